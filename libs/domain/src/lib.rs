@@ -1,0 +1,29 @@
+//! The nouns of the platform and their rules: tenants, projects, applications, revisions, manifests, causes.
+//!
+//! Deliberately without any transport, storage, clock or randomness: everything here is a value or a function of
+//! values. Other crates meet in these types and nowhere else.
+//!
+//! # Invariants
+//! - Nothing here waits, reads a clock, or draws a random number; [`clock::Clock`] and [`clock::IdSource`] are
+//!   implemented elsewhere and passed in.
+//! - A [`secret::Secret`] cannot be printed and cannot be serialised.
+//! - Every text that a person reads comes from the catalogue in [`message`], in Korean and English.
+//!
+//! # Reading order
+//! [`tenant`], [`resource`], [`application`], [`operation`], [`status`], [`manifest`], [`schema`], [`cause`],
+//! [`message`].
+
+pub mod application;
+pub mod cause;
+pub mod clock;
+pub mod field_set;
+pub mod manifest;
+pub mod message;
+pub mod operation;
+pub mod project;
+pub mod repository;
+pub mod resource;
+pub mod schema;
+pub mod secret;
+pub mod status;
+pub mod tenant;

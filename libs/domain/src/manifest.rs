@@ -1,0 +1,101 @@
+//! What Git says, rendered.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cause::Location;
+use crate::resource::ResourceKey;
+
+/// One rendered object, and where in Git it was written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The object as rendered, before anything of ours is added.
+    pub object: Value,
+    /// Where it came from; `None` when a tool made it up.
+    pub location: Option<Location>,
+    /// The line, in the file of [`Manifest::location`], of each field: dotted paths as in
+    /// [`Cause::field`](crate::cause::Cause::field) (`spec.ports[0].port`), sorted. A key's own dots stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<(String, u32)>,
+}
+
+impl Manifest {
+    /// An object and the file it was written in, without lines of its fields.
+    #[must_use]
+    pub fn new(object: Value, location: Option<Location>) -> Self {
+        Self { object, location, lines: Vec::new() }
+    }
+
+    /// Where to edit a field: its own line, else that of the nearest enclosing field, else the object's.
+    #[must_use]
+    pub fn locate(&self, field: &str) -> Option<Location> {
+        locate(self.location.as_ref(), &self.lines, field)
+    }
+
+    /// The key that the object's own metadata gives it.
+    #[must_use]
+    pub fn key(&self) -> ResourceKey {
+        ResourceKey::of(&self.object)
+    }
+}
+
+/// See [`Manifest::locate`]; for whoever keeps the two parts and not the manifest.
+#[must_use]
+pub fn locate(location: Option<&Location>, lines: &[(String, u32)], field: &str) -> Option<Location> {
+    let file = location?;
+    let mut path = field;
+    loop {
+        if let Ok(found) = lines.binary_search_by(|(known, _)| known.as_str().cmp(path)) {
+            return Some(Location { path: file.path.clone(), line: lines[found].1 });
+        }
+        match path.rfind(['.', '[']) {
+            Some(cut) => path = &path[..cut],
+            None => return Some(file.clone()),
+        }
+    }
+}
+
+/// The name of a manifest set: the SHA-256, in hex, of its objects' canonical JSON in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ManifestSetHash(pub String);
+
+/// Which tool rendered a source. The words are Argo CD's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SourceType {
+    /// A Helm chart.
+    Helm,
+    /// A kustomization.
+    Kustomize,
+    /// Plain YAML and JSON files (and Jsonnet).
+    Directory,
+}
+
+impl SourceType {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Helm => "Helm",
+            Self::Kustomize => "Kustomize",
+            Self::Directory => "Directory",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_located_at_its_own_line_or_the_nearest_one_above() {
+        let location = Location { path: "a/service.yaml".into(), line: 1 };
+        let mut manifest = Manifest::new(Value::Null, Some(location));
+        manifest.lines = vec![("metadata".into(), 3), ("metadata.name".into(), 4), ("spec.ports[0]".into(), 8)];
+        let line = |field: &str| manifest.locate(field).map(|at| at.line);
+        assert_eq!(line("metadata.name"), Some(4));
+        assert_eq!(line("metadata.namespace"), Some(3));
+        assert_eq!(line("spec.ports[0].port"), Some(8));
+        assert_eq!(line("status"), Some(1));
+    }
+}

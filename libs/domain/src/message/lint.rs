@@ -1,0 +1,84 @@
+//! Messages of the lints.
+
+messages! {
+    /// A field that the kind does not have was dropped before applying.
+    UNKNOWN_FIELD = "lint.unknown-field" {
+        en: "`{field}` is not a field of {kind}, so it has no effect",
+        ko: "`{field}`은(는) {kind}에 없는 필드이므로 아무 효과가 없습니다",
+    }
+    /// A kustomization under a name that no tool reads.
+    MISNAMED_KUSTOMIZATION = "lint.misnamed-kustomization" {
+        en: "this kustomization has no effect: no tool reads a file of this name; rename it to kustomization.yaml (the folder is deployed as plain files now)",
+        ko: "이 kustomization은 효과가 없습니다. 이 이름의 파일은 어떤 도구도 읽지 않으므로 kustomization.yaml로 바꾸십시오 (지금은 폴더의 파일이 그대로 배포됩니다)",
+    }
+    /// An image override that changes nothing.
+    IMAGE_OVERRIDE_UNMATCHED = "lint.image-override-unmatched" {
+        en: "the image override for `{name}` matches no image, so its tag never reaches a pod; the images here are {images}",
+        ko: "`{name}`에 대한 이미지 재정의가 어떤 이미지와도 맞지 않아 태그가 파드에 적용되지 않습니다. 여기 있는 이미지는 {images}입니다",
+    }
+    /// A tag that YAML reads as a number.
+    TAG_IS_NUMBER = "lint.tag-is-number" {
+        en: "the tag {tag} is read as a number and kustomize refuses it; put it in quotes: newTag: \"{tag}\"",
+        ko: "태그 {tag}이(가) 숫자로 읽혀 kustomize가 거부합니다. 따옴표로 감싸십시오: newTag: \"{tag}\"",
+    }
+    /// A placeholder that stayed.
+    UNDECLARED_VARIABLE = "lint.undeclared-variable" {
+        en: "`{variable}` stays as it is: no variable of that name is declared for this application; declare it, switch variables on (annotation naru.io/variables: enabled), or write the value",
+        ko: "`{variable}`이(가) 그대로 남습니다. 이 애플리케이션에 그런 변수가 선언되지 않았습니다. 선언하거나, 변수를 켜거나(naru.io/variables: enabled), 값을 직접 쓰십시오",
+    }
+    /// A key written twice.
+    DUPLICATE_KEY = "lint.duplicate-key" {
+        en: "`{key}` is written twice in one mapping; only the last one counts, remove the other",
+        ko: "한 매핑에 `{key}`이(가) 두 번 쓰여 마지막 것만 적용됩니다. 하나를 지우십시오",
+    }
+    /// A glob that cannot be read.
+    BAD_PATTERN = "lint.bad-pattern" {
+        en: "`{pattern}` is not a valid file pattern and matches nothing; correct spec.source.directory",
+        ko: "`{pattern}`은(는) 올바른 파일 패턴이 아니어서 아무것도 맞지 않습니다. spec.source.directory를 고치십시오",
+    }
+    /// A field that the kind does not have, and one with nearly that name which it has.
+    UNKNOWN_FIELD_SIMILAR = "lint.unknown-field-similar" {
+        en: "`{field}` is not a field of {kind}, so it has no effect; did you mean `{meant}`?",
+        ko: "`{field}`은(는) {kind}에 없는 필드이므로 아무 효과가 없습니다. `{meant}`을(를) 쓰려던 것입니까?",
+    }
+    /// A time written as null.
+    NULL_TIMESTAMP = "lint.null-timestamp" {
+        en: "`{field}` of {kind} is null and was left out; delete the line",
+        ko: "{kind}의 `{field}` 값이 null이어서 제외했습니다. 그 줄을 지우십시오",
+    }
+    /// Something in Git that the cluster writes.
+    SERVER_FIELD = "lint.server-field" {
+        en: "`{field}` of {kind} is written by the cluster and was left out; delete it from the file",
+        ko: "{kind}의 `{field}`은(는) 클러스터가 쓰는 값이어서 제외했습니다. 파일에서 지우십시오",
+    }
+    /// More warnings than are shown.
+    MORE = "lint.more" {
+        en: "and {count} more warnings of this kind",
+        ko: "같은 종류의 경고가 {count}개 더 있습니다",
+    }
+    /// An Ingress names a port that its Service does not have.
+    INGRESS_PORT = "lint.ingress-port" {
+        en: "the Ingress sends to port {port} of Service `{service}`, which has only {ports}; requests will fail until `{field}` names one of these or the Service gets port {port}",
+        ko: "Ingress가 Service `{service}`의 포트 {port}(으)로 보내지만 Service에는 {ports} 포트만 있습니다. `{field}` 값을 그중 하나로 바꾸거나 Service에 포트 {port}을(를) 추가해야 요청이 처리됩니다",
+    }
+    /// An Ingress names a Service that is nowhere.
+    INGRESS_SERVICE = "lint.ingress-service" {
+        en: "the Ingress sends to Service `{service}`, which is neither in this application nor in namespace `{namespace}`; correct the name in `{field}`",
+        ko: "Ingress가 Service `{service}`(으)로 보내지만 이 애플리케이션에도 네임스페이스 `{namespace}`에도 없습니다. `{field}`의 이름을 고치십시오",
+    }
+    /// A Service sends to a port that its pods do not open.
+    SERVICE_TARGET_PORT = "lint.service-target-port" {
+        en: "port {port} of the Service goes to port {target} of the pods of {workload}, whose containers declare only {ports}; set `{field}` to one of these or correct containerPort",
+        ko: "Service의 포트 {port}이(가) {workload} 파드의 포트 {target}(으)로 가지만 컨테이너는 {ports}만 선언합니다. `{field}` 값을 그중 하나로 바꾸거나 containerPort를 고치십시오",
+    }
+    /// A Service selects no pod template of its application.
+    SERVICE_SELECTOR = "lint.service-selector" {
+        en: "the Service selects pods with {selector}, and no workload of this application in its namespace has these labels; the nearest is {workload} with {labels}",
+        ko: "Service가 {selector} 레이블의 파드를 고르지만 이 애플리케이션의 같은 네임스페이스에 그런 레이블을 가진 워크로드가 없습니다. 가장 가까운 것은 {labels} 레이블의 {workload}입니다",
+    }
+    /// An image tag of digits only.
+    DIGIT_TAG = "lint.digit-tag" {
+        en: "the tag of image `{image}` is all digits: in a kustomization, newTag must be written in quotes (newTag: \"{tag}\"), or it is read as a number",
+        ko: "이미지 `{image}`의 태그가 숫자뿐입니다. kustomization에서는 newTag를 따옴표로 감싸야 합니다 (newTag: \"{tag}\"). 그렇지 않으면 숫자로 읽힙니다",
+    }
+}

@@ -1,0 +1,179 @@
+//! Messages about repositories and rendering.
+
+messages! {
+    /// The repository cannot be reached.
+    UNREACHABLE = "source.unreachable" {
+        en: "the repository `{url}` cannot be reached; check the address and whether the Git server is up",
+        ko: "저장소 `{url}`에 연결할 수 없습니다. 주소와 Git 서버 상태를 확인하십시오",
+    }
+    /// The Git server wants another login.
+    LOGIN_REFUSED = "source.login-refused" {
+        en: "the Git server refused the login for `{url}`; correct the username and password (or token, or key) of the connected repository",
+        ko: "Git 서버가 `{url}`의 로그인을 거부했습니다. 연결된 저장소의 사용자 이름과 비밀번호(토큰 또는 키)를 고치십시오",
+    }
+    /// The server is there, the repository is not.
+    REPOSITORY_NOT_FOUND = "source.repository-not-found" {
+        en: "there is no repository at `{url}`, or this login may not see it; check the address in spec.source.repoURL and the connected repository",
+        ko: "`{url}`에 저장소가 없거나 이 로그인으로는 볼 수 없습니다. spec.source.repoURL의 주소와 연결된 저장소를 확인하십시오",
+    }
+    /// The server answers at another address.
+    MOVED = "source.moved" {
+        en: "`{url}` answers with a redirect to `{target}`; write that address instead, redirects are not followed with a login",
+        ko: "`{url}`이(가) `{target}`(으)로 이동했습니다. 로그인 정보를 가지고 리디렉션을 따르지 않으므로 주소를 그대로 바꾸어 쓰십시오",
+    }
+    /// The address is of no kind that is allowed.
+    ADDRESS_REFUSED = "source.address-refused" {
+        en: "`{url}` is not a repository address that is allowed here; use https://host/path, http://host/path, ssh://user@host/path or user@host:path",
+        ko: "`{url}`은(는) 허용되는 저장소 주소가 아닙니다. https://host/path, http://host/path, ssh://user@host/path, user@host:path 형식을 쓰십시오",
+    }
+    /// The host's key is not among the known ones.
+    HOST_KEY_UNKNOWN = "source.host-key-unknown" {
+        en: "the SSH host key of `{url}` is not known or has changed; add its line to the known hosts after checking it",
+        ko: "`{url}`의 SSH 호스트 키를 알 수 없거나 키가 바뀌었습니다. 확인한 뒤 known hosts에 추가하십시오",
+    }
+    /// The server's certificate is not trusted.
+    CERTIFICATE_REFUSED = "source.certificate-refused" {
+        en: "the certificate of `{url}` is not trusted; add its authority to the repository certificates, or connect the repository as insecure",
+        ko: "`{url}`의 인증서를 신뢰할 수 없습니다. 저장소 인증서에 인증 기관을 추가하거나 저장소를 insecure로 연결하십시오",
+    }
+    /// No branch, tag or commit of that name.
+    REVISION_NOT_FOUND = "source.revision-not-found" {
+        en: "`{revision}` is no branch, tag or commit of `{url}`; push it, or correct spec.source.targetRevision",
+        ko: "`{revision}`은(는) `{url}`의 브랜치, 태그, 커밋이 아닙니다. 푸시하거나 spec.source.targetRevision을 고치십시오",
+    }
+    /// A shortened commit fits several.
+    REVISION_AMBIGUOUS = "source.revision-ambiguous" {
+        en: "several commits of `{url}` begin with `{revision}`; write more of it in spec.source.targetRevision",
+        ko: "`{url}`에서 `{revision}`(으)로 시작하는 커밋이 여럿입니다. spec.source.targetRevision에 더 길게 쓰십시오",
+    }
+    /// The repository has no commit yet.
+    EMPTY_REPOSITORY = "source.empty-repository" {
+        en: "the repository `{url}` has no commit yet; push one",
+        ko: "저장소 `{url}`에 아직 커밋이 없습니다. 커밋을 푸시하십시오",
+    }
+    /// The folder is not in the commit.
+    PATH_MISSING = "source.path-missing" {
+        en: "the folder `{path}` is not in commit {commit}; correct spec.source.path or push the folder",
+        ko: "커밋 {commit}에 `{path}` 폴더가 없습니다. spec.source.path를 고치거나 폴더를 푸시하십시오",
+    }
+    /// The path is there, but no folder.
+    PATH_NOT_FOLDER = "source.path-not-folder" {
+        en: "`{path}` is a file; spec.source.path names a folder",
+        ko: "`{path}`은(는) 파일입니다. spec.source.path에는 폴더를 쓰십시오",
+    }
+    /// The path leaves the repository.
+    PATH_OUTSIDE = "source.path-outside" {
+        en: "`{path}` leads out of the repository; use a path inside it",
+        ko: "`{path}`은(는) 저장소 밖을 가리킵니다. 저장소 안의 경로를 쓰십시오",
+    }
+    /// Neither path nor chart.
+    PATH_NOT_GIVEN = "source.path-not-given" {
+        en: "the source names no folder; set spec.source.path (`.` for the root)",
+        ko: "소스에 폴더가 없습니다. spec.source.path를 지정하십시오 (루트는 `.`)",
+    }
+    /// The source's options cannot be read.
+    OPTIONS_INVALID = "source.options-invalid" {
+        en: "the options of the source cannot be read; correct spec.source or the file named here",
+        ko: "소스 옵션을 읽을 수 없습니다. spec.source 또는 여기에 표시된 파일을 고치십시오",
+    }
+    /// Blocks of several tools.
+    SEVERAL_TOOLS = "source.several-tools" {
+        en: "the source has options of several tools ({tools}); keep one of them in spec.source",
+        ko: "소스에 여러 도구({tools})의 옵션이 있습니다. spec.source에 하나만 남기십시오",
+    }
+    /// A file is not YAML.
+    YAML_BROKEN = "source.yaml-broken" {
+        en: "the file is not valid YAML; correct it at this line",
+        ko: "올바른 YAML이 아닙니다. 이 줄을 고치십시오",
+    }
+    /// A file is not JSON.
+    JSON_BROKEN = "source.json-broken" {
+        en: "the file is not one valid JSON object; correct it at this line",
+        ko: "올바른 JSON 오브젝트 하나가 아닙니다. 이 줄을 고치십시오",
+    }
+    /// An object without kind.
+    KIND_MISSING = "source.kind-missing" {
+        en: "the object has no `kind`; add it, or exclude the file in spec.source.directory.exclude",
+        ko: "오브젝트에 `kind`가 없습니다. 추가하거나 spec.source.directory.exclude에서 파일을 제외하십시오",
+    }
+    /// A file is not text.
+    NOT_TEXT = "source.not-text" {
+        en: "the file is not UTF-8 text; save it as UTF-8",
+        ko: "UTF-8 텍스트 파일이 아닙니다. UTF-8로 저장하십시오",
+    }
+    /// Something is larger than allowed.
+    TOO_LARGE = "source.too-large" {
+        en: "{what} is larger than the limit of {limit}; split the application or make it smaller",
+        ko: "{what}이(가) 한도 {limit}보다 큽니다. 애플리케이션을 나누거나 크기를 줄이십시오",
+    }
+    /// YAML that grows when it is read.
+    YAML_BOMB = "source.yaml-bomb" {
+        en: "the file's aliases or nesting grow beyond the limit of {limit}; write the values out",
+        ko: "파일의 별칭이나 중첩이 한도 {limit}을(를) 넘습니다. 값을 직접 쓰십시오",
+    }
+    /// Git took too long.
+    TIMEOUT = "source.timeout" {
+        en: "the Git server of `{url}` did not finish within {seconds} s; it is tried again, check the server's load and the network",
+        ko: "`{url}`의 Git 서버가 {seconds}초 안에 응답을 끝내지 못했습니다. 다시 시도하며, 서버 부하와 네트워크를 확인하십시오",
+    }
+    /// Git failed in a way that has no name.
+    FETCH_FAILED = "source.fetch-failed" {
+        en: "fetching `{url}` failed; it is tried again, see what Git said",
+        ko: "`{url}`을(를) 가져오지 못했습니다. 다시 시도하며, Git의 메시지를 확인하십시오",
+    }
+    /// The tool took too long.
+    RENDER_TIMEOUT = "source.render-timeout" {
+        en: "rendering `{path}` did not finish within {seconds} s and was stopped; make the kustomization smaller",
+        ko: "`{path}` 렌더링이 {seconds}초 안에 끝나지 않아 중단했습니다. kustomization을 줄이십시오",
+    }
+    /// The tool died.
+    RENDER_DIED = "source.render-died" {
+        en: "the renderer was stopped while rendering `{path}`: it went over its memory or broke a rule of its sandbox; make the kustomization smaller",
+        ko: "`{path}`을(를) 렌더링하던 중 메모리 한도나 샌드박스 규칙을 어겨 렌더러가 중단되었습니다. kustomization을 줄이십시오",
+    }
+    /// Kustomize refused.
+    KUSTOMIZE_FAILED = "source.kustomize-failed" {
+        en: "kustomize cannot build `{path}`; correct the kustomization as it says",
+        ko: "kustomize가 `{path}`을(를) 빌드하지 못했습니다. 메시지대로 kustomization을 고치십시오",
+    }
+    /// Something that a kustomization must not do here.
+    KUSTOMIZE_REFUSED = "source.kustomize-refused" {
+        en: "`{feature}` is not allowed in a kustomization here; remove it ({reason})",
+        ko: "여기서는 kustomization에 `{feature}`을(를) 쓸 수 없습니다. 지우십시오 ({reason})",
+    }
+    /// A remote base or file.
+    KUSTOMIZE_REMOTE = "source.kustomize-remote" {
+        en: "the kustomization takes `{resource}` from another place, which is not supported yet; copy it into this repository",
+        ko: "kustomization이 다른 곳의 `{resource}`을(를) 가져옵니다. 아직 지원하지 않으므로 이 저장소로 복사하십시오",
+    }
+    /// A tool that is not there yet.
+    TOOL_NOT_SUPPORTED = "source.tool-not-supported" {
+        en: "`{path}` needs {tool}, which is not supported yet; render it into plain manifests or a kustomization",
+        ko: "`{path}`에는 {tool}이(가) 필요하지만 아직 지원하지 않습니다. 일반 매니페스트나 kustomization으로 바꾸십시오",
+    }
+    /// An Application in Git.
+    APPLICATION_NOT_SUPPORTED = "source.application-not-supported" {
+        en: "{kind} manifests in Git are not supported yet; create it with `argocd app create` or the API and remove or exclude the file",
+        ko: "Git에 있는 {kind} 매니페스트는 아직 지원하지 않습니다. `argocd app create`나 API로 만들고 파일을 지우거나 제외하십시오",
+    }
+    /// A path goes through a submodule.
+    SUBMODULE_NOT_SUPPORTED = "source.submodule-not-supported" {
+        en: "`{path}` is in a Git submodule, which is not supported yet; copy the files into this repository",
+        ko: "`{path}`은(는) Git 서브모듈 안에 있습니다. 아직 지원하지 않으므로 파일을 이 저장소로 복사하십시오",
+    }
+    /// A variable's value does not fit on a line of YAML.
+    VARIABLE_UNSAFE = "source.variable-unsafe" {
+        en: "the value of the variable `{name}` is not one line of letters, digits and `-_./:@+=~,`; correct it in the tenant's settings",
+        ko: "변수 `{name}`의 값은 문자, 숫자, `-_./:@+=~,`로 된 한 줄이어야 합니다. 테넌트 설정에서 고치십시오",
+    }
+    /// Nothing that a person at the other end can mend.
+    INTERNAL = "source.internal" {
+        en: "the repository could not be read because of an error of the platform; it is tried again",
+        ko: "플랫폼 오류로 저장소를 읽지 못했습니다. 다시 시도합니다",
+    }
+    /// No repo-server answers.
+    REPO_SERVER_UNAVAILABLE = "source.repo-server-unavailable" {
+        en: "the platform's repo-server does not answer at the moment; it is tried again",
+        ko: "현재 플랫폼의 저장소 서버(repo-server)가 응답하지 않습니다. 다시 시도합니다",
+    }
+}

@@ -1,0 +1,224 @@
+//! Messages about comparing and syncing.
+
+messages! {
+    /// The cluster refused an object.
+    REFUSED = "sync.refused" {
+        en: "the cluster refused the object",
+        ko: "클러스터가 오브젝트를 거부했습니다",
+    }
+    /// An object lacks what every object has.
+    INVALID_OBJECT = "sync.invalid-object" {
+        en: "the manifest has no valid `{field}`; every object needs apiVersion, kind and metadata.name",
+        ko: "매니페스트에 올바른 `{field}`이(가) 없습니다. 모든 오브젝트에는 apiVersion, kind, metadata.name이 필요합니다",
+    }
+    /// One object is written several times.
+    REPEATED_RESOURCE = "sync.repeated-resource" {
+        en: "{resource} appears {count} times in this application and the last one is used; delete the others",
+        ko: "{resource}이(가) 이 애플리케이션에 {count}번 나오며 마지막 것이 쓰입니다. 나머지를 지우십시오",
+    }
+    /// The cluster does not have the kind.
+    UNKNOWN_KIND = "sync.unknown-kind" {
+        en: "the cluster has no kind `{kind}` in `{version}`; correct it, or install the CustomResourceDefinition first",
+        ko: "클러스터의 `{version}`에 `{kind}` 종류가 없습니다. 값을 고치거나 CustomResourceDefinition을 먼저 설치하십시오",
+    }
+    /// The cluster has the kind in another version.
+    UNKNOWN_KIND_VERSION = "sync.unknown-kind-version" {
+        en: "the cluster has no kind `{kind}` in `{version}`, but in {versions}; change apiVersion",
+        ko: "클러스터의 `{version}`에는 `{kind}` 종류가 없고 {versions}에 있습니다. apiVersion을 바꾸십시오",
+    }
+    /// The project does not permit a cluster-scoped kind.
+    CLUSTER_KIND_FORBIDDEN = "sync.cluster-kind-forbidden" {
+        en: "project `{project}` does not permit the cluster-scoped kind {kind}; remove the object or add the kind to clusterResourceWhitelist of the project",
+        ko: "프로젝트 `{project}`은(는) 클러스터 범위 종류 {kind}을(를) 허용하지 않습니다. 오브젝트를 지우거나 프로젝트의 clusterResourceWhitelist에 추가하십시오",
+    }
+    /// The project does not permit a namespaced kind.
+    NAMESPACED_KIND_FORBIDDEN = "sync.kind-forbidden" {
+        en: "project `{project}` does not permit the kind {kind}; remove the object or change namespaceResourceWhitelist or namespaceResourceBlacklist of the project",
+        ko: "프로젝트 `{project}`은(는) {kind} 종류를 허용하지 않습니다. 오브젝트를 지우거나 프로젝트의 namespaceResourceWhitelist, namespaceResourceBlacklist를 바꾸십시오",
+    }
+    /// The namespace is not the tenant's.
+    NAMESPACE_NOT_YOURS = "sync.namespace-not-yours" {
+        en: "namespace `{namespace}` is not yours; use one of: {allowed}",
+        ko: "네임스페이스 `{namespace}`은(는) 사용할 수 없습니다. 사용할 수 있는 네임스페이스: {allowed}",
+    }
+    /// The namespace belongs to a tenant.
+    NAMESPACE_OF_TENANT = "sync.namespace-of-tenant" {
+        en: "namespace `{namespace}` belongs to a tenant; deploy to it from that tenant's own applications",
+        ko: "네임스페이스 `{namespace}`은(는) 다른 테넌트의 것입니다. 그 테넌트의 애플리케이션에서 배포하십시오",
+    }
+    /// The project does not permit the namespace.
+    NAMESPACE_NOT_IN_PROJECT = "sync.namespace-not-in-project" {
+        en: "project `{project}` does not permit namespace `{namespace}`; change the namespace or the project's destinations",
+        ko: "프로젝트 `{project}`은(는) 네임스페이스 `{namespace}`을(를) 허용하지 않습니다. 네임스페이스나 프로젝트의 destinations를 바꾸십시오",
+    }
+    /// Neither the object nor the application names a namespace.
+    NAMESPACE_MISSING = "sync.namespace-missing" {
+        en: "{resource} names no namespace and neither does the application; set metadata.namespace or spec.destination.namespace",
+        ko: "{resource}에도 애플리케이션에도 네임스페이스가 없습니다. metadata.namespace 또는 spec.destination.namespace를 지정하십시오",
+    }
+    /// The destination's namespace does not exist.
+    NAMESPACE_ABSENT = "sync.namespace-absent" {
+        en: "namespace `{namespace}` does not exist; correct spec.destination.namespace, or add CreateNamespace=true to syncPolicy.syncOptions",
+        ko: "네임스페이스 `{namespace}`이(가) 없습니다. spec.destination.namespace를 고치거나 syncPolicy.syncOptions에 CreateNamespace=true를 추가하십시오",
+    }
+    /// An Application among the manifests.
+    APPLICATION_IN_GIT = "sync.application-in-git" {
+        en: "{kind} `{name}` in Git is not supported yet; create it with the argocd command or the API and remove it from this folder",
+        ko: "Git에 있는 {kind} `{name}`은(는) 아직 지원하지 않습니다. argocd 명령이나 API로 만들고 이 폴더에서 지우십시오",
+    }
+    /// A hook among the manifests.
+    HOOKS_UNSUPPORTED = "sync.hooks-unsupported" {
+        en: "`{name}` is a sync hook, and hooks are not supported yet; remove the hook annotation or the object",
+        ko: "`{name}`은(는) 동기화 훅인데 훅은 아직 지원하지 않습니다. 훅 주석이나 오브젝트를 지우십시오",
+    }
+    /// Git has an object and the cluster does not.
+    MISSING = "sync.missing" {
+        en: "{resource} is in Git but not in the cluster; sync to create it",
+        ko: "{resource}이(가) Git에는 있지만 클러스터에는 없습니다. 동기화하면 만들어집니다",
+    }
+    /// A field has another value in the cluster.
+    FIELD_DIFFERS = "sync.field-differs" {
+        en: "`{field}` is {got} in the cluster and {want} in Git",
+        ko: "`{field}` 값이 클러스터에서는 {got}, Git에서는 {want}입니다",
+    }
+    /// A field is in Git and not in the cluster.
+    FIELD_MISSING = "sync.field-missing" {
+        en: "`{field}` is {want} in Git and not set in the cluster",
+        ko: "`{field}` 값이 Git에서는 {want}인데 클러스터에는 없습니다",
+    }
+    /// A field that we set is no longer in Git.
+    FIELD_REMOVED = "sync.field-removed" {
+        en: "`{field}` was removed from Git and is still {got} in the cluster; sync to remove it",
+        ko: "`{field}`이(가) Git에서 삭제되었지만 클러스터에는 아직 {got}(으)로 있습니다. 동기화하면 제거됩니다",
+    }
+    /// More fields differ than are shown.
+    MORE_FIELDS = "sync.more-fields" {
+        en: "and {count} more fields differ; `argocd app diff` shows them all",
+        ko: "다른 필드가 {count}개 더 있습니다. `argocd app diff`로 모두 볼 수 있습니다",
+    }
+    /// An object left Git.
+    REQUIRES_PRUNING = "sync.requires-pruning" {
+        en: "{resource} is no longer in Git; sync with prune to delete it",
+        ko: "{resource}이(가) Git에서 삭제되었습니다. prune 옵션으로 동기화하면 클러스터에서도 삭제됩니다",
+    }
+    /// An object left Git and asks not to be deleted.
+    PRUNE_DISABLED = "sync.prune-disabled" {
+        en: "{resource} is no longer in Git, and its annotation Prune=false keeps it; delete it by hand or remove the annotation",
+        ko: "{resource}이(가) Git에서 삭제되었지만 Prune=false 주석 때문에 남아 있습니다. 직접 지우거나 주석을 없애십시오",
+    }
+    /// Another application has the object too.
+    SHARED_RESOURCE = "sync.shared-resource" {
+        en: "{resource} also belongs to application `{app}`; remove it from one of the two",
+        ko: "{resource}은(는) 애플리케이션 `{app}`에도 속해 있습니다. 둘 중 하나에서 지우십시오",
+    }
+    /// The object belongs to somebody else.
+    OTHER_INSTALLATION = "sync.other-installation" {
+        en: "{resource} exists already and belongs to another installation; it is left alone: choose another name",
+        ko: "{resource}은(는) 이미 있으며 다른 설치의 것이므로 건드리지 않습니다. 다른 이름을 쓰십시오",
+    }
+    /// jq expressions are not evaluated yet.
+    JQ_UNSUPPORTED = "sync.jq-unsupported" {
+        en: "ignoreDifferences uses jqPathExpressions, which are not supported yet and have no effect; use jsonPointers",
+        ko: "ignoreDifferences의 jqPathExpressions는 아직 지원하지 않아 효과가 없습니다. jsonPointers를 쓰십시오",
+    }
+    /// A field manager's fields cannot be found without the object's body.
+    IGNORED_POINTER_INVALID = "sync.ignored-pointer-invalid" {
+        en: "`{pointer}` in ignoreDifferences is not a JSON pointer; it must begin with `/`",
+        ko: "ignoreDifferences의 `{pointer}`은(는) JSON 포인터가 아닙니다. `/`로 시작해야 합니다",
+    }
+    /// Auto-sync would delete everything.
+    WIPE_OUT = "sync.wipe-out" {
+        en: "Skipping sync attempt to {revision}: auto-sync will wipe out all resources; check the path in Git, or set syncPolicy.automated.allowEmpty",
+        ko: "{revision}(으)로의 동기화를 건너뜁니다: auto-sync will wipe out all resources (모든 리소스가 삭제됩니다). Git의 경로를 확인하거나 syncPolicy.automated.allowEmpty를 설정하십시오",
+    }
+    /// Auto-sync tried this revision and failed.
+    LAST_ATTEMPT_FAILED = "sync.last-attempt-failed" {
+        en: "Failed last sync attempt to {revision}: {message}; it is not tried again until Git or the application changes, or you sync",
+        ko: "{revision}(으)로의 마지막 동기화가 실패했습니다: {message}. Git이나 애플리케이션이 바뀌거나 직접 동기화할 때까지 다시 시도하지 않습니다",
+    }
+    /// The namespace to make is not the tenant's to make.
+    CREATE_NAMESPACE_REFUSED = "sync.create-namespace-refused" {
+        en: "namespace `{namespace}` may not be made by CreateNamespace=true; allowed: {allowed}",
+        ko: "CreateNamespace=true로 네임스페이스 `{namespace}`을(를) 만들 수 없습니다. 허용: {allowed}",
+    }
+    /// The comparison lacks something and nothing more specific is known.
+    NOT_COMPARED = "sync.not-compared" {
+        en: "Git and the cluster have not been compared yet",
+        ko: "아직 Git과 클러스터를 비교하지 않았습니다",
+    }
+    /// Out of sync, and nothing more specific is known.
+    OUT_OF_SYNC = "sync.out-of-sync" {
+        en: "the cluster is not what Git says; `argocd app diff` shows the difference",
+        ko: "클러스터가 Git의 내용과 다릅니다. `argocd app diff`로 차이를 볼 수 있습니다",
+    }
+    /// A sync has begun.
+    RUNNING = "sync.running" {
+        en: "the sync has begun",
+        ko: "동기화를 시작했습니다",
+    }
+    /// All was done.
+    SUCCEEDED = "sync.succeeded" {
+        en: "successfully synced (all tasks run)",
+        ko: "동기화에 성공했습니다 (모든 작업 실행)",
+    }
+    /// There was nothing to do.
+    NOTHING_TO_DO = "sync.nothing-to-do" {
+        en: "successfully synced (no more tasks)",
+        ko: "동기화에 성공했습니다 (남은 작업 없음)",
+    }
+    /// All was tried.
+    TRIED = "sync.tried" {
+        en: "successfully synced (dry run)",
+        ko: "동기화에 성공했습니다 (시험 실행)",
+    }
+    /// The cluster refused some objects.
+    APPLY_FAILED = "sync.apply-failed" {
+        en: "one or more objects failed to apply",
+        ko: "하나 이상의 오브젝트를 적용하지 못했습니다",
+    }
+    /// The cluster refused some objects when it was only tried.
+    TRY_FAILED = "sync.try-failed" {
+        en: "one or more objects failed to apply (dry run)",
+        ko: "하나 이상의 오브젝트를 적용하지 못했습니다 (시험 실행)",
+    }
+    /// A wave did not become healthy.
+    WAVE_FAILED = "sync.wave-failed" {
+        en: "one or more synchronization tasks completed unsuccessfully",
+        ko: "하나 이상의 동기화 작업이 실패했습니다",
+    }
+    /// The plan was refused.
+    INVALID_TASKS = "sync.invalid-tasks" {
+        en: "one or more synchronization tasks are not valid: {reasons}",
+        ko: "하나 이상의 동기화 작업이 올바르지 않습니다: {reasons}",
+    }
+    /// A wave has to become healthy before the next.
+    WAITING_HEALTHY = "sync.waiting-healthy" {
+        en: "waiting for healthy state of {resource}",
+        ko: "{resource}이(가) 정상 상태가 되기를 기다립니다",
+    }
+    /// The same, of several objects.
+    WAITING_HEALTHY_MORE = "sync.waiting-healthy-more" {
+        en: "waiting for healthy state of {resource} and {count} more resources",
+        ko: "{resource} 외 {count}개 리소스가 정상 상태가 되기를 기다립니다",
+    }
+    /// Somebody stopped it.
+    TERMINATED = "sync.terminated" {
+        en: "Operation terminated",
+        ko: "작업이 중단되었습니다",
+    }
+    /// It is tried again.
+    RETRYING = "sync.retrying" {
+        en: "{outcome}. Retrying attempt #{attempt} at {time}.",
+        ko: "{outcome}. {time}에 {attempt}번째로 다시 시도합니다.",
+    }
+    /// It ended after retries.
+    RETRIED = "sync.retried" {
+        en: "{outcome} (retried {count} times).",
+        ko: "{outcome} ({count}번 다시 시도함).",
+    }
+    /// A namespace could not be made.
+    NAMESPACE_TAKEN = "sync.namespace-taken" {
+        en: "namespace `{namespace}` belongs to another tenant; choose another in spec.destination.namespace",
+        ko: "네임스페이스 `{namespace}`은(는) 다른 테넌트의 것입니다. spec.destination.namespace를 바꾸십시오",
+    }
+}

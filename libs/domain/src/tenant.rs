@@ -1,0 +1,191 @@
+//! Who everything belongs to.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::message::{self, Message};
+
+/// The key of everything: no row, cache entry, queue slot, log line or metric exists without one.
+///
+/// Random, never reused: a later tenant of the same name inherits nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TenantId(pub Uuid);
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TenantId({})", self.0)
+    }
+}
+
+/// A tenant's name: a DNS label (RFC 1123) of at most 63 characters that is not reserved.
+///
+/// It is also the name of the tenant's first namespace and the value of `${USER_IDENTITY}`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct TenantName(String);
+
+impl TenantName {
+    /// The tenant that owns the operator's host.
+    pub const OPERATOR: &'static str = "naru";
+
+    /// The operator's own tenant, which no request can create.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self(Self::OPERATOR.to_owned())
+    }
+
+    /// Whether this is the operator's own tenant.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.0 == Self::OPERATOR
+    }
+
+    /// The name as stored: trusted, because it was checked when the tenant was made.
+    #[must_use]
+    pub fn from_stored(name: String) -> Self {
+        Self(name)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TenantName {
+    type Err = Message;
+
+    fn from_str(name: &str) -> Result<Self, Message> {
+        if !is_dns_label(name) {
+            return Err(message::tenant::INVALID_NAME.with("name", name));
+        }
+        if matches!(name, "default" | "naru" | "argocd" | "localhost") || name.starts_with("kube-") {
+            return Err(message::tenant::RESERVED_NAME.with("name", name));
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+impl fmt::Display for TenantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TenantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TenantName({})", self.0)
+    }
+}
+
+/// Whether `name` is a DNS label as RFC 1123 has it: lower-case letters, digits and inner hyphens, 1 to 63 of them.
+#[must_use]
+pub fn is_dns_label(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// What a tenant has decided for itself (and its operator for it).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TenantSettings {
+    /// Whether `${NAME}` is replaced in files before rendering. Always off for the operator's tenant.
+    pub variables_enabled: bool,
+    /// Declared variables besides `USER_IDENTITY`, which is always the tenant's name.
+    pub variables: std::collections::BTreeMap<String, String>,
+    /// The language of messages where the request names none.
+    pub language: message::Language,
+    /// The patterns that namespaces made by `CreateNamespace=true` must match (globs; the tenant's name is `{tenant}`).
+    pub namespace_patterns: Vec<String>,
+}
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        Self {
+            variables_enabled: false,
+            variables: std::collections::BTreeMap::new(),
+            language: message::Language::English,
+            namespace_patterns: vec!["{tenant}-*".to_owned()],
+        }
+    }
+}
+
+/// A tenant as the platform knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its key.
+    pub id: TenantId,
+    /// Its name.
+    pub name: TenantName,
+    /// The hosts on which it is served, without port.
+    pub hosts: Vec<String>,
+    /// The namespaces of the shared cluster that are its own.
+    pub namespaces: Vec<String>,
+    /// Its settings.
+    pub settings: TenantSettings,
+}
+
+impl Tenant {
+    /// The variables that may be replaced in this tenant's files, for one application; empty means none.
+    ///
+    /// `annotation` is the application's `naru.io/variables`: `enabled` or `disabled`, overriding the tenant's setting.
+    #[must_use]
+    pub fn variables(&self, annotation: Option<&str>) -> std::collections::BTreeMap<String, String> {
+        let enabled = match annotation {
+            _ if self.name.is_operator() => false,
+            Some("enabled") => true,
+            Some("disabled") => false,
+            _ => self.settings.variables_enabled,
+        };
+        if !enabled {
+            return std::collections::BTreeMap::new();
+        }
+        let mut variables = self.settings.variables.clone();
+        variables.insert("USER_IDENTITY".to_owned(), self.name.as_str().to_owned());
+        variables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_and_malformed_names_are_refused() {
+        for name in ["default", "kube-system", "kube-x", "naru", "argocd", "", "A", "a_b", "-a", "a-", &"a".repeat(64)] {
+            assert!(name.parse::<TenantName>().is_err(), "{name}");
+        }
+        for name in ["user01", "a", "team-payments", &"a".repeat(63)] {
+            assert!(name.parse::<TenantName>().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_follow_the_setting_and_the_annotation_overrides_it() {
+        let mut tenant = Tenant {
+            id: TenantId(Uuid::nil()),
+            name: TenantName::from_stored("user01".into()),
+            hosts: vec![],
+            namespaces: vec![],
+            settings: TenantSettings { variables_enabled: true, ..TenantSettings::default() },
+        };
+        assert_eq!(tenant.variables(None).get("USER_IDENTITY").map(String::as_str), Some("user01"));
+        assert!(tenant.variables(Some("disabled")).is_empty());
+        tenant.name = TenantName::operator();
+        assert!(tenant.variables(Some("enabled")).is_empty());
+    }
+}
