@@ -1,0 +1,64 @@
+//! Causes as an application's conditions.
+//!
+//! Clients read a type that ends in `Error` as "the state is unknown", and one that ends in `Warning` as a remark; so
+//! only [`Severity::Error`] makes the former.
+
+use domain::cause::{Cause, Severity};
+use domain::clock::Timestamp;
+use domain::message::Language;
+
+use super::time;
+use crate::v1alpha1::ApplicationCondition;
+
+/// A cause, and since when it has held.
+pub(super) fn to_wire(cause: &Cause, since: Option<Timestamp>, language: Language) -> ApplicationCondition {
+    ApplicationCondition {
+        r#type: Some(type_of(cause)),
+        message: Some(cause.render(language)),
+        last_transition_time: since.map(time::to_wire),
+    }
+}
+
+/// Errors by Argo CD's own types; lints by their name (`lint.unknown-field` is `UnknownFieldWarning`); reasons by their
+/// area (`health.image-pull` is `HealthWarning`), since the application's state is what clients look at there.
+fn type_of(cause: &Cause) -> String {
+    let code = cause.message.code.as_str();
+    let (area, name) = code.split_once('.').unwrap_or((code, code));
+    match cause.severity {
+        Severity::Error if area == "sync" => "SyncError".to_owned(),
+        Severity::Error if area == "app" => "InvalidSpecError".to_owned(),
+        Severity::Error => "ComparisonError".to_owned(),
+        Severity::Warning => format!("{}Warning", pascal(name)),
+        Severity::Reason => format!("{}Warning", pascal(area)),
+    }
+}
+
+fn pascal(words: &str) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+    };
+    words.split(['-', '.']).map(capital).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::message::Message;
+
+    use super::*;
+
+    #[test]
+    fn a_type_says_error_only_for_errors() {
+        let of = |severity, code: &str| {
+            type_of(&Cause::new(severity, Message { code: code.to_owned(), arguments: BTreeMap::new() }))
+        };
+        assert_eq!(of(Severity::Error, "sync.refused"), "SyncError");
+        assert_eq!(of(Severity::Error, "app.destination-missing"), "InvalidSpecError");
+        assert_eq!(of(Severity::Error, "source.not-found"), "ComparisonError");
+        assert_eq!(of(Severity::Warning, "lint.unknown-field"), "UnknownFieldWarning");
+        assert_eq!(of(Severity::Reason, "health.image-pull"), "HealthWarning");
+        assert_eq!(of(Severity::Reason, "sync.out-of-sync"), "SyncWarning");
+    }
+}

@@ -1,0 +1,79 @@
+//! What the controller says, for clients.
+
+use domain::application::{CONTROL_PLANE_NAMESPACE, Destination};
+use domain::message::Language;
+use domain::status::{ResourceStatus, Status};
+
+use super::operation::{self, Sources};
+use super::{condition, text, time};
+use crate::v1alpha1;
+
+pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::ApplicationStatus {
+    let compared = !status.compared_sources.is_empty();
+    // Nothing has looked at it yet, which clients know by empty words rather than by `Unknown`.
+    let untouched = !compared && status.reconciled_at.is_none() && status.causes.is_empty();
+    let Sources { source, sources, revision, revisions } =
+        Sources::new(&status.compared_sources, &status.revisions, status.multiple);
+    let mut types = status.source_types.iter().map(|kind| kind.as_str().to_owned());
+    let since = |at: usize| status.cause_since.get(at).copied();
+    v1alpha1::ApplicationStatus {
+        resources: status.resources.iter().map(resource).collect(),
+        sync: Some(v1alpha1::SyncStatus {
+            status: (!untouched).then(|| status.sync.as_str().to_owned()),
+            compared_to: Some(v1alpha1::ComparedTo {
+                source,
+                destination: compared.then(|| destination(&status.compared_destination)),
+                sources,
+                ignore_differences: Vec::new(),
+            }),
+            revision,
+            revisions,
+        }),
+        health: Some(v1alpha1::AppHealthStatus {
+            status: status.health.map(|health| health.as_str().to_owned()),
+            message: None,
+            last_transition_time: status.health_since.map(time::to_wire),
+        }),
+        history: status.history.iter().map(operation::history).collect(),
+        conditions: (status.causes.iter().enumerate())
+            .map(|(at, cause)| condition::to_wire(cause, since(at), language))
+            .collect(),
+        reconciled_at: status.reconciled_at.map(time::to_wire),
+        operation_state: status.operation.as_ref().map(|state| operation::state(state, language)),
+        observed_at: None,
+        source_type: if status.multiple { None } else { types.next() },
+        summary: Some(v1alpha1::ApplicationSummary {
+            external_ur_ls: status.external_urls.clone(),
+            images: status.images.clone(),
+            is_app_of_apps: None,
+        }),
+        resource_health_source: None,
+        source_types: if status.multiple { types.collect() } else { Vec::new() },
+        controller_namespace: (!untouched).then(|| CONTROL_PLANE_NAMESPACE.to_owned()),
+        source_hydrator: None,
+    }
+}
+
+fn destination(to: &Destination) -> v1alpha1::ApplicationDestination {
+    v1alpha1::ApplicationDestination { server: text(&to.server), namespace: text(&to.namespace), name: text(&to.name) }
+}
+
+fn resource(resource: &ResourceStatus) -> v1alpha1::ResourceStatus {
+    v1alpha1::ResourceStatus {
+        group: text(&resource.key.group),
+        version: text(&resource.version),
+        kind: text(&resource.key.kind),
+        namespace: text(&resource.key.namespace),
+        name: text(&resource.key.name),
+        status: resource.status.map(|status| status.as_str().to_owned()),
+        health: resource.health.map(|health| v1alpha1::HealthStatus {
+            status: text(health.as_str()),
+            message: text(&resource.health_message),
+            last_transition_time: None,
+        }),
+        hook: Some(resource.hook),
+        requires_pruning: Some(resource.requires_pruning),
+        sync_wave: Some(resource.sync_wave),
+        requires_deletion_confirmation: None,
+    }
+}
