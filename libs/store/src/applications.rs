@@ -1,0 +1,141 @@
+//! A tenant's applications.
+
+mod changes;
+pub(crate) mod row;
+mod write;
+
+use domain::application::{Application, REFRESH};
+use sqlx::types::Json;
+
+pub use changes::AppChange;
+
+use crate::error::{Error, Result, exactly_one, unless_unique};
+use crate::scope::{MAX_NAME, TenantScope};
+
+pub(crate) use row::repo_urls;
+
+const COLUMNS: &str = "name, uid, generation, resource_version, metadata, spec, operation, status, created_at";
+
+/// A tenant's applications.
+#[derive(Clone, Copy, Debug)]
+pub struct Applications<'a> {
+    pub(crate) scope: &'a TenantScope,
+}
+
+impl Applications<'_> {
+    /// All of them, by name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.applications.list", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn list(&self) -> Result<Vec<Application>> {
+        let mut tx = self.scope.begin().await?;
+        let statement = format!("SELECT {COLUMNS} FROM naru.applications ORDER BY name");
+        let rows = sqlx::query(&statement).fetch_all(&mut *tx).await?;
+        rows.iter().map(row::application).collect()
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.applications.find", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
+    pub async fn find(&self, name: &str) -> Result<Option<Application>> {
+        let mut tx = self.scope.begin().await?;
+        let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = $1");
+        let row = sqlx::query(&statement).bind(name).fetch_optional(&mut *tx).await?;
+        row.as_ref().map(row::application).transpose()
+    }
+
+    /// Some of them, by name; those that are not there are left out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.applications.find_many", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn find_many(&self, names: &[String]) -> Result<Vec<Application>> {
+        let mut tx = self.scope.begin().await?;
+        let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = ANY ($1) ORDER BY name");
+        let rows = sqlx::query(&statement).bind(names).fetch_all(&mut *tx).await?;
+        rows.iter().map(row::application).collect()
+    }
+
+    /// Makes one from its documents; `metadata` carries its name and a fresh uid. Returns it as stored.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for a name in use, `Invalid` without name or uid.
+    #[tracing::instrument(name = "db.applications.create", skip_all, fields(tenant = %self.scope.tenant(), app = app.name()))]
+    pub async fn create(&self, app: &Application) -> Result<Application> {
+        let (name, uid) = (app.name(), app.uid());
+        if name.is_empty() || uid.is_empty() || name.len() > MAX_NAME {
+            return Err(Error::invalid("application", "metadata.name and metadata.uid are required"));
+        }
+        let mut tx = self.scope.begin_write().await?;
+        let statement = format!(
+            "INSERT INTO naru.applications
+                 (tenant_id, name, uid, resource_version, refresh_version, metadata, spec, operation, status, repo_urls)
+             SELECT naru.current_tenant(), $1, $2, v, CASE WHEN $8 THEN v ELSE 0 END, $3, $4, $5, $6, $7
+             FROM naru.touch('app ' || $1) v
+             RETURNING {COLUMNS}"
+        );
+        let row = sqlx::query(&statement)
+            .bind(name)
+            .bind(uid)
+            .bind(Json(row::stored_metadata(&app.metadata)))
+            .bind(Json(&app.spec))
+            .bind(app.operation.as_ref().map(Json))
+            .bind(Json(&app.status))
+            .bind(repo_urls(&app.spec))
+            .bind(app.annotation(REFRESH).is_some())
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(|error| unless_unique(error, "application", name))?;
+        let created = row::application(&row)?;
+        tx.commit().await?;
+        Ok(created)
+    }
+
+    /// Asks for a refresh (`normal` or `hard`). Unlike an [`Applications::update`] that sets the annotation to what it
+    /// already was, this is never taken for done by a comparison that began before.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such application.
+    #[tracing::instrument(name = "db.applications.request_refresh", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
+    pub async fn request_refresh(&self, name: &str, kind: &str) -> Result<Application> {
+        let mut tx = self.scope.begin_write().await?;
+        let statement = format!(
+            "UPDATE naru.applications a
+             SET resource_version = v, refresh_version = v,
+                 metadata = a.metadata || jsonb_build_object('annotations',
+                     coalesce(a.metadata -> 'annotations', '{{}}') || jsonb_build_object('{REFRESH}', $2::text))
+             FROM naru.touch('app ' || $1) v
+             WHERE a.name = $1
+             RETURNING {COLUMNS}"
+        );
+        let row = sqlx::query(&statement)
+            .bind(name)
+            .bind(kind)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| Error::not_found("application", name))?;
+        let app = row::application(&row)?;
+        tx.commit().await?;
+        Ok(app)
+    }
+
+    /// Deletes one at once, without a look at its finalizers. Returns what it was.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such application.
+    #[tracing::instrument(name = "db.applications.delete", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
+    pub async fn delete(&self, name: &str) -> Result<Application> {
+        let mut tx = self.scope.begin_write().await?;
+        let gone = write::remove(&mut tx, name).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+}
+
+/// The one row of an application that a write must have touched.
+fn touched(rows: u64, name: &str) -> Result<()> {
+    exactly_one(rows, "application", name)
+}

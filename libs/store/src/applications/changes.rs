@@ -1,0 +1,54 @@
+//! What happened to a tenant's applications since a version.
+
+use domain::application::Application;
+use sqlx::Row;
+
+use super::{Applications, row};
+use crate::error::Result;
+
+/// One change, as a watcher sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppChange {
+    /// Made or changed: as it is now.
+    Upsert(Application),
+    /// Gone: as it was, with the version of its end.
+    Deleted(Application),
+}
+
+impl AppChange {
+    /// The application.
+    #[must_use]
+    pub fn app(&self) -> &Application {
+        let (Self::Upsert(app) | Self::Deleted(app)) = self;
+        app
+    }
+}
+
+impl Applications<'_> {
+    /// Every application that was written after `version`, and every one that went, oldest change first. All of one
+    /// moment; the last one's version is where to go on.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.applications.changes_since", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn changes_since(&self, version: i64) -> Result<Vec<AppChange>> {
+        let mut tx = self.scope.begin().await?;
+        let rows = sqlx::query(
+            "SELECT false AS gone, name, uid, generation, resource_version, metadata, spec, operation, status, created_at
+             FROM naru.applications WHERE resource_version > $1
+             UNION ALL
+             SELECT true, name, uid, generation, resource_version, metadata, spec, NULL, status, created_at
+             FROM naru.application_deletions WHERE resource_version > $1
+             ORDER BY resource_version",
+        )
+        .bind(version)
+        .fetch_all(&mut *tx)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let app = row::application(row)?;
+                Ok(if row.try_get("gone")? { AppChange::Deleted(app) } else { AppChange::Upsert(app) })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,195 @@
+//! The connection to the database, and the refusal to work with one that could see too much.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::secret::Secret;
+use domain::tenant::TenantId;
+use parking_lot::Mutex;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool, Row};
+use tracing::log::LevelFilter;
+
+use crate::error::{Error, Result};
+use crate::key_file::KeyFile;
+use crate::migrate;
+use crate::platform::PlatformScope;
+use crate::scope::TenantScope;
+
+/// As which service a process works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `naru_api`.
+    Api,
+    /// `naru_controller`.
+    Controller,
+}
+
+impl Role {
+    /// The database role.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "naru_api",
+            Self::Controller => "naru_controller",
+        }
+    }
+}
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The most connections of the pool (one more is used per [`PlatformScope::listen`]).
+    pub max_connections: u32,
+    /// How long a call waits for a free connection, or for a database that is restarting.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_connections: 10, acquire_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// The database, as one service sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) pool: PgPool,
+    /// For connections beside the pool.
+    pub(crate) connect: PgConnectOptions,
+    pub(crate) key_file: KeyFile,
+    pub(crate) tenant_keys: Mutex<HashMap<TenantId, Secret>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store(…)")
+    }
+}
+
+impl Store {
+    /// Connects with the usual pool.
+    ///
+    /// # Errors
+    /// As [`Store::connect_with`].
+    pub async fn connect(url: &str, role: Role, key_file: KeyFile) -> Result<Self> {
+        Self::connect_with(url, role, key_file, Options::default()).await
+    }
+
+    /// Connects, and checks the role and the schema before anything else.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, its schema is another than this program's, or the URL's role is not the
+    /// service's own or could get around row-level security.
+    pub async fn connect_with(url: &str, role: Role, key_file: KeyFile, options: Options) -> Result<Self> {
+        let connect = PgConnectOptions::from_str(url)?
+            .application_name(role.name())
+            // A process that is stopped in the middle of a transaction must not hold a tenant's counter for long.
+            .options([
+                ("idle_in_transaction_session_timeout", "5s"),
+                ("lock_timeout", "10s"),
+                ("statement_timeout", "30s"),
+            ])
+            .log_statements(LevelFilter::Trace)
+            .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
+        let mut connection = connect.connect().await?;
+        refuse_powerful_role(&mut connection, role).await?;
+        refuse_other_schema(&mut connection).await?;
+        connection.close().await?;
+
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            // A connection that was in use a moment ago is alive; one that rested is asked first, so that a restarted
+            // database costs a round trip instead of an error.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > Duration::from_secs(1) {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(connect.clone());
+        Ok(Self { inner: Arc::new(Inner { pool, connect, key_file, tenant_keys: Mutex::default() }) })
+    }
+
+    /// The rows of one tenant.
+    #[must_use]
+    pub fn tenant(&self, id: TenantId) -> TenantScope {
+        TenantScope::new(self.clone(), id)
+    }
+
+    /// The work across tenants.
+    #[must_use]
+    pub fn platform(&self) -> PlatformScope {
+        PlatformScope::new(self.clone())
+    }
+
+    /// Whether the database answers, for readiness.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.inner.pool).await?;
+        Ok(())
+    }
+
+    /// Closes the connections in good order.
+    pub async fn close(&self) {
+        self.inner.pool.close().await;
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+}
+
+async fn refuse_powerful_role(connection: &mut sqlx::PgConnection, role: Role) -> Result<()> {
+    let row = sqlx::query(
+        "SELECT current_user::text AS name, session_user = current_user AS own, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
+                EXISTS (SELECT FROM pg_roles g WHERE g.rolname IN ('naru_owner', 'naru_platform')
+                        AND pg_has_role(current_user, g.oid, 'MEMBER')) AS member,
+                EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace('naru')
+                        AND pg_has_role(current_user, c.relowner, 'MEMBER')) AS owner
+         FROM pg_roles r WHERE r.rolname = current_user",
+    )
+    .fetch_one(connection)
+    .await?;
+    let name: String = row.try_get("name")?;
+    let refusals = [
+        (row.try_get("rolsuper")?, "it is a superuser"),
+        (row.try_get("rolbypassrls")?, "it has BYPASSRLS"),
+        (row.try_get("rolcreaterole")?, "it has CREATEROLE"),
+        (row.try_get("member")?, "it is a member of naru_owner or naru_platform"),
+        (row.try_get("owner")?, "it owns tables of the schema naru"),
+        (!row.try_get::<bool, _>("own")?, "it is not the role that logged in"),
+    ];
+    let mut why: Vec<String> = refusals.iter().filter(|r| r.0).map(|r| r.1.to_owned()).collect();
+    if name != role.name() {
+        why.push(format!("this service works as `{}`; name it in NARU_DATABASE_URL", role.name()));
+    }
+    if why.is_empty() { Ok(()) } else { Err(Error::Role { role: name, why: why.join("; ") }) }
+}
+
+async fn refuse_other_schema(connection: &mut sqlx::PgConnection) -> Result<()> {
+    let made: bool = sqlx::query_scalar("SELECT to_regclass('naru._sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    let found: i64 = if made {
+        sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM naru._sqlx_migrations WHERE success")
+            .fetch_one(connection)
+            .await?
+    } else {
+        0
+    };
+    // A newer schema is welcome: migrations only ever widen what a running program uses.
+    if found >= migrate::wanted() { Ok(()) } else { Err(Error::Schema { found, wanted: migrate::wanted() }) }
+}

@@ -1,0 +1,54 @@
+//! What must not be lost: PostgreSQL, always within a tenant's scope.
+//!
+//! Deliberately without decisions: who may do what is the api's, what to do is the engine's. Nothing is cached here but
+//! the tenants' unwrapped keys.
+//!
+//! # Invariants
+//! - A tenant's row is reached only through a [`TenantScope`]; each of its calls is one transaction in which
+//!   `naru.tenant` is set, and forced row-level security stands beneath it. An unset tenant is an error.
+//! - Work across tenants goes through [`PlatformScope`]: one `SECURITY DEFINER` function per purpose.
+//! - A process refuses to start as a role that could get around the policies ([`Store::connect`]).
+//! - Every write of an application or project takes the tenant's next resource version in the same transaction, and
+//!   versions commit in order: who has seen N has seen everything below.
+//! - Every write checks how many rows it touched.
+//! - Credentials, keys and manifest sets rest only sealed under the tenant's key, which rests only wrapped by the
+//!   installation's ([`KeyFile`]).
+//! - What a controller writes carries its lease's fence, and is refused when the lease has passed on.
+//!
+//! # Reading order
+//! [`Store`], [`TenantScope`], [`applications`], [`PlatformScope`], [`platform::publish`], [`platform::leases`],
+//! [`platform::feed`], [`Error`].
+
+pub mod accounts;
+pub mod applications;
+pub mod audit;
+mod connect;
+mod error;
+pub mod history;
+mod key_file;
+pub mod keys;
+mod manifest_sets;
+mod migrate;
+pub mod platform;
+mod projects;
+mod repositories;
+mod scope;
+mod seal;
+pub mod secrets;
+mod tokens;
+
+pub use applications::{AppChange, Applications};
+pub use connect::{Options, Role, Store};
+pub use error::{Code, Error, Result, Taken};
+pub use history::History;
+pub use key_file::KeyFile;
+pub use migrate::{ROLES_SQL, migrate};
+pub use platform::PlatformScope;
+pub use platform::feed::{Change, ChangeKind};
+pub use platform::leases::{Controller, Lease};
+pub use platform::publish::{PublishOutcome, StatusWrite, Verdict};
+pub use platform::tenants::NewTenant;
+pub use projects::Projects;
+pub use repositories::Repositories;
+pub use scope::TenantScope;
+pub use secrets::WebhookProvider;

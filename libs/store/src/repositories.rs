@@ -1,0 +1,204 @@
+//! The repositories that a tenant has connected, their credentials sealed.
+
+use domain::repository::{Credentials, Repository, normalize_url};
+use domain::secret::Secret;
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::error::{Error, Result, exactly_one};
+use crate::scope::{MAX_NAME, Spot, TenantScope};
+
+const COLUMNS: &str = "normalized, project, url, kind, name, sealed, insecure, enable_lfs";
+
+/// A tenant's repositories.
+#[derive(Clone, Copy, Debug)]
+pub struct Repositories<'a> {
+    pub(crate) scope: &'a TenantScope,
+}
+
+fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
+    Spot { table: "repositories", column: "sealed", row }
+}
+
+impl Repositories<'_> {
+    /// All of them, by address and project.
+    ///
+    /// # Errors
+    /// When the database does not answer or credentials do not open.
+    #[tracing::instrument(name = "db.repositories.list", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn list(&self) -> Result<Vec<Repository>> {
+        let mut tx = self.scope.begin().await?;
+        let statement = format!("SELECT {COLUMNS} FROM naru.repositories ORDER BY normalized, project");
+        let rows = sqlx::query(&statement).fetch_all(&mut *tx).await?;
+        drop(tx);
+        let mut repositories = Vec::with_capacity(rows.len());
+        for row in &rows {
+            repositories.push(self.repository(row).await?);
+        }
+        Ok(repositories)
+    }
+
+    /// The one of an address (in any spelling) in exactly this project; empty means the one for all projects.
+    ///
+    /// # Errors
+    /// When the database does not answer or credentials do not open.
+    #[tracing::instrument(name = "db.repositories.find", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn find(&self, url: &str, project: &str) -> Result<Option<Repository>> {
+        self.first(url, &[project.to_owned()]).await
+    }
+
+    /// The one that an application of a project uses: the project's own before the one for all.
+    ///
+    /// # Errors
+    /// When the database does not answer or credentials do not open.
+    #[tracing::instrument(name = "db.repositories.find_for", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn find_for(&self, url: &str, project: &str) -> Result<Option<Repository>> {
+        self.first(url, &[project.to_owned(), String::new()]).await
+    }
+
+    async fn first(&self, url: &str, projects: &[String]) -> Result<Option<Repository>> {
+        let mut tx = self.scope.begin().await?;
+        let statement = format!(
+            "SELECT {COLUMNS} FROM naru.repositories WHERE normalized = $1 AND project = ANY ($2)
+             ORDER BY project DESC LIMIT 1"
+        );
+        let row = sqlx::query(&statement).bind(normalize_url(url)).bind(projects).fetch_optional(&mut *tx).await?;
+        drop(tx);
+        match row {
+            Some(row) => self.repository(&row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Connects one, or replaces what is known of it. The applications that use it are woken.
+    ///
+    /// # Errors
+    /// `Invalid` for an address that is empty or too long.
+    #[tracing::instrument(name = "db.repositories.put", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn put(&self, repository: &Repository) -> Result<()> {
+        let Repository { url, kind, name, project, credentials, insecure, enable_lfs } = repository;
+        let normalized = normalize_url(url);
+        if normalized.is_empty() || normalized.len() > MAX_NAME {
+            return Err(Error::invalid("repository", "its address is empty or too long"));
+        }
+        let document = Sealed::from(credentials).json()?;
+        let sealed = self.scope.seal(spot(&[&normalized, project]), &document).await?;
+        let mut tx = self.scope.begin().await?;
+        let done = sqlx::query(
+            "INSERT INTO naru.repositories
+                 (tenant_id, normalized, project, url, kind, name, sealed, insecure, enable_lfs)
+             VALUES (naru.current_tenant(), $1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (tenant_id, normalized, project) DO UPDATE SET
+                 url = excluded.url, kind = excluded.kind, name = excluded.name, sealed = excluded.sealed,
+                 insecure = excluded.insecure, enable_lfs = excluded.enable_lfs",
+        )
+        .bind(&normalized)
+        .bind(project)
+        .bind(url)
+        .bind(kind)
+        .bind(name)
+        .bind(sealed)
+        .bind(insecure)
+        .bind(enable_lfs)
+        .execute(&mut *tx)
+        .await?;
+        exactly_one(done.rows_affected(), "repository", url)?;
+        self.wake(&mut tx, &normalized).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Disconnects one.
+    ///
+    /// # Errors
+    /// `NotFound` when it was not connected.
+    #[tracing::instrument(name = "db.repositories.delete", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn delete(&self, url: &str, project: &str) -> Result<()> {
+        let normalized = normalize_url(url);
+        let mut tx = self.scope.begin().await?;
+        let done = sqlx::query("DELETE FROM naru.repositories WHERE normalized = $1 AND project = $2")
+            .bind(&normalized)
+            .bind(project)
+            .execute(&mut *tx)
+            .await?;
+        exactly_one(done.rows_affected(), "repository", url)?;
+        self.wake(&mut tx, &normalized).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn wake(&self, tx: &mut sqlx::PgConnection, normalized: &str) -> Result<()> {
+        sqlx::query("SELECT pg_notify('naru', $1)")
+            .bind(format!("{} repo {normalized}", self.scope.tenant()))
+            .execute(tx)
+            .await?;
+        Ok(())
+    }
+
+    async fn repository(&self, row: &PgRow) -> Result<Repository> {
+        let (normalized, project): (String, String) = (row.try_get("normalized")?, row.try_get("project")?);
+        let document = self.scope.open(spot(&[&normalized, &project]), row.try_get("sealed")?).await?;
+        let sealed: Sealed = serde_json::from_slice(&document).map_err(|_| Error::Sealed { what: "repositories" })?;
+        Ok(Repository {
+            url: row.try_get("url")?,
+            kind: row.try_get("kind")?,
+            name: row.try_get("name")?,
+            project,
+            credentials: Credentials::from(&sealed),
+            insecure: row.try_get("insecure")?,
+            enable_lfs: row.try_get("enable_lfs")?,
+        })
+    }
+}
+
+/// Credentials inside their seal. [`Secret`] cannot be serialised, on purpose; this form lives only between there and
+/// the cipher, and is wiped.
+#[derive(Serialize, Deserialize, Zeroize)]
+#[zeroize(drop)]
+struct Sealed {
+    username: String,
+    password: Option<String>,
+    bearer_token: Option<String>,
+    ssh_private_key: Option<String>,
+    tls_client_cert: String,
+    tls_client_key: Option<String>,
+}
+
+impl Sealed {
+    fn json(&self) -> Result<Zeroizing<Vec<u8>>> {
+        serde_json::to_vec(self).map(Zeroizing::new).map_err(|error| Error::invalid("repository", error))
+    }
+}
+
+impl From<&Credentials> for Sealed {
+    fn from(credentials: &Credentials) -> Self {
+        let Credentials { username, password, bearer_token, ssh_private_key, tls_client_cert, tls_client_key } =
+            credentials;
+        let text = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose_str().to_owned());
+        Self {
+            username: username.clone(),
+            password: text(password),
+            bearer_token: text(bearer_token),
+            ssh_private_key: text(ssh_private_key),
+            tls_client_cert: tls_client_cert.clone(),
+            tls_client_key: text(tls_client_key),
+        }
+    }
+}
+
+impl From<&Sealed> for Credentials {
+    fn from(sealed: &Sealed) -> Self {
+        let Sealed { username, password, bearer_token, ssh_private_key, tls_client_cert, tls_client_key } = sealed;
+        let secret = |text: &Option<String>| text.as_deref().map(Secret::from);
+        Self {
+            username: username.clone(),
+            password: secret(password),
+            bearer_token: secret(bearer_token),
+            ssh_private_key: secret(ssh_private_key),
+            tls_client_cert: tls_client_cert.clone(),
+            tls_client_key: secret(tls_client_key),
+        }
+    }
+}

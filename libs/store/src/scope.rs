@@ -1,0 +1,222 @@
+//! One tenant's rows.
+
+use domain::secret::Secret;
+use domain::tenant::{Tenant, TenantId, TenantName, TenantSettings};
+use sqlx::types::Json;
+use sqlx::{Postgres, Row, Transaction};
+
+use crate::accounts::Accounts;
+use crate::applications::Applications;
+use crate::audit::Audit;
+use crate::connect::Store;
+use crate::error::{Error, Result, exactly_one};
+use crate::history::History;
+use crate::keys::Keys;
+use crate::projects::Projects;
+use crate::repositories::Repositories;
+use crate::seal::{self, Place};
+
+/// The rows of one tenant, and the only way to them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct TenantScope {
+    store: Store,
+    id: TenantId,
+}
+
+impl TenantScope {
+    pub(crate) fn new(store: Store, id: TenantId) -> Self {
+        Self { store, id }
+    }
+
+    /// Whose rows.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.id
+    }
+
+    /// Its applications.
+    #[must_use]
+    pub fn applications(&self) -> Applications<'_> {
+        Applications { scope: self }
+    }
+
+    /// Its projects.
+    #[must_use]
+    pub fn projects(&self) -> Projects<'_> {
+        Projects { scope: self }
+    }
+
+    /// Its repositories.
+    #[must_use]
+    pub fn repositories(&self) -> Repositories<'_> {
+        Repositories { scope: self }
+    }
+
+    /// Its accounts.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts<'_> {
+        Accounts { scope: self }
+    }
+
+    /// Its signing keys.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { scope: self }
+    }
+
+    /// What was deployed.
+    #[must_use]
+    pub fn history(&self) -> History<'_> {
+        History { scope: self }
+    }
+
+    /// Who did what.
+    #[must_use]
+    pub fn audit(&self) -> Audit<'_> {
+        Audit { scope: self }
+    }
+
+    /// The tenant itself.
+    ///
+    /// # Errors
+    /// `NotFound` when it was destroyed.
+    #[tracing::instrument(name = "db.tenant.describe", skip_all, fields(tenant = %self.id))]
+    pub async fn describe(&self) -> Result<Tenant> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "SELECT t.name, t.settings,
+                    ARRAY(SELECT host FROM naru.tenant_hosts ORDER BY host) AS hosts,
+                    ARRAY(SELECT namespace FROM naru.namespaces ORDER BY namespace) AS namespaces
+             FROM naru.tenants t",
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or_else(|| Error::not_found("tenant", self.id.to_string()))?;
+        Ok(Tenant {
+            id: self.id,
+            name: TenantName::from_stored(row.try_get("name")?),
+            hosts: row.try_get("hosts")?,
+            namespaces: row.try_get("namespaces")?,
+            settings: row.try_get::<Json<TenantSettings>, _>("settings")?.0,
+        })
+    }
+
+    /// Its settings.
+    ///
+    /// # Errors
+    /// `NotFound` when the tenant was destroyed.
+    pub async fn settings(&self) -> Result<TenantSettings> {
+        self.describe().await.map(|tenant| tenant.settings)
+    }
+
+    /// Replaces its settings.
+    ///
+    /// # Errors
+    /// `NotFound` when the tenant was destroyed.
+    #[tracing::instrument(name = "db.tenant.set_settings", skip_all, fields(tenant = %self.id))]
+    pub async fn set_settings(&self, settings: &TenantSettings) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        let done = sqlx::query("UPDATE naru.tenants SET settings = $1").bind(Json(settings)).execute(&mut *tx).await?;
+        exactly_one(done.rows_affected(), "tenant", &self.id.to_string())?;
+        sqlx::query("SELECT naru.touch('tenant')").execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The version of its last write; versions below are all visible.
+    ///
+    /// # Errors
+    /// `NotFound` when the tenant was destroyed.
+    #[tracing::instrument(name = "db.tenant.current_version", skip_all, fields(tenant = %self.id))]
+    pub async fn current_version(&self) -> Result<i64> {
+        let mut tx = self.begin().await?;
+        sqlx::query_scalar("SELECT resource_version FROM naru.tenants")
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| Error::not_found("tenant", self.id.to_string()))
+    }
+
+    /// Wakes the applications of a repository (its normalised address): a hint that somebody pushed, no more.
+    ///
+    /// # Errors
+    /// When the address is longer than a notification may be.
+    #[tracing::instrument(name = "db.tenant.wake_repository", skip_all, fields(tenant = %self.id))]
+    pub async fn wake_repository(&self, normalized: &str) -> Result<()> {
+        if normalized.len() > MAX_NAME {
+            return Err(Error::invalid("repository address", "it is too long"));
+        }
+        sqlx::query("SELECT pg_notify('naru', $1)")
+            .bind(format!("{} repo {normalized}", self.id))
+            .execute(self.store.pool())
+            .await?;
+        Ok(())
+    }
+
+    /// The tenant's data key, 32 bytes.
+    ///
+    /// # Errors
+    /// When the tenant was destroyed, or its key was wrapped by another installation's key.
+    #[tracing::instrument(name = "db.tenant.key", skip_all, fields(tenant = %self.id))]
+    pub async fn tenant_key(&self) -> Result<Secret> {
+        let cached = self.store.inner.tenant_keys.lock().get(&self.id).cloned();
+        if let Some(key) = cached {
+            return Ok(key);
+        }
+        let mut tx = self.begin().await?;
+        let row = sqlx::query("SELECT wrapped, wrapped_by FROM naru.tenant_keys")
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| Error::not_found("tenant", self.id.to_string()))?;
+        let wrapped_by: String = row.try_get("wrapped_by")?;
+        let own = self.store.inner.key_file.id();
+        if wrapped_by != own {
+            return Err(Error::KeyFile(format!(
+                "it holds key {own}, the tenant's key is wrapped by key {wrapped_by}; point NARU_KEY_FILE at that one"
+            )));
+        }
+        let key = self.store.inner.key_file.unwrap(self.id, row.try_get("wrapped")?)?;
+        self.store.inner.tenant_keys.lock().insert(self.id, key.clone());
+        Ok(key)
+    }
+
+    pub(crate) async fn seal(&self, place: Spot<'_>, value: &[u8]) -> Result<Vec<u8>> {
+        seal::seal(&self.tenant_key().await?, &place.of(self.id), value)
+    }
+
+    pub(crate) async fn open(&self, place: Spot<'_>, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+        seal::open(&self.tenant_key().await?, &place.of(self.id), sealed)
+    }
+
+    /// A transaction in which the tenant is set, in one round trip. For reading it is simply dropped.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
+        // A uuid prints as hex digits and hyphens only, hence needs no quoting.
+        let statement = format!("BEGIN; SELECT set_config('naru.tenant', '{}', true)", self.id.0);
+        Ok(self.store.pool().begin_with(statement).await?)
+    }
+
+    /// The same, with the tenant's counter locked: how every write begins that takes a version. All writers lock the
+    /// counter first, hence none waits for another in a circle.
+    pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Postgres>> {
+        let statement = format!(
+            "BEGIN; SELECT set_config('naru.tenant', '{}', true); SELECT FROM naru.tenants FOR NO KEY UPDATE",
+            self.id.0
+        );
+        Ok(self.store.pool().begin_with(statement).await?)
+    }
+}
+
+/// The longest name that fits into a notification (8,000 bytes) with room for the rest.
+pub(crate) const MAX_NAME: usize = 4096;
+
+/// A place of the tenant's; see [`Place`].
+pub(crate) struct Spot<'a> {
+    pub table: &'static str,
+    pub column: &'static str,
+    pub row: &'a [&'a str],
+}
+
+impl<'a> Spot<'a> {
+    pub(crate) fn of(&self, tenant: TenantId) -> Place<'a> {
+        Place { tenant, table: self.table, column: self.column, row: self.row }
+    }
+}

@@ -1,0 +1,142 @@
+//! Applications: versions, updates, deletion, and what watchers see.
+
+use domain::application::{Application, REFRESH, RESOURCES_FINALIZER};
+use serde_json::json;
+use store::{AppChange, Code, Error};
+
+use crate::{World, app, spec};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_keep_every_field_and_versions_grow_with_each_change() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let apps = scope.applications();
+        let made = apps.create(&app("hello", 1)).await.unwrap();
+        assert_eq!(made.spec, spec(1), "unknown fields stay");
+        assert_eq!(made.metadata["generation"], 1);
+        assert_eq!(made.metadata["resourceVersion"], made.resource_version.to_string());
+        assert!(made.metadata["creationTimestamp"].as_str().unwrap().ends_with('Z'));
+
+        let same = apps.update("hello", None, |_| Ok::<_, Error>(())).await.unwrap();
+        assert_eq!(same, made, "a change that changes nothing writes nothing");
+        let labelled = apps
+            .update("hello", Some(made.resource_version), |app| {
+                app.metadata["labels"] = json!({"a": "b"});
+                app.metadata["uid"] = json!("another");
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+        assert_eq!(labelled.uid(), made.uid(), "identity stays");
+        assert_eq!(labelled.metadata["generation"], 1, "only the spec moves the generation");
+        assert_eq!(labelled.resource_version, made.resource_version + 1);
+        let old = apps.update("hello", Some(made.resource_version), |_| Ok::<_, Error>(())).await.unwrap_err();
+        assert_eq!(old.code(), Code::Conflict);
+        let refused = apps.update("hello", None, |_| Err(Error::Conflict { what: "x", name: "y".into() })).await;
+        assert!(refused.is_err());
+        assert_eq!(apps.find("hello").await.unwrap().unwrap(), labelled);
+        assert_eq!(apps.update("none", None, |_| Ok::<_, Error>(())).await.unwrap_err().code(), Code::NotFound);
+        let nul = apps
+            .update("hello", None, |app| {
+                app.spec["x"] = json!("\0");
+                Ok::<_, Error>(())
+            })
+            .await;
+        assert_eq!(nul.unwrap_err().code(), Code::Invalid);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_goes_with_its_last_finalizer_and_watchers_are_told() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let apps = scope.applications();
+        let mut with_finalizer = app("hello", 1);
+        with_finalizer.metadata["finalizers"] = json!([RESOURCES_FINALIZER]);
+        let made = apps.create(&with_finalizer).await.unwrap();
+        let deleting = apps
+            .update("hello", None, |app| {
+                app.metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+        assert!(apps.find("hello").await.unwrap().is_some());
+        apps.update("hello", None, |app| {
+            app.metadata["finalizers"] = json!([]);
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+        assert!(apps.find("hello").await.unwrap().is_none());
+        let anew = apps.create(&app("hello", 2)).await.unwrap();
+
+        let changes = apps.changes_since(made.resource_version).await.unwrap();
+        let [AppChange::Deleted(gone), AppChange::Upsert(there)] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!((gone.uid(), there), (made.uid(), &anew));
+        assert!(gone.resource_version > deleting.resource_version && there.resource_version > gone.resource_version);
+        assert_eq!(apps.changes_since(scope.current_version().await.unwrap()).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_at_once_lose_nothing_and_a_watcher_misses_nothing() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        scope.applications().create(&app("counter", 0)).await.unwrap();
+        let begun = scope.current_version().await.unwrap();
+        let (writers, each) = (8, 15);
+        let tasks = (0..writers).map(|writer| {
+            let scope = scope.clone();
+            async move {
+                for _ in 0..each {
+                    let add = |app: &mut Application| {
+                        app.spec["count"] = json!(app.spec["count"].as_i64().unwrap_or(0) + 1);
+                        Ok::<_, Error>(())
+                    };
+                    scope.applications().update("counter", None, add).await.unwrap();
+                    scope.applications().create(&app(&format!("app-{writer}-{}", crate::uuid()), 1)).await.unwrap();
+                }
+            }
+        });
+        let watcher = {
+            let scope = scope.clone();
+            async move {
+                let (mut seen, mut made) = (begun, 0);
+                while made < writers * each {
+                    for change in scope.applications().changes_since(seen).await.unwrap() {
+                        assert!(change.app().resource_version > seen);
+                        seen = change.app().resource_version;
+                        made += usize::from(change.app().name() != "counter");
+                    }
+                }
+            }
+        };
+        let all = async { tokio::join!(futures::future::join_all(tasks), watcher) };
+        tokio::time::timeout(std::time::Duration::from_secs(60), all).await.unwrap();
+        let counter = scope.applications().find("counter").await.unwrap().unwrap();
+        assert_eq!(counter.spec["count"], writers * each);
+        assert_eq!(scope.current_version().await.unwrap(), begun + i64::try_from(2 * writers * each).unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_are_found_by_any_of_their_repositories() {
+    World::with(async |world| {
+        let (a, b) = (world.scope("user01").await, world.scope("user02").await);
+        for scope in [&a, &b] {
+            scope.applications().create(&app("hello", 1)).await.unwrap();
+            scope.applications().create(&app("other", 2)).await.unwrap();
+        }
+        let platform = world.controller.platform();
+        let url = domain::repository::normalize_url("https://GIT.example/team/app-1.git");
+        assert_eq!(platform.apps_of_repo(&url, Some(a.tenant())).await.unwrap(), [(a.tenant(), "hello".to_owned())]);
+        assert_eq!(platform.apps_of_repo(&url, None).await.unwrap().len(), 2);
+        assert_eq!(platform.all_apps().await.unwrap().len(), 4);
+        assert!(a.applications().request_refresh("hello", "hard").await.unwrap().annotation(REFRESH) == Some("hard"));
+    })
+    .await;
+}

@@ -1,0 +1,105 @@
+//! Rules that every table keeps, read from the catalogue so that a new one cannot be forgotten.
+
+use crate::{World, session};
+
+/// Keys that are unique across the installation, on purpose.
+const PLATFORM_KEYS: [&str; 9] = [
+    "_sqlx_migrations(version)",
+    "controllers(id)",
+    "leases(item)",
+    "leases(item,fence)",
+    "namespaces(namespace)",
+    "signing_key_ids(kid)",
+    "tenant_hosts(host)",
+    "tenants(id)",
+    "tenants(name)",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_key_begins_with_the_tenant_but_for_the_platforms_own() {
+    World::with(async |world| {
+        let mut admin = session(&world.database.admin).await;
+        // Unique indexes (primary keys among them), whether or not a constraint stands behind them.
+        let mut foreign: Vec<String> = sqlx::query_scalar(
+            "SELECT c.relname || '(' || string_agg(a.attname, ',' ORDER BY k.ord) || ')'
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+             CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, ord)
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+             WHERE i.indisunique AND c.relnamespace = 'naru'::regnamespace
+             GROUP BY c.relname, i.indexrelid HAVING (array_agg(a.attname ORDER BY k.ord))[1] <> 'tenant_id'",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        foreign.sort();
+        assert_eq!(foreign, PLATFORM_KEYS);
+
+        let references: Vec<String> = sqlx::query_scalar(
+            "SELECT conrelid::regclass::text || '.' || conname FROM pg_constraint f
+             JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = f.conkey[1]
+             WHERE f.contype = 'f' AND f.connamespace = 'naru'::regnamespace AND a.attname <> 'tenant_id'",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert_eq!(references, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_is_under_forced_row_level_security_and_every_function_is_fenced() {
+    World::with(async |world| {
+        let mut admin = session(&world.database.admin).await;
+        let open: Vec<String> = sqlx::query_scalar(
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'naru'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+             AND NOT (relrowsecurity AND relforcerowsecurity)",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert_eq!(open, ["_sqlx_migrations"]);
+
+        // A tenant column without the tenant's policy would show nothing at all; one with another policy too much.
+        let odd: Vec<String> = sqlx::query_scalar(
+            "SELECT tablename || '.' || policyname FROM pg_policies WHERE schemaname = 'naru'
+             AND NOT (policyname = 'platform' AND roles = '{naru_platform}')
+             AND NOT (policyname = 'tenant' AND roles @> '{naru_owner,naru_api,naru_controller}' AND cardinality(roles) = 3
+                      AND qual LIKE '%current_tenant()%' AND with_check LIKE '%current_tenant()%')",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert_eq!(odd, Vec::<String>::new());
+
+        let loose: Vec<String> = sqlx::query_scalar(
+            "SELECT p.proname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+             WHERE p.pronamespace = 'naru'::regnamespace AND p.prosecdef
+             AND NOT (r.rolname = 'naru_platform' AND p.proconfig @> '{\"search_path=pg_catalog, pg_temp\"}'
+                      AND NOT has_function_privilege('public', p.oid, 'EXECUTE'))",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert_eq!(loose, Vec::<String>::new());
+        let platform: Vec<(bool, bool, bool)> =
+            sqlx::query_as("SELECT rolcanlogin, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = 'naru_platform'")
+                .fetch_all(&mut admin)
+                .await
+                .unwrap();
+        assert_eq!(platform, [(false, false, false)]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_sees_no_tenants_rows_either_and_migrating_again_changes_nothing() {
+    World::with(async |world| {
+        world.tenant("user01").await;
+        store::migrate(&world.database.owner).await.unwrap();
+        let mut owner = session(&world.database.owner).await;
+        let error = sqlx::query("SELECT * FROM naru.accounts").fetch_all(&mut owner).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().unwrap(), "NR002");
+    })
+    .await;
+}
