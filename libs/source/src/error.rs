@@ -1,0 +1,88 @@
+//! Why a source could not be read or rendered.
+
+use std::sync::Arc;
+
+use domain::cause::Cause;
+use domain::message::{self, Language, Message};
+
+/// What sort of failure it is, for callers that must decide (retry, status code).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The other end does not answer, or not in time: trying again may help.
+    Unreachable,
+    /// The other end wants another login.
+    Denied,
+    /// No such repository, revision or folder.
+    NotFound,
+    /// What was asked, or what is in Git, is wrong.
+    Invalid,
+    /// A limit was reached.
+    TooLarge,
+    /// Not supported (yet).
+    Unsupported,
+    /// The mirror on disk is damaged; handled by fetching it anew.
+    Corrupt,
+    /// Ours to mend.
+    Internal,
+}
+
+/// Why a source could not be read or rendered: a cause for people, and a detail for the log.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", self.cause.render(Language::English))]
+pub struct Error {
+    kind: Kind,
+    cause: Box<Cause>,
+    detail: Option<Arc<str>>,
+}
+
+impl Error {
+    /// An error with a message.
+    #[must_use]
+    pub fn new(kind: Kind, message: Message) -> Self {
+        Self::of(kind, Cause::error(message))
+    }
+
+    /// An error with a whole cause.
+    #[must_use]
+    pub fn of(kind: Kind, cause: Cause) -> Self {
+        Self { kind, cause: Box::new(cause), detail: None }
+    }
+
+    /// An error of the platform itself; `what` goes to the log only.
+    #[must_use]
+    pub fn internal(what: impl std::fmt::Display) -> Self {
+        Self::new(Kind::Internal, message::source::INTERNAL.message()).detail(what)
+    }
+
+    /// Adds what only the log should say.
+    #[must_use]
+    pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
+        self.detail = Some(detail.to_string().into());
+        self
+    }
+
+    /// Changes the cause.
+    #[must_use]
+    pub fn map(mut self, change: impl FnOnce(Cause) -> Cause) -> Self {
+        self.cause = Box::new(change(*self.cause));
+        self
+    }
+
+    /// What sort of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What to tell people.
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// What only the log should say.
+    #[must_use]
+    pub fn log_detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+}

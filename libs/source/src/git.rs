@@ -1,0 +1,21 @@
+//! Repositories: bare mirrors kept by a sandboxed `git`, refs listed in process, objects read with libgit2.
+//!
+//! One mirror per tenant, credential scope and address, never shared between tenants. There is no working tree, hence
+//! no lock per repository and any number of commits at once.
+
+mod access;
+mod coalesce;
+mod command;
+mod files;
+mod http;
+mod metadata;
+mod mirror;
+mod mirrors;
+mod pkt;
+mod refs;
+
+pub use access::{Access, Login, Rules};
+pub use files::{Files, Found, Item, ItemKind, Node};
+pub use metadata::Metadata;
+pub use mirrors::{Limits, Mirrors, Observer, Request, Snapshot};
+pub use refs::Refs;

@@ -1,0 +1,195 @@
+//! A repository's address and how to get in, checked before anything else sees it.
+
+use domain::message;
+use domain::repository::Credentials;
+use domain::secret::Secret;
+use url::Url;
+
+use crate::error::{Error, Kind};
+
+/// Which addresses an installation allows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// Whether `file://` is allowed: only where everybody who may name an address may also read this machine's files.
+    pub files: bool,
+}
+
+/// How an address is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Ssh,
+    File,
+}
+
+/// Who asks, and how they get in.
+#[derive(Clone, Debug, Default)]
+pub struct Login {
+    /// Username, password, token, key.
+    pub credentials: Credentials,
+    /// Whether certificates and host keys go unchecked.
+    pub insecure: bool,
+    /// Known hosts lines for SSH.
+    pub known_hosts: String,
+    /// More certificate authorities, PEM.
+    pub tls_ca: String,
+}
+
+/// A repository, and how to get in.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub(crate) tenant: String,
+    pub(crate) scope: String,
+    /// The address, without a login in it.
+    pub(crate) url: String,
+    pub(crate) scheme: Scheme,
+    pub(crate) login: Login,
+}
+
+impl Access {
+    /// Checks an address; a login written into it moves to the credentials, where it is not shown.
+    ///
+    /// `tenant` and `scope` (the credential's name, never its content) key the mirror.
+    ///
+    /// # Errors
+    /// When the address is of a form that is not allowed.
+    pub fn new(tenant: &str, scope: &str, url: &str, mut login: Login, rules: Rules) -> Result<Self, Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if tenant.is_empty() || tenant.len() > 64 || !tenant.chars().all(plain) || tenant.starts_with('-') {
+            return Err(Error::internal("the request names no tenant"));
+        }
+        let (url, scheme) = parse(url.trim(), &mut login.credentials, rules)?;
+        Ok(Self { tenant: tenant.to_owned(), scope: scope.to_owned(), url, scheme, login })
+    }
+
+    /// The address, without a login in it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The credential's name.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// The secrets that must not show in anything a child says.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let c = &self.login.credentials;
+        [&c.password, &c.bearer_token, &c.ssh_private_key, &c.tls_client_key]
+            .into_iter()
+            .flatten()
+            .map(Secret::expose_str)
+            .filter(|secret| !secret.is_empty())
+    }
+}
+
+fn parse(text: &str, credentials: &mut Credentials, rules: Rules) -> Result<(String, Scheme), Error> {
+    // What is refused may hold a login; show the address without it.
+    let shown = match text.split_once("://") {
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((_, host)) => format!("{scheme}://{host}"),
+            None => text.to_owned(),
+        },
+        None => text.to_owned(),
+    };
+    let refused = || {
+        let shown: String = shown.chars().filter(|c| !c.is_control()).take(200).collect();
+        Error::new(Kind::Invalid, message::source::ADDRESS_REFUSED.with("url", shown))
+    };
+    if text.is_empty() || text.len() > 2000 || text.starts_with('-') || text.chars().any(|c| c.is_control() || c == ' ') {
+        return Err(refused());
+    }
+    let Some((scheme, _)) = text.split_once("://") else {
+        // user@host:path, as scp has it.
+        let (host, path) = text.split_once(':').ok_or_else(refused)?;
+        let (user, host) = host.split_once('@').ok_or_else(refused)?;
+        if option_like(user) || !host_like(host) || option_like(path) || path.starts_with(':') {
+            return Err(refused());
+        }
+        return Ok((text.to_owned(), Scheme::Ssh));
+    };
+    let mut url = Url::parse(text).map_err(|_| refused())?;
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" => Scheme::Http,
+        "ssh" => Scheme::Ssh,
+        "file" if rules.files => Scheme::File,
+        _ => return Err(refused()),
+    };
+    if url.fragment().is_some() {
+        return Err(refused());
+    }
+    if scheme == Scheme::File {
+        let local = url.host_str().is_none_or(str::is_empty);
+        return if local && url.query().is_none() { Ok((url.to_string(), scheme)) } else { Err(refused()) };
+    }
+    if !url.host_str().is_some_and(host_like) || option_like(url.username()) {
+        return Err(refused());
+    }
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    if scheme == Scheme::Http {
+        if !url.username().is_empty() && credentials.username.is_empty() {
+            credentials.username = decode(url.username());
+        }
+        if let Some(password) = url.password()
+            && credentials.password.is_none()
+        {
+            credentials.password = Some(Secret::from(decode(password)));
+        }
+        url.set_username("").map_err(|()| refused())?;
+    }
+    url.set_password(None).map_err(|()| refused())?;
+    Ok((url.to_string(), scheme))
+}
+
+fn option_like(text: &str) -> bool {
+    text.starts_with('-')
+}
+
+fn host_like(host: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    !host.is_empty() && !option_like(host) && host.chars().all(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(url: &str, files: bool) -> Result<Access, Error> {
+        Access::new("t", "", url, Login::default(), Rules { files })
+    }
+
+    #[test]
+    fn only_addresses_of_known_forms_pass() {
+        for good in ["https://h/a.git", "http://127.0.0.1:8080/a", "ssh://git@h:2222/a", "git@h:a/b.git"] {
+            assert!(access(good, false).is_ok(), "{good}");
+        }
+        let bad = [
+            "", "-oProxyCommand=x", "ext::sh -c x", "git://h/a", "ftp://h/a", "ssh://-oProxyCommand=x/a", "-u@h:a",
+            "git@-h:a", "git@h:-x", "https://h/a\nb", "https://h/a b", "/etc", "file:///etc", "h:path",
+            "fd::17", "git@h::a",
+        ];
+        for bad in bad {
+            assert!(access(bad, false).is_err(), "{bad}");
+        }
+        assert!(access("file:///srv/a.git", true).is_ok());
+        assert!(access("file://host/srv/a.git", true).is_err());
+    }
+
+    #[test]
+    fn a_login_in_the_address_is_taken_out_of_it() {
+        let access = access("https://me:pa%24s@h/a.git", false).unwrap();
+        assert_eq!(access.url(), "https://h/a.git");
+        assert_eq!(access.login.credentials.username, "me");
+        assert_eq!(access.login.credentials.password, Some(Secret::from("pa$s")));
+        let error = self::access("gopher://me:hunter2@h/a", false).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,243 @@
+//! The files of one commit, read from Git's objects.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use domain::message;
+use git2::{ErrorCode, ObjectType, Oid, Repository};
+use serde::{Deserialize, Serialize};
+
+use super::mirror::damaged;
+use crate::error::{Error, Kind};
+
+/// How many symbolic links one path may go through.
+const MAX_LINKS: usize = 40;
+/// The longest path.
+const MAX_PATH: usize = 4096;
+const LINK: i32 = 0o120_000;
+
+/// What stands at a path, without following the last link: enough to notice any change of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Node {
+    /// Nothing.
+    #[serde(rename = "-")]
+    Missing,
+    /// A file: its blob.
+    #[serde(rename = "f")]
+    File(String),
+    /// A folder: its tree.
+    #[serde(rename = "d")]
+    Folder(String),
+    /// A symbolic link: its blob.
+    #[serde(rename = "l")]
+    Link(String),
+    /// A submodule: its commit.
+    #[serde(rename = "s")]
+    Submodule(String),
+}
+
+/// A kind of folder entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemKind {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A submodule.
+    Submodule,
+}
+
+/// An entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ItemKind,
+}
+
+/// Where a path led, links followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The path without links, from the root.
+    pub path: String,
+    /// What is there: never a link.
+    pub node: Node,
+    /// The paths on the way whose entries decided it, with those entries.
+    pub passed: Vec<(String, Node)>,
+}
+
+/// The files of one commit.
+pub struct Files<'r> {
+    repository: &'r Repository,
+    root: Oid,
+    folders: RefCell<HashMap<String, Option<Oid>>>,
+}
+
+impl std::fmt::Debug for Files<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Files({})", self.root)
+    }
+}
+
+fn outside(path: &str) -> Error {
+    Error::new(Kind::Invalid, message::source::PATH_OUTSIDE.with("path", path))
+}
+
+impl<'r> Files<'r> {
+    pub(super) fn new(repository: &'r Repository, root: Oid) -> Self {
+        Self { repository, root, folders: RefCell::default() }
+    }
+
+    /// What stands at a clean path, no link followed.
+    ///
+    /// # Errors
+    /// When the mirror is damaged.
+    pub fn node(&self, path: &str) -> Result<Node, Error> {
+        if path.is_empty() {
+            return Ok(Node::Folder(self.root.to_string()));
+        }
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(tree) = self.folder(folder)? else { return Ok(Node::Missing) };
+        let tree = self.repository.find_tree(tree).map_err(|error| damaged(&error))?;
+        Ok(match tree.get_name(name) {
+            None => Node::Missing,
+            Some(entry) => match (entry.kind(), entry.filemode()) {
+                (Some(ObjectType::Tree), _) => Node::Folder(entry.id().to_string()),
+                (Some(ObjectType::Blob), LINK) => Node::Link(entry.id().to_string()),
+                (Some(ObjectType::Blob), _) => Node::File(entry.id().to_string()),
+                (Some(ObjectType::Commit), _) => Node::Submodule(entry.id().to_string()),
+                _ => Node::Missing,
+            },
+        })
+    }
+
+    /// The tree of a folder, no link followed.
+    fn folder(&self, path: &str) -> Result<Option<Oid>, Error> {
+        if path.is_empty() {
+            return Ok(Some(self.root));
+        }
+        if let Some(known) = self.folders.borrow().get(path) {
+            return Ok(*known);
+        }
+        let found = match self.node(path)? {
+            Node::Folder(id) => Some(Oid::from_str(&id).map_err(Error::internal)?),
+            _ => None,
+        };
+        self.folders.borrow_mut().insert(path.to_owned(), found);
+        Ok(found)
+    }
+
+    /// Follows a path, `.`, `..` and symbolic links included, without ever leaving the repository.
+    ///
+    /// # Errors
+    /// When it leads out of the repository, through a submodule, or through too many links.
+    pub fn find(&self, path: &str) -> Result<Found, Error> {
+        if path.len() > MAX_PATH || path.contains('\0') {
+            return Err(outside(&path.chars().take(100).collect::<String>()));
+        }
+        let mut passed = Vec::new();
+        let mut done: Vec<String> = Vec::new();
+        let mut todo: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+        let mut links = 0;
+        let mut last = self.node("")?;
+        while let Some(part) = todo.pop() {
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    done.pop().ok_or_else(|| outside(path))?;
+                    last = self.node(&done.join("/"))?;
+                    continue;
+                }
+                _ => {}
+            }
+            if !matches!(last, Node::Folder(_)) {
+                passed.push((done.join("/"), std::mem::replace(&mut last, Node::Missing))); // below a file
+                break;
+            }
+            done.push(part);
+            let at = done.join("/");
+            last = self.node(&at)?;
+            match &last {
+                Node::Missing => {
+                    passed.push((at, last.clone()));
+                    break;
+                }
+                Node::Submodule(_) => {
+                    return Err(Error::new(Kind::Unsupported, message::source::SUBMODULE_NOT_SUPPORTED.with("path", path)));
+                }
+                Node::Link(id) => {
+                    links += 1;
+                    let target = String::from_utf8(self.blob(id, MAX_PATH as u64)?).map_err(|_| outside(path))?;
+                    if links > MAX_LINKS || target.starts_with('/') {
+                        return Err(outside(path));
+                    }
+                    passed.push((at, last.clone()));
+                    done.pop();
+                    todo.extend(target.split('/').rev().map(str::to_owned));
+                    last = self.node(&done.join("/"))?;
+                }
+                Node::File(_) | Node::Folder(_) => {}
+            }
+        }
+        Ok(Found { path: done.join("/"), node: last, passed })
+    }
+
+    /// The entries of a folder by its tree, sorted by name as a file system lists them.
+    ///
+    /// Names that are not UTF-8 are left out: no tool could name them.
+    ///
+    /// # Errors
+    /// When the mirror is damaged.
+    pub fn list(&self, tree: &str) -> Result<Vec<Item>, Error> {
+        let id = Oid::from_str(tree).map_err(Error::internal)?;
+        let tree = self.repository.find_tree(id).map_err(|error| damaged(&error))?;
+        let mut items: Vec<Item> = tree
+            .iter()
+            .filter_map(|entry| {
+                let name = String::from_utf8(entry.name_bytes().to_vec()).ok()?;
+                let kind = match (entry.kind()?, entry.filemode()) {
+                    (ObjectType::Tree, _) => ItemKind::Folder,
+                    (ObjectType::Blob, LINK) => ItemKind::Link,
+                    (ObjectType::Blob, _) => ItemKind::File,
+                    (ObjectType::Commit, _) => ItemKind::Submodule,
+                    _ => return None,
+                };
+                Some(Item { name, kind })
+            })
+            .collect();
+        items.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(items)
+    }
+
+    /// The size of a blob.
+    ///
+    /// # Errors
+    /// When the mirror is damaged.
+    pub fn size(&self, blob: &str) -> Result<u64, Error> {
+        let id = Oid::from_str(blob).map_err(Error::internal)?;
+        let database = self.repository.odb().map_err(|error| damaged(&error))?;
+        let (size, _) = database.read_header(id).map_err(|error| damaged(&error))?;
+        Ok(size as u64)
+    }
+
+    /// The content of a blob.
+    ///
+    /// # Errors
+    /// When it is larger than `limit`, or the mirror is damaged.
+    pub fn blob(&self, blob: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let size = self.size(blob)?;
+        if size > limit {
+            let limit = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
+            return Err(Error::new(Kind::TooLarge, message::source::TOO_LARGE.with("what", "a file").with("limit", limit)));
+        }
+        let id = Oid::from_str(blob).map_err(Error::internal)?;
+        match self.repository.find_blob(id) {
+            Ok(blob) => Ok(blob.content().to_vec()),
+            Err(error) if error.code() == ErrorCode::NotFound => Err(damaged(&error)),
+            Err(error) => Err(damaged(&error)),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Listing refs over HTTP in process, on connections that are kept.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::{Bytes, BytesMut};
+use domain::cause::Cause;
+use domain::message;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::{Certificate, Client, Identity, RequestBuilder, StatusCode, redirect};
+use sha2::{Digest, Sha256};
+
+use super::access::Access;
+use super::pkt::{Packet, line, packets};
+use super::refs::Refs;
+use crate::error::{Error, Kind};
+
+/// The most that a server may answer.
+const MAX_ANSWER: usize = 64 << 20;
+/// How many clients with TLS settings of their own are kept.
+const MAX_CLIENTS: usize = 64;
+
+/// HTTP clients by their TLS settings; almost all repositories share one.
+#[derive(Debug, Default)]
+pub(super) struct Clients(Mutex<BTreeMap<[u8; 32], Client>>);
+
+impl Clients {
+    fn get(&self, access: &Access) -> Result<Client, Error> {
+        let login = &access.login;
+        let mut key = Sha256::new();
+        key.update([u8::from(login.insecure)]);
+        key.update(&login.tls_ca);
+        key.update([0]);
+        key.update(&login.credentials.tls_client_cert);
+        if let Some(secret) = &login.credentials.tls_client_key {
+            key.update(secret.expose());
+        }
+        let key = key.finalize().into();
+        if let Some(client) = self.0.lock().get(&key) {
+            return Ok(client.clone());
+        }
+        let client = build(access)?;
+        let mut clients = self.0.lock();
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+fn build(access: &Access) -> Result<Client, Error> {
+    let login = &access.login;
+    let unusable = |error: reqwest::Error| {
+        let cause = Cause::error(message::source::CERTIFICATE_REFUSED.with("url", access.url()));
+        Error::of(Kind::Invalid, cause.evidence(tail(&error)))
+    };
+    // Only the first call of a process does anything; the provider is the same everywhere.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let base = || {
+        Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .pool_idle_timeout(Duration::from_secs(300))
+            .tcp_nodelay(true)
+            .user_agent("git/naru")
+    };
+    let mut builder = base();
+    if login.insecure {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    if !login.tls_ca.is_empty() {
+        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(login.tls_ca.as_bytes()).map_err(unusable)?);
+    }
+    if let Some(secret) = &login.credentials.tls_client_key {
+        let mut pem = login.credentials.tls_client_cert.clone().into_bytes();
+        pem.push(b'\n');
+        pem.extend_from_slice(secret.expose());
+        builder = builder.identity(Identity::from_pem(&pem).map_err(unusable)?);
+    }
+    // A machine without any certificate authority can still reach plain HTTP.
+    builder.build().or_else(|_| base().tls_certs_only([]).build()).map_err(unusable)
+}
+
+/// Lists the branches, tags and HEAD, and what begins with `more`.
+///
+/// `version2` remembers that the server speaks protocol 2, which saves asking it first.
+pub(super) async fn list(
+    clients: &Clients,
+    access: &Access,
+    more: Option<&str>,
+    version2: &AtomicBool,
+    deadline: Duration,
+) -> Result<Refs, Error> {
+    let client = clients.get(access)?;
+    let listing = async {
+        if !version2.load(Ordering::Relaxed) {
+            let url = format!("{}/info/refs?service=git-upload-pack", access.url().trim_end_matches('/'));
+            let answer = send(access, client.get(url)).await?;
+            match advertised(&answer).ok_or_else(|| malformed(access))? {
+                Advertised::Version2 => version2.store(true, Ordering::Relaxed),
+                Advertised::Refs(refs) => return Ok(refs),
+            }
+        }
+        let mut body = line("command=ls-refs");
+        body.push_str("0001");
+        body.push_str(&line("peel"));
+        body.push_str(&line("symrefs"));
+        for prefix in ["HEAD", "refs/heads/", "refs/tags/"].into_iter().chain(more) {
+            body.push_str(&line(&format!("ref-prefix {prefix}")));
+        }
+        body.push_str("0000");
+        let url = format!("{}/git-upload-pack", access.url().trim_end_matches('/'));
+        let request = client
+            .post(url)
+            .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
+            .header("accept", "application/x-git-upload-pack-result")
+            .body(body);
+        let answer = send(access, request).await.inspect_err(|_| version2.store(false, Ordering::Relaxed))?;
+        listed(&answer).ok_or_else(|| malformed(access))
+    };
+    match tokio::time::timeout(deadline, listing).await {
+        Ok(result) => result,
+        Err(_) => {
+            let message = message::source::TIMEOUT.with("url", access.url()).with("seconds", deadline.as_secs());
+            Err(Error::new(Kind::Unreachable, message))
+        }
+    }
+}
+
+fn malformed(access: &Access) -> Error {
+    let cause = Cause::error(message::source::REPOSITORY_NOT_FOUND.with("url", access.url()));
+    Error::of(Kind::NotFound, cause.evidence("the answer is not a Git server's"))
+}
+
+async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> {
+    let credentials = &access.login.credentials;
+    let mut request = request.header("git-protocol", "version=2");
+    let authorization = if let Some(token) = &credentials.bearer_token {
+        Some(format!("Bearer {}", token.expose_str()))
+    } else if credentials.password.is_some() || !credentials.username.is_empty() {
+        let password = credentials.password.as_ref().map_or("", |password| password.expose_str());
+        Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{password}", credentials.username))))
+    } else {
+        None
+    };
+    let refused = || Error::new(Kind::Denied, message::source::LOGIN_REFUSED.with("url", access.url()));
+    if let Some(authorization) = authorization {
+        let mut value = HeaderValue::from_str(&authorization).map_err(|_| refused())?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let answer = request.send().await.map_err(|error| failed(access, &error))?;
+    let status = answer.status();
+    match status {
+        StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(refused()),
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            return Err(Error::new(Kind::NotFound, message::source::REPOSITORY_NOT_FOUND.with("url", access.url())));
+        }
+        _ if status.is_redirection() => {
+            let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("?");
+            let target = target.split("/info/refs").next().unwrap_or(target);
+            let message = message::source::MOVED.with("url", access.url()).with("target", target);
+            return Err(Error::new(Kind::Invalid, message));
+        }
+        _ => {
+            let cause = Cause::error(message::source::UNREACHABLE.with("url", access.url()));
+            return Err(Error::of(Kind::Unreachable, cause.evidence(format!("HTTP {status}"))));
+        }
+    }
+    let mut body = BytesMut::new();
+    let mut stream = answer.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        body.extend_from_slice(&chunk.map_err(|error| failed(access, &error))?);
+        if body.len() > MAX_ANSWER {
+            let message = message::source::TOO_LARGE.with("what", "the list of branches and tags").with("limit", "64 MiB");
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+    }
+    Ok(body.freeze())
+}
+
+fn failed(access: &Access, error: &reqwest::Error) -> Error {
+    let said = tail(error);
+    let lower = said.to_lowercase();
+    if lower.contains("certificate") || lower.contains("unknownissuer") {
+        let cause = Cause::error(message::source::CERTIFICATE_REFUSED.with("url", access.url()));
+        return Error::of(Kind::Invalid, cause.evidence(said));
+    }
+    Error::of(Kind::Unreachable, Cause::error(message::source::UNREACHABLE.with("url", access.url())).evidence(said))
+}
+
+/// The innermost reason, which says what happened; the outer ones repeat the address.
+fn tail(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+enum Advertised {
+    Version2,
+    Refs(Refs),
+}
+
+/// The answer to `info/refs`: a server of version 2 names its abilities, an older one the refs themselves.
+fn advertised(bytes: &[u8]) -> Option<Advertised> {
+    let mut refs = Refs::default();
+    let mut seen = false;
+    for packet in packets(bytes) {
+        let Packet::Line(content) = packet? else { continue };
+        if content.starts_with(b"# service=") {
+            seen = true;
+            continue;
+        }
+        if content == b"version 2" {
+            return Some(Advertised::Version2);
+        }
+        let (entry, abilities) = match content.iter().position(|b| *b == 0) {
+            Some(cut) => (&content[..cut], &content[cut + 1..]),
+            None => (content, &b""[..]),
+        };
+        for ability in abilities.split(|b| *b == b' ') {
+            if let Some(target) = ability.strip_prefix(b"symref=HEAD:") {
+                refs.head = String::from_utf8_lossy(target).into_owned();
+            }
+        }
+        let Some((commit, name)) = std::str::from_utf8(entry).ok().and_then(|text| text.split_once(' ')) else { continue };
+        // A peeled tag follows its tag and replaces it.
+        let name = name.strip_suffix("^{}").unwrap_or(name);
+        if name == "HEAD" && refs.head.is_empty() && commit.len() == 40 {
+            detached(&mut refs, commit);
+        }
+        if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && commit.len() == 40 {
+            refs.refs.insert(name.to_owned(), commit.to_owned());
+        }
+    }
+    seen.then_some(Advertised::Refs(refs))
+}
+
+/// The answer to `ls-refs`: `commit name [symref-target:…] [peeled:…]`.
+fn listed(bytes: &[u8]) -> Option<Refs> {
+    let mut refs = Refs::default();
+    for packet in packets(bytes) {
+        let Packet::Line(content) = packet? else { continue };
+        let Ok(text) = std::str::from_utf8(content) else { continue };
+        if text.starts_with("ERR ") {
+            return None;
+        }
+        let mut words = text.split(' ');
+        let (mut commit, name) = (words.next()?, words.next()?);
+        for attribute in words {
+            if let Some(target) = attribute.strip_prefix("symref-target:") {
+                if name == "HEAD" {
+                    refs.head = target.to_owned();
+                }
+            } else if let Some(peeled) = attribute.strip_prefix("peeled:") {
+                commit = peeled;
+            }
+        }
+        if name == "HEAD" && refs.head.is_empty() && commit.len() == 40 {
+            detached(&mut refs, commit);
+        }
+        if name.starts_with("refs/") && commit.len() == 40 {
+            refs.refs.insert(name.to_owned(), commit.to_owned());
+        }
+    }
+    Some(refs)
+}
+
+/// A HEAD that points at a commit instead of a branch is a tip of its own.
+fn detached(refs: &mut Refs, commit: &str) {
+    refs.head = "HEAD".to_owned();
+    refs.refs.insert("HEAD".to_owned(), commit.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_protocols_give_the_same_refs() {
+        let (a, b, t) = ("a".repeat(40), "b".repeat(40), "c".repeat(40));
+        let v2 = [
+            line(&format!("{a} HEAD symref-target:refs/heads/main")),
+            line(&format!("{a} refs/heads/main")),
+            line(&format!("{t} refs/tags/v1 peeled:{b}")),
+            "0000".to_owned(),
+        ]
+        .concat();
+        let v0 = [
+            line("# service=git-upload-pack"),
+            "0000".to_owned(),
+            line(&format!("{a} HEAD\0multi_ack symref=HEAD:refs/heads/main agent=git")),
+            line(&format!("{a} refs/heads/main")),
+            line(&format!("{a} refs/pull/1/head")),
+            line(&format!("{t} refs/tags/v1")),
+            line(&format!("{b} refs/tags/v1^{{}}")),
+            "0000".to_owned(),
+        ]
+        .concat();
+        let Some(Advertised::Refs(old)) = advertised(v0.as_bytes()) else { panic!("no refs") };
+        assert_eq!(Some(old), listed(v2.as_bytes()));
+        assert!(advertised(b"<html>").is_none());
+    }
+}

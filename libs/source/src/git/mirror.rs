@@ -1,0 +1,159 @@
+//! One bare mirror on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use git2::{ErrorClass, ErrorCode, Oid, Repository};
+use parking_lot::Mutex;
+
+use super::coalesce::Coalesce;
+use super::refs::Refs;
+use crate::error::{Error, Kind};
+
+/// How many open handles are kept per mirror.
+const HANDLES: usize = 8;
+
+/// One bare mirror: its folder, what is known of its origin, and open handles to read it.
+pub(super) struct Mirror {
+    pub(super) path: PathBuf,
+    /// The listings of the origin, one at a time.
+    pub(super) listing: Coalesce<Result<Arc<Refs>, Error>>,
+    /// The last listing and when it was made.
+    pub(super) listed: Mutex<Option<(Instant, Arc<Refs>)>>,
+    /// The fetches, one at a time.
+    pub(super) fetching: Coalesce<Result<(), Error>>,
+    /// Whether the origin speaks protocol 2 over HTTP.
+    pub(super) version2: AtomicBool,
+    ready: AtomicBool,
+    handles: Mutex<Vec<Repository>>,
+}
+
+impl std::fmt::Debug for Mirror {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mirror({})", self.path.display())
+    }
+}
+
+impl Mirror {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            listing: Coalesce::new(),
+            listed: Mutex::new(None),
+            fetching: Coalesce::new(),
+            version2: AtomicBool::new(false),
+            ready: AtomicBool::new(false),
+            handles: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Makes the folder if it is missing, and clears what a killed fetch left. Only while holding the fetch.
+    pub(super) fn prepare(&self) -> Result<(), Error> {
+        if self.ready.load(Ordering::Acquire) && self.path.join("HEAD").exists() {
+            return Ok(());
+        }
+        if Repository::open_bare(&self.path).is_err() {
+            self.discard()?;
+            std::fs::create_dir_all(&self.path).map_err(Error::internal)?;
+            let mut options = git2::RepositoryInitOptions::new();
+            options.bare(true).external_template(false).initial_head("main");
+            Repository::init_opts(&self.path, &options).map_err(Error::internal)?;
+        }
+        self.clear_leftovers();
+        self.ready.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Removes locks and half-written packs; this process is the only one that fetches, and one fetch at a time.
+    pub(super) fn clear_leftovers(&self) {
+        clear(&self.path, 0, &|name| name.ends_with(".lock"));
+        clear(&self.path.join("objects"), 1, &|name| name.starts_with("tmp_"));
+    }
+
+    /// Throws the mirror away; the next fetch begins anew.
+    pub(super) fn discard(&self) -> Result<(), Error> {
+        self.ready.store(false, Ordering::Release);
+        self.handles.lock().clear();
+        match std::fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::internal(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// An open handle; give it back with [`Mirror::give_back`].
+    pub(super) fn open(&self) -> Result<Repository, Error> {
+        if let Some(handle) = self.handles.lock().pop() {
+            return Ok(handle);
+        }
+        Repository::open_bare(&self.path).map_err(|error| damaged(&error))
+    }
+
+    pub(super) fn give_back(&self, handle: Repository) {
+        let mut handles = self.handles.lock();
+        if self.ready.load(Ordering::Acquire) && handles.len() < HANDLES {
+            handles.push(handle);
+        }
+    }
+
+    /// The tree of a commit (or annotated tag of one); `None` when the mirror has no such commit.
+    pub(super) fn tree(&self, commit: &str) -> Result<Option<(Oid, Oid)>, Error> {
+        let Ok(id) = Oid::from_str(commit) else { return Ok(None) };
+        if !self.path.join("HEAD").exists() {
+            return Ok(None);
+        }
+        let handle = self.open()?;
+        let found = match handle.find_object(id, None) {
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(damaged(&error)),
+            Ok(object) => match object.peel_to_commit() {
+                Err(error) if error.code() == ErrorCode::NotFound => Err(damaged(&error)),
+                Err(_) => Ok(None),
+                Ok(commit) => Ok(Some((commit.id(), commit.tree_id()))),
+            },
+        };
+        self.give_back(handle);
+        found
+    }
+
+    /// The one commit that begins so; `None` when there is none.
+    pub(super) fn expand(&self, short: &str) -> Result<Option<Expanded>, Error> {
+        let handle = self.open()?;
+        let found = match handle.revparse_single(short).and_then(|object| object.peel_to_commit()) {
+            Ok(commit) => Ok(Some(Expanded::Commit(commit.id().to_string()))),
+            Err(error) if error.code() == ErrorCode::Ambiguous => Ok(Some(Expanded::Several)),
+            Err(error) if error.class() == ErrorClass::Zlib => Err(damaged(&error)),
+            Err(_) => Ok(None),
+        };
+        self.give_back(handle);
+        found
+    }
+}
+
+/// What a shortened commit stands for.
+pub(super) enum Expanded {
+    Commit(String),
+    Several,
+}
+
+/// A read that failed: the mirror cannot be believed any more.
+pub(super) fn damaged(error: &git2::Error) -> Error {
+    let internal = Error::internal(error);
+    Error::of(Kind::Corrupt, internal.cause().clone()).detail(error)
+}
+
+fn clear(folder: &Path, depth: usize, unwanted: &dyn Fn(&str) -> bool) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            if depth < 8 && !(depth == 0 && entry.file_name() == "objects") {
+                clear(&entry.path(), depth + 1, unwanted);
+            }
+        } else if entry.file_name().to_str().is_some_and(unwanted) {
+            // Whatever stays is found again by the next fetch, which fails with its name.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! All mirrors of a repo-server: listing, resolving, fetching, opening.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::message;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use super::access::{Access, Scheme};
+use super::command::Call;
+use super::files::Files;
+use super::http::{self, Clients};
+use super::metadata::{self, Metadata};
+use super::mirror::{Expanded, Mirror};
+use super::refs::{Named, Refs, is_commit};
+use crate::error::{Error, Kind};
+use crate::sandbox::Sandbox;
+
+/// What fetching may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long listing refs may take.
+    pub list: Duration,
+    /// How long a fetch may take.
+    pub fetch: Duration,
+    /// How large one pack may be, in bytes.
+    pub pack: u64,
+    /// For how long a listing answers those who do not ask for a fresh one.
+    pub remember: Duration,
+}
+
+impl Default for Limits {
+    /// As Argo CD has them, where it has them.
+    fn default() -> Self {
+        Self {
+            list: Duration::from_secs(15),
+            fetch: Duration::from_secs(90),
+            pack: 2 << 30,
+            remember: Duration::from_secs(180),
+        }
+    }
+}
+
+/// What was asked of a Git server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// The refs.
+    List,
+    /// The objects.
+    Fetch,
+}
+
+/// Hears of every request to a Git server, for metrics.
+pub trait Observer: Send + Sync + std::fmt::Debug {
+    /// One request has ended.
+    fn requested(&self, access: &Access, request: Request, took: Duration, succeeded: bool);
+}
+
+/// All mirrors of a repo-server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Mirrors(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    temporary: PathBuf,
+    limits: Limits,
+    sandbox: Sandbox,
+    clients: Clients,
+    observer: Option<Arc<dyn Observer>>,
+    mirrors: Mutex<HashMap<(String, String), Arc<Mirror>>>,
+}
+
+/// A commit, ready to be read.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    mirror: Arc<Mirror>,
+    commit: git2::Oid,
+    tree: git2::Oid,
+}
+
+impl Snapshot {
+    /// The commit.
+    #[must_use]
+    pub fn commit(&self) -> String {
+        self.commit.to_string()
+    }
+
+    /// Its tree: two commits with the same one have the same files.
+    #[must_use]
+    pub fn tree(&self) -> String {
+        self.tree.to_string()
+    }
+
+    /// Runs a job that reads the commit's files, on a thread where blocking is allowed.
+    ///
+    /// # Errors
+    /// What the job returns, or that the mirror cannot be opened.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Files<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let this = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let handle = this.mirror.open()?;
+            let result = job(&Files::new(&handle, this.tree));
+            if !matches!(&result, Err(error) if error.kind() == Kind::Corrupt) {
+                this.mirror.give_back(handle);
+            }
+            result
+        });
+        reading.await.map_err(Error::internal)?
+    }
+}
+
+impl Mirrors {
+    /// Mirrors below a folder that nobody else uses.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(folder: PathBuf, limits: Limits, sandbox: Sandbox, observer: Option<Arc<dyn Observer>>) -> std::io::Result<Self> {
+        let temporary = folder.join("tmp");
+        // Credentials of calls that a crash interrupted.
+        match std::fs::remove_dir_all(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => std::fs::create_dir_all(&temporary)?,
+        }
+        let inner = Inner {
+            folder: folder.join("mirrors"),
+            temporary,
+            limits,
+            sandbox,
+            clients: Clients::default(),
+            observer,
+            mirrors: Mutex::default(),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    fn mirror(&self, access: &Access) -> Arc<Mirror> {
+        let name = hex::encode(&Sha256::digest(format!("{}\0{}", access.scope, access.url))[..16]);
+        let mut mirrors = self.0.mirrors.lock();
+        let path = self.0.folder.join(&access.tenant).join(&name);
+        mirrors.entry((access.tenant.clone(), name)).or_insert_with(|| Arc::new(Mirror::new(path))).clone()
+    }
+
+    fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
+        Call::prepare(&self.0.sandbox, access, &self.0.temporary, deadline, self.0.limits.pack)
+    }
+
+    async fn observed<T>(&self, access: &Access, request: Request, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let begun = Instant::now();
+        let result = work.await;
+        if let Some(observer) = &self.0.observer {
+            observer.requested(access, request, begun.elapsed(), result.is_ok());
+        }
+        if let Err(error) = &result {
+            let detail = error.log_detail().unwrap_or_default();
+            tracing::warn!(tenant = access.tenant(), url = access.url(), ?request, %error, detail, "a Git request failed");
+        }
+        result
+    }
+
+    async fn ask(&self, mirror: &Mirror, access: &Access, more: Option<&str>) -> Result<Refs, Error> {
+        let limit = self.0.limits.list;
+        self.observed(access, Request::List, async {
+            match access.scheme {
+                Scheme::Http => http::list(&self.0.clients, access, more, &mirror.version2, limit).await,
+                Scheme::Ssh | Scheme::File => self.call(access, limit)?.list(more).await,
+            }
+        })
+        .await
+    }
+
+    /// The tips of a repository; `fresh` joins only a listing that begins after this call.
+    ///
+    /// # Errors
+    /// When the repository cannot be reached or read.
+    pub async fn list_refs(&self, access: &Access, fresh: bool) -> Result<Arc<Refs>, Error> {
+        let mirror = self.mirror(access);
+        if !fresh
+            && let Some((at, refs)) = &*mirror.listed.lock()
+            && at.elapsed() < self.0.limits.remember
+        {
+            return Ok(refs.clone());
+        }
+        let listing = || async {
+            let refs = Arc::new(self.ask(&mirror, access, None).await?);
+            *mirror.listed.lock() = Some((Instant::now(), refs.clone()));
+            Ok(refs)
+        };
+        mirror.listing.run(listing).await
+    }
+
+    /// The commit that a revision names. A whole commit is taken as it is, as by Argo CD.
+    ///
+    /// # Errors
+    /// When the repository cannot be reached, or nothing has that name.
+    pub async fn resolve(&self, access: &Access, revision: &str, fresh: bool) -> Result<String, Error> {
+        let revision = revision.trim();
+        if is_commit(revision) {
+            return Ok(revision.to_ascii_lowercase());
+        }
+        let missing = || {
+            let message = message::source::REVISION_NOT_FOUND.with("url", access.url()).with("revision", revision);
+            Error::new(Kind::NotFound, message)
+        };
+        if revision.len() > 250 || revision.starts_with('-') || revision.chars().any(char::is_control) {
+            return Err(missing());
+        }
+        let refs = self.list_refs(access, fresh).await?;
+        if refs.refs.is_empty() {
+            return Err(Error::new(Kind::NotFound, message::source::EMPTY_REPOSITORY.with("url", access.url())));
+        }
+        match refs.find(revision) {
+            Named::Commit(commit) => Ok(commit),
+            Named::Nothing if revision.starts_with("refs/") => {
+                let mirror = self.mirror(access);
+                let refs = self.ask(&mirror, access, Some(revision)).await?;
+                refs.refs.get(revision).cloned().ok_or_else(missing)
+            }
+            Named::Nothing => Err(missing()),
+            Named::Short(short) => {
+                let mut tips = refs.refs.values().filter(|commit| commit.starts_with(&short));
+                if let Some(tip) = tips.next()
+                    && tips.all(|other| other == tip)
+                {
+                    return Ok(tip.clone());
+                }
+                self.expand(access, &short).await?.ok_or_else(missing)
+            }
+        }
+    }
+
+    /// A shortened commit that is no tip: only the mirror knows.
+    async fn expand(&self, access: &Access, short: &str) -> Result<Option<String>, Error> {
+        let mirror = self.mirror(access);
+        self.fetch(&mirror, access).await?;
+        let text = short.to_owned();
+        let found = tokio::task::spawn_blocking(move || mirror.expand(&text)).await.map_err(Error::internal)??;
+        match found {
+            None => Ok(None),
+            Some(Expanded::Commit(commit)) => Ok(Some(commit)),
+            Some(Expanded::Several) => {
+                let message = message::source::REVISION_AMBIGUOUS.with("url", access.url()).with("revision", short);
+                Err(Error::new(Kind::Invalid, message))
+            }
+        }
+    }
+
+    /// Fetches every branch and tag; a damaged mirror is thrown away and fetched once more.
+    async fn fetch(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
+        let once = async |wipe: bool| {
+            let preparing = mirror.clone();
+            let prepared = tokio::task::spawn_blocking(move || {
+                if wipe {
+                    preparing.discard()?;
+                }
+                preparing.prepare()
+            });
+            prepared.await.map_err(Error::internal)??;
+            let call = self.call(access, self.0.limits.fetch)?;
+            let fetched = self.observed(access, Request::Fetch, call.fetch(&mirror.path, None)).await;
+            if fetched.is_err() {
+                mirror.clear_leftovers();
+            }
+            fetched
+        };
+        let job = || async {
+            match once(false).await {
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    tracing::warn!(tenant = access.tenant(), url = access.url(), "a damaged mirror is fetched anew");
+                    once(true).await
+                }
+                result => result,
+            }
+        };
+        mirror.fetching.run(job).await
+    }
+
+    /// Makes sure that the mirror has a commit, and opens it. A commit that is there needs no fetch.
+    ///
+    /// # Errors
+    /// When the repository cannot be reached, or has no such commit.
+    pub async fn ensure_commit(&self, access: &Access, commit: &str) -> Result<Snapshot, Error> {
+        let missing = || {
+            let message = message::source::REVISION_NOT_FOUND.with("url", access.url()).with("revision", commit);
+            Error::new(Kind::NotFound, message)
+        };
+        if !is_commit(commit) {
+            return Err(missing());
+        }
+        let mirror = self.mirror(access);
+        match open(&mirror, commit).await {
+            Ok(Some(snapshot)) => return Ok(snapshot),
+            Ok(None) => {}
+            Err(error) if error.kind() == Kind::Corrupt => self.discard(&mirror).await?,
+            Err(error) => return Err(error),
+        }
+        self.fetch(&mirror, access).await?;
+        if let Some(snapshot) = open(&mirror, commit).await? {
+            return Ok(snapshot);
+        }
+        // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
+        let call = self.call(access, self.0.limits.fetch)?;
+        let fetched = self.observed(access, Request::Fetch, call.fetch(&mirror.path, Some(commit))).await;
+        fetched.map_err(|error| if error.kind() == Kind::NotFound { missing() } else { error })?;
+        open(&mirror, commit).await?.ok_or_else(missing)
+    }
+
+    /// Throws a damaged mirror away, so that the next [`Mirrors::ensure_commit`] fetches it anew.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn forget(&self, access: &Access) -> Result<(), Error> {
+        self.discard(&self.mirror(access)).await
+    }
+
+    async fn discard(&self, mirror: &Arc<Mirror>) -> Result<(), Error> {
+        let mirror = mirror.clone();
+        tokio::task::spawn_blocking(move || mirror.discard()).await.map_err(Error::internal)?
+    }
+
+    /// Author, date, tags and message of a commit.
+    ///
+    /// # Errors
+    /// When the repository cannot be reached, or has no such commit.
+    pub async fn commit_metadata(&self, access: &Access, commit: &str) -> Result<Metadata, Error> {
+        let snapshot = self.ensure_commit(access, commit).await?;
+        let tags: Vec<String> = match self.list_refs(access, false).await {
+            Ok(refs) => {
+                let ours = refs.refs.iter().filter(|(_, target)| *target == commit);
+                ours.filter_map(|(name, _)| name.strip_prefix("refs/tags/")).map(str::to_owned).collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        let reading = tokio::task::spawn_blocking(move || {
+            let handle = snapshot.mirror.open()?;
+            let metadata = metadata::read(&handle, snapshot.commit, tags);
+            snapshot.mirror.give_back(handle);
+            metadata
+        });
+        reading.await.map_err(Error::internal)?
+    }
+}
+
+async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Error> {
+    let (reading, commit) = (mirror.clone(), commit.to_owned());
+    let found = tokio::task::spawn_blocking(move || reading.tree(&commit)).await.map_err(Error::internal)??;
+    Ok(found.map(|(commit, tree)| Snapshot { mirror: mirror.clone(), commit, tree }))
+}

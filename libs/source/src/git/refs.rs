@@ -1,0 +1,170 @@
+//! The tips of a repository, and what a revision names among them.
+
+use std::collections::BTreeMap;
+
+use semver::{Comparator, Version, VersionReq};
+
+/// The tips of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refs {
+    /// The full name of the ref that HEAD points at; empty when it points at none.
+    pub head: String,
+    /// Full ref name to commit, annotated tags peeled.
+    pub refs: BTreeMap<String, String>,
+}
+
+/// What a revision turned out to be, as far as the refs say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Commit(String),
+    /// Seven or more hexadecimal digits that are no ref: the beginning of a commit.
+    Short(String),
+    Nothing,
+}
+
+/// Whether it is a whole commit id.
+pub(super) fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+impl Refs {
+    /// What a revision names: a whole commit, HEAD, a version constraint over the tags, a ref, the beginning of a commit.
+    pub(super) fn find(&self, revision: &str) -> Named {
+        if is_commit(revision) {
+            return Named::Commit(revision.to_ascii_lowercase());
+        }
+        let newest = self.newest(revision);
+        let revision = newest.as_deref().unwrap_or(revision);
+        let names: Vec<String> = if revision.is_empty() || revision == "HEAD" {
+            vec![self.head.clone()]
+        } else {
+            // A branch wins over a tag of the same name: Argo CD takes the first that fits in Git's own order.
+            vec![revision.to_owned(), format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
+        };
+        if let Some(commit) = names.iter().find_map(|name| self.refs.get(name)) {
+            return Named::Commit(commit.clone());
+        }
+        if (7..40).contains(&revision.len()) && revision.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Named::Short(revision.to_ascii_lowercase());
+        }
+        Named::Nothing
+    }
+
+    /// The highest tag that satisfies a version constraint; `None` when the text is none or nothing satisfies it.
+    fn newest(&self, constraint: &str) -> Option<String> {
+        if version(constraint).is_some() {
+            return None; // an exact version is the name of a tag
+        }
+        let alternatives = constraint.split("||").map(requirement).collect::<Option<Vec<_>>>()?;
+        let tags = self.refs.keys().filter_map(|name| name.strip_prefix("refs/tags/"));
+        tags.filter_map(|tag| Some((version(tag)?, tag)))
+            .filter(|(version, _)| alternatives.iter().any(|requirement| requirement.matches(version)))
+            .max_by(|a, b| a.0.cmp_precedence(&b.0))
+            .map(|(_, tag)| tag.to_owned())
+    }
+}
+
+/// A version as tags are written: an optional `v`, and missing parts are zero.
+fn version(text: &str) -> Option<Version> {
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let (core, rest) = match text.find(['-', '+']) {
+        Some(cut) => text.split_at(cut),
+        None => (text, ""),
+    };
+    let parts = core.split('.').count();
+    if parts > 3 || !core.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())) {
+        return None;
+    }
+    Version::parse(&format!("{core}{}{rest}", ".0".repeat(3 - parts))).ok()
+}
+
+/// One alternative of a constraint: comparators with commas or spaces between, or a range with a hyphen.
+fn requirement(text: &str) -> Option<VersionReq> {
+    let text = text.trim();
+    if let Some((from, to)) = text.split_once(" - ") {
+        return requirement(&format!(">={},<={}", from.trim(), to.trim()));
+    }
+    let mut comparators: Vec<Comparator> = Vec::new();
+    let mut pending = String::new();
+    for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
+        pending.push_str(word);
+        if pending.bytes().all(|b| b"<>=!~^".contains(&b)) {
+            continue; // `>= 1.2`: the version is the next word
+        }
+        let one = std::mem::take(&mut pending);
+        let cut = one.find(|c: char| !"<>=!~^".contains(c)).unwrap_or(0);
+        let (operator, version) = one.split_at(cut);
+        let version = version.strip_prefix('v').unwrap_or(version);
+        let wild = version.split('.').any(|part| matches!(part, "*" | "x" | "X"));
+        let text = match operator {
+            "" | "=" | "==" if wild => version.to_owned(),
+            "" | "==" => format!("={version}"),
+            "=<" => format!("<={version}"),
+            "=>" => format!(">={version}"),
+            "~>" => format!("~{version}"),
+            "^" | "~" if wild => {
+                let known = version.split('.').take_while(|part| !matches!(*part, "*" | "x" | "X"));
+                format!("{operator}{}", known.collect::<Vec<_>>().join("."))
+            }
+            _ => one.replace('v', ""),
+        };
+        if matches!(text.as_str(), "*" | "x" | "X") {
+            continue; // anything goes
+        }
+        comparators.extend(VersionReq::parse(&text).ok()?.comparators);
+    }
+    (pending.is_empty() && !text.is_empty()).then_some(VersionReq { comparators })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refs() -> Refs {
+        let tip = |name: &str, digit: &str| (name.to_owned(), digit.repeat(40));
+        Refs {
+            head: "refs/heads/main".into(),
+            refs: [
+                tip("refs/heads/main", "a"),
+                tip("refs/heads/dev", "b"),
+                tip("refs/tags/v1.2.0", "1"),
+                tip("refs/tags/v1.10.0", "2"),
+                tip("refs/tags/v2.0.0-rc.1", "3"),
+                tip("refs/tags/nightly", "4"),
+            ]
+            .into(),
+        }
+    }
+
+    #[test]
+    fn revisions_are_found_in_argo_cds_order() {
+        let found = |revision: &str| match refs().find(revision) {
+            Named::Commit(commit) => commit[..1].to_owned(),
+            Named::Short(short) => format!("short {short}"),
+            Named::Nothing => "nothing".to_owned(),
+        };
+        for (revision, expected) in [
+            ("", "a"),
+            ("HEAD", "a"),
+            ("dev", "b"),
+            ("refs/heads/dev", "b"),
+            ("nightly", "4"),
+            ("v1.2.0", "1"),
+            ("1.x", "2"),
+            ("^1.0", "2"),
+            ("~1.2", "1"),
+            (">= 1.0, < 1.5", "1"),
+            (">=1.0 <1.5", "1"),
+            ("1.0 - 1.5", "1"),
+            ("1.2.*", "1"),
+            ("*", "2"),
+            ("3.x || 1.2.x", "1"),
+            ("^3", "nothing"),
+            ("abcdef0", "short abcdef0"),
+            ("gone", "nothing"),
+        ] {
+            assert_eq!(found(revision), expected, "{revision}");
+        }
+        assert_eq!(found(&"C".repeat(40)), "c");
+    }
+}

@@ -1,0 +1,24 @@
+//! The manifests of one source at one commit.
+//!
+//! A render is a function of Git's objects and its input, and says exactly which of them it looked at
+//! ([`ReadSet`]), so that a caller can tell for another commit whether it would come out the same.
+
+mod checks;
+mod detect;
+mod directory;
+mod environment;
+mod hash;
+mod images;
+mod kustomize;
+mod origin;
+mod overrides;
+mod read_set;
+mod reader;
+mod renderer;
+mod substitute;
+mod worker;
+mod yaml;
+
+pub use read_set::ReadSet;
+pub use renderer::{RenderInput, Rendered, Renderer};
+pub use worker::{WorkerLimits, WorkerPool};

@@ -1,0 +1,204 @@
+//! A plain directory: YAML and JSON files as they are.
+
+use domain::application::Directory;
+use domain::cause::{Cause, Location};
+use domain::manifest::Manifest;
+use domain::message;
+use globset::GlobBuilder;
+use serde_json::Value;
+
+use super::origin;
+use super::overrides::below;
+use super::reader::{File, Reader};
+use super::yaml::{self, Broken, Document};
+use crate::error::{Error, Kind};
+use crate::git::ItemKind;
+
+/// The most that the manifest files of a source may hold together; Argo CD's limit.
+const MAX_COMBINED: u64 = 10 << 20;
+/// How deep folders are searched.
+const MAX_FOLDERS: usize = 64;
+/// A file with these words in it is left out.
+const SKIP_MARKER: &str = "+argocd:skip-file-rendering";
+
+/// Reads the manifests of a folder.
+pub(super) fn render(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    options: &Directory,
+    causes: &mut Vec<Cause>,
+) -> Result<Vec<Manifest>, Error> {
+    let patterns = Patterns::new(options, causes);
+    let mut manifests = Vec::new();
+    for file in files(reader, folder, options.recurse, &patterns)? {
+        read_file(&file, &mut manifests, causes)?;
+    }
+    Ok(manifests)
+}
+
+/// The options' globs. A `*` also matches a slash, as in Argo CD.
+struct Patterns {
+    include: Option<Option<globset::GlobMatcher>>,
+    exclude: Option<globset::GlobMatcher>,
+}
+
+impl Patterns {
+    fn new(options: &Directory, causes: &mut Vec<Cause>) -> Self {
+        let mut compile = |pattern: &str, field: &str| {
+            let compiled = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
+            if compiled.is_err() {
+                let cause = Cause::warning(message::lint::BAD_PATTERN.with("pattern", pattern));
+                causes.push(cause.field(format!("spec.source.directory.{field}")));
+            }
+            compiled.ok().map(|glob| glob.compile_matcher())
+        };
+        Self {
+            include: (!options.include.is_empty()).then(|| compile(&options.include, "include")),
+            exclude: (!options.exclude.is_empty()).then(|| compile(&options.exclude, "exclude")).flatten(),
+        }
+    }
+
+    fn take(&self, path: &str) -> bool {
+        if self.exclude.as_ref().is_some_and(|glob| glob.is_match(path)) {
+            return false;
+        }
+        // A pattern that cannot be read matches nothing.
+        self.include.as_ref().is_none_or(|glob| glob.as_ref().is_some_and(|glob| glob.is_match(path)))
+    }
+}
+
+/// The files that may be manifests, in the order in which Argo CD walks them.
+fn files(reader: &Reader<'_, '_>, root: &str, recurse: bool, patterns: &Patterns) -> Result<Vec<File>, Error> {
+    let mut found = Vec::new();
+    let mut combined = 0;
+    // (path below the source's folder, is a folder), the next one last.
+    let mut todo = vec![(String::new(), true)];
+    while let Some((path, is_folder)) = todo.pop() {
+        if is_folder {
+            if path.split('/').count() > MAX_FOLDERS {
+                let message = message::source::TOO_LARGE.with("what", "the depth of folders").with("limit", MAX_FOLDERS);
+                return Err(Error::new(Kind::TooLarge, message));
+            }
+            let items = reader.list(&at(root, &path))?.unwrap_or_default();
+            for item in items.into_iter().rev() {
+                let inner = if path.is_empty() { item.name } else { format!("{path}/{}", item.name) };
+                match item.kind {
+                    ItemKind::Folder if recurse => todo.push((inner, true)),
+                    ItemKind::File | ItemKind::Link => todo.push((inner, false)),
+                    ItemKind::Submodule if recurse => {
+                        let message = message::source::SUBMODULE_NOT_SUPPORTED.with("path", at(root, &inner));
+                        return Err(Error::new(Kind::Unsupported, message));
+                    }
+                    ItemKind::Folder | ItemKind::Submodule => {}
+                }
+            }
+            continue;
+        }
+        let extension = path.rsplit_once('.').map(|(_, extension)| extension);
+        if !matches!(extension, Some("yaml" | "yml" | "json" | "jsonnet")) {
+            continue;
+        }
+        let place = reader.find(&at(root, &path))?;
+        let Some(size) = reader.size(&place)? else { continue }; // a link to nothing, or to a folder
+        if !patterns.take(&path) {
+            continue;
+        }
+        combined += size;
+        if combined > MAX_COMBINED {
+            let message = message::source::TOO_LARGE.with("what", "all manifest files together").with("limit", "10 MiB");
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        let Some(file) = reader.read(&at(root, &path))? else { continue };
+        if contains(&file.content, SKIP_MARKER.as_bytes()) {
+            combined -= size;
+            continue;
+        }
+        if extension == Some("jsonnet") {
+            let message = message::source::TOOL_NOT_SUPPORTED.with("path", &file.path).with("tool", "Jsonnet");
+            return Err(Error::new(Kind::Unsupported, message));
+        }
+        found.push(file);
+    }
+    Ok(found)
+}
+
+fn at(root: &str, path: &str) -> String {
+    if path.is_empty() { root.to_owned() } else { below(root, path) }
+}
+
+fn contains(content: &[u8], words: &[u8]) -> bool {
+    content.windows(words.len()).any(|window| window == words)
+}
+
+fn read_file(file: &File, manifests: &mut Vec<Manifest>, causes: &mut Vec<Cause>) -> Result<(), Error> {
+    let text = file.text()?;
+    if file.path.ends_with(".json") {
+        let document = yaml::json_file(&text).map_err(|why| broken(file, why, true))?;
+        if kind(&document).is_none() {
+            return Err(without_kind(file, &document));
+        }
+        manifests.extend(unpack(file, document)?);
+        return Ok(());
+    }
+    let (documents, failed) = yaml::documents(&text);
+    let mut good = Vec::new();
+    let mut error = failed.map(|why| broken(file, why, false));
+    for document in documents {
+        if kind(&document).is_none() {
+            error = Some(without_kind(file, &document));
+            break;
+        }
+        good.push(document);
+    }
+    if let Some(error) = error {
+        // A file that looks like no manifest at all may be anything and is left alone, unless a limit was met.
+        let manifest_like = ["apiVersion:", "kind:", "metadata:"].iter().all(|word| text.contains(word));
+        if !good.is_empty() || manifest_like || error.kind() == Kind::TooLarge {
+            return Err(error);
+        }
+        return Ok(());
+    }
+    for document in good {
+        for (key, line) in &document.duplicates {
+            let location = Location { path: file.path.clone(), line: *line };
+            let cause = Cause::warning(message::lint::DUPLICATE_KEY.with("key", key));
+            causes.push(cause.field(key.clone()).located(Some(location)));
+        }
+        manifests.extend(unpack(file, document)?);
+    }
+    Ok(())
+}
+
+fn kind(document: &Document) -> Option<&str> {
+    document.value.get("kind").and_then(Value::as_str).filter(|kind| !kind.is_empty())
+}
+
+fn broken(file: &File, why: Broken, json: bool) -> Error {
+    let location = Some(Location { path: file.path.clone(), line: why.line });
+    if let Some(limit) = why.limit {
+        let cause = Cause::error(message::source::YAML_BOMB.with("limit", limit));
+        return Error::of(Kind::TooLarge, cause.located(location));
+    }
+    let code = if json { message::source::JSON_BROKEN } else { message::source::YAML_BROKEN };
+    Error::of(Kind::Invalid, Cause::error(code.message()).located(location).evidence(why.why))
+}
+
+fn without_kind(file: &File, document: &Document) -> Error {
+    let location = Some(Location { path: file.path.clone(), line: document.line });
+    Error::of(Kind::Invalid, Cause::error(message::source::KIND_MISSING.message()).located(location))
+}
+
+/// The objects of a document: itself, or the items of a list; a list of null is nothing.
+fn unpack(file: &File, document: Document) -> Result<Vec<Manifest>, Error> {
+    let has = |field: &str| document.value.get(field).is_some();
+    if document.value.get("items").is_some_and(Value::is_null) && !has("spec") && !has("status") {
+        return Ok(Vec::new());
+    }
+    let line = document.line;
+    let objects = origin::objects(&file.path, document);
+    if objects.iter().all(|manifest| manifest.object.is_object()) {
+        return Ok(objects);
+    }
+    let cause = Cause::error(message::source::KIND_MISSING.message());
+    Err(Error::of(Kind::Invalid, cause.located(Some(Location { path: file.path.clone(), line })).evidence("an item of the list is no object")))
+}

@@ -1,0 +1,74 @@
+//! The build variables that Argo CD offers to a source's options.
+
+use std::collections::BTreeMap;
+
+use super::reader::Reader;
+use super::renderer::RenderInput;
+
+/// The build variables of one render.
+pub(super) struct Environment(BTreeMap<&'static str, String>);
+
+impl Environment {
+    pub(super) fn new(input: &RenderInput, commit: &str) -> Self {
+        let short = |length: usize| commit.get(..length).unwrap_or(commit).to_owned();
+        Self(BTreeMap::from([
+            ("ARGOCD_APP_NAME", input.app_name.clone()),
+            ("ARGOCD_APP_NAMESPACE", input.namespace.clone()),
+            ("ARGOCD_APP_PROJECT_NAME", input.project.clone()),
+            ("ARGOCD_APP_REVISION", commit.to_owned()),
+            ("ARGOCD_APP_REVISION_SHORT", short(7)),
+            ("ARGOCD_APP_REVISION_SHORT_8", short(8)),
+            ("ARGOCD_APP_SOURCE_REPO_URL", input.text("repoURL").to_owned()),
+            ("ARGOCD_APP_SOURCE_PATH", input.text("path").to_owned()),
+            ("ARGOCD_APP_SOURCE_TARGET_REVISION", input.text("targetRevision").to_owned()),
+        ]))
+    }
+
+    /// A variable's value; empty for an unknown one.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// Fills `$NAME` and `${NAME}` in as Go's `os.Expand` does (`$$` is `$`), and notes what was used.
+    pub(super) fn expand(&self, text: &str, reader: &Reader<'_, '_>) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            let after = &rest[at + 1..];
+            let (name, length) = name_of(after);
+            if length == 0 {
+                out.push('$');
+            } else if name == "$" {
+                out.push('$');
+            } else if !name.is_empty() {
+                let value = self.get(name);
+                out.push_str(value);
+                reader.note(|set| {
+                    set.environment.insert(name.to_owned(), value.to_owned());
+                });
+            }
+            rest = &after[length..];
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+/// The name after a `$` and how much of the text it takes.
+fn name_of(text: &str) -> (&str, usize) {
+    let special = |c: char| "*#$@!?-".contains(c) || c.is_ascii_digit();
+    if let Some(braced) = text.strip_prefix('{') {
+        return match braced.find('}') {
+            Some(end) => (&braced[..end], end + 2),
+            None => ("", 1),
+        };
+    }
+    match text.chars().next() {
+        Some(c) if special(c) => (&text[..1], 1),
+        _ => {
+            let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+            (&text[..end], end)
+        }
+    }
+}

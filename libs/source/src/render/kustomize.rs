@@ -1,0 +1,166 @@
+//! Kustomizations, through a worker.
+
+use std::collections::BTreeSet;
+
+use domain::application::Kustomize;
+use domain::cause::{Cause, Location, Severity};
+use domain::manifest::Manifest;
+use domain::message;
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::detect::KUSTOMIZATIONS;
+use super::environment::Environment;
+use super::images::Images;
+use super::origin::Origins;
+use super::reader::Reader;
+use super::worker::{Answer, Ask, Failure, WorkerPool};
+use super::yaml;
+use crate::error::{Error, Kind};
+use crate::git::Node;
+
+/// Builds the kustomization of a folder. Blocks; only on a thread where that is allowed.
+pub(super) fn render(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    options: Option<&Kustomize>,
+    environment: &Environment,
+    pool: &WorkerPool,
+    runtime: &Handle,
+    causes: &mut Vec<Cause>,
+) -> Result<Vec<Manifest>, Error> {
+    let filled = options.map(|options| fill_in(options, environment, reader));
+    let as_json = filled.as_ref().map(serde_json::to_value).transpose().map_err(Error::internal)?;
+    let mut refused = None;
+    let answer = |ask| match look(reader, ask) {
+        // What the tenant can mend is also what kustomize is told; the rest ends the job.
+        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Unsupported) => {
+            let answer = Answer { refused: error.cause().message.to_string(), ..Answer::default() };
+            refused.get_or_insert(error);
+            Ok(answer)
+        }
+        other => other,
+    };
+    let built = runtime.block_on(pool.run(folder, as_json, answer))?;
+    let built = built.map_err(|failure| refused.unwrap_or_else(|| explain(reader, folder, &failure)))?;
+
+    let read = reader.all_read();
+    let mut origins = Origins::default();
+    let mut manifests = Vec::with_capacity(built.len());
+    for object in built {
+        let file = read.get(&object.path);
+        manifests.push(match object.generated {
+            true => Manifest::new(object.object, file.map(|file| Location { path: file.path.clone(), line: 0 })),
+            false => origins.place(object.object, file),
+        });
+    }
+    check_images(reader, filled.as_ref(), causes);
+    Ok(manifests)
+}
+
+/// Fills the build variables in where Argo CD does.
+fn fill_in(options: &Kustomize, environment: &Environment, reader: &Reader<'_, '_>) -> Kustomize {
+    let mut filled = options.clone();
+    filled.images.iter_mut().for_each(|image| *image = environment.expand(image, reader));
+    filled.common_labels.values_mut().for_each(|value| *value = environment.expand(value, reader));
+    if filled.common_annotations_envsubst {
+        filled.common_annotations.values_mut().for_each(|value| *value = environment.expand(value, reader));
+    }
+    filled
+}
+
+fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
+    match ask {
+        Ask::Stat { path } => {
+            let found = reader.find(&path)?;
+            Ok(match found.node {
+                Node::Folder(_) => Answer { kind: "dir", real: found.path, ..Answer::default() },
+                Node::File(_) => Answer { kind: "file", real: found.path, ..Answer::default() },
+                _ => Answer::default(),
+            })
+        }
+        Ask::List { path } => Ok(match reader.list(&path)? {
+            Some(items) => {
+                Answer { kind: "dir", names: items.into_iter().map(|item| item.name).collect(), ..Answer::default() }
+            }
+            None => Answer::default(),
+        }),
+        Ask::Read { path } => Ok(match reader.read(&path)? {
+            Some(file) => Answer::file(file.path, &file.content),
+            None => Answer::default(),
+        }),
+    }
+}
+
+/// The worker's failure, as a cause at the file (and line) to edit.
+fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
+    let location = |line| (!failure.file.is_empty()).then(|| Location { path: failure.file.clone(), line });
+    let shown = if folder.is_empty() { "." } else { folder };
+    let kustomization = reader.all_read().get(&failure.file).and_then(|file| {
+        let text = file.text().ok()?;
+        Some((yaml::documents(&text).0.into_iter().next(), text))
+    });
+    let line_of = |words: &str| {
+        let (_, text) = kustomization.as_ref()?;
+        text.lines().position(|line| line.contains(words)).and_then(|at| u32::try_from(at + 1).ok())
+    };
+    match failure.kind.as_str() {
+        "refused" => {
+            let message = message::source::KUSTOMIZE_REFUSED.with("feature", &failure.feature).with("reason", &failure.error);
+            let last = failure.feature.rsplit('/').next().unwrap_or_default();
+            let cause = Cause::error(message).located(location(line_of(last).unwrap_or(0)));
+            Error::of(Kind::Invalid, cause)
+        }
+        "remote" => {
+            let message = message::source::KUSTOMIZE_REMOTE.with("resource", &failure.feature);
+            let cause = Cause::error(message).located(location(line_of(&failure.feature).unwrap_or(0)));
+            Error::of(Kind::Unsupported, cause)
+        }
+        "too-large" => {
+            let message = message::source::TOO_LARGE.with("what", "the rendered result").with("limit", "64 MiB");
+            Error::new(Kind::TooLarge, message)
+        }
+        _ => {
+            // A number as tag is the usual reason for this one, and the message of the library does not say where.
+            if failure.error.contains("newTag")
+                && let Some((Some(document), _)) = &kustomization
+                && let Some(cause) = Images::default()
+                    .check(&failure.file, document, Severity::Error)
+                    .into_iter()
+                    .find(|cause| cause.message.is(&message::lint::TAG_IS_NUMBER))
+            {
+                return Error::of(Kind::Invalid, cause);
+            }
+            let cause = Cause::error(message::source::KUSTOMIZE_FAILED.with("path", shown)).located(location(0));
+            Error::of(Kind::Invalid, cause.evidence(failure.error.chars().take(1000).collect::<String>()))
+        }
+    }
+}
+
+/// Overrides that match none of the images in the files that were read.
+fn check_images(reader: &Reader<'_, '_>, options: Option<&Kustomize>, causes: &mut Vec<Cause>) {
+    let mut images = Images::default();
+    let mut kustomizations = Vec::new();
+    let mut made = BTreeSet::new();
+    for (path, file) in reader.all_read() {
+        let Ok(text) = file.text() else { continue };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        for document in yaml::documents(&text).0 {
+            images.add(&document.value);
+            if KUSTOMIZATIONS.contains(&name) {
+                let names = document.value.get("images").and_then(Value::as_array).into_iter().flatten();
+                made.extend(names.filter_map(|item| item.get("newName")?.as_str().map(str::to_owned)));
+                kustomizations.push((path.clone(), document));
+            }
+        }
+    }
+    for made in &made {
+        images.add(&serde_json::json!({"image": made}));
+    }
+    for (path, document) in &kustomizations {
+        causes.extend(images.check(path, document, Severity::Warning));
+    }
+    if let Some(options) = options {
+        causes.extend(images.check_options(&options.images, &made));
+    }
+}

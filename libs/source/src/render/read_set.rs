@@ -1,0 +1,111 @@
+//! What a render depended on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::environment::Environment;
+use super::overrides;
+use super::renderer::RenderInput;
+use crate::error::Error;
+use crate::git::{Files, Item, ItemKind, Node};
+
+/// Everything that a render looked at. Equal at another commit means that the same manifests come out.
+///
+/// It can be stored (it is JSON) and holds nothing secret: names, ids and the values of variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReadSet {
+    /// Files, links and look-ups that found nothing, by path.
+    pub(super) entries: BTreeMap<String, Node>,
+    /// Paths that had to be folders, whatever is in them.
+    pub(super) folders: BTreeSet<String>,
+    /// Listings: the names and kinds of a folder's entries, hashed.
+    pub(super) listings: BTreeMap<String, String>,
+    /// Every variable's name that occurred in a file, and what it stood for.
+    pub(super) variables: BTreeMap<String, Option<String>>,
+    /// Build variables that were filled in.
+    pub(super) environment: BTreeMap<String, String>,
+    /// The application for which `.argocd-source-<app>.yaml` was looked for, and whether it was there.
+    pub(super) application: Option<(String, bool)>,
+    /// The source's folder and its tree, when nothing outside it was looked at: the short way to an answer.
+    pub(super) scope: Option<(String, String)>,
+}
+
+/// A folder's names and kinds, hashed.
+pub(super) fn listing(items: &[Item]) -> String {
+    let mut hash = Sha256::new();
+    for item in items {
+        hash.update([match item.kind {
+            ItemKind::File => b'f',
+            ItemKind::Folder => b'd',
+            ItemKind::Link => b'l',
+            ItemKind::Submodule => b's',
+        }]);
+        hash.update(&item.name);
+        hash.update([0]);
+    }
+    hex::encode(&hash.finalize()[..16])
+}
+
+impl ReadSet {
+    /// Notes the folder within which everything was, if it all was.
+    pub(super) fn close(&mut self, folder: &str, tree: &str) {
+        let inside = |path: &str| {
+            folder.is_empty() || path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let linked = self.entries.iter().any(|(path, node)| path == folder && !matches!(node, Node::Folder(_)));
+        let paths = self.entries.keys().chain(&self.folders).chain(self.listings.keys());
+        if !linked && paths.into_iter().all(|path| inside(path)) {
+            self.scope = Some((folder.to_owned(), tree.to_owned()));
+        }
+    }
+
+    /// Whether a render of `files` for `input` would come out as the one that this set was noted for.
+    ///
+    /// The source's options must be the same; they are part of the key under which a set is kept.
+    ///
+    /// # Errors
+    /// When the mirror is damaged.
+    pub fn holds(&self, files: &Files<'_>, input: &RenderInput, commit: &str) -> Result<bool, Error> {
+        let environment = Environment::new(input, commit);
+        let same = |(name, value): (&String, &Option<String>)| input.variables.get(name) == value.as_ref();
+        if !self.variables.iter().all(same)
+            || !self.environment.iter().all(|(name, value)| environment.get(name) == value)
+        {
+            return Ok(false);
+        }
+        let folder = input.folder();
+        let own = overrides::file_of(&folder, &input.app_name);
+        match (&self.application, own) {
+            // The file that counted is this application's own; its content is among the entries.
+            (Some((name, true)), _) if *name == input.app_name => {}
+            (Some((_, true)), _) | (None, Some(_)) => return Ok(false),
+            (Some((_, false)), Some(own)) if files.node(&own)? != Node::Missing => return Ok(false),
+            _ => {}
+        }
+        if let Some((folder, tree)) = &self.scope
+            && files.node(folder)? == Node::Folder(tree.clone())
+        {
+            return Ok(true);
+        }
+        for (path, node) in &self.entries {
+            if files.node(path)? != *node {
+                return Ok(false);
+            }
+        }
+        for path in &self.folders {
+            if !matches!(files.node(path)?, Node::Folder(_)) {
+                return Ok(false);
+            }
+        }
+        for (path, hash) in &self.listings {
+            let Node::Folder(tree) = files.node(path)? else { return Ok(false) };
+            if listing(&files.list(&tree)?) != *hash {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,153 @@
+//! Reads a commit's files for a render: notes every look, replaces variables, keeps to the limits.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use domain::cause::{Cause, Location};
+use domain::message;
+
+use super::read_set::{ReadSet, listing};
+use super::substitute;
+use crate::error::{Error, Kind};
+use crate::git::{Files, Found, Item, Node};
+
+/// The most that one render may read.
+const MAX_TOTAL: u64 = 64 << 20;
+/// The largest single file.
+const MAX_FILE: u64 = 16 << 20;
+/// How often one render may look.
+const MAX_LOOKS: usize = 20_000;
+
+/// A file as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    /// Where it really is, links followed.
+    pub(super) path: String,
+    /// Its content, variables replaced.
+    pub(super) content: Arc<[u8]>,
+}
+
+impl File {
+    /// Its content as text; UTF-16 with a mark is understood, as by Argo CD.
+    pub(super) fn text(&self) -> Result<String, Error> {
+        let broken = || {
+            let cause = Cause::error(message::source::NOT_TEXT.message());
+            Error::of(Kind::Invalid, cause.located(Some(Location { path: self.path.clone(), line: 0 })))
+        };
+        let wide = |from: fn([u8; 2]) -> u16| {
+            let units = self.content[2..].chunks_exact(2).map(|pair| from([pair[0], pair[1]]));
+            char::decode_utf16(units).collect::<Result<String, _>>().map_err(|_| broken())
+        };
+        match &*self.content {
+            [0xFF, 0xFE, ..] => wide(u16::from_le_bytes),
+            [0xFE, 0xFF, ..] => wide(u16::from_be_bytes),
+            [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8(rest.to_vec()).map_err(|_| broken()),
+            all => String::from_utf8(all.to_vec()).map_err(|_| broken()),
+        }
+    }
+}
+
+/// Reads a commit's files for one render.
+pub(super) struct Reader<'f, 'r> {
+    files: &'f Files<'r>,
+    variables: &'f BTreeMap<String, String>,
+    set: RefCell<ReadSet>,
+    read: RefCell<HashMap<String, File>>,
+    total: Cell<u64>,
+    looks: Cell<usize>,
+}
+
+impl<'f, 'r> Reader<'f, 'r> {
+    pub(super) fn new(files: &'f Files<'r>, variables: &'f BTreeMap<String, String>) -> Self {
+        Self {
+            files,
+            variables,
+            set: RefCell::default(),
+            read: RefCell::default(),
+            total: Cell::new(0),
+            looks: Cell::new(0),
+        }
+    }
+
+    /// What stands at a path, links followed.
+    pub(super) fn find(&self, path: &str) -> Result<Found, Error> {
+        self.looks.set(self.looks.get() + 1);
+        if self.looks.get() > MAX_LOOKS {
+            let message = message::source::TOO_LARGE.with("what", "the number of files").with("limit", MAX_LOOKS);
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        let found = self.files.find(path)?;
+        let mut set = self.set.borrow_mut();
+        set.entries.extend(found.passed.iter().cloned());
+        match &found.node {
+            Node::Folder(_) => {
+                set.folders.insert(found.path.clone());
+            }
+            node => {
+                set.entries.entry(found.path.clone()).or_insert_with(|| node.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// The entries of a folder, sorted; `None` when it is none.
+    pub(super) fn list(&self, path: &str) -> Result<Option<Vec<Item>>, Error> {
+        let found = self.find(path)?;
+        let Node::Folder(tree) = &found.node else { return Ok(None) };
+        let items = self.files.list(tree)?;
+        self.set.borrow_mut().listings.insert(found.path, listing(&items));
+        Ok(Some(items))
+    }
+
+    /// The size of a file; `None` when it is none.
+    pub(super) fn size(&self, found: &Found) -> Result<Option<u64>, Error> {
+        match &found.node {
+            Node::File(blob) => self.files.size(blob).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A file; `None` when it is none.
+    pub(super) fn read(&self, path: &str) -> Result<Option<File>, Error> {
+        let found = self.find(path)?;
+        let Node::File(blob) = &found.node else { return Ok(None) };
+        if let Some(file) = self.read.borrow().get(&found.path) {
+            return Ok(Some(file.clone()));
+        }
+        let located = |error: Error| error.map(|cause| cause.located(Some(Location { path: found.path.clone(), line: 0 })));
+        let bytes = self.files.blob(blob, MAX_FILE).map_err(located)?;
+        self.total.set(self.total.get() + bytes.len() as u64);
+        if self.total.get() > MAX_TOTAL {
+            let message = message::source::TOO_LARGE.with("what", "what the source reads").with("limit", "64 MiB");
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        let content: Arc<[u8]> = match std::str::from_utf8(&bytes) {
+            Ok(text) => {
+                let mut set = self.set.borrow_mut();
+                let note = |name: &str| {
+                    set.variables.insert(name.to_owned(), self.variables.get(name).cloned());
+                };
+                substitute::substitute(text, self.variables, note).as_bytes().into()
+            }
+            Err(_) => bytes.into(),
+        };
+        let file = File { path: found.path.clone(), content };
+        self.read.borrow_mut().insert(found.path, file.clone());
+        Ok(Some(file))
+    }
+
+    /// Every file that was read so far, by its path.
+    pub(super) fn all_read(&self) -> BTreeMap<String, File> {
+        self.read.borrow().iter().map(|(path, file)| (path.clone(), file.clone())).collect()
+    }
+
+    /// Notes something that is no file.
+    pub(super) fn note(&self, note: impl FnOnce(&mut ReadSet)) {
+        note(&mut self.set.borrow_mut());
+    }
+
+    pub(super) fn into_set(self) -> ReadSet {
+        self.set.into_inner()
+    }
+}

@@ -1,0 +1,224 @@
+//! Renders: detects the tool, runs it, checks and names what comes out.
+
+use std::collections::BTreeMap;
+
+use domain::application::{Directory, Source};
+use domain::cause::{Cause, Location, Severity};
+use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::message;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::detect::{self, Tool};
+use super::environment::Environment;
+use super::images::Images;
+use super::read_set::ReadSet;
+use super::reader::Reader;
+use super::worker::WorkerPool;
+use super::{checks, directory, hash, kustomize, overrides, substitute};
+use crate::error::{Error, Kind};
+use crate::git::{Access, Files, Mirrors, Node};
+
+/// What a render is asked for, besides the repository and the commit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RenderInput {
+    /// The ApplicationSource, JSON.
+    pub source: Value,
+    /// The application.
+    pub app_name: String,
+    /// Its project.
+    pub project: String,
+    /// The namespace of objects that name none.
+    pub namespace: String,
+    /// The variables that may be replaced; empty: none are.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl RenderInput {
+    /// The source's options in a form in which equal ones are equal bytes. The revision is left out: it has been
+    /// resolved, and where it is filled into options it is part of the [`ReadSet`].
+    #[must_use]
+    pub fn source_key(&self) -> Vec<u8> {
+        let mut source = self.source.clone();
+        if let Some(fields) = source.as_object_mut() {
+            fields.remove("targetRevision");
+        }
+        hash::canonical(&source)
+    }
+
+    /// A text field of the source.
+    pub(super) fn text(&self, field: &str) -> &str {
+        self.source.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The source's folder as a clean path.
+    pub(super) fn folder(&self) -> String {
+        let parts = self.text("path").split('/').filter(|part| !part.is_empty() && *part != ".");
+        parts.collect::<Vec<_>>().join("/")
+    }
+}
+
+/// What came out of a render.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// The objects, in the tool's order.
+    pub manifests: Vec<Manifest>,
+    /// The name of the set.
+    pub hash: ManifestSetHash,
+    /// The name of the set together with where everything was written.
+    pub detail: String,
+    /// What rendered it.
+    pub source_type: SourceType,
+    /// Warnings.
+    pub causes: Vec<Cause>,
+    /// What it depended on.
+    pub read_set: ReadSet,
+}
+
+/// Renders sources. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Renderer {
+    mirrors: Mirrors,
+    pool: WorkerPool,
+}
+
+impl Renderer {
+    /// A renderer over mirrors and workers.
+    #[must_use]
+    pub fn new(mirrors: Mirrors, pool: WorkerPool) -> Self {
+        Self { mirrors, pool }
+    }
+
+    /// The manifests of a source at a commit. A damaged mirror is fetched anew, once.
+    ///
+    /// # Errors
+    /// When the commit cannot be had, or the source cannot be rendered; the error's cause says what to edit and where.
+    pub async fn render(&self, access: &Access, commit: &str, input: &RenderInput) -> Result<Rendered, Error> {
+        match self.try_render(access, commit, input).await {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
+                self.mirrors.forget(access).await?;
+                self.try_render(access, commit, input).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_render(&self, access: &Access, commit: &str, input: &RenderInput) -> Result<Rendered, Error> {
+        substitute::check(&input.variables)?;
+        let snapshot = self.mirrors.ensure_commit(access, commit).await?;
+        let (input, pool, commit) = (input.clone(), self.pool.clone(), snapshot.commit());
+        let runtime = Handle::current();
+        snapshot.read(move |files| render(files, &commit, &input, &pool, &runtime)).await
+    }
+
+    /// Whether a render at this commit would come out as the one that `set` was noted for.
+    ///
+    /// # Errors
+    /// When the commit cannot be had.
+    pub async fn unchanged(&self, access: &Access, commit: &str, input: &RenderInput, set: &ReadSet) -> Result<bool, Error> {
+        let snapshot = self.mirrors.ensure_commit(access, commit).await?;
+        let (input, set, commit) = (input.clone(), set.clone(), snapshot.commit());
+        snapshot.read(move |files| set.holds(files, &input, &commit)).await
+    }
+}
+
+fn render(
+    files: &Files<'_>,
+    commit: &str,
+    input: &RenderInput,
+    pool: &WorkerPool,
+    runtime: &Handle,
+) -> Result<Rendered, Error> {
+    let reader = Reader::new(files, &input.variables);
+    let given = parse(&input.source)?;
+    if !given.chart.is_empty() {
+        return Err(unsupported(&given.chart, "Helm"));
+    }
+    let mut causes = Vec::new();
+    if given.path.is_empty() && !given.reference.is_empty() {
+        // A source that others refer to, and nothing else.
+        return Ok(finish(reader, Vec::new(), SourceType::Directory, causes));
+    }
+    let (folder, tree) = folder(&reader, &given.path, commit)?;
+    let source = parse(&overrides::merged(&reader, &folder, &input.app_name, &input.source)?)?;
+    let shown = if folder.is_empty() { "." } else { &folder };
+    let tool = match detect::tool(&reader, &folder, &source)? {
+        Tool::Known(tool) => tool,
+        Tool::Plugin => return Err(unsupported(shown, "a config management plugin")),
+    };
+    let manifests = match tool {
+        SourceType::Helm => return Err(unsupported(shown, "Helm")),
+        SourceType::Kustomize => {
+            let environment = Environment::new(input, commit);
+            let options = source.kustomize.as_ref();
+            kustomize::render(&reader, &folder, options, &environment, pool, runtime, &mut causes)?
+        }
+        SourceType::Directory => {
+            let options = source.directory.unwrap_or_else(Directory::default);
+            let manifests = directory::render(&reader, &folder, &options, &mut causes)?;
+            misnamed(&reader, &folder, &manifests, &mut causes)?;
+            manifests
+        }
+    };
+    checks::refuse(&manifests)?;
+    checks::placeholders(&manifests, &mut causes);
+    reader.note(|set| set.close(&folder, &tree));
+    Ok(finish(reader, manifests, tool, causes))
+}
+
+fn finish(reader: Reader<'_, '_>, manifests: Vec<Manifest>, source_type: SourceType, causes: Vec<Cause>) -> Rendered {
+    let (hash, detail) = hash::names(&manifests);
+    Rendered { manifests, hash, detail, source_type, causes, read_set: reader.into_set() }
+}
+
+fn parse(source: &Value) -> Result<Source, Error> {
+    Source::deserialize(source).map_err(|error| {
+        let cause = Cause::error(message::source::OPTIONS_INVALID.message()).field("spec.source");
+        Error::of(Kind::Invalid, cause.evidence(error.to_string()))
+    })
+}
+
+fn unsupported(path: &str, tool: &str) -> Error {
+    Error::new(Kind::Unsupported, message::source::TOOL_NOT_SUPPORTED.with("path", path).with("tool", tool))
+}
+
+/// The source's folder, links followed, and its tree.
+fn folder(reader: &Reader<'_, '_>, path: &str, commit: &str) -> Result<(String, String), Error> {
+    let cause = |code: &message::Code| Cause::error(code.with("path", path)).field("spec.source.path");
+    if path.is_empty() {
+        return Err(Error::of(Kind::Invalid, cause(&message::source::PATH_NOT_GIVEN)));
+    }
+    if path.starts_with('/') {
+        return Err(Error::of(Kind::Invalid, cause(&message::source::PATH_OUTSIDE)));
+    }
+    let found = reader.find(path)?;
+    match found.node {
+        Node::Folder(tree) => Ok((found.path, tree)),
+        Node::File(_) => Err(Error::of(Kind::Invalid, cause(&message::source::PATH_NOT_FOLDER))),
+        _ => {
+            let message = message::source::PATH_MISSING.with("path", path).with("commit", commit.get(..12).unwrap_or(commit));
+            Err(Error::of(Kind::NotFound, Cause::error(message).field("spec.source.path")))
+        }
+    }
+}
+
+/// A kustomization that no tool reads, and what is wrong in it besides its name.
+fn misnamed(reader: &Reader<'_, '_>, folder: &str, manifests: &[Manifest], causes: &mut Vec<Cause>) -> Result<(), Error> {
+    let found = detect::misnamed(reader, folder)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut images = Images::default();
+    for manifest in manifests {
+        images.add(&manifest.object);
+    }
+    for file in found {
+        causes.push(file.cause());
+        causes.extend(images.check(&file.path, &file.document, Severity::Warning));
+    }
+    // A line of its own for what only the name of the file hides.
+    causes.sort_by_key(|cause| (cause.severity, cause.location.as_ref().map(|Location { path, line }| (path.clone(), *line))));
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Replaces a tenant's variables in a file's text.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use domain::message;
+
+use crate::error::{Error, Kind};
+
+/// Replaces `${NAME}` by the value of each declared name and `$${NAME}` by `${NAME}`; every other `${…}` stays.
+///
+/// `seen` hears of every `${NAME}`, declared or not, since another declaration would change the outcome.
+pub(super) fn substitute<'t>(
+    text: &'t str,
+    variables: &BTreeMap<String, String>,
+    mut seen: impl FnMut(&str),
+) -> Cow<'t, str> {
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut from = 0;
+    while let Some(at) = text[from..].find("${").map(|at| at + from) {
+        from = at + 2;
+        let Some(name) = name_at(&text[from..]) else { continue };
+        seen(name);
+        from += name.len() + 1;
+        let Some(value) = variables.get(name) else { continue };
+        let escaped = at > copied && text.as_bytes()[at - 1] == b'$';
+        if escaped {
+            out.push_str(&text[copied..at - 1]);
+            out.push_str(&text[at..from]);
+        } else {
+            out.push_str(&text[copied..at]);
+            out.push_str(value);
+        }
+        copied = from;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
+/// The name before the closing brace, if it is one.
+fn name_at(text: &str) -> Option<&str> {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    let name = &text[..end];
+    (text[end..].starts_with('}') && !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit())).then_some(name)
+}
+
+/// Every `${…}` that stayed in a text, as written.
+pub(super) fn left_over(text: &str) -> Option<&str> {
+    let at = text.find("${")?;
+    let end = text[at..].find('}')?;
+    Some(&text[at..=at + end])
+}
+
+/// Checks that every value is one line that YAML reads as it stands, wherever in a line it is put.
+pub(super) fn check(variables: &BTreeMap<String, String>) -> Result<(), Error> {
+    let inner = |c: char| c.is_alphanumeric() || "-_./:@+=~,".contains(c);
+    let edge = |c: char| c.is_alphanumeric() || "_/".contains(c);
+    for (name, value) in variables {
+        let safe = value.len() <= 1024 && value.chars().all(inner) && value.starts_with(edge) && value.ends_with(edge);
+        if !safe {
+            return Err(Error::new(Kind::Invalid, message::source::VARIABLE_UNSAFE.with("name", name)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declared_names_are_replaced_escapes_undone_and_the_rest_stays() {
+        let variables = BTreeMap::from([("USER".to_owned(), "user01".to_owned())]);
+        let mut seen = Vec::new();
+        let text = "a: ${USER}.${USER}\nb: $${USER}\nc: ${OTHER} $${OTHER} ${} ${a-b} $USER ${USER\nd: ${USER}";
+        let result = substitute(text, &variables, |name| seen.push(name.to_owned()));
+        assert_eq!(result, "a: user01.user01\nb: ${USER}\nc: ${OTHER} $${OTHER} ${} ${a-b} $USER ${USER\nd: user01");
+        assert_eq!(seen, ["USER", "USER", "USER", "OTHER", "OTHER", "USER"]);
+        assert!(matches!(substitute("plain", &variables, |_| ()), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn values_are_one_safe_line() {
+        let checked = |value: &str| check(&BTreeMap::from([("X".to_owned(), value.to_owned())])).is_ok();
+        for good in ["user01", "a.b/c:1", "홍길동", "x@y"] {
+            assert!(checked(good), "{good}");
+        }
+        for bad in ["", "a\nb", "a b", "a: b", "x:", "- x", "{x}", "'", "a#b", "${X}", "*a", "&a", "!x"] {
+            assert!(!checked(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Warm renderer processes: one job at a time each, killed at the first breach.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use domain::cause::Cause;
+use domain::message;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+
+use crate::error::{Error, Kind};
+use crate::sandbox::{Sandbox, Worker};
+
+/// The largest frame in either direction; the renderer keeps to the same.
+const MAX_FRAME: u32 = 64 << 20;
+/// After so many jobs a worker is replaced, so that nothing it kept can grow for ever.
+const MAX_JOBS: u32 = 500;
+
+/// What the workers may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerLimits {
+    /// How many may run at once.
+    pub workers: usize,
+    /// How many stay when there is nothing to do.
+    pub idle: usize,
+    /// How much memory each may write to, in bytes.
+    pub memory: u64,
+    /// How long a job may take.
+    pub deadline: Duration,
+}
+
+impl Default for WorkerLimits {
+    fn default() -> Self {
+        Self { workers: 2, idle: 1, memory: 512 << 20, deadline: Duration::from_secs(60) }
+    }
+}
+
+/// The renderer's processes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WorkerPool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    sandbox: Sandbox,
+    program: PathBuf,
+    limits: WorkerLimits,
+    idle: Mutex<Vec<(Worker, u32)>>,
+    turns: Semaphore,
+}
+
+/// What a job asks about the repository.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "ask", rename_all = "lowercase")]
+pub(super) enum Ask {
+    Stat { path: String },
+    List { path: String },
+    Read { path: String },
+}
+
+/// What the repository has there.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Answer {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) kind: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) real: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) names: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) content: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) refused: String,
+}
+
+impl Answer {
+    pub(super) fn file(real: String, content: &[u8]) -> Self {
+        Self { kind: "file", real, content: BASE64_STANDARD.encode(content), ..Self::default() }
+    }
+}
+
+/// One object that a job made.
+#[derive(Debug, Deserialize)]
+pub(super) struct Built {
+    pub(super) object: Value,
+    #[serde(default)]
+    pub(super) path: String,
+    #[serde(default)]
+    pub(super) generated: bool,
+}
+
+/// Why a job made nothing.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+pub(super) struct Failure {
+    pub(super) kind: String,
+    pub(super) file: String,
+    pub(super) feature: String,
+    pub(super) error: String,
+}
+
+#[derive(Deserialize)]
+struct Done {
+    objects: Vec<Built>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Said {
+    Asked(Ask),
+    Done { done: Done },
+    Failed { failed: Failure },
+}
+
+impl WorkerPool {
+    /// Workers of `program`, started as they are needed.
+    #[must_use]
+    pub fn new(sandbox: Sandbox, program: PathBuf, limits: WorkerLimits) -> Self {
+        let turns = Semaphore::new(limits.workers.max(1));
+        Self(Arc::new(Inner { sandbox, program, limits, idle: Mutex::default(), turns }))
+    }
+
+    /// Starts a worker now and lets it say that it works, so that the first job does not wait for it.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not answer.
+    pub async fn warm(&self) -> Result<(), Error> {
+        // A repository without any file: the worker has to say that there is nothing to build.
+        match self.run("", None, |_| Ok(Answer::default())).await? {
+            Err(_) => Ok(()),
+            Ok(_) => Err(Error::internal("the renderer built something out of nothing")),
+        }
+    }
+
+    fn start(&self) -> Result<Worker, Error> {
+        self.0.sandbox.worker(&self.0.program, self.0.limits.memory).map_err(|error| {
+            let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            Error::internal(format!("{error}: {why}"))
+        })
+    }
+
+    /// Runs one job: the folder's path and the application's options. `answer` is asked for files; an error from it ends
+    /// the job.
+    pub(super) async fn run(
+        &self,
+        path: &str,
+        options: Option<Value>,
+        mut answer: impl FnMut(Ask) -> Result<Answer, Error>,
+    ) -> Result<Result<Vec<Built>, Failure>, Error> {
+        let _turn = self.0.turns.acquire().await.map_err(Error::internal)?;
+        let idle = self.0.idle.lock().pop();
+        let (mut worker, jobs) = match idle {
+            Some(warm) => warm,
+            None => (self.start()?, 0),
+        };
+        let shown = if path.is_empty() { "." } else { path };
+        let job = serde_json::json!({"job": {"path": path, "options": options}});
+        let talk = async {
+            send(&mut worker, &job).await.map_err(|error| died(shown, &error))?;
+            loop {
+                match receive(&mut worker).await.map_err(|error| died(shown, &error))? {
+                    Said::Asked(question) => {
+                        let answer = answer(question)?;
+                        send(&mut worker, &answer).await.map_err(|error| died(shown, &error))?;
+                    }
+                    Said::Done { done } => return Ok(Ok(done.objects)),
+                    Said::Failed { failed } => return Ok(Err(failed)),
+                }
+            }
+        };
+        let limit = self.0.limits.deadline;
+        let result = match tokio::time::timeout(limit, talk).await {
+            Ok(result) => result,
+            Err(_) => {
+                let message = message::source::RENDER_TIMEOUT.with("path", shown).with("seconds", limit.as_secs());
+                Err(Error::new(Kind::TooLarge, message))
+            }
+        };
+        // A worker that ended a job properly is ready for another; any other is dropped, and so killed.
+        if result.is_ok() && jobs + 1 < MAX_JOBS {
+            let mut idle = self.0.idle.lock();
+            if idle.len() < self.0.limits.idle {
+                idle.push((worker, jobs + 1));
+            }
+        }
+        result
+    }
+}
+
+fn died(path: &str, error: &io::Error) -> Error {
+    tracing::warn!(path, %error, "a renderer was lost");
+    Error::of(Kind::TooLarge, Cause::error(message::source::RENDER_DIED.with("path", path)))
+}
+
+async fn send(worker: &mut Worker, message: &impl Serialize) -> io::Result<()> {
+    let body = serde_json::to_vec(message)?;
+    let length = u32::try_from(body.len()).ok().filter(|length| *length <= MAX_FRAME);
+    let length = length.ok_or_else(|| io::Error::other("frame too large"))?;
+    worker.stdin.write_all(&length.to_be_bytes()).await?;
+    worker.stdin.write_all(&body).await?;
+    worker.stdin.flush().await
+}
+
+async fn receive(worker: &mut Worker) -> io::Result<Said> {
+    let length = worker.stdout.read_u32().await?;
+    if length > MAX_FRAME {
+        return Err(io::Error::other("frame too large"));
+    }
+    let mut body = vec![0; length as usize];
+    worker.stdout.read_exact(&mut body).await?;
+    Ok(serde_json::from_slice(&body)?)
+}

@@ -1,0 +1,251 @@
+//! The one place that starts child processes: Git, and the renderer's workers.
+//!
+//! A child gets an environment of ours and nothing else, a process group of its own, and a deadline after which the whole
+//! group is killed. In production it is started through the launcher (this service's own binary with the argument
+//! `sandbox`), which restricts itself and then becomes the child; see [`launch`].
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+pub mod launch;
+
+/// Where programs are looked for; the parent's own PATH is not passed on.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How much a child may say before the rest is thrown away.
+const MAX_OUTPUT: u64 = 1 << 20;
+
+/// What a child may touch.
+#[derive(Clone, Debug)]
+pub enum Profile {
+    /// Nothing but its pipes: no files, no network, no other program.
+    Worker {
+        /// How much memory it may write to, in bytes.
+        memory: u64,
+    },
+    /// Programs and settings of the system to read, a few folders to write, and the network.
+    Git {
+        /// Folders that it may change.
+        writable: Vec<PathBuf>,
+        /// More folders that it may read.
+        readable: Vec<PathBuf>,
+        /// The largest file that it may write, in bytes.
+        file_size: u64,
+    },
+}
+
+/// Starts children, through the launcher if there is one.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    launcher: Option<PathBuf>,
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Whether it said that all went well.
+    pub success: bool,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// What it wrote to its standard output, cut off at 1 MiB.
+    pub stdout: Vec<u8>,
+    /// What it wrote to its standard error, cut off at 1 MiB.
+    pub stderr: String,
+}
+
+/// Why a child did not finish.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// It could not be started.
+    #[error("cannot start `{program}`")]
+    Start {
+        /// Which.
+        program: String,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// It was killed at its deadline.
+    #[error("killed after {0:?}")]
+    Deadline(Duration),
+    /// It could not be waited for.
+    #[error("lost a child")]
+    Lost(#[source] io::Error),
+}
+
+/// A child to run to its end.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The program.
+    pub program: &'a str,
+    /// Its arguments; never a credential.
+    pub arguments: Vec<OsString>,
+    /// Its environment, besides PATH and the language.
+    pub environment: Vec<(&'static str, OsString)>,
+    /// Where it runs.
+    pub folder: &'a Path,
+    /// When it is killed.
+    pub deadline: Duration,
+    /// What it may touch.
+    pub profile: Profile,
+}
+
+impl Sandbox {
+    /// Children are started through `launcher` (called with `sandbox …`), or directly when there is none.
+    #[must_use]
+    pub fn new(launcher: Option<PathBuf>) -> Self {
+        Self { launcher }
+    }
+
+    /// Whether children are restricted.
+    #[must_use]
+    pub fn restricted(&self) -> bool {
+        self.launcher.is_some()
+    }
+
+    fn command(&self, program: &OsStr, profile: &Profile) -> Command {
+        let mut command = match &self.launcher {
+            Some(launcher) => {
+                let mut command = Command::new(launcher);
+                command.arg(launch::ARGUMENT).args(launch::arguments(profile)).arg("--").arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.env_clear().env("PATH", PATH).env("LC_ALL", "C").process_group(0).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a child to its end or its deadline.
+    ///
+    /// # Errors
+    /// When it cannot be started, or was killed at the deadline. Dropping the future kills it too.
+    pub async fn run(&self, job: Job<'_>) -> Result<Finished, SandboxError> {
+        let mut command = self.command(job.program.as_ref(), &job.profile);
+        command.args(&job.arguments).envs(job.environment).current_dir(job.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let start = |cause| SandboxError::Start { program: job.program.to_owned(), cause };
+        let mut child = command.spawn().map_err(start)?;
+        let group = Group::of(&child);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let ended = tokio::time::timeout(job.deadline, async {
+            let (stdout, stderr, status) = tokio::join!(bounded(stdout), bounded(stderr), child.wait());
+            status.map(|status| (status, stdout, stderr))
+        });
+        match ended.await {
+            Err(_) => Err(SandboxError::Deadline(job.deadline)),
+            Ok(Err(cause)) => Err(SandboxError::Lost(cause)),
+            Ok(Ok((status, stdout, stderr))) => {
+                group.disarm();
+                use std::os::unix::process::ExitStatusExt;
+                let stderr = String::from_utf8_lossy(&stderr).into_owned();
+                Ok(Finished { success: status.success(), signal: status.signal(), stdout, stderr })
+            }
+        }
+    }
+
+    /// Starts a worker that lives on, with pipes to it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn worker(&self, program: &Path, memory: u64) -> Result<Worker, SandboxError> {
+        let mut command = self.command(program.as_os_str(), &Profile::Worker { memory });
+        // Go keeps its heap below this by collecting harder, so that the limit itself is met by what cannot be freed.
+        command.env("GOMEMLIMIT", (memory / 4 * 3).to_string()).env("GOMAXPROCS", "2");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir("/");
+        let start = |cause| SandboxError::Start { program: program.display().to_string(), cause };
+        let mut child = command.spawn().map_err(start)?;
+        let group = Group::of(&child);
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(stdin), Some(stdout)) => Ok(Worker { stdin, stdout, _group: group, _child: child }),
+            _ => Err(start(io::Error::other("no pipes"))),
+        }
+    }
+
+    /// What the launcher reaches on this machine for a worker, in words for the health endpoint.
+    pub async fn level(&self) -> String {
+        let Some(launcher) = &self.launcher else { return "sandbox: none".to_owned() };
+        let mut command = Command::new(launcher);
+        command.arg(launch::ARGUMENT).arg(launch::REPORT).env_clear().stdin(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::piped()).kill_on_drop(true);
+        match tokio::time::timeout(Duration::from_secs(10), command.output()).await {
+            Ok(Ok(output)) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            _ => "sandbox: the launcher failed".to_owned(),
+        }
+    }
+}
+
+/// A child that lives on. Dropping it kills it.
+#[derive(Debug)]
+pub struct Worker {
+    /// What it reads.
+    pub stdin: ChildStdin,
+    /// What it says.
+    pub stdout: ChildStdout,
+    _group: Group,
+    _child: Child,
+}
+
+/// Kills a child's whole process group when dropped: Git starts helpers of its own.
+#[derive(Debug)]
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+    }
+
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Fails only when it is gone already.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Reads what there is and keeps the first part, so that a talkative child neither blocks nor fills memory.
+async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    if let Some(stream) = stream {
+        let mut limited = stream.take(MAX_OUTPUT);
+        let _ = limited.read_to_end(&mut kept).await;
+        let _ = tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await;
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_and_its_helpers_are_killed_at_the_deadline() {
+        let begun = Instant::now();
+        let job = Job {
+            program: "sh",
+            arguments: vec!["-c".into(), "sleep 60 & sleep 60".into()],
+            environment: vec![],
+            folder: Path::new("/"),
+            deadline: Duration::from_millis(100),
+            profile: Profile::Git { writable: vec![], readable: vec![], file_size: 1 << 20 },
+        };
+        assert!(matches!(Sandbox::new(None).run(job).await, Err(SandboxError::Deadline(_))));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+}

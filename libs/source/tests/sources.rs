@@ -1,0 +1,314 @@
+//! Real repositories, a real `git`, the real renderer: from a commit to manifests.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use domain::manifest::SourceType;
+use serde_json::{Value, json};
+use source::git::{Access, Limits, Login, Mirrors, Rules};
+use source::render::{RenderInput, Rendered, Renderer, WorkerLimits, WorkerPool};
+use source::sandbox::Sandbox;
+use source::{Error, Kind};
+use tempfile::TempDir;
+
+#[expect(clippy::disallowed_methods, reason = "tests build their own fixtures")]
+fn run(program: &str, folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GOFLAGS", "-mod=mod -buildvcs=false")
+        .env("CGO_ENABLED", "0")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The renderer: NARU_RENDERER, or built once per test run.
+fn renderer() -> PathBuf {
+    static BUILT: OnceLock<(Option<TempDir>, PathBuf)> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        #[expect(clippy::disallowed_methods, reason = "tests have no settings of their own")]
+        if let Ok(path) = std::env::var("NARU_RENDERER") {
+            return (None, path.into());
+        }
+        let folder = TempDir::new().unwrap();
+        let program = folder.path().join("renderer");
+        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services/repo-server/renderer");
+        run("go", &module, &["build", "-trimpath", "-o", program.to_str().unwrap(), "."]);
+        (Some(folder), program)
+    });
+    built.1.clone()
+}
+
+struct World {
+    folder: TempDir,
+    mirrors: Mirrors,
+    renderer: Renderer,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let sandbox = Sandbox::new(None);
+        let mirrors = Mirrors::new(folder.path().join("data"), Limits::default(), sandbox.clone(), None).unwrap();
+        let pool = WorkerPool::new(sandbox, renderer(), WorkerLimits::default());
+        let this = Self { renderer: Renderer::new(mirrors.clone(), pool), mirrors, folder };
+        std::fs::create_dir_all(this.work()).unwrap();
+        this.git(&["init", "--quiet", "--initial-branch=main"]);
+        this
+    }
+
+    fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let who = ["-c", "user.name=A Tester", "-c", "user.email=tester@example.com", "-c", "commit.gpgsign=false"];
+        run("git", &self.work(), &[&who, arguments].concat())
+    }
+
+    fn write(&self, path: &str, content: &str) -> &Self {
+        let path = self.work().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        self
+    }
+
+    fn commit(&self) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "change"]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    fn access(&self) -> Access {
+        let url = format!("file://{}/.git", self.work().display());
+        Access::new("tenant", "none", &url, Login::default(), Rules { files: true }).unwrap()
+    }
+
+    async fn render(&self, input: &RenderInput) -> Result<Rendered, Error> {
+        let commit = self.git(&["rev-parse", "HEAD"]);
+        self.renderer.render(&self.access(), &commit, input).await
+    }
+
+    async fn holds(&self, rendered: &Rendered, input: &RenderInput) -> bool {
+        let commit = self.git(&["rev-parse", "HEAD"]);
+        self.renderer.unchanged(&self.access(), &commit, input, &rendered.read_set).await.unwrap()
+    }
+}
+
+fn input(source: Value) -> RenderInput {
+    RenderInput {
+        source,
+        app_name: "app".into(),
+        project: "default".into(),
+        namespace: "user01".into(),
+        variables: BTreeMap::from([("USER_IDENTITY".to_owned(), "user01".to_owned())]),
+    }
+}
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: hello-spring-svc\n  nmaespace: ${USER_IDENTITY}\nspec:\n  ports:\n  - port: 8080\n";
+const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: hello\n  namespace: ${USER_IDENTITY}\nspec:\n  selector:\n    matchLabels:\n      app: hello\n  template:\n    metadata:\n      labels:\n        app: hello\n    spec:\n      containers:\n      - image: nexus.example/test/hello:1.0.0\n        name: hello\n";
+const KUSTOMIZATION: &str = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n- service.yaml\n- deployment.yaml\nimages:\n- name: nexus.example/${USER_IDENTITY}/hello\n  newTag: 1.0.1\n";
+
+fn codes(rendered: &Rendered) -> Vec<String> {
+    let told = |cause: &domain::cause::Cause| {
+        let at = cause.location.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("{} {at}", cause.message.code)
+    };
+    rendered.causes.iter().map(told).collect()
+}
+
+#[tokio::test]
+async fn the_guides_folder_is_a_directory_with_lines_and_its_traps_are_told() {
+    let world = World::new();
+    world.write("app/service.yaml", SERVICE).write("app/deployment.yaml", DEPLOYMENT).write("app/kustomize", KUSTOMIZATION);
+    world.commit();
+    let rendered = world.render(&input(json!({"repoURL": "x", "path": "app"}))).await.unwrap();
+    assert_eq!(rendered.source_type, SourceType::Directory);
+    let names: Vec<String> = rendered.manifests.iter().map(|manifest| manifest.key().to_string()).collect();
+    assert_eq!(names, ["apps/Deployment user01/hello", "Service hello-spring-svc"]);
+    let misspelt = rendered.manifests[1].locate("metadata.nmaespace").unwrap();
+    assert_eq!(misspelt.to_string(), "app/service.yaml:5");
+    assert_eq!(
+        codes(&rendered),
+        ["lint.misnamed-kustomization app/kustomize:1", "lint.image-override-unmatched app/kustomize:7"]
+    );
+}
+
+#[tokio::test]
+async fn a_kustomization_is_built_by_the_library_with_the_applications_options() {
+    let world = World::new();
+    world
+        .write("base/service.yaml", SERVICE)
+        .write("base/deployment.yaml", DEPLOYMENT)
+        .write("base/kustomization.yaml", KUSTOMIZATION)
+        .write("app/kustomization.yaml", "resources: [../base]\nnamespace: ${USER_IDENTITY}\nnameSuffix: -two\n");
+    world.commit();
+    let options = json!({"images": ["nexus.example/test/hello:2.0.0"], "commonLabels": {"rev": "$ARGOCD_APP_NAME"},
+        "replicas": [{"name": "hello", "count": "3"}]});
+    let rendered = world.render(&input(json!({"repoURL": "x", "path": "app", "kustomize": options}))).await.unwrap();
+    assert_eq!(rendered.source_type, SourceType::Kustomize);
+    let deployment = rendered.manifests.iter().find(|manifest| manifest.key().kind == "Deployment").unwrap();
+    assert_eq!(deployment.key().to_string(), "apps/Deployment user01/hello-two");
+    assert_eq!(deployment.object.pointer("/spec/replicas"), Some(&json!(3)));
+    let image = deployment.object.pointer("/spec/template/spec/containers/0/image");
+    assert_eq!(image, Some(&json!("nexus.example/test/hello:2.0.0")));
+    assert_eq!(deployment.object.pointer("/metadata/labels/rev"), Some(&json!("app")));
+    assert_eq!(deployment.object.pointer("/metadata/annotations"), None, "the origin is taken out again");
+    assert_eq!(deployment.locate("metadata.namespace").unwrap().to_string(), "base/deployment.yaml:5");
+    assert_eq!(codes(&rendered), ["lint.image-override-unmatched base/kustomization.yaml:7"]);
+}
+
+#[tokio::test]
+async fn a_kustomization_cannot_reach_out() {
+    let world = World::new();
+    let cases = [
+        ("resources: [https://example.com/a.yaml]\n", "source.kustomize-remote"),
+        ("resources: [github.com/a/b?ref=main]\n", "source.kustomize-remote"),
+        ("configMapGenerator:\n- name: a\n  files: [a=https://example.com/x]\n", "source.kustomize-remote"),
+        ("helmCharts:\n- name: x\n", "source.kustomize-refused"),
+        ("transformers:\n- |-\n  apiVersion: v1\n  kind: X\n  metadata:\n    name: x\n    annotations:\n      config.kubernetes.io/function: 'exec: {path: /bin/sh}'\n", "source.kustomize-refused"),
+        ("resources: [../../../etc/passwd]\n", "source.path-outside"),
+        ("resources: [missing.yaml]\n", "source.kustomize-failed"),
+        ("images:\n- name: a\n  newTag: 20240101\n", "lint.tag-is-number"),
+        ("nonsense: true\n", "source.kustomize-failed"),
+    ];
+    for (content, code) in cases {
+        world.write("app/kustomization.yaml", content).commit();
+        let error = world.render(&input(json!({"path": "app"}))).await.unwrap_err();
+        assert_eq!(error.cause().message.code, code, "{content}: {error}");
+    }
+    // The worker that was given all this still works.
+    world.write("app/kustomization.yaml", "resources: [a.yaml]\n").write("app/a.yaml", SERVICE).commit();
+    assert_eq!(world.render(&input(json!({"path": "app"}))).await.unwrap().manifests.len(), 1);
+}
+
+#[tokio::test]
+async fn a_read_set_holds_until_something_that_was_read_changes() {
+    let world = World::new();
+    world
+        .write("base/service.yaml", SERVICE)
+        .write("base/kustomization.yaml", "resources: [service.yaml]\n")
+        .write("app/kustomization.yaml", "resources: [../base]\n")
+        .write("README.md", "one");
+    world.commit();
+    let asked = input(json!({"path": "app"}));
+    let rendered = world.render(&asked).await.unwrap();
+    world.write("README.md", "two").write("base/notes.txt", "x").commit();
+    assert!(world.holds(&rendered, &asked).await, "nothing that counts has changed");
+    let mut other = asked.clone();
+    other.app_name = "other".into();
+    assert!(world.holds(&rendered, &other).await, "another application of the same source");
+    other.variables.insert("USER_IDENTITY".into(), "user02".into());
+    assert!(!world.holds(&rendered, &other).await, "another value of a variable that was used");
+    world.write("app/.argocd-source-app.yaml", "kustomize: {namePrefix: x-}\n").commit();
+    assert!(!world.holds(&rendered, &asked).await, "a look-up that found nothing finds something");
+    assert_eq!(world.render(&asked).await.unwrap().manifests[0].key().name, "x-hello-spring-svc");
+    world.git(&["rm", "--quiet", "app/.argocd-source-app.yaml"]);
+    world.commit();
+    assert!(world.holds(&rendered, &asked).await);
+    world.write("base/service.yaml", &SERVICE.replace("8080", "8081")).commit();
+    assert!(!world.holds(&rendered, &asked).await, "a file changed");
+}
+
+#[tokio::test]
+async fn directories_are_read_as_argo_cd_reads_them() {
+    let world = World::new();
+    world
+        .write("app/b.yml", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: one}\n- apiVersion: v1\n  kind: ConfigMap\n  metadata:\n    name: two\n")
+        .write("app/a.json", "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"zero\"}}")
+        .write("app/values.yaml", "some: values\n")
+        .write("app/skipped.yaml", "# +argocd:skip-file-rendering\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: skipped}\n")
+        .write("app/sub/c.yaml", "# nothing\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: three}\n---\n")
+        .write("app/README.md", "kind: no\n");
+    std::os::unix::fs::symlink("sub/c.yaml", world.work().join("app/link.yaml")).unwrap();
+    world.commit();
+    let names = async |source: Value| -> Vec<String> {
+        let rendered = world.render(&input(source)).await.unwrap();
+        rendered.manifests.iter().map(|manifest| manifest.key().name).collect()
+    };
+    assert_eq!(names(json!({"path": "app"})).await, ["zero", "one", "two", "three"]);
+    assert_eq!(names(json!({"path": "app", "directory": {"recurse": true}})).await, ["zero", "one", "two", "three", "three"]);
+    assert_eq!(names(json!({"path": "app", "directory": {"include": "{a,s}*", "recurse": true}})).await, ["zero", "three"]);
+    assert_eq!(names(json!({"path": "app", "directory": {"exclude": "*.y*ml"}})).await, ["zero"]);
+    let rendered = world.render(&input(json!({"path": "app"}))).await.unwrap();
+    assert_eq!(rendered.manifests[2].locate("metadata.name").unwrap().to_string(), "app/b.yml:10");
+    assert_eq!(rendered.manifests[3].location.as_ref().unwrap().to_string(), "app/sub/c.yaml:3");
+}
+
+#[tokio::test]
+async fn bad_input_is_a_typed_cause_at_its_place() {
+    let world = World::new();
+    world
+        .write("broken/a.yaml", "apiVersion: v1\nkind: X\nmetadata:\n  name: [\n")
+        .write("app/app.yaml", "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: x}\n")
+        .write("chart/Chart.yaml", "name: x\n")
+        .write("two/a.yaml", "kind: X\n");
+    std::os::unix::fs::symlink("../../../etc/passwd", world.work().join("two/b.yaml")).unwrap();
+    world.commit();
+    for (source, code, kind) in [
+        (json!({"path": "broken"}), "source.yaml-broken", Kind::Invalid),
+        (json!({"path": "app"}), "source.application-not-supported", Kind::Unsupported),
+        (json!({"path": "chart"}), "source.tool-not-supported", Kind::Unsupported),
+        (json!({"path": "gone"}), "source.path-missing", Kind::NotFound),
+        (json!({"path": "../x"}), "source.path-outside", Kind::Invalid),
+        (json!({"path": "two"}), "source.path-outside", Kind::Invalid),
+        (json!({"path": "broken/a.yaml"}), "source.path-not-folder", Kind::Invalid),
+        (json!({"path": "app", "helm": {}, "directory": {}}), "source.several-tools", Kind::Invalid),
+    ] {
+        let error = world.render(&input(source.clone())).await.unwrap_err();
+        assert_eq!((error.cause().message.code.as_str(), error.kind()), (code, kind), "{source}");
+    }
+    let error = world.render(&input(json!({"path": "broken"}))).await.unwrap_err();
+    let at = error.cause().location.as_ref().unwrap();
+    assert!(at.path == "broken/a.yaml" && at.line >= 4, "{at}");
+}
+
+#[tokio::test]
+async fn revisions_resolve_and_a_damaged_mirror_is_fetched_anew() {
+    let world = World::new();
+    let first = world.write("a/x.yaml", SERVICE).commit();
+    world.git(&["tag", "--annotate", "v1.2.0", "--message", "one"]);
+    let second = world.write("a/y.yaml", DEPLOYMENT).commit();
+    world.git(&["update-ref", "refs/merge/1", &first]);
+    let (access, mirrors) = (world.access(), &world.mirrors);
+    for (revision, commit) in [("", &second), ("main", &second), ("v1.2.0", &first), ("1.x", &first), (&first[..8], &first), ("refs/merge/1", &first)] {
+        assert_eq!(&mirrors.resolve(&access, revision, true).await.unwrap(), commit, "{revision}");
+    }
+    let error = mirrors.resolve(&access, "gone", true).await.unwrap_err();
+    assert_eq!(error.cause().message.code, "source.revision-not-found");
+    let metadata = mirrors.commit_metadata(&access, &first).await.unwrap();
+    assert_eq!((metadata.author.as_str(), metadata.tags, metadata.message.as_str()), ("A Tester <tester@example.com>", vec!["v1.2.0".to_owned()], "change"));
+
+    let packs: Vec<PathBuf> = walk(&world.folder.path().join("data/mirrors")).into_iter().filter(|path| path.extension().is_some_and(|e| e == "pack")).collect();
+    assert!(!packs.is_empty());
+    for pack in packs {
+        std::fs::remove_file(&pack).unwrap();
+        std::fs::write(&pack, b"rubbish").unwrap();
+    }
+    let fresh = Mirrors::new(world.folder.path().join("data"), Limits::default(), Sandbox::new(None), None).unwrap();
+    let renderer = Renderer::new(fresh, WorkerPool::new(Sandbox::new(None), renderer(), WorkerLimits::default()));
+    let rendered = renderer.render(&access, &second, &input(json!({"path": "a"}))).await.unwrap();
+    assert_eq!(rendered.manifests.len(), 2);
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_there_is_said_so() {
+    let world = World::new();
+    let access = Access::new("tenant", "", "file:///nowhere/at/all", Login::default(), Rules { files: true }).unwrap();
+    let error = world.mirrors.list_refs(&access, true).await.unwrap_err();
+    assert_eq!(error.cause().message.code, "source.repository-not-found", "{error}");
+    let access = Access::new("tenant", "", "http://127.0.0.1:1/x.git", Login::default(), Rules::default()).unwrap();
+    let error = world.mirrors.list_refs(&access, true).await.unwrap_err();
+    assert_eq!((error.cause().message.code.as_str(), error.kind()), ("source.unreachable", Kind::Unreachable), "{error}");
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    entries.flat_map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { vec![entry.path()] }).collect()
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/yaml"
+)
+
+// maxKustomizations bounds the graph that one job may span.
+const maxKustomizations = 1000
+
+// kustomizationFile is the name of the folder's kustomization; empty when it has none.
+func kustomizationFile(repo *repository, folder string) string {
+	for _, name := range konfig.RecognizedKustomizationFileNames() {
+		if got, err := repo.stat(path.Join(folder, name)); err == nil && got.Kind == "file" {
+			return name
+		}
+	}
+	return ""
+}
+
+// check walks the kustomizations that a job spans and refuses, by name, what must not run here.
+func check(repo *repository, folder string, seen map[string]bool) *failure {
+	folder = clean(folder)
+	if seen[folder] {
+		return nil
+	}
+	if len(seen) >= maxKustomizations {
+		return &failure{Kind: kindBuild, Error: "the kustomization spans more than 1000 folders"}
+	}
+	seen[folder] = true
+	name := kustomizationFile(repo, folder)
+	if name == "" {
+		return nil // kustomize says so better
+	}
+	file := strings.TrimPrefix(path.Join(folder, name), "/")
+	text, err := repo.ReadFile(path.Join(folder, name))
+	if err != nil {
+		return &failure{Kind: kindBuild, File: file, Error: err.Error()}
+	}
+	var k types.Kustomization
+	if err := k.Unmarshal(text); err != nil {
+		return &failure{Kind: kindBuild, File: file, Error: err.Error()}
+	}
+	if len(k.HelmCharts) > 0 || len(k.HelmChartInflationGenerator) > 0 {
+		return &failure{Kind: kindRefused, File: file, Feature: "helmCharts", Error: "charts are not rendered inside a kustomization"}
+	}
+	if refused := plugins(repo, folder, file, &k); refused != nil {
+		return refused
+	}
+	for _, entry := range references(&k) {
+		if remote(repo, folder, entry) {
+			return &failure{Kind: kindRemote, File: file, Feature: entry, Error: "it is in another place"}
+		}
+	}
+	for _, entry := range slices.Concat(k.Resources, k.Bases, k.Components) {
+		if next := path.Join(folder, entry); !path.IsAbs(entry) && repo.IsDir(next) {
+			if refused := check(repo, next, seen); refused != nil {
+				return refused
+			}
+		}
+	}
+	return nil
+}
+
+// references are the places of a kustomization where kustomize would follow an address.
+func references(k *types.Kustomization) []string {
+	all := slices.Concat(k.Resources, k.Bases, k.Components, k.Crds, k.Configurations, k.Generators, k.Transformers, k.Validators)
+	for _, patch := range slices.Concat(k.Patches, k.PatchesJson6902) {
+		all = append(all, patch.Path)
+	}
+	for _, patch := range k.PatchesStrategicMerge {
+		if !strings.Contains(string(patch), "\n") {
+			all = append(all, string(patch))
+		}
+	}
+	for _, replacement := range k.Replacements {
+		all = append(all, replacement.Path)
+	}
+	sources := func(s types.KvPairSources) {
+		for _, file := range slices.Concat(s.FileSources, s.EnvSources, []string{s.EnvSource}) {
+			if _, value, named := strings.Cut(file, "="); named {
+				file = value
+			}
+			all = append(all, file)
+		}
+	}
+	for _, generator := range k.ConfigMapGenerator {
+		sources(generator.KvPairSources)
+	}
+	for _, generator := range k.SecretGenerator {
+		sources(generator.KvPairSources)
+	}
+	return append(all, k.OpenAPI["path"])
+}
+
+// remote tells whether an entry names something outside the repository: an address of a form that kustomize fetches,
+// and nothing in the repository.
+func remote(repo *repository, folder, entry string) bool {
+	if entry == "" || strings.Contains(entry, "\n") {
+		return false
+	}
+	if strings.Contains(entry, "://") || strings.HasPrefix(entry, "git::") {
+		return true
+	}
+	if !path.IsAbs(entry) && repo.Exists(path.Join(folder, entry)) {
+		return false
+	}
+	if strings.Contains(entry, "?ref=") || strings.Contains(entry, "?version=") || strings.Contains(entry, ".git/") ||
+		strings.HasSuffix(entry, ".git") {
+		return true
+	}
+	host, _, _ := strings.Cut(entry, "/")
+	user, _, scp := strings.Cut(host, ":")
+	return host == "github.com" || (scp && strings.Contains(user, "@")) || strings.HasPrefix(entry, "github.com:")
+}
+
+// plugins refuses generators, transformers and validators that would start a program or a container.
+func plugins(repo *repository, folder, file string, k *types.Kustomization) *failure {
+	for _, entry := range slices.Concat(k.Generators, k.Transformers, k.Validators) {
+		text, where := []byte(entry), file
+		if !strings.Contains(entry, "\n") {
+			target := path.Join(folder, entry)
+			if path.IsAbs(entry) || repo.IsDir(target) || !repo.Exists(target) {
+				continue
+			}
+			read, err := repo.ReadFile(target)
+			if err != nil {
+				continue
+			}
+			text, where = read, strings.TrimPrefix(target, "/")
+		}
+		for _, document := range strings.Split("\n"+string(text), "\n---") {
+			var config struct {
+				APIVersion string `json:"apiVersion"`
+				Kind       string `json:"kind"`
+				Metadata   struct {
+					Annotations map[string]string `json:"annotations"`
+				} `json:"metadata"`
+			}
+			if yaml.Unmarshal([]byte(document), &config) != nil || config.Kind == "" {
+				continue
+			}
+			for _, function := range []string{"config.kubernetes.io/function", "config.k8s.io/function"} {
+				if _, there := config.Metadata.Annotations[function]; there {
+					return &failure{Kind: kindRefused, File: where, Feature: config.Kind,
+						Error: "functions in containers or programs are not run"}
+				}
+			}
+			if config.APIVersion != "builtin" {
+				return &failure{Kind: kindRefused, File: where, Feature: config.APIVersion + "/" + config.Kind,
+					Error: "plugins other than the built-in ones are not run"}
+			}
+			if config.Kind == "HelmChartInflationGenerator" {
+				return &failure{Kind: kindRefused, File: where, Feature: config.Kind,
+					Error: "charts are not rendered inside a kustomization"}
+			}
+		}
+	}
+	return nil
+}
+
+// traceOrigins makes kustomize note the file of every object. It tells whether the kustomization asked for that itself.
+func traceOrigins(repo *repository, folder, file string) (bool, error) {
+	text, err := repo.ReadFile(path.Join(folder, file))
+	if err != nil {
+		return false, err
+	}
+	var k map[string]any
+	if err := yaml.Unmarshal(text, &k); err != nil || k == nil {
+		return false, errors.New("not a mapping")
+	}
+	options, _ := k["buildMetadata"].([]any)
+	if slices.Contains(options, any(types.OriginAnnotations)) {
+		return true, nil
+	}
+	k["buildMetadata"] = append(options, types.OriginAnnotations)
+	changed, err := yaml.Marshal(k)
+	if err != nil {
+		return false, err
+	}
+	repo.overlay[path.Join(folder, file)] = changed
+	return false, nil
+}

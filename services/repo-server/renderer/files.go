@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+// repository is a read-only file system whose root is the repository's, filled on demand over the pipe.
+type repository struct {
+	pipe     *pipe
+	stats    map[string]answer
+	names    map[string][]string
+	contents map[string][]byte
+	// overlay holds files as the application's options changed them, by real path.
+	overlay map[string][]byte
+	// broken is set once the pipe failed; nothing can be believed after it.
+	broken error
+}
+
+var errReadOnly = errors.New("the repository is read-only")
+
+func newRepository(p *pipe) *repository {
+	return &repository{
+		pipe: p, stats: map[string]answer{}, names: map[string][]string{}, contents: map[string][]byte{},
+		overlay: map[string][]byte{},
+	}
+}
+
+func (r *repository) question(what, name string) (answer, error) {
+	if r.broken != nil {
+		return answer{}, r.broken
+	}
+	var got answer
+	if err := r.pipe.write(ask{Ask: what, Path: strings.TrimPrefix(name, "/")}); err != nil {
+		r.broken = err
+		return answer{}, err
+	}
+	if err := r.pipe.read(&got); err != nil {
+		r.broken = err
+		return answer{}, err
+	}
+	if got.Refused != "" {
+		return answer{}, errors.New(got.Refused)
+	}
+	return got, nil
+}
+
+func clean(name string) string { return path.Clean("/" + name) }
+
+func (r *repository) stat(name string) (answer, error) {
+	name = clean(name)
+	if known, ok := r.stats[name]; ok {
+		return known, nil
+	}
+	got, err := r.question("stat", name)
+	if err != nil {
+		return answer{}, err
+	}
+	r.stats[name] = got
+	return got, nil
+}
+
+func (r *repository) Create(string) (filesys.File, error) { return nil, errReadOnly }
+func (r *repository) Mkdir(string) error                  { return errReadOnly }
+func (r *repository) MkdirAll(string) error               { return errReadOnly }
+func (r *repository) RemoveAll(string) error              { return errReadOnly }
+func (r *repository) WriteFile(string, []byte) error      { return errReadOnly }
+func (r *repository) Open(string) (filesys.File, error)   { return nil, errReadOnly }
+
+func (r *repository) IsDir(name string) bool {
+	got, err := r.stat(name)
+	return err == nil && got.Kind == "dir"
+}
+
+func (r *repository) Exists(name string) bool {
+	got, err := r.stat(name)
+	return err == nil && got.Kind != ""
+}
+
+func (r *repository) ReadDir(name string) ([]string, error) {
+	name = clean(name)
+	if known, ok := r.names[name]; ok {
+		return known, nil
+	}
+	got, err := r.question("list", name)
+	if err != nil {
+		return nil, err
+	}
+	if got.Kind != "dir" {
+		return nil, &os.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	r.names[name] = got.Names
+	return got.Names, nil
+}
+
+func (r *repository) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
+	got, err := r.stat(name)
+	if err != nil {
+		return "", "", err
+	}
+	real := clean(got.Real)
+	switch got.Kind {
+	case "dir":
+		return filesys.ConfirmedDir(real), "", nil
+	case "file":
+		return filesys.ConfirmedDir(path.Dir(real)), path.Base(real), nil
+	default:
+		return "", "", fmt.Errorf("'%s' doesn't exist", strings.TrimPrefix(clean(name), "/"))
+	}
+}
+
+func (r *repository) ReadFile(name string) ([]byte, error) {
+	name = clean(name)
+	if changed, ok := r.overlay[name]; ok {
+		return changed, nil
+	}
+	if known, ok := r.contents[name]; ok {
+		return known, nil
+	}
+	got, err := r.question("read", name)
+	if err != nil {
+		return nil, err
+	}
+	switch got.Kind {
+	case "file":
+	case "dir":
+		return nil, fmt.Errorf("'%s' is a folder", strings.TrimPrefix(name, "/"))
+	default:
+		return nil, &os.PathError{Op: "open", Path: strings.TrimPrefix(name, "/"), Err: fs.ErrNotExist}
+	}
+	r.contents[name] = got.Content
+	return got.Content, nil
+}
+
+func (r *repository) Glob(pattern string) ([]string, error) {
+	pattern = clean(pattern)
+	if !strings.ContainsAny(pattern, "*?[\\") {
+		if r.Exists(pattern) {
+			return []string{pattern}, nil
+		}
+		return nil, nil
+	}
+	folder, last := path.Split(pattern)
+	folder = clean(folder)
+	folders := []string{folder}
+	if strings.ContainsAny(folder, "*?[\\") {
+		var err error
+		if folders, err = r.Glob(folder); err != nil {
+			return nil, err
+		}
+	}
+	var found []string
+	for _, dir := range folders {
+		if !r.IsDir(dir) {
+			continue
+		}
+		names, err := r.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			matched, err := path.Match(last, name)
+			if err != nil {
+				return nil, err
+			}
+			if matched {
+				found = append(found, path.Join(dir, name))
+			}
+		}
+	}
+	return found, nil
+}
+
+// Walk is part of the interface; no kustomization needs it, and a repository has no file infos to give.
+func (r *repository) Walk(string, filepath.WalkFunc) error {
+	return errors.New("walking the repository is not possible here")
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+)
+
+// maxFrame bounds what either side has to take in at once.
+const maxFrame = 64 << 20
+
+// pipe speaks frames: four bytes of length, big-endian, then that much JSON.
+type pipe struct {
+	in  *bufio.Reader
+	out *bufio.Writer
+}
+
+func (p *pipe) read(into any) error {
+	var head [4]byte
+	if _, err := io.ReadFull(p.in, head[:]); err != nil {
+		return err
+	}
+	length := binary.BigEndian.Uint32(head[:])
+	if length > maxFrame {
+		return errors.New("frame too large")
+	}
+	body := make([]byte, length)
+	if _, err := io.ReadFull(p.in, body); err != nil {
+		return err
+	}
+	return json.Unmarshal(body, into)
+}
+
+func (p *pipe) write(value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	if len(body) > maxFrame {
+		body, _ = json.Marshal(outcome{Failed: &failure{Kind: kindTooLarge, Error: "the result is larger than a frame"}})
+	}
+	var head [4]byte
+	binary.BigEndian.PutUint32(head[:], uint32(len(body)))
+	if _, err := p.out.Write(head[:]); err != nil {
+		return err
+	}
+	if _, err := p.out.Write(body); err != nil {
+		return err
+	}
+	return p.out.Flush()
+}
+
+// jobRequest is what starts a job.
+type jobRequest struct {
+	Job job `json:"job"`
+}
+
+// job is one kustomization to build.
+type job struct {
+	// Path of the folder from the repository's root, without a leading slash; empty for the root.
+	Path string `json:"path"`
+	// Options of the application, placeholders already filled in.
+	Options *options `json:"options,omitempty"`
+}
+
+// ask is a question about the repository.
+type ask struct {
+	// Ask is `stat`, `list` or `read`.
+	Ask  string `json:"ask"`
+	Path string `json:"path"`
+}
+
+// answer is what the repository has there.
+type answer struct {
+	// Kind is `file`, `dir` or empty when nothing is there.
+	Kind string `json:"kind"`
+	// Real is the path after symbolic links.
+	Real string `json:"real"`
+	// Names are a folder's entries.
+	Names []string `json:"names"`
+	// Content is a file's bytes.
+	Content []byte `json:"content"`
+	// Refused says why the question has no answer.
+	Refused string `json:"refused"`
+}
+
+// outcome ends a job: exactly one of the two is set.
+type outcome struct {
+	Done   *result  `json:"done,omitempty"`
+	Failed *failure `json:"failed,omitempty"`
+}
+
+type result struct {
+	Objects []object `json:"objects"`
+}
+
+type object struct {
+	Object json.RawMessage `json:"object"`
+	// Path is the file that the object was written in, from the repository's root; empty when unknown.
+	Path string `json:"path,omitempty"`
+	// Generated is set when Path is the kustomization that generated the object.
+	Generated bool `json:"generated,omitempty"`
+}
+
+const (
+	kindBuild    = "build"
+	kindRefused  = "refused"
+	kindRemote   = "remote"
+	kindTooLarge = "too-large"
+)
+
+type failure struct {
+	Kind string `json:"kind"`
+	// File is the kustomization concerned, from the repository's root.
+	File string `json:"file,omitempty"`
+	// Feature is what was refused.
+	Feature string `json:"feature,omitempty"`
+	Error   string `json:"error"`
+}

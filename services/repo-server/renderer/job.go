@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/api/types"
+)
+
+const originAnnotation = "config.kubernetes.io/origin"
+
+// run builds one kustomization. A panic in the library is the job's failure, not the worker's.
+func run(p *pipe, j job) (out outcome) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			out = outcome{Failed: &failure{Kind: kindBuild, Error: fmt.Sprintf("kustomize failed inside: %v", panicked)}}
+		}
+	}()
+	repo := newRepository(p)
+	folder := clean(j.Path)
+	file := kustomizationFile(repo, folder)
+	at := strings.TrimPrefix(path.Join(folder, file), "/")
+	fail := func(err error) outcome {
+		return outcome{Failed: &failure{Kind: kindBuild, File: at, Error: strings.ReplaceAll(err.Error(), "'/", "'")}}
+	}
+	if file != "" && !j.Options.empty() {
+		if err := j.Options.apply(repo, folder, file); err != nil {
+			return fail(err)
+		}
+	}
+	if refused := check(repo, folder, map[string]bool{}); refused != nil {
+		return outcome{Failed: refused}
+	}
+	asked := true
+	if file != "" {
+		// A kustomization that cannot be read is reported by kustomize itself, below.
+		if already, err := traceOrigins(repo, folder, file); err == nil {
+			asked = already
+		}
+	}
+	options := krusty.MakeDefaultOptions()
+	options.LoadRestrictions = types.LoadRestrictionsRootOnly
+	options.PluginConfig = types.DisabledPluginConfig()
+	built, err := krusty.MakeKustomizer(options).Run(repo, folder)
+	if err != nil {
+		return fail(err)
+	}
+	done := &result{Objects: make([]object, 0, built.Size())}
+	for _, r := range built.Resources() {
+		made, err := export(r, folder, asked)
+		if err != nil {
+			return fail(err)
+		}
+		done.Objects = append(done.Objects, made)
+	}
+	return outcome{Done: done}
+}
+
+// export takes the origin out of an object (unless the kustomization asked for it) and keeps it beside.
+func export(r *resource.Resource, folder string, keep bool) (object, error) {
+	var made object
+	origin, err := r.GetOrigin()
+	if err == nil && origin != nil && origin.Repo == "" {
+		switch {
+		case origin.Path != "":
+			made.Path = strings.TrimPrefix(path.Join(folder, origin.Path), "/")
+		case origin.ConfiguredIn != "":
+			made.Path, made.Generated = strings.TrimPrefix(path.Join(folder, origin.ConfiguredIn), "/"), true
+		}
+	}
+	if !keep {
+		annotations := r.GetAnnotations()
+		delete(annotations, originAnnotation)
+		if err := r.SetAnnotations(annotations); err != nil {
+			return made, err
+		}
+	}
+	made.Object, err = r.MarshalJSON()
+	return made, err
+}

@@ -1,0 +1,43 @@
+// Command renderer builds kustomizations for naru-repo-server.
+//
+// It is a warm worker: jobs come in and results go out as length-prefixed JSON frames over stdin and stdout, and the
+// files of a job are asked for over the same pipe. It deliberately has no disk, no network and no child processes: what
+// the library could reach by itself is closed here as well as by the sandbox that it is started in.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"os"
+)
+
+func main() {
+	// Whatever a job manages to reach in the library: no network and no program to start.
+	http.DefaultTransport = closedNetwork{}
+	os.Clearenv()
+	log.SetOutput(io.Discard)
+
+	pipe := &pipe{in: bufio.NewReaderSize(os.Stdin, 64<<10), out: bufio.NewWriterSize(os.Stdout, 64<<10)}
+	for {
+		var request jobRequest
+		if err := pipe.read(&request); err != nil {
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			os.Exit(2)
+		}
+		if err := pipe.write(run(pipe, request.Job)); err != nil {
+			os.Exit(2)
+		}
+	}
+}
+
+// closedNetwork is the transport of every HTTP client that names none.
+type closedNetwork struct{}
+
+func (closedNetwork) RoundTrip(request *http.Request) (*http.Response, error) {
+	return nil, errors.New("the network is closed here; copy " + request.URL.Redacted() + " into the repository")
+}

@@ -1,0 +1,162 @@
+//! `naru.internal.v1.RepoServer`: parse, ask, convert.
+
+use std::collections::BTreeMap;
+
+use domain::repository::Credentials;
+use domain::secret::Secret;
+use domain::tenant::TenantId;
+use proto::naru::internal::v1 as wire;
+use proto::naru::internal::v1::repo_server_server::RepoServer;
+use source::git::{Access, Login, Mirrors, Rules};
+use source::render::RenderInput;
+use source::{Error, Kind};
+use tonic::{Code, Request, Response, Status};
+
+use crate::renders::{Order, Renders};
+
+/// The most variables of one request.
+const MAX_VARIABLES: usize = 1000;
+
+/// The service.
+pub(crate) struct Service {
+    pub(crate) mirrors: Mirrors,
+    pub(crate) renders: Renders,
+    pub(crate) rules: Rules,
+}
+
+#[tonic::async_trait]
+impl RepoServer for Service {
+    async fn list_refs(
+        &self,
+        request: Request<wire::ListRefsRequest>,
+    ) -> Result<Response<wire::ListRefsResponse>, Status> {
+        let wire::ListRefsRequest { repository, fresh } = request.into_inner();
+        let access = self.access(repository)?;
+        let refs = self.mirrors.list_refs(&access, fresh).await.map_err(refused)?;
+        let answer = wire::ListRefsResponse { refs: refs.refs.clone().into_iter().collect(), head: refs.head.clone() };
+        Ok(Response::new(answer))
+    }
+
+    async fn resolve(&self, request: Request<wire::ResolveRequest>) -> Result<Response<wire::ResolveResponse>, Status> {
+        let wire::ResolveRequest { repository, revision, fresh } = request.into_inner();
+        let access = self.access(repository)?;
+        let commit = self.mirrors.resolve(&access, &revision, fresh).await.map_err(refused)?;
+        Ok(Response::new(wire::ResolveResponse { commit }))
+    }
+
+    async fn render(&self, request: Request<wire::RenderRequest>) -> Result<Response<wire::RenderResponse>, Status> {
+        let mut asked = request.into_inner();
+        let (known_hash, known_detail) = (std::mem::take(&mut asked.known_hash), std::mem::take(&mut asked.known_detail));
+        let order = self.order(asked)?;
+        let (rendered, cache) = self.renders.get(order).await.map_err(refused)?;
+        let unchanged = rendered.hash.0 == known_hash && (known_detail.is_empty() || rendered.detail == known_detail);
+        let manifests = match unchanged {
+            true => Vec::new(),
+            false => rendered.manifests.iter().map(to_manifest).collect::<Result<_, _>>()?,
+        };
+        Ok(Response::new(wire::RenderResponse {
+            hash: rendered.hash.0.clone(),
+            unchanged,
+            manifests,
+            source_type: rendered.source_type.as_str().to_owned(),
+            causes: rendered.causes.iter().filter_map(|cause| serde_json::to_string(cause).ok()).collect(),
+            cache: cache.to_owned(),
+            detail: rendered.detail.clone(),
+        }))
+    }
+
+    async fn revision_metadata(
+        &self,
+        request: Request<wire::RevisionMetadataRequest>,
+    ) -> Result<Response<wire::RevisionMetadataResponse>, Status> {
+        let wire::RevisionMetadataRequest { repository, commit } = request.into_inner();
+        let access = self.access(repository)?;
+        let found = self.mirrors.commit_metadata(&access, &commit).await.map_err(refused)?;
+        Ok(Response::new(wire::RevisionMetadataResponse {
+            author: found.author,
+            unix_seconds: found.unix_seconds,
+            tags: found.tags,
+            message: found.message,
+        }))
+    }
+
+    async fn test_access(
+        &self,
+        request: Request<wire::TestAccessRequest>,
+    ) -> Result<Response<wire::TestAccessResponse>, Status> {
+        let access = self.access(request.into_inner().repository)?;
+        self.mirrors.list_refs(&access, true).await.map_err(refused)?;
+        Ok(Response::new(wire::TestAccessResponse {}))
+    }
+}
+
+impl Service {
+    fn access(&self, repository: Option<wire::RepositoryAccess>) -> Result<Access, Status> {
+        let repository = repository.ok_or_else(|| Status::invalid_argument("the request names no repository"))?;
+        let secret = |bytes: Vec<u8>| (!bytes.is_empty()).then(|| Secret::new(bytes));
+        let login = Login {
+            credentials: Credentials {
+                username: repository.username,
+                password: secret(repository.password),
+                bearer_token: secret(repository.bearer_token),
+                ssh_private_key: secret(repository.ssh_private_key),
+                tls_client_cert: repository.tls_client_cert,
+                tls_client_key: secret(repository.tls_client_key),
+            },
+            insecure: repository.insecure,
+            known_hosts: repository.ssh_known_hosts,
+            tls_ca: repository.tls_ca,
+        };
+        Access::new(&repository.tenant, &repository.credential_scope, &repository.url, login, self.rules).map_err(refused)
+    }
+
+    fn order(&self, asked: wire::RenderRequest) -> Result<Order, Status> {
+        let tenant = asked.repository.as_ref().and_then(|repository| repository.tenant.parse().ok()).map(TenantId);
+        let tenant = tenant.ok_or_else(|| Status::invalid_argument("the request names no tenant"))?;
+        let source = serde_json::from_str(&asked.source)
+            .map_err(|error| Status::invalid_argument(format!("the source is not JSON: {error}")))?;
+        let variables: BTreeMap<String, String> = asked.variables.into_iter().collect();
+        if variables.len() > MAX_VARIABLES {
+            return Err(Status::invalid_argument("too many variables"));
+        }
+        Ok(Order {
+            tenant,
+            key: Secret::new(asked.tenant_key),
+            access: self.access(asked.repository)?,
+            commit: asked.commit,
+            input: RenderInput {
+                source,
+                app_name: asked.app_name,
+                project: asked.project,
+                namespace: asked.destination_namespace,
+                variables,
+            },
+            no_cache: asked.no_cache,
+        })
+    }
+}
+
+fn to_manifest(manifest: &domain::manifest::Manifest) -> Result<wire::RenderedManifest, Status> {
+    let object = serde_json::to_vec(&manifest.object).map_err(|error| Status::internal(error.to_string()))?;
+    let (path, line) = manifest.location.as_ref().map_or((String::new(), 0), |at| (at.path.clone(), at.line));
+    let lines = manifest.lines.iter().map(|(field, line)| wire::FieldLine { field: field.clone(), line: *line });
+    Ok(wire::RenderedManifest { object, path, line, lines: lines.collect() })
+}
+
+/// A failure as a status; its cause travels as JSON (a list of one) in the details.
+fn refused(error: Error) -> Status {
+    let code = match error.kind() {
+        Kind::Unreachable => Code::Unavailable,
+        Kind::Denied => Code::PermissionDenied,
+        Kind::NotFound => Code::NotFound,
+        Kind::Invalid => Code::FailedPrecondition,
+        Kind::TooLarge => Code::ResourceExhausted,
+        Kind::Unsupported => Code::Unimplemented,
+        Kind::Corrupt | Kind::Internal => {
+            tracing::error!(%error, detail = error.log_detail().unwrap_or_default(), "a request failed inside");
+            Code::Internal
+        }
+    };
+    let details = serde_json::to_vec(&[error.cause()]).unwrap_or_default();
+    Status::with_details(code, error.to_string(), details.into())
+}

@@ -1,0 +1,169 @@
+//! Renders, remembered by content: an earlier one answers for every commit at which all that it read is the same.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use cache::Cache;
+use domain::cause::Cause;
+use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::secret::Secret;
+use domain::tenant::TenantId;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use source::Error;
+use source::git::Access;
+use source::render::{ReadSet, RenderInput, Renderer};
+
+use crate::config::Config;
+use crate::fair::Fair;
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+
+/// The kind of the entries in Redis; another number when their form changes.
+const KIND: &str = "render-1";
+/// How long Redis keeps an entry, as Argo CD keeps its manifests.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// A finished render, as it is remembered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    pub(crate) manifests: Vec<Manifest>,
+    pub(crate) hash: ManifestSetHash,
+    pub(crate) detail: String,
+    pub(crate) source_type: SourceType,
+    pub(crate) causes: Vec<Cause>,
+    read_set: ReadSet,
+}
+
+/// What is asked for.
+pub(crate) struct Order {
+    pub(crate) tenant: TenantId,
+    /// The key under which what is cached is sealed.
+    pub(crate) key: Secret,
+    pub(crate) access: Access,
+    pub(crate) commit: String,
+    pub(crate) input: RenderInput,
+    /// Render, whatever is cached.
+    pub(crate) no_cache: bool,
+}
+
+/// Renders, one per key at a time, remembered in this process and in Redis.
+#[derive(Clone)]
+pub(crate) struct Renders(Arc<Inner>);
+
+struct Inner {
+    renderer: Renderer,
+    cache: Option<Cache>,
+    memory: Memory<Remembered>,
+    turns: Fair,
+    running: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    metrics: Metrics,
+}
+
+impl Renders {
+    pub(crate) fn new(renderer: Renderer, cache: Option<Cache>, config: &Config, metrics: Metrics) -> Self {
+        Self(Arc::new(Inner {
+            renderer,
+            cache,
+            memory: Memory::new(config.memory_mib << 20),
+            turns: Fair::new(config.parallelism),
+            running: Mutex::default(),
+            metrics,
+        }))
+    }
+
+    /// The render, and how it was come by.
+    pub(crate) async fn get(&self, order: Order) -> Result<(Arc<Remembered>, &'static str), Error> {
+        let begun = Instant::now();
+        let tenant = order.access.tenant().to_owned();
+        let _pending = self.0.metrics.pending(&tenant);
+        let result = self.answer(order).await;
+        let how = result.as_ref().map_or("failed", |(_, how)| *how);
+        self.0.metrics.rendered(&tenant, how, begun.elapsed());
+        result
+    }
+
+    async fn answer(&self, order: Order) -> Result<(Arc<Remembered>, &'static str), Error> {
+        let key = key_of(&order);
+        let one_at_a_time = self.lock(&key);
+        let _alone = one_at_a_time.lock().await;
+        let _turn = self.0.turns.turn(order.access.tenant()).await;
+        let mut how = "bypassed";
+        if !order.no_cache {
+            match self.remembered(&order, &key).await {
+                None => how = "first",
+                Some(earlier) => {
+                    let renderer = &self.0.renderer;
+                    if renderer.unchanged(&order.access, &order.commit, &order.input, &earlier.read_set).await? {
+                        return Ok((earlier, "hit"));
+                    }
+                    how = "changed";
+                }
+            }
+        }
+        let rendered = self.0.renderer.render(&order.access, &order.commit, &order.input).await?;
+        let fresh = Arc::new(Remembered {
+            manifests: rendered.manifests,
+            hash: rendered.hash,
+            detail: rendered.detail,
+            source_type: rendered.source_type,
+            causes: rendered.causes,
+            read_set: rendered.read_set,
+        });
+        self.remember(&order, key, fresh.clone()).await;
+        Ok((fresh, how))
+    }
+
+    fn lock(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut running = self.0.running.lock();
+        if let Some(lock) = running.get(key).and_then(Weak::upgrade) {
+            return lock;
+        }
+        if running.len() >= 1024 {
+            running.retain(|_, lock| lock.strong_count() > 0);
+        }
+        let lock = Arc::new(tokio::sync::Mutex::new(()));
+        running.insert(key.to_owned(), Arc::downgrade(&lock));
+        lock
+    }
+
+    async fn remembered(&self, order: &Order, key: &str) -> Option<Arc<Remembered>> {
+        if let Some(found) = self.0.memory.get(key) {
+            return Some(found);
+        }
+        let bytes = self.0.cache.as_ref()?.get(order.tenant, &order.key, KIND, key).await?;
+        // An entry of another form is one that is not there.
+        let found: Arc<Remembered> = Arc::new(serde_json::from_slice(&bytes).ok()?);
+        self.0.memory.put(key.to_owned(), found.clone(), bytes.len());
+        Some(found)
+    }
+
+    async fn remember(&self, order: &Order, key: String, fresh: Arc<Remembered>) {
+        let Ok(bytes) = serde_json::to_vec(&*fresh) else { return };
+        if let Some(cache) = &self.0.cache {
+            cache.put(order.tenant, &order.key, KIND, &key, &bytes, KEPT).await;
+        }
+        self.0.memory.put(key, fresh, bytes.len());
+    }
+}
+
+/// What names a render besides what it reads: tenant, key, repository, options. The application's name and the variables
+/// are in the read set, as far as they count.
+///
+/// The credential's scope and the tenant's key are part of it: whoever may not read the repository, or came with another
+/// key, does not get what somebody else rendered.
+fn key_of(order: &Order) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    };
+    add(order.access.tenant().as_bytes());
+    add(&Sha256::digest(order.key.expose()));
+    add(order.access.scope().as_bytes());
+    add(order.access.url().as_bytes());
+    add(order.input.source_key().as_slice());
+    hex::encode(hash.finalize())
+}
