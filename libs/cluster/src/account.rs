@@ -1,0 +1,327 @@
+//! Requests as somebody: a tenant's service account, or Naru itself.
+
+use std::collections::BTreeMap;
+
+use domain::resource::{ResourceKey, split_api_version, text};
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::connect::Cluster;
+use crate::discovery::ApiKind;
+use crate::error::Error;
+use crate::transport::{Answer, Identity, Transport};
+use crate::url::{Query, collection, object};
+
+mod apply;
+mod logs;
+mod migrate;
+mod three_way;
+
+pub use apply::{Applied, ApplyMethod, ApplyOptions, Conflict, Validation};
+pub use logs::LogOptions;
+
+pub(crate) const JSON: &str = "application/json";
+/// How often an update is tried again when somebody else's came between.
+const TRIES: usize = 4;
+/// A list is not read further than this.
+const MAX_LISTED: usize = 20_000;
+
+/// Makes requests as one identity, on the cluster's shared connections.
+#[derive(Clone)]
+pub struct Account {
+    cluster: Cluster,
+    identity: Identity,
+}
+
+/// What becomes of the objects that a deleted object owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// They go first.
+    #[default]
+    Foreground,
+    /// They go afterwards.
+    Background,
+    /// They stay.
+    Orphan,
+}
+
+/// How to delete.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteOptions {
+    /// Only the object with this uid.
+    pub uid: Option<String>,
+    /// Only in this state.
+    pub resource_version: Option<String>,
+    /// What becomes of what it owns.
+    pub propagation: Propagation,
+    /// Only try.
+    pub dry_run: bool,
+}
+
+/// How to write.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteOptions {
+    /// Only try.
+    pub dry_run: bool,
+    /// What to do about fields that the schema does not have.
+    pub validation: Validation,
+}
+
+/// What came of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// It was not there.
+    Absent,
+    /// It is gone.
+    Gone,
+    /// It goes when its finalizers are through.
+    Waiting,
+}
+
+/// The language of a patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchKind {
+    /// RFC 7386.
+    Merge,
+    /// RFC 6902.
+    Json,
+    /// Kubernetes' own, for built-in kinds.
+    Strategic,
+}
+
+impl Account {
+    pub(crate) fn new(cluster: Cluster, identity: Identity) -> Self {
+        Self { cluster, identity }
+    }
+
+    fn transport(&self) -> &Transport {
+        &self.cluster.inner.transport
+    }
+
+    /// One object whole, in the version named or else in the preferred one. `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the kind is unknown, the account may not, or the cluster does not answer.
+    pub async fn get(&self, key: &ResourceKey, version: Option<&str>) -> Result<Option<Value>, Error> {
+        let kind = self.cluster.resolve(&key.group, version, &key.kind).await?;
+        let path = object(&kind, named_namespace(&kind, key)?, named(key)?);
+        match self.transport().get(&self.identity, &path, JSON).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes an object that must not be there yet.
+    ///
+    /// # Errors
+    /// As [`Account::get`]; a conflict when it is there.
+    pub async fn create(&self, manifest: &Value, options: WriteOptions) -> Result<Value, Error> {
+        let (kind, key) = self.kind_of(manifest).await?;
+        // A name may be left to the server (`generateName`); a namespace may not.
+        let path = collection(&kind, named_namespace(&kind, &key)?);
+        let path = write_query(&path, options).build();
+        let answer = self.send(Method::POST, &path, JSON, manifest, manifest).await?;
+        answer.json()
+    }
+
+    /// Puts an object in the place of the one that is there, whatever that is; makes it when there is none.
+    ///
+    /// # Errors
+    /// As [`Account::get`].
+    pub async fn replace(&self, manifest: &Value, options: WriteOptions) -> Result<Value, Error> {
+        let (kind, key) = self.kind_of(manifest).await?;
+        let path = object(&kind, named_namespace(&kind, &key)?, named(&key)?);
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            let Some(live) = self.get(&key, Some(&kind.version)).await? else {
+                match self.create(manifest, options).await {
+                    Err(error) if error.is_conflict() && tries > 0 => continue,
+                    result => return result,
+                }
+            };
+            let mut body = manifest.clone();
+            set_metadata(&mut body, "resourceVersion", text(&live, &["metadata", "resourceVersion"]));
+            match self.send(Method::PUT, &write_query(&path, options).build(), JSON, &body, manifest).await {
+                Err(error) if error.is_conflict() && tries > 0 => {}
+                result => return result?.json(),
+            }
+        }
+    }
+
+    /// Changes parts of an object.
+    ///
+    /// # Errors
+    /// As [`Account::get`]; not found when it is not there.
+    pub async fn patch(
+        &self,
+        key: &ResourceKey,
+        version: Option<&str>,
+        language: PatchKind,
+        patch: &Value,
+        options: WriteOptions,
+    ) -> Result<Value, Error> {
+        let kind = self.cluster.resolve(&key.group, version, &key.kind).await?;
+        let path = object(&kind, named_namespace(&kind, key)?, named(key)?);
+        let content_type = match language {
+            PatchKind::Merge => "application/merge-patch+json",
+            PatchKind::Json => "application/json-patch+json",
+            PatchKind::Strategic => "application/strategic-merge-patch+json",
+        };
+        let path = write_query(&path, options).build();
+        self.send(Method::PATCH, &path, content_type, patch, patch).await?.json()
+    }
+
+    /// Deletes an object.
+    ///
+    /// # Errors
+    /// As [`Account::get`]; a conflict when a precondition fails.
+    pub async fn delete(
+        &self,
+        key: &ResourceKey,
+        version: Option<&str>,
+        options: &DeleteOptions,
+    ) -> Result<Deletion, Error> {
+        let kind = self.cluster.resolve(&key.group, version, &key.kind).await?;
+        let path = object(&kind, named_namespace(&kind, key)?, named(key)?);
+        let mut preconditions = BTreeMap::new();
+        preconditions.extend(options.uid.as_ref().map(|uid| ("uid", uid)));
+        preconditions.extend(options.resource_version.as_ref().map(|version| ("resourceVersion", version)));
+        let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions,
+            "propagationPolicy": format!("{:?}", options.propagation)});
+        if options.dry_run {
+            body["dryRun"] = json!(["All"]);
+        }
+        match self.send(Method::DELETE, &path, JSON, &body, &Value::Null).await {
+            Ok(answer) => {
+                let left: Value = answer.json()?;
+                let waits = !text(&left, &["metadata", "deletionTimestamp"]).is_empty();
+                Ok(if waits { Deletion::Waiting } else { Deletion::Gone })
+            }
+            Err(error) if error.is_not_found() => Ok(Deletion::Absent),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The objects of a kind in a namespace (over all when empty) that a label selector names (all when empty).
+    ///
+    /// # Errors
+    /// As [`Account::get`].
+    pub async fn list(&self, group: &str, kind: &str, namespace: &str, selector: &str) -> Result<Vec<Value>, Error> {
+        #[derive(Deserialize)]
+        struct List {
+            #[serde(default)]
+            metadata: Value,
+            #[serde(default)]
+            items: Vec<Value>,
+        }
+        let kind = self.cluster.resolve(group, None, kind).await?;
+        let mut found = Vec::new();
+        let mut more = String::new();
+        loop {
+            let path = Query::new(&collection(&kind, namespace))
+                .set("limit", "500")
+                .set_if(!selector.is_empty(), "labelSelector", selector)
+                .set_if(!more.is_empty(), "continue", &more)
+                .build();
+            let list: List = self.transport().get(&self.identity, &path, JSON).await?.json()?;
+            found.extend(list.items);
+            more = text(&list.metadata, &["continue"]).to_owned();
+            if more.is_empty() || found.len() >= MAX_LISTED {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The pods of a namespace that a label selector names.
+    ///
+    /// # Errors
+    /// As [`Account::get`].
+    pub async fn list_pods(&self, namespace: &str, selector: &str) -> Result<Vec<Value>, Error> {
+        self.list("", "Pod", namespace, selector).await
+    }
+
+    /// Makes a namespace; `false` when it is there already, which is then left as it is.
+    ///
+    /// # Errors
+    /// As [`Account::get`].
+    pub async fn create_namespace(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<bool, Error> {
+        let manifest = json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels, "annotations": annotations}});
+        match self.create(&manifest, WriteOptions::default()).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn kind_of(&self, manifest: &Value) -> Result<(ApiKind, ResourceKey), Error> {
+        let key = ResourceKey::of(manifest);
+        let (_, version) = split_api_version(text(manifest, &["apiVersion"]));
+        let kind = self.cluster.resolve(&key.group, Some(version), &key.kind).await?;
+        Ok((kind, key))
+    }
+
+    /// Sends a write. What the server says of a Secret is cleaned of that Secret's values.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &Value,
+        manifest: &Value,
+    ) -> Result<Answer, Error> {
+        let bytes = serde_json::to_vec(body).map_err(|error| Error::NotUnderstood(error.to_string()))?;
+        let sent = self.transport().write(&self.identity, method, path, content_type, bytes).await;
+        sent.map_err(|error| hide_values(error, manifest))
+    }
+}
+
+/// The words of a refusal without the values of the Secret that it is about.
+fn hide_values(error: Error, manifest: &Value) -> Error {
+    let Error::Refused(mut refusal) = error else { return error };
+    let kind = text(manifest, &["kind"]);
+    if kind == "Secret" || (kind.is_empty() && manifest.get("data").or(manifest.get("stringData")).is_some()) {
+        let values = ["data", "stringData"].into_iter().filter_map(|field| manifest.get(field)?.as_object());
+        let values = values.flat_map(|map| map.values()).filter_map(Value::as_str);
+        let hidden: Vec<&str> = values.filter(|value| value.len() > 2).collect();
+        refusal.redact(&hidden);
+    }
+    Error::Refused(refusal)
+}
+
+/// The object's name. A missing one would make the path that of the whole collection.
+fn named(key: &ResourceKey) -> Result<&str, Error> {
+    match key.name.as_str() {
+        "" | "." | ".." => Err(Error::NotUnderstood(format!("`{}` is no object's name", key.name))),
+        name => Ok(name),
+    }
+}
+
+fn named_namespace<'a>(kind: &ApiKind, key: &'a ResourceKey) -> Result<&'a str, Error> {
+    match key.namespace.as_str() {
+        _ if !kind.namespaced => Ok(""),
+        "" | "." | ".." => Err(Error::NotUnderstood(format!("{key} has no namespace"))),
+        namespace => Ok(namespace),
+    }
+}
+
+fn write_query(path: &str, options: WriteOptions) -> Query {
+    Query::new(path)
+        .set("fieldManager", crate::FIELD_MANAGER)
+        .set("fieldValidation", options.validation.word())
+        .set_if(options.dry_run, "dryRun", "All")
+}
+
+fn set_metadata(object: &mut Value, name: &str, value: &str) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert(name.to_owned(), Value::String(value.to_owned()));
+    }
+}

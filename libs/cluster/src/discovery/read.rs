@@ -1,0 +1,183 @@
+//! Reading the discovery endpoints: aggregated where offered, else group by group.
+
+use serde::Deserialize;
+
+use super::{ApiKind, Discovery, ServerVersion};
+use crate::error::Error;
+use crate::transport::{Identity, Transport};
+
+const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+const JSON: &str = "application/json";
+
+#[derive(Deserialize)]
+struct Version {
+    major: String,
+    minor: String,
+    #[serde(rename = "gitVersion")]
+    git_version: String,
+}
+
+/// Either form of `/api` and `/apis`: the aggregated list has `items`, the plain ones `groups` or `versions`.
+#[derive(Deserialize)]
+struct Root {
+    #[serde(default)]
+    items: Vec<Group>,
+    #[serde(default)]
+    groups: Vec<PlainGroup>,
+    #[serde(default)]
+    versions: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    #[serde(default)]
+    metadata: Name,
+    #[serde(default)]
+    versions: Vec<GroupVersion>,
+}
+
+#[derive(Deserialize, Default)]
+struct Name {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct GroupVersion {
+    version: String,
+    #[serde(default)]
+    resources: Vec<Resource>,
+    #[serde(default)]
+    freshness: String,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    resource: String,
+    #[serde(rename = "responseKind")]
+    response_kind: Option<Kind>,
+    #[serde(default)]
+    scope: String,
+    #[serde(default)]
+    verbs: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PlainGroup {
+    name: String,
+    versions: Vec<PlainVersion>,
+    preferred_version: Option<PlainVersion>,
+}
+
+#[derive(Deserialize)]
+struct PlainVersion {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct PlainList {
+    #[serde(default)]
+    resources: Vec<PlainResource>,
+}
+
+#[derive(Deserialize)]
+struct PlainResource {
+    name: String,
+    kind: String,
+    #[serde(default)]
+    namespaced: bool,
+    #[serde(default)]
+    verbs: Vec<String>,
+}
+
+/// Asks for everything. A group whose own server does not answer keeps the kinds it had `before`.
+pub(super) async fn discover(
+    transport: &Transport,
+    identity: &Identity,
+    before: &Discovery,
+) -> Result<Discovery, Error> {
+    let version: Version = transport.get(identity, "/version", JSON).await?.json()?;
+    let version = ServerVersion { major: version.major, minor: version.minor, git_version: version.git_version };
+    let mut kinds = Vec::new();
+    for path in ["/api", "/apis"] {
+        let root: Root = transport.get(identity, path, AGGREGATED).await?.json()?;
+        for group in root.items {
+            aggregated(group, before, &mut kinds);
+        }
+        for version in root.versions {
+            plain(transport, identity, "", &version, before, &mut kinds).await?;
+        }
+        for group in root.groups {
+            let preferred = group.preferred_version.map(|preferred| preferred.version).unwrap_or_default();
+            let mut versions: Vec<String> = group.versions.into_iter().map(|listed| listed.version).collect();
+            versions.sort_by_key(|version| *version != preferred);
+            for version in versions {
+                plain(transport, identity, &group.name, &version, before, &mut kinds).await?;
+            }
+        }
+    }
+    Ok(Discovery::new(version, kinds))
+}
+
+fn aggregated(group: Group, before: &Discovery, kinds: &mut Vec<ApiKind>) {
+    for version in group.versions {
+        if version.freshness == "Stale" && version.resources.is_empty() {
+            keep(&group.metadata.name, &version.version, before, kinds);
+        }
+        for resource in version.resources {
+            let Some(kind) = resource.response_kind.map(|kind| kind.kind).filter(|kind| !kind.is_empty()) else {
+                continue;
+            };
+            kinds.push(ApiKind {
+                group: group.metadata.name.clone(),
+                version: version.version.clone(),
+                kind,
+                plural: resource.resource,
+                namespaced: resource.scope == "Namespaced",
+                verbs: resource.verbs,
+            });
+        }
+    }
+}
+
+async fn plain(
+    transport: &Transport,
+    identity: &Identity,
+    group: &str,
+    version: &str,
+    before: &Discovery,
+    kinds: &mut Vec<ApiKind>,
+) -> Result<(), Error> {
+    let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    let list: PlainList = match transport.get(identity, &path, JSON).await {
+        Ok(answer) => answer.json()?,
+        Err(Error::Refused(refusal)) => {
+            tracing::warn!(group, version, %refusal, "a group of the cluster does not answer, its kinds are kept");
+            keep(group, version, before, kinds);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    // A name with a slash is a part of a resource (`deployments/scale`).
+    kinds.extend(list.resources.into_iter().filter(|resource| !resource.name.contains('/')).map(|resource| ApiKind {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: resource.kind,
+        plural: resource.name,
+        namespaced: resource.namespaced,
+        verbs: resource.verbs,
+    }));
+    Ok(())
+}
+
+fn keep(group: &str, version: &str, before: &Discovery, kinds: &mut Vec<ApiKind>) {
+    let known = before.kinds.values().flatten();
+    kinds.extend(known.filter(|kind| kind.group == group && kind.version == version).cloned());
+}

@@ -1,0 +1,172 @@
+//! What lives in the cluster: one entry per object, kept true by one watch per kind.
+//!
+//! Reading takes a lock for as long as the look-up lasts. Only the keeper's task ([`run`]) writes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::resource::{GroupKind, ResourceKey};
+use parking_lot::RwLock;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+
+mod body;
+mod entry;
+mod fingerprint;
+mod keeper;
+mod state;
+mod wake;
+mod watcher;
+
+pub use entry::{LiveEntry, Owner, Tracking};
+pub use fingerprint::Fingerprint;
+pub(crate) use keeper::{Keeper, run};
+pub use wake::{Wake, Wakes};
+
+use entry::Reader;
+use state::State;
+
+/// How many changes may wait for the keeper; a full queue slows the watches down.
+const QUEUE: usize = 4096;
+
+/// A handle to what lives in the cluster. Clones are cheap.
+#[derive(Clone)]
+pub struct Index {
+    state: Arc<RwLock<State>>,
+    changes: mpsc::Sender<Change>,
+    wakes: wake::Sender,
+    ready: watch::Receiver<bool>,
+    reader: Arc<Reader>,
+}
+
+/// What the watches and we ourselves report to the keeper.
+enum Change {
+    /// An object is there, as a watch says.
+    Seen(Arc<LiveEntry>),
+    /// An object is gone; with the version at which it went.
+    Gone { key: ResourceKey, resource_version: u64 },
+    /// Every object of a kind has been reported since the listing began.
+    Listed { kind: GroupKind, resource_version: u64, keys: std::collections::HashSet<ResourceKey> },
+    /// The kind cannot be listed (any more): nobody waits for it, and what was known of it goes.
+    Dropped { kind: GroupKind },
+    /// The answer to our own write, and whom to tell when it is in.
+    Observed { entry: Arc<LiveEntry>, done: oneshot::Sender<()> },
+}
+
+pub(crate) fn create(fingerprint_key: [u8; 32]) -> (Index, Keeper) {
+    let (changes, inbox) = mpsc::channel(QUEUE);
+    let (ready_sender, ready) = watch::channel(false);
+    let state = Arc::new(RwLock::new(State::default()));
+    let wakes = wake::Sender::new();
+    let reader = Arc::new(Reader::new(fingerprint_key));
+    let index = Index { state, changes, wakes, ready, reader };
+    (index, Keeper::new(inbox, ready_sender))
+}
+
+impl Index {
+    /// The objects that carry the tracking id of an application and the installation id of its tenant.
+    #[must_use]
+    pub fn snapshot(&self, installation: &str, app: &str) -> Vec<Arc<LiveEntry>> {
+        self.state.read().tracked(installation, app)
+    }
+
+    /// One object.
+    #[must_use]
+    pub fn get(&self, key: &ResourceKey) -> Option<Arc<LiveEntry>> {
+        self.state.read().get(key)
+    }
+
+    /// The objects that name this one as an owner.
+    #[must_use]
+    pub fn children(&self, uid: &str) -> Vec<Arc<LiveEntry>> {
+        self.state.read().children(uid)
+    }
+
+    /// Everything below these objects, each once, parents before children; the objects themselves are not in it.
+    #[must_use]
+    pub fn descendants<'a>(&self, uids: impl IntoIterator<Item = &'a str>) -> Vec<Arc<LiveEntry>> {
+        self.state.read().descendants(uids)
+    }
+
+    /// The objects of a namespace; of the empty one, the cluster-scoped objects.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<LiveEntry>> {
+        self.state.read().in_namespace(namespace)
+    }
+
+    /// The objects of a kind.
+    #[must_use]
+    pub fn of_kind(&self, kind: &GroupKind) -> Vec<Arc<LiveEntry>> {
+        self.state.read().of_kind(kind)
+    }
+
+    /// How many objects there are, by kind.
+    #[must_use]
+    pub fn counts(&self) -> HashMap<GroupKind, usize> {
+        self.state.read().counts()
+    }
+
+    /// How many objects there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.read().len()
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a kind has been listed, so that a missing entry means a missing object.
+    #[must_use]
+    pub fn is_synced(&self, kind: &GroupKind) -> bool {
+        self.state.read().is_synced(kind)
+    }
+
+    /// Ends when every kind has been listed once.
+    pub async fn ready(&self) {
+        let mut ready = self.ready.clone();
+        if ready.wait_for(|ready| *ready).await.is_err() {
+            // The keeper is gone with the cluster; nothing will ever be ready.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether every kind has been listed once.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// What changes from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Wakes {
+        self.wakes.subscribe()
+    }
+
+    /// Takes in the object that the cluster answered to a write of ours, so that a comparison need not wait for the
+    /// watch to say the same; the newer of the two stays. Gives the entry as it is now in the index.
+    ///
+    /// `None` where the object's version is not the one that is watched: the watch brings it.
+    pub async fn observe(&self, object: &Value) -> Option<Arc<LiveEntry>> {
+        let key = ResourceKey::of(object);
+        let api_version = domain::resource::text(object, &["apiVersion"]);
+        let (_, version) = domain::resource::split_api_version(api_version);
+        let watched = self.state.read().watched_version(&key.group_kind())?;
+        if watched.as_ref() != version {
+            return None;
+        }
+        let entry = Arc::new(self.reader.read(object, &key.group, &key.kind, &watched)?);
+        let (done, taken) = oneshot::channel();
+        self.changes.send(Change::Observed { entry, done }).await.ok()?;
+        taken.await.ok()?;
+        self.get(&key)
+    }
+
+    /// The fingerprint of a whole object as the index takes it, for one in the watched version.
+    #[must_use]
+    pub fn fingerprint(&self, object: &Value) -> Fingerprint {
+        self.reader.fingerprint(object)
+    }
+}

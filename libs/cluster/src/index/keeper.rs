@@ -1,0 +1,224 @@
+//! The one task that changes the index, and the tasks that feed it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::resource::GroupKind;
+use parking_lot::RwLock;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::state::State;
+use super::watcher::Watcher;
+use super::{Change, Index, Wake};
+use crate::connect::Cluster;
+use crate::discovery::ApiKind;
+
+/// How many changes are taken in under one lock.
+const BATCH: usize = 512;
+/// The connection is looked at this often, and at once when a watch fails.
+const LOOK: Duration = Duration::from_secs(10);
+/// While it is down, this often.
+const LOOK_DOWN: Duration = Duration::from_secs(1);
+/// Kinds are asked for this often even when nothing hints at a change.
+const REDISCOVER: Duration = Duration::from_secs(600);
+/// Changes of definitions come in groups; one question answers them all.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// What only the running task may hold.
+pub(crate) struct Keeper {
+    inbox: mpsc::Receiver<Change>,
+    ready: watch::Sender<bool>,
+}
+
+impl Keeper {
+    pub(super) fn new(inbox: mpsc::Receiver<Change>, ready: watch::Sender<bool>) -> Self {
+        Self { inbox, ready }
+    }
+
+    /// Takes changes in, until the process ends.
+    async fn keep(&mut self, index: &Index, kinds_changed: &Notify) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.inbox.recv_many(&mut batch, BATCH).await > 0 {
+            let mut told = Vec::new();
+            let mut wakes = HashSet::new();
+            let was_ready = *self.ready.borrow();
+            let mut ready = false;
+            {
+                let mut state = index.state.write();
+                for change in batch.drain(..) {
+                    wakes.extend(take(&mut state, change, &mut told, kinds_changed));
+                }
+                if !was_ready {
+                    // Until everything is listed, everything is news; one resync follows for all.
+                    wakes.clear();
+                    ready = state.all_synced();
+                }
+            }
+            for done in told {
+                // Whoever waited may have given up.
+                let _ = done.send(());
+            }
+            if ready {
+                self.ready.send_replace(true);
+                wakes = HashSet::from([Wake::Resync]);
+            }
+            for wake in wakes {
+                index.wakes.send(wake);
+            }
+        }
+    }
+}
+
+impl Change {
+    fn kind(&self) -> GroupKind {
+        match self {
+            Self::Seen(entry) | Self::Observed { entry, .. } => entry.key.group_kind(),
+            Self::Gone { key, .. } => key.group_kind(),
+            Self::Listed { kind, .. } | Self::Dropped { kind } => kind.clone(),
+        }
+    }
+}
+
+fn take(
+    state: &mut State,
+    change: Change,
+    told: &mut Vec<tokio::sync::oneshot::Sender<()>>,
+    kinds_changed: &Notify,
+) -> HashSet<Wake> {
+    let kind = change.kind();
+    if defines_kinds(&kind) {
+        kinds_changed.notify_one();
+    }
+    // The last words of a watch that was ended count for nothing. Whoever waits for an answer is released by the drop.
+    let Some(watched) = state.watched_version(&kind) else { return HashSet::new() };
+    match change {
+        Change::Seen(entry) | Change::Observed { entry, .. } if entry.version != watched => HashSet::new(),
+        Change::Seen(entry) => state.put(entry),
+        Change::Gone { key, resource_version } => state.remove(&key, resource_version),
+        Change::Listed { kind, resource_version, keys } => {
+            let wakes = state.retain(&kind, &keys, resource_version);
+            state.set_synced(&kind);
+            wakes
+        }
+        Change::Dropped { kind } => state.forget_kind(&kind),
+        Change::Observed { entry, done } => {
+            told.push(done);
+            state.put(entry)
+        }
+    }
+}
+
+/// Whether a change of such an object may change which kinds there are.
+fn defines_kinds(kind: &GroupKind) -> bool {
+    (kind.group == "apiextensions.k8s.io" && kind.kind == "CustomResourceDefinition")
+        || (kind.group == "apiregistration.k8s.io" && kind.kind == "APIService")
+}
+
+/// Keeps a cluster's kinds, index and connection state true. Never ends by itself.
+pub(crate) async fn run(cluster: Cluster) {
+    let mut keeper = cluster.inner.keeper.lock().await;
+    let kinds_changed = Notify::new();
+    let trouble = Arc::new(Notify::new());
+    let index = cluster.index();
+    let (found_sender, found) = watch::channel(());
+    tokio::join!(
+        keeper.keep(index, &kinds_changed),
+        look(&cluster, &trouble, &kinds_changed),
+        rediscover(&cluster, &kinds_changed, &found_sender),
+        watch_kinds(&cluster, &trouble, found),
+    );
+}
+
+/// Looks whether the cluster answers.
+async fn look(cluster: &Cluster, trouble: &Notify, kinds_changed: &Notify) {
+    let transport = &cluster.inner.transport;
+    let mut was_up = None;
+    loop {
+        let asked = transport.get(&crate::transport::Identity::default(), "/version", "application/json").await;
+        let failure = asked.err().map(|error| error.to_string());
+        let up = failure.is_none();
+        cluster.set_connection(failure);
+        if up && was_up == Some(false) {
+            // What happened meanwhile comes through the watches; what the clock brought does not.
+            cluster.index().wakes.send(Wake::Resync);
+            kinds_changed.notify_one();
+        }
+        was_up = Some(up);
+        if up {
+            let _ = tokio::time::timeout(LOOK, trouble.notified()).await;
+        }
+        tokio::time::sleep(if up { SETTLE } else { LOOK_DOWN }).await;
+    }
+}
+
+/// Asks for the kinds at the start, when definitions change, and now and then.
+async fn rediscover(cluster: &Cluster, kinds_changed: &Notify, found: &watch::Sender<()>) {
+    loop {
+        match cluster.refresh_discovery().await {
+            Ok(_) => {
+                found.send_replace(());
+                let _ = tokio::time::timeout(REDISCOVER, kinds_changed.notified()).await;
+                tokio::time::sleep(SETTLE).await;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the cluster's kinds could not be asked for");
+                tokio::time::sleep(LOOK_DOWN).await;
+            }
+        }
+    }
+}
+
+/// Runs one watch per kind, as kinds come and go.
+async fn watch_kinds(cluster: &Cluster, trouble: &Arc<Notify>, mut found: watch::Receiver<()>) {
+    let mut running: HashMap<GroupKind, (ApiKind, AbortHandle)> = HashMap::new();
+    // Dropping the set ends them all.
+    let mut tasks = JoinSet::new();
+    while found.changed().await.is_ok() {
+        while tasks.try_join_next().is_some() {}
+        let discovery = cluster.discovery();
+        let wanted: HashMap<GroupKind, &ApiKind> = discovery.watched().map(|kind| (kind.group_kind(), kind)).collect();
+        let mut changed = false;
+        let ended: Vec<GroupKind> = running
+            .iter()
+            .filter(|(kind, (watched, task))| wanted.get(kind) != Some(&watched) || task.is_finished())
+            .map(|(kind, _)| kind.clone())
+            .collect();
+        for kind in ended {
+            if let Some((_, task)) = running.remove(&kind) {
+                task.abort();
+            }
+            if !wanted.contains_key(&kind) {
+                changed = true;
+                // Behind whatever the watch had reported before it ended.
+                let _ = cluster.index().changes.send(Change::Dropped { kind }).await;
+            }
+        }
+        let new: Vec<_> = wanted.into_iter().filter(|(kind, _)| !running.contains_key(kind)).collect();
+        changed |= !new.is_empty();
+        expect(&cluster.index().state, &new);
+        for (group_kind, kind) in new {
+            let watcher = Watcher {
+                transport: cluster.inner.transport.clone(),
+                reader: Arc::clone(&cluster.index().reader),
+                changes: cluster.index().changes.clone(),
+                trouble: Arc::clone(trouble),
+                kind: kind.clone(),
+            };
+            running.insert(group_kind, (kind.clone(), tasks.spawn(watcher.run())));
+        }
+        if changed {
+            cluster.index().wakes.send(Wake::Kinds);
+        }
+    }
+}
+
+/// Tells the index which kinds come, all at once, so that it is not ready before the last of them. Whatever is known of
+/// a kind stays until its listing says otherwise.
+fn expect(state: &RwLock<State>, new: &[(GroupKind, &ApiKind)]) {
+    let mut state = state.write();
+    for (group_kind, kind) in new {
+        state.expect(group_kind.clone(), kind.version.as_str().into());
+    }
+}

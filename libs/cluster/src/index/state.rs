@@ -1,0 +1,336 @@
+//! The index's maps. Every way to find an object is kept beside the objects, so that no question walks them all.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use domain::resource::{GroupKind, ResourceKey};
+
+use super::entry::{LiveEntry, Tracking, version_number};
+use super::wake::Wake;
+
+/// An owner chain is followed this far: Deployment, ReplicaSet, Pod and a few more.
+const MAX_CHAIN: usize = 16;
+/// How many deletions are remembered, so that an older answer of ours does not bring an object back.
+const MAX_GRAVES: usize = 8192;
+
+/// Entries are shared between the maps; their key is the identity.
+type Entry = Arc<LiveEntry>;
+type Keys = HashSet<Arc<ResourceKey>>;
+
+#[derive(Default)]
+pub(super) struct State {
+    entries: HashMap<Arc<ResourceKey>, Entry>,
+    by_uid: HashMap<Box<str>, Arc<ResourceKey>>,
+    by_app: HashMap<Tracking, Keys>,
+    by_owner: HashMap<Box<str>, Keys>,
+    by_namespace: HashMap<Box<str>, Keys>,
+    by_kind: HashMap<GroupKind, Keys>,
+    kinds: HashMap<GroupKind, Kind>,
+    graves: HashMap<ResourceKey, u64>,
+}
+
+/// What is known of a watched kind.
+struct Kind {
+    version: Arc<str>,
+    synced: bool,
+}
+
+impl State {
+    pub(super) fn get(&self, key: &ResourceKey) -> Option<Entry> {
+        self.entries.get(key).cloned()
+    }
+
+    pub(super) fn tracked(&self, installation: &str, app: &str) -> Vec<Entry> {
+        let tracking = Tracking { installation: installation.into(), app: app.into() };
+        self.collect(self.by_app.get(&tracking))
+    }
+
+    pub(super) fn children(&self, uid: &str) -> Vec<Entry> {
+        self.collect(self.by_owner.get(uid))
+    }
+
+    pub(super) fn in_namespace(&self, namespace: &str) -> Vec<Entry> {
+        self.collect(self.by_namespace.get(namespace))
+    }
+
+    pub(super) fn of_kind(&self, kind: &GroupKind) -> Vec<Entry> {
+        self.collect(self.by_kind.get(kind))
+    }
+
+    pub(super) fn descendants<'a>(&self, uids: impl IntoIterator<Item = &'a str>) -> Vec<Entry> {
+        let mut found = Vec::new();
+        let mut seen: HashSet<Box<str>> = uids.into_iter().map(Box::from).collect();
+        let mut level: Vec<Box<str>> = seen.iter().cloned().collect();
+        while !level.is_empty() {
+            let mut below = Vec::new();
+            for entry in level.iter().flat_map(|uid| self.children(uid)) {
+                if seen.insert(entry.uid.clone()) {
+                    below.push(entry.uid.clone());
+                    found.push(entry);
+                }
+            }
+            level = below;
+        }
+        found
+    }
+
+    pub(super) fn counts(&self) -> HashMap<GroupKind, usize> {
+        self.by_kind.iter().map(|(kind, keys)| (kind.clone(), keys.len())).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_synced(&self, kind: &GroupKind) -> bool {
+        self.kinds.get(kind).is_some_and(|known| known.synced)
+    }
+
+    /// Whether every watched kind has been listed, and there is at least one.
+    pub(super) fn all_synced(&self) -> bool {
+        !self.kinds.is_empty() && self.kinds.values().all(|kind| kind.synced)
+    }
+
+    pub(super) fn watched_version(&self, kind: &GroupKind) -> Option<Arc<str>> {
+        self.kinds.get(kind).map(|known| Arc::clone(&known.version))
+    }
+
+    /// A watch of a kind begins.
+    pub(super) fn expect(&mut self, kind: GroupKind, version: Arc<str>) {
+        self.kinds.insert(kind, Kind { version, synced: false });
+    }
+
+    pub(super) fn set_synced(&mut self, kind: &GroupKind) {
+        if let Some(known) = self.kinds.get_mut(kind) {
+            known.synced = true;
+        }
+    }
+
+    pub(super) fn forget_kind(&mut self, kind: &GroupKind) -> HashSet<Wake> {
+        self.kinds.remove(kind);
+        let keys: Vec<_> = self.by_kind.get(kind).into_iter().flatten().cloned().collect();
+        keys.iter().flat_map(|key| self.remove(key, u64::MAX)).collect()
+    }
+
+    fn collect(&self, keys: Option<&Keys>) -> Vec<Entry> {
+        keys.into_iter().flatten().filter_map(|key| self.entries.get(key).cloned()).collect()
+    }
+
+    /// Takes an entry in, unless a newer one is known. Gives whom that concerns.
+    pub(super) fn put(&mut self, entry: Entry) -> HashSet<Wake> {
+        let number = version_number(&entry.resource_version);
+        if self.graves.get(&entry.key).is_some_and(|&grave| grave >= number && number > 0) {
+            return HashSet::new();
+        }
+        let before = self.entries.get(&entry.key).cloned();
+        if let Some(before) = &before {
+            let known = version_number(&before.resource_version);
+            if before.uid == entry.uid && before.version == entry.version && known > 0 && known >= number {
+                return HashSet::new();
+            }
+        }
+        self.graves.remove(&entry.key);
+        let mut wakes = HashSet::new();
+        let quiet = before.as_ref().is_some_and(|before| !before.differs(&entry));
+        if !quiet && let Some(before) = &before {
+            self.concerned(before, &mut wakes);
+        }
+        if let Some(before) = &before {
+            self.unlink(before);
+        }
+        self.link(&entry);
+        if !quiet {
+            self.concerned(&entry, &mut wakes);
+        }
+        wakes
+    }
+
+    /// Takes an entry out, unless a newer one is known. Gives whom that concerns.
+    pub(super) fn remove(&mut self, key: &ResourceKey, resource_version: u64) -> HashSet<Wake> {
+        let mut wakes = HashSet::new();
+        let Some(entry) = self.entries.get(key).cloned() else {
+            self.bury(key, resource_version);
+            return wakes;
+        };
+        if version_number(&entry.resource_version) > resource_version && resource_version > 0 {
+            return wakes;
+        }
+        self.concerned(&entry, &mut wakes);
+        self.unlink(&entry);
+        self.bury(key, resource_version);
+        wakes
+    }
+
+    /// A listing of a kind at a version has ended: what it did not name and is not newer is gone.
+    pub(super) fn retain(
+        &mut self,
+        kind: &GroupKind,
+        listed: &HashSet<ResourceKey>,
+        resource_version: u64,
+    ) -> HashSet<Wake> {
+        let keys: Vec<_> = self.by_kind.get(kind).into_iter().flatten().cloned().collect();
+        let missing = keys.iter().filter(|key| !listed.contains(key.as_ref()));
+        missing.flat_map(|key| self.remove(key, resource_version)).collect()
+    }
+
+    fn bury(&mut self, key: &ResourceKey, resource_version: u64) {
+        if resource_version == 0 || resource_version == u64::MAX {
+            return;
+        }
+        if self.graves.len() >= MAX_GRAVES {
+            // The older half goes; answers of ours are never that late.
+            let mut versions: Vec<u64> = self.graves.values().copied().collect();
+            let middle = versions.len() / 2;
+            let (_, &mut median, _) = versions.select_nth_unstable(middle);
+            self.graves.retain(|_, version| *version > median);
+        }
+        self.graves.insert(key.clone(), resource_version);
+    }
+
+    fn link(&mut self, entry: &Entry) {
+        let key = Arc::new(entry.key.clone());
+        self.by_uid.insert(entry.uid.clone(), Arc::clone(&key));
+        if let Some(tracking) = &entry.tracking {
+            self.by_app.entry(tracking.clone()).or_default().insert(Arc::clone(&key));
+        }
+        for owner in &entry.owners {
+            self.by_owner.entry(owner.uid.clone()).or_default().insert(Arc::clone(&key));
+        }
+        self.by_namespace.entry(key.namespace.as_str().into()).or_default().insert(Arc::clone(&key));
+        self.by_kind.entry(key.group_kind()).or_default().insert(Arc::clone(&key));
+        self.entries.insert(key, Arc::clone(entry));
+    }
+
+    fn unlink(&mut self, entry: &Entry) {
+        let key = &entry.key;
+        self.entries.remove(key);
+        if self.by_uid.get(&entry.uid).is_some_and(|known| known.as_ref() == key) {
+            self.by_uid.remove(&entry.uid);
+        }
+        if let Some(tracking) = &entry.tracking {
+            take_out(&mut self.by_app, tracking, key);
+        }
+        for owner in &entry.owners {
+            take_out(&mut self.by_owner, &owner.uid, key);
+        }
+        take_out(&mut self.by_namespace, key.namespace.as_str(), key);
+        take_out(&mut self.by_kind, &key.group_kind(), key);
+    }
+
+    /// Walks up from an entry to every tracked object on the way.
+    fn concerned(&self, entry: &Entry, wakes: &mut HashSet<Wake>) {
+        if entry.key.group.is_empty() && entry.key.kind == "Namespace" {
+            wakes.insert(Wake::Namespace(entry.key.name.as_str().into()));
+        }
+        let before = wakes.len();
+        let mut level = vec![Arc::clone(entry)];
+        let mut seen: HashSet<Box<str>> = HashSet::new();
+        for _ in 0..MAX_CHAIN {
+            let mut above = Vec::new();
+            for entry in level {
+                if let Some(tracking) = &entry.tracking {
+                    let Tracking { installation, app } = tracking.clone();
+                    wakes.insert(Wake::App { installation, app });
+                }
+                for owner in &entry.owners {
+                    if seen.insert(owner.uid.clone())
+                        && let Some(entry) = self.by_uid.get(&owner.uid).and_then(|key| self.entries.get(key))
+                    {
+                        above.push(Arc::clone(entry));
+                    }
+                }
+            }
+            if above.is_empty() {
+                break;
+            }
+            level = above;
+        }
+        if wakes.len() == before && entry.owners.is_empty() && entry.tracking.is_none() {
+            wakes.insert(Wake::Untracked(entry.key.clone()));
+        }
+    }
+}
+
+/// Removes a key from one of a map's sets, and the set with its last key.
+fn take_out<K, Q>(map: &mut HashMap<K, Keys>, at: &Q, key: &ResourceKey)
+where
+    K: std::borrow::Borrow<Q> + Eq + std::hash::Hash,
+    Q: Eq + std::hash::Hash + ?Sized,
+{
+    if let Some(keys) = map.get_mut(at) {
+        keys.remove(key);
+        if keys.is_empty() {
+            map.remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::entry::Reader;
+    use super::*;
+
+    fn entry(kind: &str, name: &str, version: u64, owner: Option<&str>, app: Option<&str>) -> Entry {
+        let mut metadata = json!({"name": name, "namespace": "web", "uid": name, "resourceVersion": version.to_string(),
+            "labels": {"version": version.to_string()}});
+        if let Some(owner) = owner {
+            metadata["ownerReferences"] = json!([{"uid": owner, "kind": "X", "name": owner, "apiVersion": "v1"}]);
+        }
+        if let Some(app) = app {
+            metadata["annotations"] = json!({
+                "argocd.argoproj.io/tracking-id": format!("{app}:/{kind}:web/{name}"),
+                "argocd.argoproj.io/installation-id": "user01"});
+        }
+        let object: Value = json!({"metadata": metadata});
+        Arc::new(Reader::new([0; 32]).read(&object, "", kind, &"v1".into()).unwrap())
+    }
+
+    fn app(name: &str) -> Wake {
+        Wake::App { installation: "user01".into(), app: name.into() }
+    }
+
+    #[test]
+    fn a_change_below_a_tracked_object_wakes_its_application() {
+        let mut state = State::default();
+        assert_eq!(state.put(entry("Pod", "root", 1, None, Some("hello"))), HashSet::from([app("hello")]));
+        state.put(entry("Pod", "middle", 2, Some("root"), None));
+        assert_eq!(state.put(entry("Pod", "leaf", 3, Some("middle"), None)), HashSet::from([app("hello")]));
+        assert_eq!(state.remove(&entry("Pod", "leaf", 3, None, None).key, 4), HashSet::from([app("hello")]));
+        assert_eq!(state.put(entry("Pod", "root", 5, None, Some("other"))), HashSet::from([app("hello"), app("other")]));
+        assert!(state.tracked("user01", "hello").is_empty());
+        assert_eq!(state.tracked("user01", "other").len(), 1);
+        assert!(state.tracked("user02", "other").is_empty());
+        let names: Vec<_> = state.descendants(["root"]).iter().map(|entry| entry.key.name.clone()).collect();
+        assert_eq!(names, ["middle"]);
+    }
+
+    #[test]
+    fn older_news_changes_nothing() {
+        let mut state = State::default();
+        let key = entry("Pod", "a", 1, None, None).key.clone();
+        state.put(entry("Pod", "a", 7, None, None));
+        state.put(entry("Pod", "a", 5, None, None));
+        assert_eq!(state.get(&key).unwrap().resource_version.as_ref(), "7");
+        state.remove(&key, 6);
+        assert!(state.get(&key).is_some(), "the deletion was of an earlier one");
+        state.remove(&key, 9);
+        state.put(entry("Pod", "a", 8, None, None));
+        assert!(state.get(&key).is_none(), "an answer older than the deletion");
+        assert!(state.by_namespace.is_empty() && state.by_kind.is_empty() && state.by_uid.is_empty());
+    }
+
+    #[test]
+    fn a_listing_removes_what_it_does_not_name_but_not_what_is_newer() {
+        let mut state = State::default();
+        for (name, version) in [("kept", 1), ("gone", 2), ("newer", 30)] {
+            state.put(entry("Pod", name, version, None, None));
+        }
+        let listed = HashSet::from([entry("Pod", "kept", 1, None, None).key.clone()]);
+        state.retain(&GroupKind::new("", "Pod"), &listed, 20);
+        let mut names: Vec<_> = state.in_namespace("web").iter().map(|entry| entry.key.name.clone()).collect();
+        names.sort();
+        assert_eq!(names, ["kept", "newer"]);
+    }
+}

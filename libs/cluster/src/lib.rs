@@ -1,0 +1,41 @@
+//! The only door to Kubernetes: kinds and schemas, one live index per cluster, and requests as a tenant's account.
+//!
+//! Deliberately decides nothing: it does not compare, plan or judge health; that is `engine`'s. It also keeps nothing
+//! across restarts, and knows nothing of applications beyond the two annotations that name one.
+//!
+//! # Invariants
+//! - Naru's own identity watches and makes tenants' namespaces; whatever a tenant's input causes goes through
+//!   [`Account`], which impersonates that tenant's service account on the shared connections.
+//! - No value of a Secret is held, hashed or logged: Secrets and ConfigMaps are watched by their metadata only.
+//! - One task changes the index ([`Cluster::run`]); everyone else reads it.
+//! - Just before a write leaves, [`WriteGate::may_write`] is asked; every request ends within
+//!   [`ConnectOptions::request_timeout`], on the server too.
+//! - A cluster that does not answer keeps its last known state, which [`Connection`] then says.
+//!
+//! # Reading order
+//! [`Cluster`], [`ConnectOptions`], [`Index`], [`LiveEntry`], [`Wake`], [`Account`], [`Discovery`], [`Error`].
+
+mod account;
+mod connect;
+mod discovery;
+mod error;
+mod gate;
+mod index;
+mod schemas;
+mod tenant;
+mod transport;
+mod url;
+
+pub use account::{
+    Account, Applied, ApplyMethod, ApplyOptions, Conflict, DeleteOptions, Deletion, LogOptions, PatchKind, Propagation, Validation,
+    WriteOptions,
+};
+pub use connect::{Cluster, ConnectOptions, Connection};
+pub use discovery::{ApiKind, Discovery, ServerVersion, is_excluded};
+pub use error::{Error, FieldCause, Refusal};
+pub use gate::{AlwaysMayWrite, WriteGate};
+pub use index::{Fingerprint, Index, LiveEntry, Owner, Tracking, Wake, Wakes};
+pub use tenant::TENANT_LABEL;
+
+/// The field manager under which everything is applied; Argo CD's, so that objects can change hands either way.
+pub const FIELD_MANAGER: &str = "argocd-controller";

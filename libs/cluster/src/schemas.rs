@@ -1,0 +1,123 @@
+//! The cluster's OpenAPI documents, fetched when first needed and again only when their hash changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::schema::{Document, SchemaSet};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::transport::{Identity, Transport};
+
+const JSON: &str = "application/json";
+/// The list of documents is asked for again after this long.
+const FRESH: Duration = Duration::from_secs(60);
+/// Kinds are published some time before their documents: while they change, or when one is missing, this long.
+const RESTLESS: Duration = Duration::from_millis(500);
+/// How long after a change of kinds their documents may still change.
+const SETTLING: Duration = Duration::from_secs(10);
+
+pub(crate) struct Schemas {
+    transport: Transport,
+    /// Until when documents may change at any moment.
+    settling: Mutex<Option<Instant>>,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `apis/apps/v1` -> its address, whose query is a hash of the content.
+    addresses: HashMap<String, String>,
+    asked: Option<Instant>,
+    /// The address that each loaded document came from.
+    loaded: HashMap<(String, String), String>,
+    set: Arc<SchemaSet>,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    paths: HashMap<String, Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "serverRelativeURL")]
+    address: String,
+}
+
+impl Schemas {
+    pub(crate) fn new(transport: Transport) -> Self {
+        Self { transport, settling: Mutex::default(), state: tokio::sync::Mutex::default() }
+    }
+
+    /// Kinds changed: the next callers ask again.
+    pub(crate) fn expire(&self) {
+        *self.settling.lock() = Some(Instant::now() + SETTLING);
+    }
+
+    pub(crate) async fn load(&self, wanted: &[(String, String)]) -> Result<Arc<SchemaSet>, Error> {
+        let mut state = self.state.lock().await;
+        let settling = self.settling.lock().is_some_and(|until| Instant::now() < until);
+        let missing = wanted.iter().any(|(group, version)| !state.addresses.contains_key(&path(group, version)));
+        let patience = if settling || missing { RESTLESS } else { FRESH };
+        if state.asked.is_none_or(|asked| asked.elapsed() > patience) {
+            match self.listing().await {
+                Ok(addresses) => {
+                    state.addresses = addresses;
+                    state.asked = Some(Instant::now());
+                }
+                Err(error) if state.asked.is_none() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "the cluster's schemas could not be checked, the known ones stay");
+                }
+            }
+        }
+        for (group, version) in wanted {
+            self.ensure(&mut state, group, version).await?;
+        }
+        Ok(Arc::clone(&state.set))
+    }
+
+    async fn listing(&self) -> Result<HashMap<String, String>, Error> {
+        let listing: Listing = self.transport.get(&Identity::default(), "/openapi/v3", JSON).await?.json()?;
+        Ok(listing.paths.into_iter().map(|(path, listed)| (path, listed.address)).collect())
+    }
+
+    async fn ensure(&self, state: &mut State, group: &str, version: &str) -> Result<(), Error> {
+        let key = (group.to_owned(), version.to_owned());
+        let Some(address) = state.addresses.get(&path(group, version)).cloned() else {
+            if state.loaded.remove(&key).is_some() {
+                Arc::make_mut(&mut state.set).remove(group, version);
+            }
+            return Ok(());
+        };
+        if state.loaded.get(&key) == Some(&address) {
+            return Ok(());
+        }
+        let fetched = self.transport.get(&Identity::default(), &address, JSON).await;
+        let body = match fetched {
+            Ok(answer) => answer.body,
+            Err(error) if state.loaded.contains_key(&key) => {
+                tracing::warn!(%error, group, version, "a schema could not be renewed, the known one stays");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        // A large document takes tens of milliseconds; the workers have other things to do.
+        let parsed = tokio::task::spawn_blocking(move || Document::from_open_api(&body)).await;
+        let document = parsed
+            .map_err(|error| Error::NotUnderstood(error.to_string()))?
+            .map_err(|error| Error::NotUnderstood(error.to_string()))?;
+        Arc::make_mut(&mut state.set).insert(group, version, Arc::new(document));
+        state.loaded.insert(key, address);
+        Ok(())
+    }
+}
+
+/// What the list calls a group's version.
+fn path(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}

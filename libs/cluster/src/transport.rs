@@ -1,0 +1,203 @@
+//! One HTTP connection pool per cluster; whom a request acts as is a matter of its headers.
+//!
+//! HTTP/1.1 on purpose: an apiserver allows 100 concurrent streams on an HTTP/2 connection, which the watches of all
+//! kinds and one burst of applies exceed; each watch has a connection of its own here, and requests share a pool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Limited};
+use kube::client::Body;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Refusal};
+use crate::gate::WriteGate;
+
+/// An object of a cluster has at most a few megabytes; OpenAPI documents are the largest answers.
+const MAX_ANSWER: usize = 64 << 20;
+/// What is read of a refusal.
+const MAX_REFUSAL: usize = 64 << 10;
+
+const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
+const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
+
+/// Whom requests act as: the headers that say so.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity(Arc<HeaderMap>);
+
+impl Identity {
+    /// A service account, with the groups that its own token would have.
+    pub(crate) fn service_account(namespace: &str, name: &str) -> Result<Self, Error> {
+        let value = |text: String| {
+            HeaderValue::try_from(text).map_err(|_| Error::NotUnderstood("a service account's name".into()))
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(IMPERSONATE_USER, value(format!("system:serviceaccount:{namespace}:{name}"))?);
+        headers.append(IMPERSONATE_GROUP, HeaderValue::from_static("system:serviceaccounts"));
+        headers.append(IMPERSONATE_GROUP, value(format!("system:serviceaccounts:{namespace}"))?);
+        headers.append(IMPERSONATE_GROUP, HeaderValue::from_static("system:authenticated"));
+        Ok(Self(Arc::new(headers)))
+    }
+}
+
+/// The shared pool.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    client: kube::Client,
+    cluster: Arc<str>,
+    timeout: Duration,
+    gate: Arc<dyn WriteGate>,
+}
+
+/// A request's answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
+    /// The server's `Warning` headers.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) code: u16,
+}
+
+impl Answer {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::NotUnderstood(error.to_string()))
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(client: kube::Client, cluster: &str, timeout: Duration, gate: Arc<dyn WriteGate>) -> Self {
+        Self { client, cluster: cluster.into(), timeout, gate }
+    }
+
+    pub(crate) fn unreachable(&self, why: impl ToString) -> Error {
+        Error::Unreachable { cluster: self.cluster.as_ref().to_owned(), why: crate::error::cut(why.to_string()) }
+    }
+
+    pub(crate) async fn get(&self, identity: &Identity, path: &str, accept: &'static str) -> Result<Answer, Error> {
+        self.within(self.request(identity, Method::GET, path, accept, None)).await
+    }
+
+    /// Sends a write, if this process still may. It is never repeated by itself.
+    pub(crate) async fn write(
+        &self,
+        identity: &Identity,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: Vec<u8>,
+    ) -> Result<Answer, Error> {
+        // The server gives up at the same time as we do, so that no write lands after the lease has passed on.
+        let path = crate::url::Query::new(path).set("timeout", &format!("{}s", self.timeout.as_secs().max(1))).build();
+        if !self.gate.may_write() {
+            return Err(Error::NotHolder);
+        }
+        self.within(self.request(identity, method, &path, "application/json", Some((content_type, body)))).await
+    }
+
+    /// Opens a stream whose end is the server's; only its beginning is bounded in time.
+    pub(crate) async fn stream(
+        &self,
+        identity: &Identity,
+        path: &str,
+        accept: &'static str,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        let response = self.within(self.send(identity, Method::GET, path, accept, None)).await?;
+        let this = self.clone();
+        let stream = response.into_body().into_data_stream();
+        Ok(Box::pin(stream.map_err(move |error| this.unreachable(error))))
+    }
+
+    async fn within<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let late = Error::TimedOut { seconds: self.timeout.as_secs() };
+        tokio::time::timeout(self.timeout, request).await.unwrap_or(Err(late))
+    }
+
+    async fn request(
+        &self,
+        identity: &Identity,
+        method: Method,
+        path: &str,
+        accept: &'static str,
+        body: Option<(&'static str, Vec<u8>)>,
+    ) -> Result<Answer, Error> {
+        let response = self.send(identity, method, path, accept, body).await?;
+        let warnings = response.headers().get_all("warning").iter().filter_map(|value| warning(value.to_str().ok()?));
+        let warnings = warnings.take(32).collect();
+        let code = response.status().as_u16();
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| self.unreachable(error))?.to_bytes();
+        Ok(Answer { body, warnings, code })
+    }
+
+    async fn send(
+        &self,
+        identity: &Identity,
+        method: Method,
+        path: &str,
+        accept: &'static str,
+        body: Option<(&'static str, Vec<u8>)>,
+    ) -> Result<Response<Body>, Error> {
+        let (content_type, body) = body.unzip();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::from(body.unwrap_or_default()))
+            .map_err(|error| Error::NotUnderstood(error.to_string()))?;
+        let headers = request.headers_mut();
+        headers.extend(identity.0.as_ref().clone());
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        let response = self.client.send(request).await.map_err(|error| self.unreachable(chain(&error)))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let code = response.status().as_u16();
+        let body = Limited::new(response.into_body(), MAX_REFUSAL).collect().await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        Err(Error::Refused(Box::new(Refusal::read(code, &body))))
+    }
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        below = cause.source();
+    }
+    text
+}
+
+/// The text of a warning header: `299 - "text"`.
+fn warning(header: &str) -> Option<String> {
+    let quoted = header.splitn(3, ' ').nth(2)?.trim();
+    let text = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(quoted);
+    Some(crate::error::cut(text.replace("\\\"", "\"").replace("\\\\", "\\")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_unquoted() {
+        let header = r#"299 - "unknown field \"spec.nmaespace\"""#;
+        assert_eq!(warning(header).unwrap(), r#"unknown field "spec.nmaespace""#);
+    }
+
+    #[test]
+    fn a_hostile_account_name_is_refused() {
+        assert!(Identity::service_account("a\r\nImpersonate-Group: system:masters", "b").is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! The crate against a real control plane: one for all stories, each in namespaces of its own.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cluster::{Cluster, ConnectOptions, WriteGate};
+use domain::clock::{Clock, Timestamp};
+use domain::tenant::TenantName;
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+use testkit::control_plane::{ControlPlane, Options};
+use testkit::ground::{self, Ground};
+use testkit::progress::Progress;
+
+mod applying;
+mod following;
+mod kinds;
+mod tenants;
+
+/// Nothing here takes longer on a machine that also builds.
+const SOON: Duration = Duration::from_secs(40);
+
+struct Clockwork;
+
+impl Clock for Clockwork {
+    fn now(&self) -> Timestamp {
+        chrono::DateTime::UNIX_EPOCH
+    }
+}
+
+/// A gate that a story can close.
+struct Gate(AtomicBool);
+
+impl WriteGate for Gate {
+    fn may_write(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+struct World {
+    plane: ControlPlane,
+    cluster: Cluster,
+    gate: Arc<Gate>,
+}
+
+impl World {
+    async fn connect(plane: ControlPlane) -> Self {
+        let gate = Arc::new(Gate(AtomicBool::new(true)));
+        let options = ConnectOptions {
+            name: "in-cluster".into(),
+            kubeconfig: Some(plane.controller_kubeconfig.clone()),
+            context: None,
+            request_timeout: Duration::from_secs(10),
+            gate: gate.clone(),
+            fingerprint_key: [7; 32],
+            clock: Arc::new(Clockwork),
+        };
+        let cluster = Cluster::connect(options).await.unwrap();
+        Self { plane, cluster, gate }
+    }
+
+    async fn tenant(&self, name: &str) -> cluster::Account {
+        self.cluster.ensure_tenant(name, &TenantName::from_stored(name.to_owned())).await.unwrap();
+        self.cluster.as_account(name, "naru").unwrap()
+    }
+}
+
+/// Waits until a look at the world finds something.
+async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    testkit::wait::until(what, SOON, || {
+        let seen = look();
+        async move { seen.ok_or_else(|| anyhow::anyhow!("not yet")) }
+    })
+    .await
+    .unwrap()
+}
+
+/// A manifest that carries the marks of an application.
+fn tracked(mut manifest: Value, tenant: &str, app: &str) -> Value {
+    let key = domain::resource::ResourceKey::of(&manifest);
+    let id = domain::resource::tracking_id(app, &key, tenant);
+    manifest["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = json!(id);
+    manifest["metadata"]["annotations"]["argocd.argoproj.io/installation-id"] = json!(tenant);
+    manifest
+}
+
+fn deployment(namespace: &str, name: &str, env: Value) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"tier": "web"}, "annotations": {}},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": {
+            "metadata": {"labels": {"app": name}},
+            "spec": {"containers": [{"name": "main", "image": "example/app:1.0", "env": env}]}}}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stories() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ground = Ground::open(dir.path(), Progress::terminal()).unwrap();
+    let outcome = AssertUnwindSafe(tell(&mut ground)).catch_unwind().await;
+    ground::stop_all(&ground.supervisor).await.unwrap();
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no lifecycle to spawn on")]
+async fn tell(ground: &mut Ground) {
+    let plane = ControlPlane::start(ground, &Options::default()).await.unwrap();
+    let world = World::connect(plane).await;
+    let running = tokio::spawn(world.cluster.clone().run());
+    tokio::time::timeout(SOON, world.cluster.ready()).await.expect("every kind is listed");
+    kinds::what_the_cluster_has_is_known(&world).await;
+    kinds::kinds_come_and_go(&world).await;
+    tenants::an_account_reaches_its_own_namespace_only(&world).await;
+    tenants::a_closed_gate_lets_no_write_out(&world).await;
+    applying::an_edit_is_seen_and_healed(&world).await;
+    applying::a_field_that_left_git_leaves_the_cluster(&world).await;
+    applying::repeated_keys_are_applied_by_three_way_merge(&world).await;
+    applying::deletions_ask_for_the_uid(&world).await;
+    following::secrets_are_nowhere_in_the_index(&world).await;
+    following::pods_wake_their_application_and_have_logs(&world).await;
+    following::a_restarted_apiserver_leaves_no_gap(&world, ground).await;
+    running.abort();
+    let _ = running.await;
+    following::what_went_meanwhile_is_found_gone(&world).await;
+}
