@@ -1,0 +1,177 @@
+//! What applications and objects ask of a sync by name: sync options, compare options, waves, hooks.
+
+use domain::resource::annotation;
+use serde_json::Value;
+
+/// The annotation with an object's sync options.
+pub const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// The annotation with an object's compare options.
+pub const COMPARE_OPTIONS: &str = "argocd.argoproj.io/compare-options";
+/// The annotation with an object's wave.
+pub const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
+/// The annotation that makes an object a hook.
+pub const HOOK: &str = "argocd.argoproj.io/hook";
+/// Helm's annotation that makes an object a hook.
+pub const HELM_HOOK: &str = "helm.sh/hook";
+
+/// How deleting an object reaches what it owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Propagation {
+    /// What it owns goes first.
+    #[default]
+    Foreground,
+    /// What it owns goes later.
+    Background,
+    /// What it owns stays.
+    Orphan,
+}
+
+/// A set of `Name=value` options, of an application or of one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncOptions {
+    /// `CreateNamespace=true`.
+    pub create_namespace: bool,
+    /// `Prune=false`.
+    pub no_prune: bool,
+    /// `Prune=confirm`.
+    pub confirm_prune: bool,
+    /// `Delete=false`.
+    pub no_delete: bool,
+    /// `Delete=confirm`.
+    pub confirm_delete: bool,
+    /// `PruneLast=true`.
+    pub prune_last: bool,
+    /// `PrunePropagationPolicy=…`.
+    pub propagation: Option<Propagation>,
+    /// `Replace=true`.
+    pub replace: bool,
+    /// `Force=true`.
+    pub force: bool,
+    /// `ServerSideApply=true|false`; `None` when not said.
+    pub server_side: Option<bool>,
+    /// `ApplyOutOfSyncOnly=true`.
+    pub out_of_sync_only: bool,
+    /// `SkipDryRunOnMissingResource=true`.
+    pub skip_dry_run_on_missing: bool,
+    /// `FailOnSharedResource=true`.
+    pub fail_on_shared: bool,
+    /// `RespectIgnoreDifferences=true`.
+    pub respect_ignored: bool,
+    /// `Validate=false`.
+    pub no_validate: bool,
+}
+
+impl SyncOptions {
+    /// Reads a list of options; unknown ones are nobody's business.
+    #[must_use]
+    pub fn parse<'a>(options: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut set = Self::default();
+        for option in options {
+            match option.trim() {
+                "CreateNamespace=true" => set.create_namespace = true,
+                "Prune=false" => set.no_prune = true,
+                "Prune=confirm" => set.confirm_prune = true,
+                "Delete=false" => set.no_delete = true,
+                "Delete=confirm" => set.confirm_delete = true,
+                "PruneLast=true" => set.prune_last = true,
+                "PrunePropagationPolicy=foreground" => set.propagation = Some(Propagation::Foreground),
+                "PrunePropagationPolicy=background" => set.propagation = Some(Propagation::Background),
+                "PrunePropagationPolicy=orphan" => set.propagation = Some(Propagation::Orphan),
+                "Replace=true" => set.replace = true,
+                "Force=true" => set.force = true,
+                "ServerSideApply=true" => set.server_side = Some(true),
+                "ServerSideApply=false" => set.server_side = Some(false),
+                "ApplyOutOfSyncOnly=true" => set.out_of_sync_only = true,
+                "SkipDryRunOnMissingResource=true" => set.skip_dry_run_on_missing = true,
+                "FailOnSharedResource=true" => set.fail_on_shared = true,
+                "RespectIgnoreDifferences=true" => set.respect_ignored = true,
+                "Validate=false" => set.no_validate = true,
+                _ => {}
+            }
+        }
+        set
+    }
+
+    /// The options that an object carries; Helm's `resource-policy: keep` counts as `Prune=false,Delete=false`.
+    #[must_use]
+    pub fn of_object(object: &Value) -> Self {
+        let mut set = Self::parse(annotation(object, SYNC_OPTIONS).unwrap_or_default().split(','));
+        if annotation(object, "helm.sh/resource-policy").is_some_and(|policy| policy.trim() == "keep") {
+            set.no_prune = true;
+            set.no_delete = true;
+        }
+        set
+    }
+}
+
+/// Whether an object's compare options name `option`.
+#[must_use]
+pub fn compare_option(object: &Value, option: &str) -> bool {
+    annotation(object, COMPARE_OPTIONS).unwrap_or_default().split(',').any(|o| o.trim() == option)
+}
+
+/// An object's wave; Helm's hook weight where there is none, else 0.
+#[must_use]
+pub fn wave(object: &Value) -> i64 {
+    let number = |name| annotation(object, name).and_then(|text| text.trim().parse().ok());
+    number(SYNC_WAVE).or_else(|| number("helm.sh/hook-weight")).unwrap_or_default()
+}
+
+/// What an object is to a sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// An ordinary object.
+    #[default]
+    Ordinary,
+    /// Runs at a moment of the sync.
+    Hook,
+    /// `hook: Skip`: known, never applied.
+    Skipped,
+    /// A hook of no known kind (Helm's tests, a misspelt word): as if it were not there.
+    Ignored,
+}
+
+/// What an object is to a sync, by its annotations.
+#[must_use]
+pub fn role(object: &Value) -> Role {
+    let words = |name| {
+        annotation(object, name).into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|w| !w.is_empty())
+    };
+    if words(HOOK).next().is_some() {
+        if words(HOOK).any(|word| word == "Skip") {
+            return Role::Skipped;
+        }
+        let known = ["PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete"];
+        return if words(HOOK).any(|word| known.contains(&word)) { Role::Hook } else { Role::Ignored };
+    }
+    if words(HELM_HOOK).next().is_some() {
+        if words(HELM_HOOK).any(|word| word == "crd-install") {
+            return Role::Ordinary;
+        }
+        let known = ["pre-install", "pre-upgrade", "post-install", "post-upgrade", "pre-delete", "post-delete"];
+        return if words(HELM_HOOK).any(|word| known.contains(&word)) { Role::Hook } else { Role::Ignored };
+    }
+    Role::Ordinary
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_objects_annotations_say_what_it_is() {
+        let object = |annotations: Value| json!({"metadata": {"annotations": annotations}});
+        assert_eq!(role(&object(json!({}))), Role::Ordinary);
+        assert_eq!(role(&object(json!({HOOK: "PreSync,PostSync"}))), Role::Hook);
+        assert_eq!(role(&object(json!({HOOK: "Skip"}))), Role::Skipped);
+        assert_eq!(role(&object(json!({HOOK: "presync"}))), Role::Ignored);
+        assert_eq!(role(&object(json!({HELM_HOOK: "test"}))), Role::Ignored);
+        assert_eq!(role(&object(json!({HELM_HOOK: "crd-install"}))), Role::Ordinary);
+        assert_eq!(role(&object(json!({HELM_HOOK: "test", HOOK: "Sync"}))), Role::Hook);
+        assert_eq!(wave(&object(json!({SYNC_WAVE: "-2", "helm.sh/hook-weight": "5"}))), -2);
+        assert!(SyncOptions::of_object(&object(json!({SYNC_OPTIONS: "Prune=false, Force=true"}))).no_prune);
+        assert!(SyncOptions::of_object(&object(json!({"helm.sh/resource-policy": "keep"}))).no_delete);
+    }
+}

@@ -1,0 +1,336 @@
+//! What a sync or a deletion does: every step, in order, with nothing left to decide.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::cause::{Cause, Severity};
+use domain::message;
+use domain::operation::SyncRequest;
+use domain::resource::{ResourceKey, text};
+use domain::status::SyncCode;
+use serde_json::{Value, json};
+
+use crate::compare::{Compared, Comparison};
+use crate::options::{Propagation, Role, SyncOptions};
+use crate::prepare::{Prepared, Target, TargetHash, Territory};
+
+mod deletion;
+mod order;
+
+pub use deletion::{DeletionPlan, Doomed, cascade, deletion};
+
+/// Between two waves: how long to wait before the health of the first is looked at, in seconds.
+pub const WAVE_DELAY_SECONDS: u64 = 2;
+
+/// What is asked of a sync.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The request itself.
+    pub sync: &'a SyncRequest,
+    /// The sync options in force: the request's where it names some, else the application's.
+    pub options: &'a SyncOptions,
+    /// The destination's namespace; may be empty.
+    pub namespace: &'a str,
+    /// Whether that namespace exists.
+    pub namespace_exists: bool,
+    /// The namespaces that the tenant may use.
+    pub territory: Territory<'a>,
+    /// `labels` and `annotations` of a namespace that is made.
+    pub namespace_metadata: Option<&'a Value>,
+    /// Whether deletions that wait for a person's approval have it.
+    pub approved: bool,
+}
+
+/// The phases that exist so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SyncPhase {
+    /// Before the manifests.
+    PreSync,
+    /// The manifests.
+    Sync,
+}
+
+impl SyncPhase {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PreSync => "PreSync",
+            Self::Sync => "Sync",
+        }
+    }
+}
+
+/// How an object is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct How {
+    /// Server-side apply; else client-side three-way merge.
+    pub server_side: bool,
+    /// Replaced (made where absent) instead of applied.
+    pub replace: bool,
+    /// Deleted and made again where it cannot be changed.
+    pub force: bool,
+    /// Whether the cluster checks the fields.
+    pub validate: bool,
+}
+
+/// Why an object that left Git stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The sync was not asked to prune.
+    NotAsked,
+    /// Its annotation `Prune=false`.
+    Annotated,
+    /// Its annotation `Prune=confirm`, and nobody has confirmed.
+    Unconfirmed,
+}
+
+impl Kept {
+    /// Argo CD's words for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAsked => "ignored (requires pruning)",
+            Self::Annotated => "ignored (no prune)",
+            Self::Unconfirmed => "waiting for pruning confirmation",
+        }
+    }
+}
+
+/// What one step does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Makes the destination's namespace (and gives it to the tenant).
+    CreateNamespace {
+        /// The Namespace.
+        object: Arc<Value>,
+    },
+    /// Applies a target.
+    Apply {
+        /// The body.
+        object: Arc<Value>,
+        /// Names the body.
+        hash: TargetHash,
+        /// How.
+        how: How,
+        /// Whether it is live already.
+        exists: bool,
+    },
+    /// Deletes an object that left Git.
+    Prune {
+        /// The uid that the deletion must match.
+        uid: String,
+        /// How it reaches what it owns.
+        propagation: Propagation,
+    },
+    /// Leaves an object that left Git alone, and says so in the result.
+    Keep(Kept),
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its phase.
+    pub phase: SyncPhase,
+    /// Its wave within the phase.
+    pub wave: i64,
+    /// Steps of one batch may run side by side; the next batch begins when all have ended.
+    pub batch: usize,
+    /// Which object.
+    pub key: ResourceKey,
+    /// The version it is applied or deleted in.
+    pub version: String,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a sync does.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The steps in order. Where phase or wave changes, [`WAVE_DELAY_SECONDS`] pass and the wave before must be healthy.
+    pub steps: Vec<Step>,
+    /// Why nothing may be done at all; a plan with refusals has no steps.
+    pub refusals: Vec<Cause>,
+    /// Whether nothing may be changed.
+    pub dry_run: bool,
+    /// Whether only some objects were asked for: such a sync makes no history.
+    pub selective: bool,
+}
+
+impl Plan {
+    /// The steps wave by wave.
+    pub fn waves(&self) -> impl Iterator<Item = &[Step]> {
+        self.steps.chunk_by(|a, b| (a.phase, a.wave) == (b.phase, b.wave))
+    }
+
+    /// A wave's steps batch by batch.
+    pub fn batches(wave: &[Step]) -> impl Iterator<Item = &[Step]> {
+        wave.chunk_by(|a, b| a.batch == b.batch)
+    }
+}
+
+/// Plans a sync.
+#[must_use]
+pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>) -> Plan {
+    let dry_run = request.sync.dry_run;
+    let selective = !request.sync.resources.is_empty();
+    let selected: Vec<&Compared> =
+        comparison.resources.iter().filter(|r| wanted(r, request) && r.role == Role::Ordinary).collect();
+    let refusals = refusals(prepared, comparison, &selected, request);
+    if !refusals.is_empty() {
+        return Plan { steps: Vec::new(), refusals, dry_run, selective };
+    }
+    let mut steps = Vec::new();
+    steps.extend(create_namespace(prepared, request));
+    let waves = order::prune_waves(selected.iter().copied().filter(|r| r.requires_pruning));
+    let apply_waves = order::apply_waves(&prepared.targets);
+    let last = selected
+        .iter()
+        .map(|r| r.target.map_or(r.wave, |at| apply_waves[at]))
+        .chain([0])
+        .max()
+        .unwrap_or_default()
+        .saturating_add(1);
+    for compared in selected {
+        let (wave, action) = match compared.target {
+            Some(at) => (apply_waves[at], apply(&prepared.targets[at], compared, request)),
+            None if compared.requires_pruning => {
+                let action = prune(compared, request);
+                let prune_last = request.options.prune_last || compared.options.prune_last;
+                let mirrored = waves.get(&compared.wave).copied().unwrap_or(compared.wave);
+                (if prune_last { last } else { mirrored }, action)
+            }
+            None => continue,
+        };
+        let (key, version) = (compared.key.clone(), compared.version.clone());
+        steps.push(Step { phase: SyncPhase::Sync, wave, batch: 0, key, version, action });
+    }
+    order::sort(&mut steps);
+    Plan { steps, refusals: Vec::new(), dry_run, selective }
+}
+
+/// Whether the request is about an object. A selection without a namespace means any.
+fn wanted(compared: &Compared, request: &Request<'_>) -> bool {
+    let selection = &request.sync.resources;
+    let named = selection.is_empty()
+        || selection.iter().any(|s| {
+            s.group == compared.key.group
+                && s.kind == compared.key.kind
+                && s.name == compared.key.name
+                && (s.namespace.is_empty() || s.namespace == compared.key.namespace)
+        });
+    named && !(request.options.out_of_sync_only && compared.sync == Some(SyncCode::Synced))
+}
+
+fn refusals(
+    prepared: &Prepared,
+    comparison: &Comparison,
+    selected: &[&Compared],
+    request: &Request<'_>,
+) -> Vec<Cause> {
+    let mut refusals: Vec<Cause> = Vec::new();
+    if prepared.incomplete {
+        refusals.extend(prepared.causes.iter().filter(|c| c.severity == Severity::Error).cloned());
+    }
+    if !comparison.needs_body.is_empty() {
+        refusals.push(Cause::error(message::sync::NOT_COMPARED.message()));
+    }
+    let hooks = comparison.resources.iter().filter(|r| r.role == Role::Hook && request.sync.resources.is_empty());
+    for compared in selected.iter().copied().chain(hooks) {
+        if let Some(cause) = &compared.blocked
+            && !refusals.contains(cause)
+        {
+            refusals.push(cause.clone());
+        }
+        if let Some(other) = compared.shared_with.as_ref().filter(|_| request.options.fail_on_shared) {
+            let message = message::sync::SHARED_RESOURCE.with("resource", &compared.key).with("app", other);
+            refusals.push(Cause::error(message).on(compared.key.clone()));
+        }
+    }
+    let homeless = |r: &&Compared| r.target.is_some() && r.key.namespace == request.namespace;
+    if !request.namespace_exists
+        && !request.namespace.is_empty()
+        && !request.options.create_namespace
+        && !among_targets(prepared, request)
+        && selected.iter().copied().any(|r| homeless(&r))
+    {
+        let message = message::sync::NAMESPACE_ABSENT.with("namespace", request.namespace);
+        refusals.push(Cause::error(message).field("spec.destination.namespace"));
+    }
+    if makes_namespace(prepared, request) && !request.territory.permits(request.namespace, true) {
+        let message = message::sync::CREATE_NAMESPACE_REFUSED.with("namespace", request.namespace);
+        refusals.push(Cause::error(message.with("allowed", request.territory.describe(true))));
+    }
+    refusals
+}
+
+fn apply(target: &Target, compared: &Compared, request: &Request<'_>) -> Action {
+    let options = request.options;
+    let how = How {
+        server_side: target.options.server_side.or(options.server_side).unwrap_or(true),
+        replace: target.options.replace || options.replace,
+        force: target.options.force || options.force || forced(request.sync),
+        validate: !(target.options.no_validate || options.no_validate),
+    };
+    Action::Apply { object: target.object.clone(), hash: target.hash, how, exists: compared.live }
+}
+
+/// Whether the strategy says `force`, under either name.
+fn forced(sync: &SyncRequest) -> bool {
+    ["apply", "hook"].into_iter().any(|name| {
+        sync.sync_strategy.as_ref().and_then(|s| s.get(name)?.get("force")?.as_bool()).unwrap_or_default()
+    })
+}
+
+fn prune(compared: &Compared, request: &Request<'_>) -> Action {
+    if compared.options.no_prune || request.options.no_prune {
+        Action::Keep(Kept::Annotated)
+    } else if !request.sync.prune {
+        Action::Keep(Kept::NotAsked)
+    } else if (compared.options.confirm_prune || request.options.confirm_prune) && !request.approved {
+        Action::Keep(Kept::Unconfirmed)
+    } else {
+        let propagation = request.options.propagation.unwrap_or_default();
+        Action::Prune { uid: compared.uid.clone(), propagation }
+    }
+}
+
+/// Whether the destination's namespace is itself among the targets.
+fn among_targets(prepared: &Prepared, request: &Request<'_>) -> bool {
+    let is = |key: &ResourceKey| key.group.is_empty() && key.kind == "Namespace" && key.name == request.namespace;
+    prepared.targets.iter().any(|target| is(&target.key))
+}
+
+fn makes_namespace(prepared: &Prepared, request: &Request<'_>) -> bool {
+    request.options.create_namespace
+        && !request.namespace.is_empty()
+        && (!request.namespace_exists || request.namespace_metadata.is_some())
+        && !among_targets(prepared, request)
+}
+
+fn create_namespace(prepared: &Prepared, request: &Request<'_>) -> Option<Step> {
+    if !makes_namespace(prepared, request) {
+        return None;
+    }
+    let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace}});
+    for part in ["labels", "annotations"] {
+        if let Some(values) = request.namespace_metadata.and_then(|m| m.get(part)).filter(|v| v.is_object()) {
+            object["metadata"][part] = values.clone();
+        }
+    }
+    let key = ResourceKey { kind: "Namespace".to_owned(), name: request.namespace.to_owned(), ..ResourceKey::default() };
+    let action = Action::CreateNamespace { object: Arc::new(object) };
+    Some(Step { phase: SyncPhase::PreSync, wave: 0, batch: 0, key, version: "v1".to_owned(), action })
+}
+
+/// The namespaces that the members of a plan live in, for whoever checks them before the first step.
+#[must_use]
+pub fn namespaces(plan: &Plan) -> Vec<String> {
+    let mut names: BTreeMap<String, ()> = BTreeMap::new();
+    for step in &plan.steps {
+        if let Action::Apply { object, .. } = &step.action {
+            names.insert(text(object, &["metadata", "namespace"]).to_owned(), ());
+        }
+    }
+    names.into_keys().filter(|name| !name.is_empty()).collect()
+}

@@ -1,0 +1,98 @@
+//! What the deletion of an application takes with it.
+
+use std::collections::BTreeMap;
+
+use domain::application::RESOURCES_FINALIZER;
+use domain::resource::ResourceKey;
+
+use super::order::rank;
+use crate::compare::{Live, Owner};
+use crate::options::{self, Propagation, SyncOptions};
+
+/// One object to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doomed {
+    /// Which object.
+    pub key: ResourceKey,
+    /// The version to delete it in.
+    pub version: String,
+    /// The uid that the deletion must match.
+    pub uid: String,
+    /// Whether its deletion has begun, so that it is only waited for.
+    pub deleting: bool,
+}
+
+/// What a deletion does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeletionPlan {
+    /// The objects, wave by wave, the last applied first; a wave begins when the one before is gone.
+    pub waves: Vec<Vec<Doomed>>,
+    /// The objects that stay: `Delete=false`.
+    pub kept: Vec<ResourceKey>,
+    /// The objects that wait for a person's approval: `Delete=confirm`.
+    pub unconfirmed: Vec<ResourceKey>,
+    /// How each deletion reaches what its object owns.
+    pub propagation: Propagation,
+}
+
+impl DeletionPlan {
+    /// Whether nothing is left to delete or wait for.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.waves.is_empty() && self.unconfirmed.is_empty()
+    }
+}
+
+/// How an application's finalizers want its objects deleted; `None` when they stay.
+#[must_use]
+pub fn cascade<'a>(finalizers: impl IntoIterator<Item = &'a str>) -> Option<Propagation> {
+    finalizers.into_iter().find_map(|finalizer| {
+        let rest = finalizer.to_ascii_lowercase();
+        match rest.strip_prefix(RESOURCES_FINALIZER)? {
+            "" | "/foreground" => Some(Propagation::Foreground),
+            "/background" => Some(Propagation::Background),
+            _ => None,
+        }
+    })
+}
+
+/// Plans the deletion of an application's objects. Only its own go: never those of other applications or tenants, nor
+/// those that another object owns.
+#[must_use]
+pub fn deletion(
+    live: &[Live<'_>],
+    tenant: &str,
+    app: &str,
+    options: &SyncOptions,
+    propagation: Propagation,
+    approved: bool,
+) -> DeletionPlan {
+    let mut plan = DeletionPlan { propagation, ..DeletionPlan::default() };
+    let mut waves: BTreeMap<i64, Vec<Doomed>> = BTreeMap::new();
+    for there in live {
+        if Owner::of(there.essentials, &there.key, tenant, app) != Owner::Ours || there.owned {
+            continue;
+        }
+        let own = SyncOptions::of_object(there.essentials);
+        if own.no_delete || options.no_delete {
+            plan.kept.push(there.key.clone());
+        } else if (own.confirm_delete || options.confirm_delete) && !approved {
+            plan.unconfirmed.push(there.key.clone());
+        } else {
+            waves.entry(-options::wave(there.essentials)).or_default().push(Doomed {
+                key: there.key.clone(),
+                version: there.version.to_owned(),
+                uid: there.uid.to_owned(),
+                deleting: crate::compare::deleting(there),
+            });
+        }
+    }
+    plan.waves = waves
+        .into_values()
+        .map(|mut wave| {
+            wave.sort_by(|a, b| rank(&b.key.kind).cmp(&rank(&a.key.kind)).then_with(|| a.key.cmp(&b.key)));
+            wave
+        })
+        .collect();
+    plan
+}

@@ -1,0 +1,494 @@
+//! Whether what is wanted is what is there, as the cluster understands both.
+//!
+//! Wanted values must be present in the live object; what else is there is somebody else's business, except inside what
+//! is replaced as a whole, and except for fields that we own and no longer want ([`removed`]).
+
+use domain::schema::{ListMerge, Node, Type};
+use serde_json::{Map, Value};
+
+use crate::fields::{Element, Owned, keys_of};
+
+mod defaults;
+mod scalar;
+
+pub use defaults::is_default;
+pub use scalar::{quantity, same as same_scalar};
+
+/// One field that differs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta<'a> {
+    /// Its dotted path; list positions are those of the side that has it, the wanted one first.
+    pub path: String,
+    /// What is wanted.
+    pub want: Option<&'a Value>,
+    /// What is there.
+    pub got: Option<&'a Value>,
+}
+
+/// How a comparison reads values.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Whether the kind is built into Kubernetes, whose encoding leaves out zero values.
+    pub built_in: bool,
+}
+
+/// Everything that is wanted and not there, or otherwise there.
+#[must_use]
+pub fn differences<'a>(
+    want: &'a Value,
+    got: &'a Value,
+    root: Option<Node<'_>>,
+    rules: Rules,
+) -> Vec<Delta<'a>> {
+    let mut walk = Walk { rules, path: String::new(), found: Vec::new() };
+    walk.value(want, Some(got), root, false, false);
+    walk.found
+}
+
+struct Walk<'a> {
+    rules: Rules,
+    path: String,
+    found: Vec<Delta<'a>>,
+}
+
+impl<'a> Walk<'a> {
+    fn report(&mut self, want: Option<&'a Value>, got: Option<&'a Value>) {
+        self.found.push(Delta { path: self.path.clone(), want, got });
+    }
+
+    fn beneath(&mut self, step: &str, visit: impl FnOnce(&mut Self)) {
+        let length = self.path.len();
+        if !self.path.is_empty() && !step.starts_with('[') {
+            self.path.push('.');
+        }
+        self.path.push_str(step);
+        visit(self);
+        self.path.truncate(length);
+    }
+
+    /// `whole`: inside something replaced as a whole. `entry`: the value of a free key, where empty text is a value.
+    fn value(&mut self, want: &'a Value, got: Option<&'a Value>, node: Option<Node<'_>>, whole: bool, entry: bool) {
+        if want.is_null() {
+            return;
+        }
+        let got = got.filter(|got| !got.is_null());
+        let Some(got) = got else {
+            if !absent_means(want, node, self.rules, entry) {
+                self.report(Some(want), None);
+            }
+            return;
+        };
+        match (want, got) {
+            (Value::Object(wanted), Value::Object(there)) => self.object(wanted, there, node, whole),
+            (Value::Array(wanted), Value::Array(there)) => self.list(want, got, wanted, there, node, whole),
+            _ => {
+                if !scalar::same(want, got, node.map(Node::kind)) {
+                    self.report(Some(want), Some(got));
+                }
+            }
+        }
+    }
+
+    fn object(
+        &mut self,
+        want: &'a Map<String, Value>,
+        got: &'a Map<String, Value>,
+        node: Option<Node<'_>>,
+        whole: bool,
+    ) {
+        let kind = node.map(Node::kind);
+        let free = matches!(kind, Some(Type::Map { .. }));
+        let atomic = matches!(kind, Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. }));
+        let whole = whole || atomic;
+        for (name, value) in want {
+            let child = node.and_then(|n| n.value(name));
+            self.beneath(name, |walk| walk.value(value, got.get(name), child, whole, free));
+        }
+        if !whole {
+            return;
+        }
+        for (name, value) in got {
+            if want.get(name).is_none_or(Value::is_null) {
+                let child = node.and_then(|n| n.value(name));
+                self.beneath(name, |walk| {
+                    let default = walk.rules.built_in && is_default(&walk.path, value);
+                    if !default && !absent_means(value, child, walk.rules, free) {
+                        walk.report(None, Some(value));
+                    }
+                });
+            }
+        }
+    }
+
+    fn list(
+        &mut self,
+        want: &'a Value,
+        got: &'a Value,
+        wanted: &'a [Value],
+        there: &'a [Value],
+        node: Option<Node<'_>>,
+        whole: bool,
+    ) {
+        let element = node.and_then(Node::element);
+        let merge = match node.map(Node::kind) {
+            Some(Type::List { merge, .. }) if !whole => merge,
+            _ => &ListMerge::Atomic,
+        };
+        match merge {
+            ListMerge::Map { .. } => {
+                for (position, item) in wanted.iter().enumerate() {
+                    let keys = keys_of(item, node);
+                    let matches = |other: &&Value| keys_of(other, node) == keys;
+                    self.beneath(&format!("[{position}]"), |walk| match there.iter().find(matches) {
+                        Some(other) => walk.value(item, Some(other), element, false, false),
+                        None => walk.report(Some(item), None),
+                    });
+                }
+            }
+            ListMerge::Set => {
+                for (position, item) in wanted.iter().enumerate() {
+                    if !there.iter().any(|other| scalar::same(item, other, element.map(Node::kind))) {
+                        self.beneath(&format!("[{position}]"), |walk| walk.report(Some(item), None));
+                    }
+                }
+            }
+            ListMerge::Atomic if wanted.len() == there.len() => {
+                for (position, (item, other)) in wanted.iter().zip(there).enumerate() {
+                    self.beneath(&format!("[{position}]"), |walk| walk.value(item, Some(other), element, true, true));
+                }
+            }
+            ListMerge::Atomic => self.report(Some(want), Some(got)),
+        }
+    }
+}
+
+/// The topmost places that `owned` has, the live object fills, and the wanted object no longer names.
+#[must_use]
+pub fn removed<'a>(
+    owned: &Owned,
+    want: &Value,
+    got: &'a Value,
+    root: Option<Node<'_>>,
+    rules: Rules,
+) -> Vec<Delta<'a>> {
+    let mut walk = Walk { rules, path: String::new(), found: Vec::new() };
+    walk.gone(owned, Some(want), got, root);
+    walk.found
+}
+
+impl<'a> Walk<'a> {
+    fn gone(&mut self, owned: &Owned, want: Option<&Value>, got: &'a Value, node: Option<Node<'_>>) {
+        for (step, beneath) in &owned.children {
+            match step {
+                Element::Field(name) => {
+                    let Some(there) = got.get(name).filter(|v| !v.is_null()) else { continue };
+                    let wanted = want.and_then(|w| w.get(name)).filter(|v| !v.is_null());
+                    let child = node.and_then(|n| n.value(name));
+                    self.beneath(name, |walk| walk.gone_at(beneath, wanted, there, child, false));
+                }
+                Element::Key(_) | Element::Item(_) => {
+                    let Some(items) = got.as_array() else { continue };
+                    let Some((position, there)) = find(items, step, node) else { continue };
+                    let wanted = want.and_then(Value::as_array).and_then(|w| find(w, step, node)).map(|(_, item)| item);
+                    let child = node.and_then(Node::element);
+                    self.beneath(&format!("[{position}]"), |walk| walk.gone_at(beneath, wanted, there, child, true));
+                }
+            }
+        }
+    }
+
+    fn gone_at(
+        &mut self,
+        owned: &Owned,
+        want: Option<&Value>,
+        got: &'a Value,
+        node: Option<Node<'_>>,
+        element: bool,
+    ) {
+        if element && want.is_none() && owned.owned {
+            self.report(None, Some(got));
+        } else if want.is_some() || (!owned.owned && !owned.children.is_empty()) {
+            self.gone(owned, want, got, node);
+        } else if owned.children.is_empty() {
+            // An empty container would change nothing; neither would a value that the cluster puts there by itself.
+            let default = self.rules.built_in && is_default(&self.path, got);
+            let empty = is_container(got) && absent_means(got, node, self.rules, false);
+            if !default && !empty {
+                self.report(None, Some(got));
+            }
+        } else {
+            let before = self.found.len();
+            self.gone(owned, None, got, node);
+            // One line for a part that went as a whole, unless only some of it is ours.
+            if self.found.len() > before + 1 && covers(owned, got, node) {
+                self.found.truncate(before);
+                self.report(None, Some(got));
+            }
+        }
+    }
+}
+
+/// Whether every key of a live container is in the set.
+fn covers(owned: &Owned, got: &Value, node: Option<Node<'_>>) -> bool {
+    match got {
+        Value::Object(fields) => fields.keys().all(|name| owned.children.contains_key(&Element::Field(name.clone()))),
+        Value::Array(items) => items.iter().all(|item| {
+            let key = keys_of(item, node).map_or_else(|| Element::Item(crate::canonical::text(item)), Element::Key);
+            owned.children.contains_key(&key)
+        }),
+        _ => true,
+    }
+}
+
+fn find<'v>(items: &'v [Value], step: &Element, node: Option<Node<'_>>) -> Option<(usize, &'v Value)> {
+    items.iter().enumerate().find(|(_, item)| match step {
+        Element::Key(keys) => keys_of(item, node).as_deref() == Some(keys) || has_keys(item, keys),
+        Element::Item(text) => crate::canonical::text(item) == *text,
+        Element::Field(_) => false,
+    })
+}
+
+/// For lists whose schema is not known: the element has just these keys.
+fn has_keys(item: &Value, keys: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(keys)
+        .is_ok_and(|keys| keys.iter().all(|(name, value)| item.get(name) == Some(value)))
+}
+
+/// The live object restricted to the removed places, over `base`: what a last-applied record must name besides the
+/// wanted object so that a three-way diff deletes just these places.
+#[must_use]
+pub fn with_removed(base: &Value, owned: &Owned, got: &Value, root: Option<Node<'_>>) -> Value {
+    let mut result = base.clone();
+    add(owned, &mut result, got, root);
+    result
+}
+
+fn add(owned: &Owned, base: &mut Value, got: &Value, node: Option<Node<'_>>) {
+    for (step, beneath) in &owned.children {
+        match (step, got) {
+            (Element::Field(name), Value::Object(there)) => {
+                let Some(there) = there.get(name) else { continue };
+                let Some(fields) = base.as_object_mut() else { continue };
+                let child = node.and_then(|n| n.value(name));
+                match fields.get_mut(name) {
+                    Some(value) if !value.is_null() => add(beneath, value, there, child),
+                    _ => {
+                        fields.insert(name.clone(), restricted(beneath, there, child));
+                    }
+                }
+            }
+            (Element::Key(_) | Element::Item(_), Value::Array(items)) => {
+                let Some((_, there)) = find(items, step, node) else { continue };
+                let Some(list) = base.as_array_mut() else { continue };
+                let child = node.and_then(Node::element);
+                match find(list, step, node).map(|(position, _)| position) {
+                    Some(position) => add(beneath, &mut list[position], there, child),
+                    None => list.push(restricted(beneath, there, child)),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A live value without what is not in the set; the keys of list elements always stay.
+fn restricted(owned: &Owned, got: &Value, node: Option<Node<'_>>) -> Value {
+    if owned.children.is_empty() {
+        return got.clone();
+    }
+    let mut result = match got {
+        Value::Array(_) => Value::Array(Vec::new()),
+        Value::Object(_) => Value::Object(Map::new()),
+        other => return other.clone(),
+    };
+    add(owned, &mut result, got, node);
+    if let (Some(fields), Value::Object(there)) = (result.as_object_mut(), got) {
+        for name in ["name", "key", "port", "containerPort", "mountPath", "ip", "type", "uid", "topologyKey"] {
+            if let (false, Some(value)) = (fields.contains_key(name), there.get(name)) {
+                fields.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+    result
+}
+
+/// The live object with what is wanted merged into it, as server-side apply would, less the places that are `owned` and
+/// no longer wanted.
+#[must_use]
+pub fn merged(want: &Value, got: &Value, owned: Option<&Owned>, root: Option<Node<'_>>) -> Value {
+    let mut result = got.clone();
+    if let Some(owned) = owned {
+        drop_removed(owned, want, &mut result, root);
+    }
+    merge_into(&mut result, want, root);
+    result
+}
+
+fn drop_removed(owned: &Owned, want: &Value, live: &mut Value, node: Option<Node<'_>>) {
+    match (live, want) {
+        (Value::Object(fields), Value::Object(wanted)) => {
+            for (step, beneath) in &owned.children {
+                let Element::Field(name) = step else { continue };
+                let child = node.and_then(|n| n.value(name));
+                match (wanted.get(name).filter(|v| !v.is_null()), fields.get_mut(name)) {
+                    (Some(want), Some(value)) => drop_removed(beneath, want, value, child),
+                    (None, Some(value)) => {
+                        if !beneath.children.is_empty() {
+                            beneath.remove_from(value, child);
+                        }
+                        if beneath.children.is_empty() || (beneath.owned && emptied(value)) {
+                            fields.remove(name);
+                        }
+                    }
+                    (_, None) => {}
+                }
+            }
+        }
+        (Value::Array(items), Value::Array(wanted)) => {
+            let child = node.and_then(Node::element);
+            for (step, beneath) in &owned.children {
+                let Some((position, _)) = find(items, step, node) else { continue };
+                match find(wanted, step, node) {
+                    Some((_, want)) => drop_removed(beneath, want, &mut items[position], child),
+                    None if beneath.owned => {
+                        items.remove(position);
+                    }
+                    None => beneath.remove_from(&mut items[position], child),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn merge_into(live: &mut Value, want: &Value, node: Option<Node<'_>>) {
+    let kind = node.map(Node::kind);
+    match (live, want) {
+        (Value::Object(fields), Value::Object(wanted))
+            if !matches!(kind, Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })) =>
+        {
+            for (name, value) in wanted {
+                match fields.get_mut(name) {
+                    Some(there) => merge_into(there, value, node.and_then(|n| n.value(name))),
+                    None => {
+                        fields.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(items), Value::Array(wanted)) => match kind {
+            Some(Type::List { merge: ListMerge::Map { .. }, .. }) => {
+                for want in wanted {
+                    let keys = keys_of(want, node);
+                    match items.iter_mut().find(|item| keys_of(item, node) == keys) {
+                        Some(item) => merge_into(item, want, node.and_then(Node::element)),
+                        None => items.push(want.clone()),
+                    }
+                }
+            }
+            Some(Type::List { merge: ListMerge::Set, .. }) => {
+                for want in wanted {
+                    if !items.contains(want) {
+                        items.push(want.clone());
+                    }
+                }
+            }
+            _ => wanted.clone_into(items),
+        },
+        (live, want) => want.clone_into(live),
+    }
+}
+
+/// The live object with each value that means what is wanted spelled as wanted, so that a reader without our rules sees
+/// only the differences that we see.
+#[must_use]
+pub fn aligned(want: &Value, got: &Value, root: Option<Node<'_>>, rules: Rules) -> Value {
+    align(want, got, root, rules, false)
+}
+
+fn align(want: &Value, got: &Value, node: Option<Node<'_>>, rules: Rules, whole: bool) -> Value {
+    let kind = node.map(Node::kind);
+    match (want, got) {
+        (Value::Object(wanted), Value::Object(there)) => {
+            let atomic = matches!(kind, Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. }));
+            let whole = whole || atomic;
+            let free = matches!(kind, Some(Type::Map { .. }));
+            let mut result = there.clone();
+            for (name, want) in wanted {
+                let child = node.and_then(|n| n.value(name));
+                match there.get(name).filter(|v| !v.is_null()) {
+                    Some(got) => {
+                        result.insert(name.clone(), align(want, got, child, rules, whole));
+                    }
+                    None if absent_means(want, child, rules, free) => {
+                        result.insert(name.clone(), want.clone());
+                    }
+                    None => {}
+                }
+            }
+            Value::Object(result)
+        }
+        (Value::Array(wanted), Value::Array(there)) => {
+            let element = node.and_then(Node::element);
+            match kind {
+                Some(Type::List { merge: ListMerge::Map { .. }, .. }) if !whole => there
+                    .iter()
+                    .map(|got| {
+                        let keys = keys_of(got, node);
+                        match wanted.iter().find(|want| keys_of(want, node) == keys) {
+                            Some(want) => align(want, got, element, rules, false),
+                            None => got.clone(),
+                        }
+                    })
+                    .collect(),
+                Some(Type::List { merge: ListMerge::Set, .. }) if !whole => got.clone(),
+                // Replaced as a whole: equal lists are written as wanted, without what the cluster filled in.
+                _ => {
+                    let mut walk = Walk { rules, path: String::new(), found: Vec::new() };
+                    walk.list(want, got, wanted, there, node, true);
+                    if walk.found.is_empty() { want.clone() } else { got.clone() }
+                }
+            }
+        }
+        _ if scalar::same(want, got, kind) => want.clone(),
+        _ => got.clone(),
+    }
+}
+
+/// Whether a value says no more than its absence. `entry`: it is an entry of a map or list, where even nothing counts.
+///
+/// Kubernetes leaves zero values out when it encodes its own kinds, but an empty struct is a value: `podSelector: {}`
+/// selects everything and no `podSelector` nothing.
+fn absent_means(value: &Value, node: Option<Node<'_>>, rules: Rules, entry: bool) -> bool {
+    match value {
+        Value::Null => true,
+        _ if entry => false,
+        Value::Object(fields) if fields.is_empty() => matches!(node.map(Node::kind), Some(Type::Map { .. })),
+        Value::Object(_) => false,
+        Value::Array(items) => items.is_empty() && rules.built_in,
+        _ => rules.built_in && is_zero(value),
+    }
+}
+
+/// Whether nothing is left in a container.
+fn emptied(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_container(value: &Value) -> bool {
+    value.is_object() || value.is_array()
+}
+
+/// The zero value of a single value's type.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Null | Value::Object(_) | Value::Array(_) => false,
+    }
+}

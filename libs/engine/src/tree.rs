@@ -1,0 +1,216 @@
+//! The resource tree: an application's objects and everything beneath them, as clients draw it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::clock::Timestamp;
+use domain::resource::{ResourceKey, annotation, at};
+use domain::status::{HealthCode, ResourceStatus};
+use serde_json::Value;
+
+use crate::health::{self, Health};
+
+mod network;
+mod pod;
+
+pub use network::{Address, Network};
+
+/// A live object as the index has it.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// Which object.
+    pub key: &'a ResourceKey,
+    /// The version it is read in.
+    pub version: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+    /// Its resourceVersion.
+    pub resource_version: &'a str,
+    /// The uids of its owners.
+    pub owners: Vec<&'a str>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// The parts that health and this module read.
+    pub body: &'a Value,
+    /// The images that it names.
+    pub images: Vec<&'a str>,
+}
+
+/// How each live object fares, with what is beneath it: the input of [`assemble`](crate::assemble()).
+#[must_use]
+pub fn assess(live: &[Entry<'_>], beneath: &[Entry<'_>]) -> HashMap<ResourceKey, Health> {
+    let children = Children::of(live.iter().chain(beneath));
+    live.iter()
+        .filter_map(|entry| {
+            let health = health::assess_with(entry.body, &children.bodies_below(entry.uid))?;
+            Some((entry.key.clone(), health))
+        })
+        .collect()
+}
+
+/// A node's parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Which object.
+    pub key: ResourceKey,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// One node. For an object that is not there, uid, resource version and time are empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Which object.
+    pub key: ResourceKey,
+    /// The version it is read in.
+    pub version: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its parents within the tree; none for the application's own objects.
+    pub parents: Vec<Parent>,
+    /// Facts for people: (name, value).
+    pub info: Vec<(String, String)>,
+    /// The images that it names.
+    pub images: Vec<String>,
+    /// How it fares: code and sentence; `None` for kinds without a rule.
+    pub health: Option<(HealthCode, String)>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Where its traffic comes from and goes to.
+    pub network: Option<Network>,
+}
+
+/// The nodes of an application: its own objects, in the order of `managed`, then what is beneath, by key.
+///
+/// `live` are the managed objects that are there; `beneath` is everything below them.
+#[must_use]
+pub fn build(managed: &[ResourceStatus], live: &[Entry<'_>], beneath: &[Entry<'_>]) -> Vec<Node> {
+    let children = Children::of(live.iter().chain(beneath));
+    let entries: HashMap<&ResourceKey, &Entry<'_>> = live.iter().map(|entry| (entry.key, entry)).collect();
+    let by_uid: HashMap<&str, &Entry<'_>> = live.iter().chain(beneath).map(|entry| (entry.uid, entry)).collect();
+    let own: BTreeSet<&ResourceKey> = managed.iter().map(|status| &status.key).collect();
+    let mut nodes: Vec<Node> = managed
+        .iter()
+        .map(|status| match entries.get(&status.key) {
+            Some(entry) => {
+                let health = health::assess_with(entry.body, &children.bodies_below(entry.uid));
+                node(entry, Vec::new(), health)
+            },
+            None => absent(status),
+        })
+        .collect();
+    let mut below: Vec<&Entry<'_>> = beneath.iter().filter(|entry| !own.contains(entry.key)).collect();
+    below.sort_by_key(|entry| entry.key);
+    below.dedup_by_key(|entry| entry.key);
+    for entry in below {
+        let parents: Vec<Parent> = entry
+            .owners
+            .iter()
+            .filter(|uid| **uid != entry.uid)
+            .filter_map(|uid| by_uid.get(uid))
+            .map(|owner| Parent { key: owner.key.clone(), uid: owner.uid.to_owned() })
+            .collect();
+        // A node without a parent would be drawn as one of the application's own.
+        if !parents.is_empty() {
+            nodes.push(node(entry, parents, health::assess(entry.body)));
+        }
+    }
+    nodes
+}
+
+/// The entries by the uid of each owner.
+struct Children<'a>(HashMap<&'a str, Vec<&'a Entry<'a>>>);
+
+impl<'a> Children<'a> {
+    fn of(entries: impl Iterator<Item = &'a Entry<'a>>) -> Self {
+        let mut children: HashMap<&str, Vec<&Entry<'_>>> = HashMap::new();
+        for entry in entries {
+            for owner in &entry.owners {
+                children.entry(owner).or_default().push(entry);
+            }
+        }
+        Self(children)
+    }
+
+    /// The bodies of everything below an object, at any depth, each once.
+    fn bodies_below(&self, uid: &'a str) -> Vec<&'a Value> {
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::from([uid]);
+        let mut front = vec![uid];
+        while let Some(parent) = front.pop() {
+            for entry in self.0.get(parent).into_iter().flatten() {
+                if seen.insert(entry.uid) {
+                    found.push(entry.body);
+                    front.push(entry.uid);
+                }
+            }
+        }
+        found
+    }
+}
+
+fn node(entry: &Entry<'_>, parents: Vec<Parent>, health: Option<Health>) -> Node {
+    let mut images: Vec<String> = entry.images.iter().map(|image| (*image).to_owned()).collect();
+    images.sort();
+    images.dedup();
+    let mut info = Vec::new();
+    if let Some(revision) = revision(entry) {
+        info.push(("Revision".to_owned(), format!("Rev:{revision}")));
+    }
+    let is_pod = entry.key.group.is_empty() && entry.key.kind == "Pod";
+    if is_pod {
+        info.extend(pod::info(entry.body));
+    }
+    Node {
+        key: entry.key.clone(),
+        version: entry.version.to_owned(),
+        uid: entry.uid.to_owned(),
+        resource_version: entry.resource_version.to_owned(),
+        parents,
+        info,
+        images: if is_pod { images } else { Vec::new() },
+        health: health.map(|health| (health.code, health.message)),
+        created_at: entry.created_at,
+        network: network::of(entry.body, entry.key),
+    }
+}
+
+fn absent(status: &ResourceStatus) -> Node {
+    Node {
+        key: status.key.clone(),
+        version: status.version.clone(),
+        uid: String::new(),
+        resource_version: String::new(),
+        parents: Vec::new(),
+        info: Vec::new(),
+        images: Vec::new(),
+        health: Some((HealthCode::Missing, String::new())),
+        created_at: None,
+        network: None,
+    }
+}
+
+/// The number of a rollout step.
+fn revision(entry: &Entry<'_>) -> Option<i64> {
+    let revision = match entry.key.kind.as_str() {
+        "ReplicaSet" => annotation(entry.body, "deployment.kubernetes.io/revision")?.parse().ok()?,
+        "ControllerRevision" => at(entry.body, &["revision"])?.as_i64()?,
+        _ => return None,
+    };
+    (revision > 0).then_some(revision)
+}
+
+/// The links that an application's tree offers, and the images that it runs: both sorted, each once.
+#[must_use]
+pub fn summary(nodes: &[Node]) -> (Vec<String>, Vec<String>) {
+    let mut urls = BTreeMap::new();
+    let mut images = BTreeSet::new();
+    for node in nodes {
+        for url in node.network.iter().flat_map(|network| &network.external_urls) {
+            urls.insert(url.clone(), ());
+        }
+        images.extend(node.images.iter().cloned());
+    }
+    (urls.into_keys().collect(), images.into_iter().collect())
+}

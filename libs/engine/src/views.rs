@@ -1,0 +1,149 @@
+//! The four states of an object that clients compare on their own.
+//!
+//! The argocd command runs Argo CD's client-side three-way diff over (last-applied annotation, target, normalised live).
+//! Server-side apply leaves no such annotation, so one is written here: what Git says, plus what we set and Git no longer
+//! says. Values that mean the same are spelled as in Git. So the command sees just the differences that we see.
+
+use domain::application::IgnoreDifference;
+use domain::resource::{ResourceKey, at};
+use domain::schema::SchemaSet;
+use serde_json::{Map, Value};
+
+use crate::compare::{Pair, by_manager};
+use crate::fields::Owned;
+use crate::options::SYNC_OPTIONS;
+use crate::prepare::Target;
+use crate::structural;
+
+mod mask;
+
+pub use mask::mask;
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The four states as JSON text, `null` for an absent side, values of Secrets masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// What Git says.
+    pub target: String,
+    /// What the cluster has.
+    pub live: String,
+    /// What the cluster has, prepared for a three-way diff.
+    pub normalized_live: String,
+    /// What the cluster would have after a sync.
+    pub predicted_live: String,
+}
+
+/// The states of one object. `live` is its body with managedFields.
+#[must_use]
+pub fn view(target: Option<&Target>, live: Option<&Value>, ignore: &[IgnoreDifference], schema: &SchemaSet) -> View {
+    let mut states = States::default();
+    match (target, live) {
+        (Some(target), Some(live)) => both(&mut states, target, live, ignore, schema),
+        (Some(target), None) => {
+            states.target = Some(presentable(&target.object));
+            states.predicted = states.target.clone();
+        }
+        (None, Some(live)) => {
+            states.live = Some(presentable(live));
+            states.normalized = states.live.clone();
+        }
+        (None, None) => {}
+    }
+    let key = target.map(|t| t.key.clone()).or_else(|| live.map(ResourceKey::of)).unwrap_or_default();
+    if key.group.is_empty() && key.kind == "Secret" {
+        let States { target, live, normalized, predicted, last_applied } = &mut states;
+        mask(&mut [target.as_mut(), live.as_mut(), normalized.as_mut(), predicted.as_mut(), last_applied.as_mut()]);
+    }
+    if let (Some(normalized), Some(last)) = (&mut states.normalized, &states.last_applied) {
+        annotate(normalized, LAST_APPLIED, crate::canonical::text(last));
+    }
+    let shown = |state: Option<Value>| state.as_ref().map_or_else(|| "null".to_owned(), crate::canonical::text);
+    View {
+        target: shown(states.target),
+        live: shown(states.live),
+        normalized_live: shown(states.normalized),
+        predicted_live: shown(states.predicted),
+    }
+}
+
+#[derive(Default)]
+struct States {
+    target: Option<Value>,
+    live: Option<Value>,
+    normalized: Option<Value>,
+    predicted: Option<Value>,
+    last_applied: Option<Value>,
+}
+
+fn both(states: &mut States, target: &Target, live: &Value, ignore: &[IgnoreDifference], schema: &SchemaSet) {
+    let pair = Pair::new(target, live, ignore, schema);
+    let removed = removed_only(&pair);
+
+    let mut normalized = structural::aligned(&target.object, live, pair.root, pair.rules);
+    for set in by_manager(live, &target.key, ignore) {
+        // The command cannot leave these out itself: it does not see who owns what.
+        set.remove_from(&mut normalized, pair.root);
+        normalized = structural::with_removed(&normalized, &set, &target.object, pair.root);
+    }
+    if pair.aggregated {
+        match target.object.get("rules") {
+            Some(rules) => normalized["rules"] = rules.clone(),
+            None => {
+                normalized.as_object_mut().map(|fields| fields.remove("rules"));
+            }
+        }
+    }
+    let mut predicted = structural::merged(&target.object, &normalized, removed.as_ref(), pair.root);
+    let mut last = target.object.as_ref().clone();
+    if let Some(removed) = &removed {
+        last = structural::with_removed(&last, removed, live, pair.root);
+        last.as_object_mut().map(|fields| fields.remove("status"));
+    }
+    for state in [&mut normalized, &mut predicted, &mut last] {
+        *state = presentable(state);
+    }
+    states.target = Some(presentable(&target.object));
+    states.live = Some(presentable(live));
+    states.normalized = Some(normalized);
+    states.predicted = Some(predicted);
+    states.last_applied = Some(last);
+}
+
+/// Our fields, where some of them count as removed.
+fn removed_only(pair: &Pair<'_>) -> Option<Owned> {
+    let owned = pair.owned.as_ref()?;
+    let deltas = pair.deltas();
+    deltas.iter().any(|delta| delta.want.is_none()).then(|| owned.clone())
+}
+
+/// Without managedFields and a stale last-applied record. `ServerSideApply=true` would have the command compare without
+/// the record that says what was removed; everything is applied server-side here anyway.
+fn presentable(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(LAST_APPLIED);
+            let options = annotations.get(SYNC_OPTIONS).and_then(Value::as_str);
+            if let Some(options) = options.filter(|options| options.contains("ServerSideApply=true")) {
+                let rest: Vec<&str> =
+                    options.split(',').map(str::trim).filter(|o| *o != "ServerSideApply=true").collect();
+                let rest = rest.join(",");
+                annotations.insert(SYNC_OPTIONS.to_owned(), Value::String(rest));
+            }
+        }
+    }
+    object
+}
+
+fn annotate(object: &mut Value, name: &str, text: String) {
+    if at(object, &["metadata"]).is_none() {
+        return;
+    }
+    let annotations = &mut object["metadata"]["annotations"];
+    if !annotations.is_object() {
+        *annotations = Value::Object(Map::new());
+    }
+    annotations[name] = Value::String(text);
+}

@@ -1,0 +1,437 @@
+//! Every case is a folder under `tests/cases`: `case.json` says what is there and what is shown, `expected.json` what
+//! must come out. `UPDATE_EXPECT=1 cargo test -p engine --test cases` writes what came out instead; read it then.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::application::{Destination, IgnoreDifference};
+use domain::cause::{Cause, Location};
+use domain::field_set::FieldSet;
+use domain::manifest::Manifest;
+use domain::message::Language;
+use domain::operation::SyncRequest;
+use domain::project::{Project, Rules};
+use domain::resource::{ResourceKey, split_api_version, text};
+use domain::schema::{Document, ListMerge, Node, SchemaSet, Type};
+use domain::tenant::TenantName;
+use engine::compare::{Applied, Input, Live, Seen};
+use engine::options::SyncOptions;
+use engine::plan::{Action, Request};
+use engine::prepare::{Context, Kinds, Prepared, Scope, Territory};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// What a case says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Case {
+    /// Why it is here, for readers.
+    #[serde(rename = "//")]
+    _why: String,
+    manifests: Vec<Given>,
+    tenant: String,
+    namespace: String,
+    namespaces: Vec<String>,
+    mapped: Option<Vec<String>>,
+    options: Vec<String>,
+    project: Option<Value>,
+    live: Vec<LiveGiven>,
+    /// Objects remembered as applied: nothing of theirs is compared while hash and state stay.
+    remembered: bool,
+    bodies: bool,
+    ignore: Vec<IgnoreDifference>,
+    sync: SyncRequest,
+    namespace_exists: bool,
+    approved: bool,
+    around: Option<Vec<Value>>,
+    show: Vec<String>,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            _why: String::new(),
+            manifests: vec![],
+            tenant: "user01".into(),
+            namespace: "user01".into(),
+            namespaces: vec!["user01".into()],
+            mapped: None,
+            options: vec![],
+            project: None,
+            live: vec![],
+            remembered: false,
+            bodies: true,
+            ignore: vec![],
+            sync: SyncRequest::default(),
+            namespace_exists: true,
+            approved: false,
+            around: None,
+            show: vec![],
+        }
+    }
+}
+
+/// A manifest, and where its fields are.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    object: Value,
+    #[serde(default)]
+    file: String,
+    #[serde(default)]
+    line: u32,
+    #[serde(default)]
+    lines: Vec<(String, u32)>,
+}
+
+impl Given {
+    fn manifest(&self) -> Manifest {
+        let location =
+            (!self.file.is_empty()).then(|| Location { path: self.file.clone(), line: self.line.max(1) });
+        let mut lines = self.lines.clone();
+        lines.sort();
+        Manifest { object: self.object.clone(), location, lines }
+    }
+}
+
+/// A live object: what our apply of `applied` made, changed by the merge patch `then`; or a body as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LiveGiven {
+    applied: Option<Value>,
+    body: Option<Value>,
+    #[serde(default)]
+    then: Value,
+}
+
+struct Known;
+
+impl Kinds for Known {
+    fn scope(&self, group: &str, version: &str, kind: &str) -> Option<Scope> {
+        match (group, version, kind) {
+            ("", "v1", "Namespace" | "PersistentVolume" | "Node")
+            | ("rbac.authorization.k8s.io", "v1", "ClusterRole")
+            | ("apiextensions.k8s.io", "v1", "CustomResourceDefinition") => Some(Scope::Cluster),
+            ("" | "apps" | "batch" | "rbac.authorization.k8s.io" | "networking.k8s.io" | "example.com", "v1", _) => {
+                Some(Scope::Namespaced)
+            }
+            _ => None,
+        }
+    }
+
+    fn versions_of(&self, kind: &str) -> Vec<String> {
+        if kind == "Ingress" { vec!["networking.k8s.io/v1".into()] } else { vec![] }
+    }
+}
+
+fn schemas() -> SchemaSet {
+    let all: Map<String, Value> = serde_json::from_str(include_str!("fixtures/schemas.json")).unwrap();
+    let mut set = SchemaSet::default();
+    for (name, document) in all {
+        let (group, version) = name.split_once('/').unwrap();
+        let document = Document::from_open_api(document.to_string().as_bytes()).unwrap();
+        set.insert(group, version, Arc::new(document));
+    }
+    set
+}
+
+/// What server-side apply records for an object that one manager applied.
+fn fields_v1(value: &Value, node: Option<Node<'_>>) -> Value {
+    let atomic = |t: Option<&Type>| {
+        matches!(t, Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. }))
+    };
+    match (value, node.map(Node::kind)) {
+        (Value::Object(fields), kind) if !atomic(kind) => fields
+            .iter()
+            .map(|(name, value)| (format!("f:{name}"), fields_v1(value, node.and_then(|n| n.value(name)))))
+            .collect(),
+        (Value::Array(items), Some(Type::List { merge: ListMerge::Map { .. }, .. })) => items
+            .iter()
+            .map(|item| {
+                let mut beneath = fields_v1(item, node.and_then(Node::element));
+                beneath["."] = json!({});
+                (format!("k:{}", engine::fields::keys_of(item, node).unwrap()), beneath)
+            })
+            .collect(),
+        (Value::Array(items), Some(Type::List { merge: ListMerge::Set, .. })) => {
+            items.iter().map(|item| (format!("v:{item}"), json!({}))).collect()
+        }
+        _ => json!({}),
+    }
+}
+
+fn merge_patch(value: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    for (name, patch) in patch {
+        if patch.is_null() {
+            value.as_object_mut().unwrap().remove(name);
+        } else {
+            merge_patch(&mut value[name], patch);
+        }
+    }
+}
+
+fn live_body(given: &LiveGiven, context: &Context<'_>, position: usize) -> Value {
+    let mut body = match (&given.applied, &given.body) {
+        (Some(applied), None) => {
+            let manifest = Manifest::new(applied.clone(), None);
+            let prepared = engine::prepare(&[manifest], context);
+            let target = &prepared.targets[0];
+            let mut body = target.object.as_ref().clone();
+            let root = context.schema.root(&target.key.group, &target.version, &target.key.kind);
+            let mut fields = fields_v1(&body, root);
+            for name in ["f:apiVersion", "f:kind"] {
+                fields.as_object_mut().unwrap().remove(name);
+            }
+            for name in ["f:name", "f:namespace"] {
+                fields["f:metadata"].as_object_mut().unwrap().remove(name);
+            }
+            body["metadata"]["managedFields"] = json!([{"manager": engine::fields::MANAGER, "operation": "Apply",
+                "apiVersion": body["apiVersion"], "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+            body
+        }
+        (None, Some(body)) => body.clone(),
+        _ => panic!("a live object is either applied or a body"),
+    };
+    if !given.then.is_null() {
+        merge_patch(&mut body, &given.then);
+    }
+    body["metadata"]["uid"] = json!(format!("uid-{position}"));
+    body
+}
+
+fn lines(causes: &[Cause]) -> Value {
+    causes.iter().map(|c| format!("{:?}: {}", c.severity, c.render(Language::English))).collect()
+}
+
+fn seen(body: &Value) -> Option<Seen> {
+    let mut content = body.clone();
+    let managed = content["metadata"]["managedFields"].take();
+    Some(Seen {
+        fingerprint: engine::canonical::hash(&content),
+        managed: managed.get(0).map(|entry| Arc::new(FieldSet::from_fields_v1(&entry["fieldsV1"]))),
+    })
+}
+
+fn run(case: &Case) -> Value {
+    let schema = schemas();
+    let tenant = TenantName::from_stored(case.tenant.clone());
+    let destination = Destination {
+        server: "https://kubernetes.default.svc".into(),
+        name: "in-cluster".into(),
+        namespace: case.namespace.clone(),
+    };
+    let patterns = [format!("{}-*", case.tenant)];
+    let territory = match &case.mapped {
+        Some(mapped) => Territory::AllBut(mapped),
+        None => Territory::Only { namespaces: &case.namespaces, patterns: &patterns },
+    };
+    let options = SyncOptions::parse(case.options.iter().map(String::as_str));
+    let rules: Rules =
+        serde_json::from_value(case.project.clone().unwrap_or_else(Project::default_spec)).unwrap();
+    let context = Context {
+        app: "hello",
+        tenant: &tenant,
+        destination: &destination,
+        territory,
+        options: &options,
+        project: "default",
+        rules: &rules,
+        schema: &schema,
+        kinds: &Known,
+    };
+    let manifests: Vec<Manifest> = case.manifests.iter().map(Given::manifest).collect();
+    let prepared = engine::prepare(&manifests, &context);
+    let bodies: Vec<Value> = case.live.iter().enumerate().map(|(i, l)| live_body(l, &context, i)).collect();
+    let live: Vec<Live<'_>> = bodies
+        .iter()
+        .map(|body| Live {
+            key: ResourceKey::of(body),
+            version: split_api_version(text(body, &["apiVersion"])).1,
+            uid: text(body, &["metadata", "uid"]),
+            owned: body["metadata"]["ownerReferences"].is_array(),
+            seen: seen(body),
+            essentials: body,
+            body: case.bodies.then_some(body),
+        })
+        .collect();
+    let mut applied = HashMap::new();
+    if case.remembered {
+        for there in &live {
+            let target = prepared.targets.iter().find(|t| t.key == there.key).unwrap();
+            let seen = there.seen.clone().unwrap();
+            applied.insert(there.key.clone(), Applied { target: target.hash, seen });
+        }
+    }
+    let comparison = engine::compare(&Input {
+        tenant: &case.tenant,
+        app: "hello",
+        targets: &prepared.targets,
+        incomplete: prepared.incomplete,
+        live: &live,
+        applied: &applied,
+        ignore: &case.ignore,
+        schema: &schema,
+    });
+    let mut shown = Map::new();
+    for what in &case.show {
+        let value = match what.as_str() {
+            "targets" => prepared.targets.iter().map(|t| t.object.as_ref().clone()).collect(),
+            "keys" => prepared.targets.iter().map(|t| t.key.to_string()).collect(),
+            "causes" => lines(&prepared.causes),
+            "refused" => prepared.targets.iter().filter(|t| t.refused.is_some()).map(|t| t.key.to_string()).collect(),
+            "comparison" => compared(&comparison),
+            "plan" => planned(case, &prepared, &comparison, &options, territory),
+            "views" => views(case, &prepared, &bodies, &schema),
+            "lint" => {
+                let around: Option<Vec<&Value>> = case.around.as_ref().map(|objects| objects.iter().collect());
+                let services = around.as_deref();
+                lines(&engine::lint::lint(&prepared.targets, engine::lint::Around { services, workloads: services }))
+            }
+            "health" => bodies.iter().map(|body| health(body, &[])).collect(),
+            "explained" => health(&bodies[0], &bodies[1..].iter().collect::<Vec<_>>()),
+            "deletion" => deletion(case, &live, &options),
+            other => panic!("nothing called {other} is shown"),
+        };
+        shown.insert(what.clone(), value);
+    }
+    Value::Object(shown)
+}
+
+fn health(body: &Value, beneath: &[&Value]) -> Value {
+    let health = engine::health::assess_with(body, beneath);
+    let health = health.map(|h| json!([h.code.as_str(), h.message, lines(&h.causes)]));
+    json!({"object": ResourceKey::of(body).to_string(), "health": health})
+}
+
+fn compared(comparison: &engine::Comparison) -> Value {
+    let resources: Vec<Value> = comparison
+        .resources
+        .iter()
+        .map(|r| {
+            let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+            let differences: Vec<String> =
+                r.differences.iter().map(|d| format!("{}: want {}, got {}", d.path, side(&d.want), side(&d.got))).collect();
+            let mut line = format!("{} {}", r.key, r.sync.map_or("-", domain::status::SyncCode::as_str));
+            if r.requires_pruning {
+                line.push_str(" requires pruning");
+            }
+            json!([line, differences])
+        })
+        .collect();
+    let needs: Vec<String> = comparison.needs_body.iter().map(ToString::to_string).collect();
+    json!({"sync": comparison.sync.as_str(), "resources": resources, "needs body": needs, "causes": lines(&comparison.causes)})
+}
+
+fn planned(
+    case: &Case,
+    prepared: &Prepared,
+    comparison: &engine::Comparison,
+    options: &SyncOptions,
+    territory: Territory<'_>,
+) -> Value {
+    let plan = engine::plan(
+        prepared,
+        comparison,
+        &Request {
+            sync: &case.sync,
+            options,
+            namespace: &case.namespace,
+            namespace_exists: case.namespace_exists,
+            territory,
+            namespace_metadata: None,
+            approved: case.approved,
+        },
+    );
+    let steps: Vec<String> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            let action = match &step.action {
+                Action::CreateNamespace { .. } => "create".to_owned(),
+                Action::Apply { how, exists, .. } => {
+                    let mut words = vec![if *exists { "change" } else { "make" }];
+                    words.extend((!how.server_side).then_some("client-side"));
+                    words.extend(how.replace.then_some("replacing"));
+                    words.extend(how.force.then_some("by force"));
+                    words.extend((!how.validate).then_some("unchecked"));
+                    words.join(" ")
+                }
+                Action::Prune { uid, propagation } => format!("prune {uid} {propagation:?}"),
+                Action::Keep(kept) => format!("keep: {}", kept.as_str()),
+            };
+            format!("{} wave {} batch {}: {} {action}", step.phase.as_str(), step.wave, step.batch, step.key)
+        })
+        .collect();
+    json!({"steps": steps, "refusals": lines(&plan.refusals)})
+}
+
+fn views(case: &Case, prepared: &Prepared, bodies: &[Value], schema: &SchemaSet) -> Value {
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let show = |target: Option<&engine::Target>, body: Option<&Value>| {
+        let view = engine::views::view(target, body, &case.ignore, schema);
+        let mut normalized = parse(&view.normalized_live);
+        let last = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
+        let record = normalized.pointer(last).and_then(Value::as_str).map(parse);
+        if let Some(record) = record {
+            *normalized.pointer_mut(last).unwrap() = record;
+        }
+        json!({"target": parse(&view.target), "live": parse(&view.live), "normalized": normalized,
+               "predicted": parse(&view.predicted_live)})
+    };
+    let find = |key: &ResourceKey| bodies.iter().find(|body| ResourceKey::of(body) == *key);
+    let mut all: Vec<Value> = prepared.targets.iter().map(|t| show(Some(t), find(&t.key))).collect();
+    let known = |body: &&Value| !prepared.targets.iter().any(|t| t.key == ResourceKey::of(body));
+    all.extend(bodies.iter().filter(known).map(|body| show(None, Some(body))));
+    Value::Array(all)
+}
+
+fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {
+    let propagation = engine::plan::cascade(["resources-finalizer.argocd.argoproj.io/background"]).unwrap();
+    let plan = engine::plan::deletion(live, &case.tenant, "hello", options, propagation, case.approved);
+    let names = |keys: &[ResourceKey]| keys.iter().map(ToString::to_string).collect::<Value>();
+    let waves: Vec<Value> =
+        plan.waves.iter().map(|wave| wave.iter().map(|doomed| doomed.key.to_string()).collect()).collect();
+    json!({"waves": waves, "kept": names(&plan.kept), "unconfirmed": names(&plan.unconfirmed)})
+}
+
+fn check(folder: &Path) -> Result<(), String> {
+    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    let case = std::fs::read_to_string(folder.join("case.json")).unwrap();
+    let case: Case = serde_json::from_str(&case).map_err(|error| format!("{name}: {error}"))?;
+    let got = run(&case);
+    let file = folder.join("expected.json");
+    #[expect(clippy::disallowed_methods, reason = "a switch for the person who runs the test")]
+    let update = std::env::var("UPDATE_EXPECT").is_ok();
+    if update {
+        std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&got).unwrap())).unwrap();
+        return Ok(());
+    }
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap_or_default())
+        .map_err(|error| format!("{name}: expected.json: {error}"))?;
+    if got == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "{name}: expected\n{}\ngot\n{}",
+        serde_json::to_string_pretty(&expected).unwrap(),
+        serde_json::to_string_pretty(&got).unwrap()
+    ))
+}
+
+#[test]
+fn cases() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut folders: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    let failures: Vec<String> = folders.iter().filter_map(|folder| check(folder).err()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
