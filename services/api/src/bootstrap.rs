@@ -1,0 +1,237 @@
+//! Putting the process together, and the two chores that come before: migrating, and making a key.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache::Cache;
+use domain::clock::{Clock, IdSource};
+use domain::secret::Secret;
+use domain::tenant::{TenantId, TenantName, TenantSettings};
+use runtime::clock::{RandomIds, SystemClock};
+use runtime::metrics::Registry;
+use runtime::ops::{self, Readiness};
+use runtime::{Lifecycle, telemetry};
+use store::{KeyFile, NewTenant, Role, Store};
+
+use crate::config::{Config, MigrateConfig};
+use crate::front::Front;
+use crate::front::guard::Guard;
+use crate::front::host::Hosts;
+use crate::hub::Hub;
+use crate::identity::{Logins, Sessions, password};
+use crate::listen::{self, tls};
+use crate::metrics::Metrics;
+use crate::peers::{Controllers, RepoServers};
+use crate::shared::{Caches, Shared};
+use crate::{grpc, rest};
+
+/// Why the process cannot go on.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How often it is asked whether the database answers.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a start waits for a database that is starting too.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Serves until told to stop; `false` when something went wrong on the way.
+///
+/// # Errors
+/// Why it cannot serve at all.
+pub async fn run(config: Config) -> Result<bool, Failure> {
+    let _telemetry = telemetry::init("naru-api", &config.telemetry)?;
+    let life = Lifecycle::new();
+    let registry = Registry::new();
+    let readiness = Readiness::default();
+    ops::serve(&life, &config.metrics_listen, registry.clone(), readiness.clone(), String::new())
+        .await
+        .map_err(|error| format!("NARU_METRICS_LISTEN: cannot listen on {}: {error}", config.metrics_listen))?;
+
+    let store = connect(&config).await?;
+    let ids = RandomIds;
+    ensure_operator(&store, &config, &ids).await?;
+    let shared = shared(&config, store, &life, &registry)?;
+    let caches = Caches { hosts: Arc::clone(&shared.hosts), sessions: Arc::clone(&shared.sessions) };
+    life.spawn("changes", shared.hub.clone().run(caches));
+    life.spawn("readiness", watch_database(Arc::clone(&shared), readiness));
+
+    let tls = tls::server_config(&config.tls, &certificate_hosts(&config))?;
+    let guard = Guard::new(Arc::clone(&shared), grpc::routes(&shared)?);
+    let rest = rest::router(&shared, guard.clone());
+    let front = Front::new(Arc::clone(&shared), guard, rest, tls.is_some());
+    let listeners = listen::bind(&config.listen)
+        .await
+        .map_err(|(address, error)| format!("NARU_LISTEN: cannot listen on {address}: {error}"))?;
+    for listener in listeners {
+        let address = listener.local_addr()?;
+        listen::serve(&life, listener, tls.clone(), front.clone());
+        tracing::info!(%address, tls = tls.is_some(), "listening");
+    }
+    let well = life.run_until_stopped().await;
+    shared.store.close().await;
+    Ok(well)
+}
+
+async fn connect(config: &Config) -> Result<Store, Failure> {
+    let key_file = KeyFile::load(&config.key_file)?;
+    let started = tokio::time::Instant::now();
+    loop {
+        match Store::connect(config.database_url.expose_str(), Role::Api, key_file.clone()).await {
+            Ok(store) => return Ok(store),
+            Err(error) if error.code() == store::Code::Unavailable && started.elapsed() < DATABASE_PATIENCE => {
+                tracing::warn!(error = crate::failure::chain(&error), "the database does not answer yet");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => return Err(crate::failure::chain(&error).into()),
+        }
+    }
+}
+
+fn shared(config: &Config, store: Store, life: &Lifecycle, registry: &Registry) -> Result<Arc<Shared>, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+    Ok(Arc::new(Shared {
+        cache: Cache::connect(config.redis_url.expose_str(), &config.redis_prefix)?,
+        hosts: Arc::new(Hosts::new(store.clone())),
+        sessions: Arc::new(Sessions::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids))),
+        logins: Logins::new(store.clone()),
+        hub: Hub::new(store.clone(), life.clone()),
+        repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,
+        controllers: Controllers::new(store.clone(), config.internal.clone()),
+        metrics: Metrics::new(registry),
+        tenant_host_template: config.tenant_host_template.clone(),
+        life: life.clone(),
+        clock,
+        ids,
+        store,
+    }))
+}
+
+/// The operator's own tenant is there from the first start on. Its admin's first password is taken from the file, or
+/// made and written there.
+async fn ensure_operator(store: &Store, config: &Config, ids: &dyn IdSource) -> Result<(), Failure> {
+    let there = store.platform().tenant_by_name(TenantName::OPERATOR).await?.is_some();
+    // Only a tenant that is made needs a password; hashing one at every start would be for nothing.
+    let admin_password_hash = if there {
+        Secret::from("")
+    } else {
+        password::hash(first_password(&config.operator_password_file)?).await?
+    };
+    let wanted = NewTenant {
+        id: TenantId(ids.id()),
+        name: TenantName::operator(),
+        hosts: config.operator_hosts.clone(),
+        settings: TenantSettings::default(),
+        admin_password_hash,
+        project_uid: ids.id(),
+        webhook_secrets: Default::default(),
+    };
+    let (tenant, made) = store.platform().ensure_operator_tenant(wanted).await?;
+    if made {
+        tracing::info!(hosts = ?tenant.hosts, "made the operator's tenant");
+    }
+    Ok(())
+}
+
+fn first_password(file: &Path) -> Result<Secret, Failure> {
+    match fs::read_to_string(file) {
+        Ok(text) if !text.trim().is_empty() => Ok(Secret::from(text.trim())),
+        Ok(_) => Err(format!("NARU_OPERATOR_PASSWORD_FILE: {} is empty", file.display()).into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let password = password::random();
+            write_private(file, password.expose())?;
+            tracing::info!(file = %file.display(), "wrote the operator's first password");
+            Ok(password)
+        }
+        Err(error) => Err(format!("NARU_OPERATOR_PASSWORD_FILE: cannot read {}: {error}", file.display()).into()),
+    }
+}
+
+/// Ready while the database answers.
+async fn watch_database(shared: Arc<Shared>, readiness: Readiness) {
+    let stop = shared.life.token();
+    loop {
+        readiness.set(shared.store.ping().await.is_ok());
+        tokio::select! {
+            () = stop.cancelled() => {
+                readiness.set(false);
+                return;
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// The names in a certificate that is made here: the operator's hosts and the addresses that are listened on.
+fn certificate_hosts(config: &Config) -> Vec<String> {
+    let mut hosts = config.operator_hosts.clone();
+    hosts.extend(config.listen.iter().filter_map(|address| {
+        let (host, _) = address.rsplit_once(':')?;
+        Some(host.trim_matches(['[', ']']).to_owned()).filter(|host| !host.is_empty() && host != "0.0.0.0" && host != "::")
+    }));
+    if !config.tenant_host_template.is_empty() {
+        hosts.push(config.tenant_host_template.replace("{tenant}", "*"));
+    }
+    hosts
+}
+
+/// Brings the database to this version.
+///
+/// # Errors
+/// When a migration does not go through.
+pub async fn migrate(config: MigrateConfig) -> Result<(), Failure> {
+    let _telemetry = telemetry::init("naru-api", &config.telemetry)?;
+    store::migrate(config.database_url.expose_str()).await.map_err(|error| crate::failure::chain(&error))?;
+    tracing::info!("the database is up to date");
+    Ok(())
+}
+
+/// Writes a new key-encryption key to a file that is not there yet, for nobody else to read.
+///
+/// # Errors
+/// When the file is there already or cannot be written.
+pub fn generate_key(file: &Path) -> Result<(), Failure> {
+    write_private(file, KeyFile::generate().expose())
+}
+
+fn write_private(file: &Path, content: &[u8]) -> Result<(), Failure> {
+    let mut made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .map_err(|error| format!("cannot make {}: {error}", file.display()))?;
+    made.write_all(content)
+        .and_then(|()| made.write_all(b"\n"))
+        .and_then(|()| made.sync_all())
+        .map_err(|error| format!("cannot write {}: {error}", file.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_once_and_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        generate_key(&file).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        KeyFile::load(&file).unwrap();
+        let before = fs::read(&file).unwrap();
+        assert!(generate_key(&file).is_err(), "an existing key is never overwritten");
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn a_first_password_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        let made = first_password(&file).unwrap();
+        assert_eq!(first_password(&file).unwrap(), made);
+    }
+}

@@ -1,0 +1,78 @@
+//! The settings of `naru-api`, each named as its environment variable.
+
+use std::path::PathBuf;
+
+use domain::secret::Secret;
+use runtime::config::{MutualTls, Telemetry, comma_list};
+use serde::{Deserialize, Deserializer};
+
+/// Settings of the server.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Config {
+    /// `NARU_LISTEN`: the addresses to listen on, `host:port`, with commas.
+    #[serde(deserialize_with = "comma_list")]
+    pub listen: Vec<String>,
+    /// `NARU_TLS__*`: how to speak TLS; plaintext when absent.
+    #[serde(default)]
+    pub tls: Tls,
+    /// `NARU_DATABASE_URL`: where the truth is, with the role `naru_api`.
+    #[serde(deserialize_with = "secret")]
+    pub database_url: Secret,
+    /// `NARU_REDIS_URL`: where what can be computed again is kept.
+    #[serde(deserialize_with = "secret")]
+    pub redis_url: Secret,
+    /// `NARU_REDIS_PREFIX`: what every key begins with, so that installations can share a Redis.
+    #[serde(default = "default_redis_prefix")]
+    pub redis_prefix: String,
+    /// `NARU_KEY_FILE`: the file of the key that wraps the tenants' keys.
+    pub key_file: PathBuf,
+    /// `NARU_INTERNAL__*`: this service's identity towards the others.
+    pub internal: MutualTls,
+    /// `NARU_REPO_SERVERS`: their addresses, with commas.
+    #[serde(deserialize_with = "comma_list")]
+    pub repo_servers: Vec<String>,
+    /// `NARU_OPERATOR_HOSTS`: the hosts, without port, on which the operator's own tenant is served.
+    #[serde(deserialize_with = "comma_list")]
+    pub operator_hosts: Vec<String>,
+    /// `NARU_OPERATOR_PASSWORD_FILE`: the first password of the operator's admin; written there when the file is absent.
+    pub operator_password_file: PathBuf,
+    /// `NARU_TENANT_HOST_TEMPLATE`: a host that every new tenant gets, with `{tenant}` where its name goes.
+    #[serde(default)]
+    pub tenant_host_template: String,
+    /// `NARU_METRICS_LISTEN`: where `/metrics`, `/healthz` and `/readyz` are served.
+    pub metrics_listen: String,
+    /// `NARU_TELEMETRY__*`: logs and traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+}
+
+/// How to speak TLS.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Tls {
+    /// `NARU_TLS__CERT`: the certificate chain, PEM.
+    pub cert: Option<PathBuf>,
+    /// `NARU_TLS__KEY`: its key, PEM.
+    pub key: Option<PathBuf>,
+    /// `NARU_TLS__SELF_SIGNED`: make a certificate when none is given.
+    pub self_signed: bool,
+}
+
+/// Settings of `naru-api migrate`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MigrateConfig {
+    /// `NARU_DATABASE_URL`: the database, with the role `naru_owner`.
+    #[serde(deserialize_with = "secret")]
+    pub database_url: Secret,
+    /// `NARU_TELEMETRY__*`: logs and traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+}
+
+fn default_redis_prefix() -> String {
+    "naru".to_owned()
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::from)
+}

@@ -1,0 +1,67 @@
+//! What a caller is told when something goes wrong: chosen words, never a cause's own.
+
+use domain::message::{self, Message};
+use tonic::{Code, Status};
+
+use crate::language;
+
+/// A message of the catalogue, in the reader's language.
+pub(crate) fn say(code: Code, message: &Message) -> Status {
+    Status::new(code, message.render(language::current()))
+}
+
+/// Something that is a defect here; the log says what.
+pub(crate) fn internal() -> Status {
+    say(Code::Internal, &message::api::INTERNAL.message())
+}
+
+/// What the store said. Its text is for the log; a caller learns what to do.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+pub(crate) fn store(error: store::Error) -> Status {
+    let code = match error.code() {
+        store::Code::NotFound => Code::NotFound,
+        store::Code::AlreadyExists => Code::AlreadyExists,
+        store::Code::Conflict | store::Code::Stale => Code::Aborted,
+        store::Code::Invalid => Code::InvalidArgument,
+        store::Code::Unavailable => {
+            tracing::warn!(error = chain(&error), "the database does not answer");
+            return say(Code::Unavailable, &message::api::DATABASE_AWAY.message());
+        }
+        store::Code::Misconfigured | store::Code::Internal => {
+            tracing::error!(error = chain(&error), "the database refused");
+            return internal();
+        }
+    };
+    match error.message() {
+        Some(message) => say(code, &message),
+        None => Status::new(code, error.to_string()),
+    }
+}
+
+/// Why a change was refused while the store held the row.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) Status);
+
+impl From<store::Error> for Refused {
+    fn from(error: store::Error) -> Self {
+        Self(store(error))
+    }
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Self {
+        refused.0
+    }
+}
+
+/// An error and its causes on one line, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

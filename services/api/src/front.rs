@@ -1,0 +1,107 @@
+//! Where every request comes in: which tenant's host, which protocol, then on.
+
+pub(crate) mod grpc_web;
+pub(crate) mod guard;
+pub(crate) mod host;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use crate::front::guard::Guard;
+use crate::front::host::Site;
+use crate::shared::Shared;
+
+/// Everything behind the port. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Front {
+    shared: Arc<Shared>,
+    guard: Guard,
+    rest: axum::Router,
+    secure: bool,
+}
+
+impl Front {
+    /// Puts the protocols together. `secure` says that the port speaks TLS.
+    pub(crate) fn new(shared: Arc<Shared>, guard: Guard, rest: axum::Router, secure: bool) -> Self {
+        Self { shared, guard, rest, secure }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
+        let Some(host) = host::of(&request) else {
+            return refused();
+        };
+        let tenant = match self.shared.hosts.find(&host).await {
+            Ok(Some(tenant)) => tenant,
+            Ok(None) => return refused(),
+            Err(error) => {
+                tracing::error!(%error, "the tenant of a host cannot be looked up");
+                return plain(StatusCode::SERVICE_UNAVAILABLE, "the platform cannot reach its database; try again\n");
+            }
+        };
+        request.extensions_mut().insert(Site { tenant, secure: self.secure });
+        match Protocol::of(request.headers().get(header::CONTENT_TYPE)) {
+            Protocol::GrpcWeb => grpc_web::call(&self.guard, request.map(tonic::body::Body::new)).await,
+            Protocol::Grpc => {
+                self.guard.call(request.map(tonic::body::Body::new), guard::Road::Grpc).await.map(Body::new)
+            }
+            Protocol::Rest => match self.rest.clone().oneshot(request.map(Body::new)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        }
+    }
+}
+
+/// How a request is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Grpc,
+    GrpcWeb,
+    Rest,
+}
+
+impl Protocol {
+    fn of(content_type: Option<&HeaderValue>) -> Self {
+        let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
+        if content_type.starts_with(b"application/grpc-web") {
+            Self::GrpcWeb
+        } else if content_type.starts_with(b"application/grpc") {
+            Self::Grpc
+        } else {
+            Self::Rest
+        }
+    }
+}
+
+/// The answer to a host on no list: nothing is served there, and nothing is said about what is served elsewhere.
+fn refused() -> Response<Body> {
+    plain(StatusCode::MISDIRECTED_REQUEST, "this host is not served here\n")
+}
+
+/// A short plain answer.
+pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_type_decides_the_protocol() {
+        let of = |text: &'static str| Protocol::of(Some(&HeaderValue::from_static(text)));
+        assert_eq!(of("application/grpc-web+proto"), Protocol::GrpcWeb);
+        assert_eq!(of("application/grpc"), Protocol::Grpc);
+        assert_eq!(of("application/grpc+proto"), Protocol::Grpc);
+        assert_eq!(of("application/json"), Protocol::Rest);
+        assert_eq!(Protocol::of(None), Protocol::Rest);
+    }
+}

@@ -1,0 +1,194 @@
+//! Applications: reading and writing them, deploying them, looking at what is live.
+
+mod document;
+mod find;
+mod get;
+mod list;
+mod live;
+mod logs;
+mod manifests;
+mod mask;
+mod operate;
+mod remove;
+mod validate;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+
+use proto::argocd::application as wire;
+use proto::argocd::application::application_service_server::ApplicationService;
+use proto::argocd::events::EventList;
+use proto::argocd::repository::ManifestResponse;
+use proto::v1alpha1;
+use tonic::{Request, Response, Status};
+
+use crate::grpc::{Parts, not_served};
+use crate::identity;
+use crate::shared::Shared;
+
+/// The service: each verb has its own file.
+pub(crate) struct Applications {
+    shared: Arc<Shared>,
+}
+
+impl Applications {
+    /// Serves with these means.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
+    }
+}
+
+/// Who asks, and what.
+macro_rules! answer {
+    ($self:ident, $request:ident, $verb:path) => {{
+        let actor = identity::actor(&$request)?;
+        $verb(&$self.shared, &actor, $request.into_inner()).await.map(Response::new)
+    }};
+}
+
+#[tonic::async_trait]
+impl ApplicationService for Applications {
+    async fn list(
+        &self,
+        request: Request<wire::ApplicationQuery>,
+    ) -> Result<Response<v1alpha1::ApplicationList>, Status> {
+        answer!(self, request, list::list)
+    }
+
+    type WatchStream = Parts<v1alpha1::ApplicationWatchEvent>;
+
+    async fn watch(&self, request: Request<wire::ApplicationQuery>) -> Result<Response<Self::WatchStream>, Status> {
+        answer!(self, request, watch::watch)
+    }
+
+    async fn create(
+        &self,
+        request: Request<wire::ApplicationCreateRequest>,
+    ) -> Result<Response<v1alpha1::Application>, Status> {
+        answer!(self, request, write::create)
+    }
+
+    async fn get(&self, request: Request<wire::ApplicationQuery>) -> Result<Response<v1alpha1::Application>, Status> {
+        answer!(self, request, get::get)
+    }
+
+    async fn update(
+        &self,
+        request: Request<wire::ApplicationUpdateRequest>,
+    ) -> Result<Response<v1alpha1::Application>, Status> {
+        answer!(self, request, write::update)
+    }
+
+    async fn update_spec(
+        &self,
+        request: Request<wire::ApplicationUpdateSpecRequest>,
+    ) -> Result<Response<v1alpha1::ApplicationSpec>, Status> {
+        answer!(self, request, write::update_spec)
+    }
+
+    async fn patch(
+        &self,
+        request: Request<wire::ApplicationPatchRequest>,
+    ) -> Result<Response<v1alpha1::Application>, Status> {
+        answer!(self, request, write::patch)
+    }
+
+    async fn delete(
+        &self,
+        request: Request<wire::ApplicationDeleteRequest>,
+    ) -> Result<Response<wire::ApplicationResponse>, Status> {
+        answer!(self, request, remove::delete)
+    }
+
+    async fn sync(
+        &self,
+        request: Request<wire::ApplicationSyncRequest>,
+    ) -> Result<Response<v1alpha1::Application>, Status> {
+        answer!(self, request, operate::sync)
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<wire::ApplicationRollbackRequest>,
+    ) -> Result<Response<v1alpha1::Application>, Status> {
+        answer!(self, request, operate::rollback)
+    }
+
+    async fn terminate_operation(
+        &self,
+        request: Request<wire::OperationTerminateRequest>,
+    ) -> Result<Response<wire::OperationTerminateResponse>, Status> {
+        answer!(self, request, operate::terminate)
+    }
+
+    async fn managed_resources(
+        &self,
+        request: Request<wire::ResourcesQuery>,
+    ) -> Result<Response<wire::ManagedResourcesResponse>, Status> {
+        answer!(self, request, live::managed_resources)
+    }
+
+    async fn resource_tree(
+        &self,
+        request: Request<wire::ResourcesQuery>,
+    ) -> Result<Response<v1alpha1::ApplicationTree>, Status> {
+        answer!(self, request, live::resource_tree)
+    }
+
+    type WatchResourceTreeStream = Parts<v1alpha1::ApplicationTree>;
+
+    async fn watch_resource_tree(
+        &self,
+        request: Request<wire::ResourcesQuery>,
+    ) -> Result<Response<Self::WatchResourceTreeStream>, Status> {
+        answer!(self, request, live::watch_resource_tree)
+    }
+
+    async fn get_resource(
+        &self,
+        request: Request<wire::ApplicationResourceRequest>,
+    ) -> Result<Response<wire::ApplicationResourceResponse>, Status> {
+        answer!(self, request, live::get_resource)
+    }
+
+    async fn get_manifests(
+        &self,
+        request: Request<wire::ApplicationManifestQuery>,
+    ) -> Result<Response<ManifestResponse>, Status> {
+        answer!(self, request, manifests::get_manifests)
+    }
+
+    async fn revision_metadata(
+        &self,
+        request: Request<wire::RevisionMetadataQuery>,
+    ) -> Result<Response<v1alpha1::RevisionMetadata>, Status> {
+        answer!(self, request, manifests::revision_metadata)
+    }
+
+    type PodLogsStream = Parts<wire::LogEntry>;
+
+    async fn pod_logs(
+        &self,
+        request: Request<wire::ApplicationPodLogsQuery>,
+    ) -> Result<Response<Self::PodLogsStream>, Status> {
+        answer!(self, request, logs::pod_logs)
+    }
+
+    not_served! {
+        "ApplicationService";
+        list_resource_events(wire::ApplicationResourceEventsQuery) -> EventList,
+        get_application_sync_windows(wire::ApplicationSyncWindowsQuery) -> wire::ApplicationSyncWindowsResponse,
+        revision_chart_details(wire::RevisionMetadataQuery) -> v1alpha1::ChartDetails,
+        get_oci_metadata(wire::RevisionMetadataQuery) -> v1alpha1::OciMetadata,
+        get_manifests_with_files(tonic::Streaming<wire::ApplicationManifestQueryWithFilesWrapper>) -> ManifestResponse,
+        server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
+        patch_resource(wire::ApplicationResourcePatchRequest) -> wire::ApplicationResourceResponse,
+        list_resource_actions(wire::ApplicationResourceRequest) -> wire::ResourceActionsListResponse,
+        run_resource_action(wire::ResourceActionRunRequest) -> wire::ApplicationResponse,
+        run_resource_action_v2(wire::ResourceActionRunRequestV2) -> wire::ApplicationResponse,
+        delete_resource(wire::ApplicationResourceDeleteRequest) -> wire::ApplicationResponse,
+        list_links(wire::ListAppLinksRequest) -> wire::LinksResponse,
+        list_resource_links(wire::ApplicationResourceRequest) -> wire::LinksResponse,
+    }
+}

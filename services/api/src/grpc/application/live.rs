@@ -1,0 +1,102 @@
+//! What is live, asked of the controller that owns the cluster.
+
+use std::sync::Arc;
+
+use domain::message;
+use futures::StreamExt;
+use proto::argocd::application as wire;
+use proto::naru::internal::v1::{AppRequest, ResourceRequest};
+use proto::v1alpha1;
+use tonic::{Code, Response, Status};
+
+use super::find::{self, Query};
+use crate::failure;
+use crate::grpc::Parts;
+use crate::permit::{Action, Actor};
+use crate::shared::Shared;
+
+async fn checked(shared: &Shared, actor: &Actor, query: &wire::ResourcesQuery) -> Result<AppRequest, Status> {
+    let asked = Query {
+        name: &query.application_name,
+        namespace: query.app_namespace.as_deref(),
+        project: query.project.as_deref(),
+    };
+    let found = find::find(shared, actor, Action::Get, asked).await?;
+    Ok(AppRequest { tenant: actor.tenant.id.to_string(), app: found.app.name().to_owned() })
+}
+
+/// Desired and live state of every managed object; hooks are left out.
+pub(super) async fn managed_resources(
+    shared: &Shared,
+    actor: &Actor,
+    query: wire::ResourcesQuery,
+) -> Result<wire::ManagedResourcesResponse, Status> {
+    let request = checked(shared, actor, &query).await?;
+    let answer = shared.controllers.owner().await?.managed_resources(request).await.map_err(peer)?;
+    let mut answer = answer.into_inner();
+    let is = |wanted: &str, there: &str| wanted.is_empty() || wanted == there;
+    answer.items.retain(|item| {
+        !item.hook()
+            && is(query.name(), item.name())
+            && is(query.namespace(), item.namespace())
+            && is(query.group(), item.group())
+            && is(query.kind(), item.kind())
+    });
+    Ok(answer)
+}
+
+/// Everything that belongs to the application, with what its objects made.
+pub(super) async fn resource_tree(
+    shared: &Shared,
+    actor: &Actor,
+    query: wire::ResourcesQuery,
+) -> Result<v1alpha1::ApplicationTree, Status> {
+    let request = checked(shared, actor, &query).await?;
+    shared.controllers.owner().await?.resource_tree(request).await.map(Response::into_inner).map_err(peer)
+}
+
+/// The tree, and again whenever it changes. Ends without an error when the process stops.
+pub(super) async fn watch_resource_tree(
+    shared: &Arc<Shared>,
+    actor: &Actor,
+    query: wire::ResourcesQuery,
+) -> Result<Parts<v1alpha1::ApplicationTree>, Status> {
+    let request = checked(shared, actor, &query).await?;
+    let trees = shared.controllers.owner().await?.watch_resource_tree(request).await.map_err(peer)?.into_inner();
+    let stop = shared.life.token();
+    Ok(Box::pin(trees.map(|tree| tree.map_err(peer)).take_until(stop.cancelled_owned())))
+}
+
+/// One live object of the application.
+pub(super) async fn get_resource(
+    shared: &Shared,
+    actor: &Actor,
+    query: wire::ApplicationResourceRequest,
+) -> Result<wire::ApplicationResourceResponse, Status> {
+    let asked =
+        Query { name: &query.name, namespace: query.app_namespace.as_deref(), project: query.project.as_deref() };
+    let found = find::find(shared, actor, Action::Get, asked).await?;
+    let request = ResourceRequest {
+        tenant: actor.tenant.id.to_string(),
+        app: found.app.name().to_owned(),
+        group: query.group().to_owned(),
+        version: query.version.clone(),
+        kind: query.kind.clone(),
+        namespace: query.namespace().to_owned(),
+        name: query.resource_name.clone(),
+    };
+    let body = shared.controllers.owner().await?.get_resource(request).await.map_err(peer)?.into_inner();
+    let manifest = String::from_utf8(body.object).map_err(|_| failure::internal())?;
+    Ok(wire::ApplicationResourceResponse { manifest })
+}
+
+/// What the controller said, or that it is away. Its details are ours alone.
+pub(super) fn peer(status: Status) -> Status {
+    match status.code() {
+        Code::Unavailable => {
+            tracing::warn!(error = %status, "the controller is away");
+            failure::say(Code::Unavailable, &message::api::NO_CONTROLLER.message())
+        }
+        code => Status::new(code, status.message()),
+    }
+}

@@ -1,0 +1,170 @@
+//! What Git says, rendered on request, and what is known of a commit.
+
+use domain::application::VARIABLES;
+use domain::resource::{INSTALLATION_ID, ResourceKey, TRACKING_ID, tracking_id};
+use proto::argocd::application as wire;
+use proto::argocd::repository::ManifestResponse;
+use proto::k8s::meta::v1::Time;
+use proto::v1alpha1;
+use serde_json::{Value, json};
+use tonic::Status;
+
+use super::find::{self, Query, project_of};
+use super::mask::mask;
+use super::validate::source_documents;
+use crate::failure;
+use crate::permit::{Action, Actor};
+use crate::shared::Shared;
+use crate::sources;
+
+/// Renders the application's sources, at the revisions that are asked for. Only the manifests are answered.
+pub(super) async fn get_manifests(
+    shared: &Shared,
+    actor: &Actor,
+    query: wire::ApplicationManifestQuery,
+) -> Result<ManifestResponse, Status> {
+    if query.name.is_empty() {
+        return Err(Status::unknown("invalid request: application name is missing"));
+    }
+    let asked =
+        Query { name: &query.name, namespace: query.app_namespace.as_deref(), project: query.project.as_deref() };
+    let app = find::find(shared, actor, Action::Get, asked).await?.app;
+    let tenant = &*actor.tenant;
+    let project = project_of(&app.spec);
+    let namespace = domain::resource::text(&app.spec, &["destination", "namespace"]);
+    let mut manifests = Vec::new();
+    for (source, revision) in chosen(&app.spec, &query)? {
+        let url = domain::resource::text(&source, &["repoURL"]);
+        let access = sources::access(shared, tenant, url, project).await?;
+        let order = sources::Order {
+            source: &source,
+            commit: sources::resolve(shared, &access, &revision).await?,
+            app: app.name(),
+            project,
+            namespace,
+            variables: tenant.variables(app.annotation(VARIABLES)),
+            no_cache: query.no_cache(),
+        };
+        let rendered = sources::render(shared, tenant, &access, order).await?;
+        for manifest in rendered.manifests {
+            let mut object: Value = serde_json::from_slice(&manifest.object).map_err(|error| {
+                tracing::error!(%error, "a rendered manifest is not JSON");
+                failure::internal()
+            })?;
+            track(&mut object, app.name(), namespace, tenant.name.as_str());
+            mask(&mut object);
+            manifests.push(object.to_string());
+        }
+    }
+    Ok(ManifestResponse { manifests, ..ManifestResponse::default() })
+}
+
+/// The sources with the revisions at which to render them.
+fn chosen(spec: &Value, query: &wire::ApplicationManifestQuery) -> Result<Vec<(Value, String)>, Status> {
+    let several = spec.get("sources").and_then(Value::as_array).is_some_and(|sources| !sources.is_empty());
+    let revision = |source: &Value| domain::resource::text(source, &["targetRevision"]).to_owned();
+    let mut chosen: Vec<(Value, String)> =
+        source_documents(spec).into_iter().map(|source| (source.clone(), revision(&source))).collect();
+    if several {
+        for (at, position) in query.source_positions.iter().enumerate() {
+            let index = usize::try_from(*position - 1).ok().filter(|index| *index < chosen.len());
+            let (Some(index), Some(wanted)) = (index, query.revisions.get(at)) else {
+                return Err(Status::unknown("source position is out of range"));
+            };
+            chosen[index].1.clone_from(wanted);
+        }
+    } else if let (Some(first), false) = (chosen.first_mut(), query.revision().is_empty()) {
+        first.1 = query.revision().to_owned();
+    }
+    // A source that is only referred to has nothing of its own to render.
+    chosen.retain(|(source, _)| {
+        let text = |key: &str| domain::resource::text(source, &[key]);
+        text("ref").is_empty() || !text("path").is_empty() || !text("chart").is_empty()
+    });
+    Ok(chosen)
+}
+
+/// Ties the object to its application, as applying it would.
+fn track(object: &mut Value, app: &str, namespace: &str, installation: &str) {
+    let id = tracking_id(app, &ResourceKey::of(object), namespace);
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if annotations.is_null() {
+        *annotations = json!({});
+    }
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(TRACKING_ID.to_owned(), id.into());
+        annotations.insert(INSTALLATION_ID.to_owned(), installation.into());
+    }
+}
+
+/// Author, date, message and tags of a commit of one of the application's sources.
+pub(super) async fn revision_metadata(
+    shared: &Shared,
+    actor: &Actor,
+    query: wire::RevisionMetadataQuery,
+) -> Result<v1alpha1::RevisionMetadata, Status> {
+    let asked =
+        Query { name: &query.name, namespace: query.app_namespace.as_deref(), project: query.project.as_deref() };
+    let app = find::find(shared, actor, Action::Get, asked).await?.app;
+    let doing = "error getting app source by source index and version ID";
+    let sources = match query.version_id {
+        None => source_documents(&app.spec),
+        Some(version) => {
+            let scope = shared.store.tenant(actor.tenant.id);
+            let entry = scope.history().find(app.uid(), i64::from(version)).await.map_err(failure::store)?;
+            let missing = || format!("{doing}: error getting source by version ID: revision history not found for version ID {version}");
+            entry.ok_or_else(|| Status::unknown(missing()))?.sources
+        }
+    };
+    let index = query.source_index.unwrap_or(0);
+    let source = usize::try_from(index).ok().and_then(|index| sources.get(index)).ok_or_else(|| {
+        let count = match sources.len() {
+            1 => "is only 1 source".to_owned(),
+            count => format!("are only {count} sources"),
+        };
+        Status::unknown(format!("{doing}: source index {index} not found because there {count}"))
+    })?;
+    let url = domain::resource::text(source, &["repoURL"]);
+    let access = sources::access(shared, &actor.tenant, url, project_of(&app.spec)).await?;
+    let commit = sources::resolve(shared, &access, &query.revision).await?;
+    let known = sources::metadata(shared, &access, &commit).await?;
+    Ok(v1alpha1::RevisionMetadata {
+        author: Some(known.author),
+        date: Some(Time { seconds: Some(known.unix_seconds), nanos: Some(0) }),
+        tags: known.tags,
+        message: Some(known.message),
+        ..v1alpha1::RevisionMetadata::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revisions_go_to_the_sources_they_are_for() {
+        let one = json!({"source": {"repoURL": "r", "path": "p", "targetRevision": "main"}});
+        let ask = |revision: &str| wire::ApplicationManifestQuery { revision: Some(revision.into()), ..Default::default() };
+        assert_eq!(chosen(&one, &ask("")).unwrap()[0].1, "main");
+        assert_eq!(chosen(&one, &ask("v2")).unwrap()[0].1, "v2");
+        let two = json!({"sources": [{"repoURL": "a", "path": "p"}, {"repoURL": "b", "ref": "values"}]});
+        let query = wire::ApplicationManifestQuery {
+            source_positions: vec![1],
+            revisions: vec!["x".into()],
+            ..Default::default()
+        };
+        let rendered = chosen(&two, &query).unwrap();
+        assert_eq!(rendered.iter().map(|(_, revision)| revision.as_str()).collect::<Vec<_>>(), ["x"]);
+        let beyond = wire::ApplicationManifestQuery { source_positions: vec![3], ..query };
+        assert_eq!(chosen(&two, &beyond).unwrap_err().message(), "source position is out of range");
+    }
+
+    #[test]
+    fn manifests_carry_the_tracking_that_applying_gives_them() {
+        let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}});
+        track(&mut object, "hello", "user01", "user01");
+        assert_eq!(object["metadata"]["annotations"][TRACKING_ID], "hello:apps/Deployment:user01/web");
+        assert_eq!(object["metadata"]["annotations"][INSTALLATION_ID], "user01");
+    }
+}

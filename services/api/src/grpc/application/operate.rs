@@ -1,0 +1,306 @@
+//! Asking for a deployment, going back to an earlier one, and stopping one that runs.
+
+use domain::application::{Application, Retry, Spec};
+use domain::operation::{Initiator, Operation, Phase, SyncRequest};
+use domain::resource::ResourceKey;
+use proto::argocd::application as wire;
+use proto::{convert, json, v1alpha1};
+use serde_json::{Value, json};
+use tonic::Status;
+
+use super::find::{self, Query, object, project_of};
+use crate::failure::{self, Refused};
+use crate::language;
+use crate::permit::{self, Action, Actor, Resource};
+use crate::shared::Shared;
+use crate::sources;
+
+/// Asks for a sync. The answer carries the operation; the controller takes it from there.
+pub(super) async fn sync(
+    shared: &Shared,
+    actor: &Actor,
+    request: wire::ApplicationSyncRequest,
+) -> Result<v1alpha1::Application, Status> {
+    let asked = Query {
+        name: &request.name,
+        namespace: request.app_namespace.as_deref(),
+        project: request.project.as_deref(),
+    };
+    let found = find::find(shared, actor, Action::Get, asked).await?;
+    let app = found.app;
+    permit::require(actor, Resource::Applications, Action::Sync, &object(&app))?;
+    let spec = spec_of(&app)?;
+    let automated = spec.automated().is_some() && !request.dry_run();
+    if !request.manifests.is_empty() {
+        permit::require(actor, Resource::Applications, Action::Override, &object(&app))?;
+        if automated {
+            return Err(Status::failed_precondition(
+                "cannot use local sync when Automatic Sync Policy is enabled unless for dry run",
+            ));
+        }
+    }
+    refuse_deleting(&app)?;
+    let (revision, revisions) = resolve(shared, actor, &app, &spec, &request, automated).await?;
+    let operation = operation(&app, &spec, &request, revision, revisions, &actor.account)?;
+    set(shared, actor, &request.name, operation).await
+}
+
+fn operation(
+    app: &Application,
+    spec: &Spec,
+    request: &wire::ApplicationSyncRequest,
+    revision: String,
+    revisions: Vec<String>,
+    account: &str,
+) -> Result<Operation, Status> {
+    let policy = spec.sync_policy.as_ref();
+    let retry = match &request.retry_strategy {
+        Some(asked) => serde_json::from_value::<Retry>(json::to_value(asked))
+            .map_err(|problem| Status::invalid_argument(format!("the retry strategy cannot be read: {problem}")))?,
+        None => policy.and_then(|policy| policy.retry.clone()).unwrap_or_default(),
+    };
+    let sync_options = match &request.sync_options {
+        Some(asked) => asked.items.clone(),
+        None => policy.map(|policy| policy.sync_options.clone()).unwrap_or_default(),
+    };
+    let several = !spec.sources.is_empty();
+    let documents = super::validate::source_documents(&app.spec);
+    let resource = |resource: &v1alpha1::SyncOperationResource| ResourceKey {
+        group: resource.group().to_owned(),
+        kind: resource.kind().to_owned(),
+        namespace: resource.namespace().to_owned(),
+        name: resource.name().to_owned(),
+    };
+    Ok(Operation {
+        sync: SyncRequest {
+            revision,
+            revisions,
+            prune: request.prune(),
+            dry_run: request.dry_run(),
+            sync_strategy: request.strategy.as_ref().map(json::to_value),
+            resources: request.resources.iter().map(resource).collect(),
+            source: if several { None } else { documents.first().cloned() },
+            sources: if several { documents } else { Vec::new() },
+            manifests: request.manifests.clone(),
+            sync_options,
+            auto_heal_attempts_count: 0,
+        },
+        initiated_by: Initiator { username: account.to_owned(), automated: false },
+        info: request.infos.iter().map(json::to_value).collect(),
+        retry,
+    })
+}
+
+/// The commits to deploy: one, or one per source. Names are looked up now, so that the operation says what it deploys.
+async fn resolve(
+    shared: &Shared,
+    actor: &Actor,
+    app: &Application,
+    spec: &Spec,
+    request: &wire::ApplicationSyncRequest,
+    automated: bool,
+) -> Result<(String, Vec<String>), Status> {
+    if spec.sources.is_empty() {
+        let target = spec.source.as_ref().map_or("", |source| &source.target_revision);
+        let wanted = request.revision();
+        if automated && !wanted.is_empty() && wanted != or_head(target) {
+            return Err(Status::failed_precondition(format!(
+                "Cannot sync to {wanted}: auto-sync currently set to {target}"
+            )));
+        }
+        if !request.manifests.is_empty() {
+            return Ok(Default::default());
+        }
+        let url = spec.source.as_ref().map_or("", |source| &source.repo_url);
+        let revision = if wanted.is_empty() { target } else { wanted };
+        return Ok((commit(shared, actor, app, url, revision).await?, Vec::new()));
+    }
+    let mut targets: Vec<&str> = spec.sources.iter().map(|source| source.target_revision.as_str()).collect();
+    for (at, position) in request.source_positions.iter().enumerate() {
+        let index = usize::try_from(*position - 1).ok().filter(|index| *index < targets.len());
+        let (Some(index), Some(revision)) = (index, request.revisions.get(at)) else {
+            return Err(Status::unknown("source position is out of range"));
+        };
+        targets[index] = revision;
+    }
+    let mut commits = Vec::with_capacity(targets.len());
+    for (source, wanted) in spec.sources.iter().zip(targets) {
+        if automated && or_head(wanted) != or_head(&source.target_revision) {
+            return Err(Status::failed_precondition(format!(
+                "Cannot sync source {} to {wanted}: auto-sync currently set to {}",
+                source.repo_url, source.target_revision
+            )));
+        }
+        commits.push(match request.manifests.is_empty() {
+            true => commit(shared, actor, app, &source.repo_url, wanted).await?,
+            false => String::new(),
+        });
+    }
+    Ok((String::new(), commits))
+}
+
+fn or_head(revision: &str) -> &str {
+    if revision.is_empty() { "HEAD" } else { revision }
+}
+
+async fn commit(
+    shared: &Shared,
+    actor: &Actor,
+    app: &Application,
+    url: &str,
+    revision: &str,
+) -> Result<String, Status> {
+    let access = sources::access(shared, &actor.tenant, url, project_of(&app.spec)).await?;
+    sources::resolve(shared, &access, revision).await.map_err(|trouble| {
+        Status::failed_precondition(format!("error resolving repo revision: {}", trouble.wrapped()))
+    })
+}
+
+/// Goes back to what an entry of the history deployed, however old it is.
+pub(super) async fn rollback(
+    shared: &Shared,
+    actor: &Actor,
+    request: wire::ApplicationRollbackRequest,
+) -> Result<v1alpha1::Application, Status> {
+    let asked = Query {
+        name: &request.name,
+        namespace: request.app_namespace.as_deref(),
+        project: request.project.as_deref(),
+    };
+    let app = find::find(shared, actor, Action::Sync, asked).await?.app;
+    refuse_deleting(&app)?;
+    let spec = spec_of(&app)?;
+    if spec.automated().is_some() {
+        return Err(Status::failed_precondition("rollback cannot be initiated when auto-sync is enabled"));
+    }
+    let scope = shared.store.tenant(actor.tenant.id);
+    let entry = scope.history().find(app.uid(), request.id).await.map_err(failure::store)?.ok_or_else(|| {
+        let text = format!("application argocd/{} does not have deployment with id {}", app.name(), request.id);
+        Status::invalid_argument(text)
+    })?;
+    let (revision, revisions) = match entry.multiple {
+        true => (String::new(), entry.revisions),
+        false => (entry.revisions.into_iter().next().unwrap_or_default(), Vec::new()),
+    };
+    let operation = Operation {
+        sync: SyncRequest {
+            revision,
+            revisions,
+            prune: request.prune(),
+            dry_run: request.dry_run(),
+            sync_strategy: Some(json!({"apply": {}})),
+            source: if entry.multiple { None } else { entry.sources.first().cloned() },
+            sources: if entry.multiple { entry.sources } else { Vec::new() },
+            sync_options: spec.sync_policy.map(|policy| policy.sync_options).unwrap_or_default(),
+            ..SyncRequest::default()
+        },
+        initiated_by: Initiator { username: actor.account.clone(), automated: false },
+        info: Vec::<Value>::new(),
+        retry: Retry::default(),
+    };
+    set(shared, actor, &request.name, operation).await
+}
+
+/// Stops the operation that runs.
+pub(super) async fn terminate(
+    shared: &Shared,
+    actor: &Actor,
+    request: wire::OperationTerminateRequest,
+) -> Result<wire::OperationTerminateResponse, Status> {
+    let asked = Query {
+        name: &request.name,
+        namespace: request.app_namespace.as_deref(),
+        project: request.project.as_deref(),
+    };
+    find::find(shared, actor, Action::Sync, asked).await?;
+    let scope = shared.store.tenant(actor.tenant.id);
+    let applications = scope.applications();
+    let stopped = applications.update(&request.name, None, |app| match &mut app.status.operation {
+        Some(state) if app.operation.is_some() => {
+            state.phase = Phase::Terminating;
+            Ok(())
+        }
+        _ => Err(Refused(Status::invalid_argument("Unable to terminate operation. No operation is in progress"))),
+    });
+    stopped.await.map_err(Status::from)?;
+    Ok(wire::OperationTerminateResponse {})
+}
+
+/// Writes the operation and forgets the last one's state, in one update: a watcher must never see neither.
+async fn set(
+    shared: &Shared,
+    actor: &Actor,
+    name: &str,
+    operation: Operation,
+) -> Result<v1alpha1::Application, Status> {
+    let scope = shared.store.tenant(actor.tenant.id);
+    let applications = scope.applications();
+    let written = applications.update(name, None, |app| {
+        if app.operation.is_some() {
+            return Err(Refused(Status::failed_precondition("another operation is already in progress")));
+        }
+        app.operation = Some(operation);
+        app.status.operation = None;
+        Ok(())
+    });
+    let app = written.await.map_err(Status::from)?;
+    tracing::info!(tenant = %actor.tenant.name, app = name, account = actor.account, "asked for an operation");
+    Ok(convert::application::to_wire(&app, language::current()))
+}
+
+fn refuse_deleting(app: &Application) -> Result<(), Status> {
+    if app.deleting() { Err(Status::failed_precondition("application is deleting")) } else { Ok(()) }
+}
+
+fn spec_of(app: &Application) -> Result<Spec, Status> {
+    app.view().map_err(|problem| Status::failed_precondition(format!("the spec cannot be read: {problem}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::status;
+
+    use super::*;
+
+    fn app(spec: Value) -> Application {
+        Application {
+            metadata: json!({"name": "a"}),
+            spec,
+            operation: None,
+            status: status::Status::default(),
+            resource_version: 1,
+        }
+    }
+
+    #[test]
+    fn an_operation_takes_from_the_policy_what_the_request_leaves_open() {
+        let app = app(json!({
+            "source": {"repoURL": "r", "path": "p"},
+            "syncPolicy": {"syncOptions": ["A=b"], "retry": {"limit": 3}},
+        }));
+        let spec = app.view().unwrap();
+        let mut request = wire::ApplicationSyncRequest { prune: Some(true), ..Default::default() };
+        let made = operation(&app, &spec, &request, "abc".into(), vec![], "admin").unwrap();
+        assert_eq!((made.sync.sync_options, made.retry.limit), (vec!["A=b".to_owned()], 3));
+        assert_eq!(made.sync.source.unwrap()["path"], "p");
+        assert_eq!(made.initiated_by.username, "admin");
+        request.sync_options = Some(wire::SyncOptions { items: vec![] });
+        request.retry_strategy = Some(v1alpha1::RetryStrategy { limit: Some(1), ..Default::default() });
+        let made = operation(&app, &spec, &request, "abc".into(), vec![], "admin").unwrap();
+        assert!(made.sync.sync_options.is_empty(), "an empty list replaces the policy's");
+        assert_eq!(made.retry.limit, 1);
+    }
+
+    #[test]
+    fn a_strategy_travels_as_it_was_sent() {
+        let app = app(json!({"source": {"repoURL": "r"}}));
+        let spec = app.view().unwrap();
+        let hook = v1alpha1::SyncStrategyHook {
+            sync_strategy_apply: Some(v1alpha1::SyncStrategyApply { force: Some(true) }),
+        };
+        let strategy = v1alpha1::SyncStrategy { apply: None, hook: Some(hook) };
+        let request = wire::ApplicationSyncRequest { strategy: Some(strategy), ..Default::default() };
+        let made = operation(&app, &spec, &request, String::new(), vec![], "admin").unwrap();
+        assert_eq!(made.sync.sync_strategy.unwrap(), json!({"hook": {"force": true}}));
+    }
+}

@@ -1,0 +1,181 @@
+//! Who may do what: the one function through which every handler goes.
+//!
+//! Each tenant has one account, `admin`, with every right inside its tenant. Being the operator is a grant of its own,
+//! outside any tenant's rights.
+
+use std::sync::Arc;
+
+use domain::clock::Timestamp;
+use domain::tenant::Tenant;
+use tonic::Status;
+
+/// The account that has every right inside its tenant.
+pub(crate) const ADMIN: &str = "admin";
+
+/// Who asks: one account of one tenant.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    /// Whose data the request is about. Everything is read and written in this tenant's scope.
+    pub(crate) tenant: Arc<Tenant>,
+    /// The account.
+    pub(crate) account: String,
+    /// Whether the account runs the platform.
+    pub(crate) operator: bool,
+    /// When its token was issued; part of the text of a refusal.
+    pub(crate) issued_at: Timestamp,
+    /// The token's id, by which it can be revoked.
+    pub(crate) token_id: String,
+    /// When the token ends.
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])+ $name:ident { $($(#[$variant_doc:meta])+ $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name { $($(#[$variant_doc])+ $variant),+ }
+
+        impl $name {
+            /// The words that clients use, in the order in which refusals list them.
+            pub(crate) const WORDS: &[&str] = &[$($word),+];
+
+            /// The word that clients use.
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// What a client's word means.
+            pub(crate) fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words! {
+    /// What a right is about.
+    Resource {
+        /// Clusters.
+        Clusters = "clusters",
+        /// Projects.
+        Projects = "projects",
+        /// Applications.
+        Applications = "applications",
+        /// Sets of applications.
+        ApplicationSets = "applicationsets",
+        /// Repositories.
+        Repositories = "repositories",
+        /// Repositories that are written to.
+        WriteRepositories = "write-repositories",
+        /// Certificates and host keys.
+        Certificates = "certificates",
+        /// Accounts.
+        Accounts = "accounts",
+        /// Signing keys.
+        GpgKeys = "gpgkeys",
+        /// Containers' logs.
+        Logs = "logs",
+        /// Terminals in containers.
+        Exec = "exec",
+        /// Extensions.
+        Extensions = "extensions",
+    }
+}
+
+words! {
+    /// What a right allows.
+    Action {
+        /// Read.
+        Get = "get",
+        /// Make.
+        Create = "create",
+        /// Change.
+        Update = "update",
+        /// Remove.
+        Delete = "delete",
+        /// Deploy.
+        Sync = "sync",
+        /// Deploy something else than Git says.
+        Override = "override",
+        /// Run an action of a kind.
+        Action = "action",
+        /// Call an extension.
+        Invoke = "invoke",
+    }
+}
+
+/// Whether the actor may. Only [`require`] and the readers of lists ask.
+pub(crate) fn allows(actor: &Actor, _resource: Resource, _action: Action, _object: &str) -> bool {
+    actor.account == ADMIN
+}
+
+/// Demands a right.
+///
+/// # Errors
+/// A refusal that names the right, as clients know it.
+pub(crate) fn require(actor: &Actor, resource: Resource, action: Action, object: &str) -> Result<(), Status> {
+    if allows(actor, resource, action, object) {
+        return Ok(());
+    }
+    Err(Status::permission_denied(format!(
+        "permission denied: {}, {}, {object}, sub: {}, iat: {}",
+        resource.as_str(),
+        action.as_str(),
+        actor.account,
+        actor.issued_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+    )))
+}
+
+/// Demands that the actor runs the platform.
+///
+/// # Errors
+/// The bare refusal: to everybody else, what the operator sees does not exist.
+pub(crate) fn require_operator(actor: &Actor) -> Result<(), Status> {
+    if actor.operator { Ok(()) } else { Err(denied()) }
+}
+
+/// The one answer for missing and forbidden.
+pub(crate) fn denied() -> Status {
+    Status::permission_denied("permission denied")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use domain::tenant::{TenantId, TenantName, TenantSettings};
+
+    use super::*;
+
+    pub(crate) fn actor(tenant: &str, account: &str, operator: bool) -> Actor {
+        Actor {
+            tenant: Arc::new(Tenant {
+                id: TenantId(uuid::Uuid::nil()),
+                name: TenantName::from_stored(tenant.to_owned()),
+                hosts: vec![],
+                namespaces: vec![],
+                settings: TenantSettings::default(),
+            }),
+            account: account.to_owned(),
+            operator,
+            issued_at: Timestamp::from_timestamp(0, 0).unwrap(),
+            token_id: String::new(),
+            expires_at: None,
+        }
+    }
+
+    #[test]
+    fn admin_has_every_right_inside_and_none_over_the_platform() {
+        let admin = actor("user01", "admin", false);
+        assert!(require(&admin, Resource::Applications, Action::Sync, "default/a").is_ok());
+        assert_eq!(require_operator(&admin).unwrap_err().message(), "permission denied");
+        assert!(require_operator(&actor("naru", "admin", true)).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_names_the_right_as_clients_know_it() {
+        let refusal = require(&actor("user01", "bob", false), Resource::Applications, Action::Get, "default/a").unwrap_err();
+        assert_eq!(
+            refusal.message(),
+            "permission denied: applications, get, default/a, sub: bob, iat: 1970-01-01T00:00:00Z"
+        );
+    }
+}

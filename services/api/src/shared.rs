@@ -1,0 +1,61 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+
+use cache::Cache;
+use domain::clock::{Clock, IdSource};
+use runtime::Lifecycle;
+use store::Store;
+
+use crate::front::host::Hosts;
+use crate::hub::Hub;
+use crate::identity::{Logins, Sessions};
+use crate::metrics::Metrics;
+use crate::peers::{Controllers, RepoServers};
+
+/// Everything that lives as long as the process.
+pub(crate) struct Shared {
+    /// The truth.
+    pub(crate) store: Store,
+    /// What can be computed again.
+    pub(crate) cache: Cache,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// New identifiers.
+    pub(crate) ids: Arc<dyn IdSource>,
+    /// Whose host is whose.
+    pub(crate) hosts: Arc<Hosts>,
+    /// Who calls.
+    pub(crate) sessions: Arc<Sessions>,
+    /// Who logs in.
+    pub(crate) logins: Logins,
+    /// What changes.
+    pub(crate) hub: Hub,
+    /// Who renders.
+    pub(crate) repo_servers: RepoServers,
+    /// Who sees the clusters.
+    pub(crate) controllers: Controllers,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// The host that a new tenant gets, with `{tenant}` where its name goes; empty for none.
+    pub(crate) tenant_host_template: String,
+    /// When to stop.
+    pub(crate) life: Lifecycle,
+}
+
+/// What is remembered of tenants, to be forgotten when one changes.
+#[derive(Clone)]
+pub(crate) struct Caches {
+    /// Their hosts.
+    pub(crate) hosts: Arc<Hosts>,
+    /// Their sessions.
+    pub(crate) sessions: Arc<Sessions>,
+}
+
+impl Caches {
+    /// Forgets it all.
+    pub(crate) fn forget(&self) {
+        self.hosts.forget();
+        self.sessions.forget();
+    }
+}

@@ -1,0 +1,244 @@
+//! Asking repo-servers about repositories: with the tenant's credentials, and in words that its people understand.
+
+use std::collections::BTreeMap;
+
+use domain::cause::Cause;
+use domain::message::Language;
+use domain::repository::Repository;
+use domain::secret::Secret;
+use domain::tenant::Tenant;
+use proto::naru::internal::v1::{
+    RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse,
+    TestAccessRequest,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tonic::{Code, Status};
+
+use crate::failure;
+use crate::language;
+use crate::shared::Shared;
+
+/// Why a repository could not be read or rendered. It is told in the language of whoever reads it, whenever that is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trouble {
+    /// The typed reasons; empty when the trouble is ours.
+    causes: Vec<Cause>,
+    /// What was said where there are no causes.
+    said: String,
+    /// Whether nobody could be asked at all.
+    away: bool,
+}
+
+impl Trouble {
+    fn of(status: &Status) -> Self {
+        let details = status.details();
+        let causes = serde_json::from_slice::<Vec<Cause>>(details)
+            .or_else(|_| serde_json::from_slice::<Cause>(details).map(|cause| vec![cause]))
+            .unwrap_or_default();
+        Self { causes, said: status.message().to_owned(), away: status.code() == Code::Unavailable }
+    }
+
+    /// What to tell a reader of that language.
+    pub(crate) fn text(&self, language: Language) -> String {
+        if self.causes.is_empty() {
+            return self.said.clone();
+        }
+        let lines: Vec<String> = self.causes.iter().map(|cause| cause.render(language)).collect();
+        lines.join("; ")
+    }
+
+    /// As Go prints a status inside another error.
+    pub(crate) fn wrapped(&self) -> String {
+        let status = Status::from(self.clone());
+        format!("rpc error: code = {} desc = {}", crate::metrics::code_name(status.code()), status.message())
+    }
+}
+
+impl From<Trouble> for Status {
+    /// Whatever a Git server said about a login is not about the caller's: only "try again" has a code of its own.
+    fn from(trouble: Trouble) -> Self {
+        let code = if trouble.away && trouble.causes.is_empty() { Code::Unavailable } else { Code::Unknown };
+        Self::new(code, trouble.text(language::current()))
+    }
+}
+
+/// How to get into the repository that an application of a project uses at this address: as it is connected, else as
+/// anybody.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub(crate) async fn access(
+    shared: &Shared,
+    tenant: &Tenant,
+    url: &str,
+    project: &str,
+) -> Result<RepositoryAccess, Status> {
+    let scope = shared.store.tenant(tenant.id);
+    let connected = scope.repositories().find_for(url, project).await.map_err(failure::store)?;
+    Ok(access_to(tenant, url, connected.as_ref()))
+}
+
+/// How to get into a repository with what is known of it. The scope names the credential by where it is connected,
+/// never by what it is; the controller names it alike, so that both use one mirror.
+pub(crate) fn access_to(tenant: &Tenant, url: &str, connected: Option<&Repository>) -> RepositoryAccess {
+    let anonymous =
+        RepositoryAccess { tenant: tenant.id.to_string(), url: url.to_owned(), ..RepositoryAccess::default() };
+    let Some(repository) = connected else { return anonymous };
+    let credentials = &repository.credentials;
+    let bytes = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_vec()).unwrap_or_default();
+    let scope = match credentials.is_empty() {
+        true => String::new(),
+        false => format!("{}/{}", repository.project, repository.url),
+    };
+    RepositoryAccess {
+        credential_scope: scope,
+        username: credentials.username.clone(),
+        password: bytes(&credentials.password),
+        bearer_token: bytes(&credentials.bearer_token),
+        ssh_private_key: bytes(&credentials.ssh_private_key),
+        tls_client_cert: credentials.tls_client_cert.clone(),
+        tls_client_key: bytes(&credentials.tls_client_key),
+        insecure: repository.insecure,
+        ..anonymous
+    }
+}
+
+/// Whether the repository can be read.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) async fn test(shared: &Shared, access: &RepositoryAccess) -> Result<(), Trouble> {
+    let request = TestAccessRequest { repository: Some(access.clone()) };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.test_access(request).await }
+    });
+    asked.await.map(drop).map_err(|status| Trouble::of(&status))
+}
+
+/// The commit that a revision names now. A whole commit is taken as it is.
+///
+/// # Errors
+/// Why it names none.
+pub(crate) async fn resolve(shared: &Shared, access: &RepositoryAccess, revision: &str) -> Result<String, Trouble> {
+    if is_commit(revision) {
+        return Ok(revision.to_owned());
+    }
+    let request = ResolveRequest { repository: Some(access.clone()), revision: revision.to_owned(), fresh: true };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.resolve(request).await }
+    });
+    asked.await.map(|answer| answer.commit).map_err(|status| Trouble::of(&status))
+}
+
+/// Author, date and message of a commit.
+///
+/// # Errors
+/// Why they cannot be read.
+pub(crate) async fn metadata(
+    shared: &Shared,
+    access: &RepositoryAccess,
+    commit: &str,
+) -> Result<RevisionMetadataResponse, Trouble> {
+    let request = RevisionMetadataRequest { repository: Some(access.clone()), commit: commit.to_owned() };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.revision_metadata(request).await }
+    });
+    asked.await.map_err(|status| Trouble::of(&status))
+}
+
+/// What to render.
+pub(crate) struct Order<'a> {
+    /// The source, canonical JSON.
+    pub(crate) source: &'a Value,
+    /// A full commit.
+    pub(crate) commit: String,
+    /// The application.
+    pub(crate) app: &'a str,
+    /// Its project.
+    pub(crate) project: &'a str,
+    /// Its destination's namespace.
+    pub(crate) namespace: &'a str,
+    /// What may be replaced in files.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Render, whatever is cached.
+    pub(crate) no_cache: bool,
+}
+
+/// The manifests of one source at one commit, for the cluster as it is.
+///
+/// # Errors
+/// Why there are none.
+pub(crate) async fn render(
+    shared: &Shared,
+    tenant: &Tenant,
+    access: &RepositoryAccess,
+    order: Order<'_>,
+) -> Result<RenderResponse, Trouble> {
+    let key = shared.store.tenant(tenant.id).tenant_key().await.map_err(|error| Trouble::of(&failure::store(error)))?;
+    let (kube_version, api_versions) = cluster(shared, tenant).await;
+    let request = RenderRequest {
+        repository: Some(access.clone()),
+        tenant_key: key.expose().to_vec(),
+        source: order.source.to_string(),
+        commit: order.commit,
+        app_name: order.app.to_owned(),
+        project: order.project.to_owned(),
+        destination_namespace: order.namespace.to_owned(),
+        variables: order.variables.into_iter().collect(),
+        kube_version,
+        api_versions,
+        no_cache: order.no_cache,
+        ..RenderRequest::default()
+    };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.render(request).await }
+    });
+    asked.await.map_err(|status| Trouble::of(&status))
+}
+
+/// The cluster's version and kinds; nothing while nobody knows them, which only charts would notice.
+async fn cluster(shared: &Shared, tenant: &Tenant) -> (String, Vec<String>) {
+    let Ok(mut owner) = shared.controllers.owner().await else { return Default::default() };
+    let request = proto::naru::internal::v1::ClusterInfoRequest { tenant: tenant.id.to_string() };
+    match owner.cluster_info(request).await {
+        Ok(answer) => {
+            let info = answer.into_inner();
+            (info.server_version, info.api_versions)
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the cluster's version is not known");
+            Default::default()
+        }
+    }
+}
+
+/// Whether a revision is a whole commit.
+pub(crate) fn is_commit(revision: &str) -> bool {
+    matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::message;
+
+    use super::*;
+
+    #[test]
+    fn a_repo_servers_causes_are_told_in_full() {
+        let cause = Cause::error(message::source::UNREACHABLE.with("url", "https://git.example/a"));
+        let details = serde_json::to_vec(&vec![cause]).unwrap();
+        let status = Status::with_details(Code::FailedPrecondition, "x", details.into());
+        let trouble = Trouble::of(&status);
+        let text = trouble.text(Language::English);
+        assert!(text.contains("https://git.example/a") && text.contains("source.unreachable"), "{text}");
+        assert_ne!(trouble.text(Language::Korean), text);
+        assert!(trouble.wrapped().starts_with("rpc error: code = Unknown desc = "));
+        assert_eq!(Status::from(Trouble::of(&Status::unauthenticated("plain"))).code(), Code::Unknown);
+        assert_eq!(Status::from(Trouble::of(&Status::unavailable("away"))).code(), Code::Unavailable);
+    }
+}
