@@ -1,0 +1,76 @@
+//! The controller's settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use runtime::config::{MutualTls, Telemetry, comma_list};
+use serde::Deserialize;
+
+/// Settings, read once at the start. No `Debug`: the database URL may hold a password.
+#[derive(Clone, Deserialize)]
+pub struct Config {
+    /// Where the internal gRPC listens, `host:port`.
+    pub listen: String,
+    /// The https address at which the api reaches this process.
+    pub advertise: String,
+    /// PostgreSQL, as the role `naru_controller`.
+    pub database_url: String,
+    /// The key-encryption key: base64 of 32 bytes in a file.
+    pub key_file: PathBuf,
+    /// The identity among the services.
+    pub internal: MutualTls,
+    /// The repo-servers' https addresses.
+    #[serde(deserialize_with = "comma_list")]
+    pub repo_servers: Vec<String>,
+    /// The cluster's kubeconfig; the pod's own service account when absent.
+    #[serde(default)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where `/metrics`, `/healthz` and `/readyz` listen; nowhere when absent.
+    #[serde(default)]
+    pub metrics_listen: Option<String>,
+    /// How often a repository's refs are listed when no webhook says that it moved.
+    #[serde(default = "poll_interval")]
+    pub poll_interval_seconds: u64,
+    /// How much later than that a listing may come, so that not all come at once.
+    #[serde(default = "poll_jitter")]
+    pub poll_jitter_seconds: u64,
+    /// How many applications are worked on at once.
+    #[serde(default = "workers")]
+    pub workers: usize,
+    /// How many of them may be one tenant's, so that one tenant's slow repositories leave room for the others.
+    #[serde(default = "workers_per_tenant")]
+    pub workers_per_tenant: usize,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+}
+
+impl Config {
+    /// How often a repository's refs are listed.
+    #[must_use]
+    pub fn poll_interval(&self) -> Duration {
+        Duration::from_secs(self.poll_interval_seconds.max(1))
+    }
+
+    /// How much later it may be.
+    #[must_use]
+    pub fn poll_jitter(&self) -> Duration {
+        Duration::from_secs(self.poll_jitter_seconds)
+    }
+}
+
+fn poll_interval() -> u64 {
+    120
+}
+
+fn poll_jitter() -> u64 {
+    60
+}
+
+fn workers() -> usize {
+    24
+}
+
+fn workers_per_tenant() -> usize {
+    16
+}

@@ -1,0 +1,56 @@
+//! What looking at an application needs.
+
+use std::sync::Arc;
+
+use cluster::{Account, Cluster};
+use domain::clock::Clock;
+use store::Store;
+
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::publisher::Publisher;
+use crate::repos::Repos;
+use crate::tenants::{TenantFacts, Tenants};
+
+/// The name of a tenant's service account in each of its namespaces.
+const ACCOUNT: &str = "naru";
+
+/// What looking at an application needs, shared by all workers.
+pub struct Context {
+    /// The truth.
+    pub store: Store,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Tenants and projects.
+    pub tenants: Tenants,
+    /// Repositories.
+    pub repos: Repos,
+    /// Where results go.
+    pub publisher: Publisher,
+    /// What is known from the last look.
+    pub memory: Memory,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Context {
+    /// Forgets all that another process may have changed unseen.
+    pub fn forget_everything(&self) {
+        self.memory.forget_all();
+        self.repos.forget_all();
+        self.metrics.forget_all();
+    }
+
+    /// Requests as the tenant's service account for objects of a namespace (empty: cluster-scoped ones).
+    ///
+    /// A tenant has an account per namespace of its own, with rights only there; the operator's has one for all.
+    ///
+    /// # Errors
+    /// When the names are no names.
+    pub fn account(&self, tenant: &TenantFacts, namespace: &str) -> Result<Account, cluster::Error> {
+        let home = namespace.is_empty() || tenant.tenant.name.is_operator() || !tenant.owns(namespace);
+        self.cluster.as_account(if home { tenant.home() } else { namespace }, ACCOUNT)
+    }
+}

@@ -1,0 +1,254 @@
+//! Turns what happens into work: a notification, a live change, an alarm or a moved revision becomes an application in
+//! the queue, and a worker brings it to what Git says. Nothing ticks per application.
+//!
+//! What wakes an application says where to look, never what is there; losing every hint costs time, never correctness.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cluster::Wake;
+use domain::tenant::TenantId;
+use futures::StreamExt;
+use store::{Change, ChangeKind};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::context::Context;
+use crate::reconcile::{self, Next};
+use crate::shard::{Shard, Term};
+
+pub mod polls;
+pub mod queue;
+pub mod tenancy;
+pub mod timers;
+
+use polls::PollNow;
+use queue::{AppKey, Queue};
+use tenancy::Tenancy;
+use timers::Timers;
+
+/// After this long without success an application is looked at no more often than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What drives the work. Cheap to clone.
+#[derive(Clone)]
+pub struct Driver {
+    /// What the work needs.
+    pub context: Arc<Context>,
+    /// What to look at next.
+    pub queue: Queue,
+    /// When to look again.
+    pub timers: Timers,
+    /// Lists a repository now.
+    pub polls: PollNow,
+    /// Makes tenants' namespaces.
+    pub tenancy: Tenancy,
+    /// Whether the work is ours.
+    pub shard: Shard,
+}
+
+impl Driver {
+    /// Follows the leases, the change feed and the cluster until the stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut changes = pin!(self.context.store.platform().listen());
+        let mut wakes = self.context.cluster.index().subscribe();
+        let mut connection = self.context.cluster.connection();
+        let mut term: Option<Arc<Term>> = None;
+        loop {
+            let lost = term.as_ref().map(|term| term.lost.clone());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = cancelled(lost.as_ref()), if term.is_some() => {
+                    term = None;
+                    self.rest();
+                }
+                begun = self.shard.next_term(), if term.is_none() => {
+                    self.begin().await;
+                    term = Some(begun);
+                }
+                change = changes.next() => {
+                    let Some(change) = change else { return };
+                    if term.is_some() {
+                        self.changed(change).await;
+                    }
+                }
+                wake = wakes.next() => if term.is_some() { self.woken(wake).await },
+                Ok(()) = connection.changed() => {
+                    let reachable = connection.borrow_and_update().reachable;
+                    self.context.metrics.cluster_reachable(reachable);
+                    if term.is_some() {
+                        if reachable {
+                            self.tenancy.ensure_all();
+                        }
+                        self.all().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Works on what is in the queue until the stop.
+    pub async fn work(self, stop: CancellationToken) {
+        loop {
+            let turn = tokio::select! {
+                () = stop.cancelled() => return,
+                turn = self.queue.pop() => turn,
+            };
+            self.context.metrics.queue_depth.set(i64::try_from(self.queue.waiting()).unwrap_or(i64::MAX));
+            let Some(term) = self.shard.term() else { continue };
+            let began = Instant::now();
+            let span = tracing::info_span!("reconcile", tenant = %turn.app.tenant, app = %turn.app.name);
+            let look = reconcile::reconcile(&self.context, &turn.app).instrument(span);
+            let next = tokio::select! {
+                next = look => next,
+                () = term.lost.cancelled() => continue,
+            };
+            self.plan(&turn.app, next);
+            let tenant = turn.app.tenant.to_string();
+            self.context.metrics.reconciled(&tenant, began.elapsed().as_secs_f64());
+        }
+    }
+
+    fn plan(&self, app: &AppKey, next: Result<Next, reconcile::Failure>) {
+        let next = match next {
+            Ok(next) => {
+                self.context.memory.succeeded(app);
+                next
+            }
+            Err(failure) => {
+                let pause = pause(self.context.memory.failed(app));
+                tracing::warn!(
+                    tenant = %app.tenant, app = %app.name, %failure, retry_in_ms = pause.as_millis() as u64,
+                    "an application could not be looked at"
+                );
+                Next::After(pause)
+            }
+        };
+        match next {
+            Next::Sleep => self.timers.cancel(app.clone()),
+            Next::After(delay) if delay.is_zero() => {
+                self.timers.cancel(app.clone());
+                self.queue.push(app.clone());
+            }
+            Next::After(delay) => self.timers.set(app.clone(), delay),
+        }
+    }
+
+    /// The lease is ours: everything is looked at.
+    async fn begin(&self) {
+        self.context.metrics.lease_held.set(1);
+        self.context.forget_everything();
+        self.tenancy.ensure_all();
+        self.all().await;
+    }
+
+    /// The lease is lost: what waits is forgotten, what is under way is dropped by the workers.
+    fn rest(&self) {
+        tracing::warn!("standing by");
+        self.context.metrics.lease_held.set(0);
+        self.queue.clear();
+        self.timers.clear();
+        self.context.forget_everything();
+    }
+
+    async fn changed(&self, change: Change) {
+        let Change { tenant, kind, published } = change;
+        match (tenant, kind) {
+            // What we wrote ourselves we know.
+            (_, ChangeKind::App(_)) if published => {}
+            (Some(tenant), ChangeKind::App(name)) => self.queue.push(AppKey::new(tenant, &name)),
+            (Some(tenant), ChangeKind::Repo(url)) => self.pushed(tenant, &url).await,
+            (Some(tenant), ChangeKind::Project(_)) => {
+                self.context.tenants.forget_projects(tenant);
+                self.of_tenant(tenant).await;
+            }
+            (Some(tenant), ChangeKind::Tenant) => {
+                self.tenancy.ensure(tenant);
+                self.of_tenant(tenant).await;
+            }
+            (_, ChangeKind::Resync) | (None, _) => {
+                self.context.repos.forget_access();
+                self.tenancy.ensure_all();
+                self.all().await;
+            }
+        }
+    }
+
+    /// Somebody pushed, or connected the repository anew.
+    async fn pushed(&self, tenant: TenantId, url: &str) {
+        self.context.repos.forget_credentials(tenant);
+        let known = self.context.repos.at(tenant, url);
+        if !known.is_empty() {
+            known.into_iter().for_each(|repo| self.polls.ask(repo));
+            return;
+        }
+        match self.context.store.platform().apps_of_repo(url, Some(tenant)).await {
+            Ok(apps) => apps.iter().for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name))),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a push could not be followed"),
+        }
+    }
+
+    async fn woken(&self, wake: Wake) {
+        match wake {
+            Wake::App { installation, app } => {
+                if let Some(tenant) = self.context.tenants.id_of(&installation) {
+                    self.queue.push(AppKey { tenant, name: app });
+                }
+            }
+            Wake::Untracked(key) => {
+                self.context.memory.who_wants(&key).into_iter().for_each(|app| self.queue.push(app));
+            }
+            Wake::Namespace(namespace) => self.tenancy.namespace_changed(&namespace),
+            Wake::Kinds | Wake::Resync => self.all().await,
+        }
+    }
+
+    async fn of_tenant(&self, tenant: TenantId) {
+        self.apps(|whose| whose == tenant).await;
+    }
+
+    async fn all(&self) {
+        self.apps(|_| true).await;
+    }
+
+    async fn apps(&self, wanted: impl Fn(TenantId) -> bool) {
+        match self.context.store.platform().all_apps().await {
+            Ok(apps) => {
+                let apps = apps.iter().filter(|(tenant, _)| wanted(*tenant));
+                apps.for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name)));
+            }
+            // The change feed says Resync when the database is back.
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the applications could not be listed"),
+        }
+    }
+}
+
+/// Doubles from the first to the longest.
+fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(LONGEST_PAUSE)
+}
+
+async fn cancelled(token: Option<&CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Something to hold while work is under way; all are dropped when it has ended.
+pub type Alive = mpsc::Sender<()>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let seconds: Vec<f64> = (1..=8).map(|n| pause(n).as_secs_f64()).collect();
+        assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
+        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+    }
+}

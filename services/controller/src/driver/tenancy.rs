@@ -1,0 +1,145 @@
+//! Makes tenants' namespaces, accounts and rights, when a tenant is made or changes and when the cluster comes back.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use domain::tenant::TenantId;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::queue::{AppKey, Queue};
+use crate::context::Context;
+use crate::shard::Shard;
+use crate::tenants::TenantFacts;
+use std::sync::Arc;
+
+/// How many namespaces are made at once.
+const AT_ONCE: usize = 8;
+/// When to try again what could not be done.
+const AGAIN: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+enum Order {
+    Tenant(TenantId),
+    Namespace(String),
+    All,
+}
+
+/// Asks for tenants to be made what they must be. Cheap to clone.
+#[derive(Clone)]
+pub struct Tenancy(mpsc::UnboundedSender<Order>);
+
+/// Makes them so; a task of its own.
+pub struct Steward {
+    orders: mpsc::UnboundedReceiver<Order>,
+    context: Arc<Context>,
+    queue: Queue,
+    shard: Shard,
+}
+
+/// The two ends.
+#[must_use]
+pub fn tenancy(context: Arc<Context>, queue: Queue, shard: Shard) -> (Tenancy, Steward) {
+    let (sender, orders) = mpsc::unbounded_channel();
+    (Tenancy(sender), Steward { orders, context, queue, shard })
+}
+
+impl Tenancy {
+    /// One tenant was made or changed.
+    pub fn ensure(&self, tenant: TenantId) {
+        let _ = self.0.send(Order::Tenant(tenant));
+    }
+
+    /// Any of them may have.
+    pub fn ensure_all(&self) {
+        let _ = self.0.send(Order::All);
+    }
+
+    /// A namespace came, changed or went: if it is a tenant's, it is looked at.
+    pub fn namespace_changed(&self, namespace: &str) {
+        let _ = self.0.send(Order::Namespace(namespace.to_owned()));
+    }
+}
+
+impl Steward {
+    /// Works until the stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut failed = false;
+        loop {
+            let order = tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(AGAIN), if failed => Some(Order::All),
+                order = self.orders.recv() => order,
+            };
+            let Some(order) = order else { return };
+            let mut orders = vec![order];
+            while let Ok(more) = self.orders.try_recv() {
+                orders.push(more);
+            }
+            if self.shard.term().is_none() {
+                failed = false;
+                continue;
+            }
+            failed = !self.obey(orders).await;
+        }
+    }
+
+    /// `false` when something has to be tried again.
+    async fn obey(&self, orders: Vec<Order>) -> bool {
+        // A namespace that changed is of interest only if it is mapped; everything else may have changed the map.
+        let only_namespaces = orders.iter().all(|order| matches!(order, Order::Namespace(_)));
+        let known = if only_namespaces { self.context.tenants.known() } else { self.context.tenants.reload().await };
+        let tenants = match known {
+            Ok(tenants) => tenants,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the tenants could not be read");
+                return false;
+            }
+        };
+        let all = orders.iter().any(|order| matches!(order, Order::All));
+        let named: HashSet<TenantId> =
+            orders.iter().filter_map(|o| if let Order::Tenant(id) = o { Some(*id) } else { None }).collect();
+        let changed: HashSet<&str> =
+            orders.iter().filter_map(|o| if let Order::Namespace(n) = o { Some(n.as_str()) } else { None }).collect();
+        let mut due: HashMap<String, Arc<TenantFacts>> = HashMap::new();
+        for facts in &tenants {
+            let whole = all || named.contains(&facts.tenant.id);
+            let namespaces = facts.namespaces();
+            let wanted = namespaces.filter(|namespace| whole || changed.contains(namespace));
+            due.extend(wanted.map(|namespace| (namespace.to_owned(), facts.clone())));
+        }
+        let mut making = Vec::with_capacity(due.len());
+        for (namespace, facts) in due {
+            making.push(self.ensure(namespace, facts));
+        }
+        let made: Vec<bool> = futures::stream::iter(making).buffer_unordered(AT_ONCE).collect().await;
+        made.into_iter().all(|done| done)
+    }
+
+    async fn ensure(&self, namespace: String, facts: Arc<TenantFacts>) -> bool {
+        let tenant = &facts.tenant;
+        let key = (tenant.id, namespace.clone());
+        match self.context.cluster.ensure_tenant(&namespace, &tenant.name).await {
+            Ok(()) => {
+                // Applications that could not be deployed for want of it are looked at again.
+                if self.context.memory.namespace_made(key) {
+                    self.wake(tenant.id).await;
+                }
+                true
+            }
+            Err(error) => {
+                let again = error.is_transient() || matches!(error, cluster::Error::NotHolder);
+                tracing::warn!(tenant = %tenant.id, namespace, %error, again, "a tenant's namespace could not be made");
+                !again
+            }
+        }
+    }
+
+    async fn wake(&self, tenant: TenantId) {
+        if let Ok(apps) = self.context.store.platform().all_apps().await {
+            let own = apps.iter().filter(|(whose, _)| *whose == tenant);
+            own.for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name)));
+        }
+    }
+}

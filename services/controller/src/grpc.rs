@@ -1,0 +1,178 @@
+//! Live reads for the api: trees, states, bodies, logs. Only the holder of the cluster's lease answers.
+//!
+//! Every request names a tenant; what leaves is that tenant's, and every body is read as the tenant's account.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use domain::message::Message;
+use domain::tenant::TenantId;
+use futures::Stream;
+use proto::argocd::application::{LogEntry, ManagedResourcesResponse};
+use proto::naru::internal::v1 as wire;
+use proto::naru::internal::v1::controller_server::{Controller, ControllerServer};
+use proto::v1alpha1::ApplicationTree;
+use runtime::Lifecycle;
+use runtime::config::MutualTls;
+use runtime::mtls::{self, Component, MutualTlsError};
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+use tonic::{Code, Request, Response, Status};
+
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+use crate::shard::Shard;
+
+mod info;
+mod log_filter;
+mod log_merge;
+mod logs;
+mod managed;
+mod resource;
+mod scene;
+mod tree;
+
+/// The largest message, both ways.
+const MAX_MESSAGE: usize = 200 << 20;
+
+/// Serves until the stop, to the api alone.
+///
+/// # Errors
+/// When the identity cannot be used.
+pub fn serve(
+    life: &Lifecycle,
+    listener: TcpListener,
+    identity: &MutualTls,
+    context: Arc<Context>,
+    shard: Shard,
+) -> Result<(), MutualTlsError> {
+    let service = Reads { context, shard, life: life.clone() };
+    let server =
+        ControllerServer::new(service).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
+    mtls::serve(life, listener, identity, Routes::new(server), allow)
+}
+
+/// Who may call: the api, and nobody else.
+fn allow(path: &str) -> &'static [Component] {
+    if path.starts_with("/naru.internal.v1.Controller/") { &[Component::Api] } else { &[] }
+}
+
+struct Reads {
+    context: Arc<Context>,
+    shard: Shard,
+    life: Lifecycle,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Reads {
+    /// The application that a request is about.
+    fn app(&self, tenant: &str, app: &str) -> Result<AppKey, Status> {
+        self.holder()?;
+        Ok(AppKey::new(tenant_id(tenant)?, app))
+    }
+
+    fn holder(&self) -> Result<(), Status> {
+        match self.shard.term() {
+            Some(_) => Ok(()),
+            None => Err(Status::unavailable("this controller does not hold the cluster's lease")),
+        }
+    }
+}
+
+fn tenant_id(text: &str) -> Result<TenantId, Status> {
+    text.parse().map(TenantId).map_err(|_| Status::invalid_argument("the tenant is no id"))
+}
+
+#[tonic::async_trait]
+impl Controller for Reads {
+    async fn resource_tree(
+        &self,
+        request: Request<wire::AppRequest>,
+    ) -> Result<Response<ApplicationTree>, Status> {
+        let wire::AppRequest { tenant, app } = request.into_inner();
+        let app = self.app(&tenant, &app)?;
+        tree::tree(&self.context, &app).await.map(Response::new)
+    }
+
+    type WatchResourceTreeStream = Answers<ApplicationTree>;
+
+    async fn watch_resource_tree(
+        &self,
+        request: Request<wire::AppRequest>,
+    ) -> Result<Response<Self::WatchResourceTreeStream>, Status> {
+        let wire::AppRequest { tenant, app } = request.into_inner();
+        let app = self.app(&tenant, &app)?;
+        let trees = tree::watch(self.context.clone(), app, self.shard.clone(), self.life.token());
+        Ok(Response::new(Box::pin(trees)))
+    }
+
+    async fn managed_resources(
+        &self,
+        request: Request<wire::AppRequest>,
+    ) -> Result<Response<ManagedResourcesResponse>, Status> {
+        let wire::AppRequest { tenant, app } = request.into_inner();
+        let app = self.app(&tenant, &app)?;
+        managed::managed_resources(&self.context, &app).await.map(Response::new)
+    }
+
+    async fn get_resource(
+        &self,
+        request: Request<wire::ResourceRequest>,
+    ) -> Result<Response<wire::ResourceBody>, Status> {
+        let request = request.into_inner();
+        let app = self.app(&request.tenant, &request.app)?;
+        resource::get_resource(&self.context, &app, request).await.map(Response::new)
+    }
+
+    type PodLogsStream = Answers<LogEntry>;
+
+    async fn pod_logs(
+        &self,
+        request: Request<wire::PodLogsRequest>,
+    ) -> Result<Response<Self::PodLogsStream>, Status> {
+        let wire::PodLogsRequest { tenant, query } = request.into_inner();
+        let query = query.ok_or_else(|| Status::invalid_argument("the query is missing"))?;
+        let app = self.app(&tenant, &query.name)?;
+        let lines = logs::pod_logs(&self.context, &app, query, self.life.token()).await?;
+        Ok(Response::new(Box::pin(lines)))
+    }
+
+    async fn cluster_info(
+        &self,
+        request: Request<wire::ClusterInfoRequest>,
+    ) -> Result<Response<wire::ClusterInfoResponse>, Status> {
+        self.holder()?;
+        let tenant = tenant_id(&request.into_inner().tenant)?;
+        info::cluster_info(&self.context, tenant).await.map(Response::new)
+    }
+}
+
+/// What the database's silence means to a caller.
+fn database(error: &store::Error) -> Status {
+    tracing::warn!(error = error as &dyn std::error::Error, "a read failed");
+    Status::unavailable("the database does not answer")
+}
+
+/// What the cluster's no means to a caller: Kubernetes' codes as Argo CD maps them.
+fn refused(error: &cluster::Error) -> Status {
+    let code = match (error, error.code()) {
+        (cluster::Error::Unreachable { .. } | cluster::Error::NotHolder, _) => Code::Unavailable,
+        (cluster::Error::TimedOut { .. }, _) => Code::DeadlineExceeded,
+        (_, Some(404)) => Code::NotFound,
+        (_, Some(403)) => Code::PermissionDenied,
+        (_, Some(409)) => Code::Aborted,
+        (_, Some(400)) => Code::FailedPrecondition,
+        (_, Some(422)) => Code::InvalidArgument,
+        (_, Some(429)) => Code::ResourceExhausted,
+        (_, Some(503)) => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    let words = error.refusal().map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
+    Status::new(code, words)
+}
+
+/// A message as a caller gets it.
+fn say(code: Code, message: &Message) -> Status {
+    Status::new(code, message.to_string())
+}

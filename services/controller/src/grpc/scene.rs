@@ -1,0 +1,54 @@
+//! An application as a reader finds it: its row, its tenant, Git and cluster side by side.
+
+use std::sync::Arc;
+
+use domain::application::Application;
+use tonic::{Code, Status};
+
+use super::{database, refused, say};
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+use crate::reconcile::desire::{self, Wish};
+use crate::reconcile::look::{self, Look};
+use crate::reconcile::subject::{self, Subject};
+use crate::repos::Trouble;
+use crate::tenants::TenantFacts;
+
+/// An application as a reader finds it.
+pub(super) struct Scene {
+    pub(super) tenant: Arc<TenantFacts>,
+    /// `None` where only an edit can help: such an application shows no objects.
+    pub(super) seen: Option<(Subject, Look)>,
+}
+
+/// Looks at an application; nothing is written and nothing remembered.
+pub(super) async fn scene(ctx: &Context, key: &AppKey) -> Result<Scene, Status> {
+    let (app, tenant) = find(ctx, key).await?;
+    let uid = app.uid().to_owned();
+    let subject = match subject::read(ctx, key, app, tenant.clone()).await.map_err(|error| database(&error))? {
+        Ok(subject) => subject,
+        Err(_) => return Ok(Scene { tenant, seen: None }),
+    };
+    let mut memory = ctx.memory.copy(key, &uid);
+    let wish = Wish::of_spec(&subject, false, false);
+    let desired = desire::desire(ctx, &subject, &wish, &mut memory).await;
+    let look = look::look(ctx, &subject, desired, &mut memory).await.map_err(|error| refused(&error))?;
+    Ok(Scene { tenant, seen: Some((subject, look)) })
+}
+
+/// The row and its tenant.
+pub(super) async fn find(ctx: &Context, key: &AppKey) -> Result<(Application, Arc<TenantFacts>), Status> {
+    let missing = || Status::not_found("application not found");
+    let tenant = ctx.tenants.get(key.tenant).await.map_err(|error| database(&error))?.ok_or_else(missing)?;
+    let scope = ctx.store.tenant(key.tenant);
+    let app = scope.applications().find(&key.name).await.map_err(|error| database(&error))?.ok_or_else(missing)?;
+    Ok((app, tenant))
+}
+
+/// Git's silence, as a caller hears of it.
+pub(super) fn unknown(trouble: &Trouble) -> Status {
+    match trouble.causes.first() {
+        Some(cause) => say(if trouble.ours { Code::Unavailable } else { Code::Unknown }, &cause.message),
+        None => Status::unknown("the manifests are not known"),
+    }
+}

@@ -1,0 +1,147 @@
+//! The resource tree, now and whenever it changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::Wake;
+use engine::tree::{self, Entry, Network, Node};
+use futures::Stream;
+use proto::convert::time;
+use proto::k8s::core::v1::LoadBalancerIngress;
+use proto::v1alpha1 as wire;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::scene::{self, Scene};
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+use crate::reconcile::look;
+use crate::shard::Shard;
+
+/// Changes that come together are shown together.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// The tree now.
+pub(super) async fn tree(ctx: &Context, app: &AppKey) -> Result<wire::ApplicationTree, Status> {
+    let nodes = nodes(ctx, &scene::scene(ctx, app).await?);
+    Ok(wire::ApplicationTree { nodes: nodes.iter().map(to_wire).collect(), ..wire::ApplicationTree::default() })
+}
+
+/// The tree now, and again whenever it has changed.
+pub(super) fn watch(
+    ctx: Arc<Context>,
+    app: AppKey,
+    shard: Shard,
+    stop: CancellationToken,
+) -> impl Stream<Item = Result<wire::ApplicationTree, Status>> + Send {
+    async_stream::stream! {
+        let mut wakes = ctx.cluster.index().subscribe();
+        let mut shown: Option<wire::ApplicationTree> = None;
+        loop {
+            match tree(&ctx, &app).await {
+                Ok(tree) if shown.as_ref() == Some(&tree) => {}
+                Ok(tree) => {
+                    shown = Some(tree.clone());
+                    yield Ok(tree);
+                }
+                Err(status) => {
+                    yield Err(status);
+                    return;
+                }
+            }
+            loop {
+                let wake = tokio::select! {
+                    wake = wakes.next() => wake,
+                    () = stop.cancelled() => return,
+                };
+                let concerned = match &wake {
+                    Wake::App { installation, app: named } => {
+                        *named == app.name && ctx.tenants.id_of(installation) == Some(app.tenant)
+                    }
+                    Wake::Untracked(key) => ctx.memory.who_wants(key).contains(&app),
+                    Wake::Namespace(_) | Wake::Kinds => false,
+                    Wake::Resync => true,
+                };
+                if concerned {
+                    break;
+                }
+            }
+            tokio::time::sleep(GATHER).await;
+            if shard.term().is_none() {
+                yield Err(Status::unavailable("this controller does not hold the cluster's lease any more"));
+                return;
+            }
+        }
+    }
+}
+
+/// The nodes of a scene.
+pub(super) fn nodes(ctx: &Context, scene: &Scene) -> Vec<Node> {
+    let Some((_, look)) = &scene.seen else { return Vec::new() };
+    let below = look::beneath(ctx, &scene.tenant, look.live.entries());
+    let live: Vec<Entry<'_>> = look.live.entries().iter().map(|entry| look::tree_entry(entry)).collect();
+    let under: Vec<Entry<'_>> = below.iter().map(|entry| look::tree_entry(entry)).collect();
+    tree::build(&look.comparison.statuses(), &live, &under)
+}
+
+fn to_wire(node: &Node) -> wire::ResourceNode {
+    let Node {
+        key,
+        version,
+        uid,
+        resource_version,
+        parents,
+        info,
+        images,
+        health,
+        created_at,
+        network,
+    } = node;
+    wire::ResourceNode {
+        resource_ref: Some(reference(key, version, uid)),
+        parent_refs: parents.iter().map(|parent| reference(&parent.key, "", &parent.uid)).collect(),
+        info: info
+            .iter()
+            .map(|(name, value)| wire::InfoItem { name: Some(name.clone()), value: Some(value.clone()) })
+            .collect(),
+        networking_info: network.as_ref().map(networking),
+        resource_version: Some(resource_version.clone()),
+        images: images.clone(),
+        health: health.as_ref().map(|(code, message)| wire::HealthStatus {
+            status: Some(code.as_str().to_owned()),
+            message: Some(message.clone()),
+            last_transition_time: None,
+        }),
+        created_at: created_at.map(time::to_wire),
+    }
+}
+
+fn reference(key: &domain::resource::ResourceKey, version: &str, uid: &str) -> wire::ResourceRef {
+    wire::ResourceRef {
+        group: Some(key.group.clone()),
+        version: Some(version.to_owned()),
+        kind: Some(key.kind.clone()),
+        namespace: Some(key.namespace.clone()),
+        name: Some(key.name.clone()),
+        uid: Some(uid.to_owned()),
+    }
+}
+
+fn networking(network: &Network) -> wire::ResourceNetworkingInfo {
+    let Network { target_labels, target_refs, labels, ingress, external_urls } = network;
+    let address = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    wire::ResourceNetworkingInfo {
+        target_labels: target_labels.clone(),
+        target_refs: target_refs.iter().map(|key| reference(key, "", "")).collect(),
+        labels: labels.clone(),
+        ingress: ingress
+            .iter()
+            .map(|given| LoadBalancerIngress {
+                ip: address(&given.ip),
+                hostname: address(&given.hostname),
+                ..LoadBalancerIngress::default()
+            })
+            .collect(),
+        external_ur_ls: external_urls.clone(),
+    }
+}

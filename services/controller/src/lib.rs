@@ -1,0 +1,225 @@
+//! Keeps each application true to Git, for the clusters of its shard.
+//!
+//! Deliberately keeps nothing of its own: the truth is in Postgres, Git and the cluster, and what is remembered here
+//! only saves time. It renders nothing (that is the repo-server's) and decides nothing about objects (that is the
+//! engine's); it observes, carries out, and reports.
+//!
+//! # Invariants
+//! - It writes to the cluster only while its lease's gate is open, and to the database only under the lease's fence.
+//! - What a tenant's input causes is done as the tenant's service account.
+//! - Hints wake, they never inform; losing every one costs time, never correctness.
+//! - Nothing ticks per application: with nothing changed there is one heartbeat a second and one listing per repository
+//!   and interval.
+//! - One application is worked on by one worker at a time, and tenants take turns.
+//!
+//! # Reading order
+//! [`config`], [`shard`], [`driver`], [`reconcile`], [`repos`], [`publisher`], [`memory`], [`grpc`].
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{Cluster, ConnectOptions};
+use domain::clock::{Clock, IdSource};
+use runtime::clock::{RandomIds, SystemClock};
+use runtime::config::{ConfigError, EX_USAGE};
+use runtime::metrics::Registry;
+use runtime::ops::{self, Readiness};
+use runtime::{Lifecycle, telemetry};
+use store::{Controller, KeyFile, Options, Role, Store};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub mod config;
+pub mod context;
+pub mod driver;
+pub mod grpc;
+pub mod memory;
+pub mod metrics;
+pub mod publisher;
+pub mod reconcile;
+pub mod repos;
+pub mod shard;
+pub mod tenants;
+
+use config::Config;
+use context::Context;
+use driver::Driver;
+use driver::polls::Poller;
+use driver::queue::Queue;
+use memory::Memory;
+use metrics::Metrics;
+use repos::{RepoServers, Repos};
+use shard::{Gate, Keeper, Shard};
+use tenants::Tenants;
+
+/// The longest that a request to the cluster may take; see [`shard::MARGIN`].
+const REQUEST: Duration = Duration::from_millis(1900);
+
+/// Says what is wrong with the settings.
+#[must_use]
+pub fn refuse_settings(error: &ConfigError) -> ExitCode {
+    let _guard = telemetry::init("naru-controller", &runtime::config::Telemetry::default());
+    for problem in &error.problems {
+        tracing::error!(%problem, "bad setting");
+    }
+    ExitCode::from(EX_USAGE)
+}
+
+/// Runs the controller until it is told to stop.
+pub async fn run(config: Config) -> ExitCode {
+    let _guard = match telemetry::init("naru-controller", &config.telemetry) {
+        Ok(guard) => guard,
+        Err(_) => return ExitCode::from(EX_USAGE),
+    };
+    let life = Lifecycle::new();
+    match start(&life, config).await {
+        Ok(()) => {
+            if life.run_until_stopped().await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            tracing::error!(error = error.as_ref() as &dyn std::error::Error, "the controller cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Startup = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Starts every part; each lives on `life`.
+async fn start(life: &Lifecycle, config: Config) -> Startup {
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry);
+    let readiness = Readiness::default();
+    if let Some(address) = &config.metrics_listen {
+        ops::serve(life, address, registry, readiness.clone(), String::new()).await?;
+    }
+    let key_file = KeyFile::load(&config.key_file)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let me = Controller { id: RandomIds.id().to_string(), address: config.advertise.clone() };
+    let gate = Gate::default();
+    let drained = CancellationToken::new();
+    let shard = hold_lease(life, &config, key_file.clone(), me, gate.clone(), drained.clone()).await?;
+
+    let store = Store::connect(&config.database_url, Role::Controller, key_file).await?;
+    let cluster = Cluster::connect(ConnectOptions {
+        name: domain::application::IN_CLUSTER_NAME.to_owned(),
+        kubeconfig: config.kubeconfig.clone(),
+        context: None,
+        request_timeout: REQUEST,
+        gate: Arc::new(gate),
+        fingerprint_key: fingerprint_key(),
+        clock: clock.clone(),
+    })
+    .await?;
+    let servers = RepoServers::new(&config.repo_servers, &config.internal)?;
+    let (repos, found) = Repos::new(store.clone(), servers, config.poll_interval());
+    let (publisher, writer) = publisher::publisher(store.platform(), shard.clone(), metrics.clone());
+    let context = Arc::new(Context {
+        tenants: Tenants::new(store.clone()),
+        repos: repos.clone(),
+        publisher,
+        memory: Memory::default(),
+        metrics,
+        clock,
+        store,
+        cluster: cluster.clone(),
+    });
+
+    let listener = TcpListener::bind(&config.listen).await?;
+    grpc::serve(life, listener, &config.internal, context.clone(), shard.clone())?;
+    life.spawn("results", writer.run(drained.clone()));
+    life.spawn("cluster", until(life.token(), cluster.run()));
+    drive(life, &config, context, shard, repos, found, drained);
+    readiness.set(true);
+    Ok(())
+}
+
+/// The driver, its workers and what feeds them. `drained` is cancelled when the last worker has ended.
+fn drive(
+    life: &Lifecycle,
+    config: &Config,
+    context: Arc<Context>,
+    shard: Shard,
+    repos: Repos,
+    found: mpsc::UnboundedReceiver<repos::RepoKey>,
+    drained: CancellationToken,
+) {
+    let queue = Queue::new(config.workers_per_tenant);
+    let (timers, alarms) = driver::timers::timers();
+    let (poller, polls) =
+        Poller::new(repos, queue.clone(), found, config.poll_interval(), config.poll_jitter());
+    let (tenancy, steward) = driver::tenancy::tenancy(context.clone(), queue.clone(), shard.clone());
+    let driver = Driver { context, queue: queue.clone(), timers, polls, tenancy, shard };
+    life.spawn("alarms", alarms.run(queue, life.token()));
+    life.spawn("polls", poller.run(life.token()));
+    life.spawn("tenancy", steward.run(life.token()));
+    let (alive, mut ended) = mpsc::channel::<()>(1);
+    for _ in 0..config.workers.max(1) {
+        let (driver, alive, stop) = (driver.clone(), alive.clone(), life.token());
+        life.spawn("worker", async move {
+            driver.work(stop).await;
+            drop(alive);
+        });
+    }
+    drop(alive);
+    life.spawn("driver", driver.run(life.token()));
+    let stop = life.token();
+    life.spawn("drain", async move {
+        // Nobody ever sends; the channel closes when the last worker has gone.
+        let _ = ended.recv().await;
+        stop.cancelled().await;
+        drained.cancel();
+    });
+}
+
+/// The lease loop on a thread, a runtime and a connection of its own: a busy process must not lose its lease.
+async fn hold_lease(
+    life: &Lifecycle,
+    config: &Config,
+    key_file: KeyFile,
+    me: Controller,
+    gate: Gate,
+    drained: CancellationToken,
+) -> Result<Shard, Box<dyn std::error::Error + Send + Sync>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let url = config.database_url.clone();
+    let (send, started) = tokio::sync::oneshot::channel();
+    let (over, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::Builder::new().name("lease".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            let options = Options { max_connections: 1, ..Options::default() };
+            match Store::connect_with(&url, Role::Controller, key_file, options).await {
+                Ok(store) => {
+                    let (keeper, shard) = Keeper::new(store.platform(), me, gate);
+                    let _ = send.send(Ok(shard));
+                    keeper.run(drained).await;
+                    store.close().await;
+                }
+                Err(error) => {
+                    let _ = send.send(Err(error));
+                }
+            }
+        });
+        drop(over);
+    })?;
+    let shard = started.await??;
+    life.spawn("lease", async move {
+        // Dropped when the thread ends, however it does.
+        let _ = ended.await;
+    });
+    Ok(shard)
+}
+
+async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = task => {}
+    }
+}
+
+/// Fingerprints are compared within one process only, so a key of its own is as good as a kept one and says nothing.
+fn fingerprint_key() -> [u8; 32] {
+    rand::random()
+}

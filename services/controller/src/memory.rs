@@ -1,0 +1,272 @@
+//! What is known of applications from the last look: renders, targets, what was applied. Losing it costs time only.
+//!
+//! Targets are the one large part; they are kept up to a budget, the longest unused go first.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use cluster::Discovery;
+use domain::cause::Cause;
+use domain::manifest::{ManifestSetHash, SourceType};
+use domain::resource::ResourceKey;
+use domain::schema::SchemaSet;
+use domain::tenant::TenantId;
+use engine::compare::Applied;
+use engine::prepare::Prepared;
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use crate::driver::queue::AppKey;
+
+/// How many bytes of targets are kept.
+const TARGETS: usize = 24 << 20;
+/// How many bytes of rendered sets wait to be kept in the database.
+const UNSAVED: usize = 16 << 20;
+
+/// What is known of one application. Taken out while it is worked on.
+#[derive(Clone, Debug, Default)]
+pub struct AppMemory {
+    /// Which application of that name.
+    pub uid: String,
+    /// The last render of each source.
+    pub renders: Vec<Render>,
+    /// What was there after the last apply or the last comparison that found no difference.
+    pub applied: HashMap<ResourceKey, Applied>,
+    /// The manifest set that the database has.
+    pub saved: Option<ManifestSetHash>,
+    /// The rendered set as it is to be kept, until it is.
+    pub unsaved: Option<(ManifestSetHash, Arc<[u8]>)>,
+    /// The manifest set that was applied last.
+    pub deployed: Option<ManifestSetHash>,
+    /// When the last wave of the operation under way was applied.
+    pub wave_ended: Option<Instant>,
+}
+
+/// One source's last render.
+#[derive(Clone, Debug)]
+pub struct Render {
+    /// Names everything that was asked besides the commit.
+    pub order: u64,
+    /// The commit.
+    pub commit: String,
+    /// The set.
+    pub hash: ManifestSetHash,
+    /// The set and its places.
+    pub detail: String,
+    /// The tool.
+    pub source_type: SourceType,
+    /// What the renderer noticed.
+    pub causes: Vec<Cause>,
+}
+
+/// The targets of an application, and what they were made from.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    /// The sets and places they came from.
+    pub details: Vec<String>,
+    /// Names the rest: destination, options, rules, territory.
+    pub facts: u64,
+    /// The schemas they were sanitised with.
+    pub schema: Arc<SchemaSet>,
+    /// The kinds they were placed by.
+    pub discovery: Arc<Discovery>,
+    /// The targets.
+    pub prepared: Arc<Prepared>,
+}
+
+/// What is known. Cheap to clone.
+#[derive(Clone)]
+pub struct Memory(Arc<Mutex<Inner>>);
+
+struct Inner {
+    apps: HashMap<AppKey, AppMemory>,
+    targets: LruCache<AppKey, (usize, Targets)>,
+    targets_size: usize,
+    unsaved_size: usize,
+    /// Who has a target of a key, by a hash of it.
+    wanted: HashMap<u64, Vec<AppKey>>,
+    wants: HashMap<AppKey, Vec<u64>>,
+    failures: HashMap<AppKey, u32>,
+    namespaces: HashSet<(TenantId, String)>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            apps: HashMap::new(),
+            targets: LruCache::unbounded(),
+            targets_size: 0,
+            unsaved_size: 0,
+            wanted: HashMap::new(),
+            wants: HashMap::new(),
+            failures: HashMap::new(),
+            namespaces: HashSet::new(),
+        })))
+    }
+}
+
+impl Memory {
+    /// Takes out what is known of an application; nothing if it is another one of that name.
+    #[must_use]
+    pub fn take(&self, app: &AppKey, uid: &str) -> AppMemory {
+        let mut inner = self.0.lock();
+        let known = inner.apps.remove(app).filter(|memory| memory.uid == uid);
+        if let Some((_, bytes)) = known.as_ref().and_then(|memory| memory.unsaved.as_ref()) {
+            inner.unsaved_size -= bytes.len();
+        }
+        known.unwrap_or_else(|| AppMemory { uid: uid.to_owned(), ..AppMemory::default() })
+    }
+
+    /// A copy of what is known of an application, for a reader who puts nothing back.
+    #[must_use]
+    pub fn copy(&self, app: &AppKey, uid: &str) -> AppMemory {
+        let known = self.0.lock().apps.get(app).filter(|memory| memory.uid == uid).cloned();
+        AppMemory { unsaved: None, ..known.unwrap_or_default() }
+    }
+
+    /// Puts it back.
+    pub fn put(&self, app: &AppKey, mut memory: AppMemory) {
+        let mut inner = self.0.lock();
+        if let Some((_, bytes)) = &memory.unsaved {
+            if inner.unsaved_size + bytes.len() > UNSAVED {
+                memory.unsaved = None;
+            } else {
+                inner.unsaved_size += bytes.len();
+            }
+        }
+        inner.apps.insert(app.clone(), memory);
+    }
+
+    /// The targets of an application, if they are still kept.
+    #[must_use]
+    pub fn targets(&self, app: &AppKey) -> Option<Targets> {
+        self.0.lock().targets.get(app).map(|(_, targets)| targets.clone())
+    }
+
+    /// Keeps the targets of an application, and notes which objects it wants.
+    pub fn keep_targets(&self, app: &AppKey, targets: Targets) {
+        let size = size(&targets.prepared);
+        let keys: Vec<u64> = targets.prepared.targets.iter().map(|target| fold(&target.key)).collect();
+        let mut inner = self.0.lock();
+        inner.stop_wanting(app);
+        for key in &keys {
+            inner.wanted.entry(*key).or_default().push(app.clone());
+        }
+        inner.wants.insert(app.clone(), keys);
+        inner.drop_targets(app);
+        inner.targets.put(app.clone(), (size, targets));
+        inner.targets_size += size;
+        while inner.targets_size > TARGETS && inner.targets.len() > 1 {
+            let Some((_, (size, _))) = inner.targets.pop_lru() else { break };
+            inner.targets_size -= size;
+        }
+    }
+
+    /// The applications that have a target of this key.
+    #[must_use]
+    pub fn who_wants(&self, key: &ResourceKey) -> Vec<AppKey> {
+        self.0.lock().wanted.get(&fold(key)).cloned().unwrap_or_default()
+    }
+
+    /// Notes that a look went well.
+    pub fn succeeded(&self, app: &AppKey) {
+        self.0.lock().failures.remove(app);
+    }
+
+    /// Notes that a look failed, and says how often in a row.
+    pub fn failed(&self, app: &AppKey) -> u32 {
+        let mut inner = self.0.lock();
+        let count = inner.failures.entry(app.clone()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// How often in a row a look has failed.
+    #[must_use]
+    pub fn failures(&self, app: &AppKey) -> u32 {
+        self.0.lock().failures.get(app).copied().unwrap_or_default()
+    }
+
+    /// Notes that a tenant's namespace is there; `true` the first time.
+    pub fn namespace_made(&self, namespace: (TenantId, String)) -> bool {
+        self.0.lock().namespaces.insert(namespace)
+    }
+
+    /// Forgets an application.
+    pub fn forget(&self, app: &AppKey) {
+        let mut inner = self.0.lock();
+        if let Some(memory) = inner.apps.remove(app)
+            && let Some((_, bytes)) = memory.unsaved
+        {
+            inner.unsaved_size -= bytes.len();
+        }
+        inner.drop_targets(app);
+        inner.stop_wanting(app);
+        inner.failures.remove(app);
+    }
+
+    /// Forgets everything.
+    pub fn forget_all(&self) {
+        let Inner { apps, targets, targets_size, unsaved_size, wanted, wants, failures, namespaces } =
+            &mut *self.0.lock();
+        apps.clear();
+        targets.clear();
+        *targets_size = 0;
+        *unsaved_size = 0;
+        wanted.clear();
+        wants.clear();
+        failures.clear();
+        namespaces.clear();
+    }
+}
+
+impl Inner {
+    fn drop_targets(&mut self, app: &AppKey) {
+        if let Some((size, _)) = self.targets.pop(app) {
+            self.targets_size -= size;
+        }
+    }
+
+    fn stop_wanting(&mut self, app: &AppKey) {
+        for key in self.wants.remove(app).unwrap_or_default() {
+            if let Some(apps) = self.wanted.get_mut(&key) {
+                apps.retain(|other| other != app);
+                if apps.is_empty() {
+                    self.wanted.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+fn fold(key: &ResourceKey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Roughly what targets take: a JSON tree is about five times its text.
+fn size(prepared: &Prepared) -> usize {
+    prepared.targets.iter().map(|target| 512 + 5 * target.object.to_string().len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_application_made_anew_begins_without_memory() {
+        let memory = Memory::default();
+        let app = AppKey::new(TenantId(Uuid::nil()), "a");
+        let mut first = memory.take(&app, "1");
+        first.saved = Some(ManifestSetHash("x".into()));
+        first.unsaved = Some((ManifestSetHash("y".into()), Arc::from(*b"yyyy")));
+        memory.put(&app, first);
+        assert!(memory.take(&app, "2").saved.is_none());
+        assert_eq!(memory.0.lock().unsaved_size, 0);
+    }
+}

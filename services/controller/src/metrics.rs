@@ -1,0 +1,183 @@
+//! What the controller counts, under Argo CD's names where it has them, with the tenant as a label.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::application::{Application, CONTROL_PLANE_NAMESPACE, IN_CLUSTER_SERVER};
+use domain::operation::Phase;
+use domain::status::Status;
+use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use runtime::metrics::Registry;
+
+use crate::driver::queue::AppKey;
+
+/// The buckets of `argocd_app_reconcile`: Argo CD's, and finer ones below, where ours lie.
+const RECONCILE_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 16.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AppInfo {
+    tenant: String,
+    namespace: String,
+    name: String,
+    project: String,
+    autosync_enabled: String,
+    repo: String,
+    dest_server: String,
+    dest_namespace: String,
+    sync_status: String,
+    health_status: String,
+    operation: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SyncLabels {
+    tenant: String,
+    namespace: String,
+    name: String,
+    project: String,
+    dest_server: String,
+    phase: String,
+    dry_run: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReconcileLabels {
+    tenant: String,
+    namespace: String,
+    dest_server: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServerLabel {
+    server: String,
+}
+
+/// The controller's metrics. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    app_info: Family<AppInfo, Gauge>,
+    shown: Arc<Mutex<HashMap<AppKey, AppInfo>>>,
+    syncs: Family<SyncLabels, Counter>,
+    reconcile: Family<ReconcileLabels, Histogram>,
+    cluster: Family<ServerLabel, Gauge>,
+    /// Applications that wait to be looked at.
+    pub queue_depth: Gauge,
+    /// Whether this process holds the cluster's lease.
+    pub lease_held: Gauge,
+    /// Rows that were written.
+    pub status_writes: Counter,
+}
+
+impl Metrics {
+    /// Registers them.
+    #[must_use]
+    pub fn new(registry: &Registry) -> Self {
+        Self {
+            app_info: registry.add("argocd_app_info", "Information about application", Family::default()),
+            shown: Arc::default(),
+            syncs: registry.add("argocd_app_sync", "Number of application syncs", Family::default()),
+            reconcile: registry.add(
+                "argocd_app_reconcile",
+                "Application reconciliation performance in seconds",
+                Family::new_with_constructor(|| Histogram::new(RECONCILE_SECONDS)),
+            ),
+            cluster: registry.add(
+                "argocd_cluster_connection_status",
+                "The k8s cluster current connection status",
+                Family::default(),
+            ),
+            queue_depth: registry.add("workqueue_depth", "Applications that wait to be looked at", Gauge::default()),
+            lease_held: registry.add(
+                "naru_controller_lease_held",
+                "Whether this process holds the cluster's lease",
+                Gauge::default(),
+            ),
+            status_writes: registry.add(
+                "naru_controller_status_writes",
+                "Application rows written",
+                Counter::default(),
+            ),
+        }
+    }
+
+    /// Shows an application as it is now.
+    pub fn show(&self, key: &AppKey, tenant: &str, app: &Application, status: &Status) {
+        let spec = app.view().unwrap_or_default();
+        let source = spec.effective_sources().first().map(|source| source.repo_url.clone()).unwrap_or_default();
+        let operation = match &app.operation {
+            Some(_) if app.deleting() => "delete",
+            Some(_) => "sync",
+            None if app.deleting() => "delete",
+            None => "",
+        };
+        let info = AppInfo {
+            tenant: tenant.to_owned(),
+            namespace: CONTROL_PLANE_NAMESPACE.to_owned(),
+            name: key.name.to_string(),
+            project: spec.project().to_owned(),
+            autosync_enabled: spec.automated().is_some().to_string(),
+            repo: source,
+            dest_server: IN_CLUSTER_SERVER.to_owned(),
+            dest_namespace: spec.destination.namespace.clone(),
+            sync_status: status.sync.as_str().to_owned(),
+            health_status: status.health.unwrap_or_default().as_str().to_owned(),
+            operation: operation.to_owned(),
+        };
+        let mut shown = self.shown.lock();
+        if shown.get(key) == Some(&info) {
+            return;
+        }
+        self.app_info.get_or_create(&info).set(1);
+        if let Some(before) = shown.insert(key.clone(), info) {
+            self.app_info.remove(&before);
+        }
+    }
+
+    /// Shows an application no more.
+    pub fn forget(&self, key: &AppKey) {
+        if let Some(before) = self.shown.lock().remove(key) {
+            self.app_info.remove(&before);
+        }
+    }
+
+    /// Shows none any more: another process is in charge.
+    pub fn forget_all(&self) {
+        for (_, before) in self.shown.lock().drain() {
+            self.app_info.remove(&before);
+        }
+    }
+
+    /// Counts a sync that ended.
+    pub fn synced(&self, key: &AppKey, tenant: &str, project: &str, phase: Phase, dry_run: bool) {
+        let labels = SyncLabels {
+            tenant: tenant.to_owned(),
+            namespace: CONTROL_PLANE_NAMESPACE.to_owned(),
+            name: key.name.to_string(),
+            project: project.to_owned(),
+            dest_server: IN_CLUSTER_SERVER.to_owned(),
+            phase: phase.as_str().to_owned(),
+            dry_run: dry_run.to_string(),
+        };
+        self.syncs.get_or_create(&labels).inc();
+    }
+
+    /// Counts a look at an application.
+    pub fn reconciled(&self, tenant: &str, seconds: f64) {
+        let labels = ReconcileLabels {
+            tenant: tenant.to_owned(),
+            namespace: CONTROL_PLANE_NAMESPACE.to_owned(),
+            dest_server: IN_CLUSTER_SERVER.to_owned(),
+        };
+        self.reconcile.get_or_create(&labels).observe(seconds);
+    }
+
+    /// Says whether the cluster answers.
+    pub fn cluster_reachable(&self, reachable: bool) {
+        self.cluster.get_or_create(&ServerLabel { server: IN_CLUSTER_SERVER.to_owned() }).set(i64::from(reachable));
+    }
+}

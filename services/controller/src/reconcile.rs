@@ -1,0 +1,230 @@
+//! Brings one application to what Git says, once. Takes no hint about what changed.
+//!
+//! The steps, in the order they happen: [`subject`] (client required), [`desire`] (client required), [`live`] and
+//! [`look`] (client required for bodies, the comparison itself is the engine's), [`operation`] (the state machine of a
+//! sync), [`apply`] (client required), [`publish`] (client required); [`deletion`] is the other end of a life.
+
+use std::fmt;
+use std::time::Duration;
+
+use domain::application::{Application, REFRESH};
+use domain::cause::Cause;
+use engine::autosync::{self, Decision};
+
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+use crate::memory::AppMemory;
+use crate::publisher::Unwritten;
+use crate::repos::Trouble;
+
+pub mod apply;
+pub mod deletion;
+pub mod desire;
+pub mod live;
+pub mod look;
+pub mod operation;
+pub mod publish;
+pub mod subject;
+
+use desire::Wish;
+use publish::Report;
+use subject::Subject;
+
+/// The annotation that has an application left alone.
+const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
+/// A fault of ours is told to people after so many tries; until then it may pass by itself.
+const PATIENCE: u32 = 3;
+/// A cluster that is away for no longer than this is not called so: an apiserver that restarts, or the first listing.
+const BLINK: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// When to look again, if nothing happens before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// When something happens.
+    Sleep,
+    /// After this long.
+    After(Duration),
+}
+
+/// Why a look came to nothing; it is tried again.
+#[derive(Debug)]
+pub enum Failure {
+    /// The database did not answer.
+    Store(store::Error),
+    /// The result could not be written.
+    Unwritten(Unwritten),
+    /// The cluster did not answer, or is not ours any more.
+    Cluster(cluster::Error),
+    /// A repo-server did not answer.
+    Repository(Trouble),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Unwritten(error) => error.fmt(f),
+            Self::Cluster(error) => error.fmt(f),
+            Self::Repository(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Unwritten> for Failure {
+    fn from(error: Unwritten) -> Self {
+        Self::Unwritten(error)
+    }
+}
+
+/// Brings one application to what Git says, once.
+///
+/// # Errors
+/// When something of ours did not answer; the caller comes again.
+pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
+    let Some(app) = ctx.store.tenant(key.tenant).applications().find(&key.name).await? else {
+        forget(ctx, key);
+        return Ok(Next::Sleep);
+    };
+    if app.annotation(SKIP) == Some("true") {
+        return Ok(Next::Sleep);
+    }
+    let mut memory = ctx.memory.take(key, app.uid());
+    let next = with_memory(ctx, key, app, &mut memory).await;
+    ctx.memory.put(key, memory);
+    next
+}
+
+/// Forgets an application that is gone.
+pub fn forget(ctx: &Context, key: &AppKey) {
+    ctx.memory.forget(key);
+    ctx.repos.forget(key);
+    ctx.metrics.forget(key);
+}
+
+async fn with_memory(ctx: &Context, key: &AppKey, app: Application, memory: &mut AppMemory) -> Result<Next, Failure> {
+    let Some(tenant) = ctx.tenants.get(key.tenant).await? else {
+        // Made a moment ago, or destroyed: the change feed says which.
+        return Ok(Next::Sleep);
+    };
+    if app.deleting() {
+        return deletion::advance(ctx, key, app, &tenant).await;
+    }
+    let subject = match subject::read(ctx, key, app, tenant.clone()).await? {
+        Ok(subject) => subject,
+        Err((app, causes)) => {
+            ctx.repos.forget(key);
+            return hopeless(ctx, key, tenant.tenant.name.as_str(), &app, causes).await;
+        }
+    };
+    match cluster_state(ctx) {
+        ClusterState::Known => {}
+        ClusterState::NotYet => return Ok(Next::After(LOOK_AGAIN)),
+        ClusterState::Away(cause) => {
+            let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
+            let status = look::unknown(ctx, &subject.app, vec![*cause], refresh.is_some());
+            let report = Report { status, clear_refresh: refresh, ..Report::default() };
+            return publish::report(ctx, key, subject.tenant_name(), &subject.app, report).await;
+        }
+    }
+    match subject.app.operation.clone() {
+        Some(asked) => operation::advance(ctx, subject, asked, memory).await,
+        None => compare(ctx, subject, memory).await,
+    }
+}
+
+/// Compares, and syncs if the application does so by itself.
+async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Result<Next, Failure> {
+    let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
+    let wish = Wish::of_spec(&subject, refresh.is_some(), refresh.as_deref() == Some("hard"));
+    let desired = desire::desire(ctx, &subject, &wish, memory).await;
+    desire::follow(ctx, &subject, desired.as_ref().ok().map(|desired| desired.revisions.as_slice()));
+    let ours = desired.as_ref().err().filter(|trouble| trouble.ours).cloned();
+    if let Some(trouble) = &ours
+        && ctx.memory.failures(&subject.key) < PATIENCE
+    {
+        return Err(Failure::Repository(trouble.clone()));
+    }
+    let look = look::look(ctx, &subject, desired, memory).await.map_err(Failure::Cluster)?;
+    let mut status = look::status(ctx, &subject, &look, Vec::new(), refresh.is_some());
+    let decision = autosync::decide(&autosync::Input {
+        spec: &subject.spec,
+        sources: &status.compared_sources,
+        deleting: false,
+        busy: false,
+        last: subject.app.status.operation.as_ref(),
+        revisions: &status.revisions,
+        sync: status.sync,
+        resources: &status.resources,
+        now: ctx.clock.now(),
+    });
+    let mut next = Next::Sleep;
+    match decision {
+        Decision::Sync(asked) if look.desired.is_ok() => {
+            return operation::begin_automated(ctx, subject, *asked, status, look, refresh, memory).await;
+        }
+        Decision::Nothing | Decision::Sync(_) => {}
+        Decision::Wait(until) => {
+            let wait = until.signed_duration_since(ctx.clock.now());
+            next = Next::After(wait.to_std().unwrap_or_default().max(Duration::from_millis(1)));
+        }
+        Decision::Refused(cause) => {
+            status = look::status(ctx, &subject, &look, vec![*cause], refresh.is_some());
+        }
+    }
+    let report = Report { status, clear_refresh: refresh, next, ..Report::default() };
+    let next = publish::report(ctx, &subject.key, subject.tenant_name(), &subject.app, report).await?;
+    match ours {
+        // What was said stays true until our service answers; it is asked again.
+        Some(trouble) => Err(Failure::Repository(trouble)),
+        None => Ok(next),
+    }
+}
+
+/// Whether the index says what the cluster has.
+enum ClusterState {
+    Known,
+    /// It will in a moment.
+    NotYet,
+    Away(Box<Cause>),
+}
+
+fn cluster_state(ctx: &Context) -> ClusterState {
+    let connection = ctx.cluster.connection().borrow().clone();
+    if connection.reachable {
+        return if ctx.cluster.index().is_ready() { ClusterState::Known } else { ClusterState::NotYet };
+    }
+    let away = ctx.clock.now().signed_duration_since(connection.since);
+    if away.to_std().unwrap_or_default() < BLINK {
+        return ClusterState::NotYet;
+    }
+    let cause = Cause::error(domain::message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name()));
+    let evidence = connection.message;
+    ClusterState::Away(Box::new(if evidence.is_empty() { cause } else { cause.evidence(evidence) }))
+}
+
+/// Reports an application that no look can help: only an edit can. An operation on it ends at once.
+async fn hopeless(
+    ctx: &Context,
+    key: &AppKey,
+    tenant: &str,
+    app: &Application,
+    causes: Vec<Cause>,
+) -> Result<Next, Failure> {
+    let refresh = app.annotation(REFRESH).map(str::to_owned);
+    let requested = refresh.is_some() || app.operation.is_some();
+    let mut status = look::unknown(ctx, app, causes.clone(), requested);
+    let mut report = Report { clear_refresh: refresh, ..Report::default() };
+    if let Some(asked) = &app.operation {
+        status.operation = Some(operation::refused(ctx, app, asked, causes));
+        report.clear_operation = Some(asked.clone());
+    }
+    report.status = status;
+    publish::report(ctx, key, tenant, app, report).await
+}

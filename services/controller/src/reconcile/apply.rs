@@ -1,0 +1,395 @@
+//! Carries out the steps of a plan, as the tenant's account, and records what became of each (client required).
+//!
+//! It decides nothing: what to do, in which order and what may run side by side is in the plan.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cluster::{ApplyOptions, DeleteOptions, Deletion, PatchKind, Validation, WriteOptions};
+use domain::cause::Cause;
+use domain::message;
+use domain::operation::{Phase, ResourceResult, ResultCode};
+use domain::resource::{GroupKind, ResourceKey, at, text};
+use engine::options::Propagation;
+use engine::plan::{Action, How, Plan, Step};
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use super::live::LiveSet;
+use super::subject::Subject;
+use crate::context::Context;
+
+/// How many requests of one application are under way at once.
+const AT_ONCE: usize = 16;
+/// How long a new definition is waited for, as in Argo CD.
+const ESTABLISHED: Duration = Duration::from_secs(3);
+/// How long an object that is made again is waited for to go.
+const GONE: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What became of a wave.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What became of each object.
+    pub results: Vec<ResourceResult>,
+    /// Why some could not be done.
+    pub causes: Vec<Cause>,
+    /// The cluster does not answer, or is not ours any more: the rest was not tried, and must be.
+    pub interrupted: Option<cluster::Error>,
+    /// Whether a namespace was made, so that the tenant's territory has changed.
+    pub namespace_made: bool,
+}
+
+/// Carries out one wave.
+pub async fn wave(ctx: &Context, subject: &Subject, steps: &[Step], dry_run: bool, live: &mut LiveSet) -> Outcome {
+    let mut outcome = Outcome::default();
+    for batch in Plan::batches(steps) {
+        let mut executions = Vec::with_capacity(batch.len());
+        for step in batch {
+            let before = live.find(&step.key).map(|entry| entry.resource_version.to_string());
+            executions.push(execute(ctx, subject, step, before, dry_run));
+        }
+        // In order, so that results read as the plan does.
+        let done: Vec<Result<Done, Refused>> = futures::stream::iter(executions).buffered(AT_ONCE).collect().await;
+        let mut definitions = Vec::new();
+        let mut prune_failed = false;
+        for (step, done) in batch.iter().zip(done) {
+            match done {
+                Ok(done) => {
+                    outcome.namespace_made |= matches!(step.action, Action::CreateNamespace { .. }) && !dry_run;
+                    outcome.results.push(result(step, done.code, done.words, dry_run));
+                    match done.object {
+                        Some(object) if !dry_run => {
+                            if step.key.kind == "CustomResourceDefinition" {
+                                definitions.push(step.key.clone());
+                            }
+                            live.take_in(ctx, step.key.clone(), object).await;
+                        }
+                        _ if done.gone && !dry_run => live.remove(&step.key),
+                        _ => {}
+                    }
+                }
+                Err(Refused::ByCluster(error)) if error.is_transient() || matches!(error, cluster::Error::NotHolder) => {
+                    outcome.interrupted = Some(error);
+                }
+                Err(refused) => {
+                    prune_failed |= matches!(step.action, Action::Prune { .. });
+                    let (words, cause) = refused.explain(step);
+                    outcome.results.push(result(step, ResultCode::SyncFailed, words, dry_run));
+                    outcome.causes.push(cause);
+                }
+            }
+        }
+        if outcome.interrupted.is_some() || prune_failed {
+            return outcome;
+        }
+        if !definitions.is_empty() {
+            established(ctx, &definitions).await;
+        }
+    }
+    outcome
+}
+
+/// A step that went well.
+struct Done {
+    code: ResultCode,
+    words: String,
+    /// The object as the cluster has it now.
+    object: Option<Value>,
+    /// Whether it is gone now.
+    gone: bool,
+}
+
+impl Done {
+    fn said(code: ResultCode, words: impl Into<String>) -> Self {
+        Self { code, words: words.into(), object: None, gone: false }
+    }
+}
+
+/// A step that did not.
+enum Refused {
+    ByCluster(cluster::Error),
+    ByUs(Cause),
+}
+
+impl From<cluster::Error> for Refused {
+    fn from(error: cluster::Error) -> Self {
+        Self::ByCluster(error)
+    }
+}
+
+impl Refused {
+    fn explain(self, step: &Step) -> (String, Cause) {
+        match self {
+            Self::ByCluster(error) => {
+                let words = error.refusal().map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
+                (words, error.cause().on(step.key.clone()))
+            }
+            Self::ByUs(cause) => (cause.message.to_string(), cause.on(step.key.clone())),
+        }
+    }
+}
+
+async fn execute(
+    ctx: &Context,
+    subject: &Subject,
+    step: &Step,
+    before: Option<String>,
+    dry_run: bool,
+) -> Result<Done, Refused> {
+    match &step.action {
+        Action::CreateNamespace { object } => create_namespace(ctx, subject, &step.key.name, object, dry_run).await,
+        Action::Apply { object, hash: _, how, exists: _ } => {
+            apply(ctx, subject, step, object, *how, before.as_deref(), dry_run).await
+        }
+        Action::Prune { uid, propagation } => prune(ctx, subject, step, uid, *propagation, dry_run).await,
+        Action::Keep(kept) => Ok(Done::said(ResultCode::PruneSkipped, kept.as_str())),
+    }
+}
+
+async fn apply(
+    ctx: &Context,
+    subject: &Subject,
+    step: &Step,
+    object: &Value,
+    how: How,
+    before: Option<&str>,
+    dry_run: bool,
+) -> Result<Done, Refused> {
+    let account = ctx.account(&subject.tenant, &step.key.namespace)?;
+    let validation = if how.validate { Validation::Warn } else { Validation::Ignore };
+    let write = WriteOptions { dry_run, validation };
+    let (object, created) = if how.replace {
+        (account.replace(object, write).await?, before.is_none())
+    } else {
+        let options =
+            ApplyOptions { dry_run, validation, client_side: !how.server_side, ..ApplyOptions::default() };
+        match account.apply(object, &options).await {
+            Ok(applied) => {
+                for conflict in &applied.conflicts {
+                    tracing::info!(resource = %step.key, field = conflict.field, "a field was taken from another manager");
+                }
+                (applied.object, applied.created)
+            }
+            Err(error) if how.force && !dry_run && matches!(error.code(), Some(409 | 422)) => {
+                (recreate(&account, &step.key, &step.version, object, write).await?, false)
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let unchanged = before.is_some_and(|before| before == text(&object, &["metadata", "resourceVersion"]));
+    let word = match (created, unchanged) {
+        (true, _) => "created",
+        (false, true) => "unchanged",
+        (false, false) => "configured",
+    };
+    let words = format!("{} {word}", kubectl_name(&step.key));
+    Ok(Done { code: ResultCode::Synced, words, object: Some(object), gone: false })
+}
+
+/// Deletes an object that cannot be changed and makes it anew.
+async fn recreate(
+    account: &cluster::Account,
+    key: &ResourceKey,
+    version: &str,
+    object: &Value,
+    write: WriteOptions,
+) -> Result<Value, cluster::Error> {
+    let options = DeleteOptions { propagation: cluster::Propagation::Foreground, ..DeleteOptions::default() };
+    account.delete(key, Some(version), &options).await?;
+    let deadline = tokio::time::Instant::now() + GONE;
+    while account.get(key, Some(version)).await?.is_some() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    account.create(object, write).await
+}
+
+async fn prune(
+    ctx: &Context,
+    subject: &Subject,
+    step: &Step,
+    uid: &str,
+    propagation: Propagation,
+    dry_run: bool,
+) -> Result<Done, Refused> {
+    let account = ctx.account(&subject.tenant, &step.key.namespace)?;
+    let options = DeleteOptions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+        propagation: propagated(propagation),
+        dry_run,
+    };
+    let deletion = account.delete(&step.key, Some(&step.version), &options).await?;
+    let words = if dry_run { "pruned (dry run)" } else { "pruned" };
+    Ok(Done { gone: deletion != Deletion::Waiting, ..Done::said(ResultCode::Pruned, words) })
+}
+
+/// The cluster's word for it.
+#[must_use]
+pub fn propagated(propagation: Propagation) -> cluster::Propagation {
+    match propagation {
+        Propagation::Foreground => cluster::Propagation::Foreground,
+        Propagation::Background => cluster::Propagation::Background,
+        Propagation::Orphan => cluster::Propagation::Orphan,
+    }
+}
+
+/// Gives the namespace to the tenant and makes it; the plan has checked that the tenant may have it.
+async fn create_namespace(
+    ctx: &Context,
+    subject: &Subject,
+    namespace: &str,
+    object: &Value,
+    dry_run: bool,
+) -> Result<Done, Refused> {
+    let tenant = &subject.tenant.tenant;
+    let words = |word: &str| Done::said(ResultCode::Synced, format!("namespace/{namespace} {word}"));
+    if dry_run {
+        return Ok(words("created (dry run)"));
+    }
+    let key = ResourceKey { kind: "Namespace".into(), name: namespace.to_owned(), ..ResourceKey::default() };
+    if tenant.name.is_operator() {
+        // The operator's account may make namespaces itself.
+        let account = ctx.account(&subject.tenant, "")?;
+        let applied = account.apply(object, &ApplyOptions::default()).await?;
+        return Ok(words(if applied.created { "created" } else { "configured" }));
+    }
+    let claimed = ctx.store.platform().claim_namespace(tenant.id, namespace).await;
+    let claimed = claimed.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a namespace could not be claimed");
+        Refused::ByUs(Cause::error(message::app::DATABASE_UNAVAILABLE.message()))
+    })?;
+    if !claimed {
+        let message = message::sync::NAMESPACE_TAKEN.with("namespace", namespace);
+        return Err(Refused::ByUs(Cause::error(message).field("spec.destination.namespace")));
+    }
+    let existed = ctx.cluster.index().get(&key).is_some();
+    ctx.cluster.ensure_tenant(namespace, &tenant.name).await?;
+    let patch = metadata_patch(object);
+    if !patch.is_empty() {
+        let patch = json!({"metadata": patch});
+        let platform = ctx.cluster.as_platform();
+        platform.patch(&key, Some("v1"), PatchKind::Merge, &patch, WriteOptions::default()).await?;
+    }
+    Ok(words(if existed { "configured" } else { "created" }))
+}
+
+/// The labels and annotations of a namespace that the tenant may choose. They are written under Naru's own identity:
+/// what says whose the namespace is, and what its pods may do, is not for the tenant to say.
+fn metadata_patch(object: &Value) -> BTreeMap<&'static str, BTreeMap<String, Value>> {
+    const RESERVED: [&str; 4] = ["naru.io/", "kubernetes.io/", "k8s.io/", "argocd.argoproj.io/"];
+    let free = |name: &str| {
+        let domain = name.split_once('/').map_or("", |(domain, _)| domain);
+        let domain = format!("{domain}/");
+        !RESERVED.iter().any(|reserved| domain == *reserved || domain.ends_with(&format!(".{reserved}")))
+    };
+    let mut patch = BTreeMap::new();
+    for part in ["labels", "annotations"] {
+        let values = at(object, &["metadata", part]).and_then(Value::as_object).into_iter().flatten();
+        let values: BTreeMap<String, Value> =
+            values.filter(|(name, _)| free(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+        if !values.is_empty() {
+            patch.insert(part, values);
+        }
+    }
+    patch
+}
+
+/// Waits until new kinds can be used; after a while the first object of such a kind says why it cannot.
+async fn established(ctx: &Context, definitions: &[ResourceKey]) {
+    let deadline = tokio::time::Instant::now() + ESTABLISHED;
+    loop {
+        let ready = definitions.iter().all(|key| {
+            ctx.cluster.index().get(key).is_some_and(|entry| {
+                let conditions = at(&entry.body, &["status", "conditions"]).and_then(Value::as_array);
+                conditions.into_iter().flatten().any(|condition| {
+                    text(condition, &["type"]) == "Established" && text(condition, &["status"]) == "True"
+                })
+            })
+        });
+        if ready || tokio::time::Instant::now() >= deadline {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    if let Err(error) = ctx.cluster.refresh_discovery().await {
+        tracing::warn!(%error, "the new kinds could not be read yet");
+    }
+}
+
+fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -> ResourceResult {
+    let images = match &step.action {
+        Action::Apply { object, .. } => images(object),
+        _ => Vec::new(),
+    };
+    let message = match status {
+        ResultCode::Synced | ResultCode::SyncFailed if dry_run && !message.ends_with("(dry run)") => {
+            format!("{message} (dry run)")
+        }
+        _ => message,
+    };
+    let hook_phase = match status {
+        ResultCode::SyncFailed => Phase::Failed,
+        ResultCode::Synced if !dry_run => Phase::Running,
+        ResultCode::Synced | ResultCode::Pruned | ResultCode::PruneSkipped => Phase::Succeeded,
+    };
+    ResourceResult {
+        key: step.key.clone(),
+        version: step.version.clone(),
+        status,
+        message,
+        hook_phase,
+        sync_phase: step.phase.as_str().to_owned(),
+        images,
+    }
+}
+
+/// The images of a workload, as its result lists them.
+fn images(object: &Value) -> Vec<String> {
+    let template = at(object, &["spec", "template", "spec"])
+        .or_else(|| at(object, &["spec", "jobTemplate", "spec", "template", "spec"]))
+        .or_else(|| (text(object, &["kind"]) == "Pod").then(|| object.get("spec")).flatten());
+    let containers = template.into_iter().flat_map(|spec| {
+        ["initContainers", "containers"].into_iter().filter_map(|list| spec.get(list)?.as_array()).flatten()
+    });
+    let mut images: Vec<String> =
+        containers.map(|container| text(container, &["image"]).to_owned()).filter(|image| !image.is_empty()).collect();
+    images.sort();
+    images.dedup();
+    images
+}
+
+/// `deployment.apps/hello`, as kubectl says it.
+fn kubectl_name(key: &ResourceKey) -> String {
+    let GroupKind { group, kind } = key.group_kind();
+    let kind = kind.to_lowercase();
+    if group.is_empty() { format!("{kind}/{}", key.name) } else { format!("{kind}.{group}/{}", key.name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_named_as_kubectl_does() {
+        let key = |group: &str, kind: &str| ResourceKey {
+            group: group.into(),
+            kind: kind.into(),
+            namespace: "web".into(),
+            name: "hello".into(),
+        };
+        assert_eq!(kubectl_name(&key("apps", "Deployment")), "deployment.apps/hello");
+        assert_eq!(kubectl_name(&key("", "ConfigMap")), "configmap/hello");
+    }
+
+    #[test]
+    fn a_tenant_chooses_no_label_that_says_whose_a_namespace_is_or_what_its_pods_may() {
+        let object = json!({"metadata": {
+            "labels": {"team": "a", "naru.io/tenant": "b", "pod-security.kubernetes.io/enforce": "privileged"},
+            "annotations": {"example.com/x": "1", "argocd.argoproj.io/tracking-id": "y"},
+        }});
+        let patch = metadata_patch(&object);
+        assert_eq!(patch["labels"].keys().collect::<Vec<_>>(), ["team"]);
+        assert_eq!(patch["annotations"].keys().collect::<Vec<_>>(), ["example.com/x"]);
+    }
+}

@@ -1,0 +1,146 @@
+//! The end of an application: its objects go, wave by wave, then its row (client required; what goes is the engine's
+//! decision).
+
+use std::time::Duration;
+
+use cluster::DeleteOptions;
+use domain::application::{Application, REFRESH};
+use domain::cause::Cause;
+use domain::message;
+use domain::status::{HealthCode, Status, SyncCode};
+use engine::options::{Propagation, SyncOptions};
+use engine::plan;
+use futures::StreamExt;
+
+use super::apply::propagated;
+use super::live::LiveSet;
+use super::publish::{self, Report};
+use super::{Failure, Next};
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+use crate::tenants::TenantFacts;
+
+/// How many deletions of one application are sent at once.
+const AT_ONCE: usize = 16;
+/// What goes slowly is looked at this often even if no event comes.
+const BACKSTOP: Duration = Duration::from_secs(30);
+/// A refused deletion is tried again after this.
+const AGAIN: Duration = Duration::from_secs(10);
+/// The annotation with which a person approves deletions.
+const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
+
+/// Takes the deletion of an application as far as it goes now.
+///
+/// # Errors
+/// When something of ours did not answer.
+pub async fn advance(ctx: &Context, key: &AppKey, app: Application, tenant: &TenantFacts) -> Result<Next, Failure> {
+    let name = tenant.tenant.name.as_str();
+    let Some(propagation) = plan::cascade(app.finalizers()) else {
+        return remove(ctx, key, name, &app).await;
+    };
+    let connection = ctx.cluster.connection().borrow().reachable;
+    if !connection || !ctx.cluster.index().is_ready() {
+        let cause = Cause::error(message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name()));
+        return pending(ctx, key, name, &app, vec![cause], Next::After(AGAIN)).await;
+    }
+    let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
+    let plan = plan::deletion(&live.as_live(), name, &key.name, &options(&app), propagation, approved(&app));
+    if plan.done() {
+        return remove(ctx, key, name, &app).await;
+    }
+    let left: usize = plan.waves.iter().map(Vec::len).sum();
+    let mut causes = vec![Cause::reason(message::app::PENDING_DELETION.with("count", left + plan.unconfirmed.len()))];
+    if let Some(waiting) = plan.unconfirmed.first().filter(|_| plan.waves.is_empty()) {
+        let message = message::app::DELETION_UNCONFIRMED.with("resource", waiting);
+        causes.push(Cause::reason(message).on(waiting.clone()));
+    }
+    let first = plan.waves.first().map_or(&[][..], Vec::as_slice);
+    let mut sends = Vec::new();
+    for doomed in first {
+        if !doomed.deleting {
+            sends.push(send(ctx, tenant, doomed, plan.propagation));
+        }
+    }
+    let sent: Vec<_> = futures::stream::iter(sends).buffer_unordered(AT_ONCE).collect().await;
+    let mut next = Next::After(BACKSTOP);
+    for (doomed, error) in sent.into_iter().flatten() {
+        if error.is_transient() || matches!(error, cluster::Error::NotHolder) {
+            return Err(Failure::Cluster(error));
+        }
+        let message = message::app::DELETION_REFUSED.with("resource", &doomed.key);
+        causes.insert(0, Cause::error(message).on(doomed.key.clone()).evidence(error.to_string()));
+        next = Next::After(AGAIN);
+    }
+    pending(ctx, key, name, &app, causes, next).await
+}
+
+/// Asks for one object to go; what went wrong, if anything did.
+async fn send(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    doomed: &plan::Doomed,
+    propagation: Propagation,
+) -> Option<(plan::Doomed, cluster::Error)> {
+    let options = DeleteOptions {
+        uid: Some(doomed.uid.clone()),
+        propagation: propagated(propagation),
+        ..DeleteOptions::default()
+    };
+    let sent = async {
+        let account = ctx.account(tenant, &doomed.key.namespace)?;
+        account.delete(&doomed.key, Some(&doomed.version), &options).await
+    };
+    // Another object of that name in its place is no longer ours to delete.
+    let error = sent.await.err().filter(|error| !error.is_conflict())?;
+    Some((doomed.clone(), error))
+}
+
+/// The row goes; nothing of it is in the cluster any more, or what is there was asked to stay.
+async fn remove(ctx: &Context, key: &AppKey, tenant: &str, app: &Application) -> Result<Next, Failure> {
+    let report = Report { status: app.status.clone(), remove: true, ..Report::default() };
+    let next = publish::report(ctx, key, tenant, app, report).await?;
+    tracing::info!(app = %key.name, "the application is deleted");
+    super::forget(ctx, key);
+    Ok(next)
+}
+
+async fn pending(
+    ctx: &Context,
+    key: &AppKey,
+    tenant: &str,
+    app: &Application,
+    causes: Vec<Cause>,
+    next: Next,
+) -> Result<Next, Failure> {
+    let now = ctx.clock.now();
+    let refresh = app.annotation(REFRESH).map(str::to_owned);
+    let before = &app.status;
+    let since = causes.iter().map(|cause| {
+        let known = before.causes.iter().zip(&before.cause_since).find(|(old, _)| old.message.code == cause.message.code);
+        known.map_or(now, |(_, since)| *since)
+    });
+    let status = Status {
+        health: Some(HealthCode::Progressing),
+        health_since: if before.health == Some(HealthCode::Progressing) { before.health_since } else { Some(now) },
+        cause_since: since.collect(),
+        sync: if before.sync == SyncCode::Synced { SyncCode::OutOfSync } else { before.sync },
+        reconciled_at: if refresh.is_some() { Some(now) } else { before.reconciled_at },
+        causes,
+        ..before.clone()
+    };
+    publish::report(ctx, key, tenant, app, Report { status, clear_refresh: refresh, next, ..Report::default() }).await
+}
+
+fn options(app: &Application) -> SyncOptions {
+    let spec = app.view().unwrap_or_default();
+    let options = spec.sync_policy.map(|policy| policy.sync_options).unwrap_or_default();
+    SyncOptions::parse(options.iter().map(String::as_str))
+}
+
+/// Whether a person approved the deletion after it was asked for.
+fn approved(app: &Application) -> bool {
+    let time = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
+    let asked = app.metadata.get("deletionTimestamp").and_then(serde_json::Value::as_str).and_then(time);
+    let approved = app.annotation(APPROVED).and_then(time);
+    approved.zip(asked).is_some_and(|(approved, asked)| approved >= asked)
+}

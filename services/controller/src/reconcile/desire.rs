@@ -1,0 +1,405 @@
+//! What Git says: revisions become commits, commits become manifests, manifests become targets (client required).
+
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use cluster::Discovery;
+use domain::application::{Source, VARIABLES};
+use domain::cause::Cause;
+use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::resource::{split_api_version, text};
+use domain::schema::SchemaSet;
+use engine::prepare::{self, Kinds, Prepared, Scope};
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::subject::{self, Subject};
+use crate::context::Context;
+use crate::memory::{AppMemory, Render, Targets};
+use crate::repos::{Followed, RenderOrder, RepoKey, Trouble};
+
+/// Which manifests are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// The sources, canonical JSON.
+    pub sources: Vec<Value>,
+    /// Whether they are several by the spec's word.
+    pub multiple: bool,
+    /// The revision of each source where it is not the source's own.
+    pub revisions: Vec<Option<String>>,
+    /// Whether the repositories must be asked anew.
+    pub fresh: bool,
+    /// Whether caches must not answer.
+    pub no_cache: bool,
+    /// Manifests that somebody brought instead of Git's, JSON.
+    pub brought: Vec<String>,
+}
+
+/// What Git says.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// The sources, canonical JSON.
+    pub sources: Vec<Value>,
+    /// Whether they are several by the spec's word.
+    pub multiple: bool,
+    /// The commits, one per source.
+    pub revisions: Vec<String>,
+    /// The manifest set.
+    pub set: ManifestSetHash,
+    /// The tool of each source.
+    pub source_types: Vec<SourceType>,
+    /// What the renderer noticed.
+    pub causes: Vec<Cause>,
+    /// The targets.
+    pub prepared: Arc<Prepared>,
+    /// The schemas they were sanitised with.
+    pub schema: Arc<SchemaSet>,
+}
+
+impl Wish {
+    /// What the application's own spec says.
+    #[must_use]
+    pub fn of_spec(subject: &Subject, fresh: bool, no_cache: bool) -> Self {
+        Self {
+            sources: subject.sources(),
+            multiple: subject.multiple(),
+            revisions: Vec::new(),
+            fresh,
+            no_cache,
+            brought: Vec::new(),
+        }
+    }
+
+    fn revision<'a>(&'a self, at: usize, source: &'a Source) -> &'a str {
+        let explicit = self.revisions.get(at).and_then(Option::as_deref).filter(|revision| !revision.is_empty());
+        explicit.unwrap_or(&source.target_revision)
+    }
+}
+
+/// Finds out what Git says, with as little work as what is known allows.
+///
+/// # Errors
+/// Why it cannot be told.
+pub async fn desire(
+    ctx: &Context,
+    subject: &Subject,
+    wish: &Wish,
+    memory: &mut AppMemory,
+) -> Result<Desired, Trouble> {
+    let sources: Vec<Source> =
+        wish.sources.iter().map(subject::source).collect::<Result<_, Cause>>().map_err(Trouble::theirs)?;
+    let keys: Vec<RepoKey> = sources.iter().map(|source| repo_key(subject, source)).collect();
+    let revisions = resolve(ctx, wish, &sources, &keys).await?;
+    let discovery = ctx.cluster.discovery();
+    if !wish.brought.is_empty() {
+        return brought(ctx, subject, wish, revisions, &discovery).await;
+    }
+    let orders: Vec<RenderOrder> = (0..sources.len())
+        .map(|at| order(subject, &wish.sources[at], &revisions[at], &discovery))
+        .collect();
+    let names: Vec<u64> = orders.iter().map(name).collect();
+    let facts = facts(subject);
+    let kept = ctx.memory.targets(&subject.key).filter(|kept| still_good(kept, facts, &discovery));
+    let schema_still = match &kept {
+        Some(kept) => same_schema(ctx, kept).await?,
+        None => false,
+    };
+    let kept = kept.filter(|_| schema_still);
+
+    // Nothing that a render depends on has changed: what is known is what Git says.
+    let known = renders(memory, &names, &revisions);
+    if !wish.no_cache
+        && let (Some(kept), Some(known)) = (&kept, &known)
+        && kept.details.iter().eq(known.iter().map(|render| &render.detail))
+    {
+        return Ok(desired(wish, revisions, known, kept.prepared.clone(), kept.schema.clone()));
+    }
+
+    let at_hand = kept.as_ref().filter(|_| sources.len() == 1).and_then(|kept| {
+        memory.renders.first().filter(|render| kept.details == [render.detail.clone()]).cloned()
+    });
+    let rendering = orders.into_iter().enumerate().filter(|(at, _)| yields(&sources[*at])).map(|(at, mut order)| {
+        order.no_cache = wish.no_cache;
+        if let Some(render) = &at_hand {
+            order.known.clone_from(&render.hash.0);
+            order.known_detail.clone_from(&render.detail);
+        }
+        let (key, url) = (&keys[at], &sources[at].repo_url);
+        async move { ctx.repos.render(key, url, order).await.map(|rendered| (at, rendered)) }
+    });
+    let rendered = try_join_all(rendering).await?;
+    let mut fresh = Vec::with_capacity(rendered.len());
+    let mut manifests: Option<Vec<Manifest>> = Some(Vec::new());
+    for (at, rendered) in rendered {
+        fresh.push(Render {
+            order: names[at],
+            commit: revisions[at].clone(),
+            hash: rendered.hash,
+            detail: rendered.detail,
+            source_type: rendered.source_type,
+            causes: rendered.causes,
+        });
+        match (&mut manifests, rendered.manifests) {
+            (Some(all), Some(more)) => all.extend(more),
+            (all, _) => *all = None,
+        }
+    }
+    memory.renders.clone_from(&fresh);
+    let Some(manifests) = manifests else {
+        // The set at hand is the one that Git says.
+        let kept = kept.ok_or_else(unexpected)?;
+        return Ok(desired(wish, revisions, &fresh, kept.prepared, kept.schema));
+    };
+    memory.unsaved = serde_json::to_vec(&manifests).ok().map(|bytes| (set_hash(&fresh), Arc::from(bytes)));
+    let targets = prepare(ctx, subject, &manifests, &fresh, facts, &discovery).await?;
+    let result = desired(wish, revisions, &fresh, targets.prepared.clone(), targets.schema.clone());
+    ctx.memory.keep_targets(&subject.key, targets);
+    Ok(result)
+}
+
+/// What somebody brought instead of Git's manifests. It is neither remembered nor kept.
+async fn brought(
+    ctx: &Context,
+    subject: &Subject,
+    wish: &Wish,
+    revisions: Vec<String>,
+    discovery: &Arc<Discovery>,
+) -> Result<Desired, Trouble> {
+    let parse = |text: &String| {
+        let invalid = |error| Trouble::theirs(Cause::error(domain::message::app::SPEC_INVALID.with("error", error)));
+        serde_json::from_str(text).map(|object| Manifest::new(object, None)).map_err(invalid)
+    };
+    let manifests: Vec<Manifest> = wish.brought.iter().map(parse).collect::<Result<_, _>>()?;
+    let targets = prepare(ctx, subject, &manifests, &[], facts(subject), discovery).await?;
+    Ok(desired(wish, revisions, &[], targets.prepared, targets.schema))
+}
+
+/// Notes what the application's own sources follow, so that a moved revision wakes it.
+pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>) {
+    let sources = subject.sources();
+    let followed = sources.iter().enumerate().filter_map(|(at, document)| {
+        let source = subject::source(document).ok()?;
+        Some(Followed {
+            repo: repo_key(subject, &source),
+            revision: source.target_revision.clone(),
+            url: source.repo_url,
+            commit: revisions.and_then(|revisions| revisions.get(at).cloned()),
+        })
+    });
+    ctx.repos.follow(&subject.key, followed.collect());
+}
+
+/// Whether these commits are what the application's own sources say now, as far as is known without asking.
+pub async fn is_current(ctx: &Context, subject: &Subject, revisions: &[String]) -> bool {
+    let wish = Wish::of_spec(subject, false, false);
+    let Ok(sources) = wish.sources.iter().map(subject::source).collect::<Result<Vec<_>, _>>() else { return false };
+    let keys: Vec<RepoKey> = sources.iter().map(|source| repo_key(subject, source)).collect();
+    resolve(ctx, &wish, &sources, &keys).await.is_ok_and(|now| now == revisions)
+}
+
+fn repo_key(subject: &Subject, source: &Source) -> RepoKey {
+    RepoKey {
+        tenant: subject.key.tenant,
+        project: Arc::from(subject.spec.project()),
+        url: Arc::from(domain::repository::normalize_url(&source.repo_url)),
+    }
+}
+
+/// Whether a source makes manifests; one that others only refer to does not.
+fn yields(source: &Source) -> bool {
+    source.reference.is_empty() || !source.path.is_empty() || !source.chart.is_empty()
+}
+
+async fn resolve(
+    ctx: &Context,
+    wish: &Wish,
+    sources: &[Source],
+    keys: &[RepoKey],
+) -> Result<Vec<String>, Trouble> {
+    let asked = sources.iter().zip(keys).enumerate().map(|(at, (source, key))| {
+        ctx.repos.resolve(key, &source.repo_url, wish.revision(at, source), wish.fresh)
+    });
+    try_join_all(asked).await
+}
+
+fn order(
+    subject: &Subject,
+    document: &Value,
+    commit: &str,
+    discovery: &Discovery,
+) -> RenderOrder {
+    RenderOrder {
+        source: document.to_string(),
+        commit: commit.to_owned(),
+        app: subject.key.name.to_string(),
+        project: subject.spec.project().to_owned(),
+        namespace: subject.destination.namespace.clone(),
+        variables: subject.tenant.tenant.variables(subject.app.annotation(VARIABLES)),
+        kube_version: discovery.server_version().git_version.clone(),
+        api_versions: discovery.api_versions().to_vec(),
+        ..RenderOrder::default()
+    }
+}
+
+/// Names everything of an order but the commit and what is at hand.
+fn name(order: &RenderOrder) -> u64 {
+    let RenderOrder {
+        source,
+        commit: _,
+        app,
+        project,
+        namespace,
+        variables,
+        kube_version,
+        api_versions,
+        known: _,
+        known_detail: _,
+        no_cache: _,
+    } = order;
+    let mut hasher = DefaultHasher::new();
+    (source, app, project, namespace, variables, kube_version, api_versions).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The renders at hand, if they are of just these orders and commits.
+fn renders<'a>(memory: &'a AppMemory, names: &[u64], revisions: &[String]) -> Option<&'a [Render]> {
+    let asked = names.iter().zip(revisions);
+    let same = memory.renders.len() == names.len()
+        && memory.renders.iter().zip(asked).all(|(render, (name, commit))| render.order == *name && render.commit == *commit);
+    (same && !memory.renders.is_empty()).then_some(&memory.renders)
+}
+
+fn desired(
+    wish: &Wish,
+    revisions: Vec<String>,
+    renders: &[Render],
+    prepared: Arc<Prepared>,
+    schema: Arc<SchemaSet>,
+) -> Desired {
+    Desired {
+        sources: wish.sources.clone(),
+        multiple: wish.multiple,
+        revisions,
+        set: set_hash(renders),
+        source_types: renders.iter().map(|render| render.source_type).collect(),
+        causes: renders.iter().flat_map(|render| render.causes.iter().cloned()).collect(),
+        prepared,
+        schema,
+    }
+}
+
+/// One source's set keeps its name; that of several is made of theirs.
+fn set_hash(renders: &[Render]) -> ManifestSetHash {
+    match renders {
+        [one] => one.hash.clone(),
+        several => {
+            let names: Vec<&str> = several.iter().map(|render| render.hash.0.as_str()).collect();
+            let hash = engine::canonical::hash(&Value::from(names));
+            ManifestSetHash(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+        }
+    }
+}
+
+fn unexpected() -> Trouble {
+    Trouble::ours(Cause::error(domain::message::source::REPO_SERVER_UNAVAILABLE.message()))
+}
+
+/// Names what targets are made from besides manifests, schemas and kinds.
+fn facts(subject: &Subject) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    subject.destination.hash(&mut hasher);
+    subject.spec.project().hash(&mut hasher);
+    // Their `Debug` shows every field; equal texts are equal values.
+    format!("{:?} {:?} {:?}", subject.options, subject.rules(), subject.tenant.territory()).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn still_good(kept: &Targets, facts: u64, discovery: &Arc<Discovery>) -> bool {
+    if kept.facts != facts {
+        return false;
+    }
+    let kinds = ClusterKinds(discovery);
+    Arc::ptr_eq(&kept.discovery, discovery)
+        || kept.prepared.targets.iter().all(|target| {
+            let scope = kinds.scope(&target.key.group, &target.version, &target.key.kind);
+            let wanted = if target.namespaced { Scope::Namespaced } else { Scope::Cluster };
+            scope == Some(wanted)
+        })
+}
+
+async fn same_schema(ctx: &Context, kept: &Targets) -> Result<bool, Trouble> {
+    let wanted: HashSet<(String, String)> =
+        kept.prepared.targets.iter().map(|target| (target.key.group.clone(), target.version.clone())).collect();
+    let wanted: Vec<(String, String)> = wanted.into_iter().collect();
+    let now = ctx.cluster.schemas(&wanted).await.map_err(cluster_trouble)?;
+    Ok(Arc::ptr_eq(&now, &kept.schema)
+        || wanted.iter().all(|(group, version)| kept.schema.shares(&now, group, version)))
+}
+
+async fn prepare(
+    ctx: &Context,
+    subject: &Subject,
+    manifests: &[Manifest],
+    renders: &[Render],
+    facts: u64,
+    discovery: &Arc<Discovery>,
+) -> Result<Targets, Trouble> {
+    let wanted: BTreeSet<(String, String)> = manifests
+        .iter()
+        .map(|manifest| {
+            let (group, version) = split_api_version(text(&manifest.object, &["apiVersion"]));
+            (group.to_owned(), version.to_owned())
+        })
+        .collect();
+    let wanted: Vec<(String, String)> = wanted.into_iter().collect();
+    let schema = ctx.cluster.schemas(&wanted).await.map_err(cluster_trouble)?;
+    let prepared = prepare::prepare(
+        manifests,
+        &prepare::Context {
+            app: &subject.key.name,
+            tenant: &subject.tenant.tenant.name,
+            destination: &subject.destination,
+            territory: subject.tenant.territory(),
+            options: &subject.options,
+            project: subject.spec.project(),
+            rules: subject.rules(),
+            schema: &schema,
+            kinds: &ClusterKinds(discovery),
+        },
+    );
+    Ok(Targets {
+        details: renders.iter().map(|render| render.detail.clone()).collect(),
+        facts,
+        schema,
+        discovery: discovery.clone(),
+        prepared: Arc::new(prepared),
+    })
+}
+
+/// What a cluster's silence means for an application.
+pub fn cluster_trouble(error: cluster::Error) -> Trouble {
+    let cause = error.cause();
+    if error.is_transient() || matches!(error, cluster::Error::NotHolder) {
+        Trouble::ours(cause)
+    } else {
+        Trouble::theirs(cause)
+    }
+}
+
+/// The cluster's kinds as the engine asks for them.
+pub struct ClusterKinds<'a>(pub &'a Discovery);
+
+impl Kinds for ClusterKinds<'_> {
+    fn scope(&self, group: &str, version: &str, kind: &str) -> Option<Scope> {
+        let known = self.0.resolve(group, Some(version), kind)?;
+        Some(if known.namespaced { Scope::Namespaced } else { Scope::Cluster })
+    }
+
+    fn versions_of(&self, kind: &str) -> Vec<String> {
+        let mut versions: Vec<String> =
+            self.0.preferred().filter(|known| known.kind == kind).map(cluster::ApiKind::api_version).collect();
+        versions.sort_unstable();
+        versions
+    }
+}

@@ -1,0 +1,157 @@
+//! What the cluster has for an application: the index's entries, and whole bodies where a comparison needs them.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use cluster::LiveEntry;
+use domain::resource::ResourceKey;
+use engine::compare::{Live, Seen};
+use engine::prepare::Target;
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::subject::Subject;
+use crate::context::Context;
+use crate::tenants::TenantFacts;
+
+/// How many bodies are fetched at once for one application.
+const AT_ONCE: usize = 16;
+
+/// What the cluster has for an application.
+#[derive(Clone, Debug, Default)]
+pub struct LiveSet {
+    entries: Vec<Arc<LiveEntry>>,
+    bodies: HashMap<ResourceKey, Value>,
+}
+
+impl LiveSet {
+    /// The objects that are tracked as the application's and those that have the key of a target, as far as the tenant
+    /// may see them.
+    #[must_use]
+    pub fn gather(ctx: &Context, tenant: &TenantFacts, app: &str, targets: &[Target]) -> Self {
+        let index = ctx.cluster.index();
+        let mut entries = index.snapshot(tenant.tenant.name.as_str(), app);
+        entries.retain(|entry| may_see(tenant, &entry.key));
+        let tracked: std::collections::HashSet<ResourceKey> = entries.iter().map(|entry| entry.key.clone()).collect();
+        // Whether somebody else's cluster-scoped object exists is not an ordinary tenant's to know.
+        let visible = |key: &ResourceKey| may_see(tenant, key) && (!key.namespace.is_empty() || tenant.owns_cluster(key));
+        let others = targets.iter().filter(|target| !tracked.contains(&target.key) && visible(&target.key));
+        let others: Vec<Arc<LiveEntry>> = others.filter_map(|target| index.get(&target.key)).collect();
+        entries.extend(others);
+        Self { entries, bodies: HashMap::new() }
+    }
+
+    /// The entries.
+    #[must_use]
+    pub fn entries(&self) -> &[Arc<LiveEntry>] {
+        &self.entries
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn find(&self, key: &ResourceKey) -> Option<&Arc<LiveEntry>> {
+        self.entries.iter().find(|entry| entry.key == *key)
+    }
+
+    /// The bodies that were fetched.
+    #[must_use]
+    pub fn body(&self, key: &ResourceKey) -> Option<&Value> {
+        self.bodies.get(key)
+    }
+
+    /// As the engine reads it.
+    #[must_use]
+    pub fn as_live(&self) -> Vec<Live<'_>> {
+        let live = |entry: &'_ Arc<LiveEntry>| (entry.key.clone(), seen(entry));
+        self.entries
+            .iter()
+            .map(|entry| {
+                let (key, seen) = live(entry);
+                let body = self.bodies.get(&key);
+                Live { key, version: &entry.version, uid: &entry.uid, seen, essentials: &entry.body, body }
+            })
+            .collect()
+    }
+
+    /// Fetches whole objects as the tenant's account. What is gone meanwhile leaves the set.
+    ///
+    /// # Errors
+    /// When the cluster refuses or does not answer.
+    pub async fn fetch(
+        &mut self,
+        ctx: &Context,
+        subject: &Subject,
+        wanted: &[(ResourceKey, String)],
+    ) -> Result<(), cluster::Error> {
+        let gets: Vec<_> = wanted.iter().map(|(key, version)| get(ctx, &subject.tenant, key, version)).collect();
+        let got: Vec<_> = futures::stream::iter(gets).buffer_unordered(AT_ONCE).collect().await;
+        for (key, got) in got {
+            match got? {
+                Some(body) => self.take_in(ctx, key, body).await,
+                None => self.entries.retain(|entry| entry.key != key),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an object in as the cluster answered it, so that entry and body are of one state.
+    pub async fn take_in(&mut self, ctx: &Context, key: ResourceKey, body: Value) {
+        if let Some(entry) = ctx.cluster.index().observe(&body).await {
+            match self.entries.iter_mut().find(|known| known.key == key) {
+                Some(known) => *known = entry,
+                None => self.entries.push(entry),
+            }
+        }
+        self.bodies.insert(key, body);
+    }
+
+    /// Forgets an object.
+    pub fn remove(&mut self, key: &ResourceKey) {
+        self.entries.retain(|entry| entry.key != *key);
+        self.bodies.remove(key);
+    }
+
+    /// The state of an entry, if its body is of just that state.
+    #[must_use]
+    pub fn seen_with_body(&self, key: &ResourceKey) -> Option<Seen> {
+        let entry = self.find(key)?;
+        let body = self.bodies.get(key)?;
+        let same = domain::resource::text(body, &["metadata", "resourceVersion"]) == entry.resource_version.as_ref();
+        same.then(|| seen(entry))
+    }
+}
+
+async fn get(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    key: &ResourceKey,
+    version: &str,
+) -> (ResourceKey, Result<Option<Value>, cluster::Error>) {
+    let got = async { ctx.account(tenant, &key.namespace)?.get(key, Some(version)).await };
+    (key.clone(), got.await)
+}
+
+/// Whether an object may be shown to a tenant: namespaced ones where it owns the namespace, a Namespace where it owns
+/// that, other cluster-scoped ones when they are tracked as its own (which only its own account can have made).
+#[must_use]
+pub fn may_see(tenant: &TenantFacts, key: &ResourceKey) -> bool {
+    if key.namespace.is_empty() {
+        let namespace = key.group.is_empty() && key.kind == "Namespace";
+        return !namespace || tenant.owns(&key.name);
+    }
+    tenant.owns(&key.namespace)
+}
+
+/// The state of an entry as the engine compares it.
+#[must_use]
+pub fn seen(entry: &LiveEntry) -> Seen {
+    let fingerprint = entry.fingerprint.as_ref().map_or(0, |fingerprint| {
+        let mut half = [0; 16];
+        half.copy_from_slice(&fingerprint.as_bytes()[..16]);
+        u128::from_le_bytes(half)
+    });
+    let mut hasher = DefaultHasher::new();
+    entry.managed.hash(&mut hasher);
+    Seen { fingerprint, fields: u128::from(hasher.finish()) }
+}

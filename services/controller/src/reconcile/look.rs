@@ -1,0 +1,264 @@
+//! Git and cluster side by side: the comparison, how the objects fare, what looks wrong (client required for bodies).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use cluster::LiveEntry;
+use domain::cause::Cause;
+use domain::resource::ResourceKey;
+use domain::status::Status;
+use engine::compare::{self, Applied, Comparison};
+use engine::health::{self, Health};
+use engine::lint::{self, Around};
+use engine::prepare::Target;
+use engine::tree::{self, Entry};
+use engine::{assemble, options};
+use serde_json::Value;
+
+use super::desire::Desired;
+use super::live::{LiveSet, may_see};
+use super::subject::Subject;
+use crate::context::Context;
+use crate::memory::AppMemory;
+use crate::repos::Trouble;
+use crate::tenants::TenantFacts;
+
+/// No lint looks at more objects than this.
+const AROUND: usize = 2000;
+
+/// What was found.
+pub struct Look {
+    /// What Git says, or why nobody knows.
+    pub desired: Result<Desired, Trouble>,
+    /// What the cluster has.
+    pub live: LiveSet,
+    /// The two compared.
+    pub comparison: Comparison,
+}
+
+impl Look {
+    /// The targets; none while nobody knows what Git says.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        self.desired.as_ref().map_or(&[], |desired| &desired.prepared.targets)
+    }
+}
+
+/// Compares what Git says with what the index has.
+///
+/// # Errors
+/// When a body is needed and the cluster does not give it.
+pub async fn look(
+    ctx: &Context,
+    subject: &Subject,
+    desired: Result<Desired, Trouble>,
+    memory: &mut AppMemory,
+) -> Result<Look, cluster::Error> {
+    let targets: &[Target] = desired.as_ref().map_or(&[], |desired| &desired.prepared.targets);
+    let live = LiveSet::gather(ctx, &subject.tenant, &subject.key.name, targets);
+    look_at(ctx, subject, desired, live, memory).await
+}
+
+/// The same, with live objects at hand (those just applied).
+///
+/// # Errors
+/// When a body is needed and the cluster does not give it.
+pub async fn look_at(
+    ctx: &Context,
+    subject: &Subject,
+    desired: Result<Desired, Trouble>,
+    mut live: LiveSet,
+    memory: &mut AppMemory,
+) -> Result<Look, cluster::Error> {
+    let mut comparison = compare(subject, &desired, &live, memory);
+    if !comparison.needs_body.is_empty() {
+        let targets: &[Target] = desired.as_ref().map_or(&[], |desired| &desired.prepared.targets);
+        let version = |key: &ResourceKey| {
+            targets.iter().find(|target| target.key == *key).map(|target| target.version.clone()).unwrap_or_default()
+        };
+        let wanted: Vec<(ResourceKey, String)> =
+            comparison.needs_body.iter().map(|key| (key.clone(), version(key))).collect();
+        live.fetch(ctx, subject, &wanted).await?;
+        comparison = compare(subject, &desired, &live, memory);
+    }
+    remember(&desired, &live, &comparison, memory);
+    Ok(Look { desired, live, comparison })
+}
+
+fn compare(
+    subject: &Subject,
+    desired: &Result<Desired, Trouble>,
+    live: &LiveSet,
+    memory: &AppMemory,
+) -> Comparison {
+    let nothing = domain::schema::SchemaSet::default();
+    let (targets, incomplete, schema) = match desired {
+        Ok(desired) => (desired.prepared.targets.as_slice(), desired.prepared.incomplete, desired.schema.as_ref()),
+        // Nobody knows what Git says: the objects are listed as they are, and nothing is called superfluous.
+        Err(_) => (&[][..], true, &nothing),
+    };
+    compare::compare(&compare::Input {
+        tenant: subject.tenant_name(),
+        app: &subject.key.name,
+        targets,
+        incomplete,
+        live: &live.as_live(),
+        applied: &memory.applied,
+        ignore: &subject.spec.ignore_differences,
+        schema,
+    })
+}
+
+/// Notes which states were found to be as Git says, so that they need no body while both sides stay.
+fn remember(desired: &Result<Desired, Trouble>, live: &LiveSet, comparison: &Comparison, memory: &mut AppMemory) {
+    let Ok(desired) = desired else { return };
+    for compared in &comparison.resources {
+        let Some(target) = compared.target.and_then(|at| desired.prepared.targets.get(at)) else { continue };
+        if let (true, true, Some(seen)) =
+            (compared.live, compared.differences.is_empty(), live.seen_with_body(&compared.key))
+        {
+            memory.applied.insert(compared.key.clone(), Applied { target: target.hash, seen });
+        }
+    }
+    let listed = |key: &ResourceKey| comparison.find(key).is_some_and(|compared| compared.target.is_some());
+    memory.applied.retain(|key, _| listed(key));
+}
+
+/// Everything beneath some objects that the tenant may see.
+#[must_use]
+pub fn beneath(ctx: &Context, tenant: &TenantFacts, live: &[Arc<LiveEntry>]) -> Vec<Arc<LiveEntry>> {
+    let mut below = ctx.cluster.index().descendants(live.iter().map(|entry| entry.uid.as_ref()));
+    below.retain(|entry| may_see(tenant, &entry.key));
+    below
+}
+
+/// An entry as the tree reads it.
+#[must_use]
+pub fn tree_entry(entry: &LiveEntry) -> Entry<'_> {
+    Entry {
+        key: &entry.key,
+        version: &entry.version,
+        uid: &entry.uid,
+        resource_version: &entry.resource_version,
+        owners: entry.owners.iter().map(|owner| owner.uid.as_ref()).collect(),
+        created_at: entry.created_at,
+        body: &entry.body,
+        images: entry.images.iter().map(AsRef::as_ref).collect(),
+    }
+}
+
+/// How the managed objects fare, explained by what is beneath them.
+#[must_use]
+pub fn health(comparison: &Comparison, live: &LiveSet, below: &[Arc<LiveEntry>]) -> HashMap<ResourceKey, Health> {
+    let entries: Vec<Entry<'_>> = live.entries().iter().chain(below).map(|entry| tree_entry(entry)).collect();
+    let managed = comparison.resources.iter().filter(|compared| compared.live);
+    managed
+        .filter_map(|compared| {
+            let entry = live.find(&compared.key)?;
+            let health = health::assess_with(&entry.body, &tree::bodies_below(&entry.uid, entries.iter()))?;
+            Some((compared.key.clone(), health))
+        })
+        .collect()
+}
+
+/// The status that follows.
+#[must_use]
+pub fn status(ctx: &Context, subject: &Subject, look: &Look, more: Vec<Cause>, requested: bool) -> Status {
+    let below = beneath(ctx, &subject.tenant, look.live.entries());
+    let health = health(&look.comparison, &look.live, &below);
+    let statuses = look.comparison.statuses();
+    let live: Vec<Entry<'_>> = look.live.entries().iter().map(|entry| tree_entry(entry)).collect();
+    let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
+    let (external_urls, images) = tree::summary(&tree::build(&statuses, &live, &under));
+    let ignored: Vec<ResourceKey> =
+        look.live.entries().iter().filter(|e| !health::counts(&e.body)).map(|e| e.key.clone()).collect();
+    let mut causes = more;
+    let mut facts = assemble::Facts {
+        now: ctx.clock.now(),
+        comparison: Some(&look.comparison),
+        health: &health,
+        ignored_health: &ignored,
+        causes: Vec::new(),
+        revisions: Vec::new(),
+        sources: subject.sources(),
+        multiple: subject.multiple(),
+        destination: subject.spec.destination.clone(),
+        source_types: Vec::new(),
+        manifest_set: None,
+        external_urls,
+        images,
+        requested,
+    };
+    match &look.desired {
+        Ok(desired) => {
+            causes.extend(desired.causes.iter().cloned());
+            causes.extend(desired.prepared.causes.iter().cloned());
+            causes.extend(lints(ctx, &subject.tenant, &desired.prepared.targets));
+            facts.revisions.clone_from(&desired.revisions);
+            facts.sources.clone_from(&desired.sources);
+            facts.source_types.clone_from(&desired.source_types);
+            facts.manifest_set = Some(desired.set.clone());
+        }
+        Err(trouble) => {
+            causes.extend(trouble.causes.iter().cloned());
+            // What was compared last stays on record: an unknown state is no new revision.
+            facts.revisions.clone_from(&subject.app.status.revisions);
+            facts.source_types.clone_from(&subject.app.status.source_types);
+            facts.manifest_set.clone_from(&subject.app.status.manifest_set);
+        }
+    }
+    facts.causes = causes;
+    assemble::assemble(&subject.app.status, facts)
+}
+
+/// The status of an application that cannot be compared at all.
+#[must_use]
+pub fn unknown(
+    ctx: &Context,
+    app: &domain::application::Application,
+    causes: Vec<Cause>,
+    requested: bool,
+) -> Status {
+    let before = &app.status;
+    let spec = app.view().unwrap_or_default();
+    let facts = assemble::Facts {
+        now: ctx.clock.now(),
+        comparison: None,
+        health: &HashMap::new(),
+        ignored_health: &[],
+        causes,
+        revisions: before.revisions.clone(),
+        sources: before.compared_sources.clone(),
+        multiple: !spec.sources.is_empty(),
+        destination: spec.destination.clone(),
+        source_types: before.source_types.clone(),
+        manifest_set: before.manifest_set.clone(),
+        external_urls: before.external_urls.clone(),
+        images: before.images.clone(),
+        requested,
+    };
+    assemble::assemble(before, facts)
+}
+
+fn lints(ctx: &Context, tenant: &TenantFacts, targets: &[Target]) -> Vec<Cause> {
+    let routes = |target: &&Target| {
+        options::role(&target.object) == options::Role::Ordinary
+            && matches!((target.key.group.as_str(), target.key.kind.as_str()), ("", "Service") | ("networking.k8s.io", "Ingress"))
+    };
+    let namespaces: BTreeSet<&str> = targets.iter().filter(routes).map(|t| t.key.namespace.as_str()).collect();
+    if namespaces.is_empty() {
+        return lint::lint(targets, Around::default());
+    }
+    let owned = namespaces.into_iter().filter(|namespace| tenant.owns(namespace));
+    let there: Vec<Arc<LiveEntry>> = owned.flat_map(|namespace| ctx.cluster.index().in_namespace(namespace)).collect();
+    if there.len() > AROUND {
+        return lint::lint(targets, Around::default());
+    }
+    let (services, workloads): (Vec<&Value>, Vec<&Value>) = {
+        let of = |kinds: &[&str]| {
+            there.iter().filter(|e| kinds.contains(&e.key.kind.as_str())).map(|e| e.body.as_ref()).collect::<Vec<_>>()
+        };
+        (of(&["Service"]), of(&["Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"]))
+    };
+    lint::lint(targets, Around { services: Some(&services), workloads: Some(&workloads) })
+}

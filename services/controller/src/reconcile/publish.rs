@@ -1,0 +1,100 @@
+//! Hands a result to the batching writer, if it says anything new (client required).
+
+use std::time::Duration;
+
+use domain::application::{Application, HistoryEntry};
+use domain::operation::Operation;
+use domain::status::Status;
+use store::{StatusWrite, Verdict};
+
+use super::{Failure, Next};
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+
+/// What a look came to.
+#[derive(Debug)]
+pub struct Report {
+    /// The status as it is now.
+    pub status: Status,
+    /// The refresh that this answers.
+    pub clear_refresh: Option<String>,
+    /// The operation that this ends; the row must not ask for another one.
+    pub clear_operation: Option<Operation>,
+    /// The operation that this begins of itself.
+    pub set_operation: Option<Operation>,
+    /// What was deployed.
+    pub history: Option<HistoryEntry>,
+    /// Whether the row goes.
+    pub remove: bool,
+    /// When to look again.
+    pub next: Next,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            status: Status::default(),
+            clear_refresh: None,
+            clear_operation: None,
+            set_operation: None,
+            history: None,
+            remove: false,
+            next: Next::Sleep,
+        }
+    }
+}
+
+/// Writes a result and says when to look again. Nothing is written when nothing changed.
+///
+/// # Errors
+/// When it was not written.
+pub async fn report(
+    ctx: &Context,
+    key: &AppKey,
+    tenant: &str,
+    app: &Application,
+    report: Report,
+) -> Result<Next, Failure> {
+    ctx.metrics.show(key, tenant, app, &report.status);
+    let next = report.next;
+    let Some(write) = write(key, app, report) else { return Ok(next) };
+    let outcome = ctx.publisher.write(write).await?;
+    Ok(match outcome.verdict {
+        Verdict::Written | Verdict::Unchanged | Verdict::Removed | Verdict::Gone => next,
+        // Somebody wrote what this result did not know.
+        Verdict::Superseded => Next::After(Duration::ZERO),
+    })
+}
+
+/// Hands in that an operation goes on, without waiting: its end, if it comes soon, is written with it.
+pub fn progress(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, report: Report) {
+    ctx.metrics.show(key, tenant, app, &report.status);
+    if let Some(write) = write(key, app, report) {
+        drop(ctx.publisher.post(write));
+    }
+}
+
+fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite> {
+    let Report { status, clear_refresh, clear_operation, set_operation, history, remove, next: _ } = report;
+    let asks = clear_refresh.is_some() || clear_operation.is_some() || set_operation.is_some();
+    if status == app.status && !asks && history.is_none() && !remove {
+        return None;
+    }
+    let ends = clear_operation.is_some();
+    // The end of an operation is recorded whatever became of the spec meanwhile; a mere comparison is of one spec.
+    let of_generation = (!ends && set_operation.is_none() && !remove).then(|| generation(app)).flatten();
+    Some(StatusWrite {
+        expect_generation: of_generation,
+        clear_operation: ends,
+        // Given with the end too, so that another operation asked for meanwhile is not taken for this one.
+        set_operation: clear_operation.or(set_operation),
+        clear_refresh,
+        history,
+        remove,
+        ..StatusWrite::status(key.tenant, app, status)
+    })
+}
+
+fn generation(app: &Application) -> Option<i64> {
+    app.metadata.get("generation")?.as_i64()
+}

@@ -1,0 +1,181 @@
+//! What an application is and whether it may be: its row, its spec, its project's rules, its destination (client
+//! required for reading, none for judging).
+
+use std::sync::Arc;
+
+use domain::application::{Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, Source, Spec};
+use domain::cause::Cause;
+use domain::message;
+use domain::project::Rules;
+use engine::options::SyncOptions;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+use crate::tenants::{ProjectFacts, TenantFacts};
+
+/// An application that may be compared.
+pub struct Subject {
+    /// Which.
+    pub key: AppKey,
+    /// Its row.
+    pub app: Application,
+    /// Its spec.
+    pub spec: Spec,
+    /// Whose it is.
+    pub tenant: Arc<TenantFacts>,
+    /// The sync options of its spec.
+    pub options: SyncOptions,
+    /// Where it goes; address and name both filled in.
+    pub destination: Destination,
+    project: Arc<ProjectFacts>,
+    no_rules: Rules,
+}
+
+impl Subject {
+    /// What its project permits.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        self.project.rules.as_ref().unwrap_or(&self.no_rules)
+    }
+
+    /// The tenant's name, which is also the installation id of its objects.
+    #[must_use]
+    pub fn tenant_name(&self) -> &str {
+        self.tenant.tenant.name.as_str()
+    }
+
+    /// Its sources as canonical JSON, one per source.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Value> {
+        match self.app.spec.get("sources").and_then(Value::as_array).filter(|sources| !sources.is_empty()) {
+            Some(sources) => sources.clone(),
+            None => self.app.spec.get("source").filter(|source| source.is_object()).into_iter().cloned().collect(),
+        }
+    }
+
+    /// Whether its spec has several sources.
+    #[must_use]
+    pub fn multiple(&self) -> bool {
+        !self.spec.sources.is_empty()
+    }
+}
+
+/// Reads all that an application names.
+///
+/// The inner error says why it cannot be compared at all; only an edit of the application or its project helps.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read(
+    ctx: &Context,
+    key: &AppKey,
+    app: Application,
+    tenant: Arc<TenantFacts>,
+) -> store::Result<Result<Subject, (Application, Vec<Cause>)>> {
+    let spec = match app.view() {
+        Ok(spec) => spec,
+        Err(error) => return Ok(Err((app, vec![Cause::error(message::app::SPEC_INVALID.with("error", error))]))),
+    };
+    let name = spec.project().to_owned();
+    let Some(project) = ctx.tenants.project(key.tenant, &name).await? else {
+        let cause = Cause::error(message::app::PROJECT_NOT_FOUND.with("project", &name)).field("spec.project");
+        return Ok(Err((app, vec![cause])));
+    };
+    let rules = match &project.rules {
+        Ok(rules) => rules,
+        Err(error) => {
+            let message = message::app::PROJECT_INVALID.with("project", &name).with("error", error);
+            return Ok(Err((app, vec![Cause::error(message).field("spec.project")])));
+        }
+    };
+    let destination = match destination(&spec) {
+        Ok(destination) => destination,
+        Err(cause) => return Ok(Err((app, vec![cause]))),
+    };
+    let sources: Vec<&Source> = spec.effective_sources();
+    let causes = permitted(&sources, &destination, &tenant, &spec, rules);
+    if !causes.is_empty() {
+        return Ok(Err((app, causes)));
+    }
+    let options = spec.sync_policy.as_ref().map(|policy| policy.sync_options.as_slice()).unwrap_or_default();
+    let options = SyncOptions::parse(options.iter().map(String::as_str));
+    Ok(Ok(Subject {
+        key: key.clone(),
+        app,
+        spec,
+        tenant,
+        options,
+        destination,
+        project: project.clone(),
+        no_rules: Rules::default(),
+    }))
+}
+
+/// The destination with address and name filled in. There is one cluster for now.
+fn destination(spec: &Spec) -> Result<Destination, Cause> {
+    let Destination { server, name, namespace } = &spec.destination;
+    let known = Destination {
+        server: IN_CLUSTER_SERVER.to_owned(),
+        name: IN_CLUSTER_NAME.to_owned(),
+        namespace: namespace.clone(),
+    };
+    let refuse = |message, field: &str| Err(Cause::error(message).field(field));
+    match (server.as_str(), name.as_str()) {
+        ("", "") => refuse(message::app::DESTINATION_MISSING.message(), "spec.destination"),
+        (IN_CLUSTER_SERVER, "") | ("", IN_CLUSTER_NAME) => Ok(known),
+        ("", unknown) => {
+            refuse(message::app::DESTINATION_UNKNOWN.with("cluster", unknown), "spec.destination.name")
+        }
+        (unknown, "") => {
+            refuse(message::app::DESTINATION_UNKNOWN.with("cluster", unknown), "spec.destination.server")
+        }
+        (server, name) => {
+            let message = message::app::DESTINATION_AMBIGUOUS.with("name", name).with("server", server);
+            refuse(message, "spec.destination")
+        }
+    }
+}
+
+fn permitted(
+    sources: &[&Source],
+    destination: &Destination,
+    tenant: &TenantFacts,
+    spec: &Spec,
+    rules: &Rules,
+) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if sources.iter().all(|source| source.repo_url.is_empty()) {
+        causes.push(Cause::error(message::app::SOURCE_MISSING.message()).field("spec.source"));
+    }
+    for source in sources.iter().filter(|source| !rules.permits_source(&source.repo_url)) {
+        let message = message::app::SOURCE_NOT_PERMITTED.with("repository", &source.repo_url);
+        causes.push(Cause::error(message.with("project", spec.project())).field("spec.source.repoURL"));
+    }
+    let Destination { server, name, namespace } = destination;
+    if !rules.permits_destination(server, name, namespace) {
+        let message = message::app::DESTINATION_NOT_PERMITTED.with("server", server).with("namespace", namespace);
+        causes.push(Cause::error(message.with("project", spec.project())).field("spec.destination"));
+    }
+    let options = spec.sync_policy.as_ref().map(|policy| policy.sync_options.as_slice()).unwrap_or_default();
+    let creating = SyncOptions::parse(options.iter().map(String::as_str)).create_namespace;
+    if !namespace.is_empty() && !tenant.territory().permits(namespace, creating) {
+        let message = if tenant.tenant.name.is_operator() {
+            message::sync::NAMESPACE_OF_TENANT.message()
+        } else {
+            message::sync::NAMESPACE_NOT_YOURS.with("allowed", tenant.tenant.namespaces.join(", "))
+        };
+        let message = message.with("namespace", namespace);
+        causes.push(Cause::error(message).field("spec.destination.namespace"));
+    }
+    causes
+}
+
+/// The typed view of one source.
+///
+/// # Errors
+/// A cause that names what cannot be read.
+pub fn source(document: &Value) -> Result<Source, Cause> {
+    Source::deserialize(document).map_err(|error| Cause::error(message::app::SPEC_INVALID.with("error", error)))
+}

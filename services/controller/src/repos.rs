@@ -1,0 +1,258 @@
+//! What the controller knows of repositories: their tips, who uses them, and the way to the repo-servers.
+//!
+//! Tips are listed once per repository and interval, or at once when somebody pushed or insists; applications that
+//! follow a tip share the listing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::repository::normalize_url;
+use domain::tenant::TenantId;
+use parking_lot::Mutex;
+use store::Store;
+
+use crate::driver::queue::AppKey;
+
+mod access;
+mod listing;
+mod refs;
+mod servers;
+mod trouble;
+
+pub use listing::Need;
+pub use refs::is_commit;
+pub use servers::{RenderOrder, Rendered, RepoServers};
+pub use trouble::Trouble;
+
+use access::Accesses;
+use listing::Listing;
+use refs::{Named, Refs};
+
+/// A repository as one tenant's project sees it: the pair decides the credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RepoKey {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The project whose applications use it.
+    pub project: Arc<str>,
+    /// The address, normalised.
+    pub url: Arc<str>,
+}
+
+/// A revision that an application follows, and the commit that it was when the application was last compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// The repository.
+    pub repo: RepoKey,
+    /// The address as the application writes it.
+    pub url: String,
+    /// The revision as the application writes it.
+    pub revision: String,
+    /// The commit; `None` when it could not be told.
+    pub commit: Option<String>,
+}
+
+struct Repo {
+    key: RepoKey,
+    /// The address as some application writes it.
+    url: String,
+    tips: Listing<Arc<Refs>, Trouble>,
+    users: Mutex<HashMap<Arc<str>, Vec<Followed>>>,
+}
+
+/// How long a comparison is held against a repository that stopped answering before it is called unknown: Argo CD's
+/// grace period for repository errors.
+const GRACE: Duration = Duration::from_secs(180);
+
+/// The repositories in use. Cheap to clone.
+#[derive(Clone)]
+pub struct Repos(Arc<Inner>);
+
+struct Inner {
+    repos: Mutex<HashMap<RepoKey, Arc<Repo>>>,
+    /// What each application follows, so that a change of its sources is seen.
+    followed: Mutex<HashMap<AppKey, Vec<RepoKey>>>,
+    servers: RepoServers,
+    accesses: Accesses,
+    /// How old a listing may be for those who do not insist.
+    age: Duration,
+    /// Tells the poller of a repository that is used for the first time.
+    new: tokio::sync::mpsc::UnboundedSender<RepoKey>,
+}
+
+impl Repos {
+    /// No repositories yet. The receiver yields each one when it is first used.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        servers: RepoServers,
+        interval: Duration,
+    ) -> (Self, tokio::sync::mpsc::UnboundedReceiver<RepoKey>) {
+        let (new, found) = tokio::sync::mpsc::unbounded_channel();
+        let inner = Inner {
+            repos: Mutex::default(),
+            followed: Mutex::default(),
+            servers,
+            accesses: Accesses::new(store),
+            // A poll that is due replaces the listing long before this; a listing older than this means polls fail.
+            age: interval + GRACE,
+            new,
+        };
+        (Self(Arc::new(inner)), found)
+    }
+
+    /// The commit that a revision is.
+    ///
+    /// # Errors
+    /// When the repository cannot be reached or has no such revision.
+    pub async fn resolve(&self, key: &RepoKey, url: &str, revision: &str, fresh: bool) -> Result<String, Trouble> {
+        if is_commit(revision) {
+            return Ok(revision.to_ascii_lowercase());
+        }
+        let repo = self.repo(key, url);
+        let need = if fresh { Need::Fresh } else { Need::Known(self.0.age) };
+        let tips = self.tips(&repo, need).await?;
+        match tips.resolve(revision) {
+            Named::Commit(commit) => Ok(commit),
+            Named::Unclear => {
+                let access = self.0.accesses.of(key, url).await?;
+                self.0.servers.resolve(access, revision, fresh).await
+            }
+        }
+    }
+
+    /// Renders one source at one commit.
+    ///
+    /// # Errors
+    /// When the repo-server says so, or none answers.
+    pub async fn render(&self, key: &RepoKey, url: &str, order: RenderOrder) -> Result<Rendered, Trouble> {
+        let access = self.0.accesses.of(key, url).await?;
+        let tenant_key = self.0.accesses.tenant_key(key.tenant).await?;
+        self.0.servers.render(access, &tenant_key, order).await
+    }
+
+    /// Notes what an application follows now, instead of what it did before.
+    pub fn follow(&self, app: &AppKey, followed: Vec<Followed>) {
+        let mut keys: Vec<RepoKey> = followed.iter().map(|f| f.repo.clone()).collect();
+        keys.dedup();
+        let before = self.0.followed.lock().insert(app.clone(), keys.clone()).unwrap_or_default();
+        for gone in before.iter().filter(|key| !keys.contains(key)) {
+            self.leave(gone, app);
+        }
+        for key in &keys {
+            let mine: Vec<Followed> = followed.iter().filter(|f| f.repo == *key).cloned().collect();
+            let Some(first) = mine.first() else { continue };
+            self.repo(key, &first.url).users.lock().insert(app.name.clone(), mine);
+        }
+    }
+
+    /// Forgets an application.
+    pub fn forget(&self, app: &AppKey) {
+        for key in self.0.followed.lock().remove(app).unwrap_or_default() {
+            self.leave(&key, app);
+        }
+    }
+
+    /// Forgets what is known of everything: another process was in charge meanwhile.
+    pub fn forget_all(&self) {
+        self.0.repos.lock().clear();
+        self.0.followed.lock().clear();
+        self.0.accesses.forget_all();
+    }
+
+    /// Forgets all credentials: any may have changed unheard.
+    pub fn forget_access(&self) {
+        self.0.accesses.forget_all();
+    }
+
+    /// Forgets a tenant's credentials: one may have changed.
+    pub fn forget_credentials(&self, tenant: TenantId) {
+        self.0.accesses.forget(tenant);
+    }
+
+    /// The repositories of a tenant at an address.
+    #[must_use]
+    pub fn at(&self, tenant: TenantId, url: &str) -> Vec<RepoKey> {
+        let url = normalize_url(url);
+        let repos = self.0.repos.lock();
+        repos.keys().filter(|key| key.tenant == tenant && *key.url == *url).cloned().collect()
+    }
+
+    /// Whether anybody uses this repository.
+    #[must_use]
+    pub fn is_known(&self, key: &RepoKey) -> bool {
+        self.0.repos.lock().contains_key(key)
+    }
+
+    /// Whether anybody follows a revision of this repository that can move.
+    #[must_use]
+    pub fn in_use(&self, key: &RepoKey) -> bool {
+        let repos = self.0.repos.lock();
+        repos.get(key).is_some_and(|repo| repo.users.lock().values().flatten().any(|f| !is_commit(&f.revision)))
+    }
+
+    /// Lists a repository's tips anew and says which applications' commits are no longer what they follow.
+    pub async fn poll(&self, key: &RepoKey) -> Vec<AppKey> {
+        let Some(repo) = self.0.repos.lock().get(key).cloned() else { return Vec::new() };
+        let tips = self.tips(&repo, Need::Fresh).await;
+        if let Err(trouble) = &tips {
+            tracing::info!(tenant = %key.tenant, repository = %key.url, %trouble, "the repository could not be listed");
+        }
+        let still_good = self.tips_known(&repo);
+        let users = repo.users.lock();
+        let moved = users.iter().filter(|(_, followed)| {
+            followed.iter().any(|f| match (&tips, &f.commit) {
+                (Ok(tips), commit) => match tips.resolve(&f.revision) {
+                    Named::Commit(now) => commit.as_ref() != Some(&now),
+                    // A range may mean another commit now; looking costs one question to the repo-server.
+                    Named::Unclear => true,
+                },
+                // What was good until now is looked at again when the grace is over, what was bad stays so.
+                (Err(_), Some(_)) => !still_good,
+                (Err(_), None) => false,
+            })
+        });
+        moved.map(|(name, _)| AppKey { tenant: key.tenant, name: name.clone() }).collect()
+    }
+
+    fn tips_known(&self, repo: &Repo) -> bool {
+        repo.tips.good_since(Instant::now(), self.0.age)
+    }
+
+    async fn tips(&self, repo: &Repo, need: Need) -> Result<Arc<Refs>, Trouble> {
+        let list = || async {
+            let access = self.0.accesses.of(&repo.key, &repo.url).await?;
+            self.0.servers.list_refs(access).await.map(Arc::new)
+        };
+        repo.tips.get(need, list).await
+    }
+
+    fn repo(&self, key: &RepoKey, url: &str) -> Arc<Repo> {
+        let mut repos = self.0.repos.lock();
+        if let Some(repo) = repos.get(key) {
+            return repo.clone();
+        }
+        let repo = Arc::new(Repo {
+            key: key.clone(),
+            url: url.to_owned(),
+            tips: Listing::default(),
+            users: Mutex::default(),
+        });
+        repos.insert(key.clone(), repo.clone());
+        let _ = self.0.new.send(key.clone());
+        repo
+    }
+
+    fn leave(&self, key: &RepoKey, app: &AppKey) {
+        let mut repos = self.0.repos.lock();
+        let Some(repo) = repos.get(key) else { return };
+        let mut users = repo.users.lock();
+        users.remove(&app.name);
+        let unused = users.is_empty();
+        drop(users);
+        if unused {
+            repos.remove(key);
+        }
+    }
+}

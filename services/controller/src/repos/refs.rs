@@ -1,0 +1,74 @@
+//! The tips of a repository, and the revisions that can be told from them alone.
+
+use std::collections::HashMap;
+
+/// The tip of every branch and tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refs {
+    tips: HashMap<String, String>,
+    head: String,
+}
+
+/// What a revision is, as far as the tips tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// This commit.
+    Commit(String),
+    /// A version range, a shortened commit or nothing: only the repo-server can tell.
+    Unclear,
+}
+
+impl Refs {
+    /// What a listing answered: full ref names with their commits, and the name that HEAD points at.
+    #[must_use]
+    pub fn new(tips: HashMap<String, String>, head: String) -> Self {
+        Self { tips, head }
+    }
+
+    /// The commit that `revision` names: HEAD when empty, a branch before a tag of the same name.
+    #[must_use]
+    pub fn resolve(&self, revision: &str) -> Named {
+        if is_commit(revision) {
+            return Named::Commit(revision.to_ascii_lowercase());
+        }
+        let tip = match revision {
+            "" | "HEAD" => self.tips.get(&self.head),
+            name => self
+                .tips
+                .get(name)
+                .or_else(|| self.tips.get(&format!("refs/heads/{name}")))
+                .or_else(|| self.tips.get(&format!("refs/tags/{name}"))),
+        };
+        tip.map_or(Named::Unclear, |commit| Named::Commit(commit.clone()))
+    }
+}
+
+/// Whether a revision is a whole commit, which no listing can change.
+#[must_use]
+pub fn is_commit(revision: &str) -> bool {
+    matches!(revision.len(), 40 | 64) && revision.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_comes_before_a_tag_and_a_commit_is_itself() {
+        let tip = |n: char| n.to_string().repeat(40);
+        let refs = Refs::new(
+            HashMap::from([
+                ("refs/heads/main".to_owned(), tip('a')),
+                ("refs/heads/v1".to_owned(), tip('b')),
+                ("refs/tags/v1".to_owned(), tip('c')),
+            ]),
+            "refs/heads/main".to_owned(),
+        );
+        assert_eq!(refs.resolve("HEAD"), Named::Commit(tip('a')));
+        assert_eq!(refs.resolve(""), Named::Commit(tip('a')));
+        assert_eq!(refs.resolve("v1"), Named::Commit(tip('b')));
+        assert_eq!(refs.resolve("refs/tags/v1"), Named::Commit(tip('c')));
+        assert_eq!(refs.resolve(&tip('D')), Named::Commit(tip('d')));
+        assert_eq!(refs.resolve("v1.*"), Named::Unclear);
+    }
+}

@@ -1,0 +1,234 @@
+//! The way to the repo-servers: each repository has its own, chosen by rendezvous hashing, and a next one should it fail.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use domain::cause::{Cause, Location};
+use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::message;
+use domain::secret::Secret;
+use proto::naru::internal::v1 as wire;
+use proto::naru::internal::v1::repo_server_client::RepoServerClient;
+use runtime::config::MutualTls;
+use runtime::mtls::{self, Component, MutualTlsError};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use super::Trouble;
+use super::refs::Refs;
+
+/// No manifest set is larger on the wire.
+const MAX_MESSAGE: usize = 128 << 20;
+/// Longer than the repo-server's own limits, which name what took so long.
+const LISTING: Duration = Duration::from_secs(60);
+const RENDERING: Duration = Duration::from_secs(180);
+
+/// The repo-servers.
+#[derive(Clone)]
+pub struct RepoServers {
+    peers: Vec<Peer>,
+}
+
+#[derive(Clone)]
+struct Peer {
+    url: String,
+    client: RepoServerClient<Channel>,
+}
+
+/// What to render.
+#[derive(Clone, Debug, Default)]
+pub struct RenderOrder {
+    /// The source, canonical JSON.
+    pub source: String,
+    /// A full commit.
+    pub commit: String,
+    /// The application's name.
+    pub app: String,
+    /// Its project.
+    pub project: String,
+    /// Its destination's namespace.
+    pub namespace: String,
+    /// What may be replaced in files.
+    pub variables: BTreeMap<String, String>,
+    /// The cluster's version.
+    pub kube_version: String,
+    /// The cluster's kinds.
+    pub api_versions: Vec<String>,
+    /// The set that is at hand; empty when none is.
+    pub known: String,
+    /// The places that came with it.
+    pub known_detail: String,
+    /// Render, whatever is cached.
+    pub no_cache: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The set's name.
+    pub hash: ManifestSetHash,
+    /// The set; `None` when it is the one at hand.
+    pub manifests: Option<Vec<Manifest>>,
+    /// Names the set together with where each object and field was written.
+    pub detail: String,
+    /// The tool.
+    pub source_type: SourceType,
+    /// What the renderer noticed.
+    pub causes: Vec<Cause>,
+}
+
+impl RepoServers {
+    /// Connects on first use.
+    ///
+    /// # Errors
+    /// When an address or the identity cannot be used.
+    pub fn new(urls: &[String], identity: &MutualTls) -> Result<Self, MutualTlsError> {
+        let peer = |url: &String| {
+            let channel = mtls::channel(identity, url, Component::RepoServer)?;
+            let client = RepoServerClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+            Ok(Peer { url: url.clone(), client })
+        };
+        Ok(Self { peers: urls.iter().map(peer).collect::<Result<_, MutualTlsError>>()? })
+    }
+
+    pub(super) async fn list_refs(&self, access: wire::RepositoryAccess) -> Result<Refs, Trouble> {
+        let answer = self
+            .ask(&access, |mut client| {
+                let asked = wire::ListRefsRequest { repository: Some(access.clone()), fresh: true };
+                async move { client.list_refs(timed(asked, LISTING)).await }
+            })
+            .await?;
+        Ok(Refs::new(answer.refs.into_iter().collect::<HashMap<_, _>>(), answer.head))
+    }
+
+    pub(super) async fn resolve(
+        &self,
+        access: wire::RepositoryAccess,
+        revision: &str,
+        fresh: bool,
+    ) -> Result<String, Trouble> {
+        let answer = self
+            .ask(&access, |mut client| {
+                let revision = revision.to_owned();
+                let asked = wire::ResolveRequest { repository: Some(access.clone()), revision, fresh };
+                async move { client.resolve(timed(asked, LISTING)).await }
+            })
+            .await?;
+        Ok(answer.commit)
+    }
+
+    pub(super) async fn render(
+        &self,
+        access: wire::RepositoryAccess,
+        tenant_key: &Secret,
+        order: RenderOrder,
+    ) -> Result<Rendered, Trouble> {
+        let RenderOrder {
+            source,
+            commit,
+            app,
+            project,
+            namespace,
+            variables,
+            kube_version,
+            api_versions,
+            known,
+            known_detail,
+            no_cache,
+        } = order;
+        let asked = wire::RenderRequest {
+            repository: Some(access.clone()),
+            tenant_key: tenant_key.expose().to_vec(),
+            source,
+            commit,
+            app_name: app,
+            project,
+            destination_namespace: namespace,
+            variables: variables.into_iter().collect(),
+            kube_version,
+            api_versions,
+            known_hash: known,
+            known_detail,
+            no_cache,
+        };
+        let answer = self
+            .ask(&access, |mut client| {
+                let asked = asked.clone();
+                async move { client.render(timed(asked, RENDERING)).await }
+            })
+            .await?;
+        rendered(answer)
+    }
+
+    /// Asks the repository's own repo-server, and the next ones while none can be reached.
+    async fn ask<T, Answer>(
+        &self,
+        access: &wire::RepositoryAccess,
+        send: impl Fn(RepoServerClient<Channel>) -> Answer,
+    ) -> Result<T, Trouble>
+    where
+        Answer: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let mut last = Status::unavailable("no repo-server is configured; set NARU_REPO_SERVERS");
+        for peer in self.ranked(access) {
+            match send(peer.client.clone()).await {
+                Ok(answer) => return Ok(answer.into_inner()),
+                Err(status) if status.code() == Code::Unavailable && status.details().is_empty() => {
+                    tracing::warn!(repo_server = %peer.url, error = status.message(), "a repo-server cannot be reached");
+                    last = status;
+                }
+                Err(status) => return Err(status.into()),
+            }
+        }
+        Err(last.into())
+    }
+
+    /// Every repo-server, the one with the highest score for this mirror first, so that each mirror lives in one place
+    /// and only those of a server that goes move.
+    fn ranked(&self, access: &wire::RepositoryAccess) -> Vec<&Peer> {
+        let mut ranked: Vec<(u64, &Peer)> = self.peers.iter().map(|peer| (score(&peer.url, access), peer)).collect();
+        ranked.sort_by(|a, b| b.0.cmp(&a.0));
+        ranked.into_iter().map(|(_, peer)| peer).collect()
+    }
+}
+
+fn score(peer: &str, access: &wire::RepositoryAccess) -> u64 {
+    // SipHash with its fixed keys: the same in every process of one build, and nobody's safety rests on it.
+    let mut hasher = DefaultHasher::new();
+    (peer, &access.tenant, &access.credential_scope, domain::repository::normalize_url(&access.url)).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn timed<T>(message: T, limit: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(limit);
+    request
+}
+
+fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
+    let wire::RenderResponse { hash, unchanged, manifests, source_type, causes, cache: _, detail } = answer;
+    let broken = || Trouble::ours(Cause::error(message::source::REPO_SERVER_UNAVAILABLE.message()));
+    let manifest = |m: wire::RenderedManifest| {
+        let object = serde_json::from_slice(&m.object).map_err(|_| broken())?;
+        let location = (!m.path.is_empty()).then_some(Location { path: m.path, line: m.line });
+        let lines = m.lines.into_iter().map(|at| (at.field, at.line)).collect();
+        Ok(Manifest { object, location, lines })
+    };
+    let manifests = match unchanged {
+        true => None,
+        false => Some(manifests.into_iter().map(manifest).collect::<Result<_, Trouble>>()?),
+    };
+    Ok(Rendered {
+        hash: ManifestSetHash(hash),
+        manifests,
+        detail,
+        source_type: match source_type.as_str() {
+            "Helm" => SourceType::Helm,
+            "Kustomize" => SourceType::Kustomize,
+            _ => SourceType::Directory,
+        },
+        causes: causes.iter().filter_map(|cause| serde_json::from_str(cause).ok()).collect(),
+    })
+}

@@ -1,0 +1,62 @@
+//! Why a repository could not be read.
+
+use std::fmt;
+use std::sync::Arc;
+
+use domain::cause::Cause;
+use domain::message;
+use tonic::{Code, Status};
+
+/// Why a repository could not be read or rendered. Cheap to clone: many applications may have the same.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// The typed reasons, most specific first; never empty.
+    pub causes: Arc<[Cause]>,
+    /// Whether the fault is ours (a service that is down), so that trying again may help without anybody changing
+    /// anything.
+    pub ours: bool,
+}
+
+impl Trouble {
+    /// One reason that only an edit can remove.
+    #[must_use]
+    pub fn theirs(cause: Cause) -> Self {
+        Self { causes: Arc::from([cause]), ours: false }
+    }
+
+    /// A service of ours that does not answer.
+    #[must_use]
+    pub fn ours(cause: Cause) -> Self {
+        Self { causes: Arc::from([cause]), ours: true }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.causes.first() {
+            Some(cause) => write!(f, "{}", cause.message),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+impl From<Status> for Trouble {
+    /// A repo-server's no carries its causes as JSON in the status's details; without them it is a fault of ours.
+    fn from(status: Status) -> Self {
+        if let Some(causes) = causes(status.details()) {
+            let ours = causes.iter().any(|cause| cause.message.is(&message::source::INTERNAL));
+            return Self { causes: causes.into(), ours };
+        }
+        let ours = matches!(
+            status.code(),
+            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::ResourceExhausted
+        );
+        let cause = Cause::error(message::source::REPO_SERVER_UNAVAILABLE.message()).evidence(status.message().to_owned());
+        Self { causes: Arc::from([cause]), ours }
+    }
+}
+
+fn causes(details: &[u8]) -> Option<Vec<Cause>> {
+    let many: Option<Vec<Cause>> = serde_json::from_slice(details).ok();
+    many.or_else(|| serde_json::from_slice::<Cause>(details).ok().map(|one| vec![one])).filter(|list| !list.is_empty())
+}

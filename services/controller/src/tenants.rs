@@ -1,0 +1,169 @@
+//! The tenants as the controller needs them: by id, by name, and which namespace is whose.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use domain::project::{Project, Rules};
+use domain::resource::ResourceKey;
+use domain::tenant::{Tenant, TenantId};
+use engine::prepare::Territory;
+use parking_lot::RwLock;
+use store::Store;
+
+/// What is known of tenants and projects. Cheap to clone.
+#[derive(Clone)]
+pub struct Tenants(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_id: HashMap<TenantId, Arc<TenantFacts>>,
+    by_name: HashMap<String, TenantId>,
+    projects: HashMap<(TenantId, String), Option<Arc<ProjectFacts>>>,
+}
+
+/// A tenant and the namespaces that it may use.
+#[derive(Debug)]
+pub struct TenantFacts {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The patterns of namespaces that it may have made, with its name filled in.
+    patterns: Vec<String>,
+    /// The namespaces of all tenants but this one.
+    foreign: Arc<Vec<String>>,
+}
+
+impl TenantFacts {
+    /// The namespaces that it may use.
+    #[must_use]
+    pub fn territory(&self) -> Territory<'_> {
+        if self.tenant.name.is_operator() {
+            Territory::AllBut(&self.foreign)
+        } else {
+            Territory::Only { namespaces: &self.tenant.namespaces, patterns: &self.patterns }
+        }
+    }
+
+    /// Whether an object in this namespace may be shown to and touched for the tenant.
+    #[must_use]
+    pub fn owns(&self, namespace: &str) -> bool {
+        if namespace.is_empty() {
+            return self.tenant.name.is_operator();
+        }
+        self.territory().permits(namespace, false)
+    }
+
+    /// Whether a cluster-scoped object may be looked at for the tenant, whosever it is.
+    #[must_use]
+    pub fn owns_cluster(&self, key: &ResourceKey) -> bool {
+        let namespace = key.group.is_empty() && key.kind == "Namespace";
+        self.tenant.name.is_operator() || (namespace && self.owns(&key.name))
+    }
+
+    /// The namespaces that Naru makes and keeps for it.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        // The operator's tenant has no rows in the map; its account lives in a namespace of its own.
+        let home = self.tenant.name.is_operator().then(|| self.home());
+        self.tenant.namespaces.iter().map(String::as_str).chain(home)
+    }
+
+    /// Where its service account lives.
+    #[must_use]
+    pub fn home(&self) -> &str {
+        self.tenant.name.as_str()
+    }
+}
+
+/// A project's rules, or why they cannot be read.
+#[derive(Debug)]
+pub struct ProjectFacts {
+    /// The rules.
+    pub rules: Result<Rules, String>,
+}
+
+impl Tenants {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self(Arc::new(Inner { store, known: RwLock::default() }))
+    }
+
+    /// Reads all tenants anew and forgets all projects.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn reload(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
+        let platform = self.0.store.platform();
+        let tenants = platform.tenants().await?;
+        let map: BTreeMap<String, TenantId> = platform.namespace_map().await?.into_iter().collect();
+        let all: Vec<Arc<TenantFacts>> = tenants.into_iter().map(|tenant| Arc::new(facts(tenant, &map))).collect();
+        let mut known = self.0.known.write();
+        known.by_name = all.iter().map(|f| (f.tenant.name.as_str().to_owned(), f.tenant.id)).collect();
+        known.by_id = all.iter().map(|f| (f.tenant.id, f.clone())).collect();
+        known.projects.clear();
+        Ok(all)
+    }
+
+    /// All of them, as known.
+    ///
+    /// # Errors
+    /// Never; the shape is [`Tenants::reload`]'s.
+    pub fn known(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
+        Ok(self.0.known.read().by_id.values().cloned().collect())
+    }
+
+    /// One of them, read if it is not known yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn get(&self, id: TenantId) -> store::Result<Option<Arc<TenantFacts>>> {
+        if let Some(facts) = self.0.known.read().by_id.get(&id) {
+            return Ok(Some(facts.clone()));
+        }
+        self.reload().await?;
+        Ok(self.0.known.read().by_id.get(&id).cloned())
+    }
+
+    /// The tenant of a name, if it is known.
+    #[must_use]
+    pub fn id_of(&self, name: &str) -> Option<TenantId> {
+        self.0.known.read().by_name.get(name).copied()
+    }
+
+    /// A project; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn project(&self, tenant: TenantId, name: &str) -> store::Result<Option<Arc<ProjectFacts>>> {
+        let key = (tenant, name.to_owned());
+        if let Some(known) = self.0.known.read().projects.get(&key) {
+            return Ok(known.clone());
+        }
+        let found = self.0.store.tenant(tenant).projects().find(name).await?;
+        let facts = found.map(|project: Project| {
+            Arc::new(ProjectFacts { rules: project.rules().map_err(|error| error.to_string()) })
+        });
+        self.0.known.write().projects.insert(key, facts.clone());
+        Ok(facts)
+    }
+
+    /// Forgets a tenant's projects: one has changed.
+    pub fn forget_projects(&self, tenant: TenantId) {
+        self.0.known.write().projects.retain(|(whose, _), _| *whose != tenant);
+    }
+}
+
+fn facts(tenant: Tenant, map: &BTreeMap<String, TenantId>) -> TenantFacts {
+    let name = tenant.name.as_str();
+    let patterns = tenant.settings.namespace_patterns.iter().map(|p| p.replace("{tenant}", name)).collect();
+    // Only the operator's tenant asks who else has a namespace; for the others the list would be long and unread.
+    let foreign = match tenant.name.is_operator() {
+        true => map.iter().filter(|(_, whose)| **whose != tenant.id).map(|(namespace, _)| namespace.clone()).collect(),
+        false => Vec::new(),
+    };
+    TenantFacts { patterns, foreign: Arc::new(foreign), tenant }
+}
