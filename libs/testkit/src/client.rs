@@ -1,0 +1,238 @@
+//! A client of the platform, by REST and by the unmodified `argocd` command. Two tenants' clients differ only by host
+//! and token.
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::command::command;
+use crate::http;
+use crate::progress::Progress;
+use crate::tools;
+use crate::wait;
+
+/// Signed in as one account, at one host.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: String,
+    token: String,
+    http: reqwest::Client,
+    /// The command's own configuration, apart from the user's.
+    argocd_home: Arc<TempDir>,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; a string where it is no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body of a success.
+    ///
+    /// # Errors
+    /// The body of anything else.
+    pub fn ok(self) -> Result<Value> {
+        if (200..300).contains(&self.status) {
+            return Ok(self.body);
+        }
+        let said = self.body["message"].as_str().or(self.body["error"].as_str()).map(str::to_owned);
+        bail!("{}: {}", self.status, said.unwrap_or_else(|| self.body.to_string()));
+    }
+}
+
+impl Client {
+    /// Nobody yet, at `base` (`http://127.0.0.1:8080`).
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(base: &str) -> Result<Self> {
+        let argocd_home = Arc::new(tempfile::Builder::new().prefix("argocd-").tempdir()?);
+        Ok(Self { base: base.to_owned(), token: String::new(), http: http::unchecked()?, argocd_home })
+    }
+
+    /// Signs in.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn login(base: &str, username: &str, password: &str) -> Result<Self> {
+        let mut client = Self::new(base)?;
+        let body = json!({"username": username, "password": password});
+        let session = client.post("/api/v1/session", &body).await?.ok().with_context(|| format!("cannot sign in as {username}"))?;
+        client.token = session["token"].as_str().context("the session has no token")?.to_owned();
+        Ok(client)
+    }
+
+    /// The same with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// The same account at another host, which must refuse it unless it serves the account's tenant.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn at(&self, base: &str) -> Result<Self> {
+        Ok(Self { token: self.token.clone(), ..Self::new(base)? })
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The address without its scheme: `host:port`.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.base.split_once("://").map_or(self.base.as_str(), |(_, server)| server)
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A request, for what the other methods do not do (streams, headers).
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> Result<Answer> {
+        let response = request.send().await.map_err(|error| anyhow::anyhow!("{path}: {}", http::chain(&error)))?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+    }
+
+    /// GET.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(self.request(Method::GET, path), path).await
+    }
+
+    /// POST.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(self.request(Method::POST, path).json(body), path).await
+    }
+
+    /// PUT.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(self.request(Method::PUT, path).json(body), path).await
+    }
+
+    /// PATCH.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(self.request(Method::PATCH, path).json(body), path).await
+    }
+
+    /// DELETE.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn delete(&self, path: &str) -> Result<Answer> {
+        self.send(self.request(Method::DELETE, path), path).await
+    }
+
+    /// The application of that name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn app(&self, name: &str) -> Result<Value> {
+        self.get(&format!("/api/v1/applications/{name}")).await?.ok()
+    }
+
+    /// Waits until an application is as `wanted` says.
+    ///
+    /// # Errors
+    /// What it is instead, when the deadline has passed.
+    pub async fn app_when(&self, name: &str, within: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        wait::until(&format!("application {name}"), within, || async {
+            let app = self.app(name).await?;
+            ensure!(wanted(&app), "{}", summary(&app));
+            Ok(app)
+        })
+        .await
+    }
+
+    /// Waits until an application is Synced (at `revision`, where one is given) and Healthy.
+    ///
+    /// # Errors
+    /// What it is instead, when the deadline has passed.
+    pub async fn app_done(&self, name: &str, revision: Option<&str>, within: Duration) -> Result<Value> {
+        self.app_when(name, within, |app| {
+            let status = &app["status"];
+            status["sync"]["status"] == "Synced"
+                && status["health"]["status"] == "Healthy"
+                && status["operationState"]["phase"].as_str().is_none_or(|phase| phase != "Running")
+                && revision.is_none_or(|revision| status["sync"]["revision"] == revision)
+        })
+        .await
+    }
+
+    /// Runs the unmodified `argocd` against this server as this account, with a configuration of its own.
+    ///
+    /// # Errors
+    /// When it cannot be run; a failure of its own is its exit code.
+    pub async fn argocd(&self, args: &[&str]) -> Result<Output> {
+        let program = tools::path("argocd", &Progress::silent()).await?;
+        let mut argocd = command(program);
+        argocd.args(args).args(["--server", self.server()]);
+        argocd.arg(if self.base.starts_with("https") { "--insecure" } else { "--plaintext" });
+        argocd.env("ARGOCD_CONFIG_DIR", self.argocd_home()).env_remove("ARGOCD_OPTS");
+        if !self.token.is_empty() && args.first() != Some(&"login") {
+            argocd.env("ARGOCD_AUTH_TOKEN", &self.token);
+        }
+        argocd.output().await.context("cannot run argocd")
+    }
+
+    /// Where the command keeps its configuration.
+    #[must_use]
+    pub fn argocd_home(&self) -> PathBuf {
+        self.argocd_home.path().to_owned()
+    }
+}
+
+/// What an application is, on one line.
+#[must_use]
+pub fn summary(app: &Value) -> String {
+    let status = &app["status"];
+    let conditions: Vec<String> = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(|condition| {
+        format!("{}: {}", condition["type"].as_str().unwrap_or_default(), condition["message"].as_str().unwrap_or_default())
+    }).collect();
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let operation = &status["operationState"];
+    format!(
+        "{} at {}, {}, operation {} {} {}",
+        text(&status["sync"]["status"]),
+        text(&status["sync"]["revision"]),
+        text(&status["health"]["status"]),
+        text(&operation["phase"]),
+        text(&operation["message"]),
+        conditions.join("; ")
+    )
+}

@@ -1,0 +1,279 @@
+//! The product: its three binaries, built from the clone and run as anybody would.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::certs::{Authority, Identity};
+use crate::command::{command, output};
+use crate::ground::Ground;
+use crate::http;
+use crate::paths;
+use crate::postgres::Database;
+use crate::process::{Process, Spec};
+use crate::tools;
+
+/// What was built.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    /// The front door.
+    pub api: PathBuf,
+    /// Renders.
+    pub repo_server: PathBuf,
+    /// Applies.
+    pub controller: PathBuf,
+    /// The developer's command, which also is the small helpers (`git-server`, `ingress-status`).
+    pub xtask: PathBuf,
+    /// The Go worker of the repo-server.
+    pub renderer: PathBuf,
+}
+
+impl Binaries {
+    /// Builds the workspace and the renderer.
+    ///
+    /// # Errors
+    /// When either does not build.
+    pub async fn build(ground: &Ground) -> Result<Self> {
+        let renderer = tools::renderer(&ground.progress).await?;
+        let target = paths::target()?;
+        if paths::variable("NARU_BINARIES_BUILT").is_none() {
+            let log = ground.supervisor.log("cargo-build");
+            ground.progress.step("building the workspace", cargo_build(&target, &log)).await?;
+        }
+        let folder = target.join("debug");
+        let binary = |name: &str| -> Result<PathBuf> {
+            let file = folder.join(name);
+            if file.is_file() { Ok(file) } else { bail!("cargo built no {name} in {}", folder.display()) }
+        };
+        Ok(Self {
+            api: binary("naru-api")?,
+            repo_server: binary("naru-repo-server")?,
+            controller: binary("naru-controller")?,
+            xtask: binary("xtask")?,
+            renderer,
+        })
+    }
+}
+
+async fn cargo_build(target: &Path, log: &Path) -> Result<()> {
+    let cargo = paths::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
+    let mut build = command(cargo);
+    build.args(["build", "--workspace", "--bins", "--locked"]).current_dir(paths::clone_root()?);
+    build.env("CARGO_TARGET_DIR", target).env("CARGO_TERM_COLOR", "never");
+    let out = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    build.stdout(Stdio::null()).stderr(out);
+    if !build.status().await.context("cannot run cargo")?.success() {
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        let first = said.lines().find(|line| line.starts_with("error")).unwrap_or("it said nothing of an error");
+        let advice = if said.contains("No space left") { "; the disk is full: free a few GB and run this again" } else { "" };
+        bail!("the workspace does not build: {first}{advice} (all of it: {})", log.display());
+    }
+    Ok(())
+}
+
+/// How the services are run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The api's port; a free one by default.
+    pub port: Option<u16>,
+    /// The loopback addresses on which it listens; the first is the operator's.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Whether it speaks TLS, with a certificate that it makes itself.
+    pub tls: bool,
+    /// The domain under which tenants get hosts of their own.
+    pub domain: Option<String>,
+    /// How often repositories are asked for news without a webhook.
+    pub poll_seconds: u64,
+    /// What is logged.
+    pub log: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let addresses = vec![Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 1, 1)];
+        Self { port: None, addresses, tls: false, domain: None, poll_seconds: 120, log: "info".to_owned() }
+    }
+}
+
+/// What the services lean on.
+#[derive(Clone, Debug)]
+pub struct Beneath {
+    /// PostgreSQL.
+    pub database: Database,
+    /// Redis.
+    pub redis_url: String,
+    /// The cluster, as Naru's own account.
+    pub kubeconfig: PathBuf,
+}
+
+/// The running services.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// The api's port.
+    pub port: u16,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The first password of the operator's admin.
+    pub admin_password: String,
+}
+
+impl Services {
+    /// The address of the api at one of its hosts.
+    #[must_use]
+    pub fn url(&self, host: &str) -> String {
+        format!("{}://{host}:{}", self.scheme, self.port)
+    }
+
+    /// Migrates, then starts what does not run or has changed.
+    ///
+    /// # Errors
+    /// When a migration fails or a service does not become ready.
+    pub async fn start(ground: &mut Ground, binaries: &Binaries, beneath: &Beneath, options: &Options) -> Result<Self> {
+        let stage = Stage::set(ground, options)?;
+        migrate(&binaries.api, &beneath.database.owner).await?;
+        let scheme = if options.tls { "https" } else { "http" };
+        let port = ground.port("api", "naru-api", options.port)?;
+        let password = ground.secret("operator-admin")?;
+        let password_file = ground.dir().join("operator-password");
+        paths::private_file(&password_file, password.as_bytes())?;
+
+        let repo_server = stage.repo_server(ground, binaries, beneath)?;
+        let controller = stage.controller(ground, binaries, beneath, "naru-controller")?;
+        let mut api = stage.common(ground, &binaries.api, "naru-api", "api")?;
+        api = api
+            .env("NARU_LISTEN", listed(&options.addresses, |address| format!("{address}:{port}")))
+            .env("NARU_DATABASE_URL", &beneath.database.api)
+            .env("NARU_REDIS_URL", &beneath.redis_url)
+            .env("NARU_REPO_SERVERS", &stage.repo_server_url)
+            .env("NARU_OPERATOR_HOSTS", operator_hosts(options))
+            .env("NARU_OPERATOR_PASSWORD_FILE", password_file.to_string_lossy());
+        if options.tls {
+            api = api.env("NARU_TLS__SELF_SIGNED", "true");
+        }
+        if let Some(domain) = &options.domain {
+            api = api.env("NARU_TENANT_HOST_TEMPLATE", format!("{{tenant}}.{domain}"));
+        }
+        // The three start side by side: none needs another one to become ready.
+        let mut started = Vec::new();
+        for spec in [repo_server, controller, api] {
+            started.push(ground.supervisor.ensure(&spec).await?.0);
+        }
+        for process in &started {
+            ready(process).await?;
+        }
+        Ok(Self { port, scheme, admin_password: password })
+    }
+
+    /// Starts one more controller, called `name`, to take over from the other.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn another_controller(ground: &mut Ground, binaries: &Binaries, beneath: &Beneath, options: &Options, name: &str) -> Result<Process> {
+        let spec = Stage::set(ground, options)?.controller(ground, binaries, beneath, name)?;
+        let (process, _) = ground.supervisor.ensure(&spec).await?;
+        ready(&process).await?;
+        Ok(process)
+    }
+}
+
+/// Waits until a service says that it is ready.
+///
+/// # Errors
+/// When it ends, or is not ready in time.
+pub async fn ready(process: &Process) -> Result<()> {
+    let listen = process.spec().env.get("NARU_METRICS_LISTEN").context("this is no service")?;
+    let url = format!("http://{listen}/readyz");
+    let http = http::builder().build()?;
+    let probe = || async {
+        let response = http.get(&url).send().await.map_err(|error| anyhow::anyhow!(http::chain(&error)))?;
+        if response.status().is_success() { Ok(()) } else { bail!("{}", response.text().await?.trim()) }
+    };
+    process.ready(Duration::from_secs(60), probe).await
+}
+
+fn operator_hosts(options: &Options) -> String {
+    let mut hosts = vec![options.addresses.first().map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string), "localhost".to_owned()];
+    hosts.extend(options.domain.clone());
+    hosts.join(",")
+}
+
+fn listed<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    items.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+async fn migrate(api: &Path, owner_url: &str) -> Result<()> {
+    let mut migrate = command(api);
+    output(migrate.arg("migrate").env("NARU_DATABASE_URL", owner_url)).await.context("the database cannot be migrated").map(drop)
+}
+
+/// What the services share.
+struct Stage {
+    authority: Authority,
+    key_file: PathBuf,
+    repo_server_port: u16,
+    repo_server_url: String,
+    log: String,
+    poll_seconds: u64,
+}
+
+impl Stage {
+    fn set(ground: &mut Ground, options: &Options) -> Result<Self> {
+        let authority = Authority::open(&ground.dir().join("certs"))?;
+        let key_file = ground.dir().join("key");
+        if !key_file.is_file() {
+            paths::private_file(&key_file, STANDARD.encode(rand::random::<[u8; 32]>()).as_bytes())?;
+        }
+        let repo_server_port = ground.port("repo-server", "naru-repo-server", None)?;
+        let repo_server_url = format!("https://127.0.0.1:{repo_server_port}");
+        let (log, poll_seconds) = (options.log.clone(), options.poll_seconds);
+        Ok(Self { authority, key_file, repo_server_port, repo_server_url, log, poll_seconds })
+    }
+
+    /// The settings that each has: identity, key, operations port, logs.
+    fn common(&self, ground: &mut Ground, program: &Path, name: &str, component: &str) -> Result<Spec> {
+        let Identity { ca, cert, key } = self.authority.component(component)?;
+        let metrics = ground.port(&format!("{name}-metrics"), name, None)?;
+        let mut spec = Spec::new(name, program)
+            .env("NARU_INTERNAL__CA", ca.to_string_lossy())
+            .env("NARU_INTERNAL__CERT", cert.to_string_lossy())
+            .env("NARU_INTERNAL__KEY", key.to_string_lossy())
+            .env("NARU_METRICS_LISTEN", format!("127.0.0.1:{metrics}"))
+            .env("NARU_TELEMETRY__LOG", &self.log);
+        if component != "repo-server" {
+            spec = spec.env("NARU_KEY_FILE", self.key_file.to_string_lossy());
+        }
+        if let Some(endpoint) = paths::variable("OTEL_EXPORTER_OTLP_ENDPOINT") {
+            spec = spec.env("NARU_TELEMETRY__OTLP_ENDPOINT", endpoint);
+        }
+        Ok(spec)
+    }
+
+    fn repo_server(&self, ground: &mut Ground, binaries: &Binaries, beneath: &Beneath) -> Result<Spec> {
+        let data = ground.folder("repo-server")?;
+        Ok(self
+            .common(ground, &binaries.repo_server, "naru-repo-server", "repo-server")?
+            .env("NARU_LISTEN", format!("127.0.0.1:{}", self.repo_server_port))
+            .env("NARU_REDIS_URL", &beneath.redis_url)
+            .env("NARU_DATA_DIR", data.to_string_lossy())
+            .env("NARU_RENDERER", binaries.renderer.to_string_lossy())
+            .env("NARU_ALLOW_FILE_URLS", "true"))
+    }
+
+    fn controller(&self, ground: &mut Ground, binaries: &Binaries, beneath: &Beneath, name: &str) -> Result<Spec> {
+        let port = ground.port(name, name, None)?;
+        Ok(self
+            .common(ground, &binaries.controller, name, "controller")?
+            .env("NARU_LISTEN", format!("127.0.0.1:{port}"))
+            .env("NARU_ADVERTISE", format!("https://127.0.0.1:{port}"))
+            .env("NARU_DATABASE_URL", &beneath.database.controller)
+            .env("NARU_REDIS_URL", &beneath.redis_url)
+            .env("NARU_REPO_SERVERS", &self.repo_server_url)
+            .env("NARU_KUBECONFIG", beneath.kubeconfig.to_string_lossy())
+            .env("NARU_POLL_INTERVAL_SECONDS", self.poll_seconds.to_string()))
+    }
+}

@@ -1,0 +1,51 @@
+//! The thread: from git push to a healthy application, through all three services, on real parts.
+
+mod bad_input;
+mod chart;
+mod command_line;
+mod faults;
+mod guide;
+mod healing;
+mod isolation;
+mod push;
+mod rest;
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Long enough for anything that works, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The training guide's folders, as printed.
+fn examples() -> PathBuf {
+    testkit::paths::clone_root().expect("the clone").join("examples")
+}
+
+/// What a command printed, both streams.
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Its exit code.
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+/// The messages of an application's conditions of a type.
+fn conditions<'a>(app: &'a Value, kind: &str) -> Vec<&'a str> {
+    let all = app["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().filter(|condition| condition["type"] == kind).filter_map(|condition| condition["message"].as_str()).collect()
+}
+
+/// All its condition messages, for what a test prints when it fails.
+fn all_conditions(app: &Value) -> String {
+    serde_json::to_string_pretty(&app["status"]["conditions"]).unwrap_or_default()
+}
+
+/// A ConfigMap, as YAML.
+fn config_map(name: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: {value:?}\n")
+}

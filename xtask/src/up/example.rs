@@ -1,0 +1,129 @@
+//! The guide's samples: tenant user01, its repository with the folder as printed, and two applications of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use testkit::client::Client;
+use testkit::git::{Login, PushHook};
+use testkit::ground::Ground;
+use testkit::progress::Progress;
+use testkit::services::Services;
+
+use super::parts::Parts;
+use crate::samples::{APPLICATIONS, REPOSITORY, application, connect, fill};
+
+const TENANT: &str = "user01";
+const HOST: &str = "127.0.1.1";
+/// What stands for the variable in the operator's own copy, and the namespace that it goes to.
+const FILLED_IN: &str = "demo";
+
+/// What was put where.
+pub(super) struct Example {
+    pub(super) password: String,
+    pub(super) webhook_secret: String,
+    pub(super) repo: String,
+    pub(super) login: Login,
+    pub(super) admin_repo: String,
+    pub(super) admin_login: Login,
+    client: Client,
+    commit: String,
+    work: PathBuf,
+}
+
+/// Puts everything that is not there yet.
+pub(super) async fn put(ground: &mut Ground, root: &Path, parts: &Parts, services: &Services) -> Result<Example> {
+    let progress = ground.progress.clone();
+    let operator = Client::login(&services.url("127.0.0.1"), "admin", &services.admin_password)
+        .await
+        .context("the operator cannot sign in; after `--database-url` to a database of another clone, that one's password counts")?;
+    let (password, webhook_secret) = progress.step("making tenant user01", tenant(ground, &operator)).await?;
+    let client = Client::login(&services.url(HOST), "admin", &password).await?;
+    let home = &parts.git.home;
+
+    let (login, admin_login) = (home.ensure_login(TENANT)?, home.ensure_login("naru")?);
+    let hook = PushHook { url: format!("{}/api/webhook", services.url(HOST)), token: webhook_secret.clone() };
+    home.set_push_hook(TENANT, Some(&hook))?;
+    let examples = root.join("examples");
+    let checkouts = ground.folder("checkouts")?;
+    let (repo, admin_repo) = (parts.git.repository(TENANT, REPOSITORY), parts.git.repository("naru", REPOSITORY));
+    home.ensure_repository(TENANT, REPOSITORY).await?;
+    home.ensure_repository("naru", REPOSITORY).await?;
+    let (work, admin_work) = (checkouts.join(TENANT), checkouts.join("naru"));
+    let commit = progress.step("filling user01/base-project", fill(&repo, &login, &work, &examples, None)).await?;
+    let admin_filling = fill(&admin_repo, &admin_login, &admin_work, &examples, Some(FILLED_IN));
+    progress.step("filling naru/base-project, variables filled in", admin_filling).await?;
+    parts.ensure_namespace(FILLED_IN).await?;
+
+    let connecting = connect(&client, &repo, &login);
+    progress.step("connecting user01's repository", connecting).await?;
+    for (name, path) in APPLICATIONS {
+        progress.step(&format!("creating application {name}"), application(&client, name, &repo, path, TENANT)).await?;
+    }
+    Ok(Example { password, webhook_secret, repo, login, admin_repo, admin_login, client, commit, work })
+}
+
+/// The tenant's password and webhook secret.
+async fn tenant(ground: &mut Ground, operator: &Client) -> Result<(String, String)> {
+    let password = ground.secret("user01-admin")?;
+    let found = operator.get(&format!("/api/naru/v1/tenants/{TENANT}")).await?;
+    if found.status == 200 {
+        let webhook = ground.known_secret("user01-webhook");
+        let webhook = webhook.context("tenant user01 is in the database but its secrets are not in .naru: start over with `cargo xtask down --purge`, or name another database")?;
+        return Ok((password, webhook));
+    }
+    let body = json!({
+        "name": TENANT, "hosts": [HOST], "adminPassword": password, "settings": {"variablesEnabled": true},
+    });
+    let made = operator.post("/api/naru/v1/tenants", &body).await?.ok().context("tenant user01 cannot be made")?;
+    let webhook = made["webhookSecrets"]["gitlab"].as_str().context("the new tenant has no webhook secret")?;
+    ground.remember("user01-webhook", webhook)?;
+    Ok((password, webhook.to_owned()))
+}
+
+impl Example {
+    /// Waits until both applications are what the repository says.
+    pub(super) async fn wait(&self, progress: &Progress) -> Result<()> {
+        for (name, _) in APPLICATIONS {
+            let what = format!("waiting for {name} to be Synced and Healthy");
+            let done = progress.step(&what, self.client.app_done(name, Some(&self.commit), Duration::from_secs(180))).await;
+            if let Err(error) = done {
+                bail!("{error:#}; see `cargo xtask status` and the logs in .naru/logs");
+            }
+        }
+        Ok(())
+    }
+
+    /// Where things are and what to try next.
+    pub(super) fn text(&self, dir: &Path, services: &Services) -> String {
+        let argocd = if services.scheme == "https" { "--insecure" } else { "--plaintext" };
+        let short = &self.commit[..self.commit.len().min(7)];
+        format!(
+            "\nNaru is up: hello-spring and hello-spring-kustomize of user01 are Synced and Healthy at {short}.\n\n\
+             user01            {user}   account admin\n\
+             operator (naru)   {operator}   account admin\n\
+             Git               {repo}   user {git_user}\n\
+             logs              {logs}\n\
+             passwords and all the rest, for your shell:   . {env}\n\n\
+             What to try next:\n\
+             \x20 . {env}\n\
+             \x20 alias argocd=\"$(cargo xtask tool argocd)\"\n\
+             \x20 argocd login $NARU_USER01_SERVER {argocd} --username admin --password \"$NARU_USER01_PASSWORD\"\n\
+             \x20 argocd app get hello-spring\n\
+             \x20 cd {work}    # change an image tag in gitops/hello-world-spring/deployment.yaml, then:\n\
+             \x20 git commit -am 'a new tag' && git push && argocd app wait hello-spring\n\
+             \x20 kubectl delete service -n user01 hello-spring-svc    # and see it come back\n\
+             As admin of tenant naru the same samples are in {admin_repo}, with ${{USER_IDENTITY}} filled in as demo.\n\
+             cargo xtask status shows what runs; cargo xtask down stops it.",
+            user = services.url(HOST),
+            operator = services.url("127.0.0.1"),
+            repo = self.repo,
+            git_user = self.login.user,
+            logs = dir.join("logs").display(),
+            env = dir.join("env").display(),
+            work = self.work.display(),
+            admin_repo = self.admin_repo,
+        )
+    }
+}
