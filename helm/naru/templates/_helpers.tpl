@@ -1,0 +1,74 @@
+{{- define "naru.labels" -}}
+app.kubernetes.io/name: naru
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "naru.selector" -}}
+app.kubernetes.io/name: naru
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "naru.image" -}}
+{{- with .Values.image.registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "naru.secret" -}}
+{{- required (printf "secrets.%s names no Secret: make one and set it" .name) (index .root.Values.secrets .name) }}
+{{- end }}
+
+{{/* What every container has: no root, no writable root file system, no capabilities. */}}
+{{- define "naru.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+runAsUser: 10001
+capabilities: { drop: [ALL] }
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{/* The settings that every service shares. Context: root, component. */}}
+{{- define "naru.commonEnv" -}}
+- name: NARU_INTERNAL__CA
+  value: /etc/naru/internal/ca.crt
+- name: NARU_INTERNAL__CERT
+  value: /etc/naru/internal/{{ .component }}.crt
+- name: NARU_INTERNAL__KEY
+  value: /etc/naru/internal/{{ .component }}.key
+- name: NARU_METRICS_LISTEN
+  value: 0.0.0.0:9090
+- name: NARU_TELEMETRY__LOG
+  value: {{ .root.Values.telemetry.log | quote }}
+{{- with .root.Values.telemetry.otlpEndpoint }}
+- name: NARU_TELEMETRY__OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+- name: NARU_REDIS_URL
+  valueFrom: { secretKeyRef: { name: {{ include "naru.secret" (dict "root" .root "name" "redis") }}, key: url } }
+{{- end }}
+
+{{/* Only this component's part of the internal certificates. */}}
+{{- define "naru.internalVolume" -}}
+- name: internal
+  secret:
+    secretName: {{ include "naru.secret" (dict "root" .root "name" "internalTls") }}
+    defaultMode: 0440
+    items:
+      - { key: ca.crt, path: ca.crt }
+      - { key: {{ .component }}.crt, path: {{ .component }}.crt }
+      - { key: {{ .component }}.key, path: {{ .component }}.key }
+{{- end }}
+
+{{- define "naru.probes" -}}
+livenessProbe:
+  httpGet: { path: /healthz, port: metrics }
+  periodSeconds: 10
+readinessProbe:
+  httpGet: { path: /readyz, port: metrics }
+  periodSeconds: 5
+{{- end }}

@@ -1,0 +1,132 @@
+//! The public API over REST, as any client would use it.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures::StreamExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::Target;
+
+/// A signed-in client.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+impl Client {
+    pub(crate) async fn login(target: &Target) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .danger_accept_invalid_certs(true)
+            .tcp_nodelay(true)
+            .build()
+            .context("cannot make an HTTP client")?;
+        let mut client = Self { http, base: format!("{}://{}", target.scheme, target.server), token: String::new() };
+        let login = json!({"username": target.user, "password": target.password});
+        let session = client.call(Method::POST, "/api/v1/session", Some(&login)).await.context("cannot sign in")?;
+        client.token = session["token"].as_str().context("the server gave no token")?.to_owned();
+        Ok(client)
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        if !status.is_success() {
+            bail!("{method} {path}: {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Every change of every application, from now on, as `(name, application)`.
+    pub(crate) async fn watch(&self) -> anyhow::Result<mpsc::UnboundedReceiver<(String, Value)>> {
+        let fields = "result.type,result.application.metadata.name,result.application.metadata.resourceVersion,\
+                      result.application.status.sync,result.application.status.health,result.application.status.operationState,\
+                      result.application.operation";
+        let response = self
+            .http
+            .get(format!("{}/api/v1/stream/applications?fields={fields}", self.base))
+            .bearer_auth(&self.token)
+            .send()
+            .await?
+            .error_for_status()?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        #[expect(clippy::disallowed_methods, reason = "a load program has no drain")]
+        tokio::spawn(async move {
+            let mut chunks = response.bytes_stream();
+            let mut pending = Vec::new();
+            while let Some(Ok(chunk)) = chunks.next().await {
+                pending.extend_from_slice(&chunk);
+                while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = pending.drain(..=end).collect();
+                    let Ok(mut event) = serde_json::from_slice::<Value>(&line) else { continue };
+                    let app = event["result"]["application"].take();
+                    let name = app["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                    if sender.send((name, app)).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(receiver)
+    }
+
+    /// Creates or replaces an application of one folder.
+    pub(crate) async fn put_app(&self, target: &Target, name: &str, path: &str, automated: bool) -> anyhow::Result<()> {
+        let policy = if automated { json!({"automated": {"prune": true, "selfHeal": true}}) } else { json!({}) };
+        let app = json!({
+            "metadata": {"name": name, "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
+            "spec": {
+                "project": "default",
+                "source": {"repoURL": target.repo, "path": path, "targetRevision": "HEAD"},
+                "destination": {"server": "https://kubernetes.default.svc", "namespace": target.namespace},
+                "syncPolicy": policy,
+            },
+        });
+        self.call(Method::POST, "/api/v1/applications?upsert=true&validate=false", Some(&app)).await.map(drop)
+    }
+
+    /// Asks for a sync.
+    pub(crate) async fn sync(&self, name: &str) -> anyhow::Result<()> {
+        let body = json!({"prune": true, "strategy": {"hook": {}}});
+        self.call(Method::POST, &format!("/api/v1/applications/{name}/sync"), Some(&body)).await.map(drop)
+    }
+
+    /// Deletes applications and waits until they are gone.
+    pub(crate) async fn delete_apps(&self, names: &[String]) -> anyhow::Result<()> {
+        each(names, 32, |name| async move {
+            self.call(Method::DELETE, &format!("/api/v1/applications/{name}?cascade=true"), None).await.map(drop)
+        })
+        .await?;
+        for _ in 0..600 {
+            let list = self.call(Method::GET, "/api/v1/applications?fields=items.metadata.name", None).await?;
+            let left = list["items"].as_array().into_iter().flatten().filter_map(|app| app["metadata"]["name"].as_str());
+            if !left.into_iter().any(|name| names.iter().any(|deleted| deleted == name)) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        bail!("the applications were not gone after five minutes")
+    }
+}
+
+/// Does something for every name, at most `width` at a time; the first error ends it.
+pub(crate) async fn each<'a, F, R>(names: &'a [String], width: usize, act: F) -> anyhow::Result<()>
+where
+    F: Fn(&'a str) -> R,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    let mut running = futures::stream::iter(names.iter().map(|name| act(name))).buffer_unordered(width);
+    while let Some(done) = running.next().await {
+        done?;
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Drives a running platform through its public API and reports figures; works with any server that speaks that API.
+//!
+//! ```sh
+//! . .naru/env
+//! cargo run -p loadtest -- floor
+//! cargo run -p loadtest -- s1 --apps 1000
+//! cargo run -p loadtest -- s4 --pushes 200
+//! cargo run -p loadtest -- s2 --apps 1000 --objects 10 --minutes 15
+//! ```
+//!
+//! Every scenario prints its figures for people, and as JSON with `--json`. How a figure is taken stands with its
+//! scenario.
+
+mod client;
+mod floor;
+mod git;
+mod kube;
+mod process;
+mod report;
+mod s1;
+mod s2;
+mod s4;
+
+use clap::{Parser, Subcommand};
+
+/// Load programs: the floor of this machine, and the scenarios S1, S2 and S4.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+/// Whom to drive. The defaults come from `.naru/env`.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Target {
+    /// The server, `host:port`.
+    #[arg(long, global = true, env = "NARU_USER01_SERVER", default_value = "127.0.0.1:8080")]
+    server: String,
+    /// `http` or `https` (whose certificate is not checked: this is a load program).
+    #[arg(long, global = true, env = "NARU_SCHEME", default_value = "http")]
+    scheme: String,
+    /// The account.
+    #[arg(long, global = true, default_value = "admin")]
+    user: String,
+    /// Its password.
+    #[arg(long, global = true, env = "NARU_USER01_PASSWORD", hide_env_values = true, default_value = "")]
+    password: String,
+    /// The repository that the applications are made from; it is written to.
+    #[arg(long, global = true, env = "NARU_USER01_REPO", default_value = "")]
+    repo: String,
+    /// The Git login.
+    #[arg(long, global = true, env = "NARU_USER01_GIT_USER", default_value = "")]
+    git_user: String,
+    /// The Git password.
+    #[arg(long, global = true, env = "NARU_USER01_GIT_PASSWORD", hide_env_values = true, default_value = "")]
+    git_password: String,
+    /// The namespace to deploy into; it exists.
+    #[arg(long, global = true, default_value = "user01")]
+    namespace: String,
+    /// Whom the floor program impersonates, as the product does: the privileged user escapes priority and fairness.
+    #[arg(long, global = true, default_value = "system:serviceaccount:user01:naru")]
+    impersonate: String,
+    /// The cluster, for the floor program.
+    #[arg(long, global = true, env = "KUBECONFIG", default_value = "")]
+    kubeconfig: String,
+    /// Processes whose processor time and memory are reported, as `name=pid`; `.naru/env` gives NARU_PID_<NAME>.
+    #[arg(long = "process", global = true)]
+    processes: Vec<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// What this machine can do at most, without the product: server-side applies, list and watch, fetches.
+    Floor(floor::Options),
+    /// Cold sync of many small applications: from the first Sync request to the last one reported Synced and Healthy.
+    S1(s1::Options),
+    /// Nothing changes: processor time per application and hour, and what is written.
+    S2(s2::Options),
+    /// From a push that returned to the application reported Synced at that commit.
+    S4(s4::Options),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    // Fails only when a provider is set already, which nobody did.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let target = &arguments.target;
+    let report = match &arguments.scenario {
+        Scenario::Floor(options) => floor::run(target, options).await?,
+        Scenario::S1(options) => s1::run(target, options).await?,
+        Scenario::S2(options) => s2::run(target, options).await?,
+        Scenario::S4(options) => s4::run(target, options).await?,
+    };
+    report.print(target.json);
+    Ok(())
+}

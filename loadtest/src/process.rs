@@ -1,0 +1,84 @@
+//! Processor time and memory of given processes, from `/proc`.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::Target;
+use crate::report::Report;
+
+/// Ticks per second of `/proc/<pid>/stat`; fixed by the kernel's user interface on Linux.
+const TICKS: f64 = 100.0;
+
+/// Processor seconds used so far, by name.
+pub(crate) struct Usage(BTreeMap<String, f64>);
+
+fn processes(target: &Target) -> BTreeMap<String, u32> {
+    let given = target.processes.iter().filter_map(|item| item.split_once('=')).map(|(n, p)| (n.to_owned(), p.to_owned()));
+    let from_environment = std::env::vars().filter_map(|(key, pid)| {
+        key.strip_prefix("NARU_PID_").map(|name| (name.to_lowercase().replace('_', "-"), pid))
+    });
+    let mut all: BTreeMap<String, u32> = from_environment.filter_map(|(n, p)| Some((n, p.parse().ok()?))).collect();
+    if !target.processes.is_empty() {
+        all.clear();
+    }
+    all.extend(given.filter_map(|(n, p)| Some((n, p.parse().ok()?))));
+    all
+}
+
+/// A process and all its descendants (the renderer's workers belong to the repo-server).
+fn family(pid: u32) -> Vec<u32> {
+    let mut pids = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = pids.get(next).copied() {
+        next += 1;
+        for task in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            pids.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+    }
+    pids
+}
+
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The command may hold spaces and parentheses: fields are counted after the last one.
+    let fields: Vec<&str> = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
+    (ticks(11) + ticks(12)) / TICKS
+}
+
+fn memory_kib(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
+
+impl Usage {
+    pub(crate) fn now(target: &Target) -> Self {
+        Self(processes(target).into_iter().map(|(n, pid)| (n, family(pid).into_iter().map(cpu_seconds).sum())).collect())
+    }
+
+    /// Adds what each process has used since then, and its memory now (Pss_Anon).
+    pub(crate) fn report(&self, target: &Target, report: &mut Report) -> f64 {
+        let now = Self::now(target);
+        let mut ours = 0.0;
+        for (name, used) in &now.0 {
+            let used = used - self.0.get(name).copied().unwrap_or_default();
+            report.add(format!("cpu seconds, {name}"), used);
+            if ["api", "repo-server", "controller"].contains(&name.as_str()) {
+                ours += used;
+            }
+        }
+        report.add("cpu seconds, ours", ours);
+        let mut total = 0;
+        for (name, pid) in processes(target) {
+            let kib: u64 = family(pid).into_iter().map(memory_kib).sum();
+            report.add(format!("memory MiB (Pss_Anon), {name}"), kib / 1024);
+            if ["api", "repo-server", "controller"].contains(&name.as_str()) {
+                total += kib;
+            }
+        }
+        report.add("memory MiB (Pss_Anon), ours", total / 1024);
+        ours
+    }
+}
