@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use testkit::client::Client;
+use testkit::client::{Client, summary};
 use testkit::control_plane::{self, ControlPlane};
 use testkit::ground::{self, Ground};
 use testkit::helpers::{self, GitServer};
@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     }
     let options = control_plane::Options { durable: arguments.durable, ..control_plane::Options::default() };
     let plane = progress.step("starting a control plane for Argo CD", ControlPlane::start(&mut ground, &options)).await?;
-    let xtask = std::env::current_exe()?;
+    let xtask = testkit::paths::this_program()?;
     let git = GitServer::start(&mut ground, &xtask, None).await?;
     helpers::ingress_status(&mut ground, &xtask, &plane).await?;
     progress.step("making Argo CD's objects", objects::apply(&plane, &progress)).await?;
@@ -90,8 +90,15 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         samples::connect(&client, &repo, &login).await?;
         for (name, path) in APPLICATIONS {
             samples::application(&client, name, &repo, path, TENANT).await?;
-            let done = client.app_done(name, Some(&commit), Duration::from_secs(300));
-            progress.step(&format!("waiting for {name} to be Synced and Healthy"), done).await?;
+            // Argo CD never calls hello-spring Synced: it compares the misspelt `nmaespace` of the printed Service too.
+            let done = client.app_when(name, Duration::from_secs(180), |app| {
+                let status = &app["status"];
+                status["operationState"]["phase"] == "Succeeded"
+                    && status["operationState"]["syncResult"]["revision"] == commit.as_str()
+                    && status["health"]["status"] == "Healthy"
+            });
+            let app = progress.step(&format!("waiting for {name} to be synced and Healthy"), done).await?;
+            say::line(&format!("{name}: {}", summary(&app)));
         }
     }
     let env = [
@@ -164,6 +171,8 @@ impl Oracle {
             .env("ARGOCD_BINARY_NAME", name)
             .env("REDIS_PASSWORD", &self.redis_password)
             .env("ARGOCD_FAKE_IN_CLUSTER", "true")
+            // That is then the one of this file.
+            .env("KUBECONFIG", self.plane.kubeconfig.to_string_lossy())
             .env("ARGOCD_GPG_ENABLED", "false")
             .env("ARGOCD_SSH_DATA_PATH", folder("ssh"))
             .env("ARGOCD_TLS_DATA_PATH", folder("tls"))

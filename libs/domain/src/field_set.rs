@@ -4,11 +4,11 @@ use serde_json::Value;
 
 /// A tree of owned fields. Its element names are those of Kubernetes' FieldsV1: `f:<field>`, `k:<keys as JSON>`,
 /// `v:<value as JSON>`, `i:<index>`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSet {
     owned: bool,
     /// Sorted by name.
-    children: Box<[(Box<str>, FieldSet)]>,
+    children: Box<[(Box<str>, Self)]>,
 }
 
 /// No object of a cluster nests deeper.

@@ -126,11 +126,11 @@ impl Kinds for Known {
 }
 
 fn schemas() -> SchemaSet {
-    let all: Map<String, Value> = serde_json::from_str(include_str!("fixtures/schemas.json")).unwrap();
+    let all: Map<String, Value> = serde_json::from_str(include_str!("fixtures/schemas.json")).expect("a well-formed case");
     let mut set = SchemaSet::default();
     for (name, document) in all {
-        let (group, version) = name.split_once('/').unwrap();
-        let document = Document::from_open_api(document.to_string().as_bytes()).unwrap();
+        let (group, version) = name.split_once('/').expect("a well-formed case");
+        let document = Document::from_open_api(document.to_string().as_bytes()).expect("a well-formed case");
         set.insert(group, version, Arc::new(document));
     }
     set
@@ -151,7 +151,7 @@ fn fields_v1(value: &Value, node: Option<Node<'_>>) -> Value {
             .map(|item| {
                 let mut beneath = fields_v1(item, node.and_then(Node::element));
                 beneath["."] = json!({});
-                (format!("k:{}", engine::fields::keys_of(item, node).unwrap()), beneath)
+                (format!("k:{}", engine::fields::keys_of(item, node).expect("a well-formed case")), beneath)
             })
             .collect(),
         (Value::Array(items), Some(Type::List { merge: ListMerge::Set, .. })) => {
@@ -171,7 +171,7 @@ fn merge_patch(value: &mut Value, patch: &Value) {
     }
     for (name, patch) in patch {
         if patch.is_null() {
-            value.as_object_mut().unwrap().remove(name);
+            value.as_object_mut().expect("a well-formed case").remove(name);
         } else {
             merge_patch(&mut value[name], patch);
         }
@@ -188,10 +188,10 @@ fn live_body(given: &LiveGiven, context: &Context<'_>, position: usize) -> Value
             let root = context.schema.root(&target.key.group, &target.version, &target.key.kind);
             let mut fields = fields_v1(&body, root);
             for name in ["f:apiVersion", "f:kind"] {
-                fields.as_object_mut().unwrap().remove(name);
+                fields.as_object_mut().expect("a well-formed case").remove(name);
             }
             for name in ["f:name", "f:namespace"] {
-                fields["f:metadata"].as_object_mut().unwrap().remove(name);
+                fields["f:metadata"].as_object_mut().expect("a well-formed case").remove(name);
             }
             body["metadata"]["managedFields"] = json!([{"manager": engine::fields::MANAGER, "operation": "Apply",
                 "apiVersion": body["apiVersion"], "fieldsType": "FieldsV1", "fieldsV1": fields}]);
@@ -235,7 +235,7 @@ fn run(case: &Case) -> Value {
     };
     let options = SyncOptions::parse(case.options.iter().map(String::as_str));
     let rules: Rules =
-        serde_json::from_value(case.project.clone().unwrap_or_else(Project::default_spec)).unwrap();
+        serde_json::from_value(case.project.clone().unwrap_or_else(Project::default_spec)).expect("a well-formed case");
     let context = Context {
         app: "hello",
         tenant: &tenant,
@@ -265,8 +265,8 @@ fn run(case: &Case) -> Value {
     let mut applied = HashMap::new();
     if case.remembered {
         for there in &live {
-            let target = prepared.targets.iter().find(|t| t.key == there.key).unwrap();
-            let seen = there.seen.clone().unwrap();
+            let target = prepared.targets.iter().find(|t| t.key == there.key).expect("a well-formed case");
+            let seen = there.seen.clone().expect("a well-formed case");
             applied.insert(there.key.clone(), Applied { target: target.hash, seen });
         }
     }
@@ -374,14 +374,14 @@ fn planned(
 }
 
 fn views(case: &Case, prepared: &Prepared, bodies: &[Value], schema: &SchemaSet) -> Value {
-    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let parse = |text: &str| serde_json::from_str::<Value>(text).expect("a well-formed case");
     let show = |target: Option<&engine::Target>, body: Option<&Value>| {
         let view = engine::views::view(target, body, &case.ignore, schema);
         let mut normalized = parse(&view.normalized_live);
         let last = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
         let record = normalized.pointer(last).and_then(Value::as_str).map(parse);
         if let Some(record) = record {
-            *normalized.pointer_mut(last).unwrap() = record;
+            *normalized.pointer_mut(last).expect("a well-formed case") = record;
         }
         json!({"target": parse(&view.target), "live": parse(&view.live), "normalized": normalized,
                "predicted": parse(&view.predicted_live)})
@@ -394,7 +394,7 @@ fn views(case: &Case, prepared: &Prepared, bodies: &[Value], schema: &SchemaSet)
 }
 
 fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {
-    let propagation = engine::plan::cascade(["resources-finalizer.argocd.argoproj.io/background"]).unwrap();
+    let propagation = engine::plan::cascade(["resources-finalizer.argocd.argoproj.io/background"]).expect("a well-formed case");
     let plan = engine::plan::deletion(live, &case.tenant, "hello", options, propagation, case.approved);
     let names = |keys: &[ResourceKey]| keys.iter().map(ToString::to_string).collect::<Value>();
     let waves: Vec<Value> =
@@ -403,15 +403,15 @@ fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {
 }
 
 fn check(folder: &Path) -> Result<(), String> {
-    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-    let case = std::fs::read_to_string(folder.join("case.json")).unwrap();
+    let name = folder.file_name().expect("a well-formed case").to_string_lossy().into_owned();
+    let case = std::fs::read_to_string(folder.join("case.json")).expect("a well-formed case");
     let case: Case = serde_json::from_str(&case).map_err(|error| format!("{name}: {error}"))?;
     let got = run(&case);
     let file = folder.join("expected.json");
     #[expect(clippy::disallowed_methods, reason = "a switch for the person who runs the test")]
     let update = std::env::var("UPDATE_EXPECT").is_ok();
     if update {
-        std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&got).unwrap())).unwrap();
+        std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&got).expect("a well-formed case"))).expect("a well-formed case");
         return Ok(());
     }
     let expected: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap_or_default())
@@ -421,8 +421,8 @@ fn check(folder: &Path) -> Result<(), String> {
     }
     Err(format!(
         "{name}: expected\n{}\ngot\n{}",
-        serde_json::to_string_pretty(&expected).unwrap(),
-        serde_json::to_string_pretty(&got).unwrap()
+        serde_json::to_string_pretty(&expected).expect("a well-formed case"),
+        serde_json::to_string_pretty(&got).expect("a well-formed case")
     ))
 }
 

@@ -16,7 +16,7 @@ use engine::tree::Entry;
 use serde_json::{Value, json};
 
 fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+    Timestamp::from_timestamp(1_700_000_000 + seconds, 0).expect("a time within range")
 }
 
 fn key(kind: &str, name: &str) -> ResourceKey {

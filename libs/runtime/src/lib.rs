@@ -9,7 +9,7 @@
 //! - A peer without a certificate of our authority is refused before a byte of its request is parsed.
 //!
 //! # Reading order
-//! [`config`], [`telemetry`], [`lifecycle`], [`ops`], [`mtls`], [`clock`].
+//! [`config`], [`telemetry`], [`lifecycle`], [`ops`], [`mtls`], [`trace`], [`clock`].
 
 pub mod clock;
 pub mod config;
@@ -18,5 +18,6 @@ pub mod metrics;
 pub mod mtls;
 pub mod ops;
 pub mod telemetry;
+pub mod trace;
 
 pub use lifecycle::Lifecycle;

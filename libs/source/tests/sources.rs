@@ -1,5 +1,7 @@
 //! Real repositories, a real `git`, the real renderer: from a commit to manifests.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -141,6 +143,23 @@ async fn the_guides_folder_is_a_directory_with_lines_and_its_traps_are_told() {
 }
 
 #[tokio::test]
+async fn the_guides_own_folders_as_printed_are_rendered() {
+    let world = World::new();
+    let printed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/gitops");
+    for file in walk(&printed) {
+        world.write(file.strip_prefix(&printed).unwrap().to_str().unwrap(), &std::fs::read_to_string(&file).unwrap());
+    }
+    world.commit();
+    let spring = world.render(&input(json!({"path": "hello-world-spring"}))).await.unwrap();
+    assert_eq!(spring.manifests.len(), 3);
+    assert!(spring.manifests.iter().all(|manifest| manifest.locate("metadata.name").is_some_and(|at| at.line > 1)));
+    assert_eq!(spring.manifests[2].locate("metadata.nmaespace").unwrap().to_string(), "hello-world-spring/service.yaml:5");
+    assert_eq!(codes(&spring), ["lint.misnamed-kustomization hello-world-spring/kustomize:1"]);
+    let flask = world.render(&input(json!({"path": "hello-world-flask"}))).await.unwrap();
+    assert_eq!(codes(&flask)[1], "lint.image-override-unmatched hello-world-flask/kustomize:8");
+}
+
+#[tokio::test]
 async fn a_kustomization_is_built_by_the_library_with_the_applications_options() {
     let world = World::new();
     world
@@ -169,7 +188,7 @@ async fn a_kustomization_cannot_reach_out() {
     let world = World::new();
     let cases = [
         ("resources: [https://example.com/a.yaml]\n", "source.kustomize-remote"),
-        ("resources: [github.com/a/b?ref=main]\n", "source.kustomize-remote"),
+        ("resources:\n- github.com/a/b?ref=main\n", "source.kustomize-remote"),
         ("configMapGenerator:\n- name: a\n  files: [a=https://example.com/x]\n", "source.kustomize-remote"),
         ("helmCharts:\n- name: x\n", "source.kustomize-refused"),
         ("transformers:\n- |-\n  apiVersion: v1\n  kind: X\n  metadata:\n    name: x\n    annotations:\n      config.kubernetes.io/function: 'exec: {path: /bin/sh}'\n", "source.kustomize-refused"),
@@ -177,6 +196,7 @@ async fn a_kustomization_cannot_reach_out() {
         ("resources: [missing.yaml]\n", "source.kustomize-failed"),
         ("images:\n- name: a\n  newTag: 20240101\n", "lint.tag-is-number"),
         ("nonsense: true\n", "source.kustomize-failed"),
+        ("resources: [a\nb: c\n", "source.kustomize-failed"),
     ];
     for (content, code) in cases {
         world.write("app/kustomization.yaml", content).commit();

@@ -150,12 +150,12 @@ impl Client {
         self.send(self.request(Method::PATCH, path).json(body), path).await
     }
 
-    /// DELETE.
+    /// DELETE. It names a content type as every writing request must, though it has no content.
     ///
     /// # Errors
     /// When there is no answer.
     pub async fn delete(&self, path: &str) -> Result<Answer> {
-        self.send(self.request(Method::DELETE, path), path).await
+        self.send(self.request(Method::DELETE, path).header("content-type", "application/json"), path).await
     }
 
     /// The application of that name.

@@ -93,3 +93,14 @@ pub fn private_file(path: &Path, content: &[u8]) -> Result<()> {
     file.persist(path).with_context(context)?;
     Ok(())
 }
+
+/// The running program's file, also when a build has put a newer one in its place meanwhile.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot tell which program this is")?;
+    // Linux marks the name of a file that was replaced while it ran.
+    let name = program.to_string_lossy();
+    Ok(name.strip_suffix(" (deleted)").map_or_else(|| program.clone(), PathBuf::from))
+}

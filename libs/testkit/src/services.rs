@@ -274,6 +274,7 @@ impl Stage {
             .env("NARU_REDIS_URL", &beneath.redis_url)
             .env("NARU_REPO_SERVERS", &self.repo_server_url)
             .env("NARU_KUBECONFIG", beneath.kubeconfig.to_string_lossy())
-            .env("NARU_POLL_INTERVAL_SECONDS", self.poll_seconds.to_string()))
+            .env("NARU_POLL_INTERVAL_SECONDS", self.poll_seconds.to_string())
+            .env("NARU_POLL_JITTER_SECONDS", (self.poll_seconds / 2).to_string()))
     }
 }

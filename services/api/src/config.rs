@@ -70,7 +70,7 @@ pub struct MigrateConfig {
 }
 
 fn default_redis_prefix() -> String {
-    "naru".to_owned()
+    "naru:".to_owned()
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {

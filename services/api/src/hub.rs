@@ -199,6 +199,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// The version from which on changes are seen.
+    pub(crate) fn version(&self) -> i64 {
+        self.seen
+    }
+
     /// The next change. `None` when the process stops.
     ///
     /// # Errors

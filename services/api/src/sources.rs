@@ -39,6 +39,11 @@ impl Trouble {
         Self { causes, said: status.message().to_owned(), away: status.code() == Code::Unavailable }
     }
 
+    /// Whether nobody could be asked, so that nothing is known about the repository itself.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.away && self.causes.is_empty()
+    }
+
     /// What to tell a reader of that language.
     pub(crate) fn text(&self, language: Language) -> String {
         if self.causes.is_empty() {
@@ -58,7 +63,7 @@ impl Trouble {
 impl From<Trouble> for Status {
     /// Whatever a Git server said about a login is not about the caller's: only "try again" has a code of its own.
     fn from(trouble: Trouble) -> Self {
-        let code = if trouble.away && trouble.causes.is_empty() { Code::Unavailable } else { Code::Unknown };
+        let code = if trouble.is_ours() { Code::Unavailable } else { Code::Unknown };
         Self::new(code, trouble.text(language::current()))
     }
 }

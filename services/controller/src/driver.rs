@@ -30,7 +30,7 @@ use tenancy::Tenancy;
 use timers::Timers;
 
 /// After this long without success an application is looked at no more often than this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What drives the work. Cheap to clone.
@@ -100,14 +100,14 @@ impl Driver {
             self.context.metrics.queue_depth.set(i64::try_from(self.queue.waiting()).unwrap_or(i64::MAX));
             let Some(term) = self.shard.term() else { continue };
             let began = Instant::now();
-            let span = tracing::info_span!("reconcile", tenant = %turn.app.tenant, app = %turn.app.name);
+            let tenant = self.context.tenants.name_of(turn.app.tenant);
+            let span = tracing::info_span!("reconcile", %tenant, app = %turn.app.name, operation = tracing::field::Empty);
             let look = reconcile::reconcile(&self.context, &turn.app).instrument(span);
             let next = tokio::select! {
                 next = look => next,
                 () = term.lost.cancelled() => continue,
             };
             self.plan(&turn.app, next);
-            let tenant = turn.app.tenant.to_string();
             self.context.metrics.reconciled(&tenant, began.elapsed().as_secs_f64());
         }
     }
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest() {
         let seconds: Vec<f64> = (1..=8).map(|n| pause(n).as_secs_f64()).collect();
-        assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
+        assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]);
         assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
     }
 }

@@ -20,13 +20,12 @@ mod refs;
 mod servers;
 mod trouble;
 
-pub use listing::Need;
 pub use refs::is_commit;
 pub use servers::{RenderOrder, Rendered, RepoServers};
 pub use trouble::Trouble;
 
 use access::Accesses;
-use listing::Listing;
+use listing::{Listing, Need};
 use refs::{Named, Refs};
 
 /// A repository as one tenant's project sees it: the pair decides the credential.

@@ -134,6 +134,13 @@ impl Tenants {
         self.0.known.read().by_name.get(name).copied()
     }
 
+    /// The name of a tenant, for logs and metrics; its id while the name is not known.
+    #[must_use]
+    pub fn name_of(&self, id: TenantId) -> String {
+        let known = self.0.known.read().by_id.get(&id).cloned();
+        known.map_or_else(|| id.to_string(), |facts| facts.tenant.name.as_str().to_owned())
+    }
+
     /// A project; `None` when there is none of that name.
     ///
     /// # Errors

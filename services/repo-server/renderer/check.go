@@ -38,7 +38,7 @@ func check(repo *repository, folder string, seen map[string]bool) *failure {
 	if name == "" {
 		return nil // kustomize says so better
 	}
-	file := strings.TrimPrefix(path.Join(folder, name), "/")
+	file := shown(path.Join(folder, name))
 	text, err := repo.ReadFile(path.Join(folder, name))
 	if err != nil {
 		return &failure{Kind: kindBuild, File: file, Error: err.Error()}
@@ -54,6 +54,9 @@ func check(repo *repository, folder string, seen map[string]bool) *failure {
 		return refused
 	}
 	for _, entry := range references(&k) {
+		if leaves(folder, entry) {
+			return &failure{Kind: kindOutside, File: file, Feature: entry, Error: "it is outside the repository"}
+		}
 		if remote(repo, folder, entry) {
 			return &failure{Kind: kindRemote, File: file, Feature: entry, Error: "it is in another place"}
 		}
@@ -120,6 +123,14 @@ func remote(repo *repository, folder, entry string) bool {
 	return host == "github.com" || (scp && strings.Contains(user, "@")) || strings.HasPrefix(entry, "github.com:")
 }
 
+// leaves tells whether an entry is a path out of the repository.
+func leaves(folder, entry string) bool {
+	if entry == "" || strings.Contains(entry, "\n") || strings.Contains(entry, "://") {
+		return false
+	}
+	return path.IsAbs(entry) || !inside(path.Join(folder, entry))
+}
+
 // plugins refuses generators, transformers and validators that would start a program or a container.
 func plugins(repo *repository, folder, file string, k *types.Kustomization) *failure {
 	for _, entry := range slices.Concat(k.Generators, k.Transformers, k.Validators) {
@@ -133,7 +144,7 @@ func plugins(repo *repository, folder, file string, k *types.Kustomization) *fai
 			if err != nil {
 				continue
 			}
-			text, where = read, strings.TrimPrefix(target, "/")
+			text, where = read, shown(target)
 		}
 		for _, document := range strings.Split("\n"+string(text), "\n---") {
 			var config struct {

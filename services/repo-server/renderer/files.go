@@ -24,6 +24,9 @@ type repository struct {
 	broken error
 }
 
+// root is where the repository seems to be, so that a path which leaves it is somewhere else and not clamped to it.
+const root = "/repository"
+
 var errReadOnly = errors.New("the repository is read-only")
 
 func newRepository(p *pipe) *repository {
@@ -38,7 +41,10 @@ func (r *repository) question(what, name string) (answer, error) {
 		return answer{}, r.broken
 	}
 	var got answer
-	if err := r.pipe.write(ask{Ask: what, Path: strings.TrimPrefix(name, "/")}); err != nil {
+	if !inside(name) {
+		return answer{}, fmt.Errorf("'%s' leads out of the repository", name)
+	}
+	if err := r.pipe.write(ask{Ask: what, Path: shown(name)}); err != nil {
 		r.broken = err
 		return answer{}, err
 	}
@@ -52,7 +58,16 @@ func (r *repository) question(what, name string) (answer, error) {
 	return got, nil
 }
 
+// clean is an absolute path without dots.
 func clean(name string) string { return path.Clean("/" + name) }
+
+// within is the absolute path of one that is relative to the repository's root.
+func within(name string) string { return path.Join(root, name) }
+
+func inside(name string) bool { return name == root || strings.HasPrefix(name, root+"/") }
+
+// shown is the path as people know it: from the repository's root.
+func shown(name string) string { return strings.TrimPrefix(strings.TrimPrefix(name, root), "/") }
 
 func (r *repository) stat(name string) (answer, error) {
 	name = clean(name)
@@ -105,14 +120,14 @@ func (r *repository) CleanedAbs(name string) (filesys.ConfirmedDir, string, erro
 	if err != nil {
 		return "", "", err
 	}
-	real := clean(got.Real)
+	real := within(got.Real)
 	switch got.Kind {
 	case "dir":
 		return filesys.ConfirmedDir(real), "", nil
 	case "file":
 		return filesys.ConfirmedDir(path.Dir(real)), path.Base(real), nil
 	default:
-		return "", "", fmt.Errorf("'%s' doesn't exist", strings.TrimPrefix(clean(name), "/"))
+		return "", "", fmt.Errorf("'%s' doesn't exist", shown(clean(name)))
 	}
 }
 
@@ -131,9 +146,9 @@ func (r *repository) ReadFile(name string) ([]byte, error) {
 	switch got.Kind {
 	case "file":
 	case "dir":
-		return nil, fmt.Errorf("'%s' is a folder", strings.TrimPrefix(name, "/"))
+		return nil, fmt.Errorf("'%s' is a folder", shown(name))
 	default:
-		return nil, &os.PathError{Op: "open", Path: strings.TrimPrefix(name, "/"), Err: fs.ErrNotExist}
+		return nil, &os.PathError{Op: "open", Path: shown(name), Err: fs.ErrNotExist}
 	}
 	r.contents[name] = got.Content
 	return got.Content, nil

@@ -108,6 +108,7 @@ const (
 	kindBuild    = "build"
 	kindRefused  = "refused"
 	kindRemote   = "remote"
+	kindOutside  = "outside"
 	kindTooLarge = "too-large"
 )
 

@@ -20,11 +20,11 @@ func run(p *pipe, j job) (out outcome) {
 		}
 	}()
 	repo := newRepository(p)
-	folder := clean(j.Path)
+	folder := within(j.Path)
 	file := kustomizationFile(repo, folder)
-	at := strings.TrimPrefix(path.Join(folder, file), "/")
+	at := shown(path.Join(folder, file))
 	fail := func(err error) outcome {
-		return outcome{Failed: &failure{Kind: kindBuild, File: at, Error: strings.ReplaceAll(err.Error(), "'/", "'")}}
+		return outcome{Failed: &failure{Kind: kindBuild, File: at, Error: unrooted(err)}}
 	}
 	if file != "" && !j.Options.empty() {
 		if err := j.Options.apply(repo, folder, file); err != nil {
@@ -59,6 +59,12 @@ func run(p *pipe, j job) (out outcome) {
 	return outcome{Done: done}
 }
 
+// unrooted is an error's text with paths as people know them.
+func unrooted(err error) string {
+	text := strings.ReplaceAll(err.Error(), root+"/", "")
+	return strings.ReplaceAll(text, root, ".")
+}
+
 // export takes the origin out of an object (unless the kustomization asked for it) and keeps it beside.
 func export(r *resource.Resource, folder string, keep bool) (object, error) {
 	var made object
@@ -66,9 +72,9 @@ func export(r *resource.Resource, folder string, keep bool) (object, error) {
 	if err == nil && origin != nil && origin.Repo == "" {
 		switch {
 		case origin.Path != "":
-			made.Path = strings.TrimPrefix(path.Join(folder, origin.Path), "/")
+			made.Path = shown(path.Join(folder, origin.Path))
 		case origin.ConfiguredIn != "":
-			made.Path, made.Generated = strings.TrimPrefix(path.Join(folder, origin.ConfiguredIn), "/"), true
+			made.Path, made.Generated = shown(path.Join(folder, origin.ConfiguredIn)), true
 		}
 	}
 	if !keep {

@@ -20,6 +20,7 @@ mod metrics;
 mod renders;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cache::Cache;
@@ -78,8 +79,9 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     let life = Lifecycle::new();
     let registry = Registry::new();
     let metrics = Metrics::new(&registry);
-    let launcher = config.sandbox.clone().or_else(|| std::env::current_exe().ok());
-    let sandbox = Sandbox::new(launcher);
+    // This very program, also after its file was replaced.
+    let launcher = config.sandbox.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+    let sandbox = Sandbox::new(Some(launcher));
     let mirrors = Mirrors::new(config.data_dir.clone(), config.git_limits(), sandbox.clone(), Some(Arc::new(metrics.clone())))
         .map_err(StartError::Data)?;
     let pool = WorkerPool::new(sandbox.clone(), config.renderer.clone(), config.worker_limits());

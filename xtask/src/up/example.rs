@@ -74,10 +74,10 @@ async fn tenant(ground: &mut Ground, operator: &Client) -> Result<(String, Strin
         return Ok((password, webhook));
     }
     let body = json!({
-        "name": TENANT, "hosts": [HOST], "adminPassword": password, "settings": {"variablesEnabled": true},
+        "name": TENANT, "hosts": [HOST], "admin_password": password, "settings": {"variables_enabled": true},
     });
     let made = operator.post("/api/naru/v1/tenants", &body).await?.ok().context("tenant user01 cannot be made")?;
-    let webhook = made["webhookSecrets"]["gitlab"].as_str().context("the new tenant has no webhook secret")?;
+    let webhook = made["webhook_secrets"]["gitlab"].as_str().context("the new tenant has no webhook secret")?;
     ground.remember("user01-webhook", webhook)?;
     Ok((password, webhook.to_owned()))
 }
@@ -112,7 +112,7 @@ impl Example {
              \x20 argocd login $NARU_USER01_SERVER {argocd} --username admin --password \"$NARU_USER01_PASSWORD\"\n\
              \x20 argocd app get hello-spring\n\
              \x20 cd {work}    # change an image tag in gitops/hello-world-spring/deployment.yaml, then:\n\
-             \x20 git commit -am 'a new tag' && git push && argocd app wait hello-spring\n\
+             \x20 git commit -am 'a new tag' && git push; argocd app get hello-spring    # at your commit already\n\
              \x20 kubectl delete service -n user01 hello-spring-svc    # and see it come back\n\
              As admin of tenant naru the same samples are in {admin_repo}, with ${{USER_IDENTITY}} filled in as demo.\n\
              cargo xtask status shows what runs; cargo xtask down stops it.",

@@ -25,7 +25,7 @@ pub(super) struct Parts {
 }
 
 pub(super) async fn start(ground: &mut Ground, arguments: &Arguments) -> Result<Parts> {
-    let xtask = std::env::current_exe()?;
+    let xtask = testkit::paths::this_program()?;
     let progress = ground.progress.clone();
     let postgres = match &arguments.database_url {
         Some(url) => Postgres::attach(ground, url).await?,

@@ -36,7 +36,7 @@ pub(super) fn pod(pod: &Value) -> Vec<Cause> {
     if causes.is_empty() {
         let words = text(pod, &["status", "message"]);
         match text(pod, &["status", "phase"]) {
-            "Pending" | "Running" => {
+            "Pending" => {
                 causes.push(said(cause(message::health::POD_PENDING.with("pod", name), pod), words));
             }
             "Failed" => causes.push(said(cause(message::health::POD_FAILED.with("pod", name), pod), words)),

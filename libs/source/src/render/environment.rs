@@ -37,9 +37,7 @@ impl Environment {
             out.push_str(&rest[..at]);
             let after = &rest[at + 1..];
             let (name, length) = name_of(after);
-            if length == 0 {
-                out.push('$');
-            } else if name == "$" {
+            if length == 0 || name == "$" {
                 out.push('$');
             } else if !name.is_empty() {
                 let value = self.get(name);

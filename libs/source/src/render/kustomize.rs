@@ -116,6 +116,10 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
             let cause = Cause::error(message).located(location(line_of(&failure.feature).unwrap_or(0)));
             Error::of(Kind::Unsupported, cause)
         }
+        "outside" => {
+            let cause = Cause::error(message::source::PATH_OUTSIDE.with("path", &failure.feature));
+            Error::of(Kind::Invalid, cause.located(location(line_of(&failure.feature).unwrap_or(0))))
+        }
         "too-large" => {
             let message = message::source::TOO_LARGE.with("what", "the rendered result").with("limit", "64 MiB");
             Error::new(Kind::TooLarge, message)
@@ -131,7 +135,9 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
             {
                 return Error::of(Kind::Invalid, cause);
             }
-            let cause = Cause::error(message::source::KUSTOMIZE_FAILED.with("path", shown)).located(location(0));
+            let said = failure.error.split_once("yaml: line ").map(|(_, rest)| rest);
+            let line = said.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()).unwrap_or(0);
+            let cause = Cause::error(message::source::KUSTOMIZE_FAILED.with("path", shown)).located(location(line));
             Error::of(Kind::Invalid, cause.evidence(failure.error.chars().take(1000).collect::<String>()))
         }
     }

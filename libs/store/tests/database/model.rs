@@ -197,7 +197,7 @@ impl Rows {
                 let at = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
                 scope.accounts().set_password("admin", &Secret::from(format!("hash-{n}")), at).await.unwrap();
                 self.password = format!("hash-{n}");
-                let korean = n % 2 == 0;
+                let korean = n.is_multiple_of(2);
                 let language = if korean { Language::Korean } else { Language::English };
                 scope.set_settings(&TenantSettings { language, ..TenantSettings::default() }).await.unwrap();
                 self.korean = korean;

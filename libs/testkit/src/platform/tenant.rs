@@ -47,7 +47,7 @@ impl Platform {
         let address = address::take(&self.dir)?;
         let password = format!("password-of-{name}");
         let made = self.create_tenant(&name, address, &password).await.with_context(|| format!("cannot make tenant {name}"))?;
-        let secrets = &made["webhookSecrets"];
+        let secrets = &made["webhook_secrets"];
         let webhook_secret = secrets["gitlab"].as_str().context("the new tenant has no webhook secret")?.to_owned();
         let client = Client::login(&self.services.url(&address.to_string()), "admin", &password).await?;
         let git_login = self.git.home.ensure_login(&name)?;
@@ -62,8 +62,8 @@ impl Platform {
 
     async fn create_tenant(&self, name: &str, address: Ipv4Addr, password: &str) -> Result<Value> {
         let body = json!({
-            "name": name, "hosts": [address.to_string(), format!("{name}.naru.test")], "adminPassword": password,
-            "settings": {"variablesEnabled": true},
+            "name": name, "hosts": [address.to_string(), format!("{name}.naru.test")], "admin_password": password,
+            "settings": {"variables_enabled": true},
         });
         self.operator()?.post("/api/naru/v1/tenants", &body).await?.ok()
     }

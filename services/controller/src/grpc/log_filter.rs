@@ -2,7 +2,7 @@
 
 /// A line must contain a text, or must not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFilter {
+pub(super) struct LogFilter {
     text: String,
     negated: bool,
     match_case: bool,
@@ -13,7 +13,7 @@ impl LogFilter {
     ///
     /// A leading `!` turns it round. Letters of either case are equal unless `match_case` says otherwise.
     #[must_use]
-    pub fn parse(filter: &str, match_case: bool) -> Option<Self> {
+    pub(super) fn parse(filter: &str, match_case: bool) -> Option<Self> {
         let (negated, text) = filter.strip_prefix('!').map_or((false, filter), |text| (true, text));
         if text.is_empty() {
             return None;
@@ -24,7 +24,7 @@ impl LogFilter {
 
     /// Whether a line is wanted.
     #[must_use]
-    pub fn wants(&self, line: &str) -> bool {
+    pub(super) fn wants(&self, line: &str) -> bool {
         let found = if self.match_case { line.contains(&self.text) } else { line.to_lowercase().contains(&self.text) };
         found != self.negated
     }

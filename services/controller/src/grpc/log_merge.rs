@@ -37,15 +37,13 @@ pub(super) fn merge(pods: Vec<BoxStream<'static, Line>>) -> impl Stream<Item = L
         loop {
             let some = sources.iter().any(|source| source.head.is_some());
             let silent = sources.iter().any(|source| source.head.is_none() && !source.ended);
+            if silent && !some {
+                fill_one(&mut sources).await;
+                continue;
+            }
             if silent {
-                let filled = fill(&mut sources);
-                if some {
-                    // A pod with nothing to say must not hold the others back for long.
-                    let _ = tokio::time::timeout(PATIENCE, filled).await;
-                } else {
-                    fill_one(&mut sources).await;
-                    continue;
-                }
+                // A pod with nothing to say must not hold the others back for long.
+                let _ = tokio::time::timeout(PATIENCE, fill(&mut sources)).await;
             }
             let earliest = sources
                 .iter_mut()
@@ -116,7 +114,7 @@ mod tests {
         assert_eq!(pods, "abbaa");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_silent_pod_does_not_hold_the_others_back() {
         let a = stream::iter([line(1, "a"), line(2, "a")]).boxed();
         let silent = stream::pending().boxed();

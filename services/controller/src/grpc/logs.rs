@@ -1,16 +1,16 @@
 //! What an application's containers write, merged by time and filtered.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat};
 use cluster::{Account, LogOptions};
-use domain::clock::{Clock, Timestamp};
+use domain::clock::Timestamp;
 use engine::tree::Node;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use proto::argocd::application::{ApplicationPodLogsQuery, LogEntry};
 use proto::convert::time;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 

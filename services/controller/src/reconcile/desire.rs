@@ -190,12 +190,35 @@ pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>) {
     ctx.repos.follow(&subject.key, followed.collect());
 }
 
-/// Whether these commits are what the application's own sources say now, as far as is known without asking.
-pub async fn is_current(ctx: &Context, subject: &Subject, revisions: &[String]) -> bool {
-    let wish = Wish::of_spec(subject, false, false);
+/// Whether these commits are what the application's own sources say now, as far as is known without asking, or else
+/// as the repositories say when they are asked.
+pub async fn is_current(ctx: &Context, subject: &Subject, revisions: &[String], ask: bool) -> bool {
+    let mut wish = Wish::of_spec(subject, false, false);
     let Ok(sources) = wish.sources.iter().map(subject::source).collect::<Result<Vec<_>, _>>() else { return false };
     let keys: Vec<RepoKey> = sources.iter().map(|source| repo_key(subject, source)).collect();
-    resolve(ctx, &wish, &sources, &keys).await.is_ok_and(|now| now == revisions)
+    if resolve(ctx, &wish, &sources, &keys).await.is_ok_and(|now| now == revisions) {
+        return true;
+    }
+    wish.fresh = true;
+    ask && resolve(ctx, &wish, &sources, &keys).await.is_ok_and(|now| now == revisions)
+}
+
+/// The manifest set as it is to be kept, asked for whole; the repo-server has it at hand.
+///
+/// # Errors
+/// Why it cannot be told.
+pub async fn whole_set(ctx: &Context, subject: &Subject, desired: &Desired) -> Result<Vec<u8>, Trouble> {
+    let discovery = ctx.cluster.discovery();
+    let mut manifests = Vec::new();
+    for (document, commit) in desired.sources.iter().zip(&desired.revisions) {
+        let source = subject::source(document).map_err(Trouble::theirs)?;
+        if yields(&source) {
+            let order = order(subject, document, commit, &discovery);
+            let rendered = ctx.repos.render(&repo_key(subject, &source), &source.repo_url, order).await?;
+            manifests.extend(rendered.manifests.unwrap_or_default());
+        }
+    }
+    serde_json::to_vec(&manifests).map_err(|_| unexpected())
 }
 
 fn repo_key(subject: &Subject, source: &Source) -> RepoKey {

@@ -1,7 +1,6 @@
 //! What the cluster has for an application: the index's entries, and whole bodies where a comparison needs them.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use cluster::LiveEntry;
@@ -63,15 +62,18 @@ impl LiveSet {
     /// As the engine reads it.
     #[must_use]
     pub fn as_live(&self) -> Vec<Live<'_>> {
-        let live = |entry: &'_ Arc<LiveEntry>| (entry.key.clone(), seen(entry));
-        self.entries
-            .iter()
-            .map(|entry| {
-                let (key, seen) = live(entry);
-                let body = self.bodies.get(&key);
-                Live { key, version: &entry.version, uid: &entry.uid, seen, essentials: &entry.body, body }
-            })
-            .collect()
+        fn live<'a>(entry: &'a LiveEntry, bodies: &'a HashMap<ResourceKey, Value>) -> Live<'a> {
+            Live {
+                key: entry.key.clone(),
+                version: &entry.version,
+                uid: &entry.uid,
+                owned: !entry.owners.is_empty(),
+                seen: seen(entry),
+                essentials: &entry.body,
+                body: bodies.get(&entry.key),
+            }
+        }
+        self.entries.iter().map(|entry| live(entry, &self.bodies)).collect()
     }
 
     /// Fetches whole objects as the tenant's account. What is gone meanwhile leaves the set.
@@ -118,7 +120,7 @@ impl LiveSet {
         let entry = self.find(key)?;
         let body = self.bodies.get(key)?;
         let same = domain::resource::text(body, &["metadata", "resourceVersion"]) == entry.resource_version.as_ref();
-        same.then(|| seen(entry))
+        if same { seen(entry) } else { None }
     }
 }
 
@@ -145,13 +147,7 @@ pub fn may_see(tenant: &TenantFacts, key: &ResourceKey) -> bool {
 
 /// The state of an entry as the engine compares it.
 #[must_use]
-pub fn seen(entry: &LiveEntry) -> Seen {
-    let fingerprint = entry.fingerprint.as_ref().map_or(0, |fingerprint| {
-        let mut half = [0; 16];
-        half.copy_from_slice(&fingerprint.as_bytes()[..16]);
-        u128::from_le_bytes(half)
-    });
-    let mut hasher = DefaultHasher::new();
-    entry.managed.hash(&mut hasher);
-    Seen { fingerprint, fields: u128::from(hasher.finish()) }
+pub fn seen(entry: &LiveEntry) -> Option<Seen> {
+    let fingerprint = *entry.fingerprint.as_ref()?.as_bytes();
+    Some(Seen { fingerprint, managed: entry.managed.clone() })
 }

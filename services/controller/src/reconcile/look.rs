@@ -8,7 +8,7 @@ use domain::cause::Cause;
 use domain::resource::ResourceKey;
 use domain::status::Status;
 use engine::compare::{self, Applied, Comparison};
-use engine::health::{self, Health};
+use engine::health;
 use engine::lint::{self, Around};
 use engine::prepare::Target;
 use engine::tree::{self, Entry};
@@ -147,28 +147,14 @@ pub fn tree_entry(entry: &LiveEntry) -> Entry<'_> {
     }
 }
 
-/// How the managed objects fare, explained by what is beneath them.
-#[must_use]
-pub fn health(comparison: &Comparison, live: &LiveSet, below: &[Arc<LiveEntry>]) -> HashMap<ResourceKey, Health> {
-    let entries: Vec<Entry<'_>> = live.entries().iter().chain(below).map(|entry| tree_entry(entry)).collect();
-    let managed = comparison.resources.iter().filter(|compared| compared.live);
-    managed
-        .filter_map(|compared| {
-            let entry = live.find(&compared.key)?;
-            let health = health::assess_with(&entry.body, &tree::bodies_below(&entry.uid, entries.iter()))?;
-            Some((compared.key.clone(), health))
-        })
-        .collect()
-}
-
 /// The status that follows.
 #[must_use]
 pub fn status(ctx: &Context, subject: &Subject, look: &Look, more: Vec<Cause>, requested: bool) -> Status {
     let below = beneath(ctx, &subject.tenant, look.live.entries());
-    let health = health(&look.comparison, &look.live, &below);
     let statuses = look.comparison.statuses();
     let live: Vec<Entry<'_>> = look.live.entries().iter().map(|entry| tree_entry(entry)).collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
+    let health = tree::assess(&live, &under);
     let (external_urls, images) = tree::summary(&tree::build(&statuses, &live, &under));
     let ignored: Vec<ResourceKey> =
         look.live.entries().iter().filter(|e| !health::counts(&e.body)).map(|e| e.key.clone()).collect();

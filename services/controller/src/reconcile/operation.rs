@@ -3,36 +3,36 @@
 //! Each look takes it as far as it goes without waiting and records where it stands, so that another process can go on
 //! from there: applying is idempotent, and what the record says is done is not done again.
 
-use std::time::{Duration, Instant};
-
-use domain::application::{Application, HistoryEntry, REFRESH};
-use domain::cause::{Cause, Severity};
+use domain::application::{Application, REFRESH};
+use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
-use domain::operation::{Operation, OperationState, Phase, ResourceResult, ResultCode, SyncResult};
+use domain::operation::{Operation, OperationState, Phase, SyncResult};
 use domain::resource::ResourceKey;
-use domain::status::{HealthCode, Status, SyncCode};
+use domain::status::Status;
 use engine::options::SyncOptions;
-use engine::plan::{self, Plan, Step};
+use engine::plan::{self, Plan};
 use engine::retry;
 
 use super::desire::{self, Desired, Wish};
 use super::look::{self, Look};
 use super::publish::{self, Report};
 use super::subject::Subject;
-use super::{Failure, Next, apply};
+use super::{Failure, Next};
 use crate::context::Context;
 use crate::memory::AppMemory;
 use crate::repos::Trouble;
 
+mod ending;
+mod waves;
+
+use ending::{end, invalid, invalid_tasks};
+use waves::{Progress, carry_out};
+
 /// How long an operation waits for services of ours before it ends with an error.
 const PATIENCE: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
-/// A waiting operation is looked at this often even if no event comes.
-const BACKSTOP: Duration = Duration::from_secs(30);
 /// The annotation with which a person approves deletions.
 const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
-/// The history entries that a status carries where the application does not say.
-const HISTORY: i64 = 10;
 
 /// An operation under way.
 struct Run {
@@ -66,6 +66,7 @@ pub async fn advance(
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
     let now = ctx.clock.now();
+    tracing::Span::current().record("operation", if asked.initiated_by.automated { "auto-sync" } else { "sync" });
     let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
     let under_way = subject.app.status.operation.clone().filter(|state| !state.phase.completed() && state.operation == asked);
     let begun = under_way.is_none();
@@ -109,6 +110,7 @@ pub async fn begin_automated(
     refresh: Option<String>,
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
+    tracing::Span::current().record("operation", "auto-sync");
     let state = new_state(asked.clone(), ctx.clock.now());
     let report = Report {
         status: Status { operation: Some(state.clone()), ..status },
@@ -204,142 +206,6 @@ async fn run_on(
     end(ctx, run, end_, look, memory).await
 }
 
-enum Progress {
-    Ended(End),
-    Waits(Next),
-}
-
-/// Carries out what is left of a plan, as far as it goes without waiting.
-async fn carry_out(
-    ctx: &Context,
-    run: &mut Run,
-    plan: &Plan,
-    desired: &Desired,
-    look: &mut Look,
-    memory: &mut AppMemory,
-) -> Result<Progress, Failure> {
-    let done: Vec<ResourceKey> = results(run).iter().filter(|r| r.status != ResultCode::SyncFailed).map(|r| r.key.clone()).collect();
-    let waves: Vec<Vec<Step>> = plan.waves().map(<[Step]>::to_vec).collect();
-    let saving = save_manifests(ctx, &run.subject, plan, memory.unsaved.as_ref(), memory.saved.as_ref());
-    let (saved, progress) =
-        tokio::join!(saving, waves_in_turn(ctx, run, &waves, &done, plan.dry_run, look, &mut memory.wave_ended));
-    if saved {
-        memory.saved = memory.unsaved.take().map(|(hash, _)| hash);
-    }
-    memory.deployed = Some(desired.set.clone());
-    progress
-}
-
-async fn waves_in_turn(
-    ctx: &Context,
-    run: &mut Run,
-    waves: &[Vec<Step>],
-    done: &[ResourceKey],
-    dry_run: bool,
-    look: &mut Look,
-    wave_ended: &mut Option<Instant>,
-) -> Result<Progress, Failure> {
-    let mut causes = Vec::new();
-    for (at, wave) in waves.iter().enumerate() {
-        let rest: Vec<Step> = wave.iter().filter(|step| !done.contains(&step.key)).cloned().collect();
-        if !rest.is_empty() {
-            // The steps before must be healthy, as the plan has it; the namespace alone needs no waiting.
-            let before = &waves[..at];
-            if !dry_run
-                && before.iter().flatten().any(|step| step.phase == plan::SyncPhase::Sync)
-                && let Some(waiting) = barrier(look, before, wave_ended)
-            {
-                return Ok(match waiting {
-                    Barrier::Wait(message, next) => {
-                        run.state.message = message;
-                        Progress::Waits(next)
-                    }
-                    Barrier::Failed(causes) => {
-                        Progress::Ended(End::new(Phase::Failed, message::sync::WAVE_FAILED.message(), causes))
-                    }
-                });
-            }
-            let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, &mut look.live).await;
-            *wave_ended = Some(Instant::now());
-            record(run, outcome.results);
-            causes.extend(outcome.causes);
-            if let Some(error) = outcome.interrupted {
-                return interrupted(ctx, run, error);
-            }
-            if outcome.namespace_made {
-                ctx.tenants.reload().await?;
-                if let Some(tenant) = ctx.tenants.get(run.subject.key.tenant).await? {
-                    run.subject.tenant = tenant;
-                }
-            }
-            if !causes.is_empty() {
-                let message =
-                    if dry_run { message::sync::TRY_FAILED } else { message::sync::APPLY_FAILED };
-                return Ok(Progress::Ended(End::new(Phase::Failed, message.message(), causes)));
-            }
-        }
-    }
-    let message = match (dry_run, results(run).is_empty()) {
-        (true, _) => message::sync::TRIED,
-        (false, true) => message::sync::NOTHING_TO_DO,
-        (false, false) => message::sync::SUCCEEDED,
-    };
-    Ok(Progress::Ended(End::new(Phase::Succeeded, message.message(), Vec::new())))
-}
-
-/// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
-fn interrupted(ctx: &Context, run: &Run, error: cluster::Error) -> Result<Progress, Failure> {
-    let too_long = ctx.clock.now().signed_duration_since(run.state.started_at) > PATIENCE;
-    if too_long && error.is_transient() {
-        let cause = error.cause();
-        return Ok(Progress::Ended(End::new(Phase::Error, cause.message.clone(), vec![cause])));
-    }
-    Err(Failure::Cluster(error))
-}
-
-enum Barrier {
-    Wait(Message, Next),
-    Failed(Vec<Cause>),
-}
-
-/// What keeps the next wave from beginning.
-fn barrier(look: &Look, before: &[Vec<Step>], wave_ended: &mut Option<Instant>) -> Option<Barrier> {
-    let delay = Duration::from_secs(plan::WAVE_DELAY_SECONDS);
-    let applied = before.iter().flatten().filter(|step| matches!(step.action, plan::Action::Apply { .. }));
-    let mut waiting: Vec<&ResourceKey> = Vec::new();
-    let mut failed = Vec::new();
-    for step in applied {
-        let health = look.live.find(&step.key).and_then(|entry| engine::health::assess(&entry.body));
-        match health {
-            Some(health) if health.code == HealthCode::Degraded => failed.extend(health.causes),
-            Some(health) if health.code != HealthCode::Healthy => waiting.push(&step.key),
-            _ => {}
-        }
-    }
-    // The delay gives controllers time to notice; what they then say counts.
-    if let Some(rest) = wave_ended.and_then(|ended| delay.checked_sub(ended.elapsed())).filter(|rest| !rest.is_zero()) {
-        return Some(Barrier::Wait(waiting_for(&waiting, before), Next::After(rest)));
-    }
-    if !failed.is_empty() {
-        return Some(Barrier::Failed(failed));
-    }
-    if waiting.is_empty() {
-        return None;
-    }
-    Some(Barrier::Wait(waiting_for(&waiting, before), Next::After(BACKSTOP)))
-}
-
-fn waiting_for(waiting: &[&ResourceKey], before: &[Vec<Step>]) -> Message {
-    let last = before.iter().flatten().next_back().map(|step| &step.key);
-    let Some(first) = waiting.first().copied().or(last) else { return message::sync::RUNNING.message() };
-    let name = format!("{}/{}/{}", first.group, first.kind, first.name);
-    let name = name.trim_start_matches('/');
-    match waiting.len() {
-        0 | 1 => message::sync::WAITING_HEALTHY.with("resource", name),
-        count => message::sync::WAITING_HEALTHY_MORE.with("resource", name).with("count", count - 1),
-    }
-}
-
 /// Records that an operation goes on.
 async fn waits(ctx: &Context, run: &Run, look: &Look, next: Next) -> Result<Next, Failure> {
     let mut status = look::status(ctx, &run.subject, look, Vec::new(), run.refresh.is_some());
@@ -405,64 +271,6 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
     })
 }
 
-fn invalid_tasks(refusals: Vec<Cause>) -> End {
-    let mut reasons: Vec<String> = Vec::new();
-    for refusal in &refusals {
-        let reason = refusal.message.to_string();
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    End::new(Phase::Failed, message::sync::INVALID_TASKS.with("reasons", reasons.join("; ")), refusals)
-}
-
-fn invalid(cause: &Cause, desired: &Desired) -> Option<ResourceResult> {
-    let key = cause.resource.clone()?;
-    let target = desired.prepared.targets.iter().find(|target| target.key == key);
-    Some(ResourceResult {
-        version: target.map(|target| target.version.clone()).unwrap_or_default(),
-        key,
-        status: ResultCode::SyncFailed,
-        message: cause.message.to_string(),
-        hook_phase: Phase::Failed,
-        sync_phase: plan::SyncPhase::Sync.as_str().to_owned(),
-        images: Vec::new(),
-    })
-}
-
-fn results(run: &Run) -> &[ResourceResult] {
-    run.state.result.as_ref().map_or(&[], |result| &result.resources)
-}
-
-/// Notes what became of objects, in the place of what was noted before.
-fn record(run: &mut Run, results: Vec<ResourceResult>) {
-    let Some(result) = &mut run.state.result else { return };
-    for fresh in results {
-        match result.resources.iter_mut().find(|known| known.key == fresh.key) {
-            Some(known) => *known = fresh,
-            None => result.resources.push(fresh),
-        }
-    }
-}
-
-/// Keeps the manifest set while the objects are applied; `true` when it is kept now.
-async fn save_manifests(
-    ctx: &Context,
-    subject: &Subject,
-    plan: &Plan,
-    unsaved: Option<&(domain::manifest::ManifestSetHash, std::sync::Arc<[u8]>)>,
-    saved: Option<&domain::manifest::ManifestSetHash>,
-) -> bool {
-    let Some((hash, bytes)) = unsaved.filter(|(hash, _)| !plan.dry_run && saved != Some(hash)) else { return false };
-    match ctx.store.tenant(subject.key.tenant).put_manifest_set(hash, bytes).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a manifest set could not be kept yet");
-            false
-        }
-    }
-}
-
 /// A comparison with what the spec wants. The one at hand is of what an operation wanted; often that is the same.
 async fn spec_look(
     ctx: &Context,
@@ -475,7 +283,10 @@ async fn spec_look(
     let look = match at_hand {
         Some(look) => {
             let same = match &look.desired {
-                Ok(desired) => desired.sources == wish.sources && desire::is_current(ctx, subject, &desired.revisions).await,
+                Ok(desired) => {
+                    desired.sources == wish.sources &&
+                    desire::is_current(ctx, subject, &desired.revisions, applied).await
+                }
                 Err(_) => false,
             };
             if same {
@@ -496,118 +307,4 @@ async fn spec_look(
     };
     desire::follow(ctx, subject, look.desired.as_ref().ok().map(|desired| desired.revisions.as_slice()));
     Ok(look)
-}
-
-/// Ends an attempt: for good, or until the next one.
-async fn end(ctx: &Context, run: Run, ended: End, look: Look, memory: &mut AppMemory) -> Result<Next, Failure> {
-    let Run { subject, mut state, refresh } = run;
-    let now = ctx.clock.now();
-    memory.wave_ended = None;
-    state.finished_at = Some(now);
-    state.result.get_or_insert_default();
-    state.causes = ended.causes;
-    let failed = matches!(ended.phase, Phase::Failed | Phase::Error) && state.phase != Phase::Terminating;
-    let again = retry::again(&state.operation.retry, state.retry_count, now).filter(|_| failed);
-    let outcome = ended.message.to_string();
-    state.message = match (&again, state.retry_count) {
-        (Some(again), _) => message::sync::RETRYING
-            .with("outcome", outcome)
-            .with("attempt", again.attempt)
-            .with("time", again.announced.format("%-I:%M%p")),
-        (None, 0) => ended.message,
-        (None, count) => message::sync::RETRIED.with("outcome", outcome).with("count", count),
-    };
-    state.phase = if again.is_some() { Phase::Running } else { ended.phase };
-    let mut status = look::status(ctx, &subject, &look, operation_causes(&state, &look), true);
-    settle(&mut state, &status);
-
-    let mut report = Report { clear_refresh: refresh, ..Report::default() };
-    if let Some(again) = again {
-        report.next = Next::After(again.at.signed_duration_since(now).to_std().unwrap_or_default());
-        let automated = state.operation.initiated_by.automated;
-        report.set_operation = automated.then(|| state.operation.clone());
-    } else {
-        let dry_run = state.operation.sync.dry_run;
-        tracing::info!(
-            operation = if state.operation.initiated_by.automated { "auto-sync" } else { "sync" },
-            phase = state.phase.as_str(),
-            revision = state.result.as_ref().and_then(|r| r.revisions.first()).map(String::as_str).unwrap_or_default(),
-            milliseconds = now.signed_duration_since(state.started_at).num_milliseconds(),
-            "the sync has ended"
-        );
-        ctx.metrics.synced(&subject.key, subject.tenant_name(), subject.spec.project(), state.phase, dry_run);
-        report.clear_operation = Some(state.operation.clone());
-        let entry = history(ctx, &subject, &state, memory, now).await?;
-        if let Some(entry) = &entry {
-            remember(&mut status, &subject, entry.clone());
-        }
-        report.history = entry;
-        // Whether it syncs again by itself is decided at the next look.
-        if status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some() {
-            report.next = Next::After(Duration::ZERO);
-        }
-    }
-    status.operation = Some(state);
-    report.status = status;
-    publish::report(ctx, &subject.key, subject.tenant_name(), &subject.app, report).await
-}
-
-/// Why the operation did not end well, where the comparison does not say so itself.
-fn operation_causes(state: &OperationState, look: &Look) -> Vec<Cause> {
-    let known = |cause: &&Cause| look.comparison.causes.iter().all(|other| other.message.code != cause.message.code);
-    let failed = matches!(state.phase, Phase::Failed | Phase::Error | Phase::Running);
-    let errors = state.causes.iter().filter(|cause| cause.severity == Severity::Error);
-    if failed { errors.filter(known).cloned().collect() } else { Vec::new() }
-}
-
-/// What an applied object came to by the end, as Argo CD's results say.
-fn settle(state: &mut OperationState, status: &Status) {
-    let Some(result) = &mut state.result else { return };
-    for resource in result.resources.iter_mut().filter(|r| r.status == ResultCode::Synced && r.hook_phase == Phase::Running)
-    {
-        let health = status.resources.iter().find(|known| known.key == resource.key).and_then(|known| known.health);
-        resource.hook_phase = match health {
-            None | Some(HealthCode::Healthy) => Phase::Succeeded,
-            Some(HealthCode::Degraded) => Phase::Failed,
-            Some(_) => Phase::Running,
-        };
-    }
-}
-
-/// The history entry of a sync that deployed everything; other operations make none.
-async fn history(
-    ctx: &Context,
-    subject: &Subject,
-    state: &OperationState,
-    memory: &AppMemory,
-    now: Timestamp,
-) -> Result<Option<HistoryEntry>, Failure> {
-    let sync = &state.operation.sync;
-    let deployed = state.phase == Phase::Succeeded && !sync.dry_run && sync.resources.is_empty() && sync.manifests.is_empty();
-    let Some(result) = state.result.as_ref().filter(|_| deployed) else { return Ok(None) };
-    let last = match subject.app.status.history.last() {
-        Some(last) => Some(last.id),
-        None => {
-            let history = ctx.store.tenant(subject.key.tenant);
-            history.history().newest(subject.app.uid(), 1).await?.last().map(|entry| entry.id)
-        }
-    };
-    Ok(Some(HistoryEntry {
-        id: last.map_or(0, |id| id + 1),
-        revisions: result.revisions.clone(),
-        sources: result.sources.clone(),
-        multiple: result.multiple,
-        deploy_started_at: state.started_at,
-        deployed_at: now,
-        initiated_by: state.operation.initiated_by.clone(),
-        manifest_set: memory.deployed.clone().unwrap_or_default(),
-    }))
-}
-
-/// Puts an entry into the part of the history that a status carries.
-fn remember(status: &mut Status, subject: &Subject, entry: HistoryEntry) {
-    status.history.push(entry);
-    let limit = usize::try_from(subject.spec.revision_history_limit.unwrap_or(HISTORY)).unwrap_or_default();
-    let surplus = status.history.len().saturating_sub(limit);
-    status.history.drain(..surplus);
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 /// How recent an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub(super) enum Need {
     /// The last good one, if it is no older than this. A failure is repeated only for a moment.
     Known(Duration),
     /// One whose question was sent after this call began.
@@ -20,7 +20,7 @@ const FAILURE_HOLDS: Duration = Duration::from_secs(5);
 
 /// The last answer, and the right to ask again.
 #[derive(Debug)]
-pub struct Listing<T, E> {
+pub(super) struct Listing<T, E> {
     asking: tokio::sync::Mutex<()>,
     last: Mutex<Last<T, E>>,
 }
@@ -42,7 +42,7 @@ impl<T: Clone, E: Clone> Listing<T, E> {
     ///
     /// Whoever needs a fresh one joins only a question that was sent after the call began; all who wait meanwhile
     /// share the next.
-    pub async fn get<F, Answer>(&self, need: Need, ask: F) -> Result<T, E>
+    pub(super) async fn get<F, Answer>(&self, need: Need, ask: F) -> Result<T, E>
     where
         F: FnOnce() -> Answer,
         Answer: Future<Output = Result<T, E>>,
@@ -66,7 +66,7 @@ impl<T: Clone, E: Clone> Listing<T, E> {
     }
 
     /// Whether the last good answer is no older than `age` at `now`.
-    pub fn good_since(&self, now: Instant, age: Duration) -> bool {
+    pub(super) fn good_since(&self, now: Instant, age: Duration) -> bool {
         self.last.lock().good.as_ref().is_some_and(|(sent, _)| now.duration_since(*sent) <= age)
     }
 

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 /// The tip of every branch and tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refs {
+pub(super) struct Refs {
     tips: HashMap<String, String>,
     head: String,
 }
 
 /// What a revision is, as far as the tips tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Named {
+pub(super) enum Named {
     /// This commit.
     Commit(String),
     /// A version range, a shortened commit or nothing: only the repo-server can tell.
@@ -21,13 +21,13 @@ pub enum Named {
 impl Refs {
     /// What a listing answered: full ref names with their commits, and the name that HEAD points at.
     #[must_use]
-    pub fn new(tips: HashMap<String, String>, head: String) -> Self {
+    pub(super) fn new(tips: HashMap<String, String>, head: String) -> Self {
         Self { tips, head }
     }
 
     /// The commit that `revision` names: HEAD when empty, a branch before a tag of the same name.
     #[must_use]
-    pub fn resolve(&self, revision: &str) -> Named {
+    pub(super) fn resolve(&self, revision: &str) -> Named {
         if is_commit(revision) {
             return Named::Commit(revision.to_ascii_lowercase());
         }

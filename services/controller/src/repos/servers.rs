@@ -204,6 +204,7 @@ fn score(peer: &str, access: &wire::RepositoryAccess) -> u64 {
 fn timed<T>(message: T, limit: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(limit);
+    runtime::trace::inject(request.metadata_mut());
     request
 }
 

@@ -151,8 +151,9 @@ async fn commit(
     revision: &str,
 ) -> Result<String, Status> {
     let access = sources::access(shared, &actor.tenant, url, project_of(&app.spec)).await?;
-    sources::resolve(shared, &access, revision).await.map_err(|trouble| {
-        Status::failed_precondition(format!("error resolving repo revision: {}", trouble.wrapped()))
+    sources::resolve(shared, &access, revision).await.map_err(|trouble| match trouble.is_ours() {
+        true => trouble.into(),
+        false => Status::failed_precondition(format!("error resolving repo revision: {}", trouble.wrapped())),
     })
 }
 

@@ -190,6 +190,10 @@ async fn ask_repositories(
     for (source, document) in spec.effective_sources().into_iter().zip(&documents) {
         let access = sources::access(shared, tenant, &source.repo_url, project).await?;
         if let Err(trouble) = sources::test(shared, &access).await {
+            // That we cannot ask is not the spec's fault.
+            if trouble.is_ours() {
+                return Err(Status::from(trouble).into());
+            }
             let url = &source.repo_url;
             let text = format!("repository not accessible: repositories not accessible: {url}: {}", trouble.text(language::current()));
             return Ok(vec![text]);

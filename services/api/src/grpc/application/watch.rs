@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use domain::application::Application;
 use domain::message::Language;
+use domain::tenant::TenantId;
 use proto::argocd::application as wire;
 use proto::{convert, v1alpha1};
+use store::AppChange;
 use tonic::Status;
 
 use super::find::{is_ours, object, project_of};
@@ -17,6 +19,9 @@ use crate::hub::Event;
 use crate::language;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
+
+/// How many versions back an application that is gone is looked for when the client names no version.
+const LOOK_BACK: i64 = 500;
 
 /// Watches: what is there already is sent as ADDED when no version is given or one application is named, then every
 /// change. Ends, without an error, when the process stops: a client then comes back with the version that it has.
@@ -40,6 +45,9 @@ pub(super) async fn watch(
     // Watch before listing, so that nothing falls in between.
     let mut changes = shared.hub.watch(actor.tenant.id).await.map_err(failure::store)?;
     let present = shared.store.tenant(actor.tenant.id).applications().list().await.map_err(failure::store)?;
+    let missing = !view.name.is_empty() && !present.iter().any(|app| app.name() == view.name);
+    let from = if view.since > 0 { view.since } else { changes.version() - LOOK_BACK };
+    let gone = if missing { end_of(shared, actor.tenant.id, &view.name, from).await? } else { None };
     let open = Open::new(shared);
     let stop = shared.life.token();
     Ok(Box::pin(async_stream::stream! {
@@ -48,6 +56,12 @@ pub(super) async fn watch(
         for app in present {
             sent.insert(app.uid().to_owned(), app.resource_version);
             if sends_present && let Some(event) = view.event("ADDED", &app) {
+                yield Ok(event);
+            }
+        }
+        if let Some(app) = gone {
+            sent.insert(app.uid().to_owned(), app.resource_version);
+            if let Some(event) = view.event("DELETED", &app) {
                 yield Ok(event);
             }
         }
@@ -82,6 +96,17 @@ pub(super) async fn watch(
                 yield Ok(event);
             }
         }
+    }))
+}
+
+/// The end of an application that is gone already. The argocd command begins to wait for it only after its request to
+/// delete was answered, and would wait for ever.
+async fn end_of(shared: &Shared, tenant: TenantId, name: &str, from: i64) -> Result<Option<Application>, Status> {
+    let scope = shared.store.tenant(tenant);
+    let changes = scope.applications().changes_since(from).await.map_err(failure::store)?;
+    Ok(changes.into_iter().rev().find_map(|change| match change {
+        AppChange::Deleted(app) if app.name() == name => Some(app),
+        _ => None,
     }))
 }
 

@@ -1,0 +1,208 @@
+//! Wave after wave: what is left of a plan is carried out as far as it goes without waiting.
+
+use std::time::{Duration, Instant};
+
+use domain::cause::Cause;
+use domain::message::{self, Message};
+use domain::operation::{Phase, ResourceResult, ResultCode};
+use domain::resource::ResourceKey;
+use domain::status::HealthCode;
+use engine::plan::{self, Plan, Step};
+
+use super::{End, PATIENCE, Run};
+use crate::context::Context;
+use crate::memory::AppMemory;
+use crate::reconcile::desire::{self, Desired};
+use crate::reconcile::look::Look;
+use crate::reconcile::subject::Subject;
+use crate::reconcile::{Failure, Next, apply};
+
+/// A waiting operation is looked at this often even if no event comes.
+const BACKSTOP: Duration = Duration::from_secs(30);
+
+/// How far it went.
+pub(super) enum Progress {
+    /// To the end.
+    Ended(End),
+    /// To something that has to be waited for.
+    Waits(Next),
+}
+
+/// Carries out what is left of a plan, as far as it goes without waiting.
+pub(super) async fn carry_out(
+    ctx: &Context,
+    run: &mut Run,
+    plan: &Plan,
+    desired: &Desired,
+    look: &mut Look,
+    memory: &mut AppMemory,
+) -> Result<Progress, Failure> {
+    let done: Vec<ResourceKey> = results(run).iter().filter(|r| r.status != ResultCode::SyncFailed).map(|r| r.key.clone()).collect();
+    let waves: Vec<Vec<Step>> = plan.waves().map(<[Step]>::to_vec).collect();
+    if !plan.dry_run && run.state.operation.sync.manifests.is_empty() {
+        ensure_unsaved(ctx, &run.subject, desired, memory).await;
+    }
+    let tenant = ctx.store.tenant(run.subject.key.tenant);
+    let saving = save_manifests(&tenant, plan, memory.unsaved.as_ref(), memory.saved.as_ref());
+    let (saved, progress) =
+        tokio::join!(saving, waves_in_turn(ctx, run, &waves, &done, plan.dry_run, look, &mut memory.wave_ended));
+    if saved {
+        memory.saved = memory.unsaved.take().map(|(hash, _)| hash);
+    }
+    memory.deployed = Some(desired.set.clone());
+    progress
+}
+
+async fn waves_in_turn(
+    ctx: &Context,
+    run: &mut Run,
+    waves: &[Vec<Step>],
+    done: &[ResourceKey],
+    dry_run: bool,
+    look: &mut Look,
+    wave_ended: &mut Option<Instant>,
+) -> Result<Progress, Failure> {
+    let mut causes = Vec::new();
+    for (at, wave) in waves.iter().enumerate() {
+        let rest: Vec<Step> = wave.iter().filter(|step| !done.contains(&step.key)).cloned().collect();
+        if !rest.is_empty() {
+            // The steps before must be healthy, as the plan has it; the namespace alone needs no waiting.
+            let before = &waves[..at];
+            if !dry_run
+                && before.iter().flatten().any(|step| step.phase == plan::SyncPhase::Sync)
+                && let Some(waiting) = barrier(look, before, wave_ended)
+            {
+                return Ok(match waiting {
+                    Barrier::Wait(message, next) => {
+                        run.state.message = message;
+                        Progress::Waits(next)
+                    }
+                    Barrier::Failed(causes) => {
+                        Progress::Ended(End::new(Phase::Failed, message::sync::WAVE_FAILED.message(), causes))
+                    }
+                });
+            }
+            let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, &mut look.live).await;
+            *wave_ended = Some(Instant::now());
+            record(run, outcome.results);
+            causes.extend(outcome.causes);
+            if let Some(error) = outcome.interrupted {
+                return interrupted(ctx, run, error);
+            }
+            if outcome.namespace_made {
+                ctx.tenants.reload().await?;
+                if let Some(tenant) = ctx.tenants.get(run.subject.key.tenant).await? {
+                    run.subject.tenant = tenant;
+                }
+            }
+            if !causes.is_empty() {
+                let message =
+                    if dry_run { message::sync::TRY_FAILED } else { message::sync::APPLY_FAILED };
+                return Ok(Progress::Ended(End::new(Phase::Failed, message.message(), causes)));
+            }
+        }
+    }
+    let message = match (dry_run, results(run).is_empty()) {
+        (true, _) => message::sync::TRIED,
+        (false, true) => message::sync::NOTHING_TO_DO,
+        (false, false) => message::sync::SUCCEEDED,
+    };
+    Ok(Progress::Ended(End::new(Phase::Succeeded, message.message(), Vec::new())))
+}
+
+/// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
+fn interrupted(ctx: &Context, run: &Run, error: cluster::Error) -> Result<Progress, Failure> {
+    let too_long = ctx.clock.now().signed_duration_since(run.state.started_at) > PATIENCE;
+    if too_long && error.is_transient() {
+        let cause = error.cause();
+        return Ok(Progress::Ended(End::new(Phase::Error, cause.message.clone(), vec![cause])));
+    }
+    Err(Failure::Cluster(error))
+}
+
+enum Barrier {
+    Wait(Message, Next),
+    Failed(Vec<Cause>),
+}
+
+/// What keeps the next wave from beginning.
+fn barrier(look: &Look, before: &[Vec<Step>], wave_ended: &mut Option<Instant>) -> Option<Barrier> {
+    let delay = Duration::from_secs(plan::WAVE_DELAY_SECONDS);
+    let applied = before.iter().flatten().filter(|step| matches!(step.action, plan::Action::Apply { .. }));
+    let mut waiting: Vec<&ResourceKey> = Vec::new();
+    let mut failed = Vec::new();
+    for step in applied {
+        let health = look.live.find(&step.key).and_then(|entry| engine::health::assess(&entry.body));
+        match health {
+            Some(health) if health.code == HealthCode::Degraded => failed.extend(health.causes),
+            Some(health) if health.code != HealthCode::Healthy => waiting.push(&step.key),
+            _ => {}
+        }
+    }
+    // The delay gives controllers time to notice; what they then say counts.
+    if let Some(rest) = wave_ended.and_then(|ended| delay.checked_sub(ended.elapsed())).filter(|rest| !rest.is_zero()) {
+        return Some(Barrier::Wait(waiting_for(&waiting, before), Next::After(rest)));
+    }
+    if !failed.is_empty() {
+        return Some(Barrier::Failed(failed));
+    }
+    if waiting.is_empty() {
+        return None;
+    }
+    Some(Barrier::Wait(waiting_for(&waiting, before), Next::After(BACKSTOP)))
+}
+
+fn waiting_for(waiting: &[&ResourceKey], before: &[Vec<Step>]) -> Message {
+    let last = before.iter().flatten().next_back().map(|step| &step.key);
+    let Some(first) = waiting.first().copied().or(last) else { return message::sync::RUNNING.message() };
+    let name = format!("{}/{}/{}", first.group, first.kind, first.name);
+    let name = name.trim_start_matches('/');
+    match waiting.len() {
+        0 | 1 => message::sync::WAITING_HEALTHY.with("resource", name),
+        count => message::sync::WAITING_HEALTHY_MORE.with("resource", name).with("count", count - 1),
+    }
+}
+
+pub(super) fn results(run: &Run) -> &[ResourceResult] {
+    run.state.result.as_ref().map_or(&[], |result| &result.resources)
+}
+
+/// Notes what became of objects, in the place of what was noted before.
+fn record(run: &mut Run, results: Vec<ResourceResult>) {
+    let Some(result) = &mut run.state.result else { return };
+    for fresh in results {
+        match result.resources.iter_mut().find(|known| known.key == fresh.key) {
+            Some(known) => *known = fresh,
+            None => result.resources.push(fresh),
+        }
+    }
+}
+
+/// Has the manifest set at hand that is about to be deployed, unless the database has it.
+async fn ensure_unsaved(ctx: &Context, subject: &Subject, desired: &Desired, memory: &mut AppMemory) {
+    let at_hand = memory.unsaved.as_ref().is_some_and(|(hash, _)| *hash == desired.set);
+    if at_hand || memory.saved.as_ref() == Some(&desired.set) {
+        return;
+    }
+    match desire::whole_set(ctx, subject, desired).await {
+        Ok(bytes) => memory.unsaved = Some((desired.set.clone(), bytes.into())),
+        Err(trouble) => tracing::warn!(%trouble, "a manifest set could not be fetched to be kept"),
+    }
+}
+
+/// Keeps the manifest set while the objects are applied; `true` when it is kept now.
+async fn save_manifests(
+    tenant: &store::TenantScope,
+    plan: &Plan,
+    unsaved: Option<&(domain::manifest::ManifestSetHash, std::sync::Arc<[u8]>)>,
+    saved: Option<&domain::manifest::ManifestSetHash>,
+) -> bool {
+    let Some((hash, bytes)) = unsaved.filter(|(hash, _)| !plan.dry_run && saved != Some(hash)) else { return false };
+    match tenant.put_manifest_set(hash, bytes).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a manifest set could not be kept yet");
+            false
+        }
+    }
+}
