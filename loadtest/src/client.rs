@@ -25,17 +25,37 @@ impl Client {
             .tcp_nodelay(true)
             .build()
             .context("cannot make an HTTP client")?;
-        let mut client = Self { http, base: format!("{}://{}", target.scheme, target.server), token: String::new() };
+        let mut client = Self {
+            http,
+            base: format!("{}://{}", target.scheme, target.server),
+            token: String::new(),
+        };
         let login = json!({"username": target.user, "password": target.password});
-        let session = client.call(Method::POST, "/api/v1/session", Some(&login)).await.context("cannot sign in")?;
-        client.token = session["token"].as_str().context("the server gave no token")?.to_owned();
+        let session = client
+            .call(Method::POST, "/api/v1/session", Some(&login))
+            .await
+            .context("cannot sign in")?;
+        client.token = session["token"]
+            .as_str()
+            .context("the server gave no token")?
+            .to_owned();
         Ok(client)
     }
 
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(&self.token);
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base))
+            .bearer_auth(&self.token);
+        // Argo CD answers 415 to any call that is no GET and names another type, bodies or not.
+        request = request.header("content-type", "application/json");
         if let Some(body) = body {
-            request = request.json(body);
+            request = request.body(body.to_string());
         }
         let response = request.send().await?;
         let status = response.status();
@@ -53,7 +73,10 @@ impl Client {
                       result.application.operation";
         let response = self
             .http
-            .get(format!("{}/api/v1/stream/applications?fields={fields}", self.base))
+            .get(format!(
+                "{}/api/v1/stream/applications?fields={fields}",
+                self.base
+            ))
             .bearer_auth(&self.token)
             .send()
             .await?
@@ -67,9 +90,14 @@ impl Client {
                 pending.extend_from_slice(&chunk);
                 while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<u8> = pending.drain(..=end).collect();
-                    let Ok(mut event) = serde_json::from_slice::<Value>(&line) else { continue };
+                    let Ok(mut event) = serde_json::from_slice::<Value>(&line) else {
+                        continue;
+                    };
                     let app = event["result"]["application"].take();
-                    let name = app["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                    let name = app["metadata"]["name"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned();
                     if sender.send((name, app)).is_err() {
                         return;
                     }
@@ -80,8 +108,18 @@ impl Client {
     }
 
     /// Creates or replaces an application of one folder.
-    pub(crate) async fn put_app(&self, target: &Target, name: &str, path: &str, automated: bool) -> anyhow::Result<()> {
-        let policy = if automated { json!({"automated": {"prune": true, "selfHeal": true}}) } else { json!({}) };
+    pub(crate) async fn put_app(
+        &self,
+        target: &Target,
+        name: &str,
+        path: &str,
+        automated: bool,
+    ) -> anyhow::Result<()> {
+        let policy = if automated {
+            json!({"automated": {"prune": true, "selfHeal": true}})
+        } else {
+            json!({})
+        };
         let app = json!({
             "metadata": {"name": name, "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
             "spec": {
@@ -91,25 +129,56 @@ impl Client {
                 "syncPolicy": policy,
             },
         });
-        self.call(Method::POST, "/api/v1/applications?upsert=true&validate=false", Some(&app)).await.map(drop)
+        self.call(
+            Method::POST,
+            "/api/v1/applications?upsert=true&validate=false",
+            Some(&app),
+        )
+        .await
+        .map(drop)
     }
 
     /// Asks for a sync.
     pub(crate) async fn sync(&self, name: &str) -> anyhow::Result<()> {
         let body = json!({"prune": true, "strategy": {"hook": {}}});
-        self.call(Method::POST, &format!("/api/v1/applications/{name}/sync"), Some(&body)).await.map(drop)
+        self.call(
+            Method::POST,
+            &format!("/api/v1/applications/{name}/sync"),
+            Some(&body),
+        )
+        .await
+        .map(drop)
     }
 
     /// Deletes applications and waits until they are gone.
     pub(crate) async fn delete_apps(&self, names: &[String]) -> anyhow::Result<()> {
         each(names, 32, |name| async move {
-            self.call(Method::DELETE, &format!("/api/v1/applications/{name}?cascade=true"), None).await.map(drop)
+            self.call(
+                Method::DELETE,
+                &format!("/api/v1/applications/{name}?cascade=true"),
+                None,
+            )
+            .await
+            .map(drop)
         })
         .await?;
         for _ in 0..600 {
-            let list = self.call(Method::GET, "/api/v1/applications?fields=items.metadata.name", None).await?;
-            let left = list["items"].as_array().into_iter().flatten().filter_map(|app| app["metadata"]["name"].as_str());
-            if !left.into_iter().any(|name| names.iter().any(|deleted| deleted == name)) {
+            let list = self
+                .call(
+                    Method::GET,
+                    "/api/v1/applications?fields=items.metadata.name",
+                    None,
+                )
+                .await?;
+            let left = list["items"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|app| app["metadata"]["name"].as_str());
+            if !left
+                .into_iter()
+                .any(|name| names.iter().any(|deleted| deleted == name))
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -124,7 +193,8 @@ where
     F: Fn(&'a str) -> R,
     R: Future<Output = anyhow::Result<()>>,
 {
-    let mut running = futures::stream::iter(names.iter().map(|name| act(name))).buffer_unordered(width);
+    let mut running =
+        futures::stream::iter(names.iter().map(|name| act(name))).buffer_unordered(width);
     while let Some(done) = running.next().await {
         done?;
     }

@@ -32,11 +32,17 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     let kube = Kube::new(target)?;
     let mut best = 0.0_f64;
     for &width in &options.concurrency {
-        progress(&format!("{} server-side applies, {width} at a time", options.objects));
-        let names: Vec<String> = (0..options.objects).map(|n| format!("floor-{width}-{n:05}")).collect();
+        progress(&format!(
+            "{} server-side applies, {width} at a time",
+            options.objects
+        ));
+        let names: Vec<String> = (0..options.objects)
+            .map(|n| format!("floor-{width}-{n:05}"))
+            .collect();
         let began = Instant::now();
         each(&names, width, |name| async {
-            kube.apply_config_map(&target.namespace, name, &object(&target.namespace, name)).await
+            kube.apply_config_map(&target.namespace, name, &object(&target.namespace, name))
+                .await
         })
         .await?;
         #[expect(clippy::cast_precision_loss, reason = "small counts")]
@@ -44,9 +50,15 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
         report.add(format!("applies/s at concurrency {width}"), rate);
         best = best.max(rate);
         let began = Instant::now();
-        let found = kube.list_config_maps(&target.namespace, "loadtest=floor").await?;
-        report.add(format!("list of {found} objects, ms"), began.elapsed().as_secs_f64() * 1e3);
-        kube.delete_config_maps(&target.namespace, "loadtest=floor").await?;
+        let found = kube
+            .list_config_maps(&target.namespace, "loadtest=floor")
+            .await?;
+        report.add(
+            format!("list of {found} objects, ms"),
+            began.elapsed().as_secs_f64() * 1e3,
+        );
+        kube.delete_config_maps(&target.namespace, "loadtest=floor")
+            .await?;
     }
     report.add("floor, applies/s", best);
     if !target.repo.is_empty() {
@@ -57,7 +69,10 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
         report.add("ls-remote, ms", began.elapsed().as_secs_f64() * 1e3);
         let began = Instant::now();
         reader.git(&["fetch", "--quiet", "origin"]).await?;
-        report.add("fetch of one commit, ms", began.elapsed().as_secs_f64() * 1e3);
+        report.add(
+            "fetch of one commit, ms",
+            began.elapsed().as_secs_f64() * 1e3,
+        );
     }
     Ok(report)
 }

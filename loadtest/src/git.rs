@@ -20,8 +20,12 @@ impl Clone {
         if target.repo.is_empty() {
             bail!("--repo (or NARU_USER01_REPO) is not set: source .naru/env first");
         }
-        let login = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", target.git_user, target.git_password));
-        let clone = Self { folder: tempfile::tempdir()?, header: format!("Authorization: Basic {login}") };
+        let login = base64::engine::general_purpose::STANDARD
+            .encode(format!("{}:{}", target.git_user, target.git_password));
+        let clone = Self {
+            folder: tempfile::tempdir()?,
+            header: format!("Authorization: Basic {login}"),
+        };
         clone.git(&["clone", "--quiet", &target.repo, "."]).await?;
         Ok(clone)
     }
@@ -31,7 +35,10 @@ impl Clone {
     }
 
     /// Runs Git in the clone. The login travels in the environment, never on the command line.
-    #[expect(clippy::disallowed_methods, reason = "a load program acts as a person would: with git")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a load program acts as a person would: with git"
+    )]
     pub(crate) async fn git(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let output = Command::from(std::process::Command::new("git"))
             .args(arguments)
@@ -48,7 +55,11 @@ impl Clone {
             .await
             .context("git cannot be run")?;
         if !output.status.success() {
-            bail!("git {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "git {} failed: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
@@ -56,7 +67,8 @@ impl Clone {
     /// Commits everything and pushes it; the commit's id.
     pub(crate) async fn push(&self, message: &str) -> anyhow::Result<String> {
         self.git(&["add", "--all"]).await?;
-        self.git(&["commit", "--quiet", "--allow-empty", "-m", message]).await?;
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", message])
+            .await?;
         self.git(&["push", "--quiet", "origin", "HEAD"]).await?;
         self.git(&["rev-parse", "HEAD"]).await
     }

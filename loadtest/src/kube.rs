@@ -20,13 +20,26 @@ impl Kube {
         if target.kubeconfig.is_empty() {
             bail!("--kubeconfig (or KUBECONFIG) is not set: source .naru/env first");
         }
-        let text = std::fs::read_to_string(&target.kubeconfig).context("cannot read the kubeconfig")?;
+        let text =
+            std::fs::read_to_string(&target.kubeconfig).context("cannot read the kubeconfig")?;
         let scalar = |key: &str| {
-            text.lines().find_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key)?.strip_prefix(':')).map(|v| v.trim().trim_matches('"'))
+            text.lines()
+                .find_map(|line| {
+                    line.trim()
+                        .trim_start_matches("- ")
+                        .strip_prefix(key)?
+                        .strip_prefix(':')
+                })
+                .map(|v| v.trim().trim_matches('"'))
         };
-        let base = scalar("server").context("the kubeconfig names no server")?.to_owned();
-        let token = scalar("token").context("the floor program needs a kubeconfig with a token, as `up` writes it")?;
-        let mut builder = reqwest::Client::builder().http2_adaptive_window(true).tcp_nodelay(true);
+        let base = scalar("server")
+            .context("the kubeconfig names no server")?
+            .to_owned();
+        let token = scalar("token")
+            .context("the floor program needs a kubeconfig with a token, as `up` writes it")?;
+        let mut builder = reqwest::Client::builder()
+            .http2_adaptive_window(true)
+            .tcp_nodelay(true);
         builder = match scalar("certificate-authority-data") {
             Some(data) => {
                 let pem = base64::engine::general_purpose::STANDARD.decode(data)?;
@@ -34,11 +47,19 @@ impl Kube {
             }
             None => builder.danger_accept_invalid_certs(true),
         };
-        Ok(Self { http: builder.build()?, base, token: token.to_owned(), impersonate: target.impersonate.clone() })
+        Ok(Self {
+            http: builder.build()?,
+            base,
+            token: token.to_owned(),
+            impersonate: target.impersonate.clone(),
+        })
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token);
         if !self.impersonate.is_empty() {
             request = request.header("impersonate-user", &self.impersonate);
         }
@@ -46,9 +67,18 @@ impl Kube {
     }
 
     /// One server-side apply of a ConfigMap.
-    pub(crate) async fn apply_config_map(&self, namespace: &str, name: &str, object: &Value) -> anyhow::Result<()> {
-        let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}?fieldManager=argocd-controller&force=true");
-        let request = self.request(reqwest::Method::PATCH, &path).header("content-type", "application/apply-patch+yaml");
+    pub(crate) async fn apply_config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+        object: &Value,
+    ) -> anyhow::Result<()> {
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/configmaps/{name}?fieldManager=argocd-controller&force=true"
+        );
+        let request = self
+            .request(reqwest::Method::PATCH, &path)
+            .header("content-type", "application/apply-patch+yaml");
         let response = request.body(object.to_string()).send().await?;
         if !response.status().is_success() {
             bail!("apply of {name}: {}", response.text().await?);
@@ -58,16 +88,35 @@ impl Kube {
     }
 
     /// The ConfigMaps of a namespace by label.
-    pub(crate) async fn list_config_maps(&self, namespace: &str, selector: &str) -> anyhow::Result<usize> {
+    pub(crate) async fn list_config_maps(
+        &self,
+        namespace: &str,
+        selector: &str,
+    ) -> anyhow::Result<usize> {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector={selector}");
-        let list: Value = self.request(reqwest::Method::GET, &path).send().await?.error_for_status()?.json().await?;
+        let list: Value = self
+            .request(reqwest::Method::GET, &path)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
         Ok(list["items"].as_array().map_or(0, Vec::len))
     }
 
     /// Removes them.
-    pub(crate) async fn delete_config_maps(&self, namespace: &str, selector: &str) -> anyhow::Result<()> {
+    pub(crate) async fn delete_config_maps(
+        &self,
+        namespace: &str,
+        selector: &str,
+    ) -> anyhow::Result<()> {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector={selector}");
-        self.request(reqwest::Method::DELETE, &path).send().await?.error_for_status()?.bytes().await?;
+        self.request(reqwest::Method::DELETE, &path)
+            .send()
+            .await?
+            .error_for_status()?
+            .bytes()
+            .await?;
         Ok(())
     }
 }

@@ -37,7 +37,12 @@ struct Arguments {
 #[derive(clap::Args, Clone)]
 pub(crate) struct Target {
     /// The server, `host:port`.
-    #[arg(long, global = true, env = "NARU_USER01_SERVER", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        global = true,
+        env = "NARU_USER01_SERVER",
+        default_value = "127.0.0.1:8080"
+    )]
     server: String,
     /// `http` or `https` (whose certificate is not checked: this is a load program).
     #[arg(long, global = true, env = "NARU_SCHEME", default_value = "http")]
@@ -46,7 +51,13 @@ pub(crate) struct Target {
     #[arg(long, global = true, default_value = "admin")]
     user: String,
     /// Its password.
-    #[arg(long, global = true, env = "NARU_USER01_PASSWORD", hide_env_values = true, default_value = "")]
+    #[arg(
+        long,
+        global = true,
+        env = "NARU_USER01_PASSWORD",
+        hide_env_values = true,
+        default_value = ""
+    )]
     password: String,
     /// The repository that the applications are made from; it is written to.
     #[arg(long, global = true, env = "NARU_USER01_REPO", default_value = "")]
@@ -55,13 +66,23 @@ pub(crate) struct Target {
     #[arg(long, global = true, env = "NARU_USER01_GIT_USER", default_value = "")]
     git_user: String,
     /// The Git password.
-    #[arg(long, global = true, env = "NARU_USER01_GIT_PASSWORD", hide_env_values = true, default_value = "")]
+    #[arg(
+        long,
+        global = true,
+        env = "NARU_USER01_GIT_PASSWORD",
+        hide_env_values = true,
+        default_value = ""
+    )]
     git_password: String,
     /// The namespace to deploy into; it exists.
     #[arg(long, global = true, default_value = "user01")]
     namespace: String,
     /// Whom the floor program impersonates, as the product does: the privileged user escapes priority and fairness.
-    #[arg(long, global = true, default_value = "system:serviceaccount:user01:naru")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "system:serviceaccount:user01:naru"
+    )]
     impersonate: String,
     /// The cluster, for the floor program.
     #[arg(long, global = true, env = "KUBECONFIG", default_value = "")]
@@ -87,7 +108,17 @@ enum Scenario {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> std::process::ExitCode {
+    match run().await {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            report::progress(&format!("error: {error:#}"));
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     // Fails only when a provider is set already, which nobody did.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -13,11 +13,18 @@ const TICKS: f64 = 100.0;
 pub(crate) struct Usage(BTreeMap<String, f64>);
 
 fn processes(target: &Target) -> BTreeMap<String, u32> {
-    let given = target.processes.iter().filter_map(|item| item.split_once('=')).map(|(n, p)| (n.to_owned(), p.to_owned()));
+    let given = target
+        .processes
+        .iter()
+        .filter_map(|item| item.split_once('='))
+        .map(|(n, p)| (n.to_owned(), p.to_owned()));
     let from_environment = std::env::vars().filter_map(|(key, pid)| {
-        key.strip_prefix("NARU_PID_").map(|name| (name.to_lowercase().replace('_', "-"), pid))
+        key.strip_prefix("NARU_PID_")
+            .map(|name| (name.to_lowercase().replace('_', "-"), pid))
     });
-    let mut all: BTreeMap<String, u32> = from_environment.filter_map(|(n, p)| Some((n, p.parse().ok()?))).collect();
+    let mut all: BTreeMap<String, u32> = from_environment
+        .filter_map(|(n, p)| Some((n, p.parse().ok()?)))
+        .collect();
     if !target.processes.is_empty() {
         all.clear();
     }
@@ -31,9 +38,17 @@ fn family(pid: u32) -> Vec<u32> {
     let mut next = 0;
     while let Some(parent) = pids.get(next).copied() {
         next += 1;
-        for task in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
+        for task in fs::read_dir(format!("/proc/{parent}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            pids.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            pids.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|child| child.parse::<u32>().ok()),
+            );
         }
     }
     pids
@@ -42,20 +57,36 @@ fn family(pid: u32) -> Vec<u32> {
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The command may hold spaces and parentheses: fields are counted after the last one.
-    let fields: Vec<&str> = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .map(|(_, rest)| rest.split_whitespace().collect())
+        .unwrap_or_default();
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<f64>().ok())
+            .unwrap_or_default()
+    };
     (ticks(11) + ticks(12)) / TICKS
 }
 
 fn memory_kib(pid: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+    let line = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss_Anon:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or_default()
 }
 
 impl Usage {
     pub(crate) fn now(target: &Target) -> Self {
-        Self(processes(target).into_iter().map(|(n, pid)| (n, family(pid).into_iter().map(cpu_seconds).sum())).collect())
+        Self(
+            processes(target)
+                .into_iter()
+                .map(|(n, pid)| (n, family(pid).into_iter().map(cpu_seconds).sum()))
+                .collect(),
+        )
     }
 
     /// Adds what each process has used since then, and its memory now (Pss_Anon).

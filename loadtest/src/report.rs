@@ -11,7 +11,10 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(scenario: &'static str) -> Self {
-        Self { scenario, figures: Vec::new() }
+        Self {
+            scenario,
+            figures: Vec::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, name: impl Into<String>, value: impl Into<Value>) {
@@ -28,7 +31,11 @@ impl Report {
         println!("{}", self.scenario);
         for (name, value) in &self.figures {
             let text = value.as_f64().filter(|_| value.is_f64()).map_or_else(
-                || value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+                || {
+                    value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned)
+                },
                 |number| format!("{number:.3}"),
             );
             println!("  {name:<44} {text}");
@@ -38,7 +45,12 @@ impl Report {
 
 /// The value below which `share` of the samples lie (nearest rank). `samples` must be sorted.
 pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small counts")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "small counts"
+    )]
     let rank = (share * samples.len() as f64).ceil().max(1.0) as usize;
     samples.get(rank - 1).copied().unwrap_or(f64::NAN)
 }

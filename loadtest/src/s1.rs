@@ -36,7 +36,11 @@ pub(crate) fn payload(name: &str) -> String {
 }
 
 /// Writes the folders `load/<name>` with `objects` ConfigMaps each, commits and pushes.
-pub(crate) async fn push_apps(clone: &Clone, names: &[String], objects: usize) -> anyhow::Result<()> {
+pub(crate) async fn push_apps(
+    clone: &Clone,
+    names: &[String],
+    objects: usize,
+) -> anyhow::Result<()> {
     for name in names {
         let folder = clone.path().join("load").join(name);
         fs::create_dir_all(&folder)?;
@@ -59,8 +63,17 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     let mut events = client.watch().await?;
     progress("making the applications");
     let client = &client;
-    each(&names, options.clients, |name| async move { client.put_app(target, name, &format!("load/{name}"), false).await }).await?;
-    wait(&mut events, &names, |app| app["status"]["sync"]["status"] == "OutOfSync").await.context("first comparison")?;
+    each(&names, options.clients, |name| async move {
+        client
+            .put_app(target, name, &format!("load/{name}"), false)
+            .await
+    })
+    .await?;
+    wait(&mut events, &names, |app| {
+        app["status"]["sync"]["status"] == "OutOfSync"
+    })
+    .await
+    .context("first comparison")?;
     progress("syncing");
     let usage = Usage::now(target);
     let began = Instant::now();
@@ -97,7 +110,11 @@ async fn wait(
     let mut left: HashSet<&str> = names.iter().map(String::as_str).collect();
     while !left.is_empty() {
         let Ok(event) = tokio::time::timeout(Duration::from_secs(120), events.recv()).await else {
-            bail!("nothing happened for two minutes; {} applications are left, {:?} among them", left.len(), left.iter().next());
+            bail!(
+                "nothing happened for two minutes; {} applications are left, {:?} among them",
+                left.len(),
+                left.iter().next()
+            );
         };
         let (name, app) = event.context("the watch ended")?;
         if wanted(&app) {

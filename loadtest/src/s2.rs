@@ -40,7 +40,15 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     progress("writing the repository");
     push_apps(&Clone::of(target).await?, &names, options.objects).await?;
     progress("making the applications and waiting for them");
-    each(&names, 32, |name| { let client = &client; async move { client.put_app(target, name, &format!("load/{name}"), true).await } }).await?;
+    each(&names, 32, |name| {
+        let client = &client;
+        async move {
+            client
+                .put_app(target, name, &format!("load/{name}"), true)
+                .await
+        }
+    })
+    .await?;
     settle(&client, options.apps).await?;
     let before = version(&client).await?;
     let audit_before = writes(options);
@@ -53,8 +61,14 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     report.add("minutes", options.minutes);
     let ours = usage.report(target, &mut report);
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    report.add("cpu seconds per application and hour", ours / options.apps as f64 * 60.0 / options.minutes as f64);
-    report.add("rows written (tenant's counter)", version(&client).await? - before);
+    report.add(
+        "cpu seconds per application and hour",
+        ours / options.apps as f64 * 60.0 / options.minutes as f64,
+    );
+    report.add(
+        "rows written (tenant's counter)",
+        version(&client).await? - before,
+    );
     if let (Some(before), Some(after)) = (audit_before, writes(options)) {
         report.add("writes to the cluster", after - before);
     }
@@ -70,15 +84,31 @@ async fn settle(client: &Client, apps: usize) -> anyhow::Result<()> {
     let mut last = (-1, 0);
     loop {
         let fields = "items.metadata.name,items.status.sync.status,items.status.health.status";
-        let list = client.call(Method::GET, &format!("/api/v1/applications?fields={fields}"), None).await?;
-        let done = list["items"].as_array().into_iter().flatten().filter(|app| {
-            app["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("s2-"))
-                && app["status"]["sync"]["status"] == "Synced"
-                && app["status"]["health"]["status"] == "Healthy"
-        });
+        let list = client
+            .call(
+                Method::GET,
+                &format!("/api/v1/applications?fields={fields}"),
+                None,
+            )
+            .await?;
+        let done = list["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|app| {
+                app["metadata"]["name"]
+                    .as_str()
+                    .is_some_and(|name| name.starts_with("s2-"))
+                    && app["status"]["sync"]["status"] == "Synced"
+                    && app["status"]["health"]["status"] == "Healthy"
+            });
         if done.count() >= apps {
             let now = version(client).await?;
-            last = if now == last.0 { (now, last.1 + 1) } else { (now, 0) };
+            last = if now == last.0 {
+                (now, last.1 + 1)
+            } else {
+                (now, 0)
+            };
             if last.1 >= 5 {
                 return Ok(());
             }
@@ -88,15 +118,23 @@ async fn settle(client: &Client, apps: usize) -> anyhow::Result<()> {
 }
 
 async fn version(client: &Client) -> anyhow::Result<i64> {
-    let list = client.call(Method::GET, "/api/v1/applications?fields=metadata", None).await?;
-    Ok(list["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok()).unwrap_or_default())
+    let list = client
+        .call(Method::GET, "/api/v1/applications?fields=metadata", None)
+        .await?;
+    Ok(list["metadata"]["resourceVersion"]
+        .as_str()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default())
 }
 
 /// Writes of our user agent in the audit log so far.
 fn writes(options: &Options) -> Option<i64> {
     let text = fs::read_to_string(options.audit_log.as_ref()?).ok()?;
     let wrote = |line: &&str| {
-        line.contains("naru-controller") && ["create", "update", "patch", "delete"].iter().any(|verb| line.contains(&format!("\"verb\":\"{verb}\"")))
+        line.contains("naru-controller")
+            && ["create", "update", "patch", "delete"]
+                .iter()
+                .any(|verb| line.contains(&format!("\"verb\":\"{verb}\"")))
     };
     i64::try_from(text.lines().filter(wrote).count()).ok()
 }

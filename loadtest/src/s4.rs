@@ -31,8 +31,12 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     write(&clone, "start")?;
     let first = clone.push("start").await?;
     let mut events = client.watch().await?;
-    client.put_app(target, APP, &format!("load/{APP}"), true).await?;
-    synced(&mut events, &first).await.context("the first sync")?;
+    client
+        .put_app(target, APP, &format!("load/{APP}"), true)
+        .await?;
+    synced(&mut events, &first)
+        .await
+        .context("the first sync")?;
     let usage = Usage::now(target);
     let mut samples = Vec::with_capacity(options.pushes);
     for push in 0..options.pushes {
@@ -49,7 +53,10 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     let mut report = Report::new("S4");
     report.add("pushes", options.pushes);
     for (name, share) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
-        report.add(format!("{name} ms, push returned to Synced"), percentile(&samples, share));
+        report.add(
+            format!("{name} ms, push returned to Synced"),
+            percentile(&samples, share),
+        );
     }
     usage.report(target, &mut report);
     if !options.keep {
@@ -64,7 +71,9 @@ fn write(clone: &Clone, value: &str) -> anyhow::Result<()> {
     fs::create_dir_all(&folder)?;
     fs::write(
         folder.join("configmap.yaml"),
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {APP}\ndata:\n  value: {value}\n"),
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {APP}\ndata:\n  value: {value}\n"
+        ),
     )?;
     fs::write(
         folder.join("deployment.yaml"),
@@ -86,7 +95,10 @@ async fn synced(
             bail!("not Synced at {commit} after a minute");
         };
         let (name, app) = event.context("the watch ended")?;
-        if name == APP && app["status"]["sync"]["status"] == "Synced" && app["status"]["sync"]["revision"] == commit {
+        if name == APP
+            && app["status"]["sync"]["status"] == "Synced"
+            && app["status"]["sync"]["revision"] == commit
+        {
             return Ok(());
         }
     }

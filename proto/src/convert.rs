@@ -41,10 +41,20 @@ fn metadata(stored: &Value, resource_version: i64) -> ObjectMeta {
 /// What a client may say in metadata, as a document: the rest (uid, version, times, namespace) is the server's.
 #[must_use]
 pub fn metadata_document(metadata: &ObjectMeta) -> Value {
-    const ITS_OWN: &[&str] = &["name", "generateName", "labels", "annotations", "finalizers", "ownerReferences"];
+    const ITS_OWN: &[&str] = &[
+        "name",
+        "generateName",
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+    ];
     let mut document = Map::new();
     if let Value::Object(all) = json::to_value(metadata) {
-        document.extend(all.into_iter().filter(|(key, _)| ITS_OWN.contains(&key.as_str())));
+        document.extend(
+            all.into_iter()
+                .filter(|(key, _)| ITS_OWN.contains(&key.as_str())),
+        );
     }
     Value::Object(document)
 }

@@ -47,11 +47,20 @@ impl JsonError {
     #[must_use]
     pub fn message(&self) -> Text {
         match self {
-            Self::Shape { path, expected, found } => {
+            Self::Shape {
+                path,
+                expected,
+                found,
+            } => {
                 let field = if path.is_empty() { "." } else { path };
-                access::JSON_SHAPE.with("field", field).with("expected", expected).with("found", found)
+                access::JSON_SHAPE
+                    .with("field", field)
+                    .with("expected", expected)
+                    .with("found", found)
             }
-            Self::UnknownMessage(name) | Self::Bytes(name) => access::NOT_A_MESSAGE.with("name", name),
+            Self::UnknownMessage(name) | Self::Bytes(name) => {
+                access::NOT_A_MESSAGE.with("name", name)
+            }
         }
     }
 }
@@ -69,7 +78,9 @@ pub fn to_value<M: Message + Name>(message: &M) -> Value {
 /// When there is no such message, or the bytes are none.
 pub fn encode(name: &str, bytes: &[u8]) -> Result<Value, JsonError> {
     let schema = schema::get();
-    let message = schema.by_name(name).ok_or_else(|| JsonError::UnknownMessage(name.to_owned()))?;
+    let message = schema
+        .by_name(name)
+        .ok_or_else(|| JsonError::UnknownMessage(name.to_owned()))?;
     encode::message(schema, message, bytes).ok_or_else(|| JsonError::Bytes(name.to_owned()))
 }
 
@@ -89,7 +100,9 @@ pub fn from_value<M: Message + Name + Default>(value: &Value) -> Result<M, JsonE
 /// When there is no such message, or a value has the wrong type.
 pub fn decode(name: &str, value: &Value) -> Result<Vec<u8>, JsonError> {
     let schema = schema::get();
-    let message = schema.by_name(name).ok_or_else(|| JsonError::UnknownMessage(name.to_owned()))?;
+    let message = schema
+        .by_name(name)
+        .ok_or_else(|| JsonError::UnknownMessage(name.to_owned()))?;
     decode::message(schema, message, value)
 }
 

@@ -26,8 +26,8 @@ pub mod argocd {
     pub use crate::generated::github::com::argoproj::argo_cd::server::settings::oidc;
     pub use crate::generated::github::com::argoproj::argo_cd::v3::pkg::apis::application::v1alpha1;
     pub use crate::generated::{
-        account, application, applicationset, certificate, cluster, events, gpgkey, notification, project, repocreds,
-        repository, session, version,
+        account, application, applicationset, certificate, cluster, events, gpgkey, notification,
+        project, repocreds, repository, session, version,
     };
 }
 

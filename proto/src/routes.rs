@@ -71,7 +71,11 @@ enum Segment {
 
 /// Beneath these, clients escape whole URLs into one segment, and the services take them still escaped: the gRPC
 /// clients of the same calls send them so too.
-const ESCAPED: &[&str] = &["/api/v1/clusters/", "/api/v1/repositories/", "/api/v1/repocreds/"];
+const ESCAPED: &[&str] = &[
+    "/api/v1/clusters/",
+    "/api/v1/repositories/",
+    "/api/v1/repocreds/",
+];
 
 /// Every route, in the order of the table.
 #[must_use]
@@ -131,7 +135,12 @@ impl Route {
     ///
     /// # Errors
     /// When the body or a parameter does not fit its field.
-    pub fn fill(&self, parameters: &Parameters, query: &str, body: Option<Value>) -> Result<Vec<u8>, JsonError> {
+    pub fn fill(
+        &self,
+        parameters: &Parameters,
+        query: &str,
+        body: Option<Value>,
+    ) -> Result<Vec<u8>, JsonError> {
         let schema = json::schema();
         let Some(message) = schema.by_name(&self.request) else {
             return Err(JsonError::UnknownMessage(self.request.clone()));
@@ -191,17 +200,23 @@ impl Route {
     fn parameters(&self, path: &str, parts: &[&str]) -> Parameters {
         let escaped = ESCAPED.iter().any(|prefix| path.starts_with(prefix));
         let decode = |part: &str| {
-            if escaped { part.to_owned() } else { percent_decode_str(part).decode_utf8_lossy().into_owned() }
+            if escaped {
+                part.to_owned()
+            } else {
+                percent_decode_str(part).decode_utf8_lossy().into_owned()
+            }
         };
         let mut found = Vec::new();
         for (at, segment) in self.segments.iter().enumerate() {
             match segment {
                 Segment::Word(_) => {}
-                Segment::Variable(name) => {
-                    found.push((*name, parts.get(at).map(|part| decode(part)).unwrap_or_default()))
-                }
+                Segment::Variable(name) => found.push((
+                    *name,
+                    parts.get(at).map(|part| decode(part)).unwrap_or_default(),
+                )),
                 Segment::Rest(name) => {
-                    let rest: Vec<String> = parts.iter().skip(at).map(|part| decode(part)).collect();
+                    let rest: Vec<String> =
+                        parts.iter().skip(at).map(|part| decode(part)).collect();
                     found.push((*name, rest.join("/")));
                 }
             }
@@ -212,18 +227,29 @@ impl Route {
 
 fn segments(path: &'static str) -> Vec<Segment> {
     let segment = |part: &'static str| {
-        let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
+        let Some(name) = part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'))
+        else {
             return Segment::Word(part);
         };
-        name.strip_suffix("=**").map_or(Segment::Variable(name), Segment::Rest)
+        name.strip_suffix("=**")
+            .map_or(Segment::Variable(name), Segment::Rest)
     };
-    path.trim_start_matches('/').split('/').map(segment).collect()
+    path.trim_start_matches('/')
+        .split('/')
+        .map(segment)
+        .collect()
 }
 
 /// The names and values of a query string, repeated names together.
 fn pairs(query: &str) -> BTreeMap<String, Vec<String>> {
     let mut pairs: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let decode = |text: &str| {
+        percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         pairs.entry(decode(name)).or_default().push(decode(value));
@@ -245,7 +271,12 @@ mod tests {
         }
     }
 
-    fn filled<M: prost::Message + Default>(verb: &str, path: &str, query: &str, body: Option<Value>) -> M {
+    fn filled<M: prost::Message + Default>(
+        verb: &str,
+        path: &str,
+        query: &str,
+        body: Option<Value>,
+    ) -> M {
         let (route, parameters) = found(verb, path);
         M::decode(route.fill(&parameters, query, body).unwrap().as_slice()).unwrap()
     }
@@ -273,36 +304,76 @@ mod tests {
                 assert!(bytes.is_empty(), "{} {name}", route.request);
             }
         }
-        for (service, method) in json::schema().methods().filter(|(service, _)| !service.starts_with("naru.internal."))
+        for (service, method) in json::schema()
+            .methods()
+            .filter(|(service, _)| !service.starts_with("naru.internal."))
         {
-            assert!(all().iter().any(|route| route.service == service && route.method == method), "{service}/{method}");
+            assert!(
+                all()
+                    .iter()
+                    .any(|route| route.service == service && route.method == method),
+                "{service}/{method}"
+            );
         }
     }
 
     #[test]
     fn words_win_over_variables_and_escaped_slashes_stay_inside() {
         assert_eq!(found("GET", "/api/v1/applications/a").0.method, "Get");
-        assert_eq!(found("POST", "/api/v1/applications/manifestsWithFiles").0.method, "GetManifestsWithFiles");
-        assert_eq!(found("GET", "/api/v1/stream/applications/a/resource-tree").0.method, "WatchResourceTree");
-        assert_eq!(found("GET", "/api/v1/session/userinfo").0.method, "GetUserInfo");
+        assert_eq!(
+            found("POST", "/api/v1/applications/manifestsWithFiles")
+                .0
+                .method,
+            "GetManifestsWithFiles"
+        );
+        assert_eq!(
+            found("GET", "/api/v1/stream/applications/a/resource-tree")
+                .0
+                .method,
+            "WatchResourceTree"
+        );
+        assert_eq!(
+            found("GET", "/api/v1/session/userinfo").0.method,
+            "GetUserInfo"
+        );
         assert_eq!(found("GET", "/api/v1/repositories").0.method, "List");
-        assert!(found("GET", "/api/v1/applications/a/logs").0.server_streaming);
+        assert!(
+            found("GET", "/api/v1/applications/a/logs")
+                .0
+                .server_streaming
+        );
         assert!(matches!(find("PUT", "/api/v1/session"), Outcome::OtherVerb));
         assert!(matches!(find("GET", "/api/v1/nothing"), Outcome::Unknown));
-        assert!(matches!(find("GET", "/api/v1/applications/"), Outcome::Unknown));
+        assert!(matches!(
+            find("GET", "/api/v1/applications/"),
+            Outcome::Unknown
+        ));
 
         let (_, parameters) = found("GET", "/api/v1/projects/a%2Fb%20c");
         assert_eq!(parameters, [("name", "a/b c".to_owned())]);
-        let (_, parameters) = found("GET", "/api/v1/clusters/https%3A%2F%2Fkubernetes.default.svc");
-        assert_eq!(parameters, [("id.value", "https%3A%2F%2Fkubernetes.default.svc".to_owned())]);
+        let (_, parameters) = found(
+            "GET",
+            "/api/v1/clusters/https%3A%2F%2Fkubernetes.default.svc",
+        );
+        assert_eq!(
+            parameters,
+            [(
+                "id.value",
+                "https%3A%2F%2Fkubernetes.default.svc".to_owned()
+            )]
+        );
         let (_, parameters) = found("GET", "/api/v1/account/can-i/applications/get/default/a");
         assert_eq!(parameters[2], ("subresource", "default/a".to_owned()));
     }
 
     #[test]
     fn a_request_is_filled_from_path_query_and_body() {
-        let query: application::ApplicationQuery =
-            filled("GET", "/api/v1/applications/a", "refresh=hard&project=p&project=q&name=other&fields=x", None);
+        let query: application::ApplicationQuery = filled(
+            "GET",
+            "/api/v1/applications/a",
+            "refresh=hard&project=p&project=q&name=other&fields=x",
+            None,
+        );
         assert_eq!((query.name(), query.refresh()), ("a", "hard"));
         assert_eq!(query.project, ["p", "q"]);
 
@@ -310,15 +381,24 @@ mod tests {
             "PUT",
             "/api/v1/applications/a",
             "validate=false&application.spec.project=x",
-            Some(json!({"metadata": {"name": "b", "labels": {"k": "v"}}, "spec": {"project": "p"}})),
+            Some(
+                json!({"metadata": {"name": "b", "labels": {"k": "v"}}, "spec": {"project": "p"}}),
+            ),
         );
         assert!(!update.validate());
         let meta = update.application.metadata.as_ref().unwrap();
         assert_eq!((meta.name(), meta.labels.len()), ("a", 1));
 
-        let sync: application::ApplicationSyncRequest =
-            filled("POST", "/api/v1/applications/a/sync", "prune=true", Some(json!({"dryRun": true, "name": "z"})));
-        assert_eq!((sync.name.as_str(), sync.dry_run(), sync.prune), ("a", true, None));
+        let sync: application::ApplicationSyncRequest = filled(
+            "POST",
+            "/api/v1/applications/a/sync",
+            "prune=true",
+            Some(json!({"dryRun": true, "name": "z"})),
+        );
+        assert_eq!(
+            (sync.name.as_str(), sync.dry_run(), sync.prune),
+            ("a", true, None)
+        );
         let logs: application::ApplicationPodLogsQuery = filled(
             "GET",
             "/api/v1/applications/a/logs",
@@ -328,10 +408,21 @@ mod tests {
         assert_eq!((logs.tail_lines(), logs.follow()), (10, true));
         assert_eq!(logs.since_time.unwrap().seconds(), 1_704_067_200);
 
-        let cluster: cluster::ClusterQuery = filled("GET", "/api/v1/clusters/in-cluster", "id.type=name", None);
-        assert_eq!(cluster.id.unwrap(), cluster::ClusterId { r#type: "name".into(), value: "in-cluster".into() });
-        let repo: repository::RepoCreateRequest =
-            filled("POST", "/api/v1/repositories", "upsert=true", Some(json!({"repo": "https://x"})));
+        let cluster: cluster::ClusterQuery =
+            filled("GET", "/api/v1/clusters/in-cluster", "id.type=name", None);
+        assert_eq!(
+            cluster.id.unwrap(),
+            cluster::ClusterId {
+                r#type: "name".into(),
+                value: "in-cluster".into()
+            }
+        );
+        let repo: repository::RepoCreateRequest = filled(
+            "POST",
+            "/api/v1/repositories",
+            "upsert=true",
+            Some(json!({"repo": "https://x"})),
+        );
         assert!(repo.upsert);
         assert_eq!(repo.repo.unwrap().repo(), "https://x");
         let token: project::ProjectTokenDeleteRequest =
@@ -341,6 +432,9 @@ mod tests {
 
         let (route, parameters) = found("GET", "/api/v1/applications/a/logs");
         let error = route.fill(&parameters, "tailLines=many", None).unwrap_err();
-        assert_eq!(error.to_string(), "tailLines: expected a whole number, found \"many\"");
+        assert_eq!(
+            error.to_string(),
+            "tailLines: expected a whole number, found \"many\""
+        );
     }
 }

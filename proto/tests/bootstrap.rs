@@ -15,7 +15,10 @@ fn protos(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             protos(root, &path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "proto") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "proto")
+        {
             found.push(path.strip_prefix(root)?.to_owned());
         }
     }
@@ -30,7 +33,10 @@ fn descriptors(root: &Path) -> Result<(FileDescriptorSet, Vec<u8>)> {
     protos(root, &root.join("naru"), &mut files)?;
     files.sort();
     let mut compiler = protox::Compiler::new([argocd, root.to_owned()])?;
-    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(&files)?;
     let commented = compiler.file_descriptor_set();
     let mut bare = commented.clone();
     for file in &mut bare.file {
@@ -58,7 +64,11 @@ fn content(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         files.push((name, fs::read(&path)?));
     }
     files.sort();
@@ -76,11 +86,16 @@ fn the_generated_code_is_that_of_the_proto_files() {
     if old == new {
         return;
     }
-    for (name, _) in old.iter().filter(|(name, _)| new.iter().all(|(kept, _)| kept != name)) {
+    for (name, _) in old
+        .iter()
+        .filter(|(name, _)| new.iter().all(|(kept, _)| kept != name))
+    {
         fs::remove_file(committed.join(name)).unwrap();
     }
     for (name, bytes) in &new {
         fs::write(committed.join(name), bytes).unwrap();
     }
-    panic!("src/gen was out of date and has been written anew; look at the difference and commit it");
+    panic!(
+        "src/gen was out of date and has been written anew; look at the difference and commit it"
+    );
 }

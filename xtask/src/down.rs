@@ -36,9 +36,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.purge {
         let dir = up::folder()?;
-        for gone in [postgres::data_outside(&dir), postgres::data_outside(&dir.join("oracle")), dir] {
+        for gone in [
+            postgres::data_outside(&dir),
+            postgres::data_outside(&dir.join("oracle")),
+            dir,
+        ] {
             if gone.exists() {
-                fs::remove_dir_all(&gone).with_context(|| format!("cannot remove {}", gone.display()))?;
+                fs::remove_dir_all(&gone)
+                    .with_context(|| format!("cannot remove {}", gone.display()))?;
             }
         }
         say::line("removed the data");

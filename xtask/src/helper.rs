@@ -33,7 +33,13 @@ impl GitServer {
     pub(crate) async fn run(self) -> Result<()> {
         let tls = self.tls_cert.zip(self.tls_key);
         let home = GitHome::open(&self.root)?;
-        server::serve(server::Options { home, listen: self.listen, public_url: self.public_url, tls }).await
+        server::serve(server::Options {
+            home,
+            listen: self.listen,
+            public_url: self.public_url,
+            tls,
+        })
+        .await
     }
 }
 

@@ -24,7 +24,11 @@ use testkit::progress::Progress;
 use testkit::tools;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Runs, stops and tests Naru on this machine", disable_version_flag = true)]
+#[command(
+    name = "cargo xtask",
+    about = "Runs, stops and tests Naru on this machine",
+    disable_version_flag = true
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,

@@ -61,23 +61,51 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         ground::stop_all(&ground.supervisor).await?;
         return Ok(());
     }
-    requirements::ensure(Needs { postgres: false, redis: true, sshd: false }, &progress).await?;
+    requirements::ensure(
+        Needs {
+            postgres: false,
+            redis: true,
+            sshd: false,
+        },
+        &progress,
+    )
+    .await?;
     let redis = Redis::start(&mut ground, None).await?;
     for tool in tools::CONTROL_PLANE {
         tools::path(tool, &progress).await?;
     }
-    let options = control_plane::Options { durable: arguments.durable, ..control_plane::Options::default() };
-    let plane = progress.step("starting a control plane for Argo CD", ControlPlane::start(&mut ground, &options)).await?;
+    let options = control_plane::Options {
+        durable: arguments.durable,
+        ..control_plane::Options::default()
+    };
+    let plane = progress
+        .step(
+            "starting a control plane for Argo CD",
+            ControlPlane::start(&mut ground, &options),
+        )
+        .await?;
     let xtask = testkit::paths::this_program()?;
     let git = GitServer::start(&mut ground, &xtask, None).await?;
     helpers::ingress_status(&mut ground, &xtask, &plane).await?;
-    progress.step("making Argo CD's objects", objects::apply(&plane, &progress)).await?;
+    progress
+        .step(
+            "making Argo CD's objects",
+            objects::apply(&plane, &progress),
+        )
+        .await?;
 
     let oracle = Oracle::lay(&mut ground, plane, &redis).await?;
-    let server = progress.step("starting Argo CD", oracle.start(&mut ground)).await?;
-    let password = wait::until("Argo CD's first password", Duration::from_secs(60), || oracle.password()).await?;
+    let server = progress
+        .step("starting Argo CD", oracle.start(&mut ground))
+        .await?;
+    let password = wait::until("Argo CD's first password", Duration::from_secs(60), || {
+        oracle.password()
+    })
+    .await?;
     let base = format!("http://{server}");
-    let signing_in = wait::until("Argo CD", Duration::from_secs(60), || Client::login(&base, "admin", &password));
+    let signing_in = wait::until("Argo CD", Duration::from_secs(60), || {
+        Client::login(&base, "admin", &password)
+    });
     let client = progress.step("signing in to Argo CD", signing_in).await?;
 
     let login = git.home.ensure_login(TENANT)?;
@@ -85,7 +113,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let repo = git.repository(TENANT, REPOSITORY);
     if !arguments.empty {
         let work = ground.folder("checkouts")?.join(TENANT);
-        let commit = samples::fill(&repo, &login, &work, &root.join("examples"), Some(TENANT)).await?;
+        let commit =
+            samples::fill(&repo, &login, &work, &root.join("examples"), Some(TENANT)).await?;
         oracle.plane.admin.ensure_namespace(TENANT).await?;
         samples::connect(&client, &repo, &login).await?;
         for (name, path) in APPLICATIONS {
@@ -97,7 +126,12 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
                     && status["operationState"]["syncResult"]["revision"] == commit.as_str()
                     && status["health"]["status"] == "Healthy"
             });
-            let app = progress.step(&format!("waiting for {name} to be synced and Healthy"), done).await?;
+            let app = progress
+                .step(
+                    &format!("waiting for {name} to be synced and Healthy"),
+                    done,
+                )
+                .await?;
             say::line(&format!("{name}: {}", summary(&app)));
         }
     }
@@ -108,11 +142,20 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         ("ORACLE_REPO", &repo),
         ("ORACLE_GIT_USER", &login.user),
         ("ORACLE_GIT_PASSWORD", &login.password),
-        ("ORACLE_KUBECONFIG", &oracle.plane.kubeconfig.to_string_lossy()),
+        (
+            "ORACLE_KUBECONFIG",
+            &oracle.plane.kubeconfig.to_string_lossy(),
+        ),
     ];
-    let lines: String = env.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    let lines: String = env
+        .iter()
+        .map(|(name, value)| format!("export {name}='{value}'\n"))
+        .collect();
     paths::private_file(&dir.join("env"), lines.as_bytes())?;
-    say::line(&format!("Argo CD is up at {base}, account admin; the rest for your shell: . {}", dir.join("env").display()));
+    say::line(&format!(
+        "Argo CD is up at {base}, account admin; the rest for your shell: . {}",
+        dir.join("env").display()
+    ));
     say::line("cargo xtask oracle --stop stops it");
     Ok(())
 }
@@ -125,14 +168,36 @@ impl Oracle {
             path.push(folder(&tools::path(tool, &ground.progress).await?)?);
         }
         path.push(paths::variable("PATH").unwrap_or_default());
-        let redis_password = ground.known_secret("redis").context("Redis has a password")?;
-        let address = redis.url.rsplit_once('@').and_then(|(_, rest)| rest.split('/').next()).context("Redis has an address")?;
+        let redis_password = ground
+            .known_secret("redis")
+            .context("Redis has a password")?;
+        let address = redis
+            .url
+            .rsplit_once('@')
+            .and_then(|(_, rest)| rest.split('/').next())
+            .context("Redis has an address")?;
         let repo_server = ground.port("argocd-repo-server", "argocd-repo-server", None)?;
         let dir = ground.folder("argocd")?;
-        for name in ["ssh", "tls", "gnupg", "gpg-source", "plugins", "tmp", "conf"] {
+        for name in [
+            "ssh",
+            "tls",
+            "gnupg",
+            "gpg-source",
+            "plugins",
+            "tmp",
+            "conf",
+        ] {
             ground.folder(&format!("argocd/{name}"))?;
         }
-        Ok(Self { dir, program, plane, redis: address.to_owned(), redis_password, repo_server, path: path.join(":") })
+        Ok(Self {
+            dir,
+            program,
+            plane,
+            redis: address.to_owned(),
+            redis_password,
+            repo_server,
+            path: path.join(":"),
+        })
     }
 
     /// Starts its three parts and tells the server's address.
@@ -148,8 +213,14 @@ impl Oracle {
         let listens = self.repo_server;
         self.run(ground, repo_server, listens).await?;
 
-        let metrics = ground.port("argocd-controller-metrics", "argocd-application-controller", None)?;
-        let controller = self.client_of_repo_server("argocd-application-controller").arg(format!("--metrics-port={metrics}"));
+        let metrics = ground.port(
+            "argocd-controller-metrics",
+            "argocd-application-controller",
+            None,
+        )?;
+        let controller = self
+            .client_of_repo_server("argocd-application-controller")
+            .arg(format!("--metrics-port={metrics}"));
         self.run(ground, controller, metrics).await?;
 
         let port = ground.port("argocd-server", "argocd-server", None)?;
@@ -194,19 +265,32 @@ impl Oracle {
 
     async fn run(&self, ground: &mut Ground, spec: Spec, port: u16) -> Result<Process> {
         let (process, _) = ground.supervisor.ensure(&spec).await?;
-        let listens = || async { Ok(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map(drop)?) };
+        let listens = || async {
+            Ok(tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .map(drop)?)
+        };
         process.ready(Duration::from_secs(60), listens).await?;
         Ok(process)
     }
 
     async fn password(&self) -> Result<String> {
         let path = "/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret";
-        let secret = self.plane.admin.get(path).await?.context("it is not there yet")?;
+        let secret = self
+            .plane
+            .admin
+            .get(path)
+            .await?
+            .context("it is not there yet")?;
         let encoded = secret["data"]["password"].as_str().context("it is empty")?;
         Ok(String::from_utf8(STANDARD.decode(encoded)?)?)
     }
 }
 
 fn folder(file: &Path) -> Result<String> {
-    Ok(file.parent().context("a tool is in a folder")?.to_string_lossy().into_owned())
+    Ok(file
+        .parent()
+        .context("a tool is in a folder")?
+        .to_string_lossy()
+        .into_owned())
 }

@@ -53,9 +53,13 @@ pub(crate) async fn ensure(needs: Needs, progress: &Progress) -> Result<()> {
     }
     let list = missing.join(" ");
     if !geteuid().is_root() || which("apt-get", &[]).is_none() {
-        bail!("missing on this machine: {list}; install these packages (on Debian and Ubuntu: sudo apt-get install {list}) and run this again");
+        bail!(
+            "missing on this machine: {list}; install these packages (on Debian and Ubuntu: sudo apt-get install {list}) and run this again"
+        );
     }
-    progress.step(&format!("installing {list}"), install(&missing)).await
+    progress
+        .step(&format!("installing {list}"), install(&missing))
+        .await
 }
 
 async fn install(packages: &[&str]) -> Result<()> {
@@ -63,12 +67,18 @@ async fn install(packages: &[&str]) -> Result<()> {
     let quiet = NoStarts::set();
     let list = packages.join(" ");
     let mut get = command("apt-get");
-    get.args(["install", "-y", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    get.args(["install", "-y", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive");
     if output(&mut get).await.is_err() {
         // The lists may be old or missing on a fresh machine.
         let mut update = command("apt-get");
-        output(update.arg("update")).await.with_context(|| format!("apt-get update fails, so {list} cannot be installed"))?;
-        output(&mut get).await.with_context(|| format!("apt-get cannot install {list}: install them yourself and run this again"))?;
+        output(update.arg("update"))
+            .await
+            .with_context(|| format!("apt-get update fails, so {list} cannot be installed"))?;
+        output(&mut get).await.with_context(|| {
+            format!("apt-get cannot install {list}: install them yourself and run this again")
+        })?;
     }
     drop(quiet);
     Ok(())
@@ -101,10 +111,14 @@ fn disk() -> Result<()> {
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let room = statvfs(&cache)?;
     let free = room.blocks_available() * room.fragment_size() / (1 << 30);
-    let built = cache.join("tools").join("kube-apiserver-v1.36.3").exists() && paths::target()?.join("debug/naru-api").exists();
+    let built = cache.join("tools").join("kube-apiserver-v1.36.3").exists()
+        && paths::target()?.join("debug/naru-api").exists();
     let wanted = if built { GIGABYTES_WARM } else { GIGABYTES };
     if free < wanted {
-        bail!("{free} GB are free at {}, {wanted} GB are wanted: free some, or set NARU_CACHE to a folder on a larger disk", cache.display());
+        bail!(
+            "{free} GB are free at {}, {wanted} GB are wanted: free some, or set NARU_CACHE to a folder on a larger disk",
+            cache.display()
+        );
     }
     Ok(())
 }

@@ -13,11 +13,22 @@ const VARIABLE: &str = "${USER_IDENTITY}";
 /// The repository's name, as in the guide.
 pub(crate) const REPOSITORY: &str = "base-project";
 /// The applications and the folders that they follow.
-pub(crate) const APPLICATIONS: [(&str, &str); 2] =
-    [("hello-spring", "gitops/hello-world-spring"), ("hello-spring-kustomize", "gitops/hello-world-spring-kustomize")];
+pub(crate) const APPLICATIONS: [(&str, &str); 2] = [
+    ("hello-spring", "gitops/hello-world-spring"),
+    (
+        "hello-spring-kustomize",
+        "gitops/hello-world-spring-kustomize",
+    ),
+];
 
 /// A repository with the samples, its working copy for people, and the commit that is there.
-pub(crate) async fn fill(url: &str, login: &Login, work: &Path, examples: &Path, filled_in: Option<&str>) -> Result<String> {
+pub(crate) async fn fill(
+    url: &str,
+    login: &Login,
+    work: &Path,
+    examples: &Path,
+    filled_in: Option<&str>,
+) -> Result<String> {
     // An interrupted attempt leaves a copy that cannot be told from a good one; what counts is in the server.
     let copy = match work.join(".git").is_dir() {
         true => work.with_extension("look"),
@@ -43,16 +54,36 @@ pub(crate) async fn fill(url: &str, login: &Login, work: &Path, examples: &Path,
 /// So that a person can push from the working copy without being asked.
 async fn sign_in(checkout: &Checkout, url: &str, login: &Login) -> Result<()> {
     checkout.git(&["config", "user.name", &login.user]).await?;
-    checkout.git(&["config", "user.email", &format!("{}@example.com", login.user)]).await?;
-    let (scheme, rest) = url.split_once("://").context("a Git server has an address")?;
+    checkout
+        .git(&[
+            "config",
+            "user.email",
+            &format!("{}@example.com", login.user),
+        ])
+        .await?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .context("a Git server has an address")?;
     let signed = format!("{scheme}://{}:{}@{rest}", login.user, login.password);
-    checkout.git(&["remote", "set-url", "--push", "origin", &signed]).await?;
-    checkout.git(&["remote", "set-url", "origin", &signed]).await.map(drop)
+    checkout
+        .git(&["remote", "set-url", "--push", "origin", &signed])
+        .await?;
+    checkout
+        .git(&["remote", "set-url", "origin", &signed])
+        .await
+        .map(drop)
 }
 
-async fn push_samples(checkout: &Checkout, examples: &Path, filled_in: Option<&str>) -> Result<String> {
+async fn push_samples(
+    checkout: &Checkout,
+    examples: &Path,
+    filled_in: Option<&str>,
+) -> Result<String> {
     checkout.copy_folder(&examples.join("gitops"), "gitops")?;
-    let (name, folder) = ("hello-world-spring-kustomize", "gitops/hello-world-spring-kustomize");
+    let (name, folder) = (
+        "hello-world-spring-kustomize",
+        "gitops/hello-world-spring-kustomize",
+    );
     checkout.copy_folder(&examples.join("gitops/hello-world-spring"), folder)?;
     checkout.remove(&format!("{folder}/kustomize"))?;
     checkout.copy_folder(&examples.join("overlay").join(name), folder)?;
@@ -79,14 +110,31 @@ fn replace_everywhere(dir: &Path, value: &str) -> Result<()> {
 
 /// Connects a repository, with its login.
 pub(crate) async fn connect(client: &Client, repo: &str, login: &Login) -> Result<()> {
-    let body = json!({"repo": repo, "username": login.user, "password": login.password, "type": "git"});
-    let answer = client.post("/api/v1/repositories?upsert=true", &body).await?;
-    answer.ok().context("the repository cannot be connected").map(drop)
+    let body =
+        json!({"repo": repo, "username": login.user, "password": login.password, "type": "git"});
+    let answer = client
+        .post("/api/v1/repositories?upsert=true", &body)
+        .await?;
+    answer
+        .ok()
+        .context("the repository cannot be connected")
+        .map(drop)
 }
 
 /// Creates the application unless it is there; what somebody changed in it stays.
-pub(crate) async fn application(client: &Client, name: &str, repo: &str, path: &str, namespace: &str) -> Result<()> {
-    if client.get(&format!("/api/v1/applications/{name}")).await?.status == 200 {
+pub(crate) async fn application(
+    client: &Client,
+    name: &str,
+    repo: &str,
+    path: &str,
+    namespace: &str,
+) -> Result<()> {
+    if client
+        .get(&format!("/api/v1/applications/{name}"))
+        .await?
+        .status
+        == 200
+    {
         return Ok(());
     }
     let app: Value = json!({
@@ -99,5 +147,8 @@ pub(crate) async fn application(client: &Client, name: &str, repo: &str, path: &
         },
     });
     let answer = client.post("/api/v1/applications", &app).await?;
-    answer.ok().with_context(|| format!("application {name} cannot be created")).map(drop)
+    answer
+        .ok()
+        .with_context(|| format!("application {name} cannot be created"))
+        .map(drop)
 }

@@ -39,12 +39,35 @@ struct Tally {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let progress = Progress::terminal();
-    requirements::ensure(Needs { postgres: true, redis: true, sshd: true }, &progress).await?;
+    requirements::ensure(
+        Needs {
+            postgres: true,
+            redis: true,
+            sshd: true,
+        },
+        &progress,
+    )
+    .await?;
     let mut tally = Tally::default();
     let filtered = arguments.filter.is_some();
     if !filtered {
-        tally.check("formatting", cargo(&["fmt", "--all", "--check"])?, &progress).await?;
-        let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
+        tally
+            .check(
+                "formatting",
+                cargo(&["fmt", "--all", "--check"])?,
+                &progress,
+            )
+            .await?;
+        let clippy = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ];
         tally.check("clippy", cargo(&clippy)?, &progress).await?;
     }
     let dir = paths::test_platform()?;
@@ -59,9 +82,25 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     if !filtered {
-        tally.tests("tidy", &["--package", "testkit", "--test", "tidy"], arguments, &progress).await?;
-        tally.tests("unit tests", &["--workspace", "--lib", "--bins"], arguments, &progress).await?;
-        tally.check("the renderer's tests", renderer_tests()?, &progress).await?;
+        tally
+            .tests(
+                "tidy",
+                &["--package", "testkit", "--test", "tidy"],
+                arguments,
+                &progress,
+            )
+            .await?;
+        tally
+            .tests(
+                "unit tests",
+                &["--workspace", "--lib", "--bins"],
+                arguments,
+                &progress,
+            )
+            .await?;
+        tally
+            .check("the renderer's tests", renderer_tests()?, &progress)
+            .await?;
     }
     if built {
         for tool in tools::TOOLS {
@@ -69,10 +108,20 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         }
         // Started once, here, with progress to see; the test programs find it.
         let starting = Platform::start(&dir, Progress::silent());
-        let started = progress.step("starting the platform for the tests", starting).await;
-        let scope: &[&str] = if filtered { &["--workspace", "--all-targets"] } else { &["--workspace", "--test", "*"] };
+        let started = progress
+            .step("starting the platform for the tests", starting)
+            .await;
+        let scope: &[&str] = if filtered {
+            &["--workspace", "--all-targets"]
+        } else {
+            &["--workspace", "--test", "*"]
+        };
         match &started {
-            Ok(_) => tally.tests("integration tests", scope, arguments, &progress).await?,
+            Ok(_) => {
+                tally
+                    .tests("integration tests", scope, arguments, &progress)
+                    .await?
+            }
             Err(error) => {
                 say::error(error);
                 tally.note("starting the platform", false);
@@ -80,29 +129,48 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         }
         drop(started);
         if !arguments.keep {
-            progress.step("stopping the platform", platform::stop_shared()).await?;
+            progress
+                .step("stopping the platform", platform::stop_shared())
+                .await?;
         }
     }
     if !filtered {
-        tally.tests("examples in the documentation", &["--workspace", "--doc"], arguments, &progress).await?;
+        tally
+            .tests(
+                "examples in the documentation",
+                &["--workspace", "--doc"],
+                arguments,
+                &progress,
+            )
+            .await?;
     }
     for name in &tally.names {
         say::line(&format!("failed: {name}"));
     }
     say::line(&format!("{} passed, {} failed", tally.passed, tally.failed));
-    if tally.failed > 0 { bail!("the tests did not pass") } else { Ok(()) }
+    if tally.failed > 0 {
+        bail!("the tests did not pass")
+    } else {
+        Ok(())
+    }
 }
 
 fn cargo(args: &[&str]) -> Result<Command> {
     let mut cargo = command(paths::variable("CARGO").unwrap_or_else(|| "cargo".to_owned()));
-    cargo.args(args).current_dir(paths::clone_root()?).env("CARGO_TARGET_DIR", paths::target()?);
+    cargo
+        .args(args)
+        .current_dir(paths::clone_root()?)
+        .env("CARGO_TARGET_DIR", paths::target()?);
     Ok(cargo)
 }
 
 fn renderer_tests() -> Result<Command> {
     let dir: PathBuf = paths::clone_root()?.join("services/repo-server/renderer");
     let mut go = command(tools::go()?);
-    go.args(["test", "-mod=readonly", "./..."]).current_dir(dir).env("CGO_ENABLED", "0").env("GOFLAGS", "");
+    go.args(["test", "-mod=readonly", "./..."])
+        .current_dir(dir)
+        .env("CGO_ENABLED", "0")
+        .env("GOFLAGS", "");
     Ok(go)
 }
 
@@ -118,17 +186,30 @@ impl Tally {
 
     /// One check that passes or fails as a whole.
     async fn check(&mut self, name: &str, mut work: Command, progress: &Progress) -> Result<()> {
-        let running = async { work.status().await.with_context(|| format!("cannot run the check `{name}`")) };
+        let running = async {
+            work.status()
+                .await
+                .with_context(|| format!("cannot run the check `{name}`"))
+        };
         let status = progress.step(name, running).await?;
         self.note(name, status.success());
         Ok(())
     }
 
     /// Tests, counted one by one from what their programs say.
-    async fn tests(&mut self, name: &str, scope: &[&str], arguments: &Arguments, progress: &Progress) -> Result<()> {
+    async fn tests(
+        &mut self,
+        name: &str,
+        scope: &[&str],
+        arguments: &Arguments,
+        progress: &Progress,
+    ) -> Result<()> {
         progress.say(&format!("{name} ..."));
         let mut test = cargo(&["test", "--locked", "--no-fail-fast"])?;
-        test.args(scope).env("NARU_BINARIES_BUILT", "1").stdout(Stdio::piped()).kill_on_drop(true);
+        test.args(scope)
+            .env("NARU_BINARIES_BUILT", "1")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         test.arg("--");
         if arguments.full {
             test.arg("--include-ignored");
@@ -154,11 +235,19 @@ impl Tally {
         if let Some(rest) = line.strip_prefix("test result: ") {
             let number = |what: &str| -> u64 {
                 let end = rest.find(what).unwrap_or(0);
-                rest[..end].trim_end().rsplit(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0)
+                rest[..end]
+                    .trim_end()
+                    .rsplit(' ')
+                    .next()
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or(0)
             };
             self.passed += number("passed");
             self.failed += number("failed");
-        } else if let Some(name) = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED")) {
+        } else if let Some(name) = line
+            .strip_prefix("test ")
+            .and_then(|line| line.strip_suffix(" ... FAILED"))
+        {
             self.names.push(name.to_owned());
         }
     }
@@ -174,6 +263,9 @@ mod tests {
         tally.count("test a::b ... FAILED");
         tally.count("test result: FAILED. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 1.00s");
         tally.count("test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.00s");
-        assert_eq!((tally.passed, tally.failed, tally.names), (17, 1, vec!["a::b".to_owned()]));
+        assert_eq!(
+            (tally.passed, tally.failed, tally.names),
+            (17, 1, vec!["a::b".to_owned()])
+        );
     }
 }

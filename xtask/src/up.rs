@@ -76,7 +76,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let dir = folder()?;
     paths::private_dir(&dir)?;
     let _alone = alone(&dir)?;
-    let needs = Needs { postgres: arguments.database_url.is_none(), redis: arguments.redis_url.is_none(), sshd: false };
+    let needs = Needs {
+        postgres: arguments.database_url.is_none(),
+        redis: arguments.redis_url.is_none(),
+        sshd: false,
+    };
     requirements::ensure(needs, &progress).await?;
     let mut ground = Ground::open(&dir, progress.clone())?;
     if arguments.infra_only {
@@ -93,7 +97,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         ..services::Options::default()
     };
     let starting = Services::start(&mut ground, &binaries, &parts.beneath, &options);
-    let services = progress.step("starting the api, the repo-server and the controller", starting).await?;
+    let services = progress
+        .step(
+            "starting the api, the repo-server and the controller",
+            starting,
+        )
+        .await?;
     let example = example::put(&mut ground, &root, &parts, &services).await?;
     environment::write(&dir, &parts, Some((&services, &example)))?;
     example.wait(&progress).await?;
@@ -103,5 +112,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
 
 /// Two at once would start everything twice.
 fn alone(dir: &Path) -> Result<Flock<std::fs::File>> {
-    lock::try_exclusive(&dir.join("up.lock"))?.context("another `cargo xtask up` is at work in this clone: wait for it")
+    lock::try_exclusive(&dir.join("up.lock"))?
+        .context("another `cargo xtask up` is at work in this clone: wait for it")
 }

@@ -25,7 +25,10 @@ struct State {
 impl Breaker {
     /// Whether Redis may be asked now.
     pub(crate) fn closed(&self) -> bool {
-        self.state.lock().ask_again.is_none_or(|at| Instant::now() >= at)
+        self.state
+            .lock()
+            .ask_again
+            .is_none_or(|at| Instant::now() >= at)
     }
 
     pub(crate) fn succeeded(&self) {
@@ -41,7 +44,10 @@ impl Breaker {
         let mut state = self.state.lock();
         state.failing_since.get_or_insert(now);
         state.ask_again = Some(now + PAUSE);
-        if state.logged.is_none_or(|at| now.duration_since(at) >= REMINDER) {
+        if state
+            .logged
+            .is_none_or(|at| now.duration_since(at) >= REMINDER)
+        {
             state.logged = Some(now);
             tracing::warn!(error = %error, "Redis does not answer; everything is computed anew meanwhile");
         }

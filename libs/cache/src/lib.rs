@@ -73,16 +73,31 @@ impl Cache {
     /// When the URL cannot be read.
     pub fn connect(url: &str, prefix: &str) -> Result<Self, InvalidUrl> {
         let client = Client::open(url).map_err(InvalidUrl)?;
-        let inner =
-            Inner { client, prefix: prefix.to_owned(), connection: OnceCell::new(), breaker: Breaker::default() };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            client,
+            prefix: prefix.to_owned(),
+            connection: OnceCell::new(),
+            breaker: Breaker::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The value of an entry, if there is one and it is genuine.
     #[tracing::instrument(name = "cache.get", skip_all, fields(tenant = %tenant, kind = kind))]
-    pub async fn get(&self, tenant: TenantId, tenant_key: &Secret, kind: &str, key: &str) -> Option<Bytes> {
+    pub async fn get(
+        &self,
+        tenant: TenantId,
+        tenant_key: &Secret,
+        kind: &str,
+        key: &str,
+    ) -> Option<Bytes> {
         let place = self.place(tenant, kind, key);
-        let sealed: Vec<u8> = self.ask(redis::cmd("GET").arg(place.name())).await.flatten()?;
+        let sealed: Vec<u8> = self
+            .ask(redis::cmd("GET").arg(place.name()))
+            .await
+            .flatten()?;
         let value = seal::open(tenant_key, &place.bytes(), &sealed);
         if value.is_none() {
             tracing::warn!(%tenant, kind, "a cache entry does not open under its tenant's key and is passed over");
@@ -92,20 +107,40 @@ impl Cache {
 
     /// Keeps a value for at most `ttl`. A value over 32 MiB is not kept.
     #[tracing::instrument(name = "cache.put", skip_all, fields(tenant = %tenant, kind = kind))]
-    pub async fn put(&self, tenant: TenantId, tenant_key: &Secret, kind: &str, key: &str, value: &[u8], ttl: Duration) {
+    pub async fn put(
+        &self,
+        tenant: TenantId,
+        tenant_key: &Secret,
+        kind: &str,
+        key: &str,
+        value: &[u8],
+        ttl: Duration,
+    ) {
         let milliseconds = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX >> 1);
         if value.len() > LARGEST || milliseconds == 0 {
             return;
         }
         let place = self.place(tenant, kind, key);
-        let Some(sealed) = seal::seal(tenant_key, &place.bytes(), value) else { return };
-        let _: Option<()> = self.ask(redis::cmd("SET").arg(place.name()).arg(sealed).arg("PX").arg(milliseconds)).await;
+        let Some(sealed) = seal::seal(tenant_key, &place.bytes(), value) else {
+            return;
+        };
+        let _: Option<()> = self
+            .ask(
+                redis::cmd("SET")
+                    .arg(place.name())
+                    .arg(sealed)
+                    .arg("PX")
+                    .arg(milliseconds),
+            )
+            .await;
     }
 
     /// Drops an entry.
     #[tracing::instrument(name = "cache.forget", skip_all, fields(tenant = %tenant, kind = kind))]
     pub async fn forget(&self, tenant: TenantId, kind: &str, key: &str) {
-        let _: Option<()> = self.ask(redis::cmd("UNLINK").arg(self.place(tenant, kind, key).name())).await;
+        let _: Option<()> = self
+            .ask(redis::cmd("UNLINK").arg(self.place(tenant, kind, key).name()))
+            .await;
     }
 
     /// Drops every entry under the prefix.
@@ -115,8 +150,14 @@ impl Cache {
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
-            let Some((next, names)) = self.ask::<(u64, Vec<Vec<u8>>)>(&scan).await else { return };
+            scan.arg(cursor)
+                .arg("MATCH")
+                .arg(&pattern)
+                .arg("COUNT")
+                .arg(1000);
+            let Some((next, names)) = self.ask::<(u64, Vec<Vec<u8>>)>(&scan).await else {
+                return;
+            };
             if !names.is_empty() {
                 let _: Option<()> = self.ask(redis::cmd("UNLINK").arg(names)).await;
             }
@@ -133,7 +174,12 @@ impl Cache {
     }
 
     fn place<'a>(&'a self, tenant: TenantId, kind: &'a str, key: &'a str) -> Place<'a> {
-        Place { prefix: &self.inner.prefix, tenant, kind, key }
+        Place {
+            prefix: &self.inner.prefix,
+            tenant,
+            kind,
+            key,
+        }
     }
 
     /// Asks Redis; `None` when it does not answer, or is not to be asked again yet.
@@ -168,7 +214,12 @@ impl Cache {
                 .set_number_of_retries(0);
             ConnectionManager::new_lazy_with_config(self.inner.client.clone(), config)
         };
-        let mut connection = self.inner.connection.get_or_try_init(connect).await?.clone();
+        let mut connection = self
+            .inner
+            .connection
+            .get_or_try_init(connect)
+            .await?
+            .clone();
         command.query_async(&mut connection).await
     }
 }

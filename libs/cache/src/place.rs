@@ -20,7 +20,12 @@ impl Place<'_> {
     /// What the seal binds to: all parts, each led by its length, so that no two places read the same.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(96 + self.key.len());
-        for part in [self.prefix.as_bytes(), self.tenant.0.as_bytes(), self.kind.as_bytes(), self.key.as_bytes()] {
+        for part in [
+            self.prefix.as_bytes(),
+            self.tenant.0.as_bytes(),
+            self.kind.as_bytes(),
+            self.key.as_bytes(),
+        ] {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         }

@@ -26,11 +26,17 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut ground = Ground::open(folder.path(), Progress::silent()).unwrap();
         let redis = Redis::start(&mut ground, None).await.unwrap();
-        Self { ground, redis, _folder: folder }
+        Self {
+            ground,
+            redis,
+            _folder: folder,
+        }
     }
 
     async fn end(self) {
-        testkit::ground::stop_all(&self.ground.supervisor).await.unwrap();
+        testkit::ground::stop_all(&self.ground.supervisor)
+            .await
+            .unwrap();
     }
 
     fn cache(&self, prefix: &str) -> Cache {
@@ -45,7 +51,10 @@ impl World {
 }
 
 fn tenant(n: u128) -> (TenantId, Secret) {
-    (TenantId(Uuid::from_u128(n)), Secret::new([u8::try_from(n).unwrap(); 32]))
+    (
+        TenantId(Uuid::from_u128(n)),
+        Secret::new([u8::try_from(n).unwrap(); 32]),
+    )
 }
 
 #[tokio::test]
@@ -55,26 +64,56 @@ async fn an_entry_is_its_tenants_alone_and_only_genuine() {
     let ((a, a_key), (b, b_key)) = (tenant(1), tenant(2));
     cache.put(a, &a_key, "manifests", "k", b"a's", HOUR).await;
     cache.put(b, &b_key, "manifests", "k", b"b's", HOUR).await;
-    assert_eq!(cache.get(a, &a_key, "manifests", "k").await.as_deref(), Some(b"a's".as_slice()));
-    assert_eq!(cache.get(b, &b_key, "manifests", "k").await.as_deref(), Some(b"b's".as_slice()));
+    assert_eq!(
+        cache.get(a, &a_key, "manifests", "k").await.as_deref(),
+        Some(b"a's".as_slice())
+    );
+    assert_eq!(
+        cache.get(b, &b_key, "manifests", "k").await.as_deref(),
+        Some(b"b's".as_slice())
+    );
     assert_eq!(cache.get(a, &b_key, "manifests", "k").await, None);
     assert_eq!(cache.get(a, &a_key, "trees", "k").await, None);
-    assert_eq!(world.cache("other:").get(a, &a_key, "manifests", "k").await, None);
+    assert_eq!(
+        world.cache("other:").get(a, &a_key, "manifests", "k").await,
+        None
+    );
 
     // Somebody with access to Redis puts a's entry in b's place, writes nonsense, and reads what is there.
-    let redis::Value::Array(names) = world.command(redis::cmd("KEYS").arg("*")).await else { panic!() };
-    let names: Vec<String> = names.into_iter().map(|name| redis::from_redis_value(name).unwrap()).collect();
-    let name = |id: TenantId| names.iter().find(|name| name.contains(&id.to_string())).unwrap();
-    let redis::Value::BulkString(sealed) = world.command(redis::cmd("GET").arg(name(a))).await else { panic!() };
+    let redis::Value::Array(names) = world.command(redis::cmd("KEYS").arg("*")).await else {
+        panic!()
+    };
+    let names: Vec<String> = names
+        .into_iter()
+        .map(|name| redis::from_redis_value(name).unwrap())
+        .collect();
+    let name = |id: TenantId| {
+        names
+            .iter()
+            .find(|name| name.contains(&id.to_string()))
+            .unwrap()
+    };
+    let redis::Value::BulkString(sealed) = world.command(redis::cmd("GET").arg(name(a))).await
+    else {
+        panic!()
+    };
     assert!(!sealed.windows(3).any(|part| part == b"a's"));
-    world.command(redis::cmd("COPY").arg(name(a)).arg(name(b)).arg("REPLACE")).await;
+    world
+        .command(redis::cmd("COPY").arg(name(a)).arg(name(b)).arg("REPLACE"))
+        .await;
     assert_eq!(cache.get(b, &b_key, "manifests", "k").await, None);
     assert_eq!(cache.get(b, &a_key, "manifests", "k").await, None);
     world.command(redis::cmd("SET").arg(name(a)).arg("x")).await;
     assert_eq!(cache.get(a, &a_key, "manifests", "k").await, None);
     world.command(redis::cmd("DEL").arg(name(a))).await;
-    world.command(redis::cmd("LPUSH").arg(name(a)).arg("x")).await;
-    assert_eq!(cache.get(a, &a_key, "manifests", "k").await, None, "an entry of another type is a miss");
+    world
+        .command(redis::cmd("LPUSH").arg(name(a)).arg("x"))
+        .await;
+    assert_eq!(
+        cache.get(a, &a_key, "manifests", "k").await,
+        None,
+        "an entry of another type is a miss"
+    );
     world.end().await;
 }
 
@@ -92,7 +131,8 @@ async fn entries_end_and_are_forgotten_under_their_prefix_only() {
     assert!(theirs.get(a, &key, "x", "k").await.is_some());
     theirs.forget(a, "x", "k").await;
     assert_eq!(theirs.get(a, &key, "x", "k").await, None);
-    ours.put(a, &key, "x", "short", b"v", Duration::from_millis(50)).await;
+    ours.put(a, &key, "x", "short", b"v", Duration::from_millis(50))
+        .await;
     wait::until_true("the entry to end", Duration::from_secs(5), || async {
         Ok(ours.get(a, &key, "x", "short").await.is_none())
     })
@@ -114,12 +154,20 @@ async fn without_redis_everything_is_a_quick_miss_until_it_is_back() {
         assert_eq!(cache.get(a, &key, "x", "k").await, None);
         cache.put(a, &key, "x", "k", b"v", HOUR).await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
     Redis::start(&mut world.ground, None).await.unwrap();
-    wait::until_true("the cache to work again", Duration::from_secs(10), || async {
-        cache.put(a, &key, "x", "k", b"v", HOUR).await;
-        Ok(cache.get(a, &key, "x", "k").await.is_some())
-    })
+    wait::until_true(
+        "the cache to work again",
+        Duration::from_secs(10),
+        || async {
+            cache.put(a, &key, "x", "k", b"v", HOUR).await;
+            Ok(cache.get(a, &key, "x", "k").await.is_some())
+        },
+    )
     .await
     .unwrap();
     world.end().await;

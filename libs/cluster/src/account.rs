@@ -103,7 +103,11 @@ impl Account {
     ///
     /// # Errors
     /// When the kind is unknown, the account may not, or the cluster does not answer.
-    pub async fn get(&self, key: &ResourceKey, version: Option<&str>) -> Result<Option<Value>, Error> {
+    pub async fn get(
+        &self,
+        key: &ResourceKey,
+        version: Option<&str>,
+    ) -> Result<Option<Value>, Error> {
         let kind = self.cluster.resolve(&key.group, version, &key.kind).await?;
         let path = object(&kind, named_namespace(&kind, key)?, named(key)?);
         match self.transport().get(&self.identity, &path, JSON).await {
@@ -122,7 +126,9 @@ impl Account {
         // A name may be left to the server (`generateName`); a namespace may not.
         let path = collection(&kind, named_namespace(&kind, &key)?);
         let path = write_query(&path, options).build();
-        let answer = self.send(Method::POST, &path, JSON, manifest, manifest).await?;
+        let answer = self
+            .send(Method::POST, &path, JSON, manifest, manifest)
+            .await?;
         answer.json()
     }
 
@@ -143,8 +149,21 @@ impl Account {
                 }
             };
             let mut body = manifest.clone();
-            set_metadata(&mut body, "resourceVersion", text(&live, &["metadata", "resourceVersion"]));
-            match self.send(Method::PUT, &write_query(&path, options).build(), JSON, &body, manifest).await {
+            set_metadata(
+                &mut body,
+                "resourceVersion",
+                text(&live, &["metadata", "resourceVersion"]),
+            );
+            match self
+                .send(
+                    Method::PUT,
+                    &write_query(&path, options).build(),
+                    JSON,
+                    &body,
+                    manifest,
+                )
+                .await
+            {
                 Err(error) if error.is_conflict() && tries > 0 => {}
                 result => return result?.json(),
             }
@@ -171,7 +190,9 @@ impl Account {
             PatchKind::Strategic => "application/strategic-merge-patch+json",
         };
         let path = write_query(&path, options).build();
-        self.send(Method::PATCH, &path, content_type, patch, patch).await?.json()
+        self.send(Method::PATCH, &path, content_type, patch, patch)
+            .await?
+            .json()
     }
 
     /// Deletes an object.
@@ -188,17 +209,29 @@ impl Account {
         let path = object(&kind, named_namespace(&kind, key)?, named(key)?);
         let mut preconditions = BTreeMap::new();
         preconditions.extend(options.uid.as_ref().map(|uid| ("uid", uid)));
-        preconditions.extend(options.resource_version.as_ref().map(|version| ("resourceVersion", version)));
+        preconditions.extend(
+            options
+                .resource_version
+                .as_ref()
+                .map(|version| ("resourceVersion", version)),
+        );
         let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions,
             "propagationPolicy": format!("{:?}", options.propagation)});
         if options.dry_run {
             body["dryRun"] = json!(["All"]);
         }
-        match self.send(Method::DELETE, &path, JSON, &body, &Value::Null).await {
+        match self
+            .send(Method::DELETE, &path, JSON, &body, &Value::Null)
+            .await
+        {
             Ok(answer) => {
                 let left: Value = answer.json()?;
                 let waits = !text(&left, &["metadata", "deletionTimestamp"]).is_empty();
-                Ok(if waits { Deletion::Waiting } else { Deletion::Gone })
+                Ok(if waits {
+                    Deletion::Waiting
+                } else {
+                    Deletion::Gone
+                })
             }
             Err(error) if error.is_not_found() => Ok(Deletion::Absent),
             Err(error) => Err(error),
@@ -209,7 +242,13 @@ impl Account {
     ///
     /// # Errors
     /// As [`Account::get`].
-    pub async fn list(&self, group: &str, kind: &str, namespace: &str, selector: &str) -> Result<Vec<Value>, Error> {
+    pub async fn list(
+        &self,
+        group: &str,
+        kind: &str,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Vec<Value>, Error> {
         #[derive(Deserialize)]
         struct List {
             #[serde(default)]
@@ -226,7 +265,11 @@ impl Account {
                 .set_if(!selector.is_empty(), "labelSelector", selector)
                 .set_if(!more.is_empty(), "continue", &more)
                 .build();
-            let list: List = self.transport().get(&self.identity, &path, JSON).await?.json()?;
+            let list: List = self
+                .transport()
+                .get(&self.identity, &path, JSON)
+                .await?
+                .json()?;
             found.extend(list.items);
             more = text(&list.metadata, &["continue"]).to_owned();
             if more.is_empty() || found.len() >= MAX_LISTED {
@@ -265,7 +308,10 @@ impl Account {
     async fn kind_of(&self, manifest: &Value) -> Result<(ApiKind, ResourceKey), Error> {
         let key = ResourceKey::of(manifest);
         let (_, version) = split_api_version(text(manifest, &["apiVersion"]));
-        let kind = self.cluster.resolve(&key.group, Some(version), &key.kind).await?;
+        let kind = self
+            .cluster
+            .resolve(&key.group, Some(version), &key.kind)
+            .await?;
         Ok((kind, key))
     }
 
@@ -278,19 +324,35 @@ impl Account {
         body: &Value,
         manifest: &Value,
     ) -> Result<Answer, Error> {
-        let bytes = serde_json::to_vec(body).map_err(|error| Error::NotUnderstood(error.to_string()))?;
-        let sent = self.transport().write(&self.identity, method, path, content_type, bytes).await;
+        let bytes =
+            serde_json::to_vec(body).map_err(|error| Error::NotUnderstood(error.to_string()))?;
+        let sent = self
+            .transport()
+            .write(&self.identity, method, path, content_type, bytes)
+            .await;
         sent.map_err(|error| hide_values(error, manifest))
     }
 }
 
 /// The words of a refusal without the values of the Secret that it is about.
 fn hide_values(error: Error, manifest: &Value) -> Error {
-    let Error::Refused(mut refusal) = error else { return error };
+    let Error::Refused(mut refusal) = error else {
+        return error;
+    };
     let kind = text(manifest, &["kind"]);
-    if kind == "Secret" || (kind.is_empty() && manifest.get("data").or(manifest.get("stringData")).is_some()) {
-        let values = ["data", "stringData"].into_iter().filter_map(|field| manifest.get(field)?.as_object());
-        let values = values.flat_map(|map| map.values()).filter_map(Value::as_str);
+    if kind == "Secret"
+        || (kind.is_empty()
+            && manifest
+                .get("data")
+                .or(manifest.get("stringData"))
+                .is_some())
+    {
+        let values = ["data", "stringData"]
+            .into_iter()
+            .filter_map(|field| manifest.get(field)?.as_object());
+        let values = values
+            .flat_map(|map| map.values())
+            .filter_map(Value::as_str);
         let hidden: Vec<&str> = values.filter(|value| value.len() > 2).collect();
         refusal.redact(&hidden);
     }
@@ -300,7 +362,10 @@ fn hide_values(error: Error, manifest: &Value) -> Error {
 /// The object's name. A missing one would make the path that of the whole collection.
 fn named(key: &ResourceKey) -> Result<&str, Error> {
     match key.name.as_str() {
-        "" | "." | ".." => Err(Error::NotUnderstood(format!("`{}` is no object's name", key.name))),
+        "" | "." | ".." => Err(Error::NotUnderstood(format!(
+            "`{}` is no object's name",
+            key.name
+        ))),
         name => Ok(name),
     }
 }

@@ -76,12 +76,23 @@ impl Cluster {
     /// [`Error::Configuration`] when the kubeconfig or the pod's service account cannot be used.
     pub async fn connect(options: ConnectOptions) -> Result<Self, Error> {
         let config = configuration(&options).await?;
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = ClientBuilder::try_from(config).map_err(|error| Error::Configuration(error.to_string()))?.build();
-        let transport = Transport::new(client, &options.name, options.request_timeout, options.gate);
+        let server = config
+            .cluster_url
+            .to_string()
+            .trim_end_matches('/')
+            .to_owned();
+        let client = ClientBuilder::try_from(config)
+            .map_err(|error| Error::Configuration(error.to_string()))?
+            .build();
+        let transport =
+            Transport::new(client, &options.name, options.request_timeout, options.gate);
         let (index, keeper) = crate::index::create(options.fingerprint_key);
         let since = options.clock.now();
-        let (connection, _) = watch::channel(Connection { reachable: false, message: String::new(), since });
+        let (connection, _) = watch::channel(Connection {
+            reachable: false,
+            message: String::new(),
+            since,
+        });
         Ok(Self {
             inner: Arc::new(Inner {
                 name: options.name,
@@ -152,18 +163,29 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error::UnknownKind`] when the cluster has no such kind, or when it does not answer.
-    pub async fn resolve(&self, group: &str, version: Option<&str>, kind: &str) -> Result<ApiKind, Error> {
+    pub async fn resolve(
+        &self,
+        group: &str,
+        version: Option<&str>,
+        kind: &str,
+    ) -> Result<ApiKind, Error> {
         if let Some(known) = self.discovery().resolve(group, version, kind) {
             return Ok(known.clone());
         }
         let fresh = self.inner.discoverer.refresh_unless_recent().await?;
         self.inner.schemas.expire();
         fresh.resolve(group, version, kind).cloned().ok_or_else(|| {
-            let version = version.map_or_else(|| group.to_owned(), |version| match group {
-                "" => version.to_owned(),
-                group => format!("{group}/{version}"),
-            });
-            Error::UnknownKind { version, kind: kind.to_owned() }
+            let version = version.map_or_else(
+                || group.to_owned(),
+                |version| match group {
+                    "" => version.to_owned(),
+                    group => format!("{group}/{version}"),
+                },
+            );
+            Error::UnknownKind {
+                version,
+                kind: kind.to_owned(),
+            }
         })
     }
 
@@ -172,7 +194,10 @@ impl Cluster {
     ///
     /// # Errors
     /// When the cluster does not answer and nothing is cached.
-    pub async fn schemas(&self, wanted: &[(String, String)]) -> Result<Arc<domain::schema::SchemaSet>, Error> {
+    pub async fn schemas(
+        &self,
+        wanted: &[(String, String)],
+    ) -> Result<Arc<domain::schema::SchemaSet>, Error> {
         self.inner.schemas.load(wanted).await
     }
 
@@ -181,7 +206,10 @@ impl Cluster {
     /// # Errors
     /// When the names are no names.
     pub fn as_account(&self, namespace: &str, service_account: &str) -> Result<Account, Error> {
-        Ok(Account::new(self.clone(), Identity::service_account(namespace, service_account)?))
+        Ok(Account::new(
+            self.clone(),
+            Identity::service_account(namespace, service_account)?,
+        ))
     }
 
     /// Requests as Naru itself. Never for anything that a tenant's input causes.
@@ -216,9 +244,16 @@ async fn configuration(options: &ConnectOptions) -> Result<kube::Config, Error> 
         Some(path) => {
             let path = path.clone();
             let read = tokio::task::spawn_blocking(move || Kubeconfig::read_from(path)).await;
-            let kubeconfig = read.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
-            let chosen = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
-            kube::Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(|error| broken(&error))?
+            let kubeconfig = read
+                .map_err(|error| broken(&error))?
+                .map_err(|error| broken(&error))?;
+            let chosen = KubeConfigOptions {
+                context: options.context.clone(),
+                ..KubeConfigOptions::default()
+            };
+            kube::Config::from_custom_kubeconfig(kubeconfig, &chosen)
+                .await
+                .map_err(|error| broken(&error))?
         }
         None => kube::Config::incluster().map_err(|error| broken(&error))?,
     };
@@ -228,6 +263,8 @@ async fn configuration(options: &ConnectOptions) -> Result<kube::Config, Error> 
     config.write_timeout = Some(options.request_timeout);
     // A repeated write would leave after the gate was asked.
     config.default_retry = false;
-    config.headers.push((USER_AGENT, HeaderValue::from_static("naru-controller")));
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static("naru-controller")));
     Ok(config)
 }

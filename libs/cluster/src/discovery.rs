@@ -36,7 +36,11 @@ impl ApiKind {
     /// `apps/v1`, or `v1` for the core group.
     #[must_use]
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// Its group and kind.
@@ -85,7 +89,11 @@ impl Discovery {
         }
         api_versions.sort_unstable();
         api_versions.dedup();
-        Self { version, kinds, api_versions }
+        Self {
+            version,
+            kinds,
+            api_versions,
+        }
     }
 
     /// A kind, in the version named or else in the one that the cluster prefers.
@@ -105,7 +113,9 @@ impl Discovery {
 
     /// The kinds that the index watches.
     pub fn watched(&self) -> impl Iterator<Item = &ApiKind> {
-        self.preferred().filter(|kind| kind.can("list") && kind.can("watch") && !is_excluded(&kind.group, &kind.kind))
+        self.preferred().filter(|kind| {
+            kind.can("list") && kind.can("watch") && !is_excluded(&kind.group, &kind.kind)
+        })
     }
 
     /// Whether nothing is known yet.
@@ -132,13 +142,18 @@ impl Discovery {
 #[must_use]
 pub fn is_excluded(group: &str, kind: &str) -> bool {
     match group {
-        "events.k8s.io" | "metrics.k8s.io" | "authentication.k8s.io" | "authorization.k8s.io" => true,
+        "events.k8s.io" | "metrics.k8s.io" | "authentication.k8s.io" | "authorization.k8s.io" => {
+            true
+        }
         "" => matches!(kind, "Event" | "Endpoints" | "ComponentStatus" | "Binding"),
         "discovery.k8s.io" => kind == "EndpointSlice",
         "coordination.k8s.io" => matches!(kind, "Lease" | "LeaseCandidate"),
         "certificates.k8s.io" => kind == "CertificateSigningRequest",
         "cert-manager.io" => kind == "CertificateRequest",
-        "cilium.io" => matches!(kind, "CiliumIdentity" | "CiliumEndpoint" | "CiliumEndpointSlice"),
+        "cilium.io" => matches!(
+            kind,
+            "CiliumIdentity" | "CiliumEndpoint" | "CiliumEndpointSlice"
+        ),
         "kyverno.io" | "reports.kyverno.io" | "wgpolicyk8s.io" => matches!(
             kind,
             "PolicyReport"
@@ -164,7 +179,11 @@ pub(crate) struct Discoverer {
 
 impl Discoverer {
     pub(crate) fn new(transport: Transport) -> Self {
-        Self { transport, current: RwLock::default(), asking: tokio::sync::Mutex::default() }
+        Self {
+            transport,
+            current: RwLock::default(),
+            asking: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(crate) fn current(&self) -> Arc<Discovery> {
@@ -219,12 +238,20 @@ mod tests {
             kind("", "v1", "Pod"),
         ];
         let discovery = Discovery::new(ServerVersion::default(), all);
-        let version = |v| discovery.resolve("autoscaling", v, "HorizontalPodAutoscaler").map(|k| k.version.as_str());
+        let version = |v| {
+            discovery
+                .resolve("autoscaling", v, "HorizontalPodAutoscaler")
+                .map(|k| k.version.as_str())
+        };
         assert_eq!(version(None), Some("v2"));
         assert_eq!(version(Some("v1")), Some("v1"));
         assert_eq!(version(Some("v3")), None);
         assert_eq!(discovery.watched().count(), 2);
-        let expected = ["autoscaling/v1", "autoscaling/v1/HorizontalPodAutoscaler", "autoscaling/v2"];
+        let expected = [
+            "autoscaling/v1",
+            "autoscaling/v1/HorizontalPodAutoscaler",
+            "autoscaling/v2",
+        ];
         assert_eq!(discovery.api_versions()[..3], expected);
         assert_eq!(discovery.api_versions()[4..], ["v1", "v1/Pod"]);
     }

@@ -110,11 +110,15 @@ impl Refusal {
             ..Status::default()
         });
         let details = status.details.unwrap_or_default();
-        let causes = details.causes.into_iter().take(MAX_CAUSES).map(|cause| FieldCause {
-            reason: cut(cause.reason),
-            message: cut(cause.message),
-            field: cut(cause.field),
-        });
+        let causes = details
+            .causes
+            .into_iter()
+            .take(MAX_CAUSES)
+            .map(|cause| FieldCause {
+                reason: cut(cause.reason),
+                message: cut(cause.message),
+                field: cut(cause.field),
+            });
         Self {
             code,
             reason: cut(status.reason),
@@ -143,7 +147,10 @@ impl Refusal {
 /// Cuts a text at a character boundary.
 pub(crate) fn cut(mut text: String) -> String {
     if text.len() > MAX_WORDS {
-        let end = (0..=MAX_WORDS).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+        let end = (0..=MAX_WORDS)
+            .rev()
+            .find(|&at| text.is_char_boundary(at))
+            .unwrap_or_default();
         text.truncate(end);
     }
     text
@@ -202,15 +209,19 @@ impl Error {
             Self::Unreachable { cluster, .. } => m::UNREACHABLE.with("cluster", cluster),
             Self::TimedOut { seconds } => m::TIMED_OUT.with("seconds", seconds),
             Self::NotHolder => m::NOT_HOLDER.message(),
-            Self::UnknownKind { version, kind } => m::UNKNOWN_KIND.with("version", version).with("kind", kind),
-            Self::ForeignNamespace { namespace, tenant } => {
-                m::FOREIGN_NAMESPACE.with("namespace", namespace).with("tenant", tenant)
+            Self::UnknownKind { version, kind } => {
+                m::UNKNOWN_KIND.with("version", version).with("kind", kind)
             }
+            Self::ForeignNamespace { namespace, tenant } => m::FOREIGN_NAMESPACE
+                .with("namespace", namespace)
+                .with("tenant", tenant),
             Self::NotUnderstood(_) => m::NOT_UNDERSTOOD.message(),
             Self::Refused(refusal) => match refusal.code {
                 403 => m::FORBIDDEN.message(),
                 400 | 422 => m::INVALID_OBJECT.message(),
-                code => m::REFUSED.with("code", code).with("reason", &refusal.reason),
+                code => m::REFUSED
+                    .with("code", code)
+                    .with("reason", &refusal.reason),
             },
         }
     }
@@ -222,7 +233,11 @@ impl Error {
         match self {
             Self::Refused(refusal) => {
                 let cause = cause.evidence(refusal.message.clone());
-                match refusal.causes.first().filter(|first| !first.field.is_empty()) {
+                match refusal
+                    .causes
+                    .first()
+                    .filter(|first| !first.field.is_empty())
+                {
                     Some(first) => cause.field(first.field.clone()),
                     None => cause,
                 }

@@ -44,13 +44,23 @@ enum Change {
     /// An object is there, as a watch says.
     Seen(Arc<LiveEntry>),
     /// An object is gone; with the version at which it went.
-    Gone { key: ResourceKey, resource_version: u64 },
+    Gone {
+        key: ResourceKey,
+        resource_version: u64,
+    },
     /// Every object of a kind has been reported since the listing began.
-    Listed { kind: GroupKind, resource_version: u64, keys: std::collections::HashSet<ResourceKey> },
+    Listed {
+        kind: GroupKind,
+        resource_version: u64,
+        keys: std::collections::HashSet<ResourceKey>,
+    },
     /// The kind cannot be listed (any more): nobody waits for it, and what was known of it goes.
     Dropped { kind: GroupKind },
     /// The answer to our own write, and whom to tell when it is in.
-    Observed { entry: Arc<LiveEntry>, done: oneshot::Sender<()> },
+    Observed {
+        entry: Arc<LiveEntry>,
+        done: oneshot::Sender<()>,
+    },
 }
 
 pub(crate) fn create(fingerprint_key: [u8; 32]) -> (Index, Keeper) {
@@ -59,7 +69,13 @@ pub(crate) fn create(fingerprint_key: [u8; 32]) -> (Index, Keeper) {
     let state = Arc::new(RwLock::new(State::default()));
     let wakes = wake::Sender::new();
     let reader = Arc::new(Reader::new(fingerprint_key));
-    let index = Index { state, changes, wakes, ready, reader };
+    let index = Index {
+        state,
+        changes,
+        wakes,
+        ready,
+        reader,
+    };
     (index, Keeper::new(inbox, ready_sender))
 }
 
@@ -159,7 +175,10 @@ impl Index {
         }
         let entry = Arc::new(self.reader.read(object, &key.group, &key.kind, &watched)?);
         let (done, taken) = oneshot::channel();
-        self.changes.send(Change::Observed { entry, done }).await.ok()?;
+        self.changes
+            .send(Change::Observed { entry, done })
+            .await
+            .ok()?;
         taken.await.ok()?;
         self.get(&key)
     }

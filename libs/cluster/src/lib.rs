@@ -27,8 +27,8 @@ mod transport;
 mod url;
 
 pub use account::{
-    Account, Applied, ApplyMethod, ApplyOptions, Conflict, DeleteOptions, Deletion, LogOptions, PatchKind, Propagation, Validation,
-    WriteOptions,
+    Account, Applied, ApplyMethod, ApplyOptions, Conflict, DeleteOptions, Deletion, LogOptions,
+    PatchKind, Propagation, Validation, WriteOptions,
 };
 pub use connect::{Cluster, ConnectOptions, Connection};
 pub use discovery::{ApiKind, Discovery, ServerVersion, is_excluded};

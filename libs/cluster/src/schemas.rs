@@ -50,7 +50,11 @@ struct Listed {
 
 impl Schemas {
     pub(crate) fn new(transport: Transport) -> Self {
-        Self { transport, settling: Mutex::default(), state: tokio::sync::Mutex::default() }
+        Self {
+            transport,
+            settling: Mutex::default(),
+            state: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Kinds changed: the next callers ask again.
@@ -60,8 +64,13 @@ impl Schemas {
 
     pub(crate) async fn load(&self, wanted: &[(String, String)]) -> Result<Arc<SchemaSet>, Error> {
         let mut state = self.state.lock().await;
-        let settling = self.settling.lock().is_some_and(|until| Instant::now() < until);
-        let missing = wanted.iter().any(|(group, version)| !state.addresses.contains_key(&path(group, version)));
+        let settling = self
+            .settling
+            .lock()
+            .is_some_and(|until| Instant::now() < until);
+        let missing = wanted
+            .iter()
+            .any(|(group, version)| !state.addresses.contains_key(&path(group, version)));
         let patience = if settling || missing { RESTLESS } else { FRESH };
         if state.asked.is_none_or(|asked| asked.elapsed() > patience) {
             match self.listing().await {
@@ -82,8 +91,16 @@ impl Schemas {
     }
 
     async fn listing(&self) -> Result<HashMap<String, String>, Error> {
-        let listing: Listing = self.transport.get(&Identity::default(), "/openapi/v3", JSON).await?.json()?;
-        Ok(listing.paths.into_iter().map(|(path, listed)| (path, listed.address)).collect())
+        let listing: Listing = self
+            .transport
+            .get(&Identity::default(), "/openapi/v3", JSON)
+            .await?
+            .json()?;
+        Ok(listing
+            .paths
+            .into_iter()
+            .map(|(path, listed)| (path, listed.address))
+            .collect())
     }
 
     async fn ensure(&self, state: &mut State, group: &str, version: &str) -> Result<(), Error> {
@@ -97,7 +114,10 @@ impl Schemas {
         if state.loaded.get(&key) == Some(&address) {
             return Ok(());
         }
-        let fetched = self.transport.get(&Identity::default(), &address, JSON).await;
+        let fetched = self
+            .transport
+            .get(&Identity::default(), &address, JSON)
+            .await;
         let body = match fetched {
             Ok(answer) => answer.body,
             Err(error) if state.loaded.contains_key(&key) => {
@@ -119,5 +139,9 @@ impl Schemas {
 
 /// What the list calls a group's version.
 fn path(group: &str, version: &str) -> String {
-    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+    if group.is_empty() {
+        format!("api/{version}")
+    } else {
+        format!("apis/{group}/{version}")
+    }
 }

@@ -34,7 +34,10 @@ impl Cluster {
     pub async fn ensure_tenant(&self, namespace: &str, tenant: &TenantName) -> Result<(), Error> {
         self.ensure_namespace(namespace, tenant).await?;
         let platform = self.as_platform();
-        let options = ApplyOptions { migrate_from: None, ..ApplyOptions::default() };
+        let options = ApplyOptions {
+            migrate_from: None,
+            ..ApplyOptions::default()
+        };
         let labels = json!({TENANT_LABEL: tenant.as_str()});
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": ACCOUNT, "namespace": namespace, "labels": labels}});
@@ -68,7 +71,9 @@ impl Cluster {
                 return Ok(());
             }
             if begun.elapsed() > RIGHTS {
-                return Err(Error::TimedOut { seconds: RIGHTS.as_secs() });
+                return Err(Error::TimedOut {
+                    seconds: RIGHTS.as_secs(),
+                });
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -76,26 +81,40 @@ impl Cluster {
 
     async fn ensure_namespace(&self, namespace: &str, tenant: &TenantName) -> Result<(), Error> {
         let platform = self.as_platform();
-        let key = ResourceKey { kind: "Namespace".into(), name: namespace.into(), ..ResourceKey::default() };
+        let key = ResourceKey {
+            kind: "Namespace".into(),
+            name: namespace.into(),
+            ..ResourceKey::default()
+        };
         let mut live = platform.get(&key, Some("v1")).await?;
         if live.is_none() {
             let labels = BTreeMap::from([(TENANT_LABEL.to_owned(), tenant.as_str().to_owned())]);
-            if platform.create_namespace(namespace, &labels, &BTreeMap::new()).await? {
+            if platform
+                .create_namespace(namespace, &labels, &BTreeMap::new())
+                .await?
+            {
                 return Ok(());
             }
             live = platform.get(&key, Some("v1")).await?;
         }
-        let label = live.as_ref().and_then(|live| at(live, &["metadata", "labels", TENANT_LABEL]));
+        let label = live
+            .as_ref()
+            .and_then(|live| at(live, &["metadata", "labels", TENANT_LABEL]));
         match label.and_then(Value::as_str) {
             Some(owner) if owner == tenant.as_str() => Ok(()),
             // Naru may have been installed into its own namespace before it first ran.
             None if tenant.is_operator() && namespace == TenantName::OPERATOR => {
                 let patch = json!({"metadata": {"labels": {TENANT_LABEL: tenant.as_str()}}});
                 let merge = crate::account::PatchKind::Merge;
-                platform.patch(&key, Some("v1"), merge, &patch, WriteOptions::default()).await?;
+                platform
+                    .patch(&key, Some("v1"), merge, &patch, WriteOptions::default())
+                    .await?;
                 Ok(())
             }
-            _ => Err(Error::ForeignNamespace { namespace: namespace.to_owned(), tenant: tenant.as_str().to_owned() }),
+            _ => Err(Error::ForeignNamespace {
+                namespace: namespace.to_owned(),
+                tenant: tenant.as_str().to_owned(),
+            }),
         }
     }
 }

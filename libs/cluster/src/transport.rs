@@ -34,13 +34,26 @@ impl Identity {
     /// A service account, with the groups that its own token would have.
     pub(crate) fn service_account(namespace: &str, name: &str) -> Result<Self, Error> {
         let value = |text: String| {
-            HeaderValue::try_from(text).map_err(|_| Error::NotUnderstood("a service account's name".into()))
+            HeaderValue::try_from(text)
+                .map_err(|_| Error::NotUnderstood("a service account's name".into()))
         };
         let mut headers = HeaderMap::new();
-        headers.insert(IMPERSONATE_USER, value(format!("system:serviceaccount:{namespace}:{name}"))?);
-        headers.append(IMPERSONATE_GROUP, HeaderValue::from_static("system:serviceaccounts"));
-        headers.append(IMPERSONATE_GROUP, value(format!("system:serviceaccounts:{namespace}"))?);
-        headers.append(IMPERSONATE_GROUP, HeaderValue::from_static("system:authenticated"));
+        headers.insert(
+            IMPERSONATE_USER,
+            value(format!("system:serviceaccount:{namespace}:{name}"))?,
+        );
+        headers.append(
+            IMPERSONATE_GROUP,
+            HeaderValue::from_static("system:serviceaccounts"),
+        );
+        headers.append(
+            IMPERSONATE_GROUP,
+            value(format!("system:serviceaccounts:{namespace}"))?,
+        );
+        headers.append(
+            IMPERSONATE_GROUP,
+            HeaderValue::from_static("system:authenticated"),
+        );
         Ok(Self(Arc::new(headers)))
     }
 }
@@ -69,16 +82,35 @@ impl Answer {
 }
 
 impl Transport {
-    pub(crate) fn new(client: kube::Client, cluster: &str, timeout: Duration, gate: Arc<dyn WriteGate>) -> Self {
-        Self { client, cluster: cluster.into(), timeout, gate }
+    pub(crate) fn new(
+        client: kube::Client,
+        cluster: &str,
+        timeout: Duration,
+        gate: Arc<dyn WriteGate>,
+    ) -> Self {
+        Self {
+            client,
+            cluster: cluster.into(),
+            timeout,
+            gate,
+        }
     }
 
     pub(crate) fn unreachable(&self, why: impl ToString) -> Error {
-        Error::Unreachable { cluster: self.cluster.as_ref().to_owned(), why: crate::error::cut(why.to_string()) }
+        Error::Unreachable {
+            cluster: self.cluster.as_ref().to_owned(),
+            why: crate::error::cut(why.to_string()),
+        }
     }
 
-    pub(crate) async fn get(&self, identity: &Identity, path: &str, accept: &'static str) -> Result<Answer, Error> {
-        self.within(self.request(identity, Method::GET, path, accept, None)).await
+    pub(crate) async fn get(
+        &self,
+        identity: &Identity,
+        path: &str,
+        accept: &'static str,
+    ) -> Result<Answer, Error> {
+        self.within(self.request(identity, Method::GET, path, accept, None))
+            .await
     }
 
     /// Sends a write, if this process still may. It is never repeated by itself.
@@ -91,11 +123,20 @@ impl Transport {
         body: Vec<u8>,
     ) -> Result<Answer, Error> {
         // The server gives up at the same time as we do, so that no write lands after the lease has passed on.
-        let path = crate::url::Query::new(path).set("timeout", &format!("{}s", self.timeout.as_secs().max(1))).build();
+        let path = crate::url::Query::new(path)
+            .set("timeout", &format!("{}s", self.timeout.as_secs().max(1)))
+            .build();
         if !self.gate.may_write() {
             return Err(Error::NotHolder);
         }
-        self.within(self.request(identity, method, &path, "application/json", Some((content_type, body)))).await
+        self.within(self.request(
+            identity,
+            method,
+            &path,
+            "application/json",
+            Some((content_type, body)),
+        ))
+        .await
     }
 
     /// Opens a stream whose end is the server's; only its beginning is bounded in time.
@@ -105,15 +146,23 @@ impl Transport {
         path: &str,
         accept: &'static str,
     ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
-        let response = self.within(self.send(identity, Method::GET, path, accept, None)).await?;
+        let response = self
+            .within(self.send(identity, Method::GET, path, accept, None))
+            .await?;
         let this = self.clone();
         let stream = response.into_body().into_data_stream();
-        Ok(Box::pin(stream.map_err(move |error| this.unreachable(error))))
+        Ok(Box::pin(
+            stream.map_err(move |error| this.unreachable(error)),
+        ))
     }
 
     async fn within<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let late = Error::TimedOut { seconds: self.timeout.as_secs() };
-        tokio::time::timeout(self.timeout, request).await.unwrap_or(Err(late))
+        let late = Error::TimedOut {
+            seconds: self.timeout.as_secs(),
+        };
+        tokio::time::timeout(self.timeout, request)
+            .await
+            .unwrap_or(Err(late))
     }
 
     async fn request(
@@ -125,12 +174,22 @@ impl Transport {
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<Answer, Error> {
         let response = self.send(identity, method, path, accept, body).await?;
-        let warnings = response.headers().get_all("warning").iter().filter_map(|value| warning(value.to_str().ok()?));
+        let warnings = response
+            .headers()
+            .get_all("warning")
+            .iter()
+            .filter_map(|value| warning(value.to_str().ok()?));
         let warnings = warnings.take(32).collect();
         let code = response.status().as_u16();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await;
         let body = body.map_err(|error| self.unreachable(error))?.to_bytes();
-        Ok(Answer { body, warnings, code })
+        Ok(Answer {
+            body,
+            warnings,
+            code,
+        })
     }
 
     async fn send(
@@ -153,12 +212,18 @@ impl Transport {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        let response = self.client.send(request).await.map_err(|error| self.unreachable(chain(&error)))?;
+        let response = self
+            .client
+            .send(request)
+            .await
+            .map_err(|error| self.unreachable(chain(&error)))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let code = response.status().as_u16();
-        let body = Limited::new(response.into_body(), MAX_REFUSAL).collect().await;
+        let body = Limited::new(response.into_body(), MAX_REFUSAL)
+            .collect()
+            .await;
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         Err(Error::Refused(Box::new(Refusal::read(code, &body))))
     }
@@ -182,8 +247,13 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// The text of a warning header: `299 - "text"`.
 fn warning(header: &str) -> Option<String> {
     let quoted = header.splitn(3, ' ').nth(2)?.trim();
-    let text = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(quoted);
-    Some(crate::error::cut(text.replace("\\\"", "\"").replace("\\\\", "\\")))
+    let text = quoted
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(quoted);
+    Some(crate::error::cut(
+        text.replace("\\\"", "\"").replace("\\\\", "\\"),
+    ))
 }
 
 #[cfg(test)]
@@ -193,7 +263,10 @@ mod tests {
     #[test]
     fn warnings_are_unquoted() {
         let header = r#"299 - "unknown field \"spec.nmaespace\"""#;
-        assert_eq!(warning(header).unwrap(), r#"unknown field "spec.nmaespace""#);
+        assert_eq!(
+            warning(header).unwrap(),
+            r#"unknown field "spec.nmaespace""#
+        );
     }
 
     #[test]

@@ -5,7 +5,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::discovery::ApiKind;
 
 /// What may stand in a path segment or a query value as it is.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 fn escape(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
@@ -49,7 +53,11 @@ impl Query {
     }
 
     pub(crate) fn set_if(self, condition: bool, name: &str, value: &str) -> Self {
-        if condition { self.set(name, value) } else { self }
+        if condition {
+            self.set(name, value)
+        } else {
+            self
+        }
     }
 
     pub(crate) fn build(self) -> String {
@@ -71,8 +79,17 @@ mod tests {
             namespaced: true,
             verbs: Vec::new(),
         };
-        assert_eq!(object(&kind, "web", "a"), "/apis/apps/v1/namespaces/web/deployments/a");
-        assert_eq!(object(&kind, "a/../b", "x?y=1"), "/apis/apps/v1/namespaces/a%2F..%2Fb/deployments/x%3Fy%3D1");
-        assert_eq!(Query::new("/x").set("a", "b&c").set("d", "e").build(), "/x?a=b%26c&d=e");
+        assert_eq!(
+            object(&kind, "web", "a"),
+            "/apis/apps/v1/namespaces/web/deployments/a"
+        );
+        assert_eq!(
+            object(&kind, "a/../b", "x?y=1"),
+            "/apis/apps/v1/namespaces/a%2F..%2Fb/deployments/x%3Fy%3D1"
+        );
+        assert_eq!(
+            Query::new("/x").set("a", "b&c").set("d", "e").build(),
+            "/x?a=b%26c&d=e"
+        );
     }
 }

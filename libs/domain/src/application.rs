@@ -63,12 +63,19 @@ impl Application {
     /// Whether its deletion has begun.
     #[must_use]
     pub fn deleting(&self) -> bool {
-        self.metadata.get("deletionTimestamp").is_some_and(Value::is_string)
+        self.metadata
+            .get("deletionTimestamp")
+            .is_some_and(Value::is_string)
     }
 
     /// Its finalizers.
     pub fn finalizers(&self) -> impl Iterator<Item = &str> {
-        self.metadata.get("finalizers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+        self.metadata
+            .get("finalizers")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
     }
 
     /// The typed view of its spec.
@@ -104,19 +111,31 @@ impl Spec {
     /// The sources in force: `sources`, else the one `source`.
     #[must_use]
     pub fn effective_sources(&self) -> Vec<&Source> {
-        if self.sources.is_empty() { self.source.iter().collect() } else { self.sources.iter().collect() }
+        if self.sources.is_empty() {
+            self.source.iter().collect()
+        } else {
+            self.sources.iter().collect()
+        }
     }
 
     /// The project in force.
     #[must_use]
     pub fn project(&self) -> &str {
-        if self.project.is_empty() { "default" } else { &self.project }
+        if self.project.is_empty() {
+            "default"
+        } else {
+            &self.project
+        }
     }
 
     /// The automation in force, if any.
     #[must_use]
     pub fn automated(&self) -> Option<&Automated> {
-        self.sync_policy.as_ref()?.automated.as_ref().filter(|a| a.enabled != Some(false))
+        self.sync_policy
+            .as_ref()?
+            .automated
+            .as_ref()
+            .filter(|a| a.enabled != Some(false))
     }
 }
 

@@ -16,7 +16,11 @@ pub struct Location {
 
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.line == 0 { f.write_str(&self.path) } else { write!(f, "{}:{}", self.path, self.line) }
+        if self.line == 0 {
+            f.write_str(&self.path)
+        } else {
+            write!(f, "{}:{}", self.path, self.line)
+        }
     }
 }
 
@@ -58,7 +62,14 @@ impl Cause {
     /// A cause with nothing but its message.
     #[must_use]
     pub fn new(severity: Severity, message: Message) -> Self {
-        Self { message, severity, resource: None, field: None, location: None, evidence: None }
+        Self {
+            message,
+            severity,
+            resource: None,
+            field: None,
+            location: None,
+            evidence: None,
+        }
     }
 
     /// Short for [`Severity::Error`].

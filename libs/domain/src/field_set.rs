@@ -22,7 +22,9 @@ impl FieldSet {
     }
 
     fn read(fields: &Value, depth: usize) -> Self {
-        let Some(map) = fields.as_object().filter(|_| depth > 0) else { return Self::default() };
+        let Some(map) = fields.as_object().filter(|_| depth > 0) else {
+            return Self::default();
+        };
         let mut children: Vec<(Box<str>, Self)> = map
             .iter()
             .filter(|(name, _)| name.as_str() != ".")
@@ -30,7 +32,10 @@ impl FieldSet {
             .collect();
         children.sort_by(|a, b| a.0.cmp(&b.0));
         // A leaf `{}` is owned; a branch is owned only where `.` says so.
-        Self { owned: map.is_empty() || map.contains_key("."), children: children.into() }
+        Self {
+            owned: map.is_empty() || map.contains_key("."),
+            children: children.into(),
+        }
     }
 
     /// Whether this very place is owned, not only something below it.
@@ -48,7 +53,10 @@ impl FieldSet {
     /// The set below an element name, as FieldsV1 writes it.
     #[must_use]
     pub fn child(&self, element: &str) -> Option<&Self> {
-        let at = self.children.binary_search_by(|(name, _)| name.as_ref().cmp(element)).ok()?;
+        let at = self
+            .children
+            .binary_search_by(|(name, _)| name.as_ref().cmp(element))
+            .ok()?;
         self.children.get(at).map(|(_, below)| below)
     }
 
@@ -60,7 +68,9 @@ impl FieldSet {
 
     /// What is below, by element name.
     pub fn children(&self) -> impl Iterator<Item = (&str, &Self)> {
-        self.children.iter().map(|(name, below)| (name.as_ref(), below))
+        self.children
+            .iter()
+            .map(|(name, below)| (name.as_ref(), below))
     }
 }
 
@@ -79,7 +89,11 @@ mod tests {
         assert!(!set.field("data").unwrap().is_owned());
         assert!(set.field("data").unwrap().field("a").unwrap().is_owned());
         assert!(set.field("data").unwrap().field("b").is_none());
-        let port = set.field("ports").unwrap().child("k:{\"port\":80}").unwrap();
+        let port = set
+            .field("ports")
+            .unwrap()
+            .child("k:{\"port\":80}")
+            .unwrap();
         assert!(port.is_owned());
         assert!(FieldSet::from_fields_v1(&json!(null)).is_empty());
     }

@@ -23,7 +23,11 @@ impl Manifest {
     /// An object and the file it was written in, without lines of its fields.
     #[must_use]
     pub fn new(object: Value, location: Option<Location>) -> Self {
-        Self { object, location, lines: Vec::new() }
+        Self {
+            object,
+            location,
+            lines: Vec::new(),
+        }
     }
 
     /// Where to edit a field: its own line, else that of the nearest enclosing field, else the object's.
@@ -41,12 +45,19 @@ impl Manifest {
 
 /// See [`Manifest::locate`]; for whoever keeps the two parts and not the manifest.
 #[must_use]
-pub fn locate(location: Option<&Location>, lines: &[(String, u32)], field: &str) -> Option<Location> {
+pub fn locate(
+    location: Option<&Location>,
+    lines: &[(String, u32)],
+    field: &str,
+) -> Option<Location> {
     let file = location?;
     let mut path = field;
     loop {
         if let Ok(found) = lines.binary_search_by(|(known, _)| known.as_str().cmp(path)) {
-            return Some(Location { path: file.path.clone(), line: lines[found].1 });
+            return Some(Location {
+                path: file.path.clone(),
+                line: lines[found].1,
+            });
         }
         match path.rfind(['.', '[']) {
             Some(cut) => path = &path[..cut],
@@ -89,9 +100,16 @@ mod tests {
 
     #[test]
     fn a_field_is_located_at_its_own_line_or_the_nearest_one_above() {
-        let location = Location { path: "a/service.yaml".into(), line: 1 };
+        let location = Location {
+            path: "a/service.yaml".into(),
+            line: 1,
+        };
         let mut manifest = Manifest::new(Value::Null, Some(location));
-        manifest.lines = vec![("metadata".into(), 3), ("metadata.name".into(), 4), ("spec.ports[0]".into(), 8)];
+        manifest.lines = vec![
+            ("metadata".into(), 3),
+            ("metadata.name".into(), 4),
+            ("spec.ports[0]".into(), 8),
+        ];
         let line = |field: &str| manifest.locate(field).map(|at| at.line);
         assert_eq!(line("metadata.name"), Some(4));
         assert_eq!(line("metadata.namespace"), Some(3));

@@ -32,12 +32,21 @@ impl Language {
             .enumerate()
             .filter_map(|(position, item)| {
                 let mut parts = item.split(';');
-                let language = match parts.next()?.trim().split('-').next()?.to_ascii_lowercase().as_str() {
+                let language = match parts
+                    .next()?
+                    .trim()
+                    .split('-')
+                    .next()?
+                    .to_ascii_lowercase()
+                    .as_str()
+                {
                     "ko" => Self::Korean,
                     "en" => Self::English,
                     _ => return None,
                 };
-                let quality = parts.find_map(|p| p.trim().strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+                let quality = parts
+                    .find_map(|p| p.trim().strip_prefix("q=")?.parse().ok())
+                    .unwrap_or(1.0);
                 (quality > 0.0).then_some((quality, position, language))
             })
             .collect();
@@ -61,7 +70,10 @@ impl Code {
     /// The message without arguments.
     #[must_use]
     pub fn message(&self) -> Message {
-        Message { code: self.id.to_owned(), arguments: BTreeMap::new() }
+        Message {
+            code: self.id.to_owned(),
+            arguments: BTreeMap::new(),
+        }
     }
 
     /// The message with its first argument; [`Message::with`] adds more.
@@ -108,7 +120,9 @@ impl Message {
         let mut text = String::with_capacity(rest.len() + 32);
         while let Some((before, after)) = rest.split_once('{') {
             text.push_str(before);
-            let Some((name, tail)) = after.split_once('}') else { break };
+            let Some((name, tail)) = after.split_once('}') else {
+                break;
+            };
             text.push_str(self.arguments.get(name).map_or("?", String::as_str));
             rest = tail;
         }
@@ -145,8 +159,17 @@ pub mod source;
 pub mod sync;
 pub mod tenant;
 
-const AREAS: &[&[Code]] =
-    &[access::ALL, api::ALL, app::ALL, cluster::ALL, health::ALL, lint::ALL, source::ALL, sync::ALL, tenant::ALL];
+const AREAS: &[&[Code]] = &[
+    access::ALL,
+    api::ALL,
+    app::ALL,
+    cluster::ALL,
+    health::ALL,
+    lint::ALL,
+    source::ALL,
+    sync::ALL,
+    tenant::ALL,
+];
 
 /// Every message there is.
 pub fn all() -> impl Iterator<Item = &'static Code> {
@@ -166,7 +189,11 @@ mod tests {
     use super::*;
 
     fn arguments(text: &str) -> BTreeSet<&str> {
-        text.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name).collect()
+        text.split('{')
+            .skip(1)
+            .filter_map(|part| part.split_once('}'))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     #[test]
@@ -175,7 +202,11 @@ mod tests {
         for code in all() {
             assert_eq!(arguments(code.en), arguments(code.ko), "{}", code.id);
             assert!(seen.insert(code.id), "{} occurs twice", code.id);
-            assert!(code.id.split_once('.').is_some_and(|(area, what)| !area.is_empty() && !what.is_empty()));
+            assert!(
+                code.id
+                    .split_once('.')
+                    .is_some_and(|(area, what)| !area.is_empty() && !what.is_empty())
+            );
         }
     }
 
@@ -188,8 +219,14 @@ mod tests {
 
     #[test]
     fn accept_language_follows_quality_then_order() {
-        assert_eq!(Language::accepted("ko-KR,ko;q=0.9,en;q=0.8"), Some(Language::Korean));
-        assert_eq!(Language::accepted("en;q=0.5, ko;q=0.9"), Some(Language::Korean));
+        assert_eq!(
+            Language::accepted("ko-KR,ko;q=0.9,en;q=0.8"),
+            Some(Language::Korean)
+        );
+        assert_eq!(
+            Language::accepted("en;q=0.5, ko;q=0.9"),
+            Some(Language::Korean)
+        );
         assert_eq!(Language::accepted("fr, en"), Some(Language::English));
         assert_eq!(Language::accepted("fr"), None);
     }

@@ -70,7 +70,10 @@ pub struct SyncRequest {
     pub auto_heal_attempts_count: i64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands skip_serializing_if a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands skip_serializing_if a reference"
+)]
 fn is_zero(n: &i64) -> bool {
     *n == 0
 }

@@ -112,7 +112,11 @@ impl Rules {
         for rule in &self.destinations {
             let (deny_server, rule_server) = negated(&rule.server);
             let (deny_namespace, rule_namespace) = negated(&rule.namespace);
-            let cluster = if rule.server.is_empty() { glob(&rule.name, name) } else { glob(rule_server, server) };
+            let cluster = if rule.server.is_empty() {
+                glob(&rule.name, name)
+            } else {
+                glob(rule_server, server)
+            };
             if cluster && glob(rule_namespace, namespace) {
                 if deny_server || deny_namespace {
                     return false;
@@ -126,18 +130,25 @@ impl Rules {
     /// Whether a kind may be managed.
     #[must_use]
     pub fn permits_kind(&self, kind: &GroupKind, namespaced: bool) -> bool {
-        let matches = |rule: &GroupKind| glob(&rule.group, &kind.group) && glob(&rule.kind, &kind.kind);
+        let matches =
+            |rule: &GroupKind| glob(&rule.group, &kind.group) && glob(&rule.kind, &kind.kind);
         if namespaced {
             !self.namespace_resource_blacklist.iter().any(matches)
-                && self.namespace_resource_whitelist.as_ref().is_none_or(|list| list.iter().any(matches))
+                && self
+                    .namespace_resource_whitelist
+                    .as_ref()
+                    .is_none_or(|list| list.iter().any(matches))
         } else {
-            !self.cluster_resource_blacklist.iter().any(matches) && self.cluster_resource_whitelist.iter().any(matches)
+            !self.cluster_resource_blacklist.iter().any(matches)
+                && self.cluster_resource_whitelist.iter().any(matches)
         }
     }
 }
 
 fn negated(pattern: &str) -> (bool, &str) {
-    pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest))
+    pattern
+        .strip_prefix('!')
+        .map_or((false, pattern), |rest| (true, rest))
 }
 
 #[cfg(test)]
@@ -158,6 +169,9 @@ mod tests {
         assert!(rules.permits_destination("https://x", "x", "web-a"));
         assert!(!rules.permits_destination("https://x", "x", "web-prod"));
         assert!(rules.permits_kind(&GroupKind::new("", "Namespace"), false));
-        assert!(!rules.permits_kind(&GroupKind::new("", "ConfigMap"), true), "an empty whitelist permits nothing");
+        assert!(
+            !rules.permits_kind(&GroupKind::new("", "ConfigMap"), true),
+            "an empty whitelist permits nothing"
+        );
     }
 }

@@ -70,8 +70,17 @@ mod tests {
 
     #[test]
     fn addresses_of_one_repository_compare_equal() {
-        assert_eq!(normalize_url("https://Git.example/a/b.git"), normalize_url("https://git.example/a/b"));
-        assert_eq!(normalize_url("git@git.example:a/b.git"), normalize_url("ssh://git@git.example/a/b"));
-        assert_ne!(normalize_url("https://git.example/a/b"), normalize_url("https://git.example/a/c"));
+        assert_eq!(
+            normalize_url("https://Git.example/a/b.git"),
+            normalize_url("https://git.example/a/b")
+        );
+        assert_eq!(
+            normalize_url("git@git.example:a/b.git"),
+            normalize_url("ssh://git@git.example/a/b")
+        );
+        assert_ne!(
+            normalize_url("https://git.example/a/b"),
+            normalize_url("https://git.example/a/c")
+        );
     }
 }

@@ -19,13 +19,20 @@ impl GroupKind {
     /// Puts the two together.
     #[must_use]
     pub fn new(group: impl Into<String>, kind: impl Into<String>) -> Self {
-        Self { group: group.into(), kind: kind.into() }
+        Self {
+            group: group.into(),
+            kind: kind.into(),
+        }
     }
 }
 
 impl fmt::Display for GroupKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() { f.write_str(&self.kind) } else { write!(f, "{}/{}", self.group, self.kind) }
+        if self.group.is_empty() {
+            f.write_str(&self.kind)
+        } else {
+            write!(f, "{}/{}", self.group, self.kind)
+        }
     }
 }
 
@@ -99,7 +106,9 @@ pub fn at<'a>(object: &'a Value, path: &[&str]) -> Option<&'a Value> {
 /// An annotation of an object.
 #[must_use]
 pub fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
-    at(object, &["metadata", "annotations"])?.get(name)?.as_str()
+    at(object, &["metadata", "annotations"])?
+        .get(name)?
+        .as_str()
 }
 
 /// The annotation that ties an object to its application: `<app>:<group>/<Kind>:<namespace>/<name>`.
@@ -115,7 +124,11 @@ pub const INSTALLATION_ID: &str = "argocd.argoproj.io/installation-id";
 /// A cluster-scoped object carries the application's destination namespace, as in Argo CD.
 #[must_use]
 pub fn tracking_id(app: &str, key: &ResourceKey, destination_namespace: &str) -> String {
-    let namespace = if key.namespace.is_empty() { destination_namespace } else { &key.namespace };
+    let namespace = if key.namespace.is_empty() {
+        destination_namespace
+    } else {
+        &key.namespace
+    };
     format!("{app}:{}/{}:{namespace}/{}", key.group, key.kind, key.name)
 }
 
@@ -140,7 +153,12 @@ mod tests {
     use super::*;
 
     fn deployment() -> ResourceKey {
-        ResourceKey { group: "apps".into(), kind: "Deployment".into(), namespace: "web".into(), name: "a".into() }
+        ResourceKey {
+            group: "apps".into(),
+            kind: "Deployment".into(),
+            namespace: "web".into(),
+            name: "a".into(),
+        }
     }
 
     #[test]
@@ -148,13 +166,26 @@ mod tests {
         let id = tracking_id("hello", &deployment(), "other");
         assert_eq!(id, "hello:apps/Deployment:web/a");
         assert_eq!(tracked_by(&id, &deployment()), Some("hello"));
-        assert_eq!(tracked_by(&id, &ResourceKey { name: "b".into(), ..deployment() }), None);
+        assert_eq!(
+            tracked_by(
+                &id,
+                &ResourceKey {
+                    name: "b".into(),
+                    ..deployment()
+                }
+            ),
+            None
+        );
         assert_eq!(tracked_by("nonsense", &deployment()), None);
     }
 
     #[test]
     fn a_cluster_scoped_object_carries_the_destination_namespace() {
-        let key = ResourceKey { kind: "Namespace".into(), name: "x".into(), ..ResourceKey::default() };
+        let key = ResourceKey {
+            kind: "Namespace".into(),
+            name: "x".into(),
+            ..ResourceKey::default()
+        };
         let id = tracking_id("hello", &key, "web");
         assert_eq!(id, "hello:/Namespace:web/x");
         assert_eq!(tracked_by(&id, &key), Some("hello"));

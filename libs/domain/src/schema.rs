@@ -33,13 +33,16 @@ impl SchemaSet {
     /// The top of a kind's field tree. `None` when its group and version are not loaded or do not have it.
     #[must_use]
     pub fn root(&self, group: &str, version: &str, kind: &str) -> Option<Node<'_>> {
-        self.documents.get(&(Box::from(group), Box::from(version)))?.root(group, version, kind)
+        self.documents
+            .get(&(Box::from(group), Box::from(version)))?
+            .root(group, version, kind)
     }
 
     /// Whether a group's version is loaded, so that a missing [`SchemaSet::root`] means a kind without a schema.
     #[must_use]
     pub fn has(&self, group: &str, version: &str) -> bool {
-        self.documents.contains_key(&(Box::from(group), Box::from(version)))
+        self.documents
+            .contains_key(&(Box::from(group), Box::from(version)))
     }
 
     /// Whether two sets have the very same document of a group's version, or both none.
@@ -55,12 +58,14 @@ impl SchemaSet {
 
     /// Adds or replaces one group's version.
     pub fn insert(&mut self, group: &str, version: &str, document: Arc<Document>) {
-        self.documents.insert((group.into(), version.into()), document);
+        self.documents
+            .insert((group.into(), version.into()), document);
     }
 
     /// Forgets one group's version.
     pub fn remove(&mut self, group: &str, version: &str) {
-        self.documents.remove(&(Box::from(group), Box::from(version)));
+        self.documents
+            .remove(&(Box::from(group), Box::from(version)));
     }
 }
 
@@ -94,7 +99,11 @@ impl Document {
     /// The top of a kind's field tree.
     #[must_use]
     pub fn root(&self, group: &str, version: &str, kind: &str) -> Option<Node<'_>> {
-        let gvk = Gvk { group: group.into(), version: version.into(), kind: kind.into() };
+        let gvk = Gvk {
+            group: group.into(),
+            version: version.into(),
+            kind: kind.into(),
+        };
         self.roots.get(&gvk).map(|&at| Node { document: self, at })
     }
 
@@ -210,20 +219,30 @@ impl<'a> Node<'a> {
     /// What it is.
     #[must_use]
     pub fn kind(self) -> &'a Type {
-        self.document.types.get(self.at.0 as usize).unwrap_or(&Type::Any)
+        self.document
+            .types
+            .get(self.at.0 as usize)
+            .unwrap_or(&Type::Any)
     }
 
     /// The node of a reference that one of this document's types holds.
     #[must_use]
     pub fn follow(self, at: TypeRef) -> Self {
-        Self { document: self.document, at }
+        Self {
+            document: self.document,
+            at,
+        }
     }
 
     /// A declared field of an object.
     #[must_use]
     pub fn field(self, name: &str) -> Option<Self> {
-        let Type::Object { fields, .. } = self.kind() else { return None };
-        let at = fields.binary_search_by(|field| field.name.as_ref().cmp(name)).ok()?;
+        let Type::Object { fields, .. } = self.kind() else {
+            return None;
+        };
+        let at = fields
+            .binary_search_by(|field| field.name.as_ref().cmp(name))
+            .ok()?;
         fields.get(at).map(|field| self.follow(field.at))
     }
 
@@ -241,9 +260,11 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn value(self, key: &str) -> Option<Self> {
         match self.kind() {
-            Type::Object { preserve_unknown, .. } => {
-                self.field(key).or_else(|| preserve_unknown.then(|| self.follow(ANY)))
-            }
+            Type::Object {
+                preserve_unknown, ..
+            } => self
+                .field(key)
+                .or_else(|| preserve_unknown.then(|| self.follow(ANY))),
             Type::Map { value, .. } => Some(self.follow(*value)),
             Type::Any => Some(self.follow(ANY)),
             Type::List { .. } | Type::Scalar(_) => None,

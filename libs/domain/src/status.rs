@@ -35,7 +35,9 @@ impl SyncCode {
 }
 
 /// How an object or an application fares, from best to worst.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub enum HealthCode {
     /// Works.
     Healthy,

@@ -70,7 +70,8 @@ impl FromStr for TenantName {
         if !is_dns_label(name) {
             return Err(message::tenant::INVALID_NAME.with("name", name));
         }
-        if matches!(name, "default" | "naru" | "argocd" | "localhost") || name.starts_with("kube-") {
+        if matches!(name, "default" | "naru" | "argocd" | "localhost") || name.starts_with("kube-")
+        {
             return Err(message::tenant::RESERVED_NAME.with("name", name));
         }
         Ok(Self(name.to_owned()))
@@ -144,7 +145,10 @@ impl Tenant {
     ///
     /// `annotation` is the application's `naru.io/variables`: `enabled` or `disabled`, overriding the tenant's setting.
     #[must_use]
-    pub fn variables(&self, annotation: Option<&str>) -> std::collections::BTreeMap<String, String> {
+    pub fn variables(
+        &self,
+        annotation: Option<&str>,
+    ) -> std::collections::BTreeMap<String, String> {
         let enabled = match annotation {
             _ if self.name.is_operator() => false,
             Some("enabled") => true,
@@ -166,7 +170,19 @@ mod tests {
 
     #[test]
     fn reserved_and_malformed_names_are_refused() {
-        for name in ["default", "kube-system", "kube-x", "naru", "argocd", "", "A", "a_b", "-a", "a-", &"a".repeat(64)] {
+        for name in [
+            "default",
+            "kube-system",
+            "kube-x",
+            "naru",
+            "argocd",
+            "",
+            "A",
+            "a_b",
+            "-a",
+            "a-",
+            &"a".repeat(64),
+        ] {
             assert!(name.parse::<TenantName>().is_err(), "{name}");
         }
         for name in ["user01", "a", "team-payments", &"a".repeat(63)] {
@@ -181,9 +197,18 @@ mod tests {
             name: TenantName::from_stored("user01".into()),
             hosts: vec![],
             namespaces: vec![],
-            settings: TenantSettings { variables_enabled: true, ..TenantSettings::default() },
+            settings: TenantSettings {
+                variables_enabled: true,
+                ..TenantSettings::default()
+            },
         };
-        assert_eq!(tenant.variables(None).get("USER_IDENTITY").map(String::as_str), Some("user01"));
+        assert_eq!(
+            tenant
+                .variables(None)
+                .get("USER_IDENTITY")
+                .map(String::as_str),
+            Some("user01")
+        );
         assert!(tenant.variables(Some("disabled")).is_empty());
         tenant.name = TenantName::operator();
         assert!(tenant.variables(Some("enabled")).is_empty());

@@ -54,7 +54,10 @@ pub struct Facts<'a> {
 /// The status that follows from what was found out; operation and history stay as they are in `previous`.
 #[must_use]
 pub fn assemble(previous: &Status, facts: Facts<'_>) -> Status {
-    let resources = facts.comparison.map(|c| resources(c, facts.health)).unwrap_or_default();
+    let resources = facts
+        .comparison
+        .map(|c| resources(c, facts.health))
+        .unwrap_or_default();
     let sync = facts.comparison.map_or(SyncCode::Unknown, |c| c.sync);
     let health = match facts.comparison {
         None => HealthCode::Unknown,
@@ -95,7 +98,10 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
     texts
 }
 
-fn resources(comparison: &Comparison, health: &HashMap<ResourceKey, Health>) -> Vec<ResourceStatus> {
+fn resources(
+    comparison: &Comparison,
+    health: &HashMap<ResourceKey, Health>,
+) -> Vec<ResourceStatus> {
     let mut statuses = comparison.statuses();
     for (status, compared) in statuses.iter_mut().zip(&comparison.resources) {
         if !compared.live {
@@ -113,7 +119,10 @@ fn parts(comparison: &Comparison, facts: &Facts<'_>) -> Vec<Part> {
         .resources
         .iter()
         .filter(|r| r.role == Role::Ordinary && !facts.ignored_health.contains(&r.key))
-        .map(|r| Part { health: facts.health.get(&r.key).map(|h| h.code), live: r.live })
+        .map(|r| Part {
+            health: facts.health.get(&r.key).map(|h| h.code),
+            live: r.live,
+        })
         .collect()
 }
 
@@ -121,28 +130,48 @@ fn parts(comparison: &Comparison, facts: &Facts<'_>) -> Vec<Part> {
 /// A state that is not Synced and Healthy always has one.
 fn causes(sync: SyncCode, health: HealthCode, facts: &Facts<'_>) -> Vec<Cause> {
     let mut causes = facts.causes.clone();
-    causes.extend(facts.comparison.iter().flat_map(|c| c.causes.iter().cloned()));
+    causes.extend(
+        facts
+            .comparison
+            .iter()
+            .flat_map(|c| c.causes.iter().cloned()),
+    );
     let explained = causes.iter().any(|c| c.severity != Severity::Warning);
     if sync != SyncCode::Synced && !explained {
-        let code = if sync == SyncCode::OutOfSync { message::sync::OUT_OF_SYNC } else { message::sync::NOT_COMPARED };
+        let code = if sync == SyncCode::OutOfSync {
+            message::sync::OUT_OF_SYNC
+        } else {
+            message::sync::NOT_COMPARED
+        };
         causes.push(Cause::reason(code.message()));
     }
     let mut of_health = health_causes(facts);
     if of_health.is_empty() && health != HealthCode::Healthy {
         match health {
             HealthCode::Missing if sync == SyncCode::OutOfSync => {}
-            HealthCode::Missing => of_health.push(Cause::reason(message::health::MISSING.message())),
-            _ if !explained => of_health.push(Cause::reason(message::health::APP_UNKNOWN.message())),
+            HealthCode::Missing => {
+                of_health.push(Cause::reason(message::health::MISSING.message()))
+            }
+            _ if !explained => {
+                of_health.push(Cause::reason(message::health::APP_UNKNOWN.message()))
+            }
             _ => {}
         }
     }
     let specific = |cause: &Cause| {
-        let parts =
-            [cause.resource.is_some(), cause.location.is_some(), cause.field.is_some(), cause.evidence.is_some()];
+        let parts = [
+            cause.resource.is_some(),
+            cause.location.is_some(),
+            cause.field.is_some(),
+            cause.evidence.is_some(),
+        ];
         std::cmp::Reverse(parts.into_iter().filter(|known| *known).count())
     };
     causes.sort_by_key(|cause| (order(cause.severity), specific(cause)));
-    let reasons = causes.iter().position(|c| c.severity != Severity::Error).unwrap_or(causes.len());
+    let reasons = causes
+        .iter()
+        .position(|c| c.severity != Severity::Error)
+        .unwrap_or(causes.len());
     causes.splice(reasons..reasons, of_health);
     let mut seen: Vec<Cause> = Vec::with_capacity(causes.len());
     for cause in causes {
@@ -163,11 +192,17 @@ fn order(severity: Severity) -> u8 {
 
 /// Why objects are not healthy, the worst objects first.
 fn health_causes(facts: &Facts<'_>) -> Vec<Cause> {
-    let mut by_code: BTreeMap<std::cmp::Reverse<HealthCode>, Vec<(&ResourceKey, &Health)>> = BTreeMap::new();
+    let mut by_code: BTreeMap<std::cmp::Reverse<HealthCode>, Vec<(&ResourceKey, &Health)>> =
+        BTreeMap::new();
     for (key, health) in facts.health {
-        let listed = facts.comparison.is_some_and(|c| c.find(key).is_some_and(|r| r.role == Role::Ordinary));
+        let listed = facts
+            .comparison
+            .is_some_and(|c| c.find(key).is_some_and(|r| r.role == Role::Ordinary));
         if health.code != HealthCode::Healthy && listed && !facts.ignored_health.contains(key) {
-            by_code.entry(std::cmp::Reverse(health.code)).or_default().push((key, health));
+            by_code
+                .entry(std::cmp::Reverse(health.code))
+                .or_default()
+                .push((key, health));
         }
     }
     by_code
@@ -183,12 +218,19 @@ fn health_causes(facts: &Facts<'_>) -> Vec<Cause> {
 /// A cause goes on as long as the same thing is said of the same place, whatever its numbers and evidence.
 fn since(previous: &Status, causes: &[Cause], now: Timestamp) -> Vec<Timestamp> {
     let same = |a: &Cause, b: &Cause| {
-        a.message.code == b.message.code && a.resource == b.resource && a.field == b.field && a.severity == b.severity
+        a.message.code == b.message.code
+            && a.resource == b.resource
+            && a.field == b.field
+            && a.severity == b.severity
     };
     causes
         .iter()
         .map(|cause| {
-            let before = previous.causes.iter().zip(&previous.cause_since).find(|(old, _)| same(old, cause));
+            let before = previous
+                .causes
+                .iter()
+                .zip(&previous.cause_since)
+                .find(|(old, _)| same(old, cause));
             before.map_or(now, |(_, since)| *since)
         })
         .collect()

@@ -56,11 +56,18 @@ pub enum Decision {
 /// Decides whether an application syncs by itself now.
 #[must_use]
 pub fn decide(input: &Input<'_>) -> Decision {
-    let Some(automated) = input.spec.automated() else { return Decision::Nothing };
+    let Some(automated) = input.spec.automated() else {
+        return Decision::Nothing;
+    };
     if input.busy || input.deleting || input.sync != SyncCode::OutOfSync {
         return Decision::Nothing;
     }
-    let out_of_sync = || input.resources.iter().filter(|r| r.status.is_some_and(|s| s != SyncCode::Synced));
+    let out_of_sync = || {
+        input
+            .resources
+            .iter()
+            .filter(|r| r.status.is_some_and(|s| s != SyncCode::Synced))
+    };
     if !automated.prune && out_of_sync().all(|r| r.requires_pruning) {
         return Decision::Nothing;
     }
@@ -68,7 +75,12 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let revision = input.revisions.join(", ");
     let mut request = SyncRequest {
         prune: automated.prune,
-        sync_options: input.spec.sync_policy.as_ref().map(|p| p.sync_options.clone()).unwrap_or_default(),
+        sync_options: input
+            .spec
+            .sync_policy
+            .as_ref()
+            .map(|p| p.sync_options.clone())
+            .unwrap_or_default(),
         ..SyncRequest::default()
     };
     if multiple {
@@ -102,20 +114,37 @@ pub fn decide(input: &Input<'_>) -> Decision {
         }
         request.auto_heal_attempts_count = count + 1;
         // As on the wire: group, kind and name only.
-        request.resources =
-            out_of_sync().map(|r| ResourceKey { namespace: String::new(), ..r.key.clone() }).collect();
+        request.resources = out_of_sync()
+            .map(|r| ResourceKey {
+                namespace: String::new(),
+                ..r.key.clone()
+            })
+            .collect();
     }
 
-    if automated.prune && !automated.allow_empty && input.resources.iter().all(|r| r.requires_pruning) {
+    if automated.prune
+        && !automated.allow_empty
+        && input.resources.iter().all(|r| r.requires_pruning)
+    {
         let message = message::sync::WIPE_OUT.with("revision", &revision);
         return Decision::Refused(Box::new(Cause::error(message)));
     }
-    let retry = input.spec.sync_policy.as_ref().and_then(|p| p.retry.clone());
+    let retry = input
+        .spec
+        .sync_policy
+        .as_ref()
+        .and_then(|p| p.retry.clone());
     Decision::Sync(Box::new(Operation {
         sync: request,
-        initiated_by: Initiator { username: String::new(), automated: true },
+        initiated_by: Initiator {
+            username: String::new(),
+            automated: true,
+        },
         info: Vec::new(),
-        retry: retry.unwrap_or(Retry { limit: AUTOMATED_LIMIT, ..Retry::default() }),
+        retry: retry.unwrap_or(Retry {
+            limit: AUTOMATED_LIMIT,
+            ..Retry::default()
+        }),
     }))
 }
 
@@ -139,6 +168,9 @@ fn heals(last: &OperationState, now: Timestamp) -> i64 {
 }
 
 fn heal_at(last: &OperationState, count: i64) -> Option<Timestamp> {
-    let step = usize::try_from(count).unwrap_or_default().min(HEAL_WAITS.len() - 1);
-    last.finished_at?.checked_add_signed(TimeDelta::seconds(HEAL_WAITS[step]))
+    let step = usize::try_from(count)
+        .unwrap_or_default()
+        .min(HEAL_WAITS.len() - 1);
+    last.finished_at?
+        .checked_add_signed(TimeDelta::seconds(HEAL_WAITS[step]))
 }

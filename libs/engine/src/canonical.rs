@@ -83,6 +83,9 @@ mod tests {
         let b: Value = serde_json::from_str(r#"{"a":{"x":"é\n","y":[1,2]},"b":1}"#).unwrap();
         assert_eq!(hash(&a), hash(&b));
         assert_eq!(text(&a), r#"{"a":{"x":"é\n","y":[1,2]},"b":1}"#);
-        assert_ne!(hash(&a), hash(&json!({"a": {"x": "é\n", "y": [2, 1]}, "b": 1})));
+        assert_ne!(
+            hash(&a),
+            hash(&json!({"a": {"x": "é\n", "y": [2, 1]}, "b": 1}))
+        );
     }
 }

@@ -12,7 +12,7 @@ use domain::schema::SchemaSet;
 use domain::status::{ResourceStatus, SyncCode};
 use serde_json::Value;
 
-use crate::fields::{Owned, MANAGER};
+use crate::fields::{MANAGER, Owned};
 use crate::options::{self, Role, SyncOptions};
 use crate::prepare::{Target, TargetHash};
 use crate::structural;
@@ -78,8 +78,10 @@ impl Owner {
     /// Reads an object's tracking annotations. An id copied from another object says nothing.
     #[must_use]
     pub fn of(object: &Value, key: &ResourceKey, tenant: &str, app: &str) -> Self {
-        let tracked = annotation(object, resource::TRACKING_ID).and_then(|id| resource::tracked_by(id, key));
-        let installation = annotation(object, resource::INSTALLATION_ID).filter(|id| !id.is_empty());
+        let tracked =
+            annotation(object, resource::TRACKING_ID).and_then(|id| resource::tracked_by(id, key));
+        let installation =
+            annotation(object, resource::INSTALLATION_ID).filter(|id| !id.is_empty());
         match (tracked, installation) {
             (None, _) | (Some(_), None) => Self::Nobody,
             (Some(_), Some(other)) if other != tenant => Self::Installation(other.to_owned()),
@@ -188,7 +190,8 @@ impl Comparison {
 /// Compares what is wanted with what is there.
 #[must_use]
 pub fn compare(input: &Input<'_>) -> Comparison {
-    let live: HashMap<&ResourceKey, &Live<'_>> = input.live.iter().map(|live| (&live.key, live)).collect();
+    let live: HashMap<&ResourceKey, &Live<'_>> =
+        input.live.iter().map(|live| (&live.key, live)).collect();
     let mut resources: BTreeMap<&ResourceKey, Compared> = BTreeMap::new();
     let mut needs_body = Vec::new();
     let mut causes = ignore::complaints(input.ignore);
@@ -202,7 +205,9 @@ pub fn compare(input: &Input<'_>) -> Comparison {
         let mut compared = of_target(position, target, there);
         if taken {
             let message = message::sync::OTHER_INSTALLATION.with("resource", &target.key);
-            let cause = Cause::error(message).on(target.key.clone()).located(target.locate("metadata.name"));
+            let cause = Cause::error(message)
+                .on(target.key.clone())
+                .located(target.locate("metadata.name"));
             causes.push(cause.clone());
             compared.blocked = Some(cause);
         }
@@ -211,14 +216,24 @@ pub fn compare(input: &Input<'_>) -> Comparison {
                 None => compared.sync = Some(SyncCode::OutOfSync),
                 Some(there) => {
                     if let Owner::App(other) = owner(there, input) {
-                        let message = message::sync::SHARED_RESOURCE.with("resource", &target.key).with("app", &other);
-                        causes.push(Cause::warning(message).on(target.key.clone()).located(target.location.clone()));
+                        let message = message::sync::SHARED_RESOURCE
+                            .with("resource", &target.key)
+                            .with("app", &other);
+                        causes.push(
+                            Cause::warning(message)
+                                .on(target.key.clone())
+                                .located(target.location.clone()),
+                        );
                         compared.shared_with = Some(other);
                     }
                     match verdict(target, there, input) {
                         Some(differences) => {
                             let same = differences.is_empty();
-                            compared.sync = Some(if same { SyncCode::Synced } else { SyncCode::OutOfSync });
+                            compared.sync = Some(if same {
+                                SyncCode::Synced
+                            } else {
+                                SyncCode::OutOfSync
+                            });
                             compared.differences = differences;
                         }
                         None => {
@@ -243,7 +258,9 @@ pub fn compare(input: &Input<'_>) -> Comparison {
     }
 
     let mut resources: Vec<Compared> = resources.into_values().collect();
-    let out_of_sync = resources.iter().any(|r| r.counts && r.sync == Some(SyncCode::OutOfSync));
+    let out_of_sync = resources
+        .iter()
+        .any(|r| r.counts && r.sync == Some(SyncCode::OutOfSync));
     let sync = if input.incomplete || !needs_body.is_empty() {
         SyncCode::Unknown
     } else if out_of_sync {
@@ -253,12 +270,21 @@ pub fn compare(input: &Input<'_>) -> Comparison {
     };
     // Argo CD shows objects of a forbidden kind as Unknown, and the application as what it would be without the rule.
     for compared in &mut resources {
-        if compared.target.and_then(|at| input.targets.get(at)).is_some_and(|target| target.forbidden_kind) {
+        if compared
+            .target
+            .and_then(|at| input.targets.get(at))
+            .is_some_and(|target| target.forbidden_kind)
+        {
             compared.sync = Some(SyncCode::Unknown);
         }
     }
     causes.extend(explain::causes(&resources, input.targets));
-    Comparison { sync, resources, needs_body, causes }
+    Comparison {
+        sync,
+        resources,
+        needs_body,
+        causes,
+    }
 }
 
 fn of_target(position: usize, target: &Target, there: Option<&Live<'_>>) -> Compared {
@@ -285,7 +311,11 @@ fn of_extra(there: &Live<'_>, incomplete: bool) -> Compared {
     let role = options::role(there.essentials);
     let ordinary = role == Role::Ordinary;
     // While a manifest is unusable nobody can say that an object left Git.
-    let sync = if incomplete { SyncCode::Unknown } else { SyncCode::OutOfSync };
+    let sync = if incomplete {
+        SyncCode::Unknown
+    } else {
+        SyncCode::OutOfSync
+    };
     Compared {
         key: there.key.clone(),
         version: there.version.to_owned(),
@@ -316,7 +346,9 @@ fn owner(there: &Live<'_>, input: &Input<'_>) -> Owner {
 /// What differs between a target and its live object; `None` when the body is needed to say.
 fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Option<Vec<Difference>> {
     let applied = input.applied.get(&target.key);
-    if applied.is_some_and(|applied| applied.target == target.hash && there.seen.as_ref() == Some(&applied.seen)) {
+    if applied.is_some_and(|applied| {
+        applied.target == target.hash && there.seen.as_ref() == Some(&applied.seen)
+    }) {
         return Some(Vec::new());
     }
     let body = there.body?;
@@ -347,7 +379,9 @@ impl<'a> Pair<'a> {
         let (want, got) = ignored(&target.object, body, key, ignore, root);
         let (mut want, mut got) = (want, got);
         let aggregated = key.group == "rbac.authorization.k8s.io"
-            && [&want, &got].iter().any(|role| role.get("aggregationRule").is_some_and(Value::is_object));
+            && [&want, &got]
+                .iter()
+                .any(|role| role.get("aggregationRule").is_some_and(Value::is_object));
         if aggregated {
             remove(want.to_mut(), "rules");
             remove(got.to_mut(), "rules");
@@ -358,7 +392,9 @@ impl<'a> Pair<'a> {
             got,
             root,
             aggregated,
-            rules: structural::Rules { built_in: built_in(&key.group) },
+            rules: structural::Rules {
+                built_in: built_in(&key.group),
+            },
         }
     }
 

@@ -38,7 +38,11 @@ impl Owned {
     pub fn of_manager(object: &Value, manager: &str) -> Option<Self> {
         let version = text(object, &["apiVersion"]);
         let mut set: Option<Self> = None;
-        for entry in at(object, &["metadata", "managedFields"]).and_then(Value::as_array).into_iter().flatten() {
+        for entry in at(object, &["metadata", "managedFields"])
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             if text(entry, &["manager"]) != manager
                 || !text(entry, &["subresource"]).is_empty()
                 || text(entry, &["apiVersion"]) != version
@@ -78,7 +82,9 @@ impl Owned {
         match value {
             Value::Object(fields) => {
                 for (element, beneath) in &self.children {
-                    let Element::Field(name) = element else { continue };
+                    let Element::Field(name) = element else {
+                        continue;
+                    };
                     if beneath.children.is_empty() {
                         fields.remove(name);
                     } else if let Some(child) = fields.get_mut(name) {
@@ -96,7 +102,8 @@ impl Owned {
                             Element::Field(_) => false,
                         };
                         if here {
-                            if beneath.owned && beneath.children.keys().all(|c| is_key_of(c, step)) {
+                            if beneath.owned && beneath.children.keys().all(|c| is_key_of(c, step))
+                            {
                                 return false;
                             }
                             beneath.remove_from(item, element);
@@ -112,18 +119,27 @@ impl Owned {
 
 /// Whether a child is one of the very fields that identify its list element.
 fn is_key_of(child: &Element, step: &Element) -> bool {
-    let (Element::Field(name), Element::Key(keys)) = (child, step) else { return false };
+    let (Element::Field(name), Element::Key(keys)) = (child, step) else {
+        return false;
+    };
     serde_json::from_str::<Map<String, Value>>(keys).is_ok_and(|keys| keys.contains_key(name))
 }
 
 fn canonical(json: &str) -> String {
-    serde_json::from_str::<Value>(json).map_or_else(|_| json.to_owned(), |value| crate::canonical::text(&value))
+    serde_json::from_str::<Value>(json)
+        .map_or_else(|_| json.to_owned(), |value| crate::canonical::text(&value))
 }
 
 /// The keys of a list element, as [`Element::Key`] writes them; `None` where the list is no keyed list.
 #[must_use]
 pub fn keys_of(item: &Value, list: Option<Node<'_>>) -> Option<String> {
-    let Type::List { merge: ListMerge::Map { keys }, .. } = list?.kind() else { return None };
+    let Type::List {
+        merge: ListMerge::Map { keys },
+        ..
+    } = list?.kind()
+    else {
+        return None;
+    };
     let mut values = Map::new();
     for key in keys {
         if let Some(value) = item.get(key.name.as_ref()).or(key.default.as_ref()) {
@@ -153,7 +169,10 @@ mod tests {
         ]}});
         let set = Owned::of_manager(&object, MANAGER).unwrap();
         let spec = &set.children[&Element::Field("spec".into())];
-        assert_eq!(spec.children.keys().collect::<Vec<_>>(), [&Element::Field("replicas".into())]);
+        assert_eq!(
+            spec.children.keys().collect::<Vec<_>>(),
+            [&Element::Field("replicas".into())]
+        );
         assert!(Owned::of_manager(&object, "nobody").is_none());
     }
 }

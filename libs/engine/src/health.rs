@@ -29,7 +29,11 @@ pub struct Health {
 
 impl Health {
     fn new(code: HealthCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), causes: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            causes: Vec::new(),
+        }
     }
 
     fn because(mut self, cause: Cause) -> Self {
@@ -62,8 +66,13 @@ pub fn assess(object: &Value) -> Option<Health> {
     }
     let (group, version) = split_api_version(text(object, &["apiVersion"]));
     let health = match (group, text(object, &["kind"])) {
-        ("apps", kind @ ("Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet")) if version != "v1" => {
-            Health::new(HealthCode::Unknown, format!("unsupported {kind} version: {version}"))
+        ("apps", kind @ ("Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet"))
+            if version != "v1" =>
+        {
+            Health::new(
+                HealthCode::Unknown,
+                format!("unsupported {kind} version: {version}"),
+            )
         }
         ("apps", "Deployment") => workloads::deployment(object),
         ("apps", "ReplicaSet") => workloads::replica_set(object),
@@ -116,7 +125,11 @@ fn deleting(object: &Value) -> Option<Health> {
     if finalizers.contains(&HOOK_FINALIZER) {
         return None;
     }
-    let shown = if finalizers.is_empty() { "-".to_owned() } else { finalizers.join(", ") };
+    let shown = if finalizers.is_empty() {
+        "-".to_owned()
+    } else {
+        finalizers.join(", ")
+    };
     let message = named(message::health::DELETING, object).with("finalizers", shown);
     Some(Health::progressing("Pending deletion").because(cause(message, object)))
 }
@@ -142,7 +155,11 @@ pub fn rollup(parts: impl IntoIterator<Item = Part>) -> HealthCode {
             worst = worst.max(part.health.unwrap_or(HealthCode::Healthy));
         }
     }
-    if any && !live { HealthCode::Missing } else { worst }
+    if any && !live {
+        HealthCode::Missing
+    } else {
+        worst
+    }
 }
 
 /// A state that is not healthy always has a cause, if only that nobody can tell.
@@ -153,7 +170,11 @@ fn with_some_cause(mut health: Health, object: &Value) -> Health {
             HealthCode::Unknown | HealthCode::Missing => named(message::health::UNKNOWN, object),
             HealthCode::Suspended => named(message::health::PAUSED, object),
             HealthCode::Progressing | HealthCode::Degraded => {
-                let shown = if health.message.is_empty() { health.code.as_str() } else { &health.message };
+                let shown = if health.message.is_empty() {
+                    health.code.as_str()
+                } else {
+                    &health.message
+                };
                 named(message::health::CONDITION, object).with("condition", shown)
             }
         };
@@ -164,7 +185,8 @@ fn with_some_cause(mut health: Health, object: &Value) -> Health {
 
 /// A message that names the object's kind and name.
 fn named(code: domain::message::Code, object: &Value) -> domain::message::Message {
-    code.with("kind", text(object, &["kind"])).with("name", text(object, &["metadata", "name"]))
+    code.with("kind", text(object, &["kind"]))
+        .with("name", text(object, &["metadata", "name"]))
 }
 
 /// A reason on an object.
@@ -194,5 +216,8 @@ fn condition<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
-    at(object, &["status", "conditions"]).and_then(Value::as_array).into_iter().flatten()
+    at(object, &["status", "conditions"])
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }

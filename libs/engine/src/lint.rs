@@ -54,11 +54,16 @@ fn template(target: &Target) -> Option<&Value> {
 
 /// The Services among the targets.
 fn services(targets: &[Target]) -> impl Iterator<Item = &Target> {
-    targets.iter().filter(|t| t.key.group.is_empty() && t.key.kind == "Service")
+    targets
+        .iter()
+        .filter(|t| t.key.group.is_empty() && t.key.kind == "Service")
 }
 
 fn list<'a>(object: &'a Value, path: &[&str]) -> impl Iterator<Item = &'a Value> {
-    at(object, path).and_then(Value::as_array).into_iter().flatten()
+    at(object, path)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 /// A port as it is written: a name or a number.
@@ -73,13 +78,18 @@ fn port_text(port: &Value) -> Option<String> {
 /// Whether a pod template has all labels of a selector.
 fn selects(selector: &Value, labels: &Value) -> bool {
     selector.as_object().is_some_and(|selector| {
-        !selector.is_empty() && selector.iter().all(|(name, value)| labels.get(name) == Some(value))
+        !selector.is_empty()
+            && selector
+                .iter()
+                .all(|(name, value)| labels.get(name) == Some(value))
     })
 }
 
 /// A target's place as `file:line`, or its key.
 fn place(target: &Target, field: &str) -> String {
-    target.locate(field).map_or_else(|| target.key.to_string(), |location| location.to_string())
+    target
+        .locate(field)
+        .map_or_else(|| target.key.to_string(), |location| location.to_string())
 }
 
 fn is_external(service: &Value) -> bool {

@@ -74,8 +74,12 @@ impl SyncOptions {
                 "Delete=false" => set.no_delete = true,
                 "Delete=confirm" => set.confirm_delete = true,
                 "PruneLast=true" => set.prune_last = true,
-                "PrunePropagationPolicy=foreground" => set.propagation = Some(Propagation::Foreground),
-                "PrunePropagationPolicy=background" => set.propagation = Some(Propagation::Background),
+                "PrunePropagationPolicy=foreground" => {
+                    set.propagation = Some(Propagation::Foreground)
+                }
+                "PrunePropagationPolicy=background" => {
+                    set.propagation = Some(Propagation::Background)
+                }
                 "PrunePropagationPolicy=orphan" => set.propagation = Some(Propagation::Orphan),
                 "Replace=true" => set.replace = true,
                 "Force=true" => set.force = true,
@@ -95,8 +99,14 @@ impl SyncOptions {
     /// The options that an object carries; Helm's `resource-policy: keep` counts as `Prune=false,Delete=false`.
     #[must_use]
     pub fn of_object(object: &Value) -> Self {
-        let mut set = Self::parse(annotation(object, SYNC_OPTIONS).unwrap_or_default().split(','));
-        if annotation(object, "helm.sh/resource-policy").is_some_and(|policy| policy.trim() == "keep") {
+        let mut set = Self::parse(
+            annotation(object, SYNC_OPTIONS)
+                .unwrap_or_default()
+                .split(','),
+        );
+        if annotation(object, "helm.sh/resource-policy")
+            .is_some_and(|policy| policy.trim() == "keep")
+        {
             set.no_prune = true;
             set.no_delete = true;
         }
@@ -107,14 +117,19 @@ impl SyncOptions {
 /// Whether an object's compare options name `option`.
 #[must_use]
 pub fn compare_option(object: &Value, option: &str) -> bool {
-    annotation(object, COMPARE_OPTIONS).unwrap_or_default().split(',').any(|o| o.trim() == option)
+    annotation(object, COMPARE_OPTIONS)
+        .unwrap_or_default()
+        .split(',')
+        .any(|o| o.trim() == option)
 }
 
 /// An object's wave; Helm's hook weight where there is none, else 0.
 #[must_use]
 pub fn wave(object: &Value) -> i64 {
     let number = |name| annotation(object, name).and_then(|text| text.trim().parse().ok());
-    number(SYNC_WAVE).or_else(|| number("helm.sh/hook-weight")).unwrap_or_default()
+    number(SYNC_WAVE)
+        .or_else(|| number("helm.sh/hook-weight"))
+        .unwrap_or_default()
 }
 
 /// What an object is to a sync.
@@ -135,21 +150,47 @@ pub enum Role {
 #[must_use]
 pub fn role(object: &Value) -> Role {
     let words = |name| {
-        annotation(object, name).into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|w| !w.is_empty())
+        annotation(object, name)
+            .into_iter()
+            .flat_map(|text| text.split(','))
+            .map(str::trim)
+            .filter(|w| !w.is_empty())
     };
     if words(HOOK).next().is_some() {
         if words(HOOK).any(|word| word == "Skip") {
             return Role::Skipped;
         }
-        let known = ["PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete"];
-        return if words(HOOK).any(|word| known.contains(&word)) { Role::Hook } else { Role::Ignored };
+        let known = [
+            "PreSync",
+            "Sync",
+            "PostSync",
+            "SyncFail",
+            "PreDelete",
+            "PostDelete",
+        ];
+        return if words(HOOK).any(|word| known.contains(&word)) {
+            Role::Hook
+        } else {
+            Role::Ignored
+        };
     }
     if words(HELM_HOOK).next().is_some() {
         if words(HELM_HOOK).any(|word| word == "crd-install") {
             return Role::Ordinary;
         }
-        let known = ["pre-install", "pre-upgrade", "post-install", "post-upgrade", "pre-delete", "post-delete"];
-        return if words(HELM_HOOK).any(|word| known.contains(&word)) { Role::Hook } else { Role::Ignored };
+        let known = [
+            "pre-install",
+            "pre-upgrade",
+            "post-install",
+            "post-upgrade",
+            "pre-delete",
+            "post-delete",
+        ];
+        return if words(HELM_HOOK).any(|word| known.contains(&word)) {
+            Role::Hook
+        } else {
+            Role::Ignored
+        };
     }
     Role::Ordinary
 }
@@ -168,10 +209,26 @@ mod tests {
         assert_eq!(role(&object(json!({HOOK: "Skip"}))), Role::Skipped);
         assert_eq!(role(&object(json!({HOOK: "presync"}))), Role::Ignored);
         assert_eq!(role(&object(json!({HELM_HOOK: "test"}))), Role::Ignored);
-        assert_eq!(role(&object(json!({HELM_HOOK: "crd-install"}))), Role::Ordinary);
-        assert_eq!(role(&object(json!({HELM_HOOK: "test", HOOK: "Sync"}))), Role::Hook);
-        assert_eq!(wave(&object(json!({SYNC_WAVE: "-2", "helm.sh/hook-weight": "5"}))), -2);
-        assert!(SyncOptions::of_object(&object(json!({SYNC_OPTIONS: "Prune=false, Force=true"}))).no_prune);
-        assert!(SyncOptions::of_object(&object(json!({"helm.sh/resource-policy": "keep"}))).no_delete);
+        assert_eq!(
+            role(&object(json!({HELM_HOOK: "crd-install"}))),
+            Role::Ordinary
+        );
+        assert_eq!(
+            role(&object(json!({HELM_HOOK: "test", HOOK: "Sync"}))),
+            Role::Hook
+        );
+        assert_eq!(
+            wave(&object(
+                json!({SYNC_WAVE: "-2", "helm.sh/hook-weight": "5"})
+            )),
+            -2
+        );
+        assert!(
+            SyncOptions::of_object(&object(json!({SYNC_OPTIONS: "Prune=false, Force=true"})))
+                .no_prune
+        );
+        assert!(
+            SyncOptions::of_object(&object(json!({"helm.sh/resource-policy": "keep"}))).no_delete
+        );
     }
 }

@@ -160,7 +160,8 @@ pub struct Plan {
 impl Plan {
     /// The steps wave by wave.
     pub fn waves(&self) -> impl Iterator<Item = &[Step]> {
-        self.steps.chunk_by(|a, b| (a.phase, a.wave) == (b.phase, b.wave))
+        self.steps
+            .chunk_by(|a, b| (a.phase, a.wave) == (b.phase, b.wave))
     }
 
     /// A wave's steps batch by batch.
@@ -174,11 +175,19 @@ impl Plan {
 pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>) -> Plan {
     let dry_run = request.sync.dry_run;
     let selective = !request.sync.resources.is_empty();
-    let selected: Vec<&Compared> =
-        comparison.resources.iter().filter(|r| wanted(r, request) && r.role == Role::Ordinary).collect();
+    let selected: Vec<&Compared> = comparison
+        .resources
+        .iter()
+        .filter(|r| wanted(r, request) && r.role == Role::Ordinary)
+        .collect();
     let refusals = refusals(prepared, comparison, &selected, request);
     if !refusals.is_empty() {
-        return Plan { steps: Vec::new(), refusals, dry_run, selective };
+        return Plan {
+            steps: Vec::new(),
+            refusals,
+            dry_run,
+            selective,
+        };
     }
     let mut steps = Vec::new();
     steps.extend(create_namespace(prepared, request));
@@ -193,7 +202,10 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
         .saturating_add(1);
     for compared in selected {
         let (wave, action) = match compared.target {
-            Some(at) => (apply_waves[at], apply(&prepared.targets[at], compared, request)),
+            Some(at) => (
+                apply_waves[at],
+                apply(&prepared.targets[at], compared, request),
+            ),
             None if compared.requires_pruning => {
                 let action = prune(compared, request);
                 let prune_last = request.options.prune_last || compared.options.prune_last;
@@ -203,10 +215,22 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
             None => continue,
         };
         let (key, version) = (compared.key.clone(), compared.version.clone());
-        steps.push(Step { phase: SyncPhase::Sync, wave, batch: 0, key, version, action });
+        steps.push(Step {
+            phase: SyncPhase::Sync,
+            wave,
+            batch: 0,
+            key,
+            version,
+            action,
+        });
     }
     order::sort(&mut steps);
-    Plan { steps, refusals: Vec::new(), dry_run, selective }
+    Plan {
+        steps,
+        refusals: Vec::new(),
+        dry_run,
+        selective,
+    }
 }
 
 /// Whether the request is about an object. A selection without a namespace means any.
@@ -230,20 +254,35 @@ fn refusals(
 ) -> Vec<Cause> {
     let mut refusals: Vec<Cause> = Vec::new();
     if prepared.incomplete {
-        refusals.extend(prepared.causes.iter().filter(|c| c.severity == Severity::Error).cloned());
+        refusals.extend(
+            prepared
+                .causes
+                .iter()
+                .filter(|c| c.severity == Severity::Error)
+                .cloned(),
+        );
     }
     if !comparison.needs_body.is_empty() {
         refusals.push(Cause::error(message::sync::NOT_COMPARED.message()));
     }
-    let hooks = comparison.resources.iter().filter(|r| r.role == Role::Hook && request.sync.resources.is_empty());
+    let hooks = comparison
+        .resources
+        .iter()
+        .filter(|r| r.role == Role::Hook && request.sync.resources.is_empty());
     for compared in selected.iter().copied().chain(hooks) {
         if let Some(cause) = &compared.blocked
             && !refusals.contains(cause)
         {
             refusals.push(cause.clone());
         }
-        if let Some(other) = compared.shared_with.as_ref().filter(|_| request.options.fail_on_shared) {
-            let message = message::sync::SHARED_RESOURCE.with("resource", &compared.key).with("app", other);
+        if let Some(other) = compared
+            .shared_with
+            .as_ref()
+            .filter(|_| request.options.fail_on_shared)
+        {
+            let message = message::sync::SHARED_RESOURCE
+                .with("resource", &compared.key)
+                .with("app", other);
             refusals.push(Cause::error(message).on(compared.key.clone()));
         }
     }
@@ -259,7 +298,9 @@ fn refusals(
     }
     if makes_namespace(prepared, request) && !request.territory.permits(request.namespace, true) {
         let message = message::sync::CREATE_NAMESPACE_REFUSED.with("namespace", request.namespace);
-        refusals.push(Cause::error(message.with("allowed", request.territory.describe(true))));
+        refusals.push(Cause::error(
+            message.with("allowed", request.territory.describe(true)),
+        ));
     }
     refusals
 }
@@ -267,18 +308,30 @@ fn refusals(
 fn apply(target: &Target, compared: &Compared, request: &Request<'_>) -> Action {
     let options = request.options;
     let how = How {
-        server_side: target.options.server_side.or(options.server_side).unwrap_or(true),
+        server_side: target
+            .options
+            .server_side
+            .or(options.server_side)
+            .unwrap_or(true),
         replace: target.options.replace || options.replace,
         force: target.options.force || options.force || forced(request.sync),
         validate: !(target.options.no_validate || options.no_validate),
     };
-    Action::Apply { object: target.object.clone(), hash: target.hash, how, exists: compared.live }
+    Action::Apply {
+        object: target.object.clone(),
+        hash: target.hash,
+        how,
+        exists: compared.live,
+    }
 }
 
 /// Whether the strategy says `force`, under either name.
 fn forced(sync: &SyncRequest) -> bool {
     ["apply", "hook"].into_iter().any(|name| {
-        sync.sync_strategy.as_ref().and_then(|s| s.get(name)?.get("force")?.as_bool()).unwrap_or_default()
+        sync.sync_strategy
+            .as_ref()
+            .and_then(|s| s.get(name)?.get("force")?.as_bool())
+            .unwrap_or_default()
     })
 }
 
@@ -287,17 +340,23 @@ fn prune(compared: &Compared, request: &Request<'_>) -> Action {
         Action::Keep(Kept::Annotated)
     } else if !request.sync.prune {
         Action::Keep(Kept::NotAsked)
-    } else if (compared.options.confirm_prune || request.options.confirm_prune) && !request.approved {
+    } else if (compared.options.confirm_prune || request.options.confirm_prune) && !request.approved
+    {
         Action::Keep(Kept::Unconfirmed)
     } else {
         let propagation = request.options.propagation.unwrap_or_default();
-        Action::Prune { uid: compared.uid.clone(), propagation }
+        Action::Prune {
+            uid: compared.uid.clone(),
+            propagation,
+        }
     }
 }
 
 /// Whether the destination's namespace is itself among the targets.
 fn among_targets(prepared: &Prepared, request: &Request<'_>) -> bool {
-    let is = |key: &ResourceKey| key.group.is_empty() && key.kind == "Namespace" && key.name == request.namespace;
+    let is = |key: &ResourceKey| {
+        key.group.is_empty() && key.kind == "Namespace" && key.name == request.namespace
+    };
     prepared.targets.iter().any(|target| is(&target.key))
 }
 
@@ -312,15 +371,33 @@ fn create_namespace(prepared: &Prepared, request: &Request<'_>) -> Option<Step> 
     if !makes_namespace(prepared, request) {
         return None;
     }
-    let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace}});
+    let mut object =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace}});
     for part in ["labels", "annotations"] {
-        if let Some(values) = request.namespace_metadata.and_then(|m| m.get(part)).filter(|v| v.is_object()) {
+        if let Some(values) = request
+            .namespace_metadata
+            .and_then(|m| m.get(part))
+            .filter(|v| v.is_object())
+        {
             object["metadata"][part] = values.clone();
         }
     }
-    let key = ResourceKey { kind: "Namespace".to_owned(), name: request.namespace.to_owned(), ..ResourceKey::default() };
-    let action = Action::CreateNamespace { object: Arc::new(object) };
-    Some(Step { phase: SyncPhase::PreSync, wave: 0, batch: 0, key, version: "v1".to_owned(), action })
+    let key = ResourceKey {
+        kind: "Namespace".to_owned(),
+        name: request.namespace.to_owned(),
+        ..ResourceKey::default()
+    };
+    let action = Action::CreateNamespace {
+        object: Arc::new(object),
+    };
+    Some(Step {
+        phase: SyncPhase::PreSync,
+        wave: 0,
+        batch: 0,
+        key,
+        version: "v1".to_owned(),
+        action,
+    })
 }
 
 /// The namespaces that the members of a plan live in, for whoever checks them before the first step.

@@ -145,34 +145,55 @@ pub fn prepare(manifests: &[Manifest], context: &Context<'_>) -> Prepared {
                 targets[*at] = target;
             }
             None => {
-                places.insert(target.key.clone(), (targets.len(), vec![target.location.clone()]));
+                places.insert(
+                    target.key.clone(),
+                    (targets.len(), vec![target.location.clone()]),
+                );
                 targets.push(target);
             }
         }
     }
-    let mut repeated: Vec<_> = places.into_iter().filter(|(_, (_, seen))| seen.len() > 1).collect();
+    let mut repeated: Vec<_> = places
+        .into_iter()
+        .filter(|(_, (_, seen))| seen.len() > 1)
+        .collect();
     repeated.sort_by(|a, b| a.0.cmp(&b.0));
     for (key, (_, seen)) in repeated {
         causes.push(repeated_cause(key, seen));
     }
     causes.extend(targets.iter().filter_map(|target| target.refused.clone()));
     bound(&mut causes);
-    Prepared { targets, causes, incomplete }
+    Prepared {
+        targets,
+        causes,
+        incomplete,
+    }
 }
 
 fn repeated_cause(key: ResourceKey, mut seen: Vec<Option<Location>>) -> Cause {
     let count = seen.len();
     let last = seen.pop().flatten();
     let others: Vec<String> = seen.into_iter().flatten().map(|l| l.to_string()).collect();
-    let cause = Cause::warning(message::sync::REPEATED_RESOURCE.with("resource", &key).with("count", count))
-        .on(key)
-        .located(last);
-    if others.is_empty() { cause } else { cause.evidence(others.join(", ")) }
+    let cause = Cause::warning(
+        message::sync::REPEATED_RESOURCE
+            .with("resource", &key)
+            .with("count", count),
+    )
+    .on(key)
+    .located(last);
+    if others.is_empty() {
+        cause
+    } else {
+        cause.evidence(others.join(", "))
+    }
 }
 
 /// Keeps errors and the first warnings; says how many more there were.
 fn bound(causes: &mut Vec<Cause>) {
-    let warnings = causes.iter().filter(|c| c.severity == domain::cause::Severity::Warning).count();
+    let warnings = causes
+        .iter()
+        .filter(|c| c.severity == domain::cause::Severity::Warning)
+        .count();
     if warnings <= MAX_WARNINGS {
         return;
     }
@@ -182,7 +203,9 @@ fn bound(causes: &mut Vec<Cause>) {
         kept += usize::from(warning);
         !warning || kept <= MAX_WARNINGS
     });
-    causes.push(Cause::warning(message::lint::MORE.with("count", warnings - MAX_WARNINGS)));
+    causes.push(Cause::warning(
+        message::lint::MORE.with("count", warnings - MAX_WARNINGS),
+    ));
 }
 
 fn target(
@@ -219,7 +242,10 @@ fn target(
     let (refused, forbidden_kind, outside) = match refusal {
         Some(refusal) => {
             let place = manifest.locate(refusal.field);
-            let cause = Cause::error(refusal.message).on(key.clone()).field(refusal.field).located(place);
+            let cause = Cause::error(refusal.message)
+                .on(key.clone())
+                .field(refusal.field)
+                .located(place);
             (Some(cause), refusal.forbidden_kind, refusal.outside)
         }
         None => (None, false, false),
@@ -254,7 +280,10 @@ fn missing_part(object: &Value, role: Role) -> Option<&'static str> {
     if !generated && !filled(&["metadata", "name"]) {
         return Some("metadata.name");
     }
-    let maps = [("labels", "metadata.labels"), ("annotations", "metadata.annotations")];
+    let maps = [
+        ("labels", "metadata.labels"),
+        ("annotations", "metadata.annotations"),
+    ];
     maps.into_iter().find_map(|(name, path)| {
         let value = resource::at(object, &["metadata", name])?;
         (!value.is_object() && !value.is_null()).then_some(path)
@@ -264,33 +293,53 @@ fn missing_part(object: &Value, role: Role) -> Option<&'static str> {
 /// Moves a Secret's `stringData` into `data`, as the cluster would, so that a key which leaves Git leaves the cluster too.
 fn encode_string_data(object: &mut Value, key: &ResourceKey) {
     let texts = object.get("stringData").and_then(Value::as_object);
-    if !key.group.is_empty() || key.kind != "Secret" || !texts.is_some_and(|t| t.values().all(Value::is_string)) {
+    if !key.group.is_empty()
+        || key.kind != "Secret"
+        || !texts.is_some_and(|t| t.values().all(Value::is_string))
+    {
         return;
     }
-    let Some(fields) = object.as_object_mut() else { return };
-    let Some(Value::Object(texts)) = fields.remove("stringData") else { return };
-    let data = fields.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    let Some(Value::Object(texts)) = fields.remove("stringData") else {
+        return;
+    };
+    let data = fields
+        .entry("data")
+        .or_insert_with(|| Value::Object(Map::new()));
     if data.is_null() {
         *data = Value::Object(Map::new());
     }
-    let Some(data) = data.as_object_mut() else { return };
+    let Some(data) = data.as_object_mut() else {
+        return;
+    };
     for (name, text) in texts {
         let bytes = text.as_str().unwrap_or_default();
-        data.insert(name, Value::String(base64::engine::general_purpose::STANDARD.encode(bytes)));
+        data.insert(
+            name,
+            Value::String(base64::engine::general_purpose::STANDARD.encode(bytes)),
+        );
     }
 }
 
 /// Writes whose object it is.
 fn mark(object: &mut Value, context: &Context<'_>, key: &ResourceKey) {
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    let annotations = metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let annotations = metadata
+        .entry("annotations")
+        .or_insert_with(|| Value::Object(Map::new()));
     if annotations.is_null() {
         *annotations = Value::Object(Map::new());
     }
     if let Some(annotations) = annotations.as_object_mut() {
         let id = resource::tracking_id(context.app, key, &context.destination.namespace);
         annotations.insert(resource::TRACKING_ID.to_owned(), Value::String(id));
-        annotations
-            .insert(resource::INSTALLATION_ID.to_owned(), Value::String(context.tenant.as_str().to_owned()));
+        annotations.insert(
+            resource::INSTALLATION_ID.to_owned(),
+            Value::String(context.tenant.as_str().to_owned()),
+        );
     }
 }

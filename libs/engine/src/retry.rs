@@ -29,7 +29,11 @@ pub fn again(retry: &Retry, retried: i64, finished: Timestamp) -> Option<Again> 
         return None;
     }
     let at = |count| finished.checked_add_signed(wait(retry, count));
-    Some(Again { attempt: retried + 1, at: at(retried + 1)?, announced: at(retried)? })
+    Some(Again {
+        attempt: retried + 1,
+        at: at(retried + 1)?,
+        announced: at(retried)?,
+    })
 }
 
 /// `duration * factor ^ count`, at most the longest.
@@ -65,7 +69,9 @@ pub fn duration(text: &str) -> Option<TimeDelta> {
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(end);
-        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let unit = match unit {
             "ns" => 1.0,
@@ -82,7 +88,10 @@ pub fn duration(text: &str) -> Option<TimeDelta> {
     if !(0.0..9e18).contains(&nanos) {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the range was just checked")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the range was just checked"
+    )]
     Some(TimeDelta::nanoseconds(nanos as i64))
 }
 
@@ -99,19 +108,47 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_three_minutes_and_the_message_is_one_step_behind() {
-        let retry = Retry { limit: 7, ..Retry::default() };
+        let retry = Retry {
+            limit: 7,
+            ..Retry::default()
+        };
         let waits: Vec<_> = (0..8).map(|retried| after(&retry, retried)).collect();
-        let expected = [(10, 5), (20, 10), (40, 20), (80, 40), (160, 80), (180, 160), (180, 180)];
+        let expected = [
+            (10, 5),
+            (20, 10),
+            (40, 20),
+            (80, 40),
+            (160, 80),
+            (180, 160),
+            (180, 180),
+        ];
         assert_eq!(waits[..7], expected.map(Some));
         assert_eq!(waits[7], None);
         assert_eq!(after(&Retry::default(), 0), None);
-        assert!(after(&Retry { limit: -1, ..Retry::default() }, 1000).is_some());
+        assert!(
+            after(
+                &Retry {
+                    limit: -1,
+                    ..Retry::default()
+                },
+                1000
+            )
+            .is_some()
+        );
     }
 
     #[test]
     fn the_applications_backoff_is_followed() {
-        let backoff = Backoff { duration: "1m30s".into(), factor: Some(3), max_duration: "10m".into() };
-        let retry = Retry { limit: 5, backoff: Some(backoff), refresh: false };
+        let backoff = Backoff {
+            duration: "1m30s".into(),
+            factor: Some(3),
+            max_duration: "10m".into(),
+        };
+        let retry = Retry {
+            limit: 5,
+            backoff: Some(backoff),
+            refresh: false,
+        };
         assert_eq!(after(&retry, 0), Some((270, 90)));
         assert_eq!(after(&retry, 1), Some((600, 270)));
     }

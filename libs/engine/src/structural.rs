@@ -42,7 +42,11 @@ pub fn differences<'a>(
     root: Option<Node<'_>>,
     rules: Rules,
 ) -> Vec<Delta<'a>> {
-    let mut walk = Walk { rules, path: String::new(), found: Vec::new() };
+    let mut walk = Walk {
+        rules,
+        path: String::new(),
+        found: Vec::new(),
+    };
     walk.value(want, Some(got), root, false, false);
     walk.found
 }
@@ -55,7 +59,11 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn report(&mut self, want: Option<&'a Value>, got: Option<&'a Value>) {
-        self.found.push(Delta { path: self.path.clone(), want, got });
+        self.found.push(Delta {
+            path: self.path.clone(),
+            want,
+            got,
+        });
     }
 
     fn beneath(&mut self, step: &str, visit: impl FnOnce(&mut Self)) {
@@ -69,7 +77,14 @@ impl<'a> Walk<'a> {
     }
 
     /// `whole`: inside something replaced as a whole. `entry`: the value of a free key, where empty text is a value.
-    fn value(&mut self, want: &'a Value, got: Option<&'a Value>, node: Option<Node<'_>>, whole: bool, entry: bool) {
+    fn value(
+        &mut self,
+        want: &'a Value,
+        got: Option<&'a Value>,
+        node: Option<Node<'_>>,
+        whole: bool,
+        entry: bool,
+    ) {
         if want.is_null() {
             return;
         }
@@ -81,8 +96,12 @@ impl<'a> Walk<'a> {
             return;
         };
         match (want, got) {
-            (Value::Object(wanted), Value::Object(there)) => self.object(wanted, there, node, whole),
-            (Value::Array(wanted), Value::Array(there)) => self.list(want, got, wanted, there, node, whole),
+            (Value::Object(wanted), Value::Object(there)) => {
+                self.object(wanted, there, node, whole)
+            }
+            (Value::Array(wanted), Value::Array(there)) => {
+                self.list(want, got, wanted, there, node, whole)
+            }
             _ => {
                 if !scalar::same(want, got, node.map(Node::kind)) {
                     self.report(Some(want), Some(got));
@@ -100,11 +119,16 @@ impl<'a> Walk<'a> {
     ) {
         let kind = node.map(Node::kind);
         let free = matches!(kind, Some(Type::Map { .. }));
-        let atomic = matches!(kind, Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. }));
+        let atomic = matches!(
+            kind,
+            Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })
+        );
         let whole = whole || atomic;
         for (name, value) in want {
             let child = node.and_then(|n| n.value(name));
-            self.beneath(name, |walk| walk.value(value, got.get(name), child, whole, free));
+            self.beneath(name, |walk| {
+                walk.value(value, got.get(name), child, whole, free)
+            });
         }
         if !whole {
             return;
@@ -141,22 +165,31 @@ impl<'a> Walk<'a> {
                 for (position, item) in wanted.iter().enumerate() {
                     let keys = keys_of(item, node);
                     let matches = |other: &&Value| keys_of(other, node) == keys;
-                    self.beneath(&format!("[{position}]"), |walk| match there.iter().find(matches) {
-                        Some(other) => walk.value(item, Some(other), element, false, false),
-                        None => walk.report(Some(item), None),
+                    self.beneath(&format!("[{position}]"), |walk| {
+                        match there.iter().find(matches) {
+                            Some(other) => walk.value(item, Some(other), element, false, false),
+                            None => walk.report(Some(item), None),
+                        }
                     });
                 }
             }
             ListMerge::Set => {
                 for (position, item) in wanted.iter().enumerate() {
-                    if !there.iter().any(|other| scalar::same(item, other, element.map(Node::kind))) {
-                        self.beneath(&format!("[{position}]"), |walk| walk.report(Some(item), None));
+                    if !there
+                        .iter()
+                        .any(|other| scalar::same(item, other, element.map(Node::kind)))
+                    {
+                        self.beneath(&format!("[{position}]"), |walk| {
+                            walk.report(Some(item), None)
+                        });
                     }
                 }
             }
             ListMerge::Atomic if wanted.len() == there.len() => {
                 for (position, (item, other)) in wanted.iter().zip(there).enumerate() {
-                    self.beneath(&format!("[{position}]"), |walk| walk.value(item, Some(other), element, true, true));
+                    self.beneath(&format!("[{position}]"), |walk| {
+                        walk.value(item, Some(other), element, true, true)
+                    });
                 }
             }
             ListMerge::Atomic => self.report(Some(want), Some(got)),
@@ -173,27 +206,50 @@ pub fn removed<'a>(
     root: Option<Node<'_>>,
     rules: Rules,
 ) -> Vec<Delta<'a>> {
-    let mut walk = Walk { rules, path: String::new(), found: Vec::new() };
+    let mut walk = Walk {
+        rules,
+        path: String::new(),
+        found: Vec::new(),
+    };
     walk.gone(owned, Some(want), got, root);
     walk.found
 }
 
 impl<'a> Walk<'a> {
-    fn gone(&mut self, owned: &Owned, want: Option<&Value>, got: &'a Value, node: Option<Node<'_>>) {
+    fn gone(
+        &mut self,
+        owned: &Owned,
+        want: Option<&Value>,
+        got: &'a Value,
+        node: Option<Node<'_>>,
+    ) {
         for (step, beneath) in &owned.children {
             match step {
                 Element::Field(name) => {
-                    let Some(there) = got.get(name).filter(|v| !v.is_null()) else { continue };
+                    let Some(there) = got.get(name).filter(|v| !v.is_null()) else {
+                        continue;
+                    };
                     let wanted = want.and_then(|w| w.get(name)).filter(|v| !v.is_null());
                     let child = node.and_then(|n| n.value(name));
-                    self.beneath(name, |walk| walk.gone_at(beneath, wanted, there, child, false));
+                    self.beneath(name, |walk| {
+                        walk.gone_at(beneath, wanted, there, child, false)
+                    });
                 }
                 Element::Key(_) | Element::Item(_) => {
-                    let Some(items) = got.as_array() else { continue };
-                    let Some((position, there)) = find(items, step, node) else { continue };
-                    let wanted = want.and_then(Value::as_array).and_then(|w| find(w, step, node)).map(|(_, item)| item);
+                    let Some(items) = got.as_array() else {
+                        continue;
+                    };
+                    let Some((position, there)) = find(items, step, node) else {
+                        continue;
+                    };
+                    let wanted = want
+                        .and_then(Value::as_array)
+                        .and_then(|w| find(w, step, node))
+                        .map(|(_, item)| item);
                     let child = node.and_then(Node::element);
-                    self.beneath(&format!("[{position}]"), |walk| walk.gone_at(beneath, wanted, there, child, true));
+                    self.beneath(&format!("[{position}]"), |walk| {
+                        walk.gone_at(beneath, wanted, there, child, true)
+                    });
                 }
             }
         }
@@ -233,16 +289,23 @@ impl<'a> Walk<'a> {
 /// Whether every key of a live container is in the set.
 fn covers(owned: &Owned, got: &Value, node: Option<Node<'_>>) -> bool {
     match got {
-        Value::Object(fields) => fields.keys().all(|name| owned.children.contains_key(&Element::Field(name.clone()))),
+        Value::Object(fields) => fields
+            .keys()
+            .all(|name| owned.children.contains_key(&Element::Field(name.clone()))),
         Value::Array(items) => items.iter().all(|item| {
-            let key = keys_of(item, node).map_or_else(|| Element::Item(crate::canonical::text(item)), Element::Key);
+            let key = keys_of(item, node)
+                .map_or_else(|| Element::Item(crate::canonical::text(item)), Element::Key);
             owned.children.contains_key(&key)
         }),
         _ => true,
     }
 }
 
-fn find<'v>(items: &'v [Value], step: &Element, node: Option<Node<'_>>) -> Option<(usize, &'v Value)> {
+fn find<'v>(
+    items: &'v [Value],
+    step: &Element,
+    node: Option<Node<'_>>,
+) -> Option<(usize, &'v Value)> {
     items.iter().enumerate().find(|(_, item)| match step {
         Element::Key(keys) => keys_of(item, node).as_deref() == Some(keys) || has_keys(item, keys),
         Element::Item(text) => crate::canonical::text(item) == *text,
@@ -252,8 +315,10 @@ fn find<'v>(items: &'v [Value], step: &Element, node: Option<Node<'_>>) -> Optio
 
 /// For lists whose schema is not known: the element has just these keys.
 fn has_keys(item: &Value, keys: &str) -> bool {
-    serde_json::from_str::<Map<String, Value>>(keys)
-        .is_ok_and(|keys| keys.iter().all(|(name, value)| item.get(name) == Some(value)))
+    serde_json::from_str::<Map<String, Value>>(keys).is_ok_and(|keys| {
+        keys.iter()
+            .all(|(name, value)| item.get(name) == Some(value))
+    })
 }
 
 /// Whether a value says no more than its absence. `entry`: it is an entry of a map or list, where even nothing counts.
@@ -264,7 +329,9 @@ fn absent_means(value: &Value, node: Option<Node<'_>>, rules: Rules, entry: bool
     match value {
         Value::Null => true,
         _ if entry => false,
-        Value::Object(fields) if fields.is_empty() => matches!(node.map(Node::kind), Some(Type::Map { .. })),
+        Value::Object(fields) if fields.is_empty() => {
+            matches!(node.map(Node::kind), Some(Type::Map { .. }))
+        }
         Value::Object(_) => false,
         Value::Array(items) => items.is_empty() && rules.built_in,
         _ => rules.built_in && is_zero(value),

@@ -87,8 +87,13 @@ pub struct Node {
 #[must_use]
 pub fn build(managed: &[ResourceStatus], live: &[Entry<'_>], beneath: &[Entry<'_>]) -> Vec<Node> {
     let children = Children::of(live.iter().chain(beneath));
-    let entries: HashMap<&ResourceKey, &Entry<'_>> = live.iter().map(|entry| (entry.key, entry)).collect();
-    let by_uid: HashMap<&str, &Entry<'_>> = live.iter().chain(beneath).map(|entry| (entry.uid, entry)).collect();
+    let entries: HashMap<&ResourceKey, &Entry<'_>> =
+        live.iter().map(|entry| (entry.key, entry)).collect();
+    let by_uid: HashMap<&str, &Entry<'_>> = live
+        .iter()
+        .chain(beneath)
+        .map(|entry| (entry.uid, entry))
+        .collect();
     let own: BTreeSet<&ResourceKey> = managed.iter().map(|status| &status.key).collect();
     let mut nodes: Vec<Node> = managed
         .iter()
@@ -96,11 +101,14 @@ pub fn build(managed: &[ResourceStatus], live: &[Entry<'_>], beneath: &[Entry<'_
             Some(entry) => {
                 let health = health::assess_with(entry.body, &children.bodies_below(entry.uid));
                 node(entry, Vec::new(), health)
-            },
+            }
             None => absent(status),
         })
         .collect();
-    let mut below: Vec<&Entry<'_>> = beneath.iter().filter(|entry| !own.contains(entry.key)).collect();
+    let mut below: Vec<&Entry<'_>> = beneath
+        .iter()
+        .filter(|entry| !own.contains(entry.key))
+        .collect();
     below.sort_by_key(|entry| entry.key);
     below.dedup_by_key(|entry| entry.key);
     for entry in below {
@@ -109,7 +117,10 @@ pub fn build(managed: &[ResourceStatus], live: &[Entry<'_>], beneath: &[Entry<'_
             .iter()
             .filter(|uid| **uid != entry.uid)
             .filter_map(|uid| by_uid.get(uid))
-            .map(|owner| Parent { key: owner.key.clone(), uid: owner.uid.to_owned() })
+            .map(|owner| Parent {
+                key: owner.key.clone(),
+                uid: owner.uid.to_owned(),
+            })
             .collect();
         // A node without a parent would be drawn as one of the application's own.
         if !parents.is_empty() {
@@ -151,7 +162,11 @@ impl<'a> Children<'a> {
 }
 
 fn node(entry: &Entry<'_>, parents: Vec<Parent>, health: Option<Health>) -> Node {
-    let mut images: Vec<String> = entry.images.iter().map(|image| (*image).to_owned()).collect();
+    let mut images: Vec<String> = entry
+        .images
+        .iter()
+        .map(|image| (*image).to_owned())
+        .collect();
     images.sort();
     images.dedup();
     let mut info = Vec::new();
@@ -194,7 +209,9 @@ fn absent(status: &ResourceStatus) -> Node {
 /// The number of a rollout step.
 fn revision(entry: &Entry<'_>) -> Option<i64> {
     let revision = match entry.key.kind.as_str() {
-        "ReplicaSet" => annotation(entry.body, "deployment.kubernetes.io/revision")?.parse().ok()?,
+        "ReplicaSet" => annotation(entry.body, "deployment.kubernetes.io/revision")?
+            .parse()
+            .ok()?,
         "ControllerRevision" => at(entry.body, &["revision"])?.as_i64()?,
         _ => return None,
     };
@@ -207,7 +224,11 @@ pub fn summary(nodes: &[Node]) -> (Vec<String>, Vec<String>) {
     let mut urls = BTreeMap::new();
     let mut images = BTreeSet::new();
     for node in nodes {
-        for url in node.network.iter().flat_map(|network| &network.external_urls) {
+        for url in node
+            .network
+            .iter()
+            .flat_map(|network| &network.external_urls)
+        {
             urls.insert(url.clone(), ());
         }
         images.extend(node.images.iter().cloned());

@@ -36,7 +36,12 @@ pub struct View {
 
 /// The states of one object. `live` is its body with managedFields.
 #[must_use]
-pub fn view(target: Option<&Target>, live: Option<&Value>, ignore: &[IgnoreDifference], schema: &SchemaSet) -> View {
+pub fn view(
+    target: Option<&Target>,
+    live: Option<&Value>,
+    ignore: &[IgnoreDifference],
+    schema: &SchemaSet,
+) -> View {
     let mut states = States::default();
     match (target, live) {
         (Some(target), Some(live)) => both(&mut states, target, live, ignore, schema),
@@ -50,15 +55,34 @@ pub fn view(target: Option<&Target>, live: Option<&Value>, ignore: &[IgnoreDiffe
         }
         (None, None) => {}
     }
-    let key = target.map(|t| t.key.clone()).or_else(|| live.map(ResourceKey::of)).unwrap_or_default();
+    let key = target
+        .map(|t| t.key.clone())
+        .or_else(|| live.map(ResourceKey::of))
+        .unwrap_or_default();
     if key.group.is_empty() && key.kind == "Secret" {
-        let States { target, live, normalized, predicted, last_applied } = &mut states;
-        mask(&mut [target.as_mut(), live.as_mut(), normalized.as_mut(), predicted.as_mut(), last_applied.as_mut()]);
+        let States {
+            target,
+            live,
+            normalized,
+            predicted,
+            last_applied,
+        } = &mut states;
+        mask(&mut [
+            target.as_mut(),
+            live.as_mut(),
+            normalized.as_mut(),
+            predicted.as_mut(),
+            last_applied.as_mut(),
+        ]);
     }
     if let (Some(normalized), Some(last)) = (&mut states.normalized, &states.last_applied) {
         annotate(normalized, LAST_APPLIED, crate::canonical::text(last));
     }
-    let shown = |state: Option<Value>| state.as_ref().map_or_else(|| "null".to_owned(), crate::canonical::text);
+    let shown = |state: Option<Value>| {
+        state
+            .as_ref()
+            .map_or_else(|| "null".to_owned(), crate::canonical::text)
+    };
     View {
         target: shown(states.target),
         live: shown(states.live),
@@ -76,7 +100,13 @@ struct States {
     last_applied: Option<Value>,
 }
 
-fn both(states: &mut States, target: &Target, live: &Value, ignore: &[IgnoreDifference], schema: &SchemaSet) {
+fn both(
+    states: &mut States,
+    target: &Target,
+    live: &Value,
+    ignore: &[IgnoreDifference],
+    schema: &SchemaSet,
+) {
     let pair = Pair::new(target, live, ignore, schema);
     let removed = removed_only(&pair);
 
@@ -90,11 +120,14 @@ fn both(states: &mut States, target: &Target, live: &Value, ignore: &[IgnoreDiff
         match target.object.get("rules") {
             Some(rules) => normalized["rules"] = rules.clone(),
             None => {
-                normalized.as_object_mut().map(|fields| fields.remove("rules"));
+                normalized
+                    .as_object_mut()
+                    .map(|fields| fields.remove("rules"));
             }
         }
     }
-    let mut predicted = structural::merged(&target.object, &normalized, removed.as_ref(), pair.root);
+    let mut predicted =
+        structural::merged(&target.object, &normalized, removed.as_ref(), pair.root);
     let mut last = target.object.as_ref().clone();
     if let Some(removed) = &removed {
         last = structural::with_removed(&last, removed, live, pair.root);
@@ -114,7 +147,10 @@ fn both(states: &mut States, target: &Target, live: &Value, ignore: &[IgnoreDiff
 fn removed_only(pair: &Pair<'_>) -> Option<Owned> {
     let owned = pair.owned.as_ref()?;
     let deltas = pair.deltas();
-    deltas.iter().any(|delta| delta.want.is_none()).then(|| owned.clone())
+    deltas
+        .iter()
+        .any(|delta| delta.want.is_none())
+        .then(|| owned.clone())
 }
 
 /// Without managedFields and a stale last-applied record. `ServerSideApply=true` would have the command compare without
@@ -123,12 +159,20 @@ fn presentable(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
             annotations.remove(LAST_APPLIED);
             let options = annotations.get(SYNC_OPTIONS).and_then(Value::as_str);
-            if let Some(options) = options.filter(|options| options.contains("ServerSideApply=true")) {
-                let rest: Vec<&str> =
-                    options.split(',').map(str::trim).filter(|o| *o != "ServerSideApply=true").collect();
+            if let Some(options) =
+                options.filter(|options| options.contains("ServerSideApply=true"))
+            {
+                let rest: Vec<&str> = options
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|o| *o != "ServerSideApply=true")
+                    .collect();
                 let rest = rest.join(",");
                 annotations.insert(SYNC_OPTIONS.to_owned(), Value::String(rest));
             }

@@ -87,11 +87,17 @@ struct Given {
 
 impl Given {
     fn manifest(&self) -> Manifest {
-        let location =
-            (!self.file.is_empty()).then(|| Location { path: self.file.clone(), line: self.line.max(1) });
+        let location = (!self.file.is_empty()).then(|| Location {
+            path: self.file.clone(),
+            line: self.line.max(1),
+        });
         let mut lines = self.lines.clone();
         lines.sort();
-        Manifest { object: self.object.clone(), location, lines }
+        Manifest {
+            object: self.object.clone(),
+            location,
+            lines,
+        }
     }
 }
 
@@ -113,24 +119,37 @@ impl Kinds for Known {
             ("", "v1", "Namespace" | "PersistentVolume" | "Node")
             | ("rbac.authorization.k8s.io", "v1", "ClusterRole")
             | ("apiextensions.k8s.io", "v1", "CustomResourceDefinition") => Some(Scope::Cluster),
-            ("" | "apps" | "batch" | "rbac.authorization.k8s.io" | "networking.k8s.io" | "example.com", "v1", _) => {
-                Some(Scope::Namespaced)
-            }
+            (
+                ""
+                | "apps"
+                | "batch"
+                | "rbac.authorization.k8s.io"
+                | "networking.k8s.io"
+                | "example.com",
+                "v1",
+                _,
+            ) => Some(Scope::Namespaced),
             _ => None,
         }
     }
 
     fn versions_of(&self, kind: &str) -> Vec<String> {
-        if kind == "Ingress" { vec!["networking.k8s.io/v1".into()] } else { vec![] }
+        if kind == "Ingress" {
+            vec!["networking.k8s.io/v1".into()]
+        } else {
+            vec![]
+        }
     }
 }
 
 fn schemas() -> SchemaSet {
-    let all: Map<String, Value> = serde_json::from_str(include_str!("fixtures/schemas.json")).expect("a well-formed case");
+    let all: Map<String, Value> =
+        serde_json::from_str(include_str!("fixtures/schemas.json")).expect("a well-formed case");
     let mut set = SchemaSet::default();
     for (name, document) in all {
         let (group, version) = name.split_once('/').expect("a well-formed case");
-        let document = Document::from_open_api(document.to_string().as_bytes()).expect("a well-formed case");
+        let document =
+            Document::from_open_api(document.to_string().as_bytes()).expect("a well-formed case");
         set.insert(group, version, Arc::new(document));
     }
     set
@@ -139,24 +158,51 @@ fn schemas() -> SchemaSet {
 /// What server-side apply records for an object that one manager applied.
 fn fields_v1(value: &Value, node: Option<Node<'_>>) -> Value {
     let atomic = |t: Option<&Type>| {
-        matches!(t, Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. }))
+        matches!(
+            t,
+            Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })
+        )
     };
     match (value, node.map(Node::kind)) {
         (Value::Object(fields), kind) if !atomic(kind) => fields
             .iter()
-            .map(|(name, value)| (format!("f:{name}"), fields_v1(value, node.and_then(|n| n.value(name)))))
+            .map(|(name, value)| {
+                (
+                    format!("f:{name}"),
+                    fields_v1(value, node.and_then(|n| n.value(name))),
+                )
+            })
             .collect(),
-        (Value::Array(items), Some(Type::List { merge: ListMerge::Map { .. }, .. })) => items
+        (
+            Value::Array(items),
+            Some(Type::List {
+                merge: ListMerge::Map { .. },
+                ..
+            }),
+        ) => items
             .iter()
             .map(|item| {
                 let mut beneath = fields_v1(item, node.and_then(Node::element));
                 beneath["."] = json!({});
-                (format!("k:{}", engine::fields::keys_of(item, node).expect("a well-formed case")), beneath)
+                (
+                    format!(
+                        "k:{}",
+                        engine::fields::keys_of(item, node).expect("a well-formed case")
+                    ),
+                    beneath,
+                )
             })
             .collect(),
-        (Value::Array(items), Some(Type::List { merge: ListMerge::Set, .. })) => {
-            items.iter().map(|item| (format!("v:{item}"), json!({}))).collect()
-        }
+        (
+            Value::Array(items),
+            Some(Type::List {
+                merge: ListMerge::Set,
+                ..
+            }),
+        ) => items
+            .iter()
+            .map(|item| (format!("v:{item}"), json!({})))
+            .collect(),
         _ => json!({}),
     }
 }
@@ -171,7 +217,10 @@ fn merge_patch(value: &mut Value, patch: &Value) {
     }
     for (name, patch) in patch {
         if patch.is_null() {
-            value.as_object_mut().expect("a well-formed case").remove(name);
+            value
+                .as_object_mut()
+                .expect("a well-formed case")
+                .remove(name);
         } else {
             merge_patch(&mut value[name], patch);
         }
@@ -185,13 +234,21 @@ fn live_body(given: &LiveGiven, context: &Context<'_>, position: usize) -> Value
             let prepared = engine::prepare(&[manifest], context);
             let target = &prepared.targets[0];
             let mut body = target.object.as_ref().clone();
-            let root = context.schema.root(&target.key.group, &target.version, &target.key.kind);
+            let root = context
+                .schema
+                .root(&target.key.group, &target.version, &target.key.kind);
             let mut fields = fields_v1(&body, root);
             for name in ["f:apiVersion", "f:kind"] {
-                fields.as_object_mut().expect("a well-formed case").remove(name);
+                fields
+                    .as_object_mut()
+                    .expect("a well-formed case")
+                    .remove(name);
             }
             for name in ["f:name", "f:namespace"] {
-                fields["f:metadata"].as_object_mut().expect("a well-formed case").remove(name);
+                fields["f:metadata"]
+                    .as_object_mut()
+                    .expect("a well-formed case")
+                    .remove(name);
             }
             body["metadata"]["managedFields"] = json!([{"manager": engine::fields::MANAGER, "operation": "Apply",
                 "apiVersion": body["apiVersion"], "fieldsType": "FieldsV1", "fieldsV1": fields}]);
@@ -208,7 +265,10 @@ fn live_body(given: &LiveGiven, context: &Context<'_>, position: usize) -> Value
 }
 
 fn lines(causes: &[Cause]) -> Value {
-    causes.iter().map(|c| format!("{:?}: {}", c.severity, c.render(Language::English))).collect()
+    causes
+        .iter()
+        .map(|c| format!("{:?}: {}", c.severity, c.render(Language::English)))
+        .collect()
 }
 
 fn seen(body: &Value) -> Option<Seen> {
@@ -216,7 +276,9 @@ fn seen(body: &Value) -> Option<Seen> {
     let managed = content["metadata"]["managedFields"].take();
     Some(Seen {
         fingerprint: engine::canonical::hash(&content),
-        managed: managed.get(0).map(|entry| Arc::new(FieldSet::from_fields_v1(&entry["fieldsV1"]))),
+        managed: managed
+            .get(0)
+            .map(|entry| Arc::new(FieldSet::from_fields_v1(&entry["fieldsV1"]))),
     })
 }
 
@@ -231,11 +293,15 @@ fn run(case: &Case) -> Value {
     let patterns = [format!("{}-*", case.tenant)];
     let territory = match &case.mapped {
         Some(mapped) => Territory::AllBut(mapped),
-        None => Territory::Only { namespaces: &case.namespaces, patterns: &patterns },
+        None => Territory::Only {
+            namespaces: &case.namespaces,
+            patterns: &patterns,
+        },
     };
     let options = SyncOptions::parse(case.options.iter().map(String::as_str));
     let rules: Rules =
-        serde_json::from_value(case.project.clone().unwrap_or_else(Project::default_spec)).expect("a well-formed case");
+        serde_json::from_value(case.project.clone().unwrap_or_else(Project::default_spec))
+            .expect("a well-formed case");
     let context = Context {
         app: "hello",
         tenant: &tenant,
@@ -249,7 +315,12 @@ fn run(case: &Case) -> Value {
     };
     let manifests: Vec<Manifest> = case.manifests.iter().map(Given::manifest).collect();
     let prepared = engine::prepare(&manifests, &context);
-    let bodies: Vec<Value> = case.live.iter().enumerate().map(|(i, l)| live_body(l, &context, i)).collect();
+    let bodies: Vec<Value> = case
+        .live
+        .iter()
+        .enumerate()
+        .map(|(i, l)| live_body(l, &context, i))
+        .collect();
     let live: Vec<Live<'_>> = bodies
         .iter()
         .map(|body| Live {
@@ -265,9 +336,19 @@ fn run(case: &Case) -> Value {
     let mut applied = HashMap::new();
     if case.remembered {
         for there in &live {
-            let target = prepared.targets.iter().find(|t| t.key == there.key).expect("a well-formed case");
+            let target = prepared
+                .targets
+                .iter()
+                .find(|t| t.key == there.key)
+                .expect("a well-formed case");
             let seen = there.seen.clone().expect("a well-formed case");
-            applied.insert(there.key.clone(), Applied { target: target.hash, seen });
+            applied.insert(
+                there.key.clone(),
+                Applied {
+                    target: target.hash,
+                    seen,
+                },
+            );
         }
     }
     let comparison = engine::compare(&Input {
@@ -283,17 +364,33 @@ fn run(case: &Case) -> Value {
     let mut shown = Map::new();
     for what in &case.show {
         let value = match what.as_str() {
-            "targets" => prepared.targets.iter().map(|t| t.object.as_ref().clone()).collect(),
+            "targets" => prepared
+                .targets
+                .iter()
+                .map(|t| t.object.as_ref().clone())
+                .collect(),
             "keys" => prepared.targets.iter().map(|t| t.key.to_string()).collect(),
             "causes" => lines(&prepared.causes),
-            "refused" => prepared.targets.iter().filter(|t| t.refused.is_some()).map(|t| t.key.to_string()).collect(),
+            "refused" => prepared
+                .targets
+                .iter()
+                .filter(|t| t.refused.is_some())
+                .map(|t| t.key.to_string())
+                .collect(),
             "comparison" => compared(&comparison),
             "plan" => planned(case, &prepared, &comparison, &options, territory),
             "views" => views(case, &prepared, &bodies, &schema),
             "lint" => {
-                let around: Option<Vec<&Value>> = case.around.as_ref().map(|objects| objects.iter().collect());
+                let around: Option<Vec<&Value>> =
+                    case.around.as_ref().map(|objects| objects.iter().collect());
                 let services = around.as_deref();
-                lines(&engine::lint::lint(&prepared.targets, engine::lint::Around { services, workloads: services }))
+                lines(&engine::lint::lint(
+                    &prepared.targets,
+                    engine::lint::Around {
+                        services,
+                        workloads: services,
+                    },
+                ))
             }
             "health" => bodies.iter().map(|body| health(body, &[])).collect(),
             "explained" => health(&bodies[0], &bodies[1..].iter().collect::<Vec<_>>()),
@@ -317,16 +414,27 @@ fn compared(comparison: &engine::Comparison) -> Value {
         .iter()
         .map(|r| {
             let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
-            let differences: Vec<String> =
-                r.differences.iter().map(|d| format!("{}: want {}, got {}", d.path, side(&d.want), side(&d.got))).collect();
-            let mut line = format!("{} {}", r.key, r.sync.map_or("-", domain::status::SyncCode::as_str));
+            let differences: Vec<String> = r
+                .differences
+                .iter()
+                .map(|d| format!("{}: want {}, got {}", d.path, side(&d.want), side(&d.got)))
+                .collect();
+            let mut line = format!(
+                "{} {}",
+                r.key,
+                r.sync.map_or("-", domain::status::SyncCode::as_str)
+            );
             if r.requires_pruning {
                 line.push_str(" requires pruning");
             }
             json!([line, differences])
         })
         .collect();
-    let needs: Vec<String> = comparison.needs_body.iter().map(ToString::to_string).collect();
+    let needs: Vec<String> = comparison
+        .needs_body
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     json!({"sync": comparison.sync.as_str(), "resources": resources, "needs body": needs, "causes": lines(&comparison.causes)})
 }
 
@@ -367,7 +475,13 @@ fn planned(
                 Action::Prune { uid, propagation } => format!("prune {uid} {propagation:?}"),
                 Action::Keep(kept) => format!("keep: {}", kept.as_str()),
             };
-            format!("{} wave {} batch {}: {} {action}", step.phase.as_str(), step.wave, step.batch, step.key)
+            format!(
+                "{} wave {} batch {}: {} {action}",
+                step.phase.as_str(),
+                step.wave,
+                step.batch,
+                step.key
+            )
         })
         .collect();
     json!({"steps": steps, "refusals": lines(&plan.refusals)})
@@ -387,31 +501,70 @@ fn views(case: &Case, prepared: &Prepared, bodies: &[Value], schema: &SchemaSet)
                "predicted": parse(&view.predicted_live)})
     };
     let find = |key: &ResourceKey| bodies.iter().find(|body| ResourceKey::of(body) == *key);
-    let mut all: Vec<Value> = prepared.targets.iter().map(|t| show(Some(t), find(&t.key))).collect();
-    let known = |body: &&Value| !prepared.targets.iter().any(|t| t.key == ResourceKey::of(body));
-    all.extend(bodies.iter().filter(known).map(|body| show(None, Some(body))));
+    let mut all: Vec<Value> = prepared
+        .targets
+        .iter()
+        .map(|t| show(Some(t), find(&t.key)))
+        .collect();
+    let known = |body: &&Value| {
+        !prepared
+            .targets
+            .iter()
+            .any(|t| t.key == ResourceKey::of(body))
+    };
+    all.extend(
+        bodies
+            .iter()
+            .filter(known)
+            .map(|body| show(None, Some(body))),
+    );
     Value::Array(all)
 }
 
 fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {
-    let propagation = engine::plan::cascade(["resources-finalizer.argocd.argoproj.io/background"]).expect("a well-formed case");
-    let plan = engine::plan::deletion(live, &case.tenant, "hello", options, propagation, case.approved);
+    let propagation = engine::plan::cascade(["resources-finalizer.argocd.argoproj.io/background"])
+        .expect("a well-formed case");
+    let plan = engine::plan::deletion(
+        live,
+        &case.tenant,
+        "hello",
+        options,
+        propagation,
+        case.approved,
+    );
     let names = |keys: &[ResourceKey]| keys.iter().map(ToString::to_string).collect::<Value>();
-    let waves: Vec<Value> =
-        plan.waves.iter().map(|wave| wave.iter().map(|doomed| doomed.key.to_string()).collect()).collect();
+    let waves: Vec<Value> = plan
+        .waves
+        .iter()
+        .map(|wave| wave.iter().map(|doomed| doomed.key.to_string()).collect())
+        .collect();
     json!({"waves": waves, "kept": names(&plan.kept), "unconfirmed": names(&plan.unconfirmed)})
 }
 
 fn check(folder: &Path) -> Result<(), String> {
-    let name = folder.file_name().expect("a well-formed case").to_string_lossy().into_owned();
+    let name = folder
+        .file_name()
+        .expect("a well-formed case")
+        .to_string_lossy()
+        .into_owned();
     let case = std::fs::read_to_string(folder.join("case.json")).expect("a well-formed case");
     let case: Case = serde_json::from_str(&case).map_err(|error| format!("{name}: {error}"))?;
     let got = run(&case);
     let file = folder.join("expected.json");
-    #[expect(clippy::disallowed_methods, reason = "a switch for the person who runs the test")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch for the person who runs the test"
+    )]
     let update = std::env::var("UPDATE_EXPECT").is_ok();
     if update {
-        std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&got).expect("a well-formed case"))).expect("a well-formed case");
+        std::fs::write(
+            &file,
+            format!(
+                "{}\n",
+                serde_json::to_string_pretty(&got).expect("a well-formed case")
+            ),
+        )
+        .expect("a well-formed case");
         return Ok(());
     }
     let expected: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap_or_default())
@@ -429,9 +582,15 @@ fn check(folder: &Path) -> Result<(), String> {
 #[test]
 fn cases() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut folders: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     folders.sort();
     assert!(!folders.is_empty());
-    let failures: Vec<String> = folders.iter().filter_map(|folder| check(folder).err()).collect();
+    let failures: Vec<String> = folders
+        .iter()
+        .filter_map(|folder| check(folder).err())
+        .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

@@ -20,7 +20,12 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn key(kind: &str, name: &str) -> ResourceKey {
-    ResourceKey { group: String::new(), kind: kind.into(), namespace: "user01".into(), name: name.into() }
+    ResourceKey {
+        group: String::new(),
+        kind: kind.into(),
+        namespace: "user01".into(),
+        name: name.into(),
+    }
 }
 
 fn resource(name: &str, sync: SyncCode, requires_pruning: bool) -> ResourceStatus {
@@ -39,7 +44,10 @@ fn resource(name: &str, sync: SyncCode, requires_pruning: bool) -> ResourceStatu
 fn spec(automated: Automated) -> Spec {
     Spec {
         source: Some(Source::default()),
-        sync_policy: Some(SyncPolicy { automated: Some(automated), ..SyncPolicy::default() }),
+        sync_policy: Some(SyncPolicy {
+            automated: Some(automated),
+            ..SyncPolicy::default()
+        }),
         ..Spec::default()
     }
 }
@@ -64,7 +72,12 @@ fn ended(phase: Phase, revision: &str, heals: i64) -> OperationState {
 }
 
 /// What is decided for an application at revision `r2` whose objects are `resources`.
-fn decided(automated: Automated, last: Option<&OperationState>, resources: &[ResourceStatus], now: i64) -> Decision {
+fn decided(
+    automated: Automated,
+    last: Option<&OperationState>,
+    resources: &[ResourceStatus],
+    now: i64,
+) -> Decision {
     let spec = spec(automated);
     decide(&Input {
         spec: &spec,
@@ -79,24 +92,53 @@ fn decided(automated: Automated, last: Option<&OperationState>, resources: &[Res
     })
 }
 
-const ALL: Automated = Automated { prune: true, self_heal: true, allow_empty: false, enabled: None };
+const ALL: Automated = Automated {
+    prune: true,
+    self_heal: true,
+    allow_empty: false,
+    enabled: None,
+};
 
 #[test]
 fn a_new_revision_is_synced_once_whatever_became_of_the_old_one() {
-    let drifted = [resource("a", SyncCode::OutOfSync, false), resource("b", SyncCode::Synced, false)];
-    for last in [None, Some(ended(Phase::Succeeded, "r1", 0)), Some(ended(Phase::Failed, "r1", 0))] {
-        let Decision::Sync(operation) = decided(ALL, last.as_ref(), &drifted, 1) else { panic!("no sync") };
+    let drifted = [
+        resource("a", SyncCode::OutOfSync, false),
+        resource("b", SyncCode::Synced, false),
+    ];
+    for last in [
+        None,
+        Some(ended(Phase::Succeeded, "r1", 0)),
+        Some(ended(Phase::Failed, "r1", 0)),
+    ] {
+        let Decision::Sync(operation) = decided(ALL, last.as_ref(), &drifted, 1) else {
+            panic!("no sync")
+        };
         assert_eq!(operation.sync.revision, "r2");
-        assert!(operation.sync.resources.is_empty() && operation.sync.prune && operation.initiated_by.automated);
+        assert!(
+            operation.sync.resources.is_empty()
+                && operation.sync.prune
+                && operation.initiated_by.automated
+        );
         assert_eq!(operation.retry.limit, 5);
     }
     let failed = ended(Phase::Failed, "r2", 0);
-    let Decision::Refused(cause) = decided(ALL, Some(&failed), &drifted, 1000) else { panic!("tried again") };
+    let Decision::Refused(cause) = decided(ALL, Some(&failed), &drifted, 1000) else {
+        panic!("tried again")
+    };
     assert!(cause.message.is(&message::sync::LAST_ATTEMPT_FAILED));
-    let without_heal = Automated { self_heal: false, ..ALL };
+    let without_heal = Automated {
+        self_heal: false,
+        ..ALL
+    };
     let succeeded = ended(Phase::Succeeded, "r2", 0);
-    assert_eq!(decided(without_heal, Some(&succeeded), &drifted, 1000), Decision::Nothing);
-    let off = Automated { enabled: Some(false), ..ALL };
+    assert_eq!(
+        decided(without_heal, Some(&succeeded), &drifted, 1000),
+        Decision::Nothing
+    );
+    let off = Automated {
+        enabled: Some(false),
+        ..ALL
+    };
     assert_eq!(decided(off, None, &drifted, 1), Decision::Nothing);
 }
 
@@ -105,33 +147,94 @@ fn an_operation_without_any_result_is_not_repeated() {
     let mut last = ended(Phase::Error, "r1", 0);
     last.result = None;
     let drifted = [resource("a", SyncCode::OutOfSync, false)];
-    assert!(matches!(decided(ALL, Some(&last), &drifted, 1), Decision::Refused(_)));
+    assert!(matches!(
+        decided(ALL, Some(&last), &drifted, 1),
+        Decision::Refused(_)
+    ));
 }
 
 #[test]
 fn self_heal_waits_longer_each_time_and_names_only_what_drifted() {
-    let drifted = [resource("a", SyncCode::OutOfSync, false), resource("b", SyncCode::Synced, false)];
-    for (heals, wait) in [(0, 0), (1, 2), (2, 6), (3, 18), (4, 54), (5, 162), (6, 300), (60, 300)] {
+    let drifted = [
+        resource("a", SyncCode::OutOfSync, false),
+        resource("b", SyncCode::Synced, false),
+    ];
+    for (heals, wait) in [
+        (0, 0),
+        (1, 2),
+        (2, 6),
+        (3, 18),
+        (4, 54),
+        (5, 162),
+        (6, 300),
+        (60, 300),
+    ] {
         let last = ended(Phase::Succeeded, "r2", heals);
         if wait > 0 {
-            assert_eq!(decided(ALL, Some(&last), &drifted, wait - 1), Decision::Wait(at(wait)), "{heals}");
+            assert_eq!(
+                decided(ALL, Some(&last), &drifted, wait - 1),
+                Decision::Wait(at(wait)),
+                "{heals}"
+            );
         }
-        let Decision::Sync(operation) = decided(ALL, Some(&last), &drifted, wait) else { panic!("{heals}: no heal") };
+        let Decision::Sync(operation) = decided(ALL, Some(&last), &drifted, wait) else {
+            panic!("{heals}: no heal")
+        };
         assert_eq!(operation.sync.auto_heal_attempts_count, heals + 1);
-        assert_eq!(operation.sync.resources, [ResourceKey { namespace: String::new(), ..key("ConfigMap", "a") }]);
+        assert_eq!(
+            operation.sync.resources,
+            [ResourceKey {
+                namespace: String::new(),
+                ..key("ConfigMap", "a")
+            }]
+        );
     }
     let last = ended(Phase::Succeeded, "r2", 4);
-    let Decision::Sync(operation) = decided(ALL, Some(&last), &drifted, 331) else { panic!("no heal") };
-    assert_eq!(operation.sync.auto_heal_attempts_count, 1, "a long quiet time begins the count anew");
+    let Decision::Sync(operation) = decided(ALL, Some(&last), &drifted, 331) else {
+        panic!("no heal")
+    };
+    assert_eq!(
+        operation.sync.auto_heal_attempts_count, 1,
+        "a long quiet time begins the count anew"
+    );
 }
 
 #[test]
 fn nothing_is_wiped_out_and_nothing_pruned_unasked() {
     let gone = [resource("a", SyncCode::OutOfSync, true)];
-    let Decision::Refused(cause) = decided(ALL, None, &gone, 1) else { panic!("wiped out") };
-    assert!(cause.to_owned().render(message::Language::English).contains("auto-sync will wipe out all resources"));
-    assert!(matches!(decided(Automated { allow_empty: true, ..ALL }, None, &gone, 1), Decision::Sync(_)));
-    assert_eq!(decided(Automated { prune: false, ..ALL }, None, &gone, 1), Decision::Nothing);
+    let Decision::Refused(cause) = decided(ALL, None, &gone, 1) else {
+        panic!("wiped out")
+    };
+    assert!(
+        cause
+            .to_owned()
+            .render(message::Language::English)
+            .contains("auto-sync will wipe out all resources")
+    );
+    assert!(matches!(
+        decided(
+            Automated {
+                allow_empty: true,
+                ..ALL
+            },
+            None,
+            &gone,
+            1
+        ),
+        Decision::Sync(_)
+    ));
+    assert_eq!(
+        decided(
+            Automated {
+                prune: false,
+                ..ALL
+            },
+            None,
+            &gone,
+            1
+        ),
+        Decision::Nothing
+    );
 }
 
 #[test]
@@ -139,14 +242,33 @@ fn an_application_fares_as_its_worst_object_and_missing_ones_count_only_together
     let part = |health, live| Part { health, live };
     let some = |code| part(Some(code), true);
     assert_eq!(rollup([]), HealthCode::Healthy);
-    assert_eq!(rollup([some(HealthCode::Healthy), part(None, true)]), HealthCode::Healthy);
-    assert_eq!(rollup([some(HealthCode::Suspended), some(HealthCode::Progressing)]), HealthCode::Progressing);
-    assert_eq!(rollup([some(HealthCode::Degraded), some(HealthCode::Progressing)]), HealthCode::Degraded);
-    assert_eq!(rollup([some(HealthCode::Healthy), part(None, false)]), HealthCode::Healthy);
-    assert_eq!(rollup([part(None, false), part(None, false)]), HealthCode::Missing);
+    assert_eq!(
+        rollup([some(HealthCode::Healthy), part(None, true)]),
+        HealthCode::Healthy
+    );
+    assert_eq!(
+        rollup([some(HealthCode::Suspended), some(HealthCode::Progressing)]),
+        HealthCode::Progressing
+    );
+    assert_eq!(
+        rollup([some(HealthCode::Degraded), some(HealthCode::Progressing)]),
+        HealthCode::Degraded
+    );
+    assert_eq!(
+        rollup([some(HealthCode::Healthy), part(None, false)]),
+        HealthCode::Healthy
+    );
+    assert_eq!(
+        rollup([part(None, false), part(None, false)]),
+        HealthCode::Missing
+    );
 }
 
-fn facts(now: i64, causes: Vec<Cause>, health: &HashMap<ResourceKey, engine::health::Health>) -> Facts<'_> {
+fn facts(
+    now: i64,
+    causes: Vec<Cause>,
+    health: &HashMap<ResourceKey, engine::health::Health>,
+) -> Facts<'_> {
     Facts {
         now: at(now),
         comparison: None,
@@ -169,37 +291,88 @@ fn facts(now: i64, causes: Vec<Cause>, health: &HashMap<ResourceKey, engine::hea
 fn the_most_specific_cause_comes_first_and_keeps_its_time() {
     let health = HashMap::new();
     let vague = Cause::error(message::sync::REFUSED.message());
-    let specific = Cause::error(message::sync::MISSING.with("resource", "x")).on(key("ConfigMap", "x")).field("f");
-    let lint = Cause::warning(message::lint::MORE.with("count", 1)).on(key("ConfigMap", "y")).field("f").evidence("e");
-    let first = engine::assemble(&Status::default(), facts(0, vec![lint.clone(), vague, specific.clone()], &health));
-    assert_eq!((first.sync, first.health), (SyncCode::Unknown, Some(HealthCode::Unknown)));
+    let specific = Cause::error(message::sync::MISSING.with("resource", "x"))
+        .on(key("ConfigMap", "x"))
+        .field("f");
+    let lint = Cause::warning(message::lint::MORE.with("count", 1))
+        .on(key("ConfigMap", "y"))
+        .field("f")
+        .evidence("e");
+    let first = engine::assemble(
+        &Status::default(),
+        facts(0, vec![lint.clone(), vague, specific.clone()], &health),
+    );
+    assert_eq!(
+        (first.sync, first.health),
+        (SyncCode::Unknown, Some(HealthCode::Unknown))
+    );
     assert_eq!(first.causes.first(), Some(&specific));
     assert_eq!(first.causes.last(), Some(&lint));
     assert_eq!(first.external_urls, ["a", "b"]);
     let again = engine::assemble(&first, facts(60, vec![specific], &health));
     assert_eq!(again.cause_since, [at(0)]);
-    assert_eq!((again.health_since, again.reconciled_at), (Some(at(0)), Some(at(0))));
+    assert_eq!(
+        (again.health_since, again.reconciled_at),
+        (Some(at(0)), Some(at(0)))
+    );
 }
 
 #[test]
 fn a_state_that_is_not_good_always_says_why() {
     let health = HashMap::new();
     let status = engine::assemble(&Status::default(), facts(0, vec![], &health));
-    assert!(status.causes.iter().any(|cause| cause.severity != Severity::Warning));
-    let comparison = engine::Comparison { sync: SyncCode::OutOfSync, ..engine::Comparison::default() };
-    let facts = Facts { comparison: Some(&comparison), ..facts(0, vec![], &health) };
+    assert!(
+        status
+            .causes
+            .iter()
+            .any(|cause| cause.severity != Severity::Warning)
+    );
+    let comparison = engine::Comparison {
+        sync: SyncCode::OutOfSync,
+        ..engine::Comparison::default()
+    };
+    let facts = Facts {
+        comparison: Some(&comparison),
+        ..facts(0, vec![], &health)
+    };
     let status = engine::assemble(&Status::default(), facts);
-    assert!(status.causes.iter().any(|cause| cause.severity != Severity::Warning));
+    assert!(
+        status
+            .causes
+            .iter()
+            .any(|cause| cause.severity != Severity::Warning)
+    );
 }
 
-fn entry<'a>(key: &'a ResourceKey, uid: &'a str, owners: Vec<&'a str>, body: &'a Value) -> Entry<'a> {
-    let images = if key.kind == "Pod" { vec!["i:2", "i:1", "i:2"] } else { vec!["i:1"] };
-    Entry { key, version: "v1", uid, resource_version: "1", owners, created_at: Some(at(0)), body, images }
+fn entry<'a>(
+    key: &'a ResourceKey,
+    uid: &'a str,
+    owners: Vec<&'a str>,
+    body: &'a Value,
+) -> Entry<'a> {
+    let images = if key.kind == "Pod" {
+        vec!["i:2", "i:1", "i:2"]
+    } else {
+        vec!["i:1"]
+    };
+    Entry {
+        key,
+        version: "v1",
+        uid,
+        resource_version: "1",
+        owners,
+        created_at: Some(at(0)),
+        body,
+        images,
+    }
 }
 
 #[test]
 fn the_tree_hangs_pods_below_their_owners_and_shows_what_is_not_there() {
-    let kinds = |group: &str, kind: &str, name: &str| ResourceKey { group: group.into(), ..key(kind, name) };
+    let kinds = |group: &str, kind: &str, name: &str| ResourceKey {
+        group: group.into(),
+        ..key(kind, name)
+    };
     let keys = [
         kinds("apps", "Deployment", "d"),
         kinds("apps", "ReplicaSet", "d-1"),
@@ -220,17 +393,29 @@ fn the_tree_hangs_pods_below_their_owners_and_shows_what_is_not_there() {
         "spec": {"rules": [{"host": "h.example", "http": {"paths": [
             {"path": "/", "backend": {"service": {"name": "s"}}}, {"path": "/a*", "backend": {"service": {"name": "s"}}}]}}]},
         "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}});
-    let live = [entry(&keys[0], "u0", vec![], &deployment), entry(&keys[3], "u3", vec![], &ingress)];
+    let live = [
+        entry(&keys[0], "u0", vec![], &deployment),
+        entry(&keys[3], "u3", vec![], &ingress),
+    ];
     let beneath = [
         entry(&keys[2], "u2", vec!["u1"], &pod),
         entry(&keys[1], "u1", vec!["u0"], &set),
         entry(&keys[4], "u4", vec!["nobody"], &pod),
     ];
-    let status = |key: &ResourceKey| ResourceStatus { key: key.clone(), ..resource("", SyncCode::Synced, false) };
-    let managed = [status(&key("ConfigMap", "absent")), status(&keys[0]), status(&keys[3])];
+    let status = |key: &ResourceKey| ResourceStatus {
+        key: key.clone(),
+        ..resource("", SyncCode::Synced, false)
+    };
+    let managed = [
+        status(&key("ConfigMap", "absent")),
+        status(&keys[0]),
+        status(&keys[3]),
+    ];
     let nodes = engine::tree::build(&managed, &live, &beneath);
-    let shown: Vec<(String, Option<String>)> =
-        nodes.iter().map(|n| (n.key.to_string(), n.parents.first().map(|p| p.uid.clone()))).collect();
+    let shown: Vec<(String, Option<String>)> = nodes
+        .iter()
+        .map(|n| (n.key.to_string(), n.parents.first().map(|p| p.uid.clone())))
+        .collect();
     assert_eq!(
         shown,
         [
@@ -238,24 +423,54 @@ fn the_tree_hangs_pods_below_their_owners_and_shows_what_is_not_there() {
             ("apps/Deployment user01/d".to_owned(), None),
             ("networking.k8s.io/Ingress user01/i".to_owned(), None),
             ("Pod user01/d-1-x".to_owned(), Some("u1".to_owned())),
-            ("apps/ReplicaSet user01/d-1".to_owned(), Some("u0".to_owned())),
+            (
+                "apps/ReplicaSet user01/d-1".to_owned(),
+                Some("u0".to_owned())
+            ),
         ]
     );
     assert_eq!((nodes[0].uid.as_str(), nodes[0].created_at), ("", None));
-    assert_eq!(nodes[0].health.as_ref().map(|h| h.0), Some(HealthCode::Missing));
-    let info = |at: usize| nodes[at].info.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>();
+    assert_eq!(
+        nodes[0].health.as_ref().map(|h| h.0),
+        Some(HealthCode::Missing)
+    );
+    let info = |at: usize| {
+        nodes[at]
+            .info
+            .iter()
+            .map(|(n, v)| format!("{n}={v}"))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(
         info(3),
-        ["Status Reason=ImagePullBackOff", "Node=n1", "Containers=0/1", "Restart Count=2", "cpu=250", "memory=67108864000"]
+        [
+            "Status Reason=ImagePullBackOff",
+            "Node=n1",
+            "Containers=0/1",
+            "Restart Count=2",
+            "cpu=250",
+            "memory=67108864000"
+        ]
     );
     assert_eq!(info(4), ["Revision=Rev:3"]);
     let (urls, images) = engine::tree::summary(&nodes);
     assert_eq!(urls, ["http://h.example/", "http://h.example/a"]);
     assert_eq!(images, ["i:1", "i:2"]);
     let network = nodes[2].network.as_ref().unwrap();
-    assert_eq!((network.target_refs.len(), network.target_refs[0].name.as_str()), (1, "s"));
+    assert_eq!(
+        (
+            network.target_refs.len(),
+            network.target_refs[0].name.as_str()
+        ),
+        (1, "s")
+    );
 
     let health = engine::tree::assess(&live, &beneath);
     assert_eq!(health[&keys[0]].code, HealthCode::Progressing);
-    assert!(health[&keys[0]].causes[0].message.is(&message::health::IMAGE_PULL), "the pod's reason comes first");
+    assert!(
+        health[&keys[0]].causes[0]
+            .message
+            .is(&message::health::IMAGE_PULL),
+        "the pod's reason comes first"
+    );
 }

@@ -8,7 +8,10 @@ use uuid::Uuid;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock that reads the machine's")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one clock that reads the machine's"
+    )]
     fn now(&self) -> Timestamp {
         chrono::Utc::now()
     }
@@ -19,7 +22,10 @@ impl Clock for SystemClock {
 pub struct RandomIds;
 
 impl IdSource for RandomIds {
-    #[expect(clippy::disallowed_methods, reason = "this is the one source of identifiers")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one source of identifiers"
+    )]
     fn id(&self) -> Uuid {
         Uuid::new_v4()
     }

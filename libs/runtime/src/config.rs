@@ -28,7 +28,9 @@ pub fn load<C: DeserializeOwned>() -> Result<C, ConfigError> {
         figment = figment.merge(Toml::file_exact(file));
     }
     let figment = figment.merge(Env::prefixed("NARU_").ignore(&["config"]).split("__"));
-    figment.extract().map_err(|error| ConfigError { problems: error.into_iter().map(|e| describe(&e)).collect() })
+    figment.extract().map_err(|error| ConfigError {
+        problems: error.into_iter().map(|e| describe(&e)).collect(),
+    })
 }
 
 fn describe(error: &figment::Error) -> String {
@@ -88,9 +90,12 @@ pub fn comma_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
         Number(i64),
     }
     Ok(match List::deserialize(deserializer)? {
-        List::Text(text) => {
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-        }
+        List::Text(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect(),
         List::Items(items) => items,
         List::Number(number) => vec![number.to_string()],
     })

@@ -37,7 +37,10 @@ impl Lifecycle {
     ///
     /// Ending before it, or panicking at any time, stops the process with a failing code: a controller without its
     /// lease loop, say, must not live on.
-    #[expect(clippy::disallowed_methods, reason = "this is the home of tokio::spawn")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the home of tokio::spawn"
+    )]
     pub fn spawn<F>(&self, name: &'static str, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -48,7 +51,11 @@ impl Lifecycle {
             if life.soft.is_cancelled() && ended.is_ok() {
                 return;
             }
-            tracing::error!(task = name, panicked = ended.is_err(), "a task that must run has ended; stopping");
+            tracing::error!(
+                task = name,
+                panicked = ended.is_err(),
+                "a task that must run has ended; stopping"
+            );
             life.failed.store(true, Ordering::SeqCst);
             life.soft.cancel();
         });
@@ -69,7 +76,10 @@ impl Lifecycle {
 
     /// Waits for a signal (TERM, INT) or a failed task, then drains. `true` when all went well.
     pub async fn run_until_stopped(&self) -> bool {
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        match (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) {
             (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
                 _ = terminate.recv() => tracing::info!("told to stop"),
                 _ = interrupt.recv() => tracing::info!("interrupted"),
@@ -79,8 +89,14 @@ impl Lifecycle {
         }
         self.soft.cancel();
         self.tracker.close();
-        if tokio::time::timeout(DRAIN, self.tracker.wait()).await.is_err() {
-            tracing::warn!(seconds = DRAIN.as_secs(), "some tasks did not finish in time and were dropped");
+        if tokio::time::timeout(DRAIN, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                seconds = DRAIN.as_secs(),
+                "some tasks did not finish in time and were dropped"
+            );
         }
         !self.failed.load(Ordering::SeqCst)
     }

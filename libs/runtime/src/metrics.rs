@@ -18,13 +18,19 @@ impl Registry {
 
     /// Adds a metric and gives it back, so that a field can be filled in one expression.
     pub fn add<M: Metric + Clone>(&self, name: &str, help: &str, metric: M) -> M {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, metric.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .register(name, help, metric.clone());
         metric
     }
 
     /// Adds whatever computes itself when it is read.
     pub fn add_collector(&self, collector: Box<dyn prometheus_client::collector::Collector>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).register_collector(collector);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .register_collector(collector);
     }
 
     /// Everything, as text.

@@ -52,12 +52,16 @@ impl Component {
     fn of_certificate(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let names = certificate.subject_alternative_name().ok()??;
-        names.value.general_names.iter().find_map(|name| match name {
-            GeneralName::URI("spiffe://naru/api") => Some(Self::Api),
-            GeneralName::URI("spiffe://naru/repo-server") => Some(Self::RepoServer),
-            GeneralName::URI("spiffe://naru/controller") => Some(Self::Controller),
-            _ => None,
-        })
+        names
+            .value
+            .general_names
+            .iter()
+            .find_map(|name| match name {
+                GeneralName::URI("spiffe://naru/api") => Some(Self::Api),
+                GeneralName::URI("spiffe://naru/repo-server") => Some(Self::RepoServer),
+                GeneralName::URI("spiffe://naru/controller") => Some(Self::Controller),
+                _ => None,
+            })
     }
 }
 
@@ -84,15 +88,31 @@ pub enum MutualTlsError {
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, MutualTlsError> {
     CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
-        .map_err(|cause| MutualTlsError::File { file: file.display().to_string(), cause })
+        .map_err(|cause| MutualTlsError::File {
+            file: file.display().to_string(),
+            cause,
+        })
 }
 
-fn identity(files: &MutualTls) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, RootCertStore), MutualTlsError> {
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|cause| MutualTlsError::File { file: files.key.display().to_string(), cause })?;
+fn identity(
+    files: &MutualTls,
+) -> Result<
+    (
+        Vec<CertificateDer<'static>>,
+        PrivateKeyDer<'static>,
+        RootCertStore,
+    ),
+    MutualTlsError,
+> {
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|cause| MutualTlsError::File {
+        file: files.key.display().to_string(),
+        cause,
+    })?;
     let mut roots = RootCertStore::empty();
     for authority in certificates(&files.ca)? {
-        roots.add(authority).map_err(|error| MutualTlsError::Mismatch(error.to_string()))?;
+        roots
+            .add(authority)
+            .map_err(|error| MutualTlsError::Mismatch(error.to_string()))?;
     }
     Ok((certificates(&files.cert)?, key, roots))
 }
@@ -140,13 +160,22 @@ fn client_config(files: &MutualTls) -> Result<ClientConfig, MutualTlsError> {
 ///
 /// # Errors
 /// When the files or the address cannot be used.
-pub fn channel(files: &MutualTls, url: &str, component: Component) -> Result<Channel, MutualTlsError> {
+pub fn channel(
+    files: &MutualTls,
+    url: &str,
+    component: Component,
+) -> Result<Channel, MutualTlsError> {
     let address = || MutualTlsError::Address(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| address())?;
     let authority = uri.authority().ok_or_else(address)?.clone();
-    let target = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(443));
+    let target = format!(
+        "{}:{}",
+        authority.host(),
+        authority.port_u16().unwrap_or(443)
+    );
     let tls = TlsConnector::from(Arc::new(client_config(files)?));
-    let name = ServerName::try_from(format!("naru-{}", component.as_str())).map_err(|_| address())?;
+    let name =
+        ServerName::try_from(format!("naru-{}", component.as_str())).map_err(|_| address())?;
     let connect = tower::service_fn(move |_: Uri| {
         let (tls, name, target) = (tls.clone(), name.clone(), target.clone());
         async move {
@@ -210,15 +239,30 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let tls = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return tracing::warn!(%error, "a peer without a certificate of ours was refused"),
+        Ok(Err(error)) => {
+            return tracing::warn!(%error, "a peer without a certificate of ours was refused");
+        }
         Err(_) => return tracing::warn!("a peer did not finish its handshake"),
     };
-    let Some(peer) = tls.get_ref().1.peer_certificates().and_then(|chain| Component::of_certificate(chain.first()?)) else {
+    let Some(peer) = tls
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(|chain| Component::of_certificate(chain.first()?))
+    else {
         return tracing::warn!("a peer's certificate names no component");
     };
-    let service = TowerToHyperService::new(Guarded { routes, peer, allow });
+    let service = TowerToHyperService::new(Guarded {
+        routes,
+        peer,
+        allow,
+    });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http2().max_concurrent_streams(1024).initial_stream_window_size(4 << 20).initial_connection_window_size(16 << 20);
+    builder
+        .http2()
+        .max_concurrent_streams(1024)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20);
     let connection = builder.serve_connection(TokioIo::new(tls), service);
     tokio::pin!(connection);
     tokio::select! {
@@ -249,7 +293,11 @@ impl Service<http::Request<hyper::body::Incoming>> for Guarded {
 
     fn call(&mut self, mut request: http::Request<hyper::body::Incoming>) -> Self::Future {
         if !(self.allow)(request.uri().path()).contains(&self.peer) {
-            tracing::warn!(peer = self.peer.as_str(), path = request.uri().path(), "a component called what it may not");
+            tracing::warn!(
+                peer = self.peer.as_str(),
+                path = request.uri().path(),
+                "a component called what it may not"
+            );
             let refused = tonic::Status::permission_denied("permission denied").into_http();
             return Box::pin(async move { Ok(refused) });
         }

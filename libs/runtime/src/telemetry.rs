@@ -45,17 +45,35 @@ pub enum TelemetryError {
 /// # Errors
 /// When the filter or the endpoint cannot be used.
 pub fn init(service: &'static str, settings: &Telemetry) -> Result<Guard, TelemetryError> {
-    let directives = if settings.log.is_empty() { "info" } else { &settings.log };
+    let directives = if settings.log.is_empty() {
+        "info"
+    } else {
+        &settings.log
+    };
     let filter = EnvFilter::try_new(directives).map_err(TelemetryError::Filter)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = if settings.log_format == "text" { lines.boxed() } else { lines.json().flatten_event(true).boxed() };
+    let lines = if settings.log_format == "text" {
+        lines.boxed()
+    } else {
+        lines.json().flatten_event(true).boxed()
+    };
     let provider = tracer(service, settings)?;
-    let spans = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
-    tracing_subscriber::registry().with(filter).with(lines).with(spans).try_init().map_err(TelemetryError::Twice)?;
+    let spans = provider
+        .as_ref()
+        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(spans)
+        .try_init()
+        .map_err(TelemetryError::Twice)?;
     Ok(Guard(provider))
 }
 
-fn tracer(service: &'static str, settings: &Telemetry) -> Result<Option<SdkTracerProvider>, TelemetryError> {
+fn tracer(
+    service: &'static str,
+    settings: &Telemetry,
+) -> Result<Option<SdkTracerProvider>, TelemetryError> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     if settings.otlp_endpoint.is_empty() {
         return Ok(None);

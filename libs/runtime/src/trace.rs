@@ -24,7 +24,16 @@ impl Extractor for Received<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().filter_map(|key| if let KeyRef::Ascii(key) = key { Some(key.as_str()) } else { None }).collect()
+        self.0
+            .keys()
+            .filter_map(|key| {
+                if let KeyRef::Ascii(key) = key {
+                    Some(key.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 }
 
@@ -38,7 +47,9 @@ pub fn inject(metadata: &mut MetadataMap) {
 
 /// Makes a span part of the trace that a request came with; does nothing where it came with none.
 pub fn adopt(span: &Span, metadata: &MetadataMap) {
-    let parent = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Received(metadata)));
+    let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.extract(&Received(metadata))
+    });
     // A span that no exporter wants has no parent either; nothing is lost.
     let _ = span.set_parent(parent);
 }

@@ -45,7 +45,11 @@ impl Error {
     /// An error with a whole cause.
     #[must_use]
     pub fn of(kind: Kind, cause: Cause) -> Self {
-        Self { kind, cause: Box::new(cause), detail: None }
+        Self {
+            kind,
+            cause: Box::new(cause),
+            detail: None,
+        }
     }
 
     /// An error of the platform itself; `what` goes to the log only.

@@ -115,12 +115,21 @@ impl Sandbox {
         let mut command = match &self.launcher {
             Some(launcher) => {
                 let mut command = Command::new(launcher);
-                command.arg(launch::ARGUMENT).args(launch::arguments(profile)).arg("--").arg(program);
+                command
+                    .arg(launch::ARGUMENT)
+                    .args(launch::arguments(profile))
+                    .arg("--")
+                    .arg(program);
                 command
             }
             None => Command::new(program),
         };
-        command.env_clear().env("PATH", PATH).env("LC_ALL", "C").process_group(0).kill_on_drop(true);
+        command
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LC_ALL", "C")
+            .process_group(0)
+            .kill_on_drop(true);
         command
     }
 
@@ -130,14 +139,24 @@ impl Sandbox {
     /// When it cannot be started, or was killed at the deadline. Dropping the future kills it too.
     pub async fn run(&self, job: Job<'_>) -> Result<Finished, SandboxError> {
         let mut command = self.command(job.program.as_ref(), &job.profile);
-        command.args(&job.arguments).envs(job.environment).current_dir(job.folder);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let start = |cause| SandboxError::Start { program: job.program.to_owned(), cause };
+        command
+            .args(&job.arguments)
+            .envs(job.environment)
+            .current_dir(job.folder);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let start = |cause| SandboxError::Start {
+            program: job.program.to_owned(),
+            cause,
+        };
         let mut child = command.spawn().map_err(start)?;
         let group = Group::of(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let ended = tokio::time::timeout(job.deadline, async {
-            let (stdout, stderr, status) = tokio::join!(bounded(stdout), bounded(stderr), child.wait());
+            let (stdout, stderr, status) =
+                tokio::join!(bounded(stdout), bounded(stderr), child.wait());
             status.map(|status| (status, stdout, stderr))
         });
         match ended.await {
@@ -147,7 +166,12 @@ impl Sandbox {
                 group.disarm();
                 use std::os::unix::process::ExitStatusExt;
                 let stderr = String::from_utf8_lossy(&stderr).into_owned();
-                Ok(Finished { success: status.success(), signal: status.signal(), stdout, stderr })
+                Ok(Finished {
+                    success: status.success(),
+                    signal: status.signal(),
+                    stdout,
+                    stderr,
+                })
             }
         }
     }
@@ -159,25 +183,48 @@ impl Sandbox {
     pub fn worker(&self, program: &Path, memory: u64) -> Result<Worker, SandboxError> {
         let mut command = self.command(program.as_os_str(), &Profile::Worker { memory });
         // Go keeps its heap below this by collecting harder, so that the limit itself is met by what cannot be freed.
-        command.env("GOMEMLIMIT", (memory / 4 * 3).to_string()).env("GOMAXPROCS", "2");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir("/");
-        let start = |cause| SandboxError::Start { program: program.display().to_string(), cause };
+        command
+            .env("GOMEMLIMIT", (memory / 4 * 3).to_string())
+            .env("GOMAXPROCS", "2");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .current_dir("/");
+        let start = |cause| SandboxError::Start {
+            program: program.display().to_string(),
+            cause,
+        };
         let mut child = command.spawn().map_err(start)?;
         let group = Group::of(&child);
         match (child.stdin.take(), child.stdout.take()) {
-            (Some(stdin), Some(stdout)) => Ok(Worker { stdin, stdout, _group: group, _child: child }),
+            (Some(stdin), Some(stdout)) => Ok(Worker {
+                stdin,
+                stdout,
+                _group: group,
+                _child: child,
+            }),
             _ => Err(start(io::Error::other("no pipes"))),
         }
     }
 
     /// What the launcher reaches on this machine for a worker, in words for the health endpoint.
     pub async fn level(&self) -> String {
-        let Some(launcher) = &self.launcher else { return "sandbox: none".to_owned() };
+        let Some(launcher) = &self.launcher else {
+            return "sandbox: none".to_owned();
+        };
         let mut command = Command::new(launcher);
-        command.arg(launch::ARGUMENT).arg(launch::REPORT).env_clear().stdin(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg(launch::ARGUMENT)
+            .arg(launch::REPORT)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         command.stdout(Stdio::piped()).kill_on_drop(true);
         match tokio::time::timeout(Duration::from_secs(10), command.output()).await {
-            Ok(Ok(output)) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            Ok(Ok(output)) if output.status.success() => {
+                String::from_utf8_lossy(&output.stdout).trim().to_owned()
+            }
             _ => "sandbox: the launcher failed".to_owned(),
         }
     }
@@ -200,7 +247,12 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+        Self(
+            child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .map(Pid::from_raw),
+        )
     }
 
     fn disarm(mut self) {
@@ -243,9 +295,16 @@ mod tests {
             environment: vec![],
             folder: Path::new("/"),
             deadline: Duration::from_millis(100),
-            profile: Profile::Git { writable: vec![], readable: vec![], file_size: 1 << 20 },
+            profile: Profile::Git {
+                writable: vec![],
+                readable: vec![],
+                file_size: 1 << 20,
+            },
         };
-        assert!(matches!(Sandbox::new(None).run(job).await, Err(SandboxError::Deadline(_))));
+        assert!(matches!(
+            Sandbox::new(None).run(job).await,
+            Err(SandboxError::Deadline(_))
+        ));
         assert!(begun.elapsed() < Duration::from_secs(20));
     }
 }

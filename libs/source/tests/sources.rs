@@ -26,7 +26,11 @@ fn run(program: &str, folder: &Path, arguments: &[&str]) -> String {
         .env("CGO_ENABLED", "0")
         .output()
         .unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -34,14 +38,22 @@ fn run(program: &str, folder: &Path, arguments: &[&str]) -> String {
 fn renderer() -> PathBuf {
     static BUILT: OnceLock<(Option<TempDir>, PathBuf)> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        #[expect(clippy::disallowed_methods, reason = "tests have no settings of their own")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests have no settings of their own"
+        )]
         if let Ok(path) = std::env::var("NARU_RENDERER") {
             return (None, path.into());
         }
         let folder = TempDir::new().unwrap();
         let program = folder.path().join("renderer");
-        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services/repo-server/renderer");
-        run("go", &module, &["build", "-trimpath", "-o", program.to_str().unwrap(), "."]);
+        let module =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services/repo-server/renderer");
+        run(
+            "go",
+            &module,
+            &["build", "-trimpath", "-o", program.to_str().unwrap(), "."],
+        );
         (Some(folder), program)
     });
     built.1.clone()
@@ -57,9 +69,19 @@ impl World {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let sandbox = Sandbox::new(None);
-        let mirrors = Mirrors::new(folder.path().join("data"), Limits::default(), sandbox.clone(), None).unwrap();
+        let mirrors = Mirrors::new(
+            folder.path().join("data"),
+            Limits::default(),
+            sandbox.clone(),
+            None,
+        )
+        .unwrap();
         let pool = WorkerPool::new(sandbox, renderer(), WorkerLimits::default());
-        let this = Self { renderer: Renderer::new(mirrors.clone(), pool), mirrors, folder };
+        let this = Self {
+            renderer: Renderer::new(mirrors.clone(), pool),
+            mirrors,
+            folder,
+        };
         std::fs::create_dir_all(this.work()).unwrap();
         this.git(&["init", "--quiet", "--initial-branch=main"]);
         this
@@ -70,7 +92,14 @@ impl World {
     }
 
     fn git(&self, arguments: &[&str]) -> String {
-        let who = ["-c", "user.name=A Tester", "-c", "user.email=tester@example.com", "-c", "commit.gpgsign=false"];
+        let who = [
+            "-c",
+            "user.name=A Tester",
+            "-c",
+            "user.email=tester@example.com",
+            "-c",
+            "commit.gpgsign=false",
+        ];
         run("git", &self.work(), &[&who, arguments].concat())
     }
 
@@ -89,7 +118,14 @@ impl World {
 
     fn access(&self) -> Access {
         let url = format!("file://{}/.git", self.work().display());
-        Access::new("tenant", "none", &url, Login::default(), Rules { files: true }).unwrap()
+        Access::new(
+            "tenant",
+            "none",
+            &url,
+            Login::default(),
+            Rules { files: true },
+        )
+        .unwrap()
     }
 
     async fn render(&self, input: &RenderInput) -> Result<Rendered, Error> {
@@ -99,7 +135,10 @@ impl World {
 
     async fn holds(&self, rendered: &Rendered, input: &RenderInput) -> bool {
         let commit = self.git(&["rev-parse", "HEAD"]);
-        self.renderer.unchanged(&self.access(), &commit, input, &rendered.read_set).await.unwrap()
+        self.renderer
+            .unchanged(&self.access(), &commit, input, &rendered.read_set)
+            .await
+            .unwrap()
     }
 }
 
@@ -119,7 +158,11 @@ const KUSTOMIZATION: &str = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: 
 
 fn codes(rendered: &Rendered) -> Vec<String> {
     let told = |cause: &domain::cause::Cause| {
-        let at = cause.location.as_ref().map(ToString::to_string).unwrap_or_default();
+        let at = cause
+            .location
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         format!("{} {at}", cause.message.code)
     };
     rendered.causes.iter().map(told).collect()
@@ -128,17 +171,33 @@ fn codes(rendered: &Rendered) -> Vec<String> {
 #[tokio::test]
 async fn the_guides_folder_is_a_directory_with_lines_and_its_traps_are_told() {
     let world = World::new();
-    world.write("app/service.yaml", SERVICE).write("app/deployment.yaml", DEPLOYMENT).write("app/kustomize", KUSTOMIZATION);
+    world
+        .write("app/service.yaml", SERVICE)
+        .write("app/deployment.yaml", DEPLOYMENT)
+        .write("app/kustomize", KUSTOMIZATION);
     world.commit();
-    let rendered = world.render(&input(json!({"repoURL": "x", "path": "app"}))).await.unwrap();
+    let rendered = world
+        .render(&input(json!({"repoURL": "x", "path": "app"})))
+        .await
+        .unwrap();
     assert_eq!(rendered.source_type, SourceType::Directory);
-    let names: Vec<String> = rendered.manifests.iter().map(|manifest| manifest.key().to_string()).collect();
-    assert_eq!(names, ["apps/Deployment user01/hello", "Service hello-spring-svc"]);
+    let names: Vec<String> = rendered
+        .manifests
+        .iter()
+        .map(|manifest| manifest.key().to_string())
+        .collect();
+    assert_eq!(
+        names,
+        ["apps/Deployment user01/hello", "Service hello-spring-svc"]
+    );
     let misspelt = rendered.manifests[1].locate("metadata.nmaespace").unwrap();
     assert_eq!(misspelt.to_string(), "app/service.yaml:5");
     assert_eq!(
         codes(&rendered),
-        ["lint.misnamed-kustomization app/kustomize:1", "lint.image-override-unmatched app/kustomize:7"]
+        [
+            "lint.misnamed-kustomization app/kustomize:1",
+            "lint.image-override-unmatched app/kustomize:7"
+        ]
     );
 }
 
@@ -147,16 +206,41 @@ async fn the_guides_own_folders_as_printed_are_rendered() {
     let world = World::new();
     let printed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/gitops");
     for file in walk(&printed) {
-        world.write(file.strip_prefix(&printed).unwrap().to_str().unwrap(), &std::fs::read_to_string(&file).unwrap());
+        world.write(
+            file.strip_prefix(&printed).unwrap().to_str().unwrap(),
+            &std::fs::read_to_string(&file).unwrap(),
+        );
     }
     world.commit();
-    let spring = world.render(&input(json!({"path": "hello-world-spring"}))).await.unwrap();
+    let spring = world
+        .render(&input(json!({"path": "hello-world-spring"})))
+        .await
+        .unwrap();
     assert_eq!(spring.manifests.len(), 3);
-    assert!(spring.manifests.iter().all(|manifest| manifest.locate("metadata.name").is_some_and(|at| at.line > 1)));
-    assert_eq!(spring.manifests[2].locate("metadata.nmaespace").unwrap().to_string(), "hello-world-spring/service.yaml:5");
-    assert_eq!(codes(&spring), ["lint.misnamed-kustomization hello-world-spring/kustomize:1"]);
-    let flask = world.render(&input(json!({"path": "hello-world-flask"}))).await.unwrap();
-    assert_eq!(codes(&flask)[1], "lint.image-override-unmatched hello-world-flask/kustomize:8");
+    assert!(spring.manifests.iter().all(|manifest| {
+        manifest
+            .locate("metadata.name")
+            .is_some_and(|at| at.line > 1)
+    }));
+    assert_eq!(
+        spring.manifests[2]
+            .locate("metadata.nmaespace")
+            .unwrap()
+            .to_string(),
+        "hello-world-spring/service.yaml:5"
+    );
+    assert_eq!(
+        codes(&spring),
+        ["lint.misnamed-kustomization hello-world-spring/kustomize:1"]
+    );
+    let flask = world
+        .render(&input(json!({"path": "hello-world-flask"})))
+        .await
+        .unwrap();
+    assert_eq!(
+        codes(&flask)[1],
+        "lint.image-override-unmatched hello-world-flask/kustomize:8"
+    );
 }
 
 #[tokio::test]
@@ -166,46 +250,105 @@ async fn a_kustomization_is_built_by_the_library_with_the_applications_options()
         .write("base/service.yaml", SERVICE)
         .write("base/deployment.yaml", DEPLOYMENT)
         .write("base/kustomization.yaml", KUSTOMIZATION)
-        .write("app/kustomization.yaml", "resources: [../base]\nnamespace: ${USER_IDENTITY}\nnameSuffix: -two\n");
+        .write(
+            "app/kustomization.yaml",
+            "resources: [../base]\nnamespace: ${USER_IDENTITY}\nnameSuffix: -two\n",
+        );
     world.commit();
     let options = json!({"images": ["nexus.example/test/hello:2.0.0"], "commonLabels": {"rev": "$ARGOCD_APP_NAME"},
         "replicas": [{"name": "hello", "count": "3"}]});
-    let rendered = world.render(&input(json!({"repoURL": "x", "path": "app", "kustomize": options}))).await.unwrap();
+    let rendered = world
+        .render(&input(
+            json!({"repoURL": "x", "path": "app", "kustomize": options}),
+        ))
+        .await
+        .unwrap();
     assert_eq!(rendered.source_type, SourceType::Kustomize);
-    let deployment = rendered.manifests.iter().find(|manifest| manifest.key().kind == "Deployment").unwrap();
-    assert_eq!(deployment.key().to_string(), "apps/Deployment user01/hello-two");
+    let deployment = rendered
+        .manifests
+        .iter()
+        .find(|manifest| manifest.key().kind == "Deployment")
+        .unwrap();
+    assert_eq!(
+        deployment.key().to_string(),
+        "apps/Deployment user01/hello-two"
+    );
     assert_eq!(deployment.object.pointer("/spec/replicas"), Some(&json!(3)));
-    let image = deployment.object.pointer("/spec/template/spec/containers/0/image");
+    let image = deployment
+        .object
+        .pointer("/spec/template/spec/containers/0/image");
     assert_eq!(image, Some(&json!("nexus.example/test/hello:2.0.0")));
-    assert_eq!(deployment.object.pointer("/metadata/labels/rev"), Some(&json!("app")));
-    assert_eq!(deployment.object.pointer("/metadata/annotations"), None, "the origin is taken out again");
-    assert_eq!(deployment.locate("metadata.namespace").unwrap().to_string(), "base/deployment.yaml:5");
-    assert_eq!(codes(&rendered), ["lint.image-override-unmatched base/kustomization.yaml:7"]);
+    assert_eq!(
+        deployment.object.pointer("/metadata/labels/rev"),
+        Some(&json!("app"))
+    );
+    assert_eq!(
+        deployment.object.pointer("/metadata/annotations"),
+        None,
+        "the origin is taken out again"
+    );
+    assert_eq!(
+        deployment.locate("metadata.namespace").unwrap().to_string(),
+        "base/deployment.yaml:5"
+    );
+    assert_eq!(
+        codes(&rendered),
+        ["lint.image-override-unmatched base/kustomization.yaml:7"]
+    );
 }
 
 #[tokio::test]
 async fn a_kustomization_cannot_reach_out() {
     let world = World::new();
     let cases = [
-        ("resources: [https://example.com/a.yaml]\n", "source.kustomize-remote"),
-        ("resources:\n- github.com/a/b?ref=main\n", "source.kustomize-remote"),
-        ("configMapGenerator:\n- name: a\n  files: [a=https://example.com/x]\n", "source.kustomize-remote"),
+        (
+            "resources: [https://example.com/a.yaml]\n",
+            "source.kustomize-remote",
+        ),
+        (
+            "resources:\n- github.com/a/b?ref=main\n",
+            "source.kustomize-remote",
+        ),
+        (
+            "configMapGenerator:\n- name: a\n  files: [a=https://example.com/x]\n",
+            "source.kustomize-remote",
+        ),
         ("helmCharts:\n- name: x\n", "source.kustomize-refused"),
-        ("transformers:\n- |-\n  apiVersion: v1\n  kind: X\n  metadata:\n    name: x\n    annotations:\n      config.kubernetes.io/function: 'exec: {path: /bin/sh}'\n", "source.kustomize-refused"),
+        (
+            "transformers:\n- |-\n  apiVersion: v1\n  kind: X\n  metadata:\n    name: x\n    annotations:\n      config.kubernetes.io/function: 'exec: {path: /bin/sh}'\n",
+            "source.kustomize-refused",
+        ),
         ("resources: [../../../etc/passwd]\n", "source.path-outside"),
         ("resources: [missing.yaml]\n", "source.kustomize-failed"),
-        ("images:\n- name: a\n  newTag: 20240101\n", "lint.tag-is-number"),
+        (
+            "images:\n- name: a\n  newTag: 20240101\n",
+            "lint.tag-is-number",
+        ),
         ("nonsense: true\n", "source.kustomize-failed"),
         ("resources: [a\nb: c\n", "source.kustomize-failed"),
     ];
     for (content, code) in cases {
         world.write("app/kustomization.yaml", content).commit();
-        let error = world.render(&input(json!({"path": "app"}))).await.unwrap_err();
+        let error = world
+            .render(&input(json!({"path": "app"})))
+            .await
+            .unwrap_err();
         assert_eq!(error.cause().message.code, code, "{content}: {error}");
     }
     // The worker that was given all this still works.
-    world.write("app/kustomization.yaml", "resources: [a.yaml]\n").write("app/a.yaml", SERVICE).commit();
-    assert_eq!(world.render(&input(json!({"path": "app"}))).await.unwrap().manifests.len(), 1);
+    world
+        .write("app/kustomization.yaml", "resources: [a.yaml]\n")
+        .write("app/a.yaml", SERVICE)
+        .commit();
+    assert_eq!(
+        world
+            .render(&input(json!({"path": "app"})))
+            .await
+            .unwrap()
+            .manifests
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -219,20 +362,47 @@ async fn a_read_set_holds_until_something_that_was_read_changes() {
     world.commit();
     let asked = input(json!({"path": "app"}));
     let rendered = world.render(&asked).await.unwrap();
-    world.write("README.md", "two").write("base/notes.txt", "x").commit();
-    assert!(world.holds(&rendered, &asked).await, "nothing that counts has changed");
+    world
+        .write("README.md", "two")
+        .write("base/notes.txt", "x")
+        .commit();
+    assert!(
+        world.holds(&rendered, &asked).await,
+        "nothing that counts has changed"
+    );
     let mut other = asked.clone();
     other.app_name = "other".into();
-    assert!(world.holds(&rendered, &other).await, "another application of the same source");
-    other.variables.insert("USER_IDENTITY".into(), "user02".into());
-    assert!(!world.holds(&rendered, &other).await, "another value of a variable that was used");
-    world.write("app/.argocd-source-app.yaml", "kustomize: {namePrefix: x-}\n").commit();
-    assert!(!world.holds(&rendered, &asked).await, "a look-up that found nothing finds something");
-    assert_eq!(world.render(&asked).await.unwrap().manifests[0].key().name, "x-hello-spring-svc");
+    assert!(
+        world.holds(&rendered, &other).await,
+        "another application of the same source"
+    );
+    other
+        .variables
+        .insert("USER_IDENTITY".into(), "user02".into());
+    assert!(
+        !world.holds(&rendered, &other).await,
+        "another value of a variable that was used"
+    );
+    world
+        .write(
+            "app/.argocd-source-app.yaml",
+            "kustomize: {namePrefix: x-}\n",
+        )
+        .commit();
+    assert!(
+        !world.holds(&rendered, &asked).await,
+        "a look-up that found nothing finds something"
+    );
+    assert_eq!(
+        world.render(&asked).await.unwrap().manifests[0].key().name,
+        "x-hello-spring-svc"
+    );
     world.git(&["rm", "--quiet", "app/.argocd-source-app.yaml"]);
     world.commit();
     assert!(world.holds(&rendered, &asked).await);
-    world.write("base/service.yaml", &SERVICE.replace("8080", "8081")).commit();
+    world
+        .write("base/service.yaml", &SERVICE.replace("8080", "8081"))
+        .commit();
     assert!(!world.holds(&rendered, &asked).await, "a file changed");
 }
 
@@ -250,41 +420,107 @@ async fn directories_are_read_as_argo_cd_reads_them() {
     world.commit();
     let names = async |source: Value| -> Vec<String> {
         let rendered = world.render(&input(source)).await.unwrap();
-        rendered.manifests.iter().map(|manifest| manifest.key().name).collect()
+        rendered
+            .manifests
+            .iter()
+            .map(|manifest| manifest.key().name)
+            .collect()
     };
-    assert_eq!(names(json!({"path": "app"})).await, ["zero", "one", "two", "three"]);
-    assert_eq!(names(json!({"path": "app", "directory": {"recurse": true}})).await, ["zero", "one", "two", "three", "three"]);
-    assert_eq!(names(json!({"path": "app", "directory": {"include": "{a,s}*", "recurse": true}})).await, ["zero", "three"]);
-    assert_eq!(names(json!({"path": "app", "directory": {"exclude": "*.y*ml"}})).await, ["zero"]);
+    assert_eq!(
+        names(json!({"path": "app"})).await,
+        ["zero", "one", "two", "three"]
+    );
+    assert_eq!(
+        names(json!({"path": "app", "directory": {"recurse": true}})).await,
+        ["zero", "one", "two", "three", "three"]
+    );
+    assert_eq!(
+        names(json!({"path": "app", "directory": {"include": "{a,s}*", "recurse": true}})).await,
+        ["zero", "three"]
+    );
+    assert_eq!(
+        names(json!({"path": "app", "directory": {"exclude": "*.y*ml"}})).await,
+        ["zero"]
+    );
     let rendered = world.render(&input(json!({"path": "app"}))).await.unwrap();
-    assert_eq!(rendered.manifests[2].locate("metadata.name").unwrap().to_string(), "app/b.yml:10");
-    assert_eq!(rendered.manifests[3].location.as_ref().unwrap().to_string(), "app/sub/c.yaml:3");
+    assert_eq!(
+        rendered.manifests[2]
+            .locate("metadata.name")
+            .unwrap()
+            .to_string(),
+        "app/b.yml:10"
+    );
+    assert_eq!(
+        rendered.manifests[3].location.as_ref().unwrap().to_string(),
+        "app/sub/c.yaml:3"
+    );
 }
 
 #[tokio::test]
 async fn bad_input_is_a_typed_cause_at_its_place() {
     let world = World::new();
     world
-        .write("broken/a.yaml", "apiVersion: v1\nkind: X\nmetadata:\n  name: [\n")
-        .write("app/app.yaml", "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: x}\n")
+        .write(
+            "broken/a.yaml",
+            "apiVersion: v1\nkind: X\nmetadata:\n  name: [\n",
+        )
+        .write(
+            "app/app.yaml",
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: x}\n",
+        )
         .write("chart/Chart.yaml", "name: x\n")
         .write("two/a.yaml", "kind: X\n");
     std::os::unix::fs::symlink("../../../etc/passwd", world.work().join("two/b.yaml")).unwrap();
     world.commit();
     for (source, code, kind) in [
-        (json!({"path": "broken"}), "source.yaml-broken", Kind::Invalid),
-        (json!({"path": "app"}), "source.application-not-supported", Kind::Unsupported),
-        (json!({"path": "chart"}), "source.tool-not-supported", Kind::Unsupported),
-        (json!({"path": "gone"}), "source.path-missing", Kind::NotFound),
-        (json!({"path": "../x"}), "source.path-outside", Kind::Invalid),
+        (
+            json!({"path": "broken"}),
+            "source.yaml-broken",
+            Kind::Invalid,
+        ),
+        (
+            json!({"path": "app"}),
+            "source.application-not-supported",
+            Kind::Unsupported,
+        ),
+        (
+            json!({"path": "chart"}),
+            "source.tool-not-supported",
+            Kind::Unsupported,
+        ),
+        (
+            json!({"path": "gone"}),
+            "source.path-missing",
+            Kind::NotFound,
+        ),
+        (
+            json!({"path": "../x"}),
+            "source.path-outside",
+            Kind::Invalid,
+        ),
         (json!({"path": "two"}), "source.path-outside", Kind::Invalid),
-        (json!({"path": "broken/a.yaml"}), "source.path-not-folder", Kind::Invalid),
-        (json!({"path": "app", "helm": {}, "directory": {}}), "source.several-tools", Kind::Invalid),
+        (
+            json!({"path": "broken/a.yaml"}),
+            "source.path-not-folder",
+            Kind::Invalid,
+        ),
+        (
+            json!({"path": "app", "helm": {}, "directory": {}}),
+            "source.several-tools",
+            Kind::Invalid,
+        ),
     ] {
         let error = world.render(&input(source.clone())).await.unwrap_err();
-        assert_eq!((error.cause().message.code.as_str(), error.kind()), (code, kind), "{source}");
+        assert_eq!(
+            (error.cause().message.code.as_str(), error.kind()),
+            (code, kind),
+            "{source}"
+        );
     }
-    let error = world.render(&input(json!({"path": "broken"}))).await.unwrap_err();
+    let error = world
+        .render(&input(json!({"path": "broken"})))
+        .await
+        .unwrap_err();
     let at = error.cause().location.as_ref().unwrap();
     assert!(at.path == "broken/a.yaml" && at.line >= 4, "{at}");
 }
@@ -297,38 +533,105 @@ async fn revisions_resolve_and_a_damaged_mirror_is_fetched_anew() {
     let second = world.write("a/y.yaml", DEPLOYMENT).commit();
     world.git(&["update-ref", "refs/merge/1", &first]);
     let (access, mirrors) = (world.access(), &world.mirrors);
-    for (revision, commit) in [("", &second), ("main", &second), ("v1.2.0", &first), ("1.x", &first), (&first[..8], &first), ("refs/merge/1", &first)] {
-        assert_eq!(&mirrors.resolve(&access, revision, true).await.unwrap(), commit, "{revision}");
+    for (revision, commit) in [
+        ("", &second),
+        ("main", &second),
+        ("v1.2.0", &first),
+        ("1.x", &first),
+        (&first[..8], &first),
+        ("refs/merge/1", &first),
+    ] {
+        assert_eq!(
+            &mirrors.resolve(&access, revision, true).await.unwrap(),
+            commit,
+            "{revision}"
+        );
     }
     let error = mirrors.resolve(&access, "gone", true).await.unwrap_err();
     assert_eq!(error.cause().message.code, "source.revision-not-found");
     let metadata = mirrors.commit_metadata(&access, &first).await.unwrap();
-    assert_eq!((metadata.author.as_str(), metadata.tags, metadata.message.as_str()), ("A Tester <tester@example.com>", vec!["v1.2.0".to_owned()], "change"));
+    assert_eq!(
+        (
+            metadata.author.as_str(),
+            metadata.tags,
+            metadata.message.as_str()
+        ),
+        (
+            "A Tester <tester@example.com>",
+            vec!["v1.2.0".to_owned()],
+            "change"
+        )
+    );
 
-    let packs: Vec<PathBuf> = walk(&world.folder.path().join("data/mirrors")).into_iter().filter(|path| path.extension().is_some_and(|e| e == "pack")).collect();
+    let packs: Vec<PathBuf> = walk(&world.folder.path().join("data/mirrors"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "pack"))
+        .collect();
     assert!(!packs.is_empty());
     for pack in packs {
         std::fs::remove_file(&pack).unwrap();
         std::fs::write(&pack, b"rubbish").unwrap();
     }
-    let fresh = Mirrors::new(world.folder.path().join("data"), Limits::default(), Sandbox::new(None), None).unwrap();
-    let renderer = Renderer::new(fresh, WorkerPool::new(Sandbox::new(None), renderer(), WorkerLimits::default()));
-    let rendered = renderer.render(&access, &second, &input(json!({"path": "a"}))).await.unwrap();
+    let fresh = Mirrors::new(
+        world.folder.path().join("data"),
+        Limits::default(),
+        Sandbox::new(None),
+        None,
+    )
+    .unwrap();
+    let renderer = Renderer::new(
+        fresh,
+        WorkerPool::new(Sandbox::new(None), renderer(), WorkerLimits::default()),
+    );
+    let rendered = renderer
+        .render(&access, &second, &input(json!({"path": "a"})))
+        .await
+        .unwrap();
     assert_eq!(rendered.manifests.len(), 2);
 }
 
 #[tokio::test]
 async fn a_repository_that_is_not_there_is_said_so() {
     let world = World::new();
-    let access = Access::new("tenant", "", "file:///nowhere/at/all", Login::default(), Rules { files: true }).unwrap();
+    let access = Access::new(
+        "tenant",
+        "",
+        "file:///nowhere/at/all",
+        Login::default(),
+        Rules { files: true },
+    )
+    .unwrap();
     let error = world.mirrors.list_refs(&access, true).await.unwrap_err();
-    assert_eq!(error.cause().message.code, "source.repository-not-found", "{error}");
-    let access = Access::new("tenant", "", "http://127.0.0.1:1/x.git", Login::default(), Rules::default()).unwrap();
+    assert_eq!(
+        error.cause().message.code,
+        "source.repository-not-found",
+        "{error}"
+    );
+    let access = Access::new(
+        "tenant",
+        "",
+        "http://127.0.0.1:1/x.git",
+        Login::default(),
+        Rules::default(),
+    )
+    .unwrap();
     let error = world.mirrors.list_refs(&access, true).await.unwrap_err();
-    assert_eq!((error.cause().message.code.as_str(), error.kind()), ("source.unreachable", Kind::Unreachable), "{error}");
+    assert_eq!(
+        (error.cause().message.code.as_str(), error.kind()),
+        ("source.unreachable", Kind::Unreachable),
+        "{error}"
+    );
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().flatten();
-    entries.flat_map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { vec![entry.path()] }).collect()
+    entries
+        .flat_map(|entry| {
+            if entry.path().is_dir() {
+                walk(&entry.path())
+            } else {
+                vec![entry.path()]
+            }
+        })
+        .collect()
 }

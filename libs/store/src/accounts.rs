@@ -72,12 +72,14 @@ impl Accounts<'_> {
     #[tracing::instrument(name = "db.accounts.set_password", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn set_password(&self, name: &str, hash: &Secret, at: Timestamp) -> Result<()> {
         let mut tx = self.scope.begin().await?;
-        let done = sqlx::query("UPDATE naru.accounts SET password_hash = $2, password_mtime = $3 WHERE name = $1")
-            .bind(name)
-            .bind(hash.expose_str())
-            .bind(at)
-            .execute(&mut *tx)
-            .await?;
+        let done = sqlx::query(
+            "UPDATE naru.accounts SET password_hash = $2, password_mtime = $3 WHERE name = $1",
+        )
+        .bind(name)
+        .bind(hash.expose_str())
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
         exactly_one(done.rows_affected(), "account", name)?;
         tx.commit().await?;
         Ok(())

@@ -14,7 +14,8 @@ use crate::scope::{MAX_NAME, TenantScope};
 
 pub(crate) use row::repo_urls;
 
-const COLUMNS: &str = "name, uid, generation, resource_version, metadata, spec, operation, status, created_at";
+const COLUMNS: &str =
+    "name, uid, generation, resource_version, metadata, spec, operation, status, created_at";
 
 /// A tenant's applications.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,10 @@ impl Applications<'_> {
     pub async fn find(&self, name: &str) -> Result<Option<Application>> {
         let mut tx = self.scope.begin().await?;
         let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = $1");
-        let row = sqlx::query(&statement).bind(name).fetch_optional(&mut *tx).await?;
+        let row = sqlx::query(&statement)
+            .bind(name)
+            .fetch_optional(&mut *tx)
+            .await?;
         row.as_ref().map(row::application).transpose()
     }
 
@@ -54,8 +58,12 @@ impl Applications<'_> {
     #[tracing::instrument(name = "db.applications.find_many", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn find_many(&self, names: &[String]) -> Result<Vec<Application>> {
         let mut tx = self.scope.begin().await?;
-        let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = ANY ($1) ORDER BY name");
-        let rows = sqlx::query(&statement).bind(names).fetch_all(&mut *tx).await?;
+        let statement =
+            format!("SELECT {COLUMNS} FROM naru.applications WHERE name = ANY ($1) ORDER BY name");
+        let rows = sqlx::query(&statement)
+            .bind(names)
+            .fetch_all(&mut *tx)
+            .await?;
         rows.iter().map(row::application).collect()
     }
 
@@ -67,7 +75,10 @@ impl Applications<'_> {
     pub async fn create(&self, app: &Application) -> Result<Application> {
         let (name, uid) = (app.name(), app.uid());
         if name.is_empty() || uid.is_empty() || name.len() > MAX_NAME {
-            return Err(Error::invalid("application", "metadata.name and metadata.uid are required"));
+            return Err(Error::invalid(
+                "application",
+                "metadata.name and metadata.uid are required",
+            ));
         }
         let mut tx = self.scope.begin_write().await?;
         let statement = format!(

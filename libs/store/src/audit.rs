@@ -34,7 +34,12 @@ impl Audit<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.audit.append", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn append(&self, entry: &AuditEntry) -> Result<()> {
-        let AuditEntry { actor, action, object, details } = entry;
+        let AuditEntry {
+            actor,
+            action,
+            object,
+            details,
+        } = entry;
         let mut tx = self.scope.begin().await?;
         let done = sqlx::query(
             "INSERT INTO naru.audit (tenant_id, actor, action, object, details)
@@ -58,10 +63,12 @@ impl Audit<'_> {
     #[tracing::instrument(name = "db.audit.newest", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn newest(&self, limit: i64) -> Result<Vec<(Timestamp, AuditEntry)>> {
         let mut tx = self.scope.begin().await?;
-        let rows = sqlx::query("SELECT at, actor, action, object, details FROM naru.audit ORDER BY id DESC LIMIT $1")
-            .bind(limit)
-            .fetch_all(&mut *tx)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT at, actor, action, object, details FROM naru.audit ORDER BY id DESC LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
         rows.iter()
             .map(|row| {
                 let entry = AuditEntry {

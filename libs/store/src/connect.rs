@@ -49,7 +49,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_connections: 10, acquire_timeout: Duration::from_secs(5) }
+        Self {
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -87,7 +90,12 @@ impl Store {
     /// # Errors
     /// When the database cannot be reached, its schema is another than this program's, or the URL's role is not the
     /// service's own or could get around row-level security.
-    pub async fn connect_with(url: &str, role: Role, key_file: KeyFile, options: Options) -> Result<Self> {
+    pub async fn connect_with(
+        url: &str,
+        role: Role,
+        key_file: KeyFile,
+        options: Options,
+    ) -> Result<Self> {
         let connect = PgConnectOptions::from_str(url)?
             .application_name(role.name())
             // A process that is stopped in the middle of a transaction must not hold a tenant's counter for long.
@@ -118,7 +126,14 @@ impl Store {
                 })
             })
             .connect_lazy_with(connect.clone());
-        Ok(Self { inner: Arc::new(Inner { pool, connect, key_file, tenant_keys: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool,
+                connect,
+                key_file,
+                tenant_keys: Mutex::default(),
+            }),
+        })
     }
 
     /// The rows of one tenant.
@@ -168,15 +183,35 @@ async fn refuse_powerful_role(connection: &mut sqlx::PgConnection, role: Role) -
         (row.try_get("rolsuper")?, "it is a superuser"),
         (row.try_get("rolbypassrls")?, "it has BYPASSRLS"),
         (row.try_get("rolcreaterole")?, "it has CREATEROLE"),
-        (row.try_get("member")?, "it is a member of naru_owner or naru_platform"),
+        (
+            row.try_get("member")?,
+            "it is a member of naru_owner or naru_platform",
+        ),
         (row.try_get("owner")?, "it owns tables of the schema naru"),
-        (!row.try_get::<bool, _>("own")?, "it is not the role that logged in"),
+        (
+            !row.try_get::<bool, _>("own")?,
+            "it is not the role that logged in",
+        ),
     ];
-    let mut why: Vec<String> = refusals.iter().filter(|r| r.0).map(|r| r.1.to_owned()).collect();
+    let mut why: Vec<String> = refusals
+        .iter()
+        .filter(|r| r.0)
+        .map(|r| r.1.to_owned())
+        .collect();
     if name != role.name() {
-        why.push(format!("this service works as `{}`; name it in NARU_DATABASE_URL", role.name()));
+        why.push(format!(
+            "this service works as `{}`; name it in NARU_DATABASE_URL",
+            role.name()
+        ));
     }
-    if why.is_empty() { Ok(()) } else { Err(Error::Role { role: name, why: why.join("; ") }) }
+    if why.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Role {
+            role: name,
+            why: why.join("; "),
+        })
+    }
 }
 
 async fn refuse_other_schema(connection: &mut sqlx::PgConnection) -> Result<()> {
@@ -184,12 +219,21 @@ async fn refuse_other_schema(connection: &mut sqlx::PgConnection) -> Result<()> 
         .fetch_one(&mut *connection)
         .await?;
     let found: i64 = if made {
-        sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM naru._sqlx_migrations WHERE success")
-            .fetch_one(connection)
-            .await?
+        sqlx::query_scalar(
+            "SELECT coalesce(max(version), 0) FROM naru._sqlx_migrations WHERE success",
+        )
+        .fetch_one(connection)
+        .await?
     } else {
         0
     };
     // A newer schema is welcome: migrations only ever widen what a running program uses.
-    if found >= migrate::wanted() { Ok(()) } else { Err(Error::Schema { found, wanted: migrate::wanted() }) }
+    if found >= migrate::wanted() {
+        Ok(())
+    } else {
+        Err(Error::Schema {
+            found,
+            wanted: migrate::wanted(),
+        })
+    }
 }

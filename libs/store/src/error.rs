@@ -107,7 +107,9 @@ pub enum Error {
         why: String,
     },
     /// The database has another schema than this program.
-    #[error("the database's schema is at version {found}, this program needs {wanted}; run `naru-api migrate`")]
+    #[error(
+        "the database's schema is at version {found}, this program needs {wanted}; run `naru-api migrate`"
+    )]
     Schema {
         /// The newest migration in the database.
         found: i64,
@@ -136,7 +138,9 @@ impl Error {
             Self::Stale { .. } => Code::Stale,
             Self::Invalid { .. } => Code::Invalid,
             Self::Unavailable(_) => Code::Unavailable,
-            Self::KeyFile(_) | Self::Role { .. } | Self::Schema { .. } | Self::Migrate(_) => Code::Misconfigured,
+            Self::KeyFile(_) | Self::Role { .. } | Self::Schema { .. } | Self::Migrate(_) => {
+                Code::Misconfigured
+            }
             Self::Sealed { .. } | Self::Database(_) => Code::Internal,
         }
     }
@@ -145,20 +149,38 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> Option<Message> {
         Some(match self {
-            Self::NotFound { what: "tenant", name } => message::tenant::NOT_FOUND.with("name", name),
-            Self::Taken { kind: Taken::Tenant, name } => message::tenant::EXISTS.with("name", name),
-            Self::Taken { kind: Taken::Host, name } => message::tenant::HOST_TAKEN.with("host", name),
-            Self::Taken { kind: Taken::Namespace, name } => message::tenant::NAMESPACE_TAKEN.with("namespace", name),
+            Self::NotFound {
+                what: "tenant",
+                name,
+            } => message::tenant::NOT_FOUND.with("name", name),
+            Self::Taken {
+                kind: Taken::Tenant,
+                name,
+            } => message::tenant::EXISTS.with("name", name),
+            Self::Taken {
+                kind: Taken::Host,
+                name,
+            } => message::tenant::HOST_TAKEN.with("host", name),
+            Self::Taken {
+                kind: Taken::Namespace,
+                name,
+            } => message::tenant::NAMESPACE_TAKEN.with("namespace", name),
             _ => return None,
         })
     }
 
     pub(crate) fn not_found(what: &'static str, name: impl Into<String>) -> Self {
-        Self::NotFound { what, name: name.into() }
+        Self::NotFound {
+            what,
+            name: name.into(),
+        }
     }
 
     pub(crate) fn invalid(what: &'static str, why: impl ToString) -> Self {
-        Self::Invalid { what, why: why.to_string() }
+        Self::Invalid {
+            what,
+            why: why.to_string(),
+        }
     }
 }
 
@@ -186,7 +208,9 @@ impl From<sqlx::Error> for Error {
                 Self::Unavailable(error)
             }
             // Text that PostgreSQL cannot hold: NUL, or an escape that is no character.
-            (_, Some("22021" | "22P05")) => Self::invalid("text", "it holds a NUL or an invalid character"),
+            (_, Some("22021" | "22P05")) => {
+                Self::invalid("text", "it holds a NUL or an invalid character")
+            }
             // A foreign key or a touch without its tenant: the tenant was destroyed meanwhile.
             (_, Some("NR003")) => Self::not_found("tenant", ""),
             _ => Self::Database(error),
@@ -195,13 +219,22 @@ impl From<sqlx::Error> for Error {
 }
 
 pub(crate) fn sql_state(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error().and_then(|e| e.code()).map(std::borrow::Cow::into_owned)
+    error
+        .as_database_error()
+        .and_then(|e| e.code())
+        .map(std::borrow::Cow::into_owned)
 }
 
 /// Says `AlreadyExists` for a unique violation, and what [`Error::from`] says for anything else.
 pub(crate) fn unless_unique(error: sqlx::Error, what: &'static str, name: &str) -> Error {
-    if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation) {
-        Error::AlreadyExists { what, name: name.to_owned() }
+    if error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    {
+        Error::AlreadyExists {
+            what,
+            name: name.to_owned(),
+        }
     } else {
         error.into()
     }
@@ -209,5 +242,9 @@ pub(crate) fn unless_unique(error: sqlx::Error, what: &'static str, name: &str) 
 
 /// The one row that a write must have touched.
 pub(crate) fn exactly_one(touched: u64, what: &'static str, name: &str) -> Result<()> {
-    if touched == 1 { Ok(()) } else { Err(Error::not_found(what, name)) }
+    if touched == 1 {
+        Ok(())
+    } else {
+        Err(Error::not_found(what, name))
+    }
 }

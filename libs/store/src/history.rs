@@ -36,12 +36,13 @@ impl History<'_> {
     #[tracing::instrument(name = "db.history.newest", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn newest(&self, app_uid: &str, limit: i64) -> Result<Vec<HistoryEntry>> {
         let mut tx = self.scope.begin().await?;
-        let mut entries: Vec<Json<HistoryEntry>> =
-            sqlx::query_scalar("SELECT entry FROM naru.history WHERE app_uid = $1 ORDER BY id DESC LIMIT $2")
-                .bind(app_uid)
-                .bind(limit)
-                .fetch_all(&mut *tx)
-                .await?;
+        let mut entries: Vec<Json<HistoryEntry>> = sqlx::query_scalar(
+            "SELECT entry FROM naru.history WHERE app_uid = $1 ORDER BY id DESC LIMIT $2",
+        )
+        .bind(app_uid)
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
         entries.reverse();
         Ok(entries.into_iter().map(|e| e.0).collect())
     }

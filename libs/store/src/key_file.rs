@@ -24,8 +24,8 @@ impl KeyFile {
     /// # Errors
     /// When the file cannot be read or does not hold 32 bytes in base64.
     pub fn load(path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Error::KeyFile(format!("{}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::KeyFile(format!("{}: {error}", path.display())))?;
         Self::from_base64(&Secret::from(text))
     }
 
@@ -35,12 +35,19 @@ impl KeyFile {
     /// When it is not 32 bytes in base64.
     pub fn from_base64(text: &Secret) -> Result<Self> {
         let bytes = Zeroizing::new(STANDARD.decode(text.expose_str().trim()).map_err(|_| {
-            Error::KeyFile("it must hold 32 bytes in base64 (`head -c 32 /dev/urandom | base64`)".into())
+            Error::KeyFile(
+                "it must hold 32 bytes in base64 (`head -c 32 /dev/urandom | base64`)".into(),
+            )
         })?);
         if bytes.len() != 32 {
-            return Err(Error::KeyFile(format!("it must hold 32 bytes in base64, but holds {}", bytes.len())));
+            return Err(Error::KeyFile(format!(
+                "it must hold 32 bytes in base64, but holds {}",
+                bytes.len()
+            )));
         }
-        Ok(Self { key: Secret::new(bytes.as_slice()) })
+        Ok(Self {
+            key: Secret::new(bytes.as_slice()),
+        })
     }
 
     /// A fresh key, as its file should hold it.
@@ -52,7 +59,10 @@ impl KeyFile {
 
     /// A name by which rows say which key wrapped them; it tells nothing about the key.
     pub(crate) fn id(&self) -> String {
-        let digest = Zeroizing::new(blake3::derive_key("naru 2026 key-encryption-key id", self.key.expose()));
+        let digest = Zeroizing::new(blake3::derive_key(
+            "naru 2026 key-encryption-key id",
+            self.key.expose(),
+        ));
         hex::encode(digest.get(..8).unwrap_or_default())
     }
 
@@ -66,7 +76,12 @@ impl KeyFile {
 }
 
 fn place(tenant: TenantId) -> Place<'static> {
-    Place { tenant, table: "tenant_keys", column: "wrapped", row: &[] }
+    Place {
+        tenant,
+        table: "tenant_keys",
+        column: "wrapped",
+        row: &[],
+    }
 }
 
 impl fmt::Debug for KeyFile {

@@ -6,7 +6,11 @@ use crate::error::Result;
 use crate::scope::{Spot, TenantScope};
 
 fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
-    Spot { table: "manifest_sets", column: "sealed", row }
+    Spot {
+        table: "manifest_sets",
+        column: "sealed",
+        row,
+    }
 }
 
 impl TenantScope {
@@ -17,10 +21,11 @@ impl TenantScope {
     #[tracing::instrument(name = "db.manifest_sets.put", skip_all, fields(tenant = %self.tenant()))]
     pub async fn put_manifest_set(&self, hash: &ManifestSetHash, bytes: &[u8]) -> Result<()> {
         let mut tx = self.begin().await?;
-        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM naru.manifest_sets WHERE hash = $1)")
-            .bind(&hash.0)
-            .fetch_one(&mut *tx)
-            .await?;
+        let known: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM naru.manifest_sets WHERE hash = $1)")
+                .bind(&hash.0)
+                .fetch_one(&mut *tx)
+                .await?;
         if known {
             return Ok(());
         }
@@ -48,10 +53,11 @@ impl TenantScope {
     #[tracing::instrument(name = "db.manifest_sets.find", skip_all, fields(tenant = %self.tenant()))]
     pub async fn manifest_set(&self, hash: &ManifestSetHash) -> Result<Option<Vec<u8>>> {
         let mut tx = self.begin().await?;
-        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM naru.manifest_sets WHERE hash = $1")
-            .bind(&hash.0)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let sealed: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT sealed FROM naru.manifest_sets WHERE hash = $1")
+                .bind(&hash.0)
+                .fetch_optional(&mut *tx)
+                .await?;
         drop(tx);
         match sealed {
             Some(sealed) => Ok(Some(self.open(spot(&[&hash.0]), &sealed).await?.to_vec())),

@@ -18,9 +18,21 @@ pub(crate) const OWNER: &str = "naru_owner";
 
 /// Every migration, oldest first. A shipped one is never edited: its checksum is compared with the database's.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "platform", include_str!("../../../migrations/0001_platform.sql")),
-    (2, "tenant tables", include_str!("../../../migrations/0002_tenant_tables.sql")),
-    (3, "platform functions", include_str!("../../../migrations/0003_platform_functions.sql")),
+    (
+        1,
+        "platform",
+        include_str!("../../../migrations/0001_platform.sql"),
+    ),
+    (
+        2,
+        "tenant tables",
+        include_str!("../../../migrations/0002_tenant_tables.sql"),
+    ),
+    (
+        3,
+        "platform functions",
+        include_str!("../../../migrations/0003_platform_functions.sql"),
+    ),
 ];
 
 /// The version that a database must have.
@@ -34,26 +46,47 @@ pub(crate) fn wanted() -> i64 {
 /// When the role is another, the roles were not made, or a statement fails (nothing of that migration stays).
 #[tracing::instrument(name = "db.migrate", skip_all)]
 pub async fn migrate(owner_url: &str) -> Result<()> {
-    let options =
-        PgConnectOptions::from_str(owner_url)?.application_name("naru-migrate").options([("search_path", "naru")]);
+    let options = PgConnectOptions::from_str(owner_url)?
+        .application_name("naru-migrate")
+        .options([("search_path", "naru")]);
     let mut connection = options.connect().await?;
-    let role: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(&mut connection).await?;
+    let role: String = sqlx::query_scalar("SELECT current_user::text")
+        .fetch_one(&mut connection)
+        .await?;
     if role != OWNER {
-        return Err(Error::Role { role, why: format!("migrations run as `{OWNER}` (made by migrations/roles.sql)") });
+        return Err(Error::Role {
+            role,
+            why: format!("migrations run as `{OWNER}` (made by migrations/roles.sql)"),
+        });
     }
     // The migrator's own table rests in the schema too; IF NOT EXISTS alone is no guard against two at once.
     let mut transaction = connection.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('naru schema'))").execute(&mut *transaction).await?;
-    sqlx::query("CREATE SCHEMA IF NOT EXISTS naru").execute(&mut *transaction).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('naru schema'))")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("CREATE SCHEMA IF NOT EXISTS naru")
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
 
     let migrations = MIGRATIONS
         .iter()
         .map(|&(version, name, sql)| {
-            Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, Cow::Borrowed(sql), false)
+            Migration::new(
+                version,
+                Cow::Borrowed(name),
+                MigrationType::Simple,
+                Cow::Borrowed(sql),
+                false,
+            )
         })
         .collect();
-    Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }.run(&mut connection).await?;
+    Migrator {
+        migrations: Cow::Owned(migrations),
+        ..Migrator::DEFAULT
+    }
+    .run(&mut connection)
+    .await?;
     connection.close().await?;
     Ok(())
 }
@@ -71,8 +104,10 @@ mod tests {
             .filter(|name| name != "roles.sql")
             .collect();
         files.sort();
-        let listed: Vec<String> =
-            MIGRATIONS.iter().map(|(n, name, _)| format!("{n:04}_{}.sql", name.replace(' ', "_"))).collect();
+        let listed: Vec<String> = MIGRATIONS
+            .iter()
+            .map(|(n, name, _)| format!("{n:04}_{}.sql", name.replace(' ', "_")))
+            .collect();
         assert_eq!(files, listed);
     }
 }

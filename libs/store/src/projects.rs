@@ -39,7 +39,10 @@ impl Projects<'_> {
     pub async fn find(&self, name: &str) -> Result<Option<Project>> {
         let mut tx = self.scope.begin().await?;
         let statement = format!("SELECT {COLUMNS} FROM naru.projects WHERE name = $1");
-        let row = sqlx::query(&statement).bind(name).fetch_optional(&mut *tx).await?;
+        let row = sqlx::query(&statement)
+            .bind(name)
+            .fetch_optional(&mut *tx)
+            .await?;
         row.as_ref().map(project).transpose()
     }
 
@@ -49,9 +52,15 @@ impl Projects<'_> {
     /// `AlreadyExists` for a name in use, `Invalid` without name or uid.
     #[tracing::instrument(name = "db.projects.create", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn create(&self, wanted: &Project) -> Result<Project> {
-        let (name, uid) = (wanted.name(), domain::resource::text(&wanted.metadata, &["uid"]));
+        let (name, uid) = (
+            wanted.name(),
+            domain::resource::text(&wanted.metadata, &["uid"]),
+        );
         if name.is_empty() || uid.is_empty() || name.len() > MAX_NAME {
-            return Err(Error::invalid("project", "metadata.name and metadata.uid are required"));
+            return Err(Error::invalid(
+                "project",
+                "metadata.name and metadata.uid are required",
+            ));
         }
         let mut tx = self.scope.begin_write().await?;
         let statement = format!(
@@ -79,14 +88,18 @@ impl Projects<'_> {
     pub async fn replace(&self, wanted: &Project, expected: Option<i64>) -> Result<Project> {
         let name = wanted.name();
         let mut tx = self.scope.begin_write().await?;
-        let current: Option<i64> = sqlx::query_scalar("SELECT resource_version FROM naru.projects WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let current: Option<i64> =
+            sqlx::query_scalar("SELECT resource_version FROM naru.projects WHERE name = $1")
+                .bind(name)
+                .fetch_optional(&mut *tx)
+                .await?;
         match (current, expected) {
             (None, _) => return Err(Error::not_found("project", name)),
             (Some(current), Some(expected)) if current != expected => {
-                return Err(Error::Conflict { what: "project", name: name.to_owned() });
+                return Err(Error::Conflict {
+                    what: "project",
+                    name: name.to_owned(),
+                });
             }
             _ => {}
         }
@@ -115,9 +128,15 @@ impl Projects<'_> {
     #[tracing::instrument(name = "db.projects.delete", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn delete(&self, name: &str) -> Result<()> {
         let mut tx = self.scope.begin_write().await?;
-        let done = sqlx::query("DELETE FROM naru.projects WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        let done = sqlx::query("DELETE FROM naru.projects WHERE name = $1")
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
         exactly_one(done.rows_affected(), "project", name)?;
-        sqlx::query("SELECT naru.touch('project ' || $1)").bind(name).execute(&mut *tx).await?;
+        sqlx::query("SELECT naru.touch('project ' || $1)")
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }

@@ -19,7 +19,11 @@ pub struct Repositories<'a> {
 }
 
 fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
-    Spot { table: "repositories", column: "sealed", row }
+    Spot {
+        table: "repositories",
+        column: "sealed",
+        row,
+    }
 }
 
 impl Repositories<'_> {
@@ -30,7 +34,8 @@ impl Repositories<'_> {
     #[tracing::instrument(name = "db.repositories.list", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn list(&self) -> Result<Vec<Repository>> {
         let mut tx = self.scope.begin().await?;
-        let statement = format!("SELECT {COLUMNS} FROM naru.repositories ORDER BY normalized, project");
+        let statement =
+            format!("SELECT {COLUMNS} FROM naru.repositories ORDER BY normalized, project");
         let rows = sqlx::query(&statement).fetch_all(&mut *tx).await?;
         drop(tx);
         let mut repositories = Vec::with_capacity(rows.len());
@@ -64,7 +69,11 @@ impl Repositories<'_> {
             "SELECT {COLUMNS} FROM naru.repositories WHERE normalized = $1 AND project = ANY ($2)
              ORDER BY project DESC LIMIT 1"
         );
-        let row = sqlx::query(&statement).bind(normalize_url(url)).bind(projects).fetch_optional(&mut *tx).await?;
+        let row = sqlx::query(&statement)
+            .bind(normalize_url(url))
+            .bind(projects)
+            .fetch_optional(&mut *tx)
+            .await?;
         drop(tx);
         match row {
             Some(row) => self.repository(&row).await.map(Some),
@@ -78,13 +87,27 @@ impl Repositories<'_> {
     /// `Invalid` for an address that is empty or too long.
     #[tracing::instrument(name = "db.repositories.put", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn put(&self, repository: &Repository) -> Result<()> {
-        let Repository { url, kind, name, project, credentials, insecure, enable_lfs } = repository;
+        let Repository {
+            url,
+            kind,
+            name,
+            project,
+            credentials,
+            insecure,
+            enable_lfs,
+        } = repository;
         let normalized = normalize_url(url);
         if normalized.is_empty() || normalized.len() > MAX_NAME {
-            return Err(Error::invalid("repository", "its address is empty or too long"));
+            return Err(Error::invalid(
+                "repository",
+                "its address is empty or too long",
+            ));
         }
         let document = Sealed::from(credentials).json()?;
-        let sealed = self.scope.seal(spot(&[&normalized, project]), &document).await?;
+        let sealed = self
+            .scope
+            .seal(spot(&[&normalized, project]), &document)
+            .await?;
         let mut tx = self.scope.begin().await?;
         let done = sqlx::query(
             "INSERT INTO naru.repositories
@@ -118,11 +141,12 @@ impl Repositories<'_> {
     pub async fn delete(&self, url: &str, project: &str) -> Result<()> {
         let normalized = normalize_url(url);
         let mut tx = self.scope.begin().await?;
-        let done = sqlx::query("DELETE FROM naru.repositories WHERE normalized = $1 AND project = $2")
-            .bind(&normalized)
-            .bind(project)
-            .execute(&mut *tx)
-            .await?;
+        let done =
+            sqlx::query("DELETE FROM naru.repositories WHERE normalized = $1 AND project = $2")
+                .bind(&normalized)
+                .bind(project)
+                .execute(&mut *tx)
+                .await?;
         exactly_one(done.rows_affected(), "repository", url)?;
         self.wake(&mut tx, &normalized).await?;
         tx.commit().await?;
@@ -138,9 +162,15 @@ impl Repositories<'_> {
     }
 
     async fn repository(&self, row: &PgRow) -> Result<Repository> {
-        let (normalized, project): (String, String) = (row.try_get("normalized")?, row.try_get("project")?);
-        let document = self.scope.open(spot(&[&normalized, &project]), row.try_get("sealed")?).await?;
-        let sealed: Sealed = serde_json::from_slice(&document).map_err(|_| Error::Sealed { what: "repositories" })?;
+        let (normalized, project): (String, String) =
+            (row.try_get("normalized")?, row.try_get("project")?);
+        let document = self
+            .scope
+            .open(spot(&[&normalized, &project]), row.try_get("sealed")?)
+            .await?;
+        let sealed: Sealed = serde_json::from_slice(&document).map_err(|_| Error::Sealed {
+            what: "repositories",
+        })?;
         Ok(Repository {
             url: row.try_get("url")?,
             kind: row.try_get("kind")?,
@@ -168,14 +198,22 @@ struct Sealed {
 
 impl Sealed {
     fn json(&self) -> Result<Zeroizing<Vec<u8>>> {
-        serde_json::to_vec(self).map(Zeroizing::new).map_err(|error| Error::invalid("repository", error))
+        serde_json::to_vec(self)
+            .map(Zeroizing::new)
+            .map_err(|error| Error::invalid("repository", error))
     }
 }
 
 impl From<&Credentials> for Sealed {
     fn from(credentials: &Credentials) -> Self {
-        let Credentials { username, password, bearer_token, ssh_private_key, tls_client_cert, tls_client_key } =
-            credentials;
+        let Credentials {
+            username,
+            password,
+            bearer_token,
+            ssh_private_key,
+            tls_client_cert,
+            tls_client_key,
+        } = credentials;
         let text = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose_str().to_owned());
         Self {
             username: username.clone(),
@@ -190,7 +228,14 @@ impl From<&Credentials> for Sealed {
 
 impl From<&Sealed> for Credentials {
     fn from(sealed: &Sealed) -> Self {
-        let Sealed { username, password, bearer_token, ssh_private_key, tls_client_cert, tls_client_key } = sealed;
+        let Sealed {
+            username,
+            password,
+            bearer_token,
+            ssh_private_key,
+            tls_client_cert,
+            tls_client_key,
+        } = sealed;
         let secret = |text: &Option<String>| text.as_deref().map(Secret::from);
         Self {
             username: username.clone(),

@@ -116,9 +116,14 @@ impl TenantScope {
     #[tracing::instrument(name = "db.tenant.set_settings", skip_all, fields(tenant = %self.id))]
     pub async fn set_settings(&self, settings: &TenantSettings) -> Result<()> {
         let mut tx = self.begin_write().await?;
-        let done = sqlx::query("UPDATE naru.tenants SET settings = $1").bind(Json(settings)).execute(&mut *tx).await?;
+        let done = sqlx::query("UPDATE naru.tenants SET settings = $1")
+            .bind(Json(settings))
+            .execute(&mut *tx)
+            .await?;
         exactly_one(done.rows_affected(), "tenant", &self.id.to_string())?;
-        sqlx::query("SELECT naru.touch('tenant')").execute(&mut *tx).await?;
+        sqlx::query("SELECT naru.touch('tenant')")
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -174,8 +179,16 @@ impl TenantScope {
                 "it holds key {own}, the tenant's key is wrapped by key {wrapped_by}; point NARU_KEY_FILE at that one"
             )));
         }
-        let key = self.store.inner.key_file.unwrap(self.id, row.try_get("wrapped")?)?;
-        self.store.inner.tenant_keys.lock().insert(self.id, key.clone());
+        let key = self
+            .store
+            .inner
+            .key_file
+            .unwrap(self.id, row.try_get("wrapped")?)?;
+        self.store
+            .inner
+            .tenant_keys
+            .lock()
+            .insert(self.id, key.clone());
         Ok(key)
     }
 
@@ -183,14 +196,21 @@ impl TenantScope {
         seal::seal(&self.tenant_key().await?, &place.of(self.id), value)
     }
 
-    pub(crate) async fn open(&self, place: Spot<'_>, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+    pub(crate) async fn open(
+        &self,
+        place: Spot<'_>,
+        sealed: &[u8],
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>> {
         seal::open(&self.tenant_key().await?, &place.of(self.id), sealed)
     }
 
     /// A transaction in which the tenant is set, in one round trip. For reading it is simply dropped.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
         // A uuid prints as hex digits and hyphens only, hence needs no quoting.
-        let statement = format!("BEGIN; SELECT set_config('naru.tenant', '{}', true)", self.id.0);
+        let statement = format!(
+            "BEGIN; SELECT set_config('naru.tenant', '{}', true)",
+            self.id.0
+        );
         Ok(self.store.pool().begin_with(statement).await?)
     }
 
@@ -217,6 +237,11 @@ pub(crate) struct Spot<'a> {
 
 impl<'a> Spot<'a> {
     pub(crate) fn of(&self, tenant: TenantId) -> Place<'a> {
-        Place { tenant, table: self.table, column: self.column, row: self.row }
+        Place {
+            tenant,
+            table: self.table,
+            column: self.column,
+            row: self.row,
+        }
     }
 }

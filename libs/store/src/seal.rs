@@ -27,7 +27,10 @@ impl Place<'_> {
         let mut bytes = Vec::with_capacity(96);
         let tenant = self.tenant.0.as_bytes().as_slice();
         let parts = [tenant, self.table.as_bytes(), self.column.as_bytes()];
-        for part in parts.into_iter().chain(self.row.iter().map(|r| r.as_bytes())) {
+        for part in parts
+            .into_iter()
+            .chain(self.row.iter().map(|r| r.as_bytes()))
+        {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         }
@@ -50,7 +53,13 @@ fn cipher(key: &Secret, what: &'static str) -> Result<XChaCha20Poly1305> {
 pub(crate) fn seal(key: &Secret, place: &Place<'_>, value: &[u8]) -> Result<Vec<u8>> {
     let nonce = random::<NONCE>();
     let body = cipher(key, place.table)?
-        .encrypt(XNonce::from_slice(&nonce), Payload { msg: value, aad: &place.bytes() })
+        .encrypt(
+            XNonce::from_slice(&nonce),
+            Payload {
+                msg: value,
+                aad: &place.bytes(),
+            },
+        )
         .map_err(|_| Error::Sealed { what: place.table })?;
     let mut sealed = Vec::with_capacity(1 + NONCE + body.len());
     sealed.push(FORM);
@@ -68,7 +77,13 @@ pub(crate) fn open(key: &Secret, place: &Place<'_>, sealed: &[u8]) -> Result<Zer
     }
     let (nonce, body) = rest.split_at(NONCE);
     cipher(key, place.table)?
-        .decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad: &place.bytes() })
+        .decrypt(
+            XNonce::from_slice(nonce),
+            Payload {
+                msg: body,
+                aad: &place.bytes(),
+            },
+        )
         .map(Zeroizing::new)
         .map_err(|_| refused())
 }
@@ -78,17 +93,34 @@ mod tests {
     use super::*;
 
     fn place<'a>(tenant: u128, row: &'a [&'a str]) -> Place<'a> {
-        Place { tenant: TenantId(uuid::Uuid::from_u128(tenant)), table: "t", column: "c", row }
+        Place {
+            tenant: TenantId(uuid::Uuid::from_u128(tenant)),
+            table: "t",
+            column: "c",
+            row,
+        }
     }
 
     #[test]
     fn a_value_opens_only_in_its_own_place_and_unchanged() {
         let key = Secret::new(random::<32>());
         let mut sealed = seal(&key, &place(1, &["ab", "c"]), b"value").unwrap();
-        assert_eq!(open(&key, &place(1, &["ab", "c"]), &sealed).unwrap().as_slice(), b"value");
+        assert_eq!(
+            open(&key, &place(1, &["ab", "c"]), &sealed)
+                .unwrap()
+                .as_slice(),
+            b"value"
+        );
         assert!(open(&key, &place(2, &["ab", "c"]), &sealed).is_err());
         assert!(open(&key, &place(1, &["a", "bc"]), &sealed).is_err());
-        assert!(open(&Secret::new(random::<32>()), &place(1, &["ab", "c"]), &sealed).is_err());
+        assert!(
+            open(
+                &Secret::new(random::<32>()),
+                &place(1, &["ab", "c"]),
+                &sealed
+            )
+            .is_err()
+        );
         assert!(open(&key, &place(1, &["ab", "c"]), &[]).is_err());
         *sealed.last_mut().unwrap() ^= 1;
         assert!(open(&key, &place(1, &["ab", "c"]), &sealed).is_err());

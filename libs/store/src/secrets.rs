@@ -54,7 +54,11 @@ impl WebhookProvider {
 pub(crate) const WEBHOOK: &str = "webhook";
 
 pub(crate) fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
-    Spot { table: "secrets", column: "sealed", row }
+    Spot {
+        table: "secrets",
+        column: "sealed",
+        row,
+    }
 }
 
 impl TenantScope {
@@ -65,14 +69,17 @@ impl TenantScope {
     #[tracing::instrument(name = "db.secrets.webhook", skip_all, fields(tenant = %self.tenant()))]
     pub async fn webhook_secret(&self, provider: WebhookProvider) -> Result<Secret> {
         let mut tx = self.begin().await?;
-        let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM naru.secrets WHERE kind = $1 AND name = $2")
-            .bind(WEBHOOK)
-            .bind(provider.as_str())
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or_else(|| Error::not_found("webhook secret", provider.as_str()))?;
+        let sealed: Vec<u8> =
+            sqlx::query_scalar("SELECT sealed FROM naru.secrets WHERE kind = $1 AND name = $2")
+                .bind(WEBHOOK)
+                .bind(provider.as_str())
+                .fetch_optional(&mut *tx)
+                .await?
+                .ok_or_else(|| Error::not_found("webhook secret", provider.as_str()))?;
         drop(tx);
-        let value = self.open(spot(&[WEBHOOK, provider.as_str()]), &sealed).await?;
+        let value = self
+            .open(spot(&[WEBHOOK, provider.as_str()]), &sealed)
+            .await?;
         Ok(Secret::new(value.as_slice()))
     }
 }

@@ -13,7 +13,9 @@ impl TenantScope {
     #[tracing::instrument(name = "db.tokens.revoke", skip_all, fields(tenant = %self.tenant()))]
     pub async fn revoke_token(&self, jti: &str, expires_at: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM naru.revoked_tokens WHERE expires_at < clock_timestamp()").execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM naru.revoked_tokens WHERE expires_at < clock_timestamp()")
+            .execute(&mut *tx)
+            .await?;
         // Voiding a void token is no mistake: zero or one row.
         sqlx::query(
             "INSERT INTO naru.revoked_tokens (tenant_id, jti, expires_at) VALUES (naru.current_tenant(), $1, $2)
@@ -34,9 +36,11 @@ impl TenantScope {
     #[tracing::instrument(name = "db.tokens.is_revoked", skip_all, fields(tenant = %self.tenant()))]
     pub async fn is_revoked(&self, jti: &str) -> Result<bool> {
         let mut tx = self.begin().await?;
-        Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM naru.revoked_tokens WHERE jti = $1)")
-            .bind(jti)
-            .fetch_one(&mut *tx)
-            .await?)
+        Ok(
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM naru.revoked_tokens WHERE jti = $1)")
+                .bind(jti)
+                .fetch_one(&mut *tx)
+                .await?,
+        )
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 
 use crate::paths;
@@ -49,8 +50,12 @@ impl Authority {
             paths::private_file(&key, pair.serialize_pem().as_bytes())?;
             paths::private_file(&cert, made.pem().as_bytes())?;
         }
-        let pair = KeyPair::from_pem(&fs::read_to_string(&key)?).context("the authority's key is damaged")?;
-        Ok(Self { dir: dir.to_owned(), issuer: Issuer::new(authority(), pair) })
+        let pair = KeyPair::from_pem(&fs::read_to_string(&key)?)
+            .context("the authority's key is damaged")?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            issuer: Issuer::new(authority(), pair),
+        })
     }
 
     /// The authority's certificate, PEM.
@@ -65,7 +70,9 @@ impl Authority {
     /// When its files cannot be written.
     pub fn component(&self, component: &str) -> Result<Identity> {
         let mut names = names(&[&format!("naru-{component}"), "localhost", "127.0.0.1"])?;
-        names.push(SanType::URI(Ia5String::try_from(format!("spiffe://naru/{component}"))?));
+        names.push(SanType::URI(Ia5String::try_from(format!(
+            "spiffe://naru/{component}"
+        ))?));
         self.issue(component, names)
     }
 
@@ -91,7 +98,10 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.subject_alt_names = names;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         params.use_authority_key_identifier_extension = true;
         let made = params.signed_by(&pair, &self.issuer)?;
         paths::private_file(&identity.key, pair.serialize_pem().as_bytes())?;
@@ -103,9 +113,15 @@ impl Authority {
 /// What the authority says of itself; with its key, all that it takes to sign in its name.
 fn authority() -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "Naru development");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Naru development");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     params
 }
 

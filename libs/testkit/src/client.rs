@@ -45,8 +45,15 @@ impl Answer {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
-        let said = self.body["message"].as_str().or(self.body["error"].as_str()).map(str::to_owned);
-        bail!("{}: {}", self.status, said.unwrap_or_else(|| self.body.to_string()));
+        let said = self.body["message"]
+            .as_str()
+            .or(self.body["error"].as_str())
+            .map(str::to_owned);
+        bail!(
+            "{}: {}",
+            self.status,
+            said.unwrap_or_else(|| self.body.to_string())
+        );
     }
 }
 
@@ -57,7 +64,12 @@ impl Client {
     /// When TLS cannot be set up.
     pub fn new(base: &str) -> Result<Self> {
         let argocd_home = Arc::new(tempfile::Builder::new().prefix("argocd-").tempdir()?);
-        Ok(Self { base: base.to_owned(), token: String::new(), http: http::unchecked()?, argocd_home })
+        Ok(Self {
+            base: base.to_owned(),
+            token: String::new(),
+            http: http::unchecked()?,
+            argocd_home,
+        })
     }
 
     /// Signs in.
@@ -67,15 +79,25 @@ impl Client {
     pub async fn login(base: &str, username: &str, password: &str) -> Result<Self> {
         let mut client = Self::new(base)?;
         let body = json!({"username": username, "password": password});
-        let session = client.post("/api/v1/session", &body).await?.ok().with_context(|| format!("cannot sign in as {username}"))?;
-        client.token = session["token"].as_str().context("the session has no token")?.to_owned();
+        let session = client
+            .post("/api/v1/session", &body)
+            .await?
+            .ok()
+            .with_context(|| format!("cannot sign in as {username}"))?;
+        client.token = session["token"]
+            .as_str()
+            .context("the session has no token")?
+            .to_owned();
         Ok(client)
     }
 
     /// The same with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self { token: token.to_owned(), ..self.clone() }
+        Self {
+            token: token.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// The same account at another host, which must refuse it unless it serves the account's tenant.
@@ -83,7 +105,10 @@ impl Client {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn at(&self, base: &str) -> Result<Self> {
-        Ok(Self { token: self.token.clone(), ..Self::new(base)? })
+        Ok(Self {
+            token: self.token.clone(),
+            ..Self::new(base)?
+        })
     }
 
     /// The address.
@@ -95,7 +120,9 @@ impl Client {
     /// The address without its scheme: `host:port`.
     #[must_use]
     pub fn server(&self) -> &str {
-        self.base.split_once("://").map_or(self.base.as_str(), |(_, server)| server)
+        self.base
+            .split_once("://")
+            .map_or(self.base.as_str(), |(_, server)| server)
     }
 
     /// The token.
@@ -105,17 +132,26 @@ impl Client {
     }
 
     /// A request, for what the other methods do not do (streams, headers).
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
-        if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
+        if self.token.is_empty() {
+            request
+        } else {
+            request.bearer_auth(&self.token)
+        }
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> Result<Answer> {
-        let response = request.send().await.map_err(|error| anyhow::anyhow!("{path}: {}", http::chain(&error)))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| anyhow::anyhow!("{path}: {}", http::chain(&error)))?;
         let status = response.status().as_u16();
         let text = response.text().await?;
-        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+        Ok(Answer {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        })
     }
 
     /// GET.
@@ -131,7 +167,8 @@ impl Client {
     /// # Errors
     /// When there is no answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(self.request(Method::POST, path).json(body), path).await
+        self.send(self.request(Method::POST, path).json(body), path)
+            .await
     }
 
     /// PUT.
@@ -139,7 +176,8 @@ impl Client {
     /// # Errors
     /// When there is no answer.
     pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(self.request(Method::PUT, path).json(body), path).await
+        self.send(self.request(Method::PUT, path).json(body), path)
+            .await
     }
 
     /// PATCH.
@@ -147,7 +185,8 @@ impl Client {
     /// # Errors
     /// When there is no answer.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(self.request(Method::PATCH, path).json(body), path).await
+        self.send(self.request(Method::PATCH, path).json(body), path)
+            .await
     }
 
     /// DELETE. It names a content type as every writing request must, though it has no content.
@@ -155,7 +194,12 @@ impl Client {
     /// # Errors
     /// When there is no answer.
     pub async fn delete(&self, path: &str) -> Result<Answer> {
-        self.send(self.request(Method::DELETE, path).header("content-type", "application/json"), path).await
+        self.send(
+            self.request(Method::DELETE, path)
+                .header("content-type", "application/json"),
+            path,
+        )
+        .await
     }
 
     /// The application of that name.
@@ -163,14 +207,21 @@ impl Client {
     /// # Errors
     /// When there is none.
     pub async fn app(&self, name: &str) -> Result<Value> {
-        self.get(&format!("/api/v1/applications/{name}")).await?.ok()
+        self.get(&format!("/api/v1/applications/{name}"))
+            .await?
+            .ok()
     }
 
     /// Waits until an application is as `wanted` says.
     ///
     /// # Errors
     /// What it is instead, when the deadline has passed.
-    pub async fn app_when(&self, name: &str, within: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn app_when(
+        &self,
+        name: &str,
+        within: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         wait::until(&format!("application {name}"), within, || async {
             let app = self.app(name).await?;
             ensure!(wanted(&app), "{}", summary(&app));
@@ -183,12 +234,19 @@ impl Client {
     ///
     /// # Errors
     /// What it is instead, when the deadline has passed.
-    pub async fn app_done(&self, name: &str, revision: Option<&str>, within: Duration) -> Result<Value> {
+    pub async fn app_done(
+        &self,
+        name: &str,
+        revision: Option<&str>,
+        within: Duration,
+    ) -> Result<Value> {
         self.app_when(name, within, |app| {
             let status = &app["status"];
             status["sync"]["status"] == "Synced"
                 && status["health"]["status"] == "Healthy"
-                && status["operationState"]["phase"].as_str().is_none_or(|phase| phase != "Running")
+                && status["operationState"]["phase"]
+                    .as_str()
+                    .is_none_or(|phase| phase != "Running")
                 && revision.is_none_or(|revision| status["sync"]["revision"] == revision)
         })
         .await
@@ -202,8 +260,14 @@ impl Client {
         let program = tools::path("argocd", &Progress::silent()).await?;
         let mut argocd = command(program);
         argocd.args(args).args(["--server", self.server()]);
-        argocd.arg(if self.base.starts_with("https") { "--insecure" } else { "--plaintext" });
-        argocd.env("ARGOCD_CONFIG_DIR", self.argocd_home()).env_remove("ARGOCD_OPTS");
+        argocd.arg(if self.base.starts_with("https") {
+            "--insecure"
+        } else {
+            "--plaintext"
+        });
+        argocd
+            .env("ARGOCD_CONFIG_DIR", self.argocd_home())
+            .env_remove("ARGOCD_OPTS");
         if !self.token.is_empty() && args.first() != Some(&"login") {
             argocd.env("ARGOCD_AUTH_TOKEN", &self.token);
         }
@@ -221,9 +285,19 @@ impl Client {
 #[must_use]
 pub fn summary(app: &Value) -> String {
     let status = &app["status"];
-    let conditions: Vec<String> = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(|condition| {
-        format!("{}: {}", condition["type"].as_str().unwrap_or_default(), condition["message"].as_str().unwrap_or_default())
-    }).collect();
+    let conditions: Vec<String> = status["conditions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+        .iter()
+        .map(|condition| {
+            format!(
+                "{}: {}",
+                condition["type"].as_str().unwrap_or_default(),
+                condition["message"].as_str().unwrap_or_default()
+            )
+        })
+        .collect();
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let operation = &status["operationState"];
     format!(

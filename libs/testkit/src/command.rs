@@ -11,7 +11,10 @@ use tokio::process::Command;
 use crate::paths;
 
 /// A command with the caller's environment and nothing to read.
-#[expect(clippy::disallowed_methods, reason = "testkit runs real tools; this is their one place")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "testkit runs real tools; this is their one place"
+)]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::from(std::process::Command::new(program));
     command.stdin(Stdio::null()).kill_on_drop(true);
@@ -23,8 +26,15 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 /// # Errors
 /// What it said, when it fails.
 pub async fn output(command: &mut Command) -> Result<String> {
-    let name = command.as_std().get_program().to_string_lossy().into_owned();
-    let done = command.output().await.with_context(|| format!("cannot run {name}"))?;
+    let name = command
+        .as_std()
+        .get_program()
+        .to_string_lossy()
+        .into_owned();
+    let done = command
+        .output()
+        .await
+        .with_context(|| format!("cannot run {name}"))?;
     if !done.status.success() {
         bail!("{}", failure(&name, command.as_std().get_args(), &done));
     }
@@ -36,9 +46,18 @@ pub async fn output(command: &mut Command) -> Result<String> {
 /// # Errors
 /// What it said, when it fails.
 pub async fn output_of_input(command: &mut Command, input: &str) -> Result<String> {
-    let name = command.as_std().get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("cannot run {name}"))?;
+    let name = command
+        .as_std()
+        .get_program()
+        .to_string_lossy()
+        .into_owned();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot run {name}"))?;
     let mut pipe = child.stdin.take().context("a pipe")?;
     let (written, done) = tokio::join!(
         async move {
@@ -55,18 +74,40 @@ pub async fn output_of_input(command: &mut Command, input: &str) -> Result<Strin
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-fn failure<'a>(name: &str, mut args: impl Iterator<Item = &'a OsStr>, done: &std::process::Output) -> String {
+fn failure<'a>(
+    name: &str,
+    mut args: impl Iterator<Item = &'a OsStr>,
+    done: &std::process::Output,
+) -> String {
     let verb = args.next().unwrap_or_default().to_string_lossy();
     let said = String::from_utf8_lossy(&done.stderr);
     let said = said.trim();
-    let said = if said.is_empty() { String::from_utf8_lossy(&done.stdout).trim().to_owned() } else { said.to_owned() };
-    let tail: Vec<&str> = said.lines().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect();
-    format!("`{name} {verb}` failed ({}): {}", done.status, tail.join("\n"))
+    let said = if said.is_empty() {
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    } else {
+        said.to_owned()
+    };
+    let tail: Vec<&str> = said
+        .lines()
+        .rev()
+        .take(12)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect();
+    format!(
+        "`{name} {verb}` failed ({}): {}",
+        done.status,
+        tail.join("\n")
+    )
 }
 
 /// A program in PATH, or in one of the other folders where it may be.
 #[must_use]
 pub fn which(program: &str, also: &[&str]) -> Option<PathBuf> {
     let path = paths::variable("PATH").unwrap_or_default();
-    path.split(':').chain(also.iter().copied()).map(|dir| Path::new(dir).join(program)).find(|file| file.is_file())
+    path.split(':')
+        .chain(also.iter().copied())
+        .map(|dir| Path::new(dir).join(program))
+        .find(|file| file.is_file())
 }

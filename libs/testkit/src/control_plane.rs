@@ -32,7 +32,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: None, durable: false, audit: false, nodes: 2 }
+        Self {
+            port: None,
+            durable: false,
+            audit: false,
+            nodes: 2,
+        }
     }
 }
 
@@ -85,7 +90,12 @@ impl Frame {
     fn lay(ground: &mut Ground, options: &Options) -> Result<Self> {
         let dir = ground.folder("kubernetes")?;
         let authority = Authority::open(&dir.join("certs"))?;
-        let hosts = ["localhost", "127.0.0.1", "kubernetes.default.svc", "10.96.0.1"];
+        let hosts = [
+            "localhost",
+            "127.0.0.1",
+            "kubernetes.default.svc",
+            "10.96.0.1",
+        ];
         let server = authority.server("apiserver", &hosts)?;
         let signing_key = dir.join("service-account.key");
         if !signing_key.is_file() {
@@ -93,9 +103,14 @@ impl Frame {
             paths::private_file(&dir.join("service-account.pub"), public.as_bytes())?;
             paths::private_file(&signing_key, private.as_bytes())?;
         }
-        let (admin, controller) = (ground.secret("kubernetes-admin")?, ground.secret("kubernetes-controller")?);
+        let (admin, controller) = (
+            ground.secret("kubernetes-admin")?,
+            ground.secret("kubernetes-controller")?,
+        );
         let tokens = dir.join("tokens.csv");
-        let lines = format!("{admin},admin,admin,system:masters\n{controller},naru-controller,naru-controller,naru\n");
+        let lines = format!(
+            "{admin},admin,admin,system:masters\n{controller},naru-controller,naru-controller,naru\n"
+        );
         paths::private_file(&tokens, lines.as_bytes())?;
         let etcd = ground.port("etcd", "etcd", None)?;
         let api = ground.port("kube", "kube-apiserver", options.port)?;
@@ -107,9 +122,19 @@ impl Frame {
             audit_log: options.audit.then(|| dir.join("audit.log")),
         };
         plane.admin.write_kubeconfig(&plane.kubeconfig, "admin")?;
-        Kube::new(&url, &server.ca, &controller)?.write_kubeconfig(&plane.controller_kubeconfig, "naru-controller")?;
+        Kube::new(&url, &server.ca, &controller)?
+            .write_kubeconfig(&plane.controller_kubeconfig, "naru-controller")?;
         let authority = authority.certificate();
-        Ok(Self { dir, etcd, api, authority, server, signing_key, tokens, admin: plane })
+        Ok(Self {
+            dir,
+            etcd,
+            api,
+            authority,
+            server,
+            signing_key,
+            tokens,
+            admin: plane,
+        })
     }
 
     fn path(&self, name: &str) -> String {
@@ -131,11 +156,18 @@ impl Frame {
         }
         let (process, _) = ground.supervisor.ensure(&spec).await?;
         let http = crate::http::builder().build()?;
-        process.ready(READY, || async { ok(http.get(format!("{client}/health"))).await }).await
+        process
+            .ready(READY, || async {
+                ok(http.get(format!("{client}/health"))).await
+            })
+            .await
     }
 
     async fn apiserver(&self, ground: &mut Ground) -> Result<()> {
-        let mut spec = Spec::new("kube-apiserver", tools::path("kube-apiserver", &ground.progress).await?);
+        let mut spec = Spec::new(
+            "kube-apiserver",
+            tools::path("kube-apiserver", &ground.progress).await?,
+        );
         let path = |file: &std::path::Path| file.to_string_lossy().into_owned();
         for flag in [
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd),
@@ -147,8 +179,14 @@ impl Frame {
             format!("--cert-dir={}", self.path("apiserver")),
             format!("--kubelet-certificate-authority={}", path(&self.authority)),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
-            format!("--service-account-key-file={}", self.path("service-account.pub")),
-            format!("--service-account-signing-key-file={}", path(&self.signing_key)),
+            format!(
+                "--service-account-key-file={}",
+                self.path("service-account.pub")
+            ),
+            format!(
+                "--service-account-signing-key-file={}",
+                path(&self.signing_key)
+            ),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             format!("--token-auth-file={}", path(&self.tokens)),
             "--authorization-mode=Node,RBAC".to_owned(),
@@ -164,7 +202,9 @@ impl Frame {
         if let Some(log) = &self.admin.audit_log {
             let policy = self.dir.join("audit-policy.json");
             fs::write(&policy, audit_policy().to_string())?;
-            spec = spec.arg(format!("--audit-log-path={}", path(log))).arg(format!("--audit-policy-file={}", path(&policy)));
+            spec = spec
+                .arg(format!("--audit-log-path={}", path(log)))
+                .arg(format!("--audit-policy-file={}", path(&policy)));
             // Tests read what has just happened.
             spec = spec.arg("--audit-log-mode=blocking");
         }
@@ -188,7 +228,12 @@ impl Frame {
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "naru-controller"}],
         });
         let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/naru-controller";
-        self.admin.admin.apply(path, &binding).await.map(drop).context("cannot give naru-controller its rights")
+        self.admin
+            .admin
+            .apply(path, &binding)
+            .await
+            .map(drop)
+            .context("cannot give naru-controller its rights")
     }
 
     async fn controller_manager(&self, ground: &mut Ground) -> Result<()> {
@@ -231,7 +276,11 @@ impl Frame {
         let (process, _) = ground.supervisor.ensure(spec).await?;
         // They make their certificates themselves.
         let http = crate::http::unchecked()?;
-        process.ready(READY, || async { ok(http.get(format!("https://127.0.0.1:{port}/healthz"))).await }).await
+        process
+            .ready(READY, || async {
+                ok(http.get(format!("https://127.0.0.1:{port}/healthz"))).await
+            })
+            .await
     }
 }
 

@@ -48,7 +48,9 @@ impl GitHome {
     /// When it cannot be made.
     pub fn open(dir: &Path) -> Result<Self> {
         paths::private_dir(dir)?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self {
+            dir: dir.to_owned(),
+        })
     }
 
     /// The folder.
@@ -73,15 +75,28 @@ impl GitHome {
             return Ok(login);
         }
         paths::private_dir(&self.of(tenant)?)?;
-        let password: String = rand::rng().sample_iter(Alphanumeric).take(20).map(char::from).collect();
-        paths::private_file(&self.of(tenant)?.join("login"), format!("{tenant}:{password}").as_bytes())?;
-        Ok(Login { user: tenant.to_owned(), password })
+        let password: String = rand::rng()
+            .sample_iter(Alphanumeric)
+            .take(20)
+            .map(char::from)
+            .collect();
+        paths::private_file(
+            &self.of(tenant)?.join("login"),
+            format!("{tenant}:{password}").as_bytes(),
+        )?;
+        Ok(Login {
+            user: tenant.to_owned(),
+            password,
+        })
     }
 
     fn login(&self, tenant: &str) -> Option<Login> {
         let text = fs::read_to_string(self.of(tenant).ok()?.join("login")).ok()?;
         let (user, password) = text.trim().split_once(':')?;
-        Some(Login { user: user.to_owned(), password: password.to_owned() })
+        Some(Login {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        })
     }
 
     /// A repository of the tenant, empty where it is new.
@@ -95,7 +110,12 @@ impl GitHome {
         }
         let bare = self.of(tenant)?.join(format!("{name}.git"));
         if !bare.join("config").is_file() {
-            output(git().args(["init", "-q", "--bare", "--initial-branch=main"]).arg(&bare)).await?;
+            output(
+                git()
+                    .args(["init", "-q", "--bare", "--initial-branch=main"])
+                    .arg(&bare),
+            )
+            .await?;
             for (key, value) in [
                 ("http.receivepack", "true"),
                 ("uploadpack.allowFilter", "true"),

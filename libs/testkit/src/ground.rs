@@ -27,7 +27,8 @@ struct Chosen {
 fn read(dir: &Path) -> Result<Chosen> {
     let file = dir.join("chosen.json");
     match fs::read(&file) {
-        Ok(text) => serde_json::from_slice(&text).with_context(|| format!("{} is damaged: remove it", file.display())),
+        Ok(text) => serde_json::from_slice(&text)
+            .with_context(|| format!("{} is damaged: remove it", file.display())),
         Err(_) => Ok(Chosen::default()),
     }
 }
@@ -49,7 +50,12 @@ impl Ground {
     /// When it cannot be made, or what was written there cannot be read.
     pub fn open(dir: &Path, progress: Progress) -> Result<Self> {
         let supervisor = Supervisor::open(dir)?;
-        Ok(Self { dir: dir.to_owned(), chosen: read(dir)?, supervisor, progress })
+        Ok(Self {
+            dir: dir.to_owned(),
+            chosen: read(dir)?,
+            supervisor,
+            progress,
+        })
     }
 
     /// The folder.
@@ -75,7 +81,10 @@ impl Ground {
         all.ports.append(&mut self.chosen.ports);
         all.secrets.append(&mut self.chosen.secrets);
         self.chosen = all;
-        paths::private_file(&self.dir.join("chosen.json"), &serde_json::to_vec_pretty(&self.chosen)?)
+        paths::private_file(
+            &self.dir.join("chosen.json"),
+            &serde_json::to_vec_pretty(&self.chosen)?,
+        )
     }
 
     /// The port called `name`, on which the process `owner` listens or is going to: the one asked for, else the one it
@@ -89,7 +98,9 @@ impl Ground {
         let port = match (wanted, before) {
             (Some(wanted), Some(before)) if wanted == before && ours => wanted,
             (Some(wanted), _) if ports::is_free(wanted) => wanted,
-            (Some(wanted), _) => bail!("port {wanted} is taken: stop what listens there (`ss -ltnp sport = :{wanted}`), or choose another with --{name}-port"),
+            (Some(wanted), _) => bail!(
+                "port {wanted} is taken: stop what listens there (`ss -ltnp sport = :{wanted}`), or choose another with --{name}-port"
+            ),
             (None, Some(before)) if ours || ports::is_free(before) => before,
             (None, _) => ports::free()?,
         };
@@ -108,7 +119,11 @@ impl Ground {
         if let Some(known) = self.chosen.secrets.get(name) {
             return Ok(known.clone());
         }
-        let made: String = rand::rng().sample_iter(Alphanumeric).take(24).map(char::from).collect();
+        let made: String = rand::rng()
+            .sample_iter(Alphanumeric)
+            .take(24)
+            .map(char::from)
+            .collect();
         self.remember(name, &made)?;
         Ok(made)
     }
@@ -124,7 +139,9 @@ impl Ground {
     /// # Errors
     /// When it cannot be written down.
     pub fn remember(&mut self, name: &str, secret: &str) -> Result<()> {
-        self.chosen.secrets.insert(name.to_owned(), secret.to_owned());
+        self.chosen
+            .secrets
+            .insert(name.to_owned(), secret.to_owned());
         self.save()
     }
 
@@ -137,8 +154,19 @@ impl Ground {
 
 /// In which order a folder's processes stop: those first that lean on the others.
 const STOP_ORDER: &[&str] = &[
-    "naru-api", "naru-controller", "naru-repo-server", "ingress-status", "git-server", "git-ssh", "kwok", "kube-scheduler",
-    "kube-controller-manager", "kube-apiserver", "etcd", "redis", "postgres",
+    "naru-api",
+    "naru-controller",
+    "naru-repo-server",
+    "ingress-status",
+    "git-server",
+    "git-ssh",
+    "kwok",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+    "redis",
+    "postgres",
 ];
 
 /// Stops every process of a folder and tells which there were.
@@ -146,7 +174,12 @@ const STOP_ORDER: &[&str] = &[
 /// # Errors
 /// When one cannot be stopped; the others are, nevertheless.
 pub async fn stop_all(supervisor: &Supervisor) -> Result<Vec<String>> {
-    let place = |name: &str| STOP_ORDER.iter().position(|known| name.starts_with(known)).unwrap_or(0);
+    let place = |name: &str| {
+        STOP_ORDER
+            .iter()
+            .position(|known| name.starts_with(known))
+            .unwrap_or(0)
+    };
     let mut processes = supervisor.all();
     processes.sort_by_key(|process| place(process.name()));
     let mut stopped = Vec::new();

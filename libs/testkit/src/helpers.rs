@@ -37,7 +37,11 @@ impl GitServer {
         let http = http::builder().build()?;
         let probe = || async {
             let status = http.get(format!("{url}/healthz")).send().await?.status();
-            if status.is_success() { Ok(()) } else { bail!("answers {status}") }
+            if status.is_success() {
+                Ok(())
+            } else {
+                bail!("answers {status}")
+            }
         };
         process.ready(Duration::from_secs(20), probe).await?;
         Ok(Self { home, url })
@@ -59,12 +63,17 @@ pub const INGRESS_STATUS: &str = "ingress-status";
 /// When it does not start.
 pub async fn ingress_status(ground: &mut Ground, xtask: &Path, plane: &ControlPlane) -> Result<()> {
     let file = ground.dir().join("kubernetes/ingress.token");
-    let token = ground.known_secret("kubernetes-admin").context("this folder has no control plane")?;
+    let token = ground
+        .known_secret("kubernetes-admin")
+        .context("this folder has no control plane")?;
     crate::paths::private_file(&file, token.as_bytes())?;
     let spec = Spec::new(INGRESS_STATUS, xtask)
         .arg("ingress-status")
         .arg(format!("--server={}", plane.admin.server()))
-        .arg(format!("--ca={}", ground.dir().join("kubernetes/certs/ca.pem").display()))
+        .arg(format!(
+            "--ca={}",
+            ground.dir().join("kubernetes/certs/ca.pem").display()
+        ))
         .arg(format!("--token-file={}", file.display()));
     ground.supervisor.ensure(&spec).await.map(drop)
 }

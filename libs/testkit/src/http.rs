@@ -7,11 +7,12 @@ use anyhow::{Context, Result};
 use reqwest::{Certificate, Client, ClientBuilder};
 
 /// A client's settings: no proxy (everything is on this machine), rustls.
-#[must_use]
 pub fn builder() -> ClientBuilder {
     // A second call finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().no_proxy().connect_timeout(Duration::from_secs(5))
+    Client::builder()
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
 }
 
 /// A client that trusts the authority in `ca`, and nobody else.
@@ -20,7 +21,9 @@ pub fn builder() -> ClientBuilder {
 /// When the file is no certificate.
 pub fn trusting(ca: &Path) -> Result<Client> {
     let pem = std::fs::read(ca).with_context(|| format!("cannot read {}", ca.display()))?;
-    Ok(builder().tls_certs_only(Certificate::from_pem_bundle(&pem)?).build()?)
+    Ok(builder()
+        .tls_certs_only(Certificate::from_pem_bundle(&pem)?)
+        .build()?)
 }
 
 /// A client that asks for no certificate: for servers on loopback that made theirs themselves.

@@ -26,13 +26,25 @@ pub async fn fill_status(kube: &Kube, class: &str, address: &str) -> Result<Infa
 }
 
 async fn follow(kube: &Kube, class: &str, address: &str) -> Result<()> {
-    let list = kube.get(ALL).await?.context("the cluster knows no Ingress")?;
+    let list = kube
+        .get(ALL)
+        .await?
+        .context("the cluster knows no Ingress")?;
     for ingress in list["items"].as_array().context("a list")? {
         fill(kube, ingress, class, address).await?;
     }
-    let version = list["metadata"]["resourceVersion"].as_str().context("a version")?;
-    let path = format!("{ALL}?watch=1&allowWatchBookmarks=true&timeoutSeconds=300&resourceVersion={version}");
-    let mut stream = kube.request(Method::GET, &path).send().await?.error_for_status()?.bytes_stream();
+    let version = list["metadata"]["resourceVersion"]
+        .as_str()
+        .context("a version")?;
+    let path = format!(
+        "{ALL}?watch=1&allowWatchBookmarks=true&timeoutSeconds=300&resourceVersion={version}"
+    );
+    let mut stream = kube
+        .request(Method::GET, &path)
+        .send()
+        .await?
+        .error_for_status()?
+        .bytes_stream();
     let mut rest: Vec<u8> = Vec::new();
     while let Some(part) = stream.next().await {
         rest.extend_from_slice(&part?);
@@ -51,12 +63,16 @@ async fn follow(kube: &Kube, class: &str, address: &str) -> Result<()> {
 
 async fn fill(kube: &Kube, ingress: &Value, class: &str, address: &str) -> Result<()> {
     let meta = &ingress["metadata"];
-    let own = ingress["spec"]["ingressClassName"].as_str().or(meta["annotations"]["kubernetes.io/ingress.class"].as_str());
+    let own = ingress["spec"]["ingressClassName"]
+        .as_str()
+        .or(meta["annotations"]["kubernetes.io/ingress.class"].as_str());
     let status = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
     if own != Some(class) || !meta["deletionTimestamp"].is_null() || ingress["status"] == status {
         return Ok(());
     }
-    let (Some(namespace), Some(name)) = (meta["namespace"].as_str(), meta["name"].as_str()) else { return Ok(()) };
+    let (Some(namespace), Some(name)) = (meta["namespace"].as_str(), meta["name"].as_str()) else {
+        return Ok(());
+    };
     let path = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses/{name}/status");
     // One that went away meanwhile needs no address.
     let _ = kube.merge(&path, &json!({"status": status})).await;

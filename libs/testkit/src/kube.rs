@@ -26,7 +26,13 @@ impl Kube {
     /// When the authority cannot be read.
     pub fn new(server: &str, ca: &Path, token: &str) -> Result<Self> {
         let client = http::trusting(ca)?;
-        Ok(Self { client, server: server.to_owned(), ca: ca.to_owned(), token: token.to_owned(), impersonate: None })
+        Ok(Self {
+            client,
+            server: server.to_owned(),
+            ca: ca.to_owned(),
+            token: token.to_owned(),
+            impersonate: None,
+        })
     }
 
     /// The same with connections of its own: those of a client end with the runtime that made them, and every test has
@@ -35,13 +41,19 @@ impl Kube {
     /// # Errors
     /// When the authority cannot be read any more.
     pub fn fresh(&self) -> Result<Self> {
-        Ok(Self { client: http::trusting(&self.ca)?, ..self.clone() })
+        Ok(Self {
+            client: http::trusting(&self.ca)?,
+            ..self.clone()
+        })
     }
 
     /// The same as another user, such as `system:serviceaccount:user01:naru`.
     #[must_use]
     pub fn impersonating(&self, user: &str) -> Self {
-        Self { impersonate: Some(user.to_owned()), ..self.clone() }
+        Self {
+            impersonate: Some(user.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// Where the API is.
@@ -51,9 +63,11 @@ impl Kube {
     }
 
     /// A request, for what the other methods do not do (watches, logs).
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.server)).bearer_auth(&self.token);
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.server))
+            .bearer_auth(&self.token);
         match &self.impersonate {
             Some(user) => request.header("impersonate-user", user),
             None => request,
@@ -61,7 +75,10 @@ impl Kube {
     }
 
     async fn send(&self, request: RequestBuilder, what: &str) -> Result<Option<Value>> {
-        let response = request.send().await.map_err(|error| anyhow::anyhow!("{what}: {}", http::chain(&error)))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| anyhow::anyhow!("{what}: {}", http::chain(&error)))?;
         let status = response.status();
         let text = response.text().await?;
         if status == StatusCode::NOT_FOUND {
@@ -69,9 +86,15 @@ impl Kube {
         }
         if !status.is_success() {
             let said: Value = serde_json::from_str(&text).unwrap_or_default();
-            bail!("{what}: {}: {}", status.as_u16(), said["message"].as_str().unwrap_or(text.trim()));
+            bail!(
+                "{what}: {}: {}",
+                status.as_u16(),
+                said["message"].as_str().unwrap_or(text.trim())
+            );
         }
-        Ok(Some(serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        Ok(Some(
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        ))
     }
 
     /// The object at `path`, or `None`.
@@ -79,7 +102,8 @@ impl Kube {
     /// # Errors
     /// When the cluster refuses or does not answer.
     pub async fn get(&self, path: &str) -> Result<Option<Value>> {
-        self.send(self.request(Method::GET, path), &format!("get {path}")).await
+        self.send(self.request(Method::GET, path), &format!("get {path}"))
+            .await
     }
 
     /// Creates or changes an object by server-side apply as manager `testkit`.
@@ -87,9 +111,16 @@ impl Kube {
     /// # Errors
     /// When the cluster refuses.
     pub async fn apply(&self, path: &str, object: &Value) -> Result<Value> {
-        let request = self.request(Method::PATCH, &format!("{path}?fieldManager=testkit&force=true"));
-        let request = request.header("content-type", "application/apply-patch+yaml").body(object.to_string());
-        self.send(request, &format!("apply {path}")).await?.with_context(|| format!("apply {path}: not found"))
+        let request = self.request(
+            Method::PATCH,
+            &format!("{path}?fieldManager=testkit&force=true"),
+        );
+        let request = request
+            .header("content-type", "application/apply-patch+yaml")
+            .body(object.to_string());
+        self.send(request, &format!("apply {path}"))
+            .await?
+            .with_context(|| format!("apply {path}: not found"))
     }
 
     /// Changes an object by a merge patch, as manager `testkit-edit`.
@@ -98,8 +129,12 @@ impl Kube {
     /// When there is none, or the cluster refuses.
     pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value> {
         let request = self.request(Method::PATCH, &format!("{path}?fieldManager=testkit-edit"));
-        let request = request.header("content-type", "application/merge-patch+json").body(patch.to_string());
-        self.send(request, &format!("change {path}")).await?.with_context(|| format!("change {path}: not found"))
+        let request = request
+            .header("content-type", "application/merge-patch+json")
+            .body(patch.to_string());
+        self.send(request, &format!("change {path}"))
+            .await?
+            .with_context(|| format!("change {path}: not found"))
     }
 
     /// Deletes an object in the background. `false` where there was none.
@@ -107,8 +142,15 @@ impl Kube {
     /// # Errors
     /// When the cluster refuses.
     pub async fn delete(&self, path: &str) -> Result<bool> {
-        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
-        Ok(self.send(self.request(Method::DELETE, path).json(&options), &format!("delete {path}")).await?.is_some())
+        let options =
+            json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+        Ok(self
+            .send(
+                self.request(Method::DELETE, path).json(&options),
+                &format!("delete {path}"),
+            )
+            .await?
+            .is_some())
     }
 
     /// Creates the namespace, if there is none.
@@ -116,8 +158,11 @@ impl Kube {
     /// # Errors
     /// When the cluster refuses.
     pub async fn ensure_namespace(&self, name: &str) -> Result<()> {
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        self.apply(&format!("/api/v1/namespaces/{name}"), &namespace).await.map(drop)
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        self.apply(&format!("/api/v1/namespaces/{name}"), &namespace)
+            .await
+            .map(drop)
     }
 
     /// Writes a kubeconfig for this access.

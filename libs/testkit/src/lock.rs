@@ -11,7 +11,9 @@ use nix::fcntl::{Flock, FlockArg};
 fn open(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
-    options.open(path).with_context(|| format!("cannot open the lock {}", path.display()))
+    options
+        .open(path)
+        .with_context(|| format!("cannot open the lock {}", path.display()))
 }
 
 /// Waits until nobody else holds it.
@@ -32,7 +34,8 @@ pub async fn exclusive(path: &Path) -> Result<Flock<File>> {
 /// # Errors
 /// When the file cannot be opened.
 pub fn wait_exclusive(path: &Path) -> Result<Flock<File>> {
-    attempt(path, FlockArg::LockExclusive)?.with_context(|| format!("cannot lock {}", path.display()))
+    attempt(path, FlockArg::LockExclusive)?
+        .with_context(|| format!("cannot lock {}", path.display()))
 }
 
 /// Takes it if nobody holds it.

@@ -10,7 +10,10 @@ use sha2::{Digest, Sha256};
 
 /// An environment variable that is set and not empty.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the developer tools have no settings file; their few variables are read here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the developer tools have no settings file; their few variables are read here"
+)]
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -28,7 +31,9 @@ pub fn cache() -> Result<PathBuf> {
     }
     match variable("HOME") {
         Some(home) => Ok(Path::new(&home).join(".cache/naru")),
-        None => bail!("neither NARU_CACHE, XDG_CACHE_HOME nor HOME is set: set NARU_CACHE to a folder for built tools"),
+        None => bail!(
+            "neither NARU_CACHE, XDG_CACHE_HOME nor HOME is set: set NARU_CACHE to a folder for built tools"
+        ),
     }
 }
 
@@ -37,11 +42,17 @@ pub fn cache() -> Result<PathBuf> {
 /// # Errors
 /// When this does not run inside one.
 pub fn clone_root() -> Result<PathBuf> {
-    let start = variable("CARGO_MANIFEST_DIR").map_or_else(env::current_dir, |dir| Ok(PathBuf::from(dir)))?;
-    let found = start.ancestors().find(|dir| dir.join("Cargo.lock").is_file() && dir.join("xtask/tools").is_dir());
+    let start = variable("CARGO_MANIFEST_DIR")
+        .map_or_else(env::current_dir, |dir| Ok(PathBuf::from(dir)))?;
+    let found = start
+        .ancestors()
+        .find(|dir| dir.join("Cargo.lock").is_file() && dir.join("xtask/tools").is_dir());
     match found {
         Some(root) => Ok(root.to_owned()),
-        None => bail!("{} is not inside a clone of Naru: run this from within one", start.display()),
+        None => bail!(
+            "{} is not inside a clone of Naru: run this from within one",
+            start.display()
+        ),
     }
 }
 
@@ -50,7 +61,8 @@ pub fn clone_root() -> Result<PathBuf> {
 /// # Errors
 /// When the cache has no place.
 pub fn target() -> Result<PathBuf> {
-    variable("CARGO_TARGET_DIR").map_or_else(|| Ok(cache()?.join("target")), |dir| Ok(PathBuf::from(dir)))
+    variable("CARGO_TARGET_DIR")
+        .map_or_else(|| Ok(cache()?.join("target")), |dir| Ok(PathBuf::from(dir)))
 }
 
 /// The folder of this clone's test platform.
@@ -58,7 +70,9 @@ pub fn target() -> Result<PathBuf> {
 /// # Errors
 /// When the clone or the cache has no place.
 pub fn test_platform() -> Result<PathBuf> {
-    Ok(cache()?.join("run").join(format!("test-{}", name_of(&clone_root()?))))
+    Ok(cache()?
+        .join("run")
+        .join(format!("test-{}", name_of(&clone_root()?))))
 }
 
 /// A short stable name for a folder's path.
@@ -88,7 +102,10 @@ pub fn private_file(path: &Path, content: &[u8]) -> Result<()> {
     use std::io::Write;
     let dir = path.parent().context("a file needs a folder")?;
     let context = || format!("cannot write {}", path.display());
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir).with_context(context)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(dir)
+        .with_context(context)?;
     file.write_all(content).with_context(context)?;
     file.persist(path).with_context(context)?;
     Ok(())
@@ -102,5 +119,7 @@ pub fn this_program() -> Result<PathBuf> {
     let program = std::env::current_exe().context("cannot tell which program this is")?;
     // Linux marks the name of a file that was replaced while it ran.
     let name = program.to_string_lossy();
-    Ok(name.strip_suffix(" (deleted)").map_or_else(|| program.clone(), PathBuf::from))
+    Ok(name
+        .strip_suffix(" (deleted)")
+        .map_or_else(|| program.clone(), PathBuf::from))
 }

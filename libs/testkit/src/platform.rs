@@ -56,7 +56,11 @@ static IN_USE: OnceCell<Flock<File>> = OnceCell::const_new();
 /// # Errors
 /// When a part does not start.
 pub async fn platform() -> Result<&'static Platform> {
-    SHARED.get_or_try_init(|| async { Platform::start(&paths::test_platform()?, Progress::silent()).await }).await
+    SHARED
+        .get_or_try_init(|| async {
+            Platform::start(&paths::test_platform()?, Progress::silent()).await
+        })
+        .await
 }
 
 /// The PostgreSQL of this test run, for tests that need nothing else.
@@ -67,7 +71,11 @@ pub async fn postgres() -> Result<Postgres> {
     let dir = paths::test_platform()?;
     enter(&dir).await?;
     let _starting = lock::exclusive(&dir.join("start.lock")).await?;
-    Postgres::start(&mut Ground::open(&dir, Progress::silent())?, &postgres::Options::default()).await
+    Postgres::start(
+        &mut Ground::open(&dir, Progress::silent())?,
+        &postgres::Options::default(),
+    )
+    .await
 }
 
 /// The Redis of this test run, for tests that need nothing else. Each test takes a key prefix of its own.
@@ -89,11 +97,18 @@ pub async fn control_plane() -> Result<ControlPlane> {
     let dir = paths::test_platform()?;
     enter(&dir).await?;
     let _starting = lock::exclusive(&dir.join("start.lock")).await?;
-    ControlPlane::start(&mut Ground::open(&dir, Progress::silent())?, &plane_options()).await
+    ControlPlane::start(
+        &mut Ground::open(&dir, Progress::silent())?,
+        &plane_options(),
+    )
+    .await
 }
 
 fn plane_options() -> control_plane::Options {
-    control_plane::Options { audit: true, ..control_plane::Options::default() }
+    control_plane::Options {
+        audit: true,
+        ..control_plane::Options::default()
+    }
 }
 
 /// Says for the rest of this process that the test run's folder is in use.
@@ -131,12 +146,36 @@ impl Platform {
         let git = GitServer::start(&mut ground, &binaries.xtask, None).await?;
         let ssh = SshServer::start(&mut ground, &git.home).await.ok();
         helpers::ingress_status(&mut ground, &binaries.xtask, &plane).await?;
-        let beneath = Beneath { database, redis_url: redis.url, kubeconfig: plane.controller_kubeconfig.clone() };
-        let options = services::Options { addresses: address::all(), poll_seconds: 10, ..services::Options::default() };
+        let beneath = Beneath {
+            database,
+            redis_url: redis.url,
+            kubeconfig: plane.controller_kubeconfig.clone(),
+        };
+        let options = services::Options {
+            addresses: address::all(),
+            poll_seconds: 10,
+            ..services::Options::default()
+        };
         let services = Services::start(&mut ground, &binaries, &beneath, &options).await?;
-        let admin = Client::login(&services.url("127.0.0.1"), "admin", &services.admin_password).await?;
+        let admin = Client::login(
+            &services.url("127.0.0.1"),
+            "admin",
+            &services.admin_password,
+        )
+        .await?;
         let token = admin.token().to_owned();
-        Ok(Self { dir: dir.to_owned(), plane, git, ssh, services, beneath, binaries, options, token, _in_use: in_use })
+        Ok(Self {
+            dir: dir.to_owned(),
+            plane,
+            git,
+            ssh,
+            services,
+            beneath,
+            binaries,
+            options,
+            token,
+            _in_use: in_use,
+        })
     }
 
     /// A client as the operator: `admin` of tenant naru.
@@ -172,7 +211,9 @@ impl Platform {
     /// # Errors
     /// When there is no sshd on this machine.
     pub fn ssh(&self) -> Result<&SshServer> {
-        self.ssh.as_ref().context("sshd is missing: apt-get install openssh-server")
+        self.ssh
+            .as_ref()
+            .context("sshd is missing: apt-get install openssh-server")
     }
 
     /// The address of the api at one of its hosts.
@@ -207,7 +248,14 @@ impl Platform {
     /// When it does not become ready.
     pub async fn another_controller(&self, name: &str) -> Result<Process> {
         let mut ground = Ground::open(&self.dir, Progress::silent())?;
-        Services::another_controller(&mut ground, &self.binaries, &self.beneath, &self.options, name).await
+        Services::another_controller(
+            &mut ground,
+            &self.binaries,
+            &self.beneath,
+            &self.options,
+            name,
+        )
+        .await
     }
 
     /// Stops the filler of Ingress status; what it has filled stays.
@@ -226,7 +274,10 @@ impl Platform {
     /// # Errors
     /// When it does not start.
     pub async fn start_ingress_status(&self) -> Result<()> {
-        self.supervisor()?.restart(helpers::INGRESS_STATUS).await.map(drop)
+        self.supervisor()?
+            .restart(helpers::INGRESS_STATUS)
+            .await
+            .map(drop)
     }
 
     /// Stops everything and removes the data: for a platform that one test has to itself.
@@ -249,7 +300,9 @@ pub async fn tenant(label: &str) -> Result<Tenant> {
 }
 
 async fn guard(ground: &Ground, xtask: &Path) -> Result<()> {
-    let spec = Spec::new(GUARD, xtask).arg("guard").arg(format!("--dir={}", ground.dir().display()));
+    let spec = Spec::new(GUARD, xtask)
+        .arg("guard")
+        .arg(format!("--dir={}", ground.dir().display()));
     ground.supervisor.ensure(&spec).await.map(drop)
 }
 
@@ -289,7 +342,9 @@ pub async fn stop_shared() -> Result<()> {
     if !dir.exists() {
         return Ok(());
     }
-    let Some(_alone) = lock::try_exclusive(&dir.join("in-use.lock"))? else { return Ok(()) };
+    let Some(_alone) = lock::try_exclusive(&dir.join("in-use.lock"))? else {
+        return Ok(());
+    };
     ground::stop_all(&Supervisor::open(&dir)?).await?;
     clear(&dir)
 }
@@ -299,7 +354,9 @@ async fn clear_if_worn(dir: &Path) -> Result<()> {
     if !dir.exists() {
         return Ok(());
     }
-    let Some(_alone) = lock::try_exclusive(&dir.join("in-use.lock"))? else { return Ok(()) };
+    let Some(_alone) = lock::try_exclusive(&dir.join("in-use.lock"))? else {
+        return Ok(());
+    };
     let supervisor = Supervisor::open(dir)?;
     let ended = supervisor.find("naru-api").is_none();
     if ended || address::is_worn(dir) {
@@ -312,9 +369,22 @@ async fn clear_if_worn(dir: &Path) -> Result<()> {
 /// Removes what a run has left: not the certificates and ports, which the next one may use again.
 fn clear(dir: &Path) -> Result<()> {
     let outside = postgres::data_outside(dir);
-    let left = ["postgres", "redis", "kubernetes", "repositories", "repo-server", "logs", "addresses"].map(|name| dir.join(name));
+    let left = [
+        "postgres",
+        "redis",
+        "kubernetes",
+        "repositories",
+        "repo-server",
+        "logs",
+        "addresses",
+    ]
+    .map(|name| dir.join(name));
     for path in left.iter().chain([&outside]) {
-        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        };
         match removed {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot remove {}", path.display()));

@@ -26,7 +26,9 @@ pub fn is_free(port: u16) -> bool {
         fields.len() == 4 && fields[1].ends_with(&local) && fields[3] == "0A"
     };
     let table = |name: &str| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
-    !["tcp", "tcp6"].into_iter().any(|name| table(name).lines().any(listens))
+    !["tcp", "tcp6"]
+        .into_iter()
+        .any(|name| table(name).lines().any(listens))
 }
 
 /// A port on which nobody listens.
@@ -43,7 +45,11 @@ pub fn free() -> Result<u16> {
             return Ok(port);
         }
     }
-    bail!("no free port between {} and {}: stop what holds them", RANGE.start, RANGE.end)
+    bail!(
+        "no free port between {} and {}: stop what holds them",
+        RANGE.start,
+        RANGE.end
+    )
 }
 
 #[cfg(test)]
@@ -57,6 +63,8 @@ mod tests {
         assert!(!super::is_free(port));
         drop(listener);
         let free = || async { Ok(super::is_free(port)) };
-        crate::wait::until_true("it is free again", std::time::Duration::from_secs(5), free).await.unwrap();
+        crate::wait::until_true("it is free again", std::time::Duration::from_secs(5), free)
+            .await
+            .unwrap();
     }
 }

@@ -63,23 +63,40 @@ impl Postgres {
         let folder = data.parent().context("the data has a folder")?.to_owned();
         if !data.join("PG_VERSION").is_file() {
             let progress = ground.progress.clone();
-            progress.step("making a PostgreSQL data folder", init(&bin, &data, &password, user.as_ref())).await?;
+            progress
+                .step(
+                    "making a PostgreSQL data folder",
+                    init(&bin, &data, &password, user.as_ref()),
+                )
+                .await?;
         }
-        let mut spec = Spec::new("postgres", bin.join("postgres")).arg("-D").arg(data.to_string_lossy());
+        let mut spec = Spec::new("postgres", bin.join("postgres"))
+            .arg("-D")
+            .arg(data.to_string_lossy());
         for setting in settings(port, options.durable) {
             spec = spec.arg("-c").arg(setting);
         }
         spec.dir = Some(folder);
         spec.user = user.map(|user| (user.uid.as_raw(), user.gid.as_raw()));
         spec.interrupt_to_stop = true;
-        let admin = Url::parse(&format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres"))?;
+        let admin = Url::parse(&format!(
+            "postgres://postgres:{password}@127.0.0.1:{port}/postgres"
+        ))?;
         Self::run(ground, &spec, admin, bin.join("psql")).await
     }
 
     async fn run(ground: &mut Ground, spec: &Spec, admin: Url, psql: PathBuf) -> Result<Self> {
         let (process, _) = ground.supervisor.ensure(spec).await?;
-        let server = Self { admin, psql, passwords: passwords(ground)? };
-        process.ready(Duration::from_secs(60), || async { server.sql(None, "select 1").await.map(drop) }).await?;
+        let server = Self {
+            admin,
+            psql,
+            passwords: passwords(ground)?,
+        };
+        process
+            .ready(Duration::from_secs(60), || async {
+                server.sql(None, "select 1").await.map(drop)
+            })
+            .await?;
         server.make_roles().await?;
         Ok(server)
     }
@@ -89,11 +106,23 @@ impl Postgres {
     /// # Errors
     /// When it cannot be reached or may not.
     pub async fn attach(ground: &mut Ground, url: &str) -> Result<Self> {
-        let admin = Url::parse(url).context("--database-url is not a URL such as postgres://role:password@host:5432/name")?;
+        let admin = Url::parse(url).context(
+            "--database-url is not a URL such as postgres://role:password@host:5432/name",
+        )?;
         let psql = which("psql", &[]).map_or_else(|| binaries().map(|bin| bin.join("psql")), Ok)?;
-        let server = Self { admin, psql, passwords: passwords(ground)? };
-        server.sql(None, "select 1").await.context("--database-url cannot be reached")?;
-        server.make_roles().await.context("the role of --database-url may not make roles: give one with CREATEROLE")?;
+        let server = Self {
+            admin,
+            psql,
+            passwords: passwords(ground)?,
+        };
+        server
+            .sql(None, "select 1")
+            .await
+            .context("--database-url cannot be reached")?;
+        server
+            .make_roles()
+            .await
+            .context("the role of --database-url may not make roles: give one with CREATEROLE")?;
         Ok(server)
     }
 
@@ -106,14 +135,29 @@ impl Postgres {
         if let Some(name) = database {
             url.set_path(name);
         }
-        let password = percent_encoding::percent_decode_str(url.password().unwrap_or_default()).decode_utf8_lossy().into_owned();
+        let password = percent_encoding::percent_decode_str(url.password().unwrap_or_default())
+            .decode_utf8_lossy()
+            .into_owned();
         // Arguments can be read by everybody on the machine, the environment cannot.
         if url.password().is_some() && url.set_password(None).is_err() {
             bail!("the database URL has no place for a password");
         }
         let mut psql = command(&self.psql);
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", "-d"]).arg(url.as_str());
-        psql.env("PGPASSWORD", password).env("PGCONNECT_TIMEOUT", "3").env("PGOPTIONS", "--client-min-messages=warning");
+        psql.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-f",
+            "-",
+            "-d",
+        ])
+        .arg(url.as_str());
+        psql.env("PGPASSWORD", password)
+            .env("PGCONNECT_TIMEOUT", "3")
+            .env("PGOPTIONS", "--client-min-messages=warning");
         Ok(output_of_input(&mut psql, sql).await?.trim().to_owned())
     }
 
@@ -123,7 +167,12 @@ impl Postgres {
             sql.push_str(&format!("alter role {role} password '{password}';\n"));
         }
         // Two test programs may do this at once.
-        self.sql(None, &format!("begin; select pg_advisory_xact_lock(7001);\n{sql}\ncommit;")).await.map(drop)
+        self.sql(
+            None,
+            &format!("begin; select pg_advisory_xact_lock(7001);\n{sql}\ncommit;"),
+        )
+        .await
+        .map(drop)
     }
 
     /// A database of that name, made now if there is none, owned by `naru_owner`.
@@ -138,15 +187,25 @@ impl Postgres {
     ///
     /// # Errors
     /// When either cannot be made.
-    pub async fn database_from<F>(&self, name: &str, template: &str, prepare: impl FnOnce(String) -> F) -> Result<Database>
+    pub async fn database_from<F>(
+        &self,
+        name: &str,
+        template: &str,
+        prepare: impl FnOnce(String) -> F,
+    ) -> Result<Database>
     where
         F: Future<Output = Result<()>>,
     {
         let ready = format!("{template}_ready");
         if !self.exists(&ready).await? {
-            self.sql(None, &format!("drop database if exists \"{template}\"")).await?;
+            self.sql(None, &format!("drop database if exists \"{template}\""))
+                .await?;
             prepare(self.create(template, "template0").await?.owner).await?;
-            self.sql(None, &format!("alter database \"{template}\" rename to \"{ready}\"")).await?;
+            self.sql(
+                None,
+                &format!("alter database \"{template}\" rename to \"{ready}\""),
+            )
+            .await?;
         }
         self.create(name, &ready).await
     }
@@ -156,15 +215,29 @@ impl Postgres {
     /// # Errors
     /// When it cannot be removed.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
-        self.sql(None, &format!("drop database if exists \"{name}\" with (force)")).await.map(drop)
+        self.sql(
+            None,
+            &format!("drop database if exists \"{name}\" with (force)"),
+        )
+        .await
+        .map(drop)
     }
 
     async fn exists(&self, name: &str) -> Result<bool> {
-        Ok(!self.sql(None, &format!("select 1 from pg_database where datname = '{name}'")).await?.is_empty())
+        Ok(!self
+            .sql(
+                None,
+                &format!("select 1 from pg_database where datname = '{name}'"),
+            )
+            .await?
+            .is_empty())
     }
 
     async fn create(&self, name: &str, template: &str) -> Result<Database> {
-        if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        if !name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        {
             bail!("`{name}` is not a plain database name");
         }
         if !self.exists(name).await? {
@@ -182,19 +255,30 @@ impl Postgres {
         let url = |role: usize| -> Result<String> {
             let mut url = self.admin.clone();
             url.set_path(name);
-            if url.set_username(ROLES[role]).is_err() || url.set_password(Some(&self.passwords[role])).is_err() {
+            if url.set_username(ROLES[role]).is_err()
+                || url.set_password(Some(&self.passwords[role])).is_err()
+            {
                 bail!("the database URL has no place for a role");
             }
             Ok(url.to_string())
         };
         let mut admin = self.admin.clone();
         admin.set_path(name);
-        Ok(Database { owner: url(0)?, api: url(1)?, controller: url(2)?, admin: admin.to_string() })
+        Ok(Database {
+            owner: url(0)?,
+            api: url(1)?,
+            controller: url(2)?,
+            admin: admin.to_string(),
+        })
     }
 }
 
 fn passwords(ground: &mut Ground) -> Result<[String; 3]> {
-    Ok([ground.secret(ROLES[0])?, ground.secret(ROLES[1])?, ground.secret(ROLES[2])?])
+    Ok([
+        ground.secret(ROLES[0])?,
+        ground.secret(ROLES[1])?,
+        ground.secret(ROLES[2])?,
+    ])
 }
 
 /// The newest PostgreSQL of this machine.
@@ -203,8 +287,16 @@ fn passwords(ground: &mut Ground) -> Result<[String; 3]> {
 /// When there is none of version 15 or newer.
 pub fn binaries() -> Result<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
-    for entry in fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {
-        if let Some(version) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+    for entry in fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if let Some(version) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        {
             found.push((version, entry.path().join("bin")));
         }
     }
@@ -212,7 +304,9 @@ pub fn binaries() -> Result<PathBuf> {
     let in_path = || Some(which("initdb", &[])?.parent()?.to_owned());
     let usable = |(version, bin): &(u32, PathBuf)| *version >= 15 && bin.join("initdb").is_file();
     let newest = found.into_iter().rev().find(usable).map(|(_, bin)| bin);
-    newest.or_else(in_path).context("PostgreSQL 15 or newer is missing: apt-get install postgresql")
+    newest
+        .or_else(in_path)
+        .context("PostgreSQL 15 or newer is missing: apt-get install postgresql")
 }
 
 /// Whom PostgreSQL runs as: it refuses to be root.
@@ -225,7 +319,9 @@ fn unprivileged() -> Result<Option<User>> {
             return Ok(Some(user));
         }
     }
-    bail!("PostgreSQL refuses to run as root and there is no user `postgres` or `nobody`: run this as another user")
+    bail!(
+        "PostgreSQL refuses to run as root and there is no user `postgres` or `nobody`: run this as another user"
+    )
 }
 
 /// Where the data is: in our folder, unless PostgreSQL's own user could not get there.
@@ -237,9 +333,13 @@ fn data_folder(ground: &Ground, user: Option<&User>) -> Result<PathBuf> {
     };
     // Everything above our folder must let it through, and so must our folder, which nobody else may list.
     let passable = |dir: &Path| {
-        fs::metadata(dir).is_ok_and(|meta| meta.mode() & 0o001 != 0 || meta.uid() == user.uid.as_raw())
+        fs::metadata(dir)
+            .is_ok_and(|meta| meta.mode() & 0o001 != 0 || meta.uid() == user.uid.as_raw())
     };
-    let above = ground.dir().parent().is_some_and(|parent| parent.ancestors().all(passable));
+    let above = ground
+        .dir()
+        .parent()
+        .is_some_and(|parent| parent.ancestors().all(passable));
     let folder = if above {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(ground.dir(), fs::Permissions::from_mode(0o711))?;
@@ -271,8 +371,17 @@ async fn init(bin: &Path, data: &Path, password: &str, user: Option<&User>) -> R
     let file = folder.join("password");
     paths::private_file(&file, password.as_bytes())?;
     let mut initdb = command(bin.join("initdb"));
-    initdb.arg("-D").arg(&partial).args(["-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
-    initdb.args(["--auth=scram-sha-256", "--pwfile"]).arg(&file).current_dir(folder);
+    initdb.arg("-D").arg(&partial).args([
+        "-U",
+        "postgres",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--no-sync",
+    ]);
+    initdb
+        .args(["--auth=scram-sha-256", "--pwfile"])
+        .arg(&file)
+        .current_dir(folder);
     if let Some(user) = user {
         chown(&file, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
         initdb.uid(user.uid.as_raw()).gid(user.gid.as_raw());

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,13 +26,19 @@ impl Progress {
             // Nobody reading is no reason to stop.
             let _ = writeln!(std::io::stderr(), "{line}");
         };
-        Self { started: Instant::now(), line: Arc::new(write) }
+        Self {
+            started: Instant::now(),
+            line: Arc::new(write),
+        }
     }
 
     /// No lines.
     #[must_use]
     pub fn silent() -> Self {
-        Self { started: Instant::now(), line: Arc::new(|_| ()) }
+        Self {
+            started: Instant::now(),
+            line: Arc::new(|_| ()),
+        }
     }
 
     /// One line, now.
@@ -44,7 +51,33 @@ impl Progress {
     ///
     /// # Errors
     /// Those of `work`.
-    pub async fn step<T>(&self, what: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub async fn step<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        self.watched(what, None, work).await
+    }
+
+    /// The same; while it is still at it, the last line of `log` tells with what.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn step_with_log<T>(
+        &self,
+        what: &str,
+        log: &Path,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        self.watched(what, Some(log), work).await
+    }
+
+    async fn watched<T>(
+        &self,
+        what: &str,
+        log: Option<&Path>,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         let begun = Instant::now();
         let mut announced = false;
         let mut next = QUICK;
@@ -60,7 +93,13 @@ impl Progress {
                     }
                     return done;
                 }
-                Err(_) if announced => self.say(&format!("{what}: still at it after {} s", begun.elapsed().as_secs())),
+                Err(_) if announced => {
+                    let now = log.map(last_line).unwrap_or_default();
+                    self.say(&format!(
+                        "{what}: still at it after {} s{now}",
+                        begun.elapsed().as_secs()
+                    ));
+                }
                 Err(_) => {
                     self.say(&format!("{what} ..."));
                     announced = true;
@@ -69,4 +108,12 @@ impl Progress {
             }
         }
     }
+}
+
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines()
+        .last()
+        .map(|line| format!(" ({})", line.trim()))
+        .unwrap_or_default()
 }

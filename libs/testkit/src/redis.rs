@@ -40,14 +40,20 @@ impl Redis {
         // The file's name says nothing of the port; a changed one must restart it.
         let spec = spec.arg("--port").arg(port.to_string());
         let (process, _) = ground.supervisor.ensure(&spec).await?;
-        process.ready(Duration::from_secs(20), || ping(port, &password)).await?;
-        Ok(Self { url: format!("redis://:{password}@127.0.0.1:{port}/0") })
+        process
+            .ready(Duration::from_secs(20), || ping(port, &password))
+            .await?;
+        Ok(Self {
+            url: format!("redis://:{password}@127.0.0.1:{port}/0"),
+        })
     }
 }
 
 async fn ping(port: u16, password: &str) -> Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(format!("AUTH {password}\r\nPING\r\n").as_bytes()).await?;
+    stream
+        .write_all(format!("AUTH {password}\r\nPING\r\n").as_bytes())
+        .await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"+PONG\r\n") {
         let mut part = [0; 256];

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tokio::net::TcpStream;
 
 use crate::certs::{Authority, Identity};
 use crate::command::{command, output};
@@ -43,12 +44,19 @@ impl Binaries {
         let target = paths::target()?;
         if paths::variable("NARU_BINARIES_BUILT").is_none() {
             let log = ground.supervisor.log("cargo-build");
-            ground.progress.step("building the workspace", cargo_build(&target, &log)).await?;
+            ground
+                .progress
+                .step_with_log("building the workspace", &log, cargo_build(&target, &log))
+                .await?;
         }
         let folder = target.join("debug");
         let binary = |name: &str| -> Result<PathBuf> {
             let file = folder.join(name);
-            if file.is_file() { Ok(file) } else { bail!("cargo built no {name} in {}", folder.display()) }
+            if file.is_file() {
+                Ok(file)
+            } else {
+                bail!("cargo built no {name} in {}", folder.display())
+            }
         };
         Ok(Self {
             api: binary("naru-api")?,
@@ -63,15 +71,30 @@ impl Binaries {
 async fn cargo_build(target: &Path, log: &Path) -> Result<()> {
     let cargo = paths::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
     let mut build = command(cargo);
-    build.args(["build", "--workspace", "--bins", "--locked"]).current_dir(paths::clone_root()?);
-    build.env("CARGO_TARGET_DIR", target).env("CARGO_TERM_COLOR", "never");
-    let out = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    build
+        .args(["build", "--workspace", "--bins", "--locked"])
+        .current_dir(paths::clone_root()?);
+    build
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_TERM_COLOR", "never");
+    let out =
+        std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     build.stdout(Stdio::null()).stderr(out);
     if !build.status().await.context("cannot run cargo")?.success() {
         let said = std::fs::read_to_string(log).unwrap_or_default();
-        let first = said.lines().find(|line| line.starts_with("error")).unwrap_or("it said nothing of an error");
-        let advice = if said.contains("No space left") { "; the disk is full: free a few GB and run this again" } else { "" };
-        bail!("the workspace does not build: {first}{advice} (all of it: {})", log.display());
+        let first = said
+            .lines()
+            .find(|line| line.starts_with("error"))
+            .unwrap_or("it said nothing of an error");
+        let advice = if said.contains("No space left") {
+            "; the disk is full: free a few GB and run this again"
+        } else {
+            ""
+        };
+        bail!(
+            "the workspace does not build: {first}{advice} (all of it: {})",
+            log.display()
+        );
     }
     Ok(())
 }
@@ -96,7 +119,14 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let addresses = vec![Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 1, 1)];
-        Self { port: None, addresses, tls: false, domain: None, poll_seconds: 120, log: "info".to_owned() }
+        Self {
+            port: None,
+            addresses,
+            tls: false,
+            domain: None,
+            poll_seconds: 120,
+            log: "info".to_owned(),
+        }
     }
 }
 
@@ -133,7 +163,12 @@ impl Services {
     ///
     /// # Errors
     /// When a migration fails or a service does not become ready.
-    pub async fn start(ground: &mut Ground, binaries: &Binaries, beneath: &Beneath, options: &Options) -> Result<Self> {
+    pub async fn start(
+        ground: &mut Ground,
+        binaries: &Binaries,
+        beneath: &Beneath,
+        options: &Options,
+    ) -> Result<Self> {
         let stage = Stage::set(ground, options)?;
         migrate(&binaries.api, &beneath.database.owner).await?;
         let scheme = if options.tls { "https" } else { "http" };
@@ -146,12 +181,18 @@ impl Services {
         let controller = stage.controller(ground, binaries, beneath, "naru-controller")?;
         let mut api = stage.common(ground, &binaries.api, "naru-api", "api")?;
         api = api
-            .env("NARU_LISTEN", listed(&options.addresses, |address| format!("{address}:{port}")))
+            .env(
+                "NARU_LISTEN",
+                listed(&options.addresses, |address| format!("{address}:{port}")),
+            )
             .env("NARU_DATABASE_URL", &beneath.database.api)
             .env("NARU_REDIS_URL", &beneath.redis_url)
             .env("NARU_REPO_SERVERS", &stage.repo_server_url)
             .env("NARU_OPERATOR_HOSTS", operator_hosts(options))
-            .env("NARU_OPERATOR_PASSWORD_FILE", password_file.to_string_lossy());
+            .env(
+                "NARU_OPERATOR_PASSWORD_FILE",
+                password_file.to_string_lossy(),
+            );
         if options.tls {
             api = api.env("NARU_TLS__SELF_SIGNED", "true");
         }
@@ -166,14 +207,29 @@ impl Services {
         for process in &started {
             ready(process).await?;
         }
-        Ok(Self { port, scheme, admin_password: password })
+        if let (Some(api), Some(last)) = (started.last(), options.addresses.last()) {
+            // Ready is said of what is behind it; the addresses are bound one after the other.
+            let listens = || async { Ok(TcpStream::connect((*last, port)).await.map(drop)?) };
+            api.ready(Duration::from_secs(20), listens).await?;
+        }
+        Ok(Self {
+            port,
+            scheme,
+            admin_password: password,
+        })
     }
 
     /// Starts one more controller, called `name`, to take over from the other.
     ///
     /// # Errors
     /// When it does not become ready.
-    pub async fn another_controller(ground: &mut Ground, binaries: &Binaries, beneath: &Beneath, options: &Options, name: &str) -> Result<Process> {
+    pub async fn another_controller(
+        ground: &mut Ground,
+        binaries: &Binaries,
+        beneath: &Beneath,
+        options: &Options,
+        name: &str,
+    ) -> Result<Process> {
         let spec = Stage::set(ground, options)?.controller(ground, binaries, beneath, name)?;
         let (process, _) = ground.supervisor.ensure(&spec).await?;
         ready(&process).await?;
@@ -186,18 +242,36 @@ impl Services {
 /// # Errors
 /// When it ends, or is not ready in time.
 pub async fn ready(process: &Process) -> Result<()> {
-    let listen = process.spec().env.get("NARU_METRICS_LISTEN").context("this is no service")?;
+    let listen = process
+        .spec()
+        .env
+        .get("NARU_METRICS_LISTEN")
+        .context("this is no service")?;
     let url = format!("http://{listen}/readyz");
     let http = http::builder().build()?;
     let probe = || async {
-        let response = http.get(&url).send().await.map_err(|error| anyhow::anyhow!(http::chain(&error)))?;
-        if response.status().is_success() { Ok(()) } else { bail!("{}", response.text().await?.trim()) }
+        let response = http
+            .get(&url)
+            .send()
+            .await
+            .map_err(|error| anyhow::anyhow!(http::chain(&error)))?;
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            bail!("{}", response.text().await?.trim())
+        }
     };
     process.ready(Duration::from_secs(60), probe).await
 }
 
 fn operator_hosts(options: &Options) -> String {
-    let mut hosts = vec![options.addresses.first().map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string), "localhost".to_owned()];
+    let mut hosts = vec![
+        options
+            .addresses
+            .first()
+            .map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string),
+        "localhost".to_owned(),
+    ];
     hosts.extend(options.domain.clone());
     hosts.join(",")
 }
@@ -208,7 +282,10 @@ fn listed<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
 
 async fn migrate(api: &Path, owner_url: &str) -> Result<()> {
     let mut migrate = command(api);
-    output(migrate.arg("migrate").env("NARU_DATABASE_URL", owner_url)).await.context("the database cannot be migrated").map(drop)
+    output(migrate.arg("migrate").env("NARU_DATABASE_URL", owner_url))
+        .await
+        .context("the database cannot be migrated")
+        .map(drop)
 }
 
 /// What the services share.
@@ -226,16 +303,32 @@ impl Stage {
         let authority = Authority::open(&ground.dir().join("certs"))?;
         let key_file = ground.dir().join("key");
         if !key_file.is_file() {
-            paths::private_file(&key_file, STANDARD.encode(rand::random::<[u8; 32]>()).as_bytes())?;
+            paths::private_file(
+                &key_file,
+                STANDARD.encode(rand::random::<[u8; 32]>()).as_bytes(),
+            )?;
         }
         let repo_server_port = ground.port("repo-server", "naru-repo-server", None)?;
         let repo_server_url = format!("https://127.0.0.1:{repo_server_port}");
         let (log, poll_seconds) = (options.log.clone(), options.poll_seconds);
-        Ok(Self { authority, key_file, repo_server_port, repo_server_url, log, poll_seconds })
+        Ok(Self {
+            authority,
+            key_file,
+            repo_server_port,
+            repo_server_url,
+            log,
+            poll_seconds,
+        })
     }
 
     /// The settings that each has: identity, key, operations port, logs.
-    fn common(&self, ground: &mut Ground, program: &Path, name: &str, component: &str) -> Result<Spec> {
+    fn common(
+        &self,
+        ground: &mut Ground,
+        program: &Path,
+        name: &str,
+        component: &str,
+    ) -> Result<Spec> {
         let Identity { ca, cert, key } = self.authority.component(component)?;
         let metrics = ground.port(&format!("{name}-metrics"), name, None)?;
         let mut spec = Spec::new(name, program)
@@ -253,18 +346,37 @@ impl Stage {
         Ok(spec)
     }
 
-    fn repo_server(&self, ground: &mut Ground, binaries: &Binaries, beneath: &Beneath) -> Result<Spec> {
+    fn repo_server(
+        &self,
+        ground: &mut Ground,
+        binaries: &Binaries,
+        beneath: &Beneath,
+    ) -> Result<Spec> {
         let data = ground.folder("repo-server")?;
         Ok(self
-            .common(ground, &binaries.repo_server, "naru-repo-server", "repo-server")?
-            .env("NARU_LISTEN", format!("127.0.0.1:{}", self.repo_server_port))
+            .common(
+                ground,
+                &binaries.repo_server,
+                "naru-repo-server",
+                "repo-server",
+            )?
+            .env(
+                "NARU_LISTEN",
+                format!("127.0.0.1:{}", self.repo_server_port),
+            )
             .env("NARU_REDIS_URL", &beneath.redis_url)
             .env("NARU_DATA_DIR", data.to_string_lossy())
             .env("NARU_RENDERER", binaries.renderer.to_string_lossy())
             .env("NARU_ALLOW_FILE_URLS", "true"))
     }
 
-    fn controller(&self, ground: &mut Ground, binaries: &Binaries, beneath: &Beneath, name: &str) -> Result<Spec> {
+    fn controller(
+        &self,
+        ground: &mut Ground,
+        binaries: &Binaries,
+        beneath: &Beneath,
+        name: &str,
+    ) -> Result<Spec> {
         let port = ground.port(name, name, None)?;
         Ok(self
             .common(ground, &binaries.controller, name, "controller")?
@@ -275,6 +387,9 @@ impl Stage {
             .env("NARU_REPO_SERVERS", &self.repo_server_url)
             .env("NARU_KUBECONFIG", beneath.kubeconfig.to_string_lossy())
             .env("NARU_POLL_INTERVAL_SECONDS", self.poll_seconds.to_string())
-            .env("NARU_POLL_JITTER_SECONDS", (self.poll_seconds / 2).to_string()))
+            .env(
+                "NARU_POLL_JITTER_SECONDS",
+                (self.poll_seconds / 2).to_string(),
+            ))
     }
 }

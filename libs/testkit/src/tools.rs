@@ -32,19 +32,52 @@ const KUBERNETES_FLAGS: &str = "-X k8s.io/component-base/version.gitVersion=v1.3
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
 
 const fn kubernetes(name: &'static str, package: &'static str) -> Tool {
-    Tool { name, module: "kubernetes", package, version: KUBERNETES, ldflags: KUBERNETES_FLAGS }
+    Tool {
+        name,
+        module: "kubernetes",
+        package,
+        version: KUBERNETES,
+        ldflags: KUBERNETES_FLAGS,
+    }
 }
 
 /// Every tool, with its version.
 pub const TOOLS: &[Tool] = &[
-    Tool { name: "etcd", module: "etcd", package: "go.etcd.io/etcd/server/v3", version: "v3.6.6", ldflags: "" },
+    Tool {
+        name: "etcd",
+        module: "etcd",
+        package: "go.etcd.io/etcd/server/v3",
+        version: "v3.6.6",
+        ldflags: "",
+    },
     kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-    kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    kubernetes(
+        "kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+    ),
     kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
     kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
-    Tool { name: "kwok", module: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", version: "v0.7.0", ldflags: "" },
-    Tool { name: "kustomize", module: "kustomize", package: "sigs.k8s.io/kustomize/kustomize/v5", version: "v5.8.2", ldflags: "" },
-    Tool { name: "helm", module: "helm", package: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0", ldflags: "" },
+    Tool {
+        name: "kwok",
+        module: "kwok",
+        package: "sigs.k8s.io/kwok/cmd/kwok",
+        version: "v0.7.0",
+        ldflags: "",
+    },
+    Tool {
+        name: "kustomize",
+        module: "kustomize",
+        package: "sigs.k8s.io/kustomize/kustomize/v5",
+        version: "v5.8.2",
+        ldflags: "",
+    },
+    Tool {
+        name: "helm",
+        module: "helm",
+        package: "helm.sh/helm/v3/cmd/helm",
+        version: "v3.22.0",
+        ldflags: "",
+    },
     Tool {
         name: "argocd",
         module: "argocd",
@@ -55,7 +88,13 @@ pub const TOOLS: &[Tool] = &[
 ];
 
 /// Those of which a control plane consists.
-pub const CONTROL_PLANE: &[&str] = &["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"];
+pub const CONTROL_PLANE: &[&str] = &[
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kwok",
+];
 
 /// The binary of a pinned tool, built now if it never was.
 ///
@@ -63,10 +102,19 @@ pub const CONTROL_PLANE: &[&str] = &["etcd", "kube-apiserver", "kube-controller-
 /// When there is no such tool, no Go, or the build fails.
 pub async fn path(name: &str, progress: &Progress) -> Result<PathBuf> {
     let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
-        let known: Vec<&str> = TOOLS.iter().map(|tool| tool.name).chain(["renderer"]).collect();
-        bail!("no tool is called `{name}`: choose one of {}", known.join(", "));
+        let known: Vec<&str> = TOOLS
+            .iter()
+            .map(|tool| tool.name)
+            .chain(["renderer"])
+            .collect();
+        bail!(
+            "no tool is called `{name}`: choose one of {}",
+            known.join(", ")
+        );
     };
-    let folder = paths::cache()?.join("tools").join(format!("{}-{}", tool.name, tool.version));
+    let folder = paths::cache()?
+        .join("tools")
+        .join(format!("{}-{}", tool.name, tool.version));
     let build = Build {
         what: format!("building {} {} (first use only)", tool.name, tool.version),
         name: tool.name,
@@ -74,7 +122,7 @@ pub async fn path(name: &str, progress: &Progress) -> Result<PathBuf> {
         package: tool.package,
         ldflags: tool.ldflags,
     };
-    build.into_folder(&folder, progress).await
+    build.ensure_in(&folder, progress).await
 }
 
 /// The renderer, the Go worker of the repo-server, built from the clone's own source.
@@ -83,9 +131,19 @@ pub async fn path(name: &str, progress: &Progress) -> Result<PathBuf> {
 /// When there is no Go, or the build fails.
 pub async fn renderer(progress: &Progress) -> Result<PathBuf> {
     let source = paths::clone_root()?.join("services/repo-server/renderer");
-    let folder = paths::cache()?.join("tools").join(format!("renderer-{}", hash_of_module(&source)?));
+    let folder = paths::cache()?
+        .join("tools")
+        .join(format!("renderer-{}", hash_of_module(&source)?));
     let what = "building the renderer".to_owned();
-    Build { what, name: "renderer", source, package: ".", ldflags: "" }.into_folder(&folder, progress).await
+    Build {
+        what,
+        name: "renderer",
+        source,
+        package: ".",
+        ldflags: "",
+    }
+    .ensure_in(&folder, progress)
+    .await
 }
 
 /// One name for the whole of a module's source.
@@ -93,7 +151,9 @@ fn hash_of_module(dir: &Path) -> Result<String> {
     fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
             let path = entry?.path();
-            let counts = path.extension().is_some_and(|end| ["go", "mod", "sum"].iter().any(|known| end == *known));
+            let counts = path
+                .extension()
+                .is_some_and(|end| ["go", "mod", "sum"].iter().any(|known| end == *known));
             if path.is_dir() {
                 walk(&path, files)?;
             } else if counts && !path.to_string_lossy().ends_with("_test.go") {
@@ -123,18 +183,21 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
-    async fn into_folder(&self, folder: &Path, progress: &Progress) -> Result<PathBuf> {
+    async fn ensure_in(&self, folder: &Path, progress: &Progress) -> Result<PathBuf> {
         let binary = folder.join(self.name);
         if binary.is_file() {
             return Ok(binary);
         }
         let cache = paths::cache()?;
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}: is the disk full?", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}: is the disk full?", folder.display()))?;
         fs::create_dir_all(cache.join("logs"))?;
         // Two who want the same tool at once build it once.
         let _lock = lock::exclusive(&folder.join(".lock")).await?;
         if !binary.is_file() {
-            progress.step(&self.what, self.build(&binary, &cache)).await?;
+            progress
+                .step(&self.what, self.build(&binary, &cache))
+                .await?;
         }
         Ok(binary)
     }
@@ -143,17 +206,37 @@ impl Build<'_> {
         let go = go()?;
         let log = cache.join("logs").join(format!("build-{}.log", self.name));
         let partial = binary.with_extension("partial");
-        let out = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let out =
+            fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut build = command(go);
-        build.args(["build", "-mod=readonly", "-trimpath", "-ldflags"]).arg(format!("-s -w {}", self.ldflags).trim());
-        build.arg("-o").arg(&partial).arg(self.package).current_dir(&self.source);
-        build.env("CGO_ENABLED", "0").env("GOFLAGS", "").env("GOWORK", "off");
+        build
+            .args(["build", "-mod=readonly", "-trimpath", "-ldflags"])
+            .arg(format!("-s -w {}", self.ldflags).trim());
+        build
+            .arg("-o")
+            .arg(&partial)
+            .arg(self.package)
+            .current_dir(&self.source);
+        build
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "")
+            .env("GOWORK", "off");
         build.stdout(Stdio::null()).stderr(out);
         let status = build.status().await.context("cannot run go")?;
         if !status.success() {
             let said = fs::read_to_string(&log).unwrap_or_default();
-            let last = said.lines().last().unwrap_or("it said nothing").trim().to_owned();
-            bail!("building {} failed: {last}{} (all of it: {})", self.name, advice(&said), log.display());
+            let last = said
+                .lines()
+                .last()
+                .unwrap_or("it said nothing")
+                .trim()
+                .to_owned();
+            bail!(
+                "building {} failed: {last}{} (all of it: {})",
+                self.name,
+                advice(&said),
+                log.display()
+            );
         }
         fs::rename(&partial, binary)?;
         Ok(())
@@ -163,7 +246,10 @@ impl Build<'_> {
 fn advice(said: &str) -> &'static str {
     if said.contains("no space left") {
         "; the disk is full: free a few GB and run this again"
-    } else if said.contains("dial tcp") || said.contains("i/o timeout") || said.contains("connection refused") {
+    } else if said.contains("dial tcp")
+        || said.contains("i/o timeout")
+        || said.contains("connection refused")
+    {
         "; the Go module proxy cannot be reached: check the network, or set GOPROXY"
     } else {
         ""

@@ -33,13 +33,23 @@ where
 ///
 /// # Errors
 /// What was seen last, when the deadline has passed.
-pub async fn until_true<F>(what: &str, within: Duration, mut condition: impl FnMut() -> F) -> Result<()>
+pub async fn until_true<F>(
+    what: &str,
+    within: Duration,
+    mut condition: impl FnMut() -> F,
+) -> Result<()>
 where
     F: Future<Output = Result<bool>>,
 {
     until(what, within, || {
         let look = condition();
-        async move { if look.await? { Ok(()) } else { Err(anyhow!("it is not so yet")) } }
+        async move {
+            if look.await? {
+                Ok(())
+            } else {
+                Err(anyhow!("it is not so yet"))
+            }
+        }
     })
     .await
 }

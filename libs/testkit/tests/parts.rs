@@ -13,13 +13,15 @@ use testkit::redis::Redis;
 use testkit::wait;
 
 async fn on_ground<F: AsyncFnOnce(&mut Ground)>(test: F) {
-    let dir = tempfile::tempdir().unwrap();
-    let mut ground = Ground::open(dir.path(), Progress::terminal()).unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut ground = Ground::open(dir.path(), Progress::terminal()).expect("a ground");
     let outcome = AssertUnwindSafe(test(&mut ground)).catch_unwind().await;
-    ground::stop_all(&ground.supervisor).await.unwrap();
+    ground::stop_all(&ground.supervisor)
+        .await
+        .expect("everything stops");
     let outside = postgres::data_outside(dir.path());
     if outside.exists() {
-        std::fs::remove_dir_all(outside).unwrap();
+        std::fs::remove_dir_all(outside).expect("the data goes");
     }
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);

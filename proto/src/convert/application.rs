@@ -20,7 +20,10 @@ pub fn to_wire(application: &Application, language: Language) -> v1alpha1::Appli
         spec.project = Some(DEFAULT_PROJECT.to_owned());
     }
     v1alpha1::Application {
-        metadata: Some(metadata(&application.metadata, application.resource_version)),
+        metadata: Some(metadata(
+            &application.metadata,
+            application.resource_version,
+        )),
         spec: Some(spec),
         status: Some(status::to_wire(&application.status, language)),
         operation: application.operation.as_ref().map(operation::to_wire),
@@ -47,7 +50,9 @@ mod tests {
     use domain::clock::Timestamp;
     use domain::manifest::{ManifestSetHash, SourceType};
     use domain::message::{lint, tenant};
-    use domain::operation::{Initiator, Operation, OperationState, Phase, ResourceResult, ResultCode, SyncResult};
+    use domain::operation::{
+        Initiator, Operation, OperationState, Phase, ResourceResult, ResultCode, SyncResult,
+    };
     use domain::resource::ResourceKey;
     use domain::status::{HealthCode, ResourceStatus, Status, SyncCode};
     use serde_json::json;
@@ -93,13 +98,20 @@ mod tests {
 
     #[test]
     fn a_synced_application_has_all_that_waiters_read() {
-        let key =
-            ResourceKey { group: "apps".into(), kind: "Deployment".into(), namespace: "web".into(), name: "a".into() };
+        let key = ResourceKey {
+            group: "apps".into(),
+            kind: "Deployment".into(),
+            namespace: "web".into(),
+            name: "a".into(),
+        };
         let source = json!({"repoURL": "https://git.example/a.git", "path": "k8s"});
         let started = at("2024-01-02T03:04:05.900Z");
         let finished = at("2024-01-02T03:04:07.100Z");
         let operation = Operation {
-            initiated_by: Initiator { username: "admin".into(), automated: false },
+            initiated_by: Initiator {
+                username: "admin".into(),
+                automated: false,
+            },
             ..Operation::default()
         };
         let mut application = fresh();
@@ -108,7 +120,10 @@ mod tests {
             sync: SyncCode::Synced,
             revisions: vec!["abc".into()],
             compared_sources: vec![source.clone()],
-            compared_destination: Destination { namespace: "web".into(), ..Destination::default() },
+            compared_destination: Destination {
+                namespace: "web".into(),
+                ..Destination::default()
+            },
             health: Some(HealthCode::Healthy),
             health_since: Some(finished),
             resources: vec![ResourceStatus {
@@ -122,8 +137,15 @@ mod tests {
                 hook: false,
             }],
             causes: vec![
-                Cause::warning(lint::UNKNOWN_FIELD.with("field", "nmaespace").with("kind", "Deployment"))
-                    .located(Some(Location { path: "k8s/a.yaml".into(), line: 4 })),
+                Cause::warning(
+                    lint::UNKNOWN_FIELD
+                        .with("field", "nmaespace")
+                        .with("kind", "Deployment"),
+                )
+                .located(Some(Location {
+                    path: "k8s/a.yaml".into(),
+                    line: 4,
+                })),
             ],
             cause_since: vec![started],
             reconciled_at: Some(finished),
@@ -158,17 +180,28 @@ mod tests {
                 multiple: false,
                 deploy_started_at: started,
                 deployed_at: finished,
-                initiated_by: Initiator { username: String::new(), automated: true },
+                initiated_by: Initiator {
+                    username: String::new(),
+                    automated: true,
+                },
                 manifest_set: ManifestSetHash::default(),
             }],
             ..Status::default()
         };
         let value = json::to_value(&to_wire(&application, Language::English));
-        assert_eq!(value["operation"], json!({"sync": {}, "initiatedBy": {"username": "admin"}, "retry": {}}));
+        assert_eq!(
+            value["operation"],
+            json!({"sync": {}, "initiatedBy": {"username": "admin"}, "retry": {}})
+        );
         let condition = &value["status"]["conditions"][0];
         assert_eq!(condition["type"], "UnknownFieldWarning");
         assert_eq!(condition["lastTransitionTime"], "2024-01-02T03:04:05Z");
-        assert!(condition["message"].as_str().unwrap().contains("k8s/a.yaml:4"));
+        assert!(
+            condition["message"]
+                .as_str()
+                .unwrap()
+                .contains("k8s/a.yaml:4")
+        );
         let mut status = value["status"].clone();
         status["operationState"]["message"] = json!("m");
         status["conditions"] = json!(null);
@@ -203,7 +236,10 @@ mod tests {
                 "syncPolicy": {"automated": {"enabled": false}}},
         }))
         .unwrap();
-        assert_eq!(metadata_document(wire.metadata.as_ref().unwrap()), json!({"name": "a", "labels": {"k": "v"}}));
+        assert_eq!(
+            metadata_document(wire.metadata.as_ref().unwrap()),
+            json!({"name": "a", "labels": {"k": "v"}})
+        );
         assert_eq!(
             spec_document(wire.spec.as_ref().unwrap()),
             json!({"project": "p", "destination": {"name": "in-cluster"}, "sources": [{"repoURL": "r", "ref": "values"}],

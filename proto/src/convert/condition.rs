@@ -11,7 +11,11 @@ use super::time;
 use crate::v1alpha1::ApplicationCondition;
 
 /// A cause, and since when it has held.
-pub(super) fn to_wire(cause: &Cause, since: Option<Timestamp>, language: Language) -> ApplicationCondition {
+pub(super) fn to_wire(
+    cause: &Cause,
+    since: Option<Timestamp>,
+    language: Language,
+) -> ApplicationCondition {
     ApplicationCondition {
         r#type: Some(type_of(cause)),
         message: Some(cause.render(language)),
@@ -36,7 +40,10 @@ fn type_of(cause: &Cause) -> String {
 fn pascal(words: &str) -> String {
     let capital = |word: &str| {
         let mut letters = word.chars();
-        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            .unwrap_or_default()
     };
     words.split(['-', '.']).map(capital).collect()
 }
@@ -52,12 +59,24 @@ mod tests {
     #[test]
     fn a_type_says_error_only_for_errors() {
         let of = |severity, code: &str| {
-            type_of(&Cause::new(severity, Message { code: code.to_owned(), arguments: BTreeMap::new() }))
+            type_of(&Cause::new(
+                severity,
+                Message {
+                    code: code.to_owned(),
+                    arguments: BTreeMap::new(),
+                },
+            ))
         };
         assert_eq!(of(Severity::Error, "sync.refused"), "SyncError");
-        assert_eq!(of(Severity::Error, "app.destination-missing"), "InvalidSpecError");
+        assert_eq!(
+            of(Severity::Error, "app.destination-missing"),
+            "InvalidSpecError"
+        );
         assert_eq!(of(Severity::Error, "source.not-found"), "ComparisonError");
-        assert_eq!(of(Severity::Warning, "lint.unknown-field"), "UnknownFieldWarning");
+        assert_eq!(
+            of(Severity::Warning, "lint.unknown-field"),
+            "UnknownFieldWarning"
+        );
         assert_eq!(of(Severity::Reason, "health.image-pull"), "HealthWarning");
         assert_eq!(of(Severity::Reason, "sync.out-of-sync"), "SyncWarning");
     }

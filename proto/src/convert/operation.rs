@@ -20,7 +20,12 @@ impl Sources {
     pub(super) fn new(sources: &[Value], revisions: &[String], multiple: bool) -> Self {
         if multiple {
             let sources = sources.iter().map(document).collect();
-            return Self { source: None, sources, revision: None, revisions: revisions.to_vec() };
+            return Self {
+                source: None,
+                sources,
+                revision: None,
+                revisions: revisions.to_vec(),
+            };
         }
         Self {
             source: sources.first().map(document),
@@ -55,8 +60,12 @@ pub(super) fn state(state: &OperationState, language: Language) -> v1alpha1::Ope
 }
 
 fn result(result: &SyncResult) -> v1alpha1::SyncOperationResult {
-    let Sources { source, sources, revision, revisions } =
-        Sources::new(&result.sources, &result.revisions, result.multiple);
+    let Sources {
+        source,
+        sources,
+        revision,
+        revisions,
+    } = Sources::new(&result.sources, &result.revisions, result.multiple);
     v1alpha1::SyncOperationResult {
         resources: result.resources.iter().map(resource).collect(),
         revision,
@@ -85,8 +94,12 @@ fn resource(result: &ResourceResult) -> v1alpha1::ResourceResult {
 
 /// One past deployment.
 pub(super) fn history(entry: &HistoryEntry) -> v1alpha1::RevisionHistory {
-    let Sources { source, sources, revision, revisions } =
-        Sources::new(&entry.sources, &entry.revisions, entry.multiple);
+    let Sources {
+        source,
+        sources,
+        revision,
+        revisions,
+    } = Sources::new(&entry.sources, &entry.revisions, entry.multiple);
     v1alpha1::RevisionHistory {
         revision,
         deployed_at: Some(time::to_wire(entry.deployed_at)),
@@ -100,5 +113,8 @@ pub(super) fn history(entry: &HistoryEntry) -> v1alpha1::RevisionHistory {
 }
 
 fn initiator(by: &Initiator) -> v1alpha1::OperationInitiator {
-    v1alpha1::OperationInitiator { username: text(&by.username), automated: Some(by.automated) }
+    v1alpha1::OperationInitiator {
+        username: text(&by.username),
+        automated: Some(by.automated),
+    }
 }

@@ -26,11 +26,18 @@ pub fn to_wire(project: &Project) -> v1alpha1::AppProject {
 pub fn spec_document(spec: &v1alpha1::AppProjectSpec, stored: Option<&Value>) -> Value {
     const WHITELIST: &str = "namespaceResourceWhitelist";
     let mut document = json::to_value(spec);
-    let forbids_all = |stored: &Value| stored.get(WHITELIST).and_then(Value::as_array).is_some_and(Vec::is_empty);
+    let forbids_all = |stored: &Value| {
+        stored
+            .get(WHITELIST)
+            .and_then(Value::as_array)
+            .is_some_and(Vec::is_empty)
+    };
     if let Value::Object(fields) = &mut document
         && stored.is_some_and(forbids_all)
     {
-        fields.entry(WHITELIST).or_insert_with(|| Value::Array(Vec::new()));
+        fields
+            .entry(WHITELIST)
+            .or_insert_with(|| Value::Array(Vec::new()));
     }
     document
 }
@@ -56,6 +63,9 @@ mod tests {
         let spec = wire.spec.unwrap();
         assert_eq!(spec_document(&spec, Some(&project.spec)), project.spec);
         assert_eq!(spec_document(&spec, None), json!({"sourceRepos": ["*"]}));
-        assert_eq!(json::to_value(&v1alpha1::AppProject::default()), json!({"metadata": {}, "spec": {}, "status": {}}));
+        assert_eq!(
+            json::to_value(&v1alpha1::AppProject::default()),
+            json!({"metadata": {}, "spec": {}, "status": {}})
+        );
     }
 }

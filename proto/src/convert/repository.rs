@@ -9,7 +9,10 @@ use crate::v1alpha1;
 
 /// A repository as a client sees it: never its password, token or keys.
 #[must_use]
-pub fn to_wire(repository: &Repository, connection: v1alpha1::ConnectionState) -> v1alpha1::Repository {
+pub fn to_wire(
+    repository: &Repository,
+    connection: v1alpha1::ConnectionState,
+) -> v1alpha1::Repository {
     v1alpha1::Repository {
         repo: text(&repository.url),
         r#type: Some(kind(&repository.kind, &repository.url)),
@@ -95,7 +98,15 @@ mod tests {
             ..v1alpha1::Repository::default()
         };
         let repository = from_wire(&sent);
-        assert_eq!(repository.credentials.password.as_ref().unwrap().expose_str(), "hunter2");
+        assert_eq!(
+            repository
+                .credentials
+                .password
+                .as_ref()
+                .unwrap()
+                .expose_str(),
+            "hunter2"
+        );
         let shown = to_wire(&repository, v1alpha1::ConnectionState::default());
         assert_eq!((shown.r#type(), shown.username()), ("git", "user"));
         assert!(!String::from_utf8_lossy(&shown.encode_to_vec()).contains("hunter"));

@@ -12,9 +12,16 @@ pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::Applicat
     let compared = !status.compared_sources.is_empty();
     // Nothing has looked at it yet, which clients know by empty words rather than by `Unknown`.
     let untouched = !compared && status.reconciled_at.is_none() && status.causes.is_empty();
-    let Sources { source, sources, revision, revisions } =
-        Sources::new(&status.compared_sources, &status.revisions, status.multiple);
-    let mut types = status.source_types.iter().map(|kind| kind.as_str().to_owned());
+    let Sources {
+        source,
+        sources,
+        revision,
+        revisions,
+    } = Sources::new(&status.compared_sources, &status.revisions, status.multiple);
+    let mut types = status
+        .source_types
+        .iter()
+        .map(|kind| kind.as_str().to_owned());
     let since = |at: usize| status.cause_since.get(at).copied();
     v1alpha1::ApplicationStatus {
         resources: status.resources.iter().map(resource).collect(),
@@ -39,7 +46,10 @@ pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::Applicat
             .map(|(at, cause)| condition::to_wire(cause, since(at), language))
             .collect(),
         reconciled_at: status.reconciled_at.map(time::to_wire),
-        operation_state: status.operation.as_ref().map(|state| operation::state(state, language)),
+        operation_state: status
+            .operation
+            .as_ref()
+            .map(|state| operation::state(state, language)),
         observed_at: None,
         source_type: if status.multiple { None } else { types.next() },
         summary: Some(v1alpha1::ApplicationSummary {
@@ -48,14 +58,22 @@ pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::Applicat
             is_app_of_apps: None,
         }),
         resource_health_source: None,
-        source_types: if status.multiple { types.collect() } else { Vec::new() },
+        source_types: if status.multiple {
+            types.collect()
+        } else {
+            Vec::new()
+        },
         controller_namespace: (!untouched).then(|| CONTROL_PLANE_NAMESPACE.to_owned()),
         source_hydrator: None,
     }
 }
 
 fn destination(to: &Destination) -> v1alpha1::ApplicationDestination {
-    v1alpha1::ApplicationDestination { server: text(&to.server), namespace: text(&to.namespace), name: text(&to.name) }
+    v1alpha1::ApplicationDestination {
+        server: text(&to.server),
+        namespace: text(&to.namespace),
+        name: text(&to.name),
+    }
 }
 
 fn resource(resource: &ResourceStatus) -> v1alpha1::ResourceStatus {

@@ -8,7 +8,10 @@ use crate::k8s::meta::v1::Time;
 /// A time for the wire.
 #[must_use]
 pub fn to_wire(at: Timestamp) -> Time {
-    Time { seconds: Some(at.timestamp()), nanos: Some(0) }
+    Time {
+        seconds: Some(at.timestamp()),
+        nanos: Some(0),
+    }
 }
 
 /// A time from the wire; `None` for Go's zero time, which is the empty message.

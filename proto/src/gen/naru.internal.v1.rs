@@ -1073,6 +1073,42 @@ impl ::prost::Name for FieldLine {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathIdsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+    /// A full commit.
+    #[prost(string, tag = "2")]
+    pub commit: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for PathIdsRequest {
+    const NAME: &'static str = "PathIdsRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.PathIdsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.PathIdsRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathIdsResponse {
+    /// One per path: commits with the same id have the same files there. Empty where nothing stands.
+    #[prost(string, repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for PathIdsResponse {
+    const NAME: &'static str = "PathIdsResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.PathIdsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.PathIdsResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevisionMetadataRequest {
     #[prost(message, optional, tag = "1")]
     pub repository: ::core::option::Option<RepositoryAccess>,
@@ -1302,6 +1338,32 @@ pub mod repo_server_client {
                 .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "Render"));
             self.inner.unary(req, path, codec).await
         }
+        /// What stands at some paths of a commit. A hint for what to look at first when a branch moved: whether manifests are
+        /// the same is for Render to say.
+        pub async fn path_ids(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PathIdsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PathIdsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/PathIds",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "PathIds"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Author, date and message of a commit.
         pub async fn revision_metadata(
             &mut self,
@@ -1387,6 +1449,12 @@ pub mod repo_server_server {
             &self,
             request: tonic::Request<super::RenderRequest>,
         ) -> std::result::Result<tonic::Response<super::RenderResponse>, tonic::Status>;
+        /// What stands at some paths of a commit. A hint for what to look at first when a branch moved: whether manifests are
+        /// the same is for Render to say.
+        async fn path_ids(
+            &self,
+            request: tonic::Request<super::PathIdsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PathIdsResponse>, tonic::Status>;
         /// Author, date and message of a commit.
         async fn revision_metadata(
             &self,
@@ -1600,6 +1668,51 @@ pub mod repo_server_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RenderSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/PathIds" => {
+                    #[allow(non_camel_case_types)]
+                    struct PathIdsSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::PathIdsRequest>
+                    for PathIdsSvc<T> {
+                        type Response = super::PathIdsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PathIdsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::path_ids(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PathIdsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

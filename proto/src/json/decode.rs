@@ -12,8 +12,16 @@ use super::special;
 use super::wire;
 
 /// The bytes of the message that a value is. `null` is the empty message.
-pub(super) fn message(schema: &Schema, message: &Message, value: &Value) -> Result<Vec<u8>, JsonError> {
-    Decoder { schema, path: Vec::new() }.message(message, value)
+pub(super) fn message(
+    schema: &Schema,
+    message: &Message,
+    value: &Value,
+) -> Result<Vec<u8>, JsonError> {
+    Decoder {
+        schema,
+        path: Vec::new(),
+    }
+    .message(message, value)
 }
 
 /// A step from the whole to the value at hand.
@@ -34,17 +42,23 @@ impl<'a> Decoder<'a> {
         }
         match message.form {
             Form::Object => {
-                let fields = value.as_object().ok_or_else(|| self.shape("an object", value))?;
-                self.object(message, fields.iter().map(|(key, value)| (key.as_str(), value)))
+                let fields = value
+                    .as_object()
+                    .ok_or_else(|| self.shape("an object", value))?;
+                self.object(
+                    message,
+                    fields.iter().map(|(key, value)| (key.as_str(), value)),
+                )
             }
             Form::Time | Form::MicroTime => {
                 let micros = message.form == Form::MicroTime;
-                let bytes = value.as_str().and_then(|text| special::time_bytes(text, micros));
+                let bytes = value
+                    .as_str()
+                    .and_then(|text| special::time_bytes(text, micros));
                 bytes.ok_or_else(|| self.shape("an RFC 3339 time", value))
             }
-            Form::IntOrString => {
-                special::int_or_string_bytes(value).ok_or_else(|| self.shape("a whole number or a string", value))
-            }
+            Form::IntOrString => special::int_or_string_bytes(value)
+                .ok_or_else(|| self.shape("a whole number or a string", value)),
             Form::Raw => Ok(special::raw_bytes(value)),
             // Settings alone carry one, and nobody writes settings through the API.
             Form::ResourceOverride => Err(self.shape("nothing (it is read-only)", value)),
@@ -69,10 +83,12 @@ impl<'a> Decoder<'a> {
                     self.field(&message.fields[at], value, &mut out)?;
                     self.path.pop();
                 }
-                Some(Place::Inlined(at)) => match inlined.iter_mut().find(|(field, _)| *field == at) {
-                    Some((_, entries)) => entries.push((key, value)),
-                    None => inlined.push((at, vec![(key, value)])),
-                },
+                Some(Place::Inlined(at)) => {
+                    match inlined.iter_mut().find(|(field, _)| *field == at) {
+                        Some((_, entries)) => entries.push((key, value)),
+                        None => inlined.push((at, vec![(key, value)])),
+                    }
+                }
             }
         }
         for (at, entries) in inlined {
@@ -85,11 +101,18 @@ impl<'a> Decoder<'a> {
         Ok(out)
     }
 
-    fn field(&mut self, field: &Field, value: &'a Value, out: &mut Vec<u8>) -> Result<(), JsonError> {
+    fn field(
+        &mut self,
+        field: &Field,
+        value: &'a Value,
+        out: &mut Vec<u8>,
+    ) -> Result<(), JsonError> {
         match field.shape {
             Shape::One => self.one(field.number, field.kind, value, out),
             Shape::List => {
-                let list = value.as_array().ok_or_else(|| self.shape("a list", value))?;
+                let list = value
+                    .as_array()
+                    .ok_or_else(|| self.shape("a list", value))?;
                 for (at, item) in list.iter().enumerate() {
                     self.path.push(Step::Item(at));
                     self.one(field.number, field.kind, item, out)?;
@@ -98,7 +121,9 @@ impl<'a> Decoder<'a> {
                 Ok(())
             }
             Shape::Map => {
-                let map = value.as_object().ok_or_else(|| self.shape("an object", value))?;
+                let map = value
+                    .as_object()
+                    .ok_or_else(|| self.shape("an object", value))?;
                 for (key, value) in map {
                     self.path.push(Step::Key(key));
                     let mut entry = Vec::new();
@@ -113,26 +138,44 @@ impl<'a> Decoder<'a> {
     }
 
     /// One value. `null`, which reaches this only inside lists and maps, is the empty value, as in Go.
-    fn one(&mut self, number: u32, kind: Kind, value: &'a Value, out: &mut Vec<u8>) -> Result<(), JsonError> {
+    fn one(
+        &mut self,
+        number: u32,
+        kind: Kind,
+        value: &'a Value,
+        out: &mut Vec<u8>,
+    ) -> Result<(), JsonError> {
         let null = value.is_null();
         match kind {
             Kind::Bool => {
-                let truth =
-                    value.as_bool().or(null.then_some(false)).ok_or_else(|| self.shape("true or false", value))?;
+                let truth = value
+                    .as_bool()
+                    .or(null.then_some(false))
+                    .ok_or_else(|| self.shape("true or false", value))?;
                 wire::put_varint(out, number, u64::from(truth));
             }
             Kind::Int32 => {
-                let int = value.as_i64().or(null.then_some(0)).and_then(|int| i32::try_from(int).ok());
+                let int = value
+                    .as_i64()
+                    .or(null.then_some(0))
+                    .and_then(|int| i32::try_from(int).ok());
                 let int = int.ok_or_else(|| self.shape("a whole number of 32 bits", value))?;
                 wire::put_varint(out, number, i64::from(int).cast_unsigned());
             }
             Kind::Int64 => {
-                let int = value.as_i64().or(null.then_some(0)).ok_or_else(|| self.shape("a whole number", value))?;
+                let int = value
+                    .as_i64()
+                    .or(null.then_some(0))
+                    .ok_or_else(|| self.shape("a whole number", value))?;
                 wire::put_varint(out, number, int.cast_unsigned());
             }
             Kind::Uint32 => {
-                let int = value.as_u64().or(null.then_some(0)).filter(|int| u32::try_from(*int).is_ok());
-                let int = int.ok_or_else(|| self.shape("a whole number of 32 bits, not negative", value))?;
+                let int = value
+                    .as_u64()
+                    .or(null.then_some(0))
+                    .filter(|int| u32::try_from(*int).is_ok());
+                let int = int
+                    .ok_or_else(|| self.shape("a whole number of 32 bits, not negative", value))?;
                 wire::put_varint(out, number, int);
             }
             Kind::Uint64 => {
@@ -141,7 +184,10 @@ impl<'a> Decoder<'a> {
                 wire::put_varint(out, number, int);
             }
             Kind::String => {
-                let text = value.as_str().or(null.then_some("")).ok_or_else(|| self.shape("a string", value))?;
+                let text = value
+                    .as_str()
+                    .or(null.then_some(""))
+                    .ok_or_else(|| self.shape("a string", value))?;
                 wire::put_bytes(out, number, text.as_bytes());
             }
             Kind::Bytes => {
@@ -173,7 +219,11 @@ impl<'a> Decoder<'a> {
                 }
             }
         }
-        JsonError::Shape { path, expected, found: describe(value) }
+        JsonError::Shape {
+            path,
+            expected,
+            found: describe(value),
+        }
     }
 }
 
@@ -201,25 +251,40 @@ pub(crate) fn parameter(
     values: &[&str],
     target: &mut Map<String, Value>,
 ) -> Result<(), JsonError> {
-    let (head, rest) = name.split_once('.').map_or((name, None), |(head, rest)| (head, Some(rest)));
-    let Some(field) = message.by_parameter(head) else { return Ok(()) };
+    let (head, rest) = name
+        .split_once('.')
+        .map_or((name, None), |(head, rest)| (head, Some(rest)));
+    let Some(field) = message.by_parameter(head) else {
+        return Ok(());
+    };
     if let Some(rest) = rest {
-        let (Kind::Message(inner), Shape::One) = (field.kind, field.shape) else { return Ok(()) };
-        let place = target.entry(field.json.clone()).or_insert_with(|| Value::Object(Map::new()));
+        let (Kind::Message(inner), Shape::One) = (field.kind, field.shape) else {
+            return Ok(());
+        };
+        let place = target
+            .entry(field.json.clone())
+            .or_insert_with(|| Value::Object(Map::new()));
         if place.is_null() {
             *place = Value::Object(Map::new());
         }
         // A body that has something else there is refused when it is read as a whole.
-        let Value::Object(inside) = place else { return Ok(()) };
+        let Value::Object(inside) = place else {
+            return Ok(());
+        };
         return parameter(schema, schema.at(inner), rest, values, inside);
     }
-    let shape = |expected, text: &str| JsonError::Shape { path: name.to_owned(), expected, found: format!("{text:?}") };
+    let shape = |expected, text: &str| JsonError::Shape {
+        path: name.to_owned(),
+        expected,
+        found: format!("{text:?}"),
+    };
     let read = |text: &str| -> Result<Value, JsonError> {
         Ok(match field.kind {
             Kind::Bool => Value::Bool(truth(text).ok_or_else(|| shape("true or false", text))?),
-            Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 => {
-                Value::from(text.parse::<i64>().map_err(|_| shape("a whole number", text))?)
-            }
+            Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 => Value::from(
+                text.parse::<i64>()
+                    .map_err(|_| shape("a whole number", text))?,
+            ),
             Kind::String | Kind::Bytes => Value::from(text),
             Kind::Message(inner) if schema.at(inner).form == Form::Object => {
                 return Err(shape("nothing: name one of its fields", text));
@@ -228,7 +293,12 @@ pub(crate) fn parameter(
         })
     };
     let value = match (field.shape, values) {
-        (Shape::List, values) => Value::Array(values.iter().map(|text| read(text)).collect::<Result<_, _>>()?),
+        (Shape::List, values) => Value::Array(
+            values
+                .iter()
+                .map(|text| read(text))
+                .collect::<Result<_, _>>()?,
+        ),
         (Shape::One, [.., last]) => read(last)?,
         (Shape::One, []) | (Shape::Map, _) => return Ok(()),
     };

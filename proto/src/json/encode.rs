@@ -25,7 +25,9 @@ fn object(schema: &Schema, message: &Message, bytes: &[u8]) -> Option<Map<String
     let mut reader = Reader::new(bytes);
     while !reader.is_empty() {
         let (number, raw) = reader.field()?;
-        let Some(at) = message.by_number(number) else { continue };
+        let Some(at) = message.by_number(number) else {
+            continue;
+        };
         let field = &message.fields[at];
         let place = &mut values[at];
         match (field.shape, raw) {
@@ -55,7 +57,9 @@ fn object(schema: &Schema, message: &Message, bytes: &[u8]) -> Option<Map<String
     }
     let mut object = Map::new();
     for (field, value) in message.fields.iter().zip(values) {
-        let Some(value) = present(schema, field, value) else { continue };
+        let Some(value) = present(schema, field, value) else {
+            continue;
+        };
         match value {
             Value::Object(inner) if field.inline => object.extend(inner),
             value => {
@@ -105,7 +109,10 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn is_number(kind: Kind) -> bool {
-    matches!(kind, Kind::Bool | Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64)
+    matches!(
+        kind,
+        Kind::Bool | Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64
+    )
 }
 
 fn list_in(place: &mut Option<Value>) -> &mut Vec<Value> {
@@ -139,7 +146,10 @@ fn entry(schema: &Schema, field: &Field, bytes: &[u8]) -> Option<(String, Value)
     Some((key, value))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a 32-bit varint is sign-extended to 64 bits on the wire")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a 32-bit varint is sign-extended to 64 bits on the wire"
+)]
 fn one(schema: &Schema, kind: Kind, raw: Raw<'_>) -> Option<Value> {
     Some(match (kind, raw) {
         (Kind::Bool, Raw::Varint(number)) => Value::Bool(number != 0),

@@ -11,14 +11,23 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn parse(fields: &'a str) -> Option<Self> {
-        let (fields, exclude) = fields.strip_prefix('-').map_or((fields, false), |rest| (rest, true));
-        (!fields.is_empty()).then(|| Self { paths: fields.split(',').collect(), exclude })
+        let (fields, exclude) = fields
+            .strip_prefix('-')
+            .map_or((fields, false), |rest| (rest, true));
+        (!fields.is_empty()).then(|| Self {
+            paths: fields.split(',').collect(),
+            exclude,
+        })
     }
 
     fn trim(&self, path: &str, value: &mut Value) {
         match value {
             Value::Object(map) => map.retain(|key, value| {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 let named = self.paths.contains(path.as_str());
                 // As in the reference, a listed path keeps everything that is a prefix of it, letter by letter.
                 let keep = if self.exclude {
@@ -79,20 +88,30 @@ const APPLICATION: &[&str] = &[
 /// the list's own metadata always stays.
 #[must_use]
 pub fn project_applications(value: Value, fields: &str) -> Value {
-    let Some(fields) = Fields::parse(fields) else { return value };
+    let Some(fields) = Fields::parse(fields) else {
+        return value;
+    };
     let named = |path: &str| fields.paths.contains(format!("items.{path}").as_str());
     let mut chosen: Vec<&str> = Vec::new();
     for path in APPLICATION {
-        let within = |ancestor: &&str| path.strip_prefix(*ancestor).is_some_and(|rest| rest.starts_with('.'));
-        let dropped = APPLICATION.iter().filter(|ancestor| within(ancestor)).any(|ancestor| {
-            // An ancestor that is kept has it already; one that is left out takes it along.
-            fields.exclude || named(ancestor)
-        });
+        let within = |ancestor: &&str| {
+            path.strip_prefix(*ancestor)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        let dropped = APPLICATION
+            .iter()
+            .filter(|ancestor| within(ancestor))
+            .any(|ancestor| {
+                // An ancestor that is kept has it already; one that is left out takes it along.
+                fields.exclude || named(ancestor)
+            });
         if named(path) != fields.exclude && !dropped {
             chosen.push(path);
         }
     }
-    let Value::Object(mut list) = value else { return value };
+    let Value::Object(mut list) = value else {
+        return value;
+    };
     if let Some(Value::Array(items)) = list.get_mut("items") {
         for item in items {
             *item = select(item, &chosen);
@@ -105,7 +124,9 @@ pub fn project_applications(value: Value, fields: &str) -> Value {
 fn select(application: &Value, chosen: &[&str]) -> Value {
     let mut out = Map::new();
     for path in chosen {
-        let Some(value) = part(application, path) else { continue };
+        let Some(value) = part(application, path) else {
+            continue;
+        };
         let mut keys = path.split('.').peekable();
         let mut place = &mut out;
         while let Some(key) = keys.next() {
@@ -113,7 +134,9 @@ fn select(application: &Value, chosen: &[&str]) -> Value {
                 place.insert(key.to_owned(), value);
                 break;
             }
-            let inner = place.entry(key).or_insert_with(|| Value::Object(Map::new()));
+            let inner = place
+                .entry(key)
+                .or_insert_with(|| Value::Object(Map::new()));
             let Value::Object(map) = inner else { break };
             place = map;
         }
@@ -125,16 +148,24 @@ fn select(application: &Value, chosen: &[&str]) -> Value {
 /// it, and missing where it has.
 fn part(application: &Value, path: &str) -> Option<Value> {
     // The getter of this path answers with the result of the last sync.
-    let at = if path == "status.operationState.operation.sync" { "status.operationState.syncResult" } else { path };
+    let at = if path == "status.operationState.operation.sync" {
+        "status.operationState.syncResult"
+    } else {
+        path
+    };
     let parent = at.rsplit_once('.').map_or("", |(parent, _)| parent);
-    let walk =
-        |path: &str| path.split('.').filter(|key| !key.is_empty()).try_fold(application, |value, key| value.get(key));
+    let walk = |path: &str| {
+        path.split('.')
+            .filter(|key| !key.is_empty())
+            .try_fold(application, |value, key| value.get(key))
+    };
     match (walk(at), path) {
         (Some(value), _) => Some(value.clone()),
         (None, "status.resources") => None,
-        (None, "metadata.name" | "metadata.namespace" | "spec.project" | "status.sync.revision") => {
-            Some(Value::String(String::new()))
-        }
+        (
+            None,
+            "metadata.name" | "metadata.namespace" | "spec.project" | "status.sync.revision",
+        ) => Some(Value::String(String::new())),
         (None, _) => walk(parent).map(|_| Value::Null),
     }
 }
@@ -150,16 +181,25 @@ mod tests {
         let event = json!({"result": {"type": "ADDED", "application": {
             "metadata": {"name": "a", "uid": "u"}, "spec": {"project": "p"}, "status": {"health": {"status": "Healthy"}}}}});
         assert_eq!(
-            project(event.clone(), "result.type,result.application.metadata.name,result.application.status"),
+            project(
+                event.clone(),
+                "result.type,result.application.metadata.name,result.application.status"
+            ),
             json!({"result": {"type": "ADDED", "application": {
                 "metadata": {"name": "a"}, "status": {"health": {"status": "Healthy"}}}}})
         );
         assert_eq!(
-            project(event.clone(), "-result.application.status,result.application.metadata.uid"),
+            project(
+                event.clone(),
+                "-result.application.status,result.application.metadata.uid"
+            ),
             json!({"result": {"type": "ADDED", "application": {"metadata": {"name": "a"}, "spec": {"project": "p"}}}})
         );
         assert_eq!(project(event.clone(), ""), event);
-        assert_eq!(project(json!({"items": [{"a": 1, "b": 2}]}), "items.a"), json!({"items": [{"a": 1}]}));
+        assert_eq!(
+            project(json!({"items": [{"a": 1, "b": 2}]}), "items.a"),
+            json!({"items": [{"a": 1}]})
+        );
     }
 
     #[test]
@@ -178,7 +218,11 @@ mod tests {
         );
         let without = project_applications(list, "-items.spec,items.status.operationState.phase");
         assert!(without["items"][0].get("spec").is_none());
-        assert!(without["items"][0]["status"]["operationState"].get("phase").is_none());
+        assert!(
+            without["items"][0]["status"]["operationState"]
+                .get("phase")
+                .is_none()
+        );
         assert_eq!(without["items"][0]["status"]["sync"]["status"], "Synced");
     }
 }

@@ -130,7 +130,9 @@ impl Schema {
 
     #[cfg(test)]
     pub(crate) fn methods(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.methods.keys().map(|(service, method)| (service.as_str(), method.as_str()))
+        self.methods
+            .keys()
+            .map(|(service, method)| (service.as_str(), method.as_str()))
     }
 
     #[cfg(test)]
@@ -145,20 +147,35 @@ impl Schema {
                 flatten(file.package(), message, &mut flat);
             }
         }
-        let names: HashMap<String, usize> =
-            flat.iter().enumerate().map(|(at, (name, _, _))| (name.clone(), at)).collect();
+        let names: HashMap<String, usize> = flat
+            .iter()
+            .enumerate()
+            .map(|(at, (name, _, _))| (name.clone(), at))
+            .collect();
         let entries: HashMap<&str, &DescriptorProto> = flat
             .iter()
-            .filter(|(_, _, message)| message.options.as_ref().is_some_and(|options| options.map_entry()))
+            .filter(|(_, _, message)| {
+                message
+                    .options
+                    .as_ref()
+                    .is_some_and(|options| options.map_entry())
+            })
             .map(|(name, _, message)| (name.as_str(), *message))
             .collect();
         let messages = flat.iter().map(|(name, package, message)| {
             let short = short_name(package, message.name());
             let pointers = facts::POINTER_PACKAGES.contains(package);
-            let fields = message.field.iter().filter_map(|field| read_field(field, &short, pointers, &names, &entries));
+            let fields = message
+                .field
+                .iter()
+                .filter_map(|field| read_field(field, &short, pointers, &names, &entries));
             Message::new(form(name), fields.collect())
         });
-        let mut schema = Self { messages: messages.collect(), names, methods: methods(set) };
+        let mut schema = Self {
+            messages: messages.collect(),
+            names,
+            methods: methods(set),
+        };
         schema.index_inlined();
         schema
     }
@@ -179,7 +196,10 @@ impl Schema {
                 let keys = self.keys_within(inner);
                 let message = &mut self.messages[at];
                 for key in keys {
-                    message.folded.entry(key.to_lowercase()).or_insert(Place::Inlined(field));
+                    message
+                        .folded
+                        .entry(key.to_lowercase())
+                        .or_insert(Place::Inlined(field));
                     message.keys.entry(key).or_insert(Place::Inlined(field));
                 }
             }
@@ -203,9 +223,17 @@ impl Message {
         let own = || fields.iter().enumerate().filter(|(_, field)| !field.inline);
         Self {
             form,
-            numbers: fields.iter().enumerate().map(|(at, field)| (field.number, at)).collect(),
-            keys: own().map(|(at, field)| (field.json.clone(), Place::Own(at))).collect(),
-            folded: own().map(|(at, field)| (field.json.to_lowercase(), Place::Own(at))).collect(),
+            numbers: fields
+                .iter()
+                .enumerate()
+                .map(|(at, field)| (field.number, at))
+                .collect(),
+            keys: own()
+                .map(|(at, field)| (field.json.clone(), Place::Own(at)))
+                .collect(),
+            folded: own()
+                .map(|(at, field)| (field.json.to_lowercase(), Place::Own(at)))
+                .collect(),
             fields,
         }
     }
@@ -216,17 +244,27 @@ impl Message {
 
     /// The place of a key: exact, else in any case, as Go matches them.
     pub(super) fn by_key(&self, key: &str) -> Option<Place> {
-        self.keys.get(key).or_else(|| self.folded.get(&key.to_lowercase())).copied()
+        self.keys
+            .get(key)
+            .or_else(|| self.folded.get(&key.to_lowercase()))
+            .copied()
     }
 
     /// A field by its proto name, else its JSON name, as query parameters name them.
     pub(super) fn by_parameter(&self, name: &str) -> Option<&Field> {
         let named = |field: &&Field| field.name == name;
-        self.fields.iter().find(named).or_else(|| self.fields.iter().find(|field| field.json == name))
+        self.fields
+            .iter()
+            .find(named)
+            .or_else(|| self.fields.iter().find(|field| field.json == name))
     }
 }
 
-fn flatten<'a>(package: &'a str, message: &'a DescriptorProto, out: &mut Vec<(String, &'a str, &'a DescriptorProto)>) {
+fn flatten<'a>(
+    package: &'a str,
+    message: &'a DescriptorProto,
+    out: &mut Vec<(String, &'a str, &'a DescriptorProto)>,
+) {
     fn walk<'a>(
         package: &'a str,
         prefix: &str,
@@ -263,7 +301,10 @@ fn methods(set: &FileDescriptorSet) -> HashMap<(String, String), Method> {
 
 /// The name by which the facts know a message.
 fn short_name(package: &str, name: &str) -> String {
-    let short = facts::PACKAGES.iter().find(|(_, full)| *full == package).map_or(package, |(short, _)| short);
+    let short = facts::PACKAGES
+        .iter()
+        .find(|(_, full)| *full == package)
+        .map_or(package, |(short, _)| short);
     format!("{short}.{name}")
 }
 
@@ -304,11 +345,18 @@ fn read_field(
     let name = field.name();
     let entry = entries.get(field.type_name().trim_start_matches('.'));
     let (kind, shape) = match entry {
-        Some(entry) => (kind(entry.field.iter().find(|part| part.number() == 2)?, names)?, Shape::Map),
+        Some(entry) => (
+            kind(entry.field.iter().find(|part| part.number() == 2)?, names)?,
+            Shape::Map,
+        ),
         None if field.label() == Label::Repeated => (kind(field, names)?, Shape::List),
         None => (kind(field, names)?, Shape::One),
     };
-    let in_table = |table: facts::Fields| table.iter().any(|(of, fields)| *of == message && fields.contains(&name));
+    let in_table = |table: facts::Fields| {
+        table
+            .iter()
+            .any(|(of, fields)| *of == message && fields.contains(&name))
+    };
     let presence = if in_table(facts::ALWAYS) {
         Presence::Always
     } else if in_table(facts::EMPTY) {
@@ -325,7 +373,12 @@ fn read_field(
     let renamed = facts::NAMES
         .iter()
         .find(|(of, _)| *of == message)
-        .and_then(|(_, fields)| fields.iter().find(|(of, _)| *of == name).map(|(_, json)| (*json).to_owned()));
+        .and_then(|(_, fields)| {
+            fields
+                .iter()
+                .find(|(of, _)| *of == name)
+                .map(|(_, json)| (*json).to_owned())
+        });
     Some(Field {
         number: u32::try_from(field.number()).ok()?,
         json: renamed.unwrap_or_else(|| name.to_owned()),
@@ -352,7 +405,11 @@ mod tests {
         }
         assert!(all.len() > 300);
         for (name, _, message) in &all {
-            assert_eq!(get().by_name(name).unwrap().fields.len(), message.field.len(), "{name}");
+            assert_eq!(
+                get().by_name(name).unwrap().fields.len(),
+                message.field.len(),
+                "{name}"
+            );
         }
         let known = |message: &str, field: &str| {
             all.iter().any(|(_, package, descriptor)| {
@@ -360,8 +417,15 @@ mod tests {
                     && descriptor.field.iter().any(|known| known.name() == field)
             })
         };
-        let tables =
-            [facts::ALWAYS, facts::EMPTY, facts::POINTERS, facts::STRUCTS, facts::NON_ZERO, facts::INLINE].concat();
+        let tables = [
+            facts::ALWAYS,
+            facts::EMPTY,
+            facts::POINTERS,
+            facts::STRUCTS,
+            facts::NON_ZERO,
+            facts::INLINE,
+        ]
+        .concat();
         for (message, fields) in tables {
             for field in fields {
                 assert!(known(message, field), "{message}.{field}");

@@ -20,7 +20,11 @@ pub(super) fn time(bytes: &[u8], micros: bool) -> Option<Value> {
         }
     }
     let at = DateTime::<Utc>::from_timestamp(seconds, if micros { nanos } else { 0 })?;
-    let format = if micros { SecondsFormat::Micros } else { SecondsFormat::Secs };
+    let format = if micros {
+        SecondsFormat::Micros
+    } else {
+        SecondsFormat::Secs
+    };
     Some(Value::String(at.to_rfc3339_opts(format, true)))
 }
 
@@ -29,13 +33,20 @@ pub(super) fn time_bytes(text: &str, micros: bool) -> Option<Vec<u8>> {
     let at = DateTime::parse_from_rfc3339(text).ok()?;
     let mut out = Vec::new();
     wire::put_varint(&mut out, 1, at.timestamp().cast_unsigned());
-    let nanos = if micros { at.timestamp_subsec_micros().saturating_mul(1000) } else { 0 };
+    let nanos = if micros {
+        at.timestamp_subsec_micros().saturating_mul(1000)
+    } else {
+        0
+    };
     wire::put_varint(&mut out, 2, u64::from(nanos));
     Some(out)
 }
 
 /// A number or a string.
-#[expect(clippy::cast_possible_truncation, reason = "a 32-bit varint is sign-extended to 64 bits on the wire")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a 32-bit varint is sign-extended to 64 bits on the wire"
+)]
 pub(super) fn int_or_string(bytes: &[u8]) -> Option<Value> {
     let (mut is_text, mut number, mut text) = (false, 0, String::new());
     let mut reader = Reader::new(bytes);
@@ -47,7 +58,11 @@ pub(super) fn int_or_string(bytes: &[u8]) -> Option<Value> {
             _ => {}
         }
     }
-    Some(if is_text { Value::String(text) } else { Value::from(number) })
+    Some(if is_text {
+        Value::String(text)
+    } else {
+        Value::from(number)
+    })
 }
 
 /// The bytes of a number or a string; `None` for everything else.
@@ -92,7 +107,11 @@ pub(super) fn raw_bytes(value: &Value) -> Vec<u8> {
 /// A ResourceOverride: dotted names, and the two lists of ignored fields as YAML text.
 pub(super) fn resource_override(mut fields: Map<String, Value>) -> Value {
     let mut out = Map::new();
-    for (from, to) in [("healthLua", "health.lua"), ("useOpenLibs", "health.lua.useOpenLibs"), ("actions", "actions")] {
+    for (from, to) in [
+        ("healthLua", "health.lua"),
+        ("useOpenLibs", "health.lua.useOpenLibs"),
+        ("actions", "actions"),
+    ] {
         if let Some(value) = fields.remove(from) {
             out.insert(to.to_owned(), value);
         }
@@ -101,7 +120,11 @@ pub(super) fn resource_override(mut fields: Map<String, Value>) -> Value {
         let ignored = fields.remove(name).unwrap_or_default();
         out.insert(name.to_owned(), Value::String(ignored_as_yaml(&ignored)));
     }
-    out.extend(fields.remove("knownTypeFields").map(|list| ("knownTypeFields".to_owned(), list)));
+    out.extend(
+        fields
+            .remove("knownTypeFields")
+            .map(|list| ("knownTypeFields".to_owned(), list)),
+    );
     Value::Object(out)
 }
 
@@ -128,12 +151,20 @@ fn ignored_as_yaml(ignored: &Value) -> String {
 /// Plain where that is surely safe, else double-quoted, which in YAML 1.2 is what JSON does.
 fn scalar(text: &str) -> String {
     let plain = text.starts_with(['/', '.'])
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-~[]".contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/._-~[]".contains(&b))
         || text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
             && !matches!(
                 text.to_ascii_lowercase().as_str(),
                 "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "y" | "n"
             );
-    if plain { text.to_owned() } else { Value::from(text).to_string() }
+    if plain {
+        text.to_owned()
+    } else {
+        Value::from(text).to_string()
+    }
 }

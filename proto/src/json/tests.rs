@@ -29,32 +29,61 @@ fn an_empty_application_has_every_struct_that_go_never_omits() {
             },
         })
     );
-    assert_eq!(to_value(&v1alpha1::ApplicationList::default()), json!({"metadata": {}, "items": null}));
-    assert_eq!(to_value(&session::GetUserInfoResponse::default()), json!({}));
+    assert_eq!(
+        to_value(&v1alpha1::ApplicationList::default()),
+        json!({"metadata": {}, "items": null})
+    );
+    assert_eq!(
+        to_value(&session::GetUserInfoResponse::default()),
+        json!({})
+    );
     assert_eq!(to_value(&()), json!({}));
 }
 
 #[test]
 fn presence_follows_the_tags() {
-    let spec = v1alpha1::ApplicationSpec { revision_history_limit: Some(0), ..Default::default() };
-    assert_eq!(to_value(&spec), json!({"destination": {}, "project": "", "revisionHistoryLimit": 0}));
-    let automated = v1alpha1::SyncPolicyAutomated { prune: Some(false), enabled: Some(false), ..Default::default() };
+    let spec = v1alpha1::ApplicationSpec {
+        revision_history_limit: Some(0),
+        ..Default::default()
+    };
+    assert_eq!(
+        to_value(&spec),
+        json!({"destination": {}, "project": "", "revisionHistoryLimit": 0})
+    );
+    let automated = v1alpha1::SyncPolicyAutomated {
+        prune: Some(false),
+        enabled: Some(false),
+        ..Default::default()
+    };
     assert_eq!(to_value(&automated), json!({"enabled": false}));
-    let entry = application::LogEntry { content: String::new(), last: false, ..Default::default() };
+    let entry = application::LogEntry {
+        content: String::new(),
+        last: false,
+        ..Default::default()
+    };
     assert_eq!(
         to_value(&entry),
         json!({"content": "", "timeStamp": null, "last": false, "timeStampStr": "", "podName": ""})
     );
     assert_eq!(
-        to_value(&v1alpha1::Repository { repo: text("r"), ..Default::default() }),
+        to_value(&v1alpha1::Repository {
+            repo: text("r"),
+            ..Default::default()
+        }),
         json!({"repo": "r", "connectionState": {"status": "", "message": "", "attemptedAt": null}})
     );
-    let state = to_value(&v1alpha1::OperationState { finished_at: Some(meta::Time::default()), ..Default::default() });
+    let state = to_value(&v1alpha1::OperationState {
+        finished_at: Some(meta::Time::default()),
+        ..Default::default()
+    });
     assert_eq!(
         state,
         json!({"operation": {"initiatedBy": {}, "retry": {}}, "phase": "", "startedAt": null, "finishedAt": null})
     );
-    let refresh = meta::Time { seconds: Some(1_700_000_000), nanos: Some(0) };
+    let refresh = meta::Time {
+        seconds: Some(1_700_000_000),
+        nanos: Some(0),
+    };
     assert_eq!(to_value(&refresh), json!("2023-11-14T22:13:20Z"));
 }
 
@@ -69,19 +98,38 @@ fn what_is_inlined_renamed_or_free_survives_both_ways() {
     });
     let message: v1alpha1::ApplicationSource = from_value(&source).unwrap();
     assert_eq!(to_value(&message), source);
-    let target = message.kustomize.as_ref().unwrap().patches[0].target.as_ref().unwrap();
-    assert_eq!(target.res_id.as_ref().unwrap().gvk.as_ref().unwrap().kind(), "Deployment");
+    let target = message.kustomize.as_ref().unwrap().patches[0]
+        .target
+        .as_ref()
+        .unwrap();
+    assert_eq!(
+        target.res_id.as_ref().unwrap().gvk.as_ref().unwrap().kind(),
+        "Deployment"
+    );
 
     let strategy = json!({"hook": {"force": true}});
-    assert_eq!(to_value(&from_value::<v1alpha1::SyncStrategy>(&strategy).unwrap()), strategy);
+    assert_eq!(
+        to_value(&from_value::<v1alpha1::SyncStrategy>(&strategy).unwrap()),
+        strategy
+    );
     let node = v1alpha1::ResourceNode {
-        resource_ref: Some(v1alpha1::ResourceRef { kind: text("Pod"), name: text("p"), ..Default::default() }),
+        resource_ref: Some(v1alpha1::ResourceRef {
+            kind: text("Pod"),
+            name: text("p"),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     assert_eq!(to_value(&node), json!({"kind": "Pod", "name": "p"}));
-    let ignored = v1alpha1::OverrideIgnoreDiff { j_son_pointers: vec!["/spec/x".into()], ..Default::default() };
+    let ignored = v1alpha1::OverrideIgnoreDiff {
+        j_son_pointers: vec!["/spec/x".into()],
+        ..Default::default()
+    };
     assert_eq!(
-        to_value(&v1alpha1::ResourceOverride { ignore_differences: Some(ignored), ..Default::default() }),
+        to_value(&v1alpha1::ResourceOverride {
+            ignore_differences: Some(ignored),
+            ..Default::default()
+        }),
         json!({
             "ignoreDifferences": "jqPathExpressions: null\njsonPointers:\n- /spec/x\nmanagedFieldsManagers: null\n",
             "ignoreResourceUpdates": "jqPathExpressions: null\njsonPointers: null\nmanagedFieldsManagers: null\n",
@@ -99,22 +147,53 @@ fn reading_is_lenient_where_go_is_and_names_the_place_where_it_is_not() {
     }))
     .unwrap();
     assert_eq!(app.metadata.as_ref().unwrap().name(), "a");
-    assert_eq!(app.spec.as_ref().unwrap().source.as_ref().unwrap().repo_url(), "r");
-    assert_eq!(app.spec.as_ref().unwrap().sync_policy.as_ref().unwrap().sync_options, [""]);
-    assert_eq!(to_value(&app)["status"]["reconciledAt"], "2024-01-01T18:04:05Z");
+    assert_eq!(
+        app.spec
+            .as_ref()
+            .unwrap()
+            .source
+            .as_ref()
+            .unwrap()
+            .repo_url(),
+        "r"
+    );
+    assert_eq!(
+        app.spec
+            .as_ref()
+            .unwrap()
+            .sync_policy
+            .as_ref()
+            .unwrap()
+            .sync_options,
+        [""]
+    );
+    assert_eq!(
+        to_value(&app)["status"]["reconciledAt"],
+        "2024-01-01T18:04:05Z"
+    );
 
-    let wrong = |value: serde_json::Value| from_value::<v1alpha1::Application>(&value).unwrap_err().to_string();
+    let wrong = |value: serde_json::Value| {
+        from_value::<v1alpha1::Application>(&value)
+            .unwrap_err()
+            .to_string()
+    };
     assert_eq!(
         wrong(json!({"spec": {"sources": [{}, {"path": 7}]}})),
         "spec.sources[1].path: expected a string, found 7"
     );
-    assert_eq!(wrong(json!({"metadata": {"labels": {"a": true}}})), "metadata.labels.a: expected a string, found true");
+    assert_eq!(
+        wrong(json!({"metadata": {"labels": {"a": true}}})),
+        "metadata.labels.a: expected a string, found true"
+    );
     assert_eq!(
         wrong(json!({"spec": {"revisionHistoryLimit": 1.5}})),
         "spec.revisionHistoryLimit: expected a whole number, found 1.5"
     );
     assert_eq!(wrong(json!([])), ": expected an object, found a list");
-    assert!(matches!(decode("no.Such", &json!({})), Err(JsonError::UnknownMessage(_))));
+    assert!(matches!(
+        decode("no.Such", &json!({})),
+        Err(JsonError::UnknownMessage(_))
+    ));
 }
 
 #[test]

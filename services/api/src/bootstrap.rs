@@ -46,15 +46,29 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     let life = Lifecycle::new();
     let registry = Registry::new();
     let readiness = Readiness::default();
-    ops::serve(&life, &config.metrics_listen, registry.clone(), readiness.clone(), String::new())
-        .await
-        .map_err(|error| format!("NARU_METRICS_LISTEN: cannot listen on {}: {error}", config.metrics_listen))?;
+    ops::serve(
+        &life,
+        &config.metrics_listen,
+        registry.clone(),
+        readiness.clone(),
+        String::new(),
+    )
+    .await
+    .map_err(|error| {
+        format!(
+            "NARU_METRICS_LISTEN: cannot listen on {}: {error}",
+            config.metrics_listen
+        )
+    })?;
 
     let store = connect(&config).await?;
     let ids = RandomIds;
     ensure_operator(&store, &config, &ids).await?;
     let shared = shared(&config, store, &life, &registry)?;
-    let caches = Caches { hosts: Arc::clone(&shared.hosts), sessions: Arc::clone(&shared.sessions) };
+    let caches = Caches {
+        hosts: Arc::clone(&shared.hosts),
+        sessions: Arc::clone(&shared.sessions),
+    };
     life.spawn("changes", shared.hub.clone().run(caches));
     life.spawn("readiness", watch_database(Arc::clone(&shared), readiness));
 
@@ -79,10 +93,22 @@ async fn connect(config: &Config) -> Result<Store, Failure> {
     let key_file = KeyFile::load(&config.key_file)?;
     let started = tokio::time::Instant::now();
     loop {
-        match Store::connect(config.database_url.expose_str(), Role::Api, key_file.clone()).await {
+        match Store::connect(
+            config.database_url.expose_str(),
+            Role::Api,
+            key_file.clone(),
+        )
+        .await
+        {
             Ok(store) => return Ok(store),
-            Err(error) if error.code() == store::Code::Unavailable && started.elapsed() < DATABASE_PATIENCE => {
-                tracing::warn!(error = crate::failure::chain(&error), "the database does not answer yet");
+            Err(error)
+                if error.code() == store::Code::Unavailable
+                    && started.elapsed() < DATABASE_PATIENCE =>
+            {
+                tracing::warn!(
+                    error = crate::failure::chain(&error),
+                    "the database does not answer yet"
+                );
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             Err(error) => return Err(crate::failure::chain(&error).into()),
@@ -90,13 +116,22 @@ async fn connect(config: &Config) -> Result<Store, Failure> {
     }
 }
 
-fn shared(config: &Config, store: Store, life: &Lifecycle, registry: &Registry) -> Result<Arc<Shared>, Failure> {
+fn shared(
+    config: &Config,
+    store: Store,
+    life: &Lifecycle,
+    registry: &Registry,
+) -> Result<Arc<Shared>, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
     Ok(Arc::new(Shared {
         cache: Cache::connect(config.redis_url.expose_str(), &config.redis_prefix)?,
         hosts: Arc::new(Hosts::new(store.clone())),
-        sessions: Arc::new(Sessions::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids))),
+        sessions: Arc::new(Sessions::new(
+            store.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        )),
         logins: Logins::new(store.clone()),
         hub: Hub::new(store.clone(), life.clone()),
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,
@@ -112,8 +147,16 @@ fn shared(config: &Config, store: Store, life: &Lifecycle, registry: &Registry) 
 
 /// The operator's own tenant is there from the first start on. Its admin's first password is taken from the file, or
 /// made and written there.
-async fn ensure_operator(store: &Store, config: &Config, ids: &dyn IdSource) -> Result<(), Failure> {
-    let there = store.platform().tenant_by_name(TenantName::OPERATOR).await?.is_some();
+async fn ensure_operator(
+    store: &Store,
+    config: &Config,
+    ids: &dyn IdSource,
+) -> Result<(), Failure> {
+    let there = store
+        .platform()
+        .tenant_by_name(TenantName::OPERATOR)
+        .await?
+        .is_some();
     // Only a tenant that is made needs a password; hashing one at every start would be for nothing.
     let admin_password_hash = if there {
         Secret::from("")
@@ -146,7 +189,11 @@ fn first_password(file: &Path) -> Result<Secret, Failure> {
             tracing::info!(file = %file.display(), "wrote the operator's first password");
             Ok(password)
         }
-        Err(error) => Err(format!("NARU_OPERATOR_PASSWORD_FILE: cannot read {}: {error}", file.display()).into()),
+        Err(error) => Err(format!(
+            "NARU_OPERATOR_PASSWORD_FILE: cannot read {}: {error}",
+            file.display()
+        )
+        .into()),
     }
 }
 
@@ -170,7 +217,8 @@ fn certificate_hosts(config: &Config) -> Vec<String> {
     let mut hosts = config.operator_hosts.clone();
     hosts.extend(config.listen.iter().filter_map(|address| {
         let (host, _) = address.rsplit_once(':')?;
-        Some(host.trim_matches(['[', ']']).to_owned()).filter(|host| !host.is_empty() && host != "0.0.0.0" && host != "::")
+        Some(host.trim_matches(['[', ']']).to_owned())
+            .filter(|host| !host.is_empty() && host != "0.0.0.0" && host != "::")
     }));
     if !config.tenant_host_template.is_empty() {
         hosts.push(config.tenant_host_template.replace("{tenant}", "*"));
@@ -184,7 +232,9 @@ fn certificate_hosts(config: &Config) -> Vec<String> {
 /// When a migration does not go through.
 pub async fn migrate(config: MigrateConfig) -> Result<(), Failure> {
     let _telemetry = telemetry::init("naru-api", &config.telemetry)?;
-    store::migrate(config.database_url.expose_str()).await.map_err(|error| crate::failure::chain(&error))?;
+    store::migrate(config.database_url.expose_str())
+        .await
+        .map_err(|error| crate::failure::chain(&error))?;
     tracing::info!("the database is up to date");
     Ok(())
 }
@@ -220,10 +270,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         generate_key(&file).unwrap();
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         KeyFile::load(&file).unwrap();
         let before = fs::read(&file).unwrap();
-        assert!(generate_key(&file).is_err(), "an existing key is never overwritten");
+        assert!(
+            generate_key(&file).is_err(),
+            "an existing key is never overwritten"
+        );
         assert_eq!(fs::read(&file).unwrap(), before);
     }
 

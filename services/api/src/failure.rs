@@ -16,7 +16,10 @@ pub(crate) fn internal() -> Status {
 }
 
 /// What the store said. Its text is for the log; a caller learns what to do.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
 pub(crate) fn store(error: store::Error) -> Status {
     let code = match error.code() {
         store::Code::NotFound => Code::NotFound,

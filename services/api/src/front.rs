@@ -27,7 +27,12 @@ pub(crate) struct Front {
 impl Front {
     /// Puts the protocols together. `secure` says that the port speaks TLS.
     pub(crate) fn new(shared: Arc<Shared>, guard: Guard, rest: axum::Router, secure: bool) -> Self {
-        Self { shared, guard, rest, secure }
+        Self {
+            shared,
+            guard,
+            rest,
+            secure,
+        }
     }
 
     /// Answers one request.
@@ -40,15 +45,25 @@ impl Front {
             Ok(None) => return refused(),
             Err(error) => {
                 tracing::error!(%error, "the tenant of a host cannot be looked up");
-                return plain(StatusCode::SERVICE_UNAVAILABLE, "the platform cannot reach its database; try again\n");
+                return plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the platform cannot reach its database; try again\n",
+                );
             }
         };
-        request.extensions_mut().insert(Site { tenant, secure: self.secure });
+        request.extensions_mut().insert(Site {
+            tenant,
+            secure: self.secure,
+        });
         match Protocol::of(request.headers().get(header::CONTENT_TYPE)) {
-            Protocol::GrpcWeb => grpc_web::call(&self.guard, request.map(tonic::body::Body::new)).await,
-            Protocol::Grpc => {
-                self.guard.call(request.map(tonic::body::Body::new), guard::Road::Grpc).await.map(Body::new)
+            Protocol::GrpcWeb => {
+                grpc_web::call(&self.guard, request.map(tonic::body::Body::new)).await
             }
+            Protocol::Grpc => self
+                .guard
+                .call(request.map(tonic::body::Body::new), guard::Road::Grpc)
+                .await
+                .map(Body::new),
             Protocol::Rest => match self.rest.clone().oneshot(request.map(Body::new)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
@@ -80,14 +95,20 @@ impl Protocol {
 
 /// The answer to a host on no list: nothing is served there, and nothing is said about what is served elsewhere.
 fn refused() -> Response<Body> {
-    plain(StatusCode::MISDIRECTED_REQUEST, "this host is not served here\n")
+    plain(
+        StatusCode::MISDIRECTED_REQUEST,
+        "this host is not served here\n",
+    )
 }
 
 /// A short plain answer.
 pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }
 

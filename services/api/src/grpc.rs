@@ -78,7 +78,10 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Result<Routes, SetupError> {
     drop(health);
     builder.add_service(service);
     let descriptors = public_descriptors()?;
-    let reflection = || tonic_reflection::server::Builder::configure().register_file_descriptor_set(descriptors.clone());
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_file_descriptor_set(descriptors.clone())
+    };
     builder.add_service(reflection().build_v1()?);
     builder.add_service(reflection().build_v1alpha()?);
     Ok(builder.routes())
@@ -99,7 +102,12 @@ pub(crate) fn is_known(path: &str) -> bool {
         for file in &set.file {
             for service in &file.service {
                 let name = format!("{}.{}", file.package(), service.name());
-                paths.extend(service.method.iter().map(|method| format!("/{name}/{}", method.name())));
+                paths.extend(
+                    service
+                        .method
+                        .iter()
+                        .map(|method| format!("/{name}/{}", method.name())),
+                );
             }
         }
         paths.extend(["Check", "Watch"].map(|method| format!("/grpc.health.v1.Health/{method}")));
@@ -110,7 +118,10 @@ pub(crate) fn is_known(path: &str) -> bool {
 
 /// The answer of a call that comes with later work.
 fn comes_later(method: &str) -> Status {
-    failure::say(Code::Unimplemented, &message::api::NOT_SERVED.with("method", method))
+    failure::say(
+        Code::Unimplemented,
+        &message::api::NOT_SERVED.with("method", method),
+    )
 }
 
 /// Methods of a service that come with later work: each answers `Unimplemented`, by its name.
@@ -147,6 +158,12 @@ mod tests {
         assert!(is_known("/grpc.health.v1.Health/Check"));
         assert!(!is_known("/naru.internal.v1.Controller/GetResource"));
         assert!(!is_known("/x/y"));
-        assert!(public_descriptors().unwrap().file.iter().all(|file| file.package() != INTERNAL));
+        assert!(
+            public_descriptors()
+                .unwrap()
+                .file
+                .iter()
+                .all(|file| file.package() != INTERNAL)
+        );
     }
 }

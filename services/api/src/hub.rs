@@ -73,7 +73,13 @@ struct Watched {
 impl Hub {
     /// A feed that reads from the store; [`Hub::run`] keeps it going.
     pub(crate) fn new(store: Store, life: Lifecycle) -> Self {
-        Self { inner: Arc::new(Inner { store, life, watched: Mutex::new(HashMap::new()) }) }
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                life,
+                watched: Mutex::new(HashMap::new()),
+            }),
+        }
     }
 
     /// Listens until the stop, and tells `caches` when a tenant changed.
@@ -90,7 +96,10 @@ impl Hub {
                 };
                 match change {
                     Some(change) => match change.kind {
-                        ChangeKind::App(_) => change.tenant.into_iter().for_each(|tenant| self.wake(tenant)),
+                        ChangeKind::App(_) => change
+                            .tenant
+                            .into_iter()
+                            .for_each(|tenant| self.wake(tenant)),
                         ChangeKind::Tenant => caches.forget(),
                         ChangeKind::Resync => {
                             caches.forget();
@@ -115,13 +124,24 @@ impl Hub {
     /// When the store cannot be asked where "now" is.
     pub(crate) async fn watch(&self, tenant: TenantId) -> Result<Watch, store::Error> {
         // Subscribe before reading the version: a change in between is then seen twice rather than not at all.
-        let subscribed = self.inner.watched.lock().get(&tenant).map(|watched| watched.events.subscribe());
+        let subscribed = self
+            .inner
+            .watched
+            .lock()
+            .get(&tenant)
+            .map(|watched| watched.events.subscribe());
         let seen = self.inner.store.tenant(tenant).current_version().await?;
         let events = match subscribed {
             Some(events) => events,
             None => self.start(tenant, seen),
         };
-        Ok(Watch { store: self.inner.store.clone(), tenant, events, seen, pending: Vec::new().into_iter() })
+        Ok(Watch {
+            store: self.inner.store.clone(),
+            tenant,
+            events,
+            seen,
+            pending: Vec::new().into_iter(),
+        })
     }
 
     fn start(&self, tenant: TenantId, seen: i64) -> broadcast::Receiver<Event> {
@@ -130,10 +150,15 @@ impl Hub {
             return there.events.subscribe();
         }
         let (sender, receiver) = broadcast::channel(BUFFER);
-        let entry = Watched { wake: Arc::new(Notify::new()), events: sender };
+        let entry = Watched {
+            wake: Arc::new(Notify::new()),
+            events: sender,
+        };
         watched.insert(tenant, entry.clone());
         drop(watched);
-        self.inner.life.spawn_short(Arc::clone(&self.inner).read(tenant, entry, seen));
+        self.inner
+            .life
+            .spawn_short(Arc::clone(&self.inner).read(tenant, entry, seen));
         receiver
     }
 
@@ -163,7 +188,13 @@ impl Inner {
             if self.forget_unwatched(tenant, &watched) {
                 return;
             }
-            match self.store.tenant(tenant).applications().changes_since(seen).await {
+            match self
+                .store
+                .tenant(tenant)
+                .applications()
+                .changes_since(seen)
+                .await
+            {
                 Ok(changes) => {
                     for event in changes.into_iter().map(Event::of) {
                         seen = seen.max(event.version());
@@ -216,8 +247,17 @@ impl Watch {
                     Ok(event) => event,
                     Err(broadcast::error::RecvError::Closed) => return Ok(None),
                     Err(broadcast::error::RecvError::Lagged(_)) => {
-                        let missed = self.store.tenant(self.tenant).applications().changes_since(self.seen).await?;
-                        self.pending = missed.into_iter().map(Event::of).collect::<Vec<_>>().into_iter();
+                        let missed = self
+                            .store
+                            .tenant(self.tenant)
+                            .applications()
+                            .changes_since(self.seen)
+                            .await?;
+                        self.pending = missed
+                            .into_iter()
+                            .map(Event::of)
+                            .collect::<Vec<_>>()
+                            .into_iter();
                         continue;
                     }
                 },

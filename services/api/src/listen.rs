@@ -31,13 +31,22 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(crate) async fn bind(addresses: &[String]) -> Result<Vec<TcpListener>, (String, io::Error)> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
-        listeners.push(TcpListener::bind(address).await.map_err(|error| (address.clone(), error))?);
+        listeners.push(
+            TcpListener::bind(address)
+                .await
+                .map_err(|error| (address.clone(), error))?,
+        );
     }
     Ok(listeners)
 }
 
 /// Serves `front` on one listener until the stop.
-pub(crate) fn serve(life: &Lifecycle, listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, front: Front) {
+pub(crate) fn serve(
+    life: &Lifecycle,
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    front: Front,
+) {
     let acceptor = tls.map(TlsAcceptor::from);
     let accepting = life.clone();
     life.spawn("listen", async move {
@@ -55,12 +64,22 @@ pub(crate) fn serve(life: &Lifecycle, listener: TcpListener, tls: Option<Arc<rus
                     }
                 },
             };
-            accepting.spawn_short(connection(stream, acceptor.clone(), front.clone(), accepting.token()));
+            accepting.spawn_short(connection(
+                stream,
+                acceptor.clone(),
+                front.clone(),
+                accepting.token(),
+            ));
         }
     });
 }
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, front: Front, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    front: Front,
+    stop: CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = tls else {
         return http(stream, false, front, stop).await;
@@ -100,7 +119,10 @@ where
     if http2 {
         builder = builder.http2_only();
     }
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())

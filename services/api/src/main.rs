@@ -27,7 +27,10 @@ fn main() -> ExitCode {
 }
 
 fn within_runtime<E: Display>(work: impl Future<Output = Result<bool, E>>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => outcome(runtime.block_on(work)),
         Err(error) => outcome(Err(error)),
     }

@@ -52,10 +52,26 @@ impl Metrics {
     /// Registers them. The registry's text form adds `_total` to counters.
     pub(crate) fn new(registry: &Registry) -> Self {
         Self {
-            handled: registry.add("grpc_server_handled", "RPCs answered, by code", Family::default()),
-            logins: registry.add("argocd_login_request", "Logins, by outcome", Family::default()),
-            webhooks: registry.add("argocd_webhook_requests", "Webhooks received, by outcome", Family::default()),
-            watches: registry.add("naru_api_watches", "Open watches of applications", Gauge::default()),
+            handled: registry.add(
+                "grpc_server_handled",
+                "RPCs answered, by code",
+                Family::default(),
+            ),
+            logins: registry.add(
+                "argocd_login_request",
+                "Logins, by outcome",
+                Family::default(),
+            ),
+            webhooks: registry.add(
+                "argocd_webhook_requests",
+                "Webhooks received, by outcome",
+                Family::default(),
+            ),
+            watches: registry.add(
+                "naru_api_watches",
+                "Open watches of applications",
+                Gauge::default(),
+            ),
         }
     }
 }

@@ -98,7 +98,7 @@ words! {
         /// Deploy something else than Git says.
         Override = "override",
         /// Run an action of a kind.
-        Action = "action",
+        Run = "action",
         /// Call an extension.
         Invoke = "invoke",
     }
@@ -113,7 +113,12 @@ pub(crate) fn allows(actor: &Actor, _resource: Resource, _action: Action, _objec
 ///
 /// # Errors
 /// A refusal that names the right, as clients know it.
-pub(crate) fn require(actor: &Actor, resource: Resource, action: Action, object: &str) -> Result<(), Status> {
+pub(crate) fn require(
+    actor: &Actor,
+    resource: Resource,
+    action: Action,
+    object: &str,
+) -> Result<(), Status> {
     if allows(actor, resource, action, object) {
         return Ok(());
     }
@@ -122,7 +127,9 @@ pub(crate) fn require(actor: &Actor, resource: Resource, action: Action, object:
         resource.as_str(),
         action.as_str(),
         actor.account,
-        actor.issued_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        actor
+            .issued_at
+            .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
     )))
 }
 
@@ -131,7 +138,11 @@ pub(crate) fn require(actor: &Actor, resource: Resource, action: Action, object:
 /// # Errors
 /// The bare refusal: to everybody else, what the operator sees does not exist.
 pub(crate) fn require_operator(actor: &Actor) -> Result<(), Status> {
-    if actor.operator { Ok(()) } else { Err(denied()) }
+    if actor.operator {
+        Ok(())
+    } else {
+        Err(denied())
+    }
 }
 
 /// The one answer for missing and forbidden.
@@ -166,13 +177,22 @@ pub(crate) mod tests {
     fn admin_has_every_right_inside_and_none_over_the_platform() {
         let admin = actor("user01", "admin", false);
         assert!(require(&admin, Resource::Applications, Action::Sync, "default/a").is_ok());
-        assert_eq!(require_operator(&admin).unwrap_err().message(), "permission denied");
+        assert_eq!(
+            require_operator(&admin).unwrap_err().message(),
+            "permission denied"
+        );
         assert!(require_operator(&actor("naru", "admin", true)).is_ok());
     }
 
     #[test]
     fn a_refusal_names_the_right_as_clients_know_it() {
-        let refusal = require(&actor("user01", "bob", false), Resource::Applications, Action::Get, "default/a").unwrap_err();
+        let refusal = require(
+            &actor("user01", "bob", false),
+            Resource::Applications,
+            Action::Get,
+            "default/a",
+        )
+        .unwrap_err();
         assert_eq!(
             refusal.message(),
             "permission denied: applications, get, default/a, sub: bob, iat: 1970-01-01T00:00:00Z"

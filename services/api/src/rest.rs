@@ -23,8 +23,14 @@ use crate::webhook;
 pub(crate) fn router(shared: &Arc<Shared>, guard: Guard) -> Router {
     Router::new()
         .route("/healthz", any(async || plain(StatusCode::OK, "ok")))
-        .route("/api/webhook", axum::routing::post(webhook::receive).with_state(Arc::clone(shared)))
-        .route("/auth/logout", any(logout::logout).with_state(Arc::clone(shared)))
+        .route(
+            "/api/webhook",
+            axum::routing::post(webhook::receive).with_state(Arc::clone(shared)),
+        )
+        .route(
+            "/auth/logout",
+            any(logout::logout).with_state(Arc::clone(shared)),
+        )
         .fallback(any(transcode::call).with_state(guard))
         .layer(axum::middleware::map_response(framed))
 }
@@ -32,7 +38,13 @@ pub(crate) fn router(shared: &Arc<Shared>, guard: Guard) -> Router {
 /// No page of another site may frame what is served here.
 async fn framed(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("sameorigin"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'self';"));
+    headers.insert(
+        header::X_FRAME_OPTIONS,
+        HeaderValue::from_static("sameorigin"),
+    );
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("frame-ancestors 'self';"),
+    );
     response
 }

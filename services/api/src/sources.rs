@@ -8,8 +8,8 @@ use domain::repository::Repository;
 use domain::secret::Secret;
 use domain::tenant::Tenant;
 use proto::naru::internal::v1::{
-    RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse,
-    TestAccessRequest,
+    RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest,
+    RevisionMetadataResponse, TestAccessRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,7 +36,11 @@ impl Trouble {
         let causes = serde_json::from_slice::<Vec<Cause>>(details)
             .or_else(|_| serde_json::from_slice::<Cause>(details).map(|cause| vec![cause]))
             .unwrap_or_default();
-        Self { causes, said: status.message().to_owned(), away: status.code() == Code::Unavailable }
+        Self {
+            causes,
+            said: status.message().to_owned(),
+            away: status.code() == Code::Unavailable,
+        }
     }
 
     /// Whether nobody could be asked, so that nothing is known about the repository itself.
@@ -49,21 +53,33 @@ impl Trouble {
         if self.causes.is_empty() {
             return self.said.clone();
         }
-        let lines: Vec<String> = self.causes.iter().map(|cause| cause.render(language)).collect();
+        let lines: Vec<String> = self
+            .causes
+            .iter()
+            .map(|cause| cause.render(language))
+            .collect();
         lines.join("; ")
     }
 
     /// As Go prints a status inside another error.
     pub(crate) fn wrapped(&self) -> String {
         let status = Status::from(self.clone());
-        format!("rpc error: code = {} desc = {}", crate::metrics::code_name(status.code()), status.message())
+        format!(
+            "rpc error: code = {} desc = {}",
+            crate::metrics::code_name(status.code()),
+            status.message()
+        )
     }
 }
 
 impl From<Trouble> for Status {
     /// Whatever a Git server said about a login is not about the caller's: only "try again" has a code of its own.
     fn from(trouble: Trouble) -> Self {
-        let code = if trouble.is_ours() { Code::Unavailable } else { Code::Unknown };
+        let code = if trouble.is_ours() {
+            Code::Unavailable
+        } else {
+            Code::Unknown
+        };
         Self::new(code, trouble.text(language::current()))
     }
 }
@@ -80,18 +96,36 @@ pub(crate) async fn access(
     project: &str,
 ) -> Result<RepositoryAccess, Status> {
     let scope = shared.store.tenant(tenant.id);
-    let connected = scope.repositories().find_for(url, project).await.map_err(failure::store)?;
+    let connected = scope
+        .repositories()
+        .find_for(url, project)
+        .await
+        .map_err(failure::store)?;
     Ok(access_to(tenant, url, connected.as_ref()))
 }
 
 /// How to get into a repository with what is known of it. The scope names the credential by where it is connected,
 /// never by what it is; the controller names it alike, so that both use one mirror.
-pub(crate) fn access_to(tenant: &Tenant, url: &str, connected: Option<&Repository>) -> RepositoryAccess {
-    let anonymous =
-        RepositoryAccess { tenant: tenant.id.to_string(), url: url.to_owned(), ..RepositoryAccess::default() };
-    let Some(repository) = connected else { return anonymous };
+pub(crate) fn access_to(
+    tenant: &Tenant,
+    url: &str,
+    connected: Option<&Repository>,
+) -> RepositoryAccess {
+    let anonymous = RepositoryAccess {
+        tenant: tenant.id.to_string(),
+        url: url.to_owned(),
+        ..RepositoryAccess::default()
+    };
+    let Some(repository) = connected else {
+        return anonymous;
+    };
     let credentials = &repository.credentials;
-    let bytes = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_vec()).unwrap_or_default();
+    let bytes = |secret: &Option<Secret>| {
+        secret
+            .as_ref()
+            .map(|secret| secret.expose().to_vec())
+            .unwrap_or_default()
+    };
     let scope = match credentials.is_empty() {
         true => String::new(),
         false => format!("{}/{}", repository.project, repository.url),
@@ -114,7 +148,9 @@ pub(crate) fn access_to(tenant: &Tenant, url: &str, connected: Option<&Repositor
 /// # Errors
 /// Why it cannot.
 pub(crate) async fn test(shared: &Shared, access: &RepositoryAccess) -> Result<(), Trouble> {
-    let request = TestAccessRequest { repository: Some(access.clone()) };
+    let request = TestAccessRequest {
+        repository: Some(access.clone()),
+    };
     let asked = shared.repo_servers.ask(access, |mut client| {
         let request = request.clone();
         async move { client.test_access(request).await }
@@ -126,16 +162,27 @@ pub(crate) async fn test(shared: &Shared, access: &RepositoryAccess) -> Result<(
 ///
 /// # Errors
 /// Why it names none.
-pub(crate) async fn resolve(shared: &Shared, access: &RepositoryAccess, revision: &str) -> Result<String, Trouble> {
+pub(crate) async fn resolve(
+    shared: &Shared,
+    access: &RepositoryAccess,
+    revision: &str,
+) -> Result<String, Trouble> {
     if is_commit(revision) {
         return Ok(revision.to_owned());
     }
-    let request = ResolveRequest { repository: Some(access.clone()), revision: revision.to_owned(), fresh: true };
+    let request = ResolveRequest {
+        repository: Some(access.clone()),
+        revision: revision.to_owned(),
+        fresh: true,
+    };
     let asked = shared.repo_servers.ask(access, |mut client| {
         let request = request.clone();
         async move { client.resolve(request).await }
     });
-    asked.await.map(|answer| answer.commit).map_err(|status| Trouble::of(&status))
+    asked
+        .await
+        .map(|answer| answer.commit)
+        .map_err(|status| Trouble::of(&status))
 }
 
 /// Author, date and message of a commit.
@@ -147,7 +194,10 @@ pub(crate) async fn metadata(
     access: &RepositoryAccess,
     commit: &str,
 ) -> Result<RevisionMetadataResponse, Trouble> {
-    let request = RevisionMetadataRequest { repository: Some(access.clone()), commit: commit.to_owned() };
+    let request = RevisionMetadataRequest {
+        repository: Some(access.clone()),
+        commit: commit.to_owned(),
+    };
     let asked = shared.repo_servers.ask(access, |mut client| {
         let request = request.clone();
         async move { client.revision_metadata(request).await }
@@ -183,7 +233,12 @@ pub(crate) async fn render(
     access: &RepositoryAccess,
     order: Order<'_>,
 ) -> Result<RenderResponse, Trouble> {
-    let key = shared.store.tenant(tenant.id).tenant_key().await.map_err(|error| Trouble::of(&failure::store(error)))?;
+    let key = shared
+        .store
+        .tenant(tenant.id)
+        .tenant_key()
+        .await
+        .map_err(|error| Trouble::of(&failure::store(error)))?;
     let (kube_version, api_versions) = cluster(shared, tenant).await;
     let request = RenderRequest {
         repository: Some(access.clone()),
@@ -208,8 +263,12 @@ pub(crate) async fn render(
 
 /// The cluster's version and kinds; nothing while nobody knows them, which only charts would notice.
 async fn cluster(shared: &Shared, tenant: &Tenant) -> (String, Vec<String>) {
-    let Ok(mut owner) = shared.controllers.owner().await else { return Default::default() };
-    let request = proto::naru::internal::v1::ClusterInfoRequest { tenant: tenant.id.to_string() };
+    let Ok(mut owner) = shared.controllers.owner().await else {
+        return Default::default();
+    };
+    let request = proto::naru::internal::v1::ClusterInfoRequest {
+        tenant: tenant.id.to_string(),
+    };
     match owner.cluster_info(request).await {
         Ok(answer) => {
             let info = answer.into_inner();
@@ -240,10 +299,23 @@ mod tests {
         let status = Status::with_details(Code::FailedPrecondition, "x", details.into());
         let trouble = Trouble::of(&status);
         let text = trouble.text(Language::English);
-        assert!(text.contains("https://git.example/a") && text.contains("source.unreachable"), "{text}");
+        assert!(
+            text.contains("https://git.example/a") && text.contains("source.unreachable"),
+            "{text}"
+        );
         assert_ne!(trouble.text(Language::Korean), text);
-        assert!(trouble.wrapped().starts_with("rpc error: code = Unknown desc = "));
-        assert_eq!(Status::from(Trouble::of(&Status::unauthenticated("plain"))).code(), Code::Unknown);
-        assert_eq!(Status::from(Trouble::of(&Status::unavailable("away"))).code(), Code::Unavailable);
+        assert!(
+            trouble
+                .wrapped()
+                .starts_with("rpc error: code = Unknown desc = ")
+        );
+        assert_eq!(
+            Status::from(Trouble::of(&Status::unauthenticated("plain"))).code(),
+            Code::Unknown
+        );
+        assert_eq!(
+            Status::from(Trouble::of(&Status::unavailable("away"))).code(),
+            Code::Unavailable
+        );
     }
 }

@@ -18,7 +18,11 @@ pub(crate) struct TtlMap<K, V> {
 impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
     /// An empty map that keeps entries for `ttl` and never more than `capacity` of them.
     pub(crate) fn new(ttl: Duration, capacity: usize) -> Self {
-        Self { entries: Mutex::new(HashMap::new()), ttl, capacity }
+        Self {
+            entries: Mutex::new(HashMap::new()),
+            ttl,
+            capacity,
+        }
     }
 
     /// The entry, if it is still fresh.

@@ -61,9 +61,15 @@ impl Provider {
 }
 
 /// Takes one webhook.
-pub(crate) async fn receive(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn receive(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Response<Body> {
     let Some(site) = request.extensions().get::<Site>().cloned() else {
-        return plain(StatusCode::INTERNAL_SERVER_ERROR, "a request came without its host\n");
+        return plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a request came without its host\n",
+        );
     };
     let (parts, body) = request.into_parts();
     let Some(provider) = Provider::of(&parts.headers) else {
@@ -75,8 +81,11 @@ pub(crate) async fn receive(State(shared): State<Arc<Shared>>, request: Request<
         Ok(false) => ("ignored", plain(StatusCode::OK, "")),
         Err(response) => ("refused", response),
     };
-    let labels =
-        metrics::Webhook { tenant: site.tenant.name.to_string(), provider: provider.stored().as_str(), outcome: word };
+    let labels = metrics::Webhook {
+        tenant: site.tenant.name.to_string(),
+        provider: provider.stored().as_str(),
+        outcome: word,
+    };
     shared.metrics.webhooks.get_or_create(&labels).inc();
     response
 }
@@ -91,7 +100,12 @@ async fn handle(
     body: Body,
 ) -> Result<bool, Response<Body>> {
     let scope = shared.store.tenant(site.tenant.id);
-    let refused = || plain(StatusCode::UNAUTHORIZED, "the webhook's secret is not this tenant's\n");
+    let refused = || {
+        plain(
+            StatusCode::UNAUTHORIZED,
+            "the webhook's secret is not this tenant's\n",
+        )
+    };
     let secret = match scope.webhook_secret(provider.stored()).await {
         Ok(secret) if !secret.is_empty() => secret,
         Ok(_) => return Err(refused()),
@@ -106,21 +120,32 @@ async fn handle(
     }
     let body = Limited::new(body, MAX_BODY).collect().await;
     let Ok(body) = body.map(http_body_util::Collected::to_bytes) else {
-        return Err(plain(StatusCode::PAYLOAD_TOO_LARGE, "the webhook's body is too large or broke off\n"));
+        return Err(plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the webhook's body is too large or broke off\n",
+        ));
     };
     let event = match provider {
         Provider::GitLab => gitlab::parse(&body),
-        Provider::GitHub if github::verified(headers, &body, &secret) => github::parse(headers, &body),
+        Provider::GitHub if github::verified(headers, &body, &secret) => {
+            github::parse(headers, &body)
+        }
         Provider::GitHub => return Err(refused()),
     };
     let Ok(event) = event else {
-        return Err(plain(StatusCode::BAD_REQUEST, "the webhook's body is not what its provider sends\n"));
+        return Err(plain(
+            StatusCode::BAD_REQUEST,
+            "the webhook's body is not what its provider sends\n",
+        ));
     };
     let Event::Push(addresses) = event else {
         return Ok(false);
     };
-    let repositories: BTreeSet<String> =
-        addresses.iter().filter(|url| !url.is_empty() && url.len() <= MAX_URL).map(|url| normalize_url(url)).collect();
+    let repositories: BTreeSet<String> = addresses
+        .iter()
+        .filter(|url| !url.is_empty() && url.len() <= MAX_URL)
+        .map(|url| normalize_url(url))
+        .collect();
     for repository in &repositories {
         scope.wake_repository(repository).await.map_err(|error| {
             tracing::error!(%error, "a push cannot be passed on");
@@ -132,5 +157,8 @@ async fn handle(
 }
 
 fn away() -> Response<Body> {
-    plain(StatusCode::SERVICE_UNAVAILABLE, "the platform cannot reach its database; send it again\n")
+    plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the platform cannot reach its database; send it again\n",
+    )
 }

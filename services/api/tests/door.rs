@@ -30,13 +30,20 @@ impl Door {
         let port = free_port()?;
         let redis = testkit::platform::redis().await?;
         let config = config(folder.path(), port, &database.api, &redis.url)?;
-        #[expect(clippy::disallowed_methods, reason = "the server of a test lives as long as its runtime")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the server of a test lives as long as its runtime"
+        )]
         tokio::spawn(async move {
             if let Err(error) = api::run(config).await {
                 panic!("the server stopped: {error}");
             }
         });
-        let door = Self { port, http: reqwest::Client::new(), _folder: folder };
+        let door = Self {
+            port,
+            http: reqwest::Client::new(),
+            _folder: folder,
+        };
         testkit::wait::until("the api", Duration::from_secs(30), || async {
             Ok(door.http.get(door.url(OPERATOR, "/healthz")).send().await?)
         })
@@ -48,27 +55,49 @@ impl Door {
         format!("http://{host}:{}{path}", self.port)
     }
 
-    async fn call(&self, verb: &str, host: &str, path: &str, token: &str, body: Option<Value>) -> Result<(u16, Value)> {
-        let mut request = self.http.request(verb.parse()?, self.url(host, path)).bearer_auth(token);
+    async fn call(
+        &self,
+        verb: &str,
+        host: &str,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> Result<(u16, Value)> {
+        let mut request = self
+            .http
+            .request(verb.parse()?, self.url(host, path))
+            .bearer_auth(token);
         if verb != "GET" {
-            request = request.header("content-type", "application/json").body(body.unwrap_or_default().to_string());
+            request = request
+                .header("content-type", "application/json")
+                .body(body.unwrap_or_default().to_string());
         }
         let response = request.send().await?;
         let status = response.status().as_u16();
         let text = response.text().await?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        Ok((
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        ))
     }
 
     async fn log_in(&self, host: &str, name: &str, password: &str) -> Result<String> {
         let body = json!({"username": name, "password": password});
-        let (status, answer) = self.call("POST", host, "/api/v1/session", "", Some(body)).await?;
-        anyhow::ensure!(status == 200, "login of {name} on {host}: {status} {answer}");
+        let (status, answer) = self
+            .call("POST", host, "/api/v1/session", "", Some(body))
+            .await?;
+        anyhow::ensure!(
+            status == 200,
+            "login of {name} on {host}: {status} {answer}"
+        );
         Ok(answer["token"].as_str().context("no token")?.to_owned())
     }
 }
 
 fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
 }
 
 fn config(folder: &Path, port: u16, database: &str, redis: &str) -> Result<api::config::Config> {
@@ -107,8 +136,17 @@ async fn two_tenants_share_a_door_and_nothing_else() -> Result<()> {
     let door = Door::open("api_door").await?;
     let operator = door.log_in(OPERATOR, "admin", "operator-password").await?;
     for (name, host) in [("user01", ONE), ("user02", TWO)] {
-        let body = json!({"name": name, "hosts": [host], "admin_password": format!("password-{name}")});
-        let (status, made) = door.call("POST", OPERATOR, "/api/naru/v1/tenants", &operator, Some(body)).await?;
+        let body =
+            json!({"name": name, "hosts": [host], "admin_password": format!("password-{name}")});
+        let (status, made) = door
+            .call(
+                "POST",
+                OPERATOR,
+                "/api/naru/v1/tenants",
+                &operator,
+                Some(body),
+            )
+            .await?;
         assert_eq!(status, 200, "{made}");
     }
     let one = door.log_in(ONE, "admin", "password-user01").await?;
@@ -117,26 +155,64 @@ async fn two_tenants_share_a_door_and_nothing_else() -> Result<()> {
     // The same name in both is two applications.
     let path = "/api/v1/applications?validate=false";
     for (host, token, folder) in [(ONE, &one, "a"), (TWO, &two, "b")] {
-        let (status, made) = door.call("POST", host, path, token, Some(app(folder))).await?;
-        assert_eq!((status, &made["spec"]["project"]), (200, &json!("default")), "{made}");
+        let (status, made) = door
+            .call("POST", host, path, token, Some(app(folder)))
+            .await?;
+        assert_eq!(
+            (status, &made["spec"]["project"]),
+            (200, &json!("default")),
+            "{made}"
+        );
     }
-    let (_, seen) = door.call("GET", TWO, "/api/v1/applications/hello", &two, None).await?;
+    let (_, seen) = door
+        .call("GET", TWO, "/api/v1/applications/hello", &two, None)
+        .await?;
     assert_eq!(seen["spec"]["source"]["path"], "b");
 
     // A token counts on its own tenant's host, and on the operator's for its own tenant.
-    let (status, refusal) = door.call("GET", TWO, "/api/v1/applications/hello", &one, None).await?;
+    let (status, refusal) = door
+        .call("GET", TWO, "/api/v1/applications/hello", &one, None)
+        .await?;
     assert_eq!((status, &refusal["code"]), (401, &json!(16)), "{refusal}");
-    let (_, seen) = door.call("GET", OPERATOR, "/api/v1/applications/hello", &one, None).await?;
+    let (_, seen) = door
+        .call("GET", OPERATOR, "/api/v1/applications/hello", &one, None)
+        .await?;
     assert_eq!(seen["spec"]["source"]["path"], "a");
-    let by_name = door.log_in(OPERATOR, "user02/admin", "password-user02").await?;
-    let (_, seen) = door.call("GET", OPERATOR, "/api/v1/applications/hello", &by_name, None).await?;
+    let by_name = door
+        .log_in(OPERATOR, "user02/admin", "password-user02")
+        .await?;
+    let (_, seen) = door
+        .call(
+            "GET",
+            OPERATOR,
+            "/api/v1/applications/hello",
+            &by_name,
+            None,
+        )
+        .await?;
     assert_eq!(seen["spec"]["source"]["path"], "b");
 
     // Nobody but the operator sees tenants, and the operator's rights end at its own applications.
-    let (status, refusal) = door.call("GET", ONE, "/api/naru/v1/tenants", &one, None).await?;
-    assert_eq!((status, &refusal["message"]), (403, &json!("permission denied")));
-    let (status, refusal) = door.call("GET", OPERATOR, "/api/v1/applications/hello", &operator, None).await?;
-    assert_eq!((status, &refusal["message"]), (403, &json!("permission denied")));
+    let (status, refusal) = door
+        .call("GET", ONE, "/api/naru/v1/tenants", &one, None)
+        .await?;
+    assert_eq!(
+        (status, &refusal["message"]),
+        (403, &json!("permission denied"))
+    );
+    let (status, refusal) = door
+        .call(
+            "GET",
+            OPERATOR,
+            "/api/v1/applications/hello",
+            &operator,
+            None,
+        )
+        .await?;
+    assert_eq!(
+        (status, &refusal["message"]),
+        (403, &json!("permission denied"))
+    );
 
     unknown_hosts(&door).await?;
     idempotent_create(&door, &one).await?;
@@ -146,31 +222,69 @@ async fn two_tenants_share_a_door_and_nothing_else() -> Result<()> {
 
 async fn unknown_hosts(door: &Door) -> Result<()> {
     let at = door.url(OPERATOR, "/api/version");
-    let stranger = door.http.get(&at).header("host", "stranger.example").header("x-forwarded-host", ONE).send().await?;
-    assert_eq!(stranger.status(), 421, "a forwarded host counts for nothing");
+    let stranger = door
+        .http
+        .get(&at)
+        .header("host", "stranger.example")
+        .header("x-forwarded-host", ONE)
+        .send()
+        .await?;
+    assert_eq!(
+        stranger.status(),
+        421,
+        "a forwarded host counts for nothing"
+    );
     Ok(())
 }
 
 async fn idempotent_create(door: &Door, token: &str) -> Result<()> {
     let path = "/api/v1/applications?validate=false";
-    let (_, before) = door.call("GET", ONE, "/api/v1/applications/hello", token, None).await?;
+    let (_, before) = door
+        .call("GET", ONE, "/api/v1/applications/hello", token, None)
+        .await?;
     let (status, same) = door.call("POST", ONE, path, token, Some(app("a"))).await?;
-    assert_eq!((status, &same["metadata"]["resourceVersion"]), (200, &before["metadata"]["resourceVersion"]));
+    assert_eq!(
+        (status, &same["metadata"]["resourceVersion"]),
+        (200, &before["metadata"]["resourceVersion"])
+    );
     let (status, refusal) = door.call("POST", ONE, path, token, Some(app("c"))).await?;
     let text = "existing application spec is different, use upsert flag to force update";
     assert_eq!((status, &refusal["message"]), (400, &json!(text)));
     let upsert = format!("{path}&upsert=true");
-    let (status, changed) = door.call("POST", ONE, &upsert, token, Some(app("c"))).await?;
-    assert_eq!((status, &changed["spec"]["source"]["path"]), (200, &json!("c")));
+    let (status, changed) = door
+        .call("POST", ONE, &upsert, token, Some(app("c")))
+        .await?;
+    assert_eq!(
+        (status, &changed["spec"]["source"]["path"]),
+        (200, &json!("c"))
+    );
     Ok(())
 }
 
 async fn deleting(door: &Door, one: &str, two: &str) -> Result<()> {
-    let (status, _) = door.call("DELETE", ONE, "/api/v1/applications/hello?cascade=false", one, None).await?;
+    let (status, _) = door
+        .call(
+            "DELETE",
+            ONE,
+            "/api/v1/applications/hello?cascade=false",
+            one,
+            None,
+        )
+        .await?;
     assert_eq!(status, 200);
-    let (status, _) = door.call("GET", ONE, "/api/v1/applications/hello", one, None).await?;
+    let (status, _) = door
+        .call("GET", ONE, "/api/v1/applications/hello", one, None)
+        .await?;
     assert_eq!(status, 403, "missing and forbidden are one answer");
-    let (status, _) = door.call("GET", ONE, "/api/v1/applications/hello?project=default", one, None).await?;
+    let (status, _) = door
+        .call(
+            "GET",
+            ONE,
+            "/api/v1/applications/hello?project=default",
+            one,
+            None,
+        )
+        .await?;
     assert_eq!(status, 404);
     // Whoever waits for the end hears of it even when it was quicker.
     let url = door.url(ONE, "/api/v1/stream/applications?name=hello");
@@ -178,16 +292,26 @@ async fn deleting(door: &Door, one: &str, two: &str) -> Result<()> {
     let first = events.chunk().await?.context("the stream ended")?;
     let event: Value = serde_json::from_slice(&first)?;
     assert_eq!(event["result"]["type"], "DELETED");
-    let (status, _) = door.call("GET", TWO, "/api/v1/applications/hello", two, None).await?;
+    let (status, _) = door
+        .call("GET", TWO, "/api/v1/applications/hello", two, None)
+        .await?;
     assert_eq!(status, 200, "the other tenant's is still there");
     Ok(())
 }
 
 async fn logging_out(door: &Door, token: &str) -> Result<()> {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let left = client.post(door.url(TWO, "/auth/logout")).bearer_auth(token).send().await?;
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let left = client
+        .post(door.url(TWO, "/auth/logout"))
+        .bearer_auth(token)
+        .send()
+        .await?;
     assert_eq!(left.status(), 303);
-    let (status, refusal) = door.call("GET", TWO, "/api/v1/applications", token, None).await?;
+    let (status, refusal) = door
+        .call("GET", TWO, "/api/v1/applications", token, None)
+        .await?;
     let text = "invalid session: token is revoked, please re-login";
     assert_eq!((status, &refusal["message"]), (401, &json!(text)));
     Ok(())

@@ -1,5 +1,6 @@
 //! The controller's settings.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ pub struct Config {
     /// How many of them may be one tenant's, so that one tenant's slow repositories leave room for the others.
     #[serde(default = "workers_per_tenant")]
     pub workers_per_tenant: usize,
+    /// How many applications of a tenant (by name) are served per turn; 1 for those not named.
+    #[serde(default)]
+    pub tenant_weights: BTreeMap<String, u32>,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,

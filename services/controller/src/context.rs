@@ -49,8 +49,14 @@ impl Context {
     ///
     /// # Errors
     /// When the names are no names.
-    pub fn account(&self, tenant: &TenantFacts, namespace: &str) -> Result<Account, cluster::Error> {
-        let home = namespace.is_empty() || tenant.tenant.name.is_operator() || !tenant.owns(namespace);
-        self.cluster.as_account(if home { tenant.home() } else { namespace }, ACCOUNT)
+    pub fn account(
+        &self,
+        tenant: &TenantFacts,
+        namespace: &str,
+    ) -> Result<Account, cluster::Error> {
+        let home =
+            namespace.is_empty() || tenant.tenant.name.is_operator() || !tenant.owns(namespace);
+        self.cluster
+            .as_account(if home { tenant.home() } else { namespace }, ACCOUNT)
     }
 }

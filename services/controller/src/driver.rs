@@ -97,8 +97,13 @@ impl Driver {
                 () = stop.cancelled() => return,
                 turn = self.queue.pop() => turn,
             };
-            self.context.metrics.queue_depth.set(i64::try_from(self.queue.waiting()).unwrap_or(i64::MAX));
-            let Some(term) = self.shard.term() else { continue };
+            self.context
+                .metrics
+                .queue_depth
+                .set(i64::try_from(self.queue.waiting()).unwrap_or(i64::MAX));
+            let Some(term) = self.shard.term() else {
+                continue;
+            };
             let began = Instant::now();
             let tenant = self.context.tenants.name_of(turn.app.tenant);
             let span = tracing::info_span!("reconcile", %tenant, app = %turn.app.name, operation = tracing::field::Empty);
@@ -108,7 +113,9 @@ impl Driver {
                 () = term.lost.cancelled() => continue,
             };
             self.plan(&turn.app, next);
-            self.context.metrics.reconciled(&tenant, began.elapsed().as_secs_f64());
+            self.context
+                .metrics
+                .reconciled(&tenant, began.elapsed().as_secs_f64());
         }
     }
 
@@ -155,7 +162,11 @@ impl Driver {
     }
 
     async fn changed(&self, change: Change) {
-        let Change { tenant, kind, published } = change;
+        let Change {
+            tenant,
+            kind,
+            published,
+        } = change;
         match (tenant, kind) {
             // What we wrote ourselves we know.
             (_, ChangeKind::App(_)) if published => {}
@@ -185,9 +196,20 @@ impl Driver {
             known.into_iter().for_each(|repo| self.polls.ask(repo));
             return;
         }
-        match self.context.store.platform().apps_of_repo(url, Some(tenant)).await {
-            Ok(apps) => apps.iter().for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name))),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a push could not be followed"),
+        match self
+            .context
+            .store
+            .platform()
+            .apps_of_repo(url, Some(tenant))
+            .await
+        {
+            Ok(apps) => apps
+                .iter()
+                .for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name))),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a push could not be followed"
+            ),
         }
     }
 
@@ -199,7 +221,11 @@ impl Driver {
                 }
             }
             Wake::Untracked(key) => {
-                self.context.memory.who_wants(&key).into_iter().for_each(|app| self.queue.push(app));
+                self.context
+                    .memory
+                    .who_wants(&key)
+                    .into_iter()
+                    .for_each(|app| self.queue.push(app));
             }
             Wake::Namespace(namespace) => self.tenancy.namespace_changed(&namespace),
             Wake::Kinds | Wake::Resync => self.all().await,
@@ -221,14 +247,19 @@ impl Driver {
                 apps.for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name)));
             }
             // The change feed says Resync when the database is back.
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the applications could not be listed"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the applications could not be listed"
+            ),
         }
     }
 }
 
 /// Doubles from the first to the longest.
 fn pause(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(LONGEST_PAUSE)
+    FIRST_PAUSE
+        .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
+        .min(LONGEST_PAUSE)
 }
 
 async fn cancelled(token: Option<&CancellationToken>) {

@@ -46,15 +46,24 @@ pub fn serve(
     context: Arc<Context>,
     shard: Shard,
 ) -> Result<(), MutualTlsError> {
-    let service = Reads { context, shard, life: life.clone() };
-    let server =
-        ControllerServer::new(service).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
+    let service = Reads {
+        context,
+        shard,
+        life: life.clone(),
+    };
+    let server = ControllerServer::new(service)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
     mtls::serve(life, listener, identity, Routes::new(server), allow)
 }
 
 /// Who may call: the api, and nobody else.
 fn allow(path: &str) -> &'static [Component] {
-    if path.starts_with("/naru.internal.v1.Controller/") { &[Component::Api] } else { &[] }
+    if path.starts_with("/naru.internal.v1.Controller/") {
+        &[Component::Api]
+    } else {
+        &[]
+    }
 }
 
 struct Reads {
@@ -75,13 +84,17 @@ impl Reads {
     fn holder(&self) -> Result<(), Status> {
         match self.shard.term() {
             Some(_) => Ok(()),
-            None => Err(Status::unavailable("this controller does not hold the cluster's lease")),
+            None => Err(Status::unavailable(
+                "this controller does not hold the cluster's lease",
+            )),
         }
     }
 }
 
 fn tenant_id(text: &str) -> Result<TenantId, Status> {
-    text.parse().map(TenantId).map_err(|_| Status::invalid_argument("the tenant is no id"))
+    text.parse()
+        .map(TenantId)
+        .map_err(|_| Status::invalid_argument("the tenant is no id"))
 }
 
 #[tonic::async_trait]
@@ -103,7 +116,12 @@ impl Controller for Reads {
     ) -> Result<Response<Self::WatchResourceTreeStream>, Status> {
         let wire::AppRequest { tenant, app } = request.into_inner();
         let app = self.app(&tenant, &app)?;
-        let trees = tree::watch(self.context.clone(), app, self.shard.clone(), self.life.token());
+        let trees = tree::watch(
+            self.context.clone(),
+            app,
+            self.shard.clone(),
+            self.life.token(),
+        );
         Ok(Response::new(Box::pin(trees)))
     }
 
@@ -113,7 +131,9 @@ impl Controller for Reads {
     ) -> Result<Response<ManagedResourcesResponse>, Status> {
         let wire::AppRequest { tenant, app } = request.into_inner();
         let app = self.app(&tenant, &app)?;
-        managed::managed_resources(&self.context, &app).await.map(Response::new)
+        managed::managed_resources(&self.context, &app)
+            .await
+            .map(Response::new)
     }
 
     async fn get_resource(
@@ -122,7 +142,9 @@ impl Controller for Reads {
     ) -> Result<Response<wire::ResourceBody>, Status> {
         let request = request.into_inner();
         let app = self.app(&request.tenant, &request.app)?;
-        resource::get_resource(&self.context, &app, request).await.map(Response::new)
+        resource::get_resource(&self.context, &app, request)
+            .await
+            .map(Response::new)
     }
 
     type PodLogsStream = Answers<LogEntry>;
@@ -144,7 +166,9 @@ impl Controller for Reads {
     ) -> Result<Response<wire::ClusterInfoResponse>, Status> {
         self.holder()?;
         let tenant = tenant_id(&request.into_inner().tenant)?;
-        info::cluster_info(&self.context, tenant).await.map(Response::new)
+        info::cluster_info(&self.context, tenant)
+            .await
+            .map(Response::new)
     }
 }
 
@@ -168,7 +192,9 @@ fn refused(error: &cluster::Error) -> Status {
         (_, Some(503)) => Code::Unavailable,
         _ => Code::Unknown,
     };
-    let words = error.refusal().map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
+    let words = error
+        .refusal()
+        .map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
     Status::new(code, words)
 }
 

@@ -76,10 +76,17 @@ pub async fn run(config: Config) -> ExitCode {
     let life = Lifecycle::new();
     match start(&life, config).await {
         Ok(()) => {
-            if life.run_until_stopped().await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if life.run_until_stopped().await {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
-            tracing::error!(error = error.as_ref() as &dyn std::error::Error, "the controller cannot start");
+            tracing::error!(
+                error = error.as_ref() as &dyn std::error::Error,
+                "the controller cannot start"
+            );
             ExitCode::FAILURE
         }
     }
@@ -97,10 +104,21 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     }
     let key_file = KeyFile::load(&config.key_file)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let me = Controller { id: RandomIds.id().to_string(), address: config.advertise.clone() };
+    let me = Controller {
+        id: RandomIds.id().to_string(),
+        address: config.advertise.clone(),
+    };
     let gate = Gate::default();
     let drained = CancellationToken::new();
-    let shard = hold_lease(life, &config, key_file.clone(), me, gate.clone(), drained.clone()).await?;
+    let shard = hold_lease(
+        life,
+        &config,
+        key_file.clone(),
+        me,
+        gate.clone(),
+        drained.clone(),
+    )
+    .await?;
 
     let store = Store::connect(&config.database_url, Role::Controller, key_file).await?;
     let cluster = Cluster::connect(ConnectOptions {
@@ -115,7 +133,8 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     .await?;
     let servers = RepoServers::new(&config.repo_servers, &config.internal)?;
     let (repos, found) = Repos::new(store.clone(), servers, config.poll_interval());
-    let (publisher, writer) = publisher::publisher(store.platform(), shard.clone(), metrics.clone());
+    let (publisher, writer) =
+        publisher::publisher(store.platform(), shard.clone(), metrics.clone());
     let context = Arc::new(Context {
         tenants: Tenants::new(store.clone()),
         repos: repos.clone(),
@@ -128,7 +147,13 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     });
 
     let listener = TcpListener::bind(&config.listen).await?;
-    grpc::serve(life, listener, &config.internal, context.clone(), shard.clone())?;
+    grpc::serve(
+        life,
+        listener,
+        &config.internal,
+        context.clone(),
+        shard.clone(),
+    )?;
     life.spawn("results", writer.run(drained.clone()));
     life.spawn("cluster", until(life.token(), cluster.run()));
     drive(life, &config, context, shard, repos, found, drained);
@@ -148,10 +173,27 @@ fn drive(
 ) {
     let queue = Queue::new(config.workers_per_tenant);
     let (timers, alarms) = driver::timers::timers();
-    let (poller, polls) =
-        Poller::new(repos, queue.clone(), found, config.poll_interval(), config.poll_jitter());
-    let (tenancy, steward) = driver::tenancy::tenancy(context.clone(), queue.clone(), shard.clone());
-    let driver = Driver { context, queue: queue.clone(), timers, polls, tenancy, shard };
+    let (poller, polls) = Poller::new(
+        repos,
+        queue.clone(),
+        found,
+        config.poll_interval(),
+        config.poll_jitter(),
+    );
+    let (tenancy, steward) = driver::tenancy::tenancy(
+        context.clone(),
+        queue.clone(),
+        shard.clone(),
+        config.tenant_weights.clone(),
+    );
+    let driver = Driver {
+        context,
+        queue: queue.clone(),
+        timers,
+        polls,
+        tenancy,
+        shard,
+    };
     life.spawn("alarms", alarms.run(queue, life.token()));
     life.spawn("polls", poller.run(life.token()));
     life.spawn("tenancy", steward.run(life.token()));
@@ -183,27 +225,34 @@ async fn hold_lease(
     gate: Gate,
     drained: CancellationToken,
 ) -> Result<Shard, Box<dyn std::error::Error + Send + Sync>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let url = config.database_url.clone();
     let (send, started) = tokio::sync::oneshot::channel();
     let (over, ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::Builder::new().name("lease".to_owned()).spawn(move || {
-        runtime.block_on(async move {
-            let options = Options { max_connections: 1, ..Options::default() };
-            match Store::connect_with(&url, Role::Controller, key_file, options).await {
-                Ok(store) => {
-                    let (keeper, shard) = Keeper::new(store.platform(), me, gate);
-                    let _ = send.send(Ok(shard));
-                    keeper.run(drained).await;
-                    store.close().await;
+    std::thread::Builder::new()
+        .name("lease".to_owned())
+        .spawn(move || {
+            runtime.block_on(async move {
+                let options = Options {
+                    max_connections: 1,
+                    ..Options::default()
+                };
+                match Store::connect_with(&url, Role::Controller, key_file, options).await {
+                    Ok(store) => {
+                        let (keeper, shard) = Keeper::new(store.platform(), me, gate);
+                        let _ = send.send(Ok(shard));
+                        keeper.run(drained).await;
+                        store.close().await;
+                    }
+                    Err(error) => {
+                        let _ = send.send(Err(error));
+                    }
                 }
-                Err(error) => {
-                    let _ = send.send(Err(error));
-                }
-            }
-        });
-        drop(over);
-    })?;
+            });
+            drop(over);
+        })?;
     let shard = started.await??;
     life.spawn("lease", async move {
         // Dropped when the thread ends, however it does.

@@ -112,18 +112,32 @@ impl Memory {
     #[must_use]
     pub fn take(&self, app: &AppKey, uid: &str) -> AppMemory {
         let mut inner = self.0.lock();
-        let known = inner.apps.remove(app).filter(|memory| memory.uid == uid);
+        let known = inner.apps.remove(app);
         if let Some((_, bytes)) = known.as_ref().and_then(|memory| memory.unsaved.as_ref()) {
             inner.unsaved_size -= bytes.len();
         }
-        known.unwrap_or_else(|| AppMemory { uid: uid.to_owned(), ..AppMemory::default() })
+        known
+            .filter(|memory| memory.uid == uid)
+            .unwrap_or_else(|| AppMemory {
+                uid: uid.to_owned(),
+                ..AppMemory::default()
+            })
     }
 
     /// A copy of what is known of an application, for a reader who puts nothing back.
     #[must_use]
     pub fn copy(&self, app: &AppKey, uid: &str) -> AppMemory {
-        let known = self.0.lock().apps.get(app).filter(|memory| memory.uid == uid).cloned();
-        AppMemory { unsaved: None, ..known.unwrap_or_default() }
+        let known = self
+            .0
+            .lock()
+            .apps
+            .get(app)
+            .filter(|memory| memory.uid == uid)
+            .cloned();
+        AppMemory {
+            unsaved: None,
+            ..known.unwrap_or_default()
+        }
     }
 
     /// Puts it back.
@@ -142,13 +156,22 @@ impl Memory {
     /// The targets of an application, if they are still kept.
     #[must_use]
     pub fn targets(&self, app: &AppKey) -> Option<Targets> {
-        self.0.lock().targets.get(app).map(|(_, targets)| targets.clone())
+        self.0
+            .lock()
+            .targets
+            .get(app)
+            .map(|(_, targets)| targets.clone())
     }
 
     /// Keeps the targets of an application, and notes which objects it wants.
     pub fn keep_targets(&self, app: &AppKey, targets: Targets) {
         let size = size(&targets.prepared);
-        let keys: Vec<u64> = targets.prepared.targets.iter().map(|target| fold(&target.key)).collect();
+        let keys: Vec<u64> = targets
+            .prepared
+            .targets
+            .iter()
+            .map(|target| fold(&target.key))
+            .collect();
         let mut inner = self.0.lock();
         inner.stop_wanting(app);
         for key in &keys {
@@ -159,7 +182,9 @@ impl Memory {
         inner.targets.put(app.clone(), (size, targets));
         inner.targets_size += size;
         while inner.targets_size > TARGETS && inner.targets.len() > 1 {
-            let Some((_, (size, _))) = inner.targets.pop_lru() else { break };
+            let Some((_, (size, _))) = inner.targets.pop_lru() else {
+                break;
+            };
             inner.targets_size -= size;
         }
     }
@@ -167,7 +192,12 @@ impl Memory {
     /// The applications that have a target of this key.
     #[must_use]
     pub fn who_wants(&self, key: &ResourceKey) -> Vec<AppKey> {
-        self.0.lock().wanted.get(&fold(key)).cloned().unwrap_or_default()
+        self.0
+            .lock()
+            .wanted
+            .get(&fold(key))
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Notes that a look went well.
@@ -209,8 +239,16 @@ impl Memory {
 
     /// Forgets everything.
     pub fn forget_all(&self) {
-        let Inner { apps, targets, targets_size, unsaved_size, wanted, wants, failures, namespaces } =
-            &mut *self.0.lock();
+        let Inner {
+            apps,
+            targets,
+            targets_size,
+            unsaved_size,
+            wanted,
+            wants,
+            failures,
+            namespaces,
+        } = &mut *self.0.lock();
         apps.clear();
         targets.clear();
         *targets_size = 0;
@@ -249,7 +287,11 @@ fn fold(key: &ResourceKey) -> u64 {
 
 /// Roughly what targets take: a JSON tree is about five times its text.
 fn size(prepared: &Prepared) -> usize {
-    prepared.targets.iter().map(|target| 512 + 5 * target.object.to_string().len()).sum()
+    prepared
+        .targets
+        .iter()
+        .map(|target| 512 + 5 * target.object.to_string().len())
+        .sum()
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ use runtime::metrics::Registry;
 use crate::driver::queue::AppKey;
 
 /// The buckets of `argocd_app_reconcile`: Argo CD's, and finer ones below, where ours lie.
-const RECONCILE_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 16.0];
+const RECONCILE_SECONDS: [f64; 11] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 16.0,
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AppInfo {
@@ -78,9 +80,17 @@ impl Metrics {
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         Self {
-            app_info: registry.add("argocd_app_info", "Information about application", Family::default()),
+            app_info: registry.add(
+                "argocd_app_info",
+                "Information about application",
+                Family::default(),
+            ),
             shown: Arc::default(),
-            syncs: registry.add("argocd_app_sync", "Number of application syncs", Family::default()),
+            syncs: registry.add(
+                "argocd_app_sync",
+                "Number of application syncs",
+                Family::default(),
+            ),
             reconcile: registry.add(
                 "argocd_app_reconcile",
                 "Application reconciliation performance in seconds",
@@ -91,7 +101,11 @@ impl Metrics {
                 "The k8s cluster current connection status",
                 Family::default(),
             ),
-            queue_depth: registry.add("workqueue_depth", "Applications that wait to be looked at", Gauge::default()),
+            queue_depth: registry.add(
+                "workqueue_depth",
+                "Applications that wait to be looked at",
+                Gauge::default(),
+            ),
             lease_held: registry.add(
                 "naru_controller_lease_held",
                 "Whether this process holds the cluster's lease",
@@ -108,7 +122,11 @@ impl Metrics {
     /// Shows an application as it is now.
     pub fn show(&self, key: &AppKey, tenant: &str, app: &Application, status: &Status) {
         let spec = app.view().unwrap_or_default();
-        let source = spec.effective_sources().first().map(|source| source.repo_url.clone()).unwrap_or_default();
+        let source = spec
+            .effective_sources()
+            .first()
+            .map(|source| source.repo_url.clone())
+            .unwrap_or_default();
         let operation = match &app.operation {
             Some(_) if app.deleting() => "delete",
             Some(_) => "sync",
@@ -178,6 +196,10 @@ impl Metrics {
 
     /// Says whether the cluster answers.
     pub fn cluster_reachable(&self, reachable: bool) {
-        self.cluster.get_or_create(&ServerLabel { server: IN_CLUSTER_SERVER.to_owned() }).set(i64::from(reachable));
+        self.cluster
+            .get_or_create(&ServerLabel {
+                server: IN_CLUSTER_SERVER.to_owned(),
+            })
+            .set(i64::from(reachable));
     }
 }

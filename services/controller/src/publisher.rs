@@ -50,7 +50,15 @@ pub struct Writer {
 #[must_use]
 pub fn publisher(platform: PlatformScope, shard: Shard, metrics: Metrics) -> (Publisher, Writer) {
     let (sender, orders) = mpsc::unbounded_channel();
-    (Publisher(sender), Writer { orders, platform, shard, metrics })
+    (
+        Publisher(sender),
+        Writer {
+            orders,
+            platform,
+            shard,
+            metrics,
+        },
+    )
 }
 
 impl Publisher {
@@ -171,7 +179,10 @@ impl Writer {
     async fn write(&self, writes: &[StatusWrite]) -> Vec<Result<PublishOutcome, Unwritten>> {
         match self.publish(writes).await {
             Ok(outcomes) => {
-                let written = outcomes.iter().filter(|o| o.verdict == store::Verdict::Written).count();
+                let written = outcomes
+                    .iter()
+                    .filter(|o| o.verdict == store::Verdict::Written)
+                    .count();
                 self.metrics.status_writes.inc_by(written as u64);
                 outcomes.into_iter().map(Ok).collect()
             }
@@ -202,7 +213,10 @@ impl Writer {
                         return Err(Unwritten::LeaseLost);
                     }
                     Code::Unavailable => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "results wait for the database");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "results wait for the database"
+                        );
                         tokio::time::sleep(PAUSE).await;
                     }
                     _ => {
@@ -234,7 +248,10 @@ mod tests {
             tenant: TenantId(Uuid::nil()),
             app: "a".into(),
             uid: "u".into(),
-            status: Status { sync, ..Status::default() },
+            status: Status {
+                sync,
+                ..Status::default()
+            },
             observed_version: 1,
             expect_generation: None,
             clear_operation: false,
@@ -249,10 +266,20 @@ mod tests {
     fn a_later_result_takes_the_earlier_ones_place_and_keeps_what_it_asked_for() {
         let mut batch = Batch::default();
         let (done, _first) = oneshot::channel();
-        let begun = StatusWrite { set_operation: Some(Operation::default()), clear_refresh: Some("hard".into()), ..write(SyncCode::OutOfSync) };
+        let begun = StatusWrite {
+            set_operation: Some(Operation::default()),
+            clear_refresh: Some("hard".into()),
+            ..write(SyncCode::OutOfSync)
+        };
         batch.add(Order { write: begun, done });
         let (done, mut second) = oneshot::channel();
-        batch.add(Order { write: StatusWrite { clear_operation: true, ..write(SyncCode::Synced) }, done });
+        batch.add(Order {
+            write: StatusWrite {
+                clear_operation: true,
+                ..write(SyncCode::Synced)
+            },
+            done,
+        });
         assert_eq!(batch.writes.len(), 1);
         let merged = &batch.writes[0];
         assert_eq!(merged.status.sync, SyncCode::Synced);

@@ -88,7 +88,13 @@ impl From<Unwritten> for Failure {
 /// # Errors
 /// When something of ours did not answer; the caller comes again.
 pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
-    let Some(app) = ctx.store.tenant(key.tenant).applications().find(&key.name).await? else {
+    let Some(app) = ctx
+        .store
+        .tenant(key.tenant)
+        .applications()
+        .find(&key.name)
+        .await?
+    else {
         forget(ctx, key);
         return Ok(Next::Sleep);
     };
@@ -108,7 +114,12 @@ pub fn forget(ctx: &Context, key: &AppKey) {
     ctx.metrics.forget(key);
 }
 
-async fn with_memory(ctx: &Context, key: &AppKey, app: Application, memory: &mut AppMemory) -> Result<Next, Failure> {
+async fn with_memory(
+    ctx: &Context,
+    key: &AppKey,
+    app: Application,
+    memory: &mut AppMemory,
+) -> Result<Next, Failure> {
     let Some(tenant) = ctx.tenants.get(key.tenant).await? else {
         // Made a moment ago, or destroyed: the change feed says which.
         return Ok(Next::Sleep);
@@ -129,7 +140,11 @@ async fn with_memory(ctx: &Context, key: &AppKey, app: Application, memory: &mut
         ClusterState::Away(cause) => {
             let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
             let status = look::unknown(ctx, &subject.app, vec![*cause], refresh.is_some());
-            let report = Report { status, clear_refresh: refresh, ..Report::default() };
+            let report = Report {
+                status,
+                clear_refresh: refresh,
+                ..Report::default()
+            };
             return publish::report(ctx, key, subject.tenant_name(), &subject.app, report).await;
         }
     }
@@ -142,16 +157,33 @@ async fn with_memory(ctx: &Context, key: &AppKey, app: Application, memory: &mut
 /// Compares, and syncs if the application does so by itself.
 async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Result<Next, Failure> {
     let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
-    let wish = Wish::of_spec(&subject, refresh.is_some(), refresh.as_deref() == Some("hard"));
+    let wish = Wish::of_spec(
+        &subject,
+        refresh.is_some(),
+        refresh.as_deref() == Some("hard"),
+    );
     let desired = desire::desire(ctx, &subject, &wish, memory).await;
-    desire::follow(ctx, &subject, desired.as_ref().ok().map(|desired| desired.revisions.as_slice()));
-    let ours = desired.as_ref().err().filter(|trouble| trouble.ours).cloned();
+    desire::follow(
+        ctx,
+        &subject,
+        desired
+            .as_ref()
+            .ok()
+            .map(|desired| desired.revisions.as_slice()),
+    );
+    let ours = desired
+        .as_ref()
+        .err()
+        .filter(|trouble| trouble.ours)
+        .cloned();
     if let Some(trouble) = &ours
         && ctx.memory.failures(&subject.key) < PATIENCE
     {
         return Err(Failure::Repository(trouble.clone()));
     }
-    let look = look::look(ctx, &subject, desired, memory).await.map_err(Failure::Cluster)?;
+    let look = look::look(ctx, &subject, desired, memory)
+        .await
+        .map_err(Failure::Cluster)?;
     let mut status = look::status(ctx, &subject, &look, Vec::new(), refresh.is_some());
     let decision = autosync::decide(&autosync::Input {
         spec: &subject.spec,
@@ -167,19 +199,36 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     let mut next = Next::Sleep;
     match decision {
         Decision::Sync(asked) if look.desired.is_ok() => {
-            return operation::begin_automated(ctx, subject, *asked, status, look, refresh, memory).await;
+            return operation::begin_automated(ctx, subject, *asked, status, look, refresh, memory)
+                .await;
         }
         Decision::Nothing | Decision::Sync(_) => {}
         Decision::Wait(until) => {
             let wait = until.signed_duration_since(ctx.clock.now());
-            next = Next::After(wait.to_std().unwrap_or_default().max(Duration::from_millis(1)));
+            next = Next::After(
+                wait.to_std()
+                    .unwrap_or_default()
+                    .max(Duration::from_millis(1)),
+            );
         }
         Decision::Refused(cause) => {
             status = look::status(ctx, &subject, &look, vec![*cause], refresh.is_some());
         }
     }
-    let report = Report { status, clear_refresh: refresh, next, ..Report::default() };
-    let next = publish::report(ctx, &subject.key, subject.tenant_name(), &subject.app, report).await?;
+    let report = Report {
+        status,
+        clear_refresh: refresh,
+        next,
+        ..Report::default()
+    };
+    let next = publish::report(
+        ctx,
+        &subject.key,
+        subject.tenant_name(),
+        &subject.app,
+        report,
+    )
+    .await?;
     match ours {
         // What was said stays true until our service answers; it is asked again.
         Some(trouble) => Err(Failure::Repository(trouble)),
@@ -198,15 +247,24 @@ enum ClusterState {
 fn cluster_state(ctx: &Context) -> ClusterState {
     let connection = ctx.cluster.connection().borrow().clone();
     if connection.reachable {
-        return if ctx.cluster.index().is_ready() { ClusterState::Known } else { ClusterState::NotYet };
+        return if ctx.cluster.index().is_ready() {
+            ClusterState::Known
+        } else {
+            ClusterState::NotYet
+        };
     }
     let away = ctx.clock.now().signed_duration_since(connection.since);
     if away.to_std().unwrap_or_default() < BLINK {
         return ClusterState::NotYet;
     }
-    let cause = Cause::error(domain::message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name()));
+    let cause =
+        Cause::error(domain::message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name()));
     let evidence = connection.message;
-    ClusterState::Away(Box::new(if evidence.is_empty() { cause } else { cause.evidence(evidence) }))
+    ClusterState::Away(Box::new(if evidence.is_empty() {
+        cause
+    } else {
+        cause.evidence(evidence)
+    }))
 }
 
 /// Reports an application that no look can help: only an edit can. An operation on it ends at once.
@@ -220,7 +278,10 @@ async fn hopeless(
     let refresh = app.annotation(REFRESH).map(str::to_owned);
     let requested = refresh.is_some() || app.operation.is_some();
     let mut status = look::unknown(ctx, app, causes.clone(), requested);
-    let mut report = Report { clear_refresh: refresh, ..Report::default() };
+    let mut report = Report {
+        clear_refresh: refresh,
+        ..Report::default()
+    };
     if let Some(asked) = &app.operation {
         status.operation = Some(operation::refused(ctx, app, asked, causes));
         report.clear_operation = Some(asked.clone());

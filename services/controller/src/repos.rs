@@ -3,7 +3,7 @@
 //! Tips are listed once per repository and interval, or at once when somebody pushed or insists; applications that
 //! follow a tip share the listing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub struct Followed {
     pub repo: RepoKey,
     /// The address as the application writes it.
     pub url: String,
+    /// The folder as the application writes it.
+    pub path: String,
     /// The revision as the application writes it.
     pub revision: String,
     /// The commit; `None` when it could not be told.
@@ -58,7 +60,21 @@ struct Repo {
     url: String,
     tips: Listing<Arc<Refs>, Trouble>,
     users: Mutex<HashMap<Arc<str>, Vec<Followed>>>,
+    /// What stands at the users' paths, by commit, of the commits that are followed now.
+    ids: Mutex<HashMap<String, HashMap<String, String>>>,
 }
+
+/// The applications that a moved revision concerns.
+#[derive(Debug, Default)]
+pub struct Moved {
+    /// Those whose folder differs, or of which that is not known.
+    pub first: Vec<AppKey>,
+    /// The others: they only follow, unless they use something outside their folder.
+    pub later: Vec<AppKey>,
+}
+
+/// Fewer applications than this are not worth the question which of them come first.
+const FEW: usize = 4;
 
 /// How long a comparison is held against a repository that stopped answering before it is called unknown: Argo CD's
 /// grace period for repository errors.
@@ -105,12 +121,22 @@ impl Repos {
     ///
     /// # Errors
     /// When the repository cannot be reached or has no such revision.
-    pub async fn resolve(&self, key: &RepoKey, url: &str, revision: &str, fresh: bool) -> Result<String, Trouble> {
+    pub async fn resolve(
+        &self,
+        key: &RepoKey,
+        url: &str,
+        revision: &str,
+        fresh: bool,
+    ) -> Result<String, Trouble> {
         if is_commit(revision) {
             return Ok(revision.to_ascii_lowercase());
         }
         let repo = self.repo(key, url);
-        let need = if fresh { Need::Fresh } else { Need::Known(self.0.age) };
+        let need = if fresh {
+            Need::Fresh
+        } else {
+            Need::Known(self.0.age)
+        };
         let tips = self.tips(&repo, need).await?;
         match tips.resolve(revision) {
             Named::Commit(commit) => Ok(commit),
@@ -125,7 +151,12 @@ impl Repos {
     ///
     /// # Errors
     /// When the repo-server says so, or none answers.
-    pub async fn render(&self, key: &RepoKey, url: &str, order: RenderOrder) -> Result<Rendered, Trouble> {
+    pub async fn render(
+        &self,
+        key: &RepoKey,
+        url: &str,
+        order: RenderOrder,
+    ) -> Result<Rendered, Trouble> {
         let access = self.0.accesses.of(key, url).await?;
         let tenant_key = self.0.accesses.tenant_key(key.tenant).await?;
         self.0.servers.render(access, &tenant_key, order).await
@@ -135,14 +166,26 @@ impl Repos {
     pub fn follow(&self, app: &AppKey, followed: Vec<Followed>) {
         let mut keys: Vec<RepoKey> = followed.iter().map(|f| f.repo.clone()).collect();
         keys.dedup();
-        let before = self.0.followed.lock().insert(app.clone(), keys.clone()).unwrap_or_default();
+        let before = self
+            .0
+            .followed
+            .lock()
+            .insert(app.clone(), keys.clone())
+            .unwrap_or_default();
         for gone in before.iter().filter(|key| !keys.contains(key)) {
             self.leave(gone, app);
         }
         for key in &keys {
-            let mine: Vec<Followed> = followed.iter().filter(|f| f.repo == *key).cloned().collect();
+            let mine: Vec<Followed> = followed
+                .iter()
+                .filter(|f| f.repo == *key)
+                .cloned()
+                .collect();
             let Some(first) = mine.first() else { continue };
-            self.repo(key, &first.url).users.lock().insert(app.name.clone(), mine);
+            self.repo(key, &first.url)
+                .users
+                .lock()
+                .insert(app.name.clone(), mine);
         }
     }
 
@@ -175,7 +218,11 @@ impl Repos {
     pub fn at(&self, tenant: TenantId, url: &str) -> Vec<RepoKey> {
         let url = normalize_url(url);
         let repos = self.0.repos.lock();
-        repos.keys().filter(|key| key.tenant == tenant && *key.url == *url).cloned().collect()
+        repos
+            .keys()
+            .filter(|key| key.tenant == tenant && *key.url == *url)
+            .cloned()
+            .collect()
     }
 
     /// Whether anybody uses this repository.
@@ -188,31 +235,95 @@ impl Repos {
     #[must_use]
     pub fn in_use(&self, key: &RepoKey) -> bool {
         let repos = self.0.repos.lock();
-        repos.get(key).is_some_and(|repo| repo.users.lock().values().flatten().any(|f| !is_commit(&f.revision)))
+        repos.get(key).is_some_and(|repo| {
+            repo.users
+                .lock()
+                .values()
+                .flatten()
+                .any(|f| !is_commit(&f.revision))
+        })
     }
 
     /// Lists a repository's tips anew and says which applications' commits are no longer what they follow.
-    pub async fn poll(&self, key: &RepoKey) -> Vec<AppKey> {
-        let Some(repo) = self.0.repos.lock().get(key).cloned() else { return Vec::new() };
+    pub async fn poll(&self, key: &RepoKey) -> Moved {
+        let Some(repo) = self.0.repos.lock().get(key).cloned() else {
+            return Moved::default();
+        };
         let tips = self.tips(&repo, Need::Fresh).await;
         if let Err(trouble) = &tips {
             tracing::info!(tenant = %key.tenant, repository = %key.url, %trouble, "the repository could not be listed");
         }
         let still_good = self.tips_known(&repo);
-        let users = repo.users.lock();
-        let moved = users.iter().filter(|(_, followed)| {
-            followed.iter().any(|f| match (&tips, &f.commit) {
-                (Ok(tips), commit) => match tips.resolve(&f.revision) {
-                    Named::Commit(now) => commit.as_ref() != Some(&now),
-                    // A range may mean another commit now; looking costs one question to the repo-server.
-                    Named::Unclear => true,
-                },
-                // What was good until now is looked at again when the grace is over, what was bad stays so.
-                (Err(_), Some(_)) => !still_good,
-                (Err(_), None) => false,
-            })
-        });
-        moved.map(|(name, _)| AppKey { tenant: key.tenant, name: name.clone() }).collect()
+        let moved = moved(&repo, tips.as_deref().ok(), still_good);
+        let app = |name: Arc<str>| AppKey {
+            tenant: key.tenant,
+            name,
+        };
+        if moved.len() < FEW {
+            return Moved {
+                first: moved.into_iter().map(|step| app(step.app)).collect(),
+                later: Vec::new(),
+            };
+        }
+        let known = self.path_ids(&repo, &moved).await;
+        let id =
+            |commit: &Option<String>, path: &str| known.get(commit.as_ref()?)?.get(path).cloned();
+        let mut result = Moved::default();
+        for Step { app: name, ways } in moved {
+            let same = ways.iter().all(|Way { from, to, path }| {
+                id(from, path)
+                    .zip(id(to, path))
+                    .is_some_and(|(before, after)| before == after && !after.is_empty())
+            });
+            if same {
+                &mut result.later
+            } else {
+                &mut result.first
+            }
+            .push(app(name));
+        }
+        result
+    }
+
+    /// What stands at the paths of the applications that move, before and after. What cannot be told is left out.
+    async fn path_ids(
+        &self,
+        repo: &Repo,
+        moved: &[Step],
+    ) -> HashMap<String, HashMap<String, String>> {
+        let mut wanted: HashMap<String, HashSet<String>> = HashMap::new();
+        for way in moved.iter().flat_map(|step| &step.ways) {
+            for commit in [&way.from, &way.to].into_iter().flatten() {
+                wanted
+                    .entry(commit.clone())
+                    .or_default()
+                    .insert(way.path.clone());
+            }
+        }
+        let mut known = std::mem::take(&mut *repo.ids.lock());
+        known.retain(|commit, _| wanted.contains_key(commit));
+        for (commit, paths) in wanted {
+            let of_commit = known.entry(commit.clone()).or_default();
+            let missing: Vec<String> = paths
+                .into_iter()
+                .filter(|path| !of_commit.contains_key(path))
+                .collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let asked = async {
+                let access = self.0.accesses.of(&repo.key, &repo.url).await?;
+                self.0.servers.path_ids(access, &commit, &missing).await
+            };
+            match asked.await {
+                Ok(ids) => of_commit.extend(missing.into_iter().zip(ids)),
+                Err(trouble) => {
+                    tracing::debug!(%trouble, "which applications come first is not known")
+                }
+            }
+        }
+        repo.ids.lock().clone_from(&known);
+        known
     }
 
     fn tips_known(&self, repo: &Repo) -> bool {
@@ -237,6 +348,7 @@ impl Repos {
             url: url.to_owned(),
             tips: Listing::default(),
             users: Mutex::default(),
+            ids: Mutex::default(),
         });
         repos.insert(key.clone(), repo.clone());
         let _ = self.0.new.send(key.clone());
@@ -254,4 +366,51 @@ impl Repos {
             repos.remove(key);
         }
     }
+}
+
+/// An application whose commits are no longer what it follows.
+struct Step {
+    app: Arc<str>,
+    ways: Vec<Way>,
+}
+
+/// One source's way from commit to commit.
+struct Way {
+    from: Option<String>,
+    to: Option<String>,
+    path: String,
+}
+
+/// The users whose commits are no longer what they follow. Without tips, what was good until now is looked at again
+/// when the grace is over; what was bad stays so.
+fn moved(repo: &Repo, tips: Option<&Refs>, still_good: bool) -> Vec<Step> {
+    let users = repo.users.lock();
+    let steps = users.iter().filter_map(|(app, followed)| {
+        let ways: Vec<Way> = followed
+            .iter()
+            .map(|f| {
+                let to = match tips.map(|tips| tips.resolve(&f.revision)) {
+                    Some(Named::Commit(now)) => Some(now),
+                    // A range may mean another commit now; looking costs one question to the repo-server.
+                    Some(Named::Unclear) | None => None,
+                };
+                Way {
+                    from: f.commit.clone(),
+                    to,
+                    path: f.path.clone(),
+                }
+            })
+            .collect();
+        let concerned = match tips {
+            Some(_) => ways
+                .iter()
+                .any(|way| way.to.is_none() || way.from != way.to),
+            None => !still_good && ways.iter().any(|way| way.from.is_some()),
+        };
+        concerned.then(|| Step {
+            app: app.clone(),
+            ways,
+        })
+    });
+    steps.collect()
 }

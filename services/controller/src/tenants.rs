@@ -44,7 +44,10 @@ impl TenantFacts {
         if self.tenant.name.is_operator() {
             Territory::AllBut(&self.foreign)
         } else {
-            Territory::Only { namespaces: &self.tenant.namespaces, patterns: &self.patterns }
+            Territory::Only {
+                namespaces: &self.tenant.namespaces,
+                patterns: &self.patterns,
+            }
         }
     }
 
@@ -68,7 +71,11 @@ impl TenantFacts {
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         // The operator's tenant has no rows in the map; its account lives in a namespace of its own.
         let home = self.tenant.name.is_operator().then(|| self.home());
-        self.tenant.namespaces.iter().map(String::as_str).chain(home)
+        self.tenant
+            .namespaces
+            .iter()
+            .map(String::as_str)
+            .chain(home)
     }
 
     /// Where its service account lives.
@@ -89,7 +96,10 @@ impl Tenants {
     /// Nothing known yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self(Arc::new(Inner { store, known: RwLock::default() }))
+        Self(Arc::new(Inner {
+            store,
+            known: RwLock::default(),
+        }))
     }
 
     /// Reads all tenants anew and forgets all projects.
@@ -100,9 +110,15 @@ impl Tenants {
         let platform = self.0.store.platform();
         let tenants = platform.tenants().await?;
         let map: BTreeMap<String, TenantId> = platform.namespace_map().await?.into_iter().collect();
-        let all: Vec<Arc<TenantFacts>> = tenants.into_iter().map(|tenant| Arc::new(facts(tenant, &map))).collect();
+        let all: Vec<Arc<TenantFacts>> = tenants
+            .into_iter()
+            .map(|tenant| Arc::new(facts(tenant, &map)))
+            .collect();
         let mut known = self.0.known.write();
-        known.by_name = all.iter().map(|f| (f.tenant.name.as_str().to_owned(), f.tenant.id)).collect();
+        known.by_name = all
+            .iter()
+            .map(|f| (f.tenant.name.as_str().to_owned(), f.tenant.id))
+            .collect();
         known.by_id = all.iter().map(|f| (f.tenant.id, f.clone())).collect();
         known.projects.clear();
         Ok(all)
@@ -138,21 +154,30 @@ impl Tenants {
     #[must_use]
     pub fn name_of(&self, id: TenantId) -> String {
         let known = self.0.known.read().by_id.get(&id).cloned();
-        known.map_or_else(|| id.to_string(), |facts| facts.tenant.name.as_str().to_owned())
+        known.map_or_else(
+            || id.to_string(),
+            |facts| facts.tenant.name.as_str().to_owned(),
+        )
     }
 
     /// A project; `None` when there is none of that name.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn project(&self, tenant: TenantId, name: &str) -> store::Result<Option<Arc<ProjectFacts>>> {
+    pub async fn project(
+        &self,
+        tenant: TenantId,
+        name: &str,
+    ) -> store::Result<Option<Arc<ProjectFacts>>> {
         let key = (tenant, name.to_owned());
         if let Some(known) = self.0.known.read().projects.get(&key) {
             return Ok(known.clone());
         }
         let found = self.0.store.tenant(tenant).projects().find(name).await?;
         let facts = found.map(|project: Project| {
-            Arc::new(ProjectFacts { rules: project.rules().map_err(|error| error.to_string()) })
+            Arc::new(ProjectFacts {
+                rules: project.rules().map_err(|error| error.to_string()),
+            })
         });
         self.0.known.write().projects.insert(key, facts.clone());
         Ok(facts)
@@ -160,17 +185,34 @@ impl Tenants {
 
     /// Forgets a tenant's projects: one has changed.
     pub fn forget_projects(&self, tenant: TenantId) {
-        self.0.known.write().projects.retain(|(whose, _), _| *whose != tenant);
+        self.0
+            .known
+            .write()
+            .projects
+            .retain(|(whose, _), _| *whose != tenant);
     }
 }
 
 fn facts(tenant: Tenant, map: &BTreeMap<String, TenantId>) -> TenantFacts {
     let name = tenant.name.as_str();
-    let patterns = tenant.settings.namespace_patterns.iter().map(|p| p.replace("{tenant}", name)).collect();
+    let patterns = tenant
+        .settings
+        .namespace_patterns
+        .iter()
+        .map(|p| p.replace("{tenant}", name))
+        .collect();
     // Only the operator's tenant asks who else has a namespace; for the others the list would be long and unread.
     let foreign = match tenant.name.is_operator() {
-        true => map.iter().filter(|(_, whose)| **whose != tenant.id).map(|(namespace, _)| namespace.clone()).collect(),
+        true => map
+            .iter()
+            .filter(|(_, whose)| **whose != tenant.id)
+            .map(|(namespace, _)| namespace.clone())
+            .collect(),
         false => Vec::new(),
     };
-    TenantFacts { patterns, foreign: Arc::new(foreign), tenant }
+    TenantFacts {
+        patterns,
+        foreign: Arc::new(foreign),
+        tenant,
+    }
 }

@@ -62,7 +62,11 @@ pub struct Config {
 
 impl Config {
     pub(crate) fn git_limits(&self) -> Limits {
-        Limits { fetch: Duration::from_secs(self.fetch_seconds), pack: self.pack_mib << 20, ..Limits::default() }
+        Limits {
+            fetch: Duration::from_secs(self.fetch_seconds),
+            pack: self.pack_mib << 20,
+            ..Limits::default()
+        }
     }
 
     pub(crate) fn worker_limits(&self) -> WorkerLimits {

@@ -24,7 +24,11 @@ pub(crate) struct Turn(Option<Fair>);
 
 impl Fair {
     pub(crate) fn new(turns: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { free: turns.max(1), waiting: BTreeMap::new(), order: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(State {
+            free: turns.max(1),
+            waiting: BTreeMap::new(),
+            order: VecDeque::new(),
+        })))
     }
 
     /// Waits for a turn. Dropping the future gives the place up.
@@ -39,7 +43,11 @@ impl Fair {
             if !state.waiting.contains_key(tenant) {
                 state.order.push_back(tenant.to_owned());
             }
-            state.waiting.entry(tenant.to_owned()).or_default().push_back(sender);
+            state
+                .waiting
+                .entry(tenant.to_owned())
+                .or_default()
+                .push_back(sender);
             receiver
         };
         // The sender is dropped only together with the queue, which this holds.
@@ -106,12 +114,21 @@ mod tests {
         let mut few = Box::pin(fair.turn("few"));
         assert!((&mut few).now_or_never().is_none());
         drop(running);
-        let first = (&mut many[0]).now_or_never().expect("the first that waited");
+        let first = (&mut many[0])
+            .now_or_never()
+            .expect("the first that waited");
         drop(first);
         let second = few.now_or_never().expect("the other tenant's turn");
         let given_up = many.swap_remove(1);
         drop(given_up);
         drop(second);
-        assert!(many.into_iter().next_back().unwrap().now_or_never().is_some(), "a place given up is passed over");
+        assert!(
+            many.into_iter()
+                .next_back()
+                .unwrap()
+                .now_or_never()
+                .is_some(),
+            "a place given up is passed over"
+        );
     }
 }

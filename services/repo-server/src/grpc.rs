@@ -7,13 +7,15 @@ use domain::secret::Secret;
 use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
-use source::git::{Access, Login, Mirrors, Rules};
+use source::git::{Access, Files, Login, Mirrors, Node, Rules};
 use source::render::RenderInput;
 use source::{Error, Kind};
 use tonic::{Code, Request, Response, Status};
 
 use crate::renders::{Order, Renders};
 
+/// The most paths of one request.
+const MAX_PATHS: usize = 10_000;
 /// The most variables of one request.
 const MAX_VARIABLES: usize = 1000;
 
@@ -32,36 +34,94 @@ impl RepoServer for Service {
     ) -> Result<Response<wire::ListRefsResponse>, Status> {
         let wire::ListRefsRequest { repository, fresh } = request.into_inner();
         let access = self.access(repository)?;
-        let refs = self.mirrors.list_refs(&access, fresh).await.map_err(refused)?;
-        let answer = wire::ListRefsResponse { refs: refs.refs.clone().into_iter().collect(), head: refs.head.clone() };
+        let refs = self
+            .mirrors
+            .list_refs(&access, fresh)
+            .await
+            .map_err(refused)?;
+        let answer = wire::ListRefsResponse {
+            refs: refs.refs.clone().into_iter().collect(),
+            head: refs.head.clone(),
+        };
         Ok(Response::new(answer))
     }
 
-    async fn resolve(&self, request: Request<wire::ResolveRequest>) -> Result<Response<wire::ResolveResponse>, Status> {
-        let wire::ResolveRequest { repository, revision, fresh } = request.into_inner();
+    async fn resolve(
+        &self,
+        request: Request<wire::ResolveRequest>,
+    ) -> Result<Response<wire::ResolveResponse>, Status> {
+        let wire::ResolveRequest {
+            repository,
+            revision,
+            fresh,
+        } = request.into_inner();
         let access = self.access(repository)?;
-        let commit = self.mirrors.resolve(&access, &revision, fresh).await.map_err(refused)?;
+        let commit = self
+            .mirrors
+            .resolve(&access, &revision, fresh)
+            .await
+            .map_err(refused)?;
         Ok(Response::new(wire::ResolveResponse { commit }))
     }
 
-    async fn render(&self, request: Request<wire::RenderRequest>) -> Result<Response<wire::RenderResponse>, Status> {
+    async fn render(
+        &self,
+        request: Request<wire::RenderRequest>,
+    ) -> Result<Response<wire::RenderResponse>, Status> {
         let mut asked = request.into_inner();
-        let (known_hash, known_detail) = (std::mem::take(&mut asked.known_hash), std::mem::take(&mut asked.known_detail));
+        let (known_hash, known_detail) = (
+            std::mem::take(&mut asked.known_hash),
+            std::mem::take(&mut asked.known_detail),
+        );
         let order = self.order(asked)?;
         let (rendered, cache) = self.renders.get(order).await.map_err(refused)?;
-        let unchanged = rendered.hash.0 == known_hash && (known_detail.is_empty() || rendered.detail == known_detail);
+        let unchanged = rendered.hash.0 == known_hash
+            && (known_detail.is_empty() || rendered.detail == known_detail);
         let manifests = match unchanged {
             true => Vec::new(),
-            false => rendered.manifests.iter().map(to_manifest).collect::<Result<_, _>>()?,
+            false => rendered
+                .manifests
+                .iter()
+                .map(to_manifest)
+                .collect::<Result<_, _>>()?,
         };
         Ok(Response::new(wire::RenderResponse {
             hash: rendered.hash.0.clone(),
             unchanged,
             manifests,
             source_type: rendered.source_type.as_str().to_owned(),
-            causes: rendered.causes.iter().filter_map(|cause| serde_json::to_string(cause).ok()).collect(),
+            causes: rendered
+                .causes
+                .iter()
+                .filter_map(|cause| serde_json::to_string(cause).ok())
+                .collect(),
             cache: cache.to_owned(),
             detail: rendered.detail.clone(),
+        }))
+    }
+
+    async fn path_ids(
+        &self,
+        request: Request<wire::PathIdsRequest>,
+    ) -> Result<Response<wire::PathIdsResponse>, Status> {
+        let wire::PathIdsRequest {
+            repository,
+            commit,
+            paths,
+        } = request.into_inner();
+        if paths.len() > MAX_PATHS {
+            return Err(Status::invalid_argument("too many paths"));
+        }
+        let access = self.access(repository)?;
+        let snapshot = self
+            .mirrors
+            .ensure_commit(&access, &commit)
+            .await
+            .map_err(refused)?;
+        let ids =
+            snapshot.read(move |files| Ok(paths.iter().map(|path| path_id(files, path)).collect()));
+        Ok(Response::new(wire::PathIdsResponse {
+            ids: ids.await.map_err(refused)?,
         }))
     }
 
@@ -71,7 +131,11 @@ impl RepoServer for Service {
     ) -> Result<Response<wire::RevisionMetadataResponse>, Status> {
         let wire::RevisionMetadataRequest { repository, commit } = request.into_inner();
         let access = self.access(repository)?;
-        let found = self.mirrors.commit_metadata(&access, &commit).await.map_err(refused)?;
+        let found = self
+            .mirrors
+            .commit_metadata(&access, &commit)
+            .await
+            .map_err(refused)?;
         Ok(Response::new(wire::RevisionMetadataResponse {
             author: found.author,
             unix_seconds: found.unix_seconds,
@@ -85,14 +149,26 @@ impl RepoServer for Service {
         request: Request<wire::TestAccessRequest>,
     ) -> Result<Response<wire::TestAccessResponse>, Status> {
         let access = self.access(request.into_inner().repository)?;
-        self.mirrors.list_refs(&access, true).await.map_err(refused)?;
+        self.mirrors
+            .list_refs(&access, true)
+            .await
+            .map_err(refused)?;
         Ok(Response::new(wire::TestAccessResponse {}))
+    }
+}
+
+/// Names what stands at a path; a path that leads nowhere, or out of the repository, has no name.
+fn path_id(files: &Files<'_>, path: &str) -> String {
+    match files.find(path).map(|found| found.node) {
+        Ok(Node::Folder(id) | Node::File(id)) => id,
+        Ok(Node::Link(_) | Node::Submodule(_) | Node::Missing) | Err(_) => String::new(),
     }
 }
 
 impl Service {
     fn access(&self, repository: Option<wire::RepositoryAccess>) -> Result<Access, Status> {
-        let repository = repository.ok_or_else(|| Status::invalid_argument("the request names no repository"))?;
+        let repository = repository
+            .ok_or_else(|| Status::invalid_argument("the request names no repository"))?;
         let secret = |bytes: Vec<u8>| (!bytes.is_empty()).then(|| Secret::new(bytes));
         let login = Login {
             credentials: Credentials {
@@ -107,14 +183,27 @@ impl Service {
             known_hosts: repository.ssh_known_hosts,
             tls_ca: repository.tls_ca,
         };
-        Access::new(&repository.tenant, &repository.credential_scope, &repository.url, login, self.rules).map_err(refused)
+        Access::new(
+            &repository.tenant,
+            &repository.credential_scope,
+            &repository.url,
+            login,
+            self.rules,
+        )
+        .map_err(refused)
     }
 
     fn order(&self, asked: wire::RenderRequest) -> Result<Order, Status> {
-        let tenant = asked.repository.as_ref().and_then(|repository| repository.tenant.parse().ok()).map(TenantId);
-        let tenant = tenant.ok_or_else(|| Status::invalid_argument("the request names no tenant"))?;
-        let source = serde_json::from_str(&asked.source)
-            .map_err(|error| Status::invalid_argument(format!("the source is not JSON: {error}")))?;
+        let tenant = asked
+            .repository
+            .as_ref()
+            .and_then(|repository| repository.tenant.parse().ok())
+            .map(TenantId);
+        let tenant =
+            tenant.ok_or_else(|| Status::invalid_argument("the request names no tenant"))?;
+        let source = serde_json::from_str(&asked.source).map_err(|error| {
+            Status::invalid_argument(format!("the source is not JSON: {error}"))
+        })?;
         let variables: BTreeMap<String, String> = asked.variables.into_iter().collect();
         if variables.len() > MAX_VARIABLES {
             return Err(Status::invalid_argument("too many variables"));
@@ -137,10 +226,22 @@ impl Service {
 }
 
 fn to_manifest(manifest: &domain::manifest::Manifest) -> Result<wire::RenderedManifest, Status> {
-    let object = serde_json::to_vec(&manifest.object).map_err(|error| Status::internal(error.to_string()))?;
-    let (path, line) = manifest.location.as_ref().map_or((String::new(), 0), |at| (at.path.clone(), at.line));
-    let lines = manifest.lines.iter().map(|(field, line)| wire::FieldLine { field: field.clone(), line: *line });
-    Ok(wire::RenderedManifest { object, path, line, lines: lines.collect() })
+    let object = serde_json::to_vec(&manifest.object)
+        .map_err(|error| Status::internal(error.to_string()))?;
+    let (path, line) = manifest
+        .location
+        .as_ref()
+        .map_or((String::new(), 0), |at| (at.path.clone(), at.line));
+    let lines = manifest.lines.iter().map(|(field, line)| wire::FieldLine {
+        field: field.clone(),
+        line: *line,
+    });
+    Ok(wire::RenderedManifest {
+        object,
+        path,
+        line,
+        lines: lines.collect(),
+    })
 }
 
 /// A failure as a status; its cause travels as JSON (a list of one) in the details.

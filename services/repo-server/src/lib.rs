@@ -80,31 +80,64 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry);
     // This very program, also after its file was replaced.
-    let launcher = config.sandbox.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+    let launcher = config
+        .sandbox
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
     let sandbox = Sandbox::new(Some(launcher));
-    let mirrors = Mirrors::new(config.data_dir.clone(), config.git_limits(), sandbox.clone(), Some(Arc::new(metrics.clone())))
-        .map_err(StartError::Data)?;
-    let pool = WorkerPool::new(sandbox.clone(), config.renderer.clone(), config.worker_limits());
+    let mirrors = Mirrors::new(
+        config.data_dir.clone(),
+        config.git_limits(),
+        sandbox.clone(),
+        Some(Arc::new(metrics.clone())),
+    )
+    .map_err(StartError::Data)?;
+    let pool = WorkerPool::new(
+        sandbox.clone(),
+        config.renderer.clone(),
+        config.worker_limits(),
+    );
     pool.warm().await.map_err(|error| {
-        StartError::Renderer(error.log_detail().map_or_else(|| error.to_string(), str::to_owned))
+        StartError::Renderer(
+            error
+                .log_detail()
+                .map_or_else(|| error.to_string(), str::to_owned),
+        )
     })?;
-    let cache = config.redis_url.as_deref().map(|url| Cache::connect(url, &config.redis_prefix)).transpose()?;
+    let cache = config
+        .redis_url
+        .as_deref()
+        .map(|url| Cache::connect(url, &config.redis_prefix))
+        .transpose()?;
     let renderer = Renderer::new(mirrors.clone(), pool);
     let renders = Renders::new(renderer, cache, &config, metrics);
-    let service = Service { mirrors, renders, rules: Rules { files: config.allow_file_urls } };
+    let service = Service {
+        mirrors,
+        renders,
+        rules: Rules {
+            files: config.allow_file_urls,
+        },
+    };
 
     let listener = TcpListener::bind(&config.listen)
         .await
-        .map_err(|cause| StartError::Listen { address: config.listen.clone(), cause })?;
+        .map_err(|cause| StartError::Listen {
+            address: config.listen.clone(),
+            cause,
+        })?;
     let server = RepoServerServer::new(service)
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_ANSWER);
-    mtls::serve(&life, listener, &config.internal, Routes::new(server), |path| {
-        match path.starts_with("/naru.internal.v1.RepoServer/") {
+    mtls::serve(
+        &life,
+        listener,
+        &config.internal,
+        Routes::new(server),
+        |path| match path.starts_with("/naru.internal.v1.RepoServer/") {
             true => &[Component::Api, Component::Controller],
             false => &[],
-        }
-    })?;
+        },
+    )?;
     let level = sandbox.level().await;
     tracing::info!(listen = config.listen, level, "the repo-server is ready");
     if let Some(address) = &config.metrics_listen {
@@ -112,7 +145,10 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         readiness.set(true);
         ops::serve(&life, address, registry, readiness, format!("{level}\n"))
             .await
-            .map_err(|cause| StartError::Listen { address: address.clone(), cause })?;
+            .map_err(|cause| StartError::Listen {
+                address: address.clone(),
+                cause,
+            })?;
     }
     Ok(life.run_until_stopped().await)
 }

@@ -7,7 +7,10 @@ use runtime::config::EX_USAGE;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == source::sandbox::launch::ARGUMENT) {
+    if arguments
+        .next()
+        .is_some_and(|first| first == source::sandbox::launch::ARGUMENT)
+    {
         // Before anything starts a thread: the restrictions have to hold for the whole process.
         return match source::sandbox::launch::main(arguments) {
             Ok(()) => ExitCode::SUCCESS,
@@ -22,7 +25,10 @@ fn main() -> ExitCode {
         Ok(guard) => guard,
         Err(error) => return fail(&error, EX_USAGE),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, 1),
     };
@@ -30,7 +36,9 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let cause = std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
             tracing::error!(%error, cause, "cannot start");
             ExitCode::FAILURE
         }

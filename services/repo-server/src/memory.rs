@@ -18,11 +18,19 @@ struct Inner<T> {
 
 impl<T> Memory<T> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self(Mutex::new(Inner { entries: LruCache::unbounded(), taken: 0, limit }))
+        Self(Mutex::new(Inner {
+            entries: LruCache::unbounded(),
+            taken: 0,
+            limit,
+        }))
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Arc<T>> {
-        self.0.lock().entries.get(key).map(|(value, _)| value.clone())
+        self.0
+            .lock()
+            .entries
+            .get(key)
+            .map(|(value, _)| value.clone())
     }
 
     /// Keeps a value of a size; one larger than a quarter of everything is not kept.
@@ -37,7 +45,9 @@ impl<T> Memory<T> {
         inner.taken += size;
         inner.entries.put(key, (value, size));
         while inner.taken > inner.limit {
-            let Some((_, (_, old))) = inner.entries.pop_lru() else { break };
+            let Some((_, (_, old))) = inner.entries.pop_lru() else {
+                break;
+            };
             inner.taken -= old;
         }
     }

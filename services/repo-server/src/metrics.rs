@@ -47,8 +47,16 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Self {
         Self {
-            requests: registry.add("argocd_git_request", "Number of git requests performed by repo server", Family::default()),
-            failures: registry.add("argocd_git_request_failed", "Number of git requests that failed", Family::default()),
+            requests: registry.add(
+                "argocd_git_request",
+                "Number of git requests performed by repo server",
+                Family::default(),
+            ),
+            failures: registry.add(
+                "argocd_git_request_failed",
+                "Number of git requests that failed",
+                Family::default(),
+            ),
             durations: registry.add(
                 "argocd_git_request_duration_seconds",
                 "Git requests duration seconds",
@@ -59,7 +67,11 @@ impl Metrics {
                 "Number of pending requests requiring repository lock",
                 Family::default(),
             ),
-            renders: registry.add("naru_render", "Renders asked for, by how they were answered", Family::default()),
+            renders: registry.add(
+                "naru_render",
+                "Renders asked for, by how they were answered",
+                Family::default(),
+            ),
             render_durations: registry.add(
                 "naru_render_duration_seconds",
                 "How long renders took, waiting included",
@@ -76,15 +88,25 @@ impl Metrics {
                 self.0.dec();
             }
         }
-        let gauge = self.pending.get_or_create(&TenantLabel { tenant: tenant.to_owned() }).clone();
+        let gauge = self
+            .pending
+            .get_or_create(&TenantLabel {
+                tenant: tenant.to_owned(),
+            })
+            .clone();
         gauge.inc();
         Pending(gauge)
     }
 
     pub(crate) fn rendered(&self, tenant: &str, cache: &'static str, took: Duration) {
-        let labels = RenderLabels { tenant: tenant.to_owned(), cache };
+        let labels = RenderLabels {
+            tenant: tenant.to_owned(),
+            cache,
+        };
         self.renders.get_or_create(&labels).inc();
-        self.render_durations.get_or_create(&labels).observe(took.as_secs_f64());
+        self.render_durations
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 }
 
@@ -99,7 +121,9 @@ impl Observer for Metrics {
             },
         };
         self.requests.get_or_create(&labels).inc();
-        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
+        self.durations
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
         if !succeeded {
             self.failures.get_or_create(&labels).inc();
         }

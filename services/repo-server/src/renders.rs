@@ -63,7 +63,12 @@ struct Inner {
 }
 
 impl Renders {
-    pub(crate) fn new(renderer: Renderer, cache: Option<Cache>, config: &Config, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        renderer: Renderer,
+        cache: Option<Cache>,
+        config: &Config,
+        metrics: Metrics,
+    ) -> Self {
         Self(Arc::new(Inner {
             renderer,
             cache,
@@ -96,14 +101,26 @@ impl Renders {
                 None => how = "first",
                 Some(earlier) => {
                     let renderer = &self.0.renderer;
-                    if renderer.unchanged(&order.access, &order.commit, &order.input, &earlier.read_set).await? {
+                    if renderer
+                        .unchanged(
+                            &order.access,
+                            &order.commit,
+                            &order.input,
+                            &earlier.read_set,
+                        )
+                        .await?
+                    {
                         return Ok((earlier, "hit"));
                     }
                     how = "changed";
                 }
             }
         }
-        let rendered = self.0.renderer.render(&order.access, &order.commit, &order.input).await?;
+        let rendered = self
+            .0
+            .renderer
+            .render(&order.access, &order.commit, &order.input)
+            .await?;
         let fresh = Arc::new(Remembered {
             manifests: rendered.manifests,
             hash: rendered.hash,
@@ -133,17 +150,28 @@ impl Renders {
         if let Some(found) = self.0.memory.get(key) {
             return Some(found);
         }
-        let bytes = self.0.cache.as_ref()?.get(order.tenant, &order.key, KIND, key).await?;
+        let bytes = self
+            .0
+            .cache
+            .as_ref()?
+            .get(order.tenant, &order.key, KIND, key)
+            .await?;
         // An entry of another form is one that is not there.
         let found: Arc<Remembered> = Arc::new(serde_json::from_slice(&bytes).ok()?);
-        self.0.memory.put(key.to_owned(), found.clone(), bytes.len());
+        self.0
+            .memory
+            .put(key.to_owned(), found.clone(), bytes.len());
         Some(found)
     }
 
     async fn remember(&self, order: &Order, key: String, fresh: Arc<Remembered>) {
-        let Ok(bytes) = serde_json::to_vec(&*fresh) else { return };
+        let Ok(bytes) = serde_json::to_vec(&*fresh) else {
+            return;
+        };
         if let Some(cache) = &self.0.cache {
-            cache.put(order.tenant, &order.key, KIND, &key, &bytes, KEPT).await;
+            cache
+                .put(order.tenant, &order.key, KIND, &key, &bytes, KEPT)
+                .await;
         }
         self.0.memory.put(key, fresh, bytes.len());
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use domain::cause::Cause;
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
 use proto::naru::internal::v1::{
-    ListRefsRequest, RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest,
-    TestAccessRequest,
+    ListRefsRequest, RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest,
+    RevisionMetadataRequest, TestAccessRequest,
 };
 use runtime::config::MutualTls;
 use runtime::mtls::{self, Component};
@@ -50,15 +50,33 @@ impl World {
         home.ensure_repository("user01", "base").await.unwrap();
         let login = home.ensure_login("user01").unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], testkit::ports::free().unwrap()));
-        let options = Options { home: home.clone(), listen, public_url: None, tls: None };
+        let options = Options {
+            home: home.clone(),
+            listen,
+            public_url: None,
+            tls: None,
+        };
         #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
         tokio::spawn(async move { serve(options).await.unwrap() });
         let git = format!("http://{listen}/user01/base.git");
         let reachable = || async { Ok(tokio::net::TcpStream::connect(listen).await.is_ok()) };
-        testkit::wait::until_true("the Git server", Duration::from_secs(10), reachable).await.unwrap();
-        let checkout = Checkout::clone(&git, Some(&login), &folder.path().join("work")).await.unwrap();
+        testkit::wait::until_true("the Git server", Duration::from_secs(10), reachable)
+            .await
+            .unwrap();
+        let checkout = Checkout::clone(&git, Some(&login), &folder.path().join("work"))
+            .await
+            .unwrap();
         let listen = format!("127.0.0.1:{}", testkit::ports::free().unwrap());
-        let mut this = Self { folder, authority, home, login, checkout, git, listen, server: None };
+        let mut this = Self {
+            folder,
+            authority,
+            home,
+            login,
+            checkout,
+            git,
+            listen,
+            server: None,
+        };
         this.start().await;
         this
     }
@@ -80,12 +98,18 @@ impl World {
         self.server = Some(child);
         let listen = self.listen.clone();
         let reachable = || async { Ok(tokio::net::TcpStream::connect(&listen).await.is_ok()) };
-        testkit::wait::until_true("the repo-server", Duration::from_secs(30), reachable).await.unwrap();
+        testkit::wait::until_true("the repo-server", Duration::from_secs(30), reachable)
+            .await
+            .unwrap();
     }
 
     fn client(&self, component: &str) -> RepoServerClient<Channel> {
         let identity = self.authority.component(component).unwrap();
-        let files = MutualTls { ca: identity.ca, cert: identity.cert, key: identity.key };
+        let files = MutualTls {
+            ca: identity.ca,
+            cert: identity.cert,
+            key: identity.key,
+        };
         let url = format!("https://{}", self.listen);
         RepoServerClient::new(mtls::channel(&files, &url, Component::RepoServer).unwrap())
     }
@@ -101,9 +125,17 @@ impl World {
         }
     }
 
-    async fn render(&self, path: &str, known: &RenderResponse) -> Result<RenderResponse, tonic::Status> {
+    async fn render(
+        &self,
+        path: &str,
+        known: &RenderResponse,
+    ) -> Result<RenderResponse, tonic::Status> {
         let mut client = self.client("controller");
-        let fresh = ResolveRequest { repository: Some(self.access()), revision: String::new(), fresh: true };
+        let fresh = ResolveRequest {
+            repository: Some(self.access()),
+            revision: String::new(),
+            fresh: true,
+        };
         let commit = client.resolve(fresh).await?.into_inner().commit;
         let request = RenderRequest {
             repository: Some(self.access()),
@@ -127,7 +159,10 @@ impl World {
 
 fn code(status: &tonic::Status) -> String {
     let causes: Vec<Cause> = serde_json::from_slice(status.details()).unwrap_or_default();
-    causes.first().map(|cause| cause.message.code.clone()).unwrap_or_default()
+    causes
+        .first()
+        .map(|cause| cause.message.code.clone())
+        .unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,32 +170,87 @@ async fn a_push_is_rendered_with_lines_and_what_did_not_change_is_a_hit() {
     let world = World::new().await;
     let nothing = RenderResponse::default();
     world.push("app/service.yaml", SERVICE).await;
-    world.push("kustomized/kustomization.yaml", "resources: [../base]\nnamespace: ${USER_IDENTITY}\n").await;
-    world.push("base/kustomization.yaml", "resources: [service.yaml]\n").await;
+    world
+        .push(
+            "kustomized/kustomization.yaml",
+            "resources: [../base]\nnamespace: ${USER_IDENTITY}\n",
+        )
+        .await;
+    world
+        .push("base/kustomization.yaml", "resources: [service.yaml]\n")
+        .await;
     world.push("base/service.yaml", SERVICE).await;
 
     let plain = world.render("app", &nothing).await.unwrap();
-    assert_eq!((plain.source_type.as_str(), plain.cache.as_str(), plain.unchanged), ("Directory", "first", false));
-    let lines: BTreeMap<&str, u32> = plain.manifests[0].lines.iter().map(|at| (at.field.as_str(), at.line)).collect();
-    assert_eq!((plain.manifests[0].path.as_str(), lines["metadata.nmaespace"]), ("app/service.yaml", 5));
+    assert_eq!(
+        (
+            plain.source_type.as_str(),
+            plain.cache.as_str(),
+            plain.unchanged
+        ),
+        ("Directory", "first", false)
+    );
+    let lines: BTreeMap<&str, u32> = plain.manifests[0]
+        .lines
+        .iter()
+        .map(|at| (at.field.as_str(), at.line))
+        .collect();
+    assert_eq!(
+        (
+            plain.manifests[0].path.as_str(),
+            lines["metadata.nmaespace"]
+        ),
+        ("app/service.yaml", 5)
+    );
 
     // Through the launcher: landlock, seccomp and limits are on, and the library still works.
     let built = world.render("kustomized", &nothing).await.unwrap();
-    assert_eq!((built.source_type.as_str(), built.manifests.len()), ("Kustomize", 1));
+    assert_eq!(
+        (built.source_type.as_str(), built.manifests.len()),
+        ("Kustomize", 1)
+    );
     assert_eq!(built.manifests[0].path, "base/service.yaml");
-    assert!(String::from_utf8_lossy(&built.manifests[0].object).contains(r#""namespace":"user01""#));
+    assert!(
+        String::from_utf8_lossy(&built.manifests[0].object).contains(r#""namespace":"user01""#)
+    );
 
     let head = world.push("README.md", "unrelated").await;
     let again = world.render("app", &plain).await.unwrap();
-    assert_eq!((again.cache.as_str(), again.unchanged, again.manifests.len()), ("hit", true, 0));
-    world.push("app/service.yaml", &format!("# a line more\n{SERVICE}")).await;
+    assert_eq!(
+        (again.cache.as_str(), again.unchanged, again.manifests.len()),
+        ("hit", true, 0)
+    );
+    world
+        .push("app/service.yaml", &format!("# a line more\n{SERVICE}"))
+        .await;
     let moved = world.render("app", &again).await.unwrap();
-    assert_eq!((moved.hash == plain.hash, moved.unchanged, moved.cache.as_str()), (true, false, "changed"));
-    assert_eq!(moved.manifests[0].line, 2, "the same objects, at other lines");
+    assert_eq!(
+        (
+            moved.hash == plain.hash,
+            moved.unchanged,
+            moved.cache.as_str()
+        ),
+        (true, false, "changed")
+    );
+    assert_eq!(
+        moved.manifests[0].line, 2,
+        "the same objects, at other lines"
+    );
 
     let mut client = world.client("api");
-    let request = RevisionMetadataRequest { repository: Some(world.access()), commit: head };
-    assert!(client.revision_metadata(request).await.unwrap().into_inner().author.contains("Learner"));
+    let request = RevisionMetadataRequest {
+        repository: Some(world.access()),
+        commit: head,
+    };
+    assert!(
+        client
+            .revision_metadata(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .author
+            .contains("Learner")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,33 +259,81 @@ async fn who_may_not_is_refused_and_what_fails_says_why() {
     let nothing = RenderResponse::default();
     let mut client = world.client("api");
     let empty = world.render("app", &nothing).await.unwrap_err();
-    assert_eq!((empty.code(), code(&empty).as_str()), (Code::NotFound, "source.empty-repository"));
+    assert_eq!(
+        (empty.code(), code(&empty).as_str()),
+        (Code::NotFound, "source.empty-repository")
+    );
     world.push("app/service.yaml", SERVICE).await;
     world.push("chart/Chart.yaml", "name: x").await;
 
-    let list = |repository| ListRefsRequest { repository: Some(repository), fresh: true };
-    let refs = client.list_refs(list(world.access())).await.unwrap().into_inner();
+    let list = |repository| ListRefsRequest {
+        repository: Some(repository),
+        fresh: true,
+    };
+    let refs = client
+        .list_refs(list(world.access()))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(refs.head, "refs/heads/main");
     assert!(refs.refs.contains_key("refs/heads/main"));
 
-    let wrong = RepositoryAccess { password: b"not-it".to_vec(), ..world.access() };
-    let test = TestAccessRequest { repository: Some(wrong) };
+    let wrong = RepositoryAccess {
+        password: b"not-it".to_vec(),
+        ..world.access()
+    };
+    let test = TestAccessRequest {
+        repository: Some(wrong),
+    };
     let status = client.test_access(test).await.unwrap_err();
-    assert_eq!((status.code(), code(&status).as_str()), (Code::PermissionDenied, "source.login-refused"));
-    let gone = RepositoryAccess { url: world.git.replace("base", "gone"), ..world.access() };
+    assert_eq!(
+        (status.code(), code(&status).as_str()),
+        (Code::PermissionDenied, "source.login-refused")
+    );
+    let gone = RepositoryAccess {
+        url: world.git.replace("base", "gone"),
+        ..world.access()
+    };
     let status = client.list_refs(list(gone)).await.unwrap_err();
-    assert_eq!((status.code(), code(&status).as_str()), (Code::NotFound, "source.repository-not-found"));
-    let dead = RepositoryAccess { url: "http://127.0.0.1:1/a.git".to_owned(), ..world.access() };
+    assert_eq!(
+        (status.code(), code(&status).as_str()),
+        (Code::NotFound, "source.repository-not-found")
+    );
+    let dead = RepositoryAccess {
+        url: "http://127.0.0.1:1/a.git".to_owned(),
+        ..world.access()
+    };
     let status = client.list_refs(list(dead)).await.unwrap_err();
-    assert_eq!((status.code(), code(&status).as_str()), (Code::Unavailable, "source.unreachable"));
-    let file = RepositoryAccess { url: "file:///etc".to_owned(), ..world.access() };
+    assert_eq!(
+        (status.code(), code(&status).as_str()),
+        (Code::Unavailable, "source.unreachable")
+    );
+    let file = RepositoryAccess {
+        url: "file:///etc".to_owned(),
+        ..world.access()
+    };
     let status = client.list_refs(list(file)).await.unwrap_err();
-    assert_eq!(code(&status), "source.address-refused", "not allowed unless configured");
+    assert_eq!(
+        code(&status),
+        "source.address-refused",
+        "not allowed unless configured"
+    );
     let status = world.render("chart", &nothing).await.unwrap_err();
-    assert_eq!((status.code(), code(&status).as_str()), (Code::Unimplemented, "source.tool-not-supported"));
+    assert_eq!(
+        (status.code(), code(&status).as_str()),
+        (Code::Unimplemented, "source.tool-not-supported")
+    );
 
-    let status = world.client("repo-server").list_refs(list(world.access())).await.unwrap_err();
-    assert_eq!(status.code(), Code::PermissionDenied, "a component that has no business here");
+    let status = world
+        .client("repo-server")
+        .list_refs(list(world.access()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        status.code(),
+        Code::PermissionDenied,
+        "a component that has no business here"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,7 +341,9 @@ async fn a_repository_is_read_over_ssh_with_a_known_host_only() {
     let world = World::new().await;
     let commit = world.push("app/service.yaml", SERVICE).await;
     let mut ground = Ground::open(&world.folder.path().join("ground"), Progress::silent()).unwrap();
-    let ssh = testkit::git::ssh::SshServer::start(&mut ground, &world.home).await.unwrap();
+    let ssh = testkit::git::ssh::SshServer::start(&mut ground, &world.home)
+        .await
+        .unwrap();
     let key = ssh.key("user01").await.unwrap();
     let access = RepositoryAccess {
         tenant: TENANT.to_owned(),
@@ -213,11 +353,21 @@ async fn a_repository_is_read_over_ssh_with_a_known_host_only() {
         ..RepositoryAccess::default()
     };
     let mut client = world.client("controller");
-    let resolve = |repository| ResolveRequest { repository: Some(repository), revision: "main".to_owned(), fresh: true };
+    let resolve = |repository| ResolveRequest {
+        repository: Some(repository),
+        revision: "main".to_owned(),
+        fresh: true,
+    };
     let result = client.resolve(resolve(access.clone())).await;
-    let metadata = RevisionMetadataRequest { repository: Some(access.clone()), commit: commit.clone() };
+    let metadata = RevisionMetadataRequest {
+        repository: Some(access.clone()),
+        commit: commit.clone(),
+    };
     let read = client.revision_metadata(metadata).await;
-    let stranger = RepositoryAccess { ssh_known_hosts: String::new(), ..access };
+    let stranger = RepositoryAccess {
+        ssh_known_hosts: String::new(),
+        ..access
+    };
     let refused = client.resolve(resolve(stranger)).await;
     testkit::ground::stop_all(&ground.supervisor).await.unwrap();
     assert_eq!(result.unwrap().into_inner().commit, commit);
@@ -229,27 +379,78 @@ async fn a_repository_is_read_over_ssh_with_a_known_host_only() {
 async fn the_launcher_restricts_what_it_starts() {
     let launcher = |arguments: &[&str]| {
         let mut command = Command::new(BINARY);
-        command.arg("sandbox").args(arguments).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        command
+            .arg("sandbox")
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     };
-    let report = launcher(&["--report"]).stdout(Stdio::piped()).output().await.unwrap();
+    let report = launcher(&["--report"])
+        .stdout(Stdio::piped())
+        .output()
+        .await
+        .unwrap();
     let report = String::from_utf8(report.stdout).unwrap();
-    assert!(report.contains("landlock full") && report.contains("seccomp yes"), "{report}");
+    assert!(
+        report.contains("landlock full") && report.contains("seccomp yes"),
+        "{report}"
+    );
 
     let (inside, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let secret: PathBuf = outside.path().join("secret");
     std::fs::write(&secret, "x").unwrap();
     let git = async |script: String| {
         let write = inside.path().to_str().unwrap().to_owned();
-        let arguments = ["git", "--file-size", "1000", "--write", &write, "--", "sh", "-c", &script];
+        let arguments = [
+            "git",
+            "--file-size",
+            "1000",
+            "--write",
+            &write,
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ];
         launcher(&arguments).status().await.unwrap().success()
     };
-    assert!(git(format!("echo x > {}/a && cat /etc/hostname", inside.path().display())).await);
-    assert!(!git(format!("cat {}", secret.display())).await, "a file outside");
-    assert!(!git(format!("echo x > {}", outside.path().join("b").display())).await, "a folder outside");
-    assert!(!git(format!("head -c 2000 /dev/zero > {}/big", inside.path().display())).await, "too large a file");
+    assert!(
+        git(format!(
+            "echo x > {}/a && cat /etc/hostname",
+            inside.path().display()
+        ))
+        .await
+    );
+    assert!(
+        !git(format!("cat {}", secret.display())).await,
+        "a file outside"
+    );
+    assert!(
+        !git(format!("echo x > {}", outside.path().join("b").display())).await,
+        "a folder outside"
+    );
+    assert!(
+        !git(format!(
+            "head -c 2000 /dev/zero > {}/big",
+            inside.path().display()
+        ))
+        .await,
+        "too large a file"
+    );
     // A worker may not even read the loader of a program that needs one.
-    let status = launcher(&["worker", "--memory", "100000000", "--", "/bin/sh", "-c", "true"]).status().await;
+    let status = launcher(&[
+        "worker",
+        "--memory",
+        "100000000",
+        "--",
+        "/bin/sh",
+        "-c",
+        "true",
+    ])
+    .status()
+    .await;
     assert!(!status.unwrap().success());
 }

@@ -22,16 +22,25 @@ pub(super) async fn apply(plane: &ControlPlane, progress: &Progress) -> Result<(
     let crds = definitions().await?;
     let kubectl = tools::path("kubectl", progress).await?;
     let mut apply = command(kubectl);
-    apply.arg("--kubeconfig").arg(&plane.kubeconfig).args(["apply", "--server-side", "--force-conflicts", "-k"]).arg(crds);
+    apply
+        .arg("--kubeconfig")
+        .arg(&plane.kubeconfig)
+        .args(["apply", "--server-side", "--force-conflicts", "-k"])
+        .arg(crds);
     output(&mut apply).await?;
     let kube = &plane.admin;
     kube.ensure_namespace("argocd").await?;
     for name in CONFIG_MAPS {
         let object = part("v1", "ConfigMap", name);
-        kube.apply(&format!("/api/v1/namespaces/argocd/configmaps/{name}"), &object).await?;
+        kube.apply(
+            &format!("/api/v1/namespaces/argocd/configmaps/{name}"),
+            &object,
+        )
+        .await?;
     }
     let secret = part("v1", "Secret", "argocd-secret");
-    kube.apply("/api/v1/namespaces/argocd/secrets/argocd-secret", &secret).await?;
+    kube.apply("/api/v1/namespaces/argocd/secrets/argocd-secret", &secret)
+        .await?;
     let mut project = part("argoproj.io/v1alpha1", "AppProject", "default");
     project["spec"] = json!({
         "sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}],
@@ -39,7 +48,9 @@ pub(super) async fn apply(plane: &ControlPlane, progress: &Progress) -> Result<(
     });
     let path = "/apis/argoproj.io/v1alpha1/namespaces/argocd/appprojects/default";
     let made = || async { kube.apply(path, &project).await };
-    testkit::wait::until("Argo CD's kinds", std::time::Duration::from_secs(30), made).await.map(drop)
+    testkit::wait::until("Argo CD's kinds", std::time::Duration::from_secs(30), made)
+        .await
+        .map(drop)
 }
 
 fn part(version: &str, kind: &str, name: &str) -> Value {
@@ -52,8 +63,11 @@ fn part(version: &str, kind: &str, name: &str) -> Value {
 /// The folder of its custom resource definitions, in the module that its binary was built from.
 async fn definitions() -> Result<String> {
     let mut go = command(tools::go()?);
-    go.args(["mod", "download", "-json", MODULE]).current_dir(paths::clone_root()?.join("xtask/tools/argocd"));
+    go.args(["mod", "download", "-json", MODULE])
+        .current_dir(paths::clone_root()?.join("xtask/tools/argocd"));
     let said: Value = serde_json::from_str(&output(go.env("GOFLAGS", "")).await?)?;
-    let dir = said["Dir"].as_str().context("Go does not say where the module is")?;
+    let dir = said["Dir"]
+        .as_str()
+        .context("Go does not say where the module is")?;
     Ok(format!("{dir}/manifests/crds"))
 }

@@ -12,14 +12,23 @@ use super::example::Example;
 use super::parts::{self, Parts};
 
 /// Writes the file, whole.
-pub(super) fn write(dir: &Path, parts: &Parts, running: Option<(&Services, &Example)>) -> Result<()> {
+pub(super) fn write(
+    dir: &Path,
+    parts: &Parts,
+    running: Option<(&Services, &Example)>,
+) -> Result<()> {
     let mut lines = Vec::new();
-    let mut put = |name: &str, value: &str| lines.push(format!("export {name}='{}'", value.replace('\'', "'\\''")));
+    let mut put = |name: &str, value: &str| {
+        lines.push(format!("export {name}='{}'", value.replace('\'', "'\\''")))
+    };
     if let Some((services, example)) = running {
         put("NARU_SERVER", &format!("127.0.0.1:{}", services.port));
         put("NARU_SCHEME", services.scheme);
         put("NARU_ADMIN_PASSWORD", &services.admin_password);
-        put("NARU_USER01_SERVER", &format!("127.0.1.1:{}", services.port));
+        put(
+            "NARU_USER01_SERVER",
+            &format!("127.0.1.1:{}", services.port),
+        );
         put("NARU_USER01_PASSWORD", &example.password);
         put("NARU_USER01_WEBHOOK_SECRET", &example.webhook_secret);
         put("NARU_USER01_REPO", &example.repo);
@@ -45,10 +54,14 @@ pub(crate) fn read(dir: &Path) -> Result<BTreeMap<String, String>> {
     if !file.is_file() {
         return Ok(BTreeMap::new());
     }
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
     let parse = |line: &str| {
         let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-        let value = value.strip_prefix('\'')?.strip_suffix('\'')?.replace("'\\''", "'");
+        let value = value
+            .strip_prefix('\'')?
+            .strip_suffix('\'')?
+            .replace("'\\''", "'");
         Some((name.to_owned(), value))
     };
     Ok(text.lines().filter_map(parse).collect())

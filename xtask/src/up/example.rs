@@ -33,41 +33,89 @@ pub(super) struct Example {
 }
 
 /// Puts everything that is not there yet.
-pub(super) async fn put(ground: &mut Ground, root: &Path, parts: &Parts, services: &Services) -> Result<Example> {
+pub(super) async fn put(
+    ground: &mut Ground,
+    root: &Path,
+    parts: &Parts,
+    services: &Services,
+) -> Result<Example> {
     let progress = ground.progress.clone();
     let operator = Client::login(&services.url("127.0.0.1"), "admin", &services.admin_password)
         .await
         .context("the operator cannot sign in; after `--database-url` to a database of another clone, that one's password counts")?;
-    let (password, webhook_secret) = progress.step("making tenant user01", tenant(ground, &operator)).await?;
+    let (password, webhook_secret) = progress
+        .step("making tenant user01", tenant(ground, &operator))
+        .await?;
     let client = Client::login(&services.url(HOST), "admin", &password).await?;
     let home = &parts.git.home;
 
     let (login, admin_login) = (home.ensure_login(TENANT)?, home.ensure_login("naru")?);
-    let hook = PushHook { url: format!("{}/api/webhook", services.url(HOST)), token: webhook_secret.clone() };
+    let hook = PushHook {
+        url: format!("{}/api/webhook", services.url(HOST)),
+        token: webhook_secret.clone(),
+    };
     home.set_push_hook(TENANT, Some(&hook))?;
     let examples = root.join("examples");
     let checkouts = ground.folder("checkouts")?;
-    let (repo, admin_repo) = (parts.git.repository(TENANT, REPOSITORY), parts.git.repository("naru", REPOSITORY));
+    let (repo, admin_repo) = (
+        parts.git.repository(TENANT, REPOSITORY),
+        parts.git.repository("naru", REPOSITORY),
+    );
     home.ensure_repository(TENANT, REPOSITORY).await?;
     home.ensure_repository("naru", REPOSITORY).await?;
     let (work, admin_work) = (checkouts.join(TENANT), checkouts.join("naru"));
-    let commit = progress.step("filling user01/base-project", fill(&repo, &login, &work, &examples, None)).await?;
-    let admin_filling = fill(&admin_repo, &admin_login, &admin_work, &examples, Some(FILLED_IN));
-    progress.step("filling naru/base-project, variables filled in", admin_filling).await?;
+    let commit = progress
+        .step(
+            "filling user01/base-project",
+            fill(&repo, &login, &work, &examples, None),
+        )
+        .await?;
+    let admin_filling = fill(
+        &admin_repo,
+        &admin_login,
+        &admin_work,
+        &examples,
+        Some(FILLED_IN),
+    );
+    progress
+        .step(
+            "filling naru/base-project, variables filled in",
+            admin_filling,
+        )
+        .await?;
     parts.ensure_namespace(FILLED_IN).await?;
 
     let connecting = connect(&client, &repo, &login);
-    progress.step("connecting user01's repository", connecting).await?;
+    progress
+        .step("connecting user01's repository", connecting)
+        .await?;
     for (name, path) in APPLICATIONS {
-        progress.step(&format!("creating application {name}"), application(&client, name, &repo, path, TENANT)).await?;
+        progress
+            .step(
+                &format!("creating application {name}"),
+                application(&client, name, &repo, path, TENANT),
+            )
+            .await?;
     }
-    Ok(Example { password, webhook_secret, repo, login, admin_repo, admin_login, client, commit, work })
+    Ok(Example {
+        password,
+        webhook_secret,
+        repo,
+        login,
+        admin_repo,
+        admin_login,
+        client,
+        commit,
+        work,
+    })
 }
 
 /// The tenant's password and webhook secret.
 async fn tenant(ground: &mut Ground, operator: &Client) -> Result<(String, String)> {
     let password = ground.secret("user01-admin")?;
-    let found = operator.get(&format!("/api/naru/v1/tenants/{TENANT}")).await?;
+    let found = operator
+        .get(&format!("/api/naru/v1/tenants/{TENANT}"))
+        .await?;
     if found.status == 200 {
         let webhook = ground.known_secret("user01-webhook");
         let webhook = webhook.context("tenant user01 is in the database but its secrets are not in .naru: start over with `cargo xtask down --purge`, or name another database")?;
@@ -76,8 +124,14 @@ async fn tenant(ground: &mut Ground, operator: &Client) -> Result<(String, Strin
     let body = json!({
         "name": TENANT, "hosts": [HOST], "admin_password": password, "settings": {"variables_enabled": true},
     });
-    let made = operator.post("/api/naru/v1/tenants", &body).await?.ok().context("tenant user01 cannot be made")?;
-    let webhook = made["webhook_secrets"]["gitlab"].as_str().context("the new tenant has no webhook secret")?;
+    let made = operator
+        .post("/api/naru/v1/tenants", &body)
+        .await?
+        .ok()
+        .context("tenant user01 cannot be made")?;
+    let webhook = made["webhook_secrets"]["gitlab"]
+        .as_str()
+        .context("the new tenant has no webhook secret")?;
     ground.remember("user01-webhook", webhook)?;
     Ok((password, webhook.to_owned()))
 }
@@ -87,7 +141,13 @@ impl Example {
     pub(super) async fn wait(&self, progress: &Progress) -> Result<()> {
         for (name, _) in APPLICATIONS {
             let what = format!("waiting for {name} to be Synced and Healthy");
-            let done = progress.step(&what, self.client.app_done(name, Some(&self.commit), Duration::from_secs(180))).await;
+            let done = progress
+                .step(
+                    &what,
+                    self.client
+                        .app_done(name, Some(&self.commit), Duration::from_secs(180)),
+                )
+                .await;
             if let Err(error) = done {
                 bail!("{error:#}; see `cargo xtask status` and the logs in .naru/logs");
             }
@@ -97,7 +157,11 @@ impl Example {
 
     /// Where things are and what to try next.
     pub(super) fn text(&self, dir: &Path, services: &Services) -> String {
-        let argocd = if services.scheme == "https" { "--insecure" } else { "--plaintext" };
+        let argocd = if services.scheme == "https" {
+            "--insecure"
+        } else {
+            "--plaintext"
+        };
         let short = &self.commit[..self.commit.len().min(7)];
         format!(
             "\nNaru is up: hello-spring and hello-spring-kustomize of user01 are Synced and Healthy at {short}.\n\n\

@@ -30,28 +30,58 @@ pub(super) async fn start(ground: &mut Ground, arguments: &Arguments) -> Result<
     let postgres = match &arguments.database_url {
         Some(url) => Postgres::attach(ground, url).await?,
         None => {
-            let options = postgres::Options { port: arguments.postgres_port, durable: arguments.durable };
-            progress.step("starting PostgreSQL", Postgres::start(ground, &options)).await?
+            let options = postgres::Options {
+                port: arguments.postgres_port,
+                durable: arguments.durable,
+            };
+            progress
+                .step("starting PostgreSQL", Postgres::start(ground, &options))
+                .await?
         }
     };
     let database = postgres.database("naru").await?;
     let redis_url = match &arguments.redis_url {
         Some(url) => url.clone(),
-        None => progress.step("starting Redis", Redis::start(ground, arguments.redis_port)).await?.url,
+        None => {
+            progress
+                .step("starting Redis", Redis::start(ground, arguments.redis_port))
+                .await?
+                .url
+        }
     };
     let (kubeconfig, controller) = cluster(ground, arguments, &xtask).await?;
-    let git = progress.step("starting the demo Git server", GitServer::start(ground, &xtask, arguments.git_port)).await?;
+    let git = progress
+        .step(
+            "starting the demo Git server",
+            GitServer::start(ground, &xtask, arguments.git_port),
+        )
+        .await?;
     let kubectl = match which("kubectl", &[]) {
         Some(found) => found,
         None => tools::path("kubectl", &progress).await?,
     };
-    Ok(Parts { beneath: Beneath { database, redis_url, kubeconfig: controller }, git, kubeconfig, kubectl })
+    Ok(Parts {
+        beneath: Beneath {
+            database,
+            redis_url,
+            kubeconfig: controller,
+        },
+        git,
+        kubeconfig,
+        kubectl,
+    })
 }
 
 /// The kubeconfigs for people and for the controller.
-async fn cluster(ground: &mut Ground, arguments: &Arguments, xtask: &Path) -> Result<(PathBuf, PathBuf)> {
+async fn cluster(
+    ground: &mut Ground,
+    arguments: &Arguments,
+    xtask: &Path,
+) -> Result<(PathBuf, PathBuf)> {
     if let Some(own) = &arguments.kubeconfig {
-        let own = own.canonicalize().with_context(|| format!("--kubeconfig: cannot read {}", own.display()))?;
+        let own = own
+            .canonicalize()
+            .with_context(|| format!("--kubeconfig: cannot read {}", own.display()))?;
         return Ok((own.clone(), own));
     }
     let options = control_plane::Options {
@@ -64,7 +94,12 @@ async fn cluster(ground: &mut Ground, arguments: &Arguments, xtask: &Path) -> Re
         tools::path(tool, &ground.progress).await?;
     }
     let progress = ground.progress.clone();
-    let plane = progress.step("starting the Kubernetes control plane with simulated nodes", ControlPlane::start(ground, &options)).await?;
+    let plane = progress
+        .step(
+            "starting the Kubernetes control plane with simulated nodes",
+            ControlPlane::start(ground, &options),
+        )
+        .await?;
     helpers::ingress_status(ground, xtask, &plane).await?;
     Ok((plane.kubeconfig, plane.controller_kubeconfig))
 }
@@ -77,8 +112,13 @@ impl Parts {
             kubectl.arg("--kubeconfig").arg(&self.kubeconfig);
             kubectl
         };
-        if output(kubectl().args(["get", "namespace", name])).await.is_err() {
-            output(kubectl().args(["create", "namespace", name])).await.context("the cluster makes no namespace")?;
+        if output(kubectl().args(["get", "namespace", name]))
+            .await
+            .is_err()
+        {
+            output(kubectl().args(["create", "namespace", name]))
+                .await
+                .context("the cluster makes no namespace")?;
         }
         Ok(())
     }
@@ -87,9 +127,19 @@ impl Parts {
 /// Every process, by the name under which the environment file lists it.
 pub(super) fn listed(processes: &[Process]) -> Result<Vec<(String, i32)>> {
     let named = processes.iter().map(|process| {
-        let name = process.name().strip_prefix("naru-").unwrap_or(process.name());
-        (format!("NARU_PID_{}", name.to_uppercase().replace('-', "_")), process.id())
+        let name = process
+            .name()
+            .strip_prefix("naru-")
+            .unwrap_or(process.name());
+        (
+            format!("NARU_PID_{}", name.to_uppercase().replace('-', "_")),
+            process.id(),
+        )
     });
     let list: Vec<_> = named.collect();
-    if list.is_empty() { bail!("nothing runs") } else { Ok(list) }
+    if list.is_empty() {
+        bail!("nothing runs")
+    } else {
+        Ok(list)
+    }
 }

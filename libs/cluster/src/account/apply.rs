@@ -114,9 +114,15 @@ impl Account {
     /// When the kind is unknown, the account may not, the object is refused, or the cluster does not answer.
     pub async fn apply(&self, manifest: &Value, options: &ApplyOptions) -> Result<Applied, Error> {
         let (kind, key) = self.kind_of(manifest).await?;
-        let place = Place { path: object(&kind, named_namespace(&kind, &key)?, named(&key)?), kind, key };
+        let place = Place {
+            path: object(&kind, named_namespace(&kind, &key)?, named(&key)?),
+            kind,
+            key,
+        };
         if options.client_side {
-            return self.merge(&place, manifest, options, ApplyMethod::ClientSide).await;
+            return self
+                .merge(&place, manifest, options, ApplyMethod::ClientSide)
+                .await;
         }
         match self.server_side(&place, manifest, options).await {
             Err(Error::Refused(refusal)) if is_schema_reason(&refusal) => {
@@ -127,7 +133,12 @@ impl Account {
         }
     }
 
-    async fn server_side(&self, place: &Place, manifest: &Value, options: &ApplyOptions) -> Result<Applied, Error> {
+    async fn server_side(
+        &self,
+        place: &Place,
+        manifest: &Value,
+        options: &ApplyOptions,
+    ) -> Result<Applied, Error> {
         let mut body = manifest.clone();
         if let Some(uid) = &options.uid {
             set_metadata(&mut body, "uid", uid);
@@ -137,10 +148,14 @@ impl Account {
         }
         // Not forced at first: that is how the server names the others.
         let mut conflicts = Vec::new();
-        let answer = match self.send_apply(place, &body, manifest, options, false).await {
+        let answer = match self
+            .send_apply(place, &body, manifest, options, false)
+            .await
+        {
             Err(Error::Refused(refusal)) if options.force && is_ownership_conflict(&refusal) => {
                 conflicts = taken(&refusal);
-                self.send_apply(place, &body, manifest, options, true).await?
+                self.send_apply(place, &body, manifest, options, true)
+                    .await?
             }
             result => result?,
         };
@@ -151,7 +166,16 @@ impl Account {
             let mut tries = TRIES;
             while let Some(patch) = migrate::take_over(&object, manager) {
                 tries -= 1;
-                match self.send(Method::PATCH, &place.path, "application/json-patch+json", &patch, manifest).await {
+                match self
+                    .send(
+                        Method::PATCH,
+                        &place.path,
+                        "application/json-patch+json",
+                        &patch,
+                        manifest,
+                    )
+                    .await
+                {
                     Err(error) if error.is_conflict() && tries > 0 => {}
                     result => drop(result?),
                 }
@@ -160,7 +184,9 @@ impl Account {
                 if let Some(uid) = &options.uid {
                     set_metadata(&mut again, "uid", uid);
                 }
-                let answer = self.send_apply(place, &again, manifest, options, options.force).await?;
+                let answer = self
+                    .send_apply(place, &again, manifest, options, options.force)
+                    .await?;
                 object = answer.json()?;
                 warnings.extend(answer.warnings);
                 if tries == 0 {
@@ -168,7 +194,13 @@ impl Account {
                 }
             }
         }
-        Ok(Applied { object, created, method: ApplyMethod::ServerSide, conflicts, warnings })
+        Ok(Applied {
+            object,
+            created,
+            method: ApplyMethod::ServerSide,
+            conflicts,
+            warnings,
+        })
     }
 
     async fn send_apply(
@@ -211,23 +243,39 @@ impl Account {
         };
         let done = |answer: Answer, created| -> Result<Applied, Error> {
             let object = answer.json()?;
-            Ok(Applied { object, created, method: method.clone(), conflicts: Vec::new(), warnings: answer.warnings })
+            Ok(Applied {
+                object,
+                created,
+                method: method.clone(),
+                conflicts: Vec::new(),
+                warnings: answer.warnings,
+            })
         };
         let mut tries = TRIES;
         loop {
             tries -= 1;
             let Some(live) = self.get(&place.key, Some(&place.kind.version)).await? else {
-                let write = super::WriteOptions { dry_run: options.dry_run, validation: options.validation };
-                let path = super::collection(&place.kind, named_namespace(&place.kind, &place.key)?);
+                let write = super::WriteOptions {
+                    dry_run: options.dry_run,
+                    validation: options.validation,
+                };
+                let path =
+                    super::collection(&place.kind, named_namespace(&place.kind, &place.key)?);
                 let path = super::write_query(&path, write).build();
                 match self.send(Method::POST, &path, JSON, &noted, manifest).await {
-                    Err(error) if error.is_conflict() && tries > 0 && options.uid.is_none() => continue,
+                    Err(error) if error.is_conflict() && tries > 0 && options.uid.is_none() => {
+                        continue;
+                    }
                     result => return done(result?, true),
                 }
             };
-            let before = annotation(&live, LAST_APPLIED).and_then(|text| serde_json::from_str(text).ok());
+            let before =
+                annotation(&live, LAST_APPLIED).and_then(|text| serde_json::from_str(text).ok());
             let owned = migrate::ours(&live).map(FieldSet::from_fields_v1);
-            let base = three_way::Base { object: before.as_ref(), owned: owned.as_ref() };
+            let base = three_way::Base {
+                object: before.as_ref(),
+                owned: owned.as_ref(),
+            };
             let mut merged = three_way::merge(base, &noted, &live, schema);
             let known = options.resource_version.as_deref();
             let known = known.unwrap_or_else(|| text(&live, &["metadata", "resourceVersion"]));
@@ -235,8 +283,12 @@ impl Account {
             if let Some(uid) = &options.uid {
                 set_metadata(&mut merged, "uid", uid);
             }
-            match self.send(Method::PUT, &query(), JSON, &merged, manifest).await {
-                Err(error) if error.is_conflict() && tries > 0 && options.resource_version.is_none() => {}
+            match self
+                .send(Method::PUT, &query(), JSON, &merged, manifest)
+                .await
+            {
+                Err(error)
+                    if error.is_conflict() && tries > 0 && options.resource_version.is_none() => {}
                 result => return done(result?, false),
             }
         }
@@ -256,10 +308,15 @@ fn note(object: &mut Value, manifest: &Value) {
         return;
     }
     let mut plain = manifest.clone();
-    if let Some(annotations) = plain.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) = plain
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
         annotations.remove(LAST_APPLIED);
     }
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
     let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
     if !annotations.is_object() {
         *annotations = json!({});
@@ -271,16 +328,32 @@ fn note(object: &mut Value, manifest: &Value) {
 
 /// Whether server-side apply cannot express the object (or the live one), as with list keys that repeat.
 fn is_schema_reason(refusal: &Refusal) -> bool {
-    ["typed patch object", "typed live object", "duplicate entries for key"]
-        .iter()
-        .any(|words| refusal.message.contains(words))
+    [
+        "typed patch object",
+        "typed live object",
+        "duplicate entries for key",
+    ]
+    .iter()
+    .any(|words| refusal.message.contains(words))
 }
 
 fn is_ownership_conflict(refusal: &Refusal) -> bool {
-    refusal.code == 409 && refusal.causes.iter().any(|cause| cause.reason == "FieldManagerConflict")
+    refusal.code == 409
+        && refusal
+            .causes
+            .iter()
+            .any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 fn taken(refusal: &Refusal) -> Vec<Conflict> {
-    let causes = refusal.causes.iter().filter(|cause| cause.reason == "FieldManagerConflict");
-    causes.map(|cause| Conflict { field: cause.field.clone(), message: cause.message.clone() }).collect()
+    let causes = refusal
+        .causes
+        .iter()
+        .filter(|cause| cause.reason == "FieldManagerConflict");
+    causes
+        .map(|cause| Conflict {
+            field: cause.field.clone(),
+            message: cause.message.clone(),
+        })
+        .collect()
 }

@@ -43,19 +43,50 @@ impl Account {
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
         let kind = self.cluster.resolve("", Some("v1"), "Pod").await?;
-        let key = ResourceKey { group: String::new(), kind: "Pod".into(), namespace: namespace.into(), name: pod.into() };
-        let path = format!("{}/log", object(&kind, named_namespace(&kind, &key)?, named(&key)?));
-        let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
-        let since_time = options.since_time.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+        let key = ResourceKey {
+            group: String::new(),
+            kind: "Pod".into(),
+            namespace: namespace.into(),
+            name: pod.into(),
+        };
+        let path = format!(
+            "{}/log",
+            object(&kind, named_namespace(&kind, &key)?, named(&key)?)
+        );
+        let number =
+            |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+        let since_time = options
+            .since_time
+            .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
         let path = Query::new(&path)
-            .set_if(!options.container.is_empty(), "container", &options.container)
+            .set_if(
+                !options.container.is_empty(),
+                "container",
+                &options.container,
+            )
             .set_if(options.follow, "follow", "true")
             .set_if(options.previous, "previous", "true")
             .set_if(options.timestamps, "timestamps", "true")
-            .set_if(options.since_seconds.is_some(), "sinceSeconds", &number(options.since_seconds))
-            .set_if(since_time.is_some(), "sinceTime", since_time.as_deref().unwrap_or_default())
-            .set_if(options.tail_lines.is_some(), "tailLines", &number(options.tail_lines))
-            .set_if(options.limit_bytes.is_some(), "limitBytes", &number(options.limit_bytes))
+            .set_if(
+                options.since_seconds.is_some(),
+                "sinceSeconds",
+                &number(options.since_seconds),
+            )
+            .set_if(
+                since_time.is_some(),
+                "sinceTime",
+                since_time.as_deref().unwrap_or_default(),
+            )
+            .set_if(
+                options.tail_lines.is_some(),
+                "tailLines",
+                &number(options.tail_lines),
+            )
+            .set_if(
+                options.limit_bytes.is_some(),
+                "limitBytes",
+                &number(options.limit_bytes),
+            )
             .build();
         self.transport().stream(&self.identity, &path, "*/*").await
     }

@@ -10,7 +10,10 @@ use crate::FIELD_MANAGER;
 /// It names the resourceVersion that it was made for, so that nobody's change in between is lost.
 pub(super) fn take_over(object: &Value, manager: &str) -> Option<Value> {
     let entries = object.get("metadata")?.get("managedFields")?.as_array()?;
-    let (old, mut kept): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|entry| is_client_side(entry, manager));
+    let (old, mut kept): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .cloned()
+        .partition(|entry| is_client_side(entry, manager));
     if old.is_empty() {
         return None;
     }
@@ -32,16 +35,26 @@ pub(super) fn take_over(object: &Value, manager: &str) -> Option<Value> {
 
 /// The fields that our applies own.
 pub(super) fn ours(object: &Value) -> Option<&Value> {
-    object.get("metadata")?.get("managedFields")?.as_array()?.iter().find(|entry| is_ours(entry))?.get("fieldsV1")
+    object
+        .get("metadata")?
+        .get("managedFields")?
+        .as_array()?
+        .iter()
+        .find(|entry| is_ours(entry))?
+        .get("fieldsV1")
 }
 
 fn is_ours(entry: &Value) -> bool {
-    text(entry, &["manager"]) == FIELD_MANAGER && text(entry, &["operation"]) == "Apply" && whole(entry)
+    text(entry, &["manager"]) == FIELD_MANAGER
+        && text(entry, &["operation"]) == "Apply"
+        && whole(entry)
 }
 
 fn is_client_side(entry: &Value, manager: &str) -> bool {
     let name = text(entry, &["manager"]);
-    (name == manager || name == FIELD_MANAGER) && text(entry, &["operation"]) == "Update" && whole(entry)
+    (name == manager || name == FIELD_MANAGER)
+        && text(entry, &["operation"]) == "Update"
+        && whole(entry)
 }
 
 fn whole(entry: &Value) -> bool {
@@ -50,7 +63,9 @@ fn whole(entry: &Value) -> bool {
 
 /// Adds one FieldsV1 to another. A leaf (`{}`) owns its place, which beside others is written `.`.
 fn unite(fields: &mut Value, other: &Value) {
-    let (Some(fields), Some(other)) = (fields.as_object_mut(), other.as_object()) else { return };
+    let (Some(fields), Some(other)) = (fields.as_object_mut(), other.as_object()) else {
+        return;
+    };
     if fields.is_empty() != other.is_empty() {
         fields.insert(".".to_owned(), Value::Object(Map::new()));
     }
@@ -80,7 +95,10 @@ mod tests {
         let patch = take_over(&object, "kubectl-client-side-apply").unwrap();
         let entries = patch[0]["value"].as_array().unwrap();
         assert_eq!(entries.len(), 2);
-        assert_eq!(entries[0]["fieldsV1"], json!({"f:data": {".": {}, "f:new": {}, "f:old": {}}}));
+        assert_eq!(
+            entries[0]["fieldsV1"],
+            json!({"f:data": {".": {}, "f:new": {}, "f:old": {}}})
+        );
         assert_eq!(patch[1]["value"], "7");
         assert_eq!(take_over(&object, "nobody"), None);
     }

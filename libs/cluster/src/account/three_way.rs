@@ -29,11 +29,22 @@ impl<'a> Base<'a> {
 /// Objects of a cluster are not deeper; below, what Git says is taken whole.
 const MAX_DEPTH: usize = 64;
 
-pub(super) fn merge(base: Base<'_>, wanted: &Value, live: &Value, schema: Option<Node<'_>>) -> Value {
+pub(super) fn merge(
+    base: Base<'_>,
+    wanted: &Value,
+    live: &Value,
+    schema: Option<Node<'_>>,
+) -> Value {
     values(base, wanted, live, schema, MAX_DEPTH)
 }
 
-fn values(base: Base<'_>, wanted: &Value, live: &Value, schema: Option<Node<'_>>, depth: usize) -> Value {
+fn values(
+    base: Base<'_>,
+    wanted: &Value,
+    live: &Value,
+    schema: Option<Node<'_>>,
+    depth: usize,
+) -> Value {
     let atomic = matches!(
         schema.map(Node::kind),
         Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })
@@ -62,13 +73,22 @@ fn members(
             Some(Value::Null) => {}
             Some(wish) => {
                 let schema = schema.and_then(|schema| schema.value(name));
-                merged.insert(name.clone(), values(base.field(name), wish, there, schema, depth - 1));
+                merged.insert(
+                    name.clone(),
+                    values(base.field(name), wish, there, schema, depth - 1),
+                );
             }
             None => {
                 let before = base.field(name);
                 // A branch of which only parts were ours loses these parts; a leaf goes.
                 if let (true, Value::Object(below)) = (before.exists(), there) {
-                    let left = members(before, &Map::new(), below, schema.and_then(|s| s.value(name)), depth - 1);
+                    let left = members(
+                        before,
+                        &Map::new(),
+                        below,
+                        schema.and_then(|s| s.value(name)),
+                        depth - 1,
+                    );
                     if !left.is_empty() {
                         merged.insert(name.clone(), Value::Object(left));
                     }
@@ -78,7 +98,9 @@ fn members(
             }
         }
     }
-    let new = wanted.iter().filter(|(name, wish)| !wish.is_null() && !live.contains_key(name.as_str()));
+    let new = wanted
+        .iter()
+        .filter(|(name, wish)| !wish.is_null() && !live.contains_key(name.as_str()));
     merged.extend(new.map(|(name, wish)| (name.clone(), wish.clone())));
     merged
 }
@@ -90,7 +112,11 @@ fn elements(
     schema: Option<Node<'_>>,
     depth: usize,
 ) -> Vec<Value> {
-    let Some(Type::List { merge: ListMerge::Map { keys }, .. }) = schema.map(Node::kind) else {
+    let Some(Type::List {
+        merge: ListMerge::Map { keys },
+        ..
+    }) = schema.map(Node::kind)
+    else {
         return wanted.to_vec();
     };
     let identities = |list: &[Value]| -> Option<Vec<String>> {
@@ -99,24 +125,49 @@ fn elements(
         distinct.then_some(found)
     };
     // Repeated keys identify nothing: Git's list as it is.
-    let (Some(wished), Some(there)) = (identities(wanted), identities(live)) else { return wanted.to_vec() };
-    let before = base.object.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let known: Vec<String> = before.iter().map(|element| identity(element, keys)).collect();
+    let (Some(wished), Some(there)) = (identities(wanted), identities(live)) else {
+        return wanted.to_vec();
+    };
+    let before = base
+        .object
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let known: Vec<String> = before
+        .iter()
+        .map(|element| identity(element, keys))
+        .collect();
     let element = schema.and_then(Node::element);
     let base_of = |identity: &str| Base {
-        object: known.iter().position(|known| known == identity).and_then(|at| before.get(at)),
+        object: known
+            .iter()
+            .position(|known| known == identity)
+            .and_then(|at| before.get(at)),
         owned: base.owned.and_then(|owned| owned.child(identity)),
     };
     let mut merged: Vec<Value> = wanted
         .iter()
         .zip(&wished)
         .map(|(wish, identity)| {
-            let found = there.iter().position(|there| there == identity).and_then(|at| live.get(at));
-            found.map_or_else(|| wish.clone(), |found| values(base_of(identity), wish, found, element, depth - 1))
+            let found = there
+                .iter()
+                .position(|there| there == identity)
+                .and_then(|at| live.get(at));
+            found.map_or_else(
+                || wish.clone(),
+                |found| values(base_of(identity), wish, found, element, depth - 1),
+            )
         })
         .collect();
-    let others = live.iter().zip(&there).filter(|(_, identity)| !wished.contains(identity));
-    merged.extend(others.filter(|(_, identity)| !base_of(identity).exists()).map(|(found, _)| found.clone()));
+    let others = live
+        .iter()
+        .zip(&there)
+        .filter(|(_, identity)| !wished.contains(identity));
+    merged.extend(
+        others
+            .filter(|(_, identity)| !base_of(identity).exists())
+            .map(|(found, _)| found.clone()),
+    );
     merged
 }
 
@@ -124,10 +175,18 @@ fn elements(
 fn identity(element: &Value, keys: &[MapKey]) -> String {
     let mut parts: Vec<(&str, &Value)> = keys
         .iter()
-        .filter_map(|key| Some((key.name.as_ref(), element.get(key.name.as_ref()).or(key.default.as_ref())?)))
+        .filter_map(|key| {
+            Some((
+                key.name.as_ref(),
+                element.get(key.name.as_ref()).or(key.default.as_ref())?,
+            ))
+        })
         .collect();
     parts.sort_unstable_by_key(|(name, _)| *name);
-    let parts: Vec<String> = parts.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(name, value)| format!("\"{name}\":{value}"))
+        .collect();
     format!("k:{{{}}}", parts.join(","))
 }
 
@@ -150,7 +209,10 @@ mod tests {
 
     fn run(base: Value, wanted: Value, live: Value) -> Value {
         let document = document();
-        let base = Base { object: Some(&base), owned: None };
+        let base = Base {
+            object: Some(&base),
+            owned: None,
+        };
         merge(base, &wanted, &live, document.root("", "v1", "Pod"))
     }
 
@@ -162,23 +224,43 @@ mod tests {
             json!({"labels": {"a": "1", "gone": "1", "theirs": "1"}, "env": [{"name": "THEIRS"}, {"name": "GONE"}, {"name": "A", "extra": 1}]}),
         );
         assert_eq!(merged["labels"], json!({"a": "2", "theirs": "1"}));
-        assert_eq!(merged["env"], json!([{"name": "A", "value": "x", "extra": 1}, {"name": "THEIRS"}]));
+        assert_eq!(
+            merged["env"],
+            json!([{"name": "A", "value": "x", "extra": 1}, {"name": "THEIRS"}])
+        );
     }
 
     #[test]
     fn repeated_keys_are_taken_as_git_says() {
         let wanted = json!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]});
-        let merged = run(json!({}), wanted.clone(), json!({"env": [{"name": "A", "value": "1"}, {"name": "B"}]}));
+        let merged = run(
+            json!({}),
+            wanted.clone(),
+            json!({"env": [{"name": "A", "value": "1"}, {"name": "B"}]}),
+        );
         assert_eq!(merged["env"], wanted["env"]);
     }
 
     #[test]
     fn fields_that_our_applies_own_go_too() {
         let document = document();
-        let owned = FieldSet::from_fields_v1(&json!({"f:labels": {"f:gone": {}}, "f:env": {"k:{\"name\":\"GONE\"}": {".": {}}}}));
-        let base = Base { object: None, owned: Some(&owned) };
+        let owned = FieldSet::from_fields_v1(
+            &json!({"f:labels": {"f:gone": {}}, "f:env": {"k:{\"name\":\"GONE\"}": {".": {}}}}),
+        );
+        let base = Base {
+            object: None,
+            owned: Some(&owned),
+        };
         let live = json!({"labels": {"gone": "1", "theirs": "1"}, "env": [{"name": "GONE"}, {"name": "THEIRS"}]});
-        let merged = merge(base, &json!({"env": []}), &live, document.root("", "v1", "Pod"));
-        assert_eq!(merged, json!({"labels": {"theirs": "1"}, "env": [{"name": "THEIRS"}]}));
+        let merged = merge(
+            base,
+            &json!({"env": []}),
+            &live,
+            document.root("", "v1", "Pod"),
+        );
+        assert_eq!(
+            merged,
+            json!({"labels": {"theirs": "1"}, "env": [{"name": "THEIRS"}]})
+        );
     }
 }

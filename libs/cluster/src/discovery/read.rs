@@ -104,7 +104,11 @@ pub(super) async fn discover(
     before: &Discovery,
 ) -> Result<Discovery, Error> {
     let version: Version = transport.get(identity, "/version", JSON).await?.json()?;
-    let version = ServerVersion { major: version.major, minor: version.minor, git_version: version.git_version };
+    let version = ServerVersion {
+        major: version.major,
+        minor: version.minor,
+        git_version: version.git_version,
+    };
     let mut kinds = Vec::new();
     for path in ["/api", "/apis"] {
         let root: Root = transport.get(identity, path, AGGREGATED).await?.json()?;
@@ -115,11 +119,26 @@ pub(super) async fn discover(
             plain(transport, identity, "", &version, before, &mut kinds).await?;
         }
         for group in root.groups {
-            let preferred = group.preferred_version.map(|preferred| preferred.version).unwrap_or_default();
-            let mut versions: Vec<String> = group.versions.into_iter().map(|listed| listed.version).collect();
+            let preferred = group
+                .preferred_version
+                .map(|preferred| preferred.version)
+                .unwrap_or_default();
+            let mut versions: Vec<String> = group
+                .versions
+                .into_iter()
+                .map(|listed| listed.version)
+                .collect();
             versions.sort_by_key(|version| *version != preferred);
             for version in versions {
-                plain(transport, identity, &group.name, &version, before, &mut kinds).await?;
+                plain(
+                    transport,
+                    identity,
+                    &group.name,
+                    &version,
+                    before,
+                    &mut kinds,
+                )
+                .await?;
             }
         }
     }
@@ -132,7 +151,11 @@ fn aggregated(group: Group, before: &Discovery, kinds: &mut Vec<ApiKind>) {
             keep(&group.metadata.name, &version.version, before, kinds);
         }
         for resource in version.resources {
-            let Some(kind) = resource.response_kind.map(|kind| kind.kind).filter(|kind| !kind.is_empty()) else {
+            let Some(kind) = resource
+                .response_kind
+                .map(|kind| kind.kind)
+                .filter(|kind| !kind.is_empty())
+            else {
                 continue;
             };
             kinds.push(ApiKind {
@@ -155,7 +178,11 @@ async fn plain(
     before: &Discovery,
     kinds: &mut Vec<ApiKind>,
 ) -> Result<(), Error> {
-    let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    let path = if group.is_empty() {
+        format!("/api/{version}")
+    } else {
+        format!("/apis/{group}/{version}")
+    };
     let list: PlainList = match transport.get(identity, &path, JSON).await {
         Ok(answer) => answer.json()?,
         Err(Error::Refused(refusal)) => {
@@ -166,18 +193,27 @@ async fn plain(
         Err(error) => return Err(error),
     };
     // A name with a slash is a part of a resource (`deployments/scale`).
-    kinds.extend(list.resources.into_iter().filter(|resource| !resource.name.contains('/')).map(|resource| ApiKind {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        kind: resource.kind,
-        plural: resource.name,
-        namespaced: resource.namespaced,
-        verbs: resource.verbs,
-    }));
+    kinds.extend(
+        list.resources
+            .into_iter()
+            .filter(|resource| !resource.name.contains('/'))
+            .map(|resource| ApiKind {
+                group: group.to_owned(),
+                version: version.to_owned(),
+                kind: resource.kind,
+                plural: resource.name,
+                namespaced: resource.namespaced,
+                verbs: resource.verbs,
+            }),
+    );
     Ok(())
 }
 
 fn keep(group: &str, version: &str, before: &Discovery, kinds: &mut Vec<ApiKind>) {
     let known = before.kinds.values().flatten();
-    kinds.extend(known.filter(|kind| kind.group == group && kind.version == version).cloned());
+    kinds.extend(
+        known
+            .filter(|kind| kind.group == group && kind.version == version)
+            .cloned(),
+    );
 }

@@ -14,15 +14,26 @@ const MAX_DEPTH: usize = 24;
 pub(super) fn prune(object: &Value, group: &str, version: &str, kind: &str) -> Value {
     let mut kept = Map::new();
     // Not the object's own words: a metadata watch says PartialObjectMetadata, a listing's item nothing.
-    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let api_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
     kept.insert("apiVersion".to_owned(), Value::String(api_version));
     kept.insert("kind".to_owned(), Value::String(kind.to_owned()));
-    kept.insert("metadata".to_owned(), metadata(object.get("metadata").unwrap_or(&Value::Null), group, kind));
+    kept.insert(
+        "metadata".to_owned(),
+        metadata(object.get("metadata").unwrap_or(&Value::Null), group, kind),
+    );
     if let (Some(spec), Some(fields)) = (object.get("spec"), spec_fields(group, kind)) {
         kept.insert("spec".to_owned(), spec_part(spec, fields));
     }
     if let Some(found) = object.get("status") {
-        let found = if keeps_status(group, kind) { status(found) } else { conditions_and_phase(found) };
+        let found = if keeps_status(group, kind) {
+            status(found)
+        } else {
+            conditions_and_phase(found)
+        };
         if found.as_object().is_some_and(|map| !map.is_empty()) {
             kept.insert("status".to_owned(), found);
         }
@@ -32,7 +43,14 @@ pub(super) fn prune(object: &Value, group: &str, version: &str, kind: &str) -> V
 
 fn metadata(metadata: &Value, group: &str, kind: &str) -> Value {
     let mut kept = Map::new();
-    for name in ["name", "namespace", "deletionTimestamp", "generation", "finalizers", "creationTimestamp"] {
+    for name in [
+        "name",
+        "namespace",
+        "deletionTimestamp",
+        "generation",
+        "finalizers",
+        "creationTimestamp",
+    ] {
         if let Some(value) = metadata.get(name).filter(|value| !value.is_null()) {
             kept.insert(name.to_owned(), bounded(value, MAX_DEPTH));
         }
@@ -41,7 +59,11 @@ fn metadata(metadata: &Value, group: &str, kind: &str) -> Value {
     if let Some(labels) = metadata.get("labels").filter(|_| labelled) {
         kept.insert("labels".to_owned(), bounded(labels, 2));
     }
-    let annotations = metadata.get("annotations").and_then(Value::as_object).into_iter().flatten();
+    let annotations = metadata
+        .get("annotations")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
     let annotations: Map<String, Value> = annotations
         .filter(|(name, _)| is_kept_annotation(name))
         .take(MAX_ITEMS)
@@ -59,12 +81,22 @@ fn is_kept_annotation(name: &str) -> bool {
         || name.starts_with("link.argocd.argoproj.io/")
         || name.starts_with("helm.sh/")
         || name.starts_with("naru.io/")
-        || matches!(name, "deployment.kubernetes.io/revision" | "autoscaling.alpha.kubernetes.io/conditions")
+        || matches!(
+            name,
+            "deployment.kubernetes.io/revision" | "autoscaling.alpha.kubernetes.io/conditions"
+        )
 }
 
 /// The fields of spec that are kept. `template` keeps labels and containers only.
 fn spec_fields(group: &str, kind: &str) -> Option<&'static [&'static str]> {
-    const POD: &[&str] = &["containers", "initContainers", "nodeName", "restartPolicy", "readinessGates", "priority"];
+    const POD: &[&str] = &[
+        "containers",
+        "initContainers",
+        "nodeName",
+        "restartPolicy",
+        "readinessGates",
+        "priority",
+    ];
     const WORKLOAD: &[&str] = &[
         "replicas",
         "selector",
@@ -77,18 +109,43 @@ fn spec_fields(group: &str, kind: &str) -> Option<&'static [&'static str]> {
         "serviceName",
         "revisionHistoryLimit",
     ];
-    const JOB: &[&str] =
-        &["suspend", "parallelism", "completions", "backoffLimit", "template", "selector", "schedule", "jobTemplate"];
+    const JOB: &[&str] = &[
+        "suspend",
+        "parallelism",
+        "completions",
+        "backoffLimit",
+        "template",
+        "selector",
+        "schedule",
+        "jobTemplate",
+    ];
     Some(match (group, kind) {
         ("", "Pod") => POD,
-        ("apps", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet") | ("", "ReplicationController") => WORKLOAD,
+        ("apps", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet")
+        | ("", "ReplicationController") => WORKLOAD,
         ("batch", "Job" | "CronJob") => JOB,
-        ("", "Service") => &["type", "ports", "selector", "clusterIP", "externalName", "externalIPs", "loadBalancerIP"],
-        ("networking.k8s.io" | "extensions", "Ingress") => {
-            &["ingressClassName", "rules", "tls", "defaultBackend", "backend"]
+        ("", "Service") => &[
+            "type",
+            "ports",
+            "selector",
+            "clusterIP",
+            "externalName",
+            "externalIPs",
+            "loadBalancerIP",
+        ],
+        ("networking.k8s.io" | "extensions", "Ingress") => &[
+            "ingressClassName",
+            "rules",
+            "tls",
+            "defaultBackend",
+            "backend",
+        ],
+        ("", "PersistentVolumeClaim") => {
+            &["storageClassName", "volumeName", "accessModes", "resources"]
         }
-        ("", "PersistentVolumeClaim") => &["storageClassName", "volumeName", "accessModes", "resources"],
-        ("autoscaling", "HorizontalPodAutoscaler") => &["scaleTargetRef", "minReplicas", "maxReplicas"],
+        ("autoscaling", "HorizontalPodAutoscaler") => {
+            &["scaleTargetRef", "minReplicas", "maxReplicas"]
+        }
         ("apiregistration.k8s.io", "APIService") => &["service", "group", "version"],
         ("policy", "PodDisruptionBudget") => &["selector", "minAvailable", "maxUnavailable"],
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &["group", "names", "scope"],
@@ -103,11 +160,16 @@ fn keeps_status(group: &str, kind: &str) -> bool {
 fn spec_part(spec: &Value, fields: &[&str]) -> Value {
     let mut kept = Map::new();
     for &name in fields {
-        let Some(value) = spec.get(name) else { continue };
+        let Some(value) = spec.get(name) else {
+            continue;
+        };
         let value = match name {
             "template" => template(value),
             "jobTemplate" => at(value, &["spec"]).map_or(Value::Null, |spec| {
-                Value::Object(Map::from_iter([("spec".to_owned(), spec_part(spec, &["template", "suspend"]))]))
+                Value::Object(Map::from_iter([(
+                    "spec".to_owned(),
+                    spec_part(spec, &["template", "suspend"]),
+                )]))
             }),
             "containers" | "initContainers" => containers(value),
             _ => bounded(value, MAX_DEPTH),
@@ -124,17 +186,27 @@ fn template(template: &Value) -> Value {
         kept.insert("metadata".to_owned(), Value::Object(metadata));
     }
     if let Some(spec) = template.get("spec") {
-        kept.insert("spec".to_owned(), spec_part(spec, &["containers", "initContainers", "restartPolicy"]));
+        kept.insert(
+            "spec".to_owned(),
+            spec_part(spec, &["containers", "initContainers", "restartPolicy"]),
+        );
     }
     Value::Object(kept)
 }
 
 fn containers(list: &Value) -> Value {
-    let kept = list.as_array().into_iter().flatten().take(MAX_ITEMS).map(|container| {
-        let fields = ["name", "image", "ports", "resources", "restartPolicy"];
-        let fields = fields.iter().filter_map(|&name| Some((name.to_owned(), bounded(container.get(name)?, 8))));
-        Value::Object(fields.collect())
-    });
+    let kept = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .take(MAX_ITEMS)
+        .map(|container| {
+            let fields = ["name", "image", "ports", "resources", "restartPolicy"];
+            let fields = fields
+                .iter()
+                .filter_map(|&name| Some((name.to_owned(), bounded(container.get(name)?, 8))));
+            Value::Object(fields.collect())
+        });
     Value::Array(kept.collect())
 }
 
@@ -142,7 +214,9 @@ fn status(status: &Value) -> Value {
     let mut kept = bounded(status, MAX_DEPTH);
     if let Some(map) = kept.as_object_mut() {
         // A node list of images and the like has no reader.
-        map.retain(|name, _| !matches!(name.as_str(), "images" | "volumesInUse" | "volumesAttached"));
+        map.retain(|name, _| {
+            !matches!(name.as_str(), "images" | "volumesInUse" | "volumesAttached")
+        });
         if let Some(conditions) = map.get_mut("conditions") {
             *conditions = self::conditions(conditions);
         }
@@ -153,7 +227,10 @@ fn status(status: &Value) -> Value {
 fn conditions_and_phase(status: &Value) -> Value {
     let mut kept = Map::new();
     for name in ["phase", "observedGeneration", "health", "state"] {
-        if let Some(value) = status.get(name).filter(|value| value.is_string() || value.is_number()) {
+        if let Some(value) = status
+            .get(name)
+            .filter(|value| value.is_string() || value.is_number())
+        {
             kept.insert(name.to_owned(), bounded(value, 1));
         }
     }
@@ -165,11 +242,25 @@ fn conditions_and_phase(status: &Value) -> Value {
 
 /// Conditions without the times that move at every heartbeat.
 fn conditions(list: &Value) -> Value {
-    let kept = list.as_array().into_iter().flatten().take(MAX_ITEMS).map(|condition| {
-        let fields = ["type", "status", "reason", "message", "observedGeneration", "lastTransitionTime"];
-        let fields = fields.iter().filter_map(|&name| Some((name.to_owned(), bounded(condition.get(name)?, 2))));
-        Value::Object(fields.collect())
-    });
+    let kept = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .take(MAX_ITEMS)
+        .map(|condition| {
+            let fields = [
+                "type",
+                "status",
+                "reason",
+                "message",
+                "observedGeneration",
+                "lastTransitionTime",
+            ];
+            let fields = fields
+                .iter()
+                .filter_map(|&name| Some((name.to_owned(), bounded(condition.get(name)?, 2))));
+            Value::Object(fields.collect())
+        });
     Value::Array(kept.collect())
 }
 
@@ -177,11 +268,16 @@ fn conditions(list: &Value) -> Value {
 fn bounded(value: &Value, depth: usize) -> Value {
     match value {
         Value::String(text) => Value::String(cut(text).to_owned()),
-        Value::Array(items) if depth > 0 => {
-            items.iter().take(MAX_ITEMS).map(|item| bounded(item, depth - 1)).collect()
-        }
+        Value::Array(items) if depth > 0 => items
+            .iter()
+            .take(MAX_ITEMS)
+            .map(|item| bounded(item, depth - 1))
+            .collect(),
         Value::Object(map) if depth > 0 => {
-            let members = map.iter().take(MAX_ITEMS).map(|(name, value)| (name.clone(), bounded(value, depth - 1)));
+            let members = map
+                .iter()
+                .take(MAX_ITEMS)
+                .map(|(name, value)| (name.clone(), bounded(value, depth - 1)));
             Value::Object(members.collect())
         }
         Value::Array(_) | Value::Object(_) => Value::Null,
@@ -190,7 +286,10 @@ fn bounded(value: &Value, depth: usize) -> Value {
 }
 
 fn cut(text: &str) -> &str {
-    let end = (0..=MAX_TEXT.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+    let end = (0..=MAX_TEXT.min(text.len()))
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or_default();
     text.get(..end).unwrap_or_default()
 }
 
@@ -201,10 +300,17 @@ pub(super) fn images<'a>(object: &'a Value, kind: &str) -> Vec<&'a str> {
         "CronJob" => &["spec", "jobTemplate", "spec", "template", "spec"],
         _ => &["spec", "template", "spec"],
     };
-    let Some(pod) = at(object, path) else { return Vec::new() };
+    let Some(pod) = at(object, path) else {
+        return Vec::new();
+    };
     let lists = ["initContainers", "containers"];
-    let containers = lists.iter().filter_map(|&list| pod.get(list)?.as_array()).flatten();
-    let mut images: Vec<&str> = containers.map(|container| text(container, &["image"])).collect();
+    let containers = lists
+        .iter()
+        .filter_map(|&list| pod.get(list)?.as_array())
+        .flatten();
+    let mut images: Vec<&str> = containers
+        .map(|container| text(container, &["image"]))
+        .collect();
     images.retain(|image| !image.is_empty() && image.len() <= MAX_TEXT);
     images.sort_unstable();
     images.dedup();
@@ -227,9 +333,15 @@ mod tests {
             "status": {"replicas": 2, "conditions": [{"type": "Available", "status": "True", "lastUpdateTime": "x"}]}});
         let kept = prune(&object, "apps", "v1", "Deployment");
         assert!(!kept.to_string().contains("hunter2"));
-        assert_eq!(kept["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"], 80);
+        assert_eq!(
+            kept["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"],
+            80
+        );
         assert_eq!(kept["spec"]["template"]["metadata"]["labels"]["app"], "a");
-        assert_eq!(kept["status"]["conditions"][0], json!({"type": "Available", "status": "True"}));
+        assert_eq!(
+            kept["status"]["conditions"][0],
+            json!({"type": "Available", "status": "True"})
+        );
         assert_eq!(kept["metadata"].get("annotations"), None);
         assert_eq!(images(&object, "Deployment"), ["i:1"]);
     }
@@ -239,7 +351,10 @@ mod tests {
         let object = json!({"metadata": {"name": "a"}, "spec": {"big": "x"}, "status": {"phase": "Ready", "big": {"x": 1},
             "conditions": [{"type": "Ready", "status": "True"}]}});
         let kept = prune(&object, "example.com", "v1", "Thing");
-        assert_eq!(kept["status"], json!({"phase": "Ready", "conditions": [{"type": "Ready", "status": "True"}]}));
+        assert_eq!(
+            kept["status"],
+            json!({"phase": "Ready", "conditions": [{"type": "Ready", "status": "True"}]})
+        );
         assert_eq!(kept.get("spec"), None);
     }
 }

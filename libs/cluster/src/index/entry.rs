@@ -6,7 +6,9 @@ use std::sync::{Arc, Weak};
 use chrono::{DateTime, Utc};
 use domain::clock::Timestamp;
 use domain::field_set::FieldSet;
-use domain::resource::{INSTALLATION_ID, ResourceKey, TRACKING_ID, annotation, at, text, tracked_by};
+use domain::resource::{
+    INSTALLATION_ID, ResourceKey, TRACKING_ID, annotation, at, text, tracked_by,
+};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -117,7 +119,11 @@ struct FieldSets {
 
 impl Reader {
     pub(super) fn new(fingerprint_key: [u8; 32]) -> Self {
-        Self { fingerprint_key, texts: Mutex::default(), field_sets: Mutex::default() }
+        Self {
+            fingerprint_key,
+            texts: Mutex::default(),
+            field_sets: Mutex::default(),
+        }
     }
 
     pub(super) fn fingerprint(&self, object: &Value) -> Fingerprint {
@@ -131,7 +137,13 @@ impl Reader {
     }
 
     /// Reads an object of a known kind. `None` when it has no name, uid or sane size.
-    pub(super) fn read(&self, object: &Value, group: &str, kind: &str, version: &Arc<str>) -> Option<LiveEntry> {
+    pub(super) fn read(
+        &self,
+        object: &Value,
+        group: &str,
+        kind: &str,
+        version: &Arc<str>,
+    ) -> Option<LiveEntry> {
         let metadata = object.get("metadata")?;
         let part = |name: &str| text(metadata, &[name]);
         let (name, uid) = (part("name"), part("uid"));
@@ -152,21 +164,35 @@ impl Reader {
                 Fingerprint::of_content(&self.fingerprint_key, object)
             }
         });
-        let owners = metadata.get("ownerReferences").and_then(Value::as_array).into_iter().flatten();
+        let owners = metadata
+            .get("ownerReferences")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         let owners = owners.take(MAX_OWNERS).map(owner).collect();
         Some(LiveEntry {
             version: Arc::clone(version),
             uid: uid.into(),
             resource_version: part("resourceVersion").into(),
-            generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or_default(),
+            generation: metadata
+                .get("generation")
+                .and_then(Value::as_i64)
+                .unwrap_or_default(),
             owners,
-            created_at: DateTime::parse_from_rfc3339(part("creationTimestamp")).ok().map(|at| at.with_timezone(&Utc)),
-            deleting: metadata.get("deletionTimestamp").is_some_and(|at| !at.is_null()),
+            created_at: DateTime::parse_from_rfc3339(part("creationTimestamp"))
+                .ok()
+                .map(|at| at.with_timezone(&Utc)),
+            deleting: metadata
+                .get("deletionTimestamp")
+                .is_some_and(|at| !at.is_null()),
             managed: tracking.as_ref().and_then(|_| self.managed(metadata)),
             tracking,
             fingerprint,
             body: Arc::new(body::prune(object, group, version, kind)),
-            images: body::images(object, kind).into_iter().map(|image| self.shared(image)).collect(),
+            images: body::images(object, kind)
+                .into_iter()
+                .map(|image| self.shared(image))
+                .collect(),
             key,
         })
     }
@@ -174,18 +200,29 @@ impl Reader {
     fn tracking(&self, object: &Value, key: &ResourceKey) -> Option<Tracking> {
         let app = tracked_by(annotation(object, TRACKING_ID)?, key)?;
         let installation = annotation(object, INSTALLATION_ID)?;
-        if app.is_empty() || installation.is_empty() || app.len() > MAX_NAME || installation.len() > MAX_NAME {
+        if app.is_empty()
+            || installation.is_empty()
+            || app.len() > MAX_NAME
+            || installation.len() > MAX_NAME
+        {
             return None;
         }
-        Some(Tracking { installation: self.shared(installation), app: self.shared(app) })
+        Some(Tracking {
+            installation: self.shared(installation),
+            app: self.shared(app),
+        })
     }
 
     fn managed(&self, metadata: &Value) -> Option<Arc<FieldSet>> {
-        let ours = metadata.get("managedFields")?.as_array()?.iter().find(|entry| {
-            text(entry, &["manager"]) == FIELD_MANAGER
-                && text(entry, &["operation"]) == "Apply"
-                && text(entry, &["subresource"]).is_empty()
-        })?;
+        let ours = metadata
+            .get("managedFields")?
+            .as_array()?
+            .iter()
+            .find(|entry| {
+                text(entry, &["manager"]) == FIELD_MANAGER
+                    && text(entry, &["operation"]) == "Apply"
+                    && text(entry, &["subresource"]).is_empty()
+            })?;
         let fields = at(ours, &["fieldsV1"])?;
         let hash = blake3::hash(fields.to_string().as_bytes());
         let mut sets = self.field_sets.lock();
@@ -234,7 +271,9 @@ mod tests {
 
     fn read(object: &Value) -> LiveEntry {
         let (group, version) = domain::resource::split_api_version(text(object, &["apiVersion"]));
-        Reader::new([7; 32]).read(object, group, text(object, &["kind"]), &version.into()).unwrap()
+        Reader::new([7; 32])
+            .read(object, group, text(object, &["kind"]), &version.into())
+            .unwrap()
     }
 
     #[test]
@@ -258,7 +297,10 @@ mod tests {
                 TRACKING_ID: "hello:/Secret:web/s", INSTALLATION_ID: "user01"}}});
         let entry = read(&secret);
         let kept = format!("{entry:?}");
-        assert!(!kept.contains("aHVudGVyMg") && !kept.contains("hunter3"), "{kept}");
+        assert!(
+            !kept.contains("aHVudGVyMg") && !kept.contains("hunter3"),
+            "{kept}"
+        );
         assert!(entry.fingerprint.is_some());
     }
 }

@@ -10,8 +10,15 @@ use serde_json::{Map, Value};
 pub struct Fingerprint([u8; 32]);
 
 /// Metadata that changes without anybody changing the object, or that names the object rather than describes it.
-const NOT_CONTENT: [&str; 7] =
-    ["resourceVersion", "managedFields", "generation", "creationTimestamp", "uid", "selfLink", "deletionGracePeriodSeconds"];
+const NOT_CONTENT: [&str; 7] = [
+    "resourceVersion",
+    "managedFields",
+    "generation",
+    "creationTimestamp",
+    "uid",
+    "selfLink",
+    "deletionGracePeriodSeconds",
+];
 
 impl Fingerprint {
     /// Of everything but status and the server's own metadata.
@@ -43,7 +50,11 @@ impl Fingerprint {
     pub(super) fn of_version(key: &[u8; 32], object: &Value) -> Self {
         let mut hasher = blake3::Hasher::new_keyed(key);
         feed_text(&mut hasher, b'u', text(object, &["metadata", "uid"]));
-        feed_text(&mut hasher, b'r', text(object, &["metadata", "resourceVersion"]));
+        feed_text(
+            &mut hasher,
+            b'r',
+            text(object, &["metadata", "resourceVersion"]),
+        );
         Self(*hasher.finalize().as_bytes())
     }
 
@@ -68,7 +79,9 @@ fn each_sorted(map: &Map<String, Value>, mut visit: impl FnMut(&str, &Value)) {
     }
     let mut members: Vec<_> = map.iter().collect();
     members.sort_unstable_by_key(|(name, _)| *name);
-    members.into_iter().for_each(|(name, value)| visit(name, value));
+    members
+        .into_iter()
+        .for_each(|(name, value)| visit(name, value));
 }
 
 fn feed_text(hasher: &mut blake3::Hasher, mark: u8, text: &str) {

@@ -92,12 +92,23 @@ fn take(
         kinds_changed.notify_one();
     }
     // The last words of a watch that was ended count for nothing. Whoever waits for an answer is released by the drop.
-    let Some(watched) = state.watched_version(&kind) else { return HashSet::new() };
+    let Some(watched) = state.watched_version(&kind) else {
+        return HashSet::new();
+    };
     match change {
-        Change::Seen(entry) | Change::Observed { entry, .. } if entry.version != watched => HashSet::new(),
+        Change::Seen(entry) | Change::Observed { entry, .. } if entry.version != watched => {
+            HashSet::new()
+        }
         Change::Seen(entry) => state.put(entry),
-        Change::Gone { key, resource_version } => state.remove(&key, resource_version),
-        Change::Listed { kind, resource_version, keys } => {
+        Change::Gone {
+            key,
+            resource_version,
+        } => state.remove(&key, resource_version),
+        Change::Listed {
+            kind,
+            resource_version,
+            keys,
+        } => {
             let wakes = state.retain(&kind, &keys, resource_version);
             state.set_synced(&kind);
             wakes
@@ -136,7 +147,13 @@ async fn look(cluster: &Cluster, trouble: &Notify, kinds_changed: &Notify) {
     let transport = &cluster.inner.transport;
     let mut was_up = None;
     loop {
-        let asked = transport.get(&crate::transport::Identity::default(), "/version", "application/json").await;
+        let asked = transport
+            .get(
+                &crate::transport::Identity::default(),
+                "/version",
+                "application/json",
+            )
+            .await;
         let failure = asked.err().map(|error| error.to_string());
         let up = failure.is_none();
         cluster.set_connection(failure);
@@ -178,11 +195,16 @@ async fn watch_kinds(cluster: &Cluster, trouble: &Arc<Notify>, mut found: watch:
     while found.changed().await.is_ok() {
         while tasks.try_join_next().is_some() {}
         let discovery = cluster.discovery();
-        let wanted: HashMap<GroupKind, &ApiKind> = discovery.watched().map(|kind| (kind.group_kind(), kind)).collect();
+        let wanted: HashMap<GroupKind, &ApiKind> = discovery
+            .watched()
+            .map(|kind| (kind.group_kind(), kind))
+            .collect();
         let mut changed = false;
         let ended: Vec<GroupKind> = running
             .iter()
-            .filter(|(kind, (watched, task))| wanted.get(kind) != Some(&watched) || task.is_finished())
+            .filter(|(kind, (watched, task))| {
+                wanted.get(kind) != Some(&watched) || task.is_finished()
+            })
             .map(|(kind, _)| kind.clone())
             .collect();
         for kind in ended {
@@ -195,7 +217,10 @@ async fn watch_kinds(cluster: &Cluster, trouble: &Arc<Notify>, mut found: watch:
                 let _ = cluster.index().changes.send(Change::Dropped { kind }).await;
             }
         }
-        let new: Vec<_> = wanted.into_iter().filter(|(kind, _)| !running.contains_key(kind)).collect();
+        let new: Vec<_> = wanted
+            .into_iter()
+            .filter(|(kind, _)| !running.contains_key(kind))
+            .collect();
         changed |= !new.is_empty();
         expect(&cluster.index().state, &new);
         for (group_kind, kind) in new {

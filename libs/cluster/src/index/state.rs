@@ -41,7 +41,10 @@ impl State {
     }
 
     pub(super) fn tracked(&self, installation: &str, app: &str) -> Vec<Entry> {
-        let tracking = Tracking { installation: installation.into(), app: app.into() };
+        let tracking = Tracking {
+            installation: installation.into(),
+            app: app.into(),
+        };
         self.collect(self.by_app.get(&tracking))
     }
 
@@ -75,7 +78,10 @@ impl State {
     }
 
     pub(super) fn counts(&self) -> HashMap<GroupKind, usize> {
-        self.by_kind.iter().map(|(kind, keys)| (kind.clone(), keys.len())).collect()
+        self.by_kind
+            .iter()
+            .map(|(kind, keys)| (kind.clone(), keys.len()))
+            .collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -97,7 +103,13 @@ impl State {
 
     /// A watch of a kind begins.
     pub(super) fn expect(&mut self, kind: GroupKind, version: Arc<str>) {
-        self.kinds.insert(kind, Kind { version, synced: false });
+        self.kinds.insert(
+            kind,
+            Kind {
+                version,
+                synced: false,
+            },
+        );
     }
 
     pub(super) fn set_synced(&mut self, kind: &GroupKind) {
@@ -108,30 +120,51 @@ impl State {
 
     pub(super) fn forget_kind(&mut self, kind: &GroupKind) -> HashSet<Wake> {
         self.kinds.remove(kind);
-        let keys: Vec<_> = self.by_kind.get(kind).into_iter().flatten().cloned().collect();
-        keys.iter().flat_map(|key| self.remove(key, u64::MAX)).collect()
+        let keys: Vec<_> = self
+            .by_kind
+            .get(kind)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        keys.iter()
+            .flat_map(|key| self.remove(key, u64::MAX))
+            .collect()
     }
 
     fn collect(&self, keys: Option<&Keys>) -> Vec<Entry> {
-        keys.into_iter().flatten().filter_map(|key| self.entries.get(key).cloned()).collect()
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| self.entries.get(key).cloned())
+            .collect()
     }
 
     /// Takes an entry in, unless a newer one is known. Gives whom that concerns.
     pub(super) fn put(&mut self, entry: Entry) -> HashSet<Wake> {
         let number = version_number(&entry.resource_version);
-        if self.graves.get(&entry.key).is_some_and(|&grave| grave >= number && number > 0) {
+        if self
+            .graves
+            .get(&entry.key)
+            .is_some_and(|&grave| grave >= number && number > 0)
+        {
             return HashSet::new();
         }
         let before = self.entries.get(&entry.key).cloned();
         if let Some(before) = &before {
             let known = version_number(&before.resource_version);
-            if before.uid == entry.uid && before.version == entry.version && known > 0 && known >= number {
+            if before.uid == entry.uid
+                && before.version == entry.version
+                && known > 0
+                && known >= number
+            {
                 return HashSet::new();
             }
         }
         self.graves.remove(&entry.key);
         let mut wakes = HashSet::new();
-        let quiet = before.as_ref().is_some_and(|before| !before.differs(&entry));
+        let quiet = before
+            .as_ref()
+            .is_some_and(|before| !before.differs(&entry));
         if !quiet && let Some(before) = &before {
             self.concerned(before, &mut wakes);
         }
@@ -168,9 +201,17 @@ impl State {
         listed: &HashSet<ResourceKey>,
         resource_version: u64,
     ) -> HashSet<Wake> {
-        let keys: Vec<_> = self.by_kind.get(kind).into_iter().flatten().cloned().collect();
+        let keys: Vec<_> = self
+            .by_kind
+            .get(kind)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         let missing = keys.iter().filter(|key| !listed.contains(key.as_ref()));
-        missing.flat_map(|key| self.remove(key, resource_version)).collect()
+        missing
+            .flat_map(|key| self.remove(key, resource_version))
+            .collect()
     }
 
     fn bury(&mut self, key: &ResourceKey, resource_version: u64) {
@@ -191,20 +232,36 @@ impl State {
         let key = Arc::new(entry.key.clone());
         self.by_uid.insert(entry.uid.clone(), Arc::clone(&key));
         if let Some(tracking) = &entry.tracking {
-            self.by_app.entry(tracking.clone()).or_default().insert(Arc::clone(&key));
+            self.by_app
+                .entry(tracking.clone())
+                .or_default()
+                .insert(Arc::clone(&key));
         }
         for owner in &entry.owners {
-            self.by_owner.entry(owner.uid.clone()).or_default().insert(Arc::clone(&key));
+            self.by_owner
+                .entry(owner.uid.clone())
+                .or_default()
+                .insert(Arc::clone(&key));
         }
-        self.by_namespace.entry(key.namespace.as_str().into()).or_default().insert(Arc::clone(&key));
-        self.by_kind.entry(key.group_kind()).or_default().insert(Arc::clone(&key));
+        self.by_namespace
+            .entry(key.namespace.as_str().into())
+            .or_default()
+            .insert(Arc::clone(&key));
+        self.by_kind
+            .entry(key.group_kind())
+            .or_default()
+            .insert(Arc::clone(&key));
         self.entries.insert(key, Arc::clone(entry));
     }
 
     fn unlink(&mut self, entry: &Entry) {
         let key = &entry.key;
         self.entries.remove(key);
-        if self.by_uid.get(&entry.uid).is_some_and(|known| known.as_ref() == key) {
+        if self
+            .by_uid
+            .get(&entry.uid)
+            .is_some_and(|known| known.as_ref() == key)
+        {
             self.by_uid.remove(&entry.uid);
         }
         if let Some(tracking) = &entry.tracking {
@@ -234,7 +291,10 @@ impl State {
                 }
                 for owner in &entry.owners {
                     if seen.insert(owner.uid.clone())
-                        && let Some(entry) = self.by_uid.get(&owner.uid).and_then(|key| self.entries.get(key))
+                        && let Some(entry) = self
+                            .by_uid
+                            .get(&owner.uid)
+                            .and_then(|key| self.entries.get(key))
                     {
                         above.push(Arc::clone(entry));
                     }
@@ -272,11 +332,18 @@ mod tests {
     use super::super::entry::Reader;
     use super::*;
 
-    fn entry(kind: &str, name: &str, version: u64, owner: Option<&str>, app: Option<&str>) -> Entry {
+    fn entry(
+        kind: &str,
+        name: &str,
+        version: u64,
+        owner: Option<&str>,
+        app: Option<&str>,
+    ) -> Entry {
         let mut metadata = json!({"name": name, "namespace": "web", "uid": name, "resourceVersion": version.to_string(),
             "labels": {"version": version.to_string()}});
         if let Some(owner) = owner {
-            metadata["ownerReferences"] = json!([{"uid": owner, "kind": "X", "name": owner, "apiVersion": "v1"}]);
+            metadata["ownerReferences"] =
+                json!([{"uid": owner, "kind": "X", "name": owner, "apiVersion": "v1"}]);
         }
         if let Some(app) = app {
             metadata["annotations"] = json!({
@@ -284,25 +351,48 @@ mod tests {
                 "argocd.argoproj.io/installation-id": "user01"});
         }
         let object: Value = json!({"metadata": metadata});
-        Arc::new(Reader::new([0; 32]).read(&object, "", kind, &"v1".into()).unwrap())
+        Arc::new(
+            Reader::new([0; 32])
+                .read(&object, "", kind, &"v1".into())
+                .unwrap(),
+        )
     }
 
     fn app(name: &str) -> Wake {
-        Wake::App { installation: "user01".into(), app: name.into() }
+        Wake::App {
+            installation: "user01".into(),
+            app: name.into(),
+        }
     }
 
     #[test]
     fn a_change_below_a_tracked_object_wakes_its_application() {
         let mut state = State::default();
-        assert_eq!(state.put(entry("Pod", "root", 1, None, Some("hello"))), HashSet::from([app("hello")]));
+        assert_eq!(
+            state.put(entry("Pod", "root", 1, None, Some("hello"))),
+            HashSet::from([app("hello")])
+        );
         state.put(entry("Pod", "middle", 2, Some("root"), None));
-        assert_eq!(state.put(entry("Pod", "leaf", 3, Some("middle"), None)), HashSet::from([app("hello")]));
-        assert_eq!(state.remove(&entry("Pod", "leaf", 3, None, None).key, 4), HashSet::from([app("hello")]));
-        assert_eq!(state.put(entry("Pod", "root", 5, None, Some("other"))), HashSet::from([app("hello"), app("other")]));
+        assert_eq!(
+            state.put(entry("Pod", "leaf", 3, Some("middle"), None)),
+            HashSet::from([app("hello")])
+        );
+        assert_eq!(
+            state.remove(&entry("Pod", "leaf", 3, None, None).key, 4),
+            HashSet::from([app("hello")])
+        );
+        assert_eq!(
+            state.put(entry("Pod", "root", 5, None, Some("other"))),
+            HashSet::from([app("hello"), app("other")])
+        );
         assert!(state.tracked("user01", "hello").is_empty());
         assert_eq!(state.tracked("user01", "other").len(), 1);
         assert!(state.tracked("user02", "other").is_empty());
-        let names: Vec<_> = state.descendants(["root"]).iter().map(|entry| entry.key.name.clone()).collect();
+        let names: Vec<_> = state
+            .descendants(["root"])
+            .iter()
+            .map(|entry| entry.key.name.clone())
+            .collect();
         assert_eq!(names, ["middle"]);
     }
 
@@ -314,11 +404,19 @@ mod tests {
         state.put(entry("Pod", "a", 5, None, None));
         assert_eq!(state.get(&key).unwrap().resource_version.as_ref(), "7");
         state.remove(&key, 6);
-        assert!(state.get(&key).is_some(), "the deletion was of an earlier one");
+        assert!(
+            state.get(&key).is_some(),
+            "the deletion was of an earlier one"
+        );
         state.remove(&key, 9);
         state.put(entry("Pod", "a", 8, None, None));
-        assert!(state.get(&key).is_none(), "an answer older than the deletion");
-        assert!(state.by_namespace.is_empty() && state.by_kind.is_empty() && state.by_uid.is_empty());
+        assert!(
+            state.get(&key).is_none(),
+            "an answer older than the deletion"
+        );
+        assert!(
+            state.by_namespace.is_empty() && state.by_kind.is_empty() && state.by_uid.is_empty()
+        );
     }
 
     #[test]
@@ -329,7 +427,11 @@ mod tests {
         }
         let listed = HashSet::from([entry("Pod", "kept", 1, None, None).key.clone()]);
         state.retain(&GroupKind::new("", "Pod"), &listed, 20);
-        let mut names: Vec<_> = state.in_namespace("web").iter().map(|entry| entry.key.name.clone()).collect();
+        let mut names: Vec<_> = state
+            .in_namespace("web")
+            .iter()
+            .map(|entry| entry.key.name.clone())
+            .collect();
         names.sort();
         assert_eq!(names, ["kept", "newer"]);
     }

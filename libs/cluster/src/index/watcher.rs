@@ -95,7 +95,12 @@ struct Position {
 impl Watcher {
     /// Runs until the kind is gone or nobody takes its changes.
     pub(super) async fn run(self) {
-        let mut at = Position { resource_version: String::new(), listing: None, by_pages: false, lively: false };
+        let mut at = Position {
+            resource_version: String::new(),
+            listing: None,
+            by_pages: false,
+            lively: false,
+        };
         let mut wait = FIRST_WAIT;
         while !self.changes.is_closed() {
             match self.follow(&mut at).await {
@@ -107,7 +112,12 @@ impl Watcher {
                     continue;
                 }
                 Ok(Next::Stop) => {
-                    let _ = self.changes.send(Change::Dropped { kind: self.kind.group_kind() }).await;
+                    let _ = self
+                        .changes
+                        .send(Change::Dropped {
+                            kind: self.kind.group_kind(),
+                        })
+                        .await;
                     return;
                 }
                 Err(error) => {
@@ -155,8 +165,16 @@ impl Watcher {
             .set_if(streamed, "resourceVersionMatch", "NotOlderThan")
             .set_if(!streamed, "resourceVersion", &at.resource_version)
             .build();
-        let accept = if self.is_metadata_only() { METADATA } else { FULL };
-        let mut stream = match self.transport.stream(&Identity::default(), &path, accept).await {
+        let accept = if self.is_metadata_only() {
+            METADATA
+        } else {
+            FULL
+        };
+        let mut stream = match self
+            .transport
+            .stream(&Identity::default(), &path, accept)
+            .await
+        {
             Ok(stream) => stream,
             Err(Error::Refused(refusal)) => return refused(&refusal, streamed),
             Err(error) => return Err(error),
@@ -164,16 +182,28 @@ impl Watcher {
         let mut buffer = BytesMut::new();
         let mut searched = 0;
         loop {
-            let patience = if at.listing.is_some() { LISTING_SILENCE } else { SILENCE };
+            let patience = if at.listing.is_some() {
+                LISTING_SILENCE
+            } else {
+                SILENCE
+            };
             let chunk = match tokio::time::timeout(patience, stream.next()).await {
                 Ok(Some(chunk)) => chunk?,
                 Ok(None) => return Ok(Next::Resume),
                 // A server that ignores `sendInitialEvents` never says that its listing has ended.
                 Err(_) if at.listing.is_some() => return Ok(Next::ListByPages),
-                Err(_) => return Err(self.transport.unreachable("the watch has been silent for too long")),
+                Err(_) => {
+                    return Err(self
+                        .transport
+                        .unreachable("the watch has been silent for too long"));
+                }
             };
             buffer.extend_from_slice(&chunk);
-            while let Some(end) = buffer[searched..].iter().position(|byte| *byte == b'\n').map(|end| searched + end) {
+            while let Some(end) = buffer[searched..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map(|end| searched + end)
+            {
                 if let Some(next) = self.event(&buffer[..end], at).await? {
                     return Ok(next);
                 }
@@ -182,7 +212,9 @@ impl Watcher {
             }
             searched = buffer.len();
             if buffer.len() > MAX_EVENT {
-                return Err(Error::NotUnderstood("an event larger than any object".into()));
+                return Err(Error::NotUnderstood(
+                    "an event larger than any object".into(),
+                ));
             }
         }
     }
@@ -192,7 +224,8 @@ impl Watcher {
         if line.is_empty() {
             return Ok(None);
         }
-        let broken = |error: serde_json::Error| Error::NotUnderstood(format!("a watch event: {error}"));
+        let broken =
+            |error: serde_json::Error| Error::NotUnderstood(format!("a watch event: {error}"));
         let event: Event<'_> = serde_json::from_slice(line).map_err(broken)?;
         if event.kind == "ERROR" {
             let refusal = Refusal::read(code_of(event.object.get()), event.object.get().as_bytes());
@@ -208,9 +241,15 @@ impl Watcher {
         let number = version_number(resource_version);
         match event.kind {
             "BOOKMARK" => {
-                let ended = domain::resource::annotation(&object, "k8s.io/initial-events-end") == Some("true");
+                let ended = domain::resource::annotation(&object, "k8s.io/initial-events-end")
+                    == Some("true");
                 if ended && let Some(keys) = at.listing.take() {
-                    self.send(Change::Listed { kind: self.kind.group_kind(), resource_version: number, keys }).await?;
+                    self.send(Change::Listed {
+                        kind: self.kind.group_kind(),
+                        resource_version: number,
+                        keys,
+                    })
+                    .await?;
                 }
             }
             "DELETED" => {
@@ -218,7 +257,11 @@ impl Watcher {
                     if let Some(keys) = &mut at.listing {
                         keys.remove(&key);
                     }
-                    self.send(Change::Gone { key, resource_version: number }).await?;
+                    self.send(Change::Gone {
+                        key,
+                        resource_version: number,
+                    })
+                    .await?;
                 }
             }
             _ => {
@@ -238,7 +281,10 @@ impl Watcher {
 
     async fn seen(&self, object: &Value) -> Result<Option<ResourceKey>, Error> {
         let version: Arc<str> = self.kind.version.as_str().into();
-        let Some(entry) = self.reader.read(object, &self.kind.group, &self.kind.kind, &version) else {
+        let Some(entry) = self
+            .reader
+            .read(object, &self.kind.group, &self.kind.kind, &version)
+        else {
             return Ok(None);
         };
         let key = entry.key.clone();
@@ -250,22 +296,35 @@ impl Watcher {
     async fn list(&self) -> Result<String, Error> {
         let mut keys = HashSet::new();
         let mut more = String::new();
-        let accept = if self.is_metadata_only() { METADATA_LIST } else { FULL };
+        let accept = if self.is_metadata_only() {
+            METADATA_LIST
+        } else {
+            FULL
+        };
         loop {
             let path = Query::new(&collection(&self.kind, ""))
                 .set("limit", PAGE)
                 .set_if(!more.is_empty(), "continue", &more)
                 .build();
-            let page: Page = self.transport.get(&Identity::default(), &path, accept).await?.json()?;
+            let page: Page = self
+                .transport
+                .get(&Identity::default(), &path, accept)
+                .await?
+                .json()?;
             for item in &page.items {
-                let object: Value =
-                    serde_json::from_str(item.get()).map_err(|error| Error::NotUnderstood(error.to_string()))?;
+                let object: Value = serde_json::from_str(item.get())
+                    .map_err(|error| Error::NotUnderstood(error.to_string()))?;
                 keys.extend(self.seen(&object).await?);
             }
             more = page.metadata.r#continue;
             if more.is_empty() {
                 let resource_version = version_number(&page.metadata.resource_version);
-                self.send(Change::Listed { kind: self.kind.group_kind(), resource_version, keys }).await?;
+                self.send(Change::Listed {
+                    kind: self.kind.group_kind(),
+                    resource_version,
+                    keys,
+                })
+                .await?;
                 return Ok(page.metadata.resource_version);
             }
         }
@@ -278,12 +337,20 @@ impl Watcher {
     fn key(&self, object: &Value) -> Option<ResourceKey> {
         let part = |name: &str| domain::resource::text(object, &["metadata", name]).to_owned();
         let GroupKind { group, kind } = self.kind.group_kind();
-        let key = ResourceKey { group, kind, namespace: part("namespace"), name: part("name") };
+        let key = ResourceKey {
+            group,
+            kind,
+            namespace: part("namespace"),
+            name: part("name"),
+        };
         (!key.name.is_empty()).then_some(key)
     }
 
     async fn send(&self, change: Change) -> Result<(), Error> {
-        self.changes.send(change).await.map_err(|_| Error::NotUnderstood("nobody takes the changes".into()))
+        self.changes
+            .send(change)
+            .await
+            .map_err(|_| Error::NotUnderstood("nobody takes the changes".into()))
     }
 }
 
@@ -303,5 +370,7 @@ fn code_of(status: &str) -> u16 {
         #[serde(default)]
         code: u16,
     }
-    serde_json::from_str::<Code>(status).map(|status| status.code).unwrap_or_default()
+    serde_json::from_str::<Code>(status)
+        .map(|status| status.code)
+        .unwrap_or_default()
 }

@@ -17,23 +17,42 @@ pub(crate) async fn secrets_are_nowhere_in_the_index(world: &World) {
         tracked(secret, "hidden", "hello")
     };
     let key = ResourceKey::of(&secret(""));
-    let applied = account.apply(&secret("hunter2hunter2"), &ApplyOptions::default()).await.unwrap();
+    let applied = account
+        .apply(&secret("hunter2hunter2"), &ApplyOptions::default())
+        .await
+        .unwrap();
     let ours = index.observe(&applied.object).await.unwrap();
     let seen = |entry: &cluster::LiveEntry| {
         let kept = format!("{entry:?}");
-        assert!(!kept.contains("hunter2hunter2") && !kept.contains("aHVudGVyMmh1bnRlcjI"), "{kept}");
+        assert!(
+            !kept.contains("hunter2hunter2") && !kept.contains("aHVudGVyMmh1bnRlcjI"),
+            "{kept}"
+        );
     };
     seen(&ours);
     assert_eq!(index.snapshot("hidden", "hello").len(), 1);
     // Somebody else's change moves the fingerprint, its content unseen.
     let path = "/api/v1/namespaces/hidden/secrets/s";
-    world.plane.admin.merge(path, &json!({"stringData": {"password": "hunter3hunter3"}})).await.unwrap();
-    let changed = eventually("the change", || index.get(&key).filter(|entry| entry.fingerprint != ours.fingerprint)).await;
+    world
+        .plane
+        .admin
+        .merge(path, &json!({"stringData": {"password": "hunter3hunter3"}}))
+        .await
+        .unwrap();
+    let changed = eventually("the change", || {
+        index
+            .get(&key)
+            .filter(|entry| entry.fingerprint != ours.fingerprint)
+    })
+    .await;
     seen(&changed);
     let mut wrong = secret("");
     wrong["stringData"] = json!(null);
     wrong["data"] = json!({"password": "hunter4 is not base64"});
-    let error = account.apply(&wrong, &ApplyOptions::default()).await.unwrap_err();
+    let error = account
+        .apply(&wrong, &ApplyOptions::default())
+        .await
+        .unwrap_err();
     let said = format!("{error:?} {:?}", error.cause());
     assert!(!said.contains("hunter4"), "{said}");
 }
@@ -42,30 +61,65 @@ pub(crate) async fn pods_wake_their_application_and_have_logs(world: &World) {
     let account = world.tenant("pods").await;
     let index = world.cluster.index();
     let mut wakes = index.subscribe();
-    let manifest = tracked(deployment("pods", "hello", json!([{"name": "SECRET", "value": "unseen"}])), "pods", "hello");
-    account.apply(&manifest, &ApplyOptions::default()).await.unwrap();
+    let manifest = tracked(
+        deployment(
+            "pods",
+            "hello",
+            json!([{"name": "SECRET", "value": "unseen"}]),
+        ),
+        "pods",
+        "hello",
+    );
+    account
+        .apply(&manifest, &ApplyOptions::default())
+        .await
+        .unwrap();
     let root = eventually("the deployment", || index.snapshot("pods", "hello").pop()).await;
     let pod = eventually("a running pod", || {
         let below = index.descendants([root.uid.as_ref()]);
-        let pod = below.iter().find(|entry| entry.key.kind == "Pod" && entry.body["status"]["phase"] == "Running")?;
+        let pod = below
+            .iter()
+            .find(|entry| entry.key.kind == "Pod" && entry.body["status"]["phase"] == "Running")?;
         assert!(below.iter().any(|entry| entry.key.kind == "ReplicaSet"));
         Some(pod.clone())
     })
     .await;
-    assert_eq!(pod.images.first().map(AsRef::as_ref), Some("example/app:1.0"));
+    assert_eq!(
+        pod.images.first().map(AsRef::as_ref),
+        Some("example/app:1.0")
+    );
     assert!(!format!("{:?}", pod.body).contains("unseen"));
     assert!(pod.tracking.is_none() && pod.fingerprint.is_none());
     assert!(index.in_namespace("pods").len() >= 3);
-    let wake = Wake::App { installation: "pods".into(), app: "hello".into() };
-    tokio::time::timeout(crate::SOON, async { while wakes.next().await != wake {} }).await.expect("a wake");
+    let wake = Wake::App {
+        installation: "pods".into(),
+        app: "hello".into(),
+    };
+    tokio::time::timeout(crate::SOON, async { while wakes.next().await != wake {} })
+        .await
+        .expect("a wake");
     // A pod's change alone wakes the application above it.
     let mut wakes = index.subscribe();
     let path = format!("/api/v1/namespaces/pods/pods/{}", pod.key.name);
-    world.plane.admin.merge(&path, &json!({"metadata": {"labels": {"touched": "yes"}}})).await.unwrap();
-    tokio::time::timeout(crate::SOON, async { while wakes.next().await != wake {} }).await.expect("a wake from below");
+    world
+        .plane
+        .admin
+        .merge(&path, &json!({"metadata": {"labels": {"touched": "yes"}}}))
+        .await
+        .unwrap();
+    tokio::time::timeout(crate::SOON, async { while wakes.next().await != wake {} })
+        .await
+        .expect("a wake from below");
 
-    assert_eq!(account.list_pods("pods", "app=hello").await.unwrap().len(), 1);
-    let options = LogOptions { container: "main".into(), tail_lines: Some(10), ..LogOptions::default() };
+    assert_eq!(
+        account.list_pods("pods", "app=hello").await.unwrap().len(),
+        1
+    );
+    let options = LogOptions {
+        container: "main".into(),
+        tail_lines: Some(10),
+        ..LogOptions::default()
+    };
     let mut stream = account.logs("pods", &pod.key.name, &options).await.unwrap();
     let mut log = Vec::new();
     while let Some(piece) = stream.next().await {
@@ -73,53 +127,117 @@ pub(crate) async fn pods_wake_their_application_and_have_logs(world: &World) {
     }
     assert!(!log.is_empty());
     let stranger = world.tenant("one").await;
-    let denied = stranger.logs("pods", &pod.key.name, &options).await.err().expect("another tenant's logs");
+    let denied = stranger
+        .logs("pods", &pod.key.name, &options)
+        .await
+        .err()
+        .expect("another tenant's logs");
     assert!(denied.is_forbidden(), "{denied}");
 }
 
 pub(crate) async fn a_restarted_apiserver_leaves_no_gap(world: &World, ground: &mut Ground) {
     let account = world.tenant("gap").await;
     let index = world.cluster.index();
-    let map = |name: &str, value: &str| json!({"apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": name, "namespace": "gap", "labels": {"value": value}}, "spec": {"ports": [{"port": 80}]}});
+    let map = |name: &str, value: &str| {
+        json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": "gap", "labels": {"value": value}}, "spec": {"ports": [{"port": 80}]}})
+    };
     for name in ["changed", "deleted"] {
-        account.apply(&map(name, "1"), &ApplyOptions::default()).await.unwrap();
-        eventually("the service", || index.get(&ResourceKey::of(&map(name, "1")))).await;
+        account
+            .apply(&map(name, "1"), &ApplyOptions::default())
+            .await
+            .unwrap();
+        eventually("the service", || {
+            index.get(&ResourceKey::of(&map(name, "1")))
+        })
+        .await;
     }
     let before = index.len();
     let mut wakes = index.subscribe();
     let mut connection = world.cluster.connection();
-    ground.running("kube-apiserver").unwrap().kill().await.unwrap();
-    let down = tokio::time::timeout(crate::SOON, connection.wait_for(|state| !state.reachable)).await.expect("noticed");
+    ground
+        .running("kube-apiserver")
+        .unwrap()
+        .kill()
+        .await
+        .unwrap();
+    let down = tokio::time::timeout(crate::SOON, connection.wait_for(|state| !state.reachable))
+        .await
+        .expect("noticed");
     assert!(!down.unwrap().message.is_empty());
     assert_eq!(index.len(), before, "what was known stays known");
-    let error = account.apply(&map("changed", "2"), &ApplyOptions::default()).await.unwrap_err();
-    assert!(error.is_transient() && !error.message().is(&domain::message::cluster::REFUSED), "{error}");
+    let error = account
+        .apply(&map("changed", "2"), &ApplyOptions::default())
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_transient() && !error.message().is(&domain::message::cluster::REFUSED),
+        "{error}"
+    );
 
     ground.supervisor.restart("kube-apiserver").await.unwrap();
     let admin = &world.plane.admin;
     let change = || async {
-        admin.merge("/api/v1/namespaces/gap/services/changed", &json!({"metadata": {"labels": {"value": "2"}}})).await
+        admin
+            .merge(
+                "/api/v1/namespaces/gap/services/changed",
+                &json!({"metadata": {"labels": {"value": "2"}}}),
+            )
+            .await
     };
-    testkit::wait::until("the apiserver is back", crate::SOON, change).await.unwrap();
-    admin.delete("/api/v1/namespaces/gap/services/deleted").await.unwrap();
-    tokio::time::timeout(crate::SOON, connection.wait_for(|state| state.reachable)).await.expect("noticed").unwrap();
+    testkit::wait::until("the apiserver is back", crate::SOON, change)
+        .await
+        .unwrap();
+    admin
+        .delete("/api/v1/namespaces/gap/services/deleted")
+        .await
+        .unwrap();
+    tokio::time::timeout(crate::SOON, connection.wait_for(|state| state.reachable))
+        .await
+        .expect("noticed")
+        .unwrap();
     eventually("the change", || {
         let entry = index.get(&ResourceKey::of(&map("changed", "")))?;
         (entry.body["metadata"]["labels"]["value"] == "2").then_some(())
     })
     .await;
-    eventually("the deletion", || index.get(&ResourceKey::of(&map("deleted", ""))).is_none().then_some(())).await;
-    tokio::time::timeout(crate::SOON, async { while wakes.next().await != Wake::Resync {} }).await.expect("a resync");
-    account.apply(&map("changed", "3"), &ApplyOptions::default()).await.unwrap();
+    eventually("the deletion", || {
+        index
+            .get(&ResourceKey::of(&map("deleted", "")))
+            .is_none()
+            .then_some(())
+    })
+    .await;
+    tokio::time::timeout(crate::SOON, async {
+        while wakes.next().await != Wake::Resync {}
+    })
+    .await
+    .expect("a resync");
+    account
+        .apply(&map("changed", "3"), &ApplyOptions::default())
+        .await
+        .unwrap();
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test has no lifecycle to spawn on")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no lifecycle to spawn on"
+)]
 pub(crate) async fn what_went_meanwhile_is_found_gone(world: &World) {
     let index = world.cluster.index();
-    let key = ResourceKey { kind: "Service".into(), namespace: "gap".into(), name: "changed".into(), ..ResourceKey::default() };
+    let key = ResourceKey {
+        kind: "Service".into(),
+        namespace: "gap".into(),
+        name: "changed".into(),
+        ..ResourceKey::default()
+    };
     assert!(index.get(&key).is_some());
-    world.plane.admin.delete("/api/v1/namespaces/gap/services/changed").await.unwrap();
+    world
+        .plane
+        .admin
+        .delete("/api/v1/namespaces/gap/services/changed")
+        .await
+        .unwrap();
     let running = tokio::spawn(world.cluster.clone().run());
     eventually("the deletion", || index.get(&key).is_none().then_some(())).await;
     running.abort();

@@ -60,11 +60,18 @@ impl World {
             clock: Arc::new(Clockwork),
         };
         let cluster = Cluster::connect(options).await.unwrap();
-        Self { plane, cluster, gate }
+        Self {
+            plane,
+            cluster,
+            gate,
+        }
     }
 
     async fn tenant(&self, name: &str) -> cluster::Account {
-        self.cluster.ensure_tenant(name, &TenantName::from_stored(name.to_owned())).await.unwrap();
+        self.cluster
+            .ensure_tenant(name, &TenantName::from_stored(name.to_owned()))
+            .await
+            .unwrap();
         self.cluster.as_account(name, "naru").unwrap()
     }
 }
@@ -107,12 +114,19 @@ async fn stories() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test has no lifecycle to spawn on")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no lifecycle to spawn on"
+)]
 async fn tell(ground: &mut Ground) {
-    let plane = ControlPlane::start(ground, &Options::default()).await.unwrap();
+    let plane = ControlPlane::start(ground, &Options::default())
+        .await
+        .unwrap();
     let world = World::connect(plane).await;
     let running = tokio::spawn(world.cluster.clone().run());
-    tokio::time::timeout(SOON, world.cluster.ready()).await.expect("every kind is listed");
+    tokio::time::timeout(SOON, world.cluster.ready())
+        .await
+        .expect("every kind is listed");
     kinds::what_the_cluster_has_is_known(&world).await;
     kinds::kinds_come_and_go(&world).await;
     tenants::an_account_reaches_its_own_namespace_only(&world).await;

@@ -25,29 +25,82 @@ pub(crate) async fn an_account_reaches_its_own_namespace_only(world: &World) {
     let denied = one.apply(&settings("two"), &options).await.unwrap_err();
     assert!(denied.is_forbidden(), "{denied}");
     assert!(denied.message().is(&domain::message::cluster::FORBIDDEN));
-    assert!(one.get(&ResourceKey::of(&settings("two")), None).await.unwrap_err().is_forbidden());
-    assert!(one.list("", "ConfigMap", "", "").await.unwrap_err().is_forbidden());
+    assert!(
+        one.get(&ResourceKey::of(&settings("two")), None)
+            .await
+            .unwrap_err()
+            .is_forbidden()
+    );
+    assert!(
+        one.list("", "ConfigMap", "", "")
+            .await
+            .unwrap_err()
+            .is_forbidden()
+    );
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "all"},
         "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]});
     assert!(one.apply(&role, &options).await.unwrap_err().is_forbidden());
-    assert_eq!(one.list("", "ConfigMap", "one", "").await.unwrap().iter().filter(|m| m["metadata"]["name"] == "settings").count(), 1);
+    assert_eq!(
+        one.list("", "ConfigMap", "one", "")
+            .await
+            .unwrap()
+            .iter()
+            .filter(|m| m["metadata"]["name"] == "settings")
+            .count(),
+        1
+    );
 
     let stranger = TenantName::from_stored("stranger".into());
     for taken in ["default", "one"] {
-        let error = world.cluster.ensure_tenant(taken, &stranger).await.unwrap_err();
-        assert!(matches!(error, Error::ForeignNamespace { .. }), "{taken}: {error}");
+        let error = world
+            .cluster
+            .ensure_tenant(taken, &stranger)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::ForeignNamespace { .. }),
+            "{taken}: {error}"
+        );
     }
-    world.cluster.ensure_tenant("naru", &TenantName::operator()).await.unwrap();
+    world
+        .cluster
+        .ensure_tenant("naru", &TenantName::operator())
+        .await
+        .unwrap();
     let operator = world.cluster.as_account("naru", "naru").unwrap();
-    assert!(operator.get(&ResourceKey::of(&settings("two")), None).await.unwrap().is_some());
-    assert!(one.get(&ResourceKey { name: String::new(), ..ResourceKey::of(&settings("one")) }, None).await.is_err());
+    assert!(
+        operator
+            .get(&ResourceKey::of(&settings("two")), None)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        one.get(
+            &ResourceKey {
+                name: String::new(),
+                ..ResourceKey::of(&settings("one"))
+            },
+            None
+        )
+        .await
+        .is_err()
+    );
 }
 
 pub(crate) async fn a_closed_gate_lets_no_write_out(world: &World) {
     let account = world.tenant("gated").await;
     world.gate.0.store(false, Ordering::SeqCst);
-    let applied = account.apply(&settings("gated"), &ApplyOptions::default()).await;
+    let applied = account
+        .apply(&settings("gated"), &ApplyOptions::default())
+        .await;
     world.gate.0.store(true, Ordering::SeqCst);
     assert!(matches!(applied, Err(Error::NotHolder)));
-    assert!(account.get(&ResourceKey::of(&settings("gated")), None).await.unwrap().is_none());
+    assert!(
+        account
+            .get(&ResourceKey::of(&settings("gated")), None)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }

@@ -31,18 +31,40 @@ pub(super) fn parse(json: &[u8]) -> Result<Document, ParseError> {
     let components = crate::resource::at(&document, &["components", "schemas"])
         .and_then(Value::as_object)
         .unwrap_or(&empty);
-    let mut builder = Builder { components, named: HashMap::new(), leaves: HashMap::new(), types: Vec::new() };
+    let mut builder = Builder {
+        components,
+        named: HashMap::new(),
+        leaves: HashMap::new(),
+        types: Vec::new(),
+    };
     let mut roots = HashMap::new();
     for (name, schema) in components {
-        let gvks = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
+        let gvks = schema
+            .get("x-kubernetes-group-version-kind")
+            .and_then(Value::as_array);
         for gvk in gvks.into_iter().flatten() {
-            let part = |key: &str| gvk.get(key).and_then(Value::as_str).unwrap_or_default().into();
+            let part = |key: &str| {
+                gvk.get(key)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .into()
+            };
             let at = builder.component(name);
-            roots.insert(Gvk { group: part("group"), version: part("version"), kind: part("kind") }, at);
+            roots.insert(
+                Gvk {
+                    group: part("group"),
+                    version: part("version"),
+                    kind: part("kind"),
+                },
+                at,
+            );
         }
     }
     builder.types.shrink_to_fit();
-    Ok(Document { types: builder.types, roots })
+    Ok(Document {
+        types: builder.types,
+        roots,
+    })
 }
 
 struct Builder<'a> {
@@ -54,7 +76,9 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn push(&mut self, kind: Type) -> TypeRef {
-        let Ok(at) = u32::try_from(self.types.len()) else { return ANY };
+        let Ok(at) = u32::try_from(self.types.len()) else {
+            return ANY;
+        };
         self.types.push(kind);
         TypeRef(at)
     }
@@ -70,7 +94,9 @@ impl<'a> Builder<'a> {
 
     /// The type of a named component. Its place is taken before it is built, so that it may name itself.
     fn component(&mut self, name: &str) -> TypeRef {
-        let Some((name, schema)) = self.components.get_key_value(name) else { return ANY };
+        let Some((name, schema)) = self.components.get_key_value(name) else {
+            return ANY;
+        };
         if let Some(&at) = self.named.get(name.as_str()) {
             return at;
         }
@@ -108,17 +134,29 @@ impl<'a> Builder<'a> {
     fn composite(&mut self, schema: &'a Value, built_in: bool, depth: usize) -> Type {
         let kind = schema.get("type").and_then(Value::as_str);
         if kind == Some("array") {
-            let element = schema.get("items").map_or(ANY, |items| self.node(items, built_in, depth - 1));
-            return Type::List { element, merge: merge(schema, self.components), patch_key: patch_key(schema) };
+            let element = schema
+                .get("items")
+                .map_or(ANY, |items| self.node(items, built_in, depth - 1));
+            return Type::List {
+                element,
+                merge: merge(schema, self.components),
+                patch_key: patch_key(schema),
+            };
         }
-        let flag = |name: &str| schema.get(name).and_then(Value::as_bool).unwrap_or_default();
+        let flag = |name: &str| {
+            schema
+                .get(name)
+                .and_then(Value::as_bool)
+                .unwrap_or_default()
+        };
         let preserve_unknown = flag("x-kubernetes-preserve-unknown-fields");
         let embedded = flag("x-kubernetes-embedded-resource");
         let atomic = schema.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic");
         if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
             let required = schema.get("required").and_then(Value::as_array);
-            let required =
-                |name: &str| required.is_some_and(|list| list.iter().any(|entry| entry.as_str() == Some(name)));
+            let required = |name: &str| {
+                required.is_some_and(|list| list.iter().any(|entry| entry.as_str() == Some(name)))
+            };
             let mut fields: Vec<Field> = properties
                 .iter()
                 .map(|(name, schema)| Field {
@@ -128,18 +166,31 @@ impl<'a> Builder<'a> {
                 })
                 .collect();
             fields.sort_by(|a, b| a.name.cmp(&b.name));
-            return Type::Object { fields: fields.into(), preserve_unknown, atomic, embedded };
+            return Type::Object {
+                fields: fields.into(),
+                preserve_unknown,
+                atomic,
+                embedded,
+            };
         }
         match schema.get("additionalProperties") {
             Some(value @ Value::Object(_)) => {
-                return Type::Map { value: self.node(value, built_in, depth - 1), atomic };
+                return Type::Map {
+                    value: self.node(value, built_in, depth - 1),
+                    atomic,
+                };
             }
             Some(Value::Bool(true)) => return Type::Map { value: ANY, atomic },
             _ => {}
         }
         // A bare object of a built-in kind is raw content; in a custom resource the server empties it.
         if kind == Some("object") && !built_in && !preserve_unknown && !embedded {
-            return Type::Object { fields: Box::default(), preserve_unknown, atomic, embedded };
+            return Type::Object {
+                fields: Box::default(),
+                preserve_unknown,
+                atomic,
+                embedded,
+            };
         }
         Type::Any
     }
@@ -147,10 +198,13 @@ impl<'a> Builder<'a> {
 
 /// The component that a schema names, directly or as its only `allOf` part.
 fn referred(schema: &Value) -> Option<&str> {
-    let reference = schema.get("$ref").or_else(|| match schema.get("allOf")?.as_array()?.as_slice() {
-        [one] => one.get("$ref"),
-        _ => None,
-    })?;
+    let reference =
+        schema
+            .get("$ref")
+            .or_else(|| match schema.get("allOf")?.as_array()?.as_slice() {
+                [one] => one.get("$ref"),
+                _ => None,
+            })?;
     reference.as_str()?.strip_prefix("#/components/schemas/")
 }
 
@@ -159,7 +213,10 @@ fn scalar(schema: &Value, name: &str) -> Option<Scalar> {
         return Some(Scalar::Quantity);
     }
     let format = schema.get("format").and_then(Value::as_str);
-    let int_or_string = schema.get("x-kubernetes-int-or-string").and_then(Value::as_bool) == Some(true);
+    let int_or_string = schema
+        .get("x-kubernetes-int-or-string")
+        .and_then(Value::as_bool)
+        == Some(true);
     if int_or_string || format == Some("int-or-string") {
         return Some(Scalar::IntOrString);
     }
@@ -179,20 +236,48 @@ fn merge(schema: &Value, components: &Map<String, Value>) -> ListMerge {
         Some("set") => ListMerge::Set,
         Some("map") => {
             let element = schema.get("items").map(|items| {
-                referred(items).and_then(|name| components.get(name)).unwrap_or(items)
+                referred(items)
+                    .and_then(|name| components.get(name))
+                    .unwrap_or(items)
             });
-            let default = |name: &str| element?.get("properties")?.get(name)?.get("default").cloned();
-            let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+            let default = |name: &str| {
+                element?
+                    .get("properties")?
+                    .get(name)?
+                    .get("default")
+                    .cloned()
+            };
+            let keys = schema
+                .get("x-kubernetes-list-map-keys")
+                .and_then(Value::as_array);
             let keys = keys.into_iter().flatten().filter_map(Value::as_str);
-            ListMerge::Map { keys: keys.map(|name| MapKey { name: name.into(), default: default(name) }).collect() }
+            ListMerge::Map {
+                keys: keys
+                    .map(|name| MapKey {
+                        name: name.into(),
+                        default: default(name),
+                    })
+                    .collect(),
+            }
         }
         _ => ListMerge::Atomic,
     }
 }
 
 fn patch_key(schema: &Value) -> Option<Box<str>> {
-    let merges = schema.get("x-kubernetes-patch-strategy")?.as_str()?.split(',').any(|word| word == "merge");
-    merges.then(|| schema.get("x-kubernetes-patch-merge-key")?.as_str().map(Box::from)).flatten()
+    let merges = schema
+        .get("x-kubernetes-patch-strategy")?
+        .as_str()?
+        .split(',')
+        .any(|word| word == "merge");
+    merges
+        .then(|| {
+            schema
+                .get("x-kubernetes-patch-merge-key")?
+                .as_str()
+                .map(Box::from)
+        })
+        .flatten()
 }
 
 #[cfg(test)]
@@ -225,20 +310,57 @@ mod tests {
                     "inner": {"$ref": "#/components/schemas/Thing"}}}}}});
         let document = Document::from_open_api(document.to_string().as_bytes()).unwrap();
         let root = document.root("g", "v1", "Thing").unwrap();
-        let Type::List { merge: ListMerge::Map { keys }, .. } = root.field("ports").unwrap().kind() else {
+        let Type::List {
+            merge: ListMerge::Map { keys },
+            ..
+        } = root.field("ports").unwrap().kind()
+        else {
             panic!("not a map list")
         };
-        assert_eq!(keys[1], MapKey { name: "protocol".into(), default: Some(json!("TCP")) });
+        assert_eq!(
+            keys[1],
+            MapKey {
+                name: "protocol".into(),
+                default: Some(json!("TCP"))
+            }
+        );
         let port = root.field("ports").unwrap().element().unwrap();
-        assert_eq!(port.field("target").unwrap().kind(), &Type::Scalar(Scalar::IntOrString));
-        assert!(port.fields().iter().any(|field| field.name.as_ref() == "port" && field.required));
+        assert_eq!(
+            port.field("target").unwrap().kind(),
+            &Type::Scalar(Scalar::IntOrString)
+        );
+        assert!(
+            port.fields()
+                .iter()
+                .any(|field| field.name.as_ref() == "port" && field.required)
+        );
         let limit = root.field("limits").unwrap().value("cpu").unwrap();
         assert_eq!(limit.kind(), &Type::Scalar(Scalar::Quantity));
-        assert!(matches!(root.field("names").unwrap().kind(), Type::List { merge: ListMerge::Set, .. }));
+        assert!(matches!(
+            root.field("names").unwrap().kind(),
+            Type::List {
+                merge: ListMerge::Set,
+                ..
+            }
+        ));
         assert_eq!(root.field("raw").unwrap().kind(), &Type::Any);
-        assert_eq!(root.field("free").unwrap().value("anything").unwrap().kind(), &Type::Any);
+        assert_eq!(
+            root.field("free")
+                .unwrap()
+                .value("anything")
+                .unwrap()
+                .kind(),
+            &Type::Any
+        );
         assert!(root.field("closed").unwrap().value("anything").is_none());
         assert!(root.value("nmaespace").is_none());
-        assert!(root.field("inner").unwrap().field("inner").unwrap().field("ports").is_some());
+        assert!(
+            root.field("inner")
+                .unwrap()
+                .field("inner")
+                .unwrap()
+                .field("ports")
+                .is_some()
+        );
     }
 }

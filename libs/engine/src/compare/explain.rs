@@ -33,7 +33,9 @@ pub(super) fn describe(deltas: &[Delta<'_>], target: &Target) -> Vec<Difference>
     let secret = target.key.group.is_empty() && target.key.kind == "Secret";
     let show = |path: &str, value: Option<&Value>, mask: &str| {
         value.map(|value| {
-            if secret && (path == "data" || path.starts_with("data.") || path.starts_with("stringData")) {
+            if secret
+                && (path == "data" || path.starts_with("data.") || path.starts_with("stringData"))
+            {
                 mask.to_owned()
             } else {
                 shorten(&crate::canonical::text(value))
@@ -63,22 +65,34 @@ fn shorten(text: &str) -> String {
 pub(super) fn causes(resources: &[Compared], targets: &[Target]) -> Vec<Cause> {
     let mut causes = Vec::new();
     // What may not be applied has said so already.
-    let explained = |r: &&Compared| r.sync == Some(SyncCode::OutOfSync) && r.counts && r.blocked.is_none();
+    let explained =
+        |r: &&Compared| r.sync == Some(SyncCode::OutOfSync) && r.counts && r.blocked.is_none();
     for compared in resources.iter().filter(explained) {
         let target = compared.target.and_then(|at| targets.get(at));
         let start = causes.len();
         if compared.requires_pruning {
-            let message =
-                if compared.options.no_prune { message::sync::PRUNE_DISABLED } else { message::sync::REQUIRES_PRUNING };
+            let message = if compared.options.no_prune {
+                message::sync::PRUNE_DISABLED
+            } else {
+                message::sync::REQUIRES_PRUNING
+            };
             causes.push(Cause::reason(message.with("resource", &compared.key)));
         } else if !compared.live {
             let cause = Cause::reason(message::sync::MISSING.with("resource", &compared.key));
             causes.push(cause.located(target.and_then(|target| target.location.clone())));
         } else {
-            causes.extend(compared.differences.iter().take(MAX_FIELDS).map(of_difference));
+            causes.extend(
+                compared
+                    .differences
+                    .iter()
+                    .take(MAX_FIELDS)
+                    .map(of_difference),
+            );
             if compared.differences.len() > MAX_FIELDS {
                 let more = compared.differences.len() - MAX_FIELDS;
-                causes.push(Cause::reason(message::sync::MORE_FIELDS.with("count", more)));
+                causes.push(Cause::reason(
+                    message::sync::MORE_FIELDS.with("count", more),
+                ));
             }
         }
         for cause in &mut causes[start..] {
@@ -93,7 +107,9 @@ pub(super) fn causes(resources: &[Compared], targets: &[Target]) -> Vec<Cause> {
 
 fn of_difference(difference: &Difference) -> Cause {
     let message = match (&difference.want, &difference.got) {
-        (Some(want), Some(got)) => message::sync::FIELD_DIFFERS.with("want", want).with("got", got),
+        (Some(want), Some(got)) => message::sync::FIELD_DIFFERS
+            .with("want", want)
+            .with("got", got),
         (Some(want), None) => message::sync::FIELD_MISSING.with("want", want),
         (None, got) => message::sync::FIELD_REMOVED.with("got", got.as_deref().unwrap_or_default()),
     };

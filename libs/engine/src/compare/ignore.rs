@@ -15,8 +15,13 @@ use crate::fields::Owned;
 /// What is wrong with the rules themselves.
 pub(super) fn complaints(rules: &[IgnoreDifference]) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if rules.iter().any(|rule| !rule.jq_path_expressions.is_empty()) {
-        causes.push(Cause::warning(message::sync::JQ_UNSUPPORTED.message()).field("spec.ignoreDifferences"));
+    if rules
+        .iter()
+        .any(|rule| !rule.jq_path_expressions.is_empty())
+    {
+        causes.push(
+            Cause::warning(message::sync::JQ_UNSUPPORTED.message()).field("spec.ignoreDifferences"),
+        );
     }
     let bad = |pointer: &&String| !pointer.starts_with('/');
     if let Some(pointer) = rules.iter().flat_map(|rule| &rule.json_pointers).find(bad) {
@@ -62,19 +67,39 @@ pub fn ignored<'a>(
 }
 
 fn managers(rule: &IgnoreDifference, live: &Value) -> Vec<Owned> {
-    rule.managed_fields_managers.iter().filter_map(|manager| Owned::of_manager(live, manager)).collect()
+    rule.managed_fields_managers
+        .iter()
+        .filter_map(|manager| Owned::of_manager(live, manager))
+        .collect()
 }
 
 /// The fields that the rules leave out by their managers, for a live object.
-pub(crate) fn by_manager(live: &Value, key: &ResourceKey, rules: &[IgnoreDifference]) -> Vec<Owned> {
-    rules.iter().filter(|rule| applies(rule, key)).flat_map(|rule| managers(rule, live)).collect()
+pub(crate) fn by_manager(
+    live: &Value,
+    key: &ResourceKey,
+    rules: &[IgnoreDifference],
+) -> Vec<Owned> {
+    rules
+        .iter()
+        .filter(|rule| applies(rule, key))
+        .flat_map(|rule| managers(rule, live))
+        .collect()
 }
 
 /// The target as `RespectIgnoreDifferences=true` has it applied: with the live values of the pointed fields.
 #[must_use]
-pub fn respected(want: &Value, live: &Value, key: &ResourceKey, rules: &[IgnoreDifference]) -> Value {
+pub fn respected(
+    want: &Value,
+    live: &Value,
+    key: &ResourceKey,
+    rules: &[IgnoreDifference],
+) -> Value {
     let mut result = want.clone();
-    for pointer in rules.iter().filter(|rule| applies(rule, key)).flat_map(|rule| &rule.json_pointers) {
+    for pointer in rules
+        .iter()
+        .filter(|rule| applies(rule, key))
+        .flat_map(|rule| &rule.json_pointers)
+    {
         match (live.pointer(pointer), result.pointer_mut(pointer)) {
             (Some(value), Some(place)) => *place = value.clone(),
             (None, Some(_)) => remove(&mut result, pointer),
@@ -85,7 +110,9 @@ pub fn respected(want: &Value, live: &Value, key: &ResourceKey, rules: &[IgnoreD
 }
 
 fn remove(object: &mut Value, pointer: &str) {
-    let Some((parent, last)) = pointer.rsplit_once('/') else { return };
+    let Some((parent, last)) = pointer.rsplit_once('/') else {
+        return;
+    };
     let last = last.replace("~1", "/").replace("~0", "~");
     match object.pointer_mut(parent) {
         Some(Value::Object(fields)) => {

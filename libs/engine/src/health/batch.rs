@@ -28,14 +28,18 @@ pub(super) fn job(object: &Value) -> Health {
         }
     }
     if !ended {
-        return Health::progressing(words).because(cause(message::health::JOB_RUNNING.with("name", name), object));
+        return Health::progressing(words).because(cause(
+            message::health::JOB_RUNNING.with("name", name),
+            object,
+        ));
     }
     if let Some(failure) = failed {
         let reason = cause(message::health::JOB_FAILED.with("name", name), object);
         return Health::degraded(failure).because(said(reason, failure));
     }
     if suspended {
-        return Health::new(HealthCode::Suspended, "").because(cause(named(message::health::PAUSED, object), object));
+        return Health::new(HealthCode::Suspended, "")
+            .because(cause(named(message::health::PAUSED, object), object));
     }
     Health::healthy(words)
 }
@@ -47,18 +51,28 @@ pub(super) fn cron_job(object: &Value) -> Health {
     let Some(status) = object.get("status").filter(|s| s.is_object()) else {
         return Health::progressing("Waiting for CronJob");
     };
-    let (scheduled, succeeded) = (text(status, &["lastScheduleTime"]), text(status, &["lastSuccessfulTime"]));
+    let (scheduled, succeeded) = (
+        text(status, &["lastScheduleTime"]),
+        text(status, &["lastSuccessfulTime"]),
+    );
     if scheduled.is_empty() {
         return Health::healthy("CronJob has not been scheduled yet");
     }
     if succeeded.is_empty() {
         return Health::healthy("The Cronjob never completed succesfully. It may not be healthy");
     }
-    if status.get("active").and_then(Value::as_array).is_some_and(|active| !active.is_empty()) {
-        return Health::healthy("The job is running. Its last execution may not have been successful");
+    if status
+        .get("active")
+        .and_then(Value::as_array)
+        .is_some_and(|active| !active.is_empty())
+    {
+        return Health::healthy(
+            "The job is running. Its last execution may not have been successful",
+        );
     }
     if succeeded < scheduled {
-        let message = message::health::CRON_JOB_FAILED.with("name", text(object, &["metadata", "name"]));
+        let message =
+            message::health::CRON_JOB_FAILED.with("name", text(object, &["metadata", "name"]));
         return Health::degraded("CronJob has not completed its last execution successfully")
             .because(cause(message, object));
     }

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::{Health, cause};
 
 fn has_address(object: &Value) -> bool {
-    at(object, &["status", "loadBalancer", "ingress"]).and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+    at(object, &["status", "loadBalancer", "ingress"])
+        .and_then(Value::as_array)
+        .is_some_and(|list| !list.is_empty())
 }
 
 pub(super) fn service(object: &Value) -> Health {
@@ -26,6 +28,9 @@ pub(super) fn ingress(object: &Value) -> Health {
         "" => annotation(object, "kubernetes.io/ingress.class").unwrap_or("default"),
         class => class,
     };
-    let cause = cause(message::health::INGRESS_WITHOUT_ADDRESS.with("class", class), object);
+    let cause = cause(
+        message::health::INGRESS_WITHOUT_ADDRESS.with("class", class),
+        object,
+    );
     Health::progressing("").because(cause.field("status.loadBalancer.ingress"))
 }

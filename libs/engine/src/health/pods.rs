@@ -12,7 +12,10 @@ use crate::options::{self, Role};
 const IGNORE_RESTART_POLICY: &str = "argocd.argoproj.io/ignore-restart-policy";
 
 fn statuses<'a>(pod: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
-    at(pod, &["status", list]).and_then(Value::as_array).into_iter().flatten()
+    at(pod, &["status", list])
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 pub(super) fn pod(object: &Value) -> Health {
@@ -22,7 +25,9 @@ pub(super) fn pod(object: &Value) -> Health {
     }
     if health.causes.is_empty() && health.code == HealthCode::Degraded {
         let message = message::health::POD_FAILED.with("pod", text(object, &["metadata", "name"]));
-        health.causes.push(super::said(super::cause(message, object), &health.message));
+        health
+            .causes
+            .push(super::said(super::cause(message, object), &health.message));
     }
     health
 }
@@ -34,7 +39,9 @@ fn rule(object: &Value) -> Health {
         let failing: Vec<&str> = statuses(object, "containerStatuses")
             .filter(|status| {
                 let reason = text(status, &["state", "waiting", "reason"]);
-                reason.starts_with("Err") || reason.ends_with("Error") || reason.ends_with("BackOff")
+                reason.starts_with("Err")
+                    || reason.ends_with("Error")
+                    || reason.ends_with("BackOff")
             })
             .map(|status| text(status, &["state", "waiting", "message"]))
             .collect();
@@ -57,7 +64,9 @@ fn rule(object: &Value) -> Health {
         "Running" if always => {
             if condition(object, "Ready").is_some_and(|c| text(c, &["status"]) == "True") {
                 Health::healthy(words)
-            } else if statuses(object, "containerStatuses").any(|s| at(s, &["lastState", "terminated"]).is_some()) {
+            } else if statuses(object, "containerStatuses")
+                .any(|s| at(s, &["lastState", "terminated"]).is_some())
+            {
                 Health::degraded(words)
             } else {
                 Health::progressing(words)
@@ -78,6 +87,9 @@ fn why_ended(status: &Value) -> String {
     }
     match super::number(status, &["state", "terminated", "exitCode"]) {
         0 => String::new(),
-        code => format!("container {:?} failed with exit code {code}", text(status, &["name"])),
+        code => format!(
+            "container {:?} failed with exit code {code}",
+            text(status, &["name"])
+        ),
     }
 }

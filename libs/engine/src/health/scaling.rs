@@ -15,16 +15,25 @@ fn reports(health: Health, object: &Value, what: &str, words: &str) -> Health {
 pub(super) fn autoscaler(object: &Value, version: &str) -> Health {
     let mut list: Vec<Value> = conditions(object).cloned().collect();
     if version == "v1" {
-        let annotated = annotation(object, "autoscaling.alpha.kubernetes.io/conditions").unwrap_or_default();
+        let annotated =
+            annotation(object, "autoscaling.alpha.kubernetes.io/conditions").unwrap_or_default();
         match serde_json::from_str::<Vec<Value>>(annotated) {
             Ok(conditions) => list = conditions,
             Err(_) if annotated.is_empty() => list.clear(),
-            Err(_) => return Health::new(HealthCode::Unknown, "failed to convert conditions annotation to typed"),
+            Err(_) => {
+                return Health::new(
+                    HealthCode::Unknown,
+                    "failed to convert conditions annotation to typed",
+                );
+            }
         }
     }
     for condition in &list {
-        let (kind, reason, words) =
-            (text(condition, &["type"]), text(condition, &["reason"]), text(condition, &["message"]));
+        let (kind, reason, words) = (
+            text(condition, &["type"]),
+            text(condition, &["reason"]),
+            text(condition, &["message"]),
+        );
         let failing = match kind {
             "AbleToScale" => matches!(reason, "FailedGetScale" | "FailedUpdateScale"),
             "ScalingActive" => matches!(
@@ -41,7 +50,9 @@ pub(super) fn autoscaler(object: &Value, version: &str) -> Health {
         if failing {
             return reports(Health::degraded(words), object, reason, words);
         }
-        if matches!(kind, "AbleToScale" | "ScalingLimited") && text(condition, &["status"]) == "True" {
+        if matches!(kind, "AbleToScale" | "ScalingLimited")
+            && text(condition, &["status"]) == "True"
+        {
             return Health::healthy(words);
         }
     }
@@ -54,7 +65,12 @@ pub(super) fn disruption_budget(object: &Value) -> Health {
         let reason = text(condition, &["reason"]);
         let sentence = format!("PodDisruptionBudget has {reason}");
         if text(condition, &["status"]) == "False" && reason != "InsufficientPods" {
-            return reports(Health::degraded(sentence), object, reason, text(condition, &["message"]));
+            return reports(
+                Health::degraded(sentence),
+                object,
+                reason,
+                text(condition, &["message"]),
+            );
         }
         health = Health::healthy(sentence);
     }
@@ -65,17 +81,33 @@ pub(super) fn api_service(object: &Value) -> Health {
     let Some(available) = condition(object, "Available") else {
         return Health::progressing("Waiting to be processed");
     };
-    let sentence = format!("{}: {}", text(available, &["reason"]), text(available, &["message"]));
-    if text(available, &["status"]) == "True" { Health::healthy(sentence) } else { Health::progressing(sentence) }
+    let sentence = format!(
+        "{}: {}",
+        text(available, &["reason"]),
+        text(available, &["message"])
+    );
+    if text(available, &["status"]) == "True" {
+        Health::healthy(sentence)
+    } else {
+        Health::progressing(sentence)
+    }
 }
 
 pub(super) fn definition(object: &Value) -> Health {
-    if at(object, &["status", "conditions"]).and_then(Value::as_array).is_none_or(Vec::is_empty) {
+    if at(object, &["status", "conditions"])
+        .and_then(Value::as_array)
+        .is_none_or(Vec::is_empty)
+    {
         return Health::progressing("Status conditions not found");
     }
-    let holds = |name: &str, status: &str| condition(object, name).filter(|c| text(c, &["status"]) == status);
+    let holds = |name: &str, status: &str| {
+        condition(object, name).filter(|c| text(c, &["status"]) == status)
+    };
     if let Some(ending) = holds("Terminating", "True") {
-        return Health::progressing(format!("CRD is terminating: {}", text(ending, &["message"])));
+        return Health::progressing(format!(
+            "CRD is terminating: {}",
+            text(ending, &["message"])
+        ));
     }
     if let Some(refused) = holds("NamesAccepted", "False") {
         let words = text(refused, &["message"]);
@@ -88,7 +120,12 @@ pub(super) fn definition(object: &Value) -> Health {
         return reports(health, object, "NonStructuralSchema=True", words);
     }
     if holds("Established", "True").is_none() {
-        return reports(Health::degraded("CRD is not established"), object, "Established=False", "");
+        return reports(
+            Health::degraded("CRD is not established"),
+            object,
+            "Established=False",
+            "",
+        );
     }
     Health::healthy("CRD is healthy")
 }

@@ -16,10 +16,15 @@ pub(super) fn claim(object: &Value) -> Health {
                 "" => "default",
                 class => class,
             };
-            let message = message::health::CLAIM_PENDING.with("name", name).with("class", class);
+            let message = message::health::CLAIM_PENDING
+                .with("name", name)
+                .with("class", class);
             Health::progressing("").because(cause(message, object))
         }
-        "Lost" => Health::degraded("").because(cause(message::health::CLAIM_LOST.with("name", name), object)),
+        "Lost" => Health::degraded("").because(cause(
+            message::health::CLAIM_LOST.with("name", name),
+            object,
+        )),
         _ => Health::new(HealthCode::Unknown, ""),
     }
 }

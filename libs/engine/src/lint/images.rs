@@ -19,19 +19,33 @@ pub(super) fn tags(targets: &[Target]) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut seen = BTreeSet::new();
     for workload in targets {
-        let Some((path, template)) = template_path(workload).zip(template(workload)) else { continue };
-        let around = path.iter().map(|part| format!("{part}.")).collect::<String>();
+        let Some((path, template)) = template_path(workload).zip(template(workload)) else {
+            continue;
+        };
+        let around = path
+            .iter()
+            .map(|part| format!("{part}."))
+            .collect::<String>();
         for containers in ["initContainers", "containers"] {
             for (position, container) in list(template, &["spec", containers]).enumerate() {
                 let image = text(container, &["image"]);
-                let Some(tag) = tag(image).filter(|tag| tag.len() >= SHORTEST) else { continue };
+                let Some(tag) = tag(image).filter(|tag| tag.len() >= SHORTEST) else {
+                    continue;
+                };
                 if !tag.bytes().all(|b| b.is_ascii_digit()) || !seen.insert(image) {
                     continue;
                 }
                 let field = format!("{around}spec.{containers}[{position}].image");
-                let message = message::lint::DIGIT_TAG.with("image", image).with("tag", tag);
+                let message = message::lint::DIGIT_TAG
+                    .with("image", image)
+                    .with("tag", tag);
                 let location = workload.locate(&field);
-                causes.push(Cause::warning(message).on(workload.key.clone()).located(location).field(field));
+                causes.push(
+                    Cause::warning(message)
+                        .on(workload.key.clone())
+                        .located(location)
+                        .field(field),
+                );
             }
         }
     }

@@ -5,7 +5,9 @@ use domain::message;
 use domain::resource::{at, text};
 use serde_json::Value;
 
-use super::{Around, is_external, list, place, port_text, selects, services, template, template_path};
+use super::{
+    Around, is_external, list, place, port_text, selects, services, template, template_path,
+};
 use crate::prepare::Target;
 
 /// A backend of an Ingress.
@@ -19,19 +21,36 @@ struct Backend<'a> {
 fn backends<'a>(ingress: &'a Target) -> Vec<Backend<'a>> {
     let mut found = Vec::new();
     let mut read = |path: String, backend: Option<&'a Value>| {
-        let Some(service) = backend.and_then(|backend| backend.get("service")) else { return };
+        let Some(service) = backend.and_then(|backend| backend.get("service")) else {
+            return;
+        };
         let number = at(service, &["port", "number"]);
         let name = at(service, &["port", "name"]);
-        let field = if number.is_none() && name.is_some() { "name" } else { "number" };
+        let field = if number.is_none() && name.is_some() {
+            "name"
+        } else {
+            "number"
+        };
         let port = number.or(name).and_then(port_text);
         let port_field = format!("{path}.service.port.{field}");
-        found.push(Backend { path, service: text(service, &["name"]), port, port_field });
+        found.push(Backend {
+            path,
+            service: text(service, &["name"]),
+            port,
+            port_field,
+        });
     };
     let object = &ingress.object;
-    read("spec.defaultBackend".to_owned(), at(object, &["spec", "defaultBackend"]));
+    read(
+        "spec.defaultBackend".to_owned(),
+        at(object, &["spec", "defaultBackend"]),
+    );
     for (r, rule) in list(object, &["spec", "rules"]).enumerate() {
         for (p, path) in list(rule, &["http", "paths"]).enumerate() {
-            read(format!("spec.rules[{r}].http.paths[{p}].backend"), path.get("backend"));
+            read(
+                format!("spec.rules[{r}].http.paths[{p}].backend"),
+                path.get("backend"),
+            );
         }
     }
     found
@@ -40,10 +59,17 @@ fn backends<'a>(ingress: &'a Target) -> Vec<Backend<'a>> {
 /// Ingresses that send to a Service or a port that is not there.
 pub(super) fn ingresses(targets: &[Target], around: Around<'_>) -> Vec<Cause> {
     let mut causes = Vec::new();
-    for ingress in targets.iter().filter(|t| t.key.group == "networking.k8s.io" && t.key.kind == "Ingress") {
-        for backend in backends(ingress).into_iter().filter(|b| !b.service.is_empty()) {
+    for ingress in targets
+        .iter()
+        .filter(|t| t.key.group == "networking.k8s.io" && t.key.kind == "Ingress")
+    {
+        for backend in backends(ingress)
+            .into_iter()
+            .filter(|b| !b.service.is_empty())
+        {
             let namespace = &ingress.key.namespace;
-            let target = services(targets).find(|s| s.key.name == backend.service && s.key.namespace == *namespace);
+            let target = services(targets)
+                .find(|s| s.key.name == backend.service && s.key.namespace == *namespace);
             let elsewhere = || {
                 around.services?.iter().copied().find(|s| {
                     text(s, &["metadata", "name"]) == backend.service
@@ -61,9 +87,15 @@ pub(super) fn ingresses(targets: &[Target], around: Around<'_>) -> Vec<Cause> {
                 }
                 continue;
             };
-            let Some(port) = backend.port.filter(|_| !is_external(service)) else { continue };
+            let Some(port) = backend.port.filter(|_| !is_external(service)) else {
+                continue;
+            };
             let offered = |p: &Value| {
-                [p.get("port"), p.get("name")].into_iter().flatten().filter_map(port_text).any(|known| known == port)
+                [p.get("port"), p.get("name")]
+                    .into_iter()
+                    .flatten()
+                    .filter_map(port_text)
+                    .any(|known| known == port)
             };
             if list(service, &["spec", "ports"]).any(offered) {
                 continue;
@@ -71,7 +103,10 @@ pub(super) fn ingresses(targets: &[Target], around: Around<'_>) -> Vec<Cause> {
             let message = message::lint::INGRESS_PORT
                 .with("service", backend.service)
                 .with("port", &port)
-                .with("ports", shown(list(service, &["spec", "ports"]).filter_map(|p| p.get("port"))))
+                .with(
+                    "ports",
+                    shown(list(service, &["spec", "ports"]).filter_map(|p| p.get("port"))),
+                )
                 .with("field", &backend.port_field);
             let mut cause = warn(message, ingress, backend.port_field);
             if let Some(target) = target {
@@ -88,14 +123,23 @@ fn chain(service: &Target, targets: &[Target]) -> String {
     let mut parts = Vec::new();
     for (position, port) in list(&service.object, &["spec", "ports"]).enumerate() {
         let number = port.get("port").and_then(port_text).unwrap_or_default();
-        let target = port.get("targetPort").and_then(port_text).unwrap_or_else(|| number.clone());
+        let target = port
+            .get("targetPort")
+            .and_then(port_text)
+            .unwrap_or_else(|| number.clone());
         let place = place(service, &format!("spec.ports[{position}].port"));
         parts.push(format!("{place} port {number}, targetPort {target}"));
     }
     for workload in selected(service, targets) {
         for (field, port) in container_ports(workload) {
-            let number = port.get("containerPort").and_then(port_text).unwrap_or_default();
-            parts.push(format!("{} containerPort {number}", place(workload, &field)));
+            let number = port
+                .get("containerPort")
+                .and_then(port_text)
+                .unwrap_or_default();
+            parts.push(format!(
+                "{} containerPort {number}",
+                place(workload, &field)
+            ));
         }
     }
     parts.join("; ")
@@ -106,21 +150,32 @@ fn selected<'a>(service: &'a Target, targets: &'a [Target]) -> impl Iterator<Ite
     let selector = at(&service.object, &["spec", "selector"]);
     targets.iter().filter(move |workload| {
         workload.key.namespace == service.key.namespace
-            && selector.zip(template(workload)).is_some_and(|(selector, template)| {
-                at(template, &["metadata", "labels"]).is_some_and(|labels| selects(selector, labels))
-            })
+            && selector
+                .zip(template(workload))
+                .is_some_and(|(selector, template)| {
+                    at(template, &["metadata", "labels"])
+                        .is_some_and(|labels| selects(selector, labels))
+                })
     })
 }
 
 /// A workload's declared ports with the paths of their numbers.
 fn container_ports(workload: &Target) -> Vec<(String, &Value)> {
-    let Some((path, template)) = template_path(workload).zip(template(workload)) else { return Vec::new() };
-    let around = path.iter().map(|part| format!("{part}.")).collect::<String>();
+    let Some((path, template)) = template_path(workload).zip(template(workload)) else {
+        return Vec::new();
+    };
+    let around = path
+        .iter()
+        .map(|part| format!("{part}."))
+        .collect::<String>();
     let mut found = Vec::new();
     for containers in ["containers", "initContainers"] {
         for (c, container) in list(template, &["spec", containers]).enumerate() {
             for (p, port) in list(container, &["ports"]).enumerate() {
-                found.push((format!("{around}spec.{containers}[{c}].ports[{p}].containerPort"), port));
+                found.push((
+                    format!("{around}spec.{containers}[{c}].ports[{p}].containerPort"),
+                    port,
+                ));
             }
         }
     }
@@ -140,7 +195,10 @@ pub(super) fn target_ports(targets: &[Target]) -> Vec<Cause> {
             for (position, port) in list(&service.object, &["spec", "ports"]).enumerate() {
                 let number = port.get("port").and_then(port_text);
                 let written = port.get("targetPort").and_then(port_text);
-                let (Some(number), Some(target)) = (number.clone(), written.clone().or(number)) else { continue };
+                let (Some(number), Some(target)) = (number.clone(), written.clone().or(number))
+                else {
+                    continue;
+                };
                 let opens = |(_, declared): &(String, &Value)| {
                     ["containerPort", "name"]
                         .into_iter()
@@ -150,14 +208,31 @@ pub(super) fn target_ports(targets: &[Target]) -> Vec<Cause> {
                 if declared.iter().any(opens) {
                     continue;
                 }
-                let field = format!("spec.ports[{position}].{}", if written.is_some() { "targetPort" } else { "port" });
+                let field = format!(
+                    "spec.ports[{position}].{}",
+                    if written.is_some() {
+                        "targetPort"
+                    } else {
+                        "port"
+                    }
+                );
                 let message = message::lint::SERVICE_TARGET_PORT
                     .with("port", number)
                     .with("target", target)
                     .with("workload", &workload.key)
-                    .with("ports", shown(declared.iter().filter_map(|(_, port)| port.get("containerPort"))))
+                    .with(
+                        "ports",
+                        shown(
+                            declared
+                                .iter()
+                                .filter_map(|(_, port)| port.get("containerPort")),
+                        ),
+                    )
                     .with("field", format!("spec.ports[{position}].targetPort"));
-                let at = declared.first().map(|(field, _)| place(workload, field)).unwrap_or_default();
+                let at = declared
+                    .first()
+                    .map(|(field, _)| place(workload, field))
+                    .unwrap_or_default();
                 causes.push(warn(message, service, field).evidence(at));
             }
         }
@@ -167,10 +242,17 @@ pub(super) fn target_ports(targets: &[Target]) -> Vec<Cause> {
 
 fn shown<'a>(ports: impl Iterator<Item = &'a Value>) -> String {
     let ports: Vec<String> = ports.filter_map(port_text).collect();
-    if ports.is_empty() { "-".to_owned() } else { ports.join(", ") }
+    if ports.is_empty() {
+        "-".to_owned()
+    } else {
+        ports.join(", ")
+    }
 }
 
 fn warn(message: message::Message, target: &Target, field: String) -> Cause {
     let location = target.locate(&field);
-    Cause::warning(message).on(target.key.clone()).located(location).field(field)
+    Cause::warning(message)
+        .on(target.key.clone())
+        .located(location)
+        .field(field)
 }

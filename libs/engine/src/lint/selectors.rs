@@ -14,13 +14,19 @@ use crate::prepare::Target;
 pub(super) fn services(targets: &[Target], around: Around<'_>) -> Vec<Cause> {
     let mut causes = Vec::new();
     for service in super::services(targets) {
-        let Some(selector) = at(&service.object, &["spec", "selector"]).filter(|s| s.is_object()) else { continue };
+        let Some(selector) = at(&service.object, &["spec", "selector"]).filter(|s| s.is_object())
+        else {
+            continue;
+        };
         let neighbours: Vec<(&Target, &Value)> = targets
             .iter()
             .filter(|t| t.key.namespace == service.key.namespace)
             .filter_map(|t| Some((t, at(template(t)?, &["metadata", "labels"])?)))
             .collect();
-        if neighbours.iter().any(|(_, labels)| selects(selector, labels)) || matched_elsewhere(service, selector, around)
+        if neighbours
+            .iter()
+            .any(|(_, labels)| selects(selector, labels))
+            || matched_elsewhere(service, selector, around)
         {
             continue;
         }
@@ -40,7 +46,9 @@ pub(super) fn services(targets: &[Target], around: Around<'_>) -> Vec<Cause> {
                 .with("selector", shown(selector))
                 .with("workload", &workload.key)
                 .with("labels", shown(&Value::Object(named)));
-            let cause = Cause::warning(message).on(service.key.clone()).field("spec.selector");
+            let cause = Cause::warning(message)
+                .on(service.key.clone())
+                .field("spec.selector");
             causes.push(cause.located(service.locate("spec.selector")));
         }
     }
@@ -51,11 +59,15 @@ pub(super) fn services(targets: &[Target], around: Around<'_>) -> Vec<Cause> {
 fn near(selector: &Value, labels: &Value) -> bool {
     selector.as_object().is_some_and(|selector| {
         selector.iter().all(|(name, value)| {
-            let (Some(wanted), Some(label)) = (value.as_str(), labels.get(name).and_then(Value::as_str)) else {
+            let (Some(wanted), Some(label)) =
+                (value.as_str(), labels.get(name).and_then(Value::as_str))
+            else {
                 return false;
             };
             let allowed = if wanted.len() < 5 { 1 } else { 3 };
-            strsim::osa_distance(wanted, label) <= allowed || wanted.contains(label) || label.contains(wanted)
+            strsim::osa_distance(wanted, label) <= allowed
+                || wanted.contains(label)
+                || label.contains(wanted)
         })
     })
 }
@@ -72,5 +84,8 @@ fn matched_elsewhere(service: &Target, selector: &Value, around: Around<'_>) -> 
 
 fn shown(labels: &Value) -> String {
     let pairs = labels.as_object().into_iter().flatten();
-    pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",")
+    pairs
+        .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join(",")
 }

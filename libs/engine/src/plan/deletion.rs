@@ -67,7 +67,10 @@ pub fn deletion(
     propagation: Propagation,
     approved: bool,
 ) -> DeletionPlan {
-    let mut plan = DeletionPlan { propagation, ..DeletionPlan::default() };
+    let mut plan = DeletionPlan {
+        propagation,
+        ..DeletionPlan::default()
+    };
     let mut waves: BTreeMap<i64, Vec<Doomed>> = BTreeMap::new();
     for there in live {
         if Owner::of(there.essentials, &there.key, tenant, app) != Owner::Ours || there.owned {
@@ -79,18 +82,25 @@ pub fn deletion(
         } else if (own.confirm_delete || options.confirm_delete) && !approved {
             plan.unconfirmed.push(there.key.clone());
         } else {
-            waves.entry(-options::wave(there.essentials)).or_default().push(Doomed {
-                key: there.key.clone(),
-                version: there.version.to_owned(),
-                uid: there.uid.to_owned(),
-                deleting: crate::compare::deleting(there),
-            });
+            waves
+                .entry(-options::wave(there.essentials))
+                .or_default()
+                .push(Doomed {
+                    key: there.key.clone(),
+                    version: there.version.to_owned(),
+                    uid: there.uid.to_owned(),
+                    deleting: crate::compare::deleting(there),
+                });
         }
     }
     plan.waves = waves
         .into_values()
         .map(|mut wave| {
-            wave.sort_by(|a, b| rank(&b.key.kind).cmp(&rank(&a.key.kind)).then_with(|| a.key.cmp(&b.key)));
+            wave.sort_by(|a, b| {
+                rank(&b.key.kind)
+                    .cmp(&rank(&a.key.kind))
+                    .then_with(|| a.key.cmp(&b.key))
+            });
             wave
         })
         .collect();

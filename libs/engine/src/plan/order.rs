@@ -50,7 +50,10 @@ const KINDS: &[&str] = &[
 
 /// A kind's place in the order.
 pub(super) fn rank(kind: &str) -> usize {
-    KINDS.iter().position(|known| *known == kind).unwrap_or(KINDS.len())
+    KINDS
+        .iter()
+        .position(|known| *known == kind)
+        .unwrap_or(KINDS.len())
 }
 
 /// The wave of each target: its own, or that of the first object which needs it (a namespace's members, a definition's
@@ -58,7 +61,10 @@ pub(super) fn rank(kind: &str) -> usize {
 pub(super) fn apply_waves(targets: &[Target]) -> Vec<i64> {
     let mut earliest: HashMap<(&str, &str, &str), i64> = HashMap::new();
     for target in targets {
-        for needed in [("ns", "", target.key.namespace.as_str()), ("crd", &target.key.group, &target.key.kind)] {
+        for needed in [
+            ("ns", "", target.key.namespace.as_str()),
+            ("crd", &target.key.group, &target.key.kind),
+        ] {
             let wave = earliest.entry(needed).or_insert(target.wave);
             *wave = (*wave).min(target.wave);
         }
@@ -75,7 +81,9 @@ pub(super) fn apply_waves(targets: &[Target]) -> Vec<i64> {
                 ),
                 _ => return target.wave,
             };
-            earliest.get(&needed).map_or(target.wave, |wave| (*wave).min(target.wave))
+            earliest
+                .get(&needed)
+                .map_or(target.wave, |wave| (*wave).min(target.wave))
         })
         .collect()
 }
@@ -83,7 +91,11 @@ pub(super) fn apply_waves(targets: &[Target]) -> Vec<i64> {
 /// Mirrors the waves of what is pruned: what came first goes last.
 pub(super) fn prune_waves<'a>(pruned: impl Iterator<Item = &'a Compared>) -> BTreeMap<i64, i64> {
     let waves: BTreeSet<i64> = pruned.map(|compared| compared.wave).collect();
-    waves.iter().copied().zip(waves.iter().rev().copied()).collect()
+    waves
+        .iter()
+        .copied()
+        .zip(waves.iter().rev().copied())
+        .collect()
 }
 
 /// Sorts the steps and numbers the batches: within a wave first everything that goes, side by side, then what comes,
@@ -93,8 +105,18 @@ pub(super) fn sort(steps: &mut [Step]) {
     steps.sort_by_cached_key(|step| {
         let rank = i64::try_from(rank(&step.key.kind)).unwrap_or(i64::MAX);
         let going = goes(step);
-        let name = (step.key.kind.clone(), step.key.name.clone(), step.key.namespace.clone());
-        (step.phase, step.wave, Reverse(going), if going { -rank } else { rank }, name)
+        let name = (
+            step.key.kind.clone(),
+            step.key.name.clone(),
+            step.key.namespace.clone(),
+        );
+        (
+            step.phase,
+            step.wave,
+            Reverse(going),
+            if going { -rank } else { rank },
+            name,
+        )
     });
     let mut batch = 0;
     for at in 1..steps.len() {

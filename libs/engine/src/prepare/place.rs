@@ -49,7 +49,9 @@ pub(super) fn place(object: &mut Value, context: &Context<'_>, promised: &Promis
     let (group, version) = split_api_version(text(object, &["apiVersion"]));
     let kind = text(object, &["kind"]);
     let scope = context.kinds.scope(group, version, kind).or_else(|| {
-        promised.get(&(group.to_owned(), version.to_owned(), kind.to_owned())).copied()
+        promised
+            .get(&(group.to_owned(), version.to_owned(), kind.to_owned()))
+            .copied()
     });
     let namespaced = scope != Some(Scope::Cluster);
     let empty = text(object, &["metadata", "namespace"]).is_empty();
@@ -57,10 +59,16 @@ pub(super) fn place(object: &mut Value, context: &Context<'_>, promised: &Promis
         if !namespaced {
             metadata.remove("namespace");
         } else if empty && !context.destination.namespace.is_empty() {
-            metadata.insert("namespace".to_owned(), Value::String(context.destination.namespace.clone()));
+            metadata.insert(
+                "namespace".to_owned(),
+                Value::String(context.destination.namespace.clone()),
+            );
         }
     }
-    Placed { namespaced, known: scope.is_some() }
+    Placed {
+        namespaced,
+        known: scope.is_some(),
+    }
 }
 
 /// Why an object must not be applied.
@@ -81,33 +89,81 @@ pub(super) fn refusal(
 ) -> Option<Refusal> {
     // First, whatever else is wrong: it decides whether the live object may be looked at.
     if let Some((message, field)) = not_yours(key, placed, context) {
-        return Some(Refusal { message, field, forbidden_kind: false, outside: true });
+        return Some(Refusal {
+            message,
+            field,
+            forbidden_kind: false,
+            outside: true,
+        });
     }
-    let refuse = |message, field| Some(Refusal { message, field, forbidden_kind: false, outside: false });
-    if key.group == "argoproj.io" && matches!(key.kind.as_str(), "Application" | "ApplicationSet" | "AppProject") {
-        return refuse(message::sync::APPLICATION_IN_GIT.with("kind", &key.kind).with("name", &key.name), "kind");
+    let refuse = |message, field| {
+        Some(Refusal {
+            message,
+            field,
+            forbidden_kind: false,
+            outside: false,
+        })
+    };
+    if key.group == "argoproj.io"
+        && matches!(
+            key.kind.as_str(),
+            "Application" | "ApplicationSet" | "AppProject"
+        )
+    {
+        return refuse(
+            message::sync::APPLICATION_IN_GIT
+                .with("kind", &key.kind)
+                .with("name", &key.name),
+            "kind",
+        );
     }
     if role == Role::Hook {
-        return refuse(message::sync::HOOKS_UNSUPPORTED.with("name", &key.name), "metadata.annotations");
+        return refuse(
+            message::sync::HOOKS_UNSUPPORTED.with("name", &key.name),
+            "metadata.annotations",
+        );
     }
-    if !context.rules.permits_kind(&key.group_kind(), placed.namespaced) {
+    if !context
+        .rules
+        .permits_kind(&key.group_kind(), placed.namespaced)
+    {
         let message = if placed.namespaced {
             message::sync::NAMESPACED_KIND_FORBIDDEN
         } else {
             message::sync::CLUSTER_KIND_FORBIDDEN
         };
-        let message = message.with("kind", key.group_kind()).with("project", context.project);
-        return Some(Refusal { message, field: "kind", forbidden_kind: true, outside: false });
+        let message = message
+            .with("kind", key.group_kind())
+            .with("project", context.project);
+        return Some(Refusal {
+            message,
+            field: "kind",
+            forbidden_kind: true,
+            outside: false,
+        });
     }
     if placed.namespaced && key.namespace.is_empty() {
-        return refuse(message::sync::NAMESPACE_MISSING.with("resource", key), "metadata.namespace");
+        return refuse(
+            message::sync::NAMESPACE_MISSING.with("resource", key),
+            "metadata.namespace",
+        );
     }
     let destination = context.destination;
-    if placed.namespaced && !context.rules.permits_destination(&destination.server, &destination.name, &key.namespace) {
+    if placed.namespaced
+        && !context.rules.permits_destination(
+            &destination.server,
+            &destination.name,
+            &key.namespace,
+        )
+    {
         let message = message::sync::NAMESPACE_NOT_IN_PROJECT.with("namespace", &key.namespace);
-        return refuse(message.with("project", context.project), "metadata.namespace");
+        return refuse(
+            message.with("project", context.project),
+            "metadata.namespace",
+        );
     }
-    let tolerant = context.options.skip_dry_run_on_missing || SyncOptions::of_object(object).skip_dry_run_on_missing;
+    let tolerant = context.options.skip_dry_run_on_missing
+        || SyncOptions::of_object(object).skip_dry_run_on_missing;
     if !placed.known && !tolerant {
         let api_version = text(object, &["apiVersion"]);
         let elsewhere = context.kinds.versions_of(&key.kind);
@@ -116,19 +172,30 @@ pub(super) fn refusal(
         } else {
             message::sync::UNKNOWN_KIND_VERSION.with("versions", elsewhere.join(", "))
         };
-        return refuse(message.with("kind", &key.kind).with("version", api_version), "apiVersion");
+        return refuse(
+            message.with("kind", &key.kind).with("version", api_version),
+            "apiVersion",
+        );
     }
     None
 }
 
 /// An object's namespace, or a Namespace's own name, must be the tenant's.
-fn not_yours(key: &ResourceKey, placed: Placed, context: &Context<'_>) -> Option<(Message, &'static str)> {
+fn not_yours(
+    key: &ResourceKey,
+    placed: Placed,
+    context: &Context<'_>,
+) -> Option<(Message, &'static str)> {
     let is_namespace = key.group.is_empty() && key.kind == "Namespace";
     let (namespace, field, creating) = match (placed.namespaced, is_namespace) {
         (true, _) if key.namespace.is_empty() => return None,
         (true, _) => {
             let destination = key.namespace == context.destination.namespace;
-            (&key.namespace, "metadata.namespace", destination && context.options.create_namespace)
+            (
+                &key.namespace,
+                "metadata.namespace",
+                destination && context.options.create_namespace,
+            )
         }
         (false, true) => (&key.name, "metadata.name", true),
         (false, false) => return None,

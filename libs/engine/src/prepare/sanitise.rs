@@ -27,10 +27,15 @@ pub(super) enum Why {
 impl Dropped {
     pub(super) fn cause(self, key: &ResourceKey) -> Cause {
         let message = match self.why {
-            Why::Undeclared { name, meant: None } => message::lint::UNKNOWN_FIELD.with("field", name),
-            Why::Undeclared { name, meant: Some(meant) } => {
-                message::lint::UNKNOWN_FIELD_SIMILAR.with("field", name).with("meant", meant)
+            Why::Undeclared { name, meant: None } => {
+                message::lint::UNKNOWN_FIELD.with("field", name)
             }
+            Why::Undeclared {
+                name,
+                meant: Some(meant),
+            } => message::lint::UNKNOWN_FIELD_SIMILAR
+                .with("field", name)
+                .with("meant", meant),
             Why::NullTime => message::lint::NULL_TIMESTAMP.with("field", &self.path),
             Why::Server => message::lint::SERVER_FIELD.with("field", &self.path),
         };
@@ -39,8 +44,14 @@ impl Dropped {
 }
 
 /// Metadata that only the cluster writes; some of it would have the cluster refuse the object.
-const SERVER_METADATA: [&str; 6] =
-    ["creationTimestamp", "managedFields", "uid", "resourceVersion", "generation", "selfLink"];
+const SERVER_METADATA: [&str; 6] = [
+    "creationTimestamp",
+    "managedFields",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "selfLink",
+];
 
 /// Takes away what the cluster would refuse or ignore, and says what.
 pub(super) fn sanitise(object: &mut Value, root: Option<Node<'_>>) -> Vec<Dropped> {
@@ -48,7 +59,10 @@ pub(super) fn sanitise(object: &mut Value, root: Option<Node<'_>>) -> Vec<Droppe
     let mut take = |fields: &mut Map<String, Value>, name: &str, path: String| {
         if let Some(value) = fields.remove(name) {
             let time = value.is_null() && name == "creationTimestamp";
-            dropped.push(Dropped { path, why: if time { Why::NullTime } else { Why::Server } });
+            dropped.push(Dropped {
+                path,
+                why: if time { Why::NullTime } else { Why::Server },
+            });
         }
     };
     if let Some(fields) = object.as_object_mut() {
@@ -65,7 +79,13 @@ pub(super) fn sanitise(object: &mut Value, root: Option<Node<'_>>) -> Vec<Droppe
     dropped
 }
 
-fn walk(value: &mut Value, node: Node<'_>, whole: bool, path: &mut String, dropped: &mut Vec<Dropped>) {
+fn walk(
+    value: &mut Value,
+    node: Node<'_>,
+    whole: bool,
+    path: &mut String,
+    dropped: &mut Vec<Dropped>,
+) {
     match value {
         Value::Object(fields) => {
             let whole = whole || matches!(node.kind(), Type::Object { embedded: true, .. });
@@ -80,18 +100,34 @@ fn walk(value: &mut Value, node: Node<'_>, whole: bool, path: &mut String, dropp
                 }
                 path.push_str(name);
                 let keep = match node.value(name) {
-                    Some(child) if value.is_null() && matches!(child.kind(), Type::Scalar(Scalar::Time)) => {
-                        dropped.push(Dropped { path: path.clone(), why: Why::NullTime });
+                    Some(child)
+                        if value.is_null()
+                            && matches!(child.kind(), Type::Scalar(Scalar::Time)) =>
+                    {
+                        dropped.push(Dropped {
+                            path: path.clone(),
+                            why: Why::NullTime,
+                        });
                         false
                     }
                     Some(child) => {
                         walk(value, child, false, path, dropped);
                         true
                     }
-                    None if whole && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") => true,
+                    None if whole
+                        && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") =>
+                    {
+                        true
+                    }
                     None => {
-                        let why = Why::Undeclared { name: name.clone(), meant: meant(name, node) };
-                        dropped.push(Dropped { path: path.clone(), why });
+                        let why = Why::Undeclared {
+                            name: name.clone(),
+                            meant: meant(name, node),
+                        };
+                        dropped.push(Dropped {
+                            path: path.clone(),
+                            why,
+                        });
                         false
                     }
                 };
@@ -100,7 +136,9 @@ fn walk(value: &mut Value, node: Node<'_>, whole: bool, path: &mut String, dropp
             });
         }
         Value::Array(items) => {
-            let Some(element) = node.element() else { return };
+            let Some(element) = node.element() else {
+                return;
+            };
             for (position, item) in items.iter_mut().enumerate() {
                 let length = path.len();
                 path.push_str(&format!("[{position}]"));
@@ -118,7 +156,12 @@ fn meant(name: &str, node: Node<'_>) -> Option<String> {
     let lower = name.to_lowercase();
     node.fields()
         .iter()
-        .map(|field| (strsim::osa_distance(&lower, &field.name.to_lowercase()), &field.name))
+        .map(|field| {
+            (
+                strsim::osa_distance(&lower, &field.name.to_lowercase()),
+                &field.name,
+            )
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)))
         .map(|(_, name)| name.to_string())

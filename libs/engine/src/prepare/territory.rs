@@ -19,9 +19,15 @@ impl Territory<'_> {
     #[must_use]
     pub fn permits(&self, namespace: &str, creating: bool) -> bool {
         match self {
-            Self::Only { namespaces, patterns } => {
+            Self::Only {
+                namespaces,
+                patterns,
+            } => {
                 namespaces.iter().any(|own| own == namespace)
-                    || (creating && patterns.iter().any(|pattern| domain::project::glob(pattern, namespace)))
+                    || (creating
+                        && patterns
+                            .iter()
+                            .any(|pattern| domain::project::glob(pattern, namespace)))
             }
             Self::AllBut(mapped) => !mapped.iter().any(|other| other == namespace),
         }
@@ -30,9 +36,19 @@ impl Territory<'_> {
     /// What to say is allowed.
     pub(crate) fn describe(&self, creating: bool) -> String {
         match self {
-            Self::Only { namespaces, patterns } => {
-                let patterns = patterns.iter().filter(|_| creating || namespaces.is_empty());
-                namespaces.iter().chain(patterns).cloned().collect::<Vec<_>>().join(", ")
+            Self::Only {
+                namespaces,
+                patterns,
+            } => {
+                let patterns = patterns
+                    .iter()
+                    .filter(|_| creating || namespaces.is_empty());
+                namespaces
+                    .iter()
+                    .chain(patterns)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", ")
             }
             Self::AllBut(_) => "*".to_owned(),
         }

@@ -12,9 +12,15 @@ const DEFAULTS: &[Default] = &[
     // References
     ("fieldRef.apiVersion", || vec![json!("v1")]),
     ("resourceFieldRef.divisor", || vec![json!("0"), json!("1")]),
-    ("roleRef.apiGroup", || vec![json!("rbac.authorization.k8s.io")]),
-    ("subjects[].apiGroup", || vec![json!("rbac.authorization.k8s.io")]),
-    ("serviceAccountToken.expirationSeconds", || vec![json!(3600)]),
+    ("roleRef.apiGroup", || {
+        vec![json!("rbac.authorization.k8s.io")]
+    }),
+    ("subjects[].apiGroup", || {
+        vec![json!("rbac.authorization.k8s.io")]
+    }),
+    ("serviceAccountToken.expirationSeconds", || {
+        vec![json!(3600)]
+    }),
     // Ports and probes
     ("ports[].protocol", || vec![json!("TCP")]),
     ("httpGet.scheme", || vec![json!("HTTP")]),
@@ -24,14 +30,20 @@ const DEFAULTS: &[Default] = &[
     ("Probe.successThreshold", || vec![json!(1)]),
     ("Probe.failureThreshold", || vec![json!(3)]),
     // Containers
-    ("terminationMessagePath", || vec![json!("/dev/termination-log")]),
+    ("terminationMessagePath", || {
+        vec![json!("/dev/termination-log")]
+    }),
     ("terminationMessagePolicy", || vec![json!("File")]),
     // Volumes
     ("defaultMode", || vec![json!(420)]),
     ("volumeMode", || vec![json!("Filesystem")]),
     ("volumeClaimTemplates[].apiVersion", || vec![json!("v1")]),
-    ("volumeClaimTemplates[].kind", || vec![json!("PersistentVolumeClaim")]),
-    ("volumeClaimTemplates[].status", || vec![json!({"phase": "Pending"})]),
+    ("volumeClaimTemplates[].kind", || {
+        vec![json!("PersistentVolumeClaim")]
+    }),
+    ("volumeClaimTemplates[].status", || {
+        vec![json!({"phase": "Pending"})]
+    }),
     // Pods
     ("spec.restartPolicy", || vec![json!("Always")]),
     ("spec.dnsPolicy", || vec![json!("ClusterFirst")]),
@@ -45,8 +57,12 @@ const DEFAULTS: &[Default] = &[
     ("^spec.podManagementPolicy", || vec![json!("OrderedReady")]),
     ("^spec.strategy.type", || vec![json!("RollingUpdate")]),
     ("^spec.updateStrategy.type", || vec![json!("RollingUpdate")]),
-    ("^spec.strategy.rollingUpdate.maxSurge", || vec![json!("25%")]),
-    ("^spec.strategy.rollingUpdate.maxUnavailable", || vec![json!("25%")]),
+    ("^spec.strategy.rollingUpdate.maxSurge", || {
+        vec![json!("25%")]
+    }),
+    ("^spec.strategy.rollingUpdate.maxUnavailable", || {
+        vec![json!("25%")]
+    }),
     ("spec.completions", || vec![json!(1)]),
     ("spec.parallelism", || vec![json!(1)]),
     ("spec.backoffLimit", || vec![json!(6)]),
@@ -88,14 +104,18 @@ pub fn is_default(path: &str, value: &Value) -> bool {
             _ => {}
         }
     }
-    DEFAULTS.iter().any(|(end, values)| ends(&plain, end) && values().contains(value))
+    DEFAULTS
+        .iter()
+        .any(|(end, values)| ends(&plain, end) && values().contains(value))
 }
 
 fn ends(path: &str, end: &str) -> bool {
     if let Some(whole) = end.strip_prefix('^') {
         return path == whole;
     }
-    let Some(rest) = path.strip_suffix(end) else { return false };
+    let Some(rest) = path.strip_suffix(end) else {
+        return false;
+    };
     // `Probe.` also ends livenessProbe, readinessProbe and startupProbe.
     rest.is_empty() || rest.ends_with('.') || end.starts_with("Probe.")
 }
@@ -106,7 +126,10 @@ mod tests {
 
     #[test]
     fn only_the_right_place_and_value_is_a_default() {
-        assert!(is_default("spec.template.spec.containers[0].env[2].valueFrom.fieldRef.apiVersion", &json!("v1")));
+        assert!(is_default(
+            "spec.template.spec.containers[0].env[2].valueFrom.fieldRef.apiVersion",
+            &json!("v1")
+        ));
         assert!(is_default("spec.ports[0].protocol", &json!("TCP")));
         assert!(!is_default("spec.ports[0].protocol", &json!("UDP")));
         assert!(is_default("spec.replicas", &json!(1)));

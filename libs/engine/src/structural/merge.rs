@@ -24,7 +24,10 @@ fn drop_removed(owned: &Owned, want: &Value, live: &mut Value, node: Option<Node
             for (step, beneath) in &owned.children {
                 let Element::Field(name) = step else { continue };
                 let child = node.and_then(|n| n.value(name));
-                match (wanted.get(name).filter(|v| !v.is_null()), fields.get_mut(name)) {
+                match (
+                    wanted.get(name).filter(|v| !v.is_null()),
+                    fields.get_mut(name),
+                ) {
                     (Some(want), Some(value)) => drop_removed(beneath, want, value, child),
                     (None, Some(value)) => {
                         if !beneath.children.is_empty() {
@@ -41,7 +44,9 @@ fn drop_removed(owned: &Owned, want: &Value, live: &mut Value, node: Option<Node
         (Value::Array(items), Value::Array(wanted)) => {
             let child = node.and_then(Node::element);
             for (step, beneath) in &owned.children {
-                let Some((position, _)) = find(items, step, node) else { continue };
+                let Some((position, _)) = find(items, step, node) else {
+                    continue;
+                };
                 match find(wanted, step, node) {
                     Some((_, want)) => drop_removed(beneath, want, &mut items[position], child),
                     None if beneath.owned => {
@@ -59,7 +64,10 @@ fn merge_into(live: &mut Value, want: &Value, node: Option<Node<'_>>) {
     let kind = node.map(Node::kind);
     match (live, want) {
         (Value::Object(fields), Value::Object(wanted))
-            if !matches!(kind, Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })) =>
+            if !matches!(
+                kind,
+                Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })
+            ) =>
         {
             for (name, value) in wanted {
                 match fields.get_mut(name) {
@@ -71,7 +79,10 @@ fn merge_into(live: &mut Value, want: &Value, node: Option<Node<'_>>) {
             }
         }
         (Value::Array(items), Value::Array(wanted)) => match kind {
-            Some(Type::List { merge: ListMerge::Map { .. }, .. }) => {
+            Some(Type::List {
+                merge: ListMerge::Map { .. },
+                ..
+            }) => {
                 for want in wanted {
                     let keys = keys_of(want, node);
                     match items.iter_mut().find(|item| keys_of(item, node) == keys) {
@@ -80,7 +91,10 @@ fn merge_into(live: &mut Value, want: &Value, node: Option<Node<'_>>) {
                     }
                 }
             }
-            Some(Type::List { merge: ListMerge::Set, .. }) => {
+            Some(Type::List {
+                merge: ListMerge::Set,
+                ..
+            }) => {
                 for want in wanted {
                     if !items.contains(want) {
                         items.push(want.clone());
@@ -104,7 +118,10 @@ fn align(want: &Value, got: &Value, node: Option<Node<'_>>, rules: Rules, whole:
     let kind = node.map(Node::kind);
     match (want, got) {
         (Value::Object(wanted), Value::Object(there)) => {
-            let atomic = matches!(kind, Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. }));
+            let atomic = matches!(
+                kind,
+                Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })
+            );
             let whole = whole || atomic;
             let free = matches!(kind, Some(Type::Map { .. }));
             let mut result = there.clone();
@@ -125,7 +142,10 @@ fn align(want: &Value, got: &Value, node: Option<Node<'_>>, rules: Rules, whole:
         (Value::Array(wanted), Value::Array(there)) => {
             let element = node.and_then(Node::element);
             match kind {
-                Some(Type::List { merge: ListMerge::Map { .. }, .. }) if !whole => there
+                Some(Type::List {
+                    merge: ListMerge::Map { .. },
+                    ..
+                }) if !whole => there
                     .iter()
                     .map(|got| {
                         let keys = keys_of(got, node);
@@ -135,12 +155,23 @@ fn align(want: &Value, got: &Value, node: Option<Node<'_>>, rules: Rules, whole:
                         }
                     })
                     .collect(),
-                Some(Type::List { merge: ListMerge::Set, .. }) if !whole => got.clone(),
+                Some(Type::List {
+                    merge: ListMerge::Set,
+                    ..
+                }) if !whole => got.clone(),
                 // Replaced as a whole: equal lists are written as wanted, without what the cluster filled in.
                 _ => {
-                    let mut walk = Walk { rules, path: String::new(), found: Vec::new() };
+                    let mut walk = Walk {
+                        rules,
+                        path: String::new(),
+                        found: Vec::new(),
+                    };
                     walk.list(want, got, wanted, there, node, true);
-                    if walk.found.is_empty() { want.clone() } else { got.clone() }
+                    if walk.found.is_empty() {
+                        want.clone()
+                    } else {
+                        got.clone()
+                    }
                 }
             }
         }
@@ -162,8 +193,12 @@ fn add(owned: &Owned, base: &mut Value, got: &Value, node: Option<Node<'_>>) {
     for (step, beneath) in &owned.children {
         match (step, got) {
             (Element::Field(name), Value::Object(there)) => {
-                let Some(there) = there.get(name) else { continue };
-                let Some(fields) = base.as_object_mut() else { continue };
+                let Some(there) = there.get(name) else {
+                    continue;
+                };
+                let Some(fields) = base.as_object_mut() else {
+                    continue;
+                };
                 let child = node.and_then(|n| n.value(name));
                 match fields.get_mut(name) {
                     Some(value) if !value.is_null() => add(beneath, value, there, child),
@@ -173,8 +208,12 @@ fn add(owned: &Owned, base: &mut Value, got: &Value, node: Option<Node<'_>>) {
                 }
             }
             (Element::Key(_) | Element::Item(_), Value::Array(items)) => {
-                let Some((_, there)) = find(items, step, node) else { continue };
-                let Some(list) = base.as_array_mut() else { continue };
+                let Some((_, there)) = find(items, step, node) else {
+                    continue;
+                };
+                let Some(list) = base.as_array_mut() else {
+                    continue;
+                };
                 let child = node.and_then(Node::element);
                 match find(list, step, node).map(|(position, _)| position) {
                     Some(position) => add(beneath, &mut list[position], there, child),
@@ -198,7 +237,17 @@ fn restricted(owned: &Owned, got: &Value, node: Option<Node<'_>>) -> Value {
     };
     add(owned, &mut result, got, node);
     if let (Some(fields), Value::Object(there)) = (result.as_object_mut(), got) {
-        for name in ["name", "key", "port", "containerPort", "mountPath", "ip", "type", "uid", "topologyKey"] {
+        for name in [
+            "name",
+            "key",
+            "port",
+            "containerPort",
+            "mountPath",
+            "ip",
+            "type",
+            "uid",
+            "topologyKey",
+        ] {
             if let (false, Some(value)) = (fields.contains_key(name), there.get(name)) {
                 fields.insert(name.to_owned(), value.clone());
             }

@@ -9,8 +9,12 @@ pub fn same(want: &Value, got: &Value, kind: Option<&Type>) -> bool {
     if want == got || numbers_equal(want, got) {
         return true;
     }
-    let Some(Type::Scalar(scalar)) = kind else { return false };
-    let (Some(a), Some(b)) = (spelled(want), spelled(got)) else { return false };
+    let Some(Type::Scalar(scalar)) = kind else {
+        return false;
+    };
+    let (Some(a), Some(b)) = (spelled(want), spelled(got)) else {
+        return false;
+    };
     match scalar {
         Scalar::IntOrString => a == b,
         Scalar::Quantity => a == b || quantity(&a).is_some_and(|a| quantity(&b) == Some(a)),
@@ -49,7 +53,9 @@ pub fn quantity(text: &str) -> Option<i128> {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (digits, suffix) = text.split_at(end);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     if whole.is_empty() && fraction.is_empty() || whole.len() + fraction.len() > 30 {
@@ -75,12 +81,23 @@ pub fn quantity(text: &str) -> Option<i128> {
         "Ti" => (0, 40),
         "Pi" => (0, 50),
         "Ei" => (0, 60),
-        other => (other.strip_prefix(['e', 'E'])?.parse().ok().filter(|p| (-30..=30).contains(p))?, 0),
+        other => (
+            other
+                .strip_prefix(['e', 'E'])?
+                .parse()
+                .ok()
+                .filter(|p| (-30..=30).contains(p))?,
+            0,
+        ),
     };
     let shifted = mantissa.checked_mul(1_i128.checked_shl(shift)?)?;
     let exponent = 9 - decimals + power;
     let factor = 10_i128.checked_pow(exponent.unsigned_abs())?;
-    let value = if exponent >= 0 { shifted.checked_mul(factor)? } else { divide(shifted, factor) };
+    let value = if exponent >= 0 {
+        shifted.checked_mul(factor)?
+    } else {
+        divide(shifted, factor)
+    };
     Some(if negative { -value } else { value })
 }
 
@@ -97,7 +114,14 @@ mod tests {
 
     #[test]
     fn amounts_compare_by_value() {
-        for (a, b) in [("1", "1000m"), ("0.5", "500m"), ("1Gi", "1024Mi"), ("1e3", "1k"), ("1.5Gi", "1536Mi"), ("-1", "-1000m")] {
+        for (a, b) in [
+            ("1", "1000m"),
+            ("0.5", "500m"),
+            ("1Gi", "1024Mi"),
+            ("1e3", "1k"),
+            ("1.5Gi", "1536Mi"),
+            ("-1", "-1000m"),
+        ] {
             assert_eq!(quantity(a), quantity(b), "{a} {b}");
             assert!(quantity(a).is_some(), "{a}");
         }
@@ -110,9 +134,21 @@ mod tests {
     #[test]
     fn spelling_matters_only_where_the_type_says_so() {
         let scalar = |s| Type::Scalar(s);
-        assert!(same(&json!("80"), &json!(80), Some(&scalar(Scalar::IntOrString))));
-        assert!(!same(&json!("80"), &json!(80), Some(&scalar(Scalar::String))));
-        assert!(same(&json!(1), &json!("1000m"), Some(&scalar(Scalar::Quantity))));
+        assert!(same(
+            &json!("80"),
+            &json!(80),
+            Some(&scalar(Scalar::IntOrString))
+        ));
+        assert!(!same(
+            &json!("80"),
+            &json!(80),
+            Some(&scalar(Scalar::String))
+        ));
+        assert!(same(
+            &json!(1),
+            &json!("1000m"),
+            Some(&scalar(Scalar::Quantity))
+        ));
         assert!(same(&json!(1), &json!(1.0), None));
         assert!(!same(&json!("1"), &json!("1000m"), None));
     }

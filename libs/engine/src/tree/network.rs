@@ -36,9 +36,10 @@ pub(super) fn of(object: &Value, key: &ResourceKey) -> Option<Network> {
     let links = links(object);
     let mut network = match (key.group.as_str(), key.kind.as_str()) {
         ("", "Service") => service(object),
-        ("", "Pod") => {
-            Network { labels: texts(at(object, &["metadata", "labels"])), ..Network::default() }
-        }
+        ("", "Pod") => Network {
+            labels: texts(at(object, &["metadata", "labels"])),
+            ..Network::default()
+        },
         ("networking.k8s.io" | "extensions", "Ingress") => ingress(object, key),
         _ if links.is_empty() => return None,
         _ => Network::default(),
@@ -70,11 +71,19 @@ fn addresses(object: &Value) -> Vec<Address> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .filter_map(|item| match (text(item, &["hostname"]), text(item, &["ip"])) {
-            ("", "") => None,
-            ("", ip) => Some(Address { hostname: String::new(), ip: ip.to_owned() }),
-            (hostname, _) => Some(Address { hostname: hostname.to_owned(), ip: String::new() }),
-        })
+        .filter_map(
+            |item| match (text(item, &["hostname"]), text(item, &["ip"])) {
+                ("", "") => None,
+                ("", ip) => Some(Address {
+                    hostname: String::new(),
+                    ip: ip.to_owned(),
+                }),
+                (hostname, _) => Some(Address {
+                    hostname: hostname.to_owned(),
+                    ip: String::new(),
+                }),
+            },
+        )
         .collect()
 }
 
@@ -82,7 +91,11 @@ fn service(object: &Value) -> Network {
     let balanced = text(object, &["spec", "type"]) == "LoadBalancer";
     Network {
         target_labels: texts(at(object, &["spec", "selector"])),
-        ingress: if balanced { addresses(object) } else { Vec::new() },
+        ingress: if balanced {
+            addresses(object)
+        } else {
+            Vec::new()
+        },
         ..Network::default()
     }
 }
@@ -98,8 +111,18 @@ fn ingress(object: &Value, key: &ResourceKey) -> Network {
     for rule in list(object, &["spec", "rules"]) {
         let mut host = text(rule, &["host"]).to_owned();
         if host.is_empty() {
-            let given = addresses.iter().map(|a| if a.hostname.is_empty() { &a.ip } else { &a.hostname });
-            host = given.into_iter().find(|a| !a.is_empty()).cloned().unwrap_or_default();
+            let given = addresses.iter().map(|a| {
+                if a.hostname.is_empty() {
+                    &a.ip
+                } else {
+                    &a.hostname
+                }
+            });
+            host = given
+                .into_iter()
+                .find(|a| !a.is_empty())
+                .cloned()
+                .unwrap_or_default();
         }
         // As Argo CD has it: one TLS entry with a secret makes every link of the Ingress https.
         let secure = tls.iter().any(|entry| {
@@ -110,7 +133,10 @@ fn ingress(object: &Value, key: &ResourceKey) -> Network {
             services.extend(path.get("backend").and_then(backend_service));
             if !host.is_empty() {
                 let scheme = if secure { "https" } else { "http" };
-                urls.insert(format!("{scheme}://{host}{}", text(path, &["path"]).trim_end_matches('*')));
+                urls.insert(format!(
+                    "{scheme}://{host}{}",
+                    text(path, &["path"]).trim_end_matches('*')
+                ));
             }
         }
     }
@@ -129,7 +155,10 @@ fn ingress(object: &Value, key: &ResourceKey) -> Network {
 }
 
 fn list<'a>(object: &'a Value, path: &[&str]) -> impl Iterator<Item = &'a Value> {
-    at(object, path).and_then(Value::as_array).into_iter().flatten()
+    at(object, path)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 fn backend_service(backend: &Value) -> Option<String> {

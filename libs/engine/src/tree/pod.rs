@@ -32,7 +32,11 @@ struct State {
 }
 
 fn list<'a>(pod: &'a Value, path: &[&str]) -> Vec<&'a Value> {
-    at(pod, path).and_then(Value::as_array).into_iter().flatten().collect()
+    at(pod, path)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn number(value: &Value, path: &[&str]) -> i64 {
@@ -50,7 +54,10 @@ fn stays(container: &Value) -> bool {
 
 /// Why a container ended, in a word.
 fn ended(terminated: &Value) -> String {
-    match (text(terminated, &["reason"]), number(terminated, &["signal"])) {
+    match (
+        text(terminated, &["reason"]),
+        number(terminated, &["signal"]),
+    ) {
         ("", 0) => format!("ExitCode:{}", number(terminated, &["exitCode"])),
         ("", signal) => format!("Signal:{signal}"),
         (reason, _) => reason.to_owned(),
@@ -68,11 +75,14 @@ impl State {
         let mut state = Self {
             reason: reason.to_owned(),
             ready: 0,
-            total: list(pod, &["spec", "containers"]).len() + inits.iter().filter(|c| stays(c)).count(),
+            total: list(pod, &["spec", "containers"]).len()
+                + inits.iter().filter(|c| stays(c)).count(),
             restarts: 0,
         };
         let conditions = list(pod, &["status", "conditions"]);
-        let gated = |c: &&&Value| text(c, &["type"]) == "PodScheduled" && text(c, &["reason"]) == "SchedulingGated";
+        let gated = |c: &&&Value| {
+            text(c, &["type"]) == "PodScheduled" && text(c, &["reason"]) == "SchedulingGated"
+        };
         if conditions.iter().find(gated).is_some() {
             "SchedulingGated".clone_into(&mut state.reason);
         }
@@ -94,13 +104,18 @@ impl State {
     }
 
     fn initializing(&mut self, pod: &Value, inits: &[&Value]) -> bool {
-        for (position, status) in list(pod, &["status", "initContainerStatuses"]).into_iter().enumerate() {
+        for (position, status) in list(pod, &["status", "initContainerStatuses"])
+            .into_iter()
+            .enumerate()
+        {
             self.restarts += number(status, &["restartCount"]);
             let terminated = at(status, &["state", "terminated"]);
             if terminated.is_some_and(|t| number(t, &["exitCode"]) == 0) {
                 continue;
             }
-            let spec = inits.iter().find(|c| text(c, &["name"]) == text(status, &["name"]));
+            let spec = inits
+                .iter()
+                .find(|c| text(c, &["name"]) == text(status, &["name"]));
             if spec.is_some_and(|c| stays(c)) && is_true(status, &["started"]) {
                 self.ready += usize::from(is_true(status, &["ready"]));
                 continue;
@@ -108,7 +123,9 @@ impl State {
             let waiting = text(status, &["state", "waiting", "reason"]);
             self.reason = match terminated {
                 Some(terminated) => format!("Init:{}", ended(terminated)),
-                None if !waiting.is_empty() && waiting != "PodInitializing" => format!("Init:{waiting}"),
+                None if !waiting.is_empty() && waiting != "PodInitializing" => {
+                    format!("Init:{waiting}")
+                }
                 None => format!("Init:{position}/{}", inits.len()),
             };
             return true;
@@ -118,7 +135,10 @@ impl State {
 
     fn running(&mut self, pod: &Value) {
         let mut some_running = false;
-        for status in list(pod, &["status", "containerStatuses"]).into_iter().rev() {
+        for status in list(pod, &["status", "containerStatuses"])
+            .into_iter()
+            .rev()
+        {
             self.restarts += number(status, &["restartCount"]);
             let waiting = text(status, &["state", "waiting", "reason"]);
             if !waiting.is_empty() {
@@ -141,7 +161,8 @@ fn requests(pod: &Value, resource: &str) -> i128 {
     let milli = |container: &Value| {
         let amount = at(container, &["resources", "requests", resource]);
         let text = amount.map(|a| a.as_str().map_or_else(|| a.to_string(), str::to_owned));
-        text.and_then(|text| quantity(&text)).map_or(0, |nanos| nanos / 1_000_000)
+        text.and_then(|text| quantity(&text))
+            .map_or(0, |nanos| nanos / 1_000_000)
     };
     let mut beside = 0;
     let mut hungriest = 0;
@@ -153,6 +174,9 @@ fn requests(pod: &Value, resource: &str) -> i128 {
             hungriest = hungriest.max(beside + milli(init));
         }
     }
-    let together: i128 = list(pod, &["spec", "containers"]).into_iter().map(milli).sum();
+    let together: i128 = list(pod, &["spec", "containers"])
+        .into_iter()
+        .map(milli)
+        .sum();
     (together + beside).max(hungriest)
 }

@@ -14,7 +14,10 @@ const STEP: usize = 4;
 pub fn mask(states: &mut [Option<&mut Value>]) {
     for state in states.iter_mut().flatten() {
         encode(state);
-        if let Some(annotations) = state.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        if let Some(annotations) = state
+            .pointer_mut("/metadata/annotations")
+            .and_then(Value::as_object_mut)
+        {
             annotations.remove(super::LAST_APPLIED);
         }
     }
@@ -27,7 +30,9 @@ pub fn mask(states: &mut [Option<&mut Value>]) {
     for key in keys {
         let mut runs: HashMap<String, String> = HashMap::new();
         for state in states.iter_mut().flatten() {
-            let Some(value) = state.get_mut("data").and_then(|data| data.get_mut(&key)) else { continue };
+            let Some(value) = state.get_mut("data").and_then(|data| data.get_mut(&key)) else {
+                continue;
+            };
             let text = match &*value {
                 Value::String(text) => text.clone(),
                 Value::Null => String::new(),
@@ -41,9 +46,15 @@ pub fn mask(states: &mut [Option<&mut Value>]) {
 
 /// Moves `stringData` into `data`, so that the same value is the same text on every side.
 fn encode(state: &mut Value) {
-    let Some(fields) = state.as_object_mut() else { return };
-    let Some(Value::Object(texts)) = fields.remove("stringData") else { return };
-    let data = fields.entry("data").or_insert_with(|| Value::Object(serde_json::Map::new()));
+    let Some(fields) = state.as_object_mut() else {
+        return;
+    };
+    let Some(Value::Object(texts)) = fields.remove("stringData") else {
+        return;
+    };
+    let data = fields
+        .entry("data")
+        .or_insert_with(|| Value::Object(serde_json::Map::new()));
     if !data.is_object() {
         *data = Value::Object(serde_json::Map::new());
     }
@@ -68,7 +79,10 @@ mod tests {
             "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "secret"}}});
         mask(&mut [Some(&mut target), None, Some(&mut live)]);
         assert_eq!(target, json!({"data": {"a": "++++++++", "b": "++++++++"}}));
-        assert_eq!(live["data"], json!({"a": "++++++++++++", "b": "++++++++", "c": "++++++++"}));
+        assert_eq!(
+            live["data"],
+            json!({"a": "++++++++++++", "b": "++++++++", "c": "++++++++"})
+        );
         assert_eq!(live["metadata"]["annotations"], json!({}));
     }
 }

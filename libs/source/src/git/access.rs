@@ -53,13 +53,29 @@ impl Access {
     ///
     /// # Errors
     /// When the address is of a form that is not allowed.
-    pub fn new(tenant: &str, scope: &str, url: &str, mut login: Login, rules: Rules) -> Result<Self, Error> {
+    pub fn new(
+        tenant: &str,
+        scope: &str,
+        url: &str,
+        mut login: Login,
+        rules: Rules,
+    ) -> Result<Self, Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if tenant.is_empty() || tenant.len() > 64 || !tenant.chars().all(plain) || tenant.starts_with('-') {
+        if tenant.is_empty()
+            || tenant.len() > 64
+            || !tenant.chars().all(plain)
+            || tenant.starts_with('-')
+        {
             return Err(Error::internal("the request names no tenant"));
         }
         let (url, scheme) = parse(url.trim(), &mut login.credentials, rules)?;
-        Ok(Self { tenant: tenant.to_owned(), scope: scope.to_owned(), url, scheme, login })
+        Ok(Self {
+            tenant: tenant.to_owned(),
+            scope: scope.to_owned(),
+            url,
+            scheme,
+            login,
+        })
     }
 
     /// The address, without a login in it.
@@ -83,15 +99,24 @@ impl Access {
     /// The secrets that must not show in anything a child says.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
         let c = &self.login.credentials;
-        [&c.password, &c.bearer_token, &c.ssh_private_key, &c.tls_client_key]
-            .into_iter()
-            .flatten()
-            .map(Secret::expose_str)
-            .filter(|secret| !secret.is_empty())
+        [
+            &c.password,
+            &c.bearer_token,
+            &c.ssh_private_key,
+            &c.tls_client_key,
+        ]
+        .into_iter()
+        .flatten()
+        .map(Secret::expose_str)
+        .filter(|secret| !secret.is_empty())
     }
 }
 
-fn parse(text: &str, credentials: &mut Credentials, rules: Rules) -> Result<(String, Scheme), Error> {
+fn parse(
+    text: &str,
+    credentials: &mut Credentials,
+    rules: Rules,
+) -> Result<(String, Scheme), Error> {
     // What is refused may hold a login; show the address without it.
     let shown = match text.split_once("://") {
         Some((scheme, rest)) => match rest.rsplit_once('@') {
@@ -101,10 +126,21 @@ fn parse(text: &str, credentials: &mut Credentials, rules: Rules) -> Result<(Str
         None => text.to_owned(),
     };
     let refused = || {
-        let shown: String = shown.chars().filter(|c| !c.is_control()).take(200).collect();
-        Error::new(Kind::Invalid, message::source::ADDRESS_REFUSED.with("url", shown))
+        let shown: String = shown
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
+        Error::new(
+            Kind::Invalid,
+            message::source::ADDRESS_REFUSED.with("url", shown),
+        )
     };
-    if text.is_empty() || text.len() > 2000 || text.starts_with('-') || text.chars().any(|c| c.is_control() || c == ' ') {
+    if text.is_empty()
+        || text.len() > 2000
+        || text.starts_with('-')
+        || text.chars().any(|c| c.is_control() || c == ' ')
+    {
         return Err(refused());
     }
     let Some((scheme, _)) = text.split_once("://") else {
@@ -128,12 +164,20 @@ fn parse(text: &str, credentials: &mut Credentials, rules: Rules) -> Result<(Str
     }
     if scheme == Scheme::File {
         let local = url.host_str().is_none_or(str::is_empty);
-        return if local && url.query().is_none() { Ok((url.to_string(), scheme)) } else { Err(refused()) };
+        return if local && url.query().is_none() {
+            Ok((url.to_string(), scheme))
+        } else {
+            Err(refused())
+        };
     }
     if !url.host_str().is_some_and(host_like) || option_like(url.username()) {
         return Err(refused());
     }
-    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
     if scheme == Scheme::Http {
         if !url.username().is_empty() && credentials.username.is_empty() {
             credentials.username = decode(url.username());
@@ -154,7 +198,8 @@ fn option_like(text: &str) -> bool {
 }
 
 fn host_like(host: &str) -> bool {
-    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    let inner =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
     !host.is_empty() && !option_like(host) && host.chars().all(inner)
 }
 
@@ -168,13 +213,31 @@ mod tests {
 
     #[test]
     fn only_addresses_of_known_forms_pass() {
-        for good in ["https://h/a.git", "http://127.0.0.1:8080/a", "ssh://git@h:2222/a", "git@h:a/b.git"] {
+        for good in [
+            "https://h/a.git",
+            "http://127.0.0.1:8080/a",
+            "ssh://git@h:2222/a",
+            "git@h:a/b.git",
+        ] {
             assert!(access(good, false).is_ok(), "{good}");
         }
         let bad = [
-            "", "-oProxyCommand=x", "ext::sh -c x", "git://h/a", "ftp://h/a", "ssh://-oProxyCommand=x/a", "-u@h:a",
-            "git@-h:a", "git@h:-x", "https://h/a\nb", "https://h/a b", "/etc", "file:///etc", "h:path",
-            "fd::17", "git@h::a",
+            "",
+            "-oProxyCommand=x",
+            "ext::sh -c x",
+            "git://h/a",
+            "ftp://h/a",
+            "ssh://-oProxyCommand=x/a",
+            "-u@h:a",
+            "git@-h:a",
+            "git@h:-x",
+            "https://h/a\nb",
+            "https://h/a b",
+            "/etc",
+            "file:///etc",
+            "h:path",
+            "fd::17",
+            "git@h::a",
         ];
         for bad in bad {
             assert!(access(bad, false).is_err(), "{bad}");
@@ -188,7 +251,10 @@ mod tests {
         let access = access("https://me:pa%24s@h/a.git", false).unwrap();
         assert_eq!(access.url(), "https://h/a.git");
         assert_eq!(access.login.credentials.username, "me");
-        assert_eq!(access.login.credentials.password, Some(Secret::from("pa$s")));
+        assert_eq!(
+            access.login.credentials.password,
+            Some(Secret::from("pa$s"))
+        );
         let error = self::access("gopher://me:hunter2@h/a", false).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }

@@ -18,7 +18,11 @@ pub(super) struct Coalesce<T> {
 
 impl<T: Clone> Coalesce<T> {
     pub(super) fn new() -> Self {
-        Self { clock: AtomicU64::new(0), running: tokio::sync::Mutex::new(()), last: Mutex::new(None) }
+        Self {
+            clock: AtomicU64::new(0),
+            running: tokio::sync::Mutex::new(()),
+            last: Mutex::new(None),
+        }
     }
 
     fn tick(&self) -> u64 {
@@ -54,7 +58,8 @@ mod tests {
             tokio::task::yield_now().await;
             runs.fetch_add(1, Ordering::SeqCst) + 1
         };
-        let (first, second, third) = tokio::join!(coalesce.run(job), coalesce.run(job), coalesce.run(job));
+        let (first, second, third) =
+            tokio::join!(coalesce.run(job), coalesce.run(job), coalesce.run(job));
         assert_eq!((first, second, third), (1, 2, 2));
         assert_eq!(coalesce.run(job).await, 3);
     }

@@ -44,7 +44,14 @@ impl<'a> Call<'a> {
             .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir_in(temporary)
             .map_err(Error::internal)?;
-        let mut call = Self { sandbox, access, private, environment: Vec::new(), deadline, file_size };
+        let mut call = Self {
+            sandbox,
+            access,
+            private,
+            environment: Vec::new(),
+            deadline,
+            file_size,
+        };
         call.write_settings().map_err(Error::internal)?;
         Ok(call)
     }
@@ -55,7 +62,11 @@ impl<'a> Call<'a> {
 
     fn put(&self, name: &str, content: &[u8], mode: u32) -> std::io::Result<PathBuf> {
         let path = self.path(name);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path)?;
         file.write_all(content)?;
         Ok(path)
     }
@@ -63,13 +74,27 @@ impl<'a> Call<'a> {
     fn write_settings(&mut self) -> std::io::Result<()> {
         let (login, credentials) = (&self.access.login, &self.access.login.credentials);
         let mut settings = Settings::default();
-        settings.section("core").set("hooksPath", "/dev/null").set("fsmonitor", "false").set("pager", "cat");
+        settings
+            .section("core")
+            .set("hooksPath", "/dev/null")
+            .set("fsmonitor", "false")
+            .set("pager", "cat");
         settings.section("gc").set("auto", "0");
         settings.section("maintenance").set("auto", "false");
-        settings.section("fetch").set("fsckObjects", "true").set("writeCommitGraph", "false").set("unpackLimit", "1");
+        settings
+            .section("fetch")
+            .set("fsckObjects", "true")
+            .set("writeCommitGraph", "false")
+            .set("unpackLimit", "1");
         // Old histories carry these, and they harm nobody who only reads.
         let harmless = settings.section("fetch \"fsck\"");
-        for flaw in ["zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "badFilemode", "missingTaggerEntry"] {
+        for flaw in [
+            "zeroPaddedFilemode",
+            "badTimezone",
+            "missingSpaceBeforeDate",
+            "badFilemode",
+            "missingTaggerEntry",
+        ] {
             harmless.set(flaw, "ignore");
         }
         settings.section("submodule").set("recurse", "false");
@@ -82,27 +107,44 @@ impl<'a> Call<'a> {
             Scheme::File => &["file"],
         };
         for protocol in allowed {
-            settings.section(&format!("protocol \"{protocol}\"")).set("allow", "always");
+            settings
+                .section(&format!("protocol \"{protocol}\""))
+                .set("allow", "always");
         }
-        settings.section("remote \"origin\"").set("url", &self.access.url);
+        settings
+            .section("remote \"origin\"")
+            .set("url", &self.access.url);
         if self.access.scheme == Scheme::File {
             settings.section("safe").set("directory", "*");
         }
-        settings.section("http").set("followRedirects", "false").set("sslVerify", if login.insecure { "false" } else { "true" });
+        settings
+            .section("http")
+            .set("followRedirects", "false")
+            .set("sslVerify", if login.insecure { "false" } else { "true" });
         if !login.tls_ca.is_empty() {
             let file = self.put("ca.pem", login.tls_ca.as_bytes(), 0o600)?;
-            settings.section("http").set("sslCAInfo", &file.to_string_lossy());
+            settings
+                .section("http")
+                .set("sslCAInfo", &file.to_string_lossy());
         }
         if let Some(key) = &credentials.tls_client_key {
             let cert = self.put("client.pem", credentials.tls_client_cert.as_bytes(), 0o600)?;
             let key = self.put("client.key", key.expose(), 0o600)?;
-            settings.section("http").set("sslCert", &cert.to_string_lossy()).set("sslKey", &key.to_string_lossy());
+            settings
+                .section("http")
+                .set("sslCert", &cert.to_string_lossy())
+                .set("sslKey", &key.to_string_lossy());
         }
         if let Some(token) = &credentials.bearer_token {
-            settings.section("http").set("extraHeader", &format!("Authorization: Bearer {}", token.expose_str()));
+            settings.section("http").set(
+                "extraHeader",
+                &format!("Authorization: Bearer {}", token.expose_str()),
+            );
         }
         if !credentials.username.is_empty() && self.access.scheme == Scheme::Http {
-            settings.section("credential").set("username", &credentials.username);
+            settings
+                .section("credential")
+                .set("username", &credentials.username);
         }
         let settings = self.put("settings", settings.text.as_bytes(), 0o600)?;
         let home = self.private.path().to_owned();
@@ -144,12 +186,20 @@ impl<'a> Call<'a> {
 
     fn set_ssh(&mut self) -> std::io::Result<()> {
         let login = &self.access.login;
-        let hosts = self.put("known_hosts", format!("{}\n", login.known_hosts).as_bytes(), 0o600)?;
+        let hosts = self.put(
+            "known_hosts",
+            format!("{}\n", login.known_hosts).as_bytes(),
+            0o600,
+        )?;
         let strict = if login.insecure { "no" } else { "yes" };
         let mut command = format!(
             "ssh -F none -o BatchMode=yes -o ConnectTimeout=15 -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null \
              -o StrictHostKeyChecking={strict} -o UserKnownHostsFile='{}' -o ForwardAgent=no -o ControlMaster=no",
-            if login.insecure { "/dev/null".into() } else { hosts.to_string_lossy() },
+            if login.insecure {
+                "/dev/null".into()
+            } else {
+                hosts.to_string_lossy()
+            },
         );
         if let Some(key) = &login.credentials.ssh_private_key {
             // OpenSSH wants the last line ended.
@@ -167,11 +217,23 @@ impl<'a> Call<'a> {
     /// Fetches into a mirror: every branch and tag, or one commit.
     pub(super) async fn fetch(self, mirror: &Path, commit: Option<&str>) -> Result<(), Error> {
         let mut arguments: Vec<OsString> = vec!["--git-dir".into(), mirror.into(), "fetch".into()];
-        let options = ["--quiet", "--force", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules"];
+        let options = [
+            "--quiet",
+            "--force",
+            "--no-auto-maintenance",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+        ];
         arguments.extend(options.map(OsString::from));
         match commit {
             None => {
-                let options = ["--prune", "--no-tags", "origin", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
+                let options = [
+                    "--prune",
+                    "--no-tags",
+                    "origin",
+                    "+refs/heads/*:refs/heads/*",
+                    "+refs/tags/*:refs/tags/*",
+                ];
                 arguments.extend(options.map(OsString::from));
             }
             Some(commit) => arguments.extend(["--no-tags", "origin", commit].map(OsString::from)),
@@ -181,9 +243,17 @@ impl<'a> Call<'a> {
 
     /// Lists the branches, tags and HEAD, and what begins with `more`.
     pub(super) async fn list(self, more: Option<&str>) -> Result<Refs, Error> {
-        let mut arguments: Vec<OsString> = ["ls-remote", "--quiet", "--symref", "origin", "HEAD", "refs/heads/*", "refs/tags/*"]
-            .map(OsString::from)
-            .into();
+        let mut arguments: Vec<OsString> = [
+            "ls-remote",
+            "--quiet",
+            "--symref",
+            "origin",
+            "HEAD",
+            "refs/heads/*",
+            "refs/tags/*",
+        ]
+        .map(OsString::from)
+        .into();
         arguments.extend(more.map(|more| OsString::from(format!("{more}*"))));
         let said = self.run(arguments, None).await?;
         Ok(listed(&String::from_utf8_lossy(&said)))
@@ -202,20 +272,38 @@ impl<'a> Call<'a> {
             environment: self.environment,
             folder: self.private.path(),
             deadline: self.deadline,
-            profile: Profile::Git { writable, readable, file_size: self.file_size },
+            profile: Profile::Git {
+                writable,
+                readable,
+                file_size: self.file_size,
+            },
         };
         match self.sandbox.run(job).await {
             Ok(done) if done.success => Ok(done.stdout),
             Ok(done) => {
-                let hidden: Vec<String> = [Some(self.private.path()), mirror].into_iter().flatten().map(|path| path.display().to_string()).collect();
-                Err(classify(self.access, &done.stderr, done.signal, self.file_size, &hidden))
+                let hidden: Vec<String> = [Some(self.private.path()), mirror]
+                    .into_iter()
+                    .flatten()
+                    .map(|path| path.display().to_string())
+                    .collect();
+                Err(classify(
+                    self.access,
+                    &done.stderr,
+                    done.signal,
+                    self.file_size,
+                    &hidden,
+                ))
             }
             Err(SandboxError::Deadline(after)) => {
-                let message = message::source::TIMEOUT.with("url", self.access.url()).with("seconds", after.as_secs());
+                let message = message::source::TIMEOUT
+                    .with("url", self.access.url())
+                    .with("seconds", after.as_secs());
                 Err(Error::new(Kind::Unreachable, message))
             }
             Err(error @ (SandboxError::Start { .. } | SandboxError::Lost(_))) => {
-                let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                let why = std::error::Error::source(&error)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 Err(Error::internal(format!("{error}: {why}")))
             }
         }
@@ -235,7 +323,10 @@ impl Settings {
     }
 
     fn set(&mut self, key: &str, value: &str) -> &mut Self {
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
         self.text.push_str(&format!("\t{key} = \"{value}\"\n"));
         self
     }
@@ -244,7 +335,9 @@ impl Settings {
 fn listed(text: &str) -> Refs {
     let mut refs = Refs::default();
     for line in text.lines() {
-        let Some((commit, name)) = line.split_once('\t') else { continue };
+        let Some((commit, name)) = line.split_once('\t') else {
+            continue;
+        };
         if let Some(target) = commit.strip_prefix("ref: ") {
             refs.head = target.to_owned();
             continue;
@@ -262,15 +355,36 @@ fn listed(text: &str) -> Refs {
 }
 
 /// What git said, as a cause.
-fn classify(access: &Access, stderr: &str, signal: Option<i32>, file_size: u64, hidden: &[String]) -> Error {
+fn classify(
+    access: &Access,
+    stderr: &str,
+    signal: Option<i32>,
+    file_size: u64,
+    hidden: &[String],
+) -> Error {
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| stderr.contains(phrase));
-    let (kind, code) = if signal == Some(FILE_SIZE_SIGNAL) || says(&["File too large", "exceeds maximum allowed size", "signal 25"]) {
+    let (kind, code) = if signal == Some(FILE_SIZE_SIGNAL)
+        || says(&[
+            "File too large",
+            "exceeds maximum allowed size",
+            "signal 25",
+        ]) {
         let limit = format!("{} MiB", file_size >> 20);
-        let message = message::source::TOO_LARGE.with("what", format!("the repository `{}`", access.url())).with("limit", limit);
+        let message = message::source::TOO_LARGE
+            .with("what", format!("the repository `{}`", access.url()))
+            .with("limit", limit);
         return Error::new(Kind::TooLarge, message);
-    } else if says(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
+    } else if says(&[
+        "Host key verification failed",
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+    ]) {
         (Kind::Invalid, message::source::HOST_KEY_UNKNOWN)
-    } else if says(&["SSL certificate", "server certificate", "certificate verif", "unable to get local issuer"]) {
+    } else if says(&[
+        "SSL certificate",
+        "server certificate",
+        "certificate verif",
+        "unable to get local issuer",
+    ]) {
         (Kind::Invalid, message::source::CERTIFICATE_REFUSED)
     } else if says(&[
         "Authentication failed",
@@ -283,25 +397,69 @@ fn classify(access: &Access, stderr: &str, signal: Option<i32>, file_size: u64, 
         "unable to read askpass",
     ]) {
         (Kind::Denied, message::source::LOGIN_REFUSED)
-    } else if says(&["Could not resolve host", "Connection refused", "Connection timed out", "Failed to connect", "Connection reset",
-        "Couldn't connect", "Could not connect", "Name or service not known", "Network is unreachable", "No route to host",
-        "Operation timed out", "returned error: 5"]) {
+    } else if says(&[
+        "Could not resolve host",
+        "Connection refused",
+        "Connection timed out",
+        "Failed to connect",
+        "Connection reset",
+        "Couldn't connect",
+        "Could not connect",
+        "Name or service not known",
+        "Network is unreachable",
+        "No route to host",
+        "Operation timed out",
+        "returned error: 5",
+    ]) {
         (Kind::Unreachable, message::source::UNREACHABLE)
-    } else if says(&["not our ref", "couldn't find remote ref", "unadvertised object"]) {
-        return Error::new(Kind::NotFound, message::source::REVISION_NOT_FOUND.with("url", access.url()).with("revision", "?"));
+    } else if says(&[
+        "not our ref",
+        "couldn't find remote ref",
+        "unadvertised object",
+    ]) {
+        return Error::new(
+            Kind::NotFound,
+            message::source::REVISION_NOT_FOUND
+                .with("url", access.url())
+                .with("revision", "?"),
+        );
     } else if says(&["unable to update url base from redirection", "redirect"]) {
-        let message = message::source::MOVED.with("url", access.url()).with("target", "?");
-        return Error::of(Kind::Invalid, Cause::error(message).evidence(evidence(access, stderr, hidden)));
-    } else if says(&["is corrupt", "bad object", "object file", "loose object", "unable to read tree", "not a git repository: '", "packfile",
-        "inflate: data stream error", "index-pack failed"]) && !says(&["remote:"]) {
+        let message = message::source::MOVED
+            .with("url", access.url())
+            .with("target", "?");
+        return Error::of(
+            Kind::Invalid,
+            Cause::error(message).evidence(evidence(access, stderr, hidden)),
+        );
+    } else if says(&[
+        "is corrupt",
+        "bad object",
+        "object file",
+        "loose object",
+        "unable to read tree",
+        "not a git repository: '",
+        "packfile",
+        "inflate: data stream error",
+        "index-pack failed",
+    ]) && !says(&["remote:"])
+    {
         (Kind::Corrupt, message::source::FETCH_FAILED)
-    } else if says(&["not found", "returned error: 404", "does not appear to be a git repository", "does not exist",
-        "Could not read from remote repository", "not valid: is this a git repository"]) {
+    } else if says(&[
+        "not found",
+        "returned error: 404",
+        "does not appear to be a git repository",
+        "does not exist",
+        "Could not read from remote repository",
+        "not valid: is this a git repository",
+    ]) {
         (Kind::NotFound, message::source::REPOSITORY_NOT_FOUND)
     } else {
         (Kind::Unreachable, message::source::FETCH_FAILED)
     };
-    Error::of(kind, Cause::error(code.with("url", access.url())).evidence(evidence(access, stderr, hidden)))
+    Error::of(
+        kind,
+        Cause::error(code.with("url", access.url())).evidence(evidence(access, stderr, hidden)),
+    )
 }
 
 /// The last lines that git wrote, without secrets and without paths of ours.
@@ -313,7 +471,11 @@ fn evidence(access: &Access, stderr: &str, hidden: &[String]) -> String {
     for path in hidden {
         text = text.replace(path.as_str(), "…");
     }
-    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     let skip = lines.len().saturating_sub(3);
     lines.drain(..skip);
     lines.join("; ").chars().take(400).collect()
@@ -330,11 +492,26 @@ mod tests {
         login.credentials.password = Some(Secret::from("hunter2"));
         let access = Access::new("t", "", "https://h/a.git", login, Rules::default()).unwrap();
         for (stderr, code) in [
-            ("fatal: Authentication failed for 'https://h/a.git/' hunter2", "source.login-refused"),
-            ("fatal: unable to access 'https://h/a.git/': Could not resolve host: h", "source.unreachable"),
-            ("fatal: repository 'https://h/a.git/' not found", "source.repository-not-found"),
-            ("fatal: unable to access: server certificate verification failed", "source.certificate-refused"),
-            ("error: object file objects/aa is empty", "source.fetch-failed"),
+            (
+                "fatal: Authentication failed for 'https://h/a.git/' hunter2",
+                "source.login-refused",
+            ),
+            (
+                "fatal: unable to access 'https://h/a.git/': Could not resolve host: h",
+                "source.unreachable",
+            ),
+            (
+                "fatal: repository 'https://h/a.git/' not found",
+                "source.repository-not-found",
+            ),
+            (
+                "fatal: unable to access: server certificate verification failed",
+                "source.certificate-refused",
+            ),
+            (
+                "error: object file objects/aa is empty",
+                "source.fetch-failed",
+            ),
         ] {
             let error = classify(&access, stderr, None, 1, &[]);
             assert_eq!(error.cause().message.code, code, "{stderr}");

@@ -83,12 +83,19 @@ impl std::fmt::Debug for Files<'_> {
 }
 
 fn outside(path: &str) -> Error {
-    Error::new(Kind::Invalid, message::source::PATH_OUTSIDE.with("path", path))
+    Error::new(
+        Kind::Invalid,
+        message::source::PATH_OUTSIDE.with("path", path),
+    )
 }
 
 impl<'r> Files<'r> {
     pub(super) fn new(repository: &'r Repository, root: Oid) -> Self {
-        Self { repository, root, folders: RefCell::default() }
+        Self {
+            repository,
+            root,
+            folders: RefCell::default(),
+        }
     }
 
     /// What stands at a clean path, no link followed.
@@ -100,8 +107,13 @@ impl<'r> Files<'r> {
             return Ok(Node::Folder(self.root.to_string()));
         }
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let Some(tree) = self.folder(folder)? else { return Ok(Node::Missing) };
-        let tree = self.repository.find_tree(tree).map_err(|error| damaged(&error))?;
+        let Some(tree) = self.folder(folder)? else {
+            return Ok(Node::Missing);
+        };
+        let tree = self
+            .repository
+            .find_tree(tree)
+            .map_err(|error| damaged(&error))?;
         Ok(match tree.get_name(name) {
             None => Node::Missing,
             Some(entry) => match (entry.kind(), entry.filemode()) {
@@ -166,11 +178,15 @@ impl<'r> Files<'r> {
                     break;
                 }
                 Node::Submodule(_) => {
-                    return Err(Error::new(Kind::Unsupported, message::source::SUBMODULE_NOT_SUPPORTED.with("path", path)));
+                    return Err(Error::new(
+                        Kind::Unsupported,
+                        message::source::SUBMODULE_NOT_SUPPORTED.with("path", path),
+                    ));
                 }
                 Node::Link(id) => {
                     links += 1;
-                    let target = String::from_utf8(self.blob(id, MAX_PATH as u64)?).map_err(|_| outside(path))?;
+                    let target = String::from_utf8(self.blob(id, MAX_PATH as u64)?)
+                        .map_err(|_| outside(path))?;
                     if links > MAX_LINKS || target.starts_with('/') {
                         return Err(outside(path));
                     }
@@ -182,7 +198,11 @@ impl<'r> Files<'r> {
                 Node::File(_) | Node::Folder(_) => {}
             }
         }
-        Ok(Found { path: done.join("/"), node: last, passed })
+        Ok(Found {
+            path: done.join("/"),
+            node: last,
+            passed,
+        })
     }
 
     /// The entries of a folder by its tree, sorted by name as a file system lists them.
@@ -193,7 +213,10 @@ impl<'r> Files<'r> {
     /// When the mirror is damaged.
     pub fn list(&self, tree: &str) -> Result<Vec<Item>, Error> {
         let id = Oid::from_str(tree).map_err(Error::internal)?;
-        let tree = self.repository.find_tree(id).map_err(|error| damaged(&error))?;
+        let tree = self
+            .repository
+            .find_tree(id)
+            .map_err(|error| damaged(&error))?;
         let mut items: Vec<Item> = tree
             .iter()
             .filter_map(|entry| {
@@ -230,8 +253,17 @@ impl<'r> Files<'r> {
     pub fn blob(&self, blob: &str, limit: u64) -> Result<Vec<u8>, Error> {
         let size = self.size(blob)?;
         if size > limit {
-            let limit = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
-            return Err(Error::new(Kind::TooLarge, message::source::TOO_LARGE.with("what", "a file").with("limit", limit)));
+            let limit = if limit >= 1 << 20 {
+                format!("{} MiB", limit >> 20)
+            } else {
+                format!("{limit} bytes")
+            };
+            return Err(Error::new(
+                Kind::TooLarge,
+                message::source::TOO_LARGE
+                    .with("what", "a file")
+                    .with("limit", limit),
+            ));
         }
         let id = Oid::from_str(blob).map_err(Error::internal)?;
         match self.repository.find_blob(id) {

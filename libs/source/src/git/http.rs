@@ -76,7 +76,9 @@ fn build(access: &Access) -> Result<Client, Error> {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }
     if !login.tls_ca.is_empty() {
-        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(login.tls_ca.as_bytes()).map_err(unusable)?);
+        builder = builder.tls_certs_merge(
+            Certificate::from_pem_bundle(login.tls_ca.as_bytes()).map_err(unusable)?,
+        );
     }
     if let Some(secret) = &login.credentials.tls_client_key {
         let mut pem = login.credentials.tls_client_cert.clone().into_bytes();
@@ -85,7 +87,10 @@ fn build(access: &Access) -> Result<Client, Error> {
         builder = builder.identity(Identity::from_pem(&pem).map_err(unusable)?);
     }
     // A machine without any certificate authority can still reach plain HTTP.
-    builder.build().or_else(|_| base().tls_certs_only([]).build()).map_err(unusable)
+    builder
+        .build()
+        .or_else(|_| base().tls_certs_only([]).build())
+        .map_err(unusable)
 }
 
 /// Lists the branches, tags and HEAD, and what begins with `more`.
@@ -101,7 +106,10 @@ pub(super) async fn list(
     let client = clients.get(access)?;
     let listing = async {
         if !version2.load(Ordering::Relaxed) {
-            let url = format!("{}/info/refs?service=git-upload-pack", access.url().trim_end_matches('/'));
+            let url = format!(
+                "{}/info/refs?service=git-upload-pack",
+                access.url().trim_end_matches('/')
+            );
             let answer = send(access, client.get(url)).await?;
             match advertised(&answer).ok_or_else(|| malformed(access))? {
                 Advertised::Version2 => version2.store(true, Ordering::Relaxed),
@@ -112,7 +120,10 @@ pub(super) async fn list(
         body.push_str("0001");
         body.push_str(&line("peel"));
         body.push_str(&line("symrefs"));
-        for prefix in ["HEAD", "refs/heads/", "refs/tags/"].into_iter().chain(more) {
+        for prefix in ["HEAD", "refs/heads/", "refs/tags/"]
+            .into_iter()
+            .chain(more)
+        {
             body.push_str(&line(&format!("ref-prefix {prefix}")));
         }
         body.push_str("0000");
@@ -122,13 +133,17 @@ pub(super) async fn list(
             .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
             .header("accept", "application/x-git-upload-pack-result")
             .body(body);
-        let answer = send(access, request).await.inspect_err(|_| version2.store(false, Ordering::Relaxed))?;
+        let answer = send(access, request)
+            .await
+            .inspect_err(|_| version2.store(false, Ordering::Relaxed))?;
         listed(&answer).ok_or_else(|| malformed(access))
     };
     match tokio::time::timeout(deadline, listing).await {
         Ok(result) => result,
         Err(_) => {
-            let message = message::source::TIMEOUT.with("url", access.url()).with("seconds", deadline.as_secs());
+            let message = message::source::TIMEOUT
+                .with("url", access.url())
+                .with("seconds", deadline.as_secs());
             Err(Error::new(Kind::Unreachable, message))
         }
     }
@@ -136,7 +151,10 @@ pub(super) async fn list(
 
 fn malformed(access: &Access) -> Error {
     let cause = Cause::error(message::source::REPOSITORY_NOT_FOUND.with("url", access.url()));
-    Error::of(Kind::NotFound, cause.evidence("the answer is not a Git server's"))
+    Error::of(
+        Kind::NotFound,
+        cause.evidence("the answer is not a Git server's"),
+    )
 }
 
 async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> {
@@ -145,34 +163,60 @@ async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> 
     let authorization = if let Some(token) = &credentials.bearer_token {
         Some(format!("Bearer {}", token.expose_str()))
     } else if credentials.password.is_some() || !credentials.username.is_empty() {
-        let password = credentials.password.as_ref().map_or("", |password| password.expose_str());
-        Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{password}", credentials.username))))
+        let password = credentials
+            .password
+            .as_ref()
+            .map_or("", |password| password.expose_str());
+        Some(format!(
+            "Basic {}",
+            BASE64_STANDARD.encode(format!("{}:{password}", credentials.username))
+        ))
     } else {
         None
     };
-    let refused = || Error::new(Kind::Denied, message::source::LOGIN_REFUSED.with("url", access.url()));
+    let refused = || {
+        Error::new(
+            Kind::Denied,
+            message::source::LOGIN_REFUSED.with("url", access.url()),
+        )
+    };
     if let Some(authorization) = authorization {
         let mut value = HeaderValue::from_str(&authorization).map_err(|_| refused())?;
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
-    let answer = request.send().await.map_err(|error| failed(access, &error))?;
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| failed(access, &error))?;
     let status = answer.status();
     match status {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(refused()),
         StatusCode::NOT_FOUND | StatusCode::GONE => {
-            return Err(Error::new(Kind::NotFound, message::source::REPOSITORY_NOT_FOUND.with("url", access.url())));
+            return Err(Error::new(
+                Kind::NotFound,
+                message::source::REPOSITORY_NOT_FOUND.with("url", access.url()),
+            ));
         }
         _ if status.is_redirection() => {
-            let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("?");
+            let target = answer
+                .headers()
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("?");
             let target = target.split("/info/refs").next().unwrap_or(target);
-            let message = message::source::MOVED.with("url", access.url()).with("target", target);
+            let message = message::source::MOVED
+                .with("url", access.url())
+                .with("target", target);
             return Err(Error::new(Kind::Invalid, message));
         }
         _ => {
             let cause = Cause::error(message::source::UNREACHABLE.with("url", access.url()));
-            return Err(Error::of(Kind::Unreachable, cause.evidence(format!("HTTP {status}"))));
+            return Err(Error::of(
+                Kind::Unreachable,
+                cause.evidence(format!("HTTP {status}")),
+            ));
         }
     }
     let mut body = BytesMut::new();
@@ -180,7 +224,9 @@ async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> 
     while let Some(chunk) = stream.next().await {
         body.extend_from_slice(&chunk.map_err(|error| failed(access, &error))?);
         if body.len() > MAX_ANSWER {
-            let message = message::source::TOO_LARGE.with("what", "the list of branches and tags").with("limit", "64 MiB");
+            let message = message::source::TOO_LARGE
+                .with("what", "the list of branches and tags")
+                .with("limit", "64 MiB");
             return Err(Error::new(Kind::TooLarge, message));
         }
     }
@@ -194,7 +240,10 @@ fn failed(access: &Access, error: &reqwest::Error) -> Error {
         let cause = Cause::error(message::source::CERTIFICATE_REFUSED.with("url", access.url()));
         return Error::of(Kind::Invalid, cause.evidence(said));
     }
-    Error::of(Kind::Unreachable, Cause::error(message::source::UNREACHABLE.with("url", access.url())).evidence(said))
+    Error::of(
+        Kind::Unreachable,
+        Cause::error(message::source::UNREACHABLE.with("url", access.url())).evidence(said),
+    )
 }
 
 /// The innermost reason, which says what happened; the outer ones repeat the address.
@@ -216,7 +265,9 @@ fn advertised(bytes: &[u8]) -> Option<Advertised> {
     let mut refs = Refs::default();
     let mut seen = false;
     for packet in packets(bytes) {
-        let Packet::Line(content) = packet? else { continue };
+        let Packet::Line(content) = packet? else {
+            continue;
+        };
         if content.starts_with(b"# service=") {
             seen = true;
             continue;
@@ -233,13 +284,19 @@ fn advertised(bytes: &[u8]) -> Option<Advertised> {
                 refs.head = String::from_utf8_lossy(target).into_owned();
             }
         }
-        let Some((commit, name)) = std::str::from_utf8(entry).ok().and_then(|text| text.split_once(' ')) else { continue };
+        let Some((commit, name)) = std::str::from_utf8(entry)
+            .ok()
+            .and_then(|text| text.split_once(' '))
+        else {
+            continue;
+        };
         // A peeled tag follows its tag and replaces it.
         let name = name.strip_suffix("^{}").unwrap_or(name);
         if name == "HEAD" && refs.head.is_empty() && commit.len() == 40 {
             detached(&mut refs, commit);
         }
-        if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && commit.len() == 40 {
+        if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && commit.len() == 40
+        {
             refs.refs.insert(name.to_owned(), commit.to_owned());
         }
     }
@@ -250,8 +307,12 @@ fn advertised(bytes: &[u8]) -> Option<Advertised> {
 fn listed(bytes: &[u8]) -> Option<Refs> {
     let mut refs = Refs::default();
     for packet in packets(bytes) {
-        let Packet::Line(content) = packet? else { continue };
-        let Ok(text) = std::str::from_utf8(content) else { continue };
+        let Packet::Line(content) = packet? else {
+            continue;
+        };
+        let Ok(text) = std::str::from_utf8(content) else {
+            continue;
+        };
         if text.starts_with("ERR ") {
             return None;
         }
@@ -299,7 +360,9 @@ mod tests {
         let v0 = [
             line("# service=git-upload-pack"),
             "0000".to_owned(),
-            line(&format!("{a} HEAD\0multi_ack symref=HEAD:refs/heads/main agent=git")),
+            line(&format!(
+                "{a} HEAD\0multi_ack symref=HEAD:refs/heads/main agent=git"
+            )),
             line(&format!("{a} refs/heads/main")),
             line(&format!("{a} refs/pull/1/head")),
             line(&format!("{t} refs/tags/v1")),
@@ -307,7 +370,9 @@ mod tests {
             "0000".to_owned(),
         ]
         .concat();
-        let Some(Advertised::Refs(old)) = advertised(v0.as_bytes()) else { panic!("no refs") };
+        let Some(Advertised::Refs(old)) = advertised(v0.as_bytes()) else {
+            panic!("no refs")
+        };
         assert_eq!(Some(old), listed(v2.as_bytes()));
         assert!(advertised(b"<html>").is_none());
     }

@@ -19,13 +19,23 @@ pub struct Metadata {
 }
 
 pub(super) fn read(handle: &Repository, commit: Oid, tags: Vec<String>) -> Result<Metadata, Error> {
-    let commit = handle.find_commit(commit).map_err(|error| damaged(&error))?;
+    let commit = handle
+        .find_commit(commit)
+        .map_err(|error| damaged(&error))?;
     let author = commit.author();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Metadata {
-        author: format!("{} <{}>", text(author.name_bytes()), text(author.email_bytes())),
+        author: format!(
+            "{} <{}>",
+            text(author.name_bytes()),
+            text(author.email_bytes())
+        ),
         unix_seconds: author.when().seconds(),
         tags,
-        message: text(commit.message_bytes()).trim_end().chars().take(64 << 10).collect(),
+        message: text(commit.message_bytes())
+            .trim_end()
+            .chars()
+            .take(64 << 10)
+            .collect(),
     })
 }

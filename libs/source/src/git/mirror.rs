@@ -58,7 +58,10 @@ impl Mirror {
             self.discard()?;
             std::fs::create_dir_all(&self.path).map_err(Error::internal)?;
             let mut options = git2::RepositoryInitOptions::new();
-            options.bare(true).external_template(false).initial_head("main");
+            options
+                .bare(true)
+                .external_template(false)
+                .initial_head("main");
             Repository::init_opts(&self.path, &options).map_err(Error::internal)?;
         }
         self.clear_leftovers();
@@ -69,7 +72,9 @@ impl Mirror {
     /// Removes locks and half-written packs; this process is the only one that fetches, and one fetch at a time.
     pub(super) fn clear_leftovers(&self) {
         clear(&self.path, 0, &|name| name.ends_with(".lock"));
-        clear(&self.path.join("objects"), 1, &|name| name.starts_with("tmp_"));
+        clear(&self.path.join("objects"), 1, &|name| {
+            name.starts_with("tmp_")
+        });
     }
 
     /// Throws the mirror away; the next fetch begins anew.
@@ -77,7 +82,9 @@ impl Mirror {
         self.ready.store(false, Ordering::Release);
         self.handles.lock().clear();
         match std::fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::internal(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::internal(error))
+            }
             _ => Ok(()),
         }
     }
@@ -99,7 +106,9 @@ impl Mirror {
 
     /// The tree of a commit (or annotated tag of one); `None` when the mirror has no such commit.
     pub(super) fn tree(&self, commit: &str) -> Result<Option<(Oid, Oid)>, Error> {
-        let Ok(id) = Oid::from_str(commit) else { return Ok(None) };
+        let Ok(id) = Oid::from_str(commit) else {
+            return Ok(None);
+        };
         if !self.path.join("HEAD").exists() {
             return Ok(None);
         }
@@ -120,7 +129,10 @@ impl Mirror {
     /// The one commit that begins so; `None` when there is none.
     pub(super) fn expand(&self, short: &str) -> Result<Option<Expanded>, Error> {
         let handle = self.open()?;
-        let found = match handle.revparse_single(short).and_then(|object| object.peel_to_commit()) {
+        let found = match handle
+            .revparse_single(short)
+            .and_then(|object| object.peel_to_commit())
+        {
             Ok(commit) => Ok(Some(Expanded::Commit(commit.id().to_string()))),
             Err(error) if error.code() == ErrorCode::Ambiguous => Ok(Some(Expanded::Several)),
             Err(error) if error.class() == ErrorClass::Zlib => Err(damaged(&error)),
@@ -144,9 +156,13 @@ pub(super) fn damaged(error: &git2::Error) -> Error {
 }
 
 fn clear(folder: &Path, depth: usize, unwanted: &dyn Fn(&str) -> bool) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         if kind.is_dir() {
             if depth < 8 && !(depth == 0 && entry.file_name() == "objects") {
                 clear(&entry.path(), depth + 1, unwanted);

@@ -121,7 +121,12 @@ impl Mirrors {
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub fn new(folder: PathBuf, limits: Limits, sandbox: Sandbox, observer: Option<Arc<dyn Observer>>) -> std::io::Result<Self> {
+    pub fn new(
+        folder: PathBuf,
+        limits: Limits,
+        sandbox: Sandbox,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> std::io::Result<Self> {
         let temporary = folder.join("tmp");
         // Credentials of calls that a crash interrupted.
         match std::fs::remove_dir_all(&temporary) {
@@ -144,14 +149,28 @@ impl Mirrors {
         let name = hex::encode(&Sha256::digest(format!("{}\0{}", access.scope, access.url))[..16]);
         let mut mirrors = self.0.mirrors.lock();
         let path = self.0.folder.join(&access.tenant).join(&name);
-        mirrors.entry((access.tenant.clone(), name)).or_insert_with(|| Arc::new(Mirror::new(path))).clone()
+        mirrors
+            .entry((access.tenant.clone(), name))
+            .or_insert_with(|| Arc::new(Mirror::new(path)))
+            .clone()
     }
 
     fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
-        Call::prepare(&self.0.sandbox, access, &self.0.temporary, deadline, self.0.limits.pack)
+        Call::prepare(
+            &self.0.sandbox,
+            access,
+            &self.0.temporary,
+            deadline,
+            self.0.limits.pack,
+        )
     }
 
-    async fn observed<T>(&self, access: &Access, request: Request, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn observed<T>(
+        &self,
+        access: &Access,
+        request: Request,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let begun = Instant::now();
         let result = work.await;
         if let Some(observer) = &self.0.observer {
@@ -164,11 +183,18 @@ impl Mirrors {
         result
     }
 
-    async fn ask(&self, mirror: &Mirror, access: &Access, more: Option<&str>) -> Result<Refs, Error> {
+    async fn ask(
+        &self,
+        mirror: &Mirror,
+        access: &Access,
+        more: Option<&str>,
+    ) -> Result<Refs, Error> {
         let limit = self.0.limits.list;
         self.observed(access, Request::List, async {
             match access.scheme {
-                Scheme::Http => http::list(&self.0.clients, access, more, &mirror.version2, limit).await,
+                Scheme::Http => {
+                    http::list(&self.0.clients, access, more, &mirror.version2, limit).await
+                }
                 Scheme::Ssh | Scheme::File => self.call(access, limit)?.list(more).await,
             }
         })
@@ -199,21 +225,34 @@ impl Mirrors {
     ///
     /// # Errors
     /// When the repository cannot be reached, or nothing has that name.
-    pub async fn resolve(&self, access: &Access, revision: &str, fresh: bool) -> Result<String, Error> {
+    pub async fn resolve(
+        &self,
+        access: &Access,
+        revision: &str,
+        fresh: bool,
+    ) -> Result<String, Error> {
         let revision = revision.trim();
         if is_commit(revision) {
             return Ok(revision.to_ascii_lowercase());
         }
         let missing = || {
-            let message = message::source::REVISION_NOT_FOUND.with("url", access.url()).with("revision", revision);
+            let message = message::source::REVISION_NOT_FOUND
+                .with("url", access.url())
+                .with("revision", revision);
             Error::new(Kind::NotFound, message)
         };
-        if revision.len() > 250 || revision.starts_with('-') || revision.chars().any(char::is_control) {
+        if revision.len() > 250
+            || revision.starts_with('-')
+            || revision.chars().any(char::is_control)
+        {
             return Err(missing());
         }
         let refs = self.list_refs(access, fresh).await?;
         if refs.refs.is_empty() {
-            return Err(Error::new(Kind::NotFound, message::source::EMPTY_REPOSITORY.with("url", access.url())));
+            return Err(Error::new(
+                Kind::NotFound,
+                message::source::EMPTY_REPOSITORY.with("url", access.url()),
+            ));
         }
         match refs.find(revision) {
             Named::Commit(commit) => Ok(commit),
@@ -224,7 +263,10 @@ impl Mirrors {
             }
             Named::Nothing => Err(missing()),
             Named::Short(short) => {
-                let mut tips = refs.refs.values().filter(|commit| commit.starts_with(&short));
+                let mut tips = refs
+                    .refs
+                    .values()
+                    .filter(|commit| commit.starts_with(&short));
                 if let Some(tip) = tips.next()
                     && tips.all(|other| other == tip)
                 {
@@ -240,12 +282,16 @@ impl Mirrors {
         let mirror = self.mirror(access);
         self.fetch(&mirror, access).await?;
         let text = short.to_owned();
-        let found = tokio::task::spawn_blocking(move || mirror.expand(&text)).await.map_err(Error::internal)??;
+        let found = tokio::task::spawn_blocking(move || mirror.expand(&text))
+            .await
+            .map_err(Error::internal)??;
         match found {
             None => Ok(None),
             Some(Expanded::Commit(commit)) => Ok(Some(commit)),
             Some(Expanded::Several) => {
-                let message = message::source::REVISION_AMBIGUOUS.with("url", access.url()).with("revision", short);
+                let message = message::source::REVISION_AMBIGUOUS
+                    .with("url", access.url())
+                    .with("revision", short);
                 Err(Error::new(Kind::Invalid, message))
             }
         }
@@ -263,7 +309,9 @@ impl Mirrors {
             });
             prepared.await.map_err(Error::internal)??;
             let call = self.call(access, self.0.limits.fetch)?;
-            let fetched = self.observed(access, Request::Fetch, call.fetch(&mirror.path, None)).await;
+            let fetched = self
+                .observed(access, Request::Fetch, call.fetch(&mirror.path, None))
+                .await;
             if fetched.is_err() {
                 mirror.clear_leftovers();
             }
@@ -272,7 +320,11 @@ impl Mirrors {
         let job = || async {
             match once(false).await {
                 Err(error) if error.kind() == Kind::Corrupt => {
-                    tracing::warn!(tenant = access.tenant(), url = access.url(), "a damaged mirror is fetched anew");
+                    tracing::warn!(
+                        tenant = access.tenant(),
+                        url = access.url(),
+                        "a damaged mirror is fetched anew"
+                    );
                     once(true).await
                 }
                 result => result,
@@ -287,7 +339,9 @@ impl Mirrors {
     /// When the repository cannot be reached, or has no such commit.
     pub async fn ensure_commit(&self, access: &Access, commit: &str) -> Result<Snapshot, Error> {
         let missing = || {
-            let message = message::source::REVISION_NOT_FOUND.with("url", access.url()).with("revision", commit);
+            let message = message::source::REVISION_NOT_FOUND
+                .with("url", access.url())
+                .with("revision", commit);
             Error::new(Kind::NotFound, message)
         };
         if !is_commit(commit) {
@@ -306,8 +360,20 @@ impl Mirrors {
         }
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
         let call = self.call(access, self.0.limits.fetch)?;
-        let fetched = self.observed(access, Request::Fetch, call.fetch(&mirror.path, Some(commit))).await;
-        fetched.map_err(|error| if error.kind() == Kind::NotFound { missing() } else { error })?;
+        let fetched = self
+            .observed(
+                access,
+                Request::Fetch,
+                call.fetch(&mirror.path, Some(commit)),
+            )
+            .await;
+        fetched.map_err(|error| {
+            if error.kind() == Kind::NotFound {
+                missing()
+            } else {
+                error
+            }
+        })?;
         open(&mirror, commit).await?.ok_or_else(missing)
     }
 
@@ -321,7 +387,9 @@ impl Mirrors {
 
     async fn discard(&self, mirror: &Arc<Mirror>) -> Result<(), Error> {
         let mirror = mirror.clone();
-        tokio::task::spawn_blocking(move || mirror.discard()).await.map_err(Error::internal)?
+        tokio::task::spawn_blocking(move || mirror.discard())
+            .await
+            .map_err(Error::internal)?
     }
 
     /// Author, date, tags and message of a commit.
@@ -333,7 +401,9 @@ impl Mirrors {
         let tags: Vec<String> = match self.list_refs(access, false).await {
             Ok(refs) => {
                 let ours = refs.refs.iter().filter(|(_, target)| *target == commit);
-                ours.filter_map(|(name, _)| name.strip_prefix("refs/tags/")).map(str::to_owned).collect()
+                ours.filter_map(|(name, _)| name.strip_prefix("refs/tags/"))
+                    .map(str::to_owned)
+                    .collect()
             }
             Err(_) => Vec::new(),
         };
@@ -349,6 +419,12 @@ impl Mirrors {
 
 async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Error> {
     let (reading, commit) = (mirror.clone(), commit.to_owned());
-    let found = tokio::task::spawn_blocking(move || reading.tree(&commit)).await.map_err(Error::internal)??;
-    Ok(found.map(|(commit, tree)| Snapshot { mirror: mirror.clone(), commit, tree }))
+    let found = tokio::task::spawn_blocking(move || reading.tree(&commit))
+        .await
+        .map_err(Error::internal)??;
+    Ok(found.map(|(commit, tree)| Snapshot {
+        mirror: mirror.clone(),
+        commit,
+        tree,
+    }))
 }

@@ -35,7 +35,10 @@ fn take(bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
         return Some((Packet::Mark, rest));
     }
     let (content, rest) = rest.split_at_checked(length - 4)?;
-    Some((Packet::Line(content.strip_suffix(b"\n").unwrap_or(content)), rest))
+    Some((
+        Packet::Line(content.strip_suffix(b"\n").unwrap_or(content)),
+        rest,
+    ))
 }
 
 #[cfg(test)]
@@ -46,7 +49,10 @@ mod tests {
     fn packets_are_cut_and_malformed_ones_end_the_stream() {
         let bytes = format!("{}0000{}", line("version 2"), "00zz");
         let all: Vec<_> = packets(bytes.as_bytes()).collect();
-        assert_eq!(all, [Some(Packet::Line(b"version 2")), Some(Packet::Mark), None]);
+        assert_eq!(
+            all,
+            [Some(Packet::Line(b"version 2")), Some(Packet::Mark), None]
+        );
         assert_eq!(packets(b"fff0x").collect::<Vec<_>>(), [None]);
     }
 }

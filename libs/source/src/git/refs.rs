@@ -39,7 +39,11 @@ impl Refs {
             vec![self.head.clone()]
         } else {
             // A branch wins over a tag of the same name: Argo CD takes the first that fits in Git's own order.
-            vec![revision.to_owned(), format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
+            vec![
+                revision.to_owned(),
+                format!("refs/heads/{revision}"),
+                format!("refs/tags/{revision}"),
+            ]
         };
         if let Some(commit) = names.iter().find_map(|name| self.refs.get(name)) {
             return Named::Commit(commit.clone());
@@ -55,10 +59,20 @@ impl Refs {
         if version(constraint).is_some() {
             return None; // an exact version is the name of a tag
         }
-        let alternatives = constraint.split("||").map(requirement).collect::<Option<Vec<_>>>()?;
-        let tags = self.refs.keys().filter_map(|name| name.strip_prefix("refs/tags/"));
+        let alternatives = constraint
+            .split("||")
+            .map(requirement)
+            .collect::<Option<Vec<_>>>()?;
+        let tags = self
+            .refs
+            .keys()
+            .filter_map(|name| name.strip_prefix("refs/tags/"));
         tags.filter_map(|tag| Some((version(tag)?, tag)))
-            .filter(|(version, _)| alternatives.iter().any(|requirement| requirement.matches(version)))
+            .filter(|(version, _)| {
+                alternatives
+                    .iter()
+                    .any(|requirement| requirement.matches(version))
+            })
             .max_by(|a, b| a.0.cmp_precedence(&b.0))
             .map(|(_, tag)| tag.to_owned())
     }
@@ -72,7 +86,11 @@ fn version(text: &str) -> Option<Version> {
         None => (text, ""),
     };
     let parts = core.split('.').count();
-    if parts > 3 || !core.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())) {
+    if parts > 3
+        || !core
+            .split('.')
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    {
         return None;
     }
     Version::parse(&format!("{core}{}{rest}", ".0".repeat(3 - parts))).ok()
@@ -95,7 +113,9 @@ fn requirement(text: &str) -> Option<VersionReq> {
         let cut = one.find(|c: char| !"<>=!~^".contains(c)).unwrap_or(0);
         let (operator, version) = one.split_at(cut);
         let version = version.strip_prefix('v').unwrap_or(version);
-        let wild = version.split('.').any(|part| matches!(part, "*" | "x" | "X"));
+        let wild = version
+            .split('.')
+            .any(|part| matches!(part, "*" | "x" | "X"));
         let text = match operator {
             "" | "=" | "==" if wild => version.to_owned(),
             "" | "==" => format!("={version}"),
@@ -103,7 +123,9 @@ fn requirement(text: &str) -> Option<VersionReq> {
             "=>" => format!(">={version}"),
             "~>" => format!("~{version}"),
             "^" | "~" if wild => {
-                let known = version.split('.').take_while(|part| !matches!(*part, "*" | "x" | "X"));
+                let known = version
+                    .split('.')
+                    .take_while(|part| !matches!(*part, "*" | "x" | "X"));
                 format!("{operator}{}", known.collect::<Vec<_>>().join("."))
             }
             _ => one.replace('v', ""),

@@ -15,15 +15,21 @@ const MAX_OBJECTS: usize = 20_000;
 /// Refuses what may not come out of Git.
 pub(super) fn refuse(manifests: &[Manifest]) -> Result<(), Error> {
     if manifests.len() > MAX_OBJECTS {
-        let message = message::source::TOO_LARGE.with("what", "the number of objects").with("limit", MAX_OBJECTS);
+        let message = message::source::TOO_LARGE
+            .with("what", "the number of objects")
+            .with("limit", MAX_OBJECTS);
         return Err(Error::new(Kind::TooLarge, message));
     }
     for manifest in manifests {
         let (group, _) = split_api_version(text(&manifest.object, &["apiVersion"]));
         let kind = text(&manifest.object, &["kind"]);
-        if group == "argoproj.io" && matches!(kind, "Application" | "ApplicationSet" | "AppProject") {
+        if group == "argoproj.io" && matches!(kind, "Application" | "ApplicationSet" | "AppProject")
+        {
             let cause = Cause::error(message::source::APPLICATION_NOT_SUPPORTED.with("kind", kind));
-            return Err(Error::of(Kind::Unsupported, cause.on(manifest.key()).located(manifest.locate("kind"))));
+            return Err(Error::of(
+                Kind::Unsupported,
+                cause.on(manifest.key()).located(manifest.locate("kind")),
+            ));
         }
     }
     Ok(())
@@ -36,8 +42,14 @@ pub(super) fn placeholders(manifests: &[Manifest], causes: &mut Vec<Cause>) {
             if let Some(variable) = left_over(value)
                 && matters(path)
             {
-                let cause = Cause::warning(message::lint::UNDECLARED_VARIABLE.with("variable", variable));
-                causes.push(cause.on(manifest.key()).field(path).located(manifest.locate(path)));
+                let cause =
+                    Cause::warning(message::lint::UNDECLARED_VARIABLE.with("variable", variable));
+                causes.push(
+                    cause
+                        .on(manifest.key())
+                        .field(path)
+                        .located(manifest.locate(path)),
+                );
             }
         });
     }
@@ -75,8 +87,12 @@ fn visit(value: &Value, path: &mut String, seen: &mut dyn FnMut(&str, &str)) {
 fn matters(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or_default();
     let last = last.split('[').next().unwrap_or_default();
-    matches!(last, "name" | "namespace" | "nmaespace" | "host" | "hosts" | "image" | "generateName")
-        || ["labels.", "matchLabels.", "selector."].iter().any(|labels| path.contains(labels))
+    matches!(
+        last,
+        "name" | "namespace" | "nmaespace" | "host" | "hosts" | "image" | "generateName"
+    ) || ["labels.", "matchLabels.", "selector."]
+        .iter()
+        .any(|labels| path.contains(labels))
 }
 
 #[cfg(test)]
@@ -90,12 +106,28 @@ mod tests {
     fn a_placeholder_is_a_cause_only_where_it_cannot_be_meant() {
         let object = json!({"kind": "X", "metadata": {"name": "${A}", "labels": {"x": "${B}"}},
             "spec": {"containers": [{"image": "r/${C}", "command": ["sh", "-c", "echo ${HOME}"]}]}, "data": {"s": "${D}"}});
-        let mut manifest = Manifest::new(object, Some(Location { path: "x.yaml".into(), line: 1 }));
+        let mut manifest = Manifest::new(
+            object,
+            Some(Location {
+                path: "x.yaml".into(),
+                line: 1,
+            }),
+        );
         manifest.lines = vec![("metadata.name".into(), 4)];
         let mut causes = Vec::new();
         placeholders(&[manifest], &mut causes);
-        let fields: Vec<&str> = causes.iter().filter_map(|cause| cause.field.as_deref()).collect();
-        assert_eq!(fields, ["metadata.labels.x", "metadata.name", "spec.containers[0].image"]);
+        let fields: Vec<&str> = causes
+            .iter()
+            .filter_map(|cause| cause.field.as_deref())
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                "metadata.labels.x",
+                "metadata.name",
+                "spec.containers[0].image"
+            ]
+        );
         assert_eq!(causes[1].location.as_ref().map(|at| at.line), Some(4));
     }
 }

@@ -13,7 +13,8 @@ use crate::error::{Error, Kind};
 use crate::git::ItemKind;
 
 /// The names under which kustomize reads its file.
-pub(super) const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(super) const KUSTOMIZATIONS: [&str; 3] =
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// What renders a source.
 #[derive(Debug)]
@@ -30,7 +31,11 @@ pub(super) fn tool(reader: &Reader<'_, '_>, folder: &str, source: &Source) -> Re
         ("directory", source.directory.is_some()),
         ("plugin", source.plugin.is_some()),
     ];
-    let named: Vec<&str> = blocks.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
+    let named: Vec<&str> = blocks
+        .iter()
+        .filter(|(_, there)| *there)
+        .map(|(name, _)| *name)
+        .collect();
     match named.as_slice() {
         [] => {}
         ["kustomize"] => return Ok(Tool::Known(SourceType::Kustomize)),
@@ -69,7 +74,10 @@ pub(super) struct Misnamed {
 impl Misnamed {
     /// What to tell about it.
     pub(super) fn cause(&self) -> Cause {
-        let location = Location { path: self.path.clone(), line: self.document.line };
+        let location = Location {
+            path: self.path.clone(),
+            line: self.document.line,
+        };
         Cause::warning(message::lint::MISNAMED_KUSTOMIZATION.message()).located(Some(location))
     }
 }
@@ -80,18 +88,40 @@ pub(super) fn misnamed(reader: &Reader<'_, '_>, folder: &str) -> Result<Vec<Misn
     for item in reader.list(folder)?.unwrap_or_default() {
         let lower = item.name.to_lowercase();
         let stem = lower.split('.').next().unwrap_or_default();
-        let like = matches!(stem, "kustomize" | "kustomization" | "kustomisation" | "kustomizations" | "customization");
+        let like = matches!(
+            stem,
+            "kustomize" | "kustomization" | "kustomisation" | "kustomizations" | "customization"
+        );
         if !like || item.kind != ItemKind::File || KUSTOMIZATIONS.contains(&item.name.as_str()) {
             continue;
         }
-        let Some(file) = reader.read(&below(folder, &item.name))? else { continue };
+        let Some(file) = reader.read(&below(folder, &item.name))? else {
+            continue;
+        };
         let Ok(text) = file.text() else { continue };
         let (documents, _) = yaml::documents(&text);
-        let Some(document) = documents.into_iter().next() else { continue };
+        let Some(document) = documents.into_iter().next() else {
+            continue;
+        };
         let kind = document.value.get("kind").and_then(Value::as_str);
-        let fields = ["resources", "images", "patches", "namespace", "bases", "configMapGenerator"];
-        if kind == Some("Kustomization") || (kind.is_none() && fields.iter().any(|field| document.value.get(field).is_some())) {
-            found.push(Misnamed { path: file.path, document });
+        let fields = [
+            "resources",
+            "images",
+            "patches",
+            "namespace",
+            "bases",
+            "configMapGenerator",
+        ];
+        if kind == Some("Kustomization")
+            || (kind.is_none()
+                && fields
+                    .iter()
+                    .any(|field| document.value.get(field).is_some()))
+        {
+            found.push(Misnamed {
+                path: file.path,
+                document,
+            });
         }
     }
     Ok(found)

@@ -45,7 +45,10 @@ struct Patterns {
 impl Patterns {
     fn new(options: &Directory, causes: &mut Vec<Cause>) -> Self {
         let mut compile = |pattern: &str, field: &str| {
-            let compiled = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
+            let compiled = GlobBuilder::new(pattern)
+                .literal_separator(false)
+                .backslash_escape(true)
+                .build();
             if compiled.is_err() {
                 let cause = Cause::warning(message::lint::BAD_PATTERN.with("pattern", pattern));
                 causes.push(cause.field(format!("spec.source.directory.{field}")));
@@ -54,21 +57,34 @@ impl Patterns {
         };
         Self {
             include: (!options.include.is_empty()).then(|| compile(&options.include, "include")),
-            exclude: (!options.exclude.is_empty()).then(|| compile(&options.exclude, "exclude")).flatten(),
+            exclude: (!options.exclude.is_empty())
+                .then(|| compile(&options.exclude, "exclude"))
+                .flatten(),
         }
     }
 
     fn take(&self, path: &str) -> bool {
-        if self.exclude.as_ref().is_some_and(|glob| glob.is_match(path)) {
+        if self
+            .exclude
+            .as_ref()
+            .is_some_and(|glob| glob.is_match(path))
+        {
             return false;
         }
         // A pattern that cannot be read matches nothing.
-        self.include.as_ref().is_none_or(|glob| glob.as_ref().is_some_and(|glob| glob.is_match(path)))
+        self.include
+            .as_ref()
+            .is_none_or(|glob| glob.as_ref().is_some_and(|glob| glob.is_match(path)))
     }
 }
 
 /// The files that may be manifests, in the order in which Argo CD walks them.
-fn files(reader: &Reader<'_, '_>, root: &str, recurse: bool, patterns: &Patterns) -> Result<Vec<File>, Error> {
+fn files(
+    reader: &Reader<'_, '_>,
+    root: &str,
+    recurse: bool,
+    patterns: &Patterns,
+) -> Result<Vec<File>, Error> {
     let mut found = Vec::new();
     let mut combined = 0;
     // (path below the source's folder, is a folder), the next one last.
@@ -76,17 +92,24 @@ fn files(reader: &Reader<'_, '_>, root: &str, recurse: bool, patterns: &Patterns
     while let Some((path, is_folder)) = todo.pop() {
         if is_folder {
             if path.split('/').count() > MAX_FOLDERS {
-                let message = message::source::TOO_LARGE.with("what", "the depth of folders").with("limit", MAX_FOLDERS);
+                let message = message::source::TOO_LARGE
+                    .with("what", "the depth of folders")
+                    .with("limit", MAX_FOLDERS);
                 return Err(Error::new(Kind::TooLarge, message));
             }
             let items = reader.list(&at(root, &path))?.unwrap_or_default();
             for item in items.into_iter().rev() {
-                let inner = if path.is_empty() { item.name } else { format!("{path}/{}", item.name) };
+                let inner = if path.is_empty() {
+                    item.name
+                } else {
+                    format!("{path}/{}", item.name)
+                };
                 match item.kind {
                     ItemKind::Folder if recurse => todo.push((inner, true)),
                     ItemKind::File | ItemKind::Link => todo.push((inner, false)),
                     ItemKind::Submodule if recurse => {
-                        let message = message::source::SUBMODULE_NOT_SUPPORTED.with("path", at(root, &inner));
+                        let message =
+                            message::source::SUBMODULE_NOT_SUPPORTED.with("path", at(root, &inner));
                         return Err(Error::new(Kind::Unsupported, message));
                     }
                     ItemKind::Folder | ItemKind::Submodule => {}
@@ -99,22 +122,30 @@ fn files(reader: &Reader<'_, '_>, root: &str, recurse: bool, patterns: &Patterns
             continue;
         }
         let place = reader.find(&at(root, &path))?;
-        let Some(size) = reader.size(&place)? else { continue }; // a link to nothing, or to a folder
+        let Some(size) = reader.size(&place)? else {
+            continue;
+        }; // a link to nothing, or to a folder
         if !patterns.take(&path) {
             continue;
         }
         combined += size;
         if combined > MAX_COMBINED {
-            let message = message::source::TOO_LARGE.with("what", "all manifest files together").with("limit", "10 MiB");
+            let message = message::source::TOO_LARGE
+                .with("what", "all manifest files together")
+                .with("limit", "10 MiB");
             return Err(Error::new(Kind::TooLarge, message));
         }
-        let Some(file) = reader.read(&at(root, &path))? else { continue };
+        let Some(file) = reader.read(&at(root, &path))? else {
+            continue;
+        };
         if contains(&file.content, SKIP_MARKER.as_bytes()) {
             combined -= size;
             continue;
         }
         if extension == Some("jsonnet") {
-            let message = message::source::TOOL_NOT_SUPPORTED.with("path", &file.path).with("tool", "Jsonnet");
+            let message = message::source::TOOL_NOT_SUPPORTED
+                .with("path", &file.path)
+                .with("tool", "Jsonnet");
             return Err(Error::new(Kind::Unsupported, message));
         }
         found.push(file);
@@ -123,14 +154,22 @@ fn files(reader: &Reader<'_, '_>, root: &str, recurse: bool, patterns: &Patterns
 }
 
 fn at(root: &str, path: &str) -> String {
-    if path.is_empty() { root.to_owned() } else { below(root, path) }
+    if path.is_empty() {
+        root.to_owned()
+    } else {
+        below(root, path)
+    }
 }
 
 fn contains(content: &[u8], words: &[u8]) -> bool {
     content.windows(words.len()).any(|window| window == words)
 }
 
-fn read_file(file: &File, manifests: &mut Vec<Manifest>, causes: &mut Vec<Cause>) -> Result<(), Error> {
+fn read_file(
+    file: &File,
+    manifests: &mut Vec<Manifest>,
+    causes: &mut Vec<Cause>,
+) -> Result<(), Error> {
     let text = file.text()?;
     if file.path.ends_with(".json") {
         let document = yaml::json_file(&text).map_err(|why| broken(file, why, true))?;
@@ -152,7 +191,9 @@ fn read_file(file: &File, manifests: &mut Vec<Manifest>, causes: &mut Vec<Cause>
     }
     if let Some(error) = error {
         // A file that looks like no manifest at all may be anything and is left alone, unless a limit was met.
-        let manifest_like = ["apiVersion:", "kind:", "metadata:"].iter().all(|word| text.contains(word));
+        let manifest_like = ["apiVersion:", "kind:", "metadata:"]
+            .iter()
+            .all(|word| text.contains(word));
         if !good.is_empty() || manifest_like || error.kind() == Kind::TooLarge {
             return Err(error);
         }
@@ -160,7 +201,10 @@ fn read_file(file: &File, manifests: &mut Vec<Manifest>, causes: &mut Vec<Cause>
     }
     for document in good {
         for (key, line) in &document.duplicates {
-            let location = Location { path: file.path.clone(), line: *line };
+            let location = Location {
+                path: file.path.clone(),
+                line: *line,
+            };
             let cause = Cause::warning(message::lint::DUPLICATE_KEY.with("key", key));
             causes.push(cause.field(key.clone()).located(Some(location)));
         }
@@ -170,22 +214,44 @@ fn read_file(file: &File, manifests: &mut Vec<Manifest>, causes: &mut Vec<Cause>
 }
 
 fn kind(document: &Document) -> Option<&str> {
-    document.value.get("kind").and_then(Value::as_str).filter(|kind| !kind.is_empty())
+    document
+        .value
+        .get("kind")
+        .and_then(Value::as_str)
+        .filter(|kind| !kind.is_empty())
 }
 
 fn broken(file: &File, why: Broken, json: bool) -> Error {
-    let location = Some(Location { path: file.path.clone(), line: why.line });
+    let location = Some(Location {
+        path: file.path.clone(),
+        line: why.line,
+    });
     if let Some(limit) = why.limit {
         let cause = Cause::error(message::source::YAML_BOMB.with("limit", limit));
         return Error::of(Kind::TooLarge, cause.located(location));
     }
-    let code = if json { message::source::JSON_BROKEN } else { message::source::YAML_BROKEN };
-    Error::of(Kind::Invalid, Cause::error(code.message()).located(location).evidence(why.why))
+    let code = if json {
+        message::source::JSON_BROKEN
+    } else {
+        message::source::YAML_BROKEN
+    };
+    Error::of(
+        Kind::Invalid,
+        Cause::error(code.message())
+            .located(location)
+            .evidence(why.why),
+    )
 }
 
 fn without_kind(file: &File, document: &Document) -> Error {
-    let location = Some(Location { path: file.path.clone(), line: document.line });
-    Error::of(Kind::Invalid, Cause::error(message::source::KIND_MISSING.message()).located(location))
+    let location = Some(Location {
+        path: file.path.clone(),
+        line: document.line,
+    });
+    Error::of(
+        Kind::Invalid,
+        Cause::error(message::source::KIND_MISSING.message()).located(location),
+    )
 }
 
 /// The objects of a document: itself, or the items of a list; a list of null is nothing.
@@ -200,5 +266,13 @@ fn unpack(file: &File, document: Document) -> Result<Vec<Manifest>, Error> {
         return Ok(objects);
     }
     let cause = Cause::error(message::source::KIND_MISSING.message());
-    Err(Error::of(Kind::Invalid, cause.located(Some(Location { path: file.path.clone(), line })).evidence("an item of the list is no object")))
+    Err(Error::of(
+        Kind::Invalid,
+        cause
+            .located(Some(Location {
+                path: file.path.clone(),
+                line,
+            }))
+            .evidence("an item of the list is no object"),
+    ))
 }

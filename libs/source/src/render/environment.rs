@@ -18,9 +18,15 @@ impl Environment {
             ("ARGOCD_APP_REVISION", commit.to_owned()),
             ("ARGOCD_APP_REVISION_SHORT", short(7)),
             ("ARGOCD_APP_REVISION_SHORT_8", short(8)),
-            ("ARGOCD_APP_SOURCE_REPO_URL", input.text("repoURL").to_owned()),
+            (
+                "ARGOCD_APP_SOURCE_REPO_URL",
+                input.text("repoURL").to_owned(),
+            ),
             ("ARGOCD_APP_SOURCE_PATH", input.text("path").to_owned()),
-            ("ARGOCD_APP_SOURCE_TARGET_REVISION", input.text("targetRevision").to_owned()),
+            (
+                "ARGOCD_APP_SOURCE_TARGET_REVISION",
+                input.text("targetRevision").to_owned(),
+            ),
         ]))
     }
 
@@ -65,7 +71,9 @@ fn name_of(text: &str) -> (&str, usize) {
     match text.chars().next() {
         Some(c) if special(c) => (&text[..1], 1),
         _ => {
-            let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+            let end = text
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(text.len());
             (&text[..end], end)
         }
     }

@@ -65,7 +65,10 @@ pub(super) fn names(manifests: &[Manifest]) -> (ManifestSetHash, String) {
             detail.update(line.to_be_bytes());
         }
     }
-    (ManifestSetHash(hex::encode(set.finalize())), hex::encode(&detail.finalize()[..16]))
+    (
+        ManifestSetHash(hex::encode(set.finalize())),
+        hex::encode(&detail.finalize()[..16]),
+    )
 }
 
 #[cfg(test)]
@@ -76,8 +79,19 @@ mod tests {
 
     #[test]
     fn a_set_is_named_by_its_objects_and_a_detail_also_by_their_places() {
-        assert_eq!(canonical(&json!({"b": [1, {"d": null, "c": "x"}], "a": true})), br#"{"a":true,"b":[1,{"c":"x","d":null}]}"#);
-        let at = |line| vec![Manifest::new(json!({"kind": "X"}), Some(Location { path: "a.yaml".into(), line }))];
+        assert_eq!(
+            canonical(&json!({"b": [1, {"d": null, "c": "x"}], "a": true})),
+            br#"{"a":true,"b":[1,{"c":"x","d":null}]}"#
+        );
+        let at = |line| {
+            vec![Manifest::new(
+                json!({"kind": "X"}),
+                Some(Location {
+                    path: "a.yaml".into(),
+                    line,
+                }),
+            )]
+        };
         let ((one, here), (two, there)) = (names(&at(1)), names(&at(2)));
         assert_eq!(one, two);
         assert_ne!(here, there);

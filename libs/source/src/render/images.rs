@@ -19,8 +19,12 @@ impl Images {
             Value::Object(map) => {
                 for (key, value) in map {
                     match value {
-                        Value::String(image) if key == "image" => drop(self.0.insert(name_of(image).to_owned())),
-                        Value::String(patch) if matches!(key.as_str(), "patch") => self.add_text(patch),
+                        Value::String(image) if key == "image" => {
+                            drop(self.0.insert(name_of(image).to_owned()))
+                        }
+                        Value::String(patch) if matches!(key.as_str(), "patch") => {
+                            self.add_text(patch)
+                        }
                         // The value of a JSON patch that sets an image.
                         Value::String(image) if key == "value" && is_image_path(map) => {
                             self.0.insert(name_of(image).to_owned());
@@ -44,21 +48,51 @@ impl Images {
     }
 
     fn shown(&self) -> String {
-        let some: Vec<String> = self.0.iter().take(5).map(|image| format!("`{image}`")).collect();
-        if some.is_empty() { "-".to_owned() } else { some.join(", ") }
+        let some: Vec<String> = self
+            .0
+            .iter()
+            .take(5)
+            .map(|image| format!("`{image}`"))
+            .collect();
+        if some.is_empty() {
+            "-".to_owned()
+        } else {
+            some.join(", ")
+        }
     }
 
     /// What is to say of a kustomization's overrides: those whose image nobody names, and tags that are numbers.
     ///
     /// A number as tag stops kustomize (`severity` says whether that matters here).
-    pub(super) fn check(&self, path: &str, kustomization: &Document, severity: Severity) -> Vec<Cause> {
-        let Some(overrides) = kustomization.value.get("images").and_then(Value::as_array) else { return Vec::new() };
-        let at = |field: &str| {
-            let line = |wanted: &str| kustomization.lines.iter().find(|(path, _)| path == wanted).map(|(_, line)| *line);
-            let line = line(field).or_else(|| line(field.rsplit_once('.')?.0)).unwrap_or(kustomization.line);
-            Some(Location { path: path.to_owned(), line })
+    pub(super) fn check(
+        &self,
+        path: &str,
+        kustomization: &Document,
+        severity: Severity,
+    ) -> Vec<Cause> {
+        let Some(overrides) = kustomization.value.get("images").and_then(Value::as_array) else {
+            return Vec::new();
         };
-        let made: BTreeSet<&str> = overrides.iter().filter_map(|item| item.get("newName")?.as_str()).collect();
+        let at = |field: &str| {
+            let line = |wanted: &str| {
+                kustomization
+                    .lines
+                    .iter()
+                    .find(|(path, _)| path == wanted)
+                    .map(|(_, line)| *line)
+            };
+            let line = line(field)
+                .or_else(|| line(field.rsplit_once('.')?.0))
+                .unwrap_or(kustomization.line);
+            Some(Location {
+                path: path.to_owned(),
+                line,
+            })
+        };
+        let made: BTreeSet<&str> = overrides
+            .iter()
+            .filter_map(|item| item.get("newName")?.as_str())
+            .collect();
         let mut causes = Vec::new();
         for (position, item) in overrides.iter().enumerate() {
             let field = |name: &str| format!("images[{position}].{name}");
@@ -66,23 +100,39 @@ impl Images {
                 let cause = Cause::new(severity, message::lint::TAG_IS_NUMBER.with("tag", tag));
                 causes.push(cause.field(field("newTag")).located(at(&field("newTag"))));
             }
-            let Some(name) = item.get("name").and_then(Value::as_str) else { continue };
+            let Some(name) = item.get("name").and_then(Value::as_str) else {
+                continue;
+            };
             if !self.0.contains(name) && !made.contains(name) {
-                let message = message::lint::IMAGE_OVERRIDE_UNMATCHED.with("name", name).with("images", self.shown());
-                causes.push(Cause::warning(message).field(field("name")).located(at(&field("name"))));
+                let message = message::lint::IMAGE_OVERRIDE_UNMATCHED
+                    .with("name", name)
+                    .with("images", self.shown());
+                causes.push(
+                    Cause::warning(message)
+                        .field(field("name"))
+                        .located(at(&field("name"))),
+                );
             }
         }
         causes
     }
 
     /// The same for the overrides of the application's own options.
-    pub(super) fn check_options(&self, overrides: &[String], made: &BTreeSet<String>) -> Vec<Cause> {
+    pub(super) fn check_options(
+        &self,
+        overrides: &[String],
+        made: &BTreeSet<String>,
+    ) -> Vec<Cause> {
         let unmatched = |(position, text): (usize, &String)| {
-            let name = text.split_once('=').map_or_else(|| name_of(text), |(old, _)| old);
+            let name = text
+                .split_once('=')
+                .map_or_else(|| name_of(text), |(old, _)| old);
             if self.0.contains(name) || made.contains(name) {
                 return None;
             }
-            let message = message::lint::IMAGE_OVERRIDE_UNMATCHED.with("name", name).with("images", self.shown());
+            let message = message::lint::IMAGE_OVERRIDE_UNMATCHED
+                .with("name", name)
+                .with("images", self.shown());
             Some(Cause::warning(message).field(format!("spec.source.kustomize.images[{position}]")))
         };
         overrides.iter().enumerate().filter_map(unmatched).collect()
@@ -90,7 +140,10 @@ impl Images {
 }
 
 fn is_image_path(patch: &serde_json::Map<String, Value>) -> bool {
-    patch.get("path").and_then(Value::as_str).is_some_and(|path| path.ends_with("/image"))
+    patch
+        .get("path")
+        .and_then(Value::as_str)
+        .is_some_and(|path| path.ends_with("/image"))
 }
 
 /// An image without its tag and digest.
@@ -113,8 +166,21 @@ mod tests {
         let text = "images:\n- name: host:5000/user01/app\n  newTag: 20240101\n- name: host:5000/test/app\n  newTag: \"2\"\n";
         let (documents, _) = yaml::documents(text);
         let causes = images.check("kustomize", &documents[0], Severity::Warning);
-        let said: Vec<(&str, u32)> =
-            causes.iter().map(|cause| (cause.message.code.as_str(), cause.location.as_ref().map_or(0, |at| at.line))).collect();
-        assert_eq!(said, [("lint.tag-is-number", 3), ("lint.image-override-unmatched", 2)]);
+        let said: Vec<(&str, u32)> = causes
+            .iter()
+            .map(|cause| {
+                (
+                    cause.message.code.as_str(),
+                    cause.location.as_ref().map_or(0, |at| at.line),
+                )
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                ("lint.tag-is-number", 3),
+                ("lint.image-override-unmatched", 2)
+            ]
+        );
     }
 }

@@ -30,19 +30,27 @@ pub(super) fn render(
     causes: &mut Vec<Cause>,
 ) -> Result<Vec<Manifest>, Error> {
     let filled = options.map(|options| fill_in(options, environment, reader));
-    let as_json = filled.as_ref().map(serde_json::to_value).transpose().map_err(Error::internal)?;
+    let as_json = filled
+        .as_ref()
+        .map(serde_json::to_value)
+        .transpose()
+        .map_err(Error::internal)?;
     let mut refused = None;
     let answer = |ask| match look(reader, ask) {
         // What the tenant can mend is also what kustomize is told; the rest ends the job.
         Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Unsupported) => {
-            let answer = Answer { refused: error.cause().message.to_string(), ..Answer::default() };
+            let answer = Answer {
+                refused: error.cause().message.to_string(),
+                ..Answer::default()
+            };
             refused.get_or_insert(error);
             Ok(answer)
         }
         other => other,
     };
     let built = runtime.block_on(pool.run(folder, as_json, answer))?;
-    let built = built.map_err(|failure| refused.unwrap_or_else(|| explain(reader, folder, &failure)))?;
+    let built =
+        built.map_err(|failure| refused.unwrap_or_else(|| explain(reader, folder, &failure)))?;
 
     let read = reader.all_read();
     let mut origins = Origins::default();
@@ -50,7 +58,13 @@ pub(super) fn render(
     for object in built {
         let file = read.get(&object.path);
         manifests.push(match object.generated {
-            true => Manifest::new(object.object, file.map(|file| Location { path: file.path.clone(), line: 0 })),
+            true => Manifest::new(
+                object.object,
+                file.map(|file| Location {
+                    path: file.path.clone(),
+                    line: 0,
+                }),
+            ),
             false => origins.place(object.object, file),
         });
     }
@@ -61,10 +75,19 @@ pub(super) fn render(
 /// Fills the build variables in where Argo CD does.
 fn fill_in(options: &Kustomize, environment: &Environment, reader: &Reader<'_, '_>) -> Kustomize {
     let mut filled = options.clone();
-    filled.images.iter_mut().for_each(|image| *image = environment.expand(image, reader));
-    filled.common_labels.values_mut().for_each(|value| *value = environment.expand(value, reader));
+    filled
+        .images
+        .iter_mut()
+        .for_each(|image| *image = environment.expand(image, reader));
+    filled
+        .common_labels
+        .values_mut()
+        .for_each(|value| *value = environment.expand(value, reader));
     if filled.common_annotations_envsubst {
-        filled.common_annotations.values_mut().for_each(|value| *value = environment.expand(value, reader));
+        filled
+            .common_annotations
+            .values_mut()
+            .for_each(|value| *value = environment.expand(value, reader));
     }
     filled
 }
@@ -74,15 +97,25 @@ fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
         Ask::Stat { path } => {
             let found = reader.find(&path)?;
             Ok(match found.node {
-                Node::Folder(_) => Answer { kind: "dir", real: found.path, ..Answer::default() },
-                Node::File(_) => Answer { kind: "file", real: found.path, ..Answer::default() },
+                Node::Folder(_) => Answer {
+                    kind: "dir",
+                    real: found.path,
+                    ..Answer::default()
+                },
+                Node::File(_) => Answer {
+                    kind: "file",
+                    real: found.path,
+                    ..Answer::default()
+                },
                 _ => Answer::default(),
             })
         }
         Ask::List { path } => Ok(match reader.list(&path)? {
-            Some(items) => {
-                Answer { kind: "dir", names: items.into_iter().map(|item| item.name).collect(), ..Answer::default() }
-            }
+            Some(items) => Answer {
+                kind: "dir",
+                names: items.into_iter().map(|item| item.name).collect(),
+                ..Answer::default()
+            },
             None => Answer::default(),
         }),
         Ask::Read { path } => Ok(match reader.read(&path)? {
@@ -94,7 +127,12 @@ fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
 
 /// The worker's failure, as a cause at the file (and line) to edit.
 fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
-    let location = |line| (!failure.file.is_empty()).then(|| Location { path: failure.file.clone(), line });
+    let location = |line| {
+        (!failure.file.is_empty()).then(|| Location {
+            path: failure.file.clone(),
+            line,
+        })
+    };
     let shown = if folder.is_empty() { "." } else { folder };
     let kustomization = reader.all_read().get(&failure.file).and_then(|file| {
         let text = file.text().ok()?;
@@ -102,26 +140,36 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
     });
     let line_of = |words: &str| {
         let (_, text) = kustomization.as_ref()?;
-        text.lines().position(|line| line.contains(words)).and_then(|at| u32::try_from(at + 1).ok())
+        text.lines()
+            .position(|line| line.contains(words))
+            .and_then(|at| u32::try_from(at + 1).ok())
     };
     match failure.kind.as_str() {
         "refused" => {
-            let message = message::source::KUSTOMIZE_REFUSED.with("feature", &failure.feature).with("reason", &failure.error);
+            let message = message::source::KUSTOMIZE_REFUSED
+                .with("feature", &failure.feature)
+                .with("reason", &failure.error);
             let last = failure.feature.rsplit('/').next().unwrap_or_default();
             let cause = Cause::error(message).located(location(line_of(last).unwrap_or(0)));
             Error::of(Kind::Invalid, cause)
         }
         "remote" => {
             let message = message::source::KUSTOMIZE_REMOTE.with("resource", &failure.feature);
-            let cause = Cause::error(message).located(location(line_of(&failure.feature).unwrap_or(0)));
+            let cause =
+                Cause::error(message).located(location(line_of(&failure.feature).unwrap_or(0)));
             Error::of(Kind::Unsupported, cause)
         }
         "outside" => {
             let cause = Cause::error(message::source::PATH_OUTSIDE.with("path", &failure.feature));
-            Error::of(Kind::Invalid, cause.located(location(line_of(&failure.feature).unwrap_or(0))))
+            Error::of(
+                Kind::Invalid,
+                cause.located(location(line_of(&failure.feature).unwrap_or(0))),
+            )
         }
         "too-large" => {
-            let message = message::source::TOO_LARGE.with("what", "the rendered result").with("limit", "64 MiB");
+            let message = message::source::TOO_LARGE
+                .with("what", "the rendered result")
+                .with("limit", "64 MiB");
             Error::new(Kind::TooLarge, message)
         }
         _ => {
@@ -135,10 +183,24 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
             {
                 return Error::of(Kind::Invalid, cause);
             }
-            let said = failure.error.split_once("yaml: line ").map(|(_, rest)| rest);
-            let line = said.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()).unwrap_or(0);
-            let cause = Cause::error(message::source::KUSTOMIZE_FAILED.with("path", shown)).located(location(line));
-            Error::of(Kind::Invalid, cause.evidence(failure.error.chars().take(1000).collect::<String>()))
+            let said = failure
+                .error
+                .split_once("yaml: line ")
+                .map(|(_, rest)| rest);
+            let line = said
+                .and_then(|rest| {
+                    rest.split(|c: char| !c.is_ascii_digit())
+                        .next()?
+                        .parse()
+                        .ok()
+                })
+                .unwrap_or(0);
+            let cause = Cause::error(message::source::KUSTOMIZE_FAILED.with("path", shown))
+                .located(location(line));
+            Error::of(
+                Kind::Invalid,
+                cause.evidence(failure.error.chars().take(1000).collect::<String>()),
+            )
         }
     }
 }
@@ -154,8 +216,15 @@ fn check_images(reader: &Reader<'_, '_>, options: Option<&Kustomize>, causes: &m
         for document in yaml::documents(&text).0 {
             images.add(&document.value);
             if KUSTOMIZATIONS.contains(&name) {
-                let names = document.value.get("images").and_then(Value::as_array).into_iter().flatten();
-                made.extend(names.filter_map(|item| item.get("newName")?.as_str().map(str::to_owned)));
+                let names = document
+                    .value
+                    .get("images")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten();
+                made.extend(
+                    names.filter_map(|item| item.get("newName")?.as_str().map(str::to_owned)),
+                );
                 kustomizations.push((path.clone(), document));
             }
         }

@@ -12,7 +12,9 @@ use super::yaml::{self, Document};
 
 /// The objects of a document: itself, or the items of a list, each with the lines of its own fields.
 pub(super) fn objects(path: &str, document: Document) -> Vec<Manifest> {
-    let Document { value, line, lines, .. } = document;
+    let Document {
+        value, line, lines, ..
+    } = document;
     match value {
         Value::Object(mut map) if map.get("items").is_some_and(Value::is_array) => {
             let items = match map.remove("items") {
@@ -21,9 +23,14 @@ pub(super) fn objects(path: &str, document: Document) -> Vec<Manifest> {
             };
             let place = |(position, item)| {
                 let item_path = format!("items[{position}]");
-                let begins = lines.iter().find(|(path, _)| *path == item_path).map_or(line, |(_, line)| *line);
+                let begins = lines
+                    .iter()
+                    .find(|(path, _)| *path == item_path)
+                    .map_or(line, |(_, line)| *line);
                 let prefix = format!("{item_path}.");
-                let own = lines.iter().filter_map(|(path, line)| Some((path.strip_prefix(&prefix)?.to_owned(), *line)));
+                let own = lines.iter().filter_map(|(path, line)| {
+                    Some((path.strip_prefix(&prefix)?.to_owned(), *line))
+                });
                 manifest(path, item, begins, own.collect())
             };
             items.into_iter().enumerate().map(place).collect()
@@ -35,7 +42,14 @@ pub(super) fn objects(path: &str, document: Document) -> Vec<Manifest> {
 fn manifest(path: &str, object: Value, line: u32, mut lines: Vec<(String, u32)>) -> Manifest {
     lines.sort();
     lines.dedup_by(|a, b| a.0 == b.0);
-    Manifest { object, location: Some(Location { path: path.to_owned(), line }), lines }
+    Manifest {
+        object,
+        location: Some(Location {
+            path: path.to_owned(),
+            line,
+        }),
+        lines,
+    }
 }
 
 /// Finds, among the files that a kustomization read, the place where one of its results was written.
@@ -48,20 +62,39 @@ impl Origins {
     /// The result with its place: the object of the same kind in `file` whose name its own contains. Kustomize gives the
     /// file; prefixes, suffixes and namespaces have changed the rest.
     pub(super) fn place(&mut self, object: Value, file: Option<&File>) -> Manifest {
-        let Some(file) = file else { return Manifest::new(object, None) };
+        let Some(file) = file else {
+            return Manifest::new(object, None);
+        };
         let known = self.files.entry(file.path.clone()).or_insert_with(|| {
             let text = file.text().unwrap_or_default();
-            yaml::documents(&text).0.into_iter().flat_map(|document| objects(&file.path, document)).collect()
+            yaml::documents(&text)
+                .0
+                .into_iter()
+                .flat_map(|document| objects(&file.path, document))
+                .collect()
         });
         let name = text(&object, &["metadata", "name"]);
         let same_kind = |written: &&Manifest| {
             text(&written.object, &["kind"]) == text(&object, &["kind"])
                 && name.contains(text(&written.object, &["metadata", "name"]))
         };
-        let best = known.iter().filter(same_kind).max_by_key(|written| text(&written.object, &["metadata", "name"]).len());
+        let best = known
+            .iter()
+            .filter(same_kind)
+            .max_by_key(|written| text(&written.object, &["metadata", "name"]).len());
         match best {
-            Some(written) => Manifest { object, location: written.location.clone(), lines: written.lines.clone() },
-            None => Manifest::new(object, Some(Location { path: file.path.clone(), line: 0 })),
+            Some(written) => Manifest {
+                object,
+                location: written.location.clone(),
+                lines: written.lines.clone(),
+            },
+            None => Manifest::new(
+                object,
+                Some(Location {
+                    path: file.path.clone(),
+                    line: 0,
+                }),
+            ),
         }
     }
 }

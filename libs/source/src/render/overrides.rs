@@ -13,24 +13,42 @@ const FIXED: [&str; 4] = ["chart", "path", "repoURL", "targetRevision"];
 
 /// The path of an application's own file; `None` when its name cannot be part of one.
 pub(super) fn file_of(folder: &str, app: &str) -> Option<String> {
-    (!app.is_empty() && !app.contains('/')).then(|| below(folder, &format!(".argocd-source-{app}.yaml")))
+    (!app.is_empty() && !app.contains('/'))
+        .then(|| below(folder, &format!(".argocd-source-{app}.yaml")))
 }
 
 /// A name in a folder.
 pub(super) fn below(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+    if folder.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{folder}/{name}")
+    }
 }
 
 /// The source with the repository's own options merged in.
-pub(super) fn merged(reader: &Reader<'_, '_>, folder: &str, app: &str, source: &Value) -> Result<Value, Error> {
+pub(super) fn merged(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    app: &str,
+    source: &Value,
+) -> Result<Value, Error> {
     let mut merged = source.clone();
     let mut merge = |path: &str| -> Result<bool, Error> {
-        let Some(file) = reader.read(path)? else { return Ok(false) };
-        let at = |line| Some(Location { path: file.path.clone(), line });
+        let Some(file) = reader.read(path)? else {
+            return Ok(false);
+        };
+        let at = |line| {
+            Some(Location {
+                path: file.path.clone(),
+                line,
+            })
+        };
         let text = file.text()?;
         match yaml::documents(&text) {
             (_, Some(broken)) => {
-                let cause = Cause::error(message::source::YAML_BROKEN.message()).located(at(broken.line));
+                let cause =
+                    Cause::error(message::source::YAML_BROKEN.message()).located(at(broken.line));
                 Err(Error::of(Kind::Invalid, cause.evidence(broken.why)))
             }
             (documents, None) => {
@@ -71,7 +89,9 @@ fn patch(target: &mut Value, with: Value) {
     if !target.is_object() {
         *target = Value::Object(serde_json::Map::new());
     }
-    let Some(object) = target.as_object_mut() else { return };
+    let Some(object) = target.as_object_mut() else {
+        return;
+    };
     for (key, value) in with {
         if value.is_null() {
             object.remove(&key);

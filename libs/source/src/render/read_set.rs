@@ -53,10 +53,21 @@ impl ReadSet {
     /// Notes the folder within which everything was, if it all was.
     pub(super) fn close(&mut self, folder: &str, tree: &str) {
         let inside = |path: &str| {
-            folder.is_empty() || path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+            folder.is_empty()
+                || path == folder
+                || path
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.starts_with('/'))
         };
-        let linked = self.entries.iter().any(|(path, node)| path == folder && !matches!(node, Node::Folder(_)));
-        let paths = self.entries.keys().chain(&self.folders).chain(self.listings.keys());
+        let linked = self
+            .entries
+            .iter()
+            .any(|(path, node)| path == folder && !matches!(node, Node::Folder(_)));
+        let paths = self
+            .entries
+            .keys()
+            .chain(&self.folders)
+            .chain(self.listings.keys());
         if !linked && paths.into_iter().all(|path| inside(path)) {
             self.scope = Some((folder.to_owned(), tree.to_owned()));
         }
@@ -68,11 +79,20 @@ impl ReadSet {
     ///
     /// # Errors
     /// When the mirror is damaged.
-    pub fn holds(&self, files: &Files<'_>, input: &RenderInput, commit: &str) -> Result<bool, Error> {
+    pub fn holds(
+        &self,
+        files: &Files<'_>,
+        input: &RenderInput,
+        commit: &str,
+    ) -> Result<bool, Error> {
         let environment = Environment::new(input, commit);
-        let same = |(name, value): (&String, &Option<String>)| input.variables.get(name) == value.as_ref();
+        let same =
+            |(name, value): (&String, &Option<String>)| input.variables.get(name) == value.as_ref();
         if !self.variables.iter().all(same)
-            || !self.environment.iter().all(|(name, value)| environment.get(name) == value)
+            || !self
+                .environment
+                .iter()
+                .all(|(name, value)| environment.get(name) == value)
         {
             return Ok(false);
         }
@@ -82,7 +102,9 @@ impl ReadSet {
             // The file that counted is this application's own; its content is among the entries.
             (Some((name, true)), _) if *name == input.app_name => {}
             (Some((_, true)), _) | (None, Some(_)) => return Ok(false),
-            (Some((_, false)), Some(own)) if files.node(&own)? != Node::Missing => return Ok(false),
+            (Some((_, false)), Some(own)) if files.node(&own)? != Node::Missing => {
+                return Ok(false);
+            }
             _ => {}
         }
         if let Some((folder, tree)) = &self.scope
@@ -101,7 +123,9 @@ impl ReadSet {
             }
         }
         for (path, hash) in &self.listings {
-            let Node::Folder(tree) = files.node(path)? else { return Ok(false) };
+            let Node::Folder(tree) = files.node(path)? else {
+                return Ok(false);
+            };
             if listing(&files.list(&tree)?) != *hash {
                 return Ok(false);
             }

@@ -33,11 +33,21 @@ impl File {
     pub(super) fn text(&self) -> Result<String, Error> {
         let broken = || {
             let cause = Cause::error(message::source::NOT_TEXT.message());
-            Error::of(Kind::Invalid, cause.located(Some(Location { path: self.path.clone(), line: 0 })))
+            Error::of(
+                Kind::Invalid,
+                cause.located(Some(Location {
+                    path: self.path.clone(),
+                    line: 0,
+                })),
+            )
         };
         let wide = |from: fn([u8; 2]) -> u16| {
-            let units = self.content[2..].chunks_exact(2).map(|pair| from([pair[0], pair[1]]));
-            char::decode_utf16(units).collect::<Result<String, _>>().map_err(|_| broken())
+            let units = self.content[2..]
+                .chunks_exact(2)
+                .map(|pair| from([pair[0], pair[1]]));
+            char::decode_utf16(units)
+                .collect::<Result<String, _>>()
+                .map_err(|_| broken())
         };
         match &*self.content {
             [0xFF, 0xFE, ..] => wide(u16::from_le_bytes),
@@ -74,7 +84,9 @@ impl<'f, 'r> Reader<'f, 'r> {
     pub(super) fn find(&self, path: &str) -> Result<Found, Error> {
         self.looks.set(self.looks.get() + 1);
         if self.looks.get() > MAX_LOOKS {
-            let message = message::source::TOO_LARGE.with("what", "the number of files").with("limit", MAX_LOOKS);
+            let message = message::source::TOO_LARGE
+                .with("what", "the number of files")
+                .with("limit", MAX_LOOKS);
             return Err(Error::new(Kind::TooLarge, message));
         }
         let found = self.files.find(path)?;
@@ -85,7 +97,9 @@ impl<'f, 'r> Reader<'f, 'r> {
                 set.folders.insert(found.path.clone());
             }
             node => {
-                set.entries.entry(found.path.clone()).or_insert_with(|| node.clone());
+                set.entries
+                    .entry(found.path.clone())
+                    .or_insert_with(|| node.clone());
             }
         }
         Ok(found)
@@ -94,9 +108,14 @@ impl<'f, 'r> Reader<'f, 'r> {
     /// The entries of a folder, sorted; `None` when it is none.
     pub(super) fn list(&self, path: &str) -> Result<Option<Vec<Item>>, Error> {
         let found = self.find(path)?;
-        let Node::Folder(tree) = &found.node else { return Ok(None) };
+        let Node::Folder(tree) = &found.node else {
+            return Ok(None);
+        };
         let items = self.files.list(tree)?;
-        self.set.borrow_mut().listings.insert(found.path, listing(&items));
+        self.set
+            .borrow_mut()
+            .listings
+            .insert(found.path, listing(&items));
         Ok(Some(items))
     }
 
@@ -111,35 +130,56 @@ impl<'f, 'r> Reader<'f, 'r> {
     /// A file; `None` when it is none.
     pub(super) fn read(&self, path: &str) -> Result<Option<File>, Error> {
         let found = self.find(path)?;
-        let Node::File(blob) = &found.node else { return Ok(None) };
+        let Node::File(blob) = &found.node else {
+            return Ok(None);
+        };
         if let Some(file) = self.read.borrow().get(&found.path) {
             return Ok(Some(file.clone()));
         }
-        let located = |error: Error| error.map(|cause| cause.located(Some(Location { path: found.path.clone(), line: 0 })));
+        let located = |error: Error| {
+            error.map(|cause| {
+                cause.located(Some(Location {
+                    path: found.path.clone(),
+                    line: 0,
+                }))
+            })
+        };
         let bytes = self.files.blob(blob, MAX_FILE).map_err(located)?;
         self.total.set(self.total.get() + bytes.len() as u64);
         if self.total.get() > MAX_TOTAL {
-            let message = message::source::TOO_LARGE.with("what", "what the source reads").with("limit", "64 MiB");
+            let message = message::source::TOO_LARGE
+                .with("what", "what the source reads")
+                .with("limit", "64 MiB");
             return Err(Error::new(Kind::TooLarge, message));
         }
         let content: Arc<[u8]> = match std::str::from_utf8(&bytes) {
             Ok(text) => {
                 let mut set = self.set.borrow_mut();
                 let note = |name: &str| {
-                    set.variables.insert(name.to_owned(), self.variables.get(name).cloned());
+                    set.variables
+                        .insert(name.to_owned(), self.variables.get(name).cloned());
                 };
-                substitute::substitute(text, self.variables, note).as_bytes().into()
+                substitute::substitute(text, self.variables, note)
+                    .as_bytes()
+                    .into()
             }
             Err(_) => bytes.into(),
         };
-        let file = File { path: found.path.clone(), content };
+        let file = File {
+            path: found.path.clone(),
+            content,
+        };
         self.read.borrow_mut().insert(found.path, file.clone());
         Ok(Some(file))
     }
 
     /// Every file that was read so far, by its path.
     pub(super) fn all_read(&self) -> BTreeMap<String, File> {
-        self.read.borrow().iter().map(|(path, file)| (path.clone(), file.clone())).collect()
+        self.read
+            .borrow()
+            .iter()
+            .map(|(path, file)| (path.clone(), file.clone()))
+            .collect()
     }
 
     /// Notes something that is no file.

@@ -49,12 +49,18 @@ impl RenderInput {
 
     /// A text field of the source.
     pub(super) fn text(&self, field: &str) -> &str {
-        self.source.get(field).and_then(Value::as_str).unwrap_or_default()
+        self.source
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// The source's folder as a clean path.
     pub(super) fn folder(&self) -> String {
-        let parts = self.text("path").split('/').filter(|part| !part.is_empty() && *part != ".");
+        let parts = self
+            .text("path")
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".");
         parts.collect::<Vec<_>>().join("/")
     }
 }
@@ -94,7 +100,12 @@ impl Renderer {
     ///
     /// # Errors
     /// When the commit cannot be had, or the source cannot be rendered; the error's cause says what to edit and where.
-    pub async fn render(&self, access: &Access, commit: &str, input: &RenderInput) -> Result<Rendered, Error> {
+    pub async fn render(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+    ) -> Result<Rendered, Error> {
         match self.try_render(access, commit, input).await {
             Err(error) if error.kind() == Kind::Corrupt => {
                 tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
@@ -105,22 +116,37 @@ impl Renderer {
         }
     }
 
-    async fn try_render(&self, access: &Access, commit: &str, input: &RenderInput) -> Result<Rendered, Error> {
+    async fn try_render(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+    ) -> Result<Rendered, Error> {
         substitute::check(&input.variables)?;
         let snapshot = self.mirrors.ensure_commit(access, commit).await?;
         let (input, pool, commit) = (input.clone(), self.pool.clone(), snapshot.commit());
         let runtime = Handle::current();
-        snapshot.read(move |files| render(files, &commit, &input, &pool, &runtime)).await
+        snapshot
+            .read(move |files| render(files, &commit, &input, &pool, &runtime))
+            .await
     }
 
     /// Whether a render at this commit would come out as the one that `set` was noted for.
     ///
     /// # Errors
     /// When the commit cannot be had.
-    pub async fn unchanged(&self, access: &Access, commit: &str, input: &RenderInput, set: &ReadSet) -> Result<bool, Error> {
+    pub async fn unchanged(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+        set: &ReadSet,
+    ) -> Result<bool, Error> {
         let snapshot = self.mirrors.ensure_commit(access, commit).await?;
         let (input, set, commit) = (input.clone(), set.clone(), snapshot.commit());
-        snapshot.read(move |files| set.holds(files, &input, &commit)).await
+        snapshot
+            .read(move |files| set.holds(files, &input, &commit))
+            .await
     }
 }
 
@@ -142,7 +168,12 @@ fn render(
         return Ok(finish(reader, Vec::new(), SourceType::Directory, causes));
     }
     let (folder, tree) = folder(&reader, &given.path, commit)?;
-    let source = parse(&overrides::merged(&reader, &folder, &input.app_name, &input.source)?)?;
+    let source = parse(&overrides::merged(
+        &reader,
+        &folder,
+        &input.app_name,
+        &input.source,
+    )?)?;
     let shown = if folder.is_empty() { "." } else { &folder };
     let tool = match detect::tool(&reader, &folder, &source)? {
         Tool::Known(tool) => tool,
@@ -153,7 +184,15 @@ fn render(
         SourceType::Kustomize => {
             let environment = Environment::new(input, commit);
             let options = source.kustomize.as_ref();
-            kustomize::render(&reader, &folder, options, &environment, pool, runtime, &mut causes)?
+            kustomize::render(
+                &reader,
+                &folder,
+                options,
+                &environment,
+                pool,
+                runtime,
+                &mut causes,
+            )?
         }
         SourceType::Directory => {
             let options = source.directory.unwrap_or_else(Directory::default);
@@ -168,9 +207,21 @@ fn render(
     Ok(finish(reader, manifests, tool, causes))
 }
 
-fn finish(reader: Reader<'_, '_>, manifests: Vec<Manifest>, source_type: SourceType, causes: Vec<Cause>) -> Rendered {
+fn finish(
+    reader: Reader<'_, '_>,
+    manifests: Vec<Manifest>,
+    source_type: SourceType,
+    causes: Vec<Cause>,
+) -> Rendered {
     let (hash, detail) = hash::names(&manifests);
-    Rendered { manifests, hash, detail, source_type, causes, read_set: reader.into_set() }
+    Rendered {
+        manifests,
+        hash,
+        detail,
+        source_type,
+        causes,
+        read_set: reader.into_set(),
+    }
 }
 
 fn parse(source: &Value) -> Result<Source, Error> {
@@ -181,31 +232,56 @@ fn parse(source: &Value) -> Result<Source, Error> {
 }
 
 fn unsupported(path: &str, tool: &str) -> Error {
-    Error::new(Kind::Unsupported, message::source::TOOL_NOT_SUPPORTED.with("path", path).with("tool", tool))
+    Error::new(
+        Kind::Unsupported,
+        message::source::TOOL_NOT_SUPPORTED
+            .with("path", path)
+            .with("tool", tool),
+    )
 }
 
 /// The source's folder, links followed, and its tree.
 fn folder(reader: &Reader<'_, '_>, path: &str, commit: &str) -> Result<(String, String), Error> {
-    let cause = |code: &message::Code| Cause::error(code.with("path", path)).field("spec.source.path");
+    let cause =
+        |code: &message::Code| Cause::error(code.with("path", path)).field("spec.source.path");
     if path.is_empty() {
-        return Err(Error::of(Kind::Invalid, cause(&message::source::PATH_NOT_GIVEN)));
+        return Err(Error::of(
+            Kind::Invalid,
+            cause(&message::source::PATH_NOT_GIVEN),
+        ));
     }
     if path.starts_with('/') {
-        return Err(Error::of(Kind::Invalid, cause(&message::source::PATH_OUTSIDE)));
+        return Err(Error::of(
+            Kind::Invalid,
+            cause(&message::source::PATH_OUTSIDE),
+        ));
     }
     let found = reader.find(path)?;
     match found.node {
         Node::Folder(tree) => Ok((found.path, tree)),
-        Node::File(_) => Err(Error::of(Kind::Invalid, cause(&message::source::PATH_NOT_FOLDER))),
+        Node::File(_) => Err(Error::of(
+            Kind::Invalid,
+            cause(&message::source::PATH_NOT_FOLDER),
+        )),
         _ => {
-            let message = message::source::PATH_MISSING.with("path", path).with("commit", commit.get(..12).unwrap_or(commit));
-            Err(Error::of(Kind::NotFound, Cause::error(message).field("spec.source.path")))
+            let message = message::source::PATH_MISSING
+                .with("path", path)
+                .with("commit", commit.get(..12).unwrap_or(commit));
+            Err(Error::of(
+                Kind::NotFound,
+                Cause::error(message).field("spec.source.path"),
+            ))
         }
     }
 }
 
 /// A kustomization that no tool reads, and what is wrong in it besides its name.
-fn misnamed(reader: &Reader<'_, '_>, folder: &str, manifests: &[Manifest], causes: &mut Vec<Cause>) -> Result<(), Error> {
+fn misnamed(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    manifests: &[Manifest],
+    causes: &mut Vec<Cause>,
+) -> Result<(), Error> {
     let found = detect::misnamed(reader, folder)?;
     if found.is_empty() {
         return Ok(());
@@ -219,6 +295,14 @@ fn misnamed(reader: &Reader<'_, '_>, folder: &str, manifests: &[Manifest], cause
         causes.extend(images.check(&file.path, &file.document, Severity::Warning));
     }
     // A line of its own for what only the name of the file hides.
-    causes.sort_by_key(|cause| (cause.severity, cause.location.as_ref().map(|Location { path, line }| (path.clone(), *line))));
+    causes.sort_by_key(|cause| {
+        (
+            cause.severity,
+            cause
+                .location
+                .as_ref()
+                .map(|Location { path, line }| (path.clone(), *line)),
+        )
+    });
     Ok(())
 }

@@ -20,10 +20,14 @@ pub(super) fn substitute<'t>(
     let mut from = 0;
     while let Some(at) = text[from..].find("${").map(|at| at + from) {
         from = at + 2;
-        let Some(name) = name_at(&text[from..]) else { continue };
+        let Some(name) = name_at(&text[from..]) else {
+            continue;
+        };
         seen(name);
         from += name.len() + 1;
-        let Some(value) = variables.get(name) else { continue };
+        let Some(value) = variables.get(name) else {
+            continue;
+        };
         let escaped = at > copied && text.as_bytes()[at - 1] == b'$';
         if escaped {
             out.push_str(&text[copied..at - 1]);
@@ -45,7 +49,10 @@ pub(super) fn substitute<'t>(
 fn name_at(text: &str) -> Option<&str> {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
     let name = &text[..end];
-    (text[end..].starts_with('}') && !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit())).then_some(name)
+    (text[end..].starts_with('}')
+        && !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit()))
+    .then_some(name)
 }
 
 /// Every `${…}` that stayed in a text, as written.
@@ -60,9 +67,15 @@ pub(super) fn check(variables: &BTreeMap<String, String>) -> Result<(), Error> {
     let inner = |c: char| c.is_alphanumeric() || "-_./:@+=~,".contains(c);
     let edge = |c: char| c.is_alphanumeric() || "_/".contains(c);
     for (name, value) in variables {
-        let safe = value.len() <= 1024 && value.chars().all(inner) && value.starts_with(edge) && value.ends_with(edge);
+        let safe = value.len() <= 1024
+            && value.chars().all(inner)
+            && value.starts_with(edge)
+            && value.ends_with(edge);
         if !safe {
-            return Err(Error::new(Kind::Invalid, message::source::VARIABLE_UNSAFE.with("name", name)));
+            return Err(Error::new(
+                Kind::Invalid,
+                message::source::VARIABLE_UNSAFE.with("name", name),
+            ));
         }
     }
     Ok(())
@@ -78,18 +91,27 @@ mod tests {
         let mut seen = Vec::new();
         let text = "a: ${USER}.${USER}\nb: $${USER}\nc: ${OTHER} $${OTHER} ${} ${a-b} $USER ${USER\nd: ${USER}";
         let result = substitute(text, &variables, |name| seen.push(name.to_owned()));
-        assert_eq!(result, "a: user01.user01\nb: ${USER}\nc: ${OTHER} $${OTHER} ${} ${a-b} $USER ${USER\nd: user01");
+        assert_eq!(
+            result,
+            "a: user01.user01\nb: ${USER}\nc: ${OTHER} $${OTHER} ${} ${a-b} $USER ${USER\nd: user01"
+        );
         assert_eq!(seen, ["USER", "USER", "USER", "OTHER", "OTHER", "USER"]);
-        assert!(matches!(substitute("plain", &variables, |_| ()), Cow::Borrowed(_)));
+        assert!(matches!(
+            substitute("plain", &variables, |_| ()),
+            Cow::Borrowed(_)
+        ));
     }
 
     #[test]
     fn values_are_one_safe_line() {
-        let checked = |value: &str| check(&BTreeMap::from([("X".to_owned(), value.to_owned())])).is_ok();
+        let checked =
+            |value: &str| check(&BTreeMap::from([("X".to_owned(), value.to_owned())])).is_ok();
         for good in ["user01", "a.b/c:1", "홍길동", "x@y"] {
             assert!(checked(good), "{good}");
         }
-        for bad in ["", "a\nb", "a b", "a: b", "x:", "- x", "{x}", "'", "a#b", "${X}", "*a", "&a", "!x"] {
+        for bad in [
+            "", "a\nb", "a b", "a: b", "x:", "- x", "{x}", "'", "a#b", "${X}", "*a", "&a", "!x",
+        ] {
             assert!(!checked(bad), "{bad}");
         }
     }

@@ -38,7 +38,12 @@ pub struct WorkerLimits {
 
 impl Default for WorkerLimits {
     fn default() -> Self {
-        Self { workers: 2, idle: 1, memory: 512 << 20, deadline: Duration::from_secs(60) }
+        Self {
+            workers: 2,
+            idle: 1,
+            memory: 512 << 20,
+            deadline: Duration::from_secs(60),
+        }
     }
 }
 
@@ -81,7 +86,12 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn file(real: String, content: &[u8]) -> Self {
-        Self { kind: "file", real, content: BASE64_STANDARD.encode(content), ..Self::default() }
+        Self {
+            kind: "file",
+            real,
+            content: BASE64_STANDARD.encode(content),
+            ..Self::default()
+        }
     }
 }
 
@@ -124,7 +134,13 @@ impl WorkerPool {
     #[must_use]
     pub fn new(sandbox: Sandbox, program: PathBuf, limits: WorkerLimits) -> Self {
         let turns = Semaphore::new(limits.workers.max(1));
-        Self(Arc::new(Inner { sandbox, program, limits, idle: Mutex::default(), turns }))
+        Self(Arc::new(Inner {
+            sandbox,
+            program,
+            limits,
+            idle: Mutex::default(),
+            turns,
+        }))
     }
 
     /// Starts a worker now and lets it say that it works, so that the first job does not wait for it.
@@ -135,15 +151,22 @@ impl WorkerPool {
         // A repository without any file: the worker has to say that there is nothing to build.
         match self.run("", None, |_| Ok(Answer::default())).await? {
             Err(_) => Ok(()),
-            Ok(_) => Err(Error::internal("the renderer built something out of nothing")),
+            Ok(_) => Err(Error::internal(
+                "the renderer built something out of nothing",
+            )),
         }
     }
 
     fn start(&self) -> Result<Worker, Error> {
-        self.0.sandbox.worker(&self.0.program, self.0.limits.memory).map_err(|error| {
-            let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            Error::internal(format!("{error}: {why}"))
-        })
+        self.0
+            .sandbox
+            .worker(&self.0.program, self.0.limits.memory)
+            .map_err(|error| {
+                let why = std::error::Error::source(&error)
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                Error::internal(format!("{error}: {why}"))
+            })
     }
 
     /// Runs one job: the folder's path and the application's options. `answer` is asked for files; an error from it ends
@@ -163,12 +186,19 @@ impl WorkerPool {
         let shown = if path.is_empty() { "." } else { path };
         let job = serde_json::json!({"job": {"path": path, "options": options}});
         let talk = async {
-            send(&mut worker, &job).await.map_err(|error| died(shown, &error))?;
+            send(&mut worker, &job)
+                .await
+                .map_err(|error| died(shown, &error))?;
             loop {
-                match receive(&mut worker).await.map_err(|error| died(shown, &error))? {
+                match receive(&mut worker)
+                    .await
+                    .map_err(|error| died(shown, &error))?
+                {
                     Said::Asked(question) => {
                         let answer = answer(question)?;
-                        send(&mut worker, &answer).await.map_err(|error| died(shown, &error))?;
+                        send(&mut worker, &answer)
+                            .await
+                            .map_err(|error| died(shown, &error))?;
                     }
                     Said::Done { done } => return Ok(Ok(done.objects)),
                     Said::Failed { failed } => return Ok(Err(failed)),
@@ -179,7 +209,9 @@ impl WorkerPool {
         let result = match tokio::time::timeout(limit, talk).await {
             Ok(result) => result,
             Err(_) => {
-                let message = message::source::RENDER_TIMEOUT.with("path", shown).with("seconds", limit.as_secs());
+                let message = message::source::RENDER_TIMEOUT
+                    .with("path", shown)
+                    .with("seconds", limit.as_secs());
                 Err(Error::new(Kind::TooLarge, message))
             }
         };
@@ -196,12 +228,17 @@ impl WorkerPool {
 
 fn died(path: &str, error: &io::Error) -> Error {
     tracing::warn!(path, %error, "a renderer was lost");
-    Error::of(Kind::TooLarge, Cause::error(message::source::RENDER_DIED.with("path", path)))
+    Error::of(
+        Kind::TooLarge,
+        Cause::error(message::source::RENDER_DIED.with("path", path)),
+    )
 }
 
 async fn send(worker: &mut Worker, message: &impl Serialize) -> io::Result<()> {
     let body = serde_json::to_vec(message)?;
-    let length = u32::try_from(body.len()).ok().filter(|length| *length <= MAX_FRAME);
+    let length = u32::try_from(body.len())
+        .ok()
+        .filter(|length| *length <= MAX_FRAME);
     let length = length.ok_or_else(|| io::Error::other("frame too large"))?;
     worker.stdin.write_all(&length.to_be_bytes()).await?;
     worker.stdin.write_all(&body).await?;

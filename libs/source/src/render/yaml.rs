@@ -37,11 +37,18 @@ pub(super) struct Broken {
 
 impl Broken {
     fn new(line: usize, why: impl Into<String>) -> Self {
-        Self { line: to_line(line), why: why.into(), limit: None }
+        Self {
+            line: to_line(line),
+            why: why.into(),
+            limit: None,
+        }
     }
 
     fn limit(line: usize, limit: impl Into<String>) -> Self {
-        Self { limit: Some(limit.into()), ..Self::new(line, "") }
+        Self {
+            limit: Some(limit.into()),
+            ..Self::new(line, "")
+        }
     }
 }
 
@@ -75,7 +82,11 @@ fn json_stream(text: &str) -> Option<Vec<Document>> {
     while let Some(value) = stream.next() {
         let value = value.ok()?;
         let line = 1 + text[..from].matches('\n').count();
-        let lead = text[from..].chars().take_while(|c| c.is_whitespace()).filter(|c| *c == '\n').count();
+        let lead = text[from..]
+            .chars()
+            .take_while(|c| c.is_whitespace())
+            .filter(|c| *c == '\n')
+            .count();
         let piece = &text[from..stream.byte_offset()];
         all.push(json(piece, value, line, line + lead));
         from = stream.byte_offset();
@@ -85,8 +96,17 @@ fn json_stream(text: &str) -> Option<Vec<Document>> {
 
 /// A JSON document; its lines come from reading it as the YAML that it also is, where that works.
 fn json(text: &str, value: Value, first: usize, begins: usize) -> Document {
-    let lines = parse(text, first).ok().flatten().map(|document| document.lines).unwrap_or_default();
-    Document { value, line: to_line(begins), lines, duplicates: Vec::new() }
+    let lines = parse(text, first)
+        .ok()
+        .flatten()
+        .map(|document| document.lines)
+        .unwrap_or_default();
+    Document {
+        value,
+        line: to_line(begins),
+        lines,
+        duplicates: Vec::new(),
+    }
 }
 
 /// A `.json` file: exactly one value.
@@ -113,7 +133,10 @@ fn chunks(text: &str) -> impl Iterator<Item = Result<(usize, &str), Broken>> {
                 let rest = rest.trim();
                 if !rest.is_empty() && !rest.starts_with('#') {
                     done = true;
-                    return Some(Err(Broken::new(first + lines, format!("invalid document separator: {rest}"))));
+                    return Some(Err(Broken::new(
+                        first + lines,
+                        format!("invalid document separator: {rest}"),
+                    )));
                 }
                 if end > from {
                     break;
@@ -131,8 +154,19 @@ fn chunks(text: &str) -> impl Iterator<Item = Result<(usize, &str), Broken>> {
 
 /// A node under construction.
 enum Frame {
-    Map { map: Map<String, Value>, key: Option<String>, anchor: usize, path: usize, nodes: usize },
-    List { list: Vec<Value>, anchor: usize, path: usize, nodes: usize },
+    Map {
+        map: Map<String, Value>,
+        key: Option<String>,
+        anchor: usize,
+        path: usize,
+        nodes: usize,
+    },
+    List {
+        list: Vec<Value>,
+        anchor: usize,
+        path: usize,
+        nodes: usize,
+    },
 }
 
 struct Builder {
@@ -147,11 +181,23 @@ struct Builder {
 /// The first document of a chunk that begins on line `first`; `None` when it is empty.
 fn parse(text: &str, first: usize) -> Result<Option<Document>, Broken> {
     let offset = first - 1;
-    let document = Document { value: Value::Null, line: to_line(first), lines: Vec::new(), duplicates: Vec::new() };
-    let mut builder =
-        Builder { frames: Vec::new(), anchors: HashMap::new(), nodes: 0, path: String::new(), offset, document };
+    let document = Document {
+        value: Value::Null,
+        line: to_line(first),
+        lines: Vec::new(),
+        duplicates: Vec::new(),
+    };
+    let mut builder = Builder {
+        frames: Vec::new(),
+        anchors: HashMap::new(),
+        nodes: 0,
+        path: String::new(),
+        offset,
+        document,
+    };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| Broken::new(offset + error.marker().line(), error.info()))?;
+        let (event, span) =
+            event.map_err(|error| Broken::new(offset + error.marker().line(), error.info()))?;
         if builder.take(event, span)? {
             break;
         }
@@ -167,7 +213,11 @@ impl Builder {
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
             Event::StreamEnd | Event::DocumentEnd => return Ok(true),
             Event::Alias(id) => {
-                let (value, size) = self.anchors.get(&id).cloned().ok_or_else(|| Broken::new(line, "an alias inside its own anchor"))?;
+                let (value, size) = self
+                    .anchors
+                    .get(&id)
+                    .cloned()
+                    .ok_or_else(|| Broken::new(line, "an alias inside its own anchor"))?;
                 self.grow(size, line)?;
                 if self.frames.len() + depth(&value) > MAX_DEPTH {
                     return Err(Broken::limit(line, format!("{MAX_DEPTH} levels")));
@@ -180,7 +230,8 @@ impl Builder {
                     // A key is text whatever it looks like; what it looks like decides how it is written.
                     scalar_of(&text, style, tag.as_deref()).map_err(|why| Broken::new(line, why))?
                 } else {
-                    let value = scalar_of(&text, style, tag.as_deref()).map_err(|why| Broken::new(line, why))?;
+                    let value = scalar_of(&text, style, tag.as_deref())
+                        .map_err(|why| Broken::new(line, why))?;
                     if self.frames.is_empty() {
                         self.document.line = to_line(line);
                     }
@@ -192,18 +243,42 @@ impl Builder {
             Event::SequenceStart(anchor, _) => {
                 self.open(line)?;
                 let path = self.enter(line);
-                self.frames.push(Frame::List { list: Vec::new(), anchor, path, nodes: self.nodes });
+                self.frames.push(Frame::List {
+                    list: Vec::new(),
+                    anchor,
+                    path,
+                    nodes: self.nodes,
+                });
             }
             Event::MappingStart(anchor, _) => {
                 self.open(line)?;
                 let path = self.enter(line);
-                self.frames.push(Frame::Map { map: Map::new(), key: None, anchor, path, nodes: self.nodes });
+                self.frames.push(Frame::Map {
+                    map: Map::new(),
+                    key: None,
+                    anchor,
+                    path,
+                    nodes: self.nodes,
+                });
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(frame) = self.frames.pop() else { return Ok(true) };
+                let Some(frame) = self.frames.pop() else {
+                    return Ok(true);
+                };
                 let (value, anchor, path, nodes) = match frame {
-                    Frame::Map { map, anchor, path, nodes, .. } => (Value::Object(map), anchor, path, nodes),
-                    Frame::List { list, anchor, path, nodes } => (Value::Array(list), anchor, path, nodes),
+                    Frame::Map {
+                        map,
+                        anchor,
+                        path,
+                        nodes,
+                        ..
+                    } => (Value::Object(map), anchor, path, nodes),
+                    Frame::List {
+                        list,
+                        anchor,
+                        path,
+                        nodes,
+                    } => (Value::Array(list), anchor, path, nodes),
                 };
                 self.path.truncate(path);
                 self.remember(anchor, &value, self.nodes - nodes + 1);
@@ -215,7 +290,11 @@ impl Builder {
 
     fn grow(&mut self, by: usize, line: usize) -> Result<(), Broken> {
         self.nodes += by;
-        if self.nodes > MAX_NODES { Err(Broken::limit(line, format!("{MAX_NODES} values"))) } else { Ok(()) }
+        if self.nodes > MAX_NODES {
+            Err(Broken::limit(line, format!("{MAX_NODES} values")))
+        } else {
+            Ok(())
+        }
     }
 
     fn open(&mut self, line: usize) -> Result<(), Broken> {
@@ -268,15 +347,20 @@ impl Builder {
             self.path.truncate(before);
             return self.attach(value, line);
         }
-        let name = scalar::key(&value).ok_or_else(|| Broken::new(line, "a key must be a plain value"))?;
+        let name =
+            scalar::key(&value).ok_or_else(|| Broken::new(line, "a key must be a plain value"))?;
         let before = self.path.len();
-        let Some(Frame::Map { map, key, .. }) = self.frames.last_mut() else { return Ok(()) };
+        let Some(Frame::Map { map, key, .. }) = self.frames.last_mut() else {
+            return Ok(());
+        };
         if before > 0 {
             self.path.push('.');
         }
         self.path.push_str(&name);
         if map.contains_key(&name) {
-            self.document.duplicates.push((self.path.clone(), to_line(line)));
+            self.document
+                .duplicates
+                .push((self.path.clone(), to_line(line)));
         }
         if name != "<<" {
             self.document.lines.push((self.path.clone(), to_line(line)));
@@ -292,7 +376,9 @@ impl Builder {
             None => self.document.value = value,
             Some(Frame::List { list, .. }) => list.push(value),
             Some(Frame::Map { map, key, .. }) => match key.take() {
-                Some(key) if key == "<<" => merge(map, value).map_err(|why| Broken::new(line, why))?,
+                Some(key) if key == "<<" => {
+                    merge(map, value).map_err(|why| Broken::new(line, why))?
+                }
                 Some(key) => {
                     map.insert(key, value);
                 }
@@ -309,7 +395,9 @@ fn merge(map: &mut Map<String, Value>, value: Value) -> Result<(), &'static str>
         Value::Object(from) => map.extend(from),
         Value::Array(several) => {
             for one in several.into_iter().rev() {
-                let Value::Object(from) = one else { return Err("a merge needs mappings") };
+                let Value::Object(from) = one else {
+                    return Err("a merge needs mappings");
+                };
                 map.extend(from);
             }
         }
@@ -337,7 +425,9 @@ fn scalar_of(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value,
         Some("str") => Ok(Value::String(text.to_owned())),
         Some("binary") => {
             let packed: String = text.split_whitespace().collect();
-            let bytes = BASE64_STANDARD.decode(packed).map_err(|_| "!!binary value contains invalid base64 data")?;
+            let bytes = BASE64_STANDARD
+                .decode(packed)
+                .map_err(|_| "!!binary value contains invalid base64 data")?;
             Ok(Value::String(String::from_utf8_lossy(&bytes).into_owned()))
         }
         None if style != ScalarStyle::Plain => Ok(Value::String(text.to_owned())),
@@ -380,7 +470,11 @@ mod tests {
         let value = one(text);
         assert_eq!(value["one"], json!({"x": 1, "w": 3}));
         assert_eq!(value["two"], json!({"x": 1, "w": 2}));
-        assert_eq!(value["last"], json!({"x": 1, "w": 2}), "go-yaml 2 lets a later merge win");
+        assert_eq!(
+            value["last"],
+            json!({"x": 1, "w": 2}),
+            "go-yaml 2 lets a later merge win"
+        );
         assert_eq!(value["list"], json!({"x": 5, "w": 2}));
     }
 
@@ -391,7 +485,13 @@ mod tests {
         assert!(broken.is_none());
         let second = &all[1];
         assert_eq!(second.line, 5);
-        let line = |path: &str| second.lines.iter().find(|(known, _)| known == path).map(|(_, line)| *line);
+        let line = |path: &str| {
+            second
+                .lines
+                .iter()
+                .find(|(known, _)| known == path)
+                .map(|(_, line)| *line)
+        };
         assert_eq!(line("metadata.name"), Some(6));
         assert_eq!(line("metadata.labels.a.b/c"), Some(8));
         assert_eq!(line("spec.ports[0]"), Some(11));
@@ -404,10 +504,21 @@ mod tests {
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..10 {
             let before = level - 1;
-            bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(",")));
+            bomb.push_str(&format!(
+                "a{level}: &a{level} [{}]\n",
+                vec![format!("*a{before}"); 10].join(",")
+            ));
         }
-        assert!(documents(&bomb).1.is_some_and(|broken| broken.limit.is_some()));
-        assert!(documents(&format!("{}{}", "[".repeat(150), "]".repeat(150))).1.is_some_and(|broken| broken.limit.is_some()));
+        assert!(
+            documents(&bomb)
+                .1
+                .is_some_and(|broken| broken.limit.is_some())
+        );
+        assert!(
+            documents(&format!("{}{}", "[".repeat(150), "]".repeat(150)))
+                .1
+                .is_some_and(|broken| broken.limit.is_some())
+        );
         assert!(documents(&"[".repeat(100_000)).1.is_some());
         let (before, broken) = documents("a: 1\n---\nb: [\nc: }\n");
         assert_eq!(before.len(), 1);

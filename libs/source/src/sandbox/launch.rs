@@ -11,13 +11,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
-    Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
 };
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
 };
 
 use super::Profile;
@@ -28,15 +29,37 @@ pub const ARGUMENT: &str = "sandbox";
 pub const REPORT: &str = "--report";
 
 /// What the system's programs need to run and to find hosts.
-const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/opt", "/run/systemd/resolve", "/proc/self"];
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/etc",
+    "/opt",
+    "/run/systemd/resolve",
+    "/proc/self",
+];
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"];
 
 /// How a profile is written on the launcher's command line.
 pub(super) fn arguments(profile: &Profile) -> Vec<OsString> {
     match profile {
-        Profile::Worker { memory } => vec!["worker".into(), "--memory".into(), memory.to_string().into()],
-        Profile::Git { writable, readable, file_size } => {
-            let mut all: Vec<OsString> = vec!["git".into(), "--file-size".into(), file_size.to_string().into()];
+        Profile::Worker { memory } => vec![
+            "worker".into(),
+            "--memory".into(),
+            memory.to_string().into(),
+        ],
+        Profile::Git {
+            writable,
+            readable,
+            file_size,
+        } => {
+            let mut all: Vec<OsString> = vec![
+                "git".into(),
+                "--file-size".into(),
+                file_size.to_string().into(),
+            ];
             for folder in writable {
                 all.extend(["--write".into(), folder.into()]);
             }
@@ -54,20 +77,31 @@ pub(super) fn arguments(profile: &Profile) -> Vec<OsString> {
 /// When the arguments are wrong, a restriction that the kernel offers cannot be set, or the program cannot be started.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> io::Result<()> {
     let mut arguments = arguments.into_iter();
-    let usage = || io::Error::new(io::ErrorKind::InvalidInput, "usage: sandbox worker|git [options] -- program …");
+    let usage = || {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "usage: sandbox worker|git [options] -- program …",
+        )
+    };
     let kind = arguments.next().ok_or_else(usage)?;
     if kind == REPORT {
         let level = restrict(&Profile::Worker { memory: 1 << 30 }, None)?;
         return writeln!(io::stdout(), "{level}");
     }
-    let (mut memory, mut file_size, mut writable, mut readable) = (1 << 30, 0, Vec::new(), Vec::new());
+    let (mut memory, mut file_size, mut writable, mut readable) =
+        (1 << 30, 0, Vec::new(), Vec::new());
     loop {
         let option = arguments.next().ok_or_else(usage)?;
         if option == "--" {
             break;
         }
         let value = arguments.next().ok_or_else(usage)?;
-        let number = || value.to_str().and_then(|text| text.parse::<u64>().ok()).ok_or_else(usage);
+        let number = || {
+            value
+                .to_str()
+                .and_then(|text| text.parse::<u64>().ok())
+                .ok_or_else(usage)
+        };
         match option.to_str() {
             Some("--memory") => memory = number()?,
             Some("--file-size") => file_size = number()?,
@@ -79,13 +113,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> io::Result<()> {
     let program = arguments.next().ok_or_else(usage)?;
     let profile = match kind.to_str() {
         Some("worker") => Profile::Worker { memory },
-        Some("git") => Profile::Git { writable, readable, file_size },
+        Some("git") => Profile::Git {
+            writable,
+            readable,
+            file_size,
+        },
         _ => return Err(usage()),
     };
     restrict(&profile, Some(PathBuf::from(&program)))?;
-    #[expect(clippy::disallowed_methods, reason = "this is the home of child processes; exec does not come back")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the home of child processes; exec does not come back"
+    )]
     let mut command = std::process::Command::new(program);
-    Err(std::os::unix::process::CommandExt::exec(command.args(arguments)))
+    Err(std::os::unix::process::CommandExt::exec(
+        command.args(arguments),
+    ))
 }
 
 /// Restricts this process for good; says what was reached.
@@ -98,7 +141,9 @@ fn restrict(profile: &Profile, program: Option<PathBuf>) -> io::Result<String> {
         RulesetStatus::PartiallyEnforced => "partial",
         RulesetStatus::NotEnforced => "none",
     };
-    Ok(format!("sandbox: no-new-privileges yes, seccomp yes, landlock {files}, resource limits yes"))
+    Ok(format!(
+        "sandbox: no-new-privileges yes, seccomp yes, landlock {files}, resource limits yes"
+    ))
 }
 
 fn limits(profile: &Profile) -> io::Result<()> {
@@ -119,19 +164,29 @@ fn limits(profile: &Profile) -> io::Result<()> {
     }
 }
 
-fn landlock(profile: &Profile, program: Option<PathBuf>) -> Result<RulesetStatus, landlock::RulesetError> {
+fn landlock(
+    profile: &Profile,
+    program: Option<PathBuf>,
+) -> Result<RulesetStatus, landlock::RulesetError> {
     let abi = ABI::V6;
-    let base = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(AccessFs::from_all(abi))?;
+    let base = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))?;
     let ruleset = match profile {
         Profile::Worker { .. } => base
             .handle_access(AccessNet::from_all(abi))?
             .scope(Scope::from_all(abi))?
             .create()?
             .add_rules(path_beneath_rules(program, AccessFs::from_read(abi)))?,
-        Profile::Git { writable, readable, .. } => base
+        Profile::Git {
+            writable, readable, ..
+        } => base
             .create()?
             .add_rules(path_beneath_rules(SYSTEM, AccessFs::from_read(abi)))?
-            .add_rules(path_beneath_rules(DEVICES, AccessFs::from_read(abi) | AccessFs::WriteFile))?
+            .add_rules(path_beneath_rules(
+                DEVICES,
+                AccessFs::from_read(abi) | AccessFs::WriteFile,
+            ))?
             .add_rules(path_beneath_rules(readable, AccessFs::from_read(abi)))?
             .add_rules(path_beneath_rules(writable, AccessFs::from_all(abi)))?,
     };
@@ -190,16 +245,26 @@ const WORKER_NEVER: &[i64] = &[
 /// The first `execve` turns the launcher into the child and has to pass; landlock lets it name nothing but that one
 /// program, and without `fork` it would only replace itself.
 fn apply_seccomp(profile: &Profile) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = NEVER.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        NEVER.iter().map(|call| (*call, Vec::new())).collect();
     if matches!(profile, Profile::Worker { .. }) {
         rules.extend(WORKER_NEVER.iter().map(|call| (*call, Vec::new())));
         let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
-        let not_a_thread =
-            SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)?;
+        let not_a_thread = SeccompCondition::new(
+            0,
+            SeccompCmpArgLen::Qword,
+            SeccompCmpOp::MaskedEq(thread),
+            0,
+        )?;
         rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![not_a_thread])?]);
     }
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into()?)?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        refuse,
+        std::env::consts::ARCH.try_into()?,
+    )?;
     let program: BpfProgram = filter.try_into()?;
     // Sets no_new_privs first.
     Ok(seccompiler::apply_filter(&program)?)

@@ -47,7 +47,11 @@ impl Applications<'_> {
         rows.iter()
             .map(|row| {
                 let app = row::application(row)?;
-                Ok(if row.try_get("gone")? { AppChange::Deleted(app) } else { AppChange::Upsert(app) })
+                Ok(if row.try_get("gone")? {
+                    AppChange::Deleted(app)
+                } else {
+                    AppChange::Upsert(app)
+                })
             })
             .collect()
     }

@@ -23,7 +23,9 @@ pub(super) fn application(row: &PgRow) -> Result<Application> {
     Ok(Application {
         metadata: metadata(row, version)?,
         spec: row.try_get::<Json<Value>, _>("spec")?.0,
-        operation: row.try_get::<Option<Json<Operation>>, _>("operation")?.map(|o| o.0),
+        operation: row
+            .try_get::<Option<Json<Operation>>, _>("operation")?
+            .map(|o| o.0),
         status: row.try_get::<Json<Status>, _>("status")?.0,
         resource_version: version,
     })
@@ -36,9 +38,15 @@ pub(crate) fn metadata(row: &PgRow, version: i64) -> Result<Value> {
         fields.insert("name".into(), row.try_get::<String, _>("name")?.into());
         fields.insert("uid".into(), row.try_get::<String, _>("uid")?.into());
         fields.insert("resourceVersion".into(), version.to_string().into());
-        fields.insert("generation".into(), row.try_get::<i64, _>("generation")?.into());
+        fields.insert(
+            "generation".into(),
+            row.try_get::<i64, _>("generation")?.into(),
+        );
         let created: Timestamp = row.try_get("created_at")?;
-        fields.insert("creationTimestamp".into(), created.to_rfc3339_opts(SecondsFormat::Secs, true).into());
+        fields.insert(
+            "creationTimestamp".into(),
+            created.to_rfc3339_opts(SecondsFormat::Secs, true).into(),
+        );
     }
     Ok(metadata)
 }
@@ -56,7 +64,11 @@ pub(crate) fn stored_metadata(metadata: &Value) -> Value {
 
 /// The normalised addresses of the spec's sources, each once; a spec of a wrong shape has those that can be read.
 pub(crate) fn repo_urls(spec: &Value) -> Vec<String> {
-    let several = spec.get("sources").and_then(Value::as_array).into_iter().flatten();
+    let several = spec
+        .get("sources")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let urls: BTreeSet<String> = spec
         .get("source")
         .into_iter()
@@ -80,7 +92,10 @@ mod tests {
             "source": {"repoURL": "https://Git.example/a.git"},
             "sources": [{"repoURL": "git@git.example:b.git"}, {"repoURL": "https://git.example/a"}, 7, {"repoURL": null}],
         });
-        assert_eq!(repo_urls(&spec), ["git@git.example/b", "https://git.example/a"]);
+        assert_eq!(
+            repo_urls(&spec),
+            ["git@git.example/b", "https://git.example/a"]
+        );
         assert!(repo_urls(&json!("x")).is_empty());
     }
 }

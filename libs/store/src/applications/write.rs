@@ -16,7 +16,12 @@ impl Applications<'_> {
     ///
     /// # Errors
     /// `NotFound`, `Conflict` (another version than expected), or what `change` says.
-    pub async fn update<E, F>(&self, name: &str, expected: Option<i64>, change: F) -> Result<Application, E>
+    pub async fn update<E, F>(
+        &self,
+        name: &str,
+        expected: Option<i64>,
+        change: F,
+    ) -> Result<Application, E>
     where
         E: From<Error>,
         F: FnOnce(&mut Application) -> Result<(), E>,
@@ -31,7 +36,11 @@ impl Applications<'_> {
     }
 
     #[tracing::instrument(name = "db.applications.lock", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
-    async fn lock(&self, name: &str, expected: Option<i64>) -> Result<(Transaction<'static, Postgres>, Application)> {
+    async fn lock(
+        &self,
+        name: &str,
+        expected: Option<i64>,
+    ) -> Result<(Transaction<'static, Postgres>, Application)> {
         let mut tx = self.scope.begin_write().await?;
         let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = $1");
         let row = sqlx::query(&statement)
@@ -41,7 +50,10 @@ impl Applications<'_> {
             .ok_or_else(|| Error::not_found("application", name))?;
         let current = row::application(&row)?;
         if expected.is_some_and(|version| version != current.resource_version) {
-            return Err(Error::Conflict { what: "application", name: name.to_owned() });
+            return Err(Error::Conflict {
+                what: "application",
+                name: name.to_owned(),
+            });
         }
         Ok((tx, current))
     }
@@ -77,7 +89,8 @@ impl Applications<'_> {
             next.resource_version = gone.resource_version;
             return Ok(true);
         }
-        let refresh = next.annotation(REFRESH).is_some() && next.annotation(REFRESH) != current.annotation(REFRESH);
+        let refresh = next.annotation(REFRESH).is_some()
+            && next.annotation(REFRESH) != current.annotation(REFRESH);
         let statement = format!(
             "UPDATE naru.applications a
              SET resource_version = v, refresh_version = CASE WHEN $7 THEN v ELSE a.refresh_version END,
@@ -104,7 +117,10 @@ impl Applications<'_> {
 }
 
 /// Deletes the row and remembers it for those who watch.
-pub(super) async fn remove(tx: &mut Transaction<'static, Postgres>, name: &str) -> Result<Application> {
+pub(super) async fn remove(
+    tx: &mut Transaction<'static, Postgres>,
+    name: &str,
+) -> Result<Application> {
     let statement = format!("DELETE FROM naru.applications WHERE name = $1 RETURNING {COLUMNS}");
     let row = sqlx::query(&statement)
         .bind(name)
@@ -134,7 +150,10 @@ pub(super) async fn remove(tx: &mut Transaction<'static, Postgres>, name: &str) 
     if let Some(kept) = kept.first() {
         gone.resource_version = kept.try_get("resource_version")?;
         if let Some(fields) = gone.metadata.as_object_mut() {
-            fields.insert("resourceVersion".into(), gone.resource_version.to_string().into());
+            fields.insert(
+                "resourceVersion".into(),
+                gone.resource_version.to_string().into(),
+            );
         }
     }
     Ok(gone)

@@ -44,7 +44,11 @@ pub enum ChangeKind {
 }
 
 impl Change {
-    const RESYNC: Self = Self { tenant: None, kind: ChangeKind::Resync, published: false };
+    const RESYNC: Self = Self {
+        tenant: None,
+        kind: ChangeKind::Resync,
+        published: false,
+    };
 
     /// Reads a notification: `<tenant> <kind> [<name>]`.
     fn parse(payload: &str) -> Option<Self> {
@@ -57,7 +61,11 @@ impl Change {
             "tenant" => ChangeKind::Tenant,
             _ => return None,
         };
-        Some(Self { tenant: Some(TenantId(tenant.parse().ok()?)), kind: kind_of_change, published: kind == "status" })
+        Some(Self {
+            tenant: Some(TenantId(tenant.parse().ok()?)),
+            kind: kind_of_change,
+            published: kind == "status",
+        })
     }
 }
 
@@ -65,10 +73,16 @@ impl PlatformScope {
     /// What changes from now on. It begins with [`ChangeKind::Resync`] as soon as it listens, so that a reader who then
     /// looks misses nothing, and says so again after every interruption. It ends only when it is dropped.
     pub fn listen(&self) -> impl Stream<Item = Change> + Send + use<> {
-        futures::stream::unfold(Feed { store: self.store.clone(), listener: None }, |mut feed| async move {
-            let change = feed.next().await;
-            Some((change, feed))
-        })
+        futures::stream::unfold(
+            Feed {
+                store: self.store.clone(),
+                listener: None,
+            },
+            |mut feed| async move {
+                let change = feed.next().await;
+                Some((change, feed))
+            },
+        )
     }
 }
 
@@ -88,7 +102,10 @@ impl Feed {
                         return Change::RESYNC;
                     }
                     Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "the change feed cannot connect");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the change feed cannot connect"
+                        );
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(LONGEST_PAUSE);
                         continue;
@@ -106,7 +123,9 @@ impl Feed {
                 }
                 // Silence: a peer that vanished without a word looks the same as one with nothing to say.
                 Err(_) => {
-                    let asked = tokio::time::timeout(ANSWER, sqlx::query("SELECT 1").execute(listener)).await;
+                    let asked =
+                        tokio::time::timeout(ANSWER, sqlx::query("SELECT 1").execute(listener))
+                            .await;
                     if !matches!(asked, Ok(Ok(_))) {
                         tracing::warn!("the change feed's connection is dead");
                         self.listener = None;
@@ -139,10 +158,16 @@ mod tests {
     fn notifications_are_read_and_strange_ones_passed_over() {
         let id = "00000000-0000-0000-0000-000000000007";
         let read = |rest: &str| Change::parse(&format!("{id} {rest}"));
-        assert_eq!(read("app hello").unwrap().kind, ChangeKind::App("hello".into()));
+        assert_eq!(
+            read("app hello").unwrap().kind,
+            ChangeKind::App("hello".into())
+        );
         assert!(!read("app hello").unwrap().published);
         assert!(read("status hello").unwrap().published);
-        assert_eq!(read("repo https://a/b c").unwrap().kind, ChangeKind::Repo("https://a/b c".into()));
+        assert_eq!(
+            read("repo https://a/b c").unwrap().kind,
+            ChangeKind::Repo("https://a/b c".into())
+        );
         assert_eq!(read("tenant").unwrap().kind, ChangeKind::Tenant);
         assert_eq!(Change::parse("x app hello"), None);
         assert_eq!(read("other"), None);

@@ -62,7 +62,10 @@ impl PlatformScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.platform.retire_controller", skip_all)]
     pub async fn retire_controller(&self, id: &str) -> Result<()> {
-        sqlx::query("SELECT naru.retire_controller($1)").bind(id).execute(self.store.pool()).await?;
+        sqlx::query("SELECT naru.retire_controller($1)")
+            .bind(id)
+            .execute(self.store.pool())
+            .await?;
         Ok(())
     }
 
@@ -72,11 +75,15 @@ impl PlatformScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.platform.controllers", skip_all)]
     pub async fn controllers(&self, heard_within: Duration) -> Result<Vec<Controller>> {
-        let rows: Vec<(String, String)> = sqlx::query_as("SELECT id, address FROM naru.live_controllers($1)")
-            .bind(interval(heard_within)?)
-            .fetch_all(self.store.pool())
-            .await?;
-        Ok(rows.into_iter().map(|(id, address)| Controller { id, address }).collect())
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT id, address FROM naru.live_controllers($1)")
+                .bind(interval(heard_within)?)
+                .fetch_all(self.store.pool())
+                .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, address)| Controller { id, address })
+            .collect())
     }
 
     /// Takes or keeps the lease of a work item; `None` while somebody else has it. A successor waits the old expiry
@@ -100,7 +107,12 @@ impl PlatformScope {
             .bind(interval(margin)?)
             .fetch_one(self.store.pool())
             .await?;
-        Ok(fence.map(|fence| Lease { item: item.to_owned(), holder: holder.to_owned(), fence, until: asked + ttl }))
+        Ok(fence.map(|fence| Lease {
+            item: item.to_owned(),
+            holder: holder.to_owned(),
+            fence,
+            until: asked + ttl,
+        }))
     }
 
     /// Keeps a lease for another `ttl`; `None` when it has passed on.
@@ -117,7 +129,10 @@ impl PlatformScope {
             .bind(interval(ttl)?)
             .fetch_one(self.store.pool())
             .await?;
-        Ok(kept.then(|| Lease { until: asked + ttl, ..lease.clone() }))
+        Ok(kept.then(|| Lease {
+            until: asked + ttl,
+            ..lease.clone()
+        }))
     }
 
     /// Gives a lease up, at a graceful stop and after the last write; the next holder need not wait. `false` when it
@@ -141,15 +156,21 @@ impl PlatformScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.platform.lease_owner", skip_all, fields(item = item))]
     pub async fn lease_owner(&self, item: &str) -> Result<Option<Controller>> {
-        let row: Option<(String, String)> = sqlx::query_as("SELECT id, address FROM naru.lease_owner($1)")
-            .bind(item)
-            .fetch_optional(self.store.pool())
-            .await?;
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT id, address FROM naru.lease_owner($1)")
+                .bind(item)
+                .fetch_optional(self.store.pool())
+                .await?;
         Ok(row.map(|(id, address)| Controller { id, address }))
     }
 }
 
 fn interval(duration: Duration) -> Result<PgInterval> {
-    let microseconds = i64::try_from(duration.as_micros()).map_err(|error| Error::invalid("duration", error))?;
-    Ok(PgInterval { months: 0, days: 0, microseconds })
+    let microseconds =
+        i64::try_from(duration.as_micros()).map_err(|error| Error::invalid("duration", error))?;
+    Ok(PgInterval {
+        months: 0,
+        days: 0,
+        microseconds,
+    })
 }

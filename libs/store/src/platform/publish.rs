@@ -42,7 +42,11 @@ pub struct StatusWrite {
 impl StatusWrite {
     /// A write of a status and nothing else.
     #[must_use]
-    pub fn status(tenant: TenantId, app: &domain::application::Application, status: Status) -> Self {
+    pub fn status(
+        tenant: TenantId,
+        app: &domain::application::Application,
+        status: Status,
+    ) -> Self {
         Self {
             tenant,
             app: app.name().to_owned(),
@@ -137,13 +141,24 @@ impl PlatformScope {
     /// # Errors
     /// `Stale` when the lease has passed on (nothing is written), `Invalid` for an application that occurs twice.
     #[tracing::instrument(name = "db.platform.publish", skip_all, fields(item = item, writes = batch.len()))]
-    pub async fn publish(&self, batch: &[StatusWrite], item: &str, fence: i64) -> Result<Vec<PublishOutcome>> {
+    pub async fn publish(
+        &self,
+        batch: &[StatusWrite],
+        item: &str,
+        fence: i64,
+    ) -> Result<Vec<PublishOutcome>> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
         let mut seen = HashSet::with_capacity(batch.len());
-        if let Some(twice) = batch.iter().find(|write| !seen.insert((write.tenant, write.app.as_str()))) {
-            return Err(Error::invalid("batch", format!("application `{}` occurs twice", twice.app)));
+        if let Some(twice) = batch
+            .iter()
+            .find(|write| !seen.insert((write.tenant, write.app.as_str())))
+        {
+            return Err(Error::invalid(
+                "batch",
+                format!("application `{}` occurs twice", twice.app),
+            ));
         }
         let rows: Vec<Row<'_>> = batch.iter().map(Row::from).collect();
         let outcomes: Vec<(String, Option<i64>)> =
@@ -154,15 +169,26 @@ impl PlatformScope {
                 .fetch_all(self.store.pool())
                 .await
                 .map_err(|error| match sql_state(&error).as_deref() {
-                    Some("NR001") => Error::Stale { item: item.to_owned(), fence },
+                    Some("NR001") => Error::Stale {
+                        item: item.to_owned(),
+                        fence,
+                    },
                     _ => error.into(),
                 })?;
         if outcomes.len() != batch.len() {
-            return Err(Error::invalid("batch", format!("{} outcomes for {} writes", outcomes.len(), batch.len())));
+            return Err(Error::invalid(
+                "batch",
+                format!("{} outcomes for {} writes", outcomes.len(), batch.len()),
+            ));
         }
         outcomes
             .into_iter()
-            .map(|(outcome, resource_version)| Ok(PublishOutcome { verdict: verdict(&outcome)?, resource_version }))
+            .map(|(outcome, resource_version)| {
+                Ok(PublishOutcome {
+                    verdict: verdict(&outcome)?,
+                    resource_version,
+                })
+            })
             .collect()
     }
 }
@@ -174,6 +200,11 @@ fn verdict(outcome: &str) -> Result<Verdict> {
         "superseded" => Verdict::Superseded,
         "removed" => Verdict::Removed,
         "gone" => Verdict::Gone,
-        other => return Err(Error::invalid("batch", format!("unknown outcome `{other}`"))),
+        other => {
+            return Err(Error::invalid(
+                "batch",
+                format!("unknown outcome `{other}`"),
+            ));
+        }
     })
 }

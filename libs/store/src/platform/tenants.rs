@@ -42,8 +42,10 @@ impl PlatformScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.platform.tenant_by_host", skip_all)]
     pub async fn tenant_by_host(&self, host: &str) -> Result<Option<Tenant>> {
-        let row =
-            sqlx::query("SELECT * FROM naru.tenant_by_host($1)").bind(host).fetch_optional(self.store.pool()).await?;
+        let row = sqlx::query("SELECT * FROM naru.tenant_by_host($1)")
+            .bind(host)
+            .fetch_optional(self.store.pool())
+            .await?;
         row.as_ref().map(tenant).transpose()
     }
 
@@ -53,8 +55,10 @@ impl PlatformScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.platform.tenant_by_key_id", skip_all)]
     pub async fn tenant_by_key_id(&self, kid: &str) -> Result<Option<TenantId>> {
-        let id: Option<Uuid> =
-            sqlx::query_scalar("SELECT naru.tenant_by_key_id($1)").bind(kid).fetch_one(self.store.pool()).await?;
+        let id: Option<Uuid> = sqlx::query_scalar("SELECT naru.tenant_by_key_id($1)")
+            .bind(kid)
+            .fetch_one(self.store.pool())
+            .await?;
         Ok(id.map(TenantId))
     }
 
@@ -64,8 +68,10 @@ impl PlatformScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.platform.tenant_by_id", skip_all, fields(tenant = %id))]
     pub async fn tenant_by_id(&self, id: TenantId) -> Result<Option<Tenant>> {
-        let row =
-            sqlx::query("SELECT * FROM naru.tenant_by_id($1)").bind(id.0).fetch_optional(self.store.pool()).await?;
+        let row = sqlx::query("SELECT * FROM naru.tenant_by_id($1)")
+            .bind(id.0)
+            .fetch_optional(self.store.pool())
+            .await?;
         row.as_ref().map(tenant).transpose()
     }
 
@@ -75,8 +81,10 @@ impl PlatformScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.platform.tenant_by_name", skip_all)]
     pub async fn tenant_by_name(&self, name: &str) -> Result<Option<Tenant>> {
-        let row =
-            sqlx::query("SELECT * FROM naru.tenant_by_name($1)").bind(name).fetch_optional(self.store.pool()).await?;
+        let row = sqlx::query("SELECT * FROM naru.tenant_by_name($1)")
+            .bind(name)
+            .fetch_optional(self.store.pool())
+            .await?;
         row.as_ref().map(tenant).transpose()
     }
 
@@ -86,7 +94,9 @@ impl PlatformScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.platform.tenants", skip_all)]
     pub async fn tenants(&self) -> Result<Vec<Tenant>> {
-        let rows = sqlx::query("SELECT * FROM naru.tenants()").fetch_all(self.store.pool()).await?;
+        let rows = sqlx::query("SELECT * FROM naru.tenants()")
+            .fetch_all(self.store.pool())
+            .await?;
         rows.iter().map(tenant).collect()
     }
 
@@ -98,12 +108,26 @@ impl PlatformScope {
     /// `Taken` when its name, a host or its namespace is another tenant's.
     #[tracing::instrument(name = "db.platform.create_tenant", skip_all, fields(tenant = %new.id))]
     pub async fn create_tenant(&self, new: NewTenant) -> Result<Tenant> {
-        let NewTenant { id, name, mut hosts, settings, admin_password_hash, project_uid, webhook_secrets } = new;
-        hosts.iter_mut().for_each(|host| *host = host.to_lowercase());
+        let NewTenant {
+            id,
+            name,
+            mut hosts,
+            settings,
+            admin_password_hash,
+            project_uid,
+            webhook_secrets,
+        } = new;
+        hosts
+            .iter_mut()
+            .for_each(|host| *host = host.to_lowercase());
         hosts.sort();
         hosts.dedup();
         let operator = name.is_operator();
-        let namespaces = if operator { vec![] } else { vec![name.as_str().to_owned()] };
+        let namespaces = if operator {
+            vec![]
+        } else {
+            vec![name.as_str().to_owned()]
+        };
 
         let key = Secret::new(seal::random::<32>());
         let wrapped = self.store.inner.key_file.wrap(id, &key)?;
@@ -117,7 +141,10 @@ impl PlatformScope {
                 Some(given) => given.clone(),
                 None => Secret::from(hex::encode(seal::random::<16>())),
             };
-            sealed_secrets.push(place(secrets::spot(&[secrets::WEBHOOK, provider.as_str()]), secret.expose())?);
+            sealed_secrets.push(place(
+                secrets::spot(&[secrets::WEBHOOK, provider.as_str()]),
+                secret.expose(),
+            )?);
         }
         let names: Vec<&str> = WebhookProvider::ALL.iter().map(|p| p.as_str()).collect();
 
@@ -141,7 +168,13 @@ impl PlatformScope {
             .execute(self.store.pool())
             .await
             .map_err(|error| taken(error, &name, &hosts))?;
-        Ok(Tenant { id, name, hosts, namespaces, settings })
+        Ok(Tenant {
+            id,
+            name,
+            hosts,
+            namespaces,
+            settings,
+        })
     }
 
     /// Makes the operator's own tenant where it is missing, with the operator grant for its `admin`; where it is there,
@@ -153,10 +186,19 @@ impl PlatformScope {
     pub async fn ensure_operator_tenant(&self, wanted: NewTenant) -> Result<(Tenant, bool)> {
         let name = TenantName::operator();
         if self.tenant_by_name(name.as_str()).await?.is_none() {
-            match self.create_tenant(NewTenant { name: name.clone(), ..wanted.clone() }).await {
+            match self
+                .create_tenant(NewTenant {
+                    name: name.clone(),
+                    ..wanted.clone()
+                })
+                .await
+            {
                 Ok(tenant) => return Ok((tenant, true)),
                 // Another process was quicker.
-                Err(Error::Taken { kind: Taken::Tenant, .. }) => {}
+                Err(Error::Taken {
+                    kind: Taken::Tenant,
+                    ..
+                }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -173,7 +215,9 @@ impl PlatformScope {
     #[tracing::instrument(name = "db.platform.set_tenant_hosts", skip_all, fields(tenant = %id))]
     pub async fn set_tenant_hosts(&self, id: TenantId, mut hosts: Vec<String>) -> Result<Tenant> {
         let missing = || Error::not_found("tenant", id.to_string());
-        hosts.iter_mut().for_each(|host| *host = host.to_lowercase());
+        hosts
+            .iter_mut()
+            .for_each(|host| *host = host.to_lowercase());
         hosts.sort();
         hosts.dedup();
         let tenant = self.tenant_by_id(id).await?.ok_or_else(missing)?;
@@ -199,11 +243,23 @@ fn tenant(row: &PgRow) -> Result<Tenant> {
 
 /// Which unique name was taken, from the constraint that said so.
 fn taken(error: sqlx::Error, name: &TenantName, hosts: &[String]) -> Error {
-    let constraint = error.as_database_error().and_then(|e| e.constraint()).unwrap_or_default();
+    let constraint = error
+        .as_database_error()
+        .and_then(|e| e.constraint())
+        .unwrap_or_default();
     match constraint {
-        "tenants_name_key" => Error::Taken { kind: Taken::Tenant, name: name.to_string() },
-        "tenant_hosts_pkey" => Error::Taken { kind: Taken::Host, name: hosts.join(", ") },
-        "namespaces_pkey" => Error::Taken { kind: Taken::Namespace, name: name.to_string() },
+        "tenants_name_key" => Error::Taken {
+            kind: Taken::Tenant,
+            name: name.to_string(),
+        },
+        "tenant_hosts_pkey" => Error::Taken {
+            kind: Taken::Host,
+            name: hosts.join(", "),
+        },
+        "namespaces_pkey" => Error::Taken {
+            kind: Taken::Namespace,
+            name: name.to_string(),
+        },
         _ => error.into(),
     }
 }

@@ -14,10 +14,21 @@ async fn documents_keep_every_field_and_versions_grow_with_each_change() {
         let made = apps.create(&app("hello", 1)).await.unwrap();
         assert_eq!(made.spec, spec(1), "unknown fields stay");
         assert_eq!(made.metadata["generation"], 1);
-        assert_eq!(made.metadata["resourceVersion"], made.resource_version.to_string());
-        assert!(made.metadata["creationTimestamp"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(
+            made.metadata["resourceVersion"],
+            made.resource_version.to_string()
+        );
+        assert!(
+            made.metadata["creationTimestamp"]
+                .as_str()
+                .unwrap()
+                .ends_with('Z')
+        );
 
-        let same = apps.update("hello", None, |_| Ok::<_, Error>(())).await.unwrap();
+        let same = apps
+            .update("hello", None, |_| Ok::<_, Error>(()))
+            .await
+            .unwrap();
         assert_eq!(same, made, "a change that changes nothing writes nothing");
         let labelled = apps
             .update("hello", Some(made.resource_version), |app| {
@@ -28,14 +39,33 @@ async fn documents_keep_every_field_and_versions_grow_with_each_change() {
             .await
             .unwrap();
         assert_eq!(labelled.uid(), made.uid(), "identity stays");
-        assert_eq!(labelled.metadata["generation"], 1, "only the spec moves the generation");
+        assert_eq!(
+            labelled.metadata["generation"], 1,
+            "only the spec moves the generation"
+        );
         assert_eq!(labelled.resource_version, made.resource_version + 1);
-        let old = apps.update("hello", Some(made.resource_version), |_| Ok::<_, Error>(())).await.unwrap_err();
+        let old = apps
+            .update("hello", Some(made.resource_version), |_| Ok::<_, Error>(()))
+            .await
+            .unwrap_err();
         assert_eq!(old.code(), Code::Conflict);
-        let refused = apps.update("hello", None, |_| Err(Error::Conflict { what: "x", name: "y".into() })).await;
+        let refused = apps
+            .update("hello", None, |_| {
+                Err(Error::Conflict {
+                    what: "x",
+                    name: "y".into(),
+                })
+            })
+            .await;
         assert!(refused.is_err());
         assert_eq!(apps.find("hello").await.unwrap().unwrap(), labelled);
-        assert_eq!(apps.update("none", None, |_| Ok::<_, Error>(())).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(
+            apps.update("none", None, |_| Ok::<_, Error>(()))
+                .await
+                .unwrap_err()
+                .code(),
+            Code::NotFound
+        );
         let nul = apps
             .update("hello", None, |app| {
                 app.spec["x"] = json!("\0");
@@ -73,10 +103,20 @@ async fn an_application_goes_with_its_last_finalizer_and_watchers_are_told() {
         let anew = apps.create(&app("hello", 2)).await.unwrap();
 
         let changes = apps.changes_since(made.resource_version).await.unwrap();
-        let [AppChange::Deleted(gone), AppChange::Upsert(there)] = changes.as_slice() else { panic!("{changes:?}") };
+        let [AppChange::Deleted(gone), AppChange::Upsert(there)] = changes.as_slice() else {
+            panic!("{changes:?}")
+        };
         assert_eq!((gone.uid(), there), (made.uid(), &anew));
-        assert!(gone.resource_version > deleting.resource_version && there.resource_version > gone.resource_version);
-        assert_eq!(apps.changes_since(scope.current_version().await.unwrap()).await.unwrap(), []);
+        assert!(
+            gone.resource_version > deleting.resource_version
+                && there.resource_version > gone.resource_version
+        );
+        assert_eq!(
+            apps.changes_since(scope.current_version().await.unwrap())
+                .await
+                .unwrap(),
+            []
+        );
     })
     .await;
 }
@@ -85,7 +125,11 @@ async fn an_application_goes_with_its_last_finalizer_and_watchers_are_told() {
 async fn many_writers_at_once_lose_nothing_and_a_watcher_misses_nothing() {
     World::with(async |world| {
         let scope = world.scope("user01").await;
-        scope.applications().create(&app("counter", 0)).await.unwrap();
+        scope
+            .applications()
+            .create(&app("counter", 0))
+            .await
+            .unwrap();
         let begun = scope.current_version().await.unwrap();
         let (writers, each) = (8, 15);
         let tasks = (0..writers).map(|writer| {
@@ -96,8 +140,16 @@ async fn many_writers_at_once_lose_nothing_and_a_watcher_misses_nothing() {
                         app.spec["count"] = json!(app.spec["count"].as_i64().unwrap_or(0) + 1);
                         Ok::<_, Error>(())
                     };
-                    scope.applications().update("counter", None, add).await.unwrap();
-                    scope.applications().create(&app(&format!("app-{writer}-{}", crate::uuid()), 1)).await.unwrap();
+                    scope
+                        .applications()
+                        .update("counter", None, add)
+                        .await
+                        .unwrap();
+                    scope
+                        .applications()
+                        .create(&app(&format!("app-{writer}-{}", crate::uuid()), 1))
+                        .await
+                        .unwrap();
                 }
             }
         });
@@ -115,10 +167,15 @@ async fn many_writers_at_once_lose_nothing_and_a_watcher_misses_nothing() {
             }
         };
         let all = async { tokio::join!(futures::future::join_all(tasks), watcher) };
-        tokio::time::timeout(std::time::Duration::from_secs(60), all).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(60), all)
+            .await
+            .unwrap();
         let counter = scope.applications().find("counter").await.unwrap().unwrap();
         assert_eq!(counter.spec["count"], writers * each);
-        assert_eq!(scope.current_version().await.unwrap(), begun + i64::try_from(2 * writers * each).unwrap());
+        assert_eq!(
+            scope.current_version().await.unwrap(),
+            begun + i64::try_from(2 * writers * each).unwrap()
+        );
     })
     .await;
 }
@@ -133,10 +190,20 @@ async fn applications_are_found_by_any_of_their_repositories() {
         }
         let platform = world.controller.platform();
         let url = domain::repository::normalize_url("https://GIT.example/team/app-1.git");
-        assert_eq!(platform.apps_of_repo(&url, Some(a.tenant())).await.unwrap(), [(a.tenant(), "hello".to_owned())]);
+        assert_eq!(
+            platform.apps_of_repo(&url, Some(a.tenant())).await.unwrap(),
+            [(a.tenant(), "hello".to_owned())]
+        );
         assert_eq!(platform.apps_of_repo(&url, None).await.unwrap().len(), 2);
         assert_eq!(platform.all_apps().await.unwrap().len(), 4);
-        assert!(a.applications().request_refresh("hello", "hard").await.unwrap().annotation(REFRESH) == Some("hard"));
+        assert!(
+            a.applications()
+                .request_refresh("hello", "hard")
+                .await
+                .unwrap()
+                .annotation(REFRESH)
+                == Some("hard")
+        );
     })
     .await;
 }

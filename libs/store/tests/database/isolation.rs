@@ -21,7 +21,9 @@ async fn two_tenants_with_the_same_names_never_meet() {
         for _ in 0..250 {
             let (who, other) = if rng.random() { (0, 1) } else { (1, 0) };
             let version = scopes[other].current_version().await.unwrap();
-            known[who].step(&scopes[who], &world.controller, &lease, &mut rng).await;
+            known[who]
+                .step(&scopes[who], &world.controller, &lease, &mut rng)
+                .await;
             assert_eq!(Rows::read(&scopes[who]).await, known[who]);
             assert_eq!(Rows::read(&scopes[other]).await, known[other]);
             assert_eq!(scopes[other].current_version().await.unwrap(), version);
@@ -45,7 +47,11 @@ async fn tenant_tables(connection: &mut PgConnection) -> Vec<(String, &'static s
     .await
     .unwrap();
     assert!(tables.len() >= 15, "{tables:?}");
-    tables.into_iter().map(|table| (table, "tenant_id")).chain([("tenants".to_owned(), "id")]).collect()
+    tables
+        .into_iter()
+        .map(|table| (table, "tenant_id"))
+        .chain([("tenants".to_owned(), "id")])
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,8 +72,17 @@ async fn a_session_of_one_tenant_reaches_no_other_row_in_any_table() {
         for url in [&world.database.api, &world.database.controller] {
             let mut connection = session(url).await;
             for (table, column) in tenant_tables(&mut admin).await {
-                reads_nothing_foreign(&mut connection, &table, column, a.tenant().0, b.tenant().0).await;
-                writes_nothing_foreign(&mut connection, &mut admin, &table, column, a.tenant().0, b.tenant().0).await;
+                reads_nothing_foreign(&mut connection, &table, column, a.tenant().0, b.tenant().0)
+                    .await;
+                writes_nothing_foreign(
+                    &mut connection,
+                    &mut admin,
+                    &table,
+                    column,
+                    a.tenant().0,
+                    b.tenant().0,
+                )
+                .await;
             }
         }
     })
@@ -91,17 +106,44 @@ async fn reads_nothing_foreign(
     }
     let count = format!("SELECT count(*) FROM naru.{table}");
     // No tenant at all, and none any more after a transaction that had one, are errors, not empty answers.
-    let unset = sqlx::query(&count).fetch_one(&mut *connection).await.unwrap_err();
-    assert_eq!(unset.as_database_error().unwrap().code().unwrap(), "NR002", "{table}: {unset}");
+    let unset = sqlx::query(&count)
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        unset.as_database_error().unwrap().code().unwrap(),
+        "NR002",
+        "{table}: {unset}"
+    );
     let mut tx = connection.begin().await.unwrap();
-    sqlx::query("SELECT set_config('naru.tenant', $1, true)").bind(own.to_string()).execute(&mut *tx).await.unwrap();
-    let rows = sqlx::query(&format!("SELECT {column} AS tenant FROM naru.{table}")).fetch_all(&mut *tx).await.unwrap();
-    assert!(rows.iter().all(|row| row.get::<uuid::Uuid, _>("tenant") == own), "{table}");
-    let asked: i64 =
-        sqlx::query_scalar(&format!("{count} WHERE {column} = $1")).bind(foreign).fetch_one(&mut *tx).await.unwrap();
+    sqlx::query("SELECT set_config('naru.tenant', $1, true)")
+        .bind(own.to_string())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let rows = sqlx::query(&format!("SELECT {column} AS tenant FROM naru.{table}"))
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
+    assert!(
+        rows.iter()
+            .all(|row| row.get::<uuid::Uuid, _>("tenant") == own),
+        "{table}"
+    );
+    let asked: i64 = sqlx::query_scalar(&format!("{count} WHERE {column} = $1"))
+        .bind(foreign)
+        .fetch_one(&mut *tx)
+        .await
+        .unwrap();
     assert_eq!(asked, 0, "{table}");
     tx.commit().await.unwrap();
-    assert!(sqlx::query(&count).fetch_one(&mut *connection).await.is_err(), "{table}");
+    assert!(
+        sqlx::query(&count)
+            .fetch_one(&mut *connection)
+            .await
+            .is_err(),
+        "{table}"
+    );
 }
 
 async fn writes_nothing_foreign(
@@ -115,7 +157,11 @@ async fn writes_nothing_foreign(
     let digest = format!(
         "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM naru.{table} t WHERE {column} = $1"
     );
-    let before: String = sqlx::query_scalar(&digest).bind(foreign).fetch_one(&mut *admin).await.unwrap();
+    let before: String = sqlx::query_scalar(&digest)
+        .bind(foreign)
+        .fetch_one(&mut *admin)
+        .await
+        .unwrap();
     let any_column = match table {
         "tenants" => "resource_version",
         _ => column,
@@ -137,11 +183,19 @@ async fn writes_nothing_foreign(
             .await
             .unwrap();
         // Refused, or nobody's row was met.
-        if let Ok(done) = sqlx::query(&statement).bind(foreign).execute(&mut *tx).await {
+        if let Ok(done) = sqlx::query(&statement)
+            .bind(foreign)
+            .execute(&mut *tx)
+            .await
+        {
             assert_eq!(done.rows_affected(), 0, "{statement}");
         }
         let _ = tx.commit().await;
     }
-    let after: String = sqlx::query_scalar(&digest).bind(foreign).fetch_one(admin).await.unwrap();
+    let after: String = sqlx::query_scalar(&digest)
+        .bind(foreign)
+        .fetch_one(admin)
+        .await
+        .unwrap();
     assert_eq!(before, after, "{table}");
 }

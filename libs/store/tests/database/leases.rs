@@ -14,12 +14,30 @@ async fn a_lease_has_one_holder_and_its_fence_grows_with_each() {
     World::with(async |world| {
         let platform = world.controller.platform();
         let short = Duration::from_millis(300);
-        let first = platform.acquire_lease("x", "a", short, Duration::ZERO).await.unwrap().unwrap();
+        let first = platform
+            .acquire_lease("x", "a", short, Duration::ZERO)
+            .await
+            .unwrap()
+            .unwrap();
         assert!(first.remaining() <= short);
-        assert!(platform.acquire_lease("x", "b", MINUTE, Duration::ZERO).await.unwrap().is_none());
+        assert!(
+            platform
+                .acquire_lease("x", "b", MINUTE, Duration::ZERO)
+                .await
+                .unwrap()
+                .is_none()
+        );
         let kept = platform.renew_lease(&first, short).await.unwrap().unwrap();
         assert_eq!(kept.fence, first.fence);
-        assert_eq!(platform.acquire_lease("x", "a", short, Duration::ZERO).await.unwrap().unwrap().fence, first.fence);
+        assert_eq!(
+            platform
+                .acquire_lease("x", "a", short, Duration::ZERO)
+                .await
+                .unwrap()
+                .unwrap()
+                .fence,
+            first.fence
+        );
 
         // It ends; a successor with a margin waits longer than one without.
         wait::until_true("the lease to end", Duration::from_secs(10), || async {
@@ -27,9 +45,17 @@ async fn a_lease_has_one_holder_and_its_fence_grows_with_each() {
         })
         .await
         .unwrap();
-        assert!(platform.acquire_lease("x", "b", MINUTE, MINUTE).await.unwrap().is_none());
+        assert!(
+            platform
+                .acquire_lease("x", "b", MINUTE, MINUTE)
+                .await
+                .unwrap()
+                .is_none()
+        );
         let second = wait::until("the successor", Duration::from_secs(10), || async {
-            let taken = platform.acquire_lease("x", "b", MINUTE, Duration::ZERO).await?;
+            let taken = platform
+                .acquire_lease("x", "b", MINUTE, Duration::ZERO)
+                .await?;
             taken.ok_or_else(|| std::io::Error::other("not yet").into())
         })
         .await
@@ -40,7 +66,11 @@ async fn a_lease_has_one_holder_and_its_fence_grows_with_each() {
 
         // Given up in good order, nobody waits.
         assert!(platform.release_lease(&second).await.unwrap());
-        let third = platform.acquire_lease("x", "c", MINUTE, MINUTE).await.unwrap().unwrap();
+        let third = platform
+            .acquire_lease("x", "c", MINUTE, MINUTE)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(third.fence, second.fence + 1);
     })
     .await;
@@ -50,16 +80,30 @@ async fn a_lease_has_one_holder_and_its_fence_grows_with_each() {
 async fn the_api_finds_the_controller_that_holds_a_lease() {
     World::with(async |world| {
         let platform = world.controller.platform();
-        let here = Controller { id: "c1".into(), address: "https://127.0.0.1:1".into() };
+        let here = Controller {
+            id: "c1".into(),
+            address: "https://127.0.0.1:1".into(),
+        };
         platform.heartbeat(&here).await.unwrap();
         platform.heartbeat(&here).await.unwrap();
-        let lease = platform.acquire_lease("cluster/0", "c1", MINUTE, MINUTE).await.unwrap().unwrap();
+        let lease = platform
+            .acquire_lease("cluster/0", "c1", MINUTE, MINUTE)
+            .await
+            .unwrap()
+            .unwrap();
         let api = world.api.platform();
-        assert_eq!(api.lease_owner("cluster/0").await.unwrap().as_ref(), Some(&here));
+        assert_eq!(
+            api.lease_owner("cluster/0").await.unwrap().as_ref(),
+            Some(&here)
+        );
         assert_eq!(api.controllers(MINUTE).await.unwrap(), [here]);
         assert!(api.controllers(Duration::ZERO).await.unwrap().is_empty());
         // What the api needs not, it may not.
-        assert!(api.acquire_lease("cluster/0", "api", MINUTE, MINUTE).await.is_err());
+        assert!(
+            api.acquire_lease("cluster/0", "api", MINUTE, MINUTE)
+                .await
+                .is_err()
+        );
         assert!(api.publish(&[], "cluster/0", 1).await.unwrap().is_empty());
         platform.release_lease(&lease).await.unwrap();
         platform.retire_controller("c1").await.unwrap();

@@ -41,15 +41,29 @@ struct World {
 impl World {
     async fn new() -> Self {
         let server = testkit::platform::postgres().await.unwrap();
-        let name = format!("store_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "store_{}_{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let database = server.database(&name).await.unwrap();
         store::migrate(&database.owner).await.unwrap();
         let key = KeyFile::generate();
-        let open =
-            async |url: &str, role| Store::connect(url, role, KeyFile::from_base64(&key).unwrap()).await.unwrap();
+        let open = async |url: &str, role| {
+            Store::connect(url, role, KeyFile::from_base64(&key).unwrap())
+                .await
+                .unwrap()
+        };
         let api = open(&database.api, Role::Api).await;
         let controller = open(&database.controller, Role::Controller).await;
-        Self { server, database, name, key, api, controller }
+        Self {
+            server,
+            database,
+            name,
+            key,
+            api,
+            controller,
+        }
     }
 
     /// Runs a test in a world of its own, which goes with it.
@@ -65,7 +79,11 @@ impl World {
     }
 
     async fn tenant(&self, name: &str) -> Tenant {
-        self.api.platform().create_tenant(new_tenant(name)).await.unwrap()
+        self.api
+            .platform()
+            .create_tenant(new_tenant(name))
+            .await
+            .unwrap()
     }
 
     async fn scope(&self, name: &str) -> TenantScope {
@@ -75,7 +93,11 @@ impl World {
     async fn lease(&self) -> Lease {
         let platform = self.controller.platform();
         let minute = Duration::from_secs(60);
-        platform.acquire_lease("cluster/0", "tester", minute, Duration::ZERO).await.unwrap().unwrap()
+        platform
+            .acquire_lease("cluster/0", "tester", minute, Duration::ZERO)
+            .await
+            .unwrap()
+            .unwrap()
     }
 }
 

@@ -58,7 +58,15 @@ impl Rows {
     pub(crate) async fn read(scope: &TenantScope) -> Self {
         let apps = scope.applications().list().await.unwrap();
         for app in &apps {
-            assert_eq!(scope.applications().find(app.name()).await.unwrap().as_ref(), Some(app));
+            assert_eq!(
+                scope
+                    .applications()
+                    .find(app.name())
+                    .await
+                    .unwrap()
+                    .as_ref(),
+                Some(app)
+            );
         }
         let changes = scope.applications().changes_since(0).await.unwrap();
         let mut rows = Self {
@@ -78,22 +86,47 @@ impl Rows {
             ..Self::default()
         };
         for project in scope.projects().list().await.unwrap() {
-            rows.projects.insert(project.name().to_owned(), project.spec);
+            rows.projects
+                .insert(project.name().to_owned(), project.spec);
         }
         for repository in scope.repositories().list().await.unwrap() {
-            let password = repository.credentials.password.unwrap().expose_str().to_owned();
+            let password = repository
+                .credentials
+                .password
+                .unwrap()
+                .expose_str()
+                .to_owned();
             rows.repositories.insert(repository.url, password);
         }
         for name in NAMES {
             if scope.is_revoked(name).await.unwrap() {
                 rows.tokens.insert(name.to_owned());
             }
-            if let Some(set) = scope.manifest_set(&ManifestSetHash(name.to_owned())).await.unwrap() {
+            if let Some(set) = scope
+                .manifest_set(&ManifestSetHash(name.to_owned()))
+                .await
+                .unwrap()
+            {
                 rows.sets.insert(name.to_owned(), set);
             }
         }
-        rows.password = scope.accounts().find("admin").await.unwrap().unwrap().password_hash.expose_str().to_owned();
-        rows.audit = scope.audit().newest(1000).await.unwrap().into_iter().map(|(_, e)| e.object).collect();
+        rows.password = scope
+            .accounts()
+            .find("admin")
+            .await
+            .unwrap()
+            .unwrap()
+            .password_hash
+            .expose_str()
+            .to_owned();
+        rows.audit = scope
+            .audit()
+            .newest(1000)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|(_, e)| e.object)
+            .collect();
         rows.audit.reverse();
         rows.korean = scope.settings().await.unwrap().language == Language::Korean;
         rows
@@ -101,14 +134,25 @@ impl Rows {
 
     /// Does something at random to the rows and to this.
     #[expect(clippy::too_many_lines, reason = "one arm per kind of operation")]
-    pub(crate) async fn step(&mut self, scope: &TenantScope, controller: &Store, lease: &Lease, rng: &mut StdRng) {
+    pub(crate) async fn step(
+        &mut self,
+        scope: &TenantScope,
+        controller: &Store,
+        lease: &Lease,
+        rng: &mut StdRng,
+    ) {
         let name = NAMES[rng.random_range(0..NAMES.len())];
         let n: u32 = rng.random_range(0..4);
         let apps = scope.applications();
         match rng.random_range(0..13) {
             0 | 1 => match apps.create(&app(name, n)).await {
                 Ok(_) => {
-                    let made = App { spec: spec(n), generation: 1, refresh: None, health: None };
+                    let made = App {
+                        spec: spec(n),
+                        generation: 1,
+                        refresh: None,
+                        health: None,
+                    };
                     assert!(self.apps.insert(name.into(), made).is_none());
                 }
                 Err(error) => {
@@ -137,7 +181,10 @@ impl Rows {
                 }
             }
             4 => {
-                assert_eq!(apps.delete(name).await.is_ok(), self.apps.contains_key(name));
+                assert_eq!(
+                    apps.delete(name).await.is_ok(),
+                    self.apps.contains_key(name)
+                );
                 self.deleted += usize::from(self.apps.remove(name).is_some());
             }
             5 => {
@@ -147,7 +194,10 @@ impl Rows {
                     resource_version: 0,
                 };
                 if self.projects.contains_key(name) {
-                    assert_eq!(scope.projects().create(&project).await.unwrap_err().code(), Code::AlreadyExists);
+                    assert_eq!(
+                        scope.projects().create(&project).await.unwrap_err().code(),
+                        Code::AlreadyExists
+                    );
                     scope.projects().replace(&project, None).await.unwrap();
                 } else {
                     scope.projects().create(&project).await.unwrap();
@@ -173,9 +223,14 @@ impl Rows {
                     enable_lfs: true,
                 };
                 scope.repositories().put(&repository).await.unwrap();
-                let found = scope.repositories().find_for(&format!("{}.git", repository.url), "any").await.unwrap();
+                let found = scope
+                    .repositories()
+                    .find_for(&format!("{}.git", repository.url), "any")
+                    .await
+                    .unwrap();
                 assert_eq!(found.as_ref(), Some(&repository));
-                self.repositories.insert(repository.url, format!("{}-{n}", scope.tenant()));
+                self.repositories
+                    .insert(repository.url, format!("{}-{n}", scope.tenant()));
             }
             8 => {
                 let url = format!("https://git.example/{name}");
@@ -190,19 +245,39 @@ impl Rows {
             10 => {
                 let own = controller.tenant(scope.tenant());
                 let content = scope.tenant().0.as_bytes().to_vec();
-                own.put_manifest_set(&ManifestSetHash(name.into()), &content).await.unwrap();
+                own.put_manifest_set(&ManifestSetHash(name.into()), &content)
+                    .await
+                    .unwrap();
                 self.sets.insert(name.into(), content);
             }
             11 => {
                 let at = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-                scope.accounts().set_password("admin", &Secret::from(format!("hash-{n}")), at).await.unwrap();
+                scope
+                    .accounts()
+                    .set_password("admin", &Secret::from(format!("hash-{n}")), at)
+                    .await
+                    .unwrap();
                 self.password = format!("hash-{n}");
                 let korean = n.is_multiple_of(2);
-                let language = if korean { Language::Korean } else { Language::English };
-                scope.set_settings(&TenantSettings { language, ..TenantSettings::default() }).await.unwrap();
+                let language = if korean {
+                    Language::Korean
+                } else {
+                    Language::English
+                };
+                scope
+                    .set_settings(&TenantSettings {
+                        language,
+                        ..TenantSettings::default()
+                    })
+                    .await
+                    .unwrap();
                 self.korean = korean;
-                let entry =
-                    AuditEntry { actor: "admin".into(), action: "set".into(), object: name.into(), details: json!({}) };
+                let entry = AuditEntry {
+                    actor: "admin".into(),
+                    action: "set".into(),
+                    object: name.into(),
+                    details: json!({}),
+                };
                 scope.audit().append(&entry).await.unwrap();
                 self.audit.push(name.into());
             }
@@ -210,19 +285,42 @@ impl Rows {
         }
     }
 
-    async fn publish(&mut self, scope: &TenantScope, controller: &Store, lease: &Lease, name: &str) {
-        let Some(seen) = controller.tenant(scope.tenant()).applications().find(name).await.unwrap() else {
+    async fn publish(
+        &mut self,
+        scope: &TenantScope,
+        controller: &Store,
+        lease: &Lease,
+        name: &str,
+    ) {
+        let Some(seen) = controller
+            .tenant(scope.tenant())
+            .applications()
+            .find(name)
+            .await
+            .unwrap()
+        else {
             assert!(!self.apps.contains_key(name));
             return;
         };
         let mut status = seen.status.clone();
         let worse = status.health == Some(HealthCode::Healthy);
-        status.health = Some(if worse { HealthCode::Degraded } else { HealthCode::Healthy });
+        status.health = Some(if worse {
+            HealthCode::Degraded
+        } else {
+            HealthCode::Healthy
+        });
         status.causes = vec![Cause::reason(message::tenant::EXISTS.with("name", name))];
         let health = status.health;
         let clear_refresh = seen.annotation(REFRESH).map(str::to_owned);
-        let write = StatusWrite { clear_refresh, ..StatusWrite::status(scope.tenant(), &seen, status) };
-        let outcomes = controller.platform().publish(&[write], &lease.item, lease.fence).await.unwrap();
+        let write = StatusWrite {
+            clear_refresh,
+            ..StatusWrite::status(scope.tenant(), &seen, status)
+        };
+        let outcomes = controller
+            .platform()
+            .publish(&[write], &lease.item, lease.fence)
+            .await
+            .unwrap();
         assert_eq!(outcomes[0].verdict, Verdict::Written);
         let known = self.apps.get_mut(name).unwrap();
         (known.health, known.refresh) = (health, None);
@@ -238,7 +336,14 @@ pub(crate) async fn secrets(scope: &TenantScope) -> Vec<Vec<u8>> {
         signing.kid.into_bytes(),
     ];
     for provider in WebhookProvider::ALL {
-        all.push(scope.webhook_secret(provider).await.unwrap().expose().to_vec());
+        all.push(
+            scope
+                .webhook_secret(provider)
+                .await
+                .unwrap()
+                .expose()
+                .to_vec(),
+        );
     }
     all
 }

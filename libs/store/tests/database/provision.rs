@@ -5,7 +5,9 @@ use std::time::Duration;
 use domain::secret::Secret;
 use domain::tenant::TenantName;
 use futures::{Stream, StreamExt};
-use store::{Change, ChangeKind, Code, Error, KeyFile, NewTenant, Role, Store, Taken, WebhookProvider};
+use store::{
+    Change, ChangeKind, Code, Error, KeyFile, NewTenant, Role, Store, Taken, WebhookProvider,
+};
 
 use crate::{World, app, new_tenant, session};
 
@@ -15,37 +17,117 @@ async fn a_tenant_is_made_whole_and_found_by_host_and_key() {
         let platform = world.api.platform();
         let given = Secret::from("given");
         let webhook_secrets = [(WebhookProvider::GitLab, given.clone())].into();
-        let tenant = platform.create_tenant(NewTenant { webhook_secrets, ..new_tenant("user01") }).await.unwrap();
+        let tenant = platform
+            .create_tenant(NewTenant {
+                webhook_secrets,
+                ..new_tenant("user01")
+            })
+            .await
+            .unwrap();
         let scope = world.api.tenant(tenant.id);
-        assert_eq!(platform.tenant_by_host("user01.example").await.unwrap().as_ref(), Some(&tenant));
-        assert_eq!(platform.tenant_by_host("other.example").await.unwrap(), None);
-        assert_eq!(platform.tenant_by_name("user01").await.unwrap().as_ref(), Some(&tenant));
+        assert_eq!(
+            platform
+                .tenant_by_host("user01.example")
+                .await
+                .unwrap()
+                .as_ref(),
+            Some(&tenant)
+        );
+        assert_eq!(
+            platform.tenant_by_host("other.example").await.unwrap(),
+            None
+        );
+        assert_eq!(
+            platform.tenant_by_name("user01").await.unwrap().as_ref(),
+            Some(&tenant)
+        );
         assert_eq!(scope.describe().await.unwrap(), tenant);
         let kid = scope.keys().current().await.unwrap().kid;
-        assert_eq!(platform.tenant_by_key_id(&kid).await.unwrap(), Some(tenant.id));
+        assert_eq!(
+            platform.tenant_by_key_id(&kid).await.unwrap(),
+            Some(tenant.id)
+        );
         assert_eq!(platform.tenant_by_key_id("no").await.unwrap(), None);
-        assert_eq!(scope.webhook_secret(WebhookProvider::GitLab).await.unwrap(), given);
-        assert_eq!(scope.webhook_secret(WebhookProvider::GitHub).await.unwrap().expose().len(), 32);
-        assert_eq!(scope.tenant_key().await.unwrap(), world.controller.tenant(tenant.id).tenant_key().await.unwrap());
-        assert!(!scope.accounts().find("admin").await.unwrap().unwrap().operator);
+        assert_eq!(
+            scope.webhook_secret(WebhookProvider::GitLab).await.unwrap(),
+            given
+        );
+        assert_eq!(
+            scope
+                .webhook_secret(WebhookProvider::GitHub)
+                .await
+                .unwrap()
+                .expose()
+                .len(),
+            32
+        );
+        assert_eq!(
+            scope.tenant_key().await.unwrap(),
+            world
+                .controller
+                .tenant(tenant.id)
+                .tenant_key()
+                .await
+                .unwrap()
+        );
+        assert!(
+            !scope
+                .accounts()
+                .find("admin")
+                .await
+                .unwrap()
+                .unwrap()
+                .operator
+        );
         assert_eq!(scope.projects().list().await.unwrap()[0].name(), "default");
-        assert_eq!(platform.namespace_map().await.unwrap(), [("user01".to_owned(), tenant.id)]);
+        assert_eq!(
+            platform.namespace_map().await.unwrap(),
+            [("user01".to_owned(), tenant.id)]
+        );
 
         let second = world.tenant("user02").await;
-        assert!(platform.claim_namespace(second.id, "user02-dev").await.unwrap());
-        assert!(platform.claim_namespace(second.id, "user02-dev").await.unwrap());
-        assert!(!platform.claim_namespace(tenant.id, "user02-dev").await.unwrap());
+        assert!(
+            platform
+                .claim_namespace(second.id, "user02-dev")
+                .await
+                .unwrap()
+        );
+        assert!(
+            platform
+                .claim_namespace(second.id, "user02-dev")
+                .await
+                .unwrap()
+        );
+        assert!(
+            !platform
+                .claim_namespace(tenant.id, "user02-dev")
+                .await
+                .unwrap()
+        );
         let conflicts = [
             (new_tenant("user01"), Taken::Tenant),
-            (NewTenant { hosts: vec!["User02.example".into()], ..new_tenant("user03") }, Taken::Host),
+            (
+                NewTenant {
+                    hosts: vec!["User02.example".into()],
+                    ..new_tenant("user03")
+                },
+                Taken::Host,
+            ),
             (new_tenant("user02-dev"), Taken::Namespace),
         ];
         for (wanted, what) in conflicts {
             let error = platform.create_tenant(wanted).await.unwrap_err();
-            assert!(matches!(error, Error::Taken { kind, .. } if kind == what), "{error:?}");
+            assert!(
+                matches!(error, Error::Taken { kind, .. } if kind == what),
+                "{error:?}"
+            );
             assert!(error.message().is_some());
         }
-        assert_eq!(platform.tenants().await.unwrap().len(), 2, "a refused tenant leaves nothing");
+        assert_eq!(
+            platform.tenants().await.unwrap().len(),
+            2,
+            "a refused tenant leaves nothing"
+        );
     })
     .await;
 }
@@ -54,18 +136,41 @@ async fn a_tenant_is_made_whole_and_found_by_host_and_key() {
 async fn the_operators_tenant_is_made_once_and_its_hosts_follow_the_settings() {
     World::with(async |world| {
         let platform = world.api.platform();
-        let wanted = |host: &str| NewTenant { hosts: vec![host.into()], ..new_tenant("ignored") };
-        let (first, second) =
-            tokio::join!(platform.ensure_operator_tenant(wanted("a")), platform.ensure_operator_tenant(wanted("a")));
+        let wanted = |host: &str| NewTenant {
+            hosts: vec![host.into()],
+            ..new_tenant("ignored")
+        };
+        let (first, second) = tokio::join!(
+            platform.ensure_operator_tenant(wanted("a")),
+            platform.ensure_operator_tenant(wanted("a"))
+        );
         let (first, second) = (first.unwrap(), second.unwrap());
         assert_eq!(first.0.id, second.0.id);
         assert!(first.1 ^ second.1, "made once");
         assert!(first.0.name.is_operator() && first.0.namespaces.is_empty());
-        assert!(world.api.tenant(first.0.id).accounts().find("admin").await.unwrap().unwrap().operator);
+        assert!(
+            world
+                .api
+                .tenant(first.0.id)
+                .accounts()
+                .find("admin")
+                .await
+                .unwrap()
+                .unwrap()
+                .operator
+        );
         let (moved, made) = platform.ensure_operator_tenant(wanted("b")).await.unwrap();
         assert_eq!((moved.hosts, made), (vec!["b".to_owned()], false));
         assert_eq!(platform.tenant_by_host("a").await.unwrap(), None);
-        assert_eq!(platform.tenant_by_name(TenantName::OPERATOR).await.unwrap().unwrap().hosts, ["b"]);
+        assert_eq!(
+            platform
+                .tenant_by_name(TenantName::OPERATOR)
+                .await
+                .unwrap()
+                .unwrap()
+                .hosts,
+            ["b"]
+        );
     })
     .await;
 }
@@ -84,15 +189,22 @@ async fn a_role_that_could_see_too_much_is_refused() {
             assert!(error.to_string().contains(why), "{error}");
         }
         let mut admin = session(&world.database.admin).await;
-        let version: i64 =
-            sqlx::query_scalar("SELECT max(version) FROM naru._sqlx_migrations").fetch_one(&mut admin).await.unwrap();
+        let version: i64 = sqlx::query_scalar("SELECT max(version) FROM naru._sqlx_migrations")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
         sqlx::query("DELETE FROM naru._sqlx_migrations WHERE version = $1")
             .bind(version)
             .execute(&mut admin)
             .await
             .unwrap();
-        let old = Store::connect(&world.database.api, Role::Api, key()).await.unwrap_err();
-        assert!(matches!(old, Error::Schema { found, wanted } if found < wanted), "{old}");
+        let old = Store::connect(&world.database.api, Role::Api, key())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(old, Error::Schema { found, wanted } if found < wanted),
+            "{old}"
+        );
     })
     .await;
 }
@@ -102,7 +214,9 @@ async fn another_installations_key_opens_nothing_and_says_so() {
     World::with(async |world| {
         let tenant = world.tenant("user01").await;
         let other = KeyFile::from_base64(&KeyFile::generate()).unwrap();
-        let store = Store::connect(&world.database.api, Role::Api, other).await.unwrap();
+        let store = Store::connect(&world.database.api, Role::Api, other)
+            .await
+            .unwrap();
         let error = store.tenant(tenant.id).tenant_key().await.unwrap_err();
         assert!(error.to_string().contains("NARU_KEY_FILE"), "{error}");
         store.close().await;
@@ -111,7 +225,10 @@ async fn another_installations_key_opens_nothing_and_says_so() {
 }
 
 async fn next(feed: &mut (impl Stream<Item = Change> + Unpin)) -> Change {
-    tokio::time::timeout(Duration::from_secs(10), feed.next()).await.unwrap().unwrap()
+    tokio::time::timeout(Duration::from_secs(10), feed.next())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

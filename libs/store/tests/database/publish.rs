@@ -12,7 +12,10 @@ use store::{Code, Error, StatusWrite, TenantScope, Verdict};
 use crate::{World, app};
 
 fn healthy() -> Status {
-    Status { health: Some(HealthCode::Healthy), ..Status::default() }
+    Status {
+        health: Some(HealthCode::Healthy),
+        ..Status::default()
+    }
 }
 
 fn at(seconds: i64) -> domain::clock::Timestamp {
@@ -46,7 +49,13 @@ fn running(phase: Phase) -> OperationState {
 }
 
 async fn write(world: &World, fence: i64, write: StatusWrite) -> Verdict {
-    world.controller.platform().publish(&[write], "cluster/0", fence).await.unwrap()[0].verdict
+    world
+        .controller
+        .platform()
+        .publish(&[write], "cluster/0", fence)
+        .await
+        .unwrap()[0]
+        .verdict
 }
 
 async fn find(scope: &TenantScope) -> Application {
@@ -64,21 +73,43 @@ async fn each_write_is_judged_on_its_own_row() {
         assert_eq!(write(world, fence, plain.clone()).await, Verdict::Written);
         let version = find(&scope).await.resource_version;
         assert_eq!(write(world, fence, plain.clone()).await, Verdict::Unchanged);
-        assert_eq!(find(&scope).await.resource_version, version, "what is so already is not written");
+        assert_eq!(
+            find(&scope).await.resource_version,
+            version,
+            "what is so already is not written"
+        );
 
         let superseded = [
-            StatusWrite { expect_generation: Some(7), ..StatusWrite::status(tenant, &seen, Status::default()) },
-            StatusWrite { remove: true, ..plain.clone() },
+            StatusWrite {
+                expect_generation: Some(7),
+                ..StatusWrite::status(tenant, &seen, Status::default())
+            },
+            StatusWrite {
+                remove: true,
+                ..plain.clone()
+            },
         ];
         for wrong in superseded {
             assert_eq!(write(world, fence, wrong).await, Verdict::Superseded);
         }
-        for gone in [StatusWrite { uid: "x".into(), ..plain.clone() }, StatusWrite { app: "x".into(), ..plain.clone() }]
-        {
+        for gone in [
+            StatusWrite {
+                uid: "x".into(),
+                ..plain.clone()
+            },
+            StatusWrite {
+                app: "x".into(),
+                ..plain.clone()
+            },
+        ] {
             assert_eq!(write(world, fence, gone).await, Verdict::Gone);
         }
         assert_eq!(find(&scope).await.status, healthy());
-        let twice = world.controller.platform().publish(&[plain.clone(), plain], "cluster/0", fence).await;
+        let twice = world
+            .controller
+            .platform()
+            .publish(&[plain.clone(), plain], "cluster/0", fence)
+            .await;
         assert_eq!(twice.unwrap_err().code(), Code::Invalid);
     })
     .await;
@@ -93,8 +124,16 @@ async fn what_was_asked_for_meanwhile_survives_a_result_that_did_not_know_it() {
         scope.applications().create(&app("hello", 1)).await.unwrap();
 
         // A refresh that is asked for again, with the same word, after the controller looked.
-        let seen = scope.applications().request_refresh("hello", "normal").await.unwrap();
-        scope.applications().request_refresh("hello", "normal").await.unwrap();
+        let seen = scope
+            .applications()
+            .request_refresh("hello", "normal")
+            .await
+            .unwrap();
+        scope
+            .applications()
+            .request_refresh("hello", "normal")
+            .await
+            .unwrap();
         let done = |seen: &Application| StatusWrite {
             clear_refresh: Some("normal".into()),
             ..StatusWrite::status(tenant, seen, healthy())
@@ -107,7 +146,10 @@ async fn what_was_asked_for_meanwhile_survives_a_result_that_did_not_know_it() {
 
         // An operation of a person's, when the controller wanted one of its own.
         let asked = Operation {
-            initiated_by: Initiator { username: "admin".into(), automated: false },
+            initiated_by: Initiator {
+                username: "admin".into(),
+                automated: false,
+            },
             ..Operation::default()
         };
         let set = asked.clone();
@@ -120,14 +162,24 @@ async fn what_was_asked_for_meanwhile_survives_a_result_that_did_not_know_it() {
             .await
             .unwrap();
         let seen = find(&scope).await;
-        let own =
-            StatusWrite { set_operation: Some(Operation::default()), ..StatusWrite::status(tenant, &seen, healthy()) };
+        let own = StatusWrite {
+            set_operation: Some(Operation::default()),
+            ..StatusWrite::status(tenant, &seen, healthy())
+        };
         assert_eq!(write(world, fence, own).await, Verdict::Superseded);
         assert_eq!(find(&scope).await.operation, Some(asked));
 
         // The wish to stop, when the controller reports progress; and its end.
-        let report =
-            |phase| StatusWrite::status(tenant, &seen, Status { operation: Some(running(phase)), ..healthy() });
+        let report = |phase| {
+            StatusWrite::status(
+                tenant,
+                &seen,
+                Status {
+                    operation: Some(running(phase)),
+                    ..healthy()
+                },
+            )
+        };
         write(world, fence, report(Phase::Running)).await;
         scope
             .applications()
@@ -138,11 +190,20 @@ async fn what_was_asked_for_meanwhile_survives_a_result_that_did_not_know_it() {
             .await
             .unwrap();
         write(world, fence, report(Phase::Running)).await;
-        assert_eq!(find(&scope).await.status.operation.unwrap().phase, Phase::Terminating);
-        let end = StatusWrite { clear_operation: true, ..report(Phase::Failed) };
+        assert_eq!(
+            find(&scope).await.status.operation.unwrap().phase,
+            Phase::Terminating
+        );
+        let end = StatusWrite {
+            clear_operation: true,
+            ..report(Phase::Failed)
+        };
         write(world, fence, end).await;
         let ended = find(&scope).await;
-        assert_eq!((ended.operation, ended.status.operation.unwrap().phase), (None, Phase::Failed));
+        assert_eq!(
+            (ended.operation, ended.status.operation.unwrap().phase),
+            (None, Phase::Failed)
+        );
     })
     .await;
 }
@@ -153,12 +214,24 @@ async fn a_batch_may_be_sent_again_and_a_finished_deletion_takes_the_row() {
         let scope = world.scope("user01").await;
         let fence = world.lease().await.fence;
         let seen = scope.applications().create(&app("hello", 1)).await.unwrap();
-        let deployed = StatusWrite { history: Some(entry(0)), ..StatusWrite::status(scope.tenant(), &seen, healthy()) };
+        let deployed = StatusWrite {
+            history: Some(entry(0)),
+            ..StatusWrite::status(scope.tenant(), &seen, healthy())
+        };
         for _ in 0..2 {
-            assert_eq!(write(world, fence, deployed.clone()).await, Verdict::Written);
+            assert_eq!(
+                write(world, fence, deployed.clone()).await,
+                Verdict::Written
+            );
         }
-        assert_eq!(scope.history().newest(seen.uid(), 10).await.unwrap(), [entry(0)]);
-        assert_eq!(scope.history().find(seen.uid(), 0).await.unwrap(), Some(entry(0)));
+        assert_eq!(
+            scope.history().newest(seen.uid(), 10).await.unwrap(),
+            [entry(0)]
+        );
+        assert_eq!(
+            scope.history().find(seen.uid(), 0).await.unwrap(),
+            Some(entry(0))
+        );
 
         scope
             .applications()
@@ -169,13 +242,23 @@ async fn a_batch_may_be_sent_again_and_a_finished_deletion_takes_the_row() {
             })
             .await
             .unwrap();
-        let remove = StatusWrite { remove: true, ..StatusWrite::status(scope.tenant(), &seen, healthy()) };
+        let remove = StatusWrite {
+            remove: true,
+            ..StatusWrite::status(scope.tenant(), &seen, healthy())
+        };
         assert_eq!(write(world, fence, remove.clone()).await, Verdict::Removed);
         assert_eq!(write(world, fence, remove).await, Verdict::Gone);
         assert!(scope.applications().find("hello").await.unwrap().is_none());
         let changes = scope.applications().changes_since(0).await.unwrap();
-        assert!(matches!(changes.as_slice(), [store::AppChange::Deleted(_)]), "{changes:?}");
-        assert_eq!(scope.history().newest(seen.uid(), 10).await.unwrap().len(), 1, "history stays");
+        assert!(
+            matches!(changes.as_slice(), [store::AppChange::Deleted(_)]),
+            "{changes:?}"
+        );
+        assert_eq!(
+            scope.history().newest(seen.uid(), 10).await.unwrap().len(),
+            1,
+            "history stays"
+        );
     })
     .await;
 }
@@ -189,13 +272,27 @@ async fn a_holder_whose_lease_has_passed_on_writes_nothing() {
         let seen = scope.applications().create(&app("hello", 1)).await.unwrap();
         assert!(platform.release_lease(&lease).await.unwrap());
         let minute = Duration::from_secs(60);
-        let next = platform.acquire_lease(&lease.item, "successor", minute, minute).await.unwrap().unwrap();
+        let next = platform
+            .acquire_lease(&lease.item, "successor", minute, minute)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(next.fence, lease.fence + 1);
         let batch = [StatusWrite::status(scope.tenant(), &seen, healthy())];
-        let stale = platform.publish(&batch, &lease.item, lease.fence).await.unwrap_err();
+        let stale = platform
+            .publish(&batch, &lease.item, lease.fence)
+            .await
+            .unwrap_err();
         assert_eq!(stale.code(), Code::Stale);
         assert_eq!(find(&scope).await, seen);
-        assert_eq!(platform.publish(&batch, &next.item, next.fence).await.unwrap()[0].verdict, Verdict::Written);
+        assert_eq!(
+            platform
+                .publish(&batch, &next.item, next.fence)
+                .await
+                .unwrap()[0]
+                .verdict,
+            Verdict::Written
+        );
     })
     .await;
 }
@@ -208,7 +305,11 @@ async fn hundreds_of_writes_are_one_quick_statement_and_a_broken_one_leaves_no_t
         let mut batch = Vec::new();
         for scope in &scopes {
             for n in 0..250 {
-                let seen = scope.applications().create(&app(&format!("app-{n}"), n)).await.unwrap();
+                let seen = scope
+                    .applications()
+                    .create(&app(&format!("app-{n}"), n))
+                    .await
+                    .unwrap();
                 let mut status = healthy();
                 status.history = (0..10).map(entry).collect();
                 batch.push(StatusWrite {
@@ -217,31 +318,68 @@ async fn hundreds_of_writes_are_one_quick_statement_and_a_broken_one_leaves_no_t
                 });
             }
         }
-        let versions = [scopes[0].current_version().await.unwrap(), scopes[1].current_version().await.unwrap()];
+        let versions = [
+            scopes[0].current_version().await.unwrap(),
+            scopes[1].current_version().await.unwrap(),
+        ];
         // One write that cannot be (a history entry's id must be a number; the status a document the row takes).
         let mut broken = batch.clone();
         broken[499].status.external_urls = vec!["\0".into()];
-        assert!(world.controller.platform().publish(&broken, "cluster/0", fence).await.is_err());
+        assert!(
+            world
+                .controller
+                .platform()
+                .publish(&broken, "cluster/0", fence)
+                .await
+                .is_err()
+        );
         assert_eq!(scopes[0].current_version().await.unwrap(), versions[0]);
 
         let begun = Instant::now();
-        let outcomes = world.controller.platform().publish(&batch, "cluster/0", fence).await.unwrap();
+        let outcomes = world
+            .controller
+            .platform()
+            .publish(&batch, "cluster/0", fence)
+            .await
+            .unwrap();
         let took = begun.elapsed();
         println!("500 writes in {took:?}");
-        assert!(outcomes.iter().all(|outcome| outcome.verdict == Verdict::Written));
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.verdict == Verdict::Written)
+        );
         assert!(took < Duration::from_secs(2), "{took:?}");
         for (scope, version) in scopes.iter().zip(versions) {
             assert_eq!(scope.current_version().await.unwrap(), version + 250);
             let begun = Instant::now();
             let all = scope.applications().list().await.unwrap();
             println!("a list of {} in {:?}", all.len(), begun.elapsed());
-            assert!(all.iter().all(|app| app.status.health == Some(HealthCode::Healthy)));
+            assert!(
+                all.iter()
+                    .all(|app| app.status.health == Some(HealthCode::Healthy))
+            );
         }
         let begun = Instant::now();
-        let again: Vec<_> = batch.into_iter().map(|write| StatusWrite { history: None, ..write }).collect();
-        let outcomes = world.controller.platform().publish(&again, "cluster/0", fence).await.unwrap();
+        let again: Vec<_> = batch
+            .into_iter()
+            .map(|write| StatusWrite {
+                history: None,
+                ..write
+            })
+            .collect();
+        let outcomes = world
+            .controller
+            .platform()
+            .publish(&again, "cluster/0", fence)
+            .await
+            .unwrap();
         println!("500 unchanged in {:?}", begun.elapsed());
-        assert!(outcomes.iter().all(|outcome| outcome.verdict == Verdict::Unchanged));
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.verdict == Verdict::Unchanged)
+        );
     })
     .await;
 }

@@ -98,7 +98,10 @@ async fn the_owner_sees_no_tenants_rows_either_and_migrating_again_changes_nothi
         world.tenant("user01").await;
         store::migrate(&world.database.owner).await.unwrap();
         let mut owner = session(&world.database.owner).await;
-        let error = sqlx::query("SELECT * FROM naru.accounts").fetch_all(&mut owner).await.unwrap_err();
+        let error = sqlx::query("SELECT * FROM naru.accounts")
+            .fetch_all(&mut owner)
+            .await
+            .unwrap_err();
         assert_eq!(error.as_database_error().unwrap().code().unwrap(), "NR002");
     })
     .await;

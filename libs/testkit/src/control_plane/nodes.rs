@@ -19,7 +19,8 @@ use crate::tools;
 /// Starts kwok and makes the nodes.
 pub(super) async fn simulate(ground: &mut Ground, frame: &Frame, count: usize) -> Result<()> {
     let port = ground.port("kwok", "kwok", None)?;
-    let identity = Authority::open(&frame.dir.join("certs"))?.server("kwok", &["localhost", "127.0.0.1"])?;
+    let identity =
+        Authority::open(&frame.dir.join("certs"))?.server("kwok", &["localhost", "127.0.0.1"])?;
     let log = frame.dir.join("pod.log");
     fs::write(&log, POD_LOG)?;
     let config = frame.dir.join("kwok.yaml");
@@ -39,20 +40,36 @@ pub(super) async fn simulate(ground: &mut Ground, frame: &Frame, count: usize) -
     let kube = &frame.admin.admin;
     for number in 1..=count {
         let node = node(number);
-        kube.apply(&format!("/api/v1/nodes/node-{number}"), &node).await?;
+        kube.apply(&format!("/api/v1/nodes/node-{number}"), &node)
+            .await?;
     }
     let ready = || async {
         let nodes = kube.get("/api/v1/nodes").await?.unwrap_or_default();
-        let items = nodes["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let items = nodes["items"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let up = items.iter().filter(|node| is_usable(node)).count();
-        if up < count { bail!("{up} of {count} nodes are ready") } else { Ok(()) }
+        if up < count {
+            bail!("{up} of {count} nodes are ready")
+        } else {
+            Ok(())
+        }
     };
-    process.ready(READY.max(Duration::from_secs(60)), ready).await
+    process
+        .ready(READY.max(Duration::from_secs(60)), ready)
+        .await
 }
 
 fn is_usable(node: &Value) -> bool {
-    let conditions = node["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True") && node["spec"]["taints"].is_null()
+    let conditions = node["status"]["conditions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    conditions
+        .iter()
+        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+        && node["spec"]["taints"].is_null()
 }
 
 fn node(number: usize) -> Value {
@@ -81,21 +98,58 @@ fn configuration(log: &str) -> String {
     let documents = [
         json!({"apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration",
             "options": {"podPlayStageParallelism": 16, "nodePlayStageParallelism": 2}}),
-        stage("node-up", "Node", json!([{"key": ".status.conditions.[] | select( .type == \"Ready\" ) | .status",
-            "operator": "NotIn", "values": ["True"]}]), status(NODE)),
-        stage("pod-running", "Pod", json!([absent(alive), absent(fresh), absent(outcome)]), status(RUNNING)),
-        stage("pod-crashing", "Pod", json!([absent(alive), absent(fresh), is(outcome, "crash")]),
-            status(&waiting("CrashLoopBackOff", "back-off 5m0s restarting failed container", 5))),
-        stage("pod-without-image", "Pod", json!([absent(alive), absent(fresh), is(outcome, "no-image")]),
-            status(&waiting("ImagePullBackOff", "Back-off pulling image", 0))),
-        stage("pod-of-a-job-done", "Pod", json!([absent(alive), is(".status.phase", "Running"),
-            is(".metadata.ownerReferences.[].kind", "Job")]), status(DONE)),
-        stage("pod-gone", "Pod", json!([{"key": alive, "operator": "Exists"}]),
-            json!({"finalizers": {"empty": true}, "delete": true})),
+        stage(
+            "node-up",
+            "Node",
+            json!([{"key": ".status.conditions.[] | select( .type == \"Ready\" ) | .status",
+            "operator": "NotIn", "values": ["True"]}]),
+            status(NODE),
+        ),
+        stage(
+            "pod-running",
+            "Pod",
+            json!([absent(alive), absent(fresh), absent(outcome)]),
+            status(RUNNING),
+        ),
+        stage(
+            "pod-crashing",
+            "Pod",
+            json!([absent(alive), absent(fresh), is(outcome, "crash")]),
+            status(&waiting(
+                "CrashLoopBackOff",
+                "back-off 5m0s restarting failed container",
+                5,
+            )),
+        ),
+        stage(
+            "pod-without-image",
+            "Pod",
+            json!([absent(alive), absent(fresh), is(outcome, "no-image")]),
+            status(&waiting("ImagePullBackOff", "Back-off pulling image", 0)),
+        ),
+        stage(
+            "pod-of-a-job-done",
+            "Pod",
+            json!([
+                absent(alive),
+                is(".status.phase", "Running"),
+                is(".metadata.ownerReferences.[].kind", "Job")
+            ]),
+            status(DONE),
+        ),
+        stage(
+            "pod-gone",
+            "Pod",
+            json!([{"key": alive, "operator": "Exists"}]),
+            json!({"finalizers": {"empty": true}, "delete": true}),
+        ),
         json!({"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": {"name": "every-pod"},
             "spec": {"logs": [{"logsFile": log, "follow": true}]}}),
     ];
-    documents.iter().map(|document| format!("---\n{document}\n")).collect()
+    documents
+        .iter()
+        .map(|document| format!("---\n{document}\n"))
+        .collect()
 }
 
 /// What every simulated container has said, in the form in which container runtimes write it down.

@@ -28,7 +28,8 @@ where
     let mut child = start(home, target, &request)?;
     let stdin = child.stdin.take().context("a pipe to git")?;
     spawn(feed(request.into_body(), stdin));
-    let mut out = BufReader::with_capacity(64 * 1024, child.stdout.take().context("a pipe from git")?);
+    let mut out =
+        BufReader::with_capacity(64 * 1024, child.stdout.take().context("a pipe from git")?);
     let mut response = Response::builder();
     let mut any = false;
     loop {
@@ -44,13 +45,18 @@ where
             break;
         }
         any = true;
-        let Some((name, value)) = line.split_once(':') else { continue };
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
         let value = value.trim();
         if name.eq_ignore_ascii_case("status") {
             let code = value.split(' ').next().and_then(|code| code.parse().ok());
             response = response.status(code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR.as_u16()));
         } else {
-            response = response.header(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+            response = response.header(
+                HeaderName::from_bytes(name.as_bytes())?,
+                HeaderValue::from_str(value)?,
+            );
         }
     }
     let (to_client, answer) = mpsc::channel::<std::io::Result<Frame<Bytes>>>(8);
@@ -60,19 +66,39 @@ where
         drop(to_client);
         finished().await;
     });
-    let frames = futures::stream::unfold(answer, |mut answer| async { answer.recv().await.map(|frame| (frame, answer)) });
+    let frames = futures::stream::unfold(answer, |mut answer| async {
+        answer.recv().await.map(|frame| (frame, answer))
+    });
     Ok(response.body(BodyExt::boxed(StreamBody::new(frames)))?)
 }
 
 fn start(home: &GitHome, target: &Target, request: &Request<Incoming>) -> Result<Child> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let header = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let mut backend = git();
     backend.arg("http-backend");
-    backend.env("GIT_PROJECT_ROOT", home.dir()).env("GIT_HTTP_EXPORT_ALL", "1");
-    backend.env("PATH_INFO", format!("/{}/{}.git/{}", target.tenant, target.repository, target.rest));
+    backend
+        .env("GIT_PROJECT_ROOT", home.dir())
+        .env("GIT_HTTP_EXPORT_ALL", "1");
+    backend.env(
+        "PATH_INFO",
+        format!(
+            "/{}/{}.git/{}",
+            target.tenant, target.repository, target.rest
+        ),
+    );
     backend.env("QUERY_STRING", request.uri().query().unwrap_or_default());
     backend.env("REQUEST_METHOD", request.method().as_str());
-    backend.env("CONTENT_TYPE", header("content-type")).env("REMOTE_USER", &target.tenant).env("REMOTE_ADDR", "127.0.0.1");
+    backend
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("REMOTE_USER", &target.tenant)
+        .env("REMOTE_ADDR", "127.0.0.1");
     if let Some(protocol) = Some(header("git-protocol")).filter(|text| !text.is_empty()) {
         backend.env("GIT_PROTOCOL", protocol);
     }
@@ -83,7 +109,10 @@ fn start(home: &GitHome, target: &Target, request: &Request<Incoming>) -> Result
     if let Some(length) = Some(header("content-length")).filter(|text| !text.is_empty()) {
         backend.env("CONTENT_LENGTH", length);
     }
-    backend.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    backend
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
     backend.spawn().context("cannot run git http-backend")
 }
 
@@ -97,7 +126,10 @@ async fn feed(body: Incoming, mut stdin: ChildStdin) {
     let _ = stdin.shutdown().await;
 }
 
-async fn pump(out: &mut (impl AsyncReadExt + Unpin), to_client: &mpsc::Sender<std::io::Result<Frame<Bytes>>>) {
+async fn pump(
+    out: &mut (impl AsyncReadExt + Unpin),
+    to_client: &mpsc::Sender<std::io::Result<Frame<Bytes>>>,
+) {
     loop {
         let mut part = bytes::BytesMut::with_capacity(64 * 1024);
         let frame = match out.read_buf(&mut part).await {

@@ -25,10 +25,19 @@ impl Checkout {
     /// # Errors
     /// What git said.
     pub async fn clone(url: &str, login: Option<&Login>, dir: &Path) -> Result<Self> {
-        let checkout = Self { dir: dir.to_owned(), url: url.to_owned(), login: login.cloned() };
+        let checkout = Self {
+            dir: dir.to_owned(),
+            url: url.to_owned(),
+            login: login.cloned(),
+        };
         let mut clone = checkout.remote();
         output(clone.args(["clone", "-q", url]).arg(dir)).await?;
-        output(checkout.local().args(["symbolic-ref", "HEAD", "refs/heads/main"])).await?;
+        output(
+            checkout
+                .local()
+                .args(["symbolic-ref", "HEAD", "refs/heads/main"]),
+        )
+        .await?;
         Ok(checkout)
     }
 
@@ -45,7 +54,10 @@ impl Checkout {
             let basic = STANDARD.encode(format!("{}:{}", login.user, login.password));
             git.env("GIT_CONFIG_COUNT", "1");
             git.env("GIT_CONFIG_KEY_0", format!("http.{}.extraHeader", self.url));
-            git.env("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {basic}"));
+            git.env(
+                "GIT_CONFIG_VALUE_0",
+                format!("Authorization: Basic {basic}"),
+            );
         }
         git
     }
@@ -80,7 +92,11 @@ impl Checkout {
     /// When there is none.
     pub fn remove(&self, path: &str) -> Result<()> {
         let file = self.dir.join(path);
-        if file.is_dir() { fs::remove_dir_all(file)? } else { fs::remove_file(file)? }
+        if file.is_dir() {
+            fs::remove_dir_all(file)?
+        } else {
+            fs::remove_file(file)?
+        }
         Ok(())
     }
 
@@ -89,9 +105,15 @@ impl Checkout {
     /// # Errors
     /// When one cannot be read or written.
     pub fn copy_folder(&self, from: &Path, to: &str) -> Result<()> {
-        for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        for entry in
+            fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?
+        {
             let path = entry?.path();
-            let name = path.file_name().context("an entry has a name")?.to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .context("an entry has a name")?
+                .to_string_lossy()
+                .into_owned();
             let inner = format!("{to}/{name}");
             if path.is_dir() {
                 self.copy_folder(&path, &inner)?;
@@ -108,7 +130,15 @@ impl Checkout {
     /// What git said; nothing to commit is none.
     pub async fn commit(&self, message: &str) -> Result<String> {
         output(self.local().args(["add", "-A"])).await?;
-        let commit = ["-c", "gc.auto=0", "commit", "-q", "--allow-empty", "-m", message];
+        let commit = [
+            "-c",
+            "gc.auto=0",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            message,
+        ];
         output(self.local().args(commit)).await?;
         self.head().await
     }
@@ -118,7 +148,10 @@ impl Checkout {
     /// # Errors
     /// When there is none yet.
     pub async fn head(&self) -> Result<String> {
-        Ok(output(self.local().args(["rev-parse", "--verify", "HEAD"])).await?.trim().to_owned())
+        Ok(output(self.local().args(["rev-parse", "--verify", "HEAD"]))
+            .await?
+            .trim()
+            .to_owned())
     }
 
     /// Pushes `main`.
@@ -126,7 +159,12 @@ impl Checkout {
     /// # Errors
     /// What git said.
     pub async fn push(&self) -> Result<()> {
-        output(self.local().args(["push", "-q", "origin", "HEAD:refs/heads/main"])).await.map(drop)
+        output(
+            self.local()
+                .args(["push", "-q", "origin", "HEAD:refs/heads/main"]),
+        )
+        .await
+        .map(drop)
     }
 
     /// Runs git in the working copy: tags, branches, forced pushes.

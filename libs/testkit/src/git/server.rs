@@ -59,12 +59,27 @@ pub(super) struct Server {
 /// # Errors
 /// When the address is taken or the certificate cannot be used.
 pub async fn serve(options: Options) -> Result<()> {
-    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
-    let tls = options.tls.as_ref().map(|(cert, key)| acceptor(cert, key)).transpose()?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let tls = options
+        .tls
+        .as_ref()
+        .map(|(cert, key)| acceptor(cert, key))
+        .transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let public_url = options.public_url.unwrap_or_else(|| format!("{scheme}://{}", options.listen));
-    let http = crate::http::builder().tls_danger_accept_invalid_certs(true).timeout(std::time::Duration::from_secs(10)).build()?;
-    let server = Arc::new(Server { home: options.home, public_url, http });
+    let public_url = options
+        .public_url
+        .unwrap_or_else(|| format!("{scheme}://{}", options.listen));
+    let http = crate::http::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .timeout(std::time::Duration::from_secs(10))
+        .build()?;
+    let server = Arc::new(Server {
+        home: options.home,
+        public_url,
+        http,
+    });
     loop {
         match listener.accept().await {
             Ok((stream, _)) => spawn(connection(stream, tls.clone(), server.clone())),
@@ -74,7 +89,10 @@ pub async fn serve(options: Options) -> Result<()> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "testkit's servers live as long as their process, without a drain")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "testkit's servers live as long as their process, without a drain"
+)]
 pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(task);
 }
@@ -83,8 +101,11 @@ fn acceptor(cert: &PathBuf, key: &PathBuf) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(chain, key)?)))
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?;
+    Ok(TlsAcceptor::from(Arc::new(
+        config.with_no_client_auth().with_single_cert(chain, key)?,
+    )))
 }
 
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, server: Arc<Server>) {
@@ -96,10 +117,18 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, server: Arc<Ser
     let builder = auto::Builder::new(TokioExecutor::new());
     // A client that goes away ends its connection with an error, which is nobody's concern.
     match tls {
-        None => drop(builder.serve_connection(TokioIo::new(stream), service).await),
+        None => drop(
+            builder
+                .serve_connection(TokioIo::new(stream), service)
+                .await,
+        ),
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
-                drop(builder.serve_connection(TokioIo::new(stream), service).await);
+                drop(
+                    builder
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await,
+                );
             }
         }
     }
@@ -109,13 +138,23 @@ async fn handle(server: &Arc<Server>, request: Request<Incoming>) -> Response<Bo
     if request.uri().path() == "/healthz" {
         return plain(StatusCode::OK, "ok\n");
     }
-    let Some(target) = target(&request) else { return plain(StatusCode::NOT_FOUND, "not found\n") };
+    let Some(target) = target(&request) else {
+        return plain(StatusCode::NOT_FOUND, "not found\n");
+    };
     if !may(server, &target, &request) {
-        let mut refused = plain(StatusCode::UNAUTHORIZED, "sign in with your Git user and password\n");
-        refused.headers_mut().insert(WWW_AUTHENTICATE, http::HeaderValue::from_static("Basic realm=\"git\""));
+        let mut refused = plain(
+            StatusCode::UNAUTHORIZED,
+            "sign in with your Git user and password\n",
+        );
+        refused.headers_mut().insert(
+            WWW_AUTHENTICATE,
+            http::HeaderValue::from_static("Basic realm=\"git\""),
+        );
         return refused;
     }
-    let Ok(home) = server.home.of(&target.tenant) else { return plain(StatusCode::NOT_FOUND, "not found\n") };
+    let Ok(home) = server.home.of(&target.tenant) else {
+        return plain(StatusCode::NOT_FOUND, "not found\n");
+    };
     let bare = home.join(format!("{}.git", target.repository));
     if !bare.is_dir() {
         return plain(StatusCode::NOT_FOUND, "repository not found\n");
@@ -144,7 +183,10 @@ fn target(request: &Request<Incoming>) -> Option<Target> {
     let (repository, rest) = rest.split_once('/')?;
     let repository = repository.strip_suffix(".git").unwrap_or(repository);
     let known = match (request.method(), rest) {
-        (&Method::GET, "info/refs") => request.uri().query().is_some_and(|query| query.starts_with("service=git-")),
+        (&Method::GET, "info/refs") => request
+            .uri()
+            .query()
+            .is_some_and(|query| query.starts_with("service=git-")),
         (&Method::POST, "git-upload-pack" | "git-receive-pack") => true,
         _ => false,
     };
@@ -156,14 +198,25 @@ fn target(request: &Request<Incoming>) -> Option<Target> {
 }
 
 fn may(server: &Server, target: &Target, request: &Request<Incoming>) -> bool {
-    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.strip_prefix("Basic ")).and_then(|text| STANDARD.decode(text.trim()).ok());
-    let (Some(given), Some(login)) = (given, server.home.login(&target.tenant)) else { return false };
-    given.ct_eq(format!("{}:{}", login.user, login.password).as_bytes()).into()
+    let given = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let given = given
+        .and_then(|value| value.strip_prefix("Basic "))
+        .and_then(|text| STANDARD.decode(text.trim()).ok());
+    let (Some(given), Some(login)) = (given, server.home.login(&target.tenant)) else {
+        return false;
+    };
+    given
+        .ct_eq(format!("{}:{}", login.user, login.password).as_bytes())
+        .into()
 }
 
 pub(super) fn plain(status: StatusCode, text: &str) -> Response<Body> {
-    let body = Full::new(Bytes::from(text.to_owned())).map_err(|never| match never {}).boxed();
+    let body = Full::new(Bytes::from(text.to_owned()))
+        .map_err(|never| match never {})
+        .boxed();
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response

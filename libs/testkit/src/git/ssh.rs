@@ -41,7 +41,8 @@ impl SshServer {
     /// # Errors
     /// When sshd is not installed or does not start.
     pub async fn start(ground: &mut Ground, home: &GitHome) -> Result<Self> {
-        let sshd = which("sshd", &["/usr/sbin", "/usr/local/sbin"]).context("sshd is missing: apt-get install openssh-server")?;
+        let sshd = which("sshd", &["/usr/sbin", "/usr/local/sbin"])
+            .context("sshd is missing: apt-get install openssh-server")?;
         let dir = ground.folder("git-ssh")?;
         let port = ground.port("git-ssh", "git-ssh", None)?;
         let host_key = dir.join("host_key");
@@ -64,19 +65,37 @@ impl SshServer {
             keys.display()
         );
         paths::private_file(&config, text.as_bytes())?;
-        let spec = Spec::new("git-ssh", sshd).arg("-D").arg("-e").arg("-f").arg(config.to_string_lossy()).arg("-p").arg(port.to_string());
+        let spec = Spec::new("git-ssh", sshd)
+            .arg("-D")
+            .arg("-e")
+            .arg("-f")
+            .arg(config.to_string_lossy())
+            .arg("-p")
+            .arg(port.to_string());
         let (process, _) = ground.supervisor.ensure(&spec).await?;
-        process.ready(Duration::from_secs(20), || greeting(port)).await?;
-        let user = User::from_uid(geteuid())?.context("who runs this has no name")?.name;
+        process
+            .ready(Duration::from_secs(20), || greeting(port))
+            .await?;
+        let user = User::from_uid(geteuid())?
+            .context("who runs this has no name")?
+            .name;
         let public = fs::read_to_string(host_key.with_extension("pub"))?;
         let host: Vec<&str> = public.split_whitespace().take(2).collect();
-        Ok(Self { dir, user, port, known_hosts: format!("[127.0.0.1]:{port} {}\n", host.join(" ")) })
+        Ok(Self {
+            dir,
+            user,
+            port,
+            known_hosts: format!("[127.0.0.1]:{port} {}\n", host.join(" ")),
+        })
     }
 
     /// The address of a tenant's repository.
     #[must_use]
     pub fn url(&self, tenant: &str, name: &str) -> String {
-        format!("ssh://{}@127.0.0.1:{}/{tenant}/{name}.git", self.user, self.port)
+        format!(
+            "ssh://{}@127.0.0.1:{}/{tenant}/{name}.git",
+            self.user, self.port
+        )
     }
 
     /// The key that opens a tenant's repositories, made now if there is none.
@@ -95,13 +114,21 @@ impl SshServer {
             let all = fs::read_to_string(&keys)? + &line;
             paths::private_file(&keys, all.as_bytes())?;
         }
-        Ok(SshKey { private: fs::read_to_string(&file)?, file })
+        Ok(SshKey {
+            private: fs::read_to_string(&file)?,
+            file,
+        })
     }
 }
 
 async fn generate(file: &Path) -> Result<()> {
     if !file.is_file() {
-        output(command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "naru-test", "-f"]).arg(file)).await?;
+        output(
+            command("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-C", "naru-test", "-f"])
+                .arg(file),
+        )
+        .await?;
     }
     Ok(())
 }

@@ -14,7 +14,9 @@ const SPARE: u8 = 100;
 
 /// The operator's address and the tenants'.
 pub(super) fn all() -> Vec<Ipv4Addr> {
-    std::iter::once(Ipv4Addr::LOCALHOST).chain((1..=COUNT).map(at)).collect()
+    std::iter::once(Ipv4Addr::LOCALHOST)
+        .chain((1..=COUNT).map(at))
+        .collect()
 }
 
 fn at(number: u8) -> Ipv4Addr {
@@ -22,14 +24,18 @@ fn at(number: u8) -> Ipv4Addr {
 }
 
 fn taken(dir: &Path) -> u8 {
-    fs::read_to_string(dir.join("addresses")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    fs::read_to_string(dir.join("addresses"))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 /// An address that no tenant of this run has had.
 pub(super) fn take(dir: &Path) -> Result<Ipv4Addr> {
     let _lock = lock::wait_exclusive(&dir.join("addresses.lock"))?;
     let next = taken(dir).checked_add(1).filter(|next| *next <= COUNT);
-    let next = next.context("this run's addresses are used up: stop it with `cargo xtask down --tests`")?;
+    let next =
+        next.context("this run's addresses are used up: stop it with `cargo xtask down --tests`")?;
     fs::write(dir.join("addresses"), next.to_string())?;
     Ok(at(next))
 }

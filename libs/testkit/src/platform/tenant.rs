@@ -46,18 +46,46 @@ impl Platform {
         let name = format!("{label}-{:06x}", rand::rng().random_range(0..0x0100_0000));
         let address = address::take(&self.dir)?;
         let password = format!("password-of-{name}");
-        let made = self.create_tenant(&name, address, &password).await.with_context(|| format!("cannot make tenant {name}"))?;
+        let made = self
+            .create_tenant(&name, address, &password)
+            .await
+            .with_context(|| format!("cannot make tenant {name}"))?;
         let secrets = &made["webhook_secrets"];
-        let webhook_secret = secrets["gitlab"].as_str().context("the new tenant has no webhook secret")?.to_owned();
-        let client = Client::login(&self.services.url(&address.to_string()), "admin", &password).await?;
+        let webhook_secret = secrets["gitlab"]
+            .as_str()
+            .context("the new tenant has no webhook secret")?
+            .to_owned();
+        let client =
+            Client::login(&self.services.url(&address.to_string()), "admin", &password).await?;
         let git_login = self.git.home.ensure_login(&name)?;
-        self.git.home.ensure_repository(&name, "base-project").await?;
+        self.git
+            .home
+            .ensure_repository(&name, "base-project")
+            .await?;
         let repo_url = self.git.repository(&name, "base-project");
         let work = tempfile::Builder::new().prefix("work-").tempdir()?;
-        let checkout = Checkout::clone(&repo_url, Some(&git_login), &work.path().join("base-project")).await?;
-        let kube = self.kube()?.impersonating(&format!("system:serviceaccount:{name}:naru"));
+        let checkout = Checkout::clone(
+            &repo_url,
+            Some(&git_login),
+            &work.path().join("base-project"),
+        )
+        .await?;
+        let kube = self
+            .kube()?
+            .impersonating(&format!("system:serviceaccount:{name}:naru"));
         let home = self.git.home.clone();
-        Ok(Tenant { name, client, password, webhook_secret, git_login, repo_url, checkout, kube, home, _work: work })
+        Ok(Tenant {
+            name,
+            client,
+            password,
+            webhook_secret,
+            git_login,
+            repo_url,
+            checkout,
+            kube,
+            home,
+            _work: work,
+        })
     }
 
     async fn create_tenant(&self, name: &str, address: Ipv4Addr, password: &str) -> Result<Value> {
@@ -65,7 +93,10 @@ impl Platform {
             "name": name, "hosts": [address.to_string(), format!("{name}.naru.test")], "admin_password": password,
             "settings": {"variables_enabled": true},
         });
-        self.operator()?.post("/api/naru/v1/tenants", &body).await?.ok()
+        self.operator()?
+            .post("/api/naru/v1/tenants", &body)
+            .await?
+            .ok()
     }
 }
 
@@ -75,7 +106,10 @@ impl Tenant {
     /// # Errors
     /// When the Git server's folder cannot be written.
     pub fn turn_webhook_on(&self) -> Result<()> {
-        let hook = PushHook { url: format!("{}/api/webhook", self.client.base()), token: self.webhook_secret.clone() };
+        let hook = PushHook {
+            url: format!("{}/api/webhook", self.client.base()),
+            token: self.webhook_secret.clone(),
+        };
         self.home.set_push_hook(&self.name, Some(&hook))
     }
 
@@ -93,8 +127,12 @@ impl Tenant {
     /// # Errors
     /// What git said.
     pub async fn push_guide(&self, examples: &Path) -> Result<String> {
-        self.checkout.copy_folder(&examples.join("gitops"), "gitops")?;
-        let commit = self.checkout.commit("the guide's samples, as printed").await?;
+        self.checkout
+            .copy_folder(&examples.join("gitops"), "gitops")?;
+        let commit = self
+            .checkout
+            .commit("the guide's samples, as printed")
+            .await?;
         self.checkout.push().await?;
         Ok(commit)
     }

@@ -30,11 +30,20 @@ pub(super) fn is_running(pid: i32, started: u64) -> bool {
     stat(pid).is_some_and(|stat| stat.started == started && !matches!(stat.state, 'Z' | 'X'))
 }
 
+/// Whether the kernel still knows the process of that id and start time, ended or not.
+pub(super) fn is_there(pid: i32, started: u64) -> bool {
+    stat(pid).is_some_and(|stat| stat.started == started)
+}
+
 /// The members of a process group, with their start times.
 pub(super) fn group(leader: i32) -> Vec<(i32, u64)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|pid| stat(pid).filter(|stat| stat.group == leader).map(|stat| (pid, stat.started)))
+        .filter_map(|pid| {
+            stat(pid)
+                .filter(|stat| stat.group == leader)
+                .map(|stat| (pid, stat.started))
+        })
         .collect()
 }

@@ -32,21 +32,30 @@ struct Stamp {
 impl Stamp {
     fn of(program: &Path) -> Option<Self> {
         let meta = fs::metadata(program).ok()?;
-        Some(Self { size: meta.size(), seconds: meta.mtime(), nanoseconds: meta.mtime_nsec() })
+        Some(Self {
+            size: meta.size(),
+            seconds: meta.mtime(),
+            nanoseconds: meta.mtime_nsec(),
+        })
     }
 }
 
 fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 impl Record {
     pub(super) fn of(pid: i32, spec: &Spec) -> Result<Self> {
         Ok(Self {
             pid,
-            started: proc_fs::started(pid).with_context(|| format!("{} ended at once", spec.name))?,
+            started: proc_fs::started(pid)
+                .with_context(|| format!("{} ended at once", spec.name))?,
             boot: boot(),
-            program: Stamp::of(&spec.program).with_context(|| format!("cannot read {}", spec.program.display()))?,
+            program: Stamp::of(&spec.program)
+                .with_context(|| format!("cannot read {}", spec.program.display()))?,
             spec: spec.clone(),
         })
     }

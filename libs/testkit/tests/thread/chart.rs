@@ -11,14 +11,36 @@ async fn the_chart_is_accepted_by_the_apiserver() -> Result<()> {
     plane.admin.ensure_namespace("chart-test").await?;
     let helm = tools::path("helm", &Progress::silent()).await?;
     let chart = paths::clone_root()?.join("helm/naru");
-    let everything = ["--set", "api.ingress.enabled=true", "--set", "api.tlsSecret=naru-tls", "--set", "image.pullSecrets[0].name=pull"];
+    let everything = [
+        "--set",
+        "api.ingress.enabled=true",
+        "--set",
+        "api.tlsSecret=naru-tls",
+        "--set",
+        "image.pullSecrets[0].name=pull",
+    ];
     for values in [[].as_slice(), everything.as_slice()] {
         let mut template = command(&helm);
-        template.args(["template", "naru"]).arg(&chart).args(["--namespace", "chart-test", "--kube-version", "1.36.0"]).args(values);
+        template
+            .args(["template", "naru"])
+            .arg(&chart)
+            .args(["--namespace", "chart-test", "--kube-version", "1.36.0"])
+            .args(values);
         let rendered = output(&mut template).await?;
         let mut kubectl = command("kubectl");
-        kubectl.args(["apply", "--dry-run=server", "--validate=strict", "-f", "-", "--kubeconfig"]).arg(&plane.kubeconfig);
-        let accepted = output_of_input(&mut kubectl, &rendered).await.context("the apiserver refuses the chart")?;
+        kubectl
+            .args([
+                "apply",
+                "--dry-run=server",
+                "--validate=strict",
+                "-f",
+                "-",
+                "--kubeconfig",
+            ])
+            .arg(&plane.kubeconfig);
+        let accepted = output_of_input(&mut kubectl, &rendered)
+            .await
+            .context("the apiserver refuses the chart")?;
         assert!(accepted.lines().count() >= 9, "{accepted}");
     }
     Ok(())
@@ -28,9 +50,16 @@ async fn the_chart_is_accepted_by_the_apiserver() -> Result<()> {
 async fn a_chart_without_its_secrets_is_refused_by_name() -> Result<()> {
     let helm = tools::path("helm", &Progress::silent()).await?;
     let mut template = command(helm);
-    template.args(["template", "naru"]).arg(paths::clone_root()?.join("helm/naru"));
+    template
+        .args(["template", "naru"])
+        .arg(paths::clone_root()?.join("helm/naru"));
     template.args(["--kube-version", "1.36.0", "--set", "secrets.keyFile="]);
-    let refused = output(&mut template).await.expect_err("a release without a key file");
-    assert!(format!("{refused:#}").contains("secrets.keyFile"), "{refused:#}");
+    let refused = output(&mut template)
+        .await
+        .expect_err("a release without a key file");
+    assert!(
+        format!("{refused:#}").contains("secrets.keyFile"),
+        "{refused:#}"
+    );
     Ok(())
 }

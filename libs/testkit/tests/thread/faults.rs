@@ -17,41 +17,68 @@ const APPS: usize = 12;
 
 /// A platform that this test has to itself: others must not lose their servers.
 async fn own_platform(name: &str) -> Result<Platform> {
-    Platform::start(&testkit::paths::test_platform()?.with_extension(name), Progress::silent()).await
+    Platform::start(
+        &testkit::paths::test_platform()?.with_extension(name),
+        Progress::silent(),
+    )
+    .await
 }
 
 async fn with_apps(platform: &Platform) -> Result<Tenant> {
     let tenant = platform.tenant("faults").await?;
     for n in 0..APPS {
-        tenant.checkout.write(&format!("apps/{n}/a.yaml"), config_map(&format!("app-{n}"), "0"))?;
+        tenant.checkout.write(
+            &format!("apps/{n}/a.yaml"),
+            config_map(&format!("app-{n}"), "0"),
+        )?;
     }
     tenant.checkout.commit("applications").await?;
     tenant.checkout.push().await?;
     tenant.connect().await?;
     tenant.turn_webhook_on()?;
     for n in 0..APPS {
-        tenant.create_app(&format!("app-{n}"), &format!("apps/{n}"), &platform::automated()).await?;
+        tenant
+            .create_app(
+                &format!("app-{n}"),
+                &format!("apps/{n}"),
+                &platform::automated(),
+            )
+            .await?;
     }
     for n in 0..APPS {
-        tenant.client.app_done(&format!("app-{n}"), None, PATIENCE).await?;
+        tenant
+            .client
+            .app_done(&format!("app-{n}"), None, PATIENCE)
+            .await?;
     }
     Ok(tenant)
 }
 
 /// Every application is Synced at the commit, and the cluster has what it says.
-async fn all_at(platform: &Platform, tenant: &Tenant, commit: &str, value: &str, within: Duration) -> Result<()> {
+async fn all_at(
+    platform: &Platform,
+    tenant: &Tenant,
+    commit: &str,
+    value: &str,
+    within: Duration,
+) -> Result<()> {
     let kube = platform.kube()?;
     wait::until("every application is Synced again", within, || async {
         for n in 0..APPS {
             let app = tenant.client.app(&format!("app-{n}")).await?;
             ensure!(
-                app["status"]["sync"]["status"] == "Synced" && app["status"]["sync"]["revision"] == commit,
+                app["status"]["sync"]["status"] == "Synced"
+                    && app["status"]["sync"]["revision"] == commit,
                 "{}",
                 testkit::client::summary(&app)
             );
             let path = format!("/api/v1/namespaces/{}/configmaps/app-{n}", tenant.name);
             let live = kube.get(&path).await?.context("the object is there")?;
-            ensure!(live["data"]["value"] == value, "app-{n} has {}", live["data"]["value"]);
+            ensure!(
+                live["data"]["value"] == value,
+                "app-{n} has {}",
+                live["data"]["value"]
+            );
         }
         Ok(())
     })
@@ -62,25 +89,43 @@ async fn all_at(platform: &Platform, tenant: &Tenant, commit: &str, value: &str,
 async fn kill_9_of_each_part_loses_nothing() -> Result<()> {
     let platform = own_platform("faults").await?;
     let tenant = with_apps(&platform).await?;
-    let victims = ["naru-api", "naru-repo-server", "naru-controller", "redis", "postgres", "kube-apiserver"];
+    let victims = [
+        "naru-api",
+        "naru-repo-server",
+        "naru-controller",
+        "redis",
+        "postgres",
+        "kube-apiserver",
+    ];
     for (round, victim) in victims.iter().enumerate() {
         let value = format!("{victim}-{round}");
         for n in 0..APPS {
-            tenant.checkout.write(&format!("apps/{n}/a.yaml"), config_map(&format!("app-{n}"), &value))?;
+            tenant.checkout.write(
+                &format!("apps/{n}/a.yaml"),
+                config_map(&format!("app-{n}"), &value),
+            )?;
         }
         let commit = tenant.checkout.commit(victim).await?;
         let supervisor = platform.supervisor()?;
-        let process = supervisor.find(victim).with_context(|| format!("{victim} runs"))?;
+        let process = supervisor
+            .find(victim)
+            .with_context(|| format!("{victim} runs"))?;
         // The push wakes the platform: the kill falls into the syncs.
         tenant.checkout.push().await?;
         process.kill().await?;
         let acknowledged = tenant.client.get("/api/v1/applications").await;
         supervisor.restart(victim).await?;
-        all_at(&platform, &tenant, &commit, &value, RECOVERY).await.with_context(|| format!("after kill -9 of {victim}"))?;
+        all_at(&platform, &tenant, &commit, &value, RECOVERY)
+            .await
+            .with_context(|| format!("after kill -9 of {victim}"))?;
         if let Ok(answer) = acknowledged
             && answer.status == 200
         {
-            assert_eq!(answer.body["items"].as_array().map(Vec::len), Some(APPS), "{victim}");
+            assert_eq!(
+                answer.body["items"].as_array().map(Vec::len),
+                Some(APPS),
+                "{victim}"
+            );
         }
     }
     platform.stop().await
@@ -90,20 +135,32 @@ async fn kill_9_of_each_part_loses_nothing() -> Result<()> {
 async fn a_controller_that_was_stopped_and_continued_starts_no_write() -> Result<()> {
     let platform = own_platform("fencing").await?;
     let tenant = with_apps(&platform).await?;
-    let first = platform.supervisor()?.find("naru-controller").context("a controller runs")?;
+    let first = platform
+        .supervisor()?
+        .find("naru-controller")
+        .context("a controller runs")?;
     platform.another_controller("naru-controller-2").await?;
     first.signal(Signal::SIGSTOP)?;
     for n in 0..APPS {
-        tenant.checkout.write(&format!("apps/{n}/a.yaml"), config_map(&format!("app-{n}"), "taken-over"))?;
+        tenant.checkout.write(
+            &format!("apps/{n}/a.yaml"),
+            config_map(&format!("app-{n}"), "taken-over"),
+        )?;
     }
-    let commit = tenant.checkout.commit("while the first one is stopped").await?;
+    let commit = tenant
+        .checkout
+        .commit("while the first one is stopped")
+        .await?;
     tenant.checkout.push().await?;
     all_at(&platform, &tenant, &commit, "taken-over", PATIENCE).await?;
     let before = writes(&platform)?;
     first.signal(Signal::SIGCONT)?;
     // It is the holder no more: a change that follows is the second one's to make, once.
     let path = format!("/api/v1/namespaces/{}/configmaps/app-0", tenant.name);
-    tenant.kube.merge(&path, &serde_json::json!({"data": {"value": "edited"}})).await?;
+    tenant
+        .kube
+        .merge(&path, &serde_json::json!({"data": {"value": "edited"}}))
+        .await?;
     all_at(&platform, &tenant, &commit, "taken-over", PATIENCE).await?;
     let after = writes(&platform)?;
     let new: Vec<&Value> = after.iter().skip(before.len()).collect();
@@ -113,14 +170,25 @@ async fn a_controller_that_was_stopped_and_continued_starts_no_write() -> Result
 
 /// The writes of controllers in the apiserver's audit log, oldest first.
 fn writes(platform: &Platform) -> Result<Vec<Value>> {
-    let log = platform.control_plane().audit_log.as_ref().context("the audit log is on")?;
+    let log = platform
+        .control_plane()
+        .audit_log
+        .as_ref()
+        .context("the audit log is on")?;
     let text = std::fs::read_to_string(log)?;
-    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let events = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     Ok(events
         .filter(|event| {
-            event["userAgent"].as_str().is_some_and(|agent| agent.starts_with("naru-controller"))
+            event["userAgent"]
+                .as_str()
+                .is_some_and(|agent| agent.starts_with("naru-controller"))
                 && event["stage"] == "ResponseComplete"
-                && matches!(event["verb"].as_str(), Some("create" | "update" | "patch" | "delete"))
+                && matches!(
+                    event["verb"].as_str(),
+                    Some("create" | "update" | "patch" | "delete")
+                )
                 && event["objectRef"]["resource"] == "configmaps"
         })
         .collect())

@@ -21,12 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The training guide's folders, as printed.
 fn examples() -> PathBuf {
-    testkit::paths::clone_root().expect("the clone").join("examples")
+    testkit::paths::clone_root()
+        .expect("the clone")
+        .join("examples")
 }
 
 /// What a command printed, both streams.
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// Its exit code.
@@ -36,8 +42,14 @@ fn code(output: &Output) -> i32 {
 
 /// The messages of an application's conditions of a type.
 fn conditions<'a>(app: &'a Value, kind: &str) -> Vec<&'a str> {
-    let all = app["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    all.iter().filter(|condition| condition["type"] == kind).filter_map(|condition| condition["message"].as_str()).collect()
+    let all = app["status"]["conditions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    all.iter()
+        .filter(|condition| condition["type"] == kind)
+        .filter_map(|condition| condition["message"].as_str())
+        .collect()
 }
 
 /// All its condition messages, for what a test prints when it fails.
@@ -47,5 +59,7 @@ fn all_conditions(app: &Value) -> String {
 
 /// A ConfigMap, as YAML.
 fn config_map(name: &str, value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: {value:?}\n")
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: {value:?}\n"
+    )
 }

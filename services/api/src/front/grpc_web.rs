@@ -28,14 +28,32 @@ type GrpcBody = tonic::body::Body;
 /// Answers one gRPC-web request by calling the service over gRPC.
 pub(crate) async fn call(guard: &Guard, mut request: Request<GrpcBody>) -> Response<Body> {
     if request.method() != Method::POST {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "gRPC-web is spoken with POST\n");
+        return plain(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "gRPC-web is spoken with POST\n",
+        );
     }
-    let proto = |value: &HeaderValue| matches!(value.as_bytes(), b"application/grpc-web+proto" | b"application/grpc-web");
-    if !request.headers().get(header::CONTENT_TYPE).is_some_and(proto) {
-        return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "only application/grpc-web+proto is spoken here\n");
+    let proto = |value: &HeaderValue| {
+        matches!(
+            value.as_bytes(),
+            b"application/grpc-web+proto" | b"application/grpc-web"
+        )
+    };
+    if !request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(proto)
+    {
+        return plain(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "only application/grpc-web+proto is spoken here\n",
+        );
     }
     let headers = request.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.remove(header::CONTENT_LENGTH);
     translate(guard.call(request, Road::GrpcWeb).await).await
@@ -83,7 +101,10 @@ trait WithStatus {
 
 impl WithStatus for Response<Body> {
     fn with_status(mut self, status: &HeaderMap) -> Self {
-        let code = status.get(GRPC_STATUS).cloned().unwrap_or(HeaderValue::from_static("2"));
+        let code = status
+            .get(GRPC_STATUS)
+            .cloned()
+            .unwrap_or(HeaderValue::from_static("2"));
         let message = status.get(GRPC_MESSAGE).map(readable);
         let headers = self.headers_mut();
         headers.insert(GRPC_STATUS, code);
@@ -139,7 +160,10 @@ impl http_body::Body for WebBody {
     type Data = Bytes;
     type Error = tonic::Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
@@ -181,8 +205,12 @@ mod tests {
         let mut ok = HeaderMap::new();
         ok.insert(GRPC_STATUS, HeaderValue::from_static("0"));
         let data = Bytes::from_static(b"\0\0\0\0\x02ab");
-        let response = translate(answer(vec![Ok(Frame::data(data)), Ok(Frame::trailers(ok))])).await;
-        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/grpc-web+proto");
+        let response =
+            translate(answer(vec![Ok(Frame::data(data)), Ok(Frame::trailers(ok))])).await;
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "application/grpc-web+proto"
+        );
         assert!(response.headers().get(GRPC_STATUS).is_none());
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(&body[..], b"\0\0\0\0\x02ab\x80\0\0\0\x10grpc-status: 0\r\n");
@@ -194,13 +222,25 @@ mod tests {
         let response = translate(answer(vec![Ok(Frame::trailers(refused))])).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[GRPC_STATUS], "7");
-        assert_eq!(response.headers()[GRPC_MESSAGE], "permission denied: 100%25");
-        assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
+        assert_eq!(
+            response.headers()[GRPC_MESSAGE],
+            "permission denied: 100%25"
+        );
+        assert!(
+            response
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes()
+                .is_empty()
+        );
     }
 
     #[tokio::test]
     async fn an_answer_that_is_only_headers_keeps_its_status() {
-        let response = translate(tonic::Status::unauthenticated("no session information").into_http()).await;
+        let response =
+            translate(tonic::Status::unauthenticated("no session information").into_http()).await;
         assert_eq!(response.headers()[GRPC_STATUS], "16");
         assert_eq!(response.headers()[GRPC_MESSAGE], "no session information");
     }
@@ -209,7 +249,12 @@ mod tests {
     async fn an_error_after_data_travels_in_the_trailer_frame() {
         let data = Bytes::from_static(b"\0\0\0\0\0");
         let late = trailers("14", "gone");
-        let body = translate(answer(vec![Ok(Frame::data(data)), Ok(Frame::trailers(late))])).await.into_body();
+        let body = translate(answer(vec![
+            Ok(Frame::data(data)),
+            Ok(Frame::trailers(late)),
+        ]))
+        .await
+        .into_body();
         let body = body.collect().await.unwrap().to_bytes();
         assert_eq!(body[5], 0x80);
         assert!(body.ends_with(b"grpc-status: 14\r\ngrpc-message: gone\r\n"));

@@ -53,7 +53,9 @@ impl Guard {
         let path = request.uri().path().to_owned();
         let (service, method) = names(&path);
         let site = request.extensions().get::<Site>().cloned();
-        let tenant = site.as_ref().map_or_else(String::new, |site| site.tenant.name.to_string());
+        let tenant = site
+            .as_ref()
+            .map_or_else(String::new, |site| site.tenant.name.to_string());
         let span = tracing::info_span!(
             "rpc",
             otel.kind = "server",
@@ -75,7 +77,12 @@ impl Guard {
         counted.body(self.checked(request, site, road).instrument(span).await)
     }
 
-    async fn checked(&self, mut request: Request<GrpcBody>, site: Option<Site>, road: Road) -> Response<GrpcBody> {
+    async fn checked(
+        &self,
+        mut request: Request<GrpcBody>,
+        site: Option<Site>,
+        road: Road,
+    ) -> Response<GrpcBody> {
         let Some(site) = site else {
             tracing::error!("a request reached the services without its host");
             return failure::internal().into_http();
@@ -84,7 +91,11 @@ impl Guard {
             return status.into_http();
         }
         let token = credentials::token(request.headers(), road);
-        let authenticated = self.shared.sessions.authenticate(&site.tenant, token.as_deref()).await;
+        let authenticated = self
+            .shared
+            .sessions
+            .authenticate(&site.tenant, token.as_deref())
+            .await;
         let mut renewed = None;
         let caller = match authenticated {
             Ok(session) => {
@@ -92,10 +103,17 @@ impl Guard {
                 renewed = session.renewed;
                 Caller(Ok(session.actor))
             }
-            Err(status) if is_public(request.uri().path()) && status.code() == Code::Unauthenticated => Caller(Err(status)),
+            Err(status)
+                if is_public(request.uri().path()) && status.code() == Code::Unauthenticated =>
+            {
+                Caller(Err(status))
+            }
             Err(status) => return status.into_http(),
         };
-        let tenant = caller.0.as_ref().map_or(&site.tenant, |actor| &actor.tenant);
+        let tenant = caller
+            .0
+            .as_ref()
+            .map_or(&site.tenant, |actor| &actor.tenant);
         let language = language::of(request.headers(), tenant);
         request.extensions_mut().insert(caller);
         let answered = language::scope(language, self.routes.clone().oneshot(request)).await;
@@ -120,7 +138,10 @@ fn is_public(path: &str) -> bool {
 /// The service and method of a path; strangers' words do not become labels.
 fn names(path: &str) -> (&str, &str) {
     let known = crate::grpc::is_known(path);
-    path.strip_prefix('/').filter(|_| known).and_then(|rest| rest.split_once('/')).unwrap_or(("unknown", "unknown"))
+    path.strip_prefix('/')
+        .filter(|_| known)
+        .and_then(|rest| rest.split_once('/'))
+        .unwrap_or(("unknown", "unknown"))
 }
 
 /// Counts an RPC once, by the code with which it ends; one that is dropped before counts as cancelled.
@@ -155,11 +176,17 @@ impl http_body::Body for CountedBody {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
-                if let Some(code) = frame.trailers_ref().and_then(|trailers| trailers.get("grpc-status")) {
+                if let Some(code) = frame
+                    .trailers_ref()
+                    .and_then(|trailers| trailers.get("grpc-status"))
+                {
                     self.count.labels.grpc_code = code_name(Code::from_bytes(code.as_bytes()));
                 }
             }

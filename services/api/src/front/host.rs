@@ -33,7 +33,9 @@ pub(crate) fn of<B>(request: &Request<B>) -> Option<String> {
 fn without_port(authority: &str) -> Option<String> {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']')?.0,
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+        None => authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
     (!host.is_empty() && !host.contains('@')).then(|| host.to_ascii_lowercase())
@@ -49,7 +51,10 @@ pub(crate) struct Hosts {
 impl Hosts {
     /// Looks hosts up in the store, and remembers them for a moment.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, known: TtlMap::new(FRESH, 10_000) }
+        Self {
+            store,
+            known: TtlMap::new(FRESH, 10_000),
+        }
     }
 
     /// The tenant of a host, if any. A host on no list is looked up every time, so that strangers cannot fill anything.
@@ -83,15 +88,27 @@ mod tests {
         if let Some(host) = host {
             request = request.header(header::HOST, host);
         }
-        of(&request.header("x-forwarded-host", "victim.example").body(()).unwrap())
+        of(&request
+            .header("x-forwarded-host", "victim.example")
+            .body(())
+            .unwrap())
     }
 
     #[test]
     fn the_authority_wins_over_host_and_the_port_is_dropped() {
-        assert_eq!(host_of("http://User01.Example:8080/x", Some("other")).as_deref(), Some("user01.example"));
-        assert_eq!(host_of("/x", Some("127.0.1.1:8080")).as_deref(), Some("127.0.1.1"));
+        assert_eq!(
+            host_of("http://User01.Example:8080/x", Some("other")).as_deref(),
+            Some("user01.example")
+        );
+        assert_eq!(
+            host_of("/x", Some("127.0.1.1:8080")).as_deref(),
+            Some("127.0.1.1")
+        );
         assert_eq!(host_of("/x", Some("[::1]:8080")).as_deref(), Some("::1"));
-        assert_eq!(host_of("/x", Some("user01.example.")).as_deref(), Some("user01.example"));
+        assert_eq!(
+            host_of("/x", Some("user01.example.")).as_deref(),
+            Some("user01.example")
+        );
     }
 
     #[test]

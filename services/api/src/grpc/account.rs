@@ -20,25 +20,41 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// Serves with these means.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self {
+            shared: Arc::clone(shared),
+        }
     }
 }
 
 /// An account may always look at itself.
 fn may_see(actor: &Actor, account: &str) -> Result<(), Status> {
-    if actor.account == account { Ok(()) } else { permit::require(actor, Resource::Accounts, Action::Get, account) }
+    if actor.account == account {
+        Ok(())
+    } else {
+        permit::require(actor, Resource::Accounts, Action::Get, account)
+    }
 }
 
 fn account(row: store::accounts::Account) -> wire::Account {
-    wire::Account { name: row.name, enabled: row.enabled, capabilities: vec!["login".to_owned()], tokens: Vec::new() }
+    wire::Account {
+        name: row.name,
+        enabled: row.enabled,
+        capabilities: vec!["login".to_owned()],
+        tokens: Vec::new(),
+    }
 }
 
 #[tonic::async_trait]
 impl AccountService for Accounts {
-    async fn can_i(&self, request: Request<wire::CanIRequest>) -> Result<Response<wire::CanIResponse>, Status> {
+    async fn can_i(
+        &self,
+        request: Request<wire::CanIRequest>,
+    ) -> Result<Response<wire::CanIResponse>, Status> {
         let actor = identity::actor(&request)?;
         let asked = request.into_inner();
-        Ok(Response::new(wire::CanIResponse { value: can(&actor, &asked)?.to_owned() }))
+        Ok(Response::new(wire::CanIResponse {
+            value: can(&actor, &asked)?.to_owned(),
+        }))
     }
 
     async fn list_accounts(
@@ -46,17 +62,39 @@ impl AccountService for Accounts {
         request: Request<wire::ListAccountRequest>,
     ) -> Result<Response<wire::AccountsList>, Status> {
         let actor = identity::actor(&request)?;
-        let rows = self.shared.store.tenant(actor.tenant.id).accounts().list().await.map_err(failure::store)?;
-        let items = rows.into_iter().filter(|row| may_see(&actor, &row.name).is_ok()).map(account).collect();
+        let rows = self
+            .shared
+            .store
+            .tenant(actor.tenant.id)
+            .accounts()
+            .list()
+            .await
+            .map_err(failure::store)?;
+        let items = rows
+            .into_iter()
+            .filter(|row| may_see(&actor, &row.name).is_ok())
+            .map(account)
+            .collect();
         Ok(Response::new(wire::AccountsList { items }))
     }
 
-    async fn get_account(&self, request: Request<wire::GetAccountRequest>) -> Result<Response<wire::Account>, Status> {
+    async fn get_account(
+        &self,
+        request: Request<wire::GetAccountRequest>,
+    ) -> Result<Response<wire::Account>, Status> {
         let actor = identity::actor(&request)?;
         let name = request.into_inner().name;
         may_see(&actor, &name)?;
-        let row = self.shared.store.tenant(actor.tenant.id).accounts().find(&name).await.map_err(failure::store)?;
-        let row = row.ok_or_else(|| Status::not_found(format!("account '{name}' does not exist")))?;
+        let row = self
+            .shared
+            .store
+            .tenant(actor.tenant.id)
+            .accounts()
+            .find(&name)
+            .await
+            .map_err(failure::store)?;
+        let row =
+            row.ok_or_else(|| Status::not_found(format!("account '{name}' does not exist")))?;
         Ok(Response::new(account(row)))
     }
 
@@ -70,11 +108,20 @@ impl AccountService for Accounts {
 
 /// `yes` or `no`; a word that no right has is refused with those that there are.
 fn can(actor: &Actor, asked: &wire::CanIRequest) -> Result<&'static str, Status> {
-    let unknown =
-        |words: &[&str], word: &str| Status::invalid_argument(format!("[{}] does not contain {word}", words.join(" ")));
-    let action = Action::parse(&asked.action).ok_or_else(|| unknown(Action::WORDS, &asked.action))?;
-    let resource = Resource::parse(&asked.resource).ok_or_else(|| unknown(Resource::WORDS, &asked.resource))?;
-    Ok(if permit::allows(actor, resource, action, &asked.subresource) { "yes" } else { "no" })
+    let unknown = |words: &[&str], word: &str| {
+        Status::invalid_argument(format!("[{}] does not contain {word}", words.join(" ")))
+    };
+    let action =
+        Action::parse(&asked.action).ok_or_else(|| unknown(Action::WORDS, &asked.action))?;
+    let resource = Resource::parse(&asked.resource)
+        .ok_or_else(|| unknown(Resource::WORDS, &asked.resource))?;
+    Ok(
+        if permit::allows(actor, resource, action, &asked.subresource) {
+            "yes"
+        } else {
+            "no"
+        },
+    )
 }
 
 #[cfg(test)]
@@ -83,8 +130,11 @@ mod tests {
     use crate::permit::tests::actor;
 
     fn ask(account: &str, resource: &str, action: &str) -> Result<&'static str, Status> {
-        let asked =
-            wire::CanIRequest { resource: resource.into(), action: action.into(), subresource: "default/a".into() };
+        let asked = wire::CanIRequest {
+            resource: resource.into(),
+            action: action.into(),
+            subresource: "default/a".into(),
+        };
         can(&actor("user01", account, false), &asked)
     }
 
@@ -102,6 +152,11 @@ mod tests {
             refusal.message(),
             "[get create update delete sync override action invoke] does not contain frobnicate"
         );
-        assert!(ask("admin", "pods", "get").unwrap_err().message().starts_with("[clusters projects applications "));
+        assert!(
+            ask("admin", "pods", "get")
+                .unwrap_err()
+                .message()
+                .starts_with("[clusters projects applications ")
+        );
     }
 }

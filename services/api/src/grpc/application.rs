@@ -35,7 +35,9 @@ pub(crate) struct Applications {
 impl Applications {
     /// Serves with these means.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self {
+            shared: Arc::clone(shared),
+        }
     }
 }
 
@@ -43,7 +45,9 @@ impl Applications {
 macro_rules! answer {
     ($self:ident, $request:ident, $verb:path) => {{
         let actor = identity::actor(&$request)?;
-        $verb(&$self.shared, &actor, $request.into_inner()).await.map(Response::new)
+        $verb(&$self.shared, &actor, $request.into_inner())
+            .await
+            .map(Response::new)
     }};
 }
 
@@ -58,7 +62,10 @@ impl ApplicationService for Applications {
 
     type WatchStream = Parts<v1alpha1::ApplicationWatchEvent>;
 
-    async fn watch(&self, request: Request<wire::ApplicationQuery>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<wire::ApplicationQuery>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         answer!(self, request, watch::watch)
     }
 
@@ -69,7 +76,10 @@ impl ApplicationService for Applications {
         answer!(self, request, write::create)
     }
 
-    async fn get(&self, request: Request<wire::ApplicationQuery>) -> Result<Response<v1alpha1::Application>, Status> {
+    async fn get(
+        &self,
+        request: Request<wire::ApplicationQuery>,
+    ) -> Result<Response<v1alpha1::Application>, Status> {
         answer!(self, request, get::get)
     }
 

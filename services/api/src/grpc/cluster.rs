@@ -24,15 +24,26 @@ pub(crate) struct Clusters {
 impl Clusters {
     /// Serves with these means.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self {
+            shared: Arc::clone(shared),
+        }
     }
 
     /// The cluster as it is now. That it cannot be asked is part of the answer.
     async fn in_cluster(&self, actor: &Actor) -> Result<v1alpha1::Cluster, Status> {
-        let apps = self.shared.store.tenant(actor.tenant.id).applications().list().await.map_err(failure::store)?;
+        let apps = self
+            .shared
+            .store
+            .tenant(actor.tenant.id)
+            .applications()
+            .list()
+            .await
+            .map_err(failure::store)?;
         let known = match self.shared.controllers.owner().await {
             Ok(mut owner) => {
-                let request = ClusterInfoRequest { tenant: actor.tenant.id.to_string() };
+                let request = ClusterInfoRequest {
+                    tenant: actor.tenant.id.to_string(),
+                };
                 owner.cluster_info(request).await.map(Response::into_inner)
             }
             Err(status) => Err(status),
@@ -40,20 +51,33 @@ impl Clusters {
         let (word, message, info) = match known {
             Ok(info) if info.reachable => ("Successful", String::new(), info),
             Ok(info) => ("Failed", info.message.clone(), info),
-            Err(status) => ("Unknown", status.message().to_owned(), ClusterInfoResponse::default()),
+            Err(status) => (
+                "Unknown",
+                status.message().to_owned(),
+                ClusterInfoResponse::default(),
+            ),
         };
-        let now = Time { seconds: Some(self.shared.clock.now().timestamp()), nanos: Some(0) };
+        let now = Time {
+            seconds: Some(self.shared.clock.now().timestamp()),
+            nanos: Some(0),
+        };
         let state = v1alpha1::ConnectionState {
             status: Some(word.to_owned()),
             message: Some(message),
             attempted_at: Some(now),
         };
-        let synced = Time { seconds: Some(info.last_sync_unix_seconds), nanos: Some(0) };
+        let synced = Time {
+            seconds: Some(info.last_sync_unix_seconds),
+            nanos: Some(0),
+        };
         Ok(v1alpha1::Cluster {
             server: Some(IN_CLUSTER_SERVER.to_owned()),
             name: Some(IN_CLUSTER_NAME.to_owned()),
             config: Some(v1alpha1::ClusterConfig {
-                tls_client_config: Some(v1alpha1::TlsClientConfig { insecure: Some(false), ..Default::default() }),
+                tls_client_config: Some(v1alpha1::TlsClientConfig {
+                    insecure: Some(false),
+                    ..Default::default()
+                }),
                 ..Default::default()
             }),
             // Both are out of date on the wire, and what the command's table reads.
@@ -118,18 +142,27 @@ pub(crate) fn unescape(text: &str) -> String {
 
 #[tonic::async_trait]
 impl ClusterService for Clusters {
-    async fn list(&self, request: Request<wire::ClusterQuery>) -> Result<Response<v1alpha1::ClusterList>, Status> {
+    async fn list(
+        &self,
+        request: Request<wire::ClusterQuery>,
+    ) -> Result<Response<v1alpha1::ClusterList>, Status> {
         let actor = identity::actor(&request)?;
         let wanted = meant(request.into_inner()).is_none_or(|meant| meant.is_in_cluster());
         let mut items = Vec::new();
         if wanted && permit::allows(&actor, Resource::Clusters, Action::Get, IN_CLUSTER_SERVER) {
             items.push(self.in_cluster(&actor).await?);
         }
-        Ok(Response::new(v1alpha1::ClusterList { metadata: Some(ListMeta::default()), items }))
+        Ok(Response::new(v1alpha1::ClusterList {
+            metadata: Some(ListMeta::default()),
+            items,
+        }))
     }
 
     /// Missing and forbidden are one answer.
-    async fn get(&self, request: Request<wire::ClusterQuery>) -> Result<Response<v1alpha1::Cluster>, Status> {
+    async fn get(
+        &self,
+        request: Request<wire::ClusterQuery>,
+    ) -> Result<Response<v1alpha1::Cluster>, Status> {
         let actor = identity::actor(&request)?;
         let found = meant(request.into_inner()).is_some_and(|meant| meant.is_in_cluster());
         if !found || !permit::allows(&actor, Resource::Clusters, Action::Get, IN_CLUSTER_SERVER) {
@@ -155,13 +188,25 @@ mod tests {
     #[test]
     fn a_query_means_one_cluster_or_none() {
         let by = |kind: &str, value: &str| wire::ClusterQuery {
-            id: Some(wire::ClusterId { r#type: kind.into(), value: value.into() }),
+            id: Some(wire::ClusterId {
+                r#type: kind.into(),
+                value: value.into(),
+            }),
             server: "ignored".into(),
             ..Default::default()
         };
-        assert_eq!(meant(by("", "https%3A%2F%2Fx")), Some(Meant::Server("https://x".into())));
-        assert_eq!(meant(by("name", "in-cluster")), Some(Meant::Name("in-cluster".into())));
-        assert_eq!(meant(by("name_escaped", "a%2520b")), Some(Meant::Name("a b".into())));
+        assert_eq!(
+            meant(by("", "https%3A%2F%2Fx")),
+            Some(Meant::Server("https://x".into()))
+        );
+        assert_eq!(
+            meant(by("name", "in-cluster")),
+            Some(Meant::Name("in-cluster".into()))
+        );
+        assert_eq!(
+            meant(by("name_escaped", "a%2520b")),
+            Some(Meant::Name("a b".into()))
+        );
         assert_eq!(meant(wire::ClusterQuery::default()), None);
         assert!(Meant::Server("https://kubernetes.default.svc".into()).is_in_cluster());
     }

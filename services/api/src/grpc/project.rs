@@ -22,7 +22,9 @@ pub(crate) struct Projects {
 impl Projects {
     /// Serves with these means.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self {
+            shared: Arc::clone(shared),
+        }
     }
 }
 
@@ -38,19 +40,38 @@ impl ProjectService for Projects {
         let projects = scope.projects().list().await.map_err(failure::store)?;
         let visible = projects
             .iter()
-            .filter(|project| permit::allows(&actor, Resource::Projects, Action::Get, project.name()))
+            .filter(|project| {
+                permit::allows(&actor, Resource::Projects, Action::Get, project.name())
+            })
             .map(convert::project::to_wire);
-        let metadata = ListMeta { resource_version: Some(version.to_string()), ..ListMeta::default() };
-        Ok(Response::new(v1alpha1::AppProjectList { metadata: Some(metadata), items: visible.collect() }))
+        let metadata = ListMeta {
+            resource_version: Some(version.to_string()),
+            ..ListMeta::default()
+        };
+        Ok(Response::new(v1alpha1::AppProjectList {
+            metadata: Some(metadata),
+            items: visible.collect(),
+        }))
     }
 
-    async fn get(&self, request: Request<wire::ProjectQuery>) -> Result<Response<v1alpha1::AppProject>, Status> {
+    async fn get(
+        &self,
+        request: Request<wire::ProjectQuery>,
+    ) -> Result<Response<v1alpha1::AppProject>, Status> {
         let actor = identity::actor(&request)?;
         let name = request.into_inner().name;
         permit::require(&actor, Resource::Projects, Action::Get, &name)?;
-        let found = self.shared.store.tenant(actor.tenant.id).projects().find(&name).await.map_err(failure::store)?;
-        let project =
-            found.ok_or_else(|| Status::not_found(format!("appprojects.argoproj.io \"{name}\" not found")))?;
+        let found = self
+            .shared
+            .store
+            .tenant(actor.tenant.id)
+            .projects()
+            .find(&name)
+            .await
+            .map_err(failure::store)?;
+        let project = found.ok_or_else(|| {
+            Status::not_found(format!("appprojects.argoproj.io \"{name}\" not found"))
+        })?;
         Ok(Response::new(convert::project::to_wire(&project)))
     }
 
@@ -64,14 +85,20 @@ impl ProjectService for Projects {
         let scope = self.shared.store.tenant(actor.tenant.id);
         let found = scope.projects().find(&name).await.map_err(failure::store)?;
         let project = found.ok_or_else(|| {
-            Status::not_found(format!("error getting app project \"{name}\": appproject.argoproj.io \"{name}\" not found"))
+            Status::not_found(format!(
+                "error getting app project \"{name}\": appproject.argoproj.io \"{name}\" not found"
+            ))
         })?;
         let repositories = scope.repositories().list().await.map_err(failure::store)?;
-        let own = repositories.iter().filter(|repository| repository.project == name);
+        let own = repositories
+            .iter()
+            .filter(|repository| repository.project == name);
         Ok(Response::new(wire::DetailedProjectsResponse {
             global_projects: Vec::new(),
             project: Some(convert::project::to_wire(&project)),
-            repositories: own.map(|one| convert::repository::to_wire(one, Default::default())).collect(),
+            repositories: own
+                .map(|one| convert::repository::to_wire(one, Default::default()))
+                .collect(),
             clusters: Vec::new(),
         }))
     }

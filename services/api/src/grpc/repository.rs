@@ -29,25 +29,43 @@ pub(crate) struct Repositories {
 impl Repositories {
     /// Serves with these means.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self {
+            shared: Arc::clone(shared),
+        }
     }
 
     /// Those that the actor may see, by project and address.
     async fn visible(&self, actor: &Actor) -> Result<Vec<Repository>, Status> {
         let scope = self.shared.store.tenant(actor.tenant.id);
         let mut all = scope.repositories().list().await.map_err(failure::store)?;
-        all.retain(|one| permit::allows(actor, Resource::Repositories, Action::Get, &object(&one.project, &one.url)));
+        all.retain(|one| {
+            permit::allows(
+                actor,
+                Resource::Repositories,
+                Action::Get,
+                &object(&one.project, &one.url),
+            )
+        });
         all.sort_by_key(|one| format!("{}/{}", one.project, one.url));
         Ok(all)
     }
 
-    async fn listed(&self, request: Request<wire::RepoQuery>) -> Result<Response<v1alpha1::RepositoryList>, Status> {
+    async fn listed(
+        &self,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<v1alpha1::RepositoryList>, Status> {
         let actor = identity::actor(&request)?;
         let refresh = request.into_inner().force_refresh;
         let visible = self.visible(&actor).await?;
         let states = state::all(&self.shared, &actor.tenant, &visible, refresh).await?;
-        let items = visible.iter().zip(states).map(|(one, state)| convert::repository::to_wire(one, state));
-        Ok(Response::new(v1alpha1::RepositoryList { metadata: Some(ListMeta::default()), items: items.collect() }))
+        let items = visible
+            .iter()
+            .zip(states)
+            .map(|(one, state)| convert::repository::to_wire(one, state));
+        Ok(Response::new(v1alpha1::RepositoryList {
+            metadata: Some(ListMeta::default()),
+            items: items.collect(),
+        }))
     }
 
     /// The one that a query means: alone with its address, or of the project that is named.
@@ -60,22 +78,52 @@ impl Repositories {
         }
         let alone = found.len() == 1 && query.app_project.is_empty();
         let project = &query.app_project;
-        let at = if alone { Some(0) } else { found.iter().position(|one| one.project == *project) };
+        let at = if alone {
+            Some(0)
+        } else {
+            found.iter().position(|one| one.project == *project)
+        };
         at.map(|at| found.swap_remove(at)).ok_or_else(|| {
-            Status::unknown(format!("repository not found for url {url:?} and project {project:?}"))
+            Status::unknown(format!(
+                "repository not found for url {url:?} and project {project:?}"
+            ))
         })
     }
 
-    async fn connect(&self, request: Request<wire::RepoCreateRequest>) -> Result<Response<v1alpha1::Repository>, Status> {
+    async fn connect(
+        &self,
+        request: Request<wire::RepoCreateRequest>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
         let actor = identity::actor(&request)?;
-        let wire::RepoCreateRequest { repo, upsert, creds_only: _ } = request.into_inner();
+        let wire::RepoCreateRequest {
+            repo,
+            upsert,
+            creds_only: _,
+        } = request.into_inner();
         let repo = repo.ok_or_else(|| Status::invalid_argument("missing payload in request"))?;
-        permit::require(&actor, Resource::Repositories, Action::Create, &object(repo.project(), repo.repo()))?;
+        permit::require(
+            &actor,
+            Resource::Repositories,
+            Action::Create,
+            &object(repo.project(), repo.repo()),
+        )?;
         let logins = [
-            ("githubAppPrivateKey", !repo.github_app_private_key().is_empty() || repo.github_app_id() != 0),
-            ("gcpServiceAccountKey", !repo.gcp_service_account_key().is_empty()),
-            ("useAzureWorkloadIdentity", repo.use_azure_workload_identity()),
-            ("azureServicePrincipalClientId", !repo.azure_service_principal_client_id().is_empty()),
+            (
+                "githubAppPrivateKey",
+                !repo.github_app_private_key().is_empty() || repo.github_app_id() != 0,
+            ),
+            (
+                "gcpServiceAccountKey",
+                !repo.gcp_service_account_key().is_empty(),
+            ),
+            (
+                "useAzureWorkloadIdentity",
+                repo.use_azure_workload_identity(),
+            ),
+            (
+                "azureServicePrincipalClientId",
+                !repo.azure_service_principal_client_id().is_empty(),
+            ),
         ];
         let wanted = convert::repository::from_wire(&repo);
         served(&wanted, repo.enable_oci(), &logins)?;
@@ -84,12 +132,20 @@ impl Repositories {
             sources::test(&self.shared, &access).await?;
         }
         let scope = self.shared.store.tenant(actor.tenant.id);
-        let existing = scope.repositories().find(&wanted.url, &wanted.project).await.map_err(failure::store)?;
+        let existing = scope
+            .repositories()
+            .find(&wanted.url, &wanted.project)
+            .await
+            .map_err(failure::store)?;
         match existing {
             Some(existing) if existing == wanted => {}
             Some(existing) if !upsert => return Err(changes::refused(&existing, &wanted)),
             _ => {
-                scope.repositories().put(&wanted).await.map_err(failure::store)?;
+                scope
+                    .repositories()
+                    .put(&wanted)
+                    .await
+                    .map_err(failure::store)?;
                 state::forget(&self.shared, &actor.tenant, &wanted).await;
                 tracing::info!(tenant = %actor.tenant.name, account = actor.account, "connected a repository");
             }
@@ -102,12 +158,24 @@ impl Repositories {
         }))
     }
 
-    async fn disconnect(&self, request: Request<wire::RepoQuery>) -> Result<Response<wire::RepoResponse>, Status> {
+    async fn disconnect(
+        &self,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<wire::RepoResponse>, Status> {
         let actor = identity::actor(&request)?;
         let found = self.meant(&actor, &request.into_inner()).await?;
-        permit::require(&actor, Resource::Repositories, Action::Delete, &object(&found.project, &found.url))?;
+        permit::require(
+            &actor,
+            Resource::Repositories,
+            Action::Delete,
+            &object(&found.project, &found.url),
+        )?;
         let scope = self.shared.store.tenant(actor.tenant.id);
-        scope.repositories().delete(&found.url, &found.project).await.map_err(failure::store)?;
+        scope
+            .repositories()
+            .delete(&found.url, &found.project)
+            .await
+            .map_err(failure::store)?;
         state::forget(&self.shared, &actor.tenant, &found).await;
         tracing::info!(tenant = %actor.tenant.name, account = actor.account, "disconnected a repository");
         Ok(Response::new(wire::RepoResponse {}))
@@ -116,26 +184,37 @@ impl Repositories {
 
 /// A repository as rights name it.
 fn object(project: &str, url: &str) -> String {
-    if project.is_empty() { url.to_owned() } else { format!("{project}/{url}") }
+    if project.is_empty() {
+        url.to_owned()
+    } else {
+        format!("{project}/{url}")
+    }
 }
 
 /// Refuses what is not served yet, by its name.
 fn served(repository: &Repository, oci: bool, logins: &[(&str, bool)]) -> Result<(), Status> {
     if repository.kind != "git" || oci {
         let kind = if oci { "oci" } else { &repository.kind };
-        return Err(failure::say(Code::InvalidArgument, &message::api::REPOSITORY_KIND.with("kind", kind)));
+        return Err(failure::say(
+            Code::InvalidArgument,
+            &message::api::REPOSITORY_KIND.with("kind", kind),
+        ));
     }
     match logins.iter().find(|(_, used)| *used) {
-        Some((field, _)) => {
-            Err(failure::say(Code::InvalidArgument, &message::api::REPOSITORY_LOGIN.with("field", field)))
-        }
+        Some((field, _)) => Err(failure::say(
+            Code::InvalidArgument,
+            &message::api::REPOSITORY_LOGIN.with("field", field),
+        )),
         None => Ok(()),
     }
 }
 
 #[tonic::async_trait]
 impl RepositoryService for Repositories {
-    async fn list(&self, request: Request<wire::RepoQuery>) -> Result<Response<v1alpha1::RepositoryList>, Status> {
+    async fn list(
+        &self,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<v1alpha1::RepositoryList>, Status> {
         self.listed(request).await
     }
 
@@ -146,7 +225,10 @@ impl RepositoryService for Repositories {
         self.listed(request).await
     }
 
-    async fn get(&self, request: Request<wire::RepoQuery>) -> Result<Response<v1alpha1::Repository>, Status> {
+    async fn get(
+        &self,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
         let actor = identity::actor(&request)?;
         let query = request.into_inner();
         let found = self.meant(&actor, &query).await?;
@@ -154,7 +236,10 @@ impl RepositoryService for Repositories {
         Ok(Response::new(convert::repository::to_wire(&found, state)))
     }
 
-    async fn create(&self, request: Request<wire::RepoCreateRequest>) -> Result<Response<v1alpha1::Repository>, Status> {
+    async fn create(
+        &self,
+        request: Request<wire::RepoCreateRequest>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
         self.connect(request).await
     }
 
@@ -165,7 +250,10 @@ impl RepositoryService for Repositories {
         self.connect(request).await
     }
 
-    async fn delete(&self, request: Request<wire::RepoQuery>) -> Result<Response<wire::RepoResponse>, Status> {
+    async fn delete(
+        &self,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<wire::RepoResponse>, Status> {
         self.disconnect(request).await
     }
 
@@ -182,16 +270,37 @@ impl RepositoryService for Repositories {
     ) -> Result<Response<wire::RepoResponse>, Status> {
         let actor = identity::actor(&request)?;
         let query = request.into_inner();
-        permit::require(&actor, Resource::Repositories, Action::Create, &object(&query.project, &query.repo))?;
+        permit::require(
+            &actor,
+            Resource::Repositories,
+            Action::Create,
+            &object(&query.project, &query.repo),
+        )?;
         let logins = [
-            ("githubAppPrivateKey", !query.github_app_private_key.is_empty() || query.github_app_id != 0),
-            ("gcpServiceAccountKey", !query.gcp_service_account_key.is_empty()),
-            ("useAzureWorkloadIdentity", query.use_azure_workload_identity),
-            ("azureServicePrincipalClientId", !query.azure_service_principal_client_id.is_empty()),
+            (
+                "githubAppPrivateKey",
+                !query.github_app_private_key.is_empty() || query.github_app_id != 0,
+            ),
+            (
+                "gcpServiceAccountKey",
+                !query.gcp_service_account_key.is_empty(),
+            ),
+            (
+                "useAzureWorkloadIdentity",
+                query.use_azure_workload_identity,
+            ),
+            (
+                "azureServicePrincipalClientId",
+                !query.azure_service_principal_client_id.is_empty(),
+            ),
         ];
         let wanted = convert::repository::from_query(&query);
         served(&wanted, query.enable_oci, &logins)?;
-        sources::test(&self.shared, &sources::access_to(&actor.tenant, &wanted.url, Some(&wanted))).await?;
+        sources::test(
+            &self.shared,
+            &sources::access_to(&actor.tenant, &wanted.url, Some(&wanted)),
+        )
+        .await?;
         Ok(Response::new(wire::RepoResponse {}))
     }
 

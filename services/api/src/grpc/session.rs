@@ -21,10 +21,16 @@ pub(crate) struct Session {
 impl Session {
     /// Serves with these means.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self {
+            shared: Arc::clone(shared),
+        }
     }
 
-    async fn log_in(&self, site: &Site, request: wire::SessionCreateRequest) -> Result<String, Status> {
+    async fn log_in(
+        &self,
+        site: &Site,
+        request: wire::SessionCreateRequest,
+    ) -> Result<String, Status> {
         if !request.token.is_empty() {
             return Err(Status::unauthenticated(
                 "token-based session creation no longer supported. please upgrade argocd cli to v0.7+",
@@ -34,7 +40,11 @@ impl Session {
             return Err(Status::unauthenticated("no credentials supplied"));
         }
         let password = Secret::from(request.password);
-        let who = self.shared.logins.verify(&site.tenant, &request.username, password).await?;
+        let who = self
+            .shared
+            .logins
+            .verify(&site.tenant, &request.username, password)
+            .await?;
         self.shared.sessions.create(&who.tenant, &who.account).await
     }
 }
@@ -45,10 +55,21 @@ impl SessionService for Session {
         &self,
         request: Request<wire::SessionCreateRequest>,
     ) -> Result<Response<wire::SessionResponse>, Status> {
-        let site = request.extensions().get::<Site>().cloned().ok_or_else(failure::internal)?;
+        let site = request
+            .extensions()
+            .get::<Site>()
+            .cloned()
+            .ok_or_else(failure::internal)?;
         let outcome = self.log_in(&site, request.into_inner()).await;
-        let status = if outcome.is_ok() { "success" } else { "failure" };
-        let labels = Login { tenant: site.tenant.name.to_string(), status };
+        let status = if outcome.is_ok() {
+            "success"
+        } else {
+            "failure"
+        };
+        let labels = Login {
+            tenant: site.tenant.name.to_string(),
+            status,
+        };
         self.shared.metrics.logins.get_or_create(&labels).inc();
         outcome.map(|token| Response::new(wire::SessionResponse { token }))
     }
@@ -74,6 +95,8 @@ impl SessionService for Session {
         &self,
         _: Request<wire::SessionDeleteRequest>,
     ) -> Result<Response<wire::SessionResponse>, Status> {
-        Ok(Response::new(wire::SessionResponse { token: String::new() }))
+        Ok(Response::new(wire::SessionResponse {
+            token: String::new(),
+        }))
     }
 }

@@ -25,15 +25,24 @@ impl Settings {
 
 #[tonic::async_trait]
 impl SettingsService for Settings {
-    async fn get(&self, request: Request<wire::SettingsQuery>) -> Result<Response<wire::Settings>, Status> {
+    async fn get(
+        &self,
+        request: Request<wire::SettingsQuery>,
+    ) -> Result<Response<wire::Settings>, Status> {
         let actor = identity::actor(&request).ok();
-        let site = request.extensions().get::<Site>().ok_or_else(failure::internal)?;
+        let site = request
+            .extensions()
+            .get::<Site>()
+            .ok_or_else(failure::internal)?;
         let tenant = actor.as_ref().map_or(&site.tenant, |actor| &actor.tenant);
         let mut settings = wire::Settings {
             app_label_key: "app.kubernetes.io/instance".to_owned(),
             // What a comparison leaves out everywhere; the command's own diff reads it from here.
             resource_overrides: [("*/*".to_owned(), without_status())].into(),
-            google_analytics: Some(wire::GoogleAnalyticsConfig { anonymize_users: true, ..Default::default() }),
+            google_analytics: Some(wire::GoogleAnalyticsConfig {
+                anonymize_users: true,
+                ..Default::default()
+            }),
             kustomize_options: Some(v1alpha1::KustomizeOptions::default()),
             help: Some(wire::Help::default()),
             tracking_method: "annotation".to_owned(),
@@ -58,6 +67,12 @@ impl SettingsService for Settings {
 }
 
 fn without_status() -> v1alpha1::ResourceOverride {
-    let status = v1alpha1::OverrideIgnoreDiff { j_son_pointers: vec!["/status".to_owned()], ..Default::default() };
-    v1alpha1::ResourceOverride { ignore_differences: Some(status), ..Default::default() }
+    let status = v1alpha1::OverrideIgnoreDiff {
+        j_son_pointers: vec!["/status".to_owned()],
+        ..Default::default()
+    };
+    v1alpha1::ResourceOverride {
+        ignore_differences: Some(status),
+        ..Default::default()
+    }
 }

@@ -23,7 +23,9 @@ pub(crate) struct Tenants {
 impl Tenants {
     /// Serves with these means.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self {
+            shared: Arc::clone(shared),
+        }
     }
 }
 
@@ -35,19 +37,40 @@ impl TenantService for Tenants {
     ) -> Result<Response<wire::CreateTenantResponse>, Status> {
         permit::require_operator(&identity::actor(&request)?)?;
         let asked = request.into_inner();
-        let name: TenantName = asked.name.parse().map_err(|problem| say(Code::InvalidArgument, &problem))?;
-        let mut hosts = asked.hosts.iter().map(|host| valid_host(host)).collect::<Result<Vec<_>, _>>()?;
+        let name: TenantName = asked
+            .name
+            .parse()
+            .map_err(|problem| say(Code::InvalidArgument, &problem))?;
+        let mut hosts = asked
+            .hosts
+            .iter()
+            .map(|host| valid_host(host))
+            .collect::<Result<Vec<_>, _>>()?;
         if !self.shared.tenant_host_template.is_empty() {
-            hosts.push(self.shared.tenant_host_template.replace("{tenant}", name.as_str()));
+            hosts.push(
+                self.shared
+                    .tenant_host_template
+                    .replace("{tenant}", name.as_str()),
+            );
         }
         if hosts.is_empty() {
-            return Err(say(Code::InvalidArgument, &message::api::HOST_MISSING.message()));
+            return Err(say(
+                Code::InvalidArgument,
+                &message::api::HOST_MISSING.message(),
+            ));
         }
         let settings = settings(asked.settings.unwrap_or_default())?;
         let given = !asked.admin_password.is_empty();
-        let first = if given { Secret::from(asked.admin_password) } else { password::random() };
+        let first = if given {
+            Secret::from(asked.admin_password)
+        } else {
+            password::random()
+        };
         if given && !(8..=72).contains(&first.expose().len()) {
-            return Err(say(Code::InvalidArgument, &message::api::PASSWORD_LENGTH.message()));
+            return Err(say(
+                Code::InvalidArgument,
+                &message::api::PASSWORD_LENGTH.message(),
+            ));
         }
         let admin_password_hash = password::hash(first.clone()).await.map_err(|error| {
             tracing::error!(%error, "a tenant's first password cannot be hashed");
@@ -62,11 +85,20 @@ impl TenantService for Tenants {
             project_uid: self.shared.ids.id(),
             webhook_secrets: Default::default(),
         };
-        let tenant = self.shared.store.platform().create_tenant(new).await.map_err(failure::store)?;
+        let tenant = self
+            .shared
+            .store
+            .platform()
+            .create_tenant(new)
+            .await
+            .map_err(failure::store)?;
         let scope = self.shared.store.tenant(tenant.id);
         let mut webhook_secrets = std::collections::BTreeMap::new();
         for provider in [WebhookProvider::GitLab, WebhookProvider::GitHub] {
-            let secret = scope.webhook_secret(provider).await.map_err(failure::store)?;
+            let secret = scope
+                .webhook_secret(provider)
+                .await
+                .map_err(failure::store)?;
             webhook_secrets.insert(provider.as_str().to_owned(), secret.expose_str().to_owned());
         }
         tracing::info!(tenant = %tenant.name, "a tenant was made");
@@ -77,11 +109,25 @@ impl TenantService for Tenants {
         }))
     }
 
-    async fn get(&self, request: Request<wire::GetTenantRequest>) -> Result<Response<wire::Tenant>, Status> {
+    async fn get(
+        &self,
+        request: Request<wire::GetTenantRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
         permit::require_operator(&identity::actor(&request)?)?;
         let name = request.into_inner().name;
-        let found = self.shared.store.platform().tenant_by_name(&name).await.map_err(failure::store)?;
-        let tenant = found.ok_or_else(|| say(Code::NotFound, &message::tenant::NOT_FOUND.with("name", &name)))?;
+        let found = self
+            .shared
+            .store
+            .platform()
+            .tenant_by_name(&name)
+            .await
+            .map_err(failure::store)?;
+        let tenant = found.ok_or_else(|| {
+            say(
+                Code::NotFound,
+                &message::tenant::NOT_FOUND.with("name", &name),
+            )
+        })?;
         Ok(Response::new(shown(tenant)))
     }
 
@@ -90,20 +136,31 @@ impl TenantService for Tenants {
         request: Request<wire::ListTenantsRequest>,
     ) -> Result<Response<wire::ListTenantsResponse>, Status> {
         permit::require_operator(&identity::actor(&request)?)?;
-        let tenants = self.shared.store.platform().tenants().await.map_err(failure::store)?;
-        Ok(Response::new(wire::ListTenantsResponse { items: tenants.into_iter().map(shown).collect() }))
+        let tenants = self
+            .shared
+            .store
+            .platform()
+            .tenants()
+            .await
+            .map_err(failure::store)?;
+        Ok(Response::new(wire::ListTenantsResponse {
+            items: tenants.into_iter().map(shown).collect(),
+        }))
     }
 }
 
 /// A host as requests name it: without scheme and port, lower case.
 fn valid_host(host: &str) -> Result<String, Status> {
     let lower = host.to_ascii_lowercase();
-    let name = (1..=253).contains(&lower.len())
-        && lower.split('.').all(domain::tenant::is_dns_label);
+    let name =
+        (1..=253).contains(&lower.len()) && lower.split('.').all(domain::tenant::is_dns_label);
     if name || lower.parse::<std::net::IpAddr>().is_ok() {
         return Ok(lower);
     }
-    Err(say(Code::InvalidArgument, &message::api::HOST_INVALID.with("host", host)))
+    Err(say(
+        Code::InvalidArgument,
+        &message::api::HOST_INVALID.with("host", host),
+    ))
 }
 
 fn settings(asked: wire::TenantSettings) -> Result<TenantSettings, Status> {
@@ -111,16 +168,31 @@ fn settings(asked: wire::TenantSettings) -> Result<TenantSettings, Status> {
         "" => Language::English,
         other => match Language::accepted(other) {
             Some(language) => language,
-            None => return Err(say(Code::InvalidArgument, &message::api::LANGUAGE_UNKNOWN.with("language", other))),
+            None => {
+                return Err(say(
+                    Code::InvalidArgument,
+                    &message::api::LANGUAGE_UNKNOWN.with("language", other),
+                ));
+            }
         },
     };
     let declarable = |name: &str, value: &str| {
         let capital = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
         let plain = |c: char| c.is_alphanumeric() || "._-/:@".contains(c);
-        !name.is_empty() && name.bytes().all(capital) && !value.is_empty() && value.chars().all(plain)
+        !name.is_empty()
+            && name.bytes().all(capital)
+            && !value.is_empty()
+            && value.chars().all(plain)
     };
-    if let Some((name, _)) = asked.variables.iter().find(|(name, value)| !declarable(name, value)) {
-        return Err(say(Code::InvalidArgument, &message::api::VARIABLE_INVALID.with("name", name)));
+    if let Some((name, _)) = asked
+        .variables
+        .iter()
+        .find(|(name, value)| !declarable(name, value))
+    {
+        return Err(say(
+            Code::InvalidArgument,
+            &message::api::VARIABLE_INVALID.with("name", name),
+        ));
     }
     Ok(TenantSettings {
         variables_enabled: asked.variables_enabled,
@@ -159,7 +231,11 @@ mod tests {
         assert_eq!(valid_host("127.0.1.1").unwrap(), "127.0.1.1");
         assert_eq!(valid_host("::1").unwrap(), "::1");
         for bad in ["", "https://x", "x:8080", "a..b", "-x", "a b"] {
-            assert_eq!(valid_host(bad).unwrap_err().code(), Code::InvalidArgument, "{bad}");
+            assert_eq!(
+                valid_host(bad).unwrap_err().code(),
+                Code::InvalidArgument,
+                "{bad}"
+            );
         }
     }
 
@@ -172,6 +248,12 @@ mod tests {
         assert!(settings(with("REGISTRY", "registry.example/a")).is_ok());
         assert!(settings(with("registry", "x")).is_err());
         assert!(settings(with("X", "a\nb: c")).is_err());
-        assert!(settings(wire::TenantSettings { language: "fr".into(), ..Default::default() }).is_err());
+        assert!(
+            settings(wire::TenantSettings {
+                language: "fr".into(),
+                ..Default::default()
+            })
+            .is_err()
+        );
     }
 }

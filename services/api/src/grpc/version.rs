@@ -16,7 +16,10 @@ pub(crate) struct Version;
 impl VersionService for Version {
     /// Strangers learn the version alone.
     async fn version(&self, request: Request<()>) -> Result<Response<VersionMessage>, Status> {
-        let mut answer = VersionMessage { version: VERSION.to_owned(), ..VersionMessage::default() };
+        let mut answer = VersionMessage {
+            version: VERSION.to_owned(),
+            ..VersionMessage::default()
+        };
         if identity::actor(&request).is_ok() {
             answer.compiler = "rustc".to_owned();
             answer.platform = format!("{}/{}", std::env::consts::OS, go_arch());

@@ -22,7 +22,9 @@ pub(crate) fn check(user_agent: Option<&HeaderValue>) -> Result<(), Status> {
     };
     let release = version.split('-').next().unwrap_or_default();
     let Some(parsed) = parse(release) else {
-        return Err(Status::invalid_argument(format!("could not parse version from user-agent: {agent}")));
+        return Err(Status::invalid_argument(format!(
+            "could not parse version from user-agent: {agent}"
+        )));
     };
     if parsed < OLDEST {
         return Err(Status::failed_precondition(format!(
@@ -48,7 +50,9 @@ mod tests {
     use super::*;
 
     fn code(agent: &'static str) -> Option<tonic::Code> {
-        check(Some(&HeaderValue::from_static(agent))).err().map(|status| status.code())
+        check(Some(&HeaderValue::from_static(agent)))
+            .err()
+            .map(|status| status.code())
     }
 
     #[test]
@@ -56,8 +60,14 @@ mod tests {
         assert_eq!(code("argocd-client/v3.2.11 grpc-go/1.75.1"), None);
         assert_eq!(code("argocd-client/v3.2.11+abc.dirty grpc-go/1.75.1"), None);
         assert_eq!(code("grpc-go/1.75.1"), None);
-        assert_eq!(code("argocd-client/v0.11.0+cde040e grpc-go/1.15.0"), Some(tonic::Code::FailedPrecondition));
-        assert_eq!(code("argocd-client/latest"), Some(tonic::Code::InvalidArgument));
+        assert_eq!(
+            code("argocd-client/v0.11.0+cde040e grpc-go/1.15.0"),
+            Some(tonic::Code::FailedPrecondition)
+        );
+        assert_eq!(
+            code("argocd-client/latest"),
+            Some(tonic::Code::InvalidArgument)
+        );
         assert!(check(None).is_ok());
     }
 }

@@ -18,13 +18,25 @@ const MAX_PARTS: usize = 20;
 /// A `token` that is there and empty is no token, and hides the others: the command sends it so when not logged in.
 pub(crate) fn token(headers: &HeaderMap, road: Road) -> Option<Cow<'_, str>> {
     if let Some(token) = headers.get(TOKEN) {
-        return token.to_str().ok().filter(|token| !token.is_empty()).map(Cow::Borrowed);
+        return token
+            .to_str()
+            .ok()
+            .filter(|token| !token.is_empty())
+            .map(Cow::Borrowed);
     }
-    let bearer = headers.get_all(header::AUTHORIZATION).iter().find_map(|value| {
-        let token = value.to_str().ok()?.strip_prefix("Bearer ")?;
-        is_jwt_shaped(token).then_some(Cow::Borrowed(token))
-    });
-    bearer.or_else(|| (road == Road::Rest).then(|| cookie(headers)).flatten().map(Cow::Owned))
+    let bearer = headers
+        .get_all(header::AUTHORIZATION)
+        .iter()
+        .find_map(|value| {
+            let token = value.to_str().ok()?.strip_prefix("Bearer ")?;
+            is_jwt_shaped(token).then_some(Cow::Borrowed(token))
+        });
+    bearer.or_else(|| {
+        (road == Road::Rest)
+            .then(|| cookie(headers))
+            .flatten()
+            .map(Cow::Owned)
+    })
 }
 
 /// The token in the cookies, put together from its parts.
@@ -36,7 +48,12 @@ pub(crate) fn cookie(headers: &HeaderMap) -> Option<String> {
         .flat_map(|line| line.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
         .collect();
-    let find = |name: &str| cookies.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
+    let find = |name: &str| {
+        cookies
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| *value)
+    };
     let first = find(COOKIE)?;
     let (parts, mut token) = match first.split_once(':') {
         Some((parts, rest)) => (parts.parse::<usize>().ok()?, rest.to_owned()),
@@ -60,14 +77,29 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn the_first_place_wins() {
-        let all = headers(&[("token", "t.t.t"), ("authorization", "Bearer b.b.b"), ("cookie", "argocd.token=c.c.c")]);
+        let all = headers(&[
+            ("token", "t.t.t"),
+            ("authorization", "Bearer b.b.b"),
+            ("cookie", "argocd.token=c.c.c"),
+        ]);
         assert_eq!(token(&all, Road::Rest).as_deref(), Some("t.t.t"));
-        let two = headers(&[("authorization", "Bearer b.b.b"), ("cookie", "argocd.token=c.c.c")]);
+        let two = headers(&[
+            ("authorization", "Bearer b.b.b"),
+            ("cookie", "argocd.token=c.c.c"),
+        ]);
         assert_eq!(token(&two, Road::Rest).as_deref(), Some("b.b.b"));
     }
 
@@ -86,7 +118,13 @@ mod tests {
 
     #[test]
     fn what_is_not_shaped_like_a_token_is_passed_over() {
-        assert_eq!(token(&headers(&[("authorization", "Bearer abc")]), Road::Grpc), None);
-        assert_eq!(token(&headers(&[("authorization", "Basic a.b.c")]), Road::Grpc), None);
+        assert_eq!(
+            token(&headers(&[("authorization", "Bearer abc")]), Road::Grpc),
+            None
+        );
+        assert_eq!(
+            token(&headers(&[("authorization", "Basic a.b.c")]), Road::Grpc),
+            None
+        );
     }
 }

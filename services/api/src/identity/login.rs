@@ -44,17 +44,31 @@ pub(crate) struct Logins {
 impl Logins {
     /// Checks against the accounts in the store.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, failures: TtlMap::new(WINDOW, 10_000) }
+        Self {
+            store,
+            failures: TtlMap::new(WINDOW, 10_000),
+        }
     }
 
     /// Whose account it is, if the password is right. Takes 500 to 1000 ms whatever comes out.
     ///
     /// # Errors
     /// `Unauthenticated` with one text for a wrong name and a wrong password.
-    pub(crate) async fn verify(&self, site: &Arc<Tenant>, name: &str, password: Secret) -> Result<LoggedIn, Status> {
-        let longest = if site.name.is_operator() { MAX_OPERATOR_NAME } else { MAX_NAME };
+    pub(crate) async fn verify(
+        &self,
+        site: &Arc<Tenant>,
+        name: &str,
+        password: Secret,
+    ) -> Result<LoggedIn, Status> {
+        let longest = if site.name.is_operator() {
+            MAX_OPERATOR_NAME
+        } else {
+            MAX_NAME
+        };
         if name.len() > longest {
-            return Err(Status::invalid_argument(format!("Username is too long ({longest} bytes max)")));
+            return Err(Status::invalid_argument(format!(
+                "Username is too long ({longest} bytes max)"
+            )));
         }
         let answer_at = Instant::now() + rand::rng().random_range(PADDING);
         let outcome = self.check(site, name, password).await;
@@ -62,7 +76,12 @@ impl Logins {
         outcome
     }
 
-    async fn check(&self, site: &Arc<Tenant>, name: &str, password: Secret) -> Result<LoggedIn, Status> {
+    async fn check(
+        &self,
+        site: &Arc<Tenant>,
+        name: &str,
+        password: Secret,
+    ) -> Result<LoggedIn, Status> {
         let counter = (site.id, name.to_owned());
         let failures = self.failures.get(&counter).unwrap_or(0);
         if failures >= MAX_FAILURES {
@@ -78,10 +97,15 @@ impl Logins {
             return Err(wrong());
         };
         if !found.enabled {
-            return Err(Status::unauthenticated(format!("Account {name} is disabled")));
+            return Err(Status::unauthenticated(format!(
+                "Account {name} is disabled"
+            )));
         }
         self.failures.remove(&counter);
-        Ok(LoggedIn { tenant: found.tenant, account: found.account })
+        Ok(LoggedIn {
+            tenant: found.tenant,
+            account: found.account,
+        })
     }
 
     /// Own accounts first; on the operator's host then `<tenant>` (its admin) and `<tenant>/<account>`.
@@ -99,8 +123,17 @@ impl Logins {
         }
     }
 
-    async fn find(&self, tenant: &Arc<Tenant>, account: &str) -> Result<Option<Found>, store::Error> {
-        let found = self.store.tenant(tenant.id).accounts().find(account).await?;
+    async fn find(
+        &self,
+        tenant: &Arc<Tenant>,
+        account: &str,
+    ) -> Result<Option<Found>, store::Error> {
+        let found = self
+            .store
+            .tenant(tenant.id)
+            .accounts()
+            .find(account)
+            .await?;
         Ok(found.map(|row| Found {
             tenant: Arc::clone(tenant),
             account: account.to_owned(),

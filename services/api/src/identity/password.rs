@@ -27,7 +27,10 @@ pub(crate) enum PasswordError {
 /// # Errors
 /// When it cannot be made.
 pub(crate) async fn hash(password: Secret) -> Result<Secret, PasswordError> {
-    let _turn = WORKING.acquire().await.map_err(|_| PasswordError::Stopped)?;
+    let _turn = WORKING
+        .acquire()
+        .await
+        .map_err(|_| PasswordError::Stopped)?;
     tokio::task::spawn_blocking(move || bcrypt::hash(password.expose(), COST))
         .await
         .map_err(|_| PasswordError::Stopped)?
@@ -52,7 +55,11 @@ pub(crate) async fn verify(password: Secret, hash: Option<Secret>) -> bool {
 pub(crate) fn random() -> Secret {
     const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut rng = rand::rng();
-    Secret::new((0..20).map(|_| LETTERS[rng.random_range(0..LETTERS.len())]).collect::<Vec<u8>>())
+    Secret::new(
+        (0..20)
+            .map(|_| LETTERS[rng.random_range(0..LETTERS.len())])
+            .collect::<Vec<u8>>(),
+    )
 }
 
 #[cfg(test)]
@@ -69,7 +76,10 @@ mod tests {
 
     #[test]
     fn the_hash_of_nobody_costs_as_much_as_any() {
-        assert!(bcrypt::verify("x", NOBODY).is_ok(), "it parses, so the work is done");
+        assert!(
+            bcrypt::verify("x", NOBODY).is_ok(),
+            "it parses, so the work is done"
+        );
         assert!(NOBODY.starts_with("$2b$10$"));
     }
 }

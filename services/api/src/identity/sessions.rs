@@ -50,7 +50,12 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Sessions whose keys, accounts and revocations are in the store.
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
-        Self { store, clock, ids, checked: TtlMap::new(FRESH, 10_000) }
+        Self {
+            store,
+            clock,
+            ids,
+            checked: TtlMap::new(FRESH, 10_000),
+        }
     }
 
     /// A new login session's token.
@@ -61,9 +66,25 @@ impl Sessions {
         self.sign(tenant, account, LIFETIME).await
     }
 
-    async fn sign(&self, tenant: &Tenant, account: &str, lifetime: chrono::Duration) -> Result<String, Status> {
-        let key = self.store.tenant(tenant.id).keys().current().await.map_err(failure::store)?;
-        let claims = Claims::login(account, self.ids.id().to_string(), self.clock.now(), lifetime);
+    async fn sign(
+        &self,
+        tenant: &Tenant,
+        account: &str,
+        lifetime: chrono::Duration,
+    ) -> Result<String, Status> {
+        let key = self
+            .store
+            .tenant(tenant.id)
+            .keys()
+            .current()
+            .await
+            .map_err(failure::store)?;
+        let claims = Claims::login(
+            account,
+            self.ids.id().to_string(),
+            self.clock.now(),
+            lifetime,
+        );
         token::sign(&claims, &key.kid, &key.key).map_err(|error| {
             tracing::error!(%error, "a session cannot be signed");
             Status::internal("the session cannot be signed")
@@ -74,11 +95,22 @@ impl Sessions {
     ///
     /// # Errors
     /// `Unauthenticated` with the reason; `Unavailable` when the store cannot be asked.
-    pub(crate) async fn authenticate(&self, site: &Tenant, token: Option<&str>) -> Result<Session, Status> {
+    pub(crate) async fn authenticate(
+        &self,
+        site: &Tenant,
+        token: Option<&str>,
+    ) -> Result<Session, Status> {
         let token = token.ok_or_else(|| Status::unauthenticated(NO_SESSION))?;
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let checked = match self.checked.get(&digest) {
-            Some(checked) if checked.claims.exp.is_none_or(|end| self.clock.now().timestamp() < end) => checked,
+            Some(checked)
+                if checked
+                    .claims
+                    .exp
+                    .is_none_or(|end| self.clock.now().timestamp() < end) =>
+            {
+                checked
+            }
             _ => {
                 let checked = self.check(token).await?;
                 self.checked.put(digest, checked.clone());
@@ -90,7 +122,10 @@ impl Sessions {
             return Err(invalid(TokenError::Signature));
         }
         let renewed = self.renew(&checked).await;
-        Ok(Session { actor: checked.actor, renewed })
+        Ok(Session {
+            actor: checked.actor,
+            renewed,
+        })
     }
 
     async fn check(&self, token: &str) -> Result<Checked, Status> {
@@ -98,8 +133,13 @@ impl Sessions {
             return Err(invalid(TokenError::Signature));
         };
         let platform = self.store.platform();
-        let owner = platform.tenant_by_key_id(&key_id).await.map_err(failure::store)?;
-        let Some(owner) = owner else { return Err(invalid(TokenError::Signature)) };
+        let owner = platform
+            .tenant_by_key_id(&key_id)
+            .await
+            .map_err(failure::store)?;
+        let Some(owner) = owner else {
+            return Err(invalid(TokenError::Signature));
+        };
         let scope = self.store.tenant(owner);
         let Some(key) = scope.keys().find(&key_id).await.map_err(failure::store)? else {
             return Err(invalid(TokenError::Signature));
@@ -114,9 +154,16 @@ impl Sessions {
             return Err(invalid(format!("account {name} is disabled")));
         }
         if !login {
-            return Err(invalid(format!("account {name} does not have 'apiKey' capability")));
+            return Err(invalid(format!(
+                "account {name} does not have 'apiKey' capability"
+            )));
         }
-        if claims.jti.is_empty() || scope.is_revoked(&claims.jti).await.map_err(failure::store)? {
+        if claims.jti.is_empty()
+            || scope
+                .is_revoked(&claims.jti)
+                .await
+                .map_err(failure::store)?
+        {
             return Err(invalid("token is revoked, please re-login"));
         }
         if claims.iat < account.password_mtime.timestamp() {
@@ -144,7 +191,9 @@ impl Sessions {
             return None;
         }
         let lifetime = chrono::Duration::seconds(end - checked.claims.iat);
-        self.sign(&checked.actor.tenant, &checked.actor.account, lifetime).await.ok()
+        self.sign(&checked.actor.tenant, &checked.actor.account, lifetime)
+            .await
+            .ok()
     }
 
     /// Ends a session for as long as its token would have lasted.
@@ -152,8 +201,14 @@ impl Sessions {
     /// # Errors
     /// When the store cannot be written.
     pub(crate) async fn revoke(&self, actor: &Actor) -> Result<(), Status> {
-        let until = actor.expires_at.unwrap_or_else(|| self.clock.now() + chrono::Duration::days(36_500));
-        self.store.tenant(actor.tenant.id).revoke_token(&actor.token_id, until).await.map_err(failure::store)?;
+        let until = actor
+            .expires_at
+            .unwrap_or_else(|| self.clock.now() + chrono::Duration::days(36_500));
+        self.store
+            .tenant(actor.tenant.id)
+            .revoke_token(&actor.token_id, until)
+            .await
+            .map_err(failure::store)?;
         self.checked.clear();
         Ok(())
     }
@@ -167,4 +222,3 @@ impl Sessions {
 fn invalid(reason: impl std::fmt::Display) -> Status {
     Status::unauthenticated(format!("invalid session: {reason}"))
 }
-

@@ -50,7 +50,12 @@ pub(crate) enum TokenError {
 
 impl Claims {
     /// A login session of an account.
-    pub(crate) fn login(account: &str, id: String, now: Timestamp, lifetime: chrono::Duration) -> Self {
+    pub(crate) fn login(
+        account: &str,
+        id: String,
+        now: Timestamp,
+        lifetime: chrono::Duration,
+    ) -> Self {
         let iat = now.timestamp();
         Self {
             iss: ISSUER.to_owned(),
@@ -76,15 +81,24 @@ impl Claims {
 /// # Errors
 /// When it is not a token.
 pub(crate) fn key_id(token: &str) -> Result<Option<String>, TokenError> {
-    jsonwebtoken::decode_header(token).map(|header| header.kid).map_err(|_| TokenError::Malformed)
+    jsonwebtoken::decode_header(token)
+        .map(|header| header.kid)
+        .map_err(|_| TokenError::Malformed)
 }
 
 /// Signs a token.
 ///
 /// # Errors
 /// When the library cannot.
-pub(crate) fn sign(claims: &Claims, key_id: &str, key: &Secret) -> Result<String, jsonwebtoken::errors::Error> {
-    let header = Header { kid: Some(key_id.to_owned()), ..Header::new(Algorithm::HS256) };
+pub(crate) fn sign(
+    claims: &Claims,
+    key_id: &str,
+    key: &Secret,
+) -> Result<String, jsonwebtoken::errors::Error> {
+    let header = Header {
+        kid: Some(key_id.to_owned()),
+        ..Header::new(Algorithm::HS256)
+    };
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(key.expose()))
 }
 
@@ -99,7 +113,8 @@ pub(crate) fn verify(token: &str, key: &Secret, now: Timestamp) -> Result<Claims
     validation.validate_nbf = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let decoded = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key.expose()), &validation);
+    let decoded =
+        jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key.expose()), &validation);
     let claims = decoded.map_err(|error| match error.kind() {
         jsonwebtoken::errors::ErrorKind::InvalidSignature
         | jsonwebtoken::errors::ErrorKind::InvalidAlgorithm
@@ -129,7 +144,12 @@ mod tests {
     }
 
     fn signed(key: &Secret) -> String {
-        let claims = Claims::login("admin", "id".to_owned(), at(1_000), chrono::Duration::seconds(60));
+        let claims = Claims::login(
+            "admin",
+            "id".to_owned(),
+            at(1_000),
+            chrono::Duration::seconds(60),
+        );
         sign(&claims, "kid-1", key).unwrap()
     }
 
@@ -147,7 +167,10 @@ mod tests {
     fn another_key_another_time_and_another_algorithm_are_refused() {
         let key = Secret::from("k".repeat(32));
         let token = signed(&key);
-        assert_eq!(verify(&token, &Secret::from("other"), at(1_030)), Err(TokenError::Signature));
+        assert_eq!(
+            verify(&token, &Secret::from("other"), at(1_030)),
+            Err(TokenError::Signature)
+        );
         assert_eq!(verify(&token, &key, at(1_060)), Err(TokenError::Expired));
         assert_eq!(verify(&token, &key, at(999)), Err(TokenError::TooEarly));
         let (_, rest) = token.split_once('.').unwrap();

@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 
 /// Answers one request and closes.
 pub(super) async fn serve(stream: TcpStream) {
-    let service = hyper::service::service_fn(|request| async move { Ok::<_, Infallible>(answer(&request)) });
+    let service =
+        hyper::service::service_fn(|request| async move { Ok::<_, Infallible>(answer(&request)) });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(10))
@@ -40,8 +41,17 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
 fn location(host: Option<&header::HeaderValue>, uri: &http::Uri) -> Option<String> {
     let host = host?.to_str().ok()?;
     // Only what can stand in an authority: the answer must not send anybody elsewhere.
-    let fine = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b));
-    fine.then(|| format!("https://{host}{}", uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)))
+    let fine = !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b));
+    fine.then(|| {
+        format!(
+            "https://{host}{}",
+            uri.path_and_query()
+                .map_or("/", http::uri::PathAndQuery::as_str)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -52,8 +62,14 @@ mod tests {
     fn the_way_leads_to_the_same_host_and_path() {
         let host = header::HeaderValue::from_static("user01.example:8443");
         let uri: http::Uri = "/api/version?x=1".parse().unwrap();
-        assert_eq!(location(Some(&host), &uri).unwrap(), "https://user01.example:8443/api/version?x=1");
-        assert_eq!(location(Some(&header::HeaderValue::from_static("a/@evil")), &uri), None);
+        assert_eq!(
+            location(Some(&host), &uri).unwrap(),
+            "https://user01.example:8443/api/version?x=1"
+        );
+        assert_eq!(
+            location(Some(&header::HeaderValue::from_static("a/@evil")), &uri),
+            None
+        );
         assert_eq!(location(None, &uri), None);
     }
 }

@@ -40,7 +40,10 @@ pub(crate) enum TlsError {
 ///
 /// # Errors
 /// When the files cannot be used.
-pub(crate) fn server_config(tls: &Tls, hosts: &[String]) -> Result<Option<Arc<ServerConfig>>, TlsError> {
+pub(crate) fn server_config(
+    tls: &Tls,
+    hosts: &[String],
+) -> Result<Option<Arc<ServerConfig>>, TlsError> {
     let (chain, key) = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => (read_chain(cert)?, read_key(key)?),
         (None, None) if tls.self_signed => self_signed(hosts)?,
@@ -59,22 +62,35 @@ pub(crate) fn server_config(tls: &Tls, hosts: &[String]) -> Result<Option<Arc<Se
 fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
-        .map_err(|cause| TlsError::File { file: file.display().to_string(), cause })
+        .map_err(|cause| TlsError::File {
+            file: file.display().to_string(),
+            cause,
+        })
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(file).map_err(|cause| TlsError::File { file: file.display().to_string(), cause })
+    PrivateKeyDer::from_pem_file(file).map_err(|cause| TlsError::File {
+        file: file.display().to_string(),
+        cause,
+    })
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn self_signed(hosts: &[String]) -> Result<Identity, TlsError> {
-    let mut names: Vec<String> = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let mut names: Vec<String> = vec![
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ];
     names.extend(hosts.iter().cloned());
     names.sort();
     names.dedup();
-    let made = rcgen::generate_simple_self_signed(names.clone())
-        .map_err(|cause| TlsError::Make { hosts: names, cause })?;
+    let made =
+        rcgen::generate_simple_self_signed(names.clone()).map_err(|cause| TlsError::Make {
+            hosts: names,
+            cause,
+        })?;
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     Ok((vec![made.cert.der().clone()], key.into()))
 }
@@ -85,10 +101,21 @@ mod tests {
 
     #[test]
     fn a_certificate_is_made_when_none_is_given_and_asked_for() {
-        let made = server_config(&Tls { self_signed: true, ..Tls::default() }, &["127.0.1.1".to_owned()]).unwrap().unwrap();
+        let made = server_config(
+            &Tls {
+                self_signed: true,
+                ..Tls::default()
+            },
+            &["127.0.1.1".to_owned()],
+        )
+        .unwrap()
+        .unwrap();
         assert_eq!(made.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
         assert!(server_config(&Tls::default(), &[]).unwrap().is_none());
-        let half = Tls { cert: Some("x".into()), ..Tls::default() };
+        let half = Tls {
+            cert: Some("x".into()),
+            ..Tls::default()
+        };
         assert!(matches!(server_config(&half, &[]), Err(TlsError::Half)));
     }
 }

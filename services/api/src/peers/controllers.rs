@@ -26,7 +26,11 @@ pub(crate) struct Controllers {
 impl Controllers {
     /// Looks leases up in the store.
     pub(crate) fn new(store: Store, identity: MutualTls) -> Self {
-        Self { store, identity, last: Mutex::new(None) }
+        Self {
+            store,
+            identity,
+            last: Mutex::new(None),
+        }
     }
 
     /// A client of the controller that owns the cluster now.
@@ -34,9 +38,17 @@ impl Controllers {
     /// # Errors
     /// `Unavailable` while nobody does.
     pub(crate) async fn owner(&self) -> Result<ControllerClient<Channel>, Status> {
-        let owner = self.store.platform().lease_owner(CLUSTER).await.map_err(failure::store)?;
+        let owner = self
+            .store
+            .platform()
+            .lease_owner(CLUSTER)
+            .await
+            .map_err(failure::store)?;
         let Some(address) = owner.map(|owner| owner.address) else {
-            return Err(failure::say(Code::Unavailable, &message::api::NO_CONTROLLER.message()));
+            return Err(failure::say(
+                Code::Unavailable,
+                &message::api::NO_CONTROLLER.message(),
+            ));
         };
         let mut last = self.last.lock();
         if let Some((known, client)) = last.as_ref()
@@ -44,12 +56,14 @@ impl Controllers {
         {
             return Ok(client.clone());
         }
-        let channel = mtls::channel(&self.identity, &address, Component::Controller).map_err(|error| {
-            tracing::error!(%error, address, "the controller's address cannot be used");
-            failure::internal()
-        })?;
-        let client =
-            ControllerClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
+        let channel =
+            mtls::channel(&self.identity, &address, Component::Controller).map_err(|error| {
+                tracing::error!(%error, address, "the controller's address cannot be used");
+                failure::internal()
+            })?;
+        let client = ControllerClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
         *last = Some((address, client.clone()));
         Ok(client)
     }

@@ -1,5 +1,6 @@
 //! The repo-servers: each repository is asked of the same one first, so that its mirror is warm there.
 
+use std::cmp::Reverse;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -38,43 +39,65 @@ impl RepoServers {
                 .max_encoding_message_size(MAX_MESSAGE);
             Ok((address.clone(), client))
         };
-        Ok(Self { servers: addresses.iter().map(connect).collect::<Result<_, _>>()? })
+        Ok(Self {
+            servers: addresses.iter().map(connect).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Asks the repository's own server, and the next in its order while one is away.
     ///
     /// # Errors
     /// What the first server that answered said, with its causes; `Unavailable` when none did.
-    pub(crate) async fn ask<T, F>(&self, access: &RepositoryAccess, call: impl Fn(Client) -> F) -> Result<T, Status>
+    pub(crate) async fn ask<T, F>(
+        &self,
+        access: &RepositoryAccess,
+        call: impl Fn(Client) -> F,
+    ) -> Result<T, Status>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        for index in order(self.servers.iter().map(|(address, _)| address.as_str()), access) {
+        for index in order(
+            self.servers.iter().map(|(address, _)| address.as_str()),
+            access,
+        ) {
             match call(self.servers[index].1.clone()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if status.code() == Code::Unavailable && status.details().is_empty() => {
+                Err(status)
+                    if status.code() == Code::Unavailable && status.details().is_empty() =>
+                {
                     tracing::warn!(server = self.servers[index].0, error = %status, "a repo-server is away");
                 }
                 Err(status) => return Err(status),
             }
         }
-        Err(failure::say(Code::Unavailable, &message::api::NO_REPO_SERVER.message()))
+        Err(failure::say(
+            Code::Unavailable,
+            &message::api::NO_REPO_SERVER.message(),
+        ))
     }
 }
 
 /// Rendezvous hashing: the servers in the order in which this mirror prefers them. The controller orders them alike, so
 /// that each mirror lives in one place.
 fn order<'a>(servers: impl Iterator<Item = &'a str>, access: &RepositoryAccess) -> Vec<usize> {
-    let mut scored: Vec<(u64, usize)> =
-        servers.enumerate().map(|(index, server)| (score(server, access), index)).collect();
-    scored.sort_by(|a, b| b.0.cmp(&a.0));
+    let mut scored: Vec<(u64, usize)> = servers
+        .enumerate()
+        .map(|(index, server)| (score(server, access), index))
+        .collect();
+    scored.sort_by_key(|(score, _)| Reverse(*score));
     scored.into_iter().map(|(_, index)| index).collect()
 }
 
 fn score(server: &str, access: &RepositoryAccess) -> u64 {
     // SipHash with its fixed keys: the same in every process of one build, and nobody's safety rests on it.
     let mut hasher = DefaultHasher::new();
-    (server, &access.tenant, &access.credential_scope, normalize_url(&access.url)).hash(&mut hasher);
+    (
+        server,
+        &access.tenant,
+        &access.credential_scope,
+        normalize_url(&access.url),
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -86,13 +109,29 @@ mod tests {
     fn a_mirror_keeps_its_server_when_another_leaves() {
         let servers = ["https://a:1", "https://b:1", "https://c:1"];
         for n in 0..50 {
-            let access = |url: String| RepositoryAccess { tenant: "t".into(), url, ..Default::default() };
+            let access = |url: String| RepositoryAccess {
+                tenant: "t".into(),
+                url,
+                ..Default::default()
+            };
             let mirror = access(format!("https://git/{n}.git"));
             let all = order(servers.into_iter(), &mirror);
-            assert_eq!(all, order(servers.into_iter(), &access(format!("https://GIT/{n}"))), "however it is written");
+            assert_eq!(
+                all,
+                order(servers.into_iter(), &access(format!("https://GIT/{n}"))),
+                "however it is written"
+            );
             let gone = (all[0] + 1) % 3;
-            let rest: Vec<&str> = servers.into_iter().enumerate().filter(|(i, _)| *i != gone).map(|(_, s)| s).collect();
-            assert_eq!(rest[order(rest.iter().copied(), &mirror)[0]], servers[all[0]]);
+            let rest: Vec<&str> = servers
+                .into_iter()
+                .enumerate()
+                .filter(|(i, _)| *i != gone)
+                .map(|(_, s)| s)
+                .collect();
+            assert_eq!(
+                rest[order(rest.iter().copied(), &mirror)[0]],
+                servers[all[0]]
+            );
         }
     }
 }

@@ -9,21 +9,29 @@ use tonic::{Code, Status};
 pub(super) fn value(status: StatusCode, value: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(value.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
 /// An error: its text twice, and its gRPC code.
 pub(super) fn error(status: &Status) -> Response<Body> {
     let text = status.message();
-    value(http_status(status.code()), &json!({"error": text, "code": i32::from(status.code()), "message": text}))
+    value(
+        http_status(status.code()),
+        &json!({"error": text, "code": i32::from(status.code()), "message": text}),
+    )
 }
 
 /// The HTTP status of a code.
 pub(super) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
-        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => {
+            StatusCode::BAD_REQUEST
+        }
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
@@ -49,6 +57,9 @@ mod tests {
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(body, json!({"error": "permission denied", "code": 7, "message": "permission denied"}));
+        assert_eq!(
+            body,
+            json!({"error": "permission denied", "code": 7, "message": "permission denied"})
+        );
     }
 }

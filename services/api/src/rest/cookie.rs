@@ -9,7 +9,10 @@ use crate::identity::credentials::COOKIE;
 pub(super) fn set(token: &str, secure: bool) -> Option<HeaderValue> {
     let age = if token.is_empty() { "; Max-Age=0" } else { "" };
     let only = if secure { "; Secure" } else { "" };
-    HeaderValue::try_from(format!("{COOKIE}={token}; path=/; SameSite=lax; httpOnly{age}{only}")).ok()
+    HeaderValue::try_from(format!(
+        "{COOKIE}={token}; path=/; SameSite=lax; httpOnly{age}{only}"
+    ))
+    .ok()
 }
 
 #[cfg(test)]
@@ -18,7 +21,13 @@ mod tests {
 
     #[test]
     fn secure_goes_with_tls() {
-        assert_eq!(set("a.b.c", true).unwrap(), "argocd.token=a.b.c; path=/; SameSite=lax; httpOnly; Secure");
-        assert_eq!(set("", false).unwrap(), "argocd.token=; path=/; SameSite=lax; httpOnly; Max-Age=0");
+        assert_eq!(
+            set("a.b.c", true).unwrap(),
+            "argocd.token=a.b.c; path=/; SameSite=lax; httpOnly; Secure"
+        );
+        assert_eq!(
+            set("", false).unwrap(),
+            "argocd.token=; path=/; SameSite=lax; httpOnly; Max-Age=0"
+        );
     }
 }

@@ -14,19 +14,33 @@ use crate::identity::credentials;
 use crate::shared::Shared;
 
 /// Revokes the token that is sent along, takes the cookies away, and leads home.
-pub(super) async fn logout(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
+pub(super) async fn logout(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Response<Body> {
     let Some(site) = request.extensions().get::<Site>() else {
-        return plain(StatusCode::INTERNAL_SERVER_ERROR, "a request came without its host\n");
+        return plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a request came without its host\n",
+        );
     };
     let token = credentials::token(request.headers(), Road::Rest);
-    if let Ok(session) = shared.sessions.authenticate(&site.tenant, token.as_deref()).await
+    if let Ok(session) = shared
+        .sessions
+        .authenticate(&site.tenant, token.as_deref())
+        .await
         && let Err(status) = shared.sessions.revoke(&session.actor).await
     {
         tracing::warn!(%status, "a session could not be revoked");
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "the session could not be ended; try again\n");
+        return plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the session could not be ended; try again\n",
+        );
     }
     let mut response = plain(StatusCode::SEE_OTHER, "");
-    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/"));
+    response
+        .headers_mut()
+        .insert(header::LOCATION, HeaderValue::from_static("/"));
     if let Some(gone) = cookie::set("", site.secure) {
         response.headers_mut().append(header::SET_COOKIE, gone);
     }

@@ -21,7 +21,14 @@ impl Messages {
         let (parts, body) = response.into_parts();
         match Status::from_header_map(&parts.headers) {
             Some(status) if status.code() != tonic::Code::Ok => Err(status),
-            _ => Ok((parts.headers, Self { body, buffer: BytesMut::new(), over: false })),
+            _ => Ok((
+                parts.headers,
+                Self {
+                    body,
+                    buffer: BytesMut::new(),
+                    over: false,
+                },
+            )),
         }
     }
 
@@ -90,16 +97,24 @@ mod tests {
     #[tokio::test]
     async fn messages_are_found_wherever_the_frames_are_cut() {
         let whole = [framed(b"ab"), framed(b""), framed(b"c")].concat();
-        let pieces = whole.chunks(3).map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece)))).collect::<Vec<_>>();
+        let pieces = whole
+            .chunks(3)
+            .map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect::<Vec<_>>();
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", http::HeaderValue::from_static("14"));
-        let frames = pieces.into_iter().chain([Ok::<_, Status>(Frame::trailers(trailers))]);
+        let frames = pieces
+            .into_iter()
+            .chain([Ok::<_, Status>(Frame::trailers(trailers))]);
         let body = tonic::body::Body::new(StreamBody::new(futures::stream::iter(frames)));
         let (_, mut messages) = Messages::of(Response::new(body)).unwrap();
         for wanted in [&b"ab"[..], b"", b"c"] {
             assert_eq!(messages.next().await.unwrap().unwrap(), wanted);
         }
-        assert_eq!(messages.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
+        assert_eq!(
+            messages.next().await.unwrap().unwrap_err().code(),
+            tonic::Code::Unavailable
+        );
         assert!(messages.next().await.is_none());
     }
 }

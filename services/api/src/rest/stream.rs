@@ -35,7 +35,9 @@ enum Form {
 
 impl Form {
     fn of(headers: &HeaderMap, query: &Query, route: &Route) -> Self {
-        let events = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
+        let events = headers
+            .get(header::ACCEPT)
+            .is_some_and(|accept| accept == "text/event-stream");
         match (route.method == "PodLogs" && query.download, events) {
             (true, _) => Self::File,
             (false, true) => Self::Events,
@@ -57,9 +59,17 @@ impl Form {
             Self::Events => format!("data: {value} \n\n"),
             Self::File => {
                 let result = value.get("result");
-                let text = |key: &str| result.and_then(|result| result.get(key)?.as_str()).unwrap_or_default();
+                let text = |key: &str| {
+                    result
+                        .and_then(|result| result.get(key)?.as_str())
+                        .unwrap_or_default()
+                };
                 // The last entry only says that it is the last.
-                if text("podName").is_empty() { String::new() } else { format!("{}\n", text("content")) }
+                if text("podName").is_empty() {
+                    String::new()
+                } else {
+                    format!("{}\n", text("content"))
+                }
             }
         }
     }
@@ -78,10 +88,15 @@ pub(super) async fn answer(
         Err(_) => None,
     };
     let form = Form::of(headers, &query, route);
-    let mut response = Response::new(Body::from_stream(lines(route, first, messages, form, query)));
+    let mut response = Response::new(Body::from_stream(lines(
+        route, first, messages, form, query,
+    )));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, form.content_type());
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if form == Form::File {
         let name = HeaderValue::from_static("attachment;filename=\"logs.log\"");
@@ -157,8 +172,12 @@ struct Repeated {
 
 impl Repeated {
     fn is(&mut self, result: &Value, event: &Value) -> bool {
-        let object = result.get("application").or_else(|| result.get("applicationSet"));
-        let name = object.and_then(|object| object.pointer("/metadata/name")).and_then(Value::as_str);
+        let object = result
+            .get("application")
+            .or_else(|| result.get("applicationSet"));
+        let name = object
+            .and_then(|object| object.pointer("/metadata/name"))
+            .and_then(Value::as_str);
         let Some(name) = name else { return false };
         if result.get("type").is_some_and(|kind| kind == "DELETED") {
             self.last.remove(name);
@@ -180,10 +199,19 @@ mod tests {
     #[test]
     fn an_event_is_written_as_clients_split_it() {
         let event = value!({"result": {"content": "hello", "podName": "p"}});
-        assert_eq!(Form::Lines.write(&event), "{\"result\":{\"content\":\"hello\",\"podName\":\"p\"}}\n");
-        assert!(Form::Events.write(&event).starts_with("data: {") && Form::Events.write(&event).ends_with("} \n\n"));
+        assert_eq!(
+            Form::Lines.write(&event),
+            "{\"result\":{\"content\":\"hello\",\"podName\":\"p\"}}\n"
+        );
+        assert!(
+            Form::Events.write(&event).starts_with("data: {")
+                && Form::Events.write(&event).ends_with("} \n\n")
+        );
         assert_eq!(Form::File.write(&event), "hello\n");
-        assert_eq!(Form::File.write(&value!({"result": {"last": true, "content": "", "podName": ""}})), "");
+        assert_eq!(
+            Form::File.write(&value!({"result": {"last": true, "content": "", "podName": ""}})),
+            ""
+        );
     }
 
     #[test]

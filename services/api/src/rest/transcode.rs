@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
 use domain::message::Language;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request,
+};
 use http_body_util::{BodyExt, Full, Limited};
 use proto::json;
 use proto::routes::{self, Outcome, Route};
@@ -40,7 +42,10 @@ pub(super) async fn call(State(guard): State<Guard>, request: Request<Body>) -> 
         Outcome::Unknown => return plain(StatusCode::NOT_FOUND, "Not Found\n"),
     };
     let Some(site) = parts.extensions.get::<Site>().cloned() else {
-        return plain(StatusCode::INTERNAL_SERVER_ERROR, "a request came without its host\n");
+        return plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "a request came without its host\n",
+        );
     };
     let language = language::of(&parts.headers, &site.tenant);
     let message = match message(route, &parameters, &parts, body, language).await {
@@ -58,16 +63,27 @@ pub(super) async fn call(State(guard): State<Guard>, request: Request<Body>) -> 
     } else {
         unary(route, messages, &query, site.secure).await
     };
-    if let Some(renewed) = headers.get(RENEW_TOKEN).and_then(|token| cookie::set(token.to_str().ok()?, site.secure)) {
+    if let Some(renewed) = headers
+        .get(RENEW_TOKEN)
+        .and_then(|token| cookie::set(token.to_str().ok()?, site.secure))
+    {
         response.headers_mut().append(header::SET_COOKIE, renewed);
     }
     response
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
-    })
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .eq_ignore_ascii_case("application/json")
+        })
 }
 
 /// The request message's bytes.
@@ -83,17 +99,27 @@ async fn message(
         routes::Body::Nothing => None,
         routes::Body::Whole | routes::Body::Field(_) => {
             let collected = Limited::new(body, MAX_BODY).collect().await;
-            let bytes = collected.map(http_body_util::Collected::to_bytes).map_err(|_| {
-                Box::new(plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off\n"))
-            })?;
+            let bytes = collected
+                .map(http_body_util::Collected::to_bytes)
+                .map_err(|_| {
+                    Box::new(plain(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "the body is too large or broke off\n",
+                    ))
+                })?;
             match bytes.trim_ascii().is_empty() {
                 true => None,
-                false => Some(serde_json::from_slice(&bytes).map_err(|problem| invalid(problem.to_string()))?),
+                false => Some(
+                    serde_json::from_slice(&bytes)
+                        .map_err(|problem| invalid(problem.to_string()))?,
+                ),
             }
         }
     };
     let query = parts.uri.query().unwrap_or_default();
-    route.fill(parameters, query, body).map_err(|problem| invalid(problem.message().render(language)))
+    route
+        .fill(parameters, query, body)
+        .map_err(|problem| invalid(problem.message().render(language)))
 }
 
 /// The call, with what of the headers means something to it.
@@ -109,22 +135,38 @@ fn grpc_request(
     *request.uri_mut() = route.grpc_path().parse().unwrap_or_default();
     let headers = request.headers_mut();
     for (name, value) in &parts.headers {
-        if let Some(Ok(name)) = name.as_str().strip_prefix(METADATA).map(HeaderName::try_from) {
+        if let Some(Ok(name)) = name
+            .as_str()
+            .strip_prefix(METADATA)
+            .map(HeaderName::try_from)
+        {
             headers.append(name, value.clone());
         }
     }
-    for name in [header::AUTHORIZATION, header::COOKIE, header::ACCEPT_LANGUAGE] {
+    for name in [
+        header::AUTHORIZATION,
+        header::COOKIE,
+        header::ACCEPT_LANGUAGE,
+    ] {
         if let Some(value) = parts.headers.get(&name) {
             headers.insert(name, value.clone());
         }
     }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     request.extensions_mut().insert(site);
     request
 }
 
-async fn unary(route: &Route, mut messages: Messages, query: &Query, secure: bool) -> Response<Body> {
+async fn unary(
+    route: &Route,
+    mut messages: Messages,
+    query: &Query,
+    secure: bool,
+) -> Response<Body> {
     let bytes = match messages.next().await {
         Some(Ok(bytes)) => bytes,
         Some(Err(status)) => return answer::error(&status),
@@ -143,7 +185,10 @@ async fn unary(route: &Route, mut messages: Messages, query: &Query, secure: boo
     };
     let mut response = answer::value(StatusCode::OK, &query.project(route, value.clone()));
     if route.service == "session.SessionService" && matches!(route.method, "Create" | "Delete") {
-        let token = value.get("token").and_then(Value::as_str).unwrap_or_default();
+        let token = value
+            .get("token")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if let Some(cookie) = cookie::set(token, secure) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
@@ -179,7 +224,9 @@ impl Query {
             return value;
         }
         match (route.service, route.method) {
-            ("application.ApplicationService", "List") => json::project_applications(value, &self.fields),
+            ("application.ApplicationService", "List") => {
+                json::project_applications(value, &self.fields)
+            }
             (
                 "application.ApplicationService",
                 "Watch" | "WatchResourceTree" | "ManagedResources" | "PodLogs",
@@ -198,7 +245,11 @@ mod tests {
     #[test]
     fn only_json_comes_in() {
         let with = |text: &'static str| {
-            is_json(&[(header::CONTENT_TYPE, HeaderValue::from_static(text))].into_iter().collect())
+            is_json(
+                &[(header::CONTENT_TYPE, HeaderValue::from_static(text))]
+                    .into_iter()
+                    .collect(),
+            )
         };
         assert!(with("application/json") && with("Application/JSON; charset=utf-8"));
         assert!(!with("text/plain") && !with("application/x-www-form-urlencoded"));
@@ -208,6 +259,12 @@ mod tests {
     #[test]
     fn the_query_says_what_of_the_answer_is_wanted() {
         let query = Query::of("fields=items.metadata.name%2Citems.spec&download=true&x=1");
-        assert_eq!(query, Query { fields: "items.metadata.name,items.spec".into(), download: true });
+        assert_eq!(
+            query,
+            Query {
+                fields: "items.metadata.name,items.spec".into(),
+                download: true
+            }
+        );
     }
 }

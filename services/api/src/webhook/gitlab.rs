@@ -14,8 +14,13 @@ const TOKEN: &str = "x-gitlab-token";
 
 /// Whether the header holds the secret. Hashing first hides the length too.
 pub(super) fn verified(headers: &HeaderMap, secret: &Secret) -> bool {
-    let Some(token) = headers.get(TOKEN) else { return false };
-    let (given, wanted) = (Sha256::digest(token.as_bytes()), Sha256::digest(secret.expose()));
+    let Some(token) = headers.get(TOKEN) else {
+        return false;
+    };
+    let (given, wanted) = (
+        Sha256::digest(token.as_bytes()),
+        Sha256::digest(secret.expose()),
+    );
     given.ct_eq(&wanted).into()
 }
 
@@ -43,7 +48,11 @@ pub(super) fn parse(body: &[u8]) -> Result<Event, serde_json::Error> {
     let push = |kind: &str| matches!(kind, "push" | "tag_push");
     match hook.project {
         Some(project) if push(&hook.object_kind) || push(&hook.event_name) => {
-            Ok(Event::Push(vec![project.git_http_url, project.git_ssh_url, project.web_url]))
+            Ok(Event::Push(vec![
+                project.git_http_url,
+                project.git_ssh_url,
+                project.web_url,
+            ]))
         }
         _ => Ok(Event::Other),
     }
@@ -69,9 +78,14 @@ mod tests {
     #[test]
     fn a_push_names_every_address_of_the_project() {
         let body = br#"{"object_kind":"push","ref":"refs/heads/main","project":{"git_http_url":"http://g/a.git","git_ssh_url":"git@g:a.git","web_url":"http://g/a"}}"#;
-        let Event::Push(urls) = parse(body).unwrap() else { panic!("a push") };
+        let Event::Push(urls) = parse(body).unwrap() else {
+            panic!("a push")
+        };
         assert_eq!(urls, ["http://g/a.git", "git@g:a.git", "http://g/a"]);
-        assert_eq!(parse(br#"{"object_kind":"issue","project":{}}"#).unwrap(), Event::Other);
+        assert_eq!(
+            parse(br#"{"object_kind":"issue","project":{}}"#).unwrap(),
+            Event::Other
+        );
         assert!(parse(b"not json").is_err());
     }
 }

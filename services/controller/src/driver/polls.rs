@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 
-use super::queue::{AppKey, Queue};
-use crate::repos::{RepoKey, Repos};
+use super::queue::Queue;
+use crate::repos::{Moved, RepoKey, Repos};
 
 /// Asks for a repository to be listed now. Cheap to clone.
 #[derive(Clone)]
@@ -46,19 +46,36 @@ impl Poller {
         jitter: Duration,
     ) -> (Self, PollNow) {
         let (sender, pushed) = mpsc::unbounded_channel();
-        (Self { repos, queue, found, pushed, interval, jitter }, PollNow(sender))
+        (
+            Self {
+                repos,
+                queue,
+                found,
+                pushed,
+                interval,
+                jitter,
+            },
+            PollNow(sender),
+        )
     }
 
     /// Lists until the stop, and wakes the applications whose revisions moved.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { repos, queue, mut found, mut pushed, interval, jitter } = self;
+        let Self {
+            repos,
+            queue,
+            mut found,
+            mut pushed,
+            interval,
+            jitter,
+        } = self;
         let mut due: DelayQueue<RepoKey> = DelayQueue::new();
         let mut planned: HashMap<RepoKey, Key> = HashMap::new();
         let mut listing = FuturesUnordered::new();
         let list = |repo: RepoKey| {
             let repos = repos.clone();
             async move {
-                let moved: Vec<AppKey> = repos.poll(&repo).await;
+                let moved: Moved = repos.poll(&repo).await;
                 (repo, moved)
             }
         };
@@ -84,10 +101,13 @@ impl Poller {
                     }
                 }
                 Some((repo, moved)) = listing.next(), if !listing.is_empty() => {
-                    if !moved.is_empty() {
-                        tracing::info!(tenant = %repo.tenant, repository = %repo.url, apps = moved.len(), "revisions moved");
+                    let Moved { first, later } = moved;
+                    if !first.is_empty() || !later.is_empty() {
+                        let (tenant, repository) = (repo.tenant, repo.url);
+                        tracing::info!(%tenant, %repository, first = first.len(), later = later.len(), "revisions moved");
                     }
-                    moved.into_iter().for_each(|app| queue.push(app));
+                    first.into_iter().for_each(|app| queue.push(app));
+                    later.into_iter().for_each(|app| queue.push_later(app));
                 }
             }
         }

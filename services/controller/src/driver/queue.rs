@@ -21,7 +21,10 @@ impl AppKey {
     /// Puts the two together.
     #[must_use]
     pub fn new(tenant: TenantId, name: &str) -> Self {
-        Self { tenant, name: Arc::from(name) }
+        Self {
+            tenant,
+            name: Arc::from(name),
+        }
     }
 }
 
@@ -31,34 +34,54 @@ impl fmt::Display for AppKey {
     }
 }
 
+/// How many applications of the later lane are worked on at once, so that what came since finds workers free and the
+/// processor idle enough.
+const LATER_AT_ONCE: usize = 3;
+
 /// What to work on next. Cheap to clone.
 ///
 /// An application that is pushed while it waits waits once; pushed while it is worked on, it comes again afterwards.
+/// There are two lanes: what somebody waits for, and what may come later; within each, tenants take turns.
 #[derive(Clone, Debug)]
 pub struct Queue(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    lines: Mutex<Lines>,
+    state: Mutex<State>,
     ready: Notify,
-    /// How many applications of one tenant may be worked on at once.
-    per_tenant: usize,
 }
 
-#[derive(Debug, Default)]
-struct Lines {
+#[derive(Debug)]
+struct State {
     /// Every application that waits or is worked on.
     places: HashMap<AppKey, Place>,
-    tenants: HashMap<TenantId, Line>,
-    /// Tenants with something to do and room to do it, each once.
-    ring: VecDeque<TenantId>,
+    soon: Lane,
+    later: Lane,
+    weights: HashMap<TenantId, u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Soon,
+    Later,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    Waiting,
-    Running,
-    RunningThenWaiting,
+    Waiting(Which),
+    /// Worked on, from that lane; and whether, and in which lane, it then waits again.
+    Running(Which, Option<Which>),
+}
+
+#[derive(Debug)]
+struct Lane {
+    tenants: HashMap<TenantId, Line>,
+    /// Tenants with something to do and room to do it, each once.
+    ring: VecDeque<TenantId>,
+    running: usize,
+    /// How many applications may be worked on at once, of one tenant and of all.
+    per_tenant: usize,
+    at_once: usize,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +91,6 @@ struct Line {
     in_ring: bool,
     /// What is left of this turn; a tenant of weight n is served n times before the next one is.
     left: u32,
-    weight: u32,
 }
 
 /// The right to work on one application; dropped when the work is done.
@@ -89,31 +111,46 @@ impl Queue {
     /// An empty queue that gives one tenant at most `per_tenant` turns at once.
     #[must_use]
     pub fn new(per_tenant: usize) -> Self {
+        let lane = |per_tenant: usize, at_once| Lane {
+            tenants: HashMap::new(),
+            ring: VecDeque::new(),
+            running: 0,
+            per_tenant,
+            at_once,
+        };
+        let state = State {
+            places: HashMap::new(),
+            soon: lane(per_tenant.max(1), usize::MAX),
+            later: lane(LATER_AT_ONCE, LATER_AT_ONCE),
+            weights: HashMap::new(),
+        };
         Self(Arc::new(Inner {
-            lines: Mutex::new(Lines::default()),
+            state: Mutex::new(state),
             ready: Notify::new(),
-            per_tenant: per_tenant.max(1),
         }))
     }
 
     /// How many times a tenant is served before the next one is.
     pub fn set_weight(&self, tenant: TenantId, weight: u32) {
-        self.0.lines.lock().tenants.entry(tenant).or_default().weight = weight;
+        self.0.state.lock().weights.insert(tenant, weight);
     }
 
     /// Asks for an application to be looked at.
     pub fn push(&self, app: AppKey) {
-        let mut lines = self.0.lines.lock();
-        match lines.places.get_mut(&app) {
-            Some(Place::Waiting | Place::RunningThenWaiting) => return,
-            Some(place @ Place::Running) => {
-                *place = Place::RunningThenWaiting;
-                return;
-            }
-            None => lines.enqueue(app, self.0.per_tenant),
+        self.enqueue(app, Which::Soon);
+    }
+
+    /// Asks for an application to be looked at when nobody waits for anything else.
+    pub fn push_later(&self, app: AppKey) {
+        self.enqueue(app, Which::Later);
+    }
+
+    fn enqueue(&self, app: AppKey, which: Which) {
+        let mut state = self.0.state.lock();
+        if state.enqueue(app, which) {
+            drop(state);
+            self.0.ready.notify_one();
         }
-        drop(lines);
-        self.0.ready.notify_one();
     }
 
     /// The next turn; waits for one.
@@ -121,7 +158,10 @@ impl Queue {
         loop {
             let notified = self.0.ready.notified();
             if let Some(app) = self.try_pop() {
-                return Turn { app, queue: self.clone() };
+                return Turn {
+                    app,
+                    queue: self.clone(),
+                };
             }
             notified.await;
         }
@@ -129,28 +169,35 @@ impl Queue {
 
     /// Forgets all that waits. What is being worked on ends by itself and does not come again.
     pub fn clear(&self) {
-        let mut lines = self.0.lines.lock();
-        lines.places.retain(|_, place| *place != Place::Waiting);
-        lines.places.values_mut().for_each(|place| *place = Place::Running);
-        lines.ring.clear();
-        for line in lines.tenants.values_mut() {
-            line.waiting.clear();
-            line.in_ring = false;
-        }
-        lines.tenants.retain(|_, line| line.running > 0 || line.weight > 1);
+        let mut state = self.0.state.lock();
+        state.places.retain(|_, place| match place {
+            Place::Waiting(_) => false,
+            Place::Running(_, again) => {
+                *again = None;
+                true
+            }
+        });
+        state.soon.clear();
+        state.later.clear();
     }
 
     /// How many applications wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.lines.lock().tenants.values().map(|line| line.waiting.len()).sum()
+        self.0
+            .state
+            .lock()
+            .places
+            .values()
+            .filter(|place| matches!(place, Place::Waiting(_)))
+            .count()
     }
 
     fn try_pop(&self) -> Option<AppKey> {
-        let mut lines = self.0.lines.lock();
-        let app = lines.take(self.0.per_tenant)?;
-        let more = !lines.ring.is_empty();
-        drop(lines);
+        let mut state = self.0.state.lock();
+        let app = state.take()?;
+        let more = state.more();
+        drop(state);
         // One permit is stored however many pushes there were; the one who took it passes it on.
         if more {
             self.0.ready.notify_one();
@@ -159,60 +206,142 @@ impl Queue {
     }
 
     fn done(&self, app: &AppKey) {
-        let mut lines = self.0.lines.lock();
-        let again = lines.places.remove(app) == Some(Place::RunningThenWaiting);
-        if let Some(line) = lines.tenants.get_mut(&app.tenant) {
-            line.running = line.running.saturating_sub(1);
-        }
-        if again {
-            lines.enqueue(app.clone(), self.0.per_tenant);
-        } else {
-            lines.settle(app.tenant, self.0.per_tenant);
-        }
-        let more = !lines.ring.is_empty();
-        drop(lines);
+        let mut state = self.0.state.lock();
+        state.done(app);
+        let more = state.more();
+        drop(state);
         if more {
             self.0.ready.notify_one();
         }
     }
 }
 
-impl Lines {
-    fn enqueue(&mut self, app: AppKey, per_tenant: usize) {
-        let line = self.tenants.entry(app.tenant).or_default();
-        line.waiting.push_back(app.name.clone());
-        let tenant = app.tenant;
-        self.places.insert(app, Place::Waiting);
-        self.settle(tenant, per_tenant);
+impl State {
+    fn lane(&mut self, which: Which) -> &mut Lane {
+        match which {
+            Which::Soon => &mut self.soon,
+            Which::Later => &mut self.later,
+        }
     }
 
-    fn take(&mut self, per_tenant: usize) -> Option<AppKey> {
+    /// `true` when the application waits anew, or sooner than before.
+    fn enqueue(&mut self, app: AppKey, which: Which) -> bool {
+        match self.places.get_mut(&app) {
+            Some(Place::Waiting(Which::Soon)) => return false,
+            Some(Place::Waiting(Which::Later)) if which == Which::Later => return false,
+            // It changes lanes; its entry in the other one is passed over when its turn comes.
+            Some(place @ Place::Waiting(_)) => *place = Place::Waiting(which),
+            Some(Place::Running(_, again)) => {
+                if *again != Some(Which::Soon) {
+                    *again = Some(which);
+                }
+                return false;
+            }
+            None => {
+                self.places.insert(app.clone(), Place::Waiting(which));
+            }
+        }
+        self.lane(which).add(app);
+        true
+    }
+
+    fn take(&mut self) -> Option<AppKey> {
+        let Self {
+            places,
+            soon,
+            later,
+            weights,
+        } = self;
+        for (which, lane) in [(Which::Soon, soon), (Which::Later, later)] {
+            while let Some(app) = lane.take(weights) {
+                if places.get(&app) == Some(&Place::Waiting(which)) {
+                    places.insert(app.clone(), Place::Running(which, None));
+                    return Some(app);
+                }
+                // It changed lanes meanwhile.
+                lane.done(app.tenant);
+            }
+        }
+        None
+    }
+
+    fn done(&mut self, app: &AppKey) {
+        let Some(Place::Running(which, again)) = self.places.remove(app) else {
+            return;
+        };
+        self.lane(which).done(app.tenant);
+        if let Some(again) = again {
+            self.enqueue(app.clone(), again);
+        }
+    }
+
+    fn more(&self) -> bool {
+        self.soon.more() || self.later.more()
+    }
+}
+
+impl Lane {
+    fn more(&self) -> bool {
+        !self.ring.is_empty() && self.running < self.at_once
+    }
+
+    fn clear(&mut self) {
+        self.ring.clear();
+        for line in self.tenants.values_mut() {
+            line.waiting.clear();
+            line.in_ring = false;
+        }
+        self.tenants.retain(|_, line| line.running > 0);
+    }
+
+    fn add(&mut self, app: AppKey) {
+        self.tenants
+            .entry(app.tenant)
+            .or_default()
+            .waiting
+            .push_back(app.name);
+        self.settle(app.tenant);
+    }
+
+    fn take(&mut self, weights: &HashMap<TenantId, u32>) -> Option<AppKey> {
+        if self.running >= self.at_once {
+            return None;
+        }
         let tenant = self.ring.pop_front()?;
         let line = self.tenants.get_mut(&tenant)?;
         line.in_ring = false;
         let name = line.waiting.pop_front()?;
         line.running += 1;
+        self.running += 1;
         if line.left == 0 {
-            line.left = line.weight.max(1);
+            line.left = weights.get(&tenant).copied().unwrap_or(1).max(1);
         }
         line.left -= 1;
-        let again_first = line.left > 0;
-        let app = AppKey { tenant, name };
-        self.places.insert(app.clone(), Place::Running);
-        self.settle(tenant, per_tenant);
-        if again_first && self.ring.back() == Some(&tenant) {
+        let goes_on = line.left > 0;
+        self.settle(tenant);
+        if goes_on && self.ring.back() == Some(&tenant) {
             self.ring.rotate_right(1);
         }
-        Some(app)
+        Some(AppKey { tenant, name })
+    }
+
+    fn done(&mut self, tenant: TenantId) {
+        self.running = self.running.saturating_sub(1);
+        if let Some(line) = self.tenants.get_mut(&tenant) {
+            line.running = line.running.saturating_sub(1);
+        }
+        self.settle(tenant);
     }
 
     /// Puts a tenant into the ring if it has something to do and room, and forgets it if it has nothing at all.
-    fn settle(&mut self, tenant: TenantId, per_tenant: usize) {
-        let Some(line) = self.tenants.get_mut(&tenant) else { return };
-        if !line.in_ring && !line.waiting.is_empty() && line.running < per_tenant {
+    fn settle(&mut self, tenant: TenantId) {
+        let Some(line) = self.tenants.get_mut(&tenant) else {
+            return;
+        };
+        if !line.in_ring && !line.waiting.is_empty() && line.running < self.per_tenant {
             line.in_ring = true;
             self.ring.push_back(tenant);
-        } else if line.waiting.is_empty() && line.running == 0 && line.weight <= 1 {
+        } else if line.waiting.is_empty() && line.running == 0 {
             self.tenants.remove(&tenant);
         }
     }
@@ -254,7 +383,10 @@ mod tests {
             queue.push(AppKey::new(tenant(1), &format!("a{n}")));
             queue.push(AppKey::new(tenant(2), &format!("b{n}")));
         }
-        assert_eq!(order(&queue, 8).await, ["a0", "a1", "b0", "a2", "a3", "b1", "b2", "b3"]);
+        assert_eq!(
+            order(&queue, 8).await,
+            ["a0", "a1", "b0", "a2", "a3", "b1", "b2", "b3"]
+        );
     }
 
     #[tokio::test]
@@ -266,10 +398,16 @@ mod tests {
         let turn = queue.pop().await;
         assert_eq!(queue.waiting(), 0);
         queue.push(app.clone());
-        assert!(queue.try_pop().is_none(), "it is worked on by one worker at a time");
+        assert!(
+            queue.try_pop().is_none(),
+            "it is worked on by one worker at a time"
+        );
         drop(turn);
         assert_eq!(queue.pop().await.app, app);
-        assert!(queue.0.lines.lock().tenants.is_empty(), "an idle tenant leaves nothing behind");
+        assert!(
+            queue.0.state.lock().soon.tenants.is_empty(),
+            "an idle tenant leaves nothing behind"
+        );
     }
 
     #[tokio::test]
@@ -294,6 +432,31 @@ mod tests {
         queue.push(turn.app.clone());
         queue.clear();
         drop(turn);
+        assert!(queue.try_pop().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_may_come_later_gives_way_and_takes_few_workers() {
+        let queue = Queue::new(8);
+        for n in 0..10 {
+            queue.push_later(AppKey::new(tenant(1), &format!("l{n}")));
+        }
+        queue.push(AppKey::new(tenant(1), "now"));
+        // Somebody waits for it after all: it changes lanes and comes once.
+        queue.push(AppKey::new(tenant(1), "l5"));
+        let mut turns = Vec::new();
+        let mut names = Vec::new();
+        while let Some(app) = queue.try_pop() {
+            names.push(app.name.to_string());
+            turns.push(Turn {
+                app,
+                queue: queue.clone(),
+            });
+        }
+        assert_eq!(names, ["now", "l5", "l0", "l1", "l2"]);
+        drop(turns);
+        let rest = order(&queue, 6).await;
+        assert_eq!(rest, ["l3", "l4", "l6", "l7", "l8", "l9"]);
         assert!(queue.try_pop().is_none());
     }
 }

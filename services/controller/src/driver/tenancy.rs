@@ -1,6 +1,7 @@
 //! Makes tenants' namespaces, accounts and rights, when a tenant is made or changes and when the cluster comes back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::tenant::TenantId;
@@ -12,7 +13,6 @@ use super::queue::{AppKey, Queue};
 use crate::context::Context;
 use crate::shard::Shard;
 use crate::tenants::TenantFacts;
-use std::sync::Arc;
 
 /// How many namespaces are made at once.
 const AT_ONCE: usize = 8;
@@ -36,13 +36,28 @@ pub struct Steward {
     context: Arc<Context>,
     queue: Queue,
     shard: Shard,
+    weights: BTreeMap<String, u32>,
 }
 
-/// The two ends.
+/// The two ends. `weights` are the tenants', by name.
 #[must_use]
-pub fn tenancy(context: Arc<Context>, queue: Queue, shard: Shard) -> (Tenancy, Steward) {
+pub fn tenancy(
+    context: Arc<Context>,
+    queue: Queue,
+    shard: Shard,
+    weights: BTreeMap<String, u32>,
+) -> (Tenancy, Steward) {
     let (sender, orders) = mpsc::unbounded_channel();
-    (Tenancy(sender), Steward { orders, context, queue, shard })
+    (
+        Tenancy(sender),
+        Steward {
+            orders,
+            context,
+            queue,
+            shard,
+            weights,
+        },
+    )
 }
 
 impl Tenancy {
@@ -88,22 +103,50 @@ impl Steward {
     /// `false` when something has to be tried again.
     async fn obey(&self, orders: Vec<Order>) -> bool {
         // A namespace that changed is of interest only if it is mapped; everything else may have changed the map.
-        let only_namespaces = orders.iter().all(|order| matches!(order, Order::Namespace(_)));
-        let known = if only_namespaces { self.context.tenants.known() } else { self.context.tenants.reload().await };
+        let only_namespaces = orders
+            .iter()
+            .all(|order| matches!(order, Order::Namespace(_)));
+        let known = if only_namespaces {
+            self.context.tenants.known()
+        } else {
+            self.context.tenants.reload().await
+        };
         let tenants = match known {
             Ok(tenants) => tenants,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the tenants could not be read");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the tenants could not be read"
+                );
                 return false;
             }
         };
         let all = orders.iter().any(|order| matches!(order, Order::All));
-        let named: HashSet<TenantId> =
-            orders.iter().filter_map(|o| if let Order::Tenant(id) = o { Some(*id) } else { None }).collect();
-        let changed: HashSet<&str> =
-            orders.iter().filter_map(|o| if let Order::Namespace(n) = o { Some(n.as_str()) } else { None }).collect();
+        let named: HashSet<TenantId> = orders
+            .iter()
+            .filter_map(|o| {
+                if let Order::Tenant(id) = o {
+                    Some(*id)
+                } else {
+                    None
+                }
+            })
+            .collect();
+        let changed: HashSet<&str> = orders
+            .iter()
+            .filter_map(|o| {
+                if let Order::Namespace(n) = o {
+                    Some(n.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect();
         let mut due: HashMap<String, Arc<TenantFacts>> = HashMap::new();
         for facts in &tenants {
+            if let Some(weight) = self.weights.get(facts.tenant.name.as_str()) {
+                self.queue.set_weight(facts.tenant.id, *weight);
+            }
             let whole = all || named.contains(&facts.tenant.id);
             let namespaces = facts.namespaces();
             let wanted = namespaces.filter(|namespace| whole || changed.contains(namespace));
@@ -113,14 +156,22 @@ impl Steward {
         for (namespace, facts) in due {
             making.push(self.ensure(namespace, facts));
         }
-        let made: Vec<bool> = futures::stream::iter(making).buffer_unordered(AT_ONCE).collect().await;
+        let made: Vec<bool> = futures::stream::iter(making)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
         made.into_iter().all(|done| done)
     }
 
     async fn ensure(&self, namespace: String, facts: Arc<TenantFacts>) -> bool {
         let tenant = &facts.tenant;
         let key = (tenant.id, namespace.clone());
-        match self.context.cluster.ensure_tenant(&namespace, &tenant.name).await {
+        match self
+            .context
+            .cluster
+            .ensure_tenant(&namespace, &tenant.name)
+            .await
+        {
             Ok(()) => {
                 // Applications that could not be deployed for want of it are looked at again.
                 if self.context.memory.namespace_made(key) {

@@ -14,18 +14,32 @@ impl LogFilter {
     /// A leading `!` turns it round. Letters of either case are equal unless `match_case` says otherwise.
     #[must_use]
     pub(super) fn parse(filter: &str, match_case: bool) -> Option<Self> {
-        let (negated, text) = filter.strip_prefix('!').map_or((false, filter), |text| (true, text));
+        let (negated, text) = filter
+            .strip_prefix('!')
+            .map_or((false, filter), |text| (true, text));
         if text.is_empty() {
             return None;
         }
-        let text = if match_case { text.to_owned() } else { text.to_lowercase() };
-        Some(Self { text, negated, match_case })
+        let text = if match_case {
+            text.to_owned()
+        } else {
+            text.to_lowercase()
+        };
+        Some(Self {
+            text,
+            negated,
+            match_case,
+        })
     }
 
     /// Whether a line is wanted.
     #[must_use]
     pub(super) fn wants(&self, line: &str) -> bool {
-        let found = if self.match_case { line.contains(&self.text) } else { line.to_lowercase().contains(&self.text) };
+        let found = if self.match_case {
+            line.contains(&self.text)
+        } else {
+            line.to_lowercase().contains(&self.text)
+        };
         found != self.negated
     }
 }

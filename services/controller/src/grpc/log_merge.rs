@@ -31,8 +31,14 @@ struct Source {
 
 /// Merges lines that are in order within each pod.
 pub(super) fn merge(pods: Vec<BoxStream<'static, Line>>) -> impl Stream<Item = Line> + Send {
-    let mut sources: Vec<Source> =
-        pods.into_iter().map(|lines| Source { lines, head: None, ended: false }).collect();
+    let mut sources: Vec<Source> = pods
+        .into_iter()
+        .map(|lines| Source {
+            lines,
+            head: None,
+            ended: false,
+        })
+        .collect();
     async_stream::stream! {
         loop {
             let some = sources.iter().any(|source| source.head.is_some());
@@ -62,14 +68,21 @@ pub(super) fn merge(pods: Vec<BoxStream<'static, Line>>) -> impl Stream<Item = L
 async fn fill(sources: &mut [Source]) {
     poll_fn(|cx| {
         let mut waiting = false;
-        for source in sources.iter_mut().filter(|source| source.head.is_none() && !source.ended) {
+        for source in sources
+            .iter_mut()
+            .filter(|source| source.head.is_none() && !source.ended)
+        {
             match source.lines.poll_next_unpin(cx) {
                 Poll::Ready(Some(line)) => source.head = Some(line),
                 Poll::Ready(None) => source.ended = true,
                 Poll::Pending => waiting = true,
             }
         }
-        if waiting { Poll::Pending } else { Poll::Ready(()) }
+        if waiting {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     })
     .await;
 }
@@ -89,7 +102,11 @@ async fn fill_one(sources: &mut [Source]) {
                 Poll::Pending => waiting = true,
             }
         }
-        if waiting && !some { Poll::Pending } else { Poll::Ready(()) }
+        if waiting && !some {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     })
     .await;
 }
@@ -102,7 +119,11 @@ mod tests {
 
     fn line(seconds: i64, pod: &str) -> Line {
         let at = Timestamp::from_timestamp(seconds, 0).unwrap();
-        Line { at, text: String::new(), pod: pod.into() }
+        Line {
+            at,
+            text: String::new(),
+            pod: pod.into(),
+        }
     }
 
     #[tokio::test]

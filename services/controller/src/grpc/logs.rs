@@ -49,7 +49,9 @@ pub(super) async fn pod_logs(
     let options = options(&query);
     let mut streams = Vec::with_capacity(pods.len());
     for pod in &pods {
-        let account = ctx.account(&scene.tenant, &pod.key.namespace).map_err(|error| refused(&error))?;
+        let account = ctx
+            .account(&scene.tenant, &pod.key.namespace)
+            .map_err(|error| refused(&error))?;
         streams.push(lines(&account, pod, &options, ctx.clock.now()).await);
     }
     let filter = LogFilter::parse(query.filter(), query.match_case());
@@ -126,21 +128,39 @@ fn selected<'a>(nodes: &'a [Node], query: &ApplicationPodLogsQuery) -> Vec<&'a N
             if named(node) {
                 return true;
             }
-            let parents = node.parents.iter().filter_map(|parent| by_uid.get(parent.uid.as_str()).copied());
+            let parents = node
+                .parents
+                .iter()
+                .filter_map(|parent| by_uid.get(parent.uid.as_str()).copied());
             front.extend(parents.filter(|parent| seen.insert(parent.uid.as_str())));
         }
         false
     };
-    let is_pod = |node: &&Node| node.key.group.is_empty() && node.key.kind == "Pod" && !node.uid.is_empty();
-    nodes.iter().filter(is_pod).filter(|pod| meant(pod)).collect()
+    let is_pod =
+        |node: &&Node| node.key.group.is_empty() && node.key.kind == "Pod" && !node.uid.is_empty();
+    nodes
+        .iter()
+        .filter(is_pod)
+        .filter(|pod| meant(pod))
+        .collect()
 }
 
 /// One pod's lines. Why there are none is a line too, so that people see it.
-async fn lines(account: &Account, pod: &Node, options: &LogOptions, now: Timestamp) -> BoxStream<'static, Line> {
+async fn lines(
+    account: &Account,
+    pod: &Node,
+    options: &LogOptions,
+    now: Timestamp,
+) -> BoxStream<'static, Line> {
     let name = pod.key.name.clone();
     match account.logs(&pod.key.namespace, &name, options).await {
         Ok(pieces) => {
-            let state = Pieces { pieces, left: Vec::new(), ready: Vec::new(), ended: false };
+            let state = Pieces {
+                pieces,
+                left: Vec::new(),
+                ready: Vec::new(),
+                ended: false,
+            };
             stream::unfold((state, name, now), |(mut state, name, before)| async move {
                 let text = state.next_line().await?;
                 let line = parse(&text, before, &name);
@@ -150,8 +170,15 @@ async fn lines(account: &Account, pod: &Node, options: &LogOptions, now: Timesta
             .boxed()
         }
         Err(error) => {
-            let text = error.refusal().map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
-            stream::once(std::future::ready(Line { at: now, text, pod: name })).boxed()
+            let text = error
+                .refusal()
+                .map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
+            stream::once(std::future::ready(Line {
+                at: now,
+                text,
+                pod: name,
+            }))
+            .boxed()
         }
     }
 }
@@ -160,8 +187,16 @@ async fn lines(account: &Account, pod: &Node, options: &LogOptions, now: Timesta
 fn parse(text: &str, before: Timestamp, pod: &str) -> Line {
     let stamped = text.split_once(' ').unwrap_or((text, ""));
     match DateTime::parse_from_rfc3339(stamped.0) {
-        Ok(at) => Line { at: at.to_utc(), text: stamped.1.to_owned(), pod: pod.to_owned() },
-        Err(_) => Line { at: before, text: text.to_owned(), pod: pod.to_owned() },
+        Ok(at) => Line {
+            at: at.to_utc(),
+            text: stamped.1.to_owned(),
+            pod: pod.to_owned(),
+        },
+        Err(_) => Line {
+            at: before,
+            text: text.to_owned(),
+            pod: pod.to_owned(),
+        },
     }
 }
 
@@ -202,9 +237,14 @@ impl Pieces {
             None => return,
         };
         let text = String::from_utf8_lossy(&whole);
-        self.ready = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        self.ready = text
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect();
         if self.ended && !self.left.is_empty() {
-            self.ready.push(String::from_utf8_lossy(&std::mem::take(&mut self.left)).into_owned());
+            self.ready
+                .push(String::from_utf8_lossy(&std::mem::take(&mut self.left)).into_owned());
         }
         self.ready.reverse();
     }
@@ -219,11 +259,21 @@ mod tests {
 
     fn node(kind: &str, name: &str, parent: Option<&Node>) -> Node {
         let group = if kind == "Pod" { "" } else { "apps" };
-        let key =
-            ResourceKey { group: group.into(), kind: kind.into(), namespace: "web".into(), name: name.into() };
+        let key = ResourceKey {
+            group: group.into(),
+            kind: kind.into(),
+            namespace: "web".into(),
+            name: name.into(),
+        };
         Node {
             uid: format!("uid-{name}"),
-            parents: parent.map(|p| Parent { key: p.key.clone(), uid: p.uid.clone() }).into_iter().collect(),
+            parents: parent
+                .map(|p| Parent {
+                    key: p.key.clone(),
+                    uid: p.uid.clone(),
+                })
+                .into_iter()
+                .collect(),
             key,
             version: "v1".into(),
             resource_version: "1".into(),
@@ -243,7 +293,10 @@ mod tests {
         let other = node("Pod", "alone", None);
         let nodes = [deployment, set, pod, other];
         let names = |query: &ApplicationPodLogsQuery| -> Vec<String> {
-            selected(&nodes, query).iter().map(|pod| pod.key.name.clone()).collect()
+            selected(&nodes, query)
+                .iter()
+                .map(|pod| pod.key.name.clone())
+                .collect()
         };
         let query = ApplicationPodLogsQuery::default();
         assert_eq!(names(&query), ["hello-1-a", "alone"]);
@@ -254,15 +307,35 @@ mod tests {
             ..query.clone()
         };
         assert_eq!(names(&by_owner), ["hello-1-a"]);
-        assert_eq!(names(&ApplicationPodLogsQuery { pod_name: Some("alone".into()), ..query.clone() }), ["alone"]);
-        assert!(names(&ApplicationPodLogsQuery { pod_name: Some("hello".into()), ..query }).is_empty());
+        assert_eq!(
+            names(&ApplicationPodLogsQuery {
+                pod_name: Some("alone".into()),
+                ..query.clone()
+            }),
+            ["alone"]
+        );
+        assert!(
+            names(&ApplicationPodLogsQuery {
+                pod_name: Some("hello".into()),
+                ..query
+            })
+            .is_empty()
+        );
     }
 
     #[tokio::test]
     async fn lines_are_cut_across_pieces() {
-        let pieces = [b"2026-01-01T00:00:00.5Z one\n2026-01-01T00".as_slice(), b":00:01Z two\nrest"];
+        let pieces = [
+            b"2026-01-01T00:00:00.5Z one\n2026-01-01T00".as_slice(),
+            b":00:01Z two\nrest",
+        ];
         let pieces = stream::iter(pieces.map(|piece| Ok(bytes::Bytes::from_static(piece)))).boxed();
-        let mut cutter = Pieces { pieces, left: Vec::new(), ready: Vec::new(), ended: false };
+        let mut cutter = Pieces {
+            pieces,
+            left: Vec::new(),
+            ready: Vec::new(),
+            ended: false,
+        };
         let mut seen = Vec::new();
         while let Some(line) = cutter.next_line().await {
             seen.push(parse(&line, Timestamp::UNIX_EPOCH, "p").text);

@@ -13,23 +13,50 @@ use crate::context::Context;
 use crate::driver::queue::AppKey;
 
 /// The states of an application's objects. Hooks are not compared, hence not listed.
-pub(super) async fn managed_resources(ctx: &Context, app: &AppKey) -> Result<ManagedResourcesResponse, Status> {
+pub(super) async fn managed_resources(
+    ctx: &Context,
+    app: &AppKey,
+) -> Result<ManagedResourcesResponse, Status> {
     let scene = scene::scene(ctx, app).await?;
-    let Some((subject, mut look)) = scene.seen else { return Ok(ManagedResourcesResponse::default()) };
+    let Some((subject, mut look)) = scene.seen else {
+        return Ok(ManagedResourcesResponse::default());
+    };
     let desired = look.desired.as_ref().map_err(scene::unknown)?.clone();
-    let listed: Vec<_> = look.comparison.resources.iter().filter(|r| r.role != Role::Hook).cloned().collect();
+    let listed: Vec<_> = look
+        .comparison
+        .resources
+        .iter()
+        .filter(|r| r.role != Role::Hook)
+        .cloned()
+        .collect();
     let missing: Vec<(ResourceKey, String)> = listed
         .iter()
         .filter(|r| r.live && look.live.body(&r.key).is_none())
         .map(|r| (r.key.clone(), r.version.clone()))
         .collect();
-    look.live.fetch(ctx, &subject, &missing).await.map_err(|error| refused(&error))?;
+    look.live
+        .fetch(ctx, &subject, &missing)
+        .await
+        .map_err(|error| refused(&error))?;
     let items = listed.into_iter().map(|compared| {
-        let target = compared.target.and_then(|at| desired.prepared.targets.get(at));
+        let target = compared
+            .target
+            .and_then(|at| desired.prepared.targets.get(at));
         let live = look.live.body(&compared.key);
-        let view = views::view(target, live, &subject.spec.ignore_differences, &desired.schema);
-        let version = live.map(|live| domain::resource::text(live, &["metadata", "resourceVersion"]).to_owned());
-        let ResourceKey { group, kind, namespace, name } = compared.key;
+        let view = views::view(
+            target,
+            live,
+            &subject.spec.ignore_differences,
+            &desired.schema,
+        );
+        let version = live
+            .map(|live| domain::resource::text(live, &["metadata", "resourceVersion"]).to_owned());
+        let ResourceKey {
+            group,
+            kind,
+            namespace,
+            name,
+        } = compared.key;
         ResourceDiff {
             group: Some(group),
             kind: Some(kind),
@@ -45,5 +72,7 @@ pub(super) async fn managed_resources(ctx: &Context, app: &AppKey) -> Result<Man
             modified: Some(compared.sync == Some(SyncCode::OutOfSync)),
         }
     });
-    Ok(ManagedResourcesResponse { items: items.collect() })
+    Ok(ManagedResourcesResponse {
+        items: items.collect(),
+    })
 }

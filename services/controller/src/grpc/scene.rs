@@ -25,30 +25,58 @@ pub(super) struct Scene {
 pub(super) async fn scene(ctx: &Context, key: &AppKey) -> Result<Scene, Status> {
     let (app, tenant) = find(ctx, key).await?;
     let uid = app.uid().to_owned();
-    let subject = match subject::read(ctx, key, app, tenant.clone()).await.map_err(|error| database(&error))? {
+    let subject = match subject::read(ctx, key, app, tenant.clone())
+        .await
+        .map_err(|error| database(&error))?
+    {
         Ok(subject) => subject,
         Err(_) => return Ok(Scene { tenant, seen: None }),
     };
     let mut memory = ctx.memory.copy(key, &uid);
     let wish = Wish::of_spec(&subject, false, false);
     let desired = desire::desire(ctx, &subject, &wish, &mut memory).await;
-    let look = look::look(ctx, &subject, desired, &mut memory).await.map_err(|error| refused(&error))?;
-    Ok(Scene { tenant, seen: Some((subject, look)) })
+    let look = look::look(ctx, &subject, desired, &mut memory)
+        .await
+        .map_err(|error| refused(&error))?;
+    Ok(Scene {
+        tenant,
+        seen: Some((subject, look)),
+    })
 }
 
 /// The row and its tenant.
-pub(super) async fn find(ctx: &Context, key: &AppKey) -> Result<(Application, Arc<TenantFacts>), Status> {
+pub(super) async fn find(
+    ctx: &Context,
+    key: &AppKey,
+) -> Result<(Application, Arc<TenantFacts>), Status> {
     let missing = || Status::not_found("application not found");
-    let tenant = ctx.tenants.get(key.tenant).await.map_err(|error| database(&error))?.ok_or_else(missing)?;
+    let tenant = ctx
+        .tenants
+        .get(key.tenant)
+        .await
+        .map_err(|error| database(&error))?
+        .ok_or_else(missing)?;
     let scope = ctx.store.tenant(key.tenant);
-    let app = scope.applications().find(&key.name).await.map_err(|error| database(&error))?.ok_or_else(missing)?;
+    let app = scope
+        .applications()
+        .find(&key.name)
+        .await
+        .map_err(|error| database(&error))?
+        .ok_or_else(missing)?;
     Ok((app, tenant))
 }
 
 /// Git's silence, as a caller hears of it.
 pub(super) fn unknown(trouble: &Trouble) -> Status {
     match trouble.causes.first() {
-        Some(cause) => say(if trouble.ours { Code::Unavailable } else { Code::Unknown }, &cause.message),
+        Some(cause) => say(
+            if trouble.ours {
+                Code::Unavailable
+            } else {
+                Code::Unknown
+            },
+            &cause.message,
+        ),
         None => Status::unknown("the manifests are not known"),
     }
 }

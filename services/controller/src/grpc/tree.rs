@@ -24,7 +24,10 @@ const GATHER: Duration = Duration::from_millis(100);
 /// The tree now.
 pub(super) async fn tree(ctx: &Context, app: &AppKey) -> Result<wire::ApplicationTree, Status> {
     let nodes = nodes(ctx, &scene::scene(ctx, app).await?);
-    Ok(wire::ApplicationTree { nodes: nodes.iter().map(to_wire).collect(), ..wire::ApplicationTree::default() })
+    Ok(wire::ApplicationTree {
+        nodes: nodes.iter().map(to_wire).collect(),
+        ..wire::ApplicationTree::default()
+    })
 }
 
 /// The tree now, and again whenever it has changed.
@@ -77,9 +80,16 @@ pub(super) fn watch(
 
 /// The nodes of a scene.
 pub(super) fn nodes(ctx: &Context, scene: &Scene) -> Vec<Node> {
-    let Some((_, look)) = &scene.seen else { return Vec::new() };
+    let Some((_, look)) = &scene.seen else {
+        return Vec::new();
+    };
     let below = look::beneath(ctx, &scene.tenant, look.live.entries());
-    let live: Vec<Entry<'_>> = look.live.entries().iter().map(|entry| look::tree_entry(entry)).collect();
+    let live: Vec<Entry<'_>> = look
+        .live
+        .entries()
+        .iter()
+        .map(|entry| look::tree_entry(entry))
+        .collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| look::tree_entry(entry)).collect();
     tree::build(&look.comparison.statuses(), &live, &under)
 }
@@ -99,10 +109,16 @@ fn to_wire(node: &Node) -> wire::ResourceNode {
     } = node;
     wire::ResourceNode {
         resource_ref: Some(reference(key, version, uid)),
-        parent_refs: parents.iter().map(|parent| reference(&parent.key, "", &parent.uid)).collect(),
+        parent_refs: parents
+            .iter()
+            .map(|parent| reference(&parent.key, "", &parent.uid))
+            .collect(),
         info: info
             .iter()
-            .map(|(name, value)| wire::InfoItem { name: Some(name.clone()), value: Some(value.clone()) })
+            .map(|(name, value)| wire::InfoItem {
+                name: Some(name.clone()),
+                value: Some(value.clone()),
+            })
             .collect(),
         networking_info: network.as_ref().map(networking),
         resource_version: Some(resource_version.clone()),
@@ -128,11 +144,20 @@ fn reference(key: &domain::resource::ResourceKey, version: &str, uid: &str) -> w
 }
 
 fn networking(network: &Network) -> wire::ResourceNetworkingInfo {
-    let Network { target_labels, target_refs, labels, ingress, external_urls } = network;
+    let Network {
+        target_labels,
+        target_refs,
+        labels,
+        ingress,
+        external_urls,
+    } = network;
     let address = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     wire::ResourceNetworkingInfo {
         target_labels: target_labels.clone(),
-        target_refs: target_refs.iter().map(|key| reference(key, "", "")).collect(),
+        target_refs: target_refs
+            .iter()
+            .map(|key| reference(key, "", ""))
+            .collect(),
         labels: labels.clone(),
         ingress: ingress
             .iter()

@@ -41,23 +41,37 @@ pub struct Outcome {
 }
 
 /// Carries out one wave.
-pub async fn wave(ctx: &Context, subject: &Subject, steps: &[Step], dry_run: bool, live: &mut LiveSet) -> Outcome {
+pub async fn wave(
+    ctx: &Context,
+    subject: &Subject,
+    steps: &[Step],
+    dry_run: bool,
+    live: &mut LiveSet,
+) -> Outcome {
     let mut outcome = Outcome::default();
     for batch in Plan::batches(steps) {
         let mut executions = Vec::with_capacity(batch.len());
         for step in batch {
-            let before = live.find(&step.key).map(|entry| entry.resource_version.to_string());
+            let before = live
+                .find(&step.key)
+                .map(|entry| entry.resource_version.to_string());
             executions.push(execute(ctx, subject, step, before, dry_run));
         }
         // In order, so that results read as the plan does.
-        let done: Vec<Result<Done, Refused>> = futures::stream::iter(executions).buffered(AT_ONCE).collect().await;
+        let done: Vec<Result<Done, Refused>> = futures::stream::iter(executions)
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
         let mut definitions = Vec::new();
         let mut prune_failed = false;
         for (step, done) in batch.iter().zip(done) {
             match done {
                 Ok(done) => {
-                    outcome.namespace_made |= matches!(step.action, Action::CreateNamespace { .. }) && !dry_run;
-                    outcome.results.push(result(step, done.code, done.words, dry_run));
+                    outcome.namespace_made |=
+                        matches!(step.action, Action::CreateNamespace { .. }) && !dry_run;
+                    outcome
+                        .results
+                        .push(result(step, done.code, done.words, dry_run));
                     match done.object {
                         Some(object) if !dry_run => {
                             if step.key.kind == "CustomResourceDefinition" {
@@ -69,13 +83,17 @@ pub async fn wave(ctx: &Context, subject: &Subject, steps: &[Step], dry_run: boo
                         _ => {}
                     }
                 }
-                Err(Refused::ByCluster(error)) if error.is_transient() || matches!(error, cluster::Error::NotHolder) => {
+                Err(Refused::ByCluster(error))
+                    if error.is_transient() || matches!(error, cluster::Error::NotHolder) =>
+                {
                     outcome.interrupted = Some(error);
                 }
                 Err(refused) => {
                     prune_failed |= matches!(step.action, Action::Prune { .. });
                     let (words, cause) = refused.explain(step);
-                    outcome.results.push(result(step, ResultCode::SyncFailed, words, dry_run));
+                    outcome
+                        .results
+                        .push(result(step, ResultCode::SyncFailed, words, dry_run));
                     outcome.causes.push(cause);
                 }
             }
@@ -102,7 +120,12 @@ struct Done {
 
 impl Done {
     fn said(code: ResultCode, words: impl Into<String>) -> Self {
-        Self { code, words: words.into(), object: None, gone: false }
+        Self {
+            code,
+            words: words.into(),
+            object: None,
+            gone: false,
+        }
     }
 }
 
@@ -122,7 +145,9 @@ impl Refused {
     fn explain(self, step: &Step) -> (String, Cause) {
         match self {
             Self::ByCluster(error) => {
-                let words = error.refusal().map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
+                let words = error
+                    .refusal()
+                    .map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
                 (words, error.cause().on(step.key.clone()))
             }
             Self::ByUs(cause) => (cause.message.to_string(), cause.on(step.key.clone())),
@@ -138,11 +163,18 @@ async fn execute(
     dry_run: bool,
 ) -> Result<Done, Refused> {
     match &step.action {
-        Action::CreateNamespace { object } => create_namespace(ctx, subject, &step.key.name, object, dry_run).await,
-        Action::Apply { object, hash: _, how, exists: _ } => {
-            apply(ctx, subject, step, object, *how, before.as_deref(), dry_run).await
+        Action::CreateNamespace { object } => {
+            create_namespace(ctx, subject, &step.key.name, object, dry_run).await
         }
-        Action::Prune { uid, propagation } => prune(ctx, subject, step, uid, *propagation, dry_run).await,
+        Action::Apply {
+            object,
+            hash: _,
+            how,
+            exists: _,
+        } => apply(ctx, subject, step, object, *how, before.as_deref(), dry_run).await,
+        Action::Prune { uid, propagation } => {
+            prune(ctx, subject, step, uid, *propagation, dry_run).await
+        }
         Action::Keep(kept) => Ok(Done::said(ResultCode::PruneSkipped, kept.as_str())),
     }
 }
@@ -157,13 +189,24 @@ async fn apply(
     dry_run: bool,
 ) -> Result<Done, Refused> {
     let account = ctx.account(&subject.tenant, &step.key.namespace)?;
-    let validation = if how.validate { Validation::Warn } else { Validation::Ignore };
-    let write = WriteOptions { dry_run, validation };
+    let validation = if how.validate {
+        Validation::Warn
+    } else {
+        Validation::Ignore
+    };
+    let write = WriteOptions {
+        dry_run,
+        validation,
+    };
     let (object, created) = if how.replace {
         (account.replace(object, write).await?, before.is_none())
     } else {
-        let options =
-            ApplyOptions { dry_run, validation, client_side: !how.server_side, ..ApplyOptions::default() };
+        let options = ApplyOptions {
+            dry_run,
+            validation,
+            client_side: !how.server_side,
+            ..ApplyOptions::default()
+        };
         match account.apply(object, &options).await {
             Ok(applied) => {
                 for conflict in &applied.conflicts {
@@ -171,20 +214,27 @@ async fn apply(
                 }
                 (applied.object, applied.created)
             }
-            Err(error) if how.force && !dry_run && matches!(error.code(), Some(409 | 422)) => {
-                (recreate(&account, &step.key, &step.version, object, write).await?, false)
-            }
+            Err(error) if how.force && !dry_run && matches!(error.code(), Some(409 | 422)) => (
+                recreate(&account, &step.key, &step.version, object, write).await?,
+                false,
+            ),
             Err(error) => return Err(error.into()),
         }
     };
-    let unchanged = before.is_some_and(|before| before == text(&object, &["metadata", "resourceVersion"]));
+    let unchanged =
+        before.is_some_and(|before| before == text(&object, &["metadata", "resourceVersion"]));
     let word = match (created, unchanged) {
         (true, _) => "created",
         (false, true) => "unchanged",
         (false, false) => "configured",
     };
     let words = format!("{} {word}", kubectl_name(&step.key));
-    Ok(Done { code: ResultCode::Synced, words, object: Some(object), gone: false })
+    Ok(Done {
+        code: ResultCode::Synced,
+        words,
+        object: Some(object),
+        gone: false,
+    })
 }
 
 /// Deletes an object that cannot be changed and makes it anew.
@@ -195,10 +245,14 @@ async fn recreate(
     object: &Value,
     write: WriteOptions,
 ) -> Result<Value, cluster::Error> {
-    let options = DeleteOptions { propagation: cluster::Propagation::Foreground, ..DeleteOptions::default() };
+    let options = DeleteOptions {
+        propagation: cluster::Propagation::Foreground,
+        ..DeleteOptions::default()
+    };
     account.delete(key, Some(version), &options).await?;
     let deadline = tokio::time::Instant::now() + GONE;
-    while account.get(key, Some(version)).await?.is_some() && tokio::time::Instant::now() < deadline {
+    while account.get(key, Some(version)).await?.is_some() && tokio::time::Instant::now() < deadline
+    {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     account.create(object, write).await
@@ -219,9 +273,18 @@ async fn prune(
         propagation: propagated(propagation),
         dry_run,
     };
-    let deletion = account.delete(&step.key, Some(&step.version), &options).await?;
-    let words = if dry_run { "pruned (dry run)" } else { "pruned" };
-    Ok(Done { gone: deletion != Deletion::Waiting, ..Done::said(ResultCode::Pruned, words) })
+    let deletion = account
+        .delete(&step.key, Some(&step.version), &options)
+        .await?;
+    let words = if dry_run {
+        "pruned (dry run)"
+    } else {
+        "pruned"
+    };
+    Ok(Done {
+        gone: deletion != Deletion::Waiting,
+        ..Done::said(ResultCode::Pruned, words)
+    })
 }
 
 /// The cluster's word for it.
@@ -243,25 +306,43 @@ async fn create_namespace(
     dry_run: bool,
 ) -> Result<Done, Refused> {
     let tenant = &subject.tenant.tenant;
-    let words = |word: &str| Done::said(ResultCode::Synced, format!("namespace/{namespace} {word}"));
+    let words =
+        |word: &str| Done::said(ResultCode::Synced, format!("namespace/{namespace} {word}"));
     if dry_run {
         return Ok(words("created (dry run)"));
     }
-    let key = ResourceKey { kind: "Namespace".into(), name: namespace.to_owned(), ..ResourceKey::default() };
+    let key = ResourceKey {
+        kind: "Namespace".into(),
+        name: namespace.to_owned(),
+        ..ResourceKey::default()
+    };
     if tenant.name.is_operator() {
         // The operator's account may make namespaces itself.
         let account = ctx.account(&subject.tenant, "")?;
         let applied = account.apply(object, &ApplyOptions::default()).await?;
-        return Ok(words(if applied.created { "created" } else { "configured" }));
+        return Ok(words(if applied.created {
+            "created"
+        } else {
+            "configured"
+        }));
     }
-    let claimed = ctx.store.platform().claim_namespace(tenant.id, namespace).await;
+    let claimed = ctx
+        .store
+        .platform()
+        .claim_namespace(tenant.id, namespace)
+        .await;
     let claimed = claimed.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a namespace could not be claimed");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a namespace could not be claimed"
+        );
         Refused::ByUs(Cause::error(message::app::DATABASE_UNAVAILABLE.message()))
     })?;
     if !claimed {
         let message = message::sync::NAMESPACE_TAKEN.with("namespace", namespace);
-        return Err(Refused::ByUs(Cause::error(message).field("spec.destination.namespace")));
+        return Err(Refused::ByUs(
+            Cause::error(message).field("spec.destination.namespace"),
+        ));
     }
     let existed = ctx.cluster.index().get(&key).is_some();
     ctx.cluster.ensure_tenant(namespace, &tenant.name).await?;
@@ -269,7 +350,15 @@ async fn create_namespace(
     if !patch.is_empty() {
         let patch = json!({"metadata": patch});
         let platform = ctx.cluster.as_platform();
-        platform.patch(&key, Some("v1"), PatchKind::Merge, &patch, WriteOptions::default()).await?;
+        platform
+            .patch(
+                &key,
+                Some("v1"),
+                PatchKind::Merge,
+                &patch,
+                WriteOptions::default(),
+            )
+            .await?;
     }
     Ok(words(if existed { "configured" } else { "created" }))
 }
@@ -277,17 +366,29 @@ async fn create_namespace(
 /// The labels and annotations of a namespace that the tenant may choose. They are written under Naru's own identity:
 /// what says whose the namespace is, and what its pods may do, is not for the tenant to say.
 fn metadata_patch(object: &Value) -> BTreeMap<&'static str, BTreeMap<String, Value>> {
-    const RESERVED: [&str; 4] = ["naru.io/", "kubernetes.io/", "k8s.io/", "argocd.argoproj.io/"];
+    const RESERVED: [&str; 4] = [
+        "naru.io/",
+        "kubernetes.io/",
+        "k8s.io/",
+        "argocd.argoproj.io/",
+    ];
     let free = |name: &str| {
         let domain = name.split_once('/').map_or("", |(domain, _)| domain);
         let domain = format!("{domain}/");
-        !RESERVED.iter().any(|reserved| domain == *reserved || domain.ends_with(&format!(".{reserved}")))
+        !RESERVED
+            .iter()
+            .any(|reserved| domain == *reserved || domain.ends_with(&format!(".{reserved}")))
     };
     let mut patch = BTreeMap::new();
     for part in ["labels", "annotations"] {
-        let values = at(object, &["metadata", part]).and_then(Value::as_object).into_iter().flatten();
-        let values: BTreeMap<String, Value> =
-            values.filter(|(name, _)| free(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let values = at(object, &["metadata", part])
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        let values: BTreeMap<String, Value> = values
+            .filter(|(name, _)| free(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         if !values.is_empty() {
             patch.insert(part, values);
         }
@@ -301,9 +402,11 @@ async fn established(ctx: &Context, definitions: &[ResourceKey]) {
     loop {
         let ready = definitions.iter().all(|key| {
             ctx.cluster.index().get(key).is_some_and(|entry| {
-                let conditions = at(&entry.body, &["status", "conditions"]).and_then(Value::as_array);
+                let conditions =
+                    at(&entry.body, &["status", "conditions"]).and_then(Value::as_array);
                 conditions.into_iter().flatten().any(|condition| {
-                    text(condition, &["type"]) == "Established" && text(condition, &["status"]) == "True"
+                    text(condition, &["type"]) == "Established"
+                        && text(condition, &["status"]) == "True"
                 })
             })
         });
@@ -323,7 +426,9 @@ fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -> Re
         _ => Vec::new(),
     };
     let message = match status {
-        ResultCode::Synced | ResultCode::SyncFailed if dry_run && !message.ends_with("(dry run)") => {
+        ResultCode::Synced | ResultCode::SyncFailed
+            if dry_run && !message.ends_with("(dry run)") =>
+        {
             format!("{message} (dry run)")
         }
         _ => message,
@@ -348,12 +453,21 @@ fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -> Re
 fn images(object: &Value) -> Vec<String> {
     let template = at(object, &["spec", "template", "spec"])
         .or_else(|| at(object, &["spec", "jobTemplate", "spec", "template", "spec"]))
-        .or_else(|| (text(object, &["kind"]) == "Pod").then(|| object.get("spec")).flatten());
+        .or_else(|| {
+            (text(object, &["kind"]) == "Pod")
+                .then(|| object.get("spec"))
+                .flatten()
+        });
     let containers = template.into_iter().flat_map(|spec| {
-        ["initContainers", "containers"].into_iter().filter_map(|list| spec.get(list)?.as_array()).flatten()
+        ["initContainers", "containers"]
+            .into_iter()
+            .filter_map(|list| spec.get(list)?.as_array())
+            .flatten()
     });
-    let mut images: Vec<String> =
-        containers.map(|container| text(container, &["image"]).to_owned()).filter(|image| !image.is_empty()).collect();
+    let mut images: Vec<String> = containers
+        .map(|container| text(container, &["image"]).to_owned())
+        .filter(|image| !image.is_empty())
+        .collect();
     images.sort();
     images.dedup();
     images
@@ -363,7 +477,11 @@ fn images(object: &Value) -> Vec<String> {
 fn kubectl_name(key: &ResourceKey) -> String {
     let GroupKind { group, kind } = key.group_kind();
     let kind = kind.to_lowercase();
-    if group.is_empty() { format!("{kind}/{}", key.name) } else { format!("{kind}.{group}/{}", key.name) }
+    if group.is_empty() {
+        format!("{kind}/{}", key.name)
+    } else {
+        format!("{kind}.{group}/{}", key.name)
+    }
 }
 
 #[cfg(test)]
@@ -378,7 +496,10 @@ mod tests {
             namespace: "web".into(),
             name: "hello".into(),
         };
-        assert_eq!(kubectl_name(&key("apps", "Deployment")), "deployment.apps/hello");
+        assert_eq!(
+            kubectl_name(&key("apps", "Deployment")),
+            "deployment.apps/hello"
+        );
         assert_eq!(kubectl_name(&key("", "ConfigMap")), "configmap/hello");
     }
 
@@ -390,6 +511,9 @@ mod tests {
         }});
         let patch = metadata_patch(&object);
         assert_eq!(patch["labels"].keys().collect::<Vec<_>>(), ["team"]);
-        assert_eq!(patch["annotations"].keys().collect::<Vec<_>>(), ["example.com/x"]);
+        assert_eq!(
+            patch["annotations"].keys().collect::<Vec<_>>(),
+            ["example.com/x"]
+        );
     }
 }

@@ -33,7 +33,12 @@ const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
 ///
 /// # Errors
 /// When something of ours did not answer.
-pub async fn advance(ctx: &Context, key: &AppKey, app: Application, tenant: &TenantFacts) -> Result<Next, Failure> {
+pub async fn advance(
+    ctx: &Context,
+    key: &AppKey,
+    app: Application,
+    tenant: &TenantFacts,
+) -> Result<Next, Failure> {
     let name = tenant.tenant.name.as_str();
     let Some(propagation) = plan::cascade(app.finalizers()) else {
         return remove(ctx, key, name, &app).await;
@@ -44,12 +49,21 @@ pub async fn advance(ctx: &Context, key: &AppKey, app: Application, tenant: &Ten
         return pending(ctx, key, name, &app, vec![cause], Next::After(AGAIN)).await;
     }
     let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
-    let plan = plan::deletion(&live.as_live(), name, &key.name, &options(&app), propagation, approved(&app));
+    let plan = plan::deletion(
+        &live.as_live(),
+        name,
+        &key.name,
+        &options(&app),
+        propagation,
+        approved(&app),
+    );
     if plan.done() {
         return remove(ctx, key, name, &app).await;
     }
     let left: usize = plan.waves.iter().map(Vec::len).sum();
-    let mut causes = vec![Cause::reason(message::app::PENDING_DELETION.with("count", left + plan.unconfirmed.len()))];
+    let mut causes = vec![Cause::reason(
+        message::app::PENDING_DELETION.with("count", left + plan.unconfirmed.len()),
+    )];
     if let Some(waiting) = plan.unconfirmed.first().filter(|_| plan.waves.is_empty()) {
         let message = message::app::DELETION_UNCONFIRMED.with("resource", waiting);
         causes.push(Cause::reason(message).on(waiting.clone()));
@@ -61,14 +75,22 @@ pub async fn advance(ctx: &Context, key: &AppKey, app: Application, tenant: &Ten
             sends.push(send(ctx, tenant, doomed, plan.propagation));
         }
     }
-    let sent: Vec<_> = futures::stream::iter(sends).buffer_unordered(AT_ONCE).collect().await;
+    let sent: Vec<_> = futures::stream::iter(sends)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
     let mut next = Next::After(BACKSTOP);
     for (doomed, error) in sent.into_iter().flatten() {
         if error.is_transient() || matches!(error, cluster::Error::NotHolder) {
             return Err(Failure::Cluster(error));
         }
         let message = message::app::DELETION_REFUSED.with("resource", &doomed.key);
-        causes.insert(0, Cause::error(message).on(doomed.key.clone()).evidence(error.to_string()));
+        causes.insert(
+            0,
+            Cause::error(message)
+                .on(doomed.key.clone())
+                .evidence(error.to_string()),
+        );
         next = Next::After(AGAIN);
     }
     pending(ctx, key, name, &app, causes, next).await
@@ -88,7 +110,9 @@ async fn send(
     };
     let sent = async {
         let account = ctx.account(tenant, &doomed.key.namespace)?;
-        account.delete(&doomed.key, Some(&doomed.version), &options).await
+        account
+            .delete(&doomed.key, Some(&doomed.version), &options)
+            .await
     };
     // Another object of that name in its place is no longer ours to delete.
     let error = sent.await.err().filter(|error| !error.is_conflict())?;
@@ -96,8 +120,17 @@ async fn send(
 }
 
 /// The row goes; nothing of it is in the cluster any more, or what is there was asked to stay.
-async fn remove(ctx: &Context, key: &AppKey, tenant: &str, app: &Application) -> Result<Next, Failure> {
-    let report = Report { status: app.status.clone(), remove: true, ..Report::default() };
+async fn remove(
+    ctx: &Context,
+    key: &AppKey,
+    tenant: &str,
+    app: &Application,
+) -> Result<Next, Failure> {
+    let report = Report {
+        status: app.status.clone(),
+        remove: true,
+        ..Report::default()
+    };
     let next = publish::report(ctx, key, tenant, app, report).await?;
     tracing::info!(app = %key.name, "the application is deleted");
     super::forget(ctx, key);
@@ -116,31 +149,68 @@ async fn pending(
     let refresh = app.annotation(REFRESH).map(str::to_owned);
     let before = &app.status;
     let since = causes.iter().map(|cause| {
-        let known = before.causes.iter().zip(&before.cause_since).find(|(old, _)| old.message.code == cause.message.code);
+        let known = before
+            .causes
+            .iter()
+            .zip(&before.cause_since)
+            .find(|(old, _)| old.message.code == cause.message.code);
         known.map_or(now, |(_, since)| *since)
     });
     let status = Status {
         health: Some(HealthCode::Progressing),
-        health_since: if before.health == Some(HealthCode::Progressing) { before.health_since } else { Some(now) },
+        health_since: if before.health == Some(HealthCode::Progressing) {
+            before.health_since
+        } else {
+            Some(now)
+        },
         cause_since: since.collect(),
-        sync: if before.sync == SyncCode::Synced { SyncCode::OutOfSync } else { before.sync },
-        reconciled_at: if refresh.is_some() { Some(now) } else { before.reconciled_at },
+        sync: if before.sync == SyncCode::Synced {
+            SyncCode::OutOfSync
+        } else {
+            before.sync
+        },
+        reconciled_at: if refresh.is_some() {
+            Some(now)
+        } else {
+            before.reconciled_at
+        },
         causes,
         ..before.clone()
     };
-    publish::report(ctx, key, tenant, app, Report { status, clear_refresh: refresh, next, ..Report::default() }).await
+    publish::report(
+        ctx,
+        key,
+        tenant,
+        app,
+        Report {
+            status,
+            clear_refresh: refresh,
+            next,
+            ..Report::default()
+        },
+    )
+    .await
 }
 
 fn options(app: &Application) -> SyncOptions {
     let spec = app.view().unwrap_or_default();
-    let options = spec.sync_policy.map(|policy| policy.sync_options).unwrap_or_default();
+    let options = spec
+        .sync_policy
+        .map(|policy| policy.sync_options)
+        .unwrap_or_default();
     SyncOptions::parse(options.iter().map(String::as_str))
 }
 
 /// Whether a person approved the deletion after it was asked for.
 fn approved(app: &Application) -> bool {
     let time = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
-    let asked = app.metadata.get("deletionTimestamp").and_then(serde_json::Value::as_str).and_then(time);
+    let asked = app
+        .metadata
+        .get("deletionTimestamp")
+        .and_then(serde_json::Value::as_str)
+        .and_then(time);
     let approved = app.annotation(APPROVED).and_then(time);
-    approved.zip(asked).is_some_and(|(approved, asked)| approved >= asked)
+    approved
+        .zip(asked)
+        .is_some_and(|(approved, asked)| approved >= asked)
 }

@@ -72,7 +72,11 @@ impl Wish {
     }
 
     fn revision<'a>(&'a self, at: usize, source: &'a Source) -> &'a str {
-        let explicit = self.revisions.get(at).and_then(Option::as_deref).filter(|revision| !revision.is_empty());
+        let explicit = self
+            .revisions
+            .get(at)
+            .and_then(Option::as_deref)
+            .filter(|revision| !revision.is_empty());
         explicit.unwrap_or(&source.target_revision)
     }
 }
@@ -87,9 +91,16 @@ pub async fn desire(
     wish: &Wish,
     memory: &mut AppMemory,
 ) -> Result<Desired, Trouble> {
-    let sources: Vec<Source> =
-        wish.sources.iter().map(subject::source).collect::<Result<_, Cause>>().map_err(Trouble::theirs)?;
-    let keys: Vec<RepoKey> = sources.iter().map(|source| repo_key(subject, source)).collect();
+    let sources: Vec<Source> = wish
+        .sources
+        .iter()
+        .map(subject::source)
+        .collect::<Result<_, Cause>>()
+        .map_err(Trouble::theirs)?;
+    let keys: Vec<RepoKey> = sources
+        .iter()
+        .map(|source| repo_key(subject, source))
+        .collect();
     let revisions = resolve(ctx, wish, &sources, &keys).await?;
     let discovery = ctx.cluster.discovery();
     if !wish.brought.is_empty() {
@@ -100,7 +111,10 @@ pub async fn desire(
         .collect();
     let names: Vec<u64> = orders.iter().map(name).collect();
     let facts = facts(subject);
-    let kept = ctx.memory.targets(&subject.key).filter(|kept| still_good(kept, facts, &discovery));
+    let kept = ctx
+        .memory
+        .targets(&subject.key)
+        .filter(|kept| still_good(kept, facts, &discovery));
     let schema_still = match &kept {
         Some(kept) => same_schema(ctx, kept).await?,
         None => false,
@@ -111,23 +125,48 @@ pub async fn desire(
     let known = renders(memory, &names, &revisions);
     if !wish.no_cache
         && let (Some(kept), Some(known)) = (&kept, &known)
-        && kept.details.iter().eq(known.iter().map(|render| &render.detail))
+        && kept
+            .details
+            .iter()
+            .eq(known.iter().map(|render| &render.detail))
     {
-        return Ok(desired(wish, revisions, known, kept.prepared.clone(), kept.schema.clone()));
+        return Ok(desired(
+            wish,
+            revisions,
+            known,
+            kept.prepared.clone(),
+            kept.schema.clone(),
+        ));
     }
 
-    let at_hand = kept.as_ref().filter(|_| sources.len() == 1).and_then(|kept| {
-        memory.renders.first().filter(|render| kept.details == [render.detail.clone()]).cloned()
-    });
-    let rendering = orders.into_iter().enumerate().filter(|(at, _)| yields(&sources[*at])).map(|(at, mut order)| {
-        order.no_cache = wish.no_cache;
-        if let Some(render) = &at_hand {
-            order.known.clone_from(&render.hash.0);
-            order.known_detail.clone_from(&render.detail);
-        }
-        let (key, url) = (&keys[at], &sources[at].repo_url);
-        async move { ctx.repos.render(key, url, order).await.map(|rendered| (at, rendered)) }
-    });
+    let at_hand = kept
+        .as_ref()
+        .filter(|_| sources.len() == 1)
+        .and_then(|kept| {
+            memory
+                .renders
+                .first()
+                .filter(|render| kept.details == [render.detail.clone()])
+                .cloned()
+        });
+    let rendering = orders
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| yields(&sources[*at]))
+        .map(|(at, mut order)| {
+            order.no_cache = wish.no_cache;
+            if let Some(render) = &at_hand {
+                order.known.clone_from(&render.hash.0);
+                order.known_detail.clone_from(&render.detail);
+            }
+            let (key, url) = (&keys[at], &sources[at].repo_url);
+            async move {
+                ctx.repos
+                    .render(key, url, order)
+                    .await
+                    .map(|rendered| (at, rendered))
+            }
+        });
     let rendered = try_join_all(rendering).await?;
     let mut fresh = Vec::with_capacity(rendered.len());
     let mut manifests: Option<Vec<Manifest>> = Some(Vec::new());
@@ -151,9 +190,17 @@ pub async fn desire(
         let kept = kept.ok_or_else(unexpected)?;
         return Ok(desired(wish, revisions, &fresh, kept.prepared, kept.schema));
     };
-    memory.unsaved = serde_json::to_vec(&manifests).ok().map(|bytes| (set_hash(&fresh), Arc::from(bytes)));
+    memory.unsaved = serde_json::to_vec(&manifests)
+        .ok()
+        .map(|bytes| (set_hash(&fresh), Arc::from(bytes)));
     let targets = prepare(ctx, subject, &manifests, &fresh, facts, &discovery).await?;
-    let result = desired(wish, revisions, &fresh, targets.prepared.clone(), targets.schema.clone());
+    let result = desired(
+        wish,
+        revisions,
+        &fresh,
+        targets.prepared.clone(),
+        targets.schema.clone(),
+    );
     ctx.memory.keep_targets(&subject.key, targets);
     Ok(result)
 }
@@ -167,12 +214,24 @@ async fn brought(
     discovery: &Arc<Discovery>,
 ) -> Result<Desired, Trouble> {
     let parse = |text: &String| {
-        let invalid = |error| Trouble::theirs(Cause::error(domain::message::app::SPEC_INVALID.with("error", error)));
-        serde_json::from_str(text).map(|object| Manifest::new(object, None)).map_err(invalid)
+        let invalid = |error| {
+            Trouble::theirs(Cause::error(
+                domain::message::app::SPEC_INVALID.with("error", error),
+            ))
+        };
+        serde_json::from_str(text)
+            .map(|object| Manifest::new(object, None))
+            .map_err(invalid)
     };
     let manifests: Vec<Manifest> = wish.brought.iter().map(parse).collect::<Result<_, _>>()?;
     let targets = prepare(ctx, subject, &manifests, &[], facts(subject), discovery).await?;
-    Ok(desired(wish, revisions, &[], targets.prepared, targets.schema))
+    Ok(desired(
+        wish,
+        revisions,
+        &[],
+        targets.prepared,
+        targets.schema,
+    ))
 }
 
 /// Notes what the application's own sources follow, so that a moved revision wakes it.
@@ -183,6 +242,7 @@ pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>) {
         Some(Followed {
             repo: repo_key(subject, &source),
             revision: source.target_revision.clone(),
+            path: source.path.clone(),
             url: source.repo_url,
             commit: revisions.and_then(|revisions| revisions.get(at).cloned()),
         })
@@ -194,27 +254,49 @@ pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>) {
 /// as the repositories say when they are asked.
 pub async fn is_current(ctx: &Context, subject: &Subject, revisions: &[String], ask: bool) -> bool {
     let mut wish = Wish::of_spec(subject, false, false);
-    let Ok(sources) = wish.sources.iter().map(subject::source).collect::<Result<Vec<_>, _>>() else { return false };
-    let keys: Vec<RepoKey> = sources.iter().map(|source| repo_key(subject, source)).collect();
-    if resolve(ctx, &wish, &sources, &keys).await.is_ok_and(|now| now == revisions) {
+    let Ok(sources) = wish
+        .sources
+        .iter()
+        .map(subject::source)
+        .collect::<Result<Vec<_>, _>>()
+    else {
+        return false;
+    };
+    let keys: Vec<RepoKey> = sources
+        .iter()
+        .map(|source| repo_key(subject, source))
+        .collect();
+    if resolve(ctx, &wish, &sources, &keys)
+        .await
+        .is_ok_and(|now| now == revisions)
+    {
         return true;
     }
     wish.fresh = true;
-    ask && resolve(ctx, &wish, &sources, &keys).await.is_ok_and(|now| now == revisions)
+    ask && resolve(ctx, &wish, &sources, &keys)
+        .await
+        .is_ok_and(|now| now == revisions)
 }
 
 /// The manifest set as it is to be kept, asked for whole; the repo-server has it at hand.
 ///
 /// # Errors
 /// Why it cannot be told.
-pub async fn whole_set(ctx: &Context, subject: &Subject, desired: &Desired) -> Result<Vec<u8>, Trouble> {
+pub async fn whole_set(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &Desired,
+) -> Result<Vec<u8>, Trouble> {
     let discovery = ctx.cluster.discovery();
     let mut manifests = Vec::new();
     for (document, commit) in desired.sources.iter().zip(&desired.revisions) {
         let source = subject::source(document).map_err(Trouble::theirs)?;
         if yields(&source) {
             let order = order(subject, document, commit, &discovery);
-            let rendered = ctx.repos.render(&repo_key(subject, &source), &source.repo_url, order).await?;
+            let rendered = ctx
+                .repos
+                .render(&repo_key(subject, &source), &source.repo_url, order)
+                .await?;
             manifests.extend(rendered.manifests.unwrap_or_default());
         }
     }
@@ -240,25 +322,28 @@ async fn resolve(
     sources: &[Source],
     keys: &[RepoKey],
 ) -> Result<Vec<String>, Trouble> {
-    let asked = sources.iter().zip(keys).enumerate().map(|(at, (source, key))| {
-        ctx.repos.resolve(key, &source.repo_url, wish.revision(at, source), wish.fresh)
-    });
+    let asked = sources
+        .iter()
+        .zip(keys)
+        .enumerate()
+        .map(|(at, (source, key))| {
+            ctx.repos
+                .resolve(key, &source.repo_url, wish.revision(at, source), wish.fresh)
+        });
     try_join_all(asked).await
 }
 
-fn order(
-    subject: &Subject,
-    document: &Value,
-    commit: &str,
-    discovery: &Discovery,
-) -> RenderOrder {
+fn order(subject: &Subject, document: &Value, commit: &str, discovery: &Discovery) -> RenderOrder {
     RenderOrder {
         source: document.to_string(),
         commit: commit.to_owned(),
         app: subject.key.name.to_string(),
         project: subject.spec.project().to_owned(),
         namespace: subject.destination.namespace.clone(),
-        variables: subject.tenant.tenant.variables(subject.app.annotation(VARIABLES)),
+        variables: subject
+            .tenant
+            .tenant
+            .variables(subject.app.annotation(VARIABLES)),
         kube_version: discovery.server_version().git_version.clone(),
         api_versions: discovery.api_versions().to_vec(),
         ..RenderOrder::default()
@@ -281,7 +366,16 @@ fn name(order: &RenderOrder) -> u64 {
         no_cache: _,
     } = order;
     let mut hasher = DefaultHasher::new();
-    (source, app, project, namespace, variables, kube_version, api_versions).hash(&mut hasher);
+    (
+        source,
+        app,
+        project,
+        namespace,
+        variables,
+        kube_version,
+        api_versions,
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -289,7 +383,11 @@ fn name(order: &RenderOrder) -> u64 {
 fn renders<'a>(memory: &'a AppMemory, names: &[u64], revisions: &[String]) -> Option<&'a [Render]> {
     let asked = names.iter().zip(revisions);
     let same = memory.renders.len() == names.len()
-        && memory.renders.iter().zip(asked).all(|(render, (name, commit))| render.order == *name && render.commit == *commit);
+        && memory
+            .renders
+            .iter()
+            .zip(asked)
+            .all(|(render, (name, commit))| render.order == *name && render.commit == *commit);
     (same && !memory.renders.is_empty()).then_some(&memory.renders)
 }
 
@@ -306,7 +404,10 @@ fn desired(
         revisions,
         set: set_hash(renders),
         source_types: renders.iter().map(|render| render.source_type).collect(),
-        causes: renders.iter().flat_map(|render| render.causes.iter().cloned()).collect(),
+        causes: renders
+            .iter()
+            .flat_map(|render| render.causes.iter().cloned())
+            .collect(),
         prepared,
         schema,
     }
@@ -317,7 +418,10 @@ fn set_hash(renders: &[Render]) -> ManifestSetHash {
     match renders {
         [one] => one.hash.clone(),
         several => {
-            let names: Vec<&str> = several.iter().map(|render| render.hash.0.as_str()).collect();
+            let names: Vec<&str> = several
+                .iter()
+                .map(|render| render.hash.0.as_str())
+                .collect();
             let hash = engine::canonical::hash(&Value::from(names));
             ManifestSetHash(hash.iter().map(|byte| format!("{byte:02x}")).collect())
         }
@@ -325,7 +429,9 @@ fn set_hash(renders: &[Render]) -> ManifestSetHash {
 }
 
 fn unexpected() -> Trouble {
-    Trouble::ours(Cause::error(domain::message::source::REPO_SERVER_UNAVAILABLE.message()))
+    Trouble::ours(Cause::error(
+        domain::message::source::REPO_SERVER_UNAVAILABLE.message(),
+    ))
 }
 
 /// Names what targets are made from besides manifests, schemas and kinds.
@@ -334,7 +440,13 @@ fn facts(subject: &Subject) -> u64 {
     subject.destination.hash(&mut hasher);
     subject.spec.project().hash(&mut hasher);
     // Their `Debug` shows every field; equal texts are equal values.
-    format!("{:?} {:?} {:?}", subject.options, subject.rules(), subject.tenant.territory()).hash(&mut hasher);
+    format!(
+        "{:?} {:?} {:?}",
+        subject.options,
+        subject.rules(),
+        subject.tenant.territory()
+    )
+    .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -346,18 +458,32 @@ fn still_good(kept: &Targets, facts: u64, discovery: &Arc<Discovery>) -> bool {
     Arc::ptr_eq(&kept.discovery, discovery)
         || kept.prepared.targets.iter().all(|target| {
             let scope = kinds.scope(&target.key.group, &target.version, &target.key.kind);
-            let wanted = if target.namespaced { Scope::Namespaced } else { Scope::Cluster };
+            let wanted = if target.namespaced {
+                Scope::Namespaced
+            } else {
+                Scope::Cluster
+            };
             scope == Some(wanted)
         })
 }
 
 async fn same_schema(ctx: &Context, kept: &Targets) -> Result<bool, Trouble> {
-    let wanted: HashSet<(String, String)> =
-        kept.prepared.targets.iter().map(|target| (target.key.group.clone(), target.version.clone())).collect();
+    let wanted: HashSet<(String, String)> = kept
+        .prepared
+        .targets
+        .iter()
+        .map(|target| (target.key.group.clone(), target.version.clone()))
+        .collect();
     let wanted: Vec<(String, String)> = wanted.into_iter().collect();
-    let now = ctx.cluster.schemas(&wanted).await.map_err(cluster_trouble)?;
+    let now = ctx
+        .cluster
+        .schemas(&wanted)
+        .await
+        .map_err(cluster_trouble)?;
     Ok(Arc::ptr_eq(&now, &kept.schema)
-        || wanted.iter().all(|(group, version)| kept.schema.shares(&now, group, version)))
+        || wanted
+            .iter()
+            .all(|(group, version)| kept.schema.shares(&now, group, version)))
 }
 
 async fn prepare(
@@ -376,7 +502,11 @@ async fn prepare(
         })
         .collect();
     let wanted: Vec<(String, String)> = wanted.into_iter().collect();
-    let schema = ctx.cluster.schemas(&wanted).await.map_err(cluster_trouble)?;
+    let schema = ctx
+        .cluster
+        .schemas(&wanted)
+        .await
+        .map_err(cluster_trouble)?;
     let prepared = prepare::prepare(
         manifests,
         &prepare::Context {
@@ -416,12 +546,20 @@ pub struct ClusterKinds<'a>(pub &'a Discovery);
 impl Kinds for ClusterKinds<'_> {
     fn scope(&self, group: &str, version: &str, kind: &str) -> Option<Scope> {
         let known = self.0.resolve(group, Some(version), kind)?;
-        Some(if known.namespaced { Scope::Namespaced } else { Scope::Cluster })
+        Some(if known.namespaced {
+            Scope::Namespaced
+        } else {
+            Scope::Cluster
+        })
     }
 
     fn versions_of(&self, kind: &str) -> Vec<String> {
-        let mut versions: Vec<String> =
-            self.0.preferred().filter(|known| known.kind == kind).map(cluster::ApiKind::api_version).collect();
+        let mut versions: Vec<String> = self
+            .0
+            .preferred()
+            .filter(|known| known.kind == kind)
+            .map(cluster::ApiKind::api_version)
+            .collect();
         versions.sort_unstable();
         versions
     }

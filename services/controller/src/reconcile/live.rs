@@ -32,13 +32,22 @@ impl LiveSet {
         let index = ctx.cluster.index();
         let mut entries = index.snapshot(tenant.tenant.name.as_str(), app);
         entries.retain(|entry| may_see(tenant, &entry.key));
-        let tracked: std::collections::HashSet<ResourceKey> = entries.iter().map(|entry| entry.key.clone()).collect();
+        let tracked: std::collections::HashSet<ResourceKey> =
+            entries.iter().map(|entry| entry.key.clone()).collect();
         // Whether somebody else's cluster-scoped object exists is not an ordinary tenant's to know.
-        let visible = |key: &ResourceKey| may_see(tenant, key) && (!key.namespace.is_empty() || tenant.owns_cluster(key));
-        let others = targets.iter().filter(|target| !tracked.contains(&target.key) && visible(&target.key));
-        let others: Vec<Arc<LiveEntry>> = others.filter_map(|target| index.get(&target.key)).collect();
+        let visible = |key: &ResourceKey| {
+            may_see(tenant, key) && (!key.namespace.is_empty() || tenant.owns_cluster(key))
+        };
+        let others = targets
+            .iter()
+            .filter(|target| !tracked.contains(&target.key) && visible(&target.key));
+        let others: Vec<Arc<LiveEntry>> =
+            others.filter_map(|target| index.get(&target.key)).collect();
         entries.extend(others);
-        Self { entries, bodies: HashMap::new() }
+        Self {
+            entries,
+            bodies: HashMap::new(),
+        }
     }
 
     /// The entries.
@@ -73,7 +82,10 @@ impl LiveSet {
                 body: bodies.get(&entry.key),
             }
         }
-        self.entries.iter().map(|entry| live(entry, &self.bodies)).collect()
+        self.entries
+            .iter()
+            .map(|entry| live(entry, &self.bodies))
+            .collect()
     }
 
     /// Fetches whole objects as the tenant's account. What is gone meanwhile leaves the set.
@@ -86,8 +98,14 @@ impl LiveSet {
         subject: &Subject,
         wanted: &[(ResourceKey, String)],
     ) -> Result<(), cluster::Error> {
-        let gets: Vec<_> = wanted.iter().map(|(key, version)| get(ctx, &subject.tenant, key, version)).collect();
-        let got: Vec<_> = futures::stream::iter(gets).buffer_unordered(AT_ONCE).collect().await;
+        let gets: Vec<_> = wanted
+            .iter()
+            .map(|(key, version)| get(ctx, &subject.tenant, key, version))
+            .collect();
+        let got: Vec<_> = futures::stream::iter(gets)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
         for (key, got) in got {
             match got? {
                 Some(body) => self.take_in(ctx, key, body).await,
@@ -119,7 +137,8 @@ impl LiveSet {
     pub fn seen_with_body(&self, key: &ResourceKey) -> Option<Seen> {
         let entry = self.find(key)?;
         let body = self.bodies.get(key)?;
-        let same = domain::resource::text(body, &["metadata", "resourceVersion"]) == entry.resource_version.as_ref();
+        let same = domain::resource::text(body, &["metadata", "resourceVersion"])
+            == entry.resource_version.as_ref();
         if same { seen(entry) } else { None }
     }
 }
@@ -130,7 +149,11 @@ async fn get(
     key: &ResourceKey,
     version: &str,
 ) -> (ResourceKey, Result<Option<Value>, cluster::Error>) {
-    let got = async { ctx.account(tenant, &key.namespace)?.get(key, Some(version)).await };
+    let got = async {
+        ctx.account(tenant, &key.namespace)?
+            .get(key, Some(version))
+            .await
+    };
     (key.clone(), got.await)
 }
 
@@ -149,5 +172,8 @@ pub fn may_see(tenant: &TenantFacts, key: &ResourceKey) -> bool {
 #[must_use]
 pub fn seen(entry: &LiveEntry) -> Option<Seen> {
     let fingerprint = *entry.fingerprint.as_ref()?.as_bytes();
-    Some(Seen { fingerprint, managed: entry.managed.clone() })
+    Some(Seen {
+        fingerprint,
+        managed: entry.managed.clone(),
+    })
 }

@@ -40,7 +40,9 @@ impl Look {
     /// The targets; none while nobody knows what Git says.
     #[must_use]
     pub fn targets(&self) -> &[Target] {
-        self.desired.as_ref().map_or(&[], |desired| &desired.prepared.targets)
+        self.desired
+            .as_ref()
+            .map_or(&[], |desired| &desired.prepared.targets)
     }
 }
 
@@ -54,7 +56,9 @@ pub async fn look(
     desired: Result<Desired, Trouble>,
     memory: &mut AppMemory,
 ) -> Result<Look, cluster::Error> {
-    let targets: &[Target] = desired.as_ref().map_or(&[], |desired| &desired.prepared.targets);
+    let targets: &[Target] = desired
+        .as_ref()
+        .map_or(&[], |desired| &desired.prepared.targets);
     let live = LiveSet::gather(ctx, &subject.tenant, &subject.key.name, targets);
     look_at(ctx, subject, desired, live, memory).await
 }
@@ -72,17 +76,30 @@ pub async fn look_at(
 ) -> Result<Look, cluster::Error> {
     let mut comparison = compare(subject, &desired, &live, memory);
     if !comparison.needs_body.is_empty() {
-        let targets: &[Target] = desired.as_ref().map_or(&[], |desired| &desired.prepared.targets);
+        let targets: &[Target] = desired
+            .as_ref()
+            .map_or(&[], |desired| &desired.prepared.targets);
         let version = |key: &ResourceKey| {
-            targets.iter().find(|target| target.key == *key).map(|target| target.version.clone()).unwrap_or_default()
+            targets
+                .iter()
+                .find(|target| target.key == *key)
+                .map(|target| target.version.clone())
+                .unwrap_or_default()
         };
-        let wanted: Vec<(ResourceKey, String)> =
-            comparison.needs_body.iter().map(|key| (key.clone(), version(key))).collect();
+        let wanted: Vec<(ResourceKey, String)> = comparison
+            .needs_body
+            .iter()
+            .map(|key| (key.clone(), version(key)))
+            .collect();
         live.fetch(ctx, subject, &wanted).await?;
         comparison = compare(subject, &desired, &live, memory);
     }
     remember(&desired, &live, &comparison, memory);
-    Ok(Look { desired, live, comparison })
+    Ok(Look {
+        desired,
+        live,
+        comparison,
+    })
 }
 
 fn compare(
@@ -93,7 +110,11 @@ fn compare(
 ) -> Comparison {
     let nothing = domain::schema::SchemaSet::default();
     let (targets, incomplete, schema) = match desired {
-        Ok(desired) => (desired.prepared.targets.as_slice(), desired.prepared.incomplete, desired.schema.as_ref()),
+        Ok(desired) => (
+            desired.prepared.targets.as_slice(),
+            desired.prepared.incomplete,
+            desired.schema.as_ref(),
+        ),
         // Nobody knows what Git says: the objects are listed as they are, and nothing is called superfluous.
         Err(_) => (&[][..], true, &nothing),
     };
@@ -110,24 +131,53 @@ fn compare(
 }
 
 /// Notes which states were found to be as Git says, so that they need no body while both sides stay.
-fn remember(desired: &Result<Desired, Trouble>, live: &LiveSet, comparison: &Comparison, memory: &mut AppMemory) {
+fn remember(
+    desired: &Result<Desired, Trouble>,
+    live: &LiveSet,
+    comparison: &Comparison,
+    memory: &mut AppMemory,
+) {
     let Ok(desired) = desired else { return };
     for compared in &comparison.resources {
-        let Some(target) = compared.target.and_then(|at| desired.prepared.targets.get(at)) else { continue };
-        if let (true, true, Some(seen)) =
-            (compared.live, compared.differences.is_empty(), live.seen_with_body(&compared.key))
-        {
-            memory.applied.insert(compared.key.clone(), Applied { target: target.hash, seen });
+        let Some(target) = compared
+            .target
+            .and_then(|at| desired.prepared.targets.get(at))
+        else {
+            continue;
+        };
+        if let (true, true, Some(seen)) = (
+            compared.live,
+            compared.differences.is_empty(),
+            live.seen_with_body(&compared.key),
+        ) {
+            memory.applied.insert(
+                compared.key.clone(),
+                Applied {
+                    target: target.hash,
+                    seen,
+                },
+            );
         }
     }
-    let listed = |key: &ResourceKey| comparison.find(key).is_some_and(|compared| compared.target.is_some());
+    let listed = |key: &ResourceKey| {
+        comparison
+            .find(key)
+            .is_some_and(|compared| compared.target.is_some())
+    };
     memory.applied.retain(|key, _| listed(key));
 }
 
 /// Everything beneath some objects that the tenant may see.
 #[must_use]
-pub fn beneath(ctx: &Context, tenant: &TenantFacts, live: &[Arc<LiveEntry>]) -> Vec<Arc<LiveEntry>> {
-    let mut below = ctx.cluster.index().descendants(live.iter().map(|entry| entry.uid.as_ref()));
+pub fn beneath(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    live: &[Arc<LiveEntry>],
+) -> Vec<Arc<LiveEntry>> {
+    let mut below = ctx
+        .cluster
+        .index()
+        .descendants(live.iter().map(|entry| entry.uid.as_ref()));
     below.retain(|entry| may_see(tenant, &entry.key));
     below
 }
@@ -140,7 +190,11 @@ pub fn tree_entry(entry: &LiveEntry) -> Entry<'_> {
         version: &entry.version,
         uid: &entry.uid,
         resource_version: &entry.resource_version,
-        owners: entry.owners.iter().map(|owner| owner.uid.as_ref()).collect(),
+        owners: entry
+            .owners
+            .iter()
+            .map(|owner| owner.uid.as_ref())
+            .collect(),
         created_at: entry.created_at,
         body: &entry.body,
         images: entry.images.iter().map(AsRef::as_ref).collect(),
@@ -149,15 +203,31 @@ pub fn tree_entry(entry: &LiveEntry) -> Entry<'_> {
 
 /// The status that follows.
 #[must_use]
-pub fn status(ctx: &Context, subject: &Subject, look: &Look, more: Vec<Cause>, requested: bool) -> Status {
+pub fn status(
+    ctx: &Context,
+    subject: &Subject,
+    look: &Look,
+    more: Vec<Cause>,
+    requested: bool,
+) -> Status {
     let below = beneath(ctx, &subject.tenant, look.live.entries());
     let statuses = look.comparison.statuses();
-    let live: Vec<Entry<'_>> = look.live.entries().iter().map(|entry| tree_entry(entry)).collect();
+    let live: Vec<Entry<'_>> = look
+        .live
+        .entries()
+        .iter()
+        .map(|entry| tree_entry(entry))
+        .collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
     let health = tree::assess(&live, &under);
     let (external_urls, images) = tree::summary(&tree::build(&statuses, &live, &under));
-    let ignored: Vec<ResourceKey> =
-        look.live.entries().iter().filter(|e| !health::counts(&e.body)).map(|e| e.key.clone()).collect();
+    let ignored: Vec<ResourceKey> = look
+        .live
+        .entries()
+        .iter()
+        .filter(|e| !health::counts(&e.body))
+        .map(|e| e.key.clone())
+        .collect();
     let mut causes = more;
     let mut facts = assemble::Facts {
         now: ctx.clock.now(),
@@ -189,8 +259,12 @@ pub fn status(ctx: &Context, subject: &Subject, look: &Look, more: Vec<Cause>, r
             causes.extend(trouble.causes.iter().cloned());
             // What was compared last stays on record: an unknown state is no new revision.
             facts.revisions.clone_from(&subject.app.status.revisions);
-            facts.source_types.clone_from(&subject.app.status.source_types);
-            facts.manifest_set.clone_from(&subject.app.status.manifest_set);
+            facts
+                .source_types
+                .clone_from(&subject.app.status.source_types);
+            facts
+                .manifest_set
+                .clone_from(&subject.app.status.manifest_set);
         }
     }
     facts.causes = causes;
@@ -229,22 +303,54 @@ pub fn unknown(
 fn lints(ctx: &Context, tenant: &TenantFacts, targets: &[Target]) -> Vec<Cause> {
     let routes = |target: &&Target| {
         options::role(&target.object) == options::Role::Ordinary
-            && matches!((target.key.group.as_str(), target.key.kind.as_str()), ("", "Service") | ("networking.k8s.io", "Ingress"))
+            && matches!(
+                (target.key.group.as_str(), target.key.kind.as_str()),
+                ("", "Service") | ("networking.k8s.io", "Ingress")
+            )
     };
-    let namespaces: BTreeSet<&str> = targets.iter().filter(routes).map(|t| t.key.namespace.as_str()).collect();
+    let namespaces: BTreeSet<&str> = targets
+        .iter()
+        .filter(routes)
+        .map(|t| t.key.namespace.as_str())
+        .collect();
     if namespaces.is_empty() {
         return lint::lint(targets, Around::default());
     }
-    let owned = namespaces.into_iter().filter(|namespace| tenant.owns(namespace));
-    let there: Vec<Arc<LiveEntry>> = owned.flat_map(|namespace| ctx.cluster.index().in_namespace(namespace)).collect();
+    let owned = namespaces
+        .into_iter()
+        .filter(|namespace| tenant.owns(namespace));
+    let there: Vec<Arc<LiveEntry>> = owned
+        .flat_map(|namespace| ctx.cluster.index().in_namespace(namespace))
+        .collect();
     if there.len() > AROUND {
         return lint::lint(targets, Around::default());
     }
     let (services, workloads): (Vec<&Value>, Vec<&Value>) = {
         let of = |kinds: &[&str]| {
-            there.iter().filter(|e| kinds.contains(&e.key.kind.as_str())).map(|e| e.body.as_ref()).collect::<Vec<_>>()
+            there
+                .iter()
+                .filter(|e| kinds.contains(&e.key.kind.as_str()))
+                .map(|e| e.body.as_ref())
+                .collect::<Vec<_>>()
         };
-        (of(&["Service"]), of(&["Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"]))
+        (
+            of(&["Service"]),
+            of(&[
+                "Pod",
+                "Deployment",
+                "StatefulSet",
+                "DaemonSet",
+                "ReplicaSet",
+                "Job",
+                "CronJob",
+            ]),
+        )
     };
-    lint::lint(targets, Around { services: Some(&services), workloads: Some(&workloads) })
+    lint::lint(
+        targets,
+        Around {
+            services: Some(&services),
+            workloads: Some(&workloads),
+        },
+    )
 }

@@ -51,7 +51,11 @@ struct End {
 
 impl End {
     fn new(phase: Phase, message: Message, causes: Vec<Cause>) -> Self {
-        Self { phase, message, causes }
+        Self {
+            phase,
+            message,
+            causes,
+        }
     }
 }
 
@@ -66,22 +70,60 @@ pub async fn advance(
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
     let now = ctx.clock.now();
-    tracing::Span::current().record("operation", if asked.initiated_by.automated { "auto-sync" } else { "sync" });
+    tracing::Span::current().record(
+        "operation",
+        if asked.initiated_by.automated {
+            "auto-sync"
+        } else {
+            "sync"
+        },
+    );
     let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
-    let under_way = subject.app.status.operation.clone().filter(|state| !state.phase.completed() && state.operation == asked);
+    let under_way = subject
+        .app
+        .status
+        .operation
+        .clone()
+        .filter(|state| !state.phase.completed() && state.operation == asked);
     let begun = under_way.is_none();
     let mut state = under_way.unwrap_or_else(|| new_state(asked, now));
     if state.phase == Phase::Terminating {
-        let mut run = Run { subject, state, refresh };
+        let mut run = Run {
+            subject,
+            state,
+            refresh,
+        };
         run.state.retry_count = 0;
         let look = spec_look(ctx, &run.subject, None, memory, false).await?;
-        return end(ctx, run, End::new(Phase::Failed, message::sync::TERMINATED.message(), Vec::new()), look, memory).await;
+        return end(
+            ctx,
+            run,
+            End::new(
+                Phase::Failed,
+                message::sync::TERMINATED.message(),
+                Vec::new(),
+            ),
+            look,
+            memory,
+        )
+        .await;
     }
     if let Some(finished) = state.finished_at {
         // It waits for its next try.
         let Some(again) = retry::again(&state.operation.retry, state.retry_count, finished) else {
             state.finished_at = None;
-            return run_on(ctx, Run { subject, state, refresh }, None, begun, memory).await;
+            return run_on(
+                ctx,
+                Run {
+                    subject,
+                    state,
+                    refresh,
+                },
+                None,
+                begun,
+                memory,
+            )
+            .await;
         };
         if let Ok(wait) = again.at.signed_duration_since(now).to_std()
             && !wait.is_zero()
@@ -94,7 +136,18 @@ pub async fn advance(
         state.causes.clear();
         state.message = message::sync::RUNNING.message();
     }
-    run_on(ctx, Run { subject, state, refresh }, None, begun, memory).await
+    run_on(
+        ctx,
+        Run {
+            subject,
+            state,
+            refresh,
+        },
+        None,
+        begun,
+        memory,
+    )
+    .await
 }
 
 /// Begins a sync that nobody asked for: the application syncs by itself.
@@ -113,20 +166,49 @@ pub async fn begin_automated(
     tracing::Span::current().record("operation", "auto-sync");
     let state = new_state(asked.clone(), ctx.clock.now());
     let report = Report {
-        status: Status { operation: Some(state.clone()), ..status },
+        status: Status {
+            operation: Some(state.clone()),
+            ..status
+        },
         set_operation: Some(asked),
         clear_refresh: refresh,
         ..Report::default()
     };
-    publish::progress(ctx, &subject.key, subject.tenant_name(), &subject.app, report);
-    run_on(ctx, Run { subject, state, refresh: None }, Some(look), false, memory).await
+    publish::progress(
+        ctx,
+        &subject.key,
+        subject.tenant_name(),
+        &subject.app,
+        report,
+    );
+    run_on(
+        ctx,
+        Run {
+            subject,
+            state,
+            refresh: None,
+        },
+        Some(look),
+        false,
+        memory,
+    )
+    .await
 }
 
 /// The end of an operation on an application that cannot even be compared.
 #[must_use]
-pub fn refused(ctx: &Context, app: &Application, asked: &Operation, causes: Vec<Cause>) -> OperationState {
+pub fn refused(
+    ctx: &Context,
+    app: &Application,
+    asked: &Operation,
+    causes: Vec<Cause>,
+) -> OperationState {
     let now = ctx.clock.now();
-    let before = app.status.operation.clone().filter(|state| !state.phase.completed());
+    let before = app
+        .status
+        .operation
+        .clone()
+        .filter(|state| !state.phase.completed());
     let mut state = before.unwrap_or_else(|| new_state(asked.clone(), now));
     state.phase = Phase::Error;
     if let Some(first) = causes.first() {
@@ -161,9 +243,21 @@ async fn run_on(
 ) -> Result<Next, Failure> {
     if begun {
         // Said at once, so that people see it begin; a quick end overtakes it.
-        let status = Status { operation: Some(run.state.clone()), ..run.subject.app.status.clone() };
-        let report = Report { status, ..Report::default() };
-        publish::progress(ctx, &run.subject.key, run.subject.tenant_name(), &run.subject.app, report);
+        let status = Status {
+            operation: Some(run.state.clone()),
+            ..run.subject.app.status.clone()
+        };
+        let report = Report {
+            status,
+            ..Report::default()
+        };
+        publish::progress(
+            ctx,
+            &run.subject.key,
+            run.subject.tenant_name(),
+            &run.subject.app,
+            report,
+        );
     }
     let mut look = match at_hand {
         Some(look) => look,
@@ -171,7 +265,9 @@ async fn run_on(
             let wish = wish(&run, begun);
             let desired = desire::desire(ctx, &run.subject, &wish, memory).await;
             match desired {
-                Ok(desired) => look::look(ctx, &run.subject, Ok(desired), memory).await.map_err(Failure::Cluster)?,
+                Ok(desired) => look::look(ctx, &run.subject, Ok(desired), memory)
+                    .await
+                    .map_err(Failure::Cluster)?,
                 Err(trouble) => return no_manifests(ctx, run, trouble, memory).await,
             }
         }
@@ -191,7 +287,11 @@ async fn run_on(
         resources: Vec::new(),
     });
     if !plan.refusals.is_empty() {
-        result.resources = plan.refusals.iter().filter_map(|cause| invalid(cause, &desired)).collect();
+        result.resources = plan
+            .refusals
+            .iter()
+            .filter_map(|cause| invalid(cause, &desired))
+            .collect();
         let end_ = invalid_tasks(plan.refusals);
         let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
         return end(ctx, run, end_, look, memory).await;
@@ -202,7 +302,14 @@ async fn run_on(
     };
     // What the operation did is compared with what the spec wants, which may be something else.
     let after = look::look_at(ctx, &run.subject, look.desired, look.live, memory).await;
-    let look = spec_look(ctx, &run.subject, Some(after.map_err(Failure::Cluster)?), memory, true).await?;
+    let look = spec_look(
+        ctx,
+        &run.subject,
+        Some(after.map_err(Failure::Cluster)?),
+        memory,
+        true,
+    )
+    .await?;
     end(ctx, run, end_, look, memory).await
 }
 
@@ -210,28 +317,67 @@ async fn run_on(
 async fn waits(ctx: &Context, run: &Run, look: &Look, next: Next) -> Result<Next, Failure> {
     let mut status = look::status(ctx, &run.subject, look, Vec::new(), run.refresh.is_some());
     status.operation = Some(run.state.clone());
-    let set_operation = run.state.operation.initiated_by.automated.then(|| run.state.operation.clone());
-    let report = Report { status, clear_refresh: run.refresh.clone(), set_operation, next, ..Report::default() };
-    publish::report(ctx, &run.subject.key, run.subject.tenant_name(), &run.subject.app, report).await
+    let set_operation = run
+        .state
+        .operation
+        .initiated_by
+        .automated
+        .then(|| run.state.operation.clone());
+    let report = Report {
+        status,
+        clear_refresh: run.refresh.clone(),
+        set_operation,
+        next,
+        ..Report::default()
+    };
+    publish::report(
+        ctx,
+        &run.subject.key,
+        run.subject.tenant_name(),
+        &run.subject.app,
+        report,
+    )
+    .await
 }
 
 /// Git does not say what is wanted: an edit helps, or our own service has to come back.
-async fn no_manifests(ctx: &Context, run: Run, trouble: Trouble, memory: &mut AppMemory) -> Result<Next, Failure> {
+async fn no_manifests(
+    ctx: &Context,
+    run: Run,
+    trouble: Trouble,
+    memory: &mut AppMemory,
+) -> Result<Next, Failure> {
     let too_long = ctx.clock.now().signed_duration_since(run.state.started_at) > PATIENCE;
     if trouble.ours && !too_long {
         return Err(Failure::Repository(trouble));
     }
     let causes = trouble.causes.to_vec();
-    let message = causes.first().map_or_else(|| message::source::INTERNAL.message(), |cause| cause.message.clone());
-    let look = look::look(ctx, &run.subject, Err(trouble), memory).await.map_err(Failure::Cluster)?;
-    end(ctx, run, End::new(Phase::Error, message, causes), look, memory).await
+    let message = causes.first().map_or_else(
+        || message::source::INTERNAL.message(),
+        |cause| cause.message.clone(),
+    );
+    let look = look::look(ctx, &run.subject, Err(trouble), memory)
+        .await
+        .map_err(Failure::Cluster)?;
+    end(
+        ctx,
+        run,
+        End::new(Phase::Error, message, causes),
+        look,
+        memory,
+    )
+    .await
 }
 
 /// What the operation wants: the spec's sources unless it names others.
 fn wish(run: &Run, begun: bool) -> Wish {
     let sync = &run.state.operation.sync;
     let by_person = !run.state.operation.initiated_by.automated;
-    let mut wish = Wish::of_spec(&run.subject, (begun && by_person) || run.refresh.is_some(), false);
+    let mut wish = Wish::of_spec(
+        &run.subject,
+        (begun && by_person) || run.refresh.is_some(),
+        false,
+    );
     if !sync.sources.is_empty() {
         wish.sources.clone_from(&sync.sources);
         wish.multiple = true;
@@ -257,18 +403,34 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
     let sync = &state.operation.sync;
     let asked = SyncOptions::parse(sync.sync_options.iter().map(String::as_str));
     let namespace = subject.destination.namespace.as_str();
-    let key = ResourceKey { kind: "Namespace".into(), name: namespace.to_owned(), ..ResourceKey::default() };
-    let approved = subject.app.annotation(APPROVED).and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok());
+    let key = ResourceKey {
+        kind: "Namespace".into(),
+        name: namespace.to_owned(),
+        ..ResourceKey::default()
+    };
+    let approved = subject
+        .app
+        .annotation(APPROVED)
+        .and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok());
     let policy = subject.spec.sync_policy.as_ref();
-    plan::plan(&desired.prepared, &look.comparison, &plan::Request {
-        sync,
-        options: if sync.sync_options.is_empty() { &subject.options } else { &asked },
-        namespace,
-        namespace_exists: ctx.cluster.index().get(&key).is_some(),
-        territory: subject.tenant.territory(),
-        namespace_metadata: policy.and_then(|policy| policy.managed_namespace_metadata.as_ref()),
-        approved: approved.is_some_and(|at| at >= state.started_at),
-    })
+    plan::plan(
+        &desired.prepared,
+        &look.comparison,
+        &plan::Request {
+            sync,
+            options: if sync.sync_options.is_empty() {
+                &subject.options
+            } else {
+                &asked
+            },
+            namespace,
+            namespace_exists: ctx.cluster.index().get(&key).is_some(),
+            territory: subject.tenant.territory(),
+            namespace_metadata: policy
+                .and_then(|policy| policy.managed_namespace_metadata.as_ref()),
+            approved: approved.is_some_and(|at| at >= state.started_at),
+        },
+    )
 }
 
 /// A comparison with what the spec wants. The one at hand is of what an operation wanted; often that is the same.
@@ -284,8 +446,8 @@ async fn spec_look(
         Some(look) => {
             let same = match &look.desired {
                 Ok(desired) => {
-                    desired.sources == wish.sources &&
-                    desire::is_current(ctx, subject, &desired.revisions, applied).await
+                    desired.sources == wish.sources
+                        && desire::is_current(ctx, subject, &desired.revisions, applied).await
                 }
                 Err(_) => false,
             };
@@ -294,17 +456,30 @@ async fn spec_look(
             } else {
                 let desired = desire::desire(ctx, subject, &wish, memory).await;
                 if applied {
-                    look::look_at(ctx, subject, desired, look.live, memory).await.map_err(Failure::Cluster)?
+                    look::look_at(ctx, subject, desired, look.live, memory)
+                        .await
+                        .map_err(Failure::Cluster)?
                 } else {
-                    look::look(ctx, subject, desired, memory).await.map_err(Failure::Cluster)?
+                    look::look(ctx, subject, desired, memory)
+                        .await
+                        .map_err(Failure::Cluster)?
                 }
             }
         }
         None => {
             let desired = desire::desire(ctx, subject, &wish, memory).await;
-            look::look(ctx, subject, desired, memory).await.map_err(Failure::Cluster)?
+            look::look(ctx, subject, desired, memory)
+                .await
+                .map_err(Failure::Cluster)?
         }
     };
-    desire::follow(ctx, subject, look.desired.as_ref().ok().map(|desired| desired.revisions.as_slice()));
+    desire::follow(
+        ctx,
+        subject,
+        look.desired
+            .as_ref()
+            .ok()
+            .map(|desired| desired.revisions.as_slice()),
+    );
     Ok(look)
 }

@@ -57,7 +57,9 @@ pub async fn report(
 ) -> Result<Next, Failure> {
     ctx.metrics.show(key, tenant, app, &report.status);
     let next = report.next;
-    let Some(write) = write(key, app, report) else { return Ok(next) };
+    let Some(write) = write(key, app, report) else {
+        return Ok(next);
+    };
     let outcome = ctx.publisher.write(write).await?;
     Ok(match outcome.verdict {
         Verdict::Written | Verdict::Unchanged | Verdict::Removed | Verdict::Gone => next,
@@ -75,14 +77,24 @@ pub fn progress(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, re
 }
 
 fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite> {
-    let Report { status, clear_refresh, clear_operation, set_operation, history, remove, next: _ } = report;
+    let Report {
+        status,
+        clear_refresh,
+        clear_operation,
+        set_operation,
+        history,
+        remove,
+        next: _,
+    } = report;
     let asks = clear_refresh.is_some() || clear_operation.is_some() || set_operation.is_some();
     if status == app.status && !asks && history.is_none() && !remove {
         return None;
     }
     let ends = clear_operation.is_some();
     // The end of an operation is recorded whatever became of the spec meanwhile; a mere comparison is of one spec.
-    let of_generation = (!ends && set_operation.is_none() && !remove).then(|| generation(app)).flatten();
+    let of_generation = (!ends && set_operation.is_none() && !remove)
+        .then(|| generation(app))
+        .flatten();
     Some(StatusWrite {
         expect_generation: of_generation,
         clear_operation: ends,

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use domain::application::{Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, Source, Spec};
+use domain::application::{
+    Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, Source, Spec,
+};
 use domain::cause::Cause;
 use domain::message;
 use domain::project::Rules;
@@ -49,9 +51,22 @@ impl Subject {
     /// Its sources as canonical JSON, one per source.
     #[must_use]
     pub fn sources(&self) -> Vec<Value> {
-        match self.app.spec.get("sources").and_then(Value::as_array).filter(|sources| !sources.is_empty()) {
+        match self
+            .app
+            .spec
+            .get("sources")
+            .and_then(Value::as_array)
+            .filter(|sources| !sources.is_empty())
+        {
             Some(sources) => sources.clone(),
-            None => self.app.spec.get("source").filter(|source| source.is_object()).into_iter().cloned().collect(),
+            None => self
+                .app
+                .spec
+                .get("source")
+                .filter(|source| source.is_object())
+                .into_iter()
+                .cloned()
+                .collect(),
         }
     }
 
@@ -76,18 +91,31 @@ pub async fn read(
 ) -> store::Result<Result<Subject, (Application, Vec<Cause>)>> {
     let spec = match app.view() {
         Ok(spec) => spec,
-        Err(error) => return Ok(Err((app, vec![Cause::error(message::app::SPEC_INVALID.with("error", error))]))),
+        Err(error) => {
+            return Ok(Err((
+                app,
+                vec![Cause::error(
+                    message::app::SPEC_INVALID.with("error", error),
+                )],
+            )));
+        }
     };
     let name = spec.project().to_owned();
     let Some(project) = ctx.tenants.project(key.tenant, &name).await? else {
-        let cause = Cause::error(message::app::PROJECT_NOT_FOUND.with("project", &name)).field("spec.project");
+        let cause = Cause::error(message::app::PROJECT_NOT_FOUND.with("project", &name))
+            .field("spec.project");
         return Ok(Err((app, vec![cause])));
     };
     let rules = match &project.rules {
         Ok(rules) => rules,
         Err(error) => {
-            let message = message::app::PROJECT_INVALID.with("project", &name).with("error", error);
-            return Ok(Err((app, vec![Cause::error(message).field("spec.project")])));
+            let message = message::app::PROJECT_INVALID
+                .with("project", &name)
+                .with("error", error);
+            return Ok(Err((
+                app,
+                vec![Cause::error(message).field("spec.project")],
+            )));
         }
     };
     let destination = match destination(&spec) {
@@ -99,7 +127,11 @@ pub async fn read(
     if !causes.is_empty() {
         return Ok(Err((app, causes)));
     }
-    let options = spec.sync_policy.as_ref().map(|policy| policy.sync_options.as_slice()).unwrap_or_default();
+    let options = spec
+        .sync_policy
+        .as_ref()
+        .map(|policy| policy.sync_options.as_slice())
+        .unwrap_or_default();
     let options = SyncOptions::parse(options.iter().map(String::as_str));
     Ok(Ok(Subject {
         key: key.clone(),
@@ -115,7 +147,11 @@ pub async fn read(
 
 /// The destination with address and name filled in. There is one cluster for now.
 fn destination(spec: &Spec) -> Result<Destination, Cause> {
-    let Destination { server, name, namespace } = &spec.destination;
+    let Destination {
+        server,
+        name,
+        namespace,
+    } = &spec.destination;
     let known = Destination {
         server: IN_CLUSTER_SERVER.to_owned(),
         name: IN_CLUSTER_NAME.to_owned(),
@@ -123,16 +159,23 @@ fn destination(spec: &Spec) -> Result<Destination, Cause> {
     };
     let refuse = |message, field: &str| Err(Cause::error(message).field(field));
     match (server.as_str(), name.as_str()) {
-        ("", "") => refuse(message::app::DESTINATION_MISSING.message(), "spec.destination"),
+        ("", "") => refuse(
+            message::app::DESTINATION_MISSING.message(),
+            "spec.destination",
+        ),
         (IN_CLUSTER_SERVER, "") | ("", IN_CLUSTER_NAME) => Ok(known),
-        ("", unknown) => {
-            refuse(message::app::DESTINATION_UNKNOWN.with("cluster", unknown), "spec.destination.name")
-        }
-        (unknown, "") => {
-            refuse(message::app::DESTINATION_UNKNOWN.with("cluster", unknown), "spec.destination.server")
-        }
+        ("", unknown) => refuse(
+            message::app::DESTINATION_UNKNOWN.with("cluster", unknown),
+            "spec.destination.name",
+        ),
+        (unknown, "") => refuse(
+            message::app::DESTINATION_UNKNOWN.with("cluster", unknown),
+            "spec.destination.server",
+        ),
         (server, name) => {
-            let message = message::app::DESTINATION_AMBIGUOUS.with("name", name).with("server", server);
+            let message = message::app::DESTINATION_AMBIGUOUS
+                .with("name", name)
+                .with("server", server);
             refuse(message, "spec.destination")
         }
     }
@@ -149,16 +192,32 @@ fn permitted(
     if sources.iter().all(|source| source.repo_url.is_empty()) {
         causes.push(Cause::error(message::app::SOURCE_MISSING.message()).field("spec.source"));
     }
-    for source in sources.iter().filter(|source| !rules.permits_source(&source.repo_url)) {
+    for source in sources
+        .iter()
+        .filter(|source| !rules.permits_source(&source.repo_url))
+    {
         let message = message::app::SOURCE_NOT_PERMITTED.with("repository", &source.repo_url);
-        causes.push(Cause::error(message.with("project", spec.project())).field("spec.source.repoURL"));
+        causes.push(
+            Cause::error(message.with("project", spec.project())).field("spec.source.repoURL"),
+        );
     }
-    let Destination { server, name, namespace } = destination;
+    let Destination {
+        server,
+        name,
+        namespace,
+    } = destination;
     if !rules.permits_destination(server, name, namespace) {
-        let message = message::app::DESTINATION_NOT_PERMITTED.with("server", server).with("namespace", namespace);
-        causes.push(Cause::error(message.with("project", spec.project())).field("spec.destination"));
+        let message = message::app::DESTINATION_NOT_PERMITTED
+            .with("server", server)
+            .with("namespace", namespace);
+        causes
+            .push(Cause::error(message.with("project", spec.project())).field("spec.destination"));
     }
-    let options = spec.sync_policy.as_ref().map(|policy| policy.sync_options.as_slice()).unwrap_or_default();
+    let options = spec
+        .sync_policy
+        .as_ref()
+        .map(|policy| policy.sync_options.as_slice())
+        .unwrap_or_default();
     let creating = SyncOptions::parse(options.iter().map(String::as_str)).create_namespace;
     if !namespace.is_empty() && !tenant.territory().permits(namespace, creating) {
         let message = if tenant.tenant.name.is_operator() {
@@ -177,5 +236,6 @@ fn permitted(
 /// # Errors
 /// A cause that names what cannot be read.
 pub fn source(document: &Value) -> Result<Source, Cause> {
-    Source::deserialize(document).map_err(|error| Cause::error(message::app::SPEC_INVALID.with("error", error)))
+    Source::deserialize(document)
+        .map_err(|error| Cause::error(message::app::SPEC_INVALID.with("error", error)))
 }

@@ -26,7 +26,10 @@ pub(super) struct Accesses {
 
 impl Accesses {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, known: Mutex::default() }
+        Self {
+            store,
+            known: Mutex::default(),
+        }
     }
 
     pub(super) async fn of(&self, key: &RepoKey, url: &str) -> Result<RepositoryAccess, Trouble> {
@@ -34,7 +37,11 @@ impl Accesses {
     }
 
     pub(super) async fn tenant_key(&self, tenant: TenantId) -> Result<Secret, Trouble> {
-        self.store.tenant(tenant).tenant_key().await.map_err(|error| database(&error))
+        self.store
+            .tenant(tenant)
+            .tenant_key()
+            .await
+            .map_err(|error| database(&error))
     }
 
     pub(super) fn forget(&self, tenant: TenantId) {
@@ -53,7 +60,11 @@ impl Accesses {
         }
         let read = Instant::now();
         let scope = self.store.tenant(key.tenant);
-        let repository = scope.repositories().find_for(url, &key.project).await.map_err(|error| database(&error))?;
+        let repository = scope
+            .repositories()
+            .find_for(url, &key.project)
+            .await
+            .map_err(|error| database(&error))?;
         let mut known = self.known.lock();
         known.retain(|_, (read, _)| read.elapsed() < HOLDS);
         known.insert(key.clone(), (read, repository.clone()));
@@ -67,14 +78,35 @@ fn database(error: &store::Error) -> Trouble {
 }
 
 fn access(key: &RepoKey, url: &str, repository: Option<Repository>) -> RepositoryAccess {
-    let anonymous = RepositoryAccess { tenant: key.tenant.to_string(), url: url.to_owned(), ..RepositoryAccess::default() };
-    let Some(Repository { url: connected, kind: _, name: _, project, credentials, insecure, enable_lfs: _ }) = repository
+    let anonymous = RepositoryAccess {
+        tenant: key.tenant.to_string(),
+        url: url.to_owned(),
+        ..RepositoryAccess::default()
+    };
+    let Some(Repository {
+        url: connected,
+        kind: _,
+        name: _,
+        project,
+        credentials,
+        insecure,
+        enable_lfs: _,
+    }) = repository
     else {
         return anonymous;
     };
-    let bytes = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_vec()).unwrap_or_default();
+    let bytes = |secret: &Option<Secret>| {
+        secret
+            .as_ref()
+            .map(|s| s.expose().to_vec())
+            .unwrap_or_default()
+    };
     // The scope names the credential by where it is connected, never by what it is.
-    let scope = if credentials.is_empty() { String::new() } else { format!("{project}/{connected}") };
+    let scope = if credentials.is_empty() {
+        String::new()
+    } else {
+        format!("{project}/{connected}")
+    };
     RepositoryAccess {
         credential_scope: scope,
         username: credentials.username.clone(),

@@ -33,7 +33,13 @@ struct Last<T, E> {
 
 impl<T, E> Default for Listing<T, E> {
     fn default() -> Self {
-        Self { asking: tokio::sync::Mutex::default(), last: Mutex::new(Last { good: None, bad: None }) }
+        Self {
+            asking: tokio::sync::Mutex::default(),
+            last: Mutex::new(Last {
+                good: None,
+                bad: None,
+            }),
+        }
     }
 }
 
@@ -59,7 +65,12 @@ impl<T: Clone, E: Clone> Listing<T, E> {
         let answer = ask().await;
         let mut last = self.last.lock();
         match &answer {
-            Ok(good) => *last = Last { good: Some((sent, good.clone())), bad: None },
+            Ok(good) => {
+                *last = Last {
+                    good: Some((sent, good.clone())),
+                    bad: None,
+                }
+            }
             Err(bad) => last.bad = Some((sent, bad.clone())),
         }
         answer
@@ -67,7 +78,11 @@ impl<T: Clone, E: Clone> Listing<T, E> {
 
     /// Whether the last good answer is no older than `age` at `now`.
     pub(super) fn good_since(&self, now: Instant, age: Duration) -> bool {
-        self.last.lock().good.as_ref().is_some_and(|(sent, _)| now.duration_since(*sent) <= age)
+        self.last
+            .lock()
+            .good
+            .as_ref()
+            .is_some_and(|(sent, _)| now.duration_since(*sent) <= age)
     }
 
     fn usable(&self, need: Need, began: Instant, now: Instant) -> Option<Result<T, E>> {
@@ -80,12 +95,18 @@ impl<T: Clone, E: Clone> Listing<T, E> {
                 _ => None,
             },
             Need::Known(age) => {
-                if let Some((_, good)) = last.good.as_ref().filter(|(sent, _)| now.duration_since(*sent) <= age) {
+                if let Some((_, good)) = last
+                    .good
+                    .as_ref()
+                    .filter(|(sent, _)| now.duration_since(*sent) <= age)
+                {
                     return Some(Ok(good.clone()));
                 }
                 last.bad
                     .as_ref()
-                    .filter(|(sent, _)| *sent >= began || now.duration_since(*sent) <= FAILURE_HOLDS)
+                    .filter(|(sent, _)| {
+                        *sent >= began || now.duration_since(*sent) <= FAILURE_HOLDS
+                    })
                     .map(|(_, bad)| Err(bad.clone()))
             }
         }
@@ -117,11 +138,22 @@ mod tests {
                 listing.get(need, question).await
             }
         };
-        let all = async { tokio::join!(ask(Need::Fresh), ask(Need::Fresh), ask(Need::Fresh), ask(LONG)) };
+        let all = async {
+            tokio::join!(
+                ask(Need::Fresh),
+                ask(Need::Fresh),
+                ask(Need::Fresh),
+                ask(LONG)
+            )
+        };
         let open = async { release.send(true) };
         let ((first, second, third, known), _) = tokio::join!(all, open);
         assert_eq!(first, Ok(1));
-        assert_eq!((second, third), (Ok(2), Ok(2)), "they began while the first was under way");
+        assert_eq!(
+            (second, third),
+            (Ok(2), Ok(2)),
+            "they began while the first was under way"
+        );
         assert!(known.is_ok_and(|n| n <= 2));
         assert_eq!(asked.load(Ordering::SeqCst), 2);
         assert_eq!(ask(LONG).await, Ok(2));
@@ -131,8 +163,16 @@ mod tests {
     async fn a_failure_does_not_hide_the_last_good_answer_from_those_who_do_not_insist() {
         let listing: Listing<u32, &str> = Listing::default();
         assert_eq!(listing.get(LONG, || async { Ok(1) }).await, Ok(1));
-        assert_eq!(listing.get(Need::Fresh, || async { Err("down") }).await, Err("down"));
+        assert_eq!(
+            listing.get(Need::Fresh, || async { Err("down") }).await,
+            Err("down")
+        );
         assert_eq!(listing.get(LONG, || async { Ok(2) }).await, Ok(1));
-        assert_eq!(listing.get(Need::Known(Duration::ZERO), || async { Ok(3) }).await, Err("down"));
+        assert_eq!(
+            listing
+                .get(Need::Known(Duration::ZERO), || async { Ok(3) })
+                .await,
+            Err("down")
+        );
     }
 }

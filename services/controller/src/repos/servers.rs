@@ -88,19 +88,33 @@ impl RepoServers {
         let peer = |url: &String| {
             let channel = mtls::channel(identity, url, Component::RepoServer)?;
             let client = RepoServerClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-            Ok(Peer { url: url.clone(), client })
+            Ok(Peer {
+                url: url.clone(),
+                client,
+            })
         };
-        Ok(Self { peers: urls.iter().map(peer).collect::<Result<_, MutualTlsError>>()? })
+        Ok(Self {
+            peers: urls
+                .iter()
+                .map(peer)
+                .collect::<Result<_, MutualTlsError>>()?,
+        })
     }
 
     pub(super) async fn list_refs(&self, access: wire::RepositoryAccess) -> Result<Refs, Trouble> {
         let answer = self
             .ask(&access, |mut client| {
-                let asked = wire::ListRefsRequest { repository: Some(access.clone()), fresh: true };
+                let asked = wire::ListRefsRequest {
+                    repository: Some(access.clone()),
+                    fresh: true,
+                };
                 async move { client.list_refs(timed(asked, LISTING)).await }
             })
             .await?;
-        Ok(Refs::new(answer.refs.into_iter().collect::<HashMap<_, _>>(), answer.head))
+        Ok(Refs::new(
+            answer.refs.into_iter().collect::<HashMap<_, _>>(),
+            answer.head,
+        ))
     }
 
     pub(super) async fn resolve(
@@ -112,11 +126,36 @@ impl RepoServers {
         let answer = self
             .ask(&access, |mut client| {
                 let revision = revision.to_owned();
-                let asked = wire::ResolveRequest { repository: Some(access.clone()), revision, fresh };
+                let asked = wire::ResolveRequest {
+                    repository: Some(access.clone()),
+                    revision,
+                    fresh,
+                };
                 async move { client.resolve(timed(asked, LISTING)).await }
             })
             .await?;
         Ok(answer.commit)
+    }
+
+    /// What stands at some paths of a commit.
+    pub(super) async fn path_ids(
+        &self,
+        access: wire::RepositoryAccess,
+        commit: &str,
+        paths: &[String],
+    ) -> Result<Vec<String>, Trouble> {
+        let answer = self
+            .ask(&access, |mut client| {
+                let (commit, paths) = (commit.to_owned(), paths.to_vec());
+                let asked = wire::PathIdsRequest {
+                    repository: Some(access.clone()),
+                    commit,
+                    paths,
+                };
+                async move { client.path_ids(timed(asked, LISTING)).await }
+            })
+            .await?;
+        Ok(answer.ids)
     }
 
     pub(super) async fn render(
@@ -175,7 +214,9 @@ impl RepoServers {
         for peer in self.ranked(access) {
             match send(peer.client.clone()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if status.code() == Code::Unavailable && status.details().is_empty() => {
+                Err(status)
+                    if status.code() == Code::Unavailable && status.details().is_empty() =>
+                {
                     tracing::warn!(repo_server = %peer.url, error = status.message(), "a repo-server cannot be reached");
                     last = status;
                 }
@@ -188,7 +229,11 @@ impl RepoServers {
     /// Every repo-server, the one with the highest score for this mirror first, so that each mirror lives in one place
     /// and only those of a server that goes move.
     fn ranked(&self, access: &wire::RepositoryAccess) -> Vec<&Peer> {
-        let mut ranked: Vec<(u64, &Peer)> = self.peers.iter().map(|peer| (score(&peer.url, access), peer)).collect();
+        let mut ranked: Vec<(u64, &Peer)> = self
+            .peers
+            .iter()
+            .map(|peer| (score(&peer.url, access), peer))
+            .collect();
         ranked.sort_by(|a, b| b.0.cmp(&a.0));
         ranked.into_iter().map(|(_, peer)| peer).collect()
     }
@@ -197,7 +242,13 @@ impl RepoServers {
 fn score(peer: &str, access: &wire::RepositoryAccess) -> u64 {
     // SipHash with its fixed keys: the same in every process of one build, and nobody's safety rests on it.
     let mut hasher = DefaultHasher::new();
-    (peer, &access.tenant, &access.credential_scope, domain::repository::normalize_url(&access.url)).hash(&mut hasher);
+    (
+        peer,
+        &access.tenant,
+        &access.credential_scope,
+        domain::repository::normalize_url(&access.url),
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -209,17 +260,41 @@ fn timed<T>(message: T, limit: Duration) -> Request<T> {
 }
 
 fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
-    let wire::RenderResponse { hash, unchanged, manifests, source_type, causes, cache: _, detail } = answer;
-    let broken = || Trouble::ours(Cause::error(message::source::REPO_SERVER_UNAVAILABLE.message()));
+    let wire::RenderResponse {
+        hash,
+        unchanged,
+        manifests,
+        source_type,
+        causes,
+        cache: _,
+        detail,
+    } = answer;
+    let broken = || {
+        Trouble::ours(Cause::error(
+            message::source::REPO_SERVER_UNAVAILABLE.message(),
+        ))
+    };
     let manifest = |m: wire::RenderedManifest| {
         let object = serde_json::from_slice(&m.object).map_err(|_| broken())?;
-        let location = (!m.path.is_empty()).then_some(Location { path: m.path, line: m.line });
+        let location = (!m.path.is_empty()).then_some(Location {
+            path: m.path,
+            line: m.line,
+        });
         let lines = m.lines.into_iter().map(|at| (at.field, at.line)).collect();
-        Ok(Manifest { object, location, lines })
+        Ok(Manifest {
+            object,
+            location,
+            lines,
+        })
     };
     let manifests = match unchanged {
         true => None,
-        false => Some(manifests.into_iter().map(manifest).collect::<Result<_, Trouble>>()?),
+        false => Some(
+            manifests
+                .into_iter()
+                .map(manifest)
+                .collect::<Result<_, Trouble>>()?,
+        ),
     };
     Ok(Rendered {
         hash: ManifestSetHash(hash),
@@ -230,6 +305,9 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
             "Kustomize" => SourceType::Kustomize,
             _ => SourceType::Directory,
         },
-        causes: causes.iter().filter_map(|cause| serde_json::from_str(cause).ok()).collect(),
+        causes: causes
+            .iter()
+            .filter_map(|cause| serde_json::from_str(cause).ok())
+            .collect(),
     })
 }

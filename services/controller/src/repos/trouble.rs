@@ -21,13 +21,19 @@ impl Trouble {
     /// One reason that only an edit can remove.
     #[must_use]
     pub fn theirs(cause: Cause) -> Self {
-        Self { causes: Arc::from([cause]), ours: false }
+        Self {
+            causes: Arc::from([cause]),
+            ours: false,
+        }
     }
 
     /// A service of ours that does not answer.
     #[must_use]
     pub fn ours(cause: Cause) -> Self {
-        Self { causes: Arc::from([cause]), ours: true }
+        Self {
+            causes: Arc::from([cause]),
+            ours: true,
+        }
     }
 }
 
@@ -44,19 +50,37 @@ impl From<Status> for Trouble {
     /// A repo-server's no carries its causes as JSON in the status's details; without them it is a fault of ours.
     fn from(status: Status) -> Self {
         if let Some(causes) = causes(status.details()) {
-            let ours = causes.iter().any(|cause| cause.message.is(&message::source::INTERNAL));
-            return Self { causes: causes.into(), ours };
+            let ours = causes
+                .iter()
+                .any(|cause| cause.message.is(&message::source::INTERNAL));
+            return Self {
+                causes: causes.into(),
+                ours,
+            };
         }
         let ours = matches!(
             status.code(),
-            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::ResourceExhausted
+            Code::Unavailable
+                | Code::Unknown
+                | Code::Cancelled
+                | Code::DeadlineExceeded
+                | Code::ResourceExhausted
         );
-        let cause = Cause::error(message::source::REPO_SERVER_UNAVAILABLE.message()).evidence(status.message().to_owned());
-        Self { causes: Arc::from([cause]), ours }
+        let cause = Cause::error(message::source::REPO_SERVER_UNAVAILABLE.message())
+            .evidence(status.message().to_owned());
+        Self {
+            causes: Arc::from([cause]),
+            ours,
+        }
     }
 }
 
 fn causes(details: &[u8]) -> Option<Vec<Cause>> {
     let many: Option<Vec<Cause>> = serde_json::from_slice(details).ok();
-    many.or_else(|| serde_json::from_slice::<Cause>(details).ok().map(|one| vec![one])).filter(|list| !list.is_empty())
+    many.or_else(|| {
+        serde_json::from_slice::<Cause>(details)
+            .ok()
+            .map(|one| vec![one])
+    })
+    .filter(|list| !list.is_empty())
 }

@@ -58,7 +58,10 @@ mod tests {
         assert!(!gate.open_at(at(2000)), "a margin before the end");
         gate.hold_until(at(4000));
         assert!(gate.open_at(at(2999)), "a renewal moves the end");
-        assert!(!gate.open_at(at(10_000)), "a process that was stopped finds it closed");
+        assert!(
+            !gate.open_at(at(10_000)),
+            "a process that was stopped finds it closed"
+        );
         gate.close();
         assert!(!gate.open_at(start));
     }

@@ -31,7 +31,10 @@ impl Shard {
     /// The term in force, if any.
     #[must_use]
     pub fn term(&self) -> Option<Arc<Term>> {
-        self.0.borrow().clone().filter(|term| !term.lost.is_cancelled())
+        self.0
+            .borrow()
+            .clone()
+            .filter(|term| !term.lost.is_cancelled())
     }
 
     /// Waits for a term that is in force.
@@ -61,7 +64,15 @@ impl Keeper {
     #[must_use]
     pub fn new(platform: PlatformScope, me: Controller, gate: Gate) -> (Self, Shard) {
         let (terms, receiver) = watch::channel(None);
-        (Self { platform, me, gate, terms }, Shard(receiver))
+        (
+            Self {
+                platform,
+                me,
+                gate,
+                terms,
+            },
+            Shard(receiver),
+        )
     }
 
     /// Heartbeat and lease once a second until `done`, then gives the lease up in good order.
@@ -79,30 +90,46 @@ impl Keeper {
                 Some(lease) => self.renew(lease).await,
             };
             if let Err(error) = self.platform.heartbeat(&self.me).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat could not be written");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the heartbeat could not be written"
+                );
             }
         }
         self.lose();
         if let Some(lease) = held
             && let Err(error) = self.platform.release_lease(&lease).await
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be given up; it runs out");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the lease could not be given up; it runs out"
+            );
         }
         let _ = self.platform.retire_controller(&self.me.id).await;
     }
 
     async fn acquire(&self) -> Option<Lease> {
-        match self.platform.acquire_lease(ITEM, &self.me.id, TTL, MARGIN).await {
+        match self
+            .platform
+            .acquire_lease(ITEM, &self.me.id, TTL, MARGIN)
+            .await
+        {
             Ok(Some(lease)) => {
                 tracing::info!(item = ITEM, fence = lease.fence, "holding the lease");
                 self.gate.hold_until(lease.until);
-                let term = Term { fence: lease.fence, lost: CancellationToken::new() };
+                let term = Term {
+                    fence: lease.fence,
+                    lost: CancellationToken::new(),
+                };
                 self.terms.send_replace(Some(Arc::new(term)));
                 Some(lease)
             }
             Ok(None) => None,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be asked for");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the lease could not be asked for"
+                );
                 None
             }
         }
@@ -121,11 +148,17 @@ impl Keeper {
                 None
             }
             Ok(Err(error)) if Instant::now() < lease.until => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be renewed yet");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the lease could not be renewed yet"
+                );
                 Some(lease)
             }
             Ok(Err(_)) | Err(_) => {
-                tracing::warn!(item = ITEM, "the lease ran out; the database does not answer");
+                tracing::warn!(
+                    item = ITEM,
+                    "the lease ran out; the database does not answer"
+                );
                 self.lose();
                 None
             }

@@ -7,15 +7,22 @@ pub(super) fn resolve(text: &str) -> Result<Value, String> {
     let string = || Value::String(text.to_owned());
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Value::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Value::Bool(false),
-        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" => {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Value::Bool(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Value::Bool(false)
+        }
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
+        | "-.inf" | "-.Inf" | "-.INF" => {
             return Err(format!("`{text}` is a number that JSON does not have"));
         }
         _ if text.starts_with('.') => float(text).unwrap_or_else(string),
         _ if text.starts_with(['+', '-']) || text.starts_with(|c: char| c.is_ascii_digit()) => {
             let plain = text.replace('_', "");
-            integer(&plain).or_else(|| float(&plain)).unwrap_or_else(string)
+            integer(&plain)
+                .or_else(|| float(&plain))
+                .unwrap_or_else(string)
         }
         _ => string(),
     })
@@ -69,12 +76,19 @@ fn float(text: &str) -> Option<Value> {
         Some((whole, fraction)) => digits(whole) && (fraction.is_empty() || digits(fraction)),
         None => digits(mantissa),
     };
-    let exponent_fits = exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)));
+    let exponent_fits = exponent
+        .is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)));
     if !mantissa_fits || !exponent_fits {
         return None;
     }
-    let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
-    #[expect(clippy::cast_possible_truncation, reason = "within the bounds checked before, and whole")]
+    let number: f64 = text
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "within the bounds checked before, and whole"
+    )]
     if number.fract() == 0.0 && number.abs() < 9.0e18 {
         return Some(Value::from(number as i64));
     }

@@ -24,8 +24,15 @@ const WRITTEN: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferen
 impl Draft {
     /// From a message. Its status and operation are not taken.
     pub(super) fn of(application: &v1alpha1::Application) -> Self {
-        let metadata = application.metadata.as_ref().map(json::to_value).unwrap_or_default();
-        Self::new(&metadata, spec_value(&application.spec.clone().unwrap_or_default()))
+        let metadata = application
+            .metadata
+            .as_ref()
+            .map(json::to_value)
+            .unwrap_or_default();
+        Self::new(
+            &metadata,
+            spec_value(&application.spec.clone().unwrap_or_default()),
+        )
     }
 
     /// From a whole document, whose unknown fields are kept.
@@ -36,16 +43,35 @@ impl Draft {
         let application: v1alpha1::Application = json::from_value(document)?;
         let known = Self::of(&application);
         let whole = document.get("spec").cloned().unwrap_or_default();
-        Ok(Self { spec: overlay(&whole, &known.spec, known.spec.clone()), ..known })
+        Ok(Self {
+            spec: overlay(&whole, &known.spec, known.spec.clone()),
+            ..known
+        })
     }
 
     fn new(metadata: &Value, spec: Value) -> Self {
-        let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |key: &str| {
+            metadata
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let fields = WRITTEN
             .iter()
-            .filter_map(|key| Some(((*key).to_owned(), metadata.get(*key).filter(|value| !is_empty(value))?.clone())))
+            .filter_map(|key| {
+                Some((
+                    (*key).to_owned(),
+                    metadata.get(*key).filter(|value| !is_empty(value))?.clone(),
+                ))
+            })
             .collect();
-        Self { name: text("name"), namespace: text("namespace"), fields, spec }
+        Self {
+            name: text("name"),
+            namespace: text("namespace"),
+            fields,
+            spec,
+        }
     }
 
     /// The application as it is first stored.
@@ -65,14 +91,21 @@ impl Draft {
 
     /// Whether the stored application says the same: spec, labels, annotations and finalizers.
     pub(super) fn same_as(&self, app: &Application) -> bool {
-        let same = |key: &str| self.fields.get(key) == app.metadata.get(key).filter(|value| !is_empty(value));
-        known_spec(&app.spec) == known_spec(&self.spec) && ["labels", "annotations", "finalizers"].into_iter().all(same)
+        let same = |key: &str| {
+            self.fields.get(key) == app.metadata.get(key).filter(|value| !is_empty(value))
+        };
+        known_spec(&app.spec) == known_spec(&self.spec)
+            && ["labels", "annotations", "finalizers"]
+                .into_iter()
+                .all(same)
     }
 
     /// Writes it over the stored application. With `merge`, labels and annotations that it does not name stay.
     pub(super) fn write_over(&self, app: &mut Application, merge: bool) {
         app.spec = overlay(&app.spec, &known_spec(&app.spec), self.spec.clone());
-        let Some(metadata) = app.metadata.as_object_mut() else { return };
+        let Some(metadata) = app.metadata.as_object_mut() else {
+            return;
+        };
         for key in ["labels", "annotations", "finalizers"] {
             let given = self.fields.get(key).cloned();
             let next = match (metadata.remove(key), given) {
@@ -97,7 +130,8 @@ pub(super) fn spec_value(spec: &v1alpha1::ApplicationSpec) -> Value {
 
 /// The part of a stored spec that messages know; the whole where it does not fit them.
 fn known_spec(spec: &Value) -> Value {
-    json::from_value::<v1alpha1::ApplicationSpec>(spec).map_or_else(|_| spec.clone(), |spec| spec_value(&spec))
+    json::from_value::<v1alpha1::ApplicationSpec>(spec)
+        .map_or_else(|_| spec.clone(), |spec| spec_value(&spec))
 }
 
 /// `new`, with what `stored` has beyond the fields that are `known`.
@@ -119,7 +153,10 @@ fn overlay(stored: &Value, known: &Value, new: Value) -> Value {
             if stored.len() == known.len() && known.len() == new.len() =>
         {
             let each = stored.iter().zip(known).zip(new);
-            Value::Array(each.map(|((stored, known), new)| overlay(stored, known, new)).collect())
+            Value::Array(
+                each.map(|((stored, known), new)| overlay(stored, known, new))
+                    .collect(),
+            )
         }
         (_, _, new) => new,
     }
@@ -141,7 +178,13 @@ mod tests {
     use super::*;
 
     fn app(metadata: Value, spec: Value) -> Application {
-        Application { metadata, spec, operation: None, status: status::Status::default(), resource_version: 1 }
+        Application {
+            metadata,
+            spec,
+            operation: None,
+            status: status::Status::default(),
+            resource_version: 1,
+        }
     }
 
     fn draft(document: &Value) -> Draft {
@@ -168,7 +211,10 @@ mod tests {
     fn what_a_client_leaves_out_is_gone() {
         let mut stored = spec("a");
         stored["syncPolicy"] = json!({"syncOptions": ["Validate=false"]});
-        let mut app = app(json!({"name": "a", "labels": {"x": "1"}, "finalizers": ["f"]}), stored);
+        let mut app = app(
+            json!({"name": "a", "labels": {"x": "1"}, "finalizers": ["f"]}),
+            stored,
+        );
         draft(&json!({"metadata": {"name": "a"}, "spec": spec("a")})).write_over(&mut app, false);
         assert!(app.spec.get("syncPolicy").is_none());
         assert!(app.metadata.get("labels").is_none() && app.metadata.get("finalizers").is_none());
@@ -176,8 +222,12 @@ mod tests {
 
     #[test]
     fn merging_keeps_labels_and_replaces_finalizers() {
-        let mut app = app(json!({"name": "a", "labels": {"x": "1"}, "annotations": {"k": "v"}, "finalizers": ["f"]}), spec("a"));
-        draft(&json!({"metadata": {"name": "a", "labels": {"y": "2"}}, "spec": spec("a")})).write_over(&mut app, true);
+        let mut app = app(
+            json!({"name": "a", "labels": {"x": "1"}, "annotations": {"k": "v"}, "finalizers": ["f"]}),
+            spec("a"),
+        );
+        draft(&json!({"metadata": {"name": "a", "labels": {"y": "2"}}, "spec": spec("a")}))
+            .write_over(&mut app, true);
         assert_eq!(app.metadata["labels"], json!({"x": "1", "y": "2"}));
         assert_eq!(app.metadata["annotations"], json!({"k": "v"}));
         assert!(app.metadata.get("finalizers").is_none());
@@ -187,7 +237,10 @@ mod tests {
     fn the_same_is_recognised_whatever_the_spelling() {
         let app = app(json!({"name": "a", "labels": {}}), spec("a"));
         assert!(draft(&json!({"metadata": {"name": "a"}, "spec": spec("a")})).same_as(&app));
-        assert!(!draft(&json!({"metadata": {"name": "a", "labels": {"x": "1"}}, "spec": spec("a")})).same_as(&app));
+        assert!(
+            !draft(&json!({"metadata": {"name": "a", "labels": {"x": "1"}}, "spec": spec("a")}))
+                .same_as(&app)
+        );
         assert!(!draft(&json!({"metadata": {"name": "a"}, "spec": spec("b")})).same_as(&app));
     }
 }

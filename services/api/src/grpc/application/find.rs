@@ -38,10 +38,19 @@ pub(super) async fn find(
     action: Action,
     query: Query<'_>,
 ) -> Result<Found, Status> {
-    let Query { name, namespace, project } = query;
+    let Query {
+        name,
+        namespace,
+        project,
+    } = query;
     let asked = project.filter(|project| !project.is_empty());
     if let Some(project) = asked
-        && !permit::allows(actor, Resource::Applications, action, &format!("{project}/{name}"))
+        && !permit::allows(
+            actor,
+            Resource::Applications,
+            action,
+            &format!("{project}/{name}"),
+        )
     {
         return Err(permit::denied());
     }
@@ -49,8 +58,19 @@ pub(super) async fn find(
         return Err(permit::denied());
     }
     let scope = shared.store.tenant(actor.tenant.id);
-    let hidden = || if asked.is_some() { not_found(name) } else { permit::denied() };
-    let app = scope.applications().find(name).await.map_err(failure::store)?.ok_or_else(hidden)?;
+    let hidden = || {
+        if asked.is_some() {
+            not_found(name)
+        } else {
+            permit::denied()
+        }
+    };
+    let app = scope
+        .applications()
+        .find(name)
+        .await
+        .map_err(failure::store)?
+        .ok_or_else(hidden)?;
     if !permit::allows(actor, Resource::Applications, action, &object(&app)) {
         return Err(hidden());
     }
@@ -65,10 +85,22 @@ pub(super) async fn find(
 ///
 /// # Errors
 /// One vague answer, whether it is missing or not for this application.
-pub(super) async fn project_named(shared: &Shared, actor: &Actor, name: &str) -> Result<Project, Status> {
-    let found = shared.store.tenant(actor.tenant.id).projects().find(name).await.map_err(failure::store)?;
+pub(super) async fn project_named(
+    shared: &Shared,
+    actor: &Actor,
+    name: &str,
+) -> Result<Project, Status> {
+    let found = shared
+        .store
+        .tenant(actor.tenant.id)
+        .projects()
+        .find(name)
+        .await
+        .map_err(failure::store)?;
     found.ok_or_else(|| {
-        Status::invalid_argument(format!("app is not allowed in project {name:?}, or the project does not exist"))
+        Status::invalid_argument(format!(
+            "app is not allowed in project {name:?}, or the project does not exist"
+        ))
     })
 }
 

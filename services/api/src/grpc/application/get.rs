@@ -29,7 +29,11 @@ pub(super) async fn get(
             ));
         }
     };
-    let asked = Query { name: query.name(), namespace: query.app_namespace.as_deref(), project };
+    let asked = Query {
+        name: query.name(),
+        namespace: query.app_namespace.as_deref(),
+        project,
+    };
     let found = find::find(shared, actor, Action::Get, asked).await?;
     let app = match query.refresh.as_deref() {
         None | Some("") => found.app,
@@ -47,9 +51,17 @@ pub(super) async fn refreshed(
 ) -> Result<Application, Status> {
     let kind = if kind == "hard" { "hard" } else { "normal" };
     // Watch first, so that the end cannot be missed.
-    let mut watch = shared.hub.watch(actor.tenant.id).await.map_err(failure::store)?;
+    let mut watch = shared
+        .hub
+        .watch(actor.tenant.id)
+        .await
+        .map_err(failure::store)?;
     let scope = shared.store.tenant(actor.tenant.id);
-    let asked = scope.applications().request_refresh(name, kind).await.map_err(failure::store)?;
+    let asked = scope
+        .applications()
+        .request_refresh(name, kind)
+        .await
+        .map_err(failure::store)?;
     let stop = shared.life.token();
     loop {
         let event = tokio::select! {

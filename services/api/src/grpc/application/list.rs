@@ -34,20 +34,40 @@ pub(super) async fn list(
     let projects = projects(&query);
     let chosen = |app: &&Application| {
         (namespace.is_empty() || namespace == domain::application::CONTROL_PLANE_NAMESPACE)
-            && query.name.as_deref().is_none_or(|name| name.is_empty() || name == app.name())
-            && (projects.is_empty() || projects.iter().any(|project| project == project_of(&app.spec)))
+            && query
+                .name
+                .as_deref()
+                .is_none_or(|name| name.is_empty() || name == app.name())
+            && (projects.is_empty()
+                || projects
+                    .iter()
+                    .any(|project| project == project_of(&app.spec)))
             && (query.repo().is_empty() || query.repo() == first_repository(app))
             && selector.matches(&app.metadata)
             && permit::allows(actor, Resource::Applications, Action::Get, &object(app))
     };
-    let items = apps.iter().filter(chosen).map(|app| convert::application::to_wire(app, language)).collect();
-    let metadata = ListMeta { resource_version: Some(version.to_string()), ..ListMeta::default() };
-    Ok(v1alpha1::ApplicationList { metadata: Some(metadata), items })
+    let items = apps
+        .iter()
+        .filter(chosen)
+        .map(|app| convert::application::to_wire(app, language))
+        .collect();
+    let metadata = ListMeta {
+        resource_version: Some(version.to_string()),
+        ..ListMeta::default()
+    };
+    Ok(v1alpha1::ApplicationList {
+        metadata: Some(metadata),
+        items,
+    })
 }
 
 /// The projects that a query names, in either of the two fields that clients use.
 pub(super) fn projects(query: &wire::ApplicationQuery) -> &[String] {
-    if query.project.is_empty() { &query.projects } else { &query.project }
+    if query.project.is_empty() {
+        &query.projects
+    } else {
+        &query.project
+    }
 }
 
 fn first_repository(app: &Application) -> &str {

@@ -15,14 +15,21 @@ use crate::grpc::Parts;
 use crate::permit::{Action, Actor};
 use crate::shared::Shared;
 
-async fn checked(shared: &Shared, actor: &Actor, query: &wire::ResourcesQuery) -> Result<AppRequest, Status> {
+async fn checked(
+    shared: &Shared,
+    actor: &Actor,
+    query: &wire::ResourcesQuery,
+) -> Result<AppRequest, Status> {
     let asked = Query {
         name: &query.application_name,
         namespace: query.app_namespace.as_deref(),
         project: query.project.as_deref(),
     };
     let found = find::find(shared, actor, Action::Get, asked).await?;
-    Ok(AppRequest { tenant: actor.tenant.id.to_string(), app: found.app.name().to_owned() })
+    Ok(AppRequest {
+        tenant: actor.tenant.id.to_string(),
+        app: found.app.name().to_owned(),
+    })
 }
 
 /// Desired and live state of every managed object; hooks are left out.
@@ -32,7 +39,13 @@ pub(super) async fn managed_resources(
     query: wire::ResourcesQuery,
 ) -> Result<wire::ManagedResourcesResponse, Status> {
     let request = checked(shared, actor, &query).await?;
-    let answer = shared.controllers.owner().await?.managed_resources(request).await.map_err(peer)?;
+    let answer = shared
+        .controllers
+        .owner()
+        .await?
+        .managed_resources(request)
+        .await
+        .map_err(peer)?;
     let mut answer = answer.into_inner();
     let is = |wanted: &str, there: &str| wanted.is_empty() || wanted == there;
     answer.items.retain(|item| {
@@ -52,7 +65,14 @@ pub(super) async fn resource_tree(
     query: wire::ResourcesQuery,
 ) -> Result<v1alpha1::ApplicationTree, Status> {
     let request = checked(shared, actor, &query).await?;
-    shared.controllers.owner().await?.resource_tree(request).await.map(Response::into_inner).map_err(peer)
+    shared
+        .controllers
+        .owner()
+        .await?
+        .resource_tree(request)
+        .await
+        .map(Response::into_inner)
+        .map_err(peer)
 }
 
 /// The tree, and again whenever it changes. Ends without an error when the process stops.
@@ -62,9 +82,20 @@ pub(super) async fn watch_resource_tree(
     query: wire::ResourcesQuery,
 ) -> Result<Parts<v1alpha1::ApplicationTree>, Status> {
     let request = checked(shared, actor, &query).await?;
-    let trees = shared.controllers.owner().await?.watch_resource_tree(request).await.map_err(peer)?.into_inner();
+    let trees = shared
+        .controllers
+        .owner()
+        .await?
+        .watch_resource_tree(request)
+        .await
+        .map_err(peer)?
+        .into_inner();
     let stop = shared.life.token();
-    Ok(Box::pin(trees.map(|tree| tree.map_err(peer)).take_until(stop.cancelled_owned())))
+    Ok(Box::pin(
+        trees
+            .map(|tree| tree.map_err(peer))
+            .take_until(stop.cancelled_owned()),
+    ))
 }
 
 /// One live object of the application.
@@ -73,8 +104,11 @@ pub(super) async fn get_resource(
     actor: &Actor,
     query: wire::ApplicationResourceRequest,
 ) -> Result<wire::ApplicationResourceResponse, Status> {
-    let asked =
-        Query { name: &query.name, namespace: query.app_namespace.as_deref(), project: query.project.as_deref() };
+    let asked = Query {
+        name: &query.name,
+        namespace: query.app_namespace.as_deref(),
+        project: query.project.as_deref(),
+    };
     let found = find::find(shared, actor, Action::Get, asked).await?;
     let request = ResourceRequest {
         tenant: actor.tenant.id.to_string(),
@@ -85,7 +119,14 @@ pub(super) async fn get_resource(
         namespace: query.namespace().to_owned(),
         name: query.resource_name.clone(),
     };
-    let body = shared.controllers.owner().await?.get_resource(request).await.map_err(peer)?.into_inner();
+    let body = shared
+        .controllers
+        .owner()
+        .await?
+        .get_resource(request)
+        .await
+        .map_err(peer)?
+        .into_inner();
     let manifest = String::from_utf8(body.object).map_err(|_| failure::internal())?;
     Ok(wire::ApplicationResourceResponse { manifest })
 }

@@ -25,14 +25,29 @@ pub(super) async fn pod_logs(
     if !query.until_time().is_empty()
         && let Err(problem) = chrono::DateTime::parse_from_rfc3339(query.until_time())
     {
-        return Err(Status::unknown(format!("invalid untilTime parameter value: {problem}")));
+        return Err(Status::unknown(format!(
+            "invalid untilTime parameter value: {problem}"
+        )));
     }
-    let asked =
-        Query { name: &query.name, namespace: query.app_namespace.as_deref(), project: query.project.as_deref() };
+    let asked = Query {
+        name: &query.name,
+        namespace: query.app_namespace.as_deref(),
+        project: query.project.as_deref(),
+    };
     let found = find::find(shared, actor, Action::Get, asked).await?;
     permit::require(actor, Resource::Logs, Action::Get, &object(&found.app))?;
-    let request = PodLogsRequest { tenant: actor.tenant.id.to_string(), query: Some(query) };
-    let lines = shared.controllers.owner().await?.pod_logs(request).await.map_err(peer)?.into_inner();
+    let request = PodLogsRequest {
+        tenant: actor.tenant.id.to_string(),
+        query: Some(query),
+    };
+    let lines = shared
+        .controllers
+        .owner()
+        .await?
+        .pod_logs(request)
+        .await
+        .map_err(peer)?
+        .into_inner();
     let stopping = failure::say(Code::Unavailable, &message::api::STOPPING.message());
     let stop = shared.life.token().cancelled_owned();
     let cut = stream::once(async move {
@@ -40,7 +55,10 @@ pub(super) async fn pod_logs(
         Err(stopping)
     });
     // Whichever ends first ends the stream: the lines, or the process.
-    let lines = lines.map(|line| line.map_err(peer)).map(Some).chain(stream::once(async { None }));
+    let lines = lines
+        .map(|line| line.map_err(peer))
+        .map(Some)
+        .chain(stream::once(async { None }));
     let until = stream::select(lines, cut.map(Some));
     Ok(Box::pin(
         until

@@ -24,10 +24,15 @@ pub(super) async fn get_manifests(
     query: wire::ApplicationManifestQuery,
 ) -> Result<ManifestResponse, Status> {
     if query.name.is_empty() {
-        return Err(Status::unknown("invalid request: application name is missing"));
+        return Err(Status::unknown(
+            "invalid request: application name is missing",
+        ));
     }
-    let asked =
-        Query { name: &query.name, namespace: query.app_namespace.as_deref(), project: query.project.as_deref() };
+    let asked = Query {
+        name: &query.name,
+        namespace: query.app_namespace.as_deref(),
+        project: query.project.as_deref(),
+    };
     let app = find::find(shared, actor, Action::Get, asked).await?.app;
     let tenant = &*actor.tenant;
     let project = project_of(&app.spec);
@@ -56,18 +61,31 @@ pub(super) async fn get_manifests(
             manifests.push(object.to_string());
         }
     }
-    Ok(ManifestResponse { manifests, ..ManifestResponse::default() })
+    Ok(ManifestResponse {
+        manifests,
+        ..ManifestResponse::default()
+    })
 }
 
 /// The sources with the revisions at which to render them.
-fn chosen(spec: &Value, query: &wire::ApplicationManifestQuery) -> Result<Vec<(Value, String)>, Status> {
-    let several = spec.get("sources").and_then(Value::as_array).is_some_and(|sources| !sources.is_empty());
+fn chosen(
+    spec: &Value,
+    query: &wire::ApplicationManifestQuery,
+) -> Result<Vec<(Value, String)>, Status> {
+    let several = spec
+        .get("sources")
+        .and_then(Value::as_array)
+        .is_some_and(|sources| !sources.is_empty());
     let revision = |source: &Value| domain::resource::text(source, &["targetRevision"]).to_owned();
-    let mut chosen: Vec<(Value, String)> =
-        source_documents(spec).into_iter().map(|source| (source.clone(), revision(&source))).collect();
+    let mut chosen: Vec<(Value, String)> = source_documents(spec)
+        .into_iter()
+        .map(|source| (source.clone(), revision(&source)))
+        .collect();
     if several {
         for (at, position) in query.source_positions.iter().enumerate() {
-            let index = usize::try_from(*position - 1).ok().filter(|index| *index < chosen.len());
+            let index = usize::try_from(*position - 1)
+                .ok()
+                .filter(|index| *index < chosen.len());
             let (Some(index), Some(wanted)) = (index, query.revisions.get(at)) else {
                 return Err(Status::unknown("source position is out of range"));
             };
@@ -87,7 +105,9 @@ fn chosen(spec: &Value, query: &wire::ApplicationManifestQuery) -> Result<Vec<(V
 /// Ties the object to its application, as applying it would.
 fn track(object: &mut Value, app: &str, namespace: &str, installation: &str) {
     let id = tracking_id(app, &ResourceKey::of(object), namespace);
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
     let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
     if annotations.is_null() {
         *annotations = json!({});
@@ -104,34 +124,53 @@ pub(super) async fn revision_metadata(
     actor: &Actor,
     query: wire::RevisionMetadataQuery,
 ) -> Result<v1alpha1::RevisionMetadata, Status> {
-    let asked =
-        Query { name: &query.name, namespace: query.app_namespace.as_deref(), project: query.project.as_deref() };
+    let asked = Query {
+        name: &query.name,
+        namespace: query.app_namespace.as_deref(),
+        project: query.project.as_deref(),
+    };
     let app = find::find(shared, actor, Action::Get, asked).await?.app;
     let doing = "error getting app source by source index and version ID";
     let sources = match query.version_id {
         None => source_documents(&app.spec),
         Some(version) => {
             let scope = shared.store.tenant(actor.tenant.id);
-            let entry = scope.history().find(app.uid(), i64::from(version)).await.map_err(failure::store)?;
-            let missing = || format!("{doing}: error getting source by version ID: revision history not found for version ID {version}");
+            let entry = scope
+                .history()
+                .find(app.uid(), i64::from(version))
+                .await
+                .map_err(failure::store)?;
+            let missing = || {
+                format!(
+                    "{doing}: error getting source by version ID: revision history not found for version ID {version}"
+                )
+            };
             entry.ok_or_else(|| Status::unknown(missing()))?.sources
         }
     };
     let index = query.source_index.unwrap_or(0);
-    let source = usize::try_from(index).ok().and_then(|index| sources.get(index)).ok_or_else(|| {
-        let count = match sources.len() {
-            1 => "is only 1 source".to_owned(),
-            count => format!("are only {count} sources"),
-        };
-        Status::unknown(format!("{doing}: source index {index} not found because there {count}"))
-    })?;
+    let source = usize::try_from(index)
+        .ok()
+        .and_then(|index| sources.get(index))
+        .ok_or_else(|| {
+            let count = match sources.len() {
+                1 => "is only 1 source".to_owned(),
+                count => format!("are only {count} sources"),
+            };
+            Status::unknown(format!(
+                "{doing}: source index {index} not found because there {count}"
+            ))
+        })?;
     let url = domain::resource::text(source, &["repoURL"]);
     let access = sources::access(shared, &actor.tenant, url, project_of(&app.spec)).await?;
     let commit = sources::resolve(shared, &access, &query.revision).await?;
     let known = sources::metadata(shared, &access, &commit).await?;
     Ok(v1alpha1::RevisionMetadata {
         author: Some(known.author),
-        date: Some(Time { seconds: Some(known.unix_seconds), nanos: Some(0) }),
+        date: Some(Time {
+            seconds: Some(known.unix_seconds),
+            nanos: Some(0),
+        }),
         tags: known.tags,
         message: Some(known.message),
         ..v1alpha1::RevisionMetadata::default()
@@ -145,26 +184,46 @@ mod tests {
     #[test]
     fn revisions_go_to_the_sources_they_are_for() {
         let one = json!({"source": {"repoURL": "r", "path": "p", "targetRevision": "main"}});
-        let ask = |revision: &str| wire::ApplicationManifestQuery { revision: Some(revision.into()), ..Default::default() };
+        let ask = |revision: &str| wire::ApplicationManifestQuery {
+            revision: Some(revision.into()),
+            ..Default::default()
+        };
         assert_eq!(chosen(&one, &ask("")).unwrap()[0].1, "main");
         assert_eq!(chosen(&one, &ask("v2")).unwrap()[0].1, "v2");
-        let two = json!({"sources": [{"repoURL": "a", "path": "p"}, {"repoURL": "b", "ref": "values"}]});
+        let two =
+            json!({"sources": [{"repoURL": "a", "path": "p"}, {"repoURL": "b", "ref": "values"}]});
         let query = wire::ApplicationManifestQuery {
             source_positions: vec![1],
             revisions: vec!["x".into()],
             ..Default::default()
         };
         let rendered = chosen(&two, &query).unwrap();
-        assert_eq!(rendered.iter().map(|(_, revision)| revision.as_str()).collect::<Vec<_>>(), ["x"]);
-        let beyond = wire::ApplicationManifestQuery { source_positions: vec![3], ..query };
-        assert_eq!(chosen(&two, &beyond).unwrap_err().message(), "source position is out of range");
+        assert_eq!(
+            rendered
+                .iter()
+                .map(|(_, revision)| revision.as_str())
+                .collect::<Vec<_>>(),
+            ["x"]
+        );
+        let beyond = wire::ApplicationManifestQuery {
+            source_positions: vec![3],
+            ..query
+        };
+        assert_eq!(
+            chosen(&two, &beyond).unwrap_err().message(),
+            "source position is out of range"
+        );
     }
 
     #[test]
     fn manifests_carry_the_tracking_that_applying_gives_them() {
-        let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}});
+        let mut object =
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}});
         track(&mut object, "hello", "user01", "user01");
-        assert_eq!(object["metadata"]["annotations"][TRACKING_ID], "hello:apps/Deployment:user01/web");
+        assert_eq!(
+            object["metadata"]["annotations"][TRACKING_ID],
+            "hello:apps/Deployment:user01/web"
+        );
         assert_eq!(object["metadata"]["annotations"][INSTALLATION_ID], "user01");
     }
 }

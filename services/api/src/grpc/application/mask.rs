@@ -9,13 +9,19 @@ const HIDDEN: &str = "++++++++";
 
 /// Hides the values of a core Secret; anything else stays as it is.
 pub(super) fn mask(object: &mut Value) {
-    let secret = object.get("apiVersion") == Some(&Value::from("v1")) && object.get("kind") == Some(&Value::from("Secret"));
+    let secret = object.get("apiVersion") == Some(&Value::from("v1"))
+        && object.get("kind") == Some(&Value::from("Secret"));
     if !secret {
         return;
     }
     // Kubernetes itself moves `stringData` into `data`; so does the comparison.
-    if let Some(Value::Object(plain)) = object.as_object_mut().and_then(|fields| fields.remove("stringData")) {
-        let data = object.as_object_mut().map(|fields| fields.entry("data").or_insert_with(|| Map::new().into()));
+    if let Some(Value::Object(plain)) = object
+        .as_object_mut()
+        .and_then(|fields| fields.remove("stringData"))
+    {
+        let data = object
+            .as_object_mut()
+            .map(|fields| fields.entry("data").or_insert_with(|| Map::new().into()));
         if let Some(Value::Object(data)) = data {
             data.extend(plain);
         }
@@ -23,8 +29,12 @@ pub(super) fn mask(object: &mut Value) {
     if let Some(Value::Object(data)) = object.get_mut("data") {
         data.values_mut().for_each(|value| *value = HIDDEN.into());
     }
-    let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") else { return };
-    let Some(kept) = annotations.get(LAST_APPLIED).and_then(Value::as_str) else { return };
+    let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") else {
+        return;
+    };
+    let Some(kept) = annotations.get(LAST_APPLIED).and_then(Value::as_str) else {
+        return;
+    };
     match serde_json::from_str::<Value>(kept) {
         Ok(mut last) => {
             mask(&mut last);
@@ -45,7 +55,8 @@ mod tests {
 
     #[test]
     fn no_value_of_a_secret_gets_out() {
-        let last = json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "aHVudGVy"}}).to_string();
+        let last =
+            json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "aHVudGVy"}}).to_string();
         let mut secret = json!({
             "apiVersion": "v1", "kind": "Secret", "data": {"a": "aHVudGVy"}, "stringData": {"b": "hunter"},
             "metadata": {"annotations": {LAST_APPLIED: last}},

@@ -32,7 +32,12 @@ pub(super) async fn sync(
     let spec = spec_of(&app)?;
     let automated = spec.automated().is_some() && !request.dry_run();
     if !request.manifests.is_empty() {
-        permit::require(actor, Resource::Applications, Action::Override, &object(&app))?;
+        permit::require(
+            actor,
+            Resource::Applications,
+            Action::Override,
+            &object(&app),
+        )?;
         if automated {
             return Err(Status::failed_precondition(
                 "cannot use local sync when Automatic Sync Policy is enabled unless for dry run",
@@ -55,13 +60,20 @@ fn operation(
 ) -> Result<Operation, Status> {
     let policy = spec.sync_policy.as_ref();
     let retry = match &request.retry_strategy {
-        Some(asked) => serde_json::from_value::<Retry>(json::to_value(asked))
-            .map_err(|problem| Status::invalid_argument(format!("the retry strategy cannot be read: {problem}")))?,
-        None => policy.and_then(|policy| policy.retry.clone()).unwrap_or_default(),
+        Some(asked) => {
+            serde_json::from_value::<Retry>(json::to_value(asked)).map_err(|problem| {
+                Status::invalid_argument(format!("the retry strategy cannot be read: {problem}"))
+            })?
+        }
+        None => policy
+            .and_then(|policy| policy.retry.clone())
+            .unwrap_or_default(),
     };
     let sync_options = match &request.sync_options {
         Some(asked) => asked.items.clone(),
-        None => policy.map(|policy| policy.sync_options.clone()).unwrap_or_default(),
+        None => policy
+            .map(|policy| policy.sync_options.clone())
+            .unwrap_or_default(),
     };
     let several = !spec.sources.is_empty();
     let documents = super::validate::source_documents(&app.spec);
@@ -79,13 +91,20 @@ fn operation(
             dry_run: request.dry_run(),
             sync_strategy: request.strategy.as_ref().map(json::to_value),
             resources: request.resources.iter().map(resource).collect(),
-            source: if several { None } else { documents.first().cloned() },
+            source: if several {
+                None
+            } else {
+                documents.first().cloned()
+            },
             sources: if several { documents } else { Vec::new() },
             manifests: request.manifests.clone(),
             sync_options,
             auto_heal_attempts_count: 0,
         },
-        initiated_by: Initiator { username: account.to_owned(), automated: false },
+        initiated_by: Initiator {
+            username: account.to_owned(),
+            automated: false,
+        },
         info: request.infos.iter().map(json::to_value).collect(),
         retry,
     })
@@ -101,7 +120,10 @@ async fn resolve(
     automated: bool,
 ) -> Result<(String, Vec<String>), Status> {
     if spec.sources.is_empty() {
-        let target = spec.source.as_ref().map_or("", |source| &source.target_revision);
+        let target = spec
+            .source
+            .as_ref()
+            .map_or("", |source| &source.target_revision);
         let wanted = request.revision();
         if automated && !wanted.is_empty() && wanted != or_head(target) {
             return Err(Status::failed_precondition(format!(
@@ -115,9 +137,15 @@ async fn resolve(
         let revision = if wanted.is_empty() { target } else { wanted };
         return Ok((commit(shared, actor, app, url, revision).await?, Vec::new()));
     }
-    let mut targets: Vec<&str> = spec.sources.iter().map(|source| source.target_revision.as_str()).collect();
+    let mut targets: Vec<&str> = spec
+        .sources
+        .iter()
+        .map(|source| source.target_revision.as_str())
+        .collect();
     for (at, position) in request.source_positions.iter().enumerate() {
-        let index = usize::try_from(*position - 1).ok().filter(|index| *index < targets.len());
+        let index = usize::try_from(*position - 1)
+            .ok()
+            .filter(|index| *index < targets.len());
         let (Some(index), Some(revision)) = (index, request.revisions.get(at)) else {
             return Err(Status::unknown("source position is out of range"));
         };
@@ -140,7 +168,11 @@ async fn resolve(
 }
 
 fn or_head(revision: &str) -> &str {
-    if revision.is_empty() { "HEAD" } else { revision }
+    if revision.is_empty() {
+        "HEAD"
+    } else {
+        revision
+    }
 }
 
 async fn commit(
@@ -151,10 +183,15 @@ async fn commit(
     revision: &str,
 ) -> Result<String, Status> {
     let access = sources::access(shared, &actor.tenant, url, project_of(&app.spec)).await?;
-    sources::resolve(shared, &access, revision).await.map_err(|trouble| match trouble.is_ours() {
-        true => trouble.into(),
-        false => Status::failed_precondition(format!("error resolving repo revision: {}", trouble.wrapped())),
-    })
+    sources::resolve(shared, &access, revision)
+        .await
+        .map_err(|trouble| match trouble.is_ours() {
+            true => trouble.into(),
+            false => Status::failed_precondition(format!(
+                "error resolving repo revision: {}",
+                trouble.wrapped()
+            )),
+        })
 }
 
 /// Goes back to what an entry of the history deployed, however old it is.
@@ -172,16 +209,30 @@ pub(super) async fn rollback(
     refuse_deleting(&app)?;
     let spec = spec_of(&app)?;
     if spec.automated().is_some() {
-        return Err(Status::failed_precondition("rollback cannot be initiated when auto-sync is enabled"));
+        return Err(Status::failed_precondition(
+            "rollback cannot be initiated when auto-sync is enabled",
+        ));
     }
     let scope = shared.store.tenant(actor.tenant.id);
-    let entry = scope.history().find(app.uid(), request.id).await.map_err(failure::store)?.ok_or_else(|| {
-        let text = format!("application argocd/{} does not have deployment with id {}", app.name(), request.id);
-        Status::invalid_argument(text)
-    })?;
+    let entry = scope
+        .history()
+        .find(app.uid(), request.id)
+        .await
+        .map_err(failure::store)?
+        .ok_or_else(|| {
+            let text = format!(
+                "application argocd/{} does not have deployment with id {}",
+                app.name(),
+                request.id
+            );
+            Status::invalid_argument(text)
+        })?;
     let (revision, revisions) = match entry.multiple {
         true => (String::new(), entry.revisions),
-        false => (entry.revisions.into_iter().next().unwrap_or_default(), Vec::new()),
+        false => (
+            entry.revisions.into_iter().next().unwrap_or_default(),
+            Vec::new(),
+        ),
     };
     let operation = Operation {
         sync: SyncRequest {
@@ -190,12 +241,26 @@ pub(super) async fn rollback(
             prune: request.prune(),
             dry_run: request.dry_run(),
             sync_strategy: Some(json!({"apply": {}})),
-            source: if entry.multiple { None } else { entry.sources.first().cloned() },
-            sources: if entry.multiple { entry.sources } else { Vec::new() },
-            sync_options: spec.sync_policy.map(|policy| policy.sync_options).unwrap_or_default(),
+            source: if entry.multiple {
+                None
+            } else {
+                entry.sources.first().cloned()
+            },
+            sources: if entry.multiple {
+                entry.sources
+            } else {
+                Vec::new()
+            },
+            sync_options: spec
+                .sync_policy
+                .map(|policy| policy.sync_options)
+                .unwrap_or_default(),
             ..SyncRequest::default()
         },
-        initiated_by: Initiator { username: actor.account.clone(), automated: false },
+        initiated_by: Initiator {
+            username: actor.account.clone(),
+            automated: false,
+        },
         info: Vec::<Value>::new(),
         retry: Retry::default(),
     };
@@ -221,7 +286,9 @@ pub(super) async fn terminate(
             state.phase = Phase::Terminating;
             Ok(())
         }
-        _ => Err(Refused(Status::invalid_argument("Unable to terminate operation. No operation is in progress"))),
+        _ => Err(Refused(Status::invalid_argument(
+            "Unable to terminate operation. No operation is in progress",
+        ))),
     });
     stopped.await.map_err(Status::from)?;
     Ok(wire::OperationTerminateResponse {})
@@ -238,7 +305,9 @@ async fn set(
     let applications = scope.applications();
     let written = applications.update(name, None, |app| {
         if app.operation.is_some() {
-            return Err(Refused(Status::failed_precondition("another operation is already in progress")));
+            return Err(Refused(Status::failed_precondition(
+                "another operation is already in progress",
+            )));
         }
         app.operation = Some(operation);
         app.status.operation = None;
@@ -250,11 +319,17 @@ async fn set(
 }
 
 fn refuse_deleting(app: &Application) -> Result<(), Status> {
-    if app.deleting() { Err(Status::failed_precondition("application is deleting")) } else { Ok(()) }
+    if app.deleting() {
+        Err(Status::failed_precondition("application is deleting"))
+    } else {
+        Ok(())
+    }
 }
 
 fn spec_of(app: &Application) -> Result<Spec, Status> {
-    app.view().map_err(|problem| Status::failed_precondition(format!("the spec cannot be read: {problem}")))
+    app.view().map_err(|problem| {
+        Status::failed_precondition(format!("the spec cannot be read: {problem}"))
+    })
 }
 
 #[cfg(test)]
@@ -280,15 +355,27 @@ mod tests {
             "syncPolicy": {"syncOptions": ["A=b"], "retry": {"limit": 3}},
         }));
         let spec = app.view().unwrap();
-        let mut request = wire::ApplicationSyncRequest { prune: Some(true), ..Default::default() };
+        let mut request = wire::ApplicationSyncRequest {
+            prune: Some(true),
+            ..Default::default()
+        };
         let made = operation(&app, &spec, &request, "abc".into(), vec![], "admin").unwrap();
-        assert_eq!((made.sync.sync_options, made.retry.limit), (vec!["A=b".to_owned()], 3));
+        assert_eq!(
+            (made.sync.sync_options, made.retry.limit),
+            (vec!["A=b".to_owned()], 3)
+        );
         assert_eq!(made.sync.source.unwrap()["path"], "p");
         assert_eq!(made.initiated_by.username, "admin");
         request.sync_options = Some(wire::SyncOptions { items: vec![] });
-        request.retry_strategy = Some(v1alpha1::RetryStrategy { limit: Some(1), ..Default::default() });
+        request.retry_strategy = Some(v1alpha1::RetryStrategy {
+            limit: Some(1),
+            ..Default::default()
+        });
         let made = operation(&app, &spec, &request, "abc".into(), vec![], "admin").unwrap();
-        assert!(made.sync.sync_options.is_empty(), "an empty list replaces the policy's");
+        assert!(
+            made.sync.sync_options.is_empty(),
+            "an empty list replaces the policy's"
+        );
         assert_eq!(made.retry.limit, 1);
     }
 
@@ -299,9 +386,18 @@ mod tests {
         let hook = v1alpha1::SyncStrategyHook {
             sync_strategy_apply: Some(v1alpha1::SyncStrategyApply { force: Some(true) }),
         };
-        let strategy = v1alpha1::SyncStrategy { apply: None, hook: Some(hook) };
-        let request = wire::ApplicationSyncRequest { strategy: Some(strategy), ..Default::default() };
+        let strategy = v1alpha1::SyncStrategy {
+            apply: None,
+            hook: Some(hook),
+        };
+        let request = wire::ApplicationSyncRequest {
+            strategy: Some(strategy),
+            ..Default::default()
+        };
         let made = operation(&app, &spec, &request, String::new(), vec![], "admin").unwrap();
-        assert_eq!(made.sync.sync_strategy.unwrap(), json!({"hook": {"force": true}}));
+        assert_eq!(
+            made.sync.sync_strategy.unwrap(),
+            json!({"hook": {"force": true}})
+        );
     }
 }

@@ -23,9 +23,17 @@ pub(super) async fn delete(
         project: request.project.as_deref(),
     };
     let found = find::find(shared, actor, Action::Get, asked).await?;
-    permit::require(actor, Resource::Applications, Action::Delete, &object(&found.app))?;
+    permit::require(
+        actor,
+        Resource::Applications,
+        Action::Delete,
+        &object(&found.app),
+    )?;
     let finalizer = finalizer(request.cascade, request.propagation_policy())?;
-    let now = shared.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let now = shared
+        .clock
+        .now()
+        .to_rfc3339_opts(SecondsFormat::Secs, true);
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
     let begun = applications.update(&request.name, None, |app| {
@@ -42,13 +50,17 @@ fn finalizer(cascade: Option<bool>, policy: &str) -> Result<Option<String>, Stat
     if cascade == Some(false) {
         return match policy {
             "" => Ok(None),
-            _ => Err(Status::invalid_argument("cannot set propagation policy when cascading is disabled")),
+            _ => Err(Status::invalid_argument(
+                "cannot set propagation policy when cascading is disabled",
+            )),
         };
     }
     match policy.to_lowercase().as_str() {
         "" => Ok(Some(RESOURCES_FINALIZER.to_owned())),
         lower @ ("foreground" | "background") => Ok(Some(format!("{RESOURCES_FINALIZER}/{lower}"))),
-        _ => Err(Status::invalid_argument(format!("invalid propagation policy: {policy}"))),
+        _ => Err(Status::invalid_argument(format!(
+            "invalid propagation policy: {policy}"
+        ))),
     }
 }
 
@@ -69,14 +81,19 @@ fn begin(app: &mut Application, finalizer: Option<&str>, now: &str) {
         Some(_) => {}
         None => finalizers.retain(|there| !cascades(there)),
     }
-    let Some(metadata) = app.metadata.as_object_mut() else { return };
+    let Some(metadata) = app.metadata.as_object_mut() else {
+        return;
+    };
     if finalizers.is_empty() {
         metadata.remove("finalizers");
     } else {
         metadata.insert("finalizers".to_owned(), json!(finalizers));
     }
     if !deleting {
-        metadata.insert("deletionTimestamp".to_owned(), Value::String(now.to_owned()));
+        metadata.insert(
+            "deletionTimestamp".to_owned(),
+            Value::String(now.to_owned()),
+        );
         metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
     }
 }
@@ -88,16 +105,31 @@ mod tests {
     use super::*;
 
     fn app(metadata: Value) -> Application {
-        Application { metadata, spec: json!({}), operation: None, status: status::Status::default(), resource_version: 1 }
+        Application {
+            metadata,
+            spec: json!({}),
+            operation: None,
+            status: status::Status::default(),
+            resource_version: 1,
+        }
     }
 
     #[test]
     fn the_policy_chooses_the_finalizer() {
-        assert_eq!(finalizer(None, "").unwrap().as_deref(), Some("resources-finalizer.argocd.argoproj.io"));
+        assert_eq!(
+            finalizer(None, "").unwrap().as_deref(),
+            Some("resources-finalizer.argocd.argoproj.io")
+        );
         let background = finalizer(Some(true), "Background").unwrap();
-        assert_eq!(background.as_deref(), Some("resources-finalizer.argocd.argoproj.io/background"));
+        assert_eq!(
+            background.as_deref(),
+            Some("resources-finalizer.argocd.argoproj.io/background")
+        );
         assert_eq!(finalizer(Some(false), "").unwrap(), None);
-        assert_eq!(finalizer(None, "orphan").unwrap_err().message(), "invalid propagation policy: orphan");
+        assert_eq!(
+            finalizer(None, "orphan").unwrap_err().message(),
+            "invalid propagation policy: orphan"
+        );
         assert!(finalizer(Some(false), "foreground").is_err());
     }
 
@@ -114,7 +146,11 @@ mod tests {
         let mut app = app(json!({"name": "a"}));
         begin(&mut app, Some(RESOURCES_FINALIZER), "2026-01-01T00:00:00Z");
         let once = app.clone();
-        begin(&mut app, Some("resources-finalizer.argocd.argoproj.io/background"), "2026-01-02T00:00:00Z");
+        begin(
+            &mut app,
+            Some("resources-finalizer.argocd.argoproj.io/background"),
+            "2026-01-02T00:00:00Z",
+        );
         assert_eq!(app, once);
     }
 }

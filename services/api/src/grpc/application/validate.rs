@@ -38,7 +38,10 @@ impl Fault {
     }
 
     fn invalid(name: &str, conditions: &[String]) -> Self {
-        let told: Vec<String> = conditions.iter().map(|condition| format!("InvalidSpecError: {condition}")).collect();
+        let told: Vec<String> = conditions
+            .iter()
+            .map(|condition| format!("InvalidSpecError: {condition}"))
+            .collect();
         let text = format!("application spec for {name} is invalid: {}", told.join(";"));
         Self::Answer(Status::invalid_argument(text))
     }
@@ -76,12 +79,25 @@ pub(super) async fn check(
         && project_of(stored) != wanted
     {
         let object = |project: &str| format!("{project}/{}", draft.name);
-        permit::require(actor, Resource::Applications, Action::Create, &object(&wanted))?;
-        permit::require(actor, Resource::Applications, Action::Update, &object(project_of(stored)))?;
+        permit::require(
+            actor,
+            Resource::Applications,
+            Action::Create,
+            &object(&wanted),
+        )?;
+        permit::require(
+            actor,
+            Resource::Applications,
+            Action::Update,
+            &object(project_of(stored)),
+        )?;
         project = project_named(shared, actor, &wanted).await?;
     }
     let destination = destination(&spec.destination).map_err(|problem| {
-        let text = format!("application destination spec for {} is invalid: {problem}", draft.name);
+        let text = format!(
+            "application destination spec for {} is invalid: {problem}",
+            draft.name
+        );
         Fault::Answer(Status::invalid_argument(text))
     })?;
     if repositories {
@@ -103,14 +119,24 @@ pub(super) async fn check(
 }
 
 fn view(spec: &Value) -> Result<Spec, Fault> {
-    serde_json::from_value(spec.clone())
-        .map_err(|problem| Fault::Answer(Status::invalid_argument(format!("the spec cannot be read: {problem}"))))
+    serde_json::from_value(spec.clone()).map_err(|problem| {
+        Fault::Answer(Status::invalid_argument(format!(
+            "the spec cannot be read: {problem}"
+        )))
+    })
 }
 
 fn unique_names(app: &str, spec: &Spec) -> Result<(), Fault> {
     let mut seen = HashSet::new();
-    match spec.sources.iter().find(|source| !source.name.is_empty() && !seen.insert(source.name.as_str())) {
-        Some(twice) => Err(Fault::Plain(format!("application {app} has duplicate source name: {}", twice.name))),
+    match spec
+        .sources
+        .iter()
+        .find(|source| !source.name.is_empty() && !seen.insert(source.name.as_str()))
+    {
+        Some(twice) => Err(Fault::Plain(format!(
+            "application {app} has duplicate source name: {}",
+            twice.name
+        ))),
         None => Ok(()),
     }
 }
@@ -123,7 +149,11 @@ enum Named {
 }
 
 fn destination(destination: &Destination) -> Result<Named, String> {
-    let Destination { server, name, namespace: _ } = destination;
+    let Destination {
+        server,
+        name,
+        namespace: _,
+    } = destination;
     match (server.as_str(), name.as_str()) {
         ("", "") => Err("Destination server missing from app spec".to_owned()),
         (server, "") if server.trim_end_matches('/') == IN_CLUSTER_SERVER => Ok(Named::Server),
@@ -132,19 +162,25 @@ fn destination(destination: &Destination) -> Result<Named, String> {
         )),
         ("", IN_CLUSTER_NAME) => Ok(Named::Name),
         ("", name) => Err(format!("there are no clusters with this name: {name}")),
-        (server, name) => {
-            Err(format!("application destination can't have both name and server defined: {name} {server}"))
-        }
+        (server, name) => Err(format!(
+            "application destination can't have both name and server defined: {name} {server}"
+        )),
     }
 }
 
 fn permissions(spec: &Spec, rules: &Rules, project: &str, destination: Named) -> Vec<String> {
     let several = !spec.sources.is_empty();
     let nothing = Source::default();
-    let sources = if several { spec.sources.iter().collect() } else { vec![spec.source.as_ref().unwrap_or(&nothing)] };
+    let sources = if several {
+        spec.sources.iter().collect()
+    } else {
+        vec![spec.source.as_ref().unwrap_or(&nothing)]
+    };
     let mut problems = Vec::new();
     for source in sources {
-        let placed = !source.path.is_empty() || !source.chart.is_empty() || (several && !source.reference.is_empty());
+        let placed = !source.path.is_empty()
+            || !source.chart.is_empty()
+            || (several && !source.reference.is_empty());
         if source.repo_url.is_empty() || !placed {
             return vec![match several {
                 true => format!(
@@ -155,11 +191,15 @@ fn permissions(spec: &Spec, rules: &Rules, project: &str, destination: Named) ->
             }];
         }
         if !source.chart.is_empty() && source.target_revision.is_empty() {
-            let text = "spec.source.targetRevision is required if the manifest source is a helm chart";
+            let text =
+                "spec.source.targetRevision is required if the manifest source is a helm chart";
             return vec![text.to_owned()];
         }
         if !rules.permits_source(&source.repo_url) {
-            problems.push(format!("application repo {} is not permitted in project '{project}'", source.repo_url));
+            problems.push(format!(
+                "application repo {} is not permitted in project '{project}'",
+                source.repo_url
+            ));
         }
     }
     let namespace = &spec.destination.namespace;
@@ -195,15 +235,26 @@ async fn ask_repositories(
                 return Err(Status::from(trouble).into());
             }
             let url = &source.repo_url;
-            let text = format!("repository not accessible: repositories not accessible: {url}: {}", trouble.text(language::current()));
+            let text = format!(
+                "repository not accessible: repositories not accessible: {url}: {}",
+                trouble.text(language::current())
+            );
             return Ok(vec![text]);
         }
         one_tool(document)?;
         accesses.push(access);
     }
     let mut problems = Vec::new();
-    let annotation = draft.fields.get("annotations").and_then(|all| all.get(domain::application::VARIABLES)?.as_str());
-    for ((source, document), access) in spec.effective_sources().into_iter().zip(&documents).zip(&accesses) {
+    let annotation = draft
+        .fields
+        .get("annotations")
+        .and_then(|all| all.get(domain::application::VARIABLES)?.as_str());
+    for ((source, document), access) in spec
+        .effective_sources()
+        .into_iter()
+        .zip(&documents)
+        .zip(&accesses)
+    {
         let outcome = match sources::resolve(shared, access, &source.target_revision).await {
             Ok(commit) => {
                 let order = sources::Order {
@@ -215,12 +266,18 @@ async fn ask_repositories(
                     variables: tenant.variables(annotation),
                     no_cache: false,
                 };
-                sources::render(shared, tenant, access, order).await.map(drop)
+                sources::render(shared, tenant, access, order)
+                    .await
+                    .map(drop)
             }
             Err(trouble) => Err(trouble),
         };
         if let Err(trouble) = outcome {
-            problems.push(format!("Unable to generate manifests in {}: {}", source.path, trouble.wrapped()));
+            problems.push(format!(
+                "Unable to generate manifests in {}: {}",
+                source.path,
+                trouble.wrapped()
+            ));
         }
     }
     Ok(problems)
@@ -230,17 +287,33 @@ async fn ask_repositories(
 pub(super) fn source_documents(spec: &Value) -> Vec<Value> {
     match spec.get("sources").and_then(Value::as_array) {
         Some(several) if !several.is_empty() => several.clone(),
-        _ => spec.get("source").filter(|source| !source.is_null()).cloned().into_iter().collect(),
+        _ => spec
+            .get("source")
+            .filter(|source| !source.is_null())
+            .cloned()
+            .into_iter()
+            .collect(),
     }
 }
 
 /// A source may be explicit about one tool only.
 fn one_tool(source: &Value) -> Result<(), Fault> {
-    let tools = [("kustomize", "Kustomize"), ("helm", "Helm"), ("directory", "Directory"), ("plugin", "Plugin")];
-    let there: Vec<&str> =
-        tools.iter().filter(|(key, _)| source.get(*key).is_some_and(Value::is_object)).map(|(_, word)| *word).collect();
+    let tools = [
+        ("kustomize", "Kustomize"),
+        ("helm", "Helm"),
+        ("directory", "Directory"),
+        ("plugin", "Plugin"),
+    ];
+    let there: Vec<&str> = tools
+        .iter()
+        .filter(|(key, _)| source.get(*key).is_some_and(Value::is_object))
+        .map(|(_, word)| *word)
+        .collect();
     if there.len() > 1 {
-        let text = format!("error verifying source type: multiple application sources defined: {}", there.join(","));
+        let text = format!(
+            "error verifying source type: multiple application sources defined: {}",
+            there.join(",")
+        );
         return Err(Fault::Plain(format!("error validating the repo: {text}")));
     }
     Ok(())
@@ -249,7 +322,9 @@ fn one_tool(source: &Value) -> Result<(), Fault> {
 /// Names the project, and drops the parts that say nothing.
 pub(super) fn normalize(spec: &mut Value) {
     let project = project_of(spec).to_owned();
-    let Some(fields) = spec.as_object_mut() else { return };
+    let Some(fields) = spec.as_object_mut() else {
+        return;
+    };
     fields.insert("project".to_owned(), json!(project));
     drop_empty(fields, "syncPolicy");
     if let Some(Value::Array(several)) = fields.get_mut("sources") {
@@ -261,20 +336,30 @@ pub(super) fn normalize(spec: &mut Value) {
 }
 
 fn normalize_source(source: &mut Value) {
-    let Some(fields) = source.as_object_mut() else { return };
+    let Some(fields) = source.as_object_mut() else {
+        return;
+    };
     drop_empty(fields, "kustomize");
     drop_empty(fields, "helm");
     // The struct `jsonnet` is written even when empty; a directory that says only that says nothing.
-    let says_nothing = fields.get("directory").and_then(Value::as_object).is_some_and(|directory| {
-        directory.iter().all(|(key, value)| key == "jsonnet" && value.as_object().is_some_and(serde_json::Map::is_empty))
-    });
+    let says_nothing = fields
+        .get("directory")
+        .and_then(Value::as_object)
+        .is_some_and(|directory| {
+            directory.iter().all(|(key, value)| {
+                key == "jsonnet" && value.as_object().is_some_and(serde_json::Map::is_empty)
+            })
+        });
     if says_nothing {
         fields.remove("directory");
     }
 }
 
 fn drop_empty(fields: &mut serde_json::Map<String, Value>, key: &str) {
-    if fields.get(key).is_some_and(|value| value.as_object().is_some_and(serde_json::Map::is_empty)) {
+    if fields
+        .get(key)
+        .is_some_and(|value| value.as_object().is_some_and(serde_json::Map::is_empty))
+    {
         fields.remove(key);
     }
 }
@@ -284,20 +369,34 @@ mod tests {
     use super::*;
 
     fn to(server: &str, name: &str) -> Result<Named, String> {
-        destination(&Destination { server: server.into(), name: name.into(), namespace: String::new() })
+        destination(&Destination {
+            server: server.into(),
+            name: name.into(),
+            namespace: String::new(),
+        })
     }
 
     #[test]
     fn there_is_one_cluster_under_two_names() {
         assert_eq!(to("https://kubernetes.default.svc", ""), Ok(Named::Server));
         assert_eq!(to("", "in-cluster"), Ok(Named::Name));
-        assert_eq!(to("", "").unwrap_err(), "Destination server missing from app spec");
-        assert_eq!(to("", "x").unwrap_err(), "there are no clusters with this name: x");
+        assert_eq!(
+            to("", "").unwrap_err(),
+            "Destination server missing from app spec"
+        );
+        assert_eq!(
+            to("", "x").unwrap_err(),
+            "there are no clusters with this name: x"
+        );
         assert_eq!(
             to("https://x", "").unwrap_err(),
             "error getting cluster by server \"https://x\": rpc error: code = NotFound desc = cluster \"https://x\" not found"
         );
-        assert!(to("https://x", "y").unwrap_err().starts_with("application destination can't have both"));
+        assert!(
+            to("https://x", "y")
+                .unwrap_err()
+                .starts_with("application destination can't have both")
+        );
     }
 
     #[test]
@@ -307,13 +406,25 @@ mod tests {
         }))
         .unwrap();
         let spec = |url: &str, namespace: &str| Spec {
-            source: Some(Source { repo_url: url.into(), path: "p".into(), ..Source::default() }),
-            destination: Destination { namespace: namespace.into(), ..Destination::default() },
+            source: Some(Source {
+                repo_url: url.into(),
+                path: "p".into(),
+                ..Source::default()
+            }),
+            destination: Destination {
+                namespace: namespace.into(),
+                ..Destination::default()
+            },
             ..Spec::default()
         };
-        assert!(permissions(&spec("https://git/a.git", "web"), &rules, "x", Named::Name).is_empty());
+        assert!(
+            permissions(&spec("https://git/a.git", "web"), &rules, "x", Named::Name).is_empty()
+        );
         let problems = permissions(&spec("https://git/b", "db"), &rules, "x", Named::Name);
-        assert_eq!(problems[0], "application repo https://git/b is not permitted in project 'x'");
+        assert_eq!(
+            problems[0],
+            "application repo https://git/b is not permitted in project 'x'"
+        );
         assert_eq!(
             problems[1],
             "application destination server 'in-cluster' and namespace 'db' do not match any of the allowed destinations in project 'x'"

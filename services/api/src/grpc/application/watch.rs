@@ -30,8 +30,9 @@ pub(super) async fn watch(
     actor: &Actor,
     query: wire::ApplicationQuery,
 ) -> Result<Parts<v1alpha1::ApplicationWatchEvent>, Status> {
-    let selector = Selector::parse(query.selector())
-        .map_err(|problem| Status::unknown(format!("error parsing labels with selectors: {problem}")))?;
+    let selector = Selector::parse(query.selector()).map_err(|problem| {
+        Status::unknown(format!("error parsing labels with selectors: {problem}"))
+    })?;
     let sends_present = query.resource_version().is_empty() || !query.name().is_empty();
     let view = View {
         actor: actor.clone(),
@@ -43,11 +44,29 @@ pub(super) async fn watch(
         language: language::current(),
     };
     // Watch before listing, so that nothing falls in between.
-    let mut changes = shared.hub.watch(actor.tenant.id).await.map_err(failure::store)?;
-    let present = shared.store.tenant(actor.tenant.id).applications().list().await.map_err(failure::store)?;
+    let mut changes = shared
+        .hub
+        .watch(actor.tenant.id)
+        .await
+        .map_err(failure::store)?;
+    let present = shared
+        .store
+        .tenant(actor.tenant.id)
+        .applications()
+        .list()
+        .await
+        .map_err(failure::store)?;
     let missing = !view.name.is_empty() && !present.iter().any(|app| app.name() == view.name);
-    let from = if view.since > 0 { view.since } else { changes.version() - LOOK_BACK };
-    let gone = if missing { end_of(shared, actor.tenant.id, &view.name, from).await? } else { None };
+    let from = if view.since > 0 {
+        view.since
+    } else {
+        changes.version() - LOOK_BACK
+    };
+    let gone = if missing {
+        end_of(shared, actor.tenant.id, &view.name, from).await?
+    } else {
+        None
+    };
     let open = Open::new(shared);
     let stop = shared.life.token();
     Ok(Box::pin(async_stream::stream! {
@@ -101,9 +120,18 @@ pub(super) async fn watch(
 
 /// The end of an application that is gone already. The argocd command begins to wait for it only after its request to
 /// delete was answered, and would wait for ever.
-async fn end_of(shared: &Shared, tenant: TenantId, name: &str, from: i64) -> Result<Option<Application>, Status> {
+async fn end_of(
+    shared: &Shared,
+    tenant: TenantId,
+    name: &str,
+    from: i64,
+) -> Result<Option<Application>, Status> {
     let scope = shared.store.tenant(tenant);
-    let changes = scope.applications().changes_since(from).await.map_err(failure::store)?;
+    let changes = scope
+        .applications()
+        .changes_since(from)
+        .await
+        .map_err(failure::store)?;
     Ok(changes.into_iter().rev().find_map(|change| match change {
         AppChange::Deleted(app) if app.name() == name => Some(app),
         _ => None,
@@ -125,10 +153,19 @@ impl View {
     fn event(&self, kind: &str, app: &Application) -> Option<v1alpha1::ApplicationWatchEvent> {
         let seen = !self.elsewhere
             && (self.name.is_empty() || self.name == app.name())
-            && (self.projects.is_empty() || self.projects.iter().any(|project| project == project_of(&app.spec)))
+            && (self.projects.is_empty()
+                || self
+                    .projects
+                    .iter()
+                    .any(|project| project == project_of(&app.spec)))
             && app.resource_version >= self.since
             && self.selector.matches(&app.metadata)
-            && permit::allows(&self.actor, Resource::Applications, Action::Get, &object(app));
+            && permit::allows(
+                &self.actor,
+                Resource::Applications,
+                Action::Get,
+                &object(app),
+            );
         seen.then(|| v1alpha1::ApplicationWatchEvent {
             r#type: Some(kind.to_owned()),
             application: Some(convert::application::to_wire(app, self.language)),

@@ -25,18 +25,36 @@ pub(super) async fn create(
     permit::require(actor, Resource::Applications, Action::Create, &right)?;
     let project = project_named(shared, actor, project_of(&draft.spec)).await?;
     let scope = shared.store.tenant(actor.tenant.id);
-    let stored = scope.applications().find(&draft.name).await.map_err(failure::store)?;
+    let stored = scope
+        .applications()
+        .find(&draft.name)
+        .await
+        .map_err(failure::store)?;
     let stored_spec = stored.as_ref().map(|app| &app.spec);
     let repositories = request.validate.unwrap_or(true);
-    validate::check(shared, actor, &mut draft, stored_spec, project, repositories)
-        .await
-        .map_err(|fault| fault.while_doing("error while validating and normalizing app"))?;
+    validate::check(
+        shared,
+        actor,
+        &mut draft,
+        stored_spec,
+        project,
+        repositories,
+    )
+    .await
+    .map_err(|fault| fault.while_doing("error while validating and normalizing app"))?;
     if !is_ours(Some(&draft.namespace)) {
-        return Err(Status::unknown(format!("namespace '{}' is not permitted", draft.namespace)));
+        return Err(Status::unknown(format!(
+            "namespace '{}' is not permitted",
+            draft.namespace
+        )));
     }
     valid_name(&draft.name)?;
     let uid = shared.ids.id().to_string();
-    match scope.applications().create(&draft.clone().first(&uid)).await {
+    match scope
+        .applications()
+        .create(&draft.clone().first(&uid))
+        .await
+    {
         Ok(app) => {
             tracing::info!(tenant = %actor.tenant.name, app = draft.name, account = actor.account, "made an application");
             return Ok(shown(&app));
@@ -44,7 +62,11 @@ pub(super) async fn create(
         Err(error) if error.code() == store::Code::AlreadyExists => {}
         Err(error) => return Err(failure::store(error)),
     }
-    let existing = scope.applications().find(&draft.name).await.map_err(failure::store)?;
+    let existing = scope
+        .applications()
+        .find(&draft.name)
+        .await
+        .map_err(failure::store)?;
     let existing = existing.ok_or_else(|| find::not_found(&draft.name))?;
     if draft.same_as(&existing) {
         return Ok(shown(&existing));
@@ -67,7 +89,14 @@ pub(super) async fn update(
     let draft = Draft::of(&request.application);
     let right = format!("{}/{}", project_of(&draft.spec), draft.name);
     permit::require(actor, Resource::Applications, Action::Update, &right)?;
-    replace(shared, actor, draft, request.project.as_deref(), request.validate.unwrap_or(true)).await
+    replace(
+        shared,
+        actor,
+        draft,
+        request.project.as_deref(),
+        request.validate.unwrap_or(true),
+    )
+    .await
 }
 
 /// Replaces the spec alone.
@@ -82,7 +111,10 @@ pub(super) async fn update_spec(
         project: request.project.as_deref(),
     };
     let found = find::find(shared, actor, Action::Update, asked).await?;
-    let mut draft = Draft::of(&convert::application::to_wire(&found.app, language::current()));
+    let mut draft = Draft::of(&convert::application::to_wire(
+        &found.app,
+        language::current(),
+    ));
     draft.spec = json::to_value(&request.spec);
     let validate = request.validate.unwrap_or(true);
     let written = replace(shared, actor, draft, request.project.as_deref(), validate).await?;
@@ -101,7 +133,12 @@ pub(super) async fn patch(
         project: request.project.as_deref(),
     };
     let found = find::find(shared, actor, Action::Get, asked).await?;
-    permit::require(actor, Resource::Applications, Action::Update, &object(&found.app))?;
+    permit::require(
+        actor,
+        Resource::Applications,
+        Action::Update,
+        &object(&found.app),
+    )?;
     let mut document = json::to_value(&shown(&found.app));
     // What messages do not know is there to be patched too.
     document["spec"] = found.app.spec.clone();
@@ -114,18 +151,22 @@ pub(super) async fn patch(
 fn patched(document: &mut Value, kind: &str, patch: &str) -> Result<(), Status> {
     match kind {
         "" | "json" => {
-            let patch: json_patch::Patch = serde_json::from_str(patch)
-                .map_err(|problem| Status::unknown(format!("error decoding json patch: {problem}")))?;
+            let patch: json_patch::Patch = serde_json::from_str(patch).map_err(|problem| {
+                Status::unknown(format!("error decoding json patch: {problem}"))
+            })?;
             json_patch::patch(document, &patch)
                 .map_err(|problem| Status::unknown(format!("error applying patch: {problem}")))
         }
         "merge" => {
-            let patch: Value = serde_json::from_str(patch)
-                .map_err(|problem| Status::unknown(format!("error calculating merge patch: {problem}")))?;
+            let patch: Value = serde_json::from_str(patch).map_err(|problem| {
+                Status::unknown(format!("error calculating merge patch: {problem}"))
+            })?;
             json_patch::merge(document, &patch);
             Ok(())
         }
-        other => Err(Status::invalid_argument(format!("Patch type '{other}' is not supported"))),
+        other => Err(Status::invalid_argument(format!(
+            "Patch type '{other}' is not supported"
+        ))),
     }
 }
 
@@ -136,15 +177,31 @@ async fn replace(
     project: Option<&str>,
     repositories: bool,
 ) -> Result<v1alpha1::Application, Status> {
-    let asked = Query { name: &draft.name, namespace: Some(&draft.namespace), project };
+    let asked = Query {
+        name: &draft.name,
+        namespace: Some(&draft.namespace),
+        project,
+    };
     let found = find::find(shared, actor, Action::Update, asked).await?;
-    validate::check(shared, actor, &mut draft, Some(&found.app.spec), found.project, repositories)
-        .await
-        .map_err(|fault| fault.while_doing("error validating and normalizing app"))?;
+    validate::check(
+        shared,
+        actor,
+        &mut draft,
+        Some(&found.app.spec),
+        found.project,
+        repositories,
+    )
+    .await
+    .map_err(|fault| fault.while_doing("error validating and normalizing app"))?;
     write(shared, actor, &draft, false).await
 }
 
-async fn write(shared: &Shared, actor: &Actor, draft: &Draft, merge: bool) -> Result<v1alpha1::Application, Status> {
+async fn write(
+    shared: &Shared,
+    actor: &Actor,
+    draft: &Draft,
+    merge: bool,
+) -> Result<v1alpha1::Application, Status> {
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
     let written = applications.update(&draft.name, None, |app| {
@@ -164,7 +221,10 @@ fn shown(app: &Application) -> v1alpha1::Application {
 fn valid_name(name: &str) -> Result<(), Status> {
     let label = |part: &str| {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-')
+        !part.is_empty()
+            && part.bytes().all(inner)
+            && !part.starts_with('-')
+            && !part.ends_with('-')
     };
     if name.len() <= 253 && name.split('.').all(label) {
         return Ok(());
@@ -186,9 +246,19 @@ mod tests {
     #[test]
     fn both_kinds_of_patch_and_no_other() {
         let mut document = json!({"spec": {"source": {"path": "a"}}});
-        patched(&mut document, "json", r#"[{"op":"replace","path":"/spec/source/path","value":"b"}]"#).unwrap();
+        patched(
+            &mut document,
+            "json",
+            r#"[{"op":"replace","path":"/spec/source/path","value":"b"}]"#,
+        )
+        .unwrap();
         assert_eq!(document["spec"]["source"]["path"], "b");
-        patched(&mut document, "merge", r#"{"spec":{"source":{"path":null}}}"#).unwrap();
+        patched(
+            &mut document,
+            "merge",
+            r#"{"spec":{"source":{"path":null}}}"#,
+        )
+        .unwrap();
         assert_eq!(document, json!({"spec": {"source": {}}}));
         let refusal = patched(&mut document, "strategic", "{}").unwrap_err();
         assert_eq!(refusal.message(), "Patch type 'strategic' is not supported");
@@ -199,7 +269,11 @@ mod tests {
     fn names_are_those_of_objects() {
         assert!(valid_name("hello-spring.v1").is_ok());
         for bad in ["Hello", "a_b", "-a", "a..b", &"a".repeat(254)] {
-            assert_eq!(valid_name(bad).unwrap_err().code(), tonic::Code::InvalidArgument, "{bad}");
+            assert_eq!(
+                valid_name(bad).unwrap_err().code(),
+                tonic::Code::InvalidArgument,
+                "{bad}"
+            );
         }
     }
 }

@@ -42,7 +42,10 @@ pub(super) async fn all(
     refresh: bool,
 ) -> Result<Vec<ConnectionState>, Status> {
     // Bodies of streams are polled here, inside the request's task, so that the reader's language is known.
-    let tries: Vec<_> = repositories.iter().map(|one| one_state(shared, tenant, one, refresh)).collect();
+    let tries: Vec<_> = repositories
+        .iter()
+        .map(|one| one_state(shared, tenant, one, refresh))
+        .collect();
     stream::iter(tries).buffered(AT_ONCE).try_collect().await
 }
 
@@ -65,26 +68,48 @@ async fn one_state(
     repository: &Repository,
     refresh: bool,
 ) -> Result<ConnectionState, Status> {
-    let key = shared.store.tenant(tenant.id).tenant_key().await.map_err(failure::store)?;
+    let key = shared
+        .store
+        .tenant(tenant.id)
+        .tenant_key()
+        .await
+        .map_err(failure::store)?;
     if !refresh && let Some(tried) = remembered(shared, tenant, &key, repository).await {
         return Ok(shown(&tried));
     }
     let access = sources::access_to(tenant, &repository.url, Some(repository));
     let trouble = sources::test(shared, &access).await.err();
-    let tried = Tried { at: shared.clock.now(), trouble };
+    let tried = Tried {
+        at: shared.clock.now(),
+        trouble,
+    };
     if let Ok(bytes) = serde_json::to_vec(&tried) {
-        shared.cache.put(tenant.id, &key, KIND, &entry(repository), &bytes, KEPT).await;
+        shared
+            .cache
+            .put(tenant.id, &key, KIND, &entry(repository), &bytes, KEPT)
+            .await;
     }
     Ok(shown(&tried))
 }
 
 /// Forgets what came of trying: the repository is another now.
 pub(super) async fn forget(shared: &Shared, tenant: &Tenant, repository: &Repository) {
-    shared.cache.forget(tenant.id, KIND, &entry(repository)).await;
+    shared
+        .cache
+        .forget(tenant.id, KIND, &entry(repository))
+        .await;
 }
 
-async fn remembered(shared: &Shared, tenant: &Tenant, key: &Secret, repository: &Repository) -> Option<Tried> {
-    let bytes = shared.cache.get(tenant.id, key, KIND, &entry(repository)).await?;
+async fn remembered(
+    shared: &Shared,
+    tenant: &Tenant,
+    key: &Secret,
+    repository: &Repository,
+) -> Option<Tried> {
+    let bytes = shared
+        .cache
+        .get(tenant.id, key, KIND, &entry(repository))
+        .await?;
     serde_json::from_slice(&bytes).ok()
 }
 
@@ -95,9 +120,13 @@ fn entry(repository: &Repository) -> String {
 fn shown(tried: &Tried) -> ConnectionState {
     let (word, message) = match &tried.trouble {
         None => ("Successful", String::new()),
-        Some(trouble) => {
-            ("Failed", format!("Unable to connect to repository: {}", trouble.text(language::current())))
-        }
+        Some(trouble) => (
+            "Failed",
+            format!(
+                "Unable to connect to repository: {}",
+                trouble.text(language::current())
+            ),
+        ),
     };
     ConnectionState {
         status: Some(word.to_owned()),

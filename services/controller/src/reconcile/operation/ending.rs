@@ -23,14 +23,25 @@ use crate::reconcile::{Failure, Next};
 const HISTORY: i64 = 10;
 
 /// Ends an attempt: for good, or until the next one.
-pub(super) async fn end(ctx: &Context, run: Run, ended: End, look: Look, memory: &mut AppMemory) -> Result<Next, Failure> {
-    let Run { subject, mut state, refresh } = run;
+pub(super) async fn end(
+    ctx: &Context,
+    run: Run,
+    ended: End,
+    look: Look,
+    memory: &mut AppMemory,
+) -> Result<Next, Failure> {
+    let Run {
+        subject,
+        mut state,
+        refresh,
+    } = run;
     let now = ctx.clock.now();
     memory.wave_ended = None;
     state.finished_at = Some(now);
     state.result.get_or_insert_default();
     state.causes = ended.causes;
-    let failed = matches!(ended.phase, Phase::Failed | Phase::Error) && state.phase != Phase::Terminating;
+    let failed =
+        matches!(ended.phase, Phase::Failed | Phase::Error) && state.phase != Phase::Terminating;
     let again = retry::again(&state.operation.retry, state.retry_count, now).filter(|_| failed);
     let outcome = ended.message.to_string();
     state.message = match (&again, state.retry_count) {
@@ -39,27 +50,59 @@ pub(super) async fn end(ctx: &Context, run: Run, ended: End, look: Look, memory:
             .with("attempt", again.attempt)
             .with("time", again.announced.format("%-I:%M%p")),
         (None, 0) => ended.message,
-        (None, count) => message::sync::RETRIED.with("outcome", outcome).with("count", count),
+        (None, count) => message::sync::RETRIED
+            .with("outcome", outcome)
+            .with("count", count),
     };
-    state.phase = if again.is_some() { Phase::Running } else { ended.phase };
+    state.phase = if again.is_some() {
+        Phase::Running
+    } else {
+        ended.phase
+    };
     let mut status = look::status(ctx, &subject, &look, operation_causes(&state, &look), true);
     settle(&mut state, &status);
 
-    let mut report = Report { clear_refresh: refresh, ..Report::default() };
+    let mut report = Report {
+        clear_refresh: refresh,
+        ..Report::default()
+    };
     if let Some(again) = again {
-        report.next = Next::After(again.at.signed_duration_since(now).to_std().unwrap_or_default());
+        report.next = Next::After(
+            again
+                .at
+                .signed_duration_since(now)
+                .to_std()
+                .unwrap_or_default(),
+        );
         let automated = state.operation.initiated_by.automated;
         report.set_operation = automated.then(|| state.operation.clone());
     } else {
         let dry_run = state.operation.sync.dry_run;
         tracing::info!(
-            operation = if state.operation.initiated_by.automated { "auto-sync" } else { "sync" },
+            operation = if state.operation.initiated_by.automated {
+                "auto-sync"
+            } else {
+                "sync"
+            },
             phase = state.phase.as_str(),
-            revision = state.result.as_ref().and_then(|r| r.revisions.first()).map(String::as_str).unwrap_or_default(),
-            milliseconds = now.signed_duration_since(state.started_at).num_milliseconds(),
+            revision = state
+                .result
+                .as_ref()
+                .and_then(|r| r.revisions.first())
+                .map(String::as_str)
+                .unwrap_or_default(),
+            milliseconds = now
+                .signed_duration_since(state.started_at)
+                .num_milliseconds(),
             "the sync has ended"
         );
-        ctx.metrics.synced(&subject.key, subject.tenant_name(), subject.spec.project(), state.phase, dry_run);
+        ctx.metrics.synced(
+            &subject.key,
+            subject.tenant_name(),
+            subject.spec.project(),
+            state.phase,
+            dry_run,
+        );
         report.clear_operation = Some(state.operation.clone());
         let entry = history(ctx, &subject, &state, memory, now).await?;
         if let Some(entry) = &entry {
@@ -73,23 +116,51 @@ pub(super) async fn end(ctx: &Context, run: Run, ended: End, look: Look, memory:
     }
     status.operation = Some(state);
     report.status = status;
-    publish::report(ctx, &subject.key, subject.tenant_name(), &subject.app, report).await
+    publish::report(
+        ctx,
+        &subject.key,
+        subject.tenant_name(),
+        &subject.app,
+        report,
+    )
+    .await
 }
 
 /// Why the operation did not end well, where the comparison does not say so itself.
 fn operation_causes(state: &OperationState, look: &Look) -> Vec<Cause> {
-    let known = |cause: &&Cause| look.comparison.causes.iter().all(|other| other.message.code != cause.message.code);
+    let known = |cause: &&Cause| {
+        look.comparison
+            .causes
+            .iter()
+            .all(|other| other.message.code != cause.message.code)
+    };
     let failed = matches!(state.phase, Phase::Failed | Phase::Error | Phase::Running);
-    let errors = state.causes.iter().filter(|cause| cause.severity == Severity::Error);
-    if failed { errors.filter(known).cloned().collect() } else { Vec::new() }
+    let errors = state
+        .causes
+        .iter()
+        .filter(|cause| cause.severity == Severity::Error);
+    if failed {
+        errors.filter(known).cloned().collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// What an applied object came to by the end, as Argo CD's results say.
 fn settle(state: &mut OperationState, status: &Status) {
-    let Some(result) = &mut state.result else { return };
-    for resource in result.resources.iter_mut().filter(|r| r.status == ResultCode::Synced && r.hook_phase == Phase::Running)
+    let Some(result) = &mut state.result else {
+        return;
+    };
+    for resource in result
+        .resources
+        .iter_mut()
+        .filter(|r| r.status == ResultCode::Synced && r.hook_phase == Phase::Running)
     {
-        let health = status.resources.iter().find(|known| known.key == resource.key).and_then(|known| known.health);
+        let health = status
+            .resources
+            .iter()
+            .find(|known| known.key == resource.key)
+            .and_then(|known| known.health);
         resource.hook_phase = match health {
             None | Some(HealthCode::Healthy) => Phase::Succeeded,
             Some(HealthCode::Degraded) => Phase::Failed,
@@ -107,13 +178,23 @@ async fn history(
     now: Timestamp,
 ) -> Result<Option<HistoryEntry>, Failure> {
     let sync = &state.operation.sync;
-    let deployed = state.phase == Phase::Succeeded && !sync.dry_run && sync.resources.is_empty() && sync.manifests.is_empty();
-    let Some(result) = state.result.as_ref().filter(|_| deployed) else { return Ok(None) };
+    let deployed = state.phase == Phase::Succeeded
+        && !sync.dry_run
+        && sync.resources.is_empty()
+        && sync.manifests.is_empty();
+    let Some(result) = state.result.as_ref().filter(|_| deployed) else {
+        return Ok(None);
+    };
     let last = match subject.app.status.history.last() {
         Some(last) => Some(last.id),
         None => {
             let history = ctx.store.tenant(subject.key.tenant);
-            history.history().newest(subject.app.uid(), 1).await?.last().map(|entry| entry.id)
+            history
+                .history()
+                .newest(subject.app.uid(), 1)
+                .await?
+                .last()
+                .map(|entry| entry.id)
         }
     };
     Ok(Some(HistoryEntry {
@@ -131,7 +212,8 @@ async fn history(
 /// Puts an entry into the part of the history that a status carries.
 fn remember(status: &mut Status, subject: &Subject, entry: HistoryEntry) {
     status.history.push(entry);
-    let limit = usize::try_from(subject.spec.revision_history_limit.unwrap_or(HISTORY)).unwrap_or_default();
+    let limit =
+        usize::try_from(subject.spec.revision_history_limit.unwrap_or(HISTORY)).unwrap_or_default();
     let surplus = status.history.len().saturating_sub(limit);
     status.history.drain(..surplus);
 }
@@ -145,15 +227,25 @@ pub(super) fn invalid_tasks(refusals: Vec<Cause>) -> End {
             reasons.push(reason);
         }
     }
-    End::new(Phase::Failed, message::sync::INVALID_TASKS.with("reasons", reasons.join("; ")), refusals)
+    End::new(
+        Phase::Failed,
+        message::sync::INVALID_TASKS.with("reasons", reasons.join("; ")),
+        refusals,
+    )
 }
 
 /// What became of an object that must not be applied.
 pub(super) fn invalid(cause: &Cause, desired: &Desired) -> Option<ResourceResult> {
     let key = cause.resource.clone()?;
-    let target = desired.prepared.targets.iter().find(|target| target.key == key);
+    let target = desired
+        .prepared
+        .targets
+        .iter()
+        .find(|target| target.key == key);
     Some(ResourceResult {
-        version: target.map(|target| target.version.clone()).unwrap_or_default(),
+        version: target
+            .map(|target| target.version.clone())
+            .unwrap_or_default(),
         key,
         status: ResultCode::SyncFailed,
         message: cause.message.to_string(),

@@ -37,15 +37,34 @@ pub(super) async fn carry_out(
     look: &mut Look,
     memory: &mut AppMemory,
 ) -> Result<Progress, Failure> {
-    let done: Vec<ResourceKey> = results(run).iter().filter(|r| r.status != ResultCode::SyncFailed).map(|r| r.key.clone()).collect();
+    let done: Vec<ResourceKey> = results(run)
+        .iter()
+        .filter(|r| r.status != ResultCode::SyncFailed)
+        .map(|r| r.key.clone())
+        .collect();
     let waves: Vec<Vec<Step>> = plan.waves().map(<[Step]>::to_vec).collect();
     if !plan.dry_run && run.state.operation.sync.manifests.is_empty() {
         ensure_unsaved(ctx, &run.subject, desired, memory).await;
     }
     let tenant = ctx.store.tenant(run.subject.key.tenant);
-    let saving = save_manifests(&tenant, plan, memory.unsaved.as_ref(), memory.saved.as_ref());
-    let (saved, progress) =
-        tokio::join!(saving, waves_in_turn(ctx, run, &waves, &done, plan.dry_run, look, &mut memory.wave_ended));
+    let saving = save_manifests(
+        &tenant,
+        plan,
+        memory.unsaved.as_ref(),
+        memory.saved.as_ref(),
+    );
+    let (saved, progress) = tokio::join!(
+        saving,
+        waves_in_turn(
+            ctx,
+            run,
+            &waves,
+            &done,
+            plan.dry_run,
+            look,
+            &mut memory.wave_ended
+        )
+    );
     if saved {
         memory.saved = memory.unsaved.take().map(|(hash, _)| hash);
     }
@@ -64,12 +83,19 @@ async fn waves_in_turn(
 ) -> Result<Progress, Failure> {
     let mut causes = Vec::new();
     for (at, wave) in waves.iter().enumerate() {
-        let rest: Vec<Step> = wave.iter().filter(|step| !done.contains(&step.key)).cloned().collect();
+        let rest: Vec<Step> = wave
+            .iter()
+            .filter(|step| !done.contains(&step.key))
+            .cloned()
+            .collect();
         if !rest.is_empty() {
             // The steps before must be healthy, as the plan has it; the namespace alone needs no waiting.
             let before = &waves[..at];
             if !dry_run
-                && before.iter().flatten().any(|step| step.phase == plan::SyncPhase::Sync)
+                && before
+                    .iter()
+                    .flatten()
+                    .any(|step| step.phase == plan::SyncPhase::Sync)
                 && let Some(waiting) = barrier(look, before, wave_ended)
             {
                 return Ok(match waiting {
@@ -77,9 +103,11 @@ async fn waves_in_turn(
                         run.state.message = message;
                         Progress::Waits(next)
                     }
-                    Barrier::Failed(causes) => {
-                        Progress::Ended(End::new(Phase::Failed, message::sync::WAVE_FAILED.message(), causes))
-                    }
+                    Barrier::Failed(causes) => Progress::Ended(End::new(
+                        Phase::Failed,
+                        message::sync::WAVE_FAILED.message(),
+                        causes,
+                    )),
                 });
             }
             let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, &mut look.live).await;
@@ -96,9 +124,16 @@ async fn waves_in_turn(
                 }
             }
             if !causes.is_empty() {
-                let message =
-                    if dry_run { message::sync::TRY_FAILED } else { message::sync::APPLY_FAILED };
-                return Ok(Progress::Ended(End::new(Phase::Failed, message.message(), causes)));
+                let message = if dry_run {
+                    message::sync::TRY_FAILED
+                } else {
+                    message::sync::APPLY_FAILED
+                };
+                return Ok(Progress::Ended(End::new(
+                    Phase::Failed,
+                    message.message(),
+                    causes,
+                )));
             }
         }
     }
@@ -107,7 +142,11 @@ async fn waves_in_turn(
         (false, true) => message::sync::NOTHING_TO_DO,
         (false, false) => message::sync::SUCCEEDED,
     };
-    Ok(Progress::Ended(End::new(Phase::Succeeded, message.message(), Vec::new())))
+    Ok(Progress::Ended(End::new(
+        Phase::Succeeded,
+        message.message(),
+        Vec::new(),
+    )))
 }
 
 /// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
@@ -115,7 +154,11 @@ fn interrupted(ctx: &Context, run: &Run, error: cluster::Error) -> Result<Progre
     let too_long = ctx.clock.now().signed_duration_since(run.state.started_at) > PATIENCE;
     if too_long && error.is_transient() {
         let cause = error.cause();
-        return Ok(Progress::Ended(End::new(Phase::Error, cause.message.clone(), vec![cause])));
+        return Ok(Progress::Ended(End::new(
+            Phase::Error,
+            cause.message.clone(),
+            vec![cause],
+        )));
     }
     Err(Failure::Cluster(error))
 }
@@ -128,11 +171,17 @@ enum Barrier {
 /// What keeps the next wave from beginning.
 fn barrier(look: &Look, before: &[Vec<Step>], wave_ended: &mut Option<Instant>) -> Option<Barrier> {
     let delay = Duration::from_secs(plan::WAVE_DELAY_SECONDS);
-    let applied = before.iter().flatten().filter(|step| matches!(step.action, plan::Action::Apply { .. }));
+    let applied = before
+        .iter()
+        .flatten()
+        .filter(|step| matches!(step.action, plan::Action::Apply { .. }));
     let mut waiting: Vec<&ResourceKey> = Vec::new();
     let mut failed = Vec::new();
     for step in applied {
-        let health = look.live.find(&step.key).and_then(|entry| engine::health::assess(&entry.body));
+        let health = look
+            .live
+            .find(&step.key)
+            .and_then(|entry| engine::health::assess(&entry.body));
         match health {
             Some(health) if health.code == HealthCode::Degraded => failed.extend(health.causes),
             Some(health) if health.code != HealthCode::Healthy => waiting.push(&step.key),
@@ -140,8 +189,14 @@ fn barrier(look: &Look, before: &[Vec<Step>], wave_ended: &mut Option<Instant>) 
         }
     }
     // The delay gives controllers time to notice; what they then say counts.
-    if let Some(rest) = wave_ended.and_then(|ended| delay.checked_sub(ended.elapsed())).filter(|rest| !rest.is_zero()) {
-        return Some(Barrier::Wait(waiting_for(&waiting, before), Next::After(rest)));
+    if let Some(rest) = wave_ended
+        .and_then(|ended| delay.checked_sub(ended.elapsed()))
+        .filter(|rest| !rest.is_zero())
+    {
+        return Some(Barrier::Wait(
+            waiting_for(&waiting, before),
+            Next::After(rest),
+        ));
     }
     if !failed.is_empty() {
         return Some(Barrier::Failed(failed));
@@ -149,29 +204,45 @@ fn barrier(look: &Look, before: &[Vec<Step>], wave_ended: &mut Option<Instant>) 
     if waiting.is_empty() {
         return None;
     }
-    Some(Barrier::Wait(waiting_for(&waiting, before), Next::After(BACKSTOP)))
+    Some(Barrier::Wait(
+        waiting_for(&waiting, before),
+        Next::After(BACKSTOP),
+    ))
 }
 
 fn waiting_for(waiting: &[&ResourceKey], before: &[Vec<Step>]) -> Message {
     let last = before.iter().flatten().next_back().map(|step| &step.key);
-    let Some(first) = waiting.first().copied().or(last) else { return message::sync::RUNNING.message() };
+    let Some(first) = waiting.first().copied().or(last) else {
+        return message::sync::RUNNING.message();
+    };
     let name = format!("{}/{}/{}", first.group, first.kind, first.name);
     let name = name.trim_start_matches('/');
     match waiting.len() {
         0 | 1 => message::sync::WAITING_HEALTHY.with("resource", name),
-        count => message::sync::WAITING_HEALTHY_MORE.with("resource", name).with("count", count - 1),
+        count => message::sync::WAITING_HEALTHY_MORE
+            .with("resource", name)
+            .with("count", count - 1),
     }
 }
 
 pub(super) fn results(run: &Run) -> &[ResourceResult] {
-    run.state.result.as_ref().map_or(&[], |result| &result.resources)
+    run.state
+        .result
+        .as_ref()
+        .map_or(&[], |result| &result.resources)
 }
 
 /// Notes what became of objects, in the place of what was noted before.
 fn record(run: &mut Run, results: Vec<ResourceResult>) {
-    let Some(result) = &mut run.state.result else { return };
+    let Some(result) = &mut run.state.result else {
+        return;
+    };
     for fresh in results {
-        match result.resources.iter_mut().find(|known| known.key == fresh.key) {
+        match result
+            .resources
+            .iter_mut()
+            .find(|known| known.key == fresh.key)
+        {
             Some(known) => *known = fresh,
             None => result.resources.push(fresh),
         }
@@ -179,8 +250,16 @@ fn record(run: &mut Run, results: Vec<ResourceResult>) {
 }
 
 /// Has the manifest set at hand that is about to be deployed, unless the database has it.
-async fn ensure_unsaved(ctx: &Context, subject: &Subject, desired: &Desired, memory: &mut AppMemory) {
-    let at_hand = memory.unsaved.as_ref().is_some_and(|(hash, _)| *hash == desired.set);
+async fn ensure_unsaved(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &Desired,
+    memory: &mut AppMemory,
+) {
+    let at_hand = memory
+        .unsaved
+        .as_ref()
+        .is_some_and(|(hash, _)| *hash == desired.set);
     if at_hand || memory.saved.as_ref() == Some(&desired.set) {
         return;
     }
@@ -197,11 +276,17 @@ async fn save_manifests(
     unsaved: Option<&(domain::manifest::ManifestSetHash, std::sync::Arc<[u8]>)>,
     saved: Option<&domain::manifest::ManifestSetHash>,
 ) -> bool {
-    let Some((hash, bytes)) = unsaved.filter(|(hash, _)| !plan.dry_run && saved != Some(hash)) else { return false };
+    let Some((hash, bytes)) = unsaved.filter(|(hash, _)| !plan.dry_run && saved != Some(hash))
+    else {
+        return false;
+    };
     match tenant.put_manifest_set(hash, bytes).await {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a manifest set could not be kept yet");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a manifest set could not be kept yet"
+            );
             false
         }
     }

@@ -26,18 +26,29 @@ impl Selector {
     /// # Errors
     /// What cannot be read.
     pub(in super::super) fn parse(text: &str) -> Result<Self, String> {
-        parts(text).iter().map(|part| requirement(part)).collect::<Result<Vec<_>, _>>().map(Self)
+        parts(text)
+            .iter()
+            .map(|part| requirement(part))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Self)
     }
 
     /// Whether an object with this metadata is selected.
     pub(in super::super) fn matches(&self, metadata: &Value) -> bool {
         self.0.iter().all(|Requirement { key, test }| {
-            let value = metadata.get("labels").and_then(|labels| labels.get(key)).and_then(Value::as_str);
+            let value = metadata
+                .get("labels")
+                .and_then(|labels| labels.get(key))
+                .and_then(Value::as_str);
             match test {
                 Test::Exists => value.is_some(),
                 Test::Absent => value.is_none(),
-                Test::In(values) => value.is_some_and(|value| values.iter().any(|wanted| wanted == value)),
-                Test::NotIn(values) => !value.is_some_and(|value| values.iter().any(|wanted| wanted == value)),
+                Test::In(values) => {
+                    value.is_some_and(|value| values.iter().any(|wanted| wanted == value))
+                }
+                Test::NotIn(values) => {
+                    !value.is_some_and(|value| values.iter().any(|wanted| wanted == value))
+                }
             }
         })
     }
@@ -58,17 +69,29 @@ fn parts(text: &str) -> Vec<&str> {
         }
     }
     parts.push(&text[start..]);
-    if text.trim().is_empty() { Vec::new() } else { parts }
+    if text.trim().is_empty() {
+        Vec::new()
+    } else {
+        parts
+    }
 }
 
 fn requirement(part: &str) -> Result<Requirement, String> {
     let part = part.trim();
     if let Some(key) = part.strip_prefix('!') {
-        return Ok(Requirement { key: key_of(key)?, test: Test::Absent });
+        return Ok(Requirement {
+            key: key_of(key)?,
+            test: Test::Absent,
+        });
     }
     if let Some(open) = part.find('(') {
-        let set = part[open + 1..].strip_suffix(')').ok_or_else(|| unreadable(part))?;
-        let values = set.split(',').map(|value| value.trim().to_owned()).collect();
+        let set = part[open + 1..]
+            .strip_suffix(')')
+            .ok_or_else(|| unreadable(part))?;
+        let values = set
+            .split(',')
+            .map(|value| value.trim().to_owned())
+            .collect();
         let mut words = part[..open].split_whitespace();
         let (key, word, rest) = (words.next().unwrap_or_default(), words.next(), words.next());
         let test = match (word, rest) {
@@ -76,22 +99,39 @@ fn requirement(part: &str) -> Result<Requirement, String> {
             (Some("notin"), None) => Test::NotIn(values),
             _ => return Err(unreadable(part)),
         };
-        return Ok(Requirement { key: key_of(key)?, test });
+        return Ok(Requirement {
+            key: key_of(key)?,
+            test,
+        });
     }
     for (sign, negated) in [("!=", true), ("==", false), ("=", false)] {
         if let Some((key, value)) = part.split_once(sign) {
             let values = vec![value.trim().to_owned()];
-            let test = if negated { Test::NotIn(values) } else { Test::In(values) };
-            return Ok(Requirement { key: key_of(key)?, test });
+            let test = if negated {
+                Test::NotIn(values)
+            } else {
+                Test::In(values)
+            };
+            return Ok(Requirement {
+                key: key_of(key)?,
+                test,
+            });
         }
     }
-    Ok(Requirement { key: key_of(part)?, test: Test::Exists })
+    Ok(Requirement {
+        key: key_of(part)?,
+        test: Test::Exists,
+    })
 }
 
 fn key_of(key: &str) -> Result<String, String> {
     let key = key.trim();
     let fine = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
-    if key.is_empty() || !key.bytes().all(fine) { Err(unreadable(key)) } else { Ok(key.to_owned()) }
+    if key.is_empty() || !key.bytes().all(fine) {
+        Err(unreadable(key))
+    } else {
+        Ok(key.to_owned())
+    }
 }
 
 fn unreadable(part: &str) -> String {
@@ -105,7 +145,9 @@ mod tests {
     use super::*;
 
     fn selects(selector: &str) -> bool {
-        Selector::parse(selector).unwrap().matches(&json!({"labels": {"env": "prod", "app.kubernetes.io/name": "x"}}))
+        Selector::parse(selector)
+            .unwrap()
+            .matches(&json!({"labels": {"env": "prod", "app.kubernetes.io/name": "x"}}))
     }
 
     #[test]
