@@ -113,10 +113,7 @@ impl Process {
     /// Whether it still runs. One that ended and was not collected yet does not.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        CHILDREN
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain_mut(|child| !matches!(child.try_wait(), Ok(Some(_))));
+        collect();
         proc_fs::is_running(self.record.pid, self.record.started)
     }
 
@@ -188,7 +185,7 @@ impl Process {
         let begun = Instant::now();
         while group
             .iter()
-            .any(|&(pid, started)| proc_fs::is_running(pid, started))
+            .any(|&(pid, started)| proc_fs::is_ending(pid, started))
         {
             if begun.elapsed() > Duration::from_secs(2) {
                 sweep(&group);
@@ -234,14 +231,19 @@ impl Process {
             if begun.elapsed() > Duration::from_secs(5) {
                 return;
             }
-            self.is_alive();
+            collect();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
+    fn is_ending(&self) -> bool {
+        collect();
+        proc_fs::is_ending(self.record.pid, self.record.started)
+    }
+
     async fn gone(&self, within: Duration) -> Result<()> {
         let begun = Instant::now();
-        while self.is_alive() {
+        while self.is_ending() {
             if begun.elapsed() > within {
                 bail!("{} (process {}) does not stop", self.name(), self.id());
             }
@@ -249,6 +251,12 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// Collects our children that have ended.
+fn collect() {
+    let mut children = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
+    children.retain_mut(|child| !matches!(child.try_wait(), Ok(Some(_))));
 }
 
 /// Kills those of a group that still are who they were.

@@ -20,7 +20,7 @@ impl Images {
                 for (key, value) in map {
                     match value {
                         Value::String(image) if key == "image" => {
-                            drop(self.0.insert(name_of(image).to_owned()))
+                            self.0.insert(name_of(image).to_owned());
                         }
                         Value::String(patch) if matches!(key.as_str(), "patch") => {
                             self.add_text(patch)

@@ -6,8 +6,14 @@ use std::fs;
 struct Stat {
     state: char,
     group: i32,
+    flags: u64,
     started: u64,
 }
+
+/// The kernel's flag for a process that is on its way out.
+const EXITING: u64 = 4;
+/// SIGKILL among the pending signals.
+const KILLED: u64 = 1 << 8;
 
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -16,6 +22,7 @@ fn stat(pid: i32) -> Option<Stat> {
     Some(Stat {
         state: fields.first()?.chars().next()?,
         group: fields.get(2)?.parse().ok()?,
+        flags: fields.get(6)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
 }
@@ -25,8 +32,28 @@ pub(super) fn started(pid: i32) -> Option<u64> {
     Some(stat(pid)?.started)
 }
 
-/// Whether the process of that id and start time runs; one that has ended and waits to be collected does not.
+/// Whether the process of that id and start time runs. One that has ended and waits to be collected does not, nor does
+/// one that was killed and has not got round to ending.
 pub(super) fn is_running(pid: i32, started: u64) -> bool {
+    let lives = |stat: &Stat| {
+        stat.started == started && !matches!(stat.state, 'Z' | 'X') && stat.flags & EXITING == 0
+    };
+    stat(pid).is_some_and(|stat| lives(&stat)) && !is_killed(pid)
+}
+
+fn is_killed(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pending = status.lines().filter_map(|line| {
+        line.strip_prefix("SigPnd:")
+            .or(line.strip_prefix("ShdPnd:"))
+    });
+    pending
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .any(|mask| mask & KILLED != 0)
+}
+
+/// Whether it has not ended yet, however doomed.
+pub(super) fn is_ending(pid: i32, started: u64) -> bool {
     stat(pid).is_some_and(|stat| stat.started == started && !matches!(stat.state, 'Z' | 'X'))
 }
 

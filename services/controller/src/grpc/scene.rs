@@ -25,12 +25,11 @@ pub(super) struct Scene {
 pub(super) async fn scene(ctx: &Context, key: &AppKey) -> Result<Scene, Status> {
     let (app, tenant) = find(ctx, key).await?;
     let uid = app.uid().to_owned();
-    let subject = match subject::read(ctx, key, app, tenant.clone())
+    let Ok(subject) = subject::read(ctx, key, app, tenant.clone())
         .await
         .map_err(|error| database(&error))?
-    {
-        Ok(subject) => subject,
-        Err(_) => return Ok(Scene { tenant, seen: None }),
+    else {
+        return Ok(Scene { tenant, seen: None });
     };
     let mut memory = ctx.memory.copy(key, &uid);
     let wish = Wish::of_spec(&subject, false, false);

@@ -234,7 +234,7 @@ impl RepoServers {
             .iter()
             .map(|peer| (score(&peer.url, access), peer))
             .collect();
-        ranked.sort_by(|a, b| b.0.cmp(&a.0));
+        ranked.sort_by_key(|server| std::cmp::Reverse(server.0));
         ranked.into_iter().map(|(_, peer)| peer).collect()
     }
 }
