@@ -61,6 +61,10 @@ pub fn assemble(previous: &Status, facts: Facts<'_>) -> Status {
     let sync = facts.comparison.map_or(SyncCode::Unknown, |c| c.sync);
     let health = match facts.comparison {
         None => HealthCode::Unknown,
+        // Nothing rendered and nothing live: there is nothing to call healthy.
+        Some(comparison) if sync == SyncCode::Unknown && comparison.resources.is_empty() => {
+            HealthCode::Unknown
+        }
         Some(comparison) => rollup(parts(comparison, &facts)),
     };
     let causes = causes(sync, health, &facts);

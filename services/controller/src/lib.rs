@@ -71,7 +71,11 @@ pub fn refuse_settings(error: &ConfigError) -> ExitCode {
 pub async fn run(config: Config) -> ExitCode {
     let _guard = match telemetry::init("naru-controller", &config.telemetry) {
         Ok(guard) => guard,
-        Err(error) => return refuse_settings(&ConfigError { problems: vec![error.to_string()] }),
+        Err(error) => {
+            return refuse_settings(&ConfigError {
+                problems: vec![error.to_string()],
+            });
+        }
     };
     let life = Lifecycle::new();
     match start(&life, config).await {

@@ -109,6 +109,12 @@ async fn an_image_override_that_matches_nothing_and_an_all_digit_tag_are_named()
         .checkout
         .push_file(&format!("{folder}/kustomization.yaml"), kustomization)
         .await?;
+    let file = format!("{folder}/deployment.yaml");
+    let deployment = tenant.checkout.read(&file)?;
+    tenant
+        .checkout
+        .push_file(&file, deployment.replace(":1.0.0", ":20260401123000"))
+        .await?;
     tenant.connect().await?;
     tenant
         .create_app("hello-flask", folder, &platform::automated())
@@ -171,9 +177,15 @@ async fn an_ingress_without_an_address_keeps_the_application_progressing_and_say
 async fn a_kustomization_is_rendered_with_the_tenants_variables() -> Result<()> {
     let tenant = platform::tenant("kustomize").await?;
     tenant.push_guide(&examples()).await?;
-    tenant
-        .checkout
-        .copy_folder(&examples().join("overlay"), "gitops")?;
+    for from in [
+        "gitops/hello-world-spring",
+        "overlay/hello-world-spring-kustomize",
+    ] {
+        let folder = "gitops/hello-world-spring-kustomize";
+        tenant
+            .checkout
+            .copy_folder(&examples().join(from), folder)?;
+    }
     let commit = tenant.checkout.commit("a real kustomization").await?;
     tenant.checkout.push().await?;
     tenant.connect().await?;

@@ -54,7 +54,7 @@ async fn a_push_is_found_by_polling_too_and_a_field_that_left_git_leaves_the_clu
     let tenant = platform::tenant("poll").await?;
     tenant.checkout.write(
         "app/a.yaml",
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  stays: x\n  goes: y\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  stays: x\n  goes: away\n",
     )?;
     tenant
         .checkout
@@ -72,7 +72,7 @@ async fn a_push_is_found_by_polling_too_and_a_field_that_left_git_leaves_the_clu
             .get(&path("a"))
             .await?
             .map(|a| a["data"]["goes"].clone()),
-        Some("y".into())
+        Some("away".into())
     );
     tenant.checkout.remove("app/b.yaml")?;
     let commit = tenant
