@@ -4,7 +4,7 @@
 //! and stops through it, so that they all report bad settings, die and drain in the same way.
 //!
 //! # Invariants
-//! - All bad settings are reported at once, by name, and the process exits with 64 (`EX_USAGE`).
+//! - Bad settings are reported by name, and the process exits with 64 (`EX_USAGE`).
 //! - A task spawned with [`Lifecycle::spawn`] that ends early or panics takes the process down with a failing code.
 //! - A peer without a certificate of our authority is refused before a byte of its request is parsed.
 //!

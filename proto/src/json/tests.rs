@@ -1,3 +1,5 @@
+//! REST's JSON against what Go writes, shape by shape.
+
 use serde_json::json;
 
 use super::*;

@@ -185,6 +185,9 @@ fn writes(platform: &Platform) -> Result<Vec<Value>> {
                 .as_str()
                 .is_some_and(|agent| agent.starts_with("naru-controller"))
                 && event["stage"] == "ResponseComplete"
+                && event["responseStatus"]["code"]
+                    .as_i64()
+                    .is_some_and(|code| code < 300)
                 && matches!(
                     event["verb"].as_str(),
                     Some("create" | "update" | "patch" | "delete")
