@@ -82,10 +82,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     if !filtered {
+        // The whole workspace is named each time: cargo would build the dependencies anew for another choice of crates.
         tally
             .tests(
                 "tidy",
-                &["--package", "testkit", "--test", "tidy"],
+                &["--workspace", "--test", "tidy"],
                 arguments,
                 &progress,
             )
