@@ -79,6 +79,31 @@ impl Cluster {
         }
     }
 
+    /// Whether a namespace may become this tenant's: it is not there yet, or is its own already.
+    ///
+    /// To be asked before the namespace is written into the map, since what the map says is believed from then on.
+    ///
+    /// # Errors
+    /// [`Error::ForeignNamespace`] when it is somebody else's; else what the cluster said.
+    pub async fn check_namespace(&self, namespace: &str, tenant: &TenantName) -> Result<(), Error> {
+        let key = ResourceKey {
+            kind: "Namespace".into(),
+            name: namespace.into(),
+            ..ResourceKey::default()
+        };
+        let Some(live) = self.as_platform().get(&key, Some("v1")).await? else {
+            return Ok(());
+        };
+        let owner = at(&live, &["metadata", "labels", TENANT_LABEL]).and_then(Value::as_str);
+        if owner == Some(tenant.as_str()) {
+            return Ok(());
+        }
+        Err(Error::ForeignNamespace {
+            namespace: namespace.to_owned(),
+            tenant: tenant.as_str().to_owned(),
+        })
+    }
+
     async fn ensure_namespace(&self, namespace: &str, tenant: &TenantName) -> Result<(), Error> {
         let platform = self.as_platform();
         let key = ResourceKey {

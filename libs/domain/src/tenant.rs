@@ -70,8 +70,7 @@ impl FromStr for TenantName {
         if !is_dns_label(name) {
             return Err(message::tenant::INVALID_NAME.with("name", name));
         }
-        if matches!(name, "default" | "naru" | "argocd" | "localhost") || name.starts_with("kube-")
-        {
+        if is_reserved(name) {
             return Err(message::tenant::RESERVED_NAME.with("name", name));
         }
         Ok(Self(name.to_owned()))
@@ -88,6 +87,18 @@ impl fmt::Debug for TenantName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TenantName({})", self.0)
     }
+}
+
+/// Whether a name belongs to the platform or to Kubernetes, as a tenant's name and as a namespace that one could make.
+///
+/// `kube` and `openshift` themselves are among them: a tenant of that name would have `kube-*` for its own namespaces.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "default" | "naru" | "argocd" | "localhost" | "kube" | "openshift"
+    ) || name.starts_with("kube-")
+        || name.starts_with("openshift-")
 }
 
 /// Whether `name` is a DNS label as RFC 1123 has it: lower-case letters, digits and inner hyphens, 1 to 63 of them.
@@ -174,6 +185,8 @@ mod tests {
             "default",
             "kube-system",
             "kube-x",
+            "kube",
+            "openshift",
             "naru",
             "argocd",
             "",

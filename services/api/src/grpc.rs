@@ -32,6 +32,9 @@ const MAX_MESSAGE: usize = 200 << 20;
 /// What passes only between the services, and is nobody else's business.
 const INTERNAL: &str = "naru.internal.v1";
 
+/// What the operator alone may call.
+const OPERATORS: &str = "naru.v1";
+
 /// Why the services cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetupError {
@@ -77,7 +80,9 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Result<Routes, SetupError> {
     // Dropping the reporter leaves the services as they are set: the whole server serves while it answers.
     drop(health);
     builder.add_service(service);
-    let descriptors = public_descriptors()?;
+    let mut descriptors = public_descriptors()?;
+    // The operator's service is not for everybody who is signed in to see.
+    descriptors.file.retain(|file| file.package() != OPERATORS);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_file_descriptor_set(descriptors.clone())
@@ -87,7 +92,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Result<Routes, SetupError> {
     Ok(builder.routes())
 }
 
-/// What reflection shows.
+/// What is served to the outside.
 fn public_descriptors() -> Result<FileDescriptorSet, prost::DecodeError> {
     let mut set = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET)?;
     set.file.retain(|file| file.package() != INTERNAL);

@@ -38,7 +38,10 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
 
     /// Keeps an entry. When full, what has run out is dropped first, then an arbitrary one.
     pub(crate) fn put(&self, key: K, value: V) {
-        let mut entries = self.entries.lock();
+        self.insert(&mut self.entries.lock(), key, value);
+    }
+
+    fn insert(&self, entries: &mut HashMap<K, (Instant, V)>, key: K, value: V) {
         if entries.len() >= self.capacity && !entries.contains_key(&key) {
             let ttl = self.ttl;
             entries.retain(|_, (stored, _)| stored.elapsed() < ttl);
@@ -49,6 +52,19 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
             }
         }
         entries.insert(key, (Instant::now(), value));
+    }
+
+    /// Changes an entry in one step: `change` gets what is there, if it is still fresh, and gives what to keep; `None`
+    /// leaves everything as it is. Tells what is kept.
+    pub(crate) fn update(&self, key: K, change: impl FnOnce(Option<V>) -> Option<V>) -> Option<V> {
+        let mut entries = self.entries.lock();
+        let fresh = entries
+            .get(&key)
+            .filter(|(stored, _)| stored.elapsed() < self.ttl)
+            .map(|(_, value)| value.clone());
+        let value = change(fresh)?;
+        self.insert(&mut entries, key, value.clone());
+        Some(value)
     }
 
     /// Forgets an entry.
@@ -69,6 +85,18 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_is_changed_in_one_step_or_left_alone() {
+        let map = TtlMap::new(Duration::from_secs(2), 2);
+        let up_to_two = |n: Option<u32>| Some(n.unwrap_or(0) + 1).filter(|n| *n <= 2);
+        assert_eq!(map.update("a", up_to_two), Some(1));
+        assert_eq!(map.update("a", up_to_two), Some(2));
+        assert_eq!(map.update("a", up_to_two), None);
+        assert_eq!(map.get("a"), Some(2));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(map.update("a", up_to_two), Some(1));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn entries_run_out_and_the_map_stays_bounded() {

@@ -26,6 +26,11 @@ messages! {
         en: "`{url}` is not a repository address that is allowed here; use https://host/path, http://host/path, ssh://user@host/path or user@host:path",
         ko: "`{url}`은(는) 허용되는 저장소 주소가 아닙니다. https://host/path, http://host/path, ssh://user@host/path, user@host:path 형식을 쓰십시오",
     }
+    /// The login holds line breaks or other control characters.
+    LOGIN_WITH_CONTROL_CHARACTERS = "source.login-with-control-characters" {
+        en: "the login for `{url}` holds a line break or another control character; give the user name, password or token without it",
+        ko: "`{url}`의 로그인 정보에 줄 바꿈이나 제어 문자가 들어 있습니다. 사용자 이름, 비밀번호, 토큰에서 제거하십시오",
+    }
     /// The host's key is not among the known ones.
     HOST_KEY_UNKNOWN = "source.host-key-unknown" {
         en: "the SSH host key of `{url}` is not known or has changed; add its line to the known hosts after checking it",

@@ -25,6 +25,7 @@ impl Territory<'_> {
             } => {
                 namespaces.iter().any(|own| own == namespace)
                     || (creating
+                        && !domain::tenant::is_reserved(namespace)
                         && patterns
                             .iter()
                             .any(|pattern| domain::project::glob(pattern, namespace)))

@@ -69,6 +69,19 @@ impl Access {
             return Err(Error::internal("the request names no tenant"));
         }
         let (url, scheme) = parse(url.trim(), &mut login.credentials, rules)?;
+        // A line break in one of these would end a header, or an answer to Git, and begin another.
+        let credentials = &login.credentials;
+        let parts = [&credentials.password, &credentials.bearer_token];
+        let parts = parts.into_iter().flatten().map(|part| part.expose_str());
+        if parts
+            .chain([credentials.username.as_str()])
+            .any(|part| part.chars().any(char::is_control))
+        {
+            return Err(Error::new(
+                Kind::Invalid,
+                message::source::LOGIN_WITH_CONTROL_CHARACTERS.with("url", &url),
+            ));
+        }
         Ok(Self {
             tenant: tenant.to_owned(),
             scope: scope.to_owned(),

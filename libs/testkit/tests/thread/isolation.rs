@@ -116,3 +116,49 @@ async fn a_tenant_cannot_deploy_into_anothers_namespace() -> Result<()> {
     assert_eq!(b.kube.get(&path).await?, None);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_namespace_that_is_not_the_tenants_is_not_claimed_by_a_refused_sync() -> Result<()> {
+    let tenant = platform::tenant("claim").await?;
+    let platform = platform::platform().await?;
+    let foreign = format!("{}-foreign", tenant.name);
+    platform.kube()?.ensure_namespace(&foreign).await?;
+    tenant
+        .checkout
+        .push_file("app/a.yaml", config_map("a", "1"))
+        .await?;
+    tenant.connect().await?;
+    let app = json!({
+        "metadata": {"name": "app"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": tenant.repo_url, "path": "app", "targetRevision": "HEAD"},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": foreign},
+            "syncPolicy": {"automated": {}, "syncOptions": ["CreateNamespace=true"]},
+        },
+    });
+    tenant
+        .client
+        .post("/api/v1/applications?validate=false", &app)
+        .await?
+        .ok()?;
+    let refused = |app: &serde_json::Value| {
+        app["status"]["operationState"]["syncResult"]
+            .to_string()
+            .contains(&foreign)
+    };
+    tenant.client.app_when("app", PATIENCE, refused).await?;
+    let seen = platform
+        .operator()?
+        .get(&format!("/api/naru/v1/tenants/{}", tenant.name))
+        .await?
+        .ok()?;
+    assert_eq!(
+        seen["namespaces"],
+        json!([tenant.name]),
+        "the map holds the tenant's own namespace only"
+    );
+    let path = format!("/api/v1/namespaces/{foreign}/configmaps/a");
+    assert_eq!(platform.kube()?.get(&path).await?, None);
+    Ok(())
+}

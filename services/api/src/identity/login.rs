@@ -82,18 +82,23 @@ impl Logins {
         name: &str,
         password: Secret,
     ) -> Result<LoggedIn, Status> {
-        let counter = (site.id, name.to_owned());
-        let failures = self.failures.get(&counter).unwrap_or(0);
-        if failures >= MAX_FAILURES {
-            tracing::warn!(tenant = %site.name, account = name, failures, "too many failed logins");
-            return Err(wrong());
-        }
         let found = self.resolve(site, name).await.map_err(failure::store)?;
+        // By account, whichever host it is tried on.
+        let counter = found.as_ref().map_or_else(
+            || (site.id, name.to_owned()),
+            |found| (found.tenant.id, found.account.clone()),
+        );
+        // Counted before the password is looked at, in one step: attempts sent at once are as many as attempts in a row.
+        let one_more =
+            |failures: Option<u32>| Some(failures.unwrap_or(0) + 1).filter(|n| *n <= MAX_FAILURES);
+        let Some(failures) = self.failures.update(counter.clone(), one_more) else {
+            tracing::warn!(tenant = %site.name, account = name, "too many failed logins");
+            return Err(wrong());
+        };
         let hash = found.as_ref().map(|found| found.hash.clone());
         let right = password::verify(password, hash).await;
         let Some(found) = found.filter(|_| right) else {
-            self.failures.put(counter, failures + 1);
-            tracing::warn!(tenant = %site.name, account = name, failures = failures + 1, "a login failed");
+            tracing::warn!(tenant = %site.name, account = name, failures, "a login failed");
             return Err(wrong());
         };
         if !found.enabled {

@@ -326,6 +326,8 @@ async fn create_namespace(
             "configured"
         }));
     }
+    // First of all: a claim on somebody else's namespace would outlive the refusal.
+    ctx.cluster.check_namespace(namespace, &tenant.name).await?;
     let claimed = ctx
         .store
         .platform()
