@@ -2,6 +2,7 @@
 
 mod changes;
 pub(crate) mod row;
+pub(crate) mod together;
 mod write;
 
 use domain::application::{Application, REFRESH};

@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool, Row};
 use tracing::log::LevelFilter;
 
+use crate::applications::together::Together;
 use crate::error::{Error, Result};
 use crate::key_file::KeyFile;
 use crate::migrate;
@@ -68,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) connect: PgConnectOptions,
     pub(crate) key_file: KeyFile,
     pub(crate) tenant_keys: Mutex<HashMap<TenantId, Secret>>,
+    pub(crate) together: Together,
 }
 
 impl std::fmt::Debug for Store {
@@ -132,6 +134,7 @@ impl Store {
                 connect,
                 key_file,
                 tenant_keys: Mutex::default(),
+                together: Together::default(),
             }),
         })
     }

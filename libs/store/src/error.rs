@@ -125,6 +125,9 @@ pub enum Error {
     /// The database refused a statement.
     #[error("the database refused a statement")]
     Database(#[source] sqlx::Error),
+    /// What went wrong for several callers at once.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Self>),
 }
 
 impl Error {
@@ -142,6 +145,7 @@ impl Error {
                 Code::Misconfigured
             }
             Self::Sealed { .. } | Self::Database(_) => Code::Internal,
+            Self::Shared(error) => error.code(),
         }
     }
 
@@ -165,6 +169,7 @@ impl Error {
                 kind: Taken::Namespace,
                 name,
             } => message::tenant::NAMESPACE_TAKEN.with("namespace", name),
+            Self::Shared(error) => return error.message(),
             _ => return None,
         })
     }

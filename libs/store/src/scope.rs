@@ -34,6 +34,10 @@ impl TenantScope {
         self.id
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Its applications.
     #[must_use]
     pub fn applications(&self) -> Applications<'_> {

@@ -1,11 +1,18 @@
 //! Changing an application, and its end.
 
+use std::collections::HashMap;
+
 use domain::application::{Application, REFRESH};
+use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{Postgres, Row, Transaction};
 
-use super::{Applications, COLUMNS, repo_urls, row, touched};
+use super::{Applications, COLUMNS, repo_urls, row, together, touched};
 use crate::error::{Error, Result};
+use crate::scope::TenantScope;
+
+/// [`COLUMNS`] of an updated row, whose table is called `a`.
+const RETURNED: &str = "a.name, a.uid, a.generation, a.resource_version, a.metadata, a.spec, a.operation, a.status, a.created_at";
 
 impl Applications<'_> {
     /// Changes one: `change` sees it as it is now, under lock, and decides. With `expected`, only when its resource
@@ -16,6 +23,7 @@ impl Applications<'_> {
     ///
     /// # Errors
     /// `NotFound`, `Conflict` (another version than expected), or what `change` says.
+    #[tracing::instrument(name = "db.applications.update", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
     pub async fn update<E, F>(
         &self,
         name: &str,
@@ -23,96 +31,143 @@ impl Applications<'_> {
         change: F,
     ) -> Result<Application, E>
     where
-        E: From<Error>,
-        F: FnOnce(&mut Application) -> Result<(), E>,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&mut Application) -> Result<(), E> + Send + 'static,
     {
-        let (mut tx, current) = self.lock(name, expected).await?;
-        let mut next = current.clone();
-        change(&mut next)?;
-        if self.write(&mut tx, &current, &mut next).await? {
-            tx.commit().await.map_err(Error::from)?;
-        }
-        Ok(next)
+        together::change(
+            self.scope.store(),
+            self.scope.tenant(),
+            name,
+            expected,
+            change,
+        )
+        .await
     }
+}
 
-    #[tracing::instrument(name = "db.applications.lock", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
-    async fn lock(
-        &self,
-        name: &str,
-        expected: Option<i64>,
-    ) -> Result<(Transaction<'static, Postgres>, Application)> {
-        let mut tx = self.scope.begin_write().await?;
-        let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = $1");
-        let row = sqlx::query(&statement)
-            .bind(name)
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or_else(|| Error::not_found("application", name))?;
-        let current = row::application(&row)?;
-        if expected.is_some_and(|version| version != current.resource_version) {
-            return Err(Error::Conflict {
-                what: "application",
-                name: name.to_owned(),
-            });
-        }
-        Ok((tx, current))
+/// Changes that go into one transaction.
+pub(super) trait Changes {
+    /// The applications they are of, each once.
+    fn names(&self) -> Vec<String>;
+    /// What to write over the current state of the one at that place; nothing when there is nothing to write.
+    fn decide(&mut self, at: usize, current: Option<&Application>) -> Option<Application>;
+}
+
+/// Makes changes in one transaction. Tells what each wrote, in their order.
+#[tracing::instrument(name = "db.applications.write", skip_all, fields(tenant = %scope.tenant(), changes = tracing::field::Empty))]
+pub(super) async fn all(
+    scope: &TenantScope,
+    changes: &mut (impl Changes + Send),
+) -> Result<Vec<Option<Application>>> {
+    let names = changes.names();
+    tracing::Span::current().record("changes", names.len());
+    let mut tx = scope.begin_write().await?;
+    let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = ANY ($1)");
+    let rows = sqlx::query(&statement)
+        .bind(&names)
+        .fetch_all(&mut *tx)
+        .await?;
+    let mut current = HashMap::new();
+    for row in &rows {
+        let app = row::application(row)?;
+        current.insert(app.name().to_owned(), app);
     }
-
-    /// Writes `next` over `current`, whose tenant's counter is locked; says whether anything was written.
-    #[tracing::instrument(name = "db.applications.write", skip_all, fields(tenant = %self.scope.tenant(), app = current.name()))]
-    async fn write(
-        &self,
-        tx: &mut Transaction<'static, Postgres>,
-        current: &Application,
-        next: &mut Application,
-    ) -> Result<bool> {
-        let name = current.name();
-        if let Some(fields) = next.metadata.as_object_mut() {
-            fields.insert("name".into(), name.into());
-            fields.insert("uid".into(), current.uid().into());
-        } else {
-            return Err(Error::invalid("application", "metadata must be an object"));
-        }
-        let metadata = row::stored_metadata(&next.metadata);
-        let same_metadata = metadata == row::stored_metadata(&current.metadata);
-        if same_metadata
-            && next.spec == current.spec
-            && next.operation == current.operation
-            && next.status == current.status
-        {
-            next.metadata = current.metadata.clone();
-            next.resource_version = current.resource_version;
-            return Ok(false);
-        }
+    let mut written = vec![None; names.len()];
+    let (mut places, mut documents) = (HashMap::new(), Vec::new());
+    for (at, name) in names.iter().enumerate() {
+        let before = current.get(name);
+        let Some(next) = changes.decide(at, before) else {
+            continue;
+        };
         if next.deleting() && next.finalizers().next().is_none() {
-            let gone = remove(tx, name).await?;
-            next.resource_version = gone.resource_version;
-            return Ok(true);
+            let gone = remove(&mut tx, name).await?;
+            written[at] = Some(Application {
+                resource_version: gone.resource_version,
+                ..next
+            });
+            continue;
         }
-        let refresh = next.annotation(REFRESH).is_some()
-            && next.annotation(REFRESH) != current.annotation(REFRESH);
+        let asked = next.annotation(REFRESH);
+        let refresh =
+            asked.is_some() && asked != before.and_then(|before| before.annotation(REFRESH));
+        documents.push(json!({
+            "name": name, "metadata": row::stored_metadata(&next.metadata), "spec": next.spec,
+            "operation": next.operation, "status": next.status, "repo_urls": repo_urls(&next.spec), "refresh": refresh,
+        }));
+        places.insert(name.as_str(), at);
+    }
+    if !documents.is_empty() {
         let statement = format!(
-            "UPDATE naru.applications a
-             SET resource_version = v, refresh_version = CASE WHEN $7 THEN v ELSE a.refresh_version END,
-                 generation = a.generation + CASE WHEN a.spec <> $3 THEN 1 ELSE 0 END,
-                 metadata = $2, spec = $3, operation = $4, status = $5, repo_urls = $6
-             FROM naru.touch('app ' || $1) v
-             WHERE a.name = $1
-             RETURNING {COLUMNS}"
+            "WITH asked AS MATERIALIZED (
+                 SELECT x.*, naru.touch('app ' || x.name) AS version
+                 FROM jsonb_to_recordset($1) AS x (name text, metadata jsonb, spec jsonb, operation jsonb,
+                                                   status jsonb, repo_urls text[], refresh boolean)
+             )
+             UPDATE naru.applications a
+             SET resource_version = x.version,
+                 refresh_version = CASE WHEN x.refresh THEN x.version ELSE a.refresh_version END,
+                 generation = a.generation + CASE WHEN a.spec <> x.spec THEN 1 ELSE 0 END,
+                 metadata = x.metadata, spec = x.spec, operation = x.operation, status = x.status,
+                 repo_urls = x.repo_urls
+             FROM asked x
+             WHERE a.name = x.name
+             RETURNING {RETURNED}"
         );
-        let row = sqlx::query(&statement)
-            .bind(name)
-            .bind(Json(metadata))
-            .bind(Json(&next.spec))
-            .bind(next.operation.as_ref().map(Json))
-            .bind(Json(&next.status))
-            .bind(repo_urls(&next.spec))
-            .bind(refresh)
-            .fetch_optional(&mut **tx)
-            .await?
-            .ok_or_else(|| Error::not_found("application", name))?;
-        *next = row::application(&row)?;
-        Ok(true)
+        let rows = sqlx::query(&statement)
+            .bind(Json(&documents))
+            .fetch_all(&mut *tx)
+            .await?;
+        for row in &rows {
+            let app = row::application(row)?;
+            if let Some(at) = places.remove(app.name()) {
+                written[at] = Some(app);
+            }
+        }
+        if let Some(missing) = places.keys().next() {
+            return Err(Error::not_found("application", *missing));
+        }
+    }
+    if written.iter().any(Option::is_some) {
+        tx.commit().await?;
+    }
+    Ok(written)
+}
+
+/// Whether `next` differs from `current`. Name and uid are put right; without a difference so is the version.
+///
+/// # Errors
+/// When it cannot be stored: found out here, since in the database it would fail the changes that share its transaction.
+pub(super) fn checked(current: &Application, next: &mut Application) -> Result<bool> {
+    let Some(fields) = next.metadata.as_object_mut() else {
+        return Err(Error::invalid("application", "metadata must be an object"));
+    };
+    fields.insert("name".into(), current.name().into());
+    fields.insert("uid".into(), current.uid().into());
+    let same = row::stored_metadata(&next.metadata) == row::stored_metadata(&current.metadata)
+        && next.spec == current.spec
+        && next.operation == current.operation
+        && next.status == current.status;
+    if same {
+        next.metadata = current.metadata.clone();
+        next.resource_version = current.resource_version;
+    } else if has_nul(&next.metadata)
+        || has_nul(&next.spec)
+        || has_nul(&json!([next.operation, next.status]))
+    {
+        return Err(Error::invalid("text", "it holds a NUL"));
+    }
+    Ok(!same)
+}
+
+/// Whether a text in it holds a NUL, which PostgreSQL cannot store.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -162,7 +162,7 @@ impl Rows {
             },
             2 => {
                 let done = apps
-                    .update(name, None, |app| {
+                    .update(name, None, move |app| {
                         app.spec = spec(n);
                         Ok::<_, store::Error>(())
                     })

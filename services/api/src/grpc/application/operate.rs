@@ -303,7 +303,7 @@ async fn set(
 ) -> Result<v1alpha1::Application, Status> {
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
-    let written = applications.update(name, None, |app| {
+    let written = applications.update(name, None, move |app| {
         if app.operation.is_some() {
             return Err(Refused(Status::failed_precondition(
                 "another operation is already in progress",

@@ -204,8 +204,9 @@ async fn write(
 ) -> Result<v1alpha1::Application, Status> {
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
-    let written = applications.update(&draft.name, None, |app| {
-        draft.write_over(app, merge);
+    let wanted = draft.clone();
+    let written = applications.update(&draft.name, None, move |app| {
+        wanted.write_over(app, merge);
         Ok::<_, Refused>(())
     });
     let app = written.await.map_err(Status::from)?;
