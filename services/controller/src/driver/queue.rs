@@ -3,10 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// One application of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +39,11 @@ impl fmt::Display for AppKey {
 /// How many applications of the later lane are worked on at once, so that what came since finds workers free and the
 /// processor idle enough.
 const LATER_AT_ONCE: usize = 3;
+/// How long nothing must have been waited for before the later lane is served. Whoever pushes often pays for what only
+/// follows once, not at every push.
+const QUIET: Duration = Duration::from_millis(500);
+/// The later lane is served after this long, whatever else there is to do.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What to work on next. Cheap to clone.
 ///
@@ -57,7 +64,18 @@ struct State {
     places: HashMap<AppKey, Place>,
     soon: Lane,
     later: Lane,
+    rest: Rest,
     weights: HashMap<TenantId, u32>,
+}
+
+/// Whether the later lane is served.
+#[derive(Debug)]
+struct Rest {
+    quiet: Duration,
+    /// When somebody last waited for something.
+    busy_at: Option<Instant>,
+    /// Since when the later lane has waited.
+    since: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +129,10 @@ impl Queue {
     /// An empty queue that gives one tenant at most `per_tenant` turns at once.
     #[must_use]
     pub fn new(per_tenant: usize) -> Self {
+        Self::resting(per_tenant, QUIET)
+    }
+
+    fn resting(per_tenant: usize, quiet: Duration) -> Self {
         let lane = |per_tenant: usize, at_once| Lane {
             tenants: HashMap::new(),
             ring: VecDeque::new(),
@@ -122,6 +144,11 @@ impl Queue {
             places: HashMap::new(),
             soon: lane(per_tenant.max(1), usize::MAX),
             later: lane(LATER_AT_ONCE, LATER_AT_ONCE),
+            rest: Rest {
+                quiet,
+                busy_at: None,
+                since: None,
+            },
             weights: HashMap::new(),
         };
         Self(Arc::new(Inner {
@@ -163,7 +190,14 @@ impl Queue {
                     queue: self.clone(),
                 };
             }
-            notified.await;
+            let opens = self.0.state.lock().later_opens();
+            match opens {
+                Some(at) => tokio::select! {
+                    () = notified => {}
+                    () = tokio::time::sleep_until(at) => {}
+                },
+                None => notified.await,
+            }
         }
     }
 
@@ -179,6 +213,7 @@ impl Queue {
         });
         state.soon.clear();
         state.later.clear();
+        state.rest.since = None;
     }
 
     /// How many applications wait.
@@ -241,18 +276,39 @@ impl State {
                 self.places.insert(app.clone(), Place::Waiting(which));
             }
         }
+        match which {
+            Which::Soon => self.rest.busy_at = Some(Instant::now()),
+            Which::Later => {
+                self.rest.since.get_or_insert_with(Instant::now);
+            }
+        }
         self.lane(which).add(app);
         true
     }
 
+    /// When the later lane is served next, if something waits there that it has room for.
+    fn later_opens(&self) -> Option<Instant> {
+        let since = self.rest.since.filter(|_| self.later.more())?;
+        let quiet = self
+            .rest
+            .busy_at
+            .map_or(since, |busy| busy + self.rest.quiet);
+        Some(quiet.min(since + PATIENCE))
+    }
+
     fn take(&mut self) -> Option<AppKey> {
+        let open = self.later_opens().is_some_and(|at| at <= Instant::now());
         let Self {
             places,
             soon,
             later,
             weights,
+            rest,
         } = self;
         for (which, lane) in [(Which::Soon, soon), (Which::Later, later)] {
+            if which == Which::Later && !open {
+                return None;
+            }
             while let Some(app) = lane.take(weights) {
                 if places.get(&app) == Some(&Place::Waiting(which)) {
                     places.insert(app.clone(), Place::Running(which, None));
@@ -260,6 +316,9 @@ impl State {
                 }
                 // It changed lanes meanwhile.
                 lane.done(app.tenant);
+            }
+            if which == Which::Later && lane.tenants.is_empty() {
+                rest.since = None;
             }
         }
         None
@@ -270,13 +329,19 @@ impl State {
             return;
         };
         self.lane(which).done(app.tenant);
+        match which {
+            Which::Soon => self.rest.busy_at = Some(Instant::now()),
+            Which::Later if self.later.tenants.is_empty() => self.rest.since = None,
+            Which::Later => {}
+        }
         if let Some(again) = again {
             self.enqueue(app.clone(), again);
         }
     }
 
     fn more(&self) -> bool {
-        self.soon.more() || self.later.more()
+        let open = self.later_opens().is_some_and(|at| at <= Instant::now());
+        self.soon.more() || open
     }
 }
 
@@ -437,7 +502,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_come_later_gives_way_and_takes_few_workers() {
-        let queue = Queue::new(8);
+        let queue = Queue::resting(8, Duration::ZERO);
         for n in 0..10 {
             queue.push_later(AppKey::new(tenant(1), &format!("l{n}")));
         }
@@ -458,5 +523,21 @@ mod tests {
         let rest = order(&queue, 6).await;
         assert_eq!(rest, ["l3", "l4", "l6", "l7", "l8", "l9"]);
         assert!(queue.try_pop().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_may_come_later_waits_for_quiet_but_not_for_ever() {
+        let queue = Queue::new(8);
+        queue.push_later(AppKey::new(tenant(1), "later"));
+        queue.push(AppKey::new(tenant(1), "now"));
+        drop(queue.pop().await);
+        assert!(queue.try_pop().is_none(), "somebody waited a moment ago");
+        let opens = queue.0.state.lock().later_opens();
+        assert!(opens.is_some_and(|at| at > Instant::now()));
+        // Much is waited for, and the later lane has waited long enough.
+        let long_ago = Instant::now().checked_sub(PATIENCE);
+        queue.0.state.lock().rest.since = long_ago;
+        assert_eq!(queue.pop().await.app.name.as_ref(), "later");
+        assert_eq!(queue.0.state.lock().later_opens(), None);
     }
 }
