@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use domain::message;
-use git2::{ErrorCode, ObjectType, Oid, Repository};
+use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
 use serde::{Deserialize, Serialize};
 
 use super::mirror::damaged;
@@ -15,6 +15,9 @@ const MAX_LINKS: usize = 40;
 /// The longest path.
 const MAX_PATH: usize = 4096;
 const LINK: i32 = 0o120_000;
+/// How many folders are kept parsed. libgit2 keeps none over 4 KiB, so that a thousand look-ups in a folder of a thousand
+/// entries would parse a million.
+const PARSED: usize = 64;
 
 /// What stands at a path, without following the last link: enough to notice any change of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +77,7 @@ pub struct Files<'r> {
     repository: &'r Repository,
     root: Oid,
     folders: RefCell<HashMap<String, Option<Oid>>>,
+    parsed: RefCell<HashMap<Oid, Tree<'r>>>,
 }
 
 impl std::fmt::Debug for Files<'_> {
@@ -95,6 +99,7 @@ impl<'r> Files<'r> {
             repository,
             root,
             folders: RefCell::default(),
+            parsed: RefCell::default(),
         }
     }
 
@@ -110,10 +115,7 @@ impl<'r> Files<'r> {
         let Some(tree) = self.folder(folder)? else {
             return Ok(Node::Missing);
         };
-        let tree = self
-            .repository
-            .find_tree(tree)
-            .map_err(|error| damaged(&error))?;
+        let tree = self.tree(tree)?;
         Ok(match tree.get_name(name) {
             None => Node::Missing,
             Some(entry) => match (entry.kind(), entry.filemode()) {
@@ -124,6 +126,22 @@ impl<'r> Files<'r> {
                 _ => Node::Missing,
             },
         })
+    }
+
+    fn tree(&self, id: Oid) -> Result<Tree<'r>, Error> {
+        if let Some(known) = self.parsed.borrow().get(&id) {
+            return Ok(known.clone());
+        }
+        let tree = self
+            .repository
+            .find_tree(id)
+            .map_err(|error| damaged(&error))?;
+        let mut parsed = self.parsed.borrow_mut();
+        if parsed.len() >= PARSED {
+            parsed.clear();
+        }
+        parsed.insert(id, tree.clone());
+        Ok(tree)
     }
 
     /// The tree of a folder, no link followed.
