@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use domain::secret::Secret;
-use runtime::config::{MutualTls, Telemetry, comma_list};
+use runtime::config::{IDENTITY, MutualTls, Settings, Telemetry, comma_list};
 use serde::{Deserialize, Deserializer};
 
 /// Settings of the server.
@@ -46,6 +46,43 @@ pub struct Config {
     pub telemetry: Telemetry,
 }
 
+impl Settings for Config {
+    const PURPOSES: &'static [(&'static str, &'static str)] = &[
+        (
+            "NARU_LISTEN",
+            "the addresses to serve on, such as 0.0.0.0:8080, with commas",
+        ),
+        (
+            "NARU_DATABASE_URL",
+            "PostgreSQL, as the role naru_api: postgres://naru_api:...@host/naru",
+        ),
+        ("NARU_REDIS_URL", "Redis: redis://host:6379"),
+        (
+            "NARU_KEY_FILE",
+            "the file of the key that wraps the tenants' keys; `naru-api key FILE` makes one",
+        ),
+        IDENTITY[0],
+        IDENTITY[1],
+        IDENTITY[2],
+        (
+            "NARU_REPO_SERVERS",
+            "the https addresses of the repo-servers, with commas",
+        ),
+        (
+            "NARU_OPERATOR_HOSTS",
+            "the hosts, without port, on which the operator's own tenant is served, with commas",
+        ),
+        (
+            "NARU_OPERATOR_PASSWORD_FILE",
+            "the file of the operator's first password; written there when absent",
+        ),
+        (
+            "NARU_METRICS_LISTEN",
+            "where /metrics, /healthz and /readyz are served, such as 0.0.0.0:9090",
+        ),
+    ];
+}
+
 /// How to speak TLS.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -69,10 +106,31 @@ pub struct MigrateConfig {
     pub telemetry: Telemetry,
 }
 
+impl Settings for MigrateConfig {
+    const PURPOSES: &'static [(&'static str, &'static str)] = &[(
+        "NARU_DATABASE_URL",
+        "PostgreSQL, as the role naru_owner: postgres://naru_owner:...@host/naru",
+    )];
+}
+
 fn default_redis_prefix() -> String {
     "naru:".to_owned()
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
     String::deserialize(deserializer).map(Secret::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_without_a_default_says_what_it_is_for() {
+        let problems = runtime::config::required::<Config>();
+        assert!(!problems.is_empty());
+        for problem in problems {
+            assert!(problem.contains(" is not set: "), "{problem}");
+        }
+    }
 }

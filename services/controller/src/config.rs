@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{MutualTls, Telemetry, comma_list};
+use runtime::config::{IDENTITY, MutualTls, Settings, Telemetry, comma_list};
 use serde::Deserialize;
 
 /// Settings, read once at the start. No `Debug`: the database URL may hold a password.
@@ -49,6 +49,34 @@ pub struct Config {
     pub telemetry: Telemetry,
 }
 
+impl Settings for Config {
+    const PURPOSES: &'static [(&'static str, &'static str)] = &[
+        (
+            "NARU_LISTEN",
+            "where the internal gRPC listens, such as 0.0.0.0:8082",
+        ),
+        (
+            "NARU_ADVERTISE",
+            "the https address at which the api reaches this very process",
+        ),
+        (
+            "NARU_DATABASE_URL",
+            "PostgreSQL, as the role naru_controller: postgres://naru_controller:...@host/naru",
+        ),
+        (
+            "NARU_KEY_FILE",
+            "the file of the key that wraps the tenants' keys, the same as the api's",
+        ),
+        IDENTITY[0],
+        IDENTITY[1],
+        IDENTITY[2],
+        (
+            "NARU_REPO_SERVERS",
+            "the https addresses of the repo-servers, with commas",
+        ),
+    ];
+}
+
 impl Config {
     /// How often a repository's refs are listed.
     #[must_use]
@@ -77,4 +105,18 @@ fn workers() -> usize {
 
 fn workers_per_tenant() -> usize {
     16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_without_a_default_says_what_it_is_for() {
+        let problems = runtime::config::required::<Config>();
+        assert!(!problems.is_empty());
+        for problem in problems {
+            assert!(problem.contains(" is not set: "), "{problem}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{MutualTls, Telemetry};
+use runtime::config::{IDENTITY, MutualTls, Settings, Telemetry};
 use serde::Deserialize;
 use source::git::Limits;
 use source::render::WorkerLimits;
@@ -60,6 +60,23 @@ pub struct Config {
     pub telemetry: Telemetry,
 }
 
+impl Settings for Config {
+    const PURPOSES: &'static [(&'static str, &'static str)] = &[
+        (
+            "NARU_LISTEN",
+            "where the internal gRPC listens, such as 0.0.0.0:8081",
+        ),
+        IDENTITY[0],
+        IDENTITY[1],
+        IDENTITY[2],
+        (
+            "NARU_DATA_DIR",
+            "the folder of the mirrors; nobody else may use it",
+        ),
+        ("NARU_RENDERER", "the file of the renderer's program"),
+    ];
+}
+
 impl Config {
     pub(crate) fn git_limits(&self) -> Limits {
         Limits {
@@ -109,4 +126,18 @@ fn pack_mib() -> u64 {
 
 fn memory_mib() -> usize {
     32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_without_a_default_says_what_it_is_for() {
+        let problems = runtime::config::required::<Config>();
+        assert!(!problems.is_empty());
+        for problem in problems {
+            assert!(problem.contains(" is not set: "), "{problem}");
+        }
+    }
 }
