@@ -11,7 +11,7 @@
 //!
 //! # Reading order
 //! [`tenant`], [`resource`], [`application`], [`operation`], [`status`], [`manifest`], [`schema`], [`cause`],
-//! [`message`].
+//! [`message`], [`trace`].
 
 pub mod application;
 pub mod cause;
@@ -27,3 +27,4 @@ pub mod schema;
 pub mod secret;
 pub mod status;
 pub mod tenant;
+pub mod trace;

@@ -17,8 +17,11 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Endpoint, Uri};
+use tonic::{Request, Status};
 use tower::{Service, ServiceExt};
+use tracing::Instrument;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::Lifecycle;
@@ -154,6 +157,10 @@ fn client_config(files: &MutualTls) -> Result<ClientConfig, MutualTlsError> {
     Ok(config)
 }
 
+/// A channel whose requests carry the span under way.
+pub type Channel =
+    InterceptedService<tonic::transport::Channel, fn(Request<()>) -> Result<Request<()>, Status>>;
+
 /// A channel to a component at `url`, connected on first use and again whenever it breaks.
 ///
 /// The peer must hold the certificate of that component: an address that another one took over is refused.
@@ -193,7 +200,10 @@ pub fn channel(
         .keep_alive_while_idle(true)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20);
-    Ok(endpoint.connect_with_connector_lazy(connect))
+    Ok(InterceptedService::new(
+        endpoint.connect_with_connector_lazy(connect),
+        crate::trace::carry,
+    ))
 }
 
 /// Who may call an RPC, by its path (`/naru.internal.v1.RepoServer/Render`). An empty answer refuses everybody.
@@ -303,6 +313,22 @@ impl Service<http::Request<hyper::body::Incoming>> for Guarded {
         }
         request.extensions_mut().insert(self.peer);
         let routes = self.routes.clone();
-        Box::pin(async move { routes.oneshot(request.map(tonic::body::Body::new)).await })
+        // Only what the list names gets here, hence the path says which RPC it is and nothing else.
+        let (service, method) = request
+            .uri()
+            .path()
+            .trim_start_matches('/')
+            .split_once('/')
+            .unwrap_or_default();
+        let span = tracing::info_span!(
+            "rpc",
+            otel.kind = "server",
+            rpc.service = service,
+            rpc.method = method,
+            peer = self.peer.as_str(),
+        );
+        crate::trace::adopt(&span, request.headers());
+        let answer = routes.oneshot(request.map(tonic::body::Body::new));
+        Box::pin(answer.instrument(span))
     }
 }

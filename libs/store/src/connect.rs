@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::secret::Secret;
 use domain::tenant::TenantId;
+use domain::trace::TraceParent;
 use parking_lot::Mutex;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool, Row};
@@ -46,6 +47,8 @@ pub struct Options {
     pub max_connections: u32,
     /// How long a call waits for a free connection, or for a database that is restarting.
     pub acquire_timeout: Duration,
+    /// The place in a trace that notifications carry, asked when they are sent.
+    pub trace: fn() -> Option<TraceParent>,
 }
 
 impl Default for Options {
@@ -53,6 +56,7 @@ impl Default for Options {
         Self {
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
+            trace: || None,
         }
     }
 }
@@ -68,6 +72,7 @@ pub(crate) struct Inner {
     /// For connections beside the pool.
     pub(crate) connect: PgConnectOptions,
     pub(crate) key_file: KeyFile,
+    pub(crate) trace: fn() -> Option<TraceParent>,
     pub(crate) tenant_keys: Mutex<HashMap<TenantId, Secret>>,
     pub(crate) together: Together,
 }
@@ -133,6 +138,7 @@ impl Store {
                 pool,
                 connect,
                 key_file,
+                trace: options.trace,
                 tenant_keys: Mutex::default(),
                 together: Together::default(),
             }),
@@ -163,6 +169,14 @@ impl Store {
     /// Closes the connections in good order.
     pub async fn close(&self) {
         self.inner.pool.close().await;
+    }
+
+    /// The beginning of a notification about a tenant: whose, and from which place in a trace.
+    pub(crate) fn whose(&self, tenant: TenantId) -> String {
+        match (self.inner.trace)() {
+            Some(place) => format!("{tenant}@{place}"),
+            None => tenant.to_string(),
+        }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -155,7 +155,7 @@ impl Repositories<'_> {
 
     async fn wake(&self, tx: &mut sqlx::PgConnection, normalized: &str) -> Result<()> {
         sqlx::query("SELECT pg_notify('naru', $1)")
-            .bind(format!("{} repo {normalized}", self.scope.tenant()))
+            .bind(format!("{} repo {normalized}", self.scope.whose()))
             .execute(tx)
             .await?;
         Ok(())

@@ -155,7 +155,7 @@ impl TenantScope {
             return Err(Error::invalid("repository address", "it is too long"));
         }
         sqlx::query("SELECT pg_notify('naru', $1)")
-            .bind(format!("{} repo {normalized}", self.id))
+            .bind(format!("{} repo {normalized}", self.whose()))
             .execute(self.store.pool())
             .await?;
         Ok(())
@@ -208,6 +208,11 @@ impl TenantScope {
         seal::open(&self.tenant_key().await?, &place.of(self.id), sealed)
     }
 
+    /// The beginning of a notification about this tenant.
+    pub(crate) fn whose(&self) -> String {
+        self.store.whose(self.id)
+    }
+
     /// A transaction in which the tenant is set, in one round trip. For reading it is simply dropped.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
         // A uuid prints as hex digits and hyphens only, hence needs no quoting.
@@ -222,8 +227,12 @@ impl TenantScope {
     /// counter first, hence none waits for another in a circle.
     pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Postgres>> {
         let statement = format!(
-            "BEGIN; SELECT set_config('naru.tenant', '{}', true); SELECT FROM naru.tenants FOR NO KEY UPDATE",
-            self.id.0
+            "BEGIN; SELECT set_config('naru.tenant', '{}', true){}; SELECT FROM naru.tenants FOR NO KEY UPDATE",
+            self.id.0,
+            // A traceparent is hex digits and hyphens only, too.
+            (self.store.inner.trace)().map_or_else(String::new, |place| {
+                format!(", set_config('naru.traceparent', '{place}', true)")
+            })
         );
         Ok(self.store.pool().begin_with(statement).await?)
     }

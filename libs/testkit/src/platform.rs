@@ -133,6 +133,18 @@ impl Platform {
     /// # Errors
     /// When a part does not start.
     pub async fn start(dir: &Path, progress: Progress) -> Result<Self> {
+        Self::start_traced(dir, progress, None).await
+    }
+
+    /// The same, with the services' traces sent to an OTLP endpoint.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn start_traced(
+        dir: &Path,
+        progress: Progress,
+        otlp_endpoint: Option<String>,
+    ) -> Result<Self> {
         clear_if_worn(dir).await?;
         let in_use = use_folder(dir).await?;
         let _starting = lock::exclusive(&dir.join("start.lock")).await?;
@@ -154,6 +166,7 @@ impl Platform {
         let options = services::Options {
             addresses: address::all(),
             poll_seconds: 10,
+            otlp_endpoint,
             ..services::Options::default()
         };
         let services = Services::start(&mut ground, &binaries, &beneath, &options).await?;

@@ -114,6 +114,8 @@ pub struct Options {
     pub poll_seconds: u64,
     /// What is logged.
     pub log: String,
+    /// Where traces are sent; `OTEL_EXPORTER_OTLP_ENDPOINT` when absent, nowhere without it.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl Default for Options {
@@ -126,6 +128,7 @@ impl Default for Options {
             domain: None,
             poll_seconds: 120,
             log: "info".to_owned(),
+            otlp_endpoint: None,
         }
     }
 }
@@ -295,6 +298,7 @@ struct Stage {
     repo_server_port: u16,
     repo_server_url: String,
     log: String,
+    otlp_endpoint: Option<String>,
     poll_seconds: u64,
 }
 
@@ -311,12 +315,17 @@ impl Stage {
         let repo_server_port = ground.port("repo-server", "naru-repo-server", None)?;
         let repo_server_url = format!("https://127.0.0.1:{repo_server_port}");
         let (log, poll_seconds) = (options.log.clone(), options.poll_seconds);
+        let otlp_endpoint = options
+            .otlp_endpoint
+            .clone()
+            .or_else(|| paths::variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
         Ok(Self {
             authority,
             key_file,
             repo_server_port,
             repo_server_url,
             log,
+            otlp_endpoint,
             poll_seconds,
         })
     }
@@ -340,7 +349,7 @@ impl Stage {
         if component != "repo-server" {
             spec = spec.env("NARU_KEY_FILE", self.key_file.to_string_lossy());
         }
-        if let Some(endpoint) = paths::variable("OTEL_EXPORTER_OTLP_ENDPOINT") {
+        if let Some(endpoint) = &self.otlp_endpoint {
             spec = spec.env("NARU_TELEMETRY__OTLP_ENDPOINT", endpoint);
         }
         Ok(spec)

@@ -15,7 +15,7 @@ use runtime::clock::{RandomIds, SystemClock};
 use runtime::metrics::Registry;
 use runtime::ops::{self, Readiness};
 use runtime::{Lifecycle, telemetry};
-use store::{KeyFile, NewTenant, Role, Store};
+use store::{KeyFile, NewTenant, Options, Role, Store};
 
 use crate::config::{Config, MigrateConfig};
 use crate::front::Front;
@@ -93,10 +93,15 @@ async fn connect(config: &Config) -> Result<Store, Failure> {
     let key_file = KeyFile::load(&config.key_file)?;
     let started = tokio::time::Instant::now();
     loop {
-        match Store::connect(
+        let options = Options {
+            trace: runtime::trace::current,
+            ..Options::default()
+        };
+        match Store::connect_with(
             config.database_url.expose_str(),
             Role::Api,
             key_file.clone(),
+            options,
         )
         .await
         {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use cluster::Wake;
 use domain::tenant::TenantId;
+use domain::trace::TraceParent;
 use futures::StreamExt;
 use store::{Change, ChangeKind};
 use tokio::sync::mpsc;
@@ -107,6 +108,7 @@ impl Driver {
             let began = Instant::now();
             let tenant = self.context.tenants.name_of(turn.app.tenant);
             let span = tracing::info_span!("reconcile", %tenant, app = %turn.app.name, operation = tracing::field::Empty);
+            runtime::trace::join(&span, &turn.traces);
             let look = reconcile::reconcile(&self.context, &turn.app).instrument(span);
             let next = tokio::select! {
                 next = look => next,
@@ -166,12 +168,15 @@ impl Driver {
             tenant,
             kind,
             published,
+            trace,
         } = change;
         match (tenant, kind) {
             // What we wrote ourselves we know.
             (_, ChangeKind::App(_)) if published => {}
-            (Some(tenant), ChangeKind::App(name)) => self.queue.push(AppKey::new(tenant, &name)),
-            (Some(tenant), ChangeKind::Repo(url)) => self.pushed(tenant, &url).await,
+            (Some(tenant), ChangeKind::App(name)) => {
+                self.queue.push_traced(AppKey::new(tenant, &name), trace)
+            }
+            (Some(tenant), ChangeKind::Repo(url)) => self.pushed(tenant, &url, trace).await,
             (Some(tenant), ChangeKind::Project(_)) => {
                 self.context.tenants.forget_projects(tenant);
                 self.of_tenant(tenant).await;
@@ -189,11 +194,13 @@ impl Driver {
     }
 
     /// Somebody pushed, or connected the repository anew.
-    async fn pushed(&self, tenant: TenantId, url: &str) {
+    async fn pushed(&self, tenant: TenantId, url: &str, trace: Option<TraceParent>) {
         self.context.repos.forget_credentials(tenant);
         let known = self.context.repos.at(tenant, url);
         if !known.is_empty() {
-            known.into_iter().for_each(|repo| self.polls.ask(repo));
+            known
+                .into_iter()
+                .for_each(|repo| self.polls.ask(repo, trace.clone()));
             return;
         }
         match self
@@ -203,9 +210,10 @@ impl Driver {
             .apps_of_repo(url, Some(tenant))
             .await
         {
-            Ok(apps) => apps
-                .iter()
-                .for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name))),
+            Ok(apps) => apps.iter().for_each(|(tenant, name)| {
+                self.queue
+                    .push_traced(AppKey::new(*tenant, name), trace.clone())
+            }),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a push could not be followed"

@@ -124,7 +124,12 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     )
     .await?;
 
-    let store = Store::connect(&config.database_url, Role::Controller, key_file).await?;
+    let options = Options {
+        trace: runtime::trace::current,
+        ..Options::default()
+    };
+    let store =
+        Store::connect_with(&config.database_url, Role::Controller, key_file, options).await?;
     let cluster = Cluster::connect(ConnectOptions {
         name: domain::application::IN_CLUSTER_NAME.to_owned(),
         kubeconfig: config.kubeconfig.clone(),

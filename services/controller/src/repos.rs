@@ -151,6 +151,7 @@ impl Repos {
     ///
     /// # Errors
     /// When the repo-server says so, or none answers.
+    #[tracing::instrument(name = "render", skip_all, fields(app = order.app, commit = order.commit))]
     pub async fn render(
         &self,
         key: &RepoKey,

@@ -15,7 +15,7 @@ use proto::naru::internal::v1::{
     RevisionMetadataRequest, TestAccessRequest,
 };
 use runtime::config::MutualTls;
-use runtime::mtls::{self, Component};
+use runtime::mtls::{self, Channel, Component};
 use tempfile::TempDir;
 use testkit::certs::Authority;
 use testkit::git::checkout::Checkout;
@@ -25,7 +25,6 @@ use testkit::ground::Ground;
 use testkit::progress::Progress;
 use tokio::process::{Child, Command};
 use tonic::Code;
-use tonic::transport::Channel;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_naru-repo-server");
 const TENANT: &str = "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0001";

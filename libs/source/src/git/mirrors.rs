@@ -205,6 +205,7 @@ impl Mirrors {
     ///
     /// # Errors
     /// When the repository cannot be reached or read.
+    #[tracing::instrument(name = "git.list_refs", skip_all)]
     pub async fn list_refs(&self, access: &Access, fresh: bool) -> Result<Arc<Refs>, Error> {
         let mirror = self.mirror(access);
         if !fresh
@@ -298,6 +299,7 @@ impl Mirrors {
     }
 
     /// Fetches every branch and tag; a damaged mirror is thrown away and fetched once more.
+    #[tracing::instrument(name = "git.fetch", skip_all)]
     async fn fetch(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
         let once = async |wipe: bool| {
             let preparing = mirror.clone();

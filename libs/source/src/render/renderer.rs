@@ -100,6 +100,7 @@ impl Renderer {
     ///
     /// # Errors
     /// When the commit cannot be had, or the source cannot be rendered; the error's cause says what to edit and where.
+    #[tracing::instrument(name = "source.render", skip_all, fields(app = input.app_name))]
     pub async fn render(
         &self,
         access: &Access,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::tenant::TenantId;
+use domain::trace::TraceParent;
 use futures::Stream;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
@@ -26,6 +27,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Whether it was a controller's own [`PlatformScope::publish`], which a controller need not look at again.
     pub published: bool,
+    /// From which place in a trace it was changed, where somebody keeps one.
+    pub trace: Option<TraceParent>,
 }
 
 /// What changed.
@@ -48,11 +51,13 @@ impl Change {
         tenant: None,
         kind: ChangeKind::Resync,
         published: false,
+        trace: None,
     };
 
-    /// Reads a notification: `<tenant> <kind> [<name>]`.
+    /// Reads a notification: `<tenant>[@<traceparent>] <kind> [<name>]`.
     fn parse(payload: &str) -> Option<Self> {
-        let (tenant, rest) = payload.split_once(' ')?;
+        let (whose, rest) = payload.split_once(' ')?;
+        let (tenant, place) = whose.split_once('@').unwrap_or((whose, ""));
         let (kind, name) = rest.split_once(' ').unwrap_or((rest, ""));
         let kind_of_change = match kind {
             "app" | "status" => ChangeKind::App(name.to_owned()),
@@ -65,6 +70,7 @@ impl Change {
             tenant: Some(TenantId(tenant.parse().ok()?)),
             kind: kind_of_change,
             published: kind == "status",
+            trace: TraceParent::parse(place),
         })
     }
 }
@@ -169,6 +175,17 @@ mod tests {
             ChangeKind::Repo("https://a/b c".into())
         );
         assert_eq!(read("tenant").unwrap().kind, ChangeKind::Tenant);
+        let place = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let traced = |place: &str| Change::parse(&format!("{id}@{place} repo r")).unwrap();
+        assert_eq!(traced(place).trace.unwrap().as_str(), place);
+        assert_eq!(traced(place).kind, ChangeKind::Repo("r".into()));
+        let strange = traced("00-x");
+        assert_eq!(
+            (strange.trace, strange.kind),
+            (None, ChangeKind::Repo("r".into())),
+            "what is no traceparent is passed over, not the change"
+        );
+        assert_eq!(read("app hello").unwrap().trace, None);
         assert_eq!(Change::parse("x app hello"), None);
         assert_eq!(read("other"), None);
         assert_eq!(Change::parse(""), None);

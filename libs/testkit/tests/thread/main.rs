@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chart;
+mod collector;
 mod command_line;
 mod faults;
 mod guide;
@@ -9,6 +10,7 @@ mod healing;
 mod isolation;
 mod push;
 mod rest;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -74,7 +74,7 @@ impl Guard {
                 grpc_code: code_name(Code::Cancelled),
             },
         };
-        counted.body(self.checked(request, site, road).instrument(span).await)
+        counted.body(self.checked(request, site, road, span).await)
     }
 
     async fn checked(
@@ -82,6 +82,7 @@ impl Guard {
         mut request: Request<GrpcBody>,
         site: Option<Site>,
         road: Road,
+        span: tracing::Span,
     ) -> Response<GrpcBody> {
         let Some(site) = site else {
             tracing::error!("a request reached the services without its host");
@@ -95,11 +96,14 @@ impl Guard {
             .shared
             .sessions
             .authenticate(&site.tenant, token.as_deref())
+            .instrument(tracing::info_span!("authenticate", tenant = %site.tenant.name))
             .await;
         let mut renewed = None;
         let caller = match authenticated {
             Ok(session) => {
-                tracing::Span::current().record("account", session.actor.account.as_str());
+                // Whoever is signed in may have a trace of their own go on here; strangers' ids mean nothing.
+                runtime::trace::adopt(&span, request.headers());
+                span.record("account", session.actor.account.as_str());
                 renewed = session.renewed;
                 Caller(Ok(session.actor))
             }
@@ -116,7 +120,9 @@ impl Guard {
             .map_or(&site.tenant, |actor| &actor.tenant);
         let language = language::of(request.headers(), tenant);
         request.extensions_mut().insert(caller);
-        let answered = language::scope(language, self.routes.clone().oneshot(request)).await;
+        let answered = language::scope(language, self.routes.clone().oneshot(request))
+            .instrument(span)
+            .await;
         let mut response = match answered {
             Ok(response) => response,
             Err(never) => match never {},

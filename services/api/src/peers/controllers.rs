@@ -4,9 +4,8 @@ use domain::message;
 use parking_lot::Mutex;
 use proto::naru::internal::v1::controller_client::ControllerClient;
 use runtime::config::MutualTls;
-use runtime::mtls::{self, Component};
+use runtime::mtls::{self, Channel, Component};
 use store::Store;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::failure;

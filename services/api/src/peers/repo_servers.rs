@@ -9,8 +9,7 @@ use domain::repository::normalize_url;
 use proto::naru::internal::v1::RepositoryAccess;
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
 use runtime::config::MutualTls;
-use runtime::mtls::{self, Component, MutualTlsError};
-use tonic::transport::Channel;
+use runtime::mtls::{self, Channel, Component, MutualTlsError};
 use tonic::{Code, Response, Status};
 
 use crate::failure;

@@ -147,6 +147,7 @@ fn grpc_request(
         header::AUTHORIZATION,
         header::COOKIE,
         header::ACCEPT_LANGUAGE,
+        HeaderName::from_static("traceparent"),
     ] {
         if let Some(value) = parts.headers.get(&name) {
             headers.insert(name, value.clone());

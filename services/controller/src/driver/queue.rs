@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::tenant::TenantId;
+use domain::trace::TraceParent;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -44,6 +45,8 @@ const LATER_AT_ONCE: usize = 3;
 const QUIET: Duration = Duration::from_millis(500);
 /// The later lane is served after this long, whatever else there is to do.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So many traces are remembered of those that wake an application while it waits.
+const TRACES: usize = 8;
 
 /// What to work on next. Cheap to clone.
 ///
@@ -66,6 +69,8 @@ struct State {
     later: Lane,
     rest: Rest,
     weights: HashMap<TenantId, u32>,
+    /// From where the next turn was asked for, the first first; of those alone that were traced.
+    traces: HashMap<AppKey, Vec<TraceParent>>,
 }
 
 /// Whether the later lane is served.
@@ -116,6 +121,8 @@ struct Line {
 pub struct Turn {
     /// What to work on.
     pub app: AppKey,
+    /// Whose traces go on here: the first is this work's own, the others are linked.
+    pub traces: Vec<TraceParent>,
     queue: Queue,
 }
 
@@ -150,6 +157,7 @@ impl Queue {
                 since: None,
             },
             weights: HashMap::new(),
+            traces: HashMap::new(),
         };
         Self(Arc::new(Inner {
             state: Mutex::new(state),
@@ -164,16 +172,24 @@ impl Queue {
 
     /// Asks for an application to be looked at.
     pub fn push(&self, app: AppKey) {
-        self.enqueue(app, Which::Soon);
+        self.enqueue(app, Which::Soon, None);
+    }
+
+    /// The same, as part of a trace.
+    pub fn push_traced(&self, app: AppKey, trace: Option<TraceParent>) {
+        self.enqueue(app, Which::Soon, trace);
     }
 
     /// Asks for an application to be looked at when nobody waits for anything else.
-    pub fn push_later(&self, app: AppKey) {
-        self.enqueue(app, Which::Later);
+    pub fn push_later(&self, app: AppKey, trace: Option<TraceParent>) {
+        self.enqueue(app, Which::Later, trace);
     }
 
-    fn enqueue(&self, app: AppKey, which: Which) {
+    fn enqueue(&self, app: AppKey, which: Which, trace: Option<TraceParent>) {
         let mut state = self.0.state.lock();
+        if let Some(trace) = trace {
+            state.trace(&app, trace);
+        }
         if state.enqueue(app, which) {
             drop(state);
             self.0.ready.notify_one();
@@ -184,11 +200,8 @@ impl Queue {
     pub async fn pop(&self) -> Turn {
         loop {
             let notified = self.0.ready.notified();
-            if let Some(app) = self.try_pop() {
-                return Turn {
-                    app,
-                    queue: self.clone(),
-                };
+            if let Some(turn) = self.try_pop() {
+                return turn;
             }
             let opens = self.0.state.lock().later_opens();
             match opens {
@@ -214,6 +227,7 @@ impl Queue {
         state.soon.clear();
         state.later.clear();
         state.rest.since = None;
+        state.traces.clear();
     }
 
     /// How many applications wait.
@@ -228,16 +242,21 @@ impl Queue {
             .count()
     }
 
-    fn try_pop(&self) -> Option<AppKey> {
+    fn try_pop(&self) -> Option<Turn> {
         let mut state = self.0.state.lock();
         let app = state.take()?;
+        let traces = state.traces.remove(&app).unwrap_or_default();
         let more = state.more();
         drop(state);
         // One permit is stored however many pushes there were; the one who took it passes it on.
         if more {
             self.0.ready.notify_one();
         }
-        Some(app)
+        Some(Turn {
+            app,
+            traces,
+            queue: self.clone(),
+        })
     }
 
     fn done(&self, app: &AppKey) {
@@ -256,6 +275,13 @@ impl State {
         match which {
             Which::Soon => &mut self.soon,
             Which::Later => &mut self.later,
+        }
+    }
+
+    fn trace(&mut self, app: &AppKey, trace: TraceParent) {
+        let traces = self.traces.entry(app.clone()).or_default();
+        if traces.len() < TRACES && !traces.contains(&trace) {
+            traces.push(trace);
         }
     }
 
@@ -304,6 +330,7 @@ impl State {
             later,
             weights,
             rest,
+            traces: _,
         } = self;
         for (which, lane) in [(Which::Soon, soon), (Which::Later, later)] {
             if which == Which::Later && !open {
@@ -489,6 +516,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_woke_an_application_is_told_to_the_turn_that_answers() {
+        let place = |n: usize| TraceParent::parse(&format!("00-{:032x}-{:016x}-01", n + 1, 1));
+        let queue = Queue::new(2);
+        let app = AppKey::new(tenant(1), "a");
+        queue.push(app.clone());
+        queue.push_traced(app.clone(), place(0));
+        queue.push_later(app.clone(), place(1));
+        queue.push_traced(app.clone(), place(0));
+        let turn = queue.pop().await;
+        assert_eq!(turn.traces, [place(0).unwrap(), place(1).unwrap()]);
+        for n in 0..100 {
+            queue.push_traced(app.clone(), place(n));
+        }
+        drop(turn);
+        assert_eq!(queue.pop().await.traces.len(), TRACES, "no more than that");
+        assert!(queue.0.state.lock().traces.is_empty());
+    }
+
+    #[tokio::test]
     async fn clearing_forgets_what_waits() {
         let queue = Queue::new(2);
         queue.push(AppKey::new(tenant(1), "a"));
@@ -504,19 +550,16 @@ mod tests {
     async fn what_may_come_later_gives_way_and_takes_few_workers() {
         let queue = Queue::resting(8, Duration::ZERO);
         for n in 0..10 {
-            queue.push_later(AppKey::new(tenant(1), &format!("l{n}")));
+            queue.push_later(AppKey::new(tenant(1), &format!("l{n}")), None);
         }
         queue.push(AppKey::new(tenant(1), "now"));
         // Somebody waits for it after all: it changes lanes and comes once.
         queue.push(AppKey::new(tenant(1), "l5"));
         let mut turns = Vec::new();
         let mut names = Vec::new();
-        while let Some(app) = queue.try_pop() {
-            names.push(app.name.to_string());
-            turns.push(Turn {
-                app,
-                queue: queue.clone(),
-            });
+        while let Some(turn) = queue.try_pop() {
+            names.push(turn.app.name.to_string());
+            turns.push(turn);
         }
         assert_eq!(names, ["now", "l5", "l0", "l1", "l2"]);
         drop(turns);
@@ -528,7 +571,7 @@ mod tests {
     #[tokio::test]
     async fn what_may_come_later_waits_for_quiet_but_not_for_ever() {
         let queue = Queue::new(8);
-        queue.push_later(AppKey::new(tenant(1), "later"));
+        queue.push_later(AppKey::new(tenant(1), "later"), None);
         queue.push(AppKey::new(tenant(1), "now"));
         drop(queue.pop().await);
         assert!(queue.try_pop().is_none(), "somebody waited a moment ago");

@@ -41,6 +41,7 @@ pub struct Outcome {
 }
 
 /// Carries out one wave.
+#[tracing::instrument(name = "apply", skip_all, fields(objects = steps.len(), dry_run))]
 pub async fn wave(
     ctx: &Context,
     subject: &Subject,
@@ -155,6 +156,11 @@ impl Refused {
     }
 }
 
+#[tracing::instrument(
+    name = "apply.object",
+    skip_all,
+    fields(kind = step.key.kind, namespace = step.key.namespace, name = step.key.name)
+)]
 async fn execute(
     ctx: &Context,
     subject: &Subject,

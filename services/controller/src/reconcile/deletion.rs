@@ -33,6 +33,7 @@ const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
 ///
 /// # Errors
 /// When something of ours did not answer.
+#[tracing::instrument(name = "delete", skip_all)]
 pub async fn advance(
     ctx: &Context,
     key: &AppKey,

@@ -67,6 +67,7 @@ pub async fn look(
 ///
 /// # Errors
 /// When a body is needed and the cluster does not give it.
+#[tracing::instrument(name = "compare", skip_all)]
 pub async fn look_at(
     ctx: &Context,
     subject: &Subject,

@@ -234,6 +234,7 @@ fn new_state(asked: Operation, now: Timestamp) -> OperationState {
 }
 
 /// Carries an operation on. `look` is a comparison of what the operation wants, if one is at hand.
+#[tracing::instrument(name = "sync", skip_all, fields(begun))]
 async fn run_on(
     ctx: &Context,
     mut run: Run,

@@ -48,6 +48,7 @@ impl Default for Report {
 ///
 /// # Errors
 /// When it was not written.
+#[tracing::instrument(name = "publish", skip_all)]
 pub async fn report(
     ctx: &Context,
     key: &AppKey,

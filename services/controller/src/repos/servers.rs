@@ -12,8 +12,7 @@ use domain::secret::Secret;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
 use runtime::config::MutualTls;
-use runtime::mtls::{self, Component, MutualTlsError};
-use tonic::transport::Channel;
+use runtime::mtls::{self, Channel, Component, MutualTlsError};
 use tonic::{Code, Request, Status};
 
 use super::Trouble;
@@ -255,7 +254,6 @@ fn score(peer: &str, access: &wire::RepositoryAccess) -> u64 {
 fn timed<T>(message: T, limit: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(limit);
-    runtime::trace::inject(request.metadata_mut());
     request
 }
 
