@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use domain::clock::{Clock, Timestamp};
 use http::header::{HeaderValue, USER_AGENT};
-use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::watch;
 
@@ -16,10 +15,7 @@ use crate::error::Error;
 use crate::gate::WriteGate;
 use crate::index::{Index, Keeper};
 use crate::schemas::Schemas;
-use crate::transport::{Identity, Transport};
-
-/// A request that takes longer than this to reach the server's port has failed.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::transport::{Identity, Limits, Transport};
 
 /// How to reach a cluster.
 pub struct ConnectOptions {
@@ -29,8 +25,10 @@ pub struct ConnectOptions {
     pub kubeconfig: Option<PathBuf>,
     /// The context of that file; its current one when absent.
     pub context: Option<String>,
-    /// The longest that a request may take; must be below the margin that the lease's holder keeps.
+    /// The longest that a read may take.
     pub request_timeout: Duration,
+    /// The longest that a write may take; must be below the margin that the lease's holder keeps.
+    pub write_timeout: Duration,
     /// Whether this process may write.
     pub gate: Arc<dyn WriteGate>,
     /// Keys the fingerprints, so that they say nothing about contents to others. The same key gives the same
@@ -81,11 +79,12 @@ impl Cluster {
             .to_string()
             .trim_end_matches('/')
             .to_owned();
-        let client = ClientBuilder::try_from(config)
-            .map_err(|error| Error::Configuration(error.to_string()))?
-            .build();
-        let transport =
-            Transport::new(client, &options.name, options.request_timeout, options.gate);
+        let client = crate::gated::client(&config, Arc::clone(&options.gate))?;
+        let limits = Limits {
+            read: options.request_timeout,
+            write: options.write_timeout,
+        };
+        let transport = Transport::new(client, &options.name, limits, options.gate);
         let (index, keeper) = crate::index::create(options.fingerprint_key);
         let since = options.clock.now();
         let (connection, _) = watch::channel(Connection {
@@ -257,12 +256,6 @@ async fn configuration(options: &ConnectOptions) -> Result<kube::Config, Error> 
         }
         None => kube::Config::incluster().map_err(|error| broken(&error))?,
     };
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    // Streams stay open without a word; each request and each watch has a time limit of its own.
-    config.read_timeout = None;
-    config.write_timeout = Some(options.request_timeout);
-    // A repeated write would leave after the gate was asked.
-    config.default_retry = false;
     config
         .headers
         .push((USER_AGENT, HeaderValue::from_static("naru-controller")));

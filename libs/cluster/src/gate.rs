@@ -1,6 +1,6 @@
 //! May this process still write to the cluster?
 
-/// Asked immediately before each write leaves. The Kubernetes API knows no fencing, so the holder of a lease stops
+/// Asked before each write begins and again when its bytes are about to leave. The Kubernetes API knows no fencing, so the holder of a lease stops
 /// itself: the answer is yes only while the monotonic clock is inside the lease's end minus a margin.
 pub trait WriteGate: Send + Sync {
     /// Whether a write may start now.

@@ -8,8 +8,8 @@
 //!   [`Account`], which impersonates that tenant's service account on the shared connections.
 //! - No value of a Secret is held, hashed or logged: Secrets and ConfigMaps are watched by their metadata only.
 //! - One task changes the index ([`Cluster::run`]); everyone else reads it.
-//! - Just before a write leaves, [`WriteGate::may_write`] is asked; every request ends within
-//!   [`ConnectOptions::request_timeout`], on the server too.
+//! - [`WriteGate::may_write`] is asked before a write begins and again when its bytes are about to leave; it ends within
+//!   [`ConnectOptions::write_timeout`], and on the server within as much again.
 //! - A cluster that does not answer keeps its last known state, which [`Connection`] then says.
 //!
 //! # Reading order
@@ -20,6 +20,7 @@ mod connect;
 mod discovery;
 mod error;
 mod gate;
+mod gated;
 mod index;
 mod schemas;
 mod tenant;

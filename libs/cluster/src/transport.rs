@@ -63,8 +63,15 @@ impl Identity {
 pub(crate) struct Transport {
     client: kube::Client,
     cluster: Arc<str>,
-    timeout: Duration,
+    limits: Limits,
     gate: Arc<dyn WriteGate>,
+}
+
+/// How long requests may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) read: Duration,
+    pub(crate) write: Duration,
 }
 
 /// A request's answer, read to its end.
@@ -85,13 +92,13 @@ impl Transport {
     pub(crate) fn new(
         client: kube::Client,
         cluster: &str,
-        timeout: Duration,
+        limits: Limits,
         gate: Arc<dyn WriteGate>,
     ) -> Self {
         Self {
             client,
             cluster: cluster.into(),
-            timeout,
+            limits,
             gate,
         }
     }
@@ -109,8 +116,8 @@ impl Transport {
         path: &str,
         accept: &'static str,
     ) -> Result<Answer, Error> {
-        self.within(self.request(identity, Method::GET, path, accept, None))
-            .await
+        let request = self.request(identity, Method::GET, path, accept, None);
+        within(self.limits.read, request).await
     }
 
     /// Sends a write, if this process still may. It is never repeated by itself.
@@ -122,21 +129,26 @@ impl Transport {
         content_type: &'static str,
         body: Vec<u8>,
     ) -> Result<Answer, Error> {
-        // The server gives up at the same time as we do, so that no write lands after the lease has passed on.
+        // The server's clock starts when the request arrives, ours before the gate is asked: together they end what was
+        // begun within twice this time of the look at the gate.
+        let limit = self.limits.write;
         let path = crate::url::Query::new(path)
-            .set("timeout", &format!("{}s", self.timeout.as_secs().max(1)))
+            .set("timeout", &format!("{}ms", limit.as_millis()))
             .build();
-        if !self.gate.may_write() {
-            return Err(Error::NotHolder);
-        }
-        self.within(self.request(
-            identity,
-            method,
-            &path,
-            "application/json",
-            Some((content_type, body)),
-        ))
-        .await
+        let request = async {
+            if !self.gate.may_write() {
+                return Err(Error::NotHolder);
+            }
+            self.request(
+                identity,
+                method,
+                &path,
+                "application/json",
+                Some((content_type, body)),
+            )
+            .await
+        };
+        within(limit, request).await
     }
 
     /// Opens a stream whose end is the server's; only its beginning is bounded in time.
@@ -146,23 +158,13 @@ impl Transport {
         path: &str,
         accept: &'static str,
     ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
-        let response = self
-            .within(self.send(identity, Method::GET, path, accept, None))
-            .await?;
+        let opened = self.send(identity, Method::GET, path, accept, None);
+        let response = within(self.limits.read, opened).await?;
         let this = self.clone();
         let stream = response.into_body().into_data_stream();
         Ok(Box::pin(
             stream.map_err(move |error| this.unreachable(error)),
         ))
-    }
-
-    async fn within<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let late = Error::TimedOut {
-            seconds: self.timeout.as_secs(),
-        };
-        tokio::time::timeout(self.timeout, request)
-            .await
-            .unwrap_or(Err(late))
     }
 
     async fn request(
@@ -212,11 +214,13 @@ impl Transport {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        let response = self
-            .client
-            .send(request)
-            .await
-            .map_err(|error| self.unreachable(chain(&error)))?;
+        let response =
+            self.client.send(request).await.map_err(|error| {
+                match crate::gated::closed(&error) {
+                    true => Error::NotHolder,
+                    false => self.unreachable(chain(&error)),
+                }
+            })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -227,6 +231,18 @@ impl Transport {
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         Err(Error::Refused(Box::new(Refusal::read(code, &body))))
     }
+}
+
+async fn within<T>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let late = Error::TimedOut {
+        seconds: limit.as_secs_f64().ceil() as u64,
+    };
+    tokio::time::timeout(limit, request)
+        .await
+        .unwrap_or(Err(late))
 }
 
 /// An error and what caused it, on one line.

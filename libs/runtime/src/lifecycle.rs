@@ -69,6 +69,18 @@ impl Lifecycle {
         self.tracker.spawn(task);
     }
 
+    /// Runs a task that lives as long as the process: a stop neither ends it nor waits for it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the home of tokio::spawn"
+    )]
+    pub fn spawn_to_the_end<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(tokio::spawn(task));
+    }
+
     /// Begins the stop.
     pub fn stop(&self) {
         self.soft.cancel();

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::net::TcpStream;
 
 use crate::certs::{Authority, Identity};
 use crate::command::{command, output};
@@ -209,11 +208,6 @@ impl Services {
         }
         for process in &started {
             ready(process).await?;
-        }
-        if let (Some(api), Some(last)) = (started.last(), options.addresses.last()) {
-            // Ready is said of what is behind it; the addresses are bound one after the other.
-            let listens = || async { Ok(TcpStream::connect((*last, port)).await.map(drop)?) };
-            api.ready(Duration::from_secs(20), listens).await?;
         }
         Ok(Self {
             port,

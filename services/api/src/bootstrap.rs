@@ -13,7 +13,7 @@ use domain::secret::Secret;
 use domain::tenant::{TenantId, TenantName, TenantSettings};
 use runtime::clock::{RandomIds, SystemClock};
 use runtime::metrics::Registry;
-use runtime::ops::{self, Readiness};
+use runtime::ops::{self, Need, Readiness};
 use runtime::{Lifecycle, telemetry};
 use store::{KeyFile, NewTenant, Options, Role, Store};
 
@@ -46,11 +46,12 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     let life = Lifecycle::new();
     let registry = Registry::new();
     let readiness = Readiness::default();
+    let (database, listening) = (readiness.needs("database"), readiness.needs("listening"));
     ops::serve(
         &life,
         &config.metrics_listen,
         registry.clone(),
-        readiness.clone(),
+        readiness,
         String::new(),
     )
     .await
@@ -70,7 +71,7 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
         sessions: Arc::clone(&shared.sessions),
     };
     life.spawn("changes", shared.hub.clone().run(caches));
-    life.spawn("readiness", watch_database(Arc::clone(&shared), readiness));
+    life.spawn("readiness", watch_database(Arc::clone(&shared), database));
 
     let tls = tls::server_config(&config.tls, &certificate_hosts(&config))?;
     let guard = Guard::new(Arc::clone(&shared), grpc::routes(&shared)?);
@@ -84,6 +85,7 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
         listen::serve(&life, listener, tls.clone(), front.clone());
         tracing::info!(%address, tls = tls.is_some(), "listening");
     }
+    listening.set(true);
     let well = life.run_until_stopped().await;
     shared.store.close().await;
     Ok(well)
@@ -203,15 +205,12 @@ fn first_password(file: &Path) -> Result<Secret, Failure> {
 }
 
 /// Ready while the database answers.
-async fn watch_database(shared: Arc<Shared>, readiness: Readiness) {
+async fn watch_database(shared: Arc<Shared>, database: Need) {
     let stop = shared.life.token();
     loop {
-        readiness.set(shared.store.ping().await.is_ok());
+        database.set(shared.store.ping().await.is_ok());
         tokio::select! {
-            () = stop.cancelled() => {
-                readiness.set(false);
-                return;
-            }
+            () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
     }

@@ -24,7 +24,7 @@ use domain::clock::{Clock, IdSource};
 use runtime::clock::{RandomIds, SystemClock};
 use runtime::config::{ConfigError, EX_USAGE};
 use runtime::metrics::Registry;
-use runtime::ops::{self, Readiness};
+use runtime::ops::{self, Need, Readiness};
 use runtime::{Lifecycle, telemetry};
 use store::{Controller, KeyFile, Options, Role, Store};
 use tokio::net::TcpListener;
@@ -54,8 +54,11 @@ use repos::{RepoServers, Repos};
 use shard::{Gate, Keeper, Shard};
 use tenants::Tenants;
 
-/// The longest that a request to the cluster may take; see [`shard::MARGIN`].
-const REQUEST: Duration = Duration::from_millis(1900);
+/// The longest that a read of the cluster may take.
+const READ: Duration = Duration::from_secs(5);
+/// The longest that a write to the cluster may take: what was begun before the margin has ended when the lease does.
+const WRITE: Duration = Duration::from_millis(950);
+const _: () = assert!(WRITE.as_millis() < shard::MARGIN.as_millis());
 
 /// Says what is wrong with the settings.
 #[must_use]
@@ -103,8 +106,9 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry);
     let readiness = Readiness::default();
+    let (asks, listening) = (readiness.needs("lease"), readiness.needs("listening"));
     if let Some(address) = &config.metrics_listen {
-        ops::serve(life, address, registry, readiness.clone(), String::new()).await?;
+        ops::serve(life, address, registry, readiness, String::new()).await?;
     }
     let key_file = KeyFile::load(&config.key_file)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -120,6 +124,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         key_file.clone(),
         me,
         gate.clone(),
+        asks,
         drained.clone(),
     )
     .await?;
@@ -134,7 +139,8 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         name: domain::application::IN_CLUSTER_NAME.to_owned(),
         kubeconfig: config.kubeconfig.clone(),
         context: None,
-        request_timeout: REQUEST,
+        request_timeout: READ,
+        write_timeout: WRITE,
         gate: Arc::new(gate),
         fingerprint_key: fingerprint_key(),
         clock: clock.clone(),
@@ -166,7 +172,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     life.spawn("results", writer.run(drained.clone()));
     life.spawn("cluster", until(life.token(), cluster.run()));
     drive(life, &config, context, shard, repos, found, drained);
-    readiness.set(true);
+    listening.set(true);
     Ok(())
 }
 
@@ -232,6 +238,7 @@ async fn hold_lease(
     key_file: KeyFile,
     me: Controller,
     gate: Gate,
+    asks: Need,
     drained: CancellationToken,
 ) -> Result<Shard, Box<dyn std::error::Error + Send + Sync>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -250,7 +257,7 @@ async fn hold_lease(
                 };
                 match Store::connect_with(&url, Role::Controller, key_file, options).await {
                     Ok(store) => {
-                        let (keeper, shard) = Keeper::new(store.platform(), me, gate);
+                        let (keeper, shard) = Keeper::new(store.platform(), me, gate, asks);
                         let _ = send.send(Ok(shard));
                         keeper.run(drained).await;
                         store.close().await;

@@ -85,6 +85,17 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         .clone()
         .unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
     let sandbox = Sandbox::new(Some(launcher));
+    let level = sandbox.level().await;
+    let readiness = Readiness::default();
+    let (warm, listening) = (readiness.needs("renderer"), readiness.needs("listening"));
+    if let Some(address) = &config.metrics_listen {
+        ops::serve(&life, address, registry, readiness, format!("{level}\n"))
+            .await
+            .map_err(|cause| StartError::Listen {
+                address: address.clone(),
+                cause,
+            })?;
+    }
     let mirrors = Mirrors::new(
         config.data_dir.clone(),
         config.git_limits(),
@@ -104,6 +115,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
                 .map_or_else(|| error.to_string(), str::to_owned),
         )
     })?;
+    warm.set(true);
     let cache = config
         .redis_url
         .as_deref()
@@ -138,17 +150,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
             false => &[],
         },
     )?;
-    let level = sandbox.level().await;
+    listening.set(true);
     tracing::info!(listen = config.listen, level, "the repo-server is ready");
-    if let Some(address) = &config.metrics_listen {
-        let readiness = Readiness::default();
-        readiness.set(true);
-        ops::serve(&life, address, registry, readiness, format!("{level}\n"))
-            .await
-            .map_err(|cause| StartError::Listen {
-                address: address.clone(),
-                cause,
-            })?;
-    }
     Ok(life.run_until_stopped().await)
 }

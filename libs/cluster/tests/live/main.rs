@@ -4,7 +4,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cluster::{Cluster, ConnectOptions, WriteGate};
@@ -32,12 +32,21 @@ impl Clock for Clockwork {
     }
 }
 
-/// A gate that a story can close.
-struct Gate(AtomicBool);
+/// A gate that a story can close, at once or after so many looks.
+struct Gate(AtomicU32);
+
+/// So many looks that it never closes.
+const OPEN: u32 = u32::MAX;
 
 impl WriteGate for Gate {
     fn may_write(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        let look = |left: u32| match left {
+            OPEN => Some(OPEN),
+            left => left.checked_sub(1),
+        };
+        self.0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, look)
+            .is_ok()
     }
 }
 
@@ -49,12 +58,13 @@ struct World {
 
 impl World {
     async fn connect(plane: ControlPlane) -> Self {
-        let gate = Arc::new(Gate(AtomicBool::new(true)));
+        let gate = Arc::new(Gate(AtomicU32::new(OPEN)));
         let options = ConnectOptions {
             name: "in-cluster".into(),
             kubeconfig: Some(plane.controller_kubeconfig.clone()),
             context: None,
             request_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
             gate: gate.clone(),
             fingerprint_key: [7; 32],
             clock: Arc::new(Clockwork),
@@ -131,6 +141,7 @@ async fn tell(ground: &mut Ground) {
     kinds::kinds_come_and_go(&world).await;
     tenants::an_account_reaches_its_own_namespace_only(&world).await;
     tenants::a_closed_gate_lets_no_write_out(&world).await;
+    tenants::a_gate_that_closes_on_the_way_lets_no_write_out(&world).await;
     applying::an_edit_is_seen_and_healed(&world).await;
     applying::a_field_that_left_git_leaves_the_cluster(&world).await;
     applying::repeated_keys_are_applied_by_three_way_merge(&world).await;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use cluster::{ApplyOptions, Error};
+use cluster::{ApplyOptions, Error, WriteOptions};
 use domain::resource::ResourceKey;
 use domain::tenant::TenantName;
 use serde_json::{Value, json};
@@ -90,15 +90,33 @@ pub(crate) async fn an_account_reaches_its_own_namespace_only(world: &World) {
 
 pub(crate) async fn a_closed_gate_lets_no_write_out(world: &World) {
     let account = world.tenant("gated").await;
-    world.gate.0.store(false, Ordering::SeqCst);
+    world.gate.0.store(0, Ordering::SeqCst);
     let applied = account
         .apply(&settings("gated"), &ApplyOptions::default())
         .await;
-    world.gate.0.store(true, Ordering::SeqCst);
+    world.gate.0.store(crate::OPEN, Ordering::SeqCst);
     assert!(matches!(applied, Err(Error::NotHolder)));
     assert!(
         account
             .get(&ResourceKey::of(&settings("gated")), None)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+/// The lease ends between the first look at the gate and the bytes: a process that was stopped there.
+pub(crate) async fn a_gate_that_closes_on_the_way_lets_no_write_out(world: &World) {
+    let account = world.tenant("gated-late").await;
+    world.gate.0.store(1, Ordering::SeqCst);
+    let replaced = account
+        .replace(&settings("gated-late"), WriteOptions::default())
+        .await;
+    world.gate.0.store(crate::OPEN, Ordering::SeqCst);
+    assert!(matches!(replaced, Err(Error::NotHolder)), "{replaced:?}");
+    assert!(
+        account
+            .get(&ResourceKey::of(&settings("gated-late")), None)
             .await
             .unwrap()
             .is_none()

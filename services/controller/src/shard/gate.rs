@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 /// How long before the end of the lease no write starts, and how long after its end nobody else gets it.
 ///
-/// A request to the cluster gives up within twice this time, so that what one holder started has ended before the next
-/// one begins.
+/// A write to the cluster gives up within less than this time of its start, hence before the lease ends. The apiserver,
+/// which counts from when the request arrived, gives up within as much again, hence before anybody else gets it.
 pub const MARGIN: Duration = Duration::from_secs(1);
 
 /// When writes may start, on this process's monotonic clock. Closed at first.

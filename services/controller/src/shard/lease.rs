@@ -3,16 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use runtime::ops::Need;
 use store::{Controller, Lease, PlatformScope};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Gate, ITEM, MARGIN};
 
-/// How long a lease lasts without renewal.
-const TTL: Duration = Duration::from_secs(3);
-/// How often it is renewed, and how often a standby asks for it.
+/// How long a lease lasts without renewal. With the margin and a standby's question it is what a takeover takes at most,
+/// and less a renewal and the margin it is how late a renewal may come before the gate closes.
+const TTL: Duration = Duration::from_millis(2750);
+/// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(1);
+/// How often a standby asks for it; a question that is answered with no writes nothing.
+const ASK: Duration = Duration::from_millis(200);
+const _: () = assert!(RENEW.as_millis() + MARGIN.as_millis() < TTL.as_millis());
+const _: () = assert!(TTL.as_millis() + MARGIN.as_millis() + ASK.as_millis() < 4000);
 
 /// One holding of the lease.
 #[derive(Debug)]
@@ -56,44 +62,53 @@ pub struct Keeper {
     platform: PlatformScope,
     me: Controller,
     gate: Gate,
+    /// Met while its questions are answered, whoever holds the lease.
+    asks: Need,
     terms: watch::Sender<Option<Arc<Term>>>,
 }
 
 impl Keeper {
     /// The loop and what it tells.
     #[must_use]
-    pub fn new(platform: PlatformScope, me: Controller, gate: Gate) -> (Self, Shard) {
+    pub fn new(platform: PlatformScope, me: Controller, gate: Gate, asks: Need) -> (Self, Shard) {
         let (terms, receiver) = watch::channel(None);
         (
             Self {
                 platform,
                 me,
                 gate,
+                asks,
                 terms,
             },
             Shard(receiver),
         )
     }
 
-    /// Heartbeat and lease once a second until `done`, then gives the lease up in good order.
+    /// Heartbeat and lease once a second, a standby's question more often, until `done`; then gives the lease up in good
+    /// order.
     pub async fn run(self, done: CancellationToken) {
         let mut held: Option<Lease> = None;
-        let mut ticks = tokio::time::interval(RENEW);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut beat: Option<Instant> = None;
         loop {
-            tokio::select! {
-                () = done.cancelled() => break,
-                _ = ticks.tick() => {}
-            }
+            let begun = Instant::now();
             held = match held {
                 None => self.acquire().await,
                 Some(lease) => self.renew(lease).await,
             };
-            if let Err(error) = self.platform.heartbeat(&self.me).await {
+            let silent = beat.is_none_or(|beat| begun.duration_since(beat) >= RENEW);
+            if silent {
+                beat = Some(begun);
+            }
+            if silent && let Err(error) = self.platform.heartbeat(&self.me).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the heartbeat could not be written"
                 );
+            }
+            let pause = if held.is_some() { RENEW } else { ASK };
+            tokio::select! {
+                () = done.cancelled() => break,
+                () = tokio::time::sleep_until((begun + pause).into()) => {}
             }
         }
         self.lose();
@@ -109,11 +124,20 @@ impl Keeper {
     }
 
     async fn acquire(&self) -> Option<Lease> {
-        match self
-            .platform
-            .acquire_lease(ITEM, &self.me.id, TTL, MARGIN)
-            .await
-        {
+        let asked = async {
+            // Read first: an attempt locks the row, for which the holder's own writes would have to wait.
+            match self.platform.lease_owner(ITEM).await? {
+                Some(owner) if owner.id != self.me.id => Ok(None),
+                _ => {
+                    self.platform
+                        .acquire_lease(ITEM, &self.me.id, TTL, MARGIN)
+                        .await
+                }
+            }
+        };
+        let answer = asked.await;
+        self.asks.set(answer.is_ok());
+        match answer {
             Ok(Some(lease)) => {
                 tracing::info!(item = ITEM, fence = lease.fence, "holding the lease");
                 self.gate.hold_until(lease.until);
@@ -137,7 +161,9 @@ impl Keeper {
 
     async fn renew(&self, lease: Lease) -> Option<Lease> {
         let left = lease.remaining().max(Duration::from_millis(10));
-        match tokio::time::timeout(left, self.platform.renew_lease(&lease, TTL)).await {
+        let answer = tokio::time::timeout(left, self.platform.renew_lease(&lease, TTL)).await;
+        self.asks.set(matches!(answer, Ok(Ok(_))));
+        match answer {
             Ok(Ok(Some(renewed))) => {
                 self.gate.hold_until(renewed.until);
                 Some(renewed)
