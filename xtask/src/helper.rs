@@ -38,6 +38,7 @@ impl GitServer {
             listen: self.listen,
             public_url: self.public_url,
             tls,
+            client_ca: None,
         })
         .await
     }

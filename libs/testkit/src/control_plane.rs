@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use crate::certs::{self, Authority, Identity};
 use crate::ground::Ground;
@@ -52,6 +54,8 @@ pub struct ControlPlane {
     pub controller_kubeconfig: PathBuf,
     /// Where writes are recorded, if they are.
     pub audit_log: Option<PathBuf>,
+    /// The address of its etcd.
+    etcd: String,
 }
 
 /// Ready within this, or not at all.
@@ -83,6 +87,42 @@ impl ControlPlane {
         frame.scheduler(ground).await?;
         nodes::simulate(ground, &frame, options.nodes).await?;
         Ok(frame.admin)
+    }
+
+    /// Takes an object out of etcd behind the apiserver's back (`services/specs/<namespace>/<name>`) and throws the
+    /// history away: who was not there can learn of it only by listing anew.
+    ///
+    /// # Errors
+    /// When etcd does not answer, or has no such object.
+    pub async fn lose(&self, object: &str) -> Result<()> {
+        let key = STANDARD.encode(format!("/registry/{object}"));
+        let deleted = self.ask_etcd("deleterange", &json!({"key": key})).await?;
+        if deleted["deleted"] != "1" {
+            bail!("etcd has no /registry/{object}: {deleted}");
+        }
+        let revision = deleted["header"]["revision"].clone();
+        self.ask_etcd(
+            "compaction",
+            &json!({"revision": revision, "physical": true}),
+        )
+        .await
+        .map(drop)
+    }
+
+    async fn ask_etcd(&self, what: &str, body: &Value) -> Result<Value> {
+        let url = format!("{}/v3/kv/{what}", self.etcd);
+        let asked = crate::http::builder().build()?.post(url).json(body);
+        Ok(asked.send().await?.error_for_status()?.json().await?)
+    }
+
+    /// What a watch of `path` from this version says first.
+    ///
+    /// # Errors
+    /// When the apiserver does not answer.
+    pub async fn watch_from(&self, path: &str, resource_version: &str) -> Result<String> {
+        let path = format!("{path}?watch=1&timeoutSeconds=1&resourceVersion={resource_version}");
+        let answer = self.admin.request(reqwest::Method::GET, &path).send();
+        Ok(answer.await?.text().await?)
     }
 }
 
@@ -120,6 +160,7 @@ impl Frame {
             kubeconfig: ground.dir().join("kubeconfig"),
             controller_kubeconfig: dir.join("controller.kubeconfig"),
             audit_log: options.audit.then(|| dir.join("audit.log")),
+            etcd: format!("http://127.0.0.1:{etcd}"),
         };
         plane.admin.write_kubeconfig(&plane.kubeconfig, "admin")?;
         Kube::new(&url, &server.ca, &controller)?

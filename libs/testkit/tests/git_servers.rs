@@ -27,6 +27,7 @@ async fn started(home: &GitHome) -> anyhow::Result<String> {
         listen,
         public_url: None,
         tls: None,
+        client_ca: None,
     };
     spawn(async move { server::serve(options).await.expect("the server runs") });
     let answers = || async { Ok(tokio::net::TcpStream::connect(listen).await.map(drop)?) };

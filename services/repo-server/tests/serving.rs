@@ -27,6 +27,8 @@ use tokio::process::{Child, Command};
 use tonic::Code;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_naru-repo-server");
+/// Enough for everything here but the one job that must not get through.
+const WORKER_MIB: u64 = 160;
 const TENANT: &str = "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0001";
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n  nmaespace: ${USER_IDENTITY}\nspec: {}\n";
 
@@ -54,6 +56,7 @@ impl World {
             listen,
             public_url: None,
             tls: None,
+            client_ca: None,
         };
         #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
         tokio::spawn(async move { serve(options).await.unwrap() });
@@ -80,6 +83,43 @@ impl World {
         this
     }
 
+    /// Serves the same repositories over TLS too, to those alone who show a certificate of `client_ca` where one is given.
+    async fn over_tls(&self, client_ca: Option<PathBuf>) -> String {
+        let identity = self.authority.server("git", &["127.0.0.1"]).unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], testkit::ports::free().unwrap()));
+        let options = Options {
+            home: self.home.clone(),
+            listen,
+            public_url: None,
+            tls: Some((identity.cert, identity.key)),
+            client_ca,
+        };
+        #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+        tokio::spawn(async move { serve(options).await.unwrap() });
+        let reachable = || async { Ok(tokio::net::TcpStream::connect(listen).await.is_ok()) };
+        testkit::wait::until_true("the Git server", Duration::from_secs(10), reachable)
+            .await
+            .unwrap();
+        format!("https://{listen}/user01/base.git")
+    }
+
+    /// Resolves `main` and reads its commit, for which it has to be fetched.
+    async fn reads(&self, access: RepositoryAccess) -> Result<String, tonic::Status> {
+        let mut client = self.client("controller");
+        let resolve = ResolveRequest {
+            repository: Some(access.clone()),
+            revision: "main".to_owned(),
+            fresh: true,
+        };
+        let commit = client.resolve(resolve).await?.into_inner().commit;
+        let metadata = RevisionMetadataRequest {
+            repository: Some(access),
+            commit: commit.clone(),
+        };
+        client.revision_metadata(metadata).await?;
+        Ok(commit)
+    }
+
     async fn start(&mut self) {
         let identity = self.authority.component("repo-server").unwrap();
         let renderer = testkit::tools::renderer(&Progress::silent()).await.unwrap();
@@ -91,6 +131,7 @@ impl World {
             .env("NARU_INTERNAL__KEY", identity.key)
             .env("NARU_DATA_DIR", self.folder.path().join("data"))
             .env("NARU_RENDERER", renderer)
+            .env("NARU_WORKER_MEMORY_MIB", WORKER_MIB.to_string())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -372,6 +413,94 @@ async fn a_repository_is_read_over_ssh_with_a_known_host_only() {
     assert_eq!(result.unwrap().into_inner().commit, commit);
     assert!(read.is_ok(), "{read:?}");
     assert_eq!(code(&refused.unwrap_err()), "source.host-key-unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bearer_token_signs_in() {
+    let world = World::new().await;
+    let commit = world.push("app/service.yaml", SERVICE).await;
+    let access = |token: &str, url: String| RepositoryAccess {
+        tenant: TENANT.to_owned(),
+        credential_scope: format!("default/{token}"),
+        url,
+        bearer_token: token.as_bytes().to_vec(),
+        tls_ca: std::fs::read_to_string(world.authority.certificate()).unwrap(),
+        ..RepositoryAccess::default()
+    };
+    let url = world.over_tls(None).await;
+    let good = access(&world.login.password, url.clone());
+    assert_eq!(world.reads(good).await.unwrap(), commit);
+    let wrong = world
+        .reads(access("not-it", url.clone()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (wrong.code(), code(&wrong).as_str()),
+        (Code::PermissionDenied, "source.login-refused")
+    );
+    // Without the authority nobody knows who the server is, and the token stays here.
+    let unknown = RepositoryAccess {
+        tls_ca: String::new(),
+        credential_scope: "default/unknown".to_owned(),
+        ..access(&world.login.password, url)
+    };
+    let refused = world.reads(unknown).await.unwrap_err();
+    assert_eq!(code(&refused), "source.certificate-refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_is_shown_to_a_server_that_asks_for_one() {
+    let world = World::new().await;
+    let commit = world.push("app/service.yaml", SERVICE).await;
+    let url = world.over_tls(Some(world.authority.certificate())).await;
+    let identity = world.authority.server("client", &["client"]).unwrap();
+    let ca = std::fs::read_to_string(world.authority.certificate()).unwrap();
+    let bare = RepositoryAccess {
+        url,
+        tls_ca: ca,
+        credential_scope: "default/bare".to_owned(),
+        ..world.access()
+    };
+    let with = RepositoryAccess {
+        credential_scope: "default/with".to_owned(),
+        tls_client_cert: std::fs::read_to_string(identity.cert).unwrap(),
+        tls_client_key: std::fs::read(identity.key).unwrap(),
+        ..bare.clone()
+    };
+    assert_eq!(world.reads(with).await.unwrap(), commit);
+    assert!(world.reads(bare).await.is_err(), "without a certificate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_goes_over_its_memory_is_named_and_the_next_one_has_a_fresh_worker() {
+    let world = World::new().await;
+    let nothing = RenderResponse::default();
+    world
+        .push("small/kustomization.yaml", "resources: [service.yaml]\n")
+        .await;
+    world.push("small/service.yaml", SERVICE).await;
+    let mut large = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: large\ndata:\n".to_owned();
+    for n in 0..200_000 {
+        large.push_str(&format!("  key-{n}: value\n"));
+    }
+    world
+        .push("large/kustomization.yaml", "resources: [large.yaml]\n")
+        .await;
+    world.push("large/large.yaml", &large).await;
+    assert!(world.render("small", &nothing).await.is_ok());
+    let status = world.render("large", &nothing).await.unwrap_err();
+    assert_eq!(
+        (status.code(), code(&status).as_str()),
+        (Code::ResourceExhausted, "source.render-died")
+    );
+    world
+        .push("small/service.yaml", &format!("# once more\n{SERVICE}"))
+        .await;
+    let after = world.render("small", &nothing).await.unwrap();
+    assert_eq!(
+        (after.cache.as_str(), after.manifests.len()),
+        ("changed", 1)
+    );
 }
 
 #[tokio::test]

@@ -219,6 +219,60 @@ pub(crate) async fn a_restarted_apiserver_leaves_no_gap(world: &World, ground: &
         .unwrap();
 }
 
+/// 410 Gone: what happened while nobody looked is in no history any more.
+pub(crate) async fn a_watch_whose_version_is_gone_lists_anew(world: &World, ground: &mut Ground) {
+    let account = world.tenant("expired").await;
+    let index = world.cluster.index();
+    let service = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "expired"},
+        "spec": {"ports": [{"port": 80}], "clusterIP": "None"}})
+    };
+    let key = |name: &str| ResourceKey::of(&service(name));
+    for name in ["stays", "lost"] {
+        account
+            .apply(&service(name), &ApplyOptions::default())
+            .await
+            .unwrap();
+        eventually("the service", || index.get(&key(name))).await;
+    }
+    let followed = index
+        .get(&key("lost"))
+        .unwrap()
+        .resource_version
+        .to_string();
+    ground
+        .running("kube-apiserver")
+        .unwrap()
+        .kill()
+        .await
+        .unwrap();
+    world
+        .plane
+        .lose("services/specs/expired/lost")
+        .await
+        .unwrap();
+    ground.supervisor.restart("kube-apiserver").await.unwrap();
+    let refused = || async {
+        let said = world
+            .plane
+            .watch_from("/api/v1/services", &followed)
+            .await?;
+        anyhow::ensure!(said.contains("\"code\":410"), "{said}");
+        Ok(())
+    };
+    testkit::wait::until("the version is gone", crate::SOON, refused)
+        .await
+        .unwrap();
+    eventually("the loss", || {
+        index.get(&key("lost")).is_none().then_some(())
+    })
+    .await;
+    assert!(
+        index.get(&key("stays")).is_some(),
+        "nothing else is taken out"
+    );
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a test has no lifecycle to spawn on"

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use subtle::ConstantTimeEq;
@@ -37,6 +38,8 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Certificate and key, PEM, to serve over TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// The authority, PEM, of which every client must show a certificate; of TLS alone.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What a request is about.
@@ -65,7 +68,7 @@ pub async fn serve(options: Options) -> Result<()> {
     let tls = options
         .tls
         .as_ref()
-        .map(|(cert, key)| acceptor(cert, key))
+        .map(|(cert, key)| acceptor(cert, key, options.client_ca.as_deref()))
         .transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let public_url = options
@@ -97,14 +100,26 @@ pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(task);
 }
 
-fn acceptor(cert: &PathBuf, key: &PathBuf) -> Result<TlsAcceptor> {
+fn acceptor(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let config = rustls::ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?;
+    let config = match client_ca {
+        None => config.with_no_client_auth(),
+        Some(file) => {
+            let mut roots = rustls::RootCertStore::empty();
+            for authority in CertificateDer::pem_file_iter(file)? {
+                roots.add(authority?)?;
+            }
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+            config.with_client_cert_verifier(verifier)
+        }
+    };
     Ok(TlsAcceptor::from(Arc::new(
-        config.with_no_client_auth().with_single_cert(chain, key)?,
+        config.with_single_cert(chain, key)?,
     )))
 }
 
@@ -197,11 +212,18 @@ fn target(request: &Request<Incoming>) -> Option<Target> {
     })
 }
 
+/// The account's password opens, with its name or, as a token, alone.
 fn may(server: &Server, target: &Target, request: &Request<Incoming>) -> bool {
     let given = request
         .headers()
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
+    if let Some(token) = given.and_then(|value| value.strip_prefix("Bearer ")) {
+        return server
+            .home
+            .login(&target.tenant)
+            .is_some_and(|login| token.as_bytes().ct_eq(login.password.as_bytes()).into());
+    }
     let given = given
         .and_then(|value| value.strip_prefix("Basic "))
         .and_then(|text| STANDARD.decode(text.trim()).ok());

@@ -1,0 +1,181 @@
+//! The promise under every cache hit: where a read set holds, a fresh render comes out the same. Trees, sources and edits
+//! are drawn at random from a seed, which a failure names.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::json;
+use source::render::RenderInput;
+
+use crate::World;
+
+/// How many trees, and how many edits of each.
+const TREES: u64 = 12;
+const EDITS: usize = 8;
+
+/// A small generator (SplitMix64): the same draws for the same seed everywhere.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).unwrap()
+    }
+
+    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len())]
+    }
+}
+
+const FOLDERS: &[&str] = &["app", "app/sub", "base", "other"];
+const FILES: &[&str] = &["a.yaml", "b.yaml", "c.json", "notes.md"];
+const VALUES: &[&str] = &[
+    "one",
+    "two",
+    "${USER_IDENTITY}",
+    "${OTHER}",
+    "$ARGOCD_APP_NAME",
+];
+const KUSTOMIZATIONS: &[&str] = &[
+    "resources: [a.yaml]\n",
+    "resources: [a.yaml, b.yaml]\nnameSuffix: -x\n",
+    "resources: [../base]\nnamespace: ${USER_IDENTITY}\n",
+    "resources: [../base, a.yaml]\n",
+    "configMapGenerator:\n- name: made\n  files: [notes.md]\n",
+];
+
+fn object(draw: &mut Draw, name: &str) -> String {
+    let value = draw.of(VALUES);
+    if name.ends_with(".json") {
+        return json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"v": value}})
+            .to_string();
+    }
+    let stem = name.trim_end_matches(".yaml");
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {stem}\ndata:\n  v: {value}\n")
+}
+
+/// One edit of the tree, or of what is asked.
+fn edit(draw: &mut Draw, world: &World, input: &mut RenderInput) -> String {
+    let folder = draw.of(FOLDERS);
+    let file = draw.of(FILES);
+    let path = format!("{folder}/{file}");
+    let at = world.work().join(&path);
+    match draw.below(8) {
+        0..=2 => {
+            let _ = std::fs::remove_file(&at);
+            world.write(&path, &object(draw, file));
+            format!("wrote {path}")
+        }
+        3 => {
+            let _ = std::fs::remove_file(&at);
+            format!("removed {path}")
+        }
+        4 => {
+            world.write(
+                &format!("{folder}/kustomization.yaml"),
+                draw.of(KUSTOMIZATIONS),
+            );
+            format!("made {folder} a kustomization")
+        }
+        5 => {
+            let _ = std::fs::remove_file(&at);
+            let target = format!(
+                "{}{}",
+                draw.of(&["", "../base/", "../other/"]),
+                draw.of(FILES)
+            );
+            if at.parent().is_some_and(Path::is_dir) {
+                symlink(&target, &at).unwrap();
+            }
+            format!("linked {path} to {target}")
+        }
+        6 => {
+            let name = draw.of(&["USER_IDENTITY", "OTHER", "UNUSED"]);
+            let value = draw.of(&["user01", "user02"]);
+            input.variables.insert(name.to_owned(), value.to_owned());
+            format!("set {name} to {value}")
+        }
+        _ => {
+            world.write(
+                &format!("{folder}/.argocd-source-app.yaml"),
+                draw.of(&[
+                    "kustomize: {namePrefix: p-}\n",
+                    "directory: {recurse: true}\n",
+                ]),
+            );
+            format!("wrote an override into {folder}")
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_a_read_set_holds_a_fresh_render_is_the_same() {
+    let (mut held, mut broken) = (0, 0);
+    for seed in 0..TREES {
+        let mut draw = Draw(seed);
+        let world = World::new();
+        let source = match draw.below(3) {
+            0 => json!({"path": "app"}),
+            1 => json!({"path": "app", "directory": {"recurse": true}}),
+            _ => json!({"path": "app", "directory": {"recurse": true, "exclude": "sub/b*"}}),
+        };
+        let mut input = RenderInput {
+            variables: BTreeMap::from([("USER_IDENTITY".to_owned(), "user01".to_owned())]),
+            ..crate::input(source)
+        };
+        for folder in FOLDERS {
+            for file in FILES {
+                world.write(&format!("{folder}/{file}"), &object(&mut draw, file));
+            }
+        }
+        if draw.below(2) == 0 {
+            world.write("app/kustomization.yaml", draw.of(KUSTOMIZATIONS));
+        }
+        world.commit();
+        let mut edits = Vec::new();
+        let mut known = world.render(&input).await.ok();
+        for _ in 0..EDITS {
+            edits.push(edit(&mut draw, &world, &mut input));
+            world.commit();
+            let fresh = world.render(&input).await;
+            let Some(before) = known else {
+                known = fresh.ok();
+                continue;
+            };
+            if world.holds(&before, &input).await {
+                held += 1;
+                let same = fresh.as_ref().is_ok_and(|fresh| {
+                    (&fresh.manifests, &fresh.hash, &fresh.detail, &fresh.causes)
+                        == (
+                            &before.manifests,
+                            &before.hash,
+                            &before.detail,
+                            &before.causes,
+                        )
+                });
+                assert!(
+                    same,
+                    "seed {seed}, after {edits:?}: {:?} became {:?}",
+                    before.manifests,
+                    fresh.map(|fresh| fresh.manifests)
+                );
+                known = Some(before);
+            } else {
+                broken += 1;
+                known = fresh.ok();
+            }
+        }
+    }
+    assert!(
+        held > 5 && broken > 5,
+        "the draws must come out both ways: {held} held, {broken} did not"
+    );
+}
