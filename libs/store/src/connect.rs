@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use domain::secret::Secret;
 use domain::tenant::TenantId;
 use domain::trace::TraceParent;
 use parking_lot::Mutex;
@@ -14,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, PgPool, Row};
 use tracing::log::LevelFilter;
 
 use crate::applications::together::Together;
+use crate::data_keys::DataKeys;
 use crate::error::{Error, Result};
 use crate::key_file::KeyFile;
 use crate::migrate;
@@ -73,7 +73,7 @@ pub(crate) struct Inner {
     pub(crate) connect: PgConnectOptions,
     pub(crate) key_file: KeyFile,
     pub(crate) trace: fn() -> Option<TraceParent>,
-    pub(crate) tenant_keys: Mutex<HashMap<TenantId, Secret>>,
+    pub(crate) tenant_keys: Mutex<HashMap<TenantId, (Instant, Arc<DataKeys>)>>,
     pub(crate) together: Together,
 }
 

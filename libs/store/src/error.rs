@@ -218,6 +218,11 @@ impl From<sqlx::Error> for Error {
             }
             // A foreign key or a touch without its tenant: the tenant was destroyed meanwhile.
             (_, Some("NR003")) => Self::not_found("tenant", ""),
+            // Sealed under a key that was dropped meanwhile.
+            (_, Some("NR004")) => Self::Conflict {
+                what: "key of the tenant",
+                name: String::new(),
+            },
             _ => Self::Database(error),
         }
     }

@@ -33,6 +33,12 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "platform functions",
         include_str!("../../../migrations/0003_platform_functions.sql"),
     ),
+    (7, "keys", include_str!("../../../migrations/0007_keys.sql")),
+    (
+        8,
+        "trace",
+        include_str!("../../../migrations/0008_trace.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -1,5 +1,8 @@
 //! One tenant's rows.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use domain::secret::Secret;
 use domain::tenant::{Tenant, TenantId, TenantName, TenantSettings};
 use sqlx::types::Json;
@@ -9,6 +12,7 @@ use crate::accounts::Accounts;
 use crate::applications::Applications;
 use crate::audit::Audit;
 use crate::connect::Store;
+use crate::data_keys::{DataKeys, ROTATION_OBEYED, ROTATION_SEEN};
 use crate::error::{Error, Result, exactly_one};
 use crate::history::History;
 use crate::keys::Keys;
@@ -161,43 +165,42 @@ impl TenantScope {
         Ok(())
     }
 
-    /// The tenant's data key, 32 bytes.
+    /// The tenant's current data key, 32 bytes.
     ///
     /// # Errors
     /// When the tenant was destroyed, or its key was wrapped by another installation's key.
-    #[tracing::instrument(name = "db.tenant.key", skip_all, fields(tenant = %self.id))]
     pub async fn tenant_key(&self) -> Result<Secret> {
+        Ok(self.data_keys(ROTATION_SEEN).await?.current().1.clone())
+    }
+
+    /// The tenant's data keys, looked up within this time.
+    #[tracing::instrument(name = "db.tenant.key", skip_all, fields(tenant = %self.id))]
+    async fn data_keys(&self, within: Duration) -> Result<Arc<DataKeys>> {
         let cached = self.store.inner.tenant_keys.lock().get(&self.id).cloned();
-        if let Some(key) = cached {
-            return Ok(key);
+        if let Some((read, keys)) = cached
+            && read.elapsed() < within
+        {
+            return Ok(keys);
         }
+        let read = Instant::now();
         let mut tx = self.begin().await?;
-        let row = sqlx::query("SELECT wrapped, wrapped_by FROM naru.tenant_keys")
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or_else(|| Error::not_found("tenant", self.id.to_string()))?;
-        let wrapped_by: String = row.try_get("wrapped_by")?;
-        let own = self.store.inner.key_file.id();
-        if wrapped_by != own {
-            return Err(Error::KeyFile(format!(
-                "it holds key {own}, the tenant's key is wrapped by key {wrapped_by}; point NARU_KEY_FILE at that one"
-            )));
-        }
-        let key = self
-            .store
-            .inner
-            .key_file
-            .unwrap(self.id, row.try_get("wrapped")?)?;
-        self.store
-            .inner
-            .tenant_keys
-            .lock()
-            .insert(self.id, key.clone());
-        Ok(key)
+        let rows = sqlx::query("SELECT version, wrapped, wrapped_by FROM naru.tenant_keys")
+            .fetch_all(&mut *tx)
+            .await?;
+        drop(tx);
+        let missing = || Error::not_found("tenant", self.id.to_string());
+        let keys =
+            DataKeys::unwrap(&self.store.inner.key_file, self.id, &rows)?.ok_or_else(missing)?;
+        let keys = Arc::new(keys);
+        let kept = (read, Arc::clone(&keys));
+        self.store.inner.tenant_keys.lock().insert(self.id, kept);
+        Ok(keys)
     }
 
     pub(crate) async fn seal(&self, place: Spot<'_>, value: &[u8]) -> Result<Vec<u8>> {
-        seal::seal(&self.tenant_key().await?, &place.of(self.id), value)
+        let keys = self.data_keys(ROTATION_OBEYED).await?;
+        let (version, key) = keys.current();
+        seal::seal_under(version, key, &place.of(self.id), value)
     }
 
     pub(crate) async fn open(
@@ -205,7 +208,15 @@ impl TenantScope {
         place: Spot<'_>,
         sealed: &[u8],
     ) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-        seal::open(&self.tenant_key().await?, &place.of(self.id), sealed)
+        let refused = || Error::Sealed { what: place.table };
+        let version = seal::version(sealed).ok_or_else(refused)?;
+        let mut keys = self.data_keys(Duration::MAX).await?;
+        if keys.find(version).is_none() {
+            // Made since the keys were last read.
+            keys = self.data_keys(Duration::ZERO).await?;
+        }
+        let key = keys.find(version).ok_or_else(refused)?;
+        seal::open(key, &place.of(self.id), sealed)
     }
 
     /// The beginning of a notification about this tenant.

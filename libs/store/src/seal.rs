@@ -9,8 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 
-/// The first byte of everything sealed, so that a later form can stand beside this one.
-const FORM: u8 = 1;
+/// The first byte of what is sealed under a tenant's first key, or under the installation's.
+const FIRST: u8 = 1;
+/// The first byte of what is sealed under a later key; its version follows.
+const LATER: u8 = 2;
+const VERSION: usize = 4;
 const NONCE: usize = 24;
 
 /// Where a sealed value rests. A value that is moved elsewhere, or to another tenant, no longer opens.
@@ -49,8 +52,18 @@ fn cipher(key: &Secret, what: &'static str) -> Result<XChaCha20Poly1305> {
     XChaCha20Poly1305::new_from_slice(key.expose()).map_err(|_| Error::Sealed { what })
 }
 
-/// Seals a value for its place.
+/// Seals a value for its place, under a key that has no version, or the first.
 pub(crate) fn seal(key: &Secret, place: &Place<'_>, value: &[u8]) -> Result<Vec<u8>> {
+    seal_under(1, key, place, value)
+}
+
+/// Seals a value for its place under a tenant's key of this version.
+pub(crate) fn seal_under(
+    version: u32,
+    key: &Secret,
+    place: &Place<'_>,
+    value: &[u8],
+) -> Result<Vec<u8>> {
     let nonce = random::<NONCE>();
     let body = cipher(key, place.table)?
         .encrypt(
@@ -61,21 +74,40 @@ pub(crate) fn seal(key: &Secret, place: &Place<'_>, value: &[u8]) -> Result<Vec<
             },
         )
         .map_err(|_| Error::Sealed { what: place.table })?;
-    let mut sealed = Vec::with_capacity(1 + NONCE + body.len());
-    sealed.push(FORM);
+    let mut sealed = Vec::with_capacity(1 + VERSION + NONCE + body.len());
+    if version == 1 {
+        sealed.push(FIRST);
+    } else {
+        sealed.push(LATER);
+        sealed.extend_from_slice(&version.to_be_bytes());
+    }
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(&body);
     Ok(sealed)
 }
 
+/// The version of the key that a value is sealed under, and the rest of it.
+fn split(sealed: &[u8]) -> Option<(u32, &[u8])> {
+    match sealed.split_first()? {
+        (&FIRST, rest) => Some((1, rest)),
+        (&LATER, rest) => {
+            let (version, rest) = rest.split_first_chunk::<VERSION>()?;
+            Some((u32::from_be_bytes(*version), rest))
+        }
+        _ => None,
+    }
+}
+
+/// The version of the key that a value is sealed under.
+pub(crate) fn version(sealed: &[u8]) -> Option<u32> {
+    split(sealed).map(|(version, _)| version)
+}
+
 /// Opens a value that was sealed for this place.
 pub(crate) fn open(key: &Secret, place: &Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let refused = || Error::Sealed { what: place.table };
-    let (&form, rest) = sealed.split_first().ok_or_else(refused)?;
-    if form != FORM || rest.len() < NONCE {
-        return Err(refused());
-    }
-    let (nonce, body) = rest.split_at(NONCE);
+    let (_, rest) = split(sealed).ok_or_else(refused)?;
+    let (nonce, body) = rest.split_at_checked(NONCE).ok_or_else(refused)?;
     cipher(key, place.table)?
         .decrypt(
             XNonce::from_slice(nonce),
@@ -122,6 +154,15 @@ mod tests {
             .is_err()
         );
         assert!(open(&key, &place(1, &["ab", "c"]), &[]).is_err());
+        let later = seal_under(7, &key, &place(1, &["ab", "c"]), b"value").unwrap();
+        assert_eq!((version(&sealed), version(&later)), (Some(1), Some(7)));
+        assert_eq!(
+            open(&key, &place(1, &["ab", "c"]), &later)
+                .unwrap()
+                .as_slice(),
+            b"value"
+        );
+        assert_eq!((version(&later[..4]), version(&[9, 9])), (None, None));
         *sealed.last_mut().unwrap() ^= 1;
         assert!(open(&key, &place(1, &["ab", "c"]), &sealed).is_err());
     }

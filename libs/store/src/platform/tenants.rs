@@ -130,7 +130,7 @@ impl PlatformScope {
         };
 
         let key = Secret::new(seal::random::<32>());
-        let wrapped = self.store.inner.key_file.wrap(id, &key)?;
+        let (wrapped, wrapped_by) = self.store.inner.key_file.wrap(id, &key)?;
         let place = |spot: Spot<'_>, value: &[u8]| seal::seal(&key, &spot.of(id), value);
         let kid = hex::encode(seal::random::<16>());
         let signing = Secret::new(seal::random::<32>());
@@ -155,7 +155,7 @@ impl PlatformScope {
             .bind(&hosts)
             .bind(&namespaces)
             .bind(wrapped)
-            .bind(self.store.inner.key_file.id())
+            .bind(wrapped_by)
             .bind(&kid)
             .bind(sealed_signing)
             .bind(admin_password_hash.expose_str())

@@ -8,6 +8,7 @@ mod leases;
 mod model;
 mod provision;
 mod publish;
+mod rotation;
 mod schema;
 
 use std::collections::BTreeMap;

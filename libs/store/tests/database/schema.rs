@@ -106,3 +106,31 @@ async fn the_owner_sees_no_tenants_rows_either_and_migrating_again_changes_nothi
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sealed_under_a_tenants_key_is_known_to_whoever_replaces_it() {
+    World::with(async |world| {
+        let mut admin = session(&world.database.admin).await;
+        // What opens a cluster is sealed to the controllers' own key.
+        let sealed: Vec<String> = sqlx::query_scalar(
+            "SELECT c.relname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+             WHERE c.relnamespace = 'naru'::regnamespace AND c.relkind = 'r' AND a.attname = 'sealed'
+             AND a.atttypid = 'bytea'::regtype AND NOT a.attisdropped AND c.relname <> 'clusters' ORDER BY 1",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        let mut known: Vec<&str> = store::SEALED.iter().map(|(table, _)| *table).collect();
+        known.sort_unstable();
+        assert_eq!(sealed, known, "list it in rotation.rs with what names its rows");
+        let guarded: Vec<String> = sqlx::query_scalar(
+            "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'sealed' ORDER BY 1",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        let guarded: Vec<&str> = guarded.iter().map(|name| name.trim_start_matches("naru.")).collect();
+        assert_eq!(guarded, known, "call naru.keep_sealed for it");
+    })
+    .await;
+}
