@@ -17,6 +17,7 @@ pub mod application;
 pub mod cause;
 pub mod clock;
 pub mod field_set;
+pub mod link;
 pub mod manifest;
 pub mod message;
 pub mod operation;

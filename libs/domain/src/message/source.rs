@@ -26,6 +26,11 @@ messages! {
         en: "`{url}` is not a repository address that is allowed here; use https://host/path, http://host/path, ssh://user@host/path or user@host:path",
         ko: "`{url}`은(는) 허용되는 저장소 주소가 아닙니다. https://host/path, http://host/path, ssh://user@host/path, user@host:path 형식을 쓰십시오",
     }
+    /// The address leads to where no repository is allowed.
+    ADDRESS_NOT_ALLOWED = "source.address-not-allowed" {
+        en: "`{url}` leads to an address where the platform connects to no repository; use the Git server's public address, or ask the operator to allow it",
+        ko: "`{url}`은(는) 플랫폼이 저장소에 연결하지 않는 주소를 가리킵니다. Git 서버의 공개 주소를 쓰거나 운영자에게 허용을 요청하십시오",
+    }
     /// The login holds line breaks or other control characters.
     LOGIN_WITH_CONTROL_CHARACTERS = "source.login-with-control-characters" {
         en: "the login for `{url}` holds a line break or another control character; give the user name, password or token without it",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::link;
 use domain::resource::{ResourceKey, at, text};
 use serde_json::Value;
 
@@ -54,7 +55,7 @@ fn links(object: &Value) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter(|(name, _)| name.starts_with(LINK))
-        .filter_map(|(_, url)| url.as_str().map(str::to_owned))
+        .filter_map(|(_, url)| link::annotated(url.as_str()?))
         .collect()
 }
 
@@ -133,10 +134,11 @@ fn ingress(object: &Value, key: &ResourceKey) -> Network {
             services.extend(path.get("backend").and_then(backend_service));
             if !host.is_empty() {
                 let scheme = if secure { "https" } else { "http" };
-                urls.insert(format!(
+                let url = format!(
                     "{scheme}://{host}{}",
                     text(path, &["path"]).trim_end_matches('*')
-                ));
+                );
+                urls.extend(link::address(&url).map(|_| url));
             }
         }
     }
