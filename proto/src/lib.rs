@@ -1,6 +1,6 @@
 //! The contracts: Argo CD's API, what only Naru has, their generated code, and conversions to and from the domain.
 //!
-//! Deliberately without transport, permissions or storage: it says what travels, not who may send it.
+//! Deliberately without transport or storage: it says what travels and, between the services, who may send it.
 //!
 //! # Invariants
 //! - `src/gen` is exactly what the .proto files make; `tests/bootstrap.rs` writes it and compares.
@@ -8,7 +8,7 @@
 //! - Nothing secret of a repository is ever put into a message that answers somebody.
 //!
 //! # Reading order
-//! [`argocd`], [`naru`], [`json`], [`routes`], [`convert`].
+//! [`argocd`], [`naru`], [`json`], [`routes`], [`internal`], [`convert`].
 
 #[rustfmt::skip]
 #[path = "gen/mod.rs"]
@@ -54,6 +54,7 @@ pub mod k8s {
 pub use generated::naru;
 
 pub mod convert;
+pub mod internal;
 pub mod json;
 pub mod routes;
 

@@ -206,8 +206,9 @@ pub fn channel(
     ))
 }
 
-/// Who may call an RPC, by its path (`/naru.internal.v1.RepoServer/Render`). An empty answer refuses everybody.
-pub type AllowList = fn(path: &str) -> &'static [Component];
+/// The names of the components that may call an RPC, by its path (`/naru.internal.v1.RepoServer/Render`). An empty answer
+/// refuses everybody.
+pub type AllowList = fn(path: &str) -> &'static [&'static str];
 
 /// Serves `routes` on `listener` until the stop, to components that `allow` names.
 ///
@@ -302,7 +303,7 @@ impl Service<http::Request<hyper::body::Incoming>> for Guarded {
     }
 
     fn call(&mut self, mut request: http::Request<hyper::body::Incoming>) -> Self::Future {
-        if !(self.allow)(request.uri().path()).contains(&self.peer) {
+        if !(self.allow)(request.uri().path()).contains(&self.peer.as_str()) {
             tracing::warn!(
                 peer = self.peer.as_str(),
                 path = request.uri().path(),

@@ -1,11 +1,12 @@
 //! Repositories: bare mirrors kept by a sandboxed `git`, refs listed in process, objects read with libgit2.
 //!
 //! One mirror per tenant, credential scope and address, never shared between tenants. There is no working tree, hence
-//! no lock per repository and any number of commits at once.
+//! no lock per repository and any number of commits at once. Connections go only to addresses that the installation allows.
 
 mod access;
 mod coalesce;
 mod command;
+mod egress;
 mod files;
 mod http;
 mod metadata;
@@ -15,6 +16,7 @@ mod pkt;
 mod refs;
 
 pub use access::{Access, Login, Rules};
+pub use egress::{Egress, Network, NotANetwork};
 pub use files::{Files, Found, Item, ItemKind, Node};
 pub use metadata::Metadata;
 pub use mirrors::{Limits, Mirrors, Observer, Request, Snapshot};

@@ -14,7 +14,7 @@ use proto::naru::internal::v1::controller_server::{Controller, ControllerServer}
 use proto::v1alpha1::ApplicationTree;
 use runtime::Lifecycle;
 use runtime::config::MutualTls;
-use runtime::mtls::{self, Component, MutualTlsError};
+use runtime::mtls::{self, MutualTlsError};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
@@ -54,16 +54,13 @@ pub fn serve(
     let server = ControllerServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
-    mtls::serve(life, listener, identity, Routes::new(server), allow)
-}
-
-/// Who may call: the api, and nobody else.
-fn allow(path: &str) -> &'static [Component] {
-    if path.starts_with("/naru.internal.v1.Controller/") {
-        &[Component::Api]
-    } else {
-        &[]
-    }
+    mtls::serve(
+        life,
+        listener,
+        identity,
+        Routes::new(server),
+        proto::internal::callers,
+    )
 }
 
 struct Reads {

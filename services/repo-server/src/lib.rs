@@ -27,9 +27,9 @@ use cache::Cache;
 use proto::naru::internal::v1::repo_server_server::RepoServerServer;
 use runtime::Lifecycle;
 use runtime::metrics::Registry;
-use runtime::mtls::{self, Component, MutualTlsError};
+use runtime::mtls::{self, MutualTlsError};
 use runtime::ops::{self, Readiness};
-use source::git::{Mirrors, Rules};
+use source::git::{Mirrors, NotANetwork, Rules};
 use source::render::{Renderer, WorkerPool};
 use source::sandbox::Sandbox;
 use tokio::net::TcpListener;
@@ -63,6 +63,9 @@ pub enum StartError {
     /// The identity cannot be used.
     #[error("NARU_INTERNAL__* cannot be used")]
     Identity(#[from] MutualTlsError),
+    /// Not a network.
+    #[error("NARU_EGRESS__*: {0}")]
+    Egress(#[from] NotANetwork),
     /// Not a Redis address.
     #[error("NARU_REDIS_URL cannot be used")]
     Cache(#[from] cache::InvalidUrl),
@@ -99,6 +102,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     let mirrors = Mirrors::new(
         config.data_dir.clone(),
         config.git_limits(),
+        config.egress.parse()?,
         sandbox.clone(),
         Some(Arc::new(metrics.clone())),
     )
@@ -145,10 +149,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         listener,
         &config.internal,
         Routes::new(server),
-        |path| match path.starts_with("/naru.internal.v1.RepoServer/") {
-            true => &[Component::Api, Component::Controller],
-            false => &[],
-        },
+        proto::internal::callers,
     )?;
     listening.set(true);
     tracing::info!(listen = config.listen, level, "the repo-server is ready");

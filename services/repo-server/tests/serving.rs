@@ -105,7 +105,7 @@ impl World {
 
     /// Resolves `main` and reads its commit, for which it has to be fetched.
     async fn reads(&self, access: RepositoryAccess) -> Result<String, tonic::Status> {
-        let mut client = self.client("controller");
+        let mut client = self.client("api");
         let resolve = ResolveRequest {
             repository: Some(access.clone()),
             revision: "main".to_owned(),
@@ -132,6 +132,7 @@ impl World {
             .env("NARU_DATA_DIR", self.folder.path().join("data"))
             .env("NARU_RENDERER", renderer)
             .env("NARU_WORKER_MEMORY_MIB", WORKER_MIB.to_string())
+            .env("NARU_EGRESS__ALLOW", "127.0.0.0/8")
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -297,7 +298,7 @@ async fn a_push_is_rendered_with_lines_and_what_did_not_change_is_a_hit() {
 async fn who_may_not_is_refused_and_what_fails_says_why() {
     let world = World::new().await;
     let nothing = RenderResponse::default();
-    let mut client = world.client("api");
+    let (mut client, mut api) = (world.client("controller"), world.client("api"));
     let empty = world.render("app", &nothing).await.unwrap_err();
     assert_eq!(
         (empty.code(), code(&empty).as_str()),
@@ -325,7 +326,7 @@ async fn who_may_not_is_refused_and_what_fails_says_why() {
     let test = TestAccessRequest {
         repository: Some(wrong),
     };
-    let status = client.test_access(test).await.unwrap_err();
+    let status = api.test_access(test).await.unwrap_err();
     assert_eq!(
         (status.code(), code(&status).as_str()),
         (Code::PermissionDenied, "source.login-refused")
@@ -363,17 +364,165 @@ async fn who_may_not_is_refused_and_what_fails_says_why() {
         (status.code(), code(&status).as_str()),
         (Code::Unimplemented, "source.tool-not-supported")
     );
+}
 
-    let status = world
-        .client("repo-server")
-        .list_refs(list(world.access()))
+/// Calls an RPC with a message that none of them can read.
+async fn garble(channel: Channel, path: &'static str) -> tonic::Status {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<Vec<u8>, ()>::default();
+    let path = http::uri::PathAndQuery::from_static(path);
+    grpc.unary(tonic::Request::new(vec![0xff; 9]), path, codec)
         .await
-        .unwrap_err();
-    assert_eq!(
-        status.code(),
-        Code::PermissionDenied,
-        "a component that has no business here"
-    );
+        .unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_refuses_whoever_is_not_listed_before_it_reads_a_word() {
+    let world = World::new().await;
+    let url = format!("https://{}", world.listen);
+    let strangers = Authority::open(&world.folder.path().join("another-ca")).unwrap();
+    let channel = |authority: &Authority, component: &str| {
+        let identity = authority.component(component).unwrap();
+        // Whoever it is, it believes in this server: only its own certificate is wrong.
+        let files = MutualTls {
+            ca: world.authority.component("api").unwrap().ca,
+            cert: identity.cert,
+            key: identity.key,
+        };
+        mtls::channel(&files, &url, Component::RepoServer).unwrap()
+    };
+    let own = proto::internal::CALLERS
+        .iter()
+        .filter(|(path, _)| path.contains(".RepoServer/"));
+    for (path, callers) in own {
+        for component in ["api", "controller", "repo-server"] {
+            let status = garble(channel(&world.authority, component), path).await;
+            let read = !matches!(status.code(), Code::PermissionDenied);
+            assert_eq!(
+                read,
+                callers.contains(&component),
+                "{component} {path}: {status}"
+            );
+            let mut grpc = tonic::client::Grpc::new(channel(&strangers, component));
+            let codec = tonic_prost::ProstCodec::<(), ()>::default();
+            let asked = match grpc.ready().await {
+                Ok(()) => grpc
+                    .unary(
+                        tonic::Request::new(()),
+                        http::uri::PathAndQuery::from_static(path),
+                        codec,
+                    )
+                    .await
+                    .err(),
+                Err(_) => None,
+            };
+            let refused = asked.as_ref().is_none_or(|status| {
+                matches!(
+                    status.code(),
+                    Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
+                )
+            });
+            assert!(
+                refused,
+                "{component} of another authority reaches {path}: {asked:?}"
+            );
+        }
+    }
+    let others = garble(
+        channel(&world.authority, "api"),
+        "/naru.internal.v1.RepoServer/NoSuch",
+    )
+    .await;
+    assert_eq!(others.code(), Code::PermissionDenied);
+
+    // Nobody's certificate at all: the connection ends before HTTP begins.
+    use rustls_pki_types::pem::PemObject;
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = world.authority.component("api").unwrap().ca;
+    roots
+        .add(rustls_pki_types::CertificateDer::from_pem_file(ca).unwrap())
+        .unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let stream = tokio::net::TcpStream::connect(&world.listen).await.unwrap();
+    let name = rustls_pki_types::ServerName::try_from("naru-repo-server").unwrap();
+    if let Ok(mut tls) = connector.connect(name, stream).await {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let _ = tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        let mut said = Vec::new();
+        let _ = tls.read_to_end(&mut said).await;
+        assert!(said.is_empty(), "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_between_the_services_shows_no_credential() {
+    let world = World::new().await;
+    let commit = world.push("app/service.yaml", SERVICE).await;
+    // Somebody on the way who writes down every byte.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let way = format!("https://{}", listener.local_addr().unwrap());
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::<u8>::new()));
+    let (server, recorded) = (world.listen.clone(), seen.clone());
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((client, _)) = listener.accept().await {
+            let server = tokio::net::TcpStream::connect(&server).await.unwrap();
+            let (client_in, client_out) = client.into_split();
+            let (server_in, server_out) = server.into_split();
+            for (mut from, mut to) in [(client_in, server_out), (server_in, client_out)] {
+                let recorded = recorded.clone();
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 16 << 10];
+                    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+                        recorded.lock().unwrap().extend_from_slice(&buffer[..n]);
+                        if to.write_all(&buffer[..n]).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        }
+    });
+    let identity = world.authority.component("api").unwrap();
+    let files = MutualTls {
+        ca: identity.ca,
+        cert: identity.cert,
+        key: identity.key,
+    };
+    let channel = mtls::channel(&files, &way, Component::RepoServer).unwrap();
+    let request = RenderRequest {
+        repository: Some(world.access()),
+        tenant_key: b"canary-key-of-thirty-two-bytes-!".to_vec(),
+        source: format!(r#"{{"repoURL":"{}","path":"app"}}"#, world.git),
+        commit,
+        app_name: "app".to_owned(),
+        project: "default".to_owned(),
+        ..RenderRequest::default()
+    };
+    RepoServerClient::new(channel)
+        .render(request)
+        .await
+        .unwrap();
+    let seen = seen.lock().unwrap().clone();
+    assert!(seen.len() > 1_000, "the recorder stood on the way");
+    let has = |secret: &[u8]| seen.windows(secret.len()).any(|window| window == secret);
+    for secret in [
+        world.login.password.as_bytes(),
+        b"canary-key-of-thirty-two-bytes-!",
+        b"kind: Service",
+        b"/naru.internal.v1",
+    ] {
+        assert!(!has(secret), "{}", String::from_utf8_lossy(secret));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -403,7 +552,7 @@ async fn a_repository_is_read_over_ssh_with_a_known_host_only() {
         repository: Some(access.clone()),
         commit: commit.clone(),
     };
-    let read = client.revision_metadata(metadata).await;
+    let read = world.client("api").revision_metadata(metadata).await;
     let stranger = RepositoryAccess {
         ssh_known_hosts: String::new(),
         ..access

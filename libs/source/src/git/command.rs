@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,6 +36,7 @@ impl<'a> Call<'a> {
     pub(super) fn prepare(
         sandbox: &'a Sandbox,
         access: &'a Access,
+        addresses: &[SocketAddr],
         temporary: &Path,
         deadline: Duration,
         file_size: u64,
@@ -52,7 +54,7 @@ impl<'a> Call<'a> {
             deadline,
             file_size,
         };
-        call.write_settings().map_err(Error::internal)?;
+        call.write_settings(addresses).map_err(Error::internal)?;
         Ok(call)
     }
 
@@ -71,7 +73,7 @@ impl<'a> Call<'a> {
         Ok(path)
     }
 
-    fn write_settings(&mut self) -> std::io::Result<()> {
+    fn write_settings(&mut self, addresses: &[SocketAddr]) -> std::io::Result<()> {
         let (login, credentials) = (&self.access.login, &self.access.login.credentials);
         let mut settings = Settings::default();
         settings
@@ -121,6 +123,20 @@ impl<'a> Call<'a> {
             .section("http")
             .set("followRedirects", "false")
             .set("sslVerify", if login.insecure { "false" } else { "true" });
+        if self.access.scheme == Scheme::Http
+            && let Some((host, port)) = self.access.target()
+            && host.parse::<IpAddr>().is_err()
+        {
+            let pinned: Vec<String> = addresses
+                .iter()
+                .map(|address| match address.ip() {
+                    IpAddr::V6(ip) => format!("[{ip}]"),
+                    IpAddr::V4(ip) => ip.to_string(),
+                })
+                .collect();
+            let pinned = format!("{host}:{port}:{}", pinned.join(","));
+            settings.section("http").set("curloptResolve", &pinned);
+        }
         if !login.tls_ca.is_empty() {
             let file = self.put("ca.pem", login.tls_ca.as_bytes(), 0o600)?;
             settings
@@ -161,7 +177,7 @@ impl<'a> Call<'a> {
         }
         self.set_askpass(credentials.password.as_ref())?;
         if self.access.scheme == Scheme::Ssh {
-            self.set_ssh()?;
+            self.set_ssh(addresses)?;
         }
         Ok(())
     }
@@ -184,7 +200,7 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    fn set_ssh(&mut self) -> std::io::Result<()> {
+    fn set_ssh(&mut self, addresses: &[SocketAddr]) -> std::io::Result<()> {
         let login = &self.access.login;
         let hosts = self.put(
             "known_hosts",
@@ -201,6 +217,17 @@ impl<'a> Call<'a> {
                 hosts.to_string_lossy()
             },
         );
+        if let (Some((host, port)), Some(address)) = (self.access.target(), addresses.first()) {
+            // Connects to the address that was judged, and knows the host by its name all the same.
+            let alias = match port {
+                22 => host,
+                port => format!("[{host}]:{port}"),
+            };
+            command.push_str(&format!(
+                " -o HostName={} -o HostKeyAlias='{alias}' -o CheckHostIP=no -o ProxyCommand=none",
+                address.ip()
+            ));
+        }
         if let Some(key) = &login.credentials.ssh_private_key {
             // OpenSSH wants the last line ended.
             let mut text = key.expose().to_vec();

@@ -1,6 +1,8 @@
 //! Listing refs over HTTP in process, on connections that are kept.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use reqwest::{Certificate, Client, Identity, RequestBuilder, StatusCode, redirec
 use sha2::{Digest, Sha256};
 
 use super::access::Access;
+use super::egress::{Egress, NotAllowed, Resolver};
 use super::pkt::{Packet, line, packets};
 use super::refs::Refs;
 use crate::error::{Error, Kind};
@@ -26,11 +29,29 @@ const MAX_ANSWER: usize = 64 << 20;
 const MAX_CLIENTS: usize = 64;
 
 /// HTTP clients by their TLS settings; almost all repositories share one.
-#[derive(Debug, Default)]
-pub(super) struct Clients(Mutex<BTreeMap<[u8; 32], Client>>);
+#[derive(Debug)]
+pub(super) struct Clients {
+    egress: Arc<Egress>,
+    known: Mutex<BTreeMap<[u8; 32], Client>>,
+}
 
 impl Clients {
+    /// Clients that connect only where this allows.
+    pub(super) fn new(egress: Arc<Egress>) -> Self {
+        Self {
+            egress,
+            known: Mutex::default(),
+        }
+    }
+
     fn get(&self, access: &Access) -> Result<Client, Error> {
+        // An address that is written out is asked of no resolver.
+        if let Some((host, _)) = access.target()
+            && let Ok(address) = host.parse::<IpAddr>()
+            && !self.egress.allows(address)
+        {
+            return Err(not_allowed(access));
+        }
         let login = &access.login;
         let mut key = Sha256::new();
         key.update([u8::from(login.insecure)]);
@@ -41,11 +62,11 @@ impl Clients {
             key.update(secret.expose());
         }
         let key = key.finalize().into();
-        if let Some(client) = self.0.lock().get(&key) {
+        if let Some(client) = self.known.lock().get(&key) {
             return Ok(client.clone());
         }
-        let client = build(access)?;
-        let mut clients = self.0.lock();
+        let client = build(access, &self.egress)?;
+        let mut clients = self.known.lock();
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
         }
@@ -54,7 +75,12 @@ impl Clients {
     }
 }
 
-fn build(access: &Access) -> Result<Client, Error> {
+fn not_allowed(access: &Access) -> Error {
+    let message = message::source::ADDRESS_NOT_ALLOWED.with("url", access.url());
+    Error::new(Kind::Invalid, message)
+}
+
+fn build(access: &Access, egress: &Arc<Egress>) -> Result<Client, Error> {
     let login = &access.login;
     let unusable = |error: reqwest::Error| {
         let cause = Cause::error(message::source::CERTIFICATE_REFUSED.with("url", access.url()));
@@ -65,6 +91,7 @@ fn build(access: &Access) -> Result<Client, Error> {
     let base = || {
         Client::builder()
             .no_proxy()
+            .dns_resolver(Arc::new(Resolver(Arc::clone(egress))))
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .pool_idle_timeout(Duration::from_secs(300))
@@ -234,6 +261,9 @@ async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> 
 }
 
 fn failed(access: &Access, error: &reqwest::Error) -> Error {
+    if innermost(error).is::<NotAllowed>() {
+        return not_allowed(access);
+    }
     let said = tail(error);
     let lower = said.to_lowercase();
     if lower.contains("certificate") || lower.contains("unknownissuer") {
@@ -248,11 +278,15 @@ fn failed(access: &Access, error: &reqwest::Error) -> Error {
 
 /// The innermost reason, which says what happened; the outer ones repeat the address.
 fn tail(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
+    innermost(error).to_string()
+}
+
+fn innermost(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
+    let mut inner: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = inner.source() {
         inner = source;
     }
-    inner.to_string()
+    inner
 }
 
 enum Advertised {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::access::{Access, Scheme};
 use super::command::Call;
+use super::egress::Egress;
 use super::files::Files;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
@@ -68,6 +69,7 @@ struct Inner {
     folder: PathBuf,
     temporary: PathBuf,
     limits: Limits,
+    egress: Arc<Egress>,
     sandbox: Sandbox,
     clients: Clients,
     observer: Option<Arc<dyn Observer>>,
@@ -124,6 +126,7 @@ impl Mirrors {
     pub fn new(
         folder: PathBuf,
         limits: Limits,
+        egress: Egress,
         sandbox: Sandbox,
         observer: Option<Arc<dyn Observer>>,
     ) -> std::io::Result<Self> {
@@ -133,12 +136,14 @@ impl Mirrors {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => std::fs::create_dir_all(&temporary)?,
         }
+        let egress = Arc::new(egress);
         let inner = Inner {
             folder: folder.join("mirrors"),
             temporary,
             limits,
+            clients: Clients::new(Arc::clone(&egress)),
+            egress,
             sandbox,
-            clients: Clients::default(),
             observer,
             mirrors: Mutex::default(),
         };
@@ -155,10 +160,18 @@ impl Mirrors {
             .clone()
     }
 
-    fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
+    async fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
+        let looking = tokio::time::timeout(deadline, self.0.egress.addresses(access));
+        let addresses = looking.await.map_err(|_| {
+            let message = message::source::TIMEOUT
+                .with("url", access.url())
+                .with("seconds", deadline.as_secs());
+            Error::new(Kind::Unreachable, message)
+        })??;
         Call::prepare(
             &self.0.sandbox,
             access,
+            &addresses,
             &self.0.temporary,
             deadline,
             self.0.limits.pack,
@@ -195,7 +208,7 @@ impl Mirrors {
                 Scheme::Http => {
                     http::list(&self.0.clients, access, more, &mirror.version2, limit).await
                 }
-                Scheme::Ssh | Scheme::File => self.call(access, limit)?.list(more).await,
+                Scheme::Ssh | Scheme::File => self.call(access, limit).await?.list(more).await,
             }
         })
         .await
@@ -310,7 +323,7 @@ impl Mirrors {
                 preparing.prepare()
             });
             prepared.await.map_err(Error::internal)??;
-            let call = self.call(access, self.0.limits.fetch)?;
+            let call = self.call(access, self.0.limits.fetch).await?;
             let fetched = self
                 .observed(access, Request::Fetch, call.fetch(&mirror.path, None))
                 .await;
@@ -361,7 +374,7 @@ impl Mirrors {
             return Ok(snapshot);
         }
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
-        let call = self.call(access, self.0.limits.fetch)?;
+        let call = self.call(access, self.0.limits.fetch).await?;
         let fetched = self
             .observed(
                 access,

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use domain::manifest::SourceType;
 use serde_json::{Value, json};
-use source::git::{Access, Limits, Login, Mirrors, Rules};
+use source::git::{Access, Egress, Limits, Login, Mirrors, Rules};
 use source::render::{RenderInput, Rendered, Renderer, WorkerLimits, WorkerPool};
 use source::sandbox::Sandbox;
 use source::{Error, Kind};
@@ -74,6 +74,7 @@ impl World {
         let mirrors = Mirrors::new(
             folder.path().join("data"),
             Limits::default(),
+            here(),
             sandbox.clone(),
             None,
         )
@@ -577,6 +578,7 @@ async fn revisions_resolve_and_a_damaged_mirror_is_fetched_anew() {
     let fresh = Mirrors::new(
         world.folder.path().join("data"),
         Limits::default(),
+        here(),
         Sandbox::new(None),
         None,
     )
@@ -623,6 +625,89 @@ async fn a_repository_that_is_not_there_is_said_so() {
         ("source.unreachable", Kind::Unreachable),
         "{error}"
     );
+}
+
+/// This machine is where the tests' servers are.
+fn here() -> Egress {
+    Egress {
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        ..Egress::default()
+    }
+}
+
+#[tokio::test]
+async fn s13_what_a_name_leads_to_decides_and_redirects_lead_nowhere() {
+    let folder = TempDir::new().unwrap();
+    // A server that sends everybody to the clouds' metadata, and counts who came.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let came = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = came.clone();
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer = "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/x/info/refs\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let mirrors = |egress, name: &str| {
+        Mirrors::new(
+            folder.path().join(name),
+            Limits::default(),
+            egress,
+            Sandbox::new(None),
+            None,
+        )
+        .unwrap()
+    };
+    let usual = mirrors(Egress::default(), "usual");
+    let allowed = mirrors(here(), "allowed");
+    let access =
+        |url: String| Access::new("tenant", "", &url, Login::default(), Rules::default()).unwrap();
+    let code = |error: source::Error| error.cause().message.code.clone();
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "127.1",
+        "2130706433",
+        "[::ffff:7f00:1]",
+    ] {
+        let access = access(format!("http://{host}:{port}/x.git"));
+        let listed = usual.list_refs(&access, true).await.unwrap_err();
+        assert_eq!(code(listed), "source.address-not-allowed", "{host}");
+        let fetched = usual
+            .ensure_commit(&access, &"a".repeat(40))
+            .await
+            .unwrap_err();
+        assert_eq!(code(fetched), "source.address-not-allowed", "{host}");
+    }
+    let by_ssh = access(format!("ssh://git@localhost:{port}/x.git"));
+    assert_eq!(
+        code(usual.list_refs(&by_ssh, true).await.unwrap_err()),
+        "source.address-not-allowed"
+    );
+    assert_eq!(
+        came.load(std::sync::atomic::Ordering::SeqCst),
+        0,
+        "nobody was connected to"
+    );
+    let access = access(format!("http://localhost:{port}/x.git"));
+    assert_eq!(
+        code(allowed.list_refs(&access, true).await.unwrap_err()),
+        "source.moved"
+    );
+    assert!(
+        allowed
+            .ensure_commit(&access, &"a".repeat(40))
+            .await
+            .is_err()
+    );
+    assert!(came.load(std::sync::atomic::Ordering::SeqCst) >= 2);
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
