@@ -30,10 +30,10 @@ pub(crate) struct Arguments {
     /// Use this Redis (redis://:password@host:6379/0)
     #[arg(long)]
     redis_url: Option<String>,
-    /// Give every tenant a host under this domain too (user01.<domain>)
+    /// Give every tenant hosts under this domain too (argocd.user01.<domain>, user01.<domain>)
     #[arg(long)]
     domain: Option<String>,
-    /// Serve over TLS, with a certificate made on the spot
+    /// Serve over TLS, with certificates of an authority that is made on the spot
     #[arg(long)]
     tls: bool,
     /// The api's port (a free one by default)
@@ -106,7 +106,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let example = example::put(&mut ground, &root, &parts, &services).await?;
     environment::write(&dir, &parts, Some((&services, &example)))?;
     example.wait(&progress).await?;
-    say::line(&example.text(&dir, &services));
+    say::line(&example.text(&dir, &services, arguments.domain.as_deref()));
     Ok(())
 }
 

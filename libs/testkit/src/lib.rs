@@ -23,6 +23,7 @@ pub mod http;
 pub mod ingress;
 pub mod kube;
 pub mod lock;
+pub mod names;
 pub mod paths;
 pub mod platform;
 pub mod ports;

@@ -105,7 +105,7 @@ pub struct Options {
     pub port: Option<u16>,
     /// The loopback addresses on which it listens; the first is the operator's.
     pub addresses: Vec<Ipv4Addr>,
-    /// Whether it speaks TLS, with a certificate that it makes itself.
+    /// Whether it speaks TLS, with certificates of an authority that is made in the folder.
     pub tls: bool,
     /// The domain under which tenants get hosts of their own.
     pub domain: Option<String>,
@@ -150,6 +150,8 @@ pub struct Services {
     pub port: u16,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// The authority of its certificates, over TLS.
+    pub authority: Option<PathBuf>,
     /// The first password of the operator's admin.
     pub admin_password: String,
 }
@@ -195,11 +197,19 @@ impl Services {
                 "NARU_OPERATOR_PASSWORD_FILE",
                 password_file.to_string_lossy(),
             );
+        let mut authority = None;
         if options.tls {
-            api = api.env("NARU_TLS__SELF_SIGNED", "true");
+            let (cert, key) = public_authority(&binaries.api, ground, options).await?;
+            api = api
+                .env("NARU_TLS__CA_CERT", cert.to_string_lossy())
+                .env("NARU_TLS__CA_KEY", key.to_string_lossy());
+            authority = Some(cert);
         }
         if let Some(domain) = &options.domain {
-            api = api.env("NARU_TENANT_HOST_TEMPLATE", format!("{{tenant}}.{domain}"));
+            api = api.env(
+                "NARU_TENANT_HOST_TEMPLATE",
+                tenant_hosts("{tenant}", domain).join(","),
+            );
         }
         // The three start side by side: none needs another one to become ready.
         let mut started = Vec::new();
@@ -212,6 +222,7 @@ impl Services {
         Ok(Self {
             port,
             scheme,
+            authority,
             admin_password: password,
         })
     }
@@ -261,6 +272,38 @@ pub async fn ready(process: &Process) -> Result<()> {
     process.ready(Duration::from_secs(60), probe).await
 }
 
+/// The hosts of a tenant under a domain.
+#[must_use]
+pub fn tenant_hosts(tenant: &str, domain: &str) -> [String; 2] {
+    [
+        format!("argocd.{tenant}.{domain}"),
+        format!("{tenant}.{domain}"),
+    ]
+}
+
+/// The authority that signs for the public port, made where there is none yet. It can sign for nothing but this machine
+/// and the domain, so that trusting it costs nobody anything.
+async fn public_authority(
+    api: &Path,
+    ground: &Ground,
+    options: &Options,
+) -> Result<(PathBuf, PathBuf)> {
+    let domain = options.domain.as_deref().unwrap_or("localhost");
+    let file = |end: &str| ground.dir().join(format!("ca-{domain}.{end}"));
+    let (cert, key) = (file("crt"), file("key"));
+    if !cert.is_file() {
+        let _ = std::fs::remove_file(&key);
+        let mut make = command(api);
+        make.arg("ca").arg(&cert).arg(&key);
+        make.args(["localhost", "127.0.0.1", "::1"]);
+        make.args(options.domain.as_deref());
+        output(&mut make)
+            .await
+            .context("no certificate authority can be made")?;
+    }
+    Ok((cert, key))
+}
+
 fn operator_hosts(options: &Options) -> String {
     let mut hosts = vec![
         options
@@ -269,7 +312,9 @@ fn operator_hosts(options: &Options) -> String {
             .map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string),
         "localhost".to_owned(),
     ];
-    hosts.extend(options.domain.clone());
+    if let Some(domain) = &options.domain {
+        hosts.extend([domain.clone(), format!("argocd.{domain}")]);
+    }
     hosts.join(",")
 }
 
@@ -370,6 +415,8 @@ impl Stage {
             .env("NARU_REDIS_URL", &beneath.redis_url)
             .env("NARU_DATA_DIR", data.to_string_lossy())
             .env("NARU_RENDERER", binaries.renderer.to_string_lossy())
+            // The demo's Git servers are on this machine.
+            .env("NARU_EGRESS__ALLOW", "127.0.0.0/8,::1")
             .env("NARU_ALLOW_FILE_URLS", "true"))
     }
 

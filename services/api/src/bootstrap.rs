@@ -1,4 +1,4 @@
-//! Putting the process together, and the two chores that come before: migrating, and making a key.
+//! Putting the process together, and the chores beside it: migrating, making keys, replacing them.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -15,15 +15,15 @@ use runtime::clock::{RandomIds, SystemClock};
 use runtime::metrics::Registry;
 use runtime::ops::{self, Need, Readiness};
 use runtime::{Lifecycle, telemetry};
-use store::{KeyFile, NewTenant, Options, Role, Store};
+use store::{KeyFile, NewTenant, Options, Role, Rotation, Store};
 
-use crate::config::{Config, MigrateConfig};
+use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::front::Front;
 use crate::front::guard::Guard;
 use crate::front::host::Hosts;
 use crate::hub::Hub;
 use crate::identity::{Logins, Sessions, password};
-use crate::listen::{self, tls};
+use crate::listen::{self, Sources, tls};
 use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
 use crate::shared::{Caches, Shared};
@@ -73,7 +73,17 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     life.spawn("changes", shared.hub.clone().run(caches));
     life.spawn("readiness", watch_database(Arc::clone(&shared), database));
 
-    let tls = tls::server_config(&config.tls, &certificate_hosts(&config))?;
+    let hosts = Arc::clone(&shared.hosts);
+    let tls = tls::Certificates::new(
+        &config.tls,
+        certificate_hosts(&config),
+        hosts,
+        Arc::clone(&shared.clock),
+    )?;
+    if let Some(tls) = &tls {
+        life.spawn("certificates", Arc::clone(tls).watch(life.clone()));
+    }
+    let sources = Sources::new(config.limits.clone());
     let guard = Guard::new(Arc::clone(&shared), grpc::routes(&shared)?);
     let rest = rest::router(&shared, guard.clone());
     let front = Front::new(Arc::clone(&shared), guard, rest, tls.is_some());
@@ -82,7 +92,7 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
         .map_err(|(address, error)| format!("NARU_LISTEN: cannot listen on {address}: {error}"))?;
     for listener in listeners {
         let address = listener.local_addr()?;
-        listen::serve(&life, listener, tls.clone(), front.clone());
+        listen::serve(&life, listener, tls.clone(), sources.clone(), front.clone());
         tracing::info!(%address, tls = tls.is_some(), "listening");
     }
     listening.set(true);
@@ -144,7 +154,7 @@ fn shared(
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,
         controllers: Controllers::new(store.clone(), config.internal.clone()),
         metrics: Metrics::new(registry),
-        tenant_host_template: config.tenant_host_template.clone(),
+        tenant_host_templates: config.tenant_host_template.clone(),
         life: life.clone(),
         clock,
         ids,
@@ -216,17 +226,19 @@ async fn watch_database(shared: Arc<Shared>, database: Need) {
     }
 }
 
-/// The names in a certificate that is made here: the operator's hosts and the addresses that are listened on.
+/// The names in the certificate for clients that send none: the operator's hosts and the addresses that are listened on.
 fn certificate_hosts(config: &Config) -> Vec<String> {
-    let mut hosts = config.operator_hosts.clone();
+    let mut hosts = ["localhost", "127.0.0.1", "::1"]
+        .map(str::to_owned)
+        .to_vec();
+    hosts.extend(config.operator_hosts.clone());
     hosts.extend(config.listen.iter().filter_map(|address| {
         let (host, _) = address.rsplit_once(':')?;
         Some(host.trim_matches(['[', ']']).to_owned())
             .filter(|host| !host.is_empty() && host != "0.0.0.0" && host != "::")
     }));
-    if !config.tenant_host_template.is_empty() {
-        hosts.push(config.tenant_host_template.replace("{tenant}", "*"));
-    }
+    hosts.sort();
+    hosts.dedup();
     hosts
 }
 
@@ -249,6 +261,61 @@ pub async fn migrate(config: MigrateConfig) -> Result<(), Failure> {
 /// When the file is there already or cannot be written.
 pub fn generate_key(file: &Path) -> Result<(), Failure> {
     write_private(file, KeyFile::generate().expose())
+}
+
+/// Makes a certificate authority for the public port: its certificate, for whoever is to trust it, and its key. With
+/// names it can sign for nothing but these domains and addresses.
+///
+/// # Errors
+/// When a file is there already or cannot be written.
+pub fn generate_authority(cert: &Path, key: &Path, names: &[String]) -> Result<(), Failure> {
+    let made = tls::make(names, SystemClock.now().into())?;
+    write_private(key, made.key.expose())?;
+    write_private(cert, made.cert.as_bytes())
+}
+
+/// Wraps every tenant's key under the first key of the file; tells how many were wrapped anew.
+///
+/// # Errors
+/// When one cannot be unwrapped with any key of the file. Those before it are done; running it again goes on.
+pub async fn rotate_key(config: RotateConfig) -> Result<(), Failure> {
+    let _telemetry = telemetry::init("naru-api", &config.telemetry)?;
+    let mut rotation = rotation(&config).await?;
+    let rewrapped = rotation
+        .rewrap()
+        .await
+        .map_err(|error| crate::failure::chain(&error))?;
+    tracing::info!(
+        rewrapped,
+        "every tenant's key is wrapped under the current key; the others may leave the file"
+    );
+    Ok(())
+}
+
+/// Gives a tenant a new data key, seals everything of its under that one, and drops the old.
+///
+/// # Errors
+/// When something does not open. What is done stays; running it again goes on.
+pub async fn rotate_tenant_key(config: RotateConfig, tenant: &str) -> Result<(), Failure> {
+    let _telemetry = telemetry::init("naru-api", &config.telemetry)?;
+    let mut rotation = rotation(&config).await?;
+    let done = rotation
+        .rotate_tenant(tenant)
+        .await
+        .map_err(|error| crate::failure::chain(&error))?;
+    tracing::info!(
+        tenant,
+        version = done.version,
+        sealed = done.sealed,
+        "the tenant has a new key"
+    );
+    Ok(())
+}
+
+async fn rotation(config: &RotateConfig) -> Result<Rotation, Failure> {
+    let keys = KeyFile::load(&config.key_file)?;
+    let rotation = Rotation::connect(config.database_url.expose_str(), keys).await;
+    Ok(rotation.map_err(|error| crate::failure::chain(&error))?)
 }
 
 fn write_private(file: &Path, content: &[u8]) -> Result<(), Failure> {

@@ -15,6 +15,9 @@ pub struct Config {
     /// `NARU_TLS__*`: how to speak TLS; plaintext when absent.
     #[serde(default)]
     pub tls: Tls,
+    /// `NARU_LIMITS__*`: how much a peer may hold.
+    #[serde(default)]
+    pub limits: Limits,
     /// `NARU_DATABASE_URL`: where the truth is, with the role `naru_api`.
     #[serde(deserialize_with = "secret")]
     pub database_url: Secret,
@@ -36,9 +39,9 @@ pub struct Config {
     pub operator_hosts: Vec<String>,
     /// `NARU_OPERATOR_PASSWORD_FILE`: the first password of the operator's admin; written there when the file is absent.
     pub operator_password_file: PathBuf,
-    /// `NARU_TENANT_HOST_TEMPLATE`: a host that every new tenant gets, with `{tenant}` where its name goes.
-    #[serde(default)]
-    pub tenant_host_template: String,
+    /// `NARU_TENANT_HOST_TEMPLATE`: hosts that every new tenant gets, with `{tenant}` where its name goes, with commas.
+    #[serde(default, deserialize_with = "comma_list")]
+    pub tenant_host_template: Vec<String>,
     /// `NARU_METRICS_LISTEN`: where `/metrics`, `/healthz` and `/readyz` are served.
     pub metrics_listen: String,
     /// `NARU_TELEMETRY__*`: logs and traces.
@@ -91,8 +94,46 @@ pub struct Tls {
     pub cert: Option<PathBuf>,
     /// `NARU_TLS__KEY`: its key, PEM.
     pub key: Option<PathBuf>,
-    /// `NARU_TLS__SELF_SIGNED`: make a certificate when none is given.
+    /// `NARU_TLS__CA_CERT`: the authority of the installation, PEM; it signs a certificate for each host that is served.
+    pub ca_cert: Option<PathBuf>,
+    /// `NARU_TLS__CA_KEY`: its key, PEM.
+    pub ca_key: Option<PathBuf>,
+    /// `NARU_TLS__FOLDER`: given certificates, `<name>.crt` and `<name>.key`, each for the hosts that it names.
+    pub folder: Option<PathBuf>,
+    /// `NARU_TLS__SELF_SIGNED`: where neither is given, sign with an authority that lives as long as the process.
     pub self_signed: bool,
+}
+
+/// How much one peer, and all of them, may hold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// `NARU_LIMITS__CONNECTIONS`: connections at once.
+    pub connections: usize,
+    /// `NARU_LIMITS__CONNECTIONS_PER_SOURCE`: connections at once from one address.
+    pub connections_per_source: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_source: 4_000,
+        }
+    }
+}
+
+/// Settings of `naru-api rotate-key` and `naru-api rotate-tenant-key`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RotateConfig {
+    /// `NARU_DATABASE_URL`: the database, with the role `naru_owner`.
+    #[serde(deserialize_with = "secret")]
+    pub database_url: Secret,
+    /// `NARU_KEY_FILE`: the file of the keys that wrap the tenants' keys, the current one first.
+    pub key_file: PathBuf,
+    /// `NARU_TELEMETRY__*`: logs and traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
 }
 
 /// Settings of `naru-api migrate`.
@@ -104,6 +145,19 @@ pub struct MigrateConfig {
     /// `NARU_TELEMETRY__*`: logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
+}
+
+impl Settings for RotateConfig {
+    const PURPOSES: &'static [(&'static str, &'static str)] = &[
+        (
+            "NARU_DATABASE_URL",
+            "PostgreSQL, as the role naru_owner: postgres://naru_owner:...@host/naru",
+        ),
+        (
+            "NARU_KEY_FILE",
+            "the file of the keys that wrap the tenants' keys, the current one first",
+        ),
+    ];
 }
 
 impl Settings for MigrateConfig {

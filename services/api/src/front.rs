@@ -1,8 +1,10 @@
 //! Where every request comes in: which tenant's host, which protocol, then on.
 
+pub(crate) mod browser;
 pub(crate) mod grpc_web;
 pub(crate) mod guard;
 pub(crate) mod host;
+pub(crate) mod limit;
 
 use std::sync::Arc;
 
@@ -36,7 +38,13 @@ impl Front {
     }
 
     /// Answers one request.
-    pub(crate) async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let mut response = self.answer(request).await;
+        browser::harden(&mut response, self.secure);
+        response
+    }
+
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
         let Some(host) = host::of(&request) else {
             return refused();
         };
@@ -51,6 +59,12 @@ impl Front {
                 );
             }
         };
+        if !browser::is_welcome(&request, self.secure) {
+            return plain(
+                StatusCode::FORBIDDEN,
+                "this request comes from a page of another origin\n",
+            );
+        }
         request.extensions_mut().insert(Site {
             tenant,
             secure: self.secure,

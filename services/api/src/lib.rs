@@ -34,4 +34,6 @@ mod sources;
 mod ttl;
 mod webhook;
 
-pub use bootstrap::{Failure, generate_key, migrate, run};
+pub use bootstrap::{
+    Failure, generate_authority, generate_key, migrate, rotate_key, rotate_tenant_key, run,
+};

@@ -1,26 +1,40 @@
 //! The listener: one port per address that speaks HTTP/1.1 and HTTP/2, in clear or over TLS.
 
 mod redirect;
+mod sources;
 pub(crate) mod tls;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use runtime::Lifecycle;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::sources::Sources;
+use self::tls::Certificates;
 use crate::front::Front;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a peer may take over its request's headers.
+/// How long a peer may take over its request's headers, and how long a connection of HTTP/1.1 may rest between two.
 const HEADERS: Duration = Duration::from_secs(60);
+/// How long a peer may take over the first byte.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
+/// How long a connection may stand on which nothing was asked yet.
+const SILENT: Duration = Duration::from_secs(30);
+/// How large a request's headers may be.
+const MAX_HEADERS: usize = 64 << 10;
+/// How many calls may be open on one connection.
+const MAX_STREAMS: u32 = 1_000;
 /// The first byte of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -44,18 +58,18 @@ pub(crate) async fn bind(addresses: &[String]) -> Result<Vec<TcpListener>, (Stri
 pub(crate) fn serve(
     life: &Lifecycle,
     listener: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<Arc<Certificates>>,
+    sources: Sources,
     front: Front,
 ) {
-    let acceptor = tls.map(TlsAcceptor::from);
     let accepting = life.clone();
     life.spawn("listen", async move {
         let stop = accepting.token();
         loop {
-            let stream = tokio::select! {
+            let (stream, from) = tokio::select! {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                    Ok(accepted) => accepted,
                     Err(error) => {
                         // Out of descriptors, most likely: a short pause lets connections end.
                         tracing::warn!(%error, "cannot accept a connection");
@@ -64,38 +78,41 @@ pub(crate) fn serve(
                     }
                 },
             };
-            accepting.spawn_short(connection(
-                stream,
-                acceptor.clone(),
-                front.clone(),
-                accepting.token(),
-            ));
+            let Some(place) = sources.enter(from.ip()) else {
+                tracing::debug!(source = %from.ip(), "a connection too many was closed");
+                continue;
+            };
+            let serving = connection(stream, tls.clone(), front.clone(), accepting.token());
+            accepting.spawn_short(async move {
+                serving.await;
+                drop(place);
+            });
         }
     });
 }
 
 async fn connection(
     stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Certificates>>,
     front: Front,
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
-    let Some(acceptor) = tls else {
-        return http(stream, false, front, stop).await;
-    };
     let mut first = [0_u8; 1];
     let peeked = tokio::select! {
         () = stop.cancelled() => return,
-        peeked = tokio::time::timeout(HEADERS, stream.peek(&mut first)) => peeked,
+        peeked = tokio::time::timeout(FIRST_BYTE, stream.peek(&mut first)) => peeked,
     };
     if !matches!(peeked, Ok(Ok(1))) {
         return;
     }
+    let Some(certificates) = tls else {
+        return http(stream, false, front, stop).await;
+    };
     if first[0] != TLS_HANDSHAKE {
         return redirect::serve(stream).await;
     }
-    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+    match tokio::time::timeout(HANDSHAKE, handshake(stream, &certificates)).await {
         Ok(Ok(tls)) => {
             let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
             http(tls, http2, front, stop).await;
@@ -105,13 +122,31 @@ async fn connection(
     }
 }
 
+/// The name that the client sends decides which certificate it is shown.
+async fn handshake(
+    stream: TcpStream,
+    certificates: &Certificates,
+) -> io::Result<TlsStream<TcpStream>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let name = start.client_hello().server_name().map(str::to_owned);
+    let config = certificates.config_for(name.as_deref()).await;
+    let config = config.map_err(|error| {
+        tracing::error!(%error, host = name, "there is no certificate for a connection");
+        io::Error::other(error)
+    })?;
+    start.into_stream(config).await
+}
+
 /// Speaks HTTP on a connection. With `http2` agreed on, SETTINGS go out at once, before the client says anything: the
 /// argocd command takes a connection for ready only then.
 async fn http<S>(stream: S, http2: bool, front: Front, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let asked = Arc::new(AtomicBool::new(false));
+    let began = Arc::clone(&asked);
     let service = hyper::service::service_fn(move |request| {
+        began.store(true, Ordering::Relaxed);
         let front = front.clone();
         async move { Ok::<_, std::convert::Infallible>(front.handle(request).await) }
     });
@@ -122,11 +157,12 @@ where
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS);
+        .header_read_timeout(HEADERS)
+        .max_buf_size(MAX_HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(1_000)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(64 << 10)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
@@ -134,11 +170,25 @@ where
         .keep_alive_timeout(Duration::from_secs(20));
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    tokio::select! {
-        result = connection.as_mut() => if let Err(error) = result { tracing::debug!(%error, "a connection broke") },
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+    let silent = tokio::time::sleep(SILENT);
+    tokio::pin!(silent);
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result { tracing::debug!(%error, "a connection broke") }
+                return;
+            }
+            // Neither half a greeting nor a whole one that nothing follows holds a connection.
+            () = silent.as_mut(), if !asked.load(Ordering::Relaxed) => {
+                if !asked.load(Ordering::Relaxed) {
+                    return tracing::debug!("a connection on which nothing was asked was closed");
+                }
+            }
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+                return;
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `naru-api`: serves; `naru-api migrate` brings the database to this version; `naru-api key FILE` makes a key.
+//! `naru-api`: serves; `migrate` brings the database to this version; `key FILE` makes a key, `ca CERT KEY [NAME...]` a
+//! certificate authority; `rotate-key` and `rotate-tenant-key` replace keys.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 
 use runtime::config::{EX_USAGE, load};
 
-const USAGE: &str = "usage: naru-api [serve | migrate | key FILE]";
+const USAGE: &str = "usage: naru-api [serve | migrate | key FILE | ca CERT KEY [NAME...] | rotate-key | rotate-tenant-key --tenant NAME]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +22,21 @@ fn main() -> ExitCode {
             Ok(config) => within_runtime(async { api::migrate(config).await.map(|()| true) }),
             Err(error) => usage(&error),
         },
+        ["rotate-key"] => match load() {
+            Ok(config) => within_runtime(async { api::rotate_key(config).await.map(|()| true) }),
+            Err(error) => usage(&error),
+        },
+        ["rotate-tenant-key", "--tenant", tenant] => match load() {
+            Ok(config) => within_runtime(async {
+                api::rotate_tenant_key(config, tenant).await.map(|()| true)
+            }),
+            Err(error) => usage(&error),
+        },
+        ["ca", cert, key, names @ ..] => {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let made = api::generate_authority(&PathBuf::from(cert), &PathBuf::from(key), &names);
+            outcome(made.map(|()| true))
+        }
         ["key", file] => outcome(api::generate_key(&PathBuf::from(file)).map(|()| true)),
         _ => usage(&USAGE),
     }

@@ -10,9 +10,8 @@ mod transcode;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::routing::any;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::StatusCode;
 
 use crate::front::guard::Guard;
 use crate::front::plain;
@@ -32,19 +31,4 @@ pub(crate) fn router(shared: &Arc<Shared>, guard: Guard) -> Router {
             any(logout::logout).with_state(Arc::clone(shared)),
         )
         .fallback(any(transcode::call).with_state(guard))
-        .layer(axum::middleware::map_response(framed))
-}
-
-/// No page of another site may frame what is served here.
-async fn framed(mut response: Response<Body>) -> Response<Body> {
-    let headers = response.headers_mut();
-    headers.insert(
-        header::X_FRAME_OPTIONS,
-        HeaderValue::from_static("sameorigin"),
-    );
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("frame-ancestors 'self';"),
-    );
-    response
 }

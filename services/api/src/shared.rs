@@ -37,8 +37,8 @@ pub(crate) struct Shared {
     pub(crate) controllers: Controllers,
     /// What is counted.
     pub(crate) metrics: Metrics,
-    /// The host that a new tenant gets, with `{tenant}` where its name goes; empty for none.
-    pub(crate) tenant_host_template: String,
+    /// The hosts that a new tenant gets, with `{tenant}` where its name goes.
+    pub(crate) tenant_host_templates: Vec<String>,
     /// When to stop.
     pub(crate) life: Lifecycle,
 }

@@ -12,16 +12,20 @@ use axum::body::Body;
 use axum::extract::State;
 use domain::repository::normalize_url;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use store::WebhookProvider;
+use tokio::sync::Semaphore;
 
 use crate::front::host::Site;
-use crate::front::plain;
+use crate::front::{limit, plain};
 use crate::metrics;
 use crate::shared::Shared;
 
 /// The largest body that is read; GitHub sends none larger.
 const MAX_BODY: usize = 25 << 20;
+/// How many bodies are read at once: a signature can be checked only over a whole body, so that strangers can make us
+/// hold this many.
+static READING: Semaphore = Semaphore::const_new(8);
 /// The longest address that is passed on.
 const MAX_URL: usize = 2_000;
 
@@ -118,7 +122,15 @@ async fn handle(
     if provider == Provider::GitLab && !gitlab::verified(headers, &secret) {
         return Err(refused());
     }
-    let body = Limited::new(body, MAX_BODY).collect().await;
+    let Ok(_reading) = READING.try_acquire() else {
+        return Err(plain(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many webhooks are being read at once; send it again\n",
+        ));
+    };
+    let body = tonic::body::Body::new(body);
+    let body = limit::Limited::new(body, MAX_BODY, Some(limit::STRANGERS_PATIENCE));
+    let body = body.collect().await;
     let Ok(body) = body.map(http_body_util::Collected::to_bytes) else {
         return Err(plain(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -24,6 +24,9 @@ pub(super) fn write(
     if let Some((services, example)) = running {
         put("NARU_SERVER", &format!("127.0.0.1:{}", services.port));
         put("NARU_SCHEME", services.scheme);
+        if let Some(authority) = &services.authority {
+            put("NARU_CA", &authority.to_string_lossy());
+        }
         put("NARU_ADMIN_PASSWORD", &services.admin_password);
         put(
             "NARU_USER01_SERVER",

@@ -9,7 +9,7 @@ use testkit::client::Client;
 use testkit::git::{Login, PushHook};
 use testkit::ground::Ground;
 use testkit::progress::Progress;
-use testkit::services::Services;
+use testkit::services::{Services, tenant_hosts};
 
 use super::parts::Parts;
 use crate::samples::{APPLICATIONS, REPOSITORY, application, connect, fill};
@@ -156,11 +156,12 @@ impl Example {
     }
 
     /// Where things are and what to try next.
-    pub(super) fn text(&self, dir: &Path, services: &Services) -> String {
-        let argocd = if services.scheme == "https" {
-            "--insecure"
+    pub(super) fn text(&self, dir: &Path, services: &Services, domain: Option<&str>) -> String {
+        // The command keeps no authority in its configuration, and at login asks the system's besides.
+        let (before, after, login) = if services.scheme == "https" {
+            ("SSL_CERT_FILE=$NARU_CA ", " --server-crt $NARU_CA", "")
         } else {
-            "--plaintext"
+            ("", "", " --plaintext")
         };
         let short = &self.commit[..self.commit.len().min(7)];
         format!(
@@ -169,17 +170,22 @@ impl Example {
              operator (naru)   {operator}   account admin\n\
              Git               {repo}   user {git_user}\n\
              logs              {logs}\n\
-             passwords and all the rest, for your shell:   . {env}\n\n\
+             passwords and all the rest, for your shell:   . {env}\n{names}{trust}\n\
              What to try next:\n\
              \x20 . {env}\n\
-             \x20 alias argocd=\"$(cargo xtask tool argocd)\"\n\
-             \x20 argocd login $NARU_USER01_SERVER {argocd} --username admin --password \"$NARU_USER01_PASSWORD\"\n\
+             \x20 alias argocd=\"{before}$(cargo xtask tool argocd){after}\"\n\
+             \x20 argocd login $NARU_USER01_SERVER{login} --username admin --password \"$NARU_USER01_PASSWORD\"\n\
              \x20 argocd app get hello-spring\n\
              \x20 cd {work}    # change an image tag in gitops/hello-world-spring/deployment.yaml, then:\n\
              \x20 git commit -am 'a new tag' && git push; argocd app get hello-spring    # at your commit already\n\
              \x20 kubectl delete service -n user01 hello-spring-svc    # and see it come back\n\
              As admin of tenant naru the same samples are in {admin_repo}, with ${{USER_IDENTITY}} filled in as demo.\n\
              cargo xtask status shows what runs; cargo xtask down stops it.",
+            names = domain.map_or_else(String::new, |domain| names(domain, services)),
+            trust = services
+                .authority
+                .as_deref()
+                .map_or_else(String::new, trust),
             user = services.url(HOST),
             operator = services.url("127.0.0.1"),
             repo = self.repo,
@@ -190,4 +196,28 @@ impl Example {
             admin_repo = self.admin_repo,
         )
     }
+}
+
+/// By which names the same is reached, and what makes them known to this machine.
+fn names(domain: &str, services: &Services) -> String {
+    let [long, short] = tenant_hosts(TENANT, domain);
+    format!(
+        "by name          {tenant}   and {short}; operator: argocd.{domain}\n\
+         \x20                these two lines in /etc/hosts make the names known:\n\
+         \x20                {HOST} {long} {short}\n\
+         \x20                127.0.0.1 argocd.{domain} {domain}\n",
+        tenant = services.url(&long),
+    )
+}
+
+/// What makes browsers and commands believe the certificates.
+fn trust(authority: &Path) -> String {
+    let file = authority.display();
+    format!(
+        "certificates     signed by {file}, which can sign for nothing but this machine and the domain. To trust it:\n\
+         \x20                argocd    --server-crt {file}, with every command; at `argocd login` SSL_CERT_FILE={file} besides\n\
+         \x20                curl      --cacert {file}\n\
+         \x20                browsers  import it as an authority for web sites, or, for all of Debian and Ubuntu:\n\
+         \x20                sudo cp {file} /usr/local/share/ca-certificates/naru.crt && sudo update-ca-certificates\n"
+    )
 }

@@ -17,6 +17,10 @@ async fn the_chart_is_accepted_by_the_apiserver() -> Result<()> {
         "--set",
         "api.tlsSecret=naru-tls",
         "--set",
+        "api.caSecret=naru-ca,api.certificatesSecret=naru-certificates",
+        "--set",
+        "repoServer.egress.allow={10.20.30.0/24}",
+        "--set",
         "image.pullSecrets[0].name=pull",
     ];
     for values in [[].as_slice(), everything.as_slice()] {

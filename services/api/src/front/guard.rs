@@ -3,9 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -14,11 +15,14 @@ use tracing::Instrument;
 
 use crate::failure;
 use crate::front::host::Site;
+use crate::front::limit;
 use crate::identity::{self, Caller, credentials};
 use crate::language;
 use crate::metrics::{Handled, Metrics, code_name};
 use crate::shared::Shared;
 
+/// Signing in: little is read of it, whoever sends it.
+const SESSIONS: &str = "/session.SessionService/";
 /// The header in which a token that soon ends is replaced.
 pub(crate) const RENEW_TOKEN: HeaderName = HeaderName::from_static("renew-token");
 
@@ -33,6 +37,30 @@ pub(crate) enum Road {
     GrpcWeb,
     /// REST; the only road on which a cookie counts.
     Rest,
+}
+
+/// Who calls, found out from the headers before anything of the body is read.
+#[derive(Clone)]
+pub(crate) struct Admission(Result<Admitted, Status>);
+
+#[derive(Clone)]
+struct Admitted {
+    caller: Caller,
+    /// The token that replaces the one sent.
+    renewed: Option<String>,
+}
+
+impl Admission {
+    /// How much of the body is read, and for how long: of a call that is refused nothing, of a stranger's little.
+    pub(crate) fn limits(&self, path: &str, most: usize) -> (usize, Option<Duration>) {
+        match &self.0 {
+            Err(_) => (0, Some(limit::STRANGERS_PATIENCE)),
+            Ok(admitted) if admitted.caller.0.is_ok() && !path.starts_with(SESSIONS) => {
+                (most, None)
+            }
+            Ok(_) => (limit::STRANGER, Some(limit::STRANGERS_PATIENCE)),
+        }
+    }
 }
 
 /// All services behind their common checks. Cheap to clone.
@@ -77,9 +105,41 @@ impl Guard {
         counted.body(self.checked(request, site, road, span).await)
     }
 
+    /// Finds out who calls an RPC, from the headers alone.
+    pub(crate) async fn admit(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        site: &Site,
+        road: Road,
+    ) -> Admission {
+        if let Err(status) = identity::client::check(headers.get(header::USER_AGENT)) {
+            return Admission(Err(status));
+        }
+        let token = credentials::token(headers, road, site.secure);
+        let authenticated = self
+            .shared
+            .sessions
+            .authenticate(&site.tenant, token.as_deref())
+            .instrument(tracing::info_span!("authenticate", tenant = %site.tenant.name));
+        Admission(match authenticated.await {
+            Ok(session) => Ok(Admitted {
+                caller: Caller(Ok(session.actor)),
+                renewed: session.renewed,
+            }),
+            Err(status) if is_public(path) && status.code() == Code::Unauthenticated => {
+                Ok(Admitted {
+                    caller: Caller(Err(status)),
+                    renewed: None,
+                })
+            }
+            Err(status) => Err(status),
+        })
+    }
+
     async fn checked(
         &self,
-        mut request: Request<GrpcBody>,
+        request: Request<GrpcBody>,
         site: Option<Site>,
         road: Road,
         span: tracing::Span,
@@ -88,32 +148,24 @@ impl Guard {
             tracing::error!("a request reached the services without its host");
             return failure::internal().into_http();
         };
-        if let Err(status) = identity::client::check(request.headers().get(header::USER_AGENT)) {
-            return status.into_http();
-        }
-        let token = credentials::token(request.headers(), road);
-        let authenticated = self
-            .shared
-            .sessions
-            .authenticate(&site.tenant, token.as_deref())
-            .instrument(tracing::info_span!("authenticate", tenant = %site.tenant.name))
-            .await;
-        let mut renewed = None;
-        let caller = match authenticated {
-            Ok(session) => {
-                // Whoever is signed in may have a trace of their own go on here; strangers' ids mean nothing.
-                runtime::trace::adopt(&span, request.headers());
-                span.record("account", session.actor.account.as_str());
-                renewed = session.renewed;
-                Caller(Ok(session.actor))
-            }
-            Err(status)
-                if is_public(request.uri().path()) && status.code() == Code::Unauthenticated =>
-            {
-                Caller(Err(status))
-            }
+        let path = request.uri().path();
+        // Who came over REST was looked at before the body was read; nobody else can put this here.
+        let admission = match request.extensions().get::<Admission>() {
+            Some(admission) => admission.clone(),
+            None => self.admit(path, request.headers(), &site, road).await,
+        };
+        let (most, patience) = admission.limits(path, limit::GRPC);
+        let Admitted { caller, renewed } = match admission.0 {
+            Ok(admitted) => admitted,
             Err(status) => return status.into_http(),
         };
+        if let Ok(actor) = &caller.0 {
+            // Whoever is signed in may have a trace of their own go on here; strangers' ids mean nothing.
+            runtime::trace::adopt(&span, request.headers());
+            span.record("account", actor.account.as_str());
+        }
+        let mut request =
+            request.map(|body| GrpcBody::new(limit::Limited::new(body, most, patience)));
         let tenant = caller
             .0
             .as_ref()
@@ -136,7 +188,7 @@ impl Guard {
 
 /// The methods that answer callers without a token too (each decides what it tells them).
 fn is_public(path: &str) -> bool {
-    path.starts_with("/session.SessionService/")
+    path.starts_with(SESSIONS)
         || path == "/version.VersionService/Version"
         || path == "/cluster.SettingsService/Get"
 }

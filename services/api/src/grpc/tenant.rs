@@ -46,13 +46,8 @@ impl TenantService for Tenants {
             .iter()
             .map(|host| valid_host(host))
             .collect::<Result<Vec<_>, _>>()?;
-        if !self.shared.tenant_host_template.is_empty() {
-            hosts.push(
-                self.shared
-                    .tenant_host_template
-                    .replace("{tenant}", name.as_str()),
-            );
-        }
+        let templates = self.shared.tenant_host_templates.iter();
+        hosts.extend(templates.map(|host| host.replace("{tenant}", name.as_str())));
         if hosts.is_empty() {
             return Err(say(
                 Code::InvalidArgument,

@@ -10,6 +10,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::front::browser;
+
 /// Answers one request and closes.
 pub(super) async fn serve(stream: TcpStream) {
     let service =
@@ -35,6 +37,7 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
         }
         None => *response.status_mut() = StatusCode::BAD_REQUEST,
     }
+    browser::harden(&mut response, false);
     response
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn logout(
             "a request came without its host\n",
         );
     };
-    let token = credentials::token(request.headers(), Road::Rest);
+    let token = credentials::token(request.headers(), Road::Rest, site.secure);
     if let Ok(session) = shared
         .sessions
         .authenticate(&site.tenant, token.as_deref())
@@ -41,7 +41,7 @@ pub(super) async fn logout(
     response
         .headers_mut()
         .insert(header::LOCATION, HeaderValue::from_static("/"));
-    if let Some(gone) = cookie::set("", site.secure) {
+    for gone in cookie::remove(request.headers(), site.secure) {
         response.headers_mut().append(header::SET_COOKIE, gone);
     }
     response

@@ -7,21 +7,20 @@ use domain::message::Language;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request,
 };
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use proto::json;
 use proto::routes::{self, Outcome, Route};
 use serde_json::Value;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::messages::{Messages, framed};
 use super::{answer, cookie, stream};
 use crate::front::guard::{Guard, RENEW_TOKEN, Road};
 use crate::front::host::Site;
-use crate::front::plain;
+use crate::front::{limit, plain};
+use crate::identity::credentials;
 use crate::language;
 
-/// The largest body that is read.
-const MAX_BODY: usize = 64 << 20;
 /// Headers with this beginning become metadata without it.
 const METADATA: &str = "grpc-metadata-";
 
@@ -47,12 +46,26 @@ pub(super) async fn call(State(guard): State<Guard>, request: Request<Body>) -> 
             "a request came without its host\n",
         );
     };
-    let language = language::of(&parts.headers, &site.tenant);
-    let message = match message(route, &parameters, &parts, body, language).await {
-        Ok(message) => message,
-        Err(response) => return *response,
-    };
-    let call = grpc_request(route, &parts, site.clone(), message);
+    let mut call = grpc_request(route, &parts, site.clone());
+    let rpc = call.uri().path();
+    let admission = guard.admit(rpc, call.headers(), &site, Road::Rest).await;
+    let (most, patience) = admission.limits(rpc, limit::REST);
+    // Of a call that is refused nothing is read: it goes on without a body, to be refused and counted like any other.
+    if most > 0 {
+        let body = limit::Limited::new(
+            tonic::body::Body::new(body),
+            most,
+            patience.or(Some(limit::PATIENCE)),
+        );
+        let language = language::of(&parts.headers, &site.tenant);
+        match message(route, &parameters, &parts, body, language).await {
+            Ok(message) => {
+                *call.body_mut() = tonic::body::Body::new(Full::new(framed(&message)));
+            }
+            Err(response) => return *response,
+        }
+    }
+    call.extensions_mut().insert(admission);
     let (headers, messages) = match Messages::of(guard.call(call, Road::Rest).await) {
         Ok(answered) => answered,
         Err(status) => return answer::error(&status),
@@ -61,13 +74,21 @@ pub(super) async fn call(State(guard): State<Guard>, request: Request<Body>) -> 
     let mut response = if route.server_streaming {
         stream::answer(route, messages, &parts.headers, query).await
     } else {
-        unary(route, messages, &query, site.secure).await
+        unary(route, messages, &query, &parts.headers, site.secure).await
     };
     if let Some(renewed) = headers
         .get(RENEW_TOKEN)
-        .and_then(|token| cookie::set(token.to_str().ok()?, site.secure))
+        .and_then(|token| token.to_str().ok())
     {
-        response.headers_mut().append(header::SET_COOKIE, renewed);
+        // A token that came in a header goes back in one: no cookie is set for who does not use cookies.
+        if credentials::has_cookie(&parts.headers) {
+            for cookie in cookie::set(renewed, site.secure) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+        }
+        if let Ok(renewed) = HeaderValue::try_from(renewed) {
+            response.headers_mut().insert(RENEW_TOKEN, renewed);
+        }
     }
     response
 }
@@ -91,21 +112,26 @@ async fn message(
     route: &Route,
     parameters: &routes::Parameters,
     parts: &request::Parts,
-    body: Body,
+    body: limit::Limited,
     language: Language,
 ) -> Result<Vec<u8>, Box<Response<Body>>> {
     let invalid = |text: String| Box::new(answer::error(&Status::invalid_argument(text)));
     let body = match route.body {
         routes::Body::Nothing => None,
         routes::Body::Whole | routes::Body::Field(_) => {
-            let collected = Limited::new(body, MAX_BODY).collect().await;
+            let collected = body.collect().await;
             let bytes = collected
                 .map(http_body_util::Collected::to_bytes)
-                .map_err(|_| {
-                    Box::new(plain(
-                        StatusCode::PAYLOAD_TOO_LARGE,
-                        "the body is too large or broke off\n",
-                    ))
+                .map_err(|refused| {
+                    Box::new(match refused.code() {
+                        Code::DeadlineExceeded => {
+                            plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n")
+                        }
+                        _ => plain(
+                            StatusCode::PAYLOAD_TOO_LARGE,
+                            "the body is too large or broke off\n",
+                        ),
+                    })
                 })?;
             match bytes.trim_ascii().is_empty() {
                 true => None,
@@ -123,13 +149,8 @@ async fn message(
 }
 
 /// The call, with what of the headers means something to it.
-fn grpc_request(
-    route: &Route,
-    parts: &request::Parts,
-    site: Site,
-    message: Vec<u8>,
-) -> Request<tonic::body::Body> {
-    let mut request = Request::new(tonic::body::Body::new(Full::new(framed(&message))));
+fn grpc_request(route: &Route, parts: &request::Parts, site: Site) -> Request<tonic::body::Body> {
+    let mut request = Request::new(tonic::body::Body::empty());
     *request.method_mut() = Method::POST;
     // Paths of the table are paths.
     *request.uri_mut() = route.grpc_path().parse().unwrap_or_default();
@@ -166,6 +187,7 @@ async fn unary(
     route: &Route,
     mut messages: Messages,
     query: &Query,
+    sent: &HeaderMap,
     secure: bool,
 ) -> Response<Body> {
     let bytes = match messages.next().await {
@@ -185,14 +207,16 @@ async fn unary(
         }
     };
     let mut response = answer::value(StatusCode::OK, &query.project(route, value.clone()));
-    if route.service == "session.SessionService" && matches!(route.method, "Create" | "Delete") {
-        let token = value
-            .get("token")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if let Some(cookie) = cookie::set(token, secure) {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
+    let cookies = match (route.service, route.method) {
+        ("session.SessionService", "Create") => {
+            let token = value.get("token").and_then(Value::as_str);
+            cookie::set(token.unwrap_or_default(), secure)
         }
+        ("session.SessionService", "Delete") => cookie::remove(sent, secure),
+        _ => Vec::new(),
+    };
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
 }
