@@ -193,7 +193,7 @@ impl Rotation {
         let mut tx = self.begin(tenant).await?;
         let named: Vec<String> = row.iter().map(|part| format!("({part})::text")).collect();
         let statement = format!(
-            "SELECT ctid::text AS place, ARRAY[{}] AS row, sealed FROM naru.{table}
+            "SELECT ctid::text AS place, ARRAY[{}]::text[] AS row, sealed FROM naru.{table}
              WHERE naru.seal_version(sealed) < $1 LIMIT $2 FOR UPDATE",
             named.join(", ")
         );
