@@ -53,7 +53,10 @@ impl Machine {
 
 /// The one line in which a command that failed says why.
 fn one_line(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let all = String::from_utf8_lossy(&output.stderr);
+    // Progress comes before it, each line with its time.
+    let said: Vec<&str> = all.lines().filter(|line| !line.starts_with('[')).collect();
+    let said = said.join("\n").trim().to_owned();
     assert!(!output.status.success(), "it cannot go on: {said}");
     assert!(
         said.starts_with("error: ") && said.lines().count() == 1,

@@ -21,16 +21,18 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, EX_USAGE),
     };
-    let _telemetry = match runtime::telemetry::init("naru-repo-server", &config.telemetry) {
-        Ok(guard) => guard,
-        Err(error) => return fail(&error, EX_USAGE),
-    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, 1),
+    };
+    // Traces are sent from within the runtime.
+    let _entered = runtime.enter();
+    let _telemetry = match runtime::telemetry::init("naru-repo-server", &config.telemetry) {
+        Ok(guard) => guard,
+        Err(error) => return fail(&error, EX_USAGE),
     };
     match runtime.block_on(repo_server::run(config)) {
         Ok(true) => ExitCode::SUCCESS,
