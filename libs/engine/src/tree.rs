@@ -52,6 +52,8 @@ pub fn assess(live: &[Entry<'_>], beneath: &[Entry<'_>]) -> HashMap<ResourceKey,
 pub struct Parent {
     /// Which object.
     pub key: ResourceKey,
+    /// The version it is read in.
+    pub version: String,
     /// Its uid.
     pub uid: String,
 }
@@ -119,6 +121,7 @@ pub fn build(managed: &[ResourceStatus], live: &[Entry<'_>], beneath: &[Entry<'_
             .filter_map(|uid| by_uid.get(uid))
             .map(|owner| Parent {
                 key: owner.key.clone(),
+                version: owner.version.to_owned(),
                 uid: owner.uid.to_owned(),
             })
             .collect();
@@ -208,12 +211,15 @@ fn absent(status: &ResourceStatus) -> Node {
 
 /// The number of a rollout step.
 fn revision(entry: &Entry<'_>) -> Option<i64> {
-    let revision = match entry.key.kind.as_str() {
-        "ReplicaSet" => annotation(entry.body, "deployment.kubernetes.io/revision")?
-            .parse()
-            .ok()?,
-        "ControllerRevision" => at(entry.body, &["revision"])?.as_i64()?,
-        _ => return None,
+    let told = [
+        "deployment.kubernetes.io/revision",
+        "rollout.argoproj.io/revision",
+    ]
+    .into_iter()
+    .find_map(|name| annotation(entry.body, name));
+    let revision = match told {
+        Some(text) => text.parse().ok()?,
+        None => at(entry.body, &["revision"])?.as_i64()?,
     };
     (revision > 0).then_some(revision)
 }

@@ -52,6 +52,9 @@ pub fn view(
         (None, Some(live)) => {
             states.live = Some(presentable(live));
             states.normalized = states.live.clone();
+            if let Some(normalized) = &mut states.normalized {
+                forget_unwanted(normalized);
+            }
         }
         (None, None) => {}
     }
@@ -136,6 +139,9 @@ fn both(
     for state in [&mut normalized, &mut predicted, &mut last] {
         *state = presentable(state);
     }
+    for state in [&mut normalized, &mut predicted] {
+        forget_unwanted(state);
+    }
     states.target = Some(presentable(&target.object));
     states.live = Some(presentable(live));
     states.normalized = Some(normalized);
@@ -179,6 +185,14 @@ fn presentable(object: &Value) -> Value {
         }
     }
     object
+}
+
+/// Without what nobody declares in Git: the command would show it as removed.
+fn forget_unwanted(object: &mut Value) {
+    object.as_object_mut().map(|fields| fields.remove("status"));
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("creationTimestamp");
+    }
 }
 
 fn annotate(object: &mut Value, name: &str, text: String) {

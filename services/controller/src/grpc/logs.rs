@@ -270,6 +270,7 @@ mod tests {
             parents: parent
                 .map(|p| Parent {
                     key: p.key.clone(),
+                    version: p.version.clone(),
                     uid: p.uid.clone(),
                 })
                 .into_iter()

@@ -111,7 +111,7 @@ fn to_wire(node: &Node) -> wire::ResourceNode {
         resource_ref: Some(reference(key, version, uid)),
         parent_refs: parents
             .iter()
-            .map(|parent| reference(&parent.key, "", &parent.uid))
+            .map(|parent| reference(&parent.key, &parent.version, &parent.uid))
             .collect(),
         info: info
             .iter()

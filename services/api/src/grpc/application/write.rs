@@ -1,6 +1,7 @@
 //! Making and changing applications.
 
 use domain::application::Application;
+use json_patch::{AddOperation, PatchOperation};
 use proto::argocd::application as wire;
 use proto::{convert, json, v1alpha1};
 use serde_json::Value;
@@ -148,14 +149,38 @@ pub(super) async fn patch(
     replace(shared, actor, draft, request.project.as_deref(), true).await
 }
 
+/// Argo CD replaces a member that is not there by adding it: `targetRevision` of an application that never had one.
+fn lenient(document: &Value, operation: PatchOperation) -> PatchOperation {
+    match operation {
+        PatchOperation::Replace(replace) if is_absent_member(document, replace.path.as_str()) => {
+            PatchOperation::Add(AddOperation {
+                path: replace.path,
+                value: replace.value,
+            })
+        }
+        other => other,
+    }
+}
+
+fn is_absent_member(document: &Value, path: &str) -> bool {
+    let parent = path
+        .rsplit_once('/')
+        .and_then(|(parent, _)| document.pointer(parent));
+    parent.is_some_and(Value::is_object) && document.pointer(path).is_none()
+}
+
 fn patched(document: &mut Value, kind: &str, patch: &str) -> Result<(), Status> {
     match kind {
         "" | "json" => {
             let patch: json_patch::Patch = serde_json::from_str(patch).map_err(|problem| {
                 Status::unknown(format!("error decoding json patch: {problem}"))
             })?;
-            json_patch::patch(document, &patch)
-                .map_err(|problem| Status::unknown(format!("error applying patch: {problem}")))
+            for operation in patch.0 {
+                json_patch::patch(document, &[lenient(document, operation)]).map_err(
+                    |problem| Status::unknown(format!("error applying patch: {problem}")),
+                )?;
+            }
+            Ok(())
         }
         "merge" => {
             let patch: Value = serde_json::from_str(patch).map_err(|problem| {
@@ -263,6 +288,11 @@ mod tests {
         assert_eq!(document, json!({"spec": {"source": {}}}));
         let refusal = patched(&mut document, "strategic", "{}").unwrap_err();
         assert_eq!(refusal.message(), "Patch type 'strategic' is not supported");
+        let set = r#"[{"op":"replace","path":"/spec/source/targetRevision","value":"main"}]"#;
+        patched(&mut document, "json", set).unwrap();
+        assert_eq!(document["spec"]["source"]["targetRevision"], "main");
+        let nowhere = r#"[{"op":"replace","path":"/spec/nothing/a","value":1}]"#;
+        assert!(patched(&mut document, "json", nowhere).is_err());
         assert!(patched(&mut document, "", "no").is_err());
     }
 

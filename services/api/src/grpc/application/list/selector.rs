@@ -88,10 +88,7 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         let set = part[open + 1..]
             .strip_suffix(')')
             .ok_or_else(|| unreadable(part))?;
-        let values = set
-            .split(',')
-            .map(|value| value.trim().to_owned())
-            .collect();
+        let values = set.split(',').map(value_of).collect::<Result<_, _>>()?;
         let mut words = part[..open].split_whitespace();
         let (key, word, rest) = (words.next().unwrap_or_default(), words.next(), words.next());
         let test = match (word, rest) {
@@ -106,7 +103,7 @@ fn requirement(part: &str) -> Result<Requirement, String> {
     }
     for (sign, negated) in [("!=", true), ("==", false), ("=", false)] {
         if let Some((key, value)) = part.split_once(sign) {
-            let values = vec![value.trim().to_owned()];
+            let values = vec![value_of(value)?];
             let test = if negated {
                 Test::NotIn(values)
             } else {
@@ -131,6 +128,17 @@ fn key_of(key: &str) -> Result<String, String> {
         Err(unreadable(key))
     } else {
         Ok(key.to_owned())
+    }
+}
+
+fn value_of(value: &str) -> Result<String, String> {
+    let value = value.trim();
+    let odd = |c: &char| !(c.is_ascii_alphanumeric() || "-_.".contains(*c));
+    match value.chars().find(odd) {
+        Some(odd) => Err(format!(
+            "unable to parse requirement: found '{odd}', expected: identifier"
+        )),
+        None => Ok(value.to_owned()),
     }
 }
 
@@ -162,7 +170,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for bad in ["env in prod)", "a b", "=x", "env within (a)", ","] {
+        for bad in [
+            "env in prod)",
+            "a b",
+            "=x",
+            "env within (a)",
+            ",",
+            "env===prod",
+            "env in (a=b)",
+        ] {
             assert!(Selector::parse(bad).is_err(), "{bad}");
         }
     }
