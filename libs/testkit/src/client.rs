@@ -1,7 +1,7 @@
 //! A client of the platform, by REST and by the unmodified `argocd` command. Two tenants' clients differ only by host
 //! and token.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Client {
     base: String,
     token: String,
     http: reqwest::Client,
+    /// Whose certificates are trusted over TLS; any where there is none.
+    authority: Option<PathBuf>,
     /// The command's own configuration, apart from the user's.
     argocd_home: Arc<TempDir>,
 }
@@ -68,7 +70,20 @@ impl Client {
             base: base.to_owned(),
             token: String::new(),
             http: http::unchecked()?,
+            authority: None,
             argocd_home,
+        })
+    }
+
+    /// The same, trusting only certificates of the authority in that file.
+    ///
+    /// # Errors
+    /// When it is no certificate.
+    pub fn trusting(self, authority: &Path) -> Result<Self> {
+        Ok(Self {
+            http: http::trusting(authority)?,
+            authority: Some(authority.to_owned()),
+            ..self
         })
     }
 
@@ -77,18 +92,25 @@ impl Client {
     /// # Errors
     /// When the server refuses.
     pub async fn login(base: &str, username: &str, password: &str) -> Result<Self> {
-        let mut client = Self::new(base)?;
+        Self::new(base)?.sign_in(username, password).await
+    }
+
+    /// The same, signed in.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn sign_in(mut self, username: &str, password: &str) -> Result<Self> {
         let body = json!({"username": username, "password": password});
-        let session = client
+        let session = self
             .post("/api/v1/session", &body)
             .await?
             .ok()
             .with_context(|| format!("cannot sign in as {username}"))?;
-        client.token = session["token"]
+        self.token = session["token"]
             .as_str()
             .context("the session has no token")?
             .to_owned();
-        Ok(client)
+        Ok(self)
     }
 
     /// The same with another token.
@@ -260,11 +282,15 @@ impl Client {
         let program = tools::path("argocd", &Progress::silent()).await?;
         let mut argocd = command(program);
         argocd.args(args).args(["--server", self.server()]);
-        argocd.arg(if self.base.starts_with("https") {
-            "--insecure"
-        } else {
-            "--plaintext"
-        });
+        match &self.authority {
+            _ if self.base.starts_with("http:") => argocd.arg("--plaintext"),
+            None => argocd.arg("--insecure"),
+            // Signing in, the command looks only at what the system trusts.
+            Some(authority) if args.first() == Some(&"login") => {
+                argocd.env("SSL_CERT_FILE", authority)
+            }
+            Some(authority) => argocd.arg("--server-crt").arg(authority),
+        };
         argocd
             .env("ARGOCD_CONFIG_DIR", self.argocd_home())
             .env_remove("ARGOCD_OPTS");

@@ -271,6 +271,17 @@ impl Platform {
         .await
     }
 
+    /// The same platform over TLS, started now if it is not yet: the port, and the authority of its certificate.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn over_tls(&self) -> Result<(u16, PathBuf)> {
+        let _starting = lock::exclusive(&self.dir.join("start.lock")).await?;
+        let mut ground = Ground::open(&self.dir, Progress::silent())?;
+        Services::another_api_over_tls(&mut ground, &self.binaries, &self.beneath, &self.options)
+            .await
+    }
+
     /// Stops the filler of Ingress status; what it has filled stays.
     ///
     /// # Errors

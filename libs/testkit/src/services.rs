@@ -178,25 +178,10 @@ impl Services {
         let scheme = if options.tls { "https" } else { "http" };
         let port = ground.port("api", "naru-api", options.port)?;
         let password = ground.secret("operator-admin")?;
-        let password_file = ground.dir().join("operator-password");
-        paths::private_file(&password_file, password.as_bytes())?;
 
         let repo_server = stage.repo_server(ground, binaries, beneath)?;
         let controller = stage.controller(ground, binaries, beneath, "naru-controller")?;
-        let mut api = stage.common(ground, &binaries.api, "naru-api", "api")?;
-        api = api
-            .env(
-                "NARU_LISTEN",
-                listed(&options.addresses, |address| format!("{address}:{port}")),
-            )
-            .env("NARU_DATABASE_URL", &beneath.database.api)
-            .env("NARU_REDIS_URL", &beneath.redis_url)
-            .env("NARU_REPO_SERVERS", &stage.repo_server_url)
-            .env("NARU_OPERATOR_HOSTS", operator_hosts(options))
-            .env(
-                "NARU_OPERATOR_PASSWORD_FILE",
-                password_file.to_string_lossy(),
-            );
+        let mut api = stage.api(ground, binaries, beneath, options, "naru-api", port)?;
         let mut authority = None;
         if options.tls {
             let (cert, key) = public_authority(&binaries.api, ground, options).await?;
@@ -204,12 +189,6 @@ impl Services {
                 .env("NARU_TLS__CA_CERT", cert.to_string_lossy())
                 .env("NARU_TLS__CA_KEY", key.to_string_lossy());
             authority = Some(cert);
-        }
-        if let Some(domain) = &options.domain {
-            api = api.env(
-                "NARU_TENANT_HOST_TEMPLATE",
-                tenant_hosts("{tenant}", domain).join(","),
-            );
         }
         // The three start side by side: none needs another one to become ready.
         let mut started = Vec::new();
@@ -225,6 +204,28 @@ impl Services {
             authority,
             admin_password: password,
         })
+    }
+
+    /// Starts one more api, which speaks TLS: its port, and the authority of its certificate.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn another_api_over_tls(
+        ground: &mut Ground,
+        binaries: &Binaries,
+        beneath: &Beneath,
+        options: &Options,
+    ) -> Result<(u16, PathBuf)> {
+        let name = "naru-api-tls";
+        let port = ground.port(name, name, None)?;
+        let (cert, key) = public_authority(&binaries.api, ground, options).await?;
+        let spec = Stage::set(ground, options)?
+            .api(ground, binaries, beneath, options, name, port)?
+            .env("NARU_TLS__CA_CERT", cert.to_string_lossy())
+            .env("NARU_TLS__CA_KEY", key.to_string_lossy());
+        let (process, _) = ground.supervisor.ensure(&spec).await?;
+        ready(&process).await?;
+        Ok((port, cert))
     }
 
     /// Starts one more controller, called `name`, to take over from the other.
@@ -392,6 +393,41 @@ impl Stage {
             spec = spec.env("NARU_TELEMETRY__OTLP_ENDPOINT", endpoint);
         }
         Ok(spec)
+    }
+
+    fn api(
+        &self,
+        ground: &mut Ground,
+        binaries: &Binaries,
+        beneath: &Beneath,
+        options: &Options,
+        name: &str,
+        port: u16,
+    ) -> Result<Spec> {
+        let password = ground.secret("operator-admin")?;
+        let password_file = ground.dir().join("operator-password");
+        paths::private_file(&password_file, password.as_bytes())?;
+        let api = self
+            .common(ground, &binaries.api, name, "api")?
+            .env(
+                "NARU_LISTEN",
+                listed(&options.addresses, |address| format!("{address}:{port}")),
+            )
+            .env("NARU_DATABASE_URL", &beneath.database.api)
+            .env("NARU_REDIS_URL", &beneath.redis_url)
+            .env("NARU_REPO_SERVERS", &self.repo_server_url)
+            .env("NARU_OPERATOR_HOSTS", operator_hosts(options))
+            .env(
+                "NARU_OPERATOR_PASSWORD_FILE",
+                password_file.to_string_lossy(),
+            );
+        Ok(match &options.domain {
+            Some(domain) => api.env(
+                "NARU_TENANT_HOST_TEMPLATE",
+                tenant_hosts("{tenant}", domain).join(","),
+            ),
+            None => api,
+        })
     }
 
     fn repo_server(

@@ -1,187 +1,273 @@
-//! The unmodified `argocd` command, over gRPC and gRPC-web: exit codes and what people read.
+//! The unmodified `argocd` command, over gRPC and gRPC-web, in clear and over TLS, as a tenant at its own host, as the
+//! tenant on the operator's host, and as the operator's own tenant: exit codes and what people read.
 
 use anyhow::Result;
+use testkit::client::Client;
+use testkit::git::Login;
+use testkit::git::checkout::Checkout;
 use testkit::platform::{self, Tenant};
 
 use crate::{PATIENCE, code, examples, said};
 
-/// Runs a command and checks its exit code; what it printed.
-async fn run(tenant: &Tenant, expected: i32, args: &[&str]) -> Result<String> {
-    let output = tenant.client.argocd(args).await?;
-    assert_eq!(
-        code(&output),
-        expected,
-        "argocd {}:\n{}",
-        args.join(" "),
-        said(&output)
-    );
-    Ok(said(&output))
+const SERVER: &str = "https://kubernetes.default.svc";
+
+/// Somebody at a terminal: an account, the repository that is followed, the namespace that it goes to.
+struct Walker {
+    client: Client,
+    repo: String,
+    login: Login,
+    namespace: String,
+    /// What is added to every command.
+    also: &'static [&'static str],
 }
 
-async fn walk(tenant: &Tenant, web: &[&str]) -> Result<()> {
-    let with = |args: &[&'static str]| -> Vec<String> {
-        args.iter()
-            .map(|a| (*a).to_owned())
-            .chain(web.iter().map(|a| (*a).to_owned()))
-            .collect()
-    };
-    let go = |expected: i32, args: Vec<String>| async move {
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        run(tenant, expected, &args).await
-    };
-    let version = go(0, with(&["version"])).await?;
-    assert!(version.contains("v3.2.11+naru"), "{version}");
-    let mut add = with(&["repo", "add"]);
-    add.extend([
-        tenant.repo_url.clone(),
-        "--username".into(),
-        tenant.git_login.user.clone(),
-        "--password".into(),
-        tenant.git_login.password.clone(),
-    ]);
-    assert!(go(0, add).await?.contains("added"));
-    let repos = go(0, with(&["repo", "list"])).await?;
-    assert!(
-        repos.contains(&tenant.repo_url) && repos.contains("Successful"),
-        "{repos}"
-    );
-    assert!(go(0, with(&["proj", "list"])).await?.contains("default"));
-    assert!(
-        go(0, with(&["cluster", "list"]))
-            .await?
-            .contains("in-cluster")
-    );
-    assert_eq!(
-        go(0, with(&["account", "can-i", "sync", "applications", "*"]))
-            .await?
-            .trim(),
-        "yes"
-    );
+impl Walker {
+    fn new(tenant: &Tenant, client: Client, also: &'static [&'static str]) -> Self {
+        Self {
+            client,
+            repo: tenant.repo_url.clone(),
+            login: tenant.git_login.clone(),
+            namespace: tenant.name.clone(),
+            also,
+        }
+    }
+
+    /// Runs a command and checks its exit code; what it printed.
+    async fn go(&self, expected: i32, args: &[&str]) -> Result<String> {
+        let output = self.client.argocd(&[args, self.also].concat()).await?;
+        assert_eq!(
+            code(&output),
+            expected,
+            "argocd {}:\n{}",
+            args.join(" "),
+            said(&output)
+        );
+        Ok(said(&output))
+    }
+
+    /// The same, where it must work and print every part.
+    async fn see(&self, args: &[&str], parts: &[&str]) -> Result<()> {
+        let seen = self.go(0, args).await?;
+        for part in parts {
+            assert!(
+                seen.contains(part),
+                "argocd {}: no {part}:\n{seen}",
+                args.join(" ")
+            );
+        }
+        Ok(())
+    }
+
+    async fn create(&self, name: &str, path: &str, says: &str) -> Result<()> {
+        let create = [
+            "app",
+            "create",
+            name,
+            "--repo",
+            &self.repo,
+            "--path",
+            path,
+            "--dest-server",
+            SERVER,
+            "--dest-namespace",
+            &self.namespace,
+        ];
+        self.see(&create, &[says]).await
+    }
+}
+
+/// Every command of the guide, and more: `checkout` is a working copy of the walker's repository.
+async fn walk(walker: &Walker, checkout: &Checkout) -> Result<()> {
+    let app = "hello-express";
+    walker.see(&["version"], &["v3.2.11+naru"]).await?;
+    let (user, password) = (&walker.login.user, &walker.login.password);
+    let add = [
+        "repo",
+        "add",
+        &walker.repo,
+        "--username",
+        user,
+        "--password",
+        password,
+    ];
+    walker.see(&add, &["added"]).await?;
+    walker
+        .see(&["repo", "list"], &[&walker.repo, "Successful"])
+        .await?;
+    walker.see(&["proj", "list"], &["default"]).await?;
+    walker.see(&["cluster", "list"], &["in-cluster"]).await?;
+    let can_i = ["account", "can-i", "sync", "applications", "*"];
+    assert_eq!(walker.go(0, &can_i).await?.trim(), "yes");
     for (name, path) in [
-        ("hello-express", "gitops/hello-world-express"),
+        (app, "gitops/hello-world-express"),
         ("hello-flask", "gitops/hello-world-flask"),
     ] {
-        let mut create = with(&["app", "create"]);
-        create.extend([
-            name.into(),
-            "--repo".into(),
-            tenant.repo_url.clone(),
-            "--path".into(),
-            path.into(),
-        ]);
-        create.extend([
-            "--dest-server".into(),
-            "https://kubernetes.default.svc".into(),
-            "--dest-namespace".into(),
-            tenant.name.clone(),
-        ]);
-        assert!(go(0, create.clone()).await?.contains("created"));
-        assert!(
-            go(0, create).await?.contains("unchanged"),
-            "the same again changes nothing"
-        );
+        walker.create(name, path, "created").await?;
+        // The same again changes nothing.
+        walker.create(name, path, "unchanged").await?;
     }
-    assert!(go(0, with(&["app", "list"])).await?.contains("hello-flask"));
+    walker.see(&["app", "list"], &["hello-flask"]).await?;
     // A difference: nothing is there yet.
-    go(1, with(&["app", "diff", "hello-express"])).await?;
-    let synced = go(0, with(&["app", "sync", "hello-express"])).await?;
-    assert!(
-        synced.contains("Succeeded") && synced.contains("hello-express-svc"),
-        "{synced}"
-    );
-    go(
-        0,
-        with(&["app", "wait", "hello-express", "--timeout", "60"]),
-    )
-    .await?;
-    let shown = go(0, with(&["app", "get", "hello-express"])).await?;
-    assert!(
-        shown.contains("Synced") && shown.contains("Healthy"),
-        "{shown}"
-    );
-    go(0, with(&["app", "diff", "hello-express"])).await?;
-    let manifests = go(0, with(&["app", "manifests", "hello-express"])).await?;
-    assert!(
-        manifests.contains("kind: Deployment")
-            && manifests.contains(&format!("namespace: {}", tenant.name)),
-        "{manifests}"
-    );
-    let resources = go(0, with(&["app", "resources", "hello-express"])).await?;
-    assert!(
-        resources.contains("Deployment") && resources.contains("Ingress"),
-        "{resources}"
-    );
-    go(0, with(&["app", "logs", "hello-express"])).await?;
-    let history = go(0, with(&["app", "history", "hello-express"])).await?;
-    assert!(history.contains("0  "), "{history}");
+    walker.go(1, &["app", "diff", app]).await?;
+    walker
+        .see(&["app", "sync", app], &["Succeeded", "hello-express-svc"])
+        .await?;
+    walker
+        .go(0, &["app", "wait", app, "--timeout", "60"])
+        .await?;
+    walker
+        .see(&["app", "get", app], &["Synced", "Healthy"])
+        .await?;
+    walker.go(0, &["app", "diff", app]).await?;
+    let namespace = format!("namespace: {}", walker.namespace);
+    walker
+        .see(
+            &["app", "manifests", app],
+            &["kind: Deployment", &namespace],
+        )
+        .await?;
+    walker
+        .see(&["app", "resources", app], &["Deployment", "Ingress"])
+        .await?;
+    walker.go(0, &["app", "logs", app]).await?;
+    walker.see(&["app", "history", app], &["0  "]).await?;
     // Another deployment, so that there is something to go back to.
     let file = "gitops/hello-world-express/deployment.yaml";
-    let text = tenant.checkout.read(file)?;
-    tenant
-        .checkout
+    let text = checkout.read(file)?;
+    checkout
         .push_file(file, text.replace("replicas: 1", "replicas: 2"))
         .await?;
-    go(0, with(&["app", "get", "hello-express", "--refresh"])).await?;
-    go(0, with(&["app", "sync", "hello-express"])).await?;
-    go(0, with(&["app", "rollback", "hello-express", "0"])).await?;
-    tenant.checkout.push_file(file, text).await?;
-    go(
-        0,
-        with(&[
-            "app",
-            "set",
-            "hello-express",
-            "--sync-policy",
-            "auto",
-            "--self-heal",
-        ]),
-    )
-    .await?;
-    let refused = go(20, with(&["app", "rollback", "hello-express", "0"])).await?;
+    walker.go(0, &["app", "get", app, "--refresh"]).await?;
+    walker.go(0, &["app", "sync", app]).await?;
+    walker.go(0, &["app", "rollback", app, "0"]).await?;
+    checkout.push_file(file, text).await?;
+    walker
+        .go(
+            0,
+            &["app", "set", app, "--sync-policy", "auto", "--self-heal"],
+        )
+        .await?;
+    let refused = walker.go(20, &["app", "rollback", app, "0"]).await?;
     assert!(refused.contains("auto-sync is enabled"), "{refused}");
-    go(
-        0,
-        with(&[
-            "app",
-            "patch",
-            "hello-express",
-            "--type",
-            "merge",
-            "--patch",
-            r#"{"metadata":{"labels":{"a":"b"}}}"#,
-        ]),
-    )
-    .await?;
-    let one = go(0, with(&["app", "get", "hello-express", "-o", "json"])).await?;
-    assert!(one.contains(r#""a": "b""#), "{one}");
-    for name in ["hello-express", "hello-flask"] {
-        let mut delete = with(&["app", "delete", "-y", "--wait"]);
-        delete.insert(2, name.into());
-        go(0, delete).await?;
-    }
-    let missing = go(20, with(&["app", "get", "hello-express"])).await?;
+    let patch = r#"{"metadata":{"labels":{"a":"b"}}}"#;
+    walker
+        .go(
+            0,
+            &["app", "patch", app, "--type", "merge", "--patch", patch],
+        )
+        .await?;
+    walker
+        .see(&["app", "get", app, "-o", "json"], &[r#""a": "b""#])
+        .await?;
+    walker
+        .go(0, &["app", "delete", app, "hello-flask", "-y", "--wait"])
+        .await?;
+    let missing = walker.go(20, &["app", "get", app]).await?;
     assert!(
         missing.contains("PermissionDenied") && missing.contains("permission denied"),
         "{missing}"
     );
-    let mut remove = with(&["repo", "rm"]);
-    remove.push(tenant.repo_url.clone());
-    assert!(go(0, remove).await?.contains("removed"));
-    Ok(())
+    walker
+        .see(&["repo", "rm", &walker.repo], &["removed"])
+        .await
 }
+
+const GRPC: &[&str] = &[];
+const WEB: &[&str] = &["--grpc-web"];
 
 #[tokio::test]
 async fn the_command_walks_through_over_grpc() -> Result<()> {
     let tenant = platform::tenant("walk").await?;
     tenant.push_guide(&examples()).await?;
-    walk(&tenant, &[]).await
+    let walker = Walker::new(&tenant, tenant.client.clone(), GRPC);
+    walk(&walker, &tenant.checkout).await
 }
 
 #[tokio::test]
 async fn the_command_walks_through_over_grpc_web() -> Result<()> {
     let tenant = platform::tenant("walk-web").await?;
     tenant.push_guide(&examples()).await?;
-    walk(&tenant, &["--grpc-web"]).await
+    let walker = Walker::new(&tenant, tenant.client.clone(), WEB);
+    walk(&walker, &tenant.checkout).await
+}
+
+#[tokio::test]
+async fn the_command_walks_through_over_tls_as_the_tenant_on_the_operators_host() -> Result<()> {
+    let tenant = platform::tenant("walk-tls").await?;
+    tenant.push_guide(&examples()).await?;
+    let (port, authority) = platform::platform().await?.over_tls().await?;
+    let client = Client::new(&format!("https://127.0.0.1:{port}"))?.trusting(&authority)?;
+    let login = [
+        "login",
+        client.server(),
+        "--username",
+        &tenant.name,
+        "--password",
+        &tenant.password,
+    ];
+    let output = client.argocd(&login).await?;
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    // From here on with what signing in has left in the command's own configuration.
+    let walker = Walker::new(&tenant, client, GRPC);
+    walk(&walker, &tenant.checkout).await
+}
+
+#[tokio::test]
+async fn the_command_walks_through_over_grpc_web_and_tls_that_it_does_not_check() -> Result<()> {
+    let tenant = platform::tenant("walk-web-tls").await?;
+    tenant.push_guide(&examples()).await?;
+    let (port, _) = platform::platform().await?.over_tls().await?;
+    let plain = tenant.client.server();
+    let host = plain.split(':').next().unwrap_or(plain);
+    let client = tenant.client.at(&format!("https://{host}:{port}"))?;
+    let walker = Walker::new(&tenant, client, WEB);
+    walk(&walker, &tenant.checkout).await
+}
+
+#[tokio::test]
+async fn the_command_walks_through_as_the_operators_own_tenant() -> Result<()> {
+    let platform = platform::platform().await?;
+    let namespace = format!("walk-naru-{:06x}", rand::random::<u32>() >> 8);
+    platform.kube()?.ensure_namespace(&namespace).await?;
+    let home = &platform.git().home;
+    let login = home.ensure_login("naru")?;
+    home.ensure_repository("naru", &namespace).await?;
+    let repo = platform.git().repository("naru", &namespace);
+    let work = tempfile::tempdir()?;
+    let checkout = Checkout::clone(&repo, Some(&login), &work.path().join("copy")).await?;
+    checkout.copy_folder(&examples().join("gitops"), "gitops")?;
+    // Tenant naru has no placeholders: what stands for them is written into the files.
+    for file in [
+        "hello-world-express/deployment.yaml",
+        "hello-world-express/service.yaml",
+        "hello-world-express/ingress.yaml",
+        "hello-world-flask/deployment.yaml",
+        "hello-world-flask/service.yaml",
+        "hello-world-flask/ingress.yaml",
+    ] {
+        let file = format!("gitops/{file}");
+        let text = checkout.read(&file)?;
+        checkout.write(&file, text.replace("${USER_IDENTITY}", &namespace))?;
+    }
+    checkout
+        .commit("the guide's samples, variables filled in")
+        .await?;
+    checkout.push().await?;
+    let mut walker = Walker {
+        client: platform.operator()?,
+        repo,
+        login,
+        namespace,
+        also: GRPC,
+    };
+    walk(&walker, &checkout).await?;
+    let (port, authority) = platform.over_tls().await?;
+    walker.client = walker
+        .client
+        .at(&format!("https://127.0.0.1:{port}"))?
+        .trusting(&authority)?;
+    walker.also = WEB;
+    walk(&walker, &checkout).await
 }
 
 #[tokio::test]
@@ -197,11 +283,11 @@ async fn signing_in_works_at_the_tenants_host_and_at_the_operators() -> Result<(
     args.insert(1, tenant.client.server());
     assert_eq!(code(&tenant.client.argocd(&args).await?), 0);
     let operators = platform::platform().await?.url("127.0.0.1");
-    let there = testkit::client::Client::login(&operators, &tenant.name, &tenant.password).await?;
+    let there = Client::login(&operators, &tenant.name, &tenant.password).await?;
     let info = there.get("/api/v1/session/userinfo").await?.ok()?;
     assert_eq!(info["loggedIn"], true, "{info}");
     assert!(
-        testkit::client::Client::login(tenant.client.base(), "admin", "wrong-password")
+        Client::login(tenant.client.base(), "admin", "wrong-password")
             .await
             .is_err()
     );
@@ -220,20 +306,18 @@ async fn waiting_watches_and_ends() -> Result<()> {
             &platform::automated(),
         )
         .await?;
-    run(
-        &tenant,
-        0,
-        &[
-            "app",
-            "wait",
-            "hello-spring",
-            "--sync",
-            "--health",
-            "--timeout",
-            "60",
-        ],
-    )
-    .await?;
+    let wait = [
+        "app",
+        "wait",
+        "hello-spring",
+        "--sync",
+        "--health",
+        "--timeout",
+        "60",
+    ];
+    Walker::new(&tenant, tenant.client.clone(), GRPC)
+        .go(0, &wait)
+        .await?;
     tenant
         .client
         .app_done("hello-spring", None, PATIENCE)

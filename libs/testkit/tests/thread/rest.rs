@@ -121,6 +121,91 @@ async fn an_application_lives_and_dies_over_rest() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_the_command_does_is_done_by_curl_too() -> Result<()> {
+    let tenant = platform::tenant("curl").await?;
+    let commit = tenant.push_guide(&crate::examples()).await?;
+    let client = &tenant.client;
+    let connected = tenant.connect().await?;
+    assert_eq!(connected["repo"], tenant.repo_url.as_str(), "{connected}");
+    let repos = client.get("/api/v1/repositories").await?.ok()?;
+    assert_eq!(repos["items"][0]["connectionState"]["status"], "Successful");
+    let projects = client.get("/api/v1/projects").await?.ok()?;
+    assert_eq!(projects["items"][0]["metadata"]["name"], "default");
+    let clusters = client.get("/api/v1/clusters").await?.ok()?;
+    assert_eq!(clusters["items"][0]["name"], "in-cluster");
+    let may = client
+        .get("/api/v1/account/can-i/applications/sync/*")
+        .await?
+        .ok()?;
+    assert_eq!(may, json!({"value": "yes"}));
+
+    let app = "/api/v1/applications/hello-express";
+    tenant
+        .create_app("hello-express", "gitops/hello-world-express", &json!({}))
+        .await?;
+    client
+        .post(&format!("{app}/sync"), &json!({}))
+        .await?
+        .ok()?;
+    client
+        .app_done("hello-express", Some(&commit), PATIENCE)
+        .await?;
+    let logs = client
+        .get(&format!(
+            "{app}/logs?namespace={}&kind=Deployment&group=apps&resourceName=hello-express",
+            tenant.name
+        ))
+        .await?;
+    assert_eq!(logs.status, 200, "{}", logs.body);
+
+    // Set, and what it was before: there is one deployment, to which one can go back.
+    let mut spec = client.app("hello-express").await?["spec"].clone();
+    spec["source"]["targetRevision"] = json!("main");
+    let set = client.put(&format!("{app}/spec"), &spec).await?.ok()?;
+    assert_eq!(set["source"]["targetRevision"], "main");
+    client
+        .post(&format!("{app}/rollback"), &json!({"id": 0}))
+        .await?
+        .ok()?;
+    let back = client
+        .app_when("hello-express", PATIENCE, |app| {
+            app["status"]["history"]
+                .as_array()
+                .is_some_and(|history| history.len() == 2)
+        })
+        .await?;
+    assert_eq!(back["status"]["history"][1]["revision"], commit.as_str());
+    let none = client
+        .post(&format!("{app}/rollback"), &json!({"id": 7}))
+        .await?;
+    assert_eq!((none.status, &none.body["code"]), (400, &json!(3)));
+    let nothing = client.delete(&format!("{app}/operation")).await?;
+    assert_eq!((nothing.status, &nothing.body["code"]), (400, &json!(3)));
+    let patch = r#"{"spec":{"syncPolicy":{"automated":{"selfHeal":true}}}}"#;
+    let patched = json!({"patch": patch, "patchType": "merge"});
+    client.patch(app, &patched).await?.ok()?;
+    let refused = client
+        .post(&format!("{app}/rollback"), &json!({"id": 0}))
+        .await?;
+    assert_eq!((refused.status, &refused.body["code"]), (400, &json!(9)));
+
+    client.delete(app).await?.ok()?;
+    testkit::wait::until("the application is gone", PATIENCE, || async {
+        anyhow::ensure!(client.get(app).await?.status == 403, "still there");
+        Ok(())
+    })
+    .await?;
+    let escaped = tenant.repo_url.replace(':', "%3A").replace('/', "%2F");
+    client
+        .delete(&format!("/api/v1/repositories/{escaped}"))
+        .await?
+        .ok()?;
+    let repos = client.get("/api/v1/repositories").await?.ok()?;
+    assert_eq!(repos["items"], Value::Null, "{repos}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_watch_begins_with_what_is_there_and_goes_on() -> Result<()> {
     let tenant = platform::tenant("watch").await?;
     tenant
