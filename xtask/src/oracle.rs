@@ -1,28 +1,36 @@
 //! `cargo xtask oracle`: Argo CD itself, on a control plane of its own, with the same samples, to compare with.
 //!
 //! The binary of the `argocd` command is its server, controller and repo-server too; a variable names which one.
+//! `--compare` runs the same scripts of commands and REST calls against both and tells what differs.
+//!
+//! # Reading order
+//! [`parts`] starts it; [`compare`] runs the [`script`]s on two [`side`]s, and holds each [`difference`] against the
+//! [`listed`] ones.
 
+mod compare;
+mod difference;
+mod listed;
+mod normal;
 mod objects;
+mod parts;
+mod script;
+mod side;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::Result;
 use clap::Args;
-use testkit::client::{Client, summary};
-use testkit::control_plane::{self, ControlPlane};
+use testkit::client::summary;
 use testkit::ground::{self, Ground};
-use testkit::helpers::{self, GitServer};
-use testkit::process::{Process, Spec};
+use testkit::paths;
 use testkit::progress::Progress;
-use testkit::redis::Redis;
-use testkit::{paths, tools, wait};
 
-use crate::requirements::{self, Needs};
 use crate::samples::{self, APPLICATIONS, REPOSITORY};
 use crate::say;
+use parts::Running;
+
+pub(crate) use compare::compare;
 
 /// Whose repository it is, and what `${USER_IDENTITY}` is filled in with.
 const TENANT: &str = "user01";
@@ -38,21 +46,19 @@ pub(crate) struct Arguments {
     /// Start without the samples
     #[arg(long)]
     empty: bool,
-}
-
-/// What its parts share.
-struct Oracle {
-    dir: PathBuf,
-    program: PathBuf,
-    plane: ControlPlane,
-    redis: String,
-    redis_password: String,
-    repo_server: u16,
-    path: String,
+    /// Run the scripts against an Argo CD and a tenant made for it, and tell every difference that is not listed
+    #[arg(long, conflicts_with_all = ["stop", "durable", "empty"])]
+    compare: bool,
+    /// Leave what `--compare` started running, for the next time
+    #[arg(long, requires = "compare")]
+    keep: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let progress = Progress::terminal();
+    if arguments.compare {
+        return compare(&progress, arguments.keep).await;
+    }
     let root = paths::clone_root()?;
     let dir = root.join(".naru/oracle");
     paths::private_dir(&root.join(".naru"))?;
@@ -61,90 +67,24 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         ground::stop_all(&ground.supervisor).await?;
         return Ok(());
     }
-    requirements::ensure(
-        Needs {
-            postgres: false,
-            redis: true,
-            sshd: false,
-        },
-        &progress,
-    )
-    .await?;
-    let redis = Redis::start(&mut ground, None).await?;
-    for tool in tools::CONTROL_PLANE {
-        tools::path(tool, &progress).await?;
-    }
-    let options = control_plane::Options {
-        durable: arguments.durable,
-        ..control_plane::Options::default()
-    };
-    let plane = progress
-        .step(
-            "starting a control plane for Argo CD",
-            ControlPlane::start(&mut ground, &options),
-        )
-        .await?;
-    let xtask = testkit::paths::this_program()?;
-    let git = GitServer::start(&mut ground, &xtask, None).await?;
-    helpers::ingress_status(&mut ground, &xtask, &plane).await?;
-    progress
-        .step(
-            "making Argo CD's objects",
-            objects::apply(&plane, &progress),
-        )
-        .await?;
-
-    let oracle = Oracle::lay(&mut ground, plane, &redis).await?;
-    let server = progress
-        .step("starting Argo CD", oracle.start(&mut ground))
-        .await?;
-    let password = wait::until("Argo CD's first password", Duration::from_secs(60), || {
-        oracle.password()
-    })
-    .await?;
-    let base = format!("http://{server}");
-    let signing_in = wait::until("Argo CD", Duration::from_secs(60), || {
-        Client::login(&base, "admin", &password)
-    });
-    let client = progress.step("signing in to Argo CD", signing_in).await?;
-
+    let running = parts::start(&mut ground, arguments.durable).await?;
+    let git = &running.git;
     let login = git.home.ensure_login(TENANT)?;
     git.home.ensure_repository(TENANT, REPOSITORY).await?;
     let repo = git.repository(TENANT, REPOSITORY);
     if !arguments.empty {
-        let work = ground.folder("checkouts")?.join(TENANT);
-        let commit =
-            samples::fill(&repo, &login, &work, &root.join("examples"), Some(TENANT)).await?;
-        oracle.plane.admin.ensure_namespace(TENANT).await?;
-        samples::connect(&client, &repo, &login).await?;
-        for (name, path) in APPLICATIONS {
-            samples::application(&client, name, &repo, path, TENANT).await?;
-            // Argo CD never calls hello-spring Synced: it compares the misspelt `nmaespace` of the printed Service too.
-            let done = client.app_when(name, Duration::from_secs(180), |app| {
-                let status = &app["status"];
-                status["operationState"]["phase"] == "Succeeded"
-                    && status["operationState"]["syncResult"]["revision"] == commit.as_str()
-                    && status["health"]["status"] == "Healthy"
-            });
-            let app = progress
-                .step(
-                    &format!("waiting for {name} to be synced and Healthy"),
-                    done,
-                )
-                .await?;
-            say::line(&format!("{name}: {}", summary(&app)));
-        }
+        put_samples(&ground, &running, &root, &repo).await?;
     }
     let env = [
-        ("ORACLE_SERVER", server.as_str()),
+        ("ORACLE_SERVER", running.client.server()),
         ("ORACLE_SCHEME", "http"),
-        ("ORACLE_ADMIN_PASSWORD", &password),
+        ("ORACLE_ADMIN_PASSWORD", &running.password),
         ("ORACLE_REPO", &repo),
         ("ORACLE_GIT_USER", &login.user),
         ("ORACLE_GIT_PASSWORD", &login.password),
         (
             "ORACLE_KUBECONFIG",
-            &oracle.plane.kubeconfig.to_string_lossy(),
+            &running.plane.kubeconfig.to_string_lossy(),
         ),
     ];
     let lines: String = env
@@ -153,144 +93,39 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         .collect();
     paths::private_file(&dir.join("env"), lines.as_bytes())?;
     say::line(&format!(
-        "Argo CD is up at {base}, account admin; the rest for your shell: . {}",
+        "Argo CD is up at {}, account admin; the rest for your shell: . {}",
+        running.client.base(),
         dir.join("env").display()
     ));
     say::line("cargo xtask oracle --stop stops it");
     Ok(())
 }
 
-impl Oracle {
-    async fn lay(ground: &mut Ground, plane: ControlPlane, redis: &Redis) -> Result<Self> {
-        let program = tools::path("argocd", &ground.progress).await?;
-        let mut path = Vec::new();
-        for tool in ["argocd", "kustomize", "helm"] {
-            path.push(folder(&tools::path(tool, &ground.progress).await?)?);
-        }
-        path.push(paths::variable("PATH").unwrap_or_default());
-        let redis_password = ground
-            .known_secret("redis")
-            .context("Redis has a password")?;
-        let address = redis
-            .url
-            .rsplit_once('@')
-            .and_then(|(_, rest)| rest.split('/').next())
-            .context("Redis has an address")?;
-        let repo_server = ground.port("argocd-repo-server", "argocd-repo-server", None)?;
-        let dir = ground.folder("argocd")?;
-        for name in [
-            "ssh",
-            "tls",
-            "gnupg",
-            "gpg-source",
-            "plugins",
-            "tmp",
-            "conf",
-        ] {
-            ground.folder(&format!("argocd/{name}"))?;
-        }
-        Ok(Self {
-            dir,
-            program,
-            plane,
-            redis: address.to_owned(),
-            redis_password,
-            repo_server,
-            path: path.join(":"),
-        })
+/// The guide's samples, variables filled in, followed by the same two applications as `up` makes.
+async fn put_samples(ground: &Ground, running: &Running, root: &Path, repo: &str) -> Result<()> {
+    let login = running.git.home.ensure_login(TENANT)?;
+    let client = &running.client;
+    let work = ground.folder("checkouts")?.join(TENANT);
+    let commit = samples::fill(repo, &login, &work, &root.join("examples"), Some(TENANT)).await?;
+    running.plane.admin.ensure_namespace(TENANT).await?;
+    samples::connect(client, repo, &login).await?;
+    for (name, path) in APPLICATIONS {
+        samples::application(client, name, repo, path, TENANT).await?;
+        // Argo CD never calls hello-spring Synced: it compares the misspelt `nmaespace` of the printed Service too.
+        let done = client.app_when(name, Duration::from_secs(180), |app| {
+            let status = &app["status"];
+            status["operationState"]["phase"] == "Succeeded"
+                && status["operationState"]["syncResult"]["revision"] == commit.as_str()
+                && status["health"]["status"] == "Healthy"
+        });
+        let app = ground
+            .progress
+            .step(
+                &format!("waiting for {name} to be synced and Healthy"),
+                done,
+            )
+            .await?;
+        say::line(&format!("{name}: {}", summary(&app)));
     }
-
-    /// Starts its three parts and tells the server's address.
-    async fn start(&self, ground: &mut Ground) -> Result<String> {
-        let metrics = ground.port("argocd-repo-server-metrics", "argocd-repo-server", None)?;
-        let repo_server = self
-            .part("argocd-repo-server")
-            .arg("--address=127.0.0.1")
-            .arg(format!("--port={}", self.repo_server))
-            .arg("--metrics-address=127.0.0.1")
-            .arg(format!("--metrics-port={metrics}"))
-            .arg("--disable-tls");
-        let listens = self.repo_server;
-        self.run(ground, repo_server, listens).await?;
-
-        let metrics = ground.port(
-            "argocd-controller-metrics",
-            "argocd-application-controller",
-            None,
-        )?;
-        let controller = self
-            .client_of_repo_server("argocd-application-controller")
-            .arg(format!("--metrics-port={metrics}"));
-        self.run(ground, controller, metrics).await?;
-
-        let port = ground.port("argocd-server", "argocd-server", None)?;
-        let metrics = ground.port("argocd-server-metrics", "argocd-server", None)?;
-        let server = self
-            .client_of_repo_server("argocd-server")
-            .arg("--insecure")
-            .arg("--address=127.0.0.1")
-            .arg(format!("--port={port}"))
-            .arg(format!("--metrics-port={metrics}"));
-        self.run(ground, server, port).await?;
-        Ok(format!("127.0.0.1:{port}"))
-    }
-
-    fn part(&self, name: &str) -> Spec {
-        let folder = |name: &str| self.dir.join(name).to_string_lossy().into_owned();
-        Spec::new(name, &self.program)
-            .arg(format!("--redis={}", self.redis))
-            .env("ARGOCD_BINARY_NAME", name)
-            .env("REDIS_PASSWORD", &self.redis_password)
-            .env("ARGOCD_FAKE_IN_CLUSTER", "true")
-            // That is then the one of this file.
-            .env("KUBECONFIG", self.plane.kubeconfig.to_string_lossy())
-            .env("ARGOCD_GPG_ENABLED", "false")
-            .env("ARGOCD_SSH_DATA_PATH", folder("ssh"))
-            .env("ARGOCD_TLS_DATA_PATH", folder("tls"))
-            .env("ARGOCD_GNUPGHOME", folder("gnupg"))
-            .env("ARGOCD_GPG_DATA_PATH", folder("gpg-source"))
-            .env("ARGOCD_PLUGINSOCKFILEPATH", folder("plugins"))
-            .env("ARGOCD_APP_CONF_PATH", folder("conf"))
-            .env("TMPDIR", folder("tmp"))
-            .env("PATH", &self.path)
-    }
-
-    fn client_of_repo_server(&self, name: &str) -> Spec {
-        self.part(name)
-            .arg(format!("--kubeconfig={}", self.plane.kubeconfig.display()))
-            .arg("--namespace=argocd")
-            .arg(format!("--repo-server=127.0.0.1:{}", self.repo_server))
-            .arg("--repo-server-plaintext")
-    }
-
-    async fn run(&self, ground: &mut Ground, spec: Spec, port: u16) -> Result<Process> {
-        let (process, _) = ground.supervisor.ensure(&spec).await?;
-        let listens = || async {
-            Ok(tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .map(drop)?)
-        };
-        process.ready(Duration::from_secs(60), listens).await?;
-        Ok(process)
-    }
-
-    async fn password(&self) -> Result<String> {
-        let path = "/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret";
-        let secret = self
-            .plane
-            .admin
-            .get(path)
-            .await?
-            .context("it is not there yet")?;
-        let encoded = secret["data"]["password"].as_str().context("it is empty")?;
-        Ok(String::from_utf8(STANDARD.decode(encoded)?)?)
-    }
-}
-
-fn folder(file: &Path) -> Result<String> {
-    Ok(file
-        .parent()
-        .context("a tool is in a folder")?
-        .to_string_lossy()
-        .into_owned())
+    Ok(())
 }

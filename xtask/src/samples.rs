@@ -95,7 +95,8 @@ async fn push_samples(
     Ok(commit)
 }
 
-fn replace_everywhere(dir: &Path, value: &str) -> Result<()> {
+/// Puts a value where the variable stands, in every file of a folder.
+pub(crate) fn replace_everywhere(dir: &Path, value: &str) -> Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {

@@ -19,7 +19,7 @@ use crate::say;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Those too that take longer than the usual run may
+    /// Those too that take longer than the usual run may, and the comparison with Argo CD
     #[arg(long)]
     full: bool,
     /// Leave the platform running for the next run
@@ -127,6 +127,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
                 say::error(error);
                 tally.note("starting the platform", false);
             }
+        }
+        if arguments.full && !filtered && started.is_ok() {
+            let compared = crate::oracle::compare(&progress, false).await;
+            if let Err(error) = &compared {
+                say::error(error);
+            }
+            tally.note("the comparison with Argo CD", compared.is_ok());
         }
         drop(started);
         if !arguments.keep {

@@ -1,0 +1,146 @@
+//! A script: one step per line, read from the committed files in `scripts`.
+//!
+//! A line is `name: action`. A name states the fact that is compared and occurs once; `-` is a step that prepares and is
+//! not compared; a name that ends in `~` is compared by exit code alone, since what is printed depends on when one looks;
+//! one that ends in `*` prints its lines in any order.
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::Method;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    /// What is compared; empty where the step only prepares.
+    pub(super) name: String,
+    /// Whether only how it ended is compared.
+    pub(super) only_end: bool,
+    /// Whether its lines come in any order.
+    pub(super) any_order: bool,
+    pub(super) action: Action,
+}
+
+/// What a step does, with `{placeholders}` for what the two sides call differently.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Action {
+    /// `argocd app list`: the unmodified command.
+    Argocd(Vec<String>),
+    /// `GET /api/v1/applications [json]`: what curl would do.
+    Rest(Method, String, Option<String>),
+    /// `push file 'old text' 'new text'`: a commit in the repository.
+    Push(String, String, String),
+    /// `settle app [sync] [health]`: until nothing is under way and the application is so.
+    Settle(String, Vec<String>),
+    /// `gone app`: until there is no such application.
+    Gone(String),
+}
+
+/// Reads a script.
+pub(super) fn parse(text: &str) -> Result<Vec<Step>> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let step = step(line).with_context(|| format!("line {}: {line}", number + 1))?;
+        ensure!(
+            step.name.is_empty() || steps.iter().all(|other| other.name != step.name),
+            "line {}: `{}` is there twice",
+            number + 1,
+            step.name
+        );
+        steps.push(step);
+    }
+    Ok(steps)
+}
+
+fn step(line: &str) -> Result<Step> {
+    let (name, rest) = line.split_once(": ").context("a step is `name: action`")?;
+    let (only_end, any_order) = (name.ends_with('~'), name.ends_with('*'));
+    let name = if name == "-" { "" } else { name };
+    let name = name.trim_end_matches(['~', '*']);
+    let (verb, rest) = rest.split_once(' ').context("an action has words")?;
+    let action = match verb {
+        "argocd" => Action::Argocd(words(rest)?),
+        "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => {
+            let (path, body) = match rest.split_once(' ') {
+                Some((path, body)) => (path, Some(body.to_owned())),
+                None => (rest, None),
+            };
+            Action::Rest(verb.parse()?, path.to_owned(), body)
+        }
+        "push" => match <[String; 3]>::try_from(words(rest)?) {
+            Ok([file, from, to]) => Action::Push(file, from, to),
+            Err(_) => bail!("push takes a file, what is there and what shall be"),
+        },
+        "settle" => {
+            let mut words = words(rest)?.into_iter();
+            let app = words.next().context("settle takes an application")?;
+            Action::Settle(app, words.collect())
+        }
+        "gone" => Action::Gone(rest.to_owned()),
+        other => bail!("nobody can `{other}`"),
+    };
+    Ok(Step {
+        name: name.to_owned(),
+        only_end,
+        any_order,
+        action,
+    })
+}
+
+/// Words as a shell has them, with single quotes and nothing else.
+fn words(text: &str) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for letter in text.chars() {
+        match letter {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    ensure!(!quoted, "a quote is not closed");
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_named_action() {
+        let steps = parse(
+            "# a remark\n\nlists~: argocd app list -o 'a b' ''\n-: settle app Synced Healthy\nmade*: POST /x {\"a\": 1}\n",
+        )
+        .unwrap();
+        let list = ["app", "list", "-o", "a b", ""].map(str::to_owned).to_vec();
+        assert_eq!((steps[0].name.as_str(), steps[0].only_end), ("lists", true));
+        assert_eq!(steps[0].action, Action::Argocd(list));
+        assert_eq!((steps[2].name.as_str(), steps[2].any_order), ("made", true));
+        let wanted = vec!["Synced".to_owned(), "Healthy".to_owned()];
+        assert_eq!(steps[1].action, Action::Settle("app".into(), wanted));
+        assert_eq!(
+            steps[2].action,
+            Action::Rest(Method::POST, "/x".into(), Some("{\"a\": 1}".into()))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for wrong in [
+            "a: GET /\na: GET /",
+            "a: fly away",
+            "a: argocd 'x",
+            "a GET /",
+            "a: push x y",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

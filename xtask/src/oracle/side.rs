@@ -1,0 +1,243 @@
+//! One of the two sides: a server, an account on it, a repository that it follows; and how a step is done there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use figment::Figment;
+use figment::providers::{Format, Yaml};
+use reqwest::Method;
+use serde_json::Value;
+use testkit::client::{Client, summary};
+use testkit::git::Login;
+use testkit::git::checkout::Checkout;
+use testkit::wait;
+
+use super::difference::{Said, Text};
+use super::normal::Normal;
+use super::script::{Action, Step};
+
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a side is made of.
+pub(super) struct Ingredients {
+    pub(super) client: Client,
+    pub(super) password: String,
+    pub(super) namespace: String,
+    /// The base address of its Git server.
+    pub(super) git: String,
+    pub(super) repo: String,
+    pub(super) login: Login,
+    pub(super) checkout: Checkout,
+}
+
+/// One side.
+pub(super) struct Side {
+    client: Client,
+    checkout: Checkout,
+    /// What the placeholders of a script stand for here.
+    values: BTreeMap<&'static str, String>,
+    normal: Normal,
+}
+
+impl Side {
+    /// A side whose repository is at `commit`.
+    pub(super) fn new(made: Ingredients, commit: &str) -> Self {
+        let mut normal = Normal::default();
+        let server = made.client.server().to_owned();
+        let known = [
+            (made.client.base(), "url"),
+            (server.as_str(), "server"),
+            (made.password.as_str(), "password"),
+            (made.login.password.as_str(), "git password"),
+            (made.git.as_str(), "git"),
+            (made.namespace.as_str(), "tenant"),
+        ];
+        for (value, word) in known {
+            normal.call(value, word);
+        }
+        let escaped = |text: &str| text.replace(':', "%3A").replace('/', "%2F");
+        let values = BTreeMap::from([
+            ("{server}", server),
+            ("{password}", made.password),
+            ("{namespace}", made.namespace),
+            ("{repo/}", escaped(&made.repo)),
+            ("{repo}", made.repo),
+            ("{git}", made.git),
+            ("{git_user}", made.login.user),
+            ("{git_password}", made.login.password),
+        ]);
+        let mut side = Self {
+            client: made.client,
+            checkout: made.checkout,
+            values,
+            normal,
+        };
+        side.remember(commit);
+        side
+    }
+
+    fn remember(&mut self, commit: &str) {
+        self.normal.commit(commit);
+        self.values.insert("{commit}", commit.to_owned());
+    }
+
+    fn fill(&self, text: &str) -> String {
+        self.values
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| {
+                text.replace(name, value)
+            })
+    }
+
+    /// Does a step; `web` makes the command speak gRPC-web.
+    pub(super) async fn does(&mut self, step: &Step, web: bool) -> Result<Said> {
+        match &step.action {
+            Action::Argocd(args) => {
+                let mut said = self.argocd(args, web).await?;
+                if let (
+                    true,
+                    Said::Command {
+                        stdout: Text::Lines(lines),
+                        ..
+                    },
+                ) = (step.any_order, &mut said)
+                {
+                    *lines = sorted(lines);
+                }
+                Ok(said)
+            }
+            Action::Rest(method, path, body) => {
+                self.rest(method.clone(), path, body.as_deref()).await
+            }
+            Action::Push(file, from, to) => Ok(said(self.push(file, from, to).await)),
+            Action::Settle(app, wanted) => Ok(said(self.settle(app, wanted).await)),
+            Action::Gone(app) => Ok(said(self.gone(app).await)),
+        }
+    }
+
+    async fn argocd(&self, args: &[String], web: bool) -> Result<Said> {
+        let mut args: Vec<String> = args.iter().map(|arg| self.fill(arg)).collect();
+        if web {
+            args.push("--grpc-web".to_owned());
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let Ok(done) = tokio::time::timeout(PATIENCE, self.client.argocd(&args)).await else {
+            let error = format!("it did not end within {} s", PATIENCE.as_secs());
+            return Ok(Said::Done(Err(error)));
+        };
+        let done = done?;
+        let stdout = String::from_utf8_lossy(&done.stdout);
+        Ok(Said::Command {
+            code: done.status.code().unwrap_or(-1),
+            stdout: match document(&stdout, &args) {
+                Some(value) => Text::Document(self.normal.json(&value)),
+                None => Text::Lines(self.normal.text(&stdout)),
+            },
+            stderr: self.normal.text(&String::from_utf8_lossy(&done.stderr)),
+        })
+    }
+
+    async fn rest(&self, method: Method, path: &str, body: Option<&str>) -> Result<Said> {
+        let path = self.fill(path);
+        let writes = method != Method::GET;
+        let mut request = self.client.request(method, &path).timeout(PATIENCE);
+        if writes {
+            request = request.header("content-type", "application/json");
+        }
+        if let Some(body) = body {
+            request = request.body(self.fill(body));
+        }
+        let response = request.send().await.with_context(|| path.clone())?;
+        let status = response.status().as_u16();
+        let text = response.text().await.with_context(|| path.clone())?;
+        Ok(Said::Answer {
+            status,
+            body: match serde_json::from_str(&text) {
+                Ok(value) => self.normal.json(&value),
+                Err(_) => Value::String(self.normal.text(&text)),
+            },
+        })
+    }
+
+    async fn push(&mut self, file: &str, from: &str, to: &str) -> Result<()> {
+        let text = self.checkout.read(file)?;
+        ensure!(text.contains(from), "{file} has no `{from}`");
+        let commit = self
+            .checkout
+            .push_file(file, text.replacen(from, to, 1))
+            .await?;
+        self.remember(&commit);
+        Ok(())
+    }
+
+    /// Until nothing is under way and the application's states are those wanted.
+    async fn settle(&self, app: &str, wanted: &[String]) -> Result<()> {
+        let rests = |app: &Value| {
+            let status = &app["status"];
+            let ended = status["operationState"].is_null()
+                || status["operationState"]["finishedAt"].is_string();
+            app["operation"].is_null()
+                && ended
+                && status["reconciledAt"].is_string()
+                // It has seen what was set.
+                && status["sync"]["comparedTo"]["source"] == app["spec"]["source"]
+                && wanted
+                    .iter()
+                    .zip([&status["sync"]["status"], &status["health"]["status"]])
+                    .all(|(wanted, is)| is == wanted.as_str())
+        };
+        self.client.app_when(app, PATIENCE, rests).await.map(drop)
+    }
+
+    async fn gone(&self, app: &str) -> Result<()> {
+        wait::until(app, PATIENCE, || async {
+            match self.client.app(app).await {
+                Ok(app) => anyhow::bail!("it is there: {}", summary(&app)),
+                Err(_) => Ok(()),
+            }
+        })
+        .await
+    }
+}
+
+fn said(done: Result<()>) -> Said {
+    Said::Done(done.map_err(|error| format!("{error:#}")))
+}
+
+/// Lines that come in any order, without the branches that are drawn before them.
+fn sorted(lines: &str) -> String {
+    let bare = |line: &str| {
+        line.trim_start_matches(['│', '├', '└', '─', ' '])
+            .to_owned()
+    };
+    let mut lines: Vec<String> = lines.lines().map(bare).collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+/// What was printed as JSON or YAML, as a value.
+fn document(stdout: &str, args: &[&str]) -> Option<Value> {
+    if stdout.starts_with(['{', '[']) {
+        return serde_json::from_str(stdout).ok();
+    }
+    // Tables for people begin with a capital letter.
+    let says_so = args.contains(&"yaml") || args.contains(&"manifests");
+    if !says_so && !stdout.starts_with(|letter: char| letter.is_ascii_lowercase()) {
+        return None;
+    }
+    let documents = stdout.split("---\n").filter(|text| !text.trim().is_empty());
+    let all: Option<Vec<Value>> = documents.map(yaml).collect();
+    all.filter(|all| !all.is_empty()).map(Value::Array)
+}
+
+fn yaml(text: &str) -> Option<Value> {
+    if text.starts_with("- ") {
+        let wrapped = format!("list:\n{text}");
+        return Figment::from(Yaml::string(&wrapped))
+            .extract_inner("list")
+            .ok();
+    }
+    Figment::from(Yaml::string(text)).extract().ok()
+}
