@@ -11,7 +11,7 @@
 //!
 //! # Reading order
 //! [`tenant`], [`resource`], [`application`], [`operation`], [`status`], [`manifest`], [`schema`], [`cause`],
-//! [`message`], [`trace`].
+//! [`settings`], [`message`], [`trace`].
 
 pub mod application;
 pub mod cause;
@@ -26,6 +26,7 @@ pub mod repository;
 pub mod resource;
 pub mod schema;
 pub mod secret;
+pub mod settings;
 pub mod status;
 pub mod tenant;
 pub mod trace;

@@ -150,22 +150,26 @@ macro_rules! messages {
 }
 
 pub mod access;
+pub mod account;
 pub mod api;
 pub mod app;
 pub mod cluster;
 pub mod health;
 pub mod lint;
+pub mod settings;
 pub mod source;
 pub mod sync;
 pub mod tenant;
 
 const AREAS: &[&[Code]] = &[
     access::ALL,
+    account::ALL,
     api::ALL,
     app::ALL,
     cluster::ALL,
     health::ALL,
     lint::ALL,
+    settings::ALL,
     source::ALL,
     sync::ALL,
     tenant::ALL,

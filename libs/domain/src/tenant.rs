@@ -121,6 +121,8 @@ pub struct TenantSettings {
     pub variables: std::collections::BTreeMap<String, String>,
     /// The language of messages where the request names none.
     pub language: message::Language,
+    /// Whether a password that somebody else set must be changed before anything else.
+    pub must_change_password: bool,
     /// The patterns that namespaces made by `CreateNamespace=true` must match (globs; the tenant's name is `{tenant}`).
     pub namespace_patterns: Vec<String>,
 }
@@ -131,6 +133,7 @@ impl Default for TenantSettings {
             variables_enabled: false,
             variables: std::collections::BTreeMap::new(),
             language: message::Language::English,
+            must_change_password: false,
             namespace_patterns: vec!["{tenant}-*".to_owned()],
         }
     }

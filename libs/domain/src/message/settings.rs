@@ -1,0 +1,134 @@
+//! Messages about a tenant's settings. Those about a value get `object` and `key` from whoever checks it.
+
+messages! {
+    /// No object of that name.
+    UNKNOWN_OBJECT = "settings.unknown-object" {
+        en: "there is no settings object `{object}` (for the key `{key}`); use one of {known}, or `secret/<name>` for a secret of your own",
+        ko: "설정 객체 `{object}`은(는) 없습니다(키 `{key}`). {known} 가운데 하나를 쓰거나, 직접 만드는 비밀이면 `secret/<이름>`을 쓰십시오",
+    }
+    /// No key of that name.
+    UNKNOWN_KEY = "settings.unknown-key" {
+        en: "`{object}` has no key `{key}`; the settings' description lists those there are",
+        ko: "`{object}`에 `{key}` 키가 없습니다. 사용할 수 있는 키는 설정 설명에 나옵니다",
+    }
+    /// No key of that name, but one like it.
+    UNKNOWN_KEY_NEAR = "settings.unknown-key-near" {
+        en: "`{object}` has no key `{key}`; did you mean `{near}`?",
+        ko: "`{object}`에 `{key}` 키가 없습니다. `{near}`을(를) 쓰려던 것입니까?",
+    }
+    /// Longer than a value may be.
+    TOO_LONG = "settings.too-long" {
+        en: "the value of `{key}` in `{object}` has more than {limit} bytes; shorten it",
+        ko: "`{object}`의 `{key}` 값이 {limit}바이트를 넘습니다. 줄이십시오",
+    }
+    /// More than a tenant may have.
+    TOO_MUCH = "settings.too-much" {
+        en: "the settings have more than {keys} keys or {bytes} bytes in all; take some away (`{object}` `{key}`)",
+        ko: "설정이 모두 합쳐 키 {keys}개 또는 {bytes}바이트를 넘습니다. 일부를 지우십시오(`{object}` `{key}`)",
+    }
+    /// A NUL.
+    NOT_TEXT = "settings.not-text" {
+        en: "`{key}` in `{object}` holds a NUL character; write plain text",
+        ko: "`{object}`의 `{key}`에 NUL 문자가 있습니다. 일반 텍스트로 쓰십시오",
+    }
+    /// No boolean.
+    NOT_BOOL = "settings.not-bool" {
+        en: "`{key}` in `{object}` must be `true` or `false`",
+        ko: "`{object}`의 `{key}`은(는) `true` 또는 `false`여야 합니다",
+    }
+    /// No whole number.
+    NOT_INTEGER = "settings.not-integer" {
+        en: "`{key}` in `{object}` must be a whole number that is not negative",
+        ko: "`{object}`의 `{key}`은(는) 0 이상의 정수여야 합니다",
+    }
+    /// No duration.
+    NOT_DURATION = "settings.not-duration" {
+        en: "`{key}` in `{object}` must be a duration such as `24h`, `90s` or `1h30m`",
+        ko: "`{object}`의 `{key}`은(는) `24h`, `90s`, `1h30m` 같은 기간이어야 합니다",
+    }
+    /// No address.
+    NOT_URL = "settings.not-url" {
+        en: "`{key}` in `{object}` must be an address that begins with `https://` or `http://`",
+        ko: "`{object}`의 `{key}`은(는) `https://` 또는 `http://`로 시작하는 주소여야 합니다",
+    }
+    /// No regular expression.
+    NOT_PATTERN = "settings.not-pattern" {
+        en: "`{key}` in `{object}` must be a regular expression of moderate size, such as `^[a-z0-9]+$`",
+        ko: "`{object}`의 `{key}`은(는) `^[a-z0-9]+$` 같은 적당한 크기의 정규식이어야 합니다",
+    }
+    /// No label key.
+    NOT_LABEL = "settings.not-label" {
+        en: "`{key}` in `{object}` must be the key of a Kubernetes label, such as `app.kubernetes.io/instance`",
+        ko: "`{object}`의 `{key}`은(는) `app.kubernetes.io/instance` 같은 쿠버네티스 레이블 키여야 합니다",
+    }
+    /// None of the words.
+    NOT_ONE_OF = "settings.not-one-of" {
+        en: "`{key}` in `{object}` must be one of: {words}",
+        ko: "`{object}`의 `{key}`은(는) 다음 가운데 하나여야 합니다: {words}",
+    }
+    /// No YAML.
+    NOT_YAML = "settings.not-yaml" {
+        en: "`{key}` in `{object}` must be YAML, but {why}",
+        ko: "`{object}`의 `{key}`은(는) YAML이어야 합니다: {why}",
+    }
+    /// No mapping.
+    NOT_MAPPING = "settings.not-mapping" {
+        en: "`{key}` in `{object}` must be a YAML mapping",
+        ko: "`{object}`의 `{key}`은(는) YAML 매핑이어야 합니다",
+    }
+    /// No list.
+    NOT_LIST = "settings.not-list" {
+        en: "`{key}` in `{object}` must be a YAML list",
+        ko: "`{object}`의 `{key}`은(는) YAML 목록이어야 합니다",
+    }
+    /// No capability.
+    NOT_CAPABILITY = "settings.not-capability" {
+        en: "`{word}` in `{key}` of `{object}` is no capability; write `login`, `apiKey`, or both with a comma",
+        ko: "`{object}`의 `{key}`에 쓴 `{word}`은(는) 기능이 아닙니다. `login`, `apiKey` 또는 쉼표로 둘 다 쓰십시오",
+    }
+    /// No password hash.
+    NOT_HASH = "settings.not-hash" {
+        en: "`{key}` in `{object}` must be a bcrypt hash of cost 4 to {cost}; `argocd account bcrypt --password <password>` makes one",
+        ko: "`{object}`의 `{key}`은(는) 비용 4~{cost}의 bcrypt 해시여야 합니다. `argocd account bcrypt --password <비밀번호>`로 만들 수 있습니다",
+    }
+    /// No time.
+    NOT_TIME = "settings.not-time" {
+        en: "`{key}` in `{object}` must be a time such as `2006-01-02T15:04:05Z`",
+        ko: "`{object}`의 `{key}`은(는) `2006-01-02T15:04:05Z` 같은 시각이어야 합니다",
+    }
+    /// No list of tokens.
+    NOT_TOKENS = "settings.not-tokens" {
+        en: "`{key}` in `{object}` must be a JSON list of tokens with `id` and `iat`, each id once",
+        ko: "`{object}`의 `{key}`은(는) `id`와 `iat`가 있는 토큰의 JSON 목록이어야 하며 id는 겹칠 수 없습니다",
+    }
+    /// No policy.
+    NOT_POLICY = "settings.not-policy" {
+        en: "line {line} of `{key}` in `{object}` is no policy; write `p, <subject>, <resource>, <action>, <object>, allow|deny` or `g, <subject>, <role>`",
+        ko: "`{object}`의 `{key}` {line}번째 줄은 정책이 아닙니다. `p, <주체>, <리소스>, <동작>, <대상>, allow|deny` 또는 `g, <주체>, <역할>` 형식으로 쓰십시오",
+    }
+    /// An empty secret would let everybody sign.
+    EMPTY_SECRET = "settings.empty-secret" {
+        en: "`{key}` in `{object}` must not be empty; take the key away instead",
+        ko: "`{object}`의 `{key}`은(는) 비워 둘 수 없습니다. 대신 키를 지우십시오",
+    }
+    /// An account's name that is too long.
+    ACCOUNT_NAME = "settings.account-name" {
+        en: "the account name in `{key}` of `{object}` has more than 32 bytes; choose a shorter one than `{name}`",
+        ko: "`{object}`의 `{key}`에 있는 계정 이름이 32바이트를 넘습니다. `{name}`보다 짧은 이름을 고르십시오",
+    }
+    /// A key of an account that there is not.
+    ACCOUNT_MISSING = "settings.account-missing" {
+        en: "`{key}` in `{object}` needs the account; set `accounts.{name}` in `argocd-cm` to its capabilities",
+        ko: "`{object}`의 `{key}`에는 계정이 필요합니다. `argocd-cm`의 `accounts.{name}`에 기능을 지정하십시오",
+    }
+    /// A reference that leads nowhere.
+    REFERENCE_MISSING = "settings.reference-missing" {
+        en: "`{key}` in `{object}` refers to `{reference}`, which is not there; set that key of `argocd-secret`, or of `secret/<name>` for `$<name>:<key>`",
+        ko: "`{object}`의 `{key}`이(가) 가리키는 `{reference}`이(가) 없습니다. `argocd-secret`의 키를, `$<이름>:<키>`이면 `secret/<이름>`의 키를 지정하십시오",
+    }
+    /// Somebody else was quicker.
+    CHANGED = "settings.changed" {
+        en: "the settings were changed since version {expected}; read them again and repeat the change",
+        ko: "설정이 버전 {expected} 이후 바뀌었습니다. 다시 읽고 변경을 되풀이하십시오",
+    }
+}

@@ -1,0 +1,283 @@
+//! Changing settings: all of a change, or nothing and why.
+
+use std::collections::BTreeMap;
+
+use super::{Config, Object, Raw, Value, accounts, catalogue, references, yaml};
+use crate::message::{Message, settings as say};
+
+/// The longest name of an account.
+const MAX_ACCOUNT_NAME: usize = 32;
+/// The most keys of a tenant, and the most bytes of all its values.
+const MAX_KEYS: usize = 5_000;
+const MAX_BYTES: usize = 2 << 20;
+
+/// A key to be set, or taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The object's name, as the request has it.
+    pub object: String,
+    /// The key.
+    pub key: String,
+    /// What it shall hold; `None` takes it away.
+    pub value: Option<String>,
+}
+
+/// What is wrong with a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The object.
+    pub object: String,
+    /// The key.
+    pub key: String,
+    /// What to write instead.
+    pub message: Message,
+}
+
+impl Config {
+    /// The settings after these changes.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them; then nothing is changed.
+    pub fn apply(&self, changes: &[Change]) -> Result<Self, Vec<Problem>> {
+        let mut raw = self.raw.clone();
+        let mut problems = Vec::new();
+        for change in changes {
+            if let Err(message) = apply(&mut raw, change) {
+                problems.push(Problem {
+                    object: change.object.clone(),
+                    key: change.key.clone(),
+                    message: message
+                        .with("object", &change.object)
+                        .with("key", &change.key),
+                });
+            }
+        }
+        forget_removed_accounts(&mut raw, changes);
+        if problems.is_empty() {
+            problems = whole(&raw);
+        }
+        if problems.is_empty() {
+            Ok(Self::from_raw(raw))
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn apply(raw: &mut Raw, change: &Change) -> Result<(), Message> {
+    let object = Object::parse(&change.object).ok_or_else(|| {
+        let known = Object::FIXED
+            .iter()
+            .map(Object::name)
+            .collect::<Vec<_>>()
+            .join(", ");
+        say::UNKNOWN_OBJECT.with("known", known)
+    })?;
+    let Some(key) = catalogue::find(&object, &change.key) else {
+        // What an older version took may be taken away whatever it is called.
+        if change.value.is_none() && raw.get(&object, &change.key).is_some() {
+            raw.remove(&object, &change.key);
+            return Ok(());
+        }
+        return Err(match catalogue::nearest(&object, &change.key) {
+            Some(near) => say::UNKNOWN_KEY_NEAR.with("near", near),
+            None => say::UNKNOWN_KEY.message(),
+        });
+    };
+    let Some(text) = &change.value else {
+        raw.remove(&object, &change.key);
+        return Ok(());
+    };
+    if accounts::is_account_key(&object, &change.key)
+        && let Some(name) = accounts::name_in(&change.key)
+        && name.len() > MAX_ACCOUNT_NAME
+    {
+        return Err(say::ACCOUNT_NAME.with("name", name));
+    }
+    if references::target(text).is_none() || !matches!(object, Object::Secret) {
+        key.check.check(text)?;
+    }
+    raw.set(&object, &change.key, text);
+    Ok(())
+}
+
+/// An account that goes takes its other keys along.
+fn forget_removed_accounts(raw: &mut Raw, changes: &[Change]) {
+    for change in changes.iter().filter(|change| change.value.is_none()) {
+        let Some(name) = change.key.strip_prefix("accounts.") else {
+            continue;
+        };
+        if change.object != Object::Cm.name() || name.contains('.') || name == accounts::ADMIN {
+            continue;
+        }
+        let prefix = format!("accounts.{name}.");
+        for object in [Object::Cm, Object::Secret] {
+            let gone: Vec<String> = raw
+                .keys(&object)
+                .filter(|(key, _)| key.starts_with(&prefix))
+                .map(|(key, _)| key.to_owned())
+                .collect();
+            for key in gone {
+                raw.remove(&object, &key);
+            }
+        }
+    }
+}
+
+/// What is wrong with the settings as a whole.
+fn whole(raw: &Raw) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut refuse = |object: &Object, key: &str, message: Message| {
+        problems.push(Problem {
+            object: object.name().to_owned(),
+            key: key.to_owned(),
+            message: message.with("object", object).with("key", key),
+        });
+    };
+    let (mut keys, mut bytes) = (0, 0);
+    for (object, key, value) in raw.iter() {
+        keys += 1;
+        bytes += value.expose().len();
+        if accounts::is_account_key(object, key)
+            && let Some(name) = accounts::name_in(key)
+            && name != accounts::ADMIN
+            && raw.get(&Object::Cm, &format!("accounts.{name}")).is_none()
+        {
+            refuse(object, key, say::ACCOUNT_MISSING.with("name", name));
+        }
+        if let Some(reference) = dangling(raw, object, key, value) {
+            refuse(
+                object,
+                key,
+                say::REFERENCE_MISSING.with("reference", reference),
+            );
+        }
+    }
+    if keys > MAX_KEYS || bytes > MAX_BYTES {
+        let limits = say::TOO_MUCH
+            .with("keys", MAX_KEYS)
+            .with("bytes", MAX_BYTES);
+        refuse(&Object::Cm, "", limits);
+    }
+    problems
+}
+
+/// The reference of a value that leads nowhere; only these keys hold references.
+fn dangling(raw: &Raw, object: &Object, key: &str, value: &Value) -> Option<String> {
+    match (object, key) {
+        (Object::Cm, "dex.config" | "oidc.config") => {
+            references::dangling(raw, &yaml::read(value.expose()).ok()?)
+        }
+        (Object::Secret, key) if key.starts_with("webhook.") => {
+            references::dangling(raw, &serde_json::Value::String(value.expose().to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// What differs between two settings, key by key: before and after.
+#[must_use]
+pub fn differences<'a>(
+    before: &'a Raw,
+    after: &'a Raw,
+) -> BTreeMap<(&'a Object, &'a str), (Option<&'a Value>, Option<&'a Value>)> {
+    let mut all = BTreeMap::new();
+    for (object, key, value) in before.iter() {
+        all.insert((object, key), (Some(value), None));
+    }
+    for (object, key, value) in after.iter() {
+        all.entry((object, key)).or_insert((None, None)).1 = Some(value);
+    }
+    all.retain(|_, (before, after)| before != after);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(object: &str, key: &str, value: Option<&str>) -> Change {
+        Change {
+            object: object.into(),
+            key: key.into(),
+            value: value.map(Into::into),
+        }
+    }
+
+    fn refused(config: &Config, object: &str, key: &str, value: &str) -> String {
+        let problems = config
+            .apply(&[change(object, key, Some(value))])
+            .unwrap_err();
+        problems[0].message.to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name_with_its_neighbour() {
+        let config = Config::default();
+        assert_eq!(
+            refused(&config, "argocd-cm", "admin.enable", "false"),
+            "`argocd-cm` has no key `admin.enable`; did you mean `admin.enabled`?"
+        );
+        assert!(refused(&config, "argo-cm", "url", "x").contains("argocd-cm"));
+        assert!(refused(&config, "argocd-cm", "url", "javascript:x").contains("`url`"));
+    }
+
+    #[test]
+    fn a_change_happens_whole_or_not_at_all() {
+        let config = Config::default();
+        let mixed = [
+            change("argocd-cm", "url", Some("https://a.example")),
+            change("argocd-cm", "admin.enabled", Some("maybe")),
+            change("argocd-cm", "nonsense", Some("x")),
+        ];
+        assert_eq!(config.apply(&mixed).unwrap_err().len(), 2);
+        let changed = config.apply(&mixed[..1]).unwrap();
+        assert_eq!(changed.url(), Some("https://a.example"));
+        let back = changed.apply(&[change("argocd-cm", "url", None)]).unwrap();
+        assert_eq!(back, config);
+    }
+
+    #[test]
+    fn an_account_is_made_and_takes_everything_along_when_it_goes() {
+        let config = Config::default();
+        assert!(refused(&config, "argocd-cm", "accounts.bob.enabled", "false").contains("bob"));
+        let made = config
+            .apply(&[
+                change("argocd-cm", "accounts.bob.enabled", Some("false")),
+                change("argocd-cm", "accounts.bob", Some("apiKey")),
+                change("argocd-secret", "accounts.bob.tokens", Some("[]")),
+            ])
+            .unwrap();
+        assert!(made.account("bob").is_some_and(|bob| !bob.enabled));
+        let gone = made
+            .apply(&[change("argocd-cm", "accounts.bob", None)])
+            .unwrap();
+        assert_eq!(gone, config);
+        let long = format!("accounts.{}", "x".repeat(33));
+        assert!(refused(&config, "argocd-cm", &long, "login").contains("32"));
+    }
+
+    #[test]
+    fn a_reference_must_lead_somewhere() {
+        let config = Config::default();
+        let text = "clientSecret: $okta:secret\n";
+        assert!(refused(&config, "argocd-cm", "oidc.config", text).contains("$okta:secret"));
+        let fine = config.apply(&[
+            change("argocd-cm", "oidc.config", Some(text)),
+            change("secret/okta", "secret", Some("s")),
+        ]);
+        assert!(fine.is_ok(), "{fine:?}");
+        assert!(refused(&config, "argocd-secret", "webhook.github.secret", "$x").contains("$x"));
+    }
+
+    #[test]
+    fn differences_are_told_key_by_key() {
+        let before = Config::default();
+        let after = before
+            .apply(&[change("argocd-cm", "url", Some("https://a.example"))])
+            .unwrap();
+        let told = differences(before.raw(), after.raw());
+        assert_eq!(told.len(), 1);
+        assert!(told[&(&Object::Cm, "url")].0.is_none());
+    }
+}
