@@ -22,6 +22,7 @@
 pub mod accounts;
 pub mod applications;
 pub mod audit;
+pub mod config;
 mod connect;
 mod data_keys;
 mod error;

@@ -33,6 +33,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "platform functions",
         include_str!("../../../migrations/0003_platform_functions.sql"),
     ),
+    (
+        4,
+        "identity",
+        include_str!("../../../migrations/0004_identity.sql"),
+    ),
     (7, "keys", include_str!("../../../migrations/0007_keys.sql")),
     (
         8,

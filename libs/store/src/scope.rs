@@ -11,6 +11,7 @@ use sqlx::{Postgres, Row, Transaction};
 use crate::accounts::Accounts;
 use crate::applications::Applications;
 use crate::audit::Audit;
+use crate::config::Settings;
 use crate::connect::Store;
 use crate::data_keys::{DataKeys, ROTATION_OBEYED, ROTATION_SEEN};
 use crate::error::{Error, Result, exactly_one};
@@ -70,6 +71,12 @@ impl TenantScope {
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {
         Keys { scope: self }
+    }
+
+    /// Its settings, as Argo CD's objects and keys.
+    #[must_use]
+    pub fn config(&self) -> Settings<'_> {
+        Settings { scope: self }
     }
 
     /// What was deployed.

@@ -1,4 +1,4 @@
-//! Secrets that a tenant was given: so far, those that its Git hosts sign webhooks with.
+//! The secrets that a tenant's Git hosts sign webhooks with.
 
 use domain::secret::Secret;
 
@@ -80,6 +80,16 @@ impl TenantScope {
         let value = self
             .open(spot(&[WEBHOOK, provider.as_str()]), &sealed)
             .await?;
+        if value.starts_with(b"$") {
+            // It stands elsewhere in the settings.
+            let reference = String::from_utf8_lossy(&value);
+            return self
+                .config()
+                .load()
+                .await?
+                .resolve(&reference)
+                .ok_or_else(|| Error::not_found("webhook secret", provider.as_str()));
+        }
         Ok(Secret::new(value.as_slice()))
     }
 }

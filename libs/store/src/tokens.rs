@@ -25,6 +25,10 @@ impl TenantScope {
         .bind(expires_at)
         .execute(&mut *tx)
         .await?;
+        // Every process that trusts the token for a moment forgets it.
+        sqlx::query("SELECT pg_notify('naru', naru.current_tenant() || ' identity')")
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }

@@ -121,4 +121,9 @@ pub(super) const TABLE: &[Line] = &[
     ("naru.v1.TenantService", "Create", "POST", "/api/naru/v1/tenants", Whole),
     ("naru.v1.TenantService", "Get", "GET", "/api/naru/v1/tenants/{name}", Nothing),
     ("naru.v1.TenantService", "List", "GET", "/api/naru/v1/tenants", Nothing),
+    ("naru.v1.SettingsService", "Get", "GET", "/api/naru/v1/settings", Nothing),
+    ("naru.v1.SettingsService", "Update", "PATCH", "/api/naru/v1/settings", Whole),
+    ("naru.v1.SettingsService", "Validate", "POST", "/api/naru/v1/settings/validate", Whole),
+    ("naru.v1.SettingsService", "Describe", "GET", "/api/naru/v1/settings/keys", Nothing),
+    ("naru.v1.SettingsService", "RotateSigningKey", "POST", "/api/naru/v1/settings/signing-key", Whole),
 ];

@@ -22,11 +22,11 @@ use crate::front::Front;
 use crate::front::guard::Guard;
 use crate::front::host::Hosts;
 use crate::hub::Hub;
-use crate::identity::{Logins, Sessions, password};
+use crate::identity::{Configs, Logins, Sessions, password};
 use crate::listen::{self, Sources, tls};
 use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
-use crate::shared::{Caches, Shared};
+use crate::shared::Shared;
 use crate::{grpc, rest};
 
 /// Why the process cannot go on.
@@ -66,11 +66,7 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     let ids = RandomIds;
     ensure_operator(&store, &config, &ids).await?;
     let shared = shared(&config, store, &life, &registry)?;
-    let caches = Caches {
-        hosts: Arc::clone(&shared.hosts),
-        sessions: Arc::clone(&shared.sessions),
-    };
-    life.spawn("changes", shared.hub.clone().run(caches));
+    life.spawn("changes", shared.hub.clone().run(shared.caches()));
     life.spawn("readiness", watch_database(Arc::clone(&shared), database));
 
     let hosts = Arc::clone(&shared.hosts);
@@ -141,14 +137,17 @@ fn shared(
 ) -> Result<Arc<Shared>, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+    let configs = Arc::new(Configs::new(store.clone()));
     Ok(Arc::new(Shared {
         cache: Cache::connect(config.redis_url.expose_str(), &config.redis_prefix)?,
         hosts: Arc::new(Hosts::new(store.clone())),
         sessions: Arc::new(Sessions::new(
             store.clone(),
+            Arc::clone(&configs),
             Arc::clone(&clock),
             Arc::clone(&ids),
         )),
+        configs,
         logins: Logins::new(store.clone()),
         hub: Hub::new(store.clone(), life.clone()),
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,
@@ -175,16 +174,24 @@ async fn ensure_operator(
         .await?
         .is_some();
     // Only a tenant that is made needs a password; hashing one at every start would be for nothing.
+    let id = TenantId(ids.id());
+    let mut must_change_password = false;
     let admin_password_hash = if there {
         Secret::from("")
     } else {
-        password::hash(first_password(&config.operator_password_file)?).await?
+        let (password, made) = first_password(&config.operator_password_file)?;
+        // One that was made here is for the first login alone.
+        must_change_password = made;
+        password::hash(id, password).await?
     };
     let wanted = NewTenant {
-        id: TenantId(ids.id()),
+        id,
         name: TenantName::operator(),
         hosts: config.operator_hosts.clone(),
-        settings: TenantSettings::default(),
+        settings: TenantSettings {
+            must_change_password,
+            ..TenantSettings::default()
+        },
         admin_password_hash,
         project_uid: ids.id(),
         webhook_secrets: Default::default(),
@@ -196,15 +203,16 @@ async fn ensure_operator(
     Ok(())
 }
 
-fn first_password(file: &Path) -> Result<Secret, Failure> {
+/// The password in the file, or one that is made and written there; says whether it was made.
+fn first_password(file: &Path) -> Result<(Secret, bool), Failure> {
     match fs::read_to_string(file) {
-        Ok(text) if !text.trim().is_empty() => Ok(Secret::from(text.trim())),
+        Ok(text) if !text.trim().is_empty() => Ok((Secret::from(text.trim()), false)),
         Ok(_) => Err(format!("NARU_OPERATOR_PASSWORD_FILE: {} is empty", file.display()).into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let password = password::random();
             write_private(file, password.expose())?;
             tracing::info!(file = %file.display(), "wrote the operator's first password");
-            Ok(password)
+            Ok((password, true))
         }
         Err(error) => Err(format!(
             "NARU_OPERATOR_PASSWORD_FILE: cannot read {}: {error}",
@@ -358,7 +366,8 @@ mod tests {
     fn a_first_password_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("password");
-        let made = first_password(&file).unwrap();
-        assert_eq!(first_password(&file).unwrap(), made);
+        let (password, made) = first_password(&file).unwrap();
+        assert!(made);
+        assert_eq!(first_password(&file).unwrap(), (password, false));
     }
 }

@@ -13,6 +13,7 @@ mod repository;
 mod session;
 mod settings;
 mod tenant;
+mod tenant_settings;
 mod version;
 
 use std::collections::HashSet;
@@ -75,6 +76,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Result<Routes, SetupError> {
         wire::cluster::settings_service_server::SettingsServiceServer<_> => settings::Settings::new(shared);
         wire::version::version_service_server::VersionServiceServer<_> => version::Version;
         proto::naru::v1::tenant_service_server::TenantServiceServer<_> => tenant::Tenants::new(shared);
+        proto::naru::v1::settings_service_server::SettingsServiceServer<_> => tenant_settings::TenantSettings::new(shared);
     }
     let (health, service) = tonic_health::server::health_reporter();
     // Dropping the reporter leaves the services as they are set: the whole server serves while it answers.

@@ -100,12 +100,15 @@ impl Hub {
                             .tenant
                             .into_iter()
                             .for_each(|tenant| self.wake(tenant)),
-                        ChangeKind::Tenant => caches.forget(),
+                        ChangeKind::Tenant => caches.forget(change.tenant),
+                        ChangeKind::Identity => caches.forget_identity(change.tenant),
+                        // The tokens of its roles stand in a project.
+                        ChangeKind::Project(_) => caches.sessions.forget(change.tenant),
                         ChangeKind::Resync => {
-                            caches.forget();
+                            caches.forget(None);
                             self.wake_all();
                         }
-                        ChangeKind::Repo(_) | ChangeKind::Project(_) => {}
+                        ChangeKind::Repo(_) => {}
                     },
                     None => break,
                 }

@@ -1,14 +1,17 @@
 //! Who calls: passwords become sessions, and sessions become actors.
 
 pub(crate) mod client;
+mod configs;
 pub(crate) mod credentials;
-mod login;
+mod limiter;
+pub(crate) mod login;
 pub(crate) mod password;
 mod sessions;
 mod token;
 
 use tonic::{Request, Status};
 
+pub(crate) use configs::Configs;
 pub(crate) use login::Logins;
 pub(crate) use sessions::Sessions;
 

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::sources::Sources;
 use self::tls::Certificates;
 use crate::front::Front;
+use crate::front::host::Peer;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -98,6 +99,7 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
     let mut first = [0_u8; 1];
     let peeked = tokio::select! {
         () = stop.cancelled() => return,
@@ -107,7 +109,7 @@ async fn connection(
         return;
     }
     let Some(certificates) = tls else {
-        return http(stream, false, front, stop).await;
+        return http(stream, peer, false, front, stop).await;
     };
     if first[0] != TLS_HANDSHAKE {
         return redirect::serve(stream).await;
@@ -115,7 +117,7 @@ async fn connection(
     match tokio::time::timeout(HANDSHAKE, handshake(stream, &certificates)).await {
         Ok(Ok(tls)) => {
             let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-            http(tls, http2, front, stop).await;
+            http(tls, peer, http2, front, stop).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
@@ -139,15 +141,18 @@ async fn handshake(
 
 /// Speaks HTTP on a connection. With `http2` agreed on, SETTINGS go out at once, before the client says anything: the
 /// argocd command takes a connection for ready only then.
-async fn http<S>(stream: S, http2: bool, front: Front, stop: CancellationToken)
+async fn http<S>(stream: S, peer: Option<Peer>, http2: bool, front: Front, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let asked = Arc::new(AtomicBool::new(false));
     let began = Arc::clone(&asked);
-    let service = hyper::service::service_fn(move |request| {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
         began.store(true, Ordering::Relaxed);
         let front = front.clone();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         async move { Ok::<_, std::convert::Infallible>(front.handle(request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

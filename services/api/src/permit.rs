@@ -1,24 +1,42 @@
 //! Who may do what: the one function through which every handler goes.
 //!
-//! Each tenant has one account, `admin`, with every right inside its tenant. Being the operator is a grant of its own,
+//! The account `admin` has every right inside its tenant. Being the operator is a grant of its own,
 //! outside any tenant's rights.
 
 use std::sync::Arc;
 
 use domain::clock::Timestamp;
+use domain::secret::Secret;
 use domain::tenant::Tenant;
 use tonic::Status;
 
 /// The account that has every right inside its tenant.
 pub(crate) const ADMIN: &str = "admin";
 
+/// By which means somebody was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// An account that logged in.
+    Login,
+    /// An account's API key.
+    ApiKey,
+    /// The token of a project's role.
+    ProjectRole,
+    /// Nobody in particular, where a tenant lets anybody in.
+    Anonymous,
+}
+
 /// Who asks: one account of one tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
     /// Whose data the request is about. Everything is read and written in this tenant's scope.
     pub(crate) tenant: Arc<Tenant>,
-    /// The account.
+    /// The account; `proj:<project>:<role>` for a project's role, and empty for nobody in particular.
     pub(crate) account: String,
+    /// By which means.
+    pub(crate) means: Means,
+    /// Whether its password was set by somebody else and must be changed before anything else.
+    pub(crate) must_change_password: bool,
     /// Whether the account runs the platform.
     pub(crate) operator: bool,
     /// When its token was issued; part of the text of a refusal.
@@ -27,6 +45,30 @@ pub(crate) struct Actor {
     pub(crate) token_id: String,
     /// When the token ends.
     pub(crate) expires_at: Option<Timestamp>,
+    /// The token itself, to be looked at again while a stream is open; none for nobody in particular.
+    pub(crate) token: Option<Arc<Secret>>,
+}
+
+impl Actor {
+    /// Nobody in particular, at a tenant that lets anybody in.
+    pub(crate) fn anonymous(tenant: Arc<Tenant>) -> Self {
+        Self {
+            tenant,
+            account: String::new(),
+            means: Means::Anonymous,
+            must_change_password: false,
+            operator: false,
+            issued_at: Timestamp::default(),
+            token_id: String::new(),
+            expires_at: None,
+            token: None,
+        }
+    }
+
+    /// Whether it is an account of the tenant, by login or API key.
+    pub(crate) fn is_account(&self) -> bool {
+        matches!(self.means, Means::Login | Means::ApiKey)
+    }
 }
 
 macro_rules! words {
@@ -106,7 +148,7 @@ words! {
 
 /// Whether the actor may. Only [`require`] and the readers of lists ask.
 pub(crate) fn allows(actor: &Actor, _resource: Resource, _action: Action, _object: &str) -> bool {
-    actor.account == ADMIN
+    actor.is_account() && actor.account == ADMIN
 }
 
 /// Demands a right.
@@ -131,6 +173,27 @@ pub(crate) fn require(
             .issued_at
             .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
     )))
+}
+
+/// Demands every right over what a tenant's settings decide: those of its `role:admin`.
+///
+/// # Errors
+/// The bare refusal.
+pub(crate) fn require_settings(actor: &Actor) -> Result<(), Status> {
+    let decided = [
+        Resource::Accounts,
+        Resource::Projects,
+        Resource::Clusters,
+        Resource::Repositories,
+    ];
+    if decided
+        .iter()
+        .all(|resource| allows(actor, *resource, Action::Update, "*"))
+    {
+        Ok(())
+    } else {
+        Err(denied())
+    }
 }
 
 /// Demands that the actor runs the platform.
@@ -166,10 +229,13 @@ pub(crate) mod tests {
                 settings: TenantSettings::default(),
             }),
             account: account.to_owned(),
+            means: Means::Login,
+            must_change_password: false,
             operator,
             issued_at: Timestamp::from_timestamp(0, 0).unwrap(),
             token_id: String::new(),
             expires_at: None,
+            token: None,
         }
     }
 

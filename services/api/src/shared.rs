@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use cache::Cache;
 use domain::clock::{Clock, IdSource};
+use domain::tenant::TenantId;
 use runtime::Lifecycle;
 use store::Store;
 
 use crate::front::host::Hosts;
 use crate::hub::Hub;
-use crate::identity::{Logins, Sessions};
+use crate::identity::{Configs, Logins, Sessions};
 use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
 
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<dyn IdSource>,
     /// Whose host is whose.
     pub(crate) hosts: Arc<Hosts>,
+    /// What tenants have set.
+    pub(crate) configs: Arc<Configs>,
     /// Who calls.
     pub(crate) sessions: Arc<Sessions>,
     /// Who logs in.
@@ -48,14 +51,34 @@ pub(crate) struct Shared {
 pub(crate) struct Caches {
     /// Their hosts.
     pub(crate) hosts: Arc<Hosts>,
+    /// Their settings.
+    pub(crate) configs: Arc<Configs>,
     /// Their sessions.
     pub(crate) sessions: Arc<Sessions>,
 }
 
 impl Caches {
-    /// Forgets it all.
-    pub(crate) fn forget(&self) {
+    /// Forgets all of a tenant, or of everybody.
+    pub(crate) fn forget(&self, tenant: Option<TenantId>) {
         self.hosts.forget();
-        self.sessions.forget();
+        self.configs.forget(tenant);
+        self.sessions.forget(tenant);
+    }
+
+    /// Forgets who a tenant's accounts are.
+    pub(crate) fn forget_identity(&self, tenant: Option<TenantId>) {
+        self.configs.forget(tenant);
+        self.sessions.forget(tenant);
+    }
+}
+
+impl Shared {
+    /// What is remembered of tenants.
+    pub(crate) fn caches(&self) -> Caches {
+        Caches {
+            hosts: Arc::clone(&self.hosts),
+            configs: Arc::clone(&self.configs),
+            sessions: Arc::clone(&self.sessions),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,6 +12,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct TtlMap<K, V> {
     entries: Mutex<HashMap<K, (Instant, V)>>,
+    /// How often something was forgotten on purpose.
+    forgotten: AtomicU64,
     ttl: Duration,
     capacity: usize,
 }
@@ -20,6 +23,7 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
     pub(crate) fn new(ttl: Duration, capacity: usize) -> Self {
         Self {
             entries: Mutex::new(HashMap::new()),
+            forgotten: AtomicU64::new(0),
             ttl,
             capacity,
         }
@@ -41,6 +45,26 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
         self.insert(&mut self.entries.lock(), key, value);
     }
 
+    /// Where one is before a look-up; see [`TtlMap::put_since`].
+    pub(crate) fn mark(&self) -> u64 {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
+    /// Keeps what was looked up after `mark`, unless something was forgotten meanwhile: it may be of before the change.
+    pub(crate) fn put_since(&self, mark: u64, key: K, value: V) {
+        let mut entries = self.entries.lock();
+        if self.mark() == mark {
+            self.insert(&mut entries, key, value);
+        }
+    }
+
+    /// Forgets the entries of which this is true.
+    pub(crate) fn forget(&self, gone: impl Fn(&K, &V) -> bool) {
+        let mut entries = self.entries.lock();
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        entries.retain(|key, (_, value)| !gone(key, value));
+    }
+
     fn insert(&self, entries: &mut HashMap<K, (Instant, V)>, key: K, value: V) {
         if entries.len() >= self.capacity && !entries.contains_key(&key) {
             let ttl = self.ttl;
@@ -54,31 +78,9 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
         entries.insert(key, (Instant::now(), value));
     }
 
-    /// Changes an entry in one step: `change` gets what is there, if it is still fresh, and gives what to keep; `None`
-    /// leaves everything as it is. Tells what is kept.
-    pub(crate) fn update(&self, key: K, change: impl FnOnce(Option<V>) -> Option<V>) -> Option<V> {
-        let mut entries = self.entries.lock();
-        let fresh = entries
-            .get(&key)
-            .filter(|(stored, _)| stored.elapsed() < self.ttl)
-            .map(|(_, value)| value.clone());
-        let value = change(fresh)?;
-        self.insert(&mut entries, key, value.clone());
-        Some(value)
-    }
-
-    /// Forgets an entry.
-    pub(crate) fn remove<Q>(&self, key: &Q)
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.entries.lock().remove(key);
-    }
-
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        self.entries.lock().clear();
+        self.forget(|_, _| true);
     }
 }
 
@@ -86,16 +88,16 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn an_entry_is_changed_in_one_step_or_left_alone() {
-        let map = TtlMap::new(Duration::from_secs(2), 2);
-        let up_to_two = |n: Option<u32>| Some(n.unwrap_or(0) + 1).filter(|n| *n <= 2);
-        assert_eq!(map.update("a", up_to_two), Some(1));
-        assert_eq!(map.update("a", up_to_two), Some(2));
-        assert_eq!(map.update("a", up_to_two), None);
-        assert_eq!(map.get("a"), Some(2));
-        tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(map.update("a", up_to_two), Some(1));
+    #[tokio::test]
+    async fn what_was_looked_up_before_a_change_is_not_kept_after_it() {
+        let map = TtlMap::new(Duration::from_secs(2), 10);
+        let before = map.mark();
+        map.put("kept", 1);
+        map.forget(|key, _| *key == "gone");
+        map.put_since(before, "old", 1);
+        assert_eq!((map.get("old"), map.get("kept")), (None, Some(1)));
+        map.put_since(map.mark(), "new", 1);
+        assert_eq!(map.get("new"), Some(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -173,6 +173,8 @@ impl Driver {
         match (tenant, kind) {
             // What we wrote ourselves we know.
             (_, ChangeKind::App(_)) if published => {}
+            // Who is signed in is the api's concern.
+            (_, ChangeKind::Identity) => {}
             (Some(tenant), ChangeKind::App(name)) => {
                 self.queue.push_traced(AppKey::new(tenant, &name), trace)
             }

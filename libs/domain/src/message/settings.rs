@@ -116,6 +116,11 @@ messages! {
         en: "the account name in `{key}` of `{object}` has more than 32 bytes; choose a shorter one than `{name}`",
         ko: "`{object}`의 `{key}`에 있는 계정 이름이 32바이트를 넘습니다. `{name}`보다 짧은 이름을 고르십시오",
     }
+    /// The admin's keys have names of their own.
+    ADMIN_KEY = "settings.admin-key" {
+        en: "`{key}` in `{object}` says nothing of the admin; write `admin.{what}`",
+        ko: "`{object}`의 `{key}`은(는) admin 계정에 쓰이지 않습니다. `admin.{what}`을(를) 쓰십시오",
+    }
     /// A key of an account that there is not.
     ACCOUNT_MISSING = "settings.account-missing" {
         en: "`{key}` in `{object}` needs the account; set `accounts.{name}` in `argocd-cm` to its capabilities",

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Config, Object, Raw, Value, accounts, catalogue, references, yaml};
+use super::{Account, Config, Object, Raw, Value, accounts, catalogue, references, yaml};
+use crate::clock::Timestamp;
 use crate::message::{Message, settings as say};
 
 /// The longest name of an account.
@@ -57,11 +58,47 @@ impl Config {
             problems = whole(&raw);
         }
         if problems.is_empty() {
-            Ok(Self::from_raw(raw))
+            let accounts = accounts::read(&raw);
+            Ok(Self::from_raw(rewritten(raw, accounts.values())))
         } else {
             Err(problems)
         }
     }
+
+    /// The same, where every password that differs from `before` without saying when it was set was set at `now`: tokens
+    /// made before a new password never survive it.
+    #[must_use]
+    pub fn stamped(self, before: &Self, now: Timestamp) -> Self {
+        let mut accounts = self.accounts.clone();
+        for (name, account) in &mut accounts {
+            let old = before.account(name);
+            let changed = account.password_hash != old.and_then(|old| old.password_hash.clone());
+            let undated = account.password_mtime == old.and_then(|old| old.password_mtime);
+            if changed && undated {
+                account.password_mtime = Timestamp::from_timestamp(now.timestamp(), 0);
+            }
+        }
+        if accounts == self.accounts {
+            return self;
+        }
+        Self::from_raw(rewritten(self.raw, accounts.values()))
+    }
+}
+
+/// The keys with these accounts and no others, each written the one way there is.
+fn rewritten<'a>(mut raw: Raw, all: impl Iterator<Item = &'a Account>) -> Raw {
+    let written: Vec<(Object, String)> = raw
+        .iter()
+        .filter(|(object, key, _)| accounts::is_account_key(object, key))
+        .map(|(object, key, _)| (object.clone(), key.to_owned()))
+        .collect();
+    for (object, key) in &written {
+        raw.remove(object, key);
+    }
+    for account in all {
+        accounts::write(&mut raw, account);
+    }
+    raw
 }
 
 fn apply(raw: &mut Raw, change: &Change) -> Result<(), Message> {
@@ -94,9 +131,10 @@ fn apply(raw: &mut Raw, change: &Change) -> Result<(), Message> {
     {
         return Err(say::ACCOUNT_NAME.with("name", name));
     }
-    if references::target(text).is_none() || !matches!(object, Object::Secret) {
-        key.check.check(text)?;
+    if let Some(what) = change.key.strip_prefix("accounts.admin.") {
+        return Err(say::ADMIN_KEY.with("what", what));
     }
+    key.check.check(text)?;
     raw.set(&object, &change.key, text);
     Ok(())
 }
@@ -255,6 +293,38 @@ mod tests {
         assert_eq!(gone, config);
         let long = format!("accounts.{}", "x".repeat(33));
         assert!(refused(&config, "argocd-cm", &long, "login").contains("32"));
+    }
+
+    #[test]
+    fn a_password_is_a_hash_whatever_it_begins_with_and_dated() {
+        let config = Config::default();
+        for bad in ["$x", "$okta:secret", "hunter2", "$2a$10$short"] {
+            assert!(refused(&config, "argocd-secret", "admin.password", bad).contains("bcrypt"));
+        }
+        assert!(
+            refused(&config, "argocd-cm", "accounts.admin.enabled", "false")
+                .contains("admin.enabled")
+        );
+        let hash = format!("$2a$10${}", "x".repeat(53));
+        let set = change("argocd-secret", "admin.password", Some(&hash));
+        let now = Timestamp::from_timestamp(1_700_000_000, 5).unwrap();
+        let after = config.apply(&[set]).unwrap().stamped(&config, now);
+        let mtime = after.account("admin").unwrap().password_mtime;
+        assert_eq!(mtime, Timestamp::from_timestamp(1_700_000_000, 0));
+        assert_eq!(after.clone().stamped(&after, now), after);
+    }
+
+    #[test]
+    fn an_account_is_written_one_way() {
+        let many = [
+            change("argocd-cm", "accounts.bob", Some("login,apiKey , login")),
+            change("argocd-cm", "accounts.bob.enabled", Some("T")),
+            change("argocd-secret", "accounts.bob.tokens", Some("[ ]")),
+        ];
+        let config = Config::default().apply(&many).unwrap();
+        let keys: Vec<_> = config.raw().iter().collect();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        assert_eq!(keys[0].2.expose(), "login, apiKey");
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum ChangeKind {
     Project(String),
     /// The tenant was made, or its settings, hosts or namespaces changed.
     Tenant,
+    /// An account, a token or a session of the tenant was changed or ended.
+    Identity,
     /// Anything may have changed: the feed begins, or was interrupted.
     Resync,
 }
@@ -64,6 +66,7 @@ impl Change {
             "repo" => ChangeKind::Repo(name.to_owned()),
             "project" => ChangeKind::Project(name.to_owned()),
             "tenant" => ChangeKind::Tenant,
+            "identity" => ChangeKind::Identity,
             _ => return None,
         };
         Some(Self {
@@ -175,6 +178,7 @@ mod tests {
             ChangeKind::Repo("https://a/b c".into())
         );
         assert_eq!(read("tenant").unwrap().kind, ChangeKind::Tenant);
+        assert_eq!(read("identity").unwrap().kind, ChangeKind::Identity);
         let place = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let traced = |place: &str| Change::parse(&format!("{id}@{place} repo r")).unwrap();
         assert_eq!(traced(place).trace.unwrap().as_str(), place);

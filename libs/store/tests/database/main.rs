@@ -10,6 +10,7 @@ mod provision;
 mod publish;
 mod rotation;
 mod schema;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

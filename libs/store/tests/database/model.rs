@@ -9,6 +9,7 @@ use domain::message::{self, Language};
 use domain::project::Project;
 use domain::repository::{Credentials, Repository};
 use domain::secret::Secret;
+use domain::settings::{AccountToken, Change};
 use domain::status::HealthCode;
 use domain::tenant::TenantSettings;
 use rand::Rng;
@@ -40,6 +41,9 @@ pub(crate) struct Rows {
     tokens: BTreeSet<String>,
     sets: BTreeMap<String, Vec<u8>>,
     password: String,
+    url: Option<String>,
+    own_secret: Option<String>,
+    account_tokens: BTreeSet<String>,
     audit: Vec<String>,
     korean: bool,
 }
@@ -116,9 +120,20 @@ impl Rows {
             .await
             .unwrap()
             .unwrap()
+            .settings
             .password_hash
+            .unwrap()
             .expose_str()
             .to_owned();
+        let config = scope.config().load().await.unwrap();
+        rows.url = config.url().map(str::to_owned);
+        rows.own_secret = config
+            .resolve("$own:key")
+            .map(|s| s.expose_str().to_owned());
+        rows.account_tokens = config
+            .account("bob")
+            .map(|bob| bob.tokens.iter().map(|token| token.id.clone()).collect())
+            .unwrap_or_default();
         rows.audit = scope
             .audit()
             .newest(1000)
@@ -254,10 +269,11 @@ impl Rows {
                 let at = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
                 scope
                     .accounts()
-                    .set_password("admin", &Secret::from(format!("hash-{n}")), at)
+                    .set_password("admin", &Secret::from(format!("hash-{n}")), at, true)
                     .await
                     .unwrap();
                 self.password = format!("hash-{n}");
+                self.set_config(scope, name, n).await;
                 let korean = n.is_multiple_of(2);
                 let language = if korean {
                     Language::Korean
@@ -283,6 +299,42 @@ impl Rows {
             }
             _ => self.publish(scope, controller, lease, name).await,
         }
+    }
+
+    async fn set_config(&mut self, scope: &TenantScope, name: &str, n: u32) {
+        let (url, own) = (format!("https://{n}.example"), format!("own-{n}"));
+        let changes = [
+            ("argocd-cm", "url", url.as_str()),
+            ("argocd-cm", "accounts.bob", "apiKey"),
+            ("secret/own", "key", own.as_str()),
+        ]
+        .map(|(object, key, value)| Change {
+            object: object.into(),
+            key: key.into(),
+            value: Some(value.into()),
+        });
+        scope
+            .config()
+            .update(|config| {
+                config
+                    .apply(&changes)
+                    .map_err(|problems| panic!("{problems:?}"))
+            })
+            .await
+            .map_err(|error: store::Error| error)
+            .unwrap();
+        let token = AccountToken {
+            id: name.into(),
+            issued_at: 1,
+            expires_at: 0,
+        };
+        if self.account_tokens.insert(name.into()) {
+            scope.accounts().add_token("bob", &token).await.unwrap();
+        } else {
+            let again = scope.accounts().add_token("bob", &token).await;
+            assert_eq!(again.unwrap_err().code(), Code::AlreadyExists);
+        }
+        (self.url, self.own_secret) = (Some(url), Some(own));
     }
 
     async fn publish(

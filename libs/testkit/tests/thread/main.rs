@@ -1,5 +1,6 @@
 //! The thread: from git push to a healthy application, through all three services, on real parts.
 
+mod accounts;
 mod bad_input;
 mod chart;
 mod collector;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::message;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use tonic::service::Routes;
@@ -171,6 +172,14 @@ impl Guard {
             .as_ref()
             .map_or(&site.tenant, |actor| &actor.tenant);
         let language = language::of(request.headers(), tenant);
+        if let Ok(actor) = &caller.0
+            && actor.must_change_password
+            && !before_the_change(request.uri().path())
+        {
+            let first = message::account::MUST_CHANGE.with("name", &actor.account);
+            let refusal = Status::new(Code::FailedPrecondition, first.render(language));
+            return refusal.into_http();
+        }
         request.extensions_mut().insert(caller);
         let answered = language::scope(language, self.routes.clone().oneshot(request))
             .instrument(span)
@@ -191,6 +200,18 @@ fn is_public(path: &str) -> bool {
     path.starts_with(SESSIONS)
         || path == "/version.VersionService/Version"
         || path == "/cluster.SettingsService/Get"
+}
+
+/// What an account may call before it has changed a password that somebody else set: what a login and the change take.
+fn before_the_change(path: &str) -> bool {
+    matches!(
+        path,
+        "/session.SessionService/Create"
+            | "/session.SessionService/Delete"
+            | "/session.SessionService/GetUserInfo"
+            | "/account.AccountService/UpdatePassword"
+            | "/version.VersionService/Version"
+    )
 }
 
 /// The service and method of a path; strangers' words do not become labels.

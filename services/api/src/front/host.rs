@@ -1,5 +1,6 @@
 //! From a request's authority to the tenant that is served there.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use crate::ttl::TtlMap;
 
 /// How long a look-up is trusted without asking again; a change of a tenant is announced and forgets it at once.
 const FRESH: Duration = Duration::from_secs(10);
+
+/// Who is at the other end of a request's connection. Put into its extensions by the listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Where a request came in. Put into every request's extensions before anything else is looked at.
 #[derive(Clone, Debug)]

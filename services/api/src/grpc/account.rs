@@ -1,13 +1,17 @@
-//! Accounts, and what they may do.
+//! Accounts, their passwords and tokens, and what they may do.
+
+mod password;
+mod token;
 
 use std::sync::Arc;
 
+use domain::settings;
 use proto::argocd::account as wire;
 use proto::argocd::account::account_service_server::AccountService;
 use tonic::{Request, Response, Status};
 
 use crate::failure;
-use crate::grpc::not_served;
+use crate::front::host::Peer;
 use crate::identity;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
@@ -26,21 +30,54 @@ impl Accounts {
     }
 }
 
-/// An account may always look at itself.
-fn may_see(actor: &Actor, account: &str) -> Result<(), Status> {
-    if actor.account == account {
-        Ok(())
-    } else {
-        permit::require(actor, Resource::Accounts, Action::Get, account)
+/// An account may always do with itself what it may.
+fn may(actor: &Actor, action: Action, account: &str) -> Result<(), Status> {
+    if actor.is_account() && actor.account == account {
+        return Ok(());
     }
+    permit::require(actor, Resource::Accounts, action, account).map_err(|refusal| {
+        let text = format!(
+            "permission denied for account {account} with action {}: {}",
+            action.as_str(),
+            as_cause(&refusal)
+        );
+        Status::permission_denied(text)
+    })
 }
 
-fn account(row: store::accounts::Account) -> wire::Account {
+/// A refusal as Go's gRPC writes it inside another's text.
+fn as_cause(status: &Status) -> String {
+    format!(
+        "rpc error: code = {:?} desc = {}",
+        status.code(),
+        status.message()
+    )
+}
+
+/// A refusal with what was tried before it.
+fn tried(what: &str, refusal: &Status) -> Status {
+    // A status keeps its code and shows itself as the cause; other causes are their text.
+    Status::new(refusal.code(), format!("{what}: {}", as_cause(refusal)))
+}
+
+fn account(found: settings::Account) -> wire::Account {
     wire::Account {
-        name: row.name,
-        enabled: row.enabled,
-        capabilities: vec!["login".to_owned()],
-        tokens: Vec::new(),
+        name: found.name,
+        enabled: found.enabled,
+        capabilities: found
+            .capabilities
+            .iter()
+            .map(|capability| capability.as_str().to_owned())
+            .collect(),
+        tokens: found
+            .tokens
+            .into_iter()
+            .map(|token| wire::Token {
+                id: token.id,
+                issued_at: token.issued_at,
+                expires_at: token.expires_at,
+            })
+            .collect(),
     }
 }
 
@@ -72,7 +109,8 @@ impl AccountService for Accounts {
             .map_err(failure::store)?;
         let items = rows
             .into_iter()
-            .filter(|row| may_see(&actor, &row.name).is_ok())
+            .map(|row| row.settings)
+            .filter(|found| may(&actor, Action::Get, &found.name).is_ok())
             .map(account)
             .collect();
         Ok(Response::new(wire::AccountsList { items }))
@@ -84,7 +122,13 @@ impl AccountService for Accounts {
     ) -> Result<Response<wire::Account>, Status> {
         let actor = identity::actor(&request)?;
         let name = request.into_inner().name;
-        may_see(&actor, &name)?;
+        may(&actor, Action::Get, &name).map_err(|refusal| {
+            let text = format!(
+                "permission denied to get account {name}: {}",
+                refusal.message()
+            );
+            Status::permission_denied(text)
+        })?;
         let row = self
             .shared
             .store
@@ -92,18 +136,43 @@ impl AccountService for Accounts {
             .accounts()
             .find(&name)
             .await
-            .map_err(failure::store)?;
-        let row =
-            row.ok_or_else(|| Status::not_found(format!("account '{name}' does not exist")))?;
-        Ok(Response::new(account(row)))
+            .map_err(failure::store)?
+            .ok_or_else(|| tried(&format!("failed to get account {name}"), &missing(&name)))?;
+        Ok(Response::new(account(row.settings)))
     }
 
-    not_served! {
-        "AccountService";
-        update_password(wire::UpdatePasswordRequest) -> wire::UpdatePasswordResponse,
-        create_token(wire::CreateTokenRequest) -> wire::CreateTokenResponse,
-        delete_token(wire::DeleteTokenRequest) -> wire::EmptyResponse,
+    async fn update_password(
+        &self,
+        request: Request<wire::UpdatePasswordRequest>,
+    ) -> Result<Response<wire::UpdatePasswordResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        let source = request.extensions().get::<Peer>().map(|peer| peer.0);
+        password::update(&self.shared, &actor, source, request.into_inner()).await?;
+        Ok(Response::new(wire::UpdatePasswordResponse {}))
     }
+
+    async fn create_token(
+        &self,
+        request: Request<wire::CreateTokenRequest>,
+    ) -> Result<Response<wire::CreateTokenResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        let token = token::create(&self.shared, &actor, request.into_inner()).await?;
+        Ok(Response::new(wire::CreateTokenResponse { token }))
+    }
+
+    async fn delete_token(
+        &self,
+        request: Request<wire::DeleteTokenRequest>,
+    ) -> Result<Response<wire::EmptyResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        token::delete(&self.shared, &actor, request.into_inner()).await?;
+        Ok(Response::new(wire::EmptyResponse {}))
+    }
+}
+
+/// What is said of an account that there is not.
+fn missing(name: &str) -> Status {
+    Status::not_found(format!("account '{name}' does not exist"))
 }
 
 /// `yes` or `no`; a word that no right has is refused with those that there are.

@@ -1,5 +1,6 @@
 //! Logging in, and who one is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use domain::secret::Secret;
@@ -8,9 +9,10 @@ use proto::argocd::session::session_service_server::SessionService;
 use tonic::{Request, Response, Status};
 
 use crate::failure;
-use crate::front::host::Site;
+use crate::front::host::{Peer, Site};
 use crate::identity;
 use crate::metrics::Login;
+use crate::permit::Means;
 use crate::shared::Shared;
 
 /// The service.
@@ -29,6 +31,7 @@ impl Session {
     async fn log_in(
         &self,
         site: &Site,
+        source: Option<IpAddr>,
         request: wire::SessionCreateRequest,
     ) -> Result<String, Status> {
         if !request.token.is_empty() {
@@ -43,9 +46,12 @@ impl Session {
         let who = self
             .shared
             .logins
-            .verify(&site.tenant, &request.username, password)
+            .verify(&site.tenant, &request.username, password, source)
             .await?;
-        self.shared.sessions.create(&who.tenant, &who.account).await
+        self.shared
+            .sessions
+            .create(who.tenant.id, &who.account)
+            .await
     }
 }
 
@@ -60,7 +66,8 @@ impl SessionService for Session {
             .get::<Site>()
             .cloned()
             .ok_or_else(failure::internal)?;
-        let outcome = self.log_in(&site, request.into_inner()).await;
+        let source = request.extensions().get::<Peer>().map(|peer| peer.0);
+        let outcome = self.log_in(&site, source, request.into_inner()).await;
         let status = if outcome.is_ok() {
             "success"
         } else {
@@ -79,13 +86,14 @@ impl SessionService for Session {
         request: Request<wire::GetUserInfoRequest>,
     ) -> Result<Response<wire::GetUserInfoResponse>, Status> {
         let answer = match identity::actor(&request) {
-            Ok(actor) => wire::GetUserInfoResponse {
+            Ok(actor) if actor.means != Means::Anonymous => wire::GetUserInfoResponse {
                 logged_in: true,
                 username: actor.account,
                 iss: "argocd".to_owned(),
                 groups: Vec::new(),
             },
-            Err(_) => wire::GetUserInfoResponse::default(),
+            // Nobody, or nobody in particular.
+            _ => wire::GetUserInfoResponse::default(),
         };
         Ok(Response::new(answer))
     }

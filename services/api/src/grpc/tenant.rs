@@ -54,7 +54,7 @@ impl TenantService for Tenants {
                 &message::api::HOST_MISSING.message(),
             ));
         }
-        let settings = settings(asked.settings.unwrap_or_default())?;
+        let mut settings = settings(asked.settings.unwrap_or_default())?;
         let given = !asked.admin_password.is_empty();
         let first = if given {
             Secret::from(asked.admin_password)
@@ -67,12 +67,14 @@ impl TenantService for Tenants {
                 &message::api::PASSWORD_LENGTH.message(),
             ));
         }
-        let admin_password_hash = password::hash(first.clone()).await.map_err(|error| {
-            tracing::error!(%error, "a tenant's first password cannot be hashed");
-            failure::internal()
-        })?;
+        // Whoever gave a password knows whom they gave it to; a random one is for the first login alone.
+        settings.must_change_password |= !given;
+        let id = TenantId(self.shared.ids.id());
+        let admin_password_hash = password::hash(id, first.clone())
+            .await
+            .map_err(identity::login::busy)?;
         let new = NewTenant {
-            id: TenantId(self.shared.ids.id()),
+            id,
             name,
             hosts,
             settings,
@@ -193,6 +195,7 @@ fn settings(asked: wire::TenantSettings) -> Result<TenantSettings, Status> {
         variables_enabled: asked.variables_enabled,
         variables: asked.variables.into_iter().collect(),
         language,
+        must_change_password: asked.must_change_password,
         ..TenantSettings::default()
     })
 }
@@ -211,6 +214,7 @@ fn shown(tenant: Tenant) -> wire::Tenant {
             variables_enabled: tenant.settings.variables_enabled,
             variables: tenant.settings.variables.into_iter().collect(),
             language: language.to_owned(),
+            must_change_password: tenant.settings.must_change_password,
         }),
         created_at_unix_seconds: 0,
     }

@@ -2,6 +2,7 @@
 
 use domain::clock::Timestamp;
 use domain::secret::Secret;
+use domain::settings::Capability;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +14,11 @@ const ISSUER: &str = "argocd";
 pub(crate) struct Claims {
     /// Always [`ISSUER`].
     pub(crate) iss: String,
-    /// `<account>:login`.
+    /// `<account>:login`, `<account>:apiKey` or `proj:<project>:<role>`.
     pub(crate) sub: String,
+    /// For whom; ours name nobody, hence one that does is not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) aud: Option<serde_json::Value>,
     /// When it ends; never when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exp: Option<i64>,
@@ -26,6 +30,24 @@ pub(crate) struct Claims {
     /// Its id, by which it is revoked.
     #[serde(default)]
     pub(crate) jti: String,
+    /// When the account's password was set, in microseconds: whole seconds do not tell a token from a change made in
+    /// the same one.
+    #[serde(default, rename = "pwt", skip_serializing_if = "Option::is_none")]
+    pub(crate) password_time: Option<i64>,
+}
+
+/// Who a token speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bearer<'a> {
+    /// An account, by one of its capabilities.
+    Account(&'a str, Capability),
+    /// A role of a project.
+    ProjectRole {
+        /// The project.
+        project: &'a str,
+        /// The role.
+        role: &'a str,
+    },
 }
 
 /// Why a token is refused; the texts are those of the Go library that clients know.
@@ -43,35 +65,52 @@ pub(crate) enum TokenError {
     /// Over.
     #[error("token has invalid claims: token is expired")]
     Expired,
+    /// For somebody else.
+    #[error("token has invalid claims: token has invalid audience")]
+    Audience,
     /// Not begun.
     #[error("token has invalid claims: token is not valid yet")]
     TooEarly,
 }
 
 impl Claims {
-    /// A login session of an account.
-    pub(crate) fn login(
-        account: &str,
+    /// A token that begins now.
+    pub(crate) fn new(
+        bearer: Bearer<'_>,
         id: String,
         now: Timestamp,
-        lifetime: chrono::Duration,
+        lifetime: Option<chrono::Duration>,
     ) -> Self {
         let iat = now.timestamp();
         Self {
             iss: ISSUER.to_owned(),
-            sub: format!("{account}:login"),
-            exp: Some(iat + lifetime.num_seconds()),
+            sub: match bearer {
+                Bearer::Account(name, capability) => format!("{name}:{}", capability.as_str()),
+                Bearer::ProjectRole { project, role } => format!("proj:{project}:{role}"),
+            },
+            aud: None,
+            exp: lifetime.map(|lifetime| iat.saturating_add(lifetime.num_seconds())),
             nbf: Some(iat),
             iat,
             jti: id,
+            password_time: None,
         }
     }
 
-    /// The account, and whether the token is a login session.
-    pub(crate) fn account(&self) -> (&str, bool) {
-        match self.sub.split_once(':') {
-            Some((account, capability)) => (account, capability == "login"),
-            None => (&self.sub, false),
+    /// Who the token speaks for. What names no capability is an API key, as of old.
+    pub(crate) fn bearer(&self) -> Bearer<'_> {
+        let mut parts = self.sub.split(':');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some("proj"), Some(project), Some(role), None) => {
+                Bearer::ProjectRole { project, role }
+            }
+            (Some(account), Some("login"), None, None) => {
+                Bearer::Account(account, Capability::Login)
+            }
+            (Some(account), Some("apiKey"), None, None) => {
+                Bearer::Account(account, Capability::ApiKey)
+            }
+            _ => Bearer::Account(&self.sub, Capability::ApiKey),
         }
     }
 }
@@ -126,10 +165,13 @@ pub(crate) fn verify(token: &str, key: &Secret, now: Timestamp) -> Result<Claims
     if claims.iss != ISSUER {
         return Err(TokenError::Issuer);
     }
+    if claims.aud.is_some() {
+        return Err(TokenError::Audience);
+    }
     if claims.exp.is_some_and(|end| now >= end) {
         return Err(TokenError::Expired);
     }
-    if claims.nbf.is_some_and(|begin| now < begin) {
+    if claims.nbf.is_some_and(|begin| now < begin) || claims.iat > now {
         return Err(TokenError::TooEarly);
     }
     Ok(claims)
@@ -143,14 +185,17 @@ mod tests {
         Timestamp::from_timestamp(seconds, 0).unwrap()
     }
 
-    fn signed(key: &Secret) -> String {
-        let claims = Claims::login(
-            "admin",
+    fn claims() -> Claims {
+        Claims::new(
+            Bearer::Account("admin", Capability::Login),
             "id".to_owned(),
             at(1_000),
-            chrono::Duration::seconds(60),
-        );
-        sign(&claims, "kid-1", key).unwrap()
+            Some(chrono::Duration::seconds(60)),
+        )
+    }
+
+    fn signed(key: &Secret) -> String {
+        sign(&claims(), "kid-1", key).unwrap()
     }
 
     #[test]
@@ -159,7 +204,7 @@ mod tests {
         let token = signed(&key);
         assert_eq!(key_id(&token).unwrap().as_deref(), Some("kid-1"));
         let claims = verify(&token, &key, at(1_030)).unwrap();
-        assert_eq!(claims.account(), ("admin", true));
+        assert_eq!(claims.bearer(), Bearer::Account("admin", Capability::Login));
         assert_eq!((claims.iss.as_str(), claims.jti.as_str()), ("argocd", "id"));
     }
 
@@ -178,5 +223,58 @@ mod tests {
         let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{rest}");
         assert!(verify(&none, &key, at(1_030)).is_err());
         assert_eq!(key_id("nonsense"), Err(TokenError::Malformed));
+    }
+
+    #[test]
+    fn whom_a_token_speaks_for() {
+        let sub = |sub: &str| Claims {
+            sub: sub.to_owned(),
+            ..claims()
+        };
+        let is = |text: &str, bearer| assert_eq!(sub(text).bearer(), bearer, "{text}");
+        is("bob:login", Bearer::Account("bob", Capability::Login));
+        is("bob:apiKey", Bearer::Account("bob", Capability::ApiKey));
+        is("bob", Bearer::Account("bob", Capability::ApiKey));
+        is(
+            "bob:admin",
+            Bearer::Account("bob:admin", Capability::ApiKey),
+        );
+        let (project, role) = ("team", "ci");
+        is("proj:team:ci", Bearer::ProjectRole { project, role });
+        is(
+            "proj:team",
+            Bearer::Account("proj:team", Capability::ApiKey),
+        );
+        is(
+            "proj:a:b:c",
+            Bearer::Account("proj:a:b:c", Capability::ApiKey),
+        );
+        let lasting = Claims::new(
+            Bearer::ProjectRole { project, role },
+            "id".into(),
+            at(1),
+            None,
+        );
+        assert_eq!((lasting.exp, lasting.sub.as_str()), (None, "proj:team:ci"));
+    }
+
+    #[test]
+    fn another_issuer_an_audience_and_a_later_issue_are_refused() {
+        let key = Secret::from("k".repeat(32));
+        let check = |claims: &Claims| verify(&sign(claims, "k", &key).unwrap(), &key, at(1_030));
+        assert!(check(&claims()).is_ok());
+        let iss = "other".to_owned();
+        assert_eq!(check(&Claims { iss, ..claims() }), Err(TokenError::Issuer));
+        let aud = Some(serde_json::json!("other"));
+        assert_eq!(
+            check(&Claims { aud, ..claims() }),
+            Err(TokenError::Audience)
+        );
+        let later = Claims {
+            iat: 1_031,
+            nbf: None,
+            ..claims()
+        };
+        assert_eq!(check(&later), Err(TokenError::TooEarly));
     }
 }

@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use super::messages::{Messages, framed};
 use super::{answer, cookie, stream};
 use crate::front::guard::{Guard, RENEW_TOKEN, Road};
-use crate::front::host::Site;
+use crate::front::host::{Peer, Site};
 use crate::front::{limit, plain};
 use crate::identity::credentials;
 use crate::language;
@@ -180,6 +180,9 @@ fn grpc_request(route: &Route, parts: &request::Parts, site: Site) -> Request<to
     );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     request.extensions_mut().insert(site);
+    if let Some(peer) = parts.extensions.get::<Peer>() {
+        request.extensions_mut().insert(*peer);
+    }
     request
 }
 

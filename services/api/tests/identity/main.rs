@@ -1,0 +1,8 @@
+//! Who one is, against a real PostgreSQL and Redis: logins, sessions, tokens, passwords and settings of two tenants.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod accounts;
+mod house;
+mod settings;
+mod tokens;
