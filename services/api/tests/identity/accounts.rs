@@ -28,7 +28,7 @@ fn said(answer: &(u16, Value)) -> &str {
 
 #[tokio::test]
 async fn an_account_lives_by_its_settings_and_dies_at_once() -> Result<()> {
-    let house = House::open("api_accounts").await?;
+    let house = House::open().await?;
     let admin = house.admin(ONE).await?;
     let made = house
         .set(
@@ -185,9 +185,9 @@ async fn api_keys(house: &House, admin: &str, bob: &str) -> Result<()> {
 
 #[tokio::test]
 async fn s19_a_first_password_is_random_shown_once_and_changed_first() -> Result<()> {
-    let house = House::open("api_first_password").await?;
+    let house = House::open().await?;
     let made = house
-        .make(json!({"name": "user03", "hosts": [THREE]}))
+        .make(json!({"name": house.name("user03"), "hosts": [house.host(THREE)]}))
         .await?;
     let first = made["admin_password"]
         .as_str()
@@ -195,15 +195,15 @@ async fn s19_a_first_password_is_random_shown_once_and_changed_first() -> Result
         .to_owned();
     assert!(first.len() >= 16);
     let other = house
-        .make(json!({"name": "user04", "hosts": ["127.0.1.4"]}))
+        .make(json!({"name": house.name("user04"), "hosts": ["user04.example"]}))
         .await?;
     assert_ne!(
         other["admin_password"],
         json!(first),
         "no default that two share"
     );
-    let path = "/api/naru/v1/tenants/user03";
-    let (_, shown) = house.get("127.0.0.1", path, &house.operator).await?;
+    let path = format!("/api/naru/v1/tenants/{}", house.name("user03"));
+    let (_, shown) = house.get("127.0.0.1", &path, &house.operator).await?;
     assert!(!shown.to_string().contains(&first), "shown once");
     assert_eq!(shown["settings"]["must_change_password"], true);
 
@@ -257,7 +257,7 @@ async fn s19_a_first_password_is_random_shown_once_and_changed_first() -> Result
 
 #[tokio::test]
 async fn s10_login_limiter() -> Result<()> {
-    let house = House::open("api_limiter").await?;
+    let house = House::open().await?;
     // Right logins at once are all let in: waiting in turn closes nothing.
     let logins = (0..12).map(|_| house.try_login(ONE, "admin", "password-user01"));
     for login in join_all(logins).await {

@@ -1,6 +1,8 @@
-//! A server of one's own with two tenants, `user01` and `user02`.
+//! Two tenants of a test's own, on a server that all tests of this process share (a process logs in one way only).
 
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,54 +12,53 @@ use testkit::certs::Authority;
 
 /// Where the operator is served.
 pub(crate) const OPERATOR: &str = "127.0.0.1";
-/// Where `user01` is.
-pub(crate) const ONE: &str = "127.0.1.1";
-/// Where `user02` is.
-pub(crate) const TWO: &str = "127.0.1.2";
-/// Where a tenant that a test makes is.
-pub(crate) const THREE: &str = "127.0.1.3";
+/// Where a test's first tenant is.
+pub(crate) const ONE: &str = "one";
+/// Where its second is.
+pub(crate) const TWO: &str = "two";
+/// Where one is that it makes itself.
+pub(crate) const THREE: &str = "three";
 
-/// The server.
+/// What all tests share: it lives as long as the process.
+struct Server {
+    port: u16,
+    database: String,
+    key: std::path::PathBuf,
+}
+
+/// A test's part of the server.
 pub(crate) struct House {
+    number: u8,
     port: u16,
     http: reqwest::Client,
     /// The database as the server sees it.
     pub(crate) store: Store,
     /// The operator's token.
     pub(crate) operator: String,
-    _folder: tempfile::TempDir,
 }
 
 /// An answer: its status and body.
 pub(crate) type Answer = (u16, Value);
 
 impl House {
-    pub(crate) async fn open(database: &str) -> Result<Self> {
+    pub(crate) async fn open() -> Result<Self> {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let postgres = testkit::platform::postgres().await?;
-        postgres.drop_database(database).await?;
-        let database = postgres.database(database).await?;
-        store::migrate(&database.owner).await?;
-        let folder = tempfile::tempdir()?;
-        let port = free_port()?;
-        let redis = testkit::platform::redis().await?;
-        let config = config(folder.path(), port, &database.api, &redis.url)?;
-        let key = KeyFile::load(&folder.path().join("key"))?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the server of a test lives as long as its runtime"
-        )]
-        tokio::spawn(async move {
-            if let Err(error) = api::run(config).await {
-                panic!("the server stopped: {error}");
-            }
-        });
+        let server = tokio::task::spawn_blocking(|| {
+            SERVER.get_or_init(|| start().map_err(|error| format!("{error:#}")))
+        })
+        .await?;
+        let server = server
+            .as_ref()
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        let key = KeyFile::load(&server.key)?;
         let mut house = Self {
-            port,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            port: server.port,
             http: reqwest::Client::new(),
-            store: Store::connect(&database.api, Role::Api, key).await?,
+            store: Store::connect(&server.database, Role::Api, key).await?,
             operator: String::new(),
-            _folder: folder,
         };
         testkit::wait::until("the api", Duration::from_secs(30), || async {
             Ok(house
@@ -68,12 +69,30 @@ impl House {
         })
         .await?;
         house.operator = house.log_in(OPERATOR, "admin", "operator-password").await?;
-        for (name, host) in [("user01", ONE), ("user02", TWO)] {
+        for (host, name) in [(ONE, "user01"), (TWO, "user02")] {
             let password = format!("password-{name}");
-            let body = json!({"name": name, "hosts": [host], "admin_password": password});
+            let hosts = [house.host(host)];
+            let body =
+                json!({"name": house.name(name), "hosts": hosts, "admin_password": password});
             house.make(body).await?;
         }
         Ok(house)
+    }
+
+    /// A tenant's name, which no other test has.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{name}-{}", self.number)
+    }
+
+    /// The address of a host.
+    pub(crate) fn host(&self, host: &str) -> String {
+        let last = match host {
+            ONE => 1,
+            TWO => 2,
+            THREE => 3,
+            other => return other.to_owned(),
+        };
+        format!("127.9.{}.{last}", self.number)
     }
 
     pub(crate) async fn make(&self, body: Value) -> Result<Value> {
@@ -86,7 +105,7 @@ impl House {
     }
 
     pub(crate) fn url(&self, host: &str, path: &str) -> String {
-        format!("http://{host}:{}{path}", self.port)
+        format!("http://{}:{}{path}", self.host(host), self.port)
     }
 
     pub(crate) async fn call(
@@ -155,9 +174,54 @@ impl House {
     }
 
     pub(crate) async fn tenant(&self, name: &str) -> Result<store::TenantScope> {
-        let tenant = self.store.platform().tenant_by_name(name).await?;
+        let name = self.name(name);
+        let tenant = self.store.platform().tenant_by_name(&name).await?;
         Ok(self.store.tenant(tenant.context("no tenant")?.id))
     }
+}
+
+/// Starts the server on a thread and a runtime of its own, which go with the process.
+fn start() -> Result<Server> {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = match tokio::runtime::Runtime::new() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(tell.send(Err(error.into()))),
+        };
+        runtime.block_on(async move {
+            let folder = match tempfile::tempdir() {
+                Ok(folder) => folder,
+                Err(error) => return drop(tell.send(Err(error.into()))),
+            };
+            match prepare(folder.path()).await {
+                Ok((config, server)) => {
+                    drop(tell.send(Ok(server)));
+                    if let Err(error) = api::run(config).await {
+                        panic!("the server stopped: {error}");
+                    }
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
+        });
+    });
+    told.recv()?
+}
+
+async fn prepare(folder: &Path) -> Result<(api::config::Config, Server)> {
+    const NAME: &str = "api_identity";
+    let postgres = testkit::platform::postgres().await?;
+    postgres.drop_database(NAME).await?;
+    let database = postgres.database(NAME).await?;
+    store::migrate(&database.owner).await?;
+    let redis = testkit::platform::redis().await?;
+    let port = free_port()?;
+    let config = config(folder, port, &database.api, &redis.url)?;
+    let server = Server {
+        port,
+        database: database.api,
+        key: folder.join("key"),
+    };
+    Ok((config, server))
 }
 
 fn free_port() -> Result<u16> {
@@ -171,9 +235,8 @@ fn config(folder: &Path, port: u16, database: &str, redis: &str) -> Result<api::
     api::generate_key(&key).map_err(|error| anyhow::anyhow!("{error}"))?;
     std::fs::write(folder.join("password"), "operator-password")?;
     let identity = Authority::open(&folder.join("pki"))?.component("api")?;
-    let addresses = [OPERATOR, ONE, TWO, THREE].map(|host| format!("{host}:{port}"));
     Ok(serde_json::from_value(json!({
-        "listen": addresses,
+        "listen": [format!("0.0.0.0:{port}")],
         "database_url": database,
         "redis_url": redis,
         "redis_prefix": format!("house-{port}:"),

@@ -9,7 +9,7 @@ const SETTINGS: &str = "/api/naru/v1/settings";
 
 #[tokio::test]
 async fn settings_are_validated_then_in_force_on_the_next_call() -> Result<()> {
-    let house = House::open("api_settings").await?;
+    let house = House::open().await?;
     let admin = house.admin(ONE).await?;
 
     let unknown = house
@@ -123,7 +123,7 @@ async fn settings_are_validated_then_in_force_on_the_next_call() -> Result<()> {
 }
 
 async fn only_its_own(house: &House, admin: &str) -> Result<()> {
-    let other = format!("{SETTINGS}?tenant=user02");
+    let other = format!("{SETTINGS}?tenant={}", house.name("user02"));
     let missing = format!("{SETTINGS}?tenant=nobody");
     let (theirs, nobodys) = (
         house.get(ONE, &other, admin).await?,
@@ -137,7 +137,7 @@ async fn only_its_own(house: &House, admin: &str) -> Result<()> {
         )
     );
     assert_eq!(theirs, nobodys);
-    let body = json!({"tenant": "user02", "changes": [{"object": "argocd-cm", "key": "exec.enabled", "value": "true"}]});
+    let body = json!({"tenant": house.name("user02"), "changes": [{"object": "argocd-cm", "key": "exec.enabled", "value": "true"}]});
     let refused = house
         .call("PATCH", ONE, SETTINGS, admin, Some(body.clone()))
         .await?;

@@ -1,7 +1,9 @@
 //! S03: which tokens count, and which never do.
 
 use anyhow::Result;
+use domain::clock::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use runtime::clock::SystemClock;
 use serde_json::{Value, json};
 use store::keys::SigningKey;
 
@@ -25,7 +27,7 @@ fn with_header(token: &str, header: &Value) -> String {
 }
 
 fn claims(change: impl FnOnce(&mut Value)) -> Value {
-    let now = chrono::Utc::now().timestamp();
+    let now = SystemClock.now().timestamp();
     let mut claims = json!({
         "iss": "argocd", "sub": "admin:login", "iat": now, "nbf": now, "exp": now + 3_600,
         "jti": format!("{:032x}", rand::random::<u128>()),
@@ -46,7 +48,7 @@ async fn refused(house: &House, what: &str, token: &str, reason: &str) -> Result
 
 /// What never counts, whatever the key.
 async fn forged(house: &House, key: &SigningKey, others: &SigningKey) -> Result<()> {
-    let now = chrono::Utc::now().timestamp();
+    let now = SystemClock.now().timestamp();
     let sign = |claims: &Value| signed(Algorithm::HS256, Some(&key.kid), key.key.expose(), claims);
     let good = sign(&claims(|_| {}));
     assert_eq!(house.get(ONE, CLOSED, &good).await?.0, 200, "the control");
@@ -179,7 +181,7 @@ async fn forged(house: &House, key: &SigningKey, others: &SigningKey) -> Result<
 
 #[tokio::test]
 async fn s03_token_matrix() -> Result<()> {
-    let house = House::open("api_tokens").await?;
+    let house = House::open().await?;
     let (one, two) = (house.tenant("user01").await?, house.tenant("user02").await?);
     let (key, others) = (one.keys().current().await?, two.keys().current().await?);
     forged(&house, &key, &others).await?;
