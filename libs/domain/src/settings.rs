@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 pub use accounts::{Account, AccountToken, Capability};
-pub use change::{Change, Problem, differences};
+pub use change::{Change, Difference, Problem, differences};
 pub use check::{Check, password_pattern};
 pub use duration::go_duration;
 pub use object::Object;

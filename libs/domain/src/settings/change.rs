@@ -213,12 +213,15 @@ fn dangling(raw: &Raw, object: &Object, key: &str, value: &Value) -> Option<Stri
     }
 }
 
-/// What differs between two settings, key by key: before and after.
+/// What a key held before, and what it holds after.
+pub type Difference<'a> = (Option<&'a Value>, Option<&'a Value>);
+
+/// What differs between two settings, key by key.
 #[must_use]
 pub fn differences<'a>(
     before: &'a Raw,
     after: &'a Raw,
-) -> BTreeMap<(&'a Object, &'a str), (Option<&'a Value>, Option<&'a Value>)> {
+) -> BTreeMap<(&'a Object, &'a str), Difference<'a>> {
     let mut all = BTreeMap::new();
     for (object, key, value) in before.iter() {
         all.insert((object, key), (Some(value), None));

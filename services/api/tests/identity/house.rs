@@ -56,7 +56,9 @@ impl House {
         let mut house = Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             port: server.port,
-            http: reqwest::Client::new(),
+            http: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()?,
             store: Store::connect(&server.database, Role::Api, key).await?,
             operator: String::new(),
         };
