@@ -55,7 +55,7 @@ impl Settings<'_> {
     /// When the database does not answer or a secret does not open.
     #[tracing::instrument(name = "db.config.load", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn load(&self) -> Result<Config> {
-        // The key is fetched before, on a connection of its own.
+        // The keys are fetched before, on a connection of their own.
         self.scope.tenant_key().await?;
         let mut tx = self.scope.begin().await?;
         self.read(&mut tx).await
@@ -73,7 +73,7 @@ impl Settings<'_> {
         E: From<Error>,
         F: FnOnce(&Config) -> Result<Config, E>,
     {
-        self.scope.tenant_key().await?;
+        self.scope.ready_to_seal().await?;
         let mut tx = self.scope.begin_write().await?;
         let before = self.read(&mut tx).await?;
         let after = change(&before)?;

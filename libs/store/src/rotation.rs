@@ -24,6 +24,7 @@ use crate::seal::{self, Place};
 pub const SEALED: &[(&str, &[&str])] = &[
     ("signing_keys", &["kid"]),
     ("secrets", &["kind", "name"]),
+    ("config", &["object", "key"]),
     ("repositories", &["normalized", "project"]),
     ("manifest_sets", &["hash"]),
 ];

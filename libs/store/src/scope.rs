@@ -180,6 +180,11 @@ impl TenantScope {
         Ok(self.data_keys(ROTATION_SEEN).await?.current().1.clone())
     }
 
+    /// Looks the tenant's data keys up, for who will seal in a transaction and should not need a second connection then.
+    pub(crate) async fn ready_to_seal(&self) -> Result<()> {
+        self.data_keys(ROTATION_OBEYED).await.map(|_| ())
+    }
+
     /// The tenant's data keys, looked up within this time.
     #[tracing::instrument(name = "db.tenant.key", skip_all, fields(tenant = %self.id))]
     async fn data_keys(&self, within: Duration) -> Result<Arc<DataKeys>> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use domain::manifest::ManifestSetHash;
 use domain::repository::{Credentials, Repository};
 use domain::secret::Secret;
-use store::{Code, KeyFile, Role, Rotation, Store, TenantScope, WebhookProvider};
+use domain::settings::Change;
+use store::{Code, Error, KeyFile, Role, Rotation, Store, TenantScope, WebhookProvider};
 
 use crate::{World, session};
 
@@ -33,6 +34,20 @@ async fn filled(world: &World) -> TenantScope {
         enable_lfs: false,
     };
     scope.repositories().put(&repository).await.unwrap();
+    let own = Change {
+        object: "secret/own".into(),
+        key: "key".into(),
+        value: Some("own".into()),
+    };
+    let settings = scope.config();
+    let update = settings.update(|config| {
+        let changed = config.apply(&[own]);
+        changed.map_err(|problems| Error::Invalid {
+            what: "settings",
+            why: format!("{problems:?}"),
+        })
+    });
+    update.await.unwrap();
     let controller = world.controller.tenant(scope.tenant());
     for n in 0..SETS {
         controller
@@ -56,6 +71,8 @@ async fn all_there(world: &World, id: domain::tenant::TenantId) {
         let scope = store.tenant(id);
         assert_eq!(scope.keys().current().await.unwrap().key.expose().len(), 32);
         scope.webhook_secret(WebhookProvider::GitHub).await.unwrap();
+        let config = scope.config().load().await.unwrap();
+        assert_eq!(config.resolve("$own:key"), Some(Secret::from("own")));
         let repositories = scope.repositories().list().await.unwrap();
         assert_eq!(
             repositories[0].credentials.password,
