@@ -5,6 +5,7 @@
 //! cargo run -p loadtest -- floor
 //! cargo run -p loadtest -- s1 --apps 1000
 //! cargo run -p loadtest -- s4 --pushes 200
+//! cargo run -p loadtest -- tenants --tenants 1000
 //! cargo run -p loadtest -- s2 --apps 1000 --objects 10 --minutes 15
 //! ```
 //!
@@ -20,10 +21,11 @@ mod report;
 mod s1;
 mod s2;
 mod s4;
+mod tenants;
 
 use clap::{Parser, Subcommand};
 
-/// Load programs: the floor of this machine, and the scenarios S1, S2 and S4.
+/// Load programs: the floor of this machine, and the scenarios S1, S2, S4 and tenants.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -105,6 +107,8 @@ enum Scenario {
     S2(s2::Options),
     /// From a push that returned to the application reported Synced at that commit.
     S4(s4::Options),
+    /// Tenants that only exist: memory for each in every process, and processor time while nothing happens.
+    Tenants(tenants::Options),
 }
 
 #[tokio::main]
@@ -128,6 +132,7 @@ async fn run() -> anyhow::Result<()> {
         Scenario::S1(options) => s1::run(target, options).await?,
         Scenario::S2(options) => s2::run(target, options).await?,
         Scenario::S4(options) => s4::run(target, options).await?,
+        Scenario::Tenants(options) => tenants::run(target, options).await?,
     };
     report.print(target.json);
     Ok(())

@@ -79,6 +79,14 @@ fn memory_kib(pid: u32) -> u64 {
         .unwrap_or_default()
 }
 
+/// What each process and its children hold in memory (Pss_Anon), in KiB, by name.
+pub(crate) fn memory(target: &Target) -> BTreeMap<String, u64> {
+    processes(target)
+        .into_iter()
+        .map(|(name, pid)| (name, family(pid).into_iter().map(memory_kib).sum()))
+        .collect()
+}
+
 impl Usage {
     pub(crate) fn now(target: &Target) -> Self {
         Self(

@@ -13,12 +13,14 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ("/naru.internal.v1.Controller/GetResource", &[API]),
     ("/naru.internal.v1.Controller/PodLogs", &[API]),
     ("/naru.internal.v1.Controller/ClusterInfo", &[API]),
+    ("/naru.internal.v1.Controller/RemoveNamespaces", &[API]),
     ("/naru.internal.v1.RepoServer/ListRefs", &[CONTROLLER]),
     ("/naru.internal.v1.RepoServer/Resolve", &[API, CONTROLLER]),
     ("/naru.internal.v1.RepoServer/Render", &[API, CONTROLLER]),
     ("/naru.internal.v1.RepoServer/PathIds", &[CONTROLLER]),
     ("/naru.internal.v1.RepoServer/RevisionMetadata", &[API]),
     ("/naru.internal.v1.RepoServer/TestAccess", &[API]),
+    ("/naru.internal.v1.RepoServer/ForgetTenant", &[API]),
 ];
 
 /// The components that may call the RPC of a path; none for a path that is no RPC.

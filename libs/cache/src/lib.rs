@@ -146,7 +146,41 @@ impl Cache {
     /// Drops every entry under the prefix.
     #[tracing::instrument(name = "cache.forget_all", skip_all)]
     pub async fn forget_all(&self) {
-        let pattern = format!("{}*", glob_escaped(&self.inner.prefix));
+        self.forget_below(&self.inner.prefix).await;
+    }
+
+    /// What the names of a tenant's entries begin with.
+    #[must_use]
+    pub fn prefix(&self, tenant: TenantId) -> String {
+        format!("{}{tenant}:", self.inner.prefix)
+    }
+
+    /// Drops every entry of a tenant, and says how many are there afterwards; `None` when Redis does not answer.
+    #[tracing::instrument(name = "cache.forget_tenant", skip_all, fields(tenant = %tenant))]
+    pub async fn forget_tenant(&self, tenant: TenantId) -> Option<u64> {
+        let prefix = self.prefix(tenant);
+        self.forget_below(&prefix).await?;
+        let pattern = format!("{}*", glob_escaped(&prefix));
+        let (mut cursor, mut left) = (0_u64, 0);
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor)
+                .arg("MATCH")
+                .arg(&pattern)
+                .arg("COUNT")
+                .arg(1000);
+            let (next, names) = self.ask::<(u64, Vec<Vec<u8>>)>(&scan).await?;
+            left += names.len() as u64;
+            if next == 0 {
+                return Some(left);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Drops every entry whose name begins so; `None` when Redis does not answer.
+    async fn forget_below(&self, prefix: &str) -> Option<()> {
+        let pattern = format!("{}*", glob_escaped(prefix));
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("SCAN");
@@ -155,14 +189,12 @@ impl Cache {
                 .arg(&pattern)
                 .arg("COUNT")
                 .arg(1000);
-            let Some((next, names)) = self.ask::<(u64, Vec<Vec<u8>>)>(&scan).await else {
-                return;
-            };
+            let (next, names) = self.ask::<(u64, Vec<Vec<u8>>)>(&scan).await?;
             if !names.is_empty() {
                 let _: Option<()> = self.ask(redis::cmd("UNLINK").arg(names)).await;
             }
             if next == 0 {
-                return;
+                return Some(());
             }
             cursor = next;
         }

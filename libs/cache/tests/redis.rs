@@ -142,6 +142,27 @@ async fn entries_end_and_are_forgotten_under_their_prefix_only() {
 }
 
 #[tokio::test]
+async fn a_tenant_is_forgotten_whole_and_nobody_else_is() {
+    let world = World::new().await;
+    let (cache, other) = (world.cache("a:"), world.cache("b:"));
+    let key = Secret::from("0123456789abcdef0123456789abcdef");
+    let (a, b) = (TenantId(Uuid::from_u128(1)), TenantId(Uuid::from_u128(2)));
+    for n in 0..30 {
+        for (cache, tenant) in [(&cache, a), (&cache, b), (&other, a)] {
+            let name = format!("k{n}");
+            cache
+                .put(tenant, &key, "manifests", &name, b"x", HOUR)
+                .await;
+        }
+    }
+    assert_eq!(cache.forget_tenant(a).await, Some(0));
+    assert!(cache.get(a, &key, "manifests", "k7").await.is_none());
+    assert!(cache.get(b, &key, "manifests", "k7").await.is_some());
+    assert!(other.get(a, &key, "manifests", "k7").await.is_some());
+    world.end().await;
+}
+
+#[tokio::test]
 async fn without_redis_everything_is_a_quick_miss_until_it_is_back() {
     let mut world = World::new().await;
     let (a, key) = tenant(1);

@@ -22,6 +22,7 @@ mod error;
 mod gate;
 mod gated;
 mod index;
+mod release;
 mod schemas;
 mod tenant;
 mod transport;

@@ -16,7 +16,7 @@ use crate::error::Error;
 pub const TENANT_LABEL: &str = "naru.io/tenant";
 
 /// The name of a tenant's service account in each of its namespaces, and of that account's binding.
-const ACCOUNT: &str = "naru";
+pub(crate) const ACCOUNT: &str = "naru";
 
 /// Rights that do not show within this will not show by themselves.
 const RIGHTS: Duration = Duration::from_secs(10);

@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod message;
 pub mod operation;
 pub mod project;
+pub mod quota;
 pub mod repository;
 pub mod resource;
 pub mod schema;

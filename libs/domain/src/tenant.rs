@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::message::{self, Message};
+use crate::quota::{Quota, Quotas};
 
 /// The key of everything: no row, cache entry, queue slot, log line or metric exists without one.
 ///
@@ -152,9 +153,76 @@ pub struct Tenant {
     pub namespaces: Vec<String>,
     /// Its settings.
     pub settings: TenantSettings,
+    /// What the operator has decided about it.
+    pub standing: Standing,
+}
+
+/// Whether anything is done for a tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TenantState {
+    /// As usual.
+    #[default]
+    Active,
+    /// Nobody gets in and nothing is done; all it has stays as it is.
+    Suspended,
+    /// The same, on its way out. There is no way back.
+    Deleting,
+}
+
+impl TenantState {
+    /// The word for it, as stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleting => "deleting",
+        }
+    }
+
+    /// The state as stored. A word of a newer program counts as suspended: nothing is done until it is understood.
+    #[must_use]
+    pub fn from_stored(word: &str) -> Self {
+        match word {
+            "active" => Self::Active,
+            "deleting" => Self::Deleting,
+            _ => Self::Suspended,
+        }
+    }
+
+    /// What to tell those who are kept out; `None` when nobody is.
+    #[must_use]
+    pub fn closed(self) -> Option<Message> {
+        match self {
+            Self::Active => None,
+            Self::Suspended => Some(message::tenant::SUSPENDED.message()),
+            Self::Deleting => Some(message::tenant::DELETING.message()),
+        }
+    }
+}
+
+/// What the operator has decided about a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether anything is done for it.
+    pub state: TenantState,
+    /// Since when it is there, in seconds since 1970; 0 where nobody asked.
+    pub created_at: i64,
+    /// What it may use: the installation's quotas with its own over them.
+    pub quotas: Quotas,
 }
 
 impl Tenant {
+    /// How much of something it may use; `None` without limit, as everything is for the operator's own tenant.
+    #[must_use]
+    pub fn allowed(&self, quota: Quota) -> Option<u64> {
+        if self.name.is_operator() {
+            None
+        } else {
+            self.standing.quotas.allowed(quota)
+        }
+    }
+
     /// The variables that may be replaced in this tenant's files, for one application; empty means none.
     ///
     /// `annotation` is the application's `naru.io/variables`: `enabled` or `disabled`, overriding the tenant's setting.
@@ -217,6 +285,7 @@ mod tests {
                 variables_enabled: true,
                 ..TenantSettings::default()
             },
+            standing: Standing::default(),
         };
         assert_eq!(
             tenant

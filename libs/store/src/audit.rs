@@ -1,22 +1,45 @@
-//! Who did what: append-only, nobody can change or delete an entry.
+//! Who did what: append-only, nobody can change or delete an entry, and seals show it when somebody did.
+//!
+//! Entries are written one after another and sealed in batches. A seal is keyed with what only a holder of the tenant's
+//! key has ([`chain`]), and covers the seal before it: whoever writes to the database without that key can neither change
+//! an entry nor take one away unseen ([`Audit::verify`]). What the last seals cover can be cut off together with them;
+//! who wrote down a seal's number and hash elsewhere sees that too.
 
-use domain::clock::Timestamp;
+pub mod chain;
+mod query;
+mod seals;
+mod verify;
+
+use domain::secret::Secret;
 use serde_json::Value;
-use sqlx::Row;
 use sqlx::types::Json;
 
-use crate::error::{Result, exactly_one};
-use crate::scope::TenantScope;
+pub use query::{Filter, Recorded};
+pub use seals::Seal;
+pub use verify::{Broken, Verified};
 
-/// Something that was done.
-#[derive(Clone, Debug, PartialEq)]
+use crate::error::{Error, Result};
+use crate::scope::{Spot, TenantScope};
+
+/// Something that was done, or is about to be.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AuditEntry {
+    /// The entry whose end this one is; `None` for what stands for itself.
+    pub about: Option<i64>,
     /// The account; empty for the platform itself.
     pub actor: String,
-    /// The verb, as permissions name it (`applications, sync`).
+    /// What kind of actor: `account`, `operator`, `anonymous`.
+    pub actor_kind: String,
+    /// What is done: the path of the RPC.
     pub action: String,
     /// The object (`default/hello`).
     pub object: String,
+    /// The address that the call came from.
+    pub source: String,
+    /// The gRPC code's name; empty while the end is not known.
+    pub result: String,
+    /// What ties an entry to logs and traces.
+    pub request_id: String,
     /// Particulars; never secrets.
     pub details: Value,
 }
@@ -27,58 +50,86 @@ pub struct Audit<'a> {
     pub(crate) scope: &'a TenantScope,
 }
 
+const KEY: Spot<'static> = Spot {
+    table: "audit_keys",
+    column: "sealed",
+    row: &[],
+};
+
 impl Audit<'_> {
-    /// Adds an entry.
+    /// Adds an entry, in one round trip that waits for no disk: the write that it speaks of does, later, and takes this
+    /// entry with it. Says its id.
     ///
     /// # Errors
     /// When the database does not answer.
     #[tracing::instrument(name = "db.audit.append", skip_all, fields(tenant = %self.scope.tenant()))]
-    pub async fn append(&self, entry: &AuditEntry) -> Result<()> {
-        let AuditEntry {
-            actor,
-            action,
-            object,
-            details,
-        } = entry;
-        let mut tx = self.scope.begin().await?;
-        let done = sqlx::query(
-            "INSERT INTO naru.audit (tenant_id, actor, action, object, details)
-             VALUES (naru.current_tenant(), $1, $2, $3, $4)",
+    pub async fn append(&self, entry: &AuditEntry) -> Result<i64> {
+        let details = match &entry.details {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            other => other.clone(),
+        };
+        Ok(
+            sqlx::query_scalar("SELECT naru.record_audit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
+                .bind(self.scope.tenant().0)
+                .bind(entry.about)
+                .bind(&entry.actor)
+                .bind(&entry.actor_kind)
+                .bind(&entry.action)
+                .bind(&entry.object)
+                .bind(&entry.source)
+                .bind(&entry.result)
+                .bind(&entry.request_id)
+                .bind(Json(details))
+                .fetch_one(self.scope.pool())
+                .await?,
         )
-        .bind(actor)
-        .bind(action)
-        .bind(object)
-        .bind(Json(details))
-        .execute(&mut *tx)
-        .await?;
-        exactly_one(done.rows_affected(), "audit entry", object)?;
-        tx.commit().await?;
-        Ok(())
     }
 
-    /// The newest entries, newest first, at most `limit`.
+    /// What stands in the record for a secret: equal for equal ones of this tenant, and telling nothing else.
     ///
     /// # Errors
-    /// When the database does not answer.
-    #[tracing::instrument(name = "db.audit.newest", skip_all, fields(tenant = %self.scope.tenant()))]
-    pub async fn newest(&self, limit: i64) -> Result<Vec<(Timestamp, AuditEntry)>> {
+    /// When the tenant's key cannot be had.
+    pub async fn mark(&self, secret: &[u8]) -> Result<String> {
+        let key = self.scope.tenant_key().await?;
+        let key = blake3::derive_key("naru 2026 audit marks of secrets", key.expose());
+        let mark = blake3::keyed_hash(&key, secret);
+        Ok(format!("secret:{}", hex::encode(&mark.as_bytes()[..12])))
+    }
+
+    /// What this tenant's seals are keyed with; `None` before the first.
+    pub(crate) async fn key(&self) -> Result<Option<Secret>> {
         let mut tx = self.scope.begin().await?;
-        let rows = sqlx::query(
-            "SELECT at, actor, action, object, details FROM naru.audit ORDER BY id DESC LIMIT $1",
+        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM naru.audit_keys")
+            .fetch_optional(&mut *tx)
+            .await?;
+        drop(tx);
+        match sealed {
+            Some(sealed) => {
+                let key = self.scope.open(KEY, &sealed).await?;
+                Ok(Some(Secret::new(key.as_slice())))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The same, made if it is not there yet.
+    pub(crate) async fn ensure_key(&self) -> Result<Secret> {
+        if let Some(key) = self.key().await? {
+            return Ok(key);
+        }
+        let sealed = self.scope.seal(KEY, &crate::seal::random::<32>()).await?;
+        let mut tx = self.scope.begin().await?;
+        sqlx::query(
+            "INSERT INTO naru.audit_keys (tenant_id, sealed) VALUES (naru.current_tenant(), $1)
+             ON CONFLICT DO NOTHING",
         )
-        .bind(limit)
-        .fetch_all(&mut *tx)
+        .bind(sealed)
+        .execute(&mut *tx)
         .await?;
-        rows.iter()
-            .map(|row| {
-                let entry = AuditEntry {
-                    actor: row.try_get("actor")?,
-                    action: row.try_get("action")?,
-                    object: row.try_get("object")?,
-                    details: row.try_get::<Json<Value>, _>("details")?.0,
-                };
-                Ok((row.try_get("at")?, entry))
-            })
-            .collect()
+        tx.commit().await?;
+        // Another may have been quicker; the one that is there counts.
+        self.key()
+            .await?
+            .ok_or_else(|| Error::not_found("tenant", self.scope.tenant().to_string()))
     }
 }

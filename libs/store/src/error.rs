@@ -18,6 +18,8 @@ pub enum Code {
     Stale,
     /// The values cannot be stored as they are.
     Invalid,
+    /// The tenant has as many as it may.
+    Exhausted,
     /// The database cannot be reached or is busy; retry later.
     Unavailable,
     /// The installation is set up wrongly; a person has to act.
@@ -89,6 +91,16 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// The tenant has as many as it may.
+    #[error("quota of {quota} reached: {used} of {allowed}")]
+    Quota {
+        /// Of what.
+        quota: String,
+        /// How many it has.
+        used: u64,
+        /// How many it may have.
+        allowed: u64,
+    },
     /// A sealed value does not open: it was changed, moved, or sealed under another key.
     #[error("the sealed {what} does not open under the tenant's key")]
     Sealed {
@@ -140,6 +152,7 @@ impl Error {
             Self::Conflict { .. } => Code::Conflict,
             Self::Stale { .. } => Code::Stale,
             Self::Invalid { .. } => Code::Invalid,
+            Self::Quota { .. } => Code::Exhausted,
             Self::Unavailable(_) => Code::Unavailable,
             Self::KeyFile(_) | Self::Role { .. } | Self::Schema { .. } | Self::Migrate(_) => {
                 Code::Misconfigured
@@ -170,6 +183,14 @@ impl Error {
                 name,
             } => message::tenant::NAMESPACE_TAKEN.with("namespace", name),
             Self::Shared(error) => return error.message(),
+            Self::Quota {
+                quota,
+                used,
+                allowed,
+            } => message::tenant::QUOTA_REACHED
+                .with("quota", quota)
+                .with("used", used)
+                .with("allowed", allowed),
             _ => return None,
         })
     }
@@ -223,9 +244,20 @@ impl From<sqlx::Error> for Error {
                 what: "key of the tenant",
                 name: String::new(),
             },
+            (_, Some("NR005")) => quota(&error).unwrap_or(Self::Database(error)),
             _ => Self::Database(error),
         }
     }
+}
+
+/// What the trigger says of a quota: its name, how many there are, how many are allowed.
+fn quota(error: &sqlx::Error) -> Option<Error> {
+    let mut words = error.as_database_error()?.message().split(' ');
+    Some(Error::Quota {
+        quota: words.next()?.to_owned(),
+        used: words.next()?.parse().ok()?,
+        allowed: words.next()?.parse().ok()?,
+    })
 }
 
 pub(crate) fn sql_state(error: &sqlx::Error) -> Option<String> {

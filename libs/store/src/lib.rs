@@ -39,6 +39,7 @@ mod scope;
 mod seal;
 pub mod secrets;
 mod tokens;
+mod usage;
 
 pub use applications::{AppChange, Applications};
 pub use connect::{Options, Role, Store};
@@ -47,8 +48,10 @@ pub use history::History;
 pub use key_file::KeyFile;
 pub use migrate::{ROLES_SQL, migrate};
 pub use platform::PlatformScope;
+pub use platform::audit::SEALING;
 pub use platform::feed::{Change, ChangeKind};
 pub use platform::leases::{Controller, Lease};
+pub use platform::operator::{Claim, Release, Tombstone};
 pub use platform::publish::{PublishOutcome, StatusWrite, Verdict};
 pub use platform::tenants::NewTenant;
 pub use projects::Projects;

@@ -38,6 +38,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "identity",
         include_str!("../../../migrations/0004_identity.sql"),
     ),
+    (
+        6,
+        "operator",
+        include_str!("../../../migrations/0006_operator.sql"),
+    ),
     (7, "keys", include_str!("../../../migrations/0007_keys.sql")),
     (
         8,

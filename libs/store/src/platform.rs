@@ -2,8 +2,10 @@
 //!
 //! Each method is one `SECURITY DEFINER` function of the schema; a service's role may call only those it needs.
 
+pub mod audit;
 pub mod feed;
 pub mod leases;
+pub mod operator;
 pub mod publish;
 pub mod tenants;
 mod work;

@@ -25,6 +25,7 @@ pub const SEALED: &[(&str, &[&str])] = &[
     ("signing_keys", &["kid"]),
     ("secrets", &["kind", "name"]),
     ("config", &["object", "key"]),
+    ("audit_keys", &[]),
     ("repositories", &["normalized", "project"]),
     ("manifest_sets", &["hash"]),
 ];

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::clock::Timestamp;
+use domain::quota::Quotas;
 use domain::secret::Secret;
-use domain::tenant::{Tenant, TenantId, TenantName, TenantSettings};
+use domain::tenant::{Standing, Tenant, TenantId, TenantName, TenantSettings, TenantState};
+use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{Postgres, Row, Transaction};
+use sqlx::{PgPool, Postgres, Row, Transaction};
 
 use crate::accounts::Accounts;
 use crate::applications::Applications;
@@ -99,7 +102,7 @@ impl TenantScope {
     pub async fn describe(&self) -> Result<Tenant> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "SELECT t.name, t.settings,
+            "SELECT t.name, t.settings, t.state, t.created_at, naru.effective_quotas(t.quotas) AS quotas,
                     ARRAY(SELECT host FROM naru.tenant_hosts ORDER BY host) AS hosts,
                     ARRAY(SELECT namespace FROM naru.namespaces ORDER BY namespace) AS namespaces
              FROM naru.tenants t",
@@ -113,6 +116,7 @@ impl TenantScope {
             hosts: row.try_get("hosts")?,
             namespaces: row.try_get("namespaces")?,
             settings: row.try_get::<Json<TenantSettings>, _>("settings")?.0,
+            standing: standing(&row)?,
         })
     }
 
@@ -236,6 +240,11 @@ impl TenantScope {
         self.store.whose(self.id)
     }
 
+    /// For the few calls that are one function of the schema, and one round trip.
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.store.pool()
+    }
+
     /// A transaction in which the tenant is set, in one round trip. For reading it is simply dropped.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
         // A uuid prints as hex digits and hyphens only, hence needs no quoting.
@@ -259,6 +268,16 @@ impl TenantScope {
         );
         Ok(self.store.pool().begin_with(statement).await?)
     }
+}
+
+/// What the operator has decided about a tenant, from the columns `state`, `created_at` and `quotas`.
+pub(crate) fn standing(row: &PgRow) -> Result<Standing> {
+    let created_at: Timestamp = row.try_get("created_at")?;
+    Ok(Standing {
+        state: TenantState::from_stored(row.try_get("state")?),
+        created_at: created_at.timestamp(),
+        quotas: row.try_get::<Json<Quotas>, _>("quotas")?.0,
+    })
 }
 
 /// The longest name that fits into a notification (8,000 bytes) with room for the rest.

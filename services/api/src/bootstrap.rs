@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cache::Cache;
 use domain::clock::{Clock, IdSource};
+use domain::quota::{Quota, Quotas};
 use domain::secret::Secret;
 use domain::tenant::{TenantId, TenantName, TenantSettings};
 use runtime::clock::{RandomIds, SystemClock};
@@ -21,6 +22,7 @@ use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::front::Front;
 use crate::front::guard::Guard;
 use crate::front::host::Hosts;
+use crate::front::standing::Standing;
 use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions, password};
 use crate::listen::{self, Sources, tls};
@@ -65,6 +67,10 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     let store = connect(&config).await?;
     let ids = RandomIds;
     ensure_operator(&store, &config, &ids).await?;
+    store
+        .platform()
+        .set_quota_defaults(&quotas(&config)?)
+        .await?;
     let shared = shared(&config, store, &life, &registry)?;
     life.spawn("changes", shared.hub.clone().run(shared.caches()));
     life.spawn("readiness", watch_database(Arc::clone(&shared), database));
@@ -149,6 +155,8 @@ fn shared(
         )),
         configs,
         logins: Logins::new(store.clone()),
+        standing: Arc::new(Standing::new()),
+        audit: crate::audit::Bounds::new(),
         hub: Hub::new(store.clone(), life.clone()),
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,
         controllers: Controllers::new(store.clone(), config.internal.clone()),
@@ -201,6 +209,30 @@ async fn ensure_operator(
         tracing::info!(hosts = ?tenant.hosts, "made the operator's tenant");
     }
     Ok(())
+}
+
+/// What every tenant may use: what the settings say, and else what is usual.
+fn quotas(config: &Config) -> Result<Quotas, Failure> {
+    if let Some(unknown) = config
+        .quotas
+        .keys()
+        .find(|name| Quota::parse(name).is_none())
+    {
+        return Err(format!(
+            "NARU_QUOTAS__{}: there is no such quota",
+            unknown.to_uppercase()
+        )
+        .into());
+    }
+    let said = |quota: Quota| config.quotas.get(quota.as_str()).copied();
+    let all = Quota::ALL.into_iter();
+    Ok(Quotas(
+        all.map(|quota| {
+            let allowed = said(quota).unwrap_or_else(|| quota.usual());
+            (quota.as_str().to_owned(), allowed)
+        })
+        .collect(),
+    ))
 }
 
 /// The password in the file, or one that is made and written there; says whether it was made.

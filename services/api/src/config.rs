@@ -1,5 +1,6 @@
 //! The settings of `naru-api`, each named as its environment variable.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use domain::secret::Secret;
@@ -42,6 +43,10 @@ pub struct Config {
     /// `NARU_TENANT_HOST_TEMPLATE`: hosts that every new tenant gets, with `{tenant}` where its name goes, with commas.
     #[serde(default, deserialize_with = "comma_list")]
     pub tenant_host_template: Vec<String>,
+    /// `NARU_QUOTAS__*`: what each tenant may use (`NARU_QUOTAS__APPLICATIONS`), unless the operator gave it quotas of its
+    /// own; 0 means no limit.
+    #[serde(default)]
+    pub quotas: BTreeMap<String, u64>,
     /// `NARU_METRICS_LISTEN`: where `/metrics`, `/healthz` and `/readyz` are served.
     pub metrics_listen: String,
     /// `NARU_TELEMETRY__*`: logs and traces.

@@ -5,6 +5,7 @@ pub(crate) mod grpc_web;
 pub(crate) mod guard;
 pub(crate) mod host;
 pub(crate) mod limit;
+pub(crate) mod standing;
 
 use std::sync::Arc;
 

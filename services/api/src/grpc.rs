@@ -3,11 +3,13 @@
 mod account;
 mod application;
 mod applicationset;
+mod audit;
 mod certificate;
 mod cluster;
 mod gpgkey;
 mod notification;
 mod project;
+mod quota;
 mod repocreds;
 mod repository;
 mod session;
@@ -77,6 +79,8 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Result<Routes, SetupError> {
         wire::version::version_service_server::VersionServiceServer<_> => version::Version;
         proto::naru::v1::tenant_service_server::TenantServiceServer<_> => tenant::Tenants::new(shared);
         proto::naru::v1::settings_service_server::SettingsServiceServer<_> => tenant_settings::TenantSettings::new(shared);
+        proto::naru::v1::quota_service_server::QuotaServiceServer<_> => quota::Quotas::new(shared);
+        proto::naru::v1::audit_service_server::AuditServiceServer<_> => audit::Records::new(shared);
     }
     let (health, service) = tonic_health::server::health_reporter();
     // Dropping the reporter leaves the services as they are set: the whole server serves while it answers.
@@ -118,6 +122,23 @@ pub(crate) fn is_known(path: &str) -> bool {
             }
         }
         paths.extend(["Check", "Watch"].map(|method| format!("/grpc.health.v1.Health/{method}")));
+        paths
+    });
+    PATHS.contains(path)
+}
+
+/// Whether a call is answered in parts.
+pub(crate) fn is_streaming(path: &str) -> bool {
+    static PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let set = public_descriptors().unwrap_or_default();
+        let mut paths = HashSet::new();
+        for file in &set.file {
+            for service in &file.service {
+                let name = format!("{}.{}", file.package(), service.name());
+                let streaming = service.method.iter().filter(|m| m.server_streaming());
+                paths.extend(streaming.map(|method| format!("/{name}/{}", method.name())));
+            }
+        }
         paths
     });
     PATHS.contains(path)

@@ -15,6 +15,7 @@ use runtime::Lifecycle;
 use store::{AppChange, ChangeKind, Store};
 use tokio::sync::{Notify, broadcast};
 
+use crate::front::standing::Standing;
 use crate::shared::Caches;
 
 /// How many changes a slow watcher may be behind before it has to read them again.
@@ -100,13 +101,17 @@ impl Hub {
                             .tenant
                             .into_iter()
                             .for_each(|tenant| self.wake(tenant)),
-                        ChangeKind::Tenant => caches.forget(change.tenant),
+                        ChangeKind::Tenant => {
+                            caches.forget(change.tenant);
+                            self.end_streams(&caches.standing).await;
+                        }
                         ChangeKind::Identity => caches.forget_identity(change.tenant),
                         // The tokens of its roles stand in a project.
                         ChangeKind::Project(_) => caches.sessions.forget(change.tenant),
                         ChangeKind::Resync => {
                             caches.forget(None);
                             self.wake_all();
+                            self.end_streams(&caches.standing).await;
                         }
                         ChangeKind::Repo(_) => {}
                     },
@@ -145,6 +150,20 @@ impl Hub {
             seen,
             pending: Vec::new().into_iter(),
         })
+    }
+
+    /// Ends the streams of tenants that are closed, or gone, by now.
+    async fn end_streams(&self, standing: &Standing) {
+        let streaming = standing.streaming();
+        if streaming.is_empty() {
+            return;
+        }
+        match self.inner.store.platform().active_among(&streaming).await {
+            Ok(active) => standing.end_all_but(&active),
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be seen which tenants are closed");
+            }
+        }
     }
 
     fn start(&self, tenant: TenantId, seen: i64) -> broadcast::Receiver<Event> {

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::sources::Sources;
 use self::tls::Certificates;
+use crate::audit;
 use crate::front::Front;
 use crate::front::host::Peer;
 
@@ -153,7 +154,10 @@ where
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
-        async move { Ok::<_, std::convert::Infallible>(front.handle(request).await) }
+        async move {
+            let answer = audit::from(peer.map(|peer| peer.0), front.handle(request)).await;
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     if http2 {

@@ -6,9 +6,13 @@
 use std::sync::Arc;
 
 use domain::clock::Timestamp;
+use domain::message;
 use domain::secret::Secret;
 use domain::tenant::Tenant;
 use tonic::Status;
+
+use crate::failure;
+use crate::shared::Shared;
 
 /// The account that has every right inside its tenant.
 pub(crate) const ADMIN: &str = "admin";
@@ -208,6 +212,45 @@ pub(crate) fn require_operator(actor: &Actor) -> Result<(), Status> {
     }
 }
 
+/// Demands that the actor administers its tenant: has every right in it.
+///
+/// # Errors
+/// The bare refusal.
+pub(crate) fn require_administrator(actor: &Actor) -> Result<(), Status> {
+    if actor.account == ADMIN || allows(actor, Resource::Accounts, Action::Update, "*") {
+        Ok(())
+    } else {
+        Err(denied())
+    }
+}
+
+/// The tenant that a request is about: the caller's own, or the one that the operator names.
+///
+/// # Errors
+/// The bare refusal, for everybody else who names another.
+pub(crate) async fn tenant_of(
+    shared: &Shared,
+    actor: &Actor,
+    named: &str,
+) -> Result<Arc<Tenant>, Status> {
+    if named.is_empty() || named == actor.tenant.name.as_str() {
+        return Ok(Arc::clone(&actor.tenant));
+    }
+    require_operator(actor)?;
+    let platform = shared.store.platform();
+    let found = platform
+        .tenant_by_name(named)
+        .await
+        .map_err(failure::store)?;
+    let missing = || {
+        failure::say(
+            tonic::Code::NotFound,
+            &message::tenant::NOT_FOUND.with("name", named),
+        )
+    };
+    found.map(Arc::new).ok_or_else(missing)
+}
+
 /// The one answer for missing and forbidden.
 pub(crate) fn denied() -> Status {
     Status::permission_denied("permission denied")
@@ -227,6 +270,7 @@ pub(crate) mod tests {
                 hosts: vec![],
                 namespaces: vec![],
                 settings: TenantSettings::default(),
+                standing: domain::tenant::Standing::default(),
             }),
             account: account.to_owned(),
             means: Means::Login,

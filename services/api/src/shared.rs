@@ -8,7 +8,9 @@ use domain::tenant::TenantId;
 use runtime::Lifecycle;
 use store::Store;
 
+use crate::audit;
 use crate::front::host::Hosts;
+use crate::front::standing::Standing;
 use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions};
 use crate::metrics::Metrics;
@@ -32,6 +34,10 @@ pub(crate) struct Shared {
     pub(crate) sessions: Arc<Sessions>,
     /// Who logs in.
     pub(crate) logins: Logins,
+    /// Who is let in.
+    pub(crate) standing: Arc<Standing>,
+    /// What bounds the record of who did what.
+    pub(crate) audit: audit::Bounds,
     /// What changes.
     pub(crate) hub: Hub,
     /// Who renders.
@@ -55,6 +61,8 @@ pub(crate) struct Caches {
     pub(crate) configs: Arc<Configs>,
     /// Their sessions.
     pub(crate) sessions: Arc<Sessions>,
+    /// Whose streams may go on.
+    pub(crate) standing: Arc<Standing>,
 }
 
 impl Caches {
@@ -79,6 +87,7 @@ impl Shared {
             hosts: Arc::clone(&self.hosts),
             configs: Arc::clone(&self.configs),
             sessions: Arc::clone(&self.sessions),
+            standing: Arc::clone(&self.standing),
         }
     }
 }

@@ -252,6 +252,9 @@ pub(crate) async fn render(
         kube_version,
         api_versions,
         no_cache: order.no_cache,
+        renders_per_minute: tenant
+            .allowed(domain::quota::Quota::Renders)
+            .unwrap_or_default(),
         ..RenderRequest::default()
     };
     let asked = shared.repo_servers.ask(access, |mut client| {

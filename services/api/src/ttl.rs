@@ -78,6 +78,19 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlMap<K, V> {
         entries.insert(key, (Instant::now(), value));
     }
 
+    /// Changes an entry in one step: `change` gets what is there, if it is still fresh, and gives what to keep; `None`
+    /// leaves everything as it is. Tells what is kept.
+    pub(crate) fn update(&self, key: K, change: impl FnOnce(Option<V>) -> Option<V>) -> Option<V> {
+        let mut entries = self.entries.lock();
+        let fresh = entries
+            .get(&key)
+            .filter(|(stored, _)| stored.elapsed() < self.ttl)
+            .map(|(_, value)| value.clone());
+        let value = change(fresh)?;
+        self.insert(&mut entries, key, value.clone());
+        Some(value)
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         self.forget(|_, _| true);
@@ -111,5 +124,16 @@ mod tests {
             map.put(key, 0);
         }
         assert!(map.entries.lock().len() <= 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_in_one_step_may_refuse() {
+        let map = TtlMap::new(Duration::from_secs(1), 4);
+        let up_to_two = |n: Option<u32>| Some(n.unwrap_or(0) + 1).filter(|n| *n <= 2);
+        assert_eq!(map.update("a", up_to_two), Some(1));
+        assert_eq!(map.update("a", up_to_two), Some(2));
+        assert_eq!(map.update("a", up_to_two), None);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(map.update("a", up_to_two), Some(1));
     }
 }

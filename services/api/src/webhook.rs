@@ -75,6 +75,9 @@ pub(crate) async fn receive(
             "a request came without its host\n",
         );
     };
+    if site.tenant.standing.state.closed().is_some() {
+        return plain(StatusCode::FORBIDDEN, "this tenant is suspended\n");
+    }
     let (parts, body) = request.into_parts();
     let Some(provider) = Provider::of(&parts.headers) else {
         return plain(StatusCode::BAD_REQUEST, "Unknown webhook event\n");

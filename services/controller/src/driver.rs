@@ -184,6 +184,13 @@ impl Driver {
                 self.of_tenant(tenant).await;
             }
             (Some(tenant), ChangeKind::Tenant) => {
+                // Before its applications are looked at: it may have been closed.
+                if let Err(error) = self.context.tenants.refresh(tenant).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a tenant could not be read"
+                    );
+                }
                 self.tenancy.ensure(tenant);
                 self.of_tenant(tenant).await;
             }

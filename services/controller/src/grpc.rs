@@ -28,6 +28,7 @@ mod log_filter;
 mod log_merge;
 mod logs;
 mod managed;
+mod remove;
 mod resource;
 mod scene;
 mod tree;
@@ -166,6 +167,16 @@ impl Controller for Reads {
         info::cluster_info(&self.context, tenant)
             .await
             .map(Response::new)
+    }
+
+    async fn remove_namespaces(
+        &self,
+        request: Request<wire::RemoveNamespacesRequest>,
+    ) -> Result<Response<wire::RemoveNamespacesResponse>, Status> {
+        self.holder()?;
+        let asked = request.into_inner();
+        let left = remove::namespaces(&self.context, asked).await?;
+        Ok(Response::new(wire::RemoveNamespacesResponse { left }))
     }
 }
 

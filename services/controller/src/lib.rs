@@ -40,6 +40,7 @@ pub mod metrics;
 pub mod publisher;
 pub mod reconcile;
 pub mod repos;
+pub mod sealing;
 pub mod shard;
 pub mod tenants;
 
@@ -118,6 +119,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     };
     let gate = Gate::default();
     let drained = CancellationToken::new();
+    let holder = me.id.clone();
     let shard = hold_lease(
         life,
         &config,
@@ -170,6 +172,10 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         shard.clone(),
     )?;
     life.spawn("results", writer.run(drained.clone()));
+    life.spawn(
+        "sealing",
+        sealing::run(context.store.platform(), holder, life.token()),
+    );
     life.spawn("cluster", until(life.token(), cluster.run()));
     drive(life, &config, context, shard, repos, found, drained);
     listening.set(true);

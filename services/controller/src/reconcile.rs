@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
+use domain::quota::Quota;
 use engine::autosync::{self, Decision};
 
 use crate::context::Context;
@@ -37,6 +38,8 @@ const PATIENCE: u32 = 3;
 /// A cluster that is away for no longer than this is not called so: an apiserver that restarts, or the first listing.
 const BLINK: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// When an application tries again whose tenant runs as many operations as it may.
+const FULL: Duration = Duration::from_secs(5);
 
 /// When to look again, if nothing happens before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,13 @@ pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
         return Ok(Next::Sleep);
     };
     if app.annotation(SKIP) == Some("true") {
+        return Ok(Next::Sleep);
+    }
+    if let Some(tenant) = ctx.tenants.get(key.tenant).await?
+        && !tenant.active()
+    {
+        // Neither compared, nor synced, nor polled; what it has stays, and the tenant's change wakes it.
+        forget(ctx, key);
         return Ok(Next::Sleep);
     }
     let mut memory = ctx.memory.take(key, app.uid());
@@ -198,6 +208,10 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     });
     let mut next = Next::Sleep;
     match decision {
+        Decision::Sync(_) if look.desired.is_ok() && busy(ctx, &subject).await? => {
+            // As many operations run as may; this one begins when one has ended.
+            next = Next::After(FULL);
+        }
         Decision::Sync(asked) if look.desired.is_ok() => {
             return operation::begin_automated(ctx, subject, *asked, status, look, refresh, memory)
                 .await;
@@ -234,6 +248,23 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
         Some(trouble) => Err(Failure::Repository(trouble)),
         None => Ok(next),
     }
+}
+
+/// Whether the tenant runs as many operations as it may.
+async fn busy(ctx: &Context, subject: &Subject) -> Result<bool, Failure> {
+    let Some(allowed) = subject.tenant.tenant.allowed(Quota::Operations) else {
+        return Ok(false);
+    };
+    // There are no more operations than applications.
+    let tenant = &subject.tenant.tenant;
+    if tenant
+        .allowed(Quota::Applications)
+        .is_some_and(|applications| applications <= allowed)
+    {
+        return Ok(false);
+    }
+    let scope = ctx.store.tenant(subject.key.tenant);
+    Ok(scope.operations_besides(&subject.key.name).await? >= allowed)
 }
 
 /// Whether the index says what the cluster has.

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
-use domain::tenant::{Tenant, TenantId};
+use domain::tenant::{Tenant, TenantId, TenantName, TenantState};
 use engine::prepare::Territory;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use store::Store;
 
 /// What is known of tenants and projects. Cheap to clone.
@@ -17,7 +18,12 @@ pub struct Tenants(Arc<Inner>);
 struct Inner {
     store: Store,
     known: RwLock<Known>,
+    /// How many objects each tenant's applications manage, and when that was counted.
+    objects: Mutex<HashMap<TenantId, (Instant, u64)>>,
 }
+
+/// How long a count of objects is good enough for a quota.
+const COUNTED: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Known {
@@ -78,6 +84,12 @@ impl TenantFacts {
             .chain(home)
     }
 
+    /// Whether anything is done for it.
+    #[must_use]
+    pub fn active(&self) -> bool {
+        self.tenant.standing.state == TenantState::Active
+    }
+
     /// Where its service account lives.
     #[must_use]
     pub fn home(&self) -> &str {
@@ -99,6 +111,7 @@ impl Tenants {
         Self(Arc::new(Inner {
             store,
             known: RwLock::default(),
+            objects: Mutex::default(),
         }))
     }
 
@@ -124,6 +137,47 @@ impl Tenants {
         Ok(all)
     }
 
+    /// Reads one tenant anew, and what the others need to know of it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn refresh(&self, id: TenantId) -> store::Result<()> {
+        let found = self.0.store.platform().tenant_by_id(id).await?;
+        let mut known = self.0.known.write();
+        if let Some(old) = known.by_id.remove(&id) {
+            known.by_name.remove(old.tenant.name.as_str());
+        }
+        if let Some(tenant) = found {
+            known.by_name.insert(tenant.name.as_str().to_owned(), id);
+            let whole = facts(tenant, &BTreeMap::new());
+            known.by_id.insert(id, Arc::new(whole));
+        }
+        // The operator's tenant goes anywhere but into the others' namespaces.
+        let operator = known
+            .by_name
+            .get(TenantName::OPERATOR)
+            .and_then(|id| known.by_id.get(id))
+            .map(|facts| facts.tenant.clone());
+        if let Some(tenant) = operator {
+            let map: BTreeMap<String, TenantId> = known
+                .by_id
+                .values()
+                .flat_map(|facts| {
+                    let id = facts.tenant.id;
+                    facts
+                        .tenant
+                        .namespaces
+                        .iter()
+                        .map(move |ns| (ns.clone(), id))
+                })
+                .collect();
+            let id = tenant.id;
+            known.by_id.insert(id, Arc::new(facts(tenant, &map)));
+        }
+        known.projects.retain(|(whose, _), _| *whose != id);
+        Ok(())
+    }
+
     /// All of them, as known.
     ///
     /// # Errors
@@ -142,6 +196,24 @@ impl Tenants {
         }
         self.reload().await?;
         Ok(self.0.known.read().by_id.get(&id).cloned())
+    }
+
+    /// How many objects a tenant's applications manage, as of ten seconds ago at most.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn objects(&self, tenant: TenantId) -> store::Result<u64> {
+        let counted = self.0.objects.lock().get(&tenant).copied();
+        if let Some((at, objects)) = counted
+            && at.elapsed() < COUNTED
+        {
+            return Ok(objects);
+        }
+        let objects = self.0.store.tenant(tenant).objects().await?;
+        let mut all = self.0.objects.lock();
+        all.retain(|_, (at, _)| at.elapsed() < COUNTED);
+        all.insert(tenant, (Instant::now(), objects));
+        Ok(objects)
     }
 
     /// The tenant of a name, if it is known.

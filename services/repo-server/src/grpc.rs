@@ -155,6 +155,22 @@ impl RepoServer for Service {
             .map_err(refused)?;
         Ok(Response::new(wire::TestAccessResponse {}))
     }
+
+    async fn forget_tenant(
+        &self,
+        request: Request<wire::ForgetTenantRequest>,
+    ) -> Result<Response<wire::ForgetTenantResponse>, Status> {
+        let tenant = request.into_inner().tenant;
+        // Its own folder is named by its id, and nothing else is.
+        if tenant.parse().map(TenantId).is_err() {
+            return Err(Status::invalid_argument("the tenant is no id"));
+        }
+        self.renders.forget();
+        let left = self.mirrors.forget_tenant(&tenant).await.map_err(refused)?;
+        Ok(Response::new(wire::ForgetTenantResponse {
+            left: i64::try_from(left).unwrap_or(i64::MAX),
+        }))
+    }
 }
 
 /// Names what stands at a path; a path that leads nowhere, or out of the repository, has no name.
@@ -221,6 +237,7 @@ impl Service {
                 variables,
             },
             no_cache: asked.no_cache,
+            per_minute: asked.renders_per_minute,
         })
     }
 }

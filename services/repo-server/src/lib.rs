@@ -17,6 +17,7 @@ mod fair;
 mod grpc;
 mod memory;
 mod metrics;
+mod rates;
 mod renders;
 
 use std::io;

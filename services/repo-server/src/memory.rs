@@ -25,6 +25,13 @@ impl<T> Memory<T> {
         }))
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        let mut inner = self.0.lock();
+        inner.entries.clear();
+        inner.taken = 0;
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<Arc<T>> {
         self.0
             .lock()

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::fair::Fair;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::rates::Rates;
 
 /// The kind of the entries in Redis; another number when their form changes.
 const KIND: &str = "render-1";
@@ -47,6 +48,8 @@ pub(crate) struct Order {
     pub(crate) input: RenderInput,
     /// Render, whatever is cached.
     pub(crate) no_cache: bool,
+    /// How many renders the tenant may have in a minute; 0 without limit.
+    pub(crate) per_minute: u64,
 }
 
 /// Renders, one per key at a time, remembered in this process and in Redis.
@@ -58,6 +61,7 @@ struct Inner {
     cache: Option<Cache>,
     memory: Memory<Remembered>,
     turns: Fair,
+    rates: Rates,
     running: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     metrics: Metrics,
 }
@@ -74,9 +78,15 @@ impl Renders {
             cache,
             memory: Memory::new(config.memory_mib << 20),
             turns: Fair::new(config.parallelism),
+            rates: Rates::default(),
             running: Mutex::default(),
             metrics,
         }))
+    }
+
+    /// Forgets what is remembered in this process. What is another tenant's comes back from Redis.
+    pub(crate) fn forget(&self) {
+        self.0.memory.clear();
     }
 
     /// The render, and how it was come by.
@@ -116,6 +126,7 @@ impl Renders {
                 }
             }
         }
+        self.0.rates.take(order.tenant, order.per_minute)?;
         let rendered = self
             .0
             .renderer

@@ -400,6 +400,37 @@ impl Mirrors {
         self.discard(&self.mirror(access)).await
     }
 
+    /// Removes all mirrors of a tenant; says how many are left, of this moment: one that is being fetched comes back.
+    ///
+    /// # Errors
+    /// When they cannot be removed.
+    pub async fn forget_tenant(&self, tenant: &str) -> Result<usize, Error> {
+        let gone: Vec<Arc<Mirror>> = {
+            let mut mirrors = self.0.mirrors.lock();
+            let mut gone = Vec::new();
+            mirrors.retain(|(whose, _), mirror| {
+                if whose == tenant {
+                    gone.push(mirror.clone());
+                }
+                whose != tenant
+            });
+            gone
+        };
+        let folder = self.0.folder.join(tenant);
+        let removing = tokio::task::spawn_blocking(move || {
+            for mirror in gone {
+                mirror.discard()?;
+            }
+            match std::fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::internal(error))
+                }
+                _ => Ok(std::fs::read_dir(&folder).map_or(0, Iterator::count)),
+            }
+        });
+        removing.await.map_err(Error::internal)?
+    }
+
     async fn discard(&self, mirror: &Arc<Mirror>) -> Result<(), Error> {
         let mirror = mirror.clone();
         tokio::task::spawn_blocking(move || mirror.discard())

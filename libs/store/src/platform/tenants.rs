@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::PlatformScope;
 use crate::error::{Error, Result, Taken};
-use crate::scope::Spot;
+use crate::scope::{Spot, standing};
 use crate::seal;
 use crate::secrets::{self, WebhookProvider};
 
@@ -168,13 +168,10 @@ impl PlatformScope {
             .execute(self.store.pool())
             .await
             .map_err(|error| taken(error, &name, &hosts))?;
-        Ok(Tenant {
-            id,
-            name,
-            hosts,
-            namespaces,
-            settings,
-        })
+        // As it is now, with what the installation allows it.
+        self.tenant_by_id(id)
+            .await?
+            .ok_or_else(|| Error::not_found("tenant", name.as_str()))
     }
 
     /// Makes the operator's own tenant where it is missing, with the operator grant for its `admin`; where it is there,
@@ -238,6 +235,7 @@ fn tenant(row: &PgRow) -> Result<Tenant> {
         hosts: row.try_get("hosts")?,
         namespaces: row.try_get("namespaces")?,
         settings: row.try_get::<Json<TenantSettings>, _>("settings")?.0,
+        standing: standing(row)?,
     })
 }
 

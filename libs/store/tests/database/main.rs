@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod applications;
+mod audit;
+mod destroy;
 mod isolation;
 mod leases;
 mod model;

@@ -292,7 +292,7 @@ impl Rows {
                     actor: "admin".into(),
                     action: "set".into(),
                     object: name.into(),
-                    details: json!({}),
+                    ..AuditEntry::default()
                 };
                 scope.audit().append(&entry).await.unwrap();
                 self.audit.push(name.into());

@@ -3,12 +3,13 @@
 use crate::{World, session};
 
 /// Keys that are unique across the installation, on purpose.
-const PLATFORM_KEYS: [&str; 9] = [
+const PLATFORM_KEYS: [&str; 10] = [
     "_sqlx_migrations(version)",
     "controllers(id)",
     "leases(item)",
     "leases(item,fence)",
     "namespaces(namespace)",
+    "quota_defaults(name)",
     "signing_key_ids(kid)",
     "tenant_hosts(host)",
     "tenants(id)",

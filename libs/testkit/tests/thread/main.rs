@@ -1,6 +1,7 @@
 //! The thread: from git push to a healthy application, through all three services, on real parts.
 
 mod accounts;
+mod audit;
 mod bad_input;
 mod chart;
 mod collector;
@@ -9,6 +10,7 @@ mod faults;
 mod guide;
 mod healing;
 mod isolation;
+mod operator;
 mod push;
 mod rest;
 mod trace;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::message;
+use domain::tenant::Tenant;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use tonic::service::Routes;
@@ -14,6 +15,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use crate::audit;
 use crate::failure;
 use crate::front::host::Site;
 use crate::front::limit;
@@ -171,7 +173,8 @@ impl Guard {
             .0
             .as_ref()
             .map_or(&site.tenant, |actor| &actor.tenant);
-        let language = language::of(request.headers(), tenant);
+        let tenant = Arc::clone(tenant);
+        let language = language::of(request.headers(), &tenant);
         if let Ok(actor) = &caller.0
             && actor.must_change_password
             && !before_the_change(request.uri().path())
@@ -181,17 +184,43 @@ impl Guard {
             return refusal.into_http();
         }
         request.extensions_mut().insert(caller);
-        let answered = language::scope(language, self.routes.clone().oneshot(request))
+        let mut response = language::scope(language, self.dispatch(request, &site, &tenant))
             .instrument(span)
             .await;
-        let mut response = match answered {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
         if let Some(token) = renewed.and_then(|token| HeaderValue::try_from(token).ok()) {
             response.headers_mut().insert(RENEW_TOKEN, token);
         }
         response
+    }
+}
+
+impl Guard {
+    /// Hands a call to its service, if its tenant is let in, and has it recorded if it writes.
+    async fn dispatch(
+        &self,
+        request: Request<GrpcBody>,
+        site: &Site,
+        tenant: &Arc<Tenant>,
+    ) -> Response<GrpcBody> {
+        let standing = &self.shared.standing;
+        if let Err(refused) = standing.admit(tenant) {
+            return refused.into_http();
+        }
+        let streaming = crate::grpc::is_streaming(request.uri().path());
+        let serve = |request| {
+            let routes = self.routes.clone();
+            async move {
+                match routes.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+        };
+        match audit::recorded(&self.shared, &site.tenant, request, serve).await {
+            Ok(response) if streaming => response.map(|body| standing.stream(tenant.id, body)),
+            Ok(response) => response,
+            Err(refused) => refused.into_http(),
+        }
     }
 }
 

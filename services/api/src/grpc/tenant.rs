@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use domain::message::{self, Language};
 use domain::secret::Secret;
-use domain::tenant::{Tenant, TenantId, TenantName, TenantSettings};
+use domain::tenant::{Tenant, TenantId, TenantName, TenantSettings, TenantState};
 use proto::naru::v1 as wire;
 use proto::naru::v1::tenant_service_server::TenantService;
 use store::{NewTenant, WebhookProvider};
 use tonic::{Code, Request, Response, Status};
 
 use crate::failure::{self, say};
+use crate::grpc::Parts;
 use crate::identity::{self, password};
 use crate::permit;
 use crate::shared::Shared;
+
+mod ending;
+mod standing;
 
 /// The service.
 pub(crate) struct Tenants {
@@ -99,6 +103,7 @@ impl TenantService for Tenants {
             webhook_secrets.insert(provider.as_str().to_owned(), secret.expose_str().to_owned());
         }
         tracing::info!(tenant = %tenant.name, "a tenant was made");
+        let tenant = self.named(tenant.name.as_str()).await?;
         Ok(Response::new(wire::CreateTenantResponse {
             tenant: Some(shown(tenant)),
             admin_password: first.expose_str().to_owned(),
@@ -111,21 +116,79 @@ impl TenantService for Tenants {
         request: Request<wire::GetTenantRequest>,
     ) -> Result<Response<wire::Tenant>, Status> {
         permit::require_operator(&identity::actor(&request)?)?;
-        let name = request.into_inner().name;
-        let found = self
-            .shared
-            .store
-            .platform()
-            .tenant_by_name(&name)
-            .await
-            .map_err(failure::store)?;
-        let tenant = found.ok_or_else(|| {
-            say(
-                Code::NotFound,
-                &message::tenant::NOT_FOUND.with("name", &name),
-            )
-        })?;
+        let tenant = self.named(&request.into_inner().name).await?;
         Ok(Response::new(shown(tenant)))
+    }
+
+    async fn update(
+        &self,
+        request: Request<wire::UpdateTenantRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
+        permit::require_operator(&identity::actor(&request)?)?;
+        self.change(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn map_namespace(
+        &self,
+        request: Request<wire::NamespaceRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
+        permit::require_operator(&identity::actor(&request)?)?;
+        self.map(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn release_namespace(
+        &self,
+        request: Request<wire::NamespaceRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
+        permit::require_operator(&identity::actor(&request)?)?;
+        self.release(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn set_quotas(
+        &self,
+        request: Request<wire::SetQuotasRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
+        permit::require_operator(&identity::actor(&request)?)?;
+        self.allow(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn suspend(
+        &self,
+        request: Request<wire::GetTenantRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
+        permit::require_operator(&identity::actor(&request)?)?;
+        let name = request.into_inner().name;
+        let suspended = self.stand(&name, TenantState::Suspended).await?;
+        Ok(Response::new(suspended))
+    }
+
+    async fn resume(
+        &self,
+        request: Request<wire::GetTenantRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
+        permit::require_operator(&identity::actor(&request)?)?;
+        let name = request.into_inner().name;
+        let active = self.stand(&name, TenantState::Active).await?;
+        Ok(Response::new(active))
+    }
+
+    type ExportStream = Parts<wire::TenantExportLine>;
+
+    async fn export(
+        &self,
+        request: Request<wire::GetTenantRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        permit::require_operator(&identity::actor(&request)?)?;
+        let tenant = self.named(&request.into_inner().name).await?;
+        Ok(Response::new(self.lines(tenant.id).await?))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<wire::DeleteTenantRequest>,
+    ) -> Result<Response<wire::DeleteTenantResponse>, Status> {
+        permit::require_operator(&identity::actor(&request)?)?;
+        self.end(request.into_inner()).await.map(Response::new)
     }
 
     async fn list(
@@ -191,12 +254,18 @@ fn settings(asked: wire::TenantSettings) -> Result<TenantSettings, Status> {
             &message::api::VARIABLE_INVALID.with("name", name),
         ));
     }
+    let usual = TenantSettings::default();
+    let namespace_patterns = if asked.namespace_patterns.is_empty() {
+        usual.namespace_patterns
+    } else {
+        asked.namespace_patterns
+    };
     Ok(TenantSettings {
         variables_enabled: asked.variables_enabled,
         variables: asked.variables.into_iter().collect(),
         language,
+        namespace_patterns,
         must_change_password: asked.must_change_password,
-        ..TenantSettings::default()
     })
 }
 
@@ -214,9 +283,18 @@ fn shown(tenant: Tenant) -> wire::Tenant {
             variables_enabled: tenant.settings.variables_enabled,
             variables: tenant.settings.variables.into_iter().collect(),
             language: language.to_owned(),
+            namespace_patterns: tenant.settings.namespace_patterns,
             must_change_password: tenant.settings.must_change_password,
         }),
-        created_at_unix_seconds: 0,
+        created_at_unix_seconds: tenant.standing.created_at,
+        state: tenant.standing.state.as_str().to_owned(),
+        quotas: tenant
+            .standing
+            .quotas
+            .0
+            .into_iter()
+            .map(|(name, allowed)| (name, i64::try_from(allowed).unwrap_or(i64::MAX)))
+            .collect(),
     }
 }
 

@@ -10,8 +10,10 @@ use domain::settings::{Change, Config, Object, Problem, catalogue};
 use domain::tenant::Tenant;
 use proto::naru::v1 as wire;
 use proto::naru::v1::settings_service_server::SettingsService;
+use serde_json::json;
 use tonic::{Code, Request, Response, Status};
 
+use crate::audit;
 use crate::failure::{self, Refused, say};
 use crate::identity;
 use crate::language;
@@ -58,6 +60,35 @@ impl TenantSettings {
     async fn load(&self, tenant: &Tenant) -> Result<Config, Status> {
         let scope = self.shared.store.tenant(tenant.id);
         scope.config().load().await.map_err(failure::store)
+    }
+
+    /// Says in the record what was changed, by object and key. A secret's hash, which whoever reads the record could try
+    /// passwords against, is there only as a mark under the tenant's key.
+    async fn record(
+        &self,
+        tenant: &Tenant,
+        changed: &[wire::ChangedSetting],
+    ) -> Result<(), Status> {
+        let scope = self.shared.store.tenant(tenant.id);
+        let (mut before, mut after) = (json!({}), json!({}));
+        for setting in changed {
+            for (into, value) in [(&mut before, &setting.before), (&mut after, &setting.after)] {
+                if value.is_empty() {
+                    continue;
+                }
+                into[&setting.object][&setting.key] = match value.starts_with(shown::HASH) {
+                    true => scope
+                        .audit()
+                        .mark(value.as_bytes())
+                        .await
+                        .map_err(failure::store)?,
+                    false => value.clone(),
+                }
+                .into();
+            }
+        }
+        audit::changed(before, after);
+        Ok(())
     }
 }
 
@@ -107,6 +138,7 @@ impl SettingsService for TenantSettings {
         if !asked.dry_run && !changed.is_empty() {
             let keys: Vec<&str> = changed.iter().map(|changed| changed.key.as_str()).collect();
             tracing::info!(tenant = %tenant.name, ?keys, "settings were changed");
+            self.record(&tenant, &changed).await?;
         }
         Ok(Response::new(wire::UpdateSettingsResponse {
             settings: Some(shown::settings(&tenant, &after)),

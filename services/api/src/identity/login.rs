@@ -133,6 +133,9 @@ impl Logins {
             self.failed(site, name, source, failures);
             return Err(wrong());
         }
+        if let Some(closed) = found.tenant.standing.state.closed() {
+            return Err(failure::say(tonic::Code::PermissionDenied, &closed));
+        }
         if !found.account.enabled {
             return Err(Status::unauthenticated(format!(
                 "Account {name} is disabled"

@@ -43,6 +43,13 @@ impl RepoServers {
         })
     }
 
+    /// Each of them, with its address.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, Client)> {
+        self.servers
+            .iter()
+            .map(|(address, client)| (address.as_str(), client.clone()))
+    }
+
     /// Asks the repository's own server, and the next in its order while one is away.
     ///
     /// # Errors

@@ -19,10 +19,19 @@ pub(super) fn value(status: StatusCode, value: &Value) -> Response<Body> {
 /// An error: its text twice, and its gRPC code.
 pub(super) fn error(status: &Status) -> Response<Body> {
     let text = status.message();
-    value(
+    let mut response = value(
         http_status(status.code()),
         &json!({"error": text, "code": i32::from(status.code()), "message": text}),
-    )
+    );
+    // When to come again is a header on both roads.
+    if let Some(after) = status
+        .metadata()
+        .get(header::RETRY_AFTER.as_str())
+        .and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
+    {
+        response.headers_mut().insert(header::RETRY_AFTER, after);
+    }
+    response
 }
 
 /// The HTTP status of a code.

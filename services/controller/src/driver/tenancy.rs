@@ -106,7 +106,10 @@ impl Steward {
         let only_namespaces = orders
             .iter()
             .all(|order| matches!(order, Order::Namespace(_)));
-        let known = if only_namespaces {
+        let some = orders.iter().all(|order| !matches!(order, Order::All));
+        let known = if some && !only_namespaces {
+            self.refreshed(&orders).await
+        } else if only_namespaces {
             self.context.tenants.known()
         } else {
             self.context.tenants.reload().await
@@ -147,6 +150,10 @@ impl Steward {
             if let Some(weight) = self.weights.get(facts.tenant.name.as_str()) {
                 self.queue.set_weight(facts.tenant.id, *weight);
             }
+            // One that is closed stays as it is, and one that goes is not made again.
+            if !facts.active() {
+                continue;
+            }
             let whole = all || named.contains(&facts.tenant.id);
             let namespaces = facts.namespaces();
             let wanted = namespaces.filter(|namespace| whole || changed.contains(namespace));
@@ -161,6 +168,16 @@ impl Steward {
             .collect()
             .await;
         made.into_iter().all(|done| done)
+    }
+
+    /// Reads anew the tenants that the orders name, and no others.
+    async fn refreshed(&self, orders: &[Order]) -> store::Result<Vec<Arc<TenantFacts>>> {
+        for order in orders {
+            if let Order::Tenant(id) = order {
+                self.context.tenants.refresh(*id).await?;
+            }
+        }
+        self.context.tenants.known()
     }
 
     async fn ensure(&self, namespace: String, facts: Arc<TenantFacts>) -> bool {

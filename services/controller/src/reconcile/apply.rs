@@ -9,11 +9,13 @@ use cluster::{ApplyOptions, DeleteOptions, Deletion, PatchKind, Validation, Writ
 use domain::cause::Cause;
 use domain::message;
 use domain::operation::{Phase, ResourceResult, ResultCode};
+use domain::quota::Quota;
 use domain::resource::{GroupKind, ResourceKey, at, text};
 use engine::options::Propagation;
 use engine::plan::{Action, How, Plan, Step};
 use futures::StreamExt;
 use serde_json::{Value, json};
+use store::Claim;
 
 use super::live::LiveSet;
 use super::subject::Subject;
@@ -337,7 +339,7 @@ async fn create_namespace(
     let claimed = ctx
         .store
         .platform()
-        .claim_namespace(tenant.id, namespace)
+        .map_namespace(tenant.id, namespace)
         .await;
     let claimed = claimed.map_err(|error| {
         tracing::warn!(
@@ -346,8 +348,21 @@ async fn create_namespace(
         );
         Refused::ByUs(Cause::error(message::app::DATABASE_UNAVAILABLE.message()))
     })?;
-    if !claimed {
-        let message = message::sync::NAMESPACE_TAKEN.with("namespace", namespace);
+    let refused = match claimed {
+        Claim::Claimed => None,
+        Claim::Taken => Some(message::sync::NAMESPACE_TAKEN.with("namespace", namespace)),
+        Claim::Reserved => Some(message::tenant::NAMESPACE_RESERVED.with("namespace", namespace)),
+        Claim::Quota => Some(
+            message::tenant::QUOTA_REACHED
+                .with("quota", Quota::Namespaces.as_str())
+                .with("used", tenant.namespaces.len())
+                .with(
+                    "allowed",
+                    tenant.allowed(Quota::Namespaces).unwrap_or_default(),
+                ),
+        ),
+    };
+    if let Some(message) = refused {
         return Err(Refused::ByUs(
             Cause::error(message).field("spec.destination.namespace"),
         ));
@@ -371,22 +386,45 @@ async fn create_namespace(
     Ok(words(if existed { "configured" } else { "created" }))
 }
 
-/// The labels and annotations of a namespace that the tenant may choose. They are written under Naru's own identity:
-/// what says whose the namespace is, and what its pods may do, is not for the tenant to say.
+/// The names of labels and annotations that a tenant may give a namespace of its own; docs/tenancy.md lists them.
+const FREE_NAMES: [&str; 30] = [
+    "app",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/version",
+    "component",
+    "contact",
+    "cost-center",
+    "course",
+    "department",
+    "description",
+    "env",
+    "environment",
+    "group",
+    "lesson",
+    "maintainer",
+    "note",
+    "owner",
+    "part-of",
+    "phase",
+    "product",
+    "project",
+    "purpose",
+    "release",
+    "stage",
+    "team",
+    "tier",
+    "version",
+];
+
+/// The labels and annotations of a namespace that the tenant may choose, and no others. They are written under Naru's own
+/// identity, and programs in the cluster act on them: what says whose a namespace is, what its pods may do, who injects
+/// into them or scrapes them, is not for the tenant to say. What may be chosen is therefore listed, not what may not.
 fn metadata_patch(object: &Value) -> BTreeMap<&'static str, BTreeMap<String, Value>> {
-    const RESERVED: [&str; 4] = [
-        "naru.io/",
-        "kubernetes.io/",
-        "k8s.io/",
-        "argocd.argoproj.io/",
-    ];
-    let free = |name: &str| {
-        let domain = name.split_once('/').map_or("", |(domain, _)| domain);
-        let domain = format!("{domain}/");
-        !RESERVED
-            .iter()
-            .any(|reserved| domain == *reserved || domain.ends_with(&format!(".{reserved}")))
-    };
+    let free = |name: &str| FREE_NAMES.contains(&name);
     let mut patch = BTreeMap::new();
     for part in ["labels", "annotations"] {
         let values = at(object, &["metadata", part])
@@ -514,14 +552,19 @@ mod tests {
     #[test]
     fn a_tenant_chooses_no_label_that_says_whose_a_namespace_is_or_what_its_pods_may() {
         let object = json!({"metadata": {
-            "labels": {"team": "a", "naru.io/tenant": "b", "pod-security.kubernetes.io/enforce": "privileged"},
-            "annotations": {"example.com/x": "1", "argocd.argoproj.io/tracking-id": "y"},
+            "labels": {"team": "a", "naru.io/tenant": "b", "pod-security.kubernetes.io/enforce": "privileged",
+                "istio-injection": "enabled", "istio.io/rev": "x", "app.kubernetes.io/name": "n"},
+            "annotations": {"description": "1", "argocd.argoproj.io/tracking-id": "y", "example.com/x": "1",
+                "scheduler.alpha.kubernetes.io/node-selector": "z"},
         }});
         let patch = metadata_patch(&object);
-        assert_eq!(patch["labels"].keys().collect::<Vec<_>>(), ["team"]);
+        assert_eq!(
+            patch["labels"].keys().collect::<Vec<_>>(),
+            ["app.kubernetes.io/name", "team"]
+        );
         assert_eq!(
             patch["annotations"].keys().collect::<Vec<_>>(),
-            ["example.com/x"]
+            ["description"]
         );
     }
 }

@@ -8,6 +8,7 @@ use cluster::Discovery;
 use domain::application::{Source, VARIABLES};
 use domain::cause::Cause;
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::quota::Quota;
 use domain::resource::{split_api_version, text};
 use domain::schema::SchemaSet;
 use engine::prepare::{self, Kinds, Prepared, Scope};
@@ -346,6 +347,11 @@ fn order(subject: &Subject, document: &Value, commit: &str, discovery: &Discover
             .variables(subject.app.annotation(VARIABLES)),
         kube_version: discovery.server_version().git_version.clone(),
         api_versions: discovery.api_versions().to_vec(),
+        renders_per_minute: subject
+            .tenant
+            .tenant
+            .allowed(Quota::Renders)
+            .unwrap_or_default(),
         ..RenderOrder::default()
     }
 }
@@ -364,6 +370,7 @@ fn name(order: &RenderOrder) -> u64 {
         known: _,
         known_detail: _,
         no_cache: _,
+        renders_per_minute: _,
     } = order;
     let mut hasher = DefaultHasher::new();
     (

@@ -8,6 +8,7 @@ use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
 use domain::operation::{Operation, OperationState, Phase, SyncResult};
+use domain::quota::Quota;
 use domain::resource::ResourceKey;
 use domain::status::Status;
 use engine::options::SyncOptions;
@@ -280,6 +281,12 @@ async fn run_on(
             None => Ok(Next::Sleep),
         };
     };
+    if let Some(cause) = too_many(ctx, &run, desired.prepared.targets.len()).await? {
+        let message = cause.message.clone();
+        let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
+        let end_ = End::new(Phase::Error, message, vec![cause]);
+        return end(ctx, run, end_, look, memory).await;
+    }
     let plan = make_plan(ctx, &run, &desired, &look);
     let result = run.state.result.get_or_insert_with(|| SyncResult {
         revisions: desired.revisions.clone(),
@@ -397,6 +404,24 @@ fn wish(run: &Run, begun: bool) -> Wish {
     }
     wish.brought.clone_from(&sync.manifests);
     wish
+}
+
+/// Why the tenant may not have so many more objects.
+async fn too_many(ctx: &Context, run: &Run, wanted: usize) -> Result<Option<Cause>, Failure> {
+    let Some(allowed) = run.subject.tenant.tenant.allowed(Quota::Objects) else {
+        return Ok(None);
+    };
+    let all = ctx.tenants.objects(run.subject.key.tenant).await?;
+    let own = run.subject.app.status.resources.len() as u64;
+    let used = all.saturating_sub(own).saturating_add(wanted as u64);
+    Ok((used > allowed).then(|| {
+        Cause::error(
+            message::tenant::QUOTA_REACHED
+                .with("quota", Quota::Objects.as_str())
+                .with("used", used)
+                .with("allowed", allowed),
+        )
+    }))
 }
 
 fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {

@@ -61,6 +61,8 @@ pub struct RenderOrder {
     pub known_detail: String,
     /// Render, whatever is cached.
     pub no_cache: bool,
+    /// How many renders the tenant may have in a minute; 0 without limit.
+    pub renders_per_minute: u64,
 }
 
 /// What came of it.
@@ -175,6 +177,7 @@ impl RepoServers {
             known,
             known_detail,
             no_cache,
+            renders_per_minute,
         } = order;
         let asked = wire::RenderRequest {
             repository: Some(access.clone()),
@@ -190,6 +193,7 @@ impl RepoServers {
             known_hash: known,
             known_detail,
             no_cache,
+            renders_per_minute,
         };
         let answer = self
             .ask(&access, |mut client| {

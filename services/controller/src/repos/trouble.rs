@@ -50,9 +50,11 @@ impl From<Status> for Trouble {
     /// A repo-server's no carries its causes as JSON in the status's details; without them it is a fault of ours.
     fn from(status: Status) -> Self {
         if let Some(causes) = causes(status.details()) {
-            let ours = causes
-                .iter()
-                .any(|cause| cause.message.is(&message::source::INTERNAL));
+            let ours = causes.iter().any(|cause| {
+                // What a minute's quota refuses, the next minute allows.
+                cause.message.is(&message::source::INTERNAL)
+                    || cause.message.is(&message::tenant::RATE_REACHED)
+            });
             return Self {
                 causes: causes.into(),
                 ours,

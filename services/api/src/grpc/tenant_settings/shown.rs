@@ -8,6 +8,9 @@ use domain::tenant::Tenant;
 use proto::naru::v1 as wire;
 use sha2::{Digest, Sha256};
 
+/// How what is shown of a secret begins.
+pub(super) const HASH: &str = "hash:";
+
 /// All settings.
 pub(super) fn settings(tenant: &Tenant, config: &Config) -> wire::Settings {
     let objects = config.raw().objects().map(|object| {
@@ -70,7 +73,7 @@ fn value(tenant: &Tenant, object: &Object, key: &str, value: &Value) -> String {
         digest.update(part);
     }
     let hash = digest.finalize();
-    hash[..6].iter().fold("hash:".to_owned(), |mut text, byte| {
+    hash[..6].iter().fold(HASH.to_owned(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
