@@ -4,6 +4,7 @@
 //! the controller says is put together field by field.
 
 pub mod application;
+pub mod cluster;
 mod condition;
 mod operation;
 pub mod project;

@@ -16,6 +16,7 @@
 //! [`Cluster`], [`ConnectOptions`], [`Index`], [`LiveEntry`], [`Wake`], [`Account`], [`Discovery`], [`Error`].
 
 mod account;
+mod added;
 mod connect;
 mod discovery;
 mod error;
@@ -32,6 +33,7 @@ pub use account::{
     Account, Applied, ApplyMethod, ApplyOptions, Conflict, DeleteOptions, Deletion, LogOptions,
     PatchKind, Propagation, Validation, WriteOptions,
 };
+pub use added::{AddedCluster, NewToken, Refused};
 pub use connect::{Cluster, ConnectOptions, Connection};
 pub use discovery::{ApiKind, Discovery, ServerVersion, is_excluded};
 pub use error::{Error, FieldCause, Refusal};

@@ -15,11 +15,14 @@
 
 pub mod application;
 pub mod cause;
+pub mod certificate;
 pub mod clock;
+pub mod cluster;
 pub mod field_set;
 pub mod link;
 pub mod manifest;
 pub mod message;
+pub mod openpgp;
 pub mod operation;
 pub mod project;
 pub mod quota;

@@ -154,6 +154,7 @@ pub mod account;
 pub mod api;
 pub mod app;
 pub mod cluster;
+pub mod credentials;
 pub mod health;
 pub mod lint;
 pub mod settings;
@@ -167,6 +168,7 @@ const AREAS: &[&[Code]] = &[
     api::ALL,
     app::ALL,
     cluster::ALL,
+    credentials::ALL,
     health::ALL,
     lint::ALL,
     settings::ALL,

@@ -1,5 +1,11 @@
 //! Repositories and how to get in.
 
+mod access;
+mod rank;
+
+pub use access::{Access, access, host_of, is_ssh};
+pub use rank::rank;
+
 use crate::secret::Secret;
 
 /// The form in which two repository addresses are compared: lower case, no `.git`, `ssh://` and scp-like forms equal.
@@ -25,7 +31,7 @@ pub fn normalize_url(url: &str) -> String {
 pub struct Repository {
     /// The address as written.
     pub url: String,
-    /// `git`; other types come with the rendering work.
+    /// `git`, `helm` or `oci`.
     pub kind: String,
     /// A name for people.
     pub name: String,
@@ -37,6 +43,38 @@ pub struct Repository {
     pub insecure: bool,
     /// Whether large files are fetched.
     pub enable_lfs: bool,
+    /// How it is reached, besides.
+    pub options: Options,
+}
+
+/// A login for every repository below an address that is connected without one of its own, or not connected at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    /// The address that theirs begin with, as written.
+    pub url: String,
+    /// `git`, `helm` or `oci`.
+    pub kind: String,
+    /// How to get in.
+    pub credentials: Credentials,
+    /// How they are reached, besides.
+    pub options: Options,
+}
+
+/// How a repository is reached, besides the login.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether a Helm repository is an OCI registry.
+    pub enable_oci: bool,
+    /// Whether an OCI registry is spoken to without TLS.
+    pub insecure_oci_force_http: bool,
+    /// Whether the login is sent with the first request.
+    pub force_http_basic_auth: bool,
+    /// The proxy on the way, which may hold a login.
+    pub proxy: Option<Secret>,
+    /// Which hosts are reached without it.
+    pub no_proxy: String,
+    /// How many commits are fetched; 0 for all.
+    pub depth: i64,
 }
 
 /// How to get into a repository.
@@ -54,6 +92,25 @@ pub struct Credentials {
     pub tls_client_cert: String,
     /// Its key, PEM.
     pub tls_client_key: Option<Secret>,
+    /// A GitHub App.
+    pub github_app: GithubApp,
+    /// The GitHub App's private key, PEM.
+    pub github_app_key: Option<Secret>,
+    /// A Google Cloud service account, JSON.
+    pub gcp_key: Option<Secret>,
+    /// Whether Azure's workload identity is used.
+    pub azure_workload_identity: bool,
+}
+
+/// Which GitHub App, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GithubApp {
+    /// Its number.
+    pub id: i64,
+    /// The number of its installation.
+    pub installation: i64,
+    /// The address of GitHub Enterprise's API; empty for github.com.
+    pub enterprise_url: String,
 }
 
 impl Credentials {
@@ -62,11 +119,125 @@ impl Credentials {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Everything in it that must never be seen.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let Self {
+            username: _,
+            password,
+            bearer_token,
+            ssh_private_key,
+            tls_client_cert: _,
+            tls_client_key,
+            github_app: _,
+            github_app_key,
+            gcp_key,
+            azure_workload_identity: _,
+        } = self;
+        [
+            password,
+            bearer_token,
+            ssh_private_key,
+            tls_client_key,
+            github_app_key,
+            gcp_key,
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The first way in that is kept but not used yet, where there is no other: as clients name it.
+    fn kept_only(&self) -> Option<&'static str> {
+        let used = self.password.is_some()
+            || self.bearer_token.is_some()
+            || self.ssh_private_key.is_some()
+            || self.tls_client_key.is_some();
+        let kept = [
+            (self.github_app_key.is_some(), "githubAppPrivateKey"),
+            (self.gcp_key.is_some(), "gcpServiceAccountKey"),
+            (self.azure_workload_identity, "useAzureWorkloadIdentity"),
+        ];
+        kept.into_iter()
+            .find(|(given, _)| *given && !used)
+            .map(|(_, field)| field)
+    }
+}
+
+impl Options {
+    /// The proxy without the login that its address may hold.
+    #[must_use]
+    pub fn shown_proxy(&self) -> String {
+        self.proxy
+            .as_ref()
+            .map(|proxy| without_login(proxy.expose_str()))
+            .unwrap_or_default()
+    }
+}
+
+/// An address without the login in it.
+#[must_use]
+pub fn without_login(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            let host = authority
+                .rsplit_once('@')
+                .map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+/// What of a way into a repository is kept for later and not used yet, as clients name it: such a repository cannot be
+/// tried.
+#[must_use]
+pub fn kept_only(kind: &str, credentials: &Credentials, options: &Options) -> Option<String> {
+    match kind {
+        "git" => {}
+        other => return Some(format!("type {other}")),
+    }
+    if options.proxy.is_some() {
+        return Some("proxy".to_owned());
+    }
+    credentials.kept_only().map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_only_kept_is_named() {
+        let app = Credentials {
+            github_app_key: Some(Secret::from("k")),
+            ..Credentials::default()
+        };
+        let both = Credentials {
+            password: Some(Secret::from("p")),
+            ..app.clone()
+        };
+        let none = Options::default();
+        assert_eq!(
+            kept_only("git", &app, &none).as_deref(),
+            Some("githubAppPrivateKey")
+        );
+        assert_eq!(kept_only("git", &both, &none), None);
+        assert_eq!(
+            kept_only("helm", &both, &none).as_deref(),
+            Some("type helm")
+        );
+    }
+
+    #[test]
+    fn a_proxy_is_shown_without_its_login() {
+        let options = Options {
+            proxy: Some(Secret::from("http://me:hunter2@proxy:3128/x@y")),
+            ..Options::default()
+        };
+        assert_eq!(options.shown_proxy(), "http://proxy:3128/x@y");
+    }
 
     #[test]
     fn addresses_of_one_repository_compare_equal() {

@@ -12,7 +12,7 @@
 //!   versions commit in order: who has seen N has seen everything below.
 //! - Every write checks how many rows it touched.
 //! - Credentials, keys and manifest sets rest only sealed under the tenant's key, which rests only wrapped by the
-//!   installation's ([`KeyFile`]).
+//!   installation's ([`KeyFile`]); clusters' credentials only sealed to the controllers' key ([`SealingKey`]).
 //! - What a controller writes carries its lease's fence, and is refused when the lease has passed on.
 //!
 //! # Reading order
@@ -22,6 +22,8 @@
 pub mod accounts;
 pub mod applications;
 pub mod audit;
+mod cluster_key;
+mod clusters;
 pub mod config;
 mod connect;
 mod data_keys;
@@ -38,10 +40,14 @@ mod rotation;
 mod scope;
 mod seal;
 pub mod secrets;
+mod templates;
 mod tokens;
+mod trust;
 mod usage;
 
 pub use applications::{AppChange, Applications};
+pub use cluster_key::{OpeningKeys, SealingKey};
+pub use clusters::{Clusters, SealedLogin};
 pub use connect::{Options, Role, Store};
 pub use error::{Code, Error, Result, Taken};
 pub use history::History;
@@ -59,3 +65,5 @@ pub use repositories::Repositories;
 pub use rotation::{Rotated, Rotation, SEALED};
 pub use scope::TenantScope;
 pub use secrets::WebhookProvider;
+pub use templates::Templates;
+pub use trust::TrustStore;

@@ -39,6 +39,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/0004_identity.sql"),
     ),
     (
+        5,
+        "credentials",
+        include_str!("../../../migrations/0005_credentials.sql"),
+    ),
+    (
         6,
         "operator",
         include_str!("../../../migrations/0006_operator.sql"),

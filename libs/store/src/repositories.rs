@@ -1,14 +1,15 @@
 //! The repositories that a tenant has connected, their credentials sealed.
 
-use domain::repository::{Credentials, Repository, normalize_url};
-use domain::secret::Secret;
-use serde::{Deserialize, Serialize};
+mod sealed;
+
+use domain::repository::{Repository, normalize_url};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result, exactly_one};
 use crate::scope::{MAX_NAME, Spot, TenantScope};
+
+pub(crate) use sealed::Sealed;
 
 const COLUMNS: &str = "normalized, project, url, kind, name, sealed, insecure, enable_lfs";
 
@@ -95,6 +96,7 @@ impl Repositories<'_> {
             credentials,
             insecure,
             enable_lfs,
+            options,
         } = repository;
         let normalized = normalize_url(url);
         if normalized.is_empty() || normalized.len() > MAX_NAME {
@@ -103,7 +105,13 @@ impl Repositories<'_> {
                 "its address is empty or too long",
             ));
         }
-        let document = Sealed::from(credentials).json()?;
+        if project.len() > MAX_NAME || url.len() > MAX_NAME || name.len() > MAX_NAME {
+            return Err(Error::invalid(
+                "repository",
+                "its name or project is too long",
+            ));
+        }
+        let document = Sealed::new(credentials, options).json()?;
         let sealed = self
             .scope
             .seal(spot(&[&normalized, project]), &document)
@@ -168,82 +176,16 @@ impl Repositories<'_> {
             .scope
             .open(spot(&[&normalized, &project]), row.try_get("sealed")?)
             .await?;
-        let sealed: Sealed = serde_json::from_slice(&document).map_err(|_| Error::Sealed {
-            what: "repositories",
-        })?;
+        let (credentials, options) = Sealed::read(&document, "repositories")?;
         Ok(Repository {
             url: row.try_get("url")?,
             kind: row.try_get("kind")?,
             name: row.try_get("name")?,
             project,
-            credentials: Credentials::from(&sealed),
+            credentials,
             insecure: row.try_get("insecure")?,
             enable_lfs: row.try_get("enable_lfs")?,
+            options,
         })
-    }
-}
-
-/// Credentials inside their seal. [`Secret`] cannot be serialised, on purpose; this form lives only between there and
-/// the cipher, and is wiped.
-#[derive(Serialize, Deserialize, Zeroize)]
-#[zeroize(drop)]
-struct Sealed {
-    username: String,
-    password: Option<String>,
-    bearer_token: Option<String>,
-    ssh_private_key: Option<String>,
-    tls_client_cert: String,
-    tls_client_key: Option<String>,
-}
-
-impl Sealed {
-    fn json(&self) -> Result<Zeroizing<Vec<u8>>> {
-        serde_json::to_vec(self)
-            .map(Zeroizing::new)
-            .map_err(|error| Error::invalid("repository", error))
-    }
-}
-
-impl From<&Credentials> for Sealed {
-    fn from(credentials: &Credentials) -> Self {
-        let Credentials {
-            username,
-            password,
-            bearer_token,
-            ssh_private_key,
-            tls_client_cert,
-            tls_client_key,
-        } = credentials;
-        let text = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose_str().to_owned());
-        Self {
-            username: username.clone(),
-            password: text(password),
-            bearer_token: text(bearer_token),
-            ssh_private_key: text(ssh_private_key),
-            tls_client_cert: tls_client_cert.clone(),
-            tls_client_key: text(tls_client_key),
-        }
-    }
-}
-
-impl From<&Sealed> for Credentials {
-    fn from(sealed: &Sealed) -> Self {
-        let Sealed {
-            username,
-            password,
-            bearer_token,
-            ssh_private_key,
-            tls_client_cert,
-            tls_client_key,
-        } = sealed;
-        let secret = |text: &Option<String>| text.as_deref().map(Secret::from);
-        Self {
-            username: username.clone(),
-            password: secret(password),
-            bearer_token: secret(bearer_token),
-            ssh_private_key: secret(ssh_private_key),
-            tls_client_cert: tls_client_cert.clone(),
-            tls_client_key: secret(tls_client_key),
-        }
     }
 }

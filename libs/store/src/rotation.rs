@@ -27,6 +27,10 @@ pub const SEALED: &[(&str, &[&str])] = &[
     ("config", &["object", "key"]),
     ("audit_keys", &[]),
     ("repositories", &["normalized", "project"]),
+    (
+        "repository_templates",
+        &["normalized", "CASE WHEN write THEN 'write' ELSE 'read' END"],
+    ),
     ("manifest_sets", &["hash"]),
 ];
 

@@ -9,11 +9,12 @@ use domain::secret::Secret;
 use domain::tenant::{Standing, Tenant, TenantId, TenantName, TenantSettings, TenantState};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgPool, Postgres, Row, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
 
 use crate::accounts::Accounts;
 use crate::applications::Applications;
 use crate::audit::Audit;
+use crate::clusters::Clusters;
 use crate::config::Settings;
 use crate::connect::Store;
 use crate::data_keys::{DataKeys, ROTATION_OBEYED, ROTATION_SEEN};
@@ -23,6 +24,8 @@ use crate::keys::Keys;
 use crate::projects::Projects;
 use crate::repositories::Repositories;
 use crate::seal::{self, Place};
+use crate::templates::Templates;
+use crate::trust::TrustStore;
 
 /// The rows of one tenant, and the only way to them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -62,6 +65,24 @@ impl TenantScope {
     #[must_use]
     pub fn repositories(&self) -> Repositories<'_> {
         Repositories { scope: self }
+    }
+
+    /// Its credential templates; `write` for those to push with.
+    #[must_use]
+    pub fn templates(&self, write: bool) -> Templates<'_> {
+        Templates { scope: self, write }
+    }
+
+    /// Whom it trusts.
+    #[must_use]
+    pub fn trust(&self) -> TrustStore<'_> {
+        TrustStore { scope: self }
+    }
+
+    /// The clusters it has added.
+    #[must_use]
+    pub fn clusters(&self) -> Clusters<'_> {
+        Clusters { scope: self }
     }
 
     /// Its accounts.
@@ -211,6 +232,14 @@ impl TenantScope {
         let kept = (read, Arc::clone(&keys));
         self.store.inner.tenant_keys.lock().insert(self.id, kept);
         Ok(keys)
+    }
+
+    /// Tells the change feed, within a write, that the way into repositories or clusters is another now.
+    pub(crate) async fn access_changed(&self, tx: &mut PgConnection) -> Result<()> {
+        sqlx::query("SELECT naru.touch('access')")
+            .execute(tx)
+            .await?;
+        Ok(())
     }
 
     pub(crate) async fn seal(&self, place: Spot<'_>, value: &[u8]) -> Result<Vec<u8>> {

@@ -26,7 +26,7 @@ pub(crate) struct Place<'a> {
 
 impl Place<'_> {
     /// All parts, each led by its length, so that no two places read the same.
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(96);
         let tenant = self.tenant.0.as_bytes().as_slice();
         let parts = [tenant, self.table.as_bytes(), self.column.as_bytes()];

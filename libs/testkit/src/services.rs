@@ -173,7 +173,7 @@ impl Services {
         beneath: &Beneath,
         options: &Options,
     ) -> Result<Self> {
-        let stage = Stage::set(ground, options)?;
+        let stage = Stage::set(ground, binaries, options).await?;
         migrate(&binaries.api, &beneath.database.owner).await?;
         let scheme = if options.tls { "https" } else { "http" };
         let port = ground.port("api", "naru-api", options.port)?;
@@ -219,7 +219,8 @@ impl Services {
         let name = "naru-api-tls";
         let port = ground.port(name, name, None)?;
         let (cert, key) = public_authority(&binaries.api, ground, options).await?;
-        let spec = Stage::set(ground, options)?
+        let spec = Stage::set(ground, binaries, options)
+            .await?
             .api(ground, binaries, beneath, options, name, port)?
             .env("NARU_TLS__CA_CERT", cert.to_string_lossy())
             .env("NARU_TLS__CA_KEY", key.to_string_lossy());
@@ -239,7 +240,8 @@ impl Services {
         options: &Options,
         name: &str,
     ) -> Result<Process> {
-        let spec = Stage::set(ground, options)?.controller(ground, binaries, beneath, name)?;
+        let stage = Stage::set(ground, binaries, options).await?;
+        let spec = stage.controller(ground, binaries, beneath, name)?;
         let (process, _) = ground.supervisor.ensure(&spec).await?;
         ready(&process).await?;
         Ok(process)
@@ -335,6 +337,8 @@ async fn migrate(api: &Path, owner_url: &str) -> Result<()> {
 struct Stage {
     authority: Authority,
     key_file: PathBuf,
+    /// The controllers' private key; the public one lies beside it.
+    cluster_key: PathBuf,
     repo_server_port: u16,
     repo_server_url: String,
     log: String,
@@ -343,7 +347,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(ground: &mut Ground, options: &Options) -> Result<Self> {
+    async fn set(ground: &mut Ground, binaries: &Binaries, options: &Options) -> Result<Self> {
         let authority = Authority::open(&ground.dir().join("certs"))?;
         let key_file = ground.dir().join("key");
         if !key_file.is_file() {
@@ -351,6 +355,13 @@ impl Stage {
                 &key_file,
                 STANDARD.encode(rand::random::<[u8; 32]>()).as_bytes(),
             )?;
+        }
+        let cluster_key = ground.dir().join("cluster-key");
+        if !cluster_key.is_file() {
+            let mut make = command(&binaries.api);
+            output(make.arg("cluster-key").arg(&cluster_key))
+                .await
+                .context("the controllers' key cannot be made")?;
         }
         let repo_server_port = ground.port("repo-server", "naru-repo-server", None)?;
         let repo_server_url = format!("https://127.0.0.1:{repo_server_port}");
@@ -362,6 +373,7 @@ impl Stage {
         Ok(Self {
             authority,
             key_file,
+            cluster_key,
             repo_server_port,
             repo_server_url,
             log,
@@ -388,6 +400,17 @@ impl Stage {
             .env("NARU_TELEMETRY__LOG", &self.log);
         if component != "repo-server" {
             spec = spec.env("NARU_KEY_FILE", self.key_file.to_string_lossy());
+        }
+        match component {
+            "api" => {
+                let public = format!("{}.pub", self.cluster_key.display());
+                spec = spec.env("NARU_CLUSTER_PUBLIC_KEY_FILE", public);
+            }
+            "controller" => {
+                let private = self.cluster_key.to_string_lossy();
+                spec = spec.env("NARU_CLUSTER_KEY_FILE", private);
+            }
+            _ => {}
         }
         if let Some(endpoint) = &self.otlp_endpoint {
             spec = spec.env("NARU_TELEMETRY__OTLP_ENDPOINT", endpoint);

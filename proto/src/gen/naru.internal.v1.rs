@@ -156,6 +156,115 @@ impl ::prost::Name for ClusterInfoResponse {
         "/naru.internal.v1.ClusterInfoResponse".into()
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddedClusterRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub server: ::prost::alloc::string::String,
+    /// Ask the cluster again, however recently it was asked.
+    #[prost(bool, tag = "3")]
+    pub fresh: bool,
+}
+impl ::prost::Name for AddedClusterRequest {
+    const NAME: &'static str = "AddedClusterRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.AddedClusterRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.AddedClusterRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddedClusterResponse {
+    #[prost(bool, tag = "1")]
+    pub reachable: bool,
+    /// Why not: JSON of domain::message::Message.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub server_version: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub asked_unix_seconds: i64,
+}
+impl ::prost::Name for AddedClusterResponse {
+    const NAME: &'static str = "AddedClusterResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.AddedClusterResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.AddedClusterResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TryClusterRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub server: ::prost::alloc::string::String,
+    /// The credentials, sealed to the controllers' key; those that are stored when empty.
+    #[prost(bytes = "vec", tag = "3")]
+    pub sealed: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for TryClusterRequest {
+    const NAME: &'static str = "TryClusterRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.TryClusterRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.TryClusterRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TryClusterResponse {
+    #[prost(string, tag = "1")]
+    pub server_version: ::prost::alloc::string::String,
+    /// Whether the credentials that are stored are the same.
+    #[prost(bool, tag = "2")]
+    pub same_as_stored: bool,
+}
+impl ::prost::Name for TryClusterResponse {
+    const NAME: &'static str = "TryClusterResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.TryClusterResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.TryClusterResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateClusterRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub server: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RotateClusterRequest {
+    const NAME: &'static str = "RotateClusterRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.RotateClusterRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.RotateClusterRequest".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateClusterResponse {}
+impl ::prost::Name for RotateClusterResponse {
+    const NAME: &'static str = "RotateClusterResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.RotateClusterResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.RotateClusterResponse".into()
+    }
+}
 /// Generated client implementations.
 pub mod controller_client {
     #![allow(
@@ -436,6 +545,81 @@ pub mod controller_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Whether a cluster that the tenant has added answers; any controller may say.
+        pub async fn added_cluster(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddedClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddedClusterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/AddedCluster",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.Controller", "AddedCluster"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tries credentials before they are stored.
+        pub async fn try_cluster(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TryClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TryClusterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/TryCluster",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.Controller", "TryCluster"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Replaces the token of a cluster that the tenant has added by a new one of the same service account.
+        pub async fn rotate_cluster(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateClusterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/RotateCluster",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.Controller", "RotateCluster"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -518,6 +702,30 @@ pub mod controller_server {
             request: tonic::Request<super::RemoveNamespacesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RemoveNamespacesResponse>,
+            tonic::Status,
+        >;
+        /// Whether a cluster that the tenant has added answers; any controller may say.
+        async fn added_cluster(
+            &self,
+            request: tonic::Request<super::AddedClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddedClusterResponse>,
+            tonic::Status,
+        >;
+        /// Tries credentials before they are stored.
+        async fn try_cluster(
+            &self,
+            request: tonic::Request<super::TryClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TryClusterResponse>,
+            tonic::Status,
+        >;
+        /// Replaces the token of a cluster that the tenant has added by a new one of the same service account.
+        async fn rotate_cluster(
+            &self,
+            request: tonic::Request<super::RotateClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateClusterResponse>,
             tonic::Status,
         >;
     }
@@ -898,6 +1106,141 @@ pub mod controller_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RemoveNamespacesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/AddedCluster" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddedClusterSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::AddedClusterRequest>
+                    for AddedClusterSvc<T> {
+                        type Response = super::AddedClusterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddedClusterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::added_cluster(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddedClusterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/TryCluster" => {
+                    #[allow(non_camel_case_types)]
+                    struct TryClusterSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::TryClusterRequest>
+                    for TryClusterSvc<T> {
+                        type Response = super::TryClusterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TryClusterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::try_cluster(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TryClusterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/RotateCluster" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateClusterSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::RotateClusterRequest>
+                    for RotateClusterSvc<T> {
+                        type Response = super::RotateClusterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateClusterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::rotate_cluster(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateClusterSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -16,7 +16,7 @@ use runtime::clock::{RandomIds, SystemClock};
 use runtime::metrics::Registry;
 use runtime::ops::{self, Need, Readiness};
 use runtime::{Lifecycle, telemetry};
-use store::{KeyFile, NewTenant, Options, Role, Rotation, Store};
+use store::{KeyFile, NewTenant, OpeningKeys, Options, Role, Rotation, SealingKey, Store};
 
 use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::front::Front;
@@ -160,6 +160,7 @@ fn shared(
         hub: Hub::new(store.clone(), life.clone()),
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,
         controllers: Controllers::new(store.clone(), config.internal.clone()),
+        cluster_key: SealingKey::load(&config.cluster_public_key_file)?,
         metrics: Metrics::new(registry),
         tenant_host_templates: config.tenant_host_template.clone(),
         life: life.clone(),
@@ -358,6 +359,20 @@ async fn rotation(config: &RotateConfig) -> Result<Rotation, Failure> {
     Ok(rotation.map_err(|error| crate::failure::chain(&error))?)
 }
 
+/// Makes the pair of keys that clusters' credentials are sealed with: the private one in `file`, for controllers alone,
+/// and the public one in `file.pub`, for the api.
+///
+/// # Errors
+/// When a file cannot be made, or there is one already.
+pub fn generate_cluster_key(file: &Path) -> Result<(), Failure> {
+    let private = OpeningKeys::generate();
+    let public = OpeningKeys::from_base64(&private)?.public();
+    write_private(file, private.expose())?;
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".pub");
+    write_private(Path::new(&beside), public.as_bytes())
+}
+
 fn write_private(file: &Path, content: &[u8]) -> Result<(), Failure> {
     let mut made = OpenOptions::new()
         .write(true)
@@ -392,6 +407,17 @@ mod tests {
             "an existing key is never overwritten"
         );
         assert_eq!(fs::read(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn a_pair_of_cluster_keys_belongs_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cluster-key");
+        generate_cluster_key(&file).unwrap();
+        let private = OpeningKeys::load(&file).unwrap();
+        let public = fs::read_to_string(folder.path().join("cluster-key.pub")).unwrap();
+        assert_eq!(private.public(), public.trim());
+        assert!(generate_cluster_key(&file).is_err());
     }
 
     #[test]

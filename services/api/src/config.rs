@@ -30,6 +30,9 @@ pub struct Config {
     pub redis_prefix: String,
     /// `NARU_KEY_FILE`: the file of the key that wraps the tenants' keys.
     pub key_file: PathBuf,
+    /// `NARU_CLUSTER_PUBLIC_KEY_FILE`: the file of the public key that clusters' credentials are sealed to; only
+    /// controllers have the private one.
+    pub cluster_public_key_file: PathBuf,
     /// `NARU_INTERNAL__*`: this service's identity towards the others.
     pub internal: MutualTls,
     /// `NARU_REPO_SERVERS`: their addresses, with commas.
@@ -68,6 +71,10 @@ impl Settings for Config {
         (
             "NARU_KEY_FILE",
             "the file of the key that wraps the tenants' keys; `naru-api key FILE` makes one",
+        ),
+        (
+            "NARU_CLUSTER_PUBLIC_KEY_FILE",
+            "the file of the public key that added clusters' credentials are sealed to; `naru-api cluster-key FILE` makes FILE and FILE.pub",
         ),
         IDENTITY[0],
         IDENTITY[1],

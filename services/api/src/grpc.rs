@@ -67,12 +67,12 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Result<Routes, SetupError> {
         wire::account::account_service_server::AccountServiceServer<_> => account::Accounts::new(shared);
         wire::application::application_service_server::ApplicationServiceServer<_> => application::Applications::new(shared);
         wire::applicationset::application_set_service_server::ApplicationSetServiceServer<_> => applicationset::ApplicationSets;
-        wire::certificate::certificate_service_server::CertificateServiceServer<_> => certificate::Certificates;
+        wire::certificate::certificate_service_server::CertificateServiceServer<_> => certificate::Certificates::new(shared);
         wire::cluster::cluster_service_server::ClusterServiceServer<_> => cluster::Clusters::new(shared);
-        wire::gpgkey::gpg_key_service_server::GpgKeyServiceServer<_> => gpgkey::GpgKeys;
+        wire::gpgkey::gpg_key_service_server::GpgKeyServiceServer<_> => gpgkey::GpgKeys::new(shared);
         wire::notification::notification_service_server::NotificationServiceServer<_> => notification::Notifications;
         wire::project::project_service_server::ProjectServiceServer<_> => project::Projects::new(shared);
-        wire::repocreds::repo_creds_service_server::RepoCredsServiceServer<_> => repocreds::RepoCreds;
+        wire::repocreds::repo_creds_service_server::RepoCredsServiceServer<_> => repocreds::RepoCreds::new(shared);
         wire::repository::repository_service_server::RepositoryServiceServer<_> => repository::Repositories::new(shared);
         wire::session::session_service_server::SessionServiceServer<_> => session::Session::new(shared);
         wire::cluster::settings_service_server::SettingsServiceServer<_> => settings::Settings::new(shared);

@@ -113,7 +113,7 @@ impl Hub {
                             self.wake_all();
                             self.end_streams(&caches.standing).await;
                         }
-                        ChangeKind::Repo(_) => {}
+                        ChangeKind::Repo(_) | ChangeKind::Access => {}
                     },
                     None => break,
                 }

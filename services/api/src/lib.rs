@@ -36,5 +36,6 @@ mod ttl;
 mod webhook;
 
 pub use bootstrap::{
-    Failure, generate_authority, generate_key, migrate, rotate_key, rotate_tenant_key, run,
+    Failure, generate_authority, generate_cluster_key, generate_key, migrate, rotate_key,
+    rotate_tenant_key, run,
 };

@@ -1,5 +1,6 @@
-//! `naru-api`: serves; `migrate` brings the database to this version; `key FILE` makes a key, `ca CERT KEY [NAME...]` a
-//! certificate authority; `rotate-key` and `rotate-tenant-key` replace keys.
+//! `naru-api`: serves; `migrate` brings the database to this version; `key FILE` makes a key, `cluster-key FILE` the pair
+//! that clusters' credentials are sealed with, `ca CERT KEY [NAME...]` a certificate authority; `rotate-key` and
+//! `rotate-tenant-key` replace keys.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 
 use runtime::config::{EX_USAGE, load};
 
-const USAGE: &str = "usage: naru-api [serve | migrate | key FILE | ca CERT KEY [NAME...] | rotate-key | rotate-tenant-key --tenant NAME]";
+const USAGE: &str = "usage: naru-api [serve | migrate | key FILE | cluster-key FILE | ca CERT KEY [NAME...] | rotate-key | rotate-tenant-key --tenant NAME]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             let made = api::generate_authority(&PathBuf::from(cert), &PathBuf::from(key), &names);
             outcome(made.map(|()| true))
+        }
+        ["cluster-key", file] => {
+            outcome(api::generate_cluster_key(&PathBuf::from(file)).map(|()| true))
         }
         ["key", file] => outcome(api::generate_key(&PathBuf::from(file)).map(|()| true)),
         _ => usage(&USAGE),

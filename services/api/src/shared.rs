@@ -6,7 +6,7 @@ use cache::Cache;
 use domain::clock::{Clock, IdSource};
 use domain::tenant::TenantId;
 use runtime::Lifecycle;
-use store::Store;
+use store::{SealingKey, Store};
 
 use crate::audit;
 use crate::front::host::Hosts;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) repo_servers: RepoServers,
     /// Who sees the clusters.
     pub(crate) controllers: Controllers,
+    /// What clusters' credentials are sealed to.
+    pub(crate) cluster_key: SealingKey,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// The hosts that a new tenant gets, with `{tenant}` where its name goes.

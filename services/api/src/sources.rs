@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use domain::cause::Cause;
+use domain::certificate::Trust;
 use domain::message::Language;
-use domain::repository::Repository;
-use domain::secret::Secret;
-use domain::tenant::Tenant;
+use domain::repository::{Repository, Template};
+use domain::tenant::{Tenant, TenantId};
+use proto::convert::repository::access_to_wire;
 use proto::naru::internal::v1::{
     RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest,
     RevisionMetadataResponse, TestAccessRequest,
@@ -84,8 +85,8 @@ impl From<Trouble> for Status {
     }
 }
 
-/// How to get into the repository that an application of a project uses at this address: as it is connected, else as
-/// anybody.
+/// How to get into the repository that an application of a project uses at this address: as it is connected, else with
+/// a template's login, else as anybody.
 ///
 /// # Errors
 /// When the store cannot be asked.
@@ -101,45 +102,50 @@ pub(crate) async fn access(
         .find_for(url, project)
         .await
         .map_err(failure::store)?;
-    Ok(access_to(tenant, url, connected.as_ref()))
+    let ways = Ways::of(shared, tenant).await?;
+    Ok(ways.access(url, connected.as_ref()))
 }
 
-/// How to get into a repository with what is known of it. The scope names the credential by where it is connected,
-/// never by what it is; the controller names it alike, so that both use one mirror.
-pub(crate) fn access_to(
-    tenant: &Tenant,
-    url: &str,
-    connected: Option<&Repository>,
-) -> RepositoryAccess {
-    let anonymous = RepositoryAccess {
-        tenant: tenant.id.to_string(),
-        url: url.to_owned(),
-        ..RepositoryAccess::default()
-    };
-    let Some(repository) = connected else {
-        return anonymous;
-    };
-    let credentials = &repository.credentials;
-    let bytes = |secret: &Option<Secret>| {
-        secret
-            .as_ref()
-            .map(|secret| secret.expose().to_vec())
-            .unwrap_or_default()
-    };
-    let scope = match credentials.is_empty() {
-        true => String::new(),
-        false => format!("{}/{}", repository.project, repository.url),
-    };
-    RepositoryAccess {
-        credential_scope: scope,
-        username: credentials.username.clone(),
-        password: bytes(&credentials.password),
-        bearer_token: bytes(&credentials.bearer_token),
-        ssh_private_key: bytes(&credentials.ssh_private_key),
-        tls_client_cert: credentials.tls_client_cert.clone(),
-        tls_client_key: bytes(&credentials.tls_client_key),
-        insecure: repository.insecure,
-        ..anonymous
+/// What of a tenant opens repositories besides their own logins.
+pub(crate) struct Ways {
+    tenant: TenantId,
+    templates: Vec<Template>,
+    trust: Trust,
+}
+
+impl Ways {
+    /// A tenant's.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub(crate) async fn of(shared: &Shared, tenant: &Tenant) -> Result<Self, Status> {
+        let scope = shared.store.tenant(tenant.id);
+        let templates = scope.templates(false).list().await;
+        let trust = scope.trust().certificates().await;
+        Ok(Self {
+            tenant: tenant.id,
+            templates: templates.map_err(failure::store)?,
+            trust: trust.map_err(failure::store)?,
+        })
+    }
+
+    /// The way into a repository as it is connected, or would be.
+    pub(crate) fn access(&self, url: &str, connected: Option<&Repository>) -> RepositoryAccess {
+        let access = domain::repository::access(url, connected, &self.templates, &self.trust);
+        access_to_wire(self.tenant, url, access)
+    }
+
+    /// Whether a connected repository is opened by a template.
+    pub(crate) fn inherited(&self, connected: &Repository) -> bool {
+        let url = &connected.url;
+        domain::repository::access(url, Some(connected), &self.templates, &self.trust).inherited
+    }
+
+    /// What of the way into it is kept for later, so that it cannot be tried; as clients name it.
+    pub(crate) fn kept_only(&self, connected: &Repository) -> Option<String> {
+        let url = &connected.url;
+        let access = domain::repository::access(url, Some(connected), &self.templates, &self.trust);
+        domain::repository::kept_only(&connected.kind, &access.credentials, &access.options)
     }
 }
 

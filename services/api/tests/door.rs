@@ -103,6 +103,8 @@ fn free_port() -> Result<u16> {
 fn config(folder: &Path, port: u16, database: &str, redis: &str) -> Result<api::config::Config> {
     let key = folder.join("key");
     api::generate_key(&key).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let cluster_key = folder.join("cluster-key");
+    api::generate_cluster_key(&cluster_key).map_err(|error| anyhow::anyhow!("{error}"))?;
     std::fs::write(folder.join("password"), "operator-password")?;
     let identity = Authority::open(&folder.join("pki"))?.component("api")?;
     let addresses = [OPERATOR, ONE, TWO].map(|host| format!("{host}:{port}"));
@@ -112,6 +114,7 @@ fn config(folder: &Path, port: u16, database: &str, redis: &str) -> Result<api::
         "redis_url": redis,
         "redis_prefix": format!("door-{port}:"),
         "key_file": key,
+        "cluster_public_key_file": folder.join("cluster-key.pub"),
         "internal": {"ca": identity.ca, "cert": identity.cert, "key": identity.key},
         "repo_servers": ["https://127.0.0.1:1"],
         "operator_hosts": [OPERATOR],

@@ -71,6 +71,7 @@ impl Edge {
         let made =
             |outcome: Result<(), api::Failure>| outcome.map_err(|error| anyhow::anyhow!("{error}"));
         made(api::generate_key(&path.join("key")))?;
+        made(api::generate_cluster_key(&path.join("cluster")))?;
         let (ca, ca_key) = (path.join("ca.crt"), path.join("ca.key"));
         let names = ["naru.test", "127.0.0.1", "::1", "localhost"].map(str::to_owned);
         made(api::generate_authority(&ca, &ca_key, &names))?;
@@ -84,6 +85,7 @@ impl Edge {
             "redis_url": redis.url,
             "redis_prefix": format!("edge-{port}:"),
             "key_file": path.join("key"),
+            "cluster_public_key_file": path.join("cluster.pub"),
             "internal": {"ca": identity.ca, "cert": identity.cert, "key": identity.key},
             "repo_servers": ["https://127.0.0.1:1"],
             "operator_hosts": [OPERATOR],

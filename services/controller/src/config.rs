@@ -18,6 +18,9 @@ pub struct Config {
     pub database_url: String,
     /// The key-encryption key: base64 of 32 bytes in a file.
     pub key_file: PathBuf,
+    /// The private keys that clusters' credentials are sealed to: base64 of 32 bytes a line in a file, the one in use
+    /// first.
+    pub cluster_key_file: PathBuf,
     /// The identity among the services.
     pub internal: MutualTls,
     /// The repo-servers' https addresses.
@@ -66,6 +69,10 @@ impl Settings for Config {
         (
             "NARU_KEY_FILE",
             "the file of the key that wraps the tenants' keys, the same as the api's",
+        ),
+        (
+            "NARU_CLUSTER_KEY_FILE",
+            "the file of the private keys that added clusters' credentials are sealed to; `naru-api cluster-key FILE` makes one",
         ),
         IDENTITY[0],
         IDENTITY[1],

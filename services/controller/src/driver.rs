@@ -183,6 +183,15 @@ impl Driver {
                 self.context.tenants.forget_projects(tenant);
                 self.of_tenant(tenant).await;
             }
+            (Some(tenant), ChangeKind::Access) => {
+                self.context.repos.forget_credentials(tenant);
+                self.context.tenants.forget_clusters(tenant);
+                let known = self.context.repos.of_tenant(tenant);
+                known
+                    .into_iter()
+                    .for_each(|repo| self.polls.ask(repo, trace.clone()));
+                self.of_tenant(tenant).await;
+            }
             (Some(tenant), ChangeKind::Tenant) => {
                 // Before its applications are looked at: it may have been closed.
                 if let Err(error) = self.context.tenants.refresh(tenant).await {

@@ -15,14 +15,18 @@ use proto::v1alpha1::ApplicationTree;
 use runtime::Lifecycle;
 use runtime::config::MutualTls;
 use runtime::mtls::{self, MutualTlsError};
+use store::OpeningKeys;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
+
+use added::AddedClusters;
 
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::shard::Shard;
 
+mod added;
 mod info;
 mod log_filter;
 mod log_merge;
@@ -46,8 +50,10 @@ pub fn serve(
     identity: &MutualTls,
     context: Arc<Context>,
     shard: Shard,
+    cluster_keys: OpeningKeys,
 ) -> Result<(), MutualTlsError> {
     let service = Reads {
+        added: AddedClusters::new(context.clone(), cluster_keys),
         context,
         shard,
         life: life.clone(),
@@ -66,6 +72,7 @@ pub fn serve(
 
 struct Reads {
     context: Arc<Context>,
+    added: AddedClusters,
     shard: Shard,
     life: Lifecycle,
 }
@@ -177,6 +184,36 @@ impl Controller for Reads {
         let asked = request.into_inner();
         let left = remove::namespaces(&self.context, asked).await?;
         Ok(Response::new(wire::RemoveNamespacesResponse { left }))
+    }
+
+    async fn added_cluster(
+        &self,
+        request: Request<wire::AddedClusterRequest>,
+    ) -> Result<Response<wire::AddedClusterResponse>, Status> {
+        self.added
+            .state(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn try_cluster(
+        &self,
+        request: Request<wire::TryClusterRequest>,
+    ) -> Result<Response<wire::TryClusterResponse>, Status> {
+        self.added
+            .attempt(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn rotate_cluster(
+        &self,
+        request: Request<wire::RotateClusterRequest>,
+    ) -> Result<Response<wire::RotateClusterResponse>, Status> {
+        self.added
+            .rotate(request.into_inner())
+            .await
+            .map(Response::new)
     }
 }
 

@@ -26,7 +26,7 @@ use runtime::config::{ConfigError, EX_USAGE};
 use runtime::metrics::Registry;
 use runtime::ops::{self, Need, Readiness};
 use runtime::{Lifecycle, telemetry};
-use store::{Controller, KeyFile, Options, Role, Store};
+use store::{Controller, KeyFile, OpeningKeys, Options, Role, Store};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -112,6 +112,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         ops::serve(life, address, registry, readiness, String::new()).await?;
     }
     let key_file = KeyFile::load(&config.key_file)?;
+    let cluster_keys = OpeningKeys::load(&config.cluster_key_file)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let me = Controller {
         id: RandomIds.id().to_string(),
@@ -170,6 +171,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         &config.internal,
         context.clone(),
         shard.clone(),
+        cluster_keys,
     )?;
     life.spawn("results", writer.run(drained.clone()));
     life.spawn(

@@ -226,6 +226,17 @@ impl Repos {
             .collect()
     }
 
+    /// All repositories that a tenant uses.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: TenantId) -> Vec<RepoKey> {
+        let repos = self.0.repos.lock();
+        repos
+            .keys()
+            .filter(|key| key.tenant == tenant)
+            .cloned()
+            .collect()
+    }
+
     /// Whether anybody uses this repository.
     #[must_use]
     pub fn is_known(&self, key: &RepoKey) -> bool {

@@ -30,6 +30,8 @@ struct Known {
     by_id: HashMap<TenantId, Arc<TenantFacts>>,
     by_name: HashMap<String, TenantId>,
     projects: HashMap<(TenantId, String), Option<Arc<ProjectFacts>>>,
+    /// The addresses and names of the clusters that tenants have added.
+    clusters: HashMap<TenantId, Arc<Vec<[String; 2]>>>,
 }
 
 /// A tenant and the namespaces that it may use.
@@ -134,6 +136,7 @@ impl Tenants {
             .collect();
         known.by_id = all.iter().map(|f| (f.tenant.id, f.clone())).collect();
         known.projects.clear();
+        known.clusters.clear();
         Ok(all)
     }
 
@@ -253,6 +256,35 @@ impl Tenants {
         });
         self.0.known.write().projects.insert(key, facts.clone());
         Ok(facts)
+    }
+
+    /// Whether a tenant has added a cluster of this address or name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn has_cluster(&self, tenant: TenantId, wanted: &str) -> store::Result<bool> {
+        let known = self.0.known.read().clusters.get(&tenant).cloned();
+        let clusters = match known {
+            Some(clusters) => clusters,
+            None => {
+                let added = self.0.store.tenant(tenant).clusters().list().await?;
+                let added = added.into_iter().map(|one| [one.server, one.name]);
+                let clusters = Arc::new(added.collect::<Vec<_>>());
+                self.0
+                    .known
+                    .write()
+                    .clusters
+                    .insert(tenant, clusters.clone());
+                clusters
+            }
+        };
+        let wanted = wanted.trim_end_matches('/');
+        Ok(clusters.iter().flatten().any(|known| known == wanted))
+    }
+
+    /// Forgets a tenant's clusters: one has changed.
+    pub fn forget_clusters(&self, tenant: TenantId) {
+        self.0.known.write().clusters.remove(&tenant);
     }
 
     /// Forgets a tenant's projects: one has changed.

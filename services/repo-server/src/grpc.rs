@@ -194,6 +194,7 @@ impl Service {
                 ssh_private_key: secret(repository.ssh_private_key),
                 tls_client_cert: repository.tls_client_cert,
                 tls_client_key: secret(repository.tls_client_key),
+                ..Credentials::default()
             },
             insecure: repository.insecure,
             known_hosts: repository.ssh_known_hosts,

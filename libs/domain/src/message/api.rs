@@ -53,8 +53,8 @@ messages! {
     }
     /// The kind of repository is not served.
     REPOSITORY_KIND = "api.repository-kind" {
-        en: "repositories of type `{kind}` are not served yet; use `git`",
-        ko: "`{kind}` 유형의 저장소는 아직 지원되지 않습니다. `git`을 사용하십시오",
+        en: "there are no repositories of type `{kind}`; use `git`, `helm` or `oci`",
+        ko: "`{kind}` 유형의 저장소는 없습니다. `git`, `helm` 또는 `oci`를 사용하십시오",
     }
     /// A way into a repository that is not served.
     REPOSITORY_LOGIN = "api.repository-login" {

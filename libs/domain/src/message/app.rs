@@ -41,6 +41,11 @@ messages! {
         en: "there is no cluster `{cluster}`; set spec.destination.server to https://kubernetes.default.svc",
         ko: "`{cluster}` 클러스터가 없습니다. spec.destination.server를 https://kubernetes.default.svc로 지정하십시오",
     }
+    /// The cluster is known, and nothing is deployed there yet.
+    DESTINATION_NOT_SERVED = "app.destination-not-served" {
+        en: "the cluster `{cluster}` is added, but this version deploys only to https://kubernetes.default.svc; set spec.destination.server to it",
+        ko: "`{cluster}` 클러스터는 추가되어 있지만 이 버전은 https://kubernetes.default.svc에만 배포합니다. spec.destination.server를 이 주소로 지정하십시오",
+    }
     /// Both address and name are given.
     DESTINATION_AMBIGUOUS = "app.destination-ambiguous" {
         en: "application destination can't have both name and server defined: {name} {server}; remove one of the two",

@@ -2,7 +2,7 @@
 
 use domain::message;
 use domain::repository::Credentials;
-use domain::secret::Secret;
+use domain::secret::{Redactor, Secret};
 use url::Url;
 
 use crate::error::{Error, Kind};
@@ -109,19 +109,18 @@ impl Access {
         &self.scope
     }
 
-    /// The secrets that must not show in anything a child says.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
-        let c = &self.login.credentials;
-        [
-            &c.password,
-            &c.bearer_token,
-            &c.ssh_private_key,
-            &c.tls_client_key,
-        ]
-        .into_iter()
-        .flatten()
-        .map(Secret::expose_str)
-        .filter(|secret| !secret.is_empty())
+    /// Takes the secrets out of anything that a child or a server says.
+    pub(crate) fn redactor(&self) -> Redactor {
+        let credentials = &self.login.credentials;
+        // As basic authentication sends them.
+        let pair = credentials.password.as_ref().map(|password| {
+            Secret::from(format!(
+                "{}:{}",
+                credentials.username,
+                password.expose_str()
+            ))
+        });
+        Redactor::new(credentials.secrets().chain(&pair))
     }
 }
 
@@ -268,6 +267,10 @@ mod tests {
             access.login.credentials.password,
             Some(Secret::from("pa$s"))
         );
+        let said = access
+            .redactor()
+            .redact("fatal: pa$s, Basic bWU6cGEkcw== refused");
+        assert_eq!(said, "fatal: ++++++++, Basic ++++++++ refused");
         let error = self::access("gopher://me:hunter2@h/a", false).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }

@@ -491,10 +491,7 @@ fn classify(
 
 /// The last lines that git wrote, without secrets and without paths of ours.
 fn evidence(access: &Access, stderr: &str, hidden: &[String]) -> String {
-    let mut text = stderr.trim().to_owned();
-    for secret in access.secrets() {
-        text = text.replace(secret, "***");
-    }
+    let mut text = access.redactor().redact(stderr.trim());
     for path in hidden {
         text = text.replace(path.as_str(), "…");
     }

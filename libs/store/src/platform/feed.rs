@@ -40,6 +40,8 @@ pub enum ChangeKind {
     Repo(String),
     /// A project was made, changed or deleted.
     Project(String),
+    /// A login, a trusted certificate or an added cluster is another now.
+    Access,
     /// The tenant was made, or its settings, hosts or namespaces changed.
     Tenant,
     /// An account, a token or a session of the tenant was changed or ended.
@@ -65,6 +67,7 @@ impl Change {
             "app" | "status" => ChangeKind::App(name.to_owned()),
             "repo" => ChangeKind::Repo(name.to_owned()),
             "project" => ChangeKind::Project(name.to_owned()),
+            "access" => ChangeKind::Access,
             "tenant" => ChangeKind::Tenant,
             "identity" => ChangeKind::Identity,
             _ => return None,
@@ -177,6 +180,7 @@ mod tests {
             read("repo https://a/b c").unwrap().kind,
             ChangeKind::Repo("https://a/b c".into())
         );
+        assert_eq!(read("access").unwrap().kind, ChangeKind::Access);
         assert_eq!(read("tenant").unwrap().kind, ChangeKind::Tenant);
         assert_eq!(read("identity").unwrap().kind, ChangeKind::Identity);
         let place = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -4,6 +4,7 @@
 
 mod applications;
 mod audit;
+mod credentials;
 mod destroy;
 mod isolation;
 mod leases;

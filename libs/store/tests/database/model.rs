@@ -7,7 +7,7 @@ use domain::cause::Cause;
 use domain::manifest::ManifestSetHash;
 use domain::message::{self, Language};
 use domain::project::Project;
-use domain::repository::{Credentials, Repository};
+use domain::repository::{Credentials, Options, Repository};
 use domain::secret::Secret;
 use domain::settings::{AccountToken, Change};
 use domain::status::HealthCode;
@@ -236,6 +236,7 @@ impl Rows {
                     },
                     insecure: false,
                     enable_lfs: true,
+                    options: Options::default(),
                 };
                 scope.repositories().put(&repository).await.unwrap();
                 let found = scope

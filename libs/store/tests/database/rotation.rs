@@ -32,6 +32,7 @@ async fn filled(world: &World) -> TenantScope {
         credentials,
         insecure: false,
         enable_lfs: false,
+        options: domain::repository::Options::default(),
     };
     scope.repositories().put(&repository).await.unwrap();
     let own = Change {

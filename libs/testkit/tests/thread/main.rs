@@ -6,6 +6,7 @@ mod bad_input;
 mod chart;
 mod collector;
 mod command_line;
+mod credentials;
 mod faults;
 mod guide;
 mod healing;

@@ -1,24 +1,45 @@
-//! Clusters: the one that the installation runs on, as each tenant sees it.
+//! Clusters: the one that the installation runs on, as each tenant sees it, and those that a tenant adds.
+//!
+//! What opens an added cluster is sealed to the controllers' key as soon as it is read from the request; from then on the
+//! api cannot read it. Whatever needs it (a version, a new token) a controller does.
+
+mod query;
+mod state;
+mod write;
 
 use std::sync::Arc;
 
-use domain::application::{IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
+use domain::application::IN_CLUSTER_SERVER;
+use domain::cluster::Cluster;
+use futures::{StreamExt, TryStreamExt, stream};
 use proto::argocd::cluster as wire;
 use proto::argocd::cluster::cluster_service_server::ClusterService;
-use proto::k8s::meta::v1::{ListMeta, Time};
-use proto::naru::internal::v1::{ClusterInfoRequest, ClusterInfoResponse};
+use proto::k8s::meta::v1::ListMeta;
 use proto::v1alpha1;
 use tonic::{Request, Response, Status};
 
 use crate::failure;
-use crate::grpc::not_served;
 use crate::identity;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
 
+use query::Meant;
+pub(crate) use query::unescape;
+
+/// How many clusters are asked at once.
+const AT_ONCE: usize = 8;
+
 /// The service.
 pub(crate) struct Clusters {
     shared: Arc<Shared>,
+}
+
+/// A cluster that an actor may do something with.
+enum Found {
+    /// The tenant's part of the shared one.
+    Shared,
+    /// One that it has added.
+    Added(Box<Cluster>),
 }
 
 impl Clusters {
@@ -29,114 +50,43 @@ impl Clusters {
         }
     }
 
-    /// The cluster as it is now. That it cannot be asked is part of the answer.
-    async fn in_cluster(&self, actor: &Actor) -> Result<v1alpha1::Cluster, Status> {
-        let apps = self
-            .shared
-            .store
-            .tenant(actor.tenant.id)
-            .applications()
-            .list()
-            .await
-            .map_err(failure::store)?;
-        let known = match self.shared.controllers.owner().await {
-            Ok(mut owner) => {
-                let request = ClusterInfoRequest {
-                    tenant: actor.tenant.id.to_string(),
-                };
-                owner.cluster_info(request).await.map(Response::into_inner)
-            }
-            Err(status) => Err(status),
-        };
-        let (word, message, info) = match known {
-            Ok(info) if info.reachable => ("Successful", String::new(), info),
-            Ok(info) => ("Failed", info.message.clone(), info),
-            Err(status) => (
-                "Unknown",
-                status.message().to_owned(),
-                ClusterInfoResponse::default(),
-            ),
-        };
-        let now = Time {
-            seconds: Some(self.shared.clock.now().timestamp()),
-            nanos: Some(0),
-        };
-        let state = v1alpha1::ConnectionState {
-            status: Some(word.to_owned()),
-            message: Some(message),
-            attempted_at: Some(now),
-        };
-        let synced = Time {
-            seconds: Some(info.last_sync_unix_seconds),
-            nanos: Some(0),
-        };
-        Ok(v1alpha1::Cluster {
-            server: Some(IN_CLUSTER_SERVER.to_owned()),
-            name: Some(IN_CLUSTER_NAME.to_owned()),
-            config: Some(v1alpha1::ClusterConfig {
-                tls_client_config: Some(v1alpha1::TlsClientConfig {
-                    insecure: Some(false),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            // Both are out of date on the wire, and what the command's table reads.
-            connection_state: Some(state.clone()),
-            server_version: Some(info.server_version.clone()),
-            info: Some(v1alpha1::ClusterInfo {
-                connection_state: Some(state),
-                server_version: Some(info.server_version),
-                cache_info: Some(v1alpha1::ClusterCacheInfo {
-                    resources_count: Some(info.resources),
-                    apis_count: Some(info.apis),
-                    last_cache_sync_time: (info.last_sync_unix_seconds > 0).then_some(synced),
-                }),
-                applications_count: Some(i64::try_from(apps.len()).unwrap_or(i64::MAX)),
-                api_versions: info.api_versions,
-            }),
-            ..Default::default()
-        })
+    async fn added(&self, actor: &Actor) -> Result<Vec<Cluster>, Status> {
+        let scope = self.shared.store.tenant(actor.tenant.id);
+        scope.clusters().list().await.map_err(failure::store)
     }
-}
 
-/// Which cluster a query means: by id, else by address, else by name; `None` when it names nothing.
-fn meant(query: wire::ClusterQuery) -> Option<Meant> {
-    let (server, name) = match query.id {
-        Some(id) => match id.r#type.as_str() {
-            "name" => (String::new(), unescape(&id.value)),
-            "name_escaped" => (String::new(), unescape(&unescape(&id.value))),
-            _ => (unescape(&id.value), String::new()),
-        },
-        None => (query.server, query.name),
-    };
-    match (server.is_empty(), name.is_empty()) {
-        (false, _) => Some(Meant::Server(server)),
-        (true, false) => Some(Meant::Name(name)),
-        (true, true) => None,
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Meant {
-    Server(String),
-    Name(String),
-}
-
-impl Meant {
-    fn is_in_cluster(&self) -> bool {
-        match self {
-            Self::Server(server) => server.trim_end_matches('/') == IN_CLUSTER_SERVER,
-            Self::Name(name) => name == IN_CLUSTER_NAME,
+    /// The cluster that a query means, if the actor may do this with it; missing and forbidden are one answer.
+    async fn find(
+        &self,
+        actor: &Actor,
+        action: Action,
+        query: wire::ClusterQuery,
+    ) -> Result<Found, Status> {
+        let meant = query::meant(query).ok_or_else(permit::denied)?;
+        let may = |object: &str| permit::allows(actor, Resource::Clusters, action, object);
+        if meant.is_in_cluster() {
+            return match may(IN_CLUSTER_SERVER) {
+                true => Ok(Found::Shared),
+                false => Err(permit::denied()),
+            };
         }
+        let mut added = self.added(actor).await?.into_iter();
+        added
+            .find(|one| meant.is(one) && may(&one.object()))
+            .map(|cluster| Found::Added(Box::new(cluster)))
+            .ok_or_else(permit::denied)
     }
-}
 
-/// Go's `url.QueryUnescape`; what is not escaped well stays as it is.
-pub(crate) fn unescape(text: &str) -> String {
-    let spaced = text.replace('+', " ");
-    match percent_encoding::percent_decode_str(&spaced).decode_utf8() {
-        Ok(decoded) => decoded.into_owned(),
-        Err(_) => text.to_owned(),
+    async fn answer(
+        &self,
+        actor: &Actor,
+        found: Found,
+        fresh: bool,
+    ) -> Result<v1alpha1::Cluster, Status> {
+        match found {
+            Found::Shared => state::shared(&self.shared, actor).await,
+            Found::Added(cluster) => state::added(&self.shared, actor, &cluster, fresh).await,
+        }
     }
 }
 
@@ -147,67 +97,125 @@ impl ClusterService for Clusters {
         request: Request<wire::ClusterQuery>,
     ) -> Result<Response<v1alpha1::ClusterList>, Status> {
         let actor = identity::actor(&request)?;
-        let wanted = meant(request.into_inner()).is_none_or(|meant| meant.is_in_cluster());
-        let mut items = Vec::new();
-        if wanted && permit::allows(&actor, Resource::Clusters, Action::Get, IN_CLUSTER_SERVER) {
-            items.push(self.in_cluster(&actor).await?);
+        let meant = query::meant(request.into_inner());
+        let may = |object: &str| permit::allows(&actor, Resource::Clusters, Action::Get, object);
+        let is_meant = |one: &Cluster| meant.as_ref().is_none_or(|meant: &Meant| meant.is(one));
+        let added = self.added(&actor).await?;
+        let mut found: Vec<Found> = added
+            .into_iter()
+            .filter(|one| is_meant(one) && may(&one.object()))
+            .map(|cluster| Found::Added(Box::new(cluster)))
+            .collect();
+        let shared = meant.as_ref().is_none_or(Meant::is_in_cluster);
+        if shared && may(IN_CLUSTER_SERVER) {
+            found.push(Found::Shared);
         }
+        let answers: Vec<_> = found
+            .into_iter()
+            .map(|one| self.answer(&actor, one, false))
+            .collect();
+        let items = stream::iter(answers)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
         Ok(Response::new(v1alpha1::ClusterList {
             metadata: Some(ListMeta::default()),
             items,
         }))
     }
 
-    /// Missing and forbidden are one answer.
     async fn get(
         &self,
         request: Request<wire::ClusterQuery>,
     ) -> Result<Response<v1alpha1::Cluster>, Status> {
         let actor = identity::actor(&request)?;
-        let found = meant(request.into_inner()).is_some_and(|meant| meant.is_in_cluster());
-        if !found || !permit::allows(&actor, Resource::Clusters, Action::Get, IN_CLUSTER_SERVER) {
-            return Err(permit::denied());
-        }
-        Ok(Response::new(self.in_cluster(&actor).await?))
+        let found = self.find(&actor, Action::Get, request.into_inner()).await?;
+        self.answer(&actor, found, false).await.map(Response::new)
     }
 
-    not_served! {
-        "ClusterService";
-        create(wire::ClusterCreateRequest) -> v1alpha1::Cluster,
-        update(wire::ClusterUpdateRequest) -> v1alpha1::Cluster,
-        delete(wire::ClusterQuery) -> wire::ClusterResponse,
-        rotate_auth(wire::ClusterQuery) -> wire::ClusterResponse,
-        invalidate_cache(wire::ClusterQuery) -> v1alpha1::Cluster,
+    async fn create(
+        &self,
+        request: Request<wire::ClusterCreateRequest>,
+    ) -> Result<Response<v1alpha1::Cluster>, Status> {
+        let actor = identity::actor(&request)?;
+        write::create(&self.shared, &actor, request.into_inner())
+            .await
+            .map(Response::new)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_means_one_cluster_or_none() {
-        let by = |kind: &str, value: &str| wire::ClusterQuery {
-            id: Some(wire::ClusterId {
-                r#type: kind.into(),
-                value: value.into(),
-            }),
-            server: "ignored".into(),
-            ..Default::default()
+    async fn update(
+        &self,
+        request: Request<wire::ClusterUpdateRequest>,
+    ) -> Result<Response<v1alpha1::Cluster>, Status> {
+        let actor = identity::actor(&request)?;
+        let wire::ClusterUpdateRequest {
+            cluster,
+            updated_fields,
+            id,
+        } = request.into_inner();
+        let cluster = write::payload(cluster)?;
+        let query = wire::ClusterQuery {
+            server: cluster.server().to_owned(),
+            name: cluster.name().to_owned(),
+            id,
         };
-        assert_eq!(
-            meant(by("", "https%3A%2F%2Fx")),
-            Some(Meant::Server("https://x".into()))
-        );
-        assert_eq!(
-            meant(by("name", "in-cluster")),
-            Some(Meant::Name("in-cluster".into()))
-        );
-        assert_eq!(
-            meant(by("name_escaped", "a%2520b")),
-            Some(Meant::Name("a b".into()))
-        );
-        assert_eq!(meant(wire::ClusterQuery::default()), None);
-        assert!(Meant::Server("https://kubernetes.default.svc".into()).is_in_cluster());
+        match self.find(&actor, Action::Update, query).await? {
+            Found::Shared => Err(write::not_yours()),
+            Found::Added(known) => {
+                write::update(&self.shared, &actor, *known, &cluster, &updated_fields)
+                    .await
+                    .map(Response::new)
+            }
+        }
+    }
+
+    async fn delete(
+        &self,
+        request: Request<wire::ClusterQuery>,
+    ) -> Result<Response<wire::ClusterResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        let query = request.into_inner();
+        let Found::Added(found) = self.find(&actor, Action::Delete, query).await? else {
+            // It is the platform's, not one that was added.
+            return Err(Status::not_found(format!(
+                "failed to enforce and delete cluster server: rpc error: code = NotFound desc = cluster {IN_CLUSTER_SERVER:?} not found"
+            )));
+        };
+        let scope = self.shared.store.tenant(actor.tenant.id);
+        let gone = scope.clusters().delete(&found.server).await;
+        gone.map_err(failure::store)?;
+        tracing::info!(tenant = %actor.tenant.name, account = actor.account, cluster = found.server, "removed a cluster");
+        Ok(Response::new(wire::ClusterResponse {}))
+    }
+
+    async fn rotate_auth(
+        &self,
+        request: Request<wire::ClusterQuery>,
+    ) -> Result<Response<wire::ClusterResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        let query = request.into_inner();
+        let Found::Added(found) = self.find(&actor, Action::Update, query).await? else {
+            return Err(Status::invalid_argument(format!(
+                "Cluster '{IN_CLUSTER_SERVER}' does not use bearer token authentication"
+            )));
+        };
+        write::rotate(&self.shared, &actor, &found).await?;
+        Ok(Response::new(wire::ClusterResponse {}))
+    }
+
+    async fn invalidate_cache(
+        &self,
+        request: Request<wire::ClusterQuery>,
+    ) -> Result<Response<v1alpha1::Cluster>, Status> {
+        let actor = identity::actor(&request)?;
+        let query = request.into_inner();
+        let mut found = self.find(&actor, Action::Update, query).await?;
+        if let Found::Added(cluster) = &mut found {
+            cluster.refresh_requested = Some(self.shared.clock.now());
+            let scope = self.shared.store.tenant(actor.tenant.id);
+            let put = scope.clusters().put(cluster, None).await;
+            put.map_err(failure::store)?;
+        }
+        self.answer(&actor, found, true).await.map(Response::new)
     }
 }

@@ -1,12 +1,13 @@
 //! Repositories: connecting them, and whether they can be read.
 
-mod changes;
+pub(in crate::grpc) mod changes;
 mod state;
 
 use std::sync::Arc;
 
 use domain::message;
 use domain::repository::{Repository, normalize_url};
+use domain::tenant::Tenant;
 use proto::argocd::repository as wire;
 use proto::argocd::repository::repository_service_server::RepositoryService;
 use proto::k8s::meta::v1::ListMeta;
@@ -19,7 +20,7 @@ use crate::grpc::not_served;
 use crate::identity;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
-use crate::sources;
+use crate::sources::{self, Ways};
 
 /// The service.
 pub(crate) struct Repositories {
@@ -58,10 +59,11 @@ impl Repositories {
         let refresh = request.into_inner().force_refresh;
         let visible = self.visible(&actor).await?;
         let states = state::all(&self.shared, &actor.tenant, &visible, refresh).await?;
+        let ways = Ways::of(&self.shared, &actor.tenant).await?;
         let items = visible
             .iter()
             .zip(states)
-            .map(|(one, state)| convert::repository::to_wire(one, state));
+            .map(|(one, state)| shown(&ways, one, state));
         Ok(Response::new(v1alpha1::RepositoryList {
             metadata: Some(ListMeta::default()),
             items: items.collect(),
@@ -100,36 +102,16 @@ impl Repositories {
             upsert,
             creds_only: _,
         } = request.into_inner();
-        let repo = repo.ok_or_else(|| Status::invalid_argument("missing payload in request"))?;
+        let repo = payload(repo)?;
         permit::require(
             &actor,
             Resource::Repositories,
             Action::Create,
             &object(repo.project(), repo.repo()),
         )?;
-        let logins = [
-            (
-                "githubAppPrivateKey",
-                !repo.github_app_private_key().is_empty() || repo.github_app_id() != 0,
-            ),
-            (
-                "gcpServiceAccountKey",
-                !repo.gcp_service_account_key().is_empty(),
-            ),
-            (
-                "useAzureWorkloadIdentity",
-                repo.use_azure_workload_identity(),
-            ),
-            (
-                "azureServicePrincipalClientId",
-                !repo.azure_service_principal_client_id().is_empty(),
-            ),
-        ];
-        let wanted = convert::repository::from_wire(&repo);
-        served(&wanted, repo.enable_oci(), &logins)?;
+        let wanted = described(&repo)?;
         if wanted.project.is_empty() {
-            let access = sources::access_to(&actor.tenant, &wanted.url, Some(&wanted));
-            sources::test(&self.shared, &access).await?;
+            self.attempt(&actor.tenant, &wanted).await?;
         }
         let scope = self.shared.store.tenant(actor.tenant.id);
         let existing = scope
@@ -140,22 +122,68 @@ impl Repositories {
         match existing {
             Some(existing) if existing == wanted => {}
             Some(existing) if !upsert => return Err(changes::refused(&existing, &wanted)),
-            _ => {
-                scope
-                    .repositories()
-                    .put(&wanted)
-                    .await
-                    .map_err(failure::store)?;
-                state::forget(&self.shared, &actor.tenant, &wanted).await;
+            existing => {
+                if existing.is_some() {
+                    let named = object(&wanted.project, &wanted.url);
+                    permit::require(&actor, Resource::Repositories, Action::Update, &named)?;
+                }
+                self.keep(&actor, &wanted).await?;
                 tracing::info!(tenant = %actor.tenant.name, account = actor.account, "connected a repository");
             }
         }
-        Ok(Response::new(v1alpha1::Repository {
-            repo: Some(wanted.url),
-            r#type: Some(wanted.kind),
-            name: Some(wanted.name),
-            ..v1alpha1::Repository::default()
-        }))
+        Ok(Response::new(named(wanted)))
+    }
+
+    async fn change(
+        &self,
+        request: Request<wire::RepoUpdateRequest>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
+        let actor = identity::actor(&request)?;
+        let mut repo = payload(request.into_inner().repo)?;
+        repo.repo = Some(unescape(repo.repo()));
+        permit::require(
+            &actor,
+            Resource::Repositories,
+            Action::Update,
+            &object(repo.project(), repo.repo()),
+        )?;
+        let wanted = described(&repo)?;
+        let scope = self.shared.store.tenant(actor.tenant.id);
+        let existing = scope
+            .repositories()
+            .find(&wanted.url, &wanted.project)
+            .await
+            .map_err(failure::store)?;
+        let existing = existing
+            .ok_or_else(|| Status::not_found(format!("repo '{}' not found", wanted.url)))?;
+        permit::require(
+            &actor,
+            Resource::Repositories,
+            Action::Update,
+            &object(&existing.project, &existing.url),
+        )?;
+        self.keep(&actor, &wanted).await?;
+        tracing::info!(tenant = %actor.tenant.name, account = actor.account, "changed a repository");
+        Ok(Response::new(named(wanted)))
+    }
+
+    async fn keep(&self, actor: &Actor, wanted: &Repository) -> Result<(), Status> {
+        let scope = self.shared.store.tenant(actor.tenant.id);
+        let put = scope.repositories().put(wanted).await;
+        put.map_err(failure::store)?;
+        state::forget(&self.shared, &actor.tenant, wanted).await;
+        Ok(())
+    }
+
+    /// Tries to get into a repository as it is described, with a template's login where it has none; what is kept for
+    /// later is not tried.
+    async fn attempt(&self, tenant: &Tenant, wanted: &Repository) -> Result<(), Status> {
+        let ways = Ways::of(&self.shared, tenant).await?;
+        if ways.kept_only(wanted).is_some() {
+            return Ok(());
+        }
+        sources::test(&self.shared, &ways.access(&wanted.url, Some(wanted))).await?;
+        Ok(())
     }
 
     async fn disconnect(
@@ -191,22 +219,70 @@ fn object(project: &str, url: &str) -> String {
     }
 }
 
-/// Refuses what is not served yet, by its name.
-fn served(repository: &Repository, oci: bool, logins: &[(&str, bool)]) -> Result<(), Status> {
-    if repository.kind != "git" || oci {
-        let kind = if oci { "oci" } else { &repository.kind };
-        return Err(failure::say(
-            Code::InvalidArgument,
-            &message::api::REPOSITORY_KIND.with("kind", kind),
-        ));
+fn payload(repo: Option<v1alpha1::Repository>) -> Result<v1alpha1::Repository, Status> {
+    repo.ok_or_else(|| Status::invalid_argument("missing payload in request"))
+}
+
+/// A repository as a client sees it, and whether a template opens it.
+fn shown(
+    ways: &Ways,
+    repository: &Repository,
+    state: v1alpha1::ConnectionState,
+) -> v1alpha1::Repository {
+    v1alpha1::Repository {
+        inherited_creds: Some(ways.inherited(repository)),
+        ..convert::repository::to_wire(repository, state)
     }
-    match logins.iter().find(|(_, used)| *used) {
-        Some((field, _)) => Err(failure::say(
-            Code::InvalidArgument,
-            &message::api::REPOSITORY_LOGIN.with("field", field),
-        )),
-        None => Ok(()),
+}
+
+/// What a client is told of a repository that it has written.
+fn named(repository: Repository) -> v1alpha1::Repository {
+    v1alpha1::Repository {
+        repo: Some(repository.url),
+        r#type: Some(repository.kind),
+        name: Some(repository.name),
+        ..v1alpha1::Repository::default()
     }
+}
+
+/// A repository that a client describes. What this version does not know of is refused by its name.
+fn described(repo: &v1alpha1::Repository) -> Result<Repository, Status> {
+    let azure = [
+        repo.azure_service_principal_client_id(),
+        repo.azure_service_principal_client_secret(),
+        repo.azure_service_principal_tenant_id(),
+    ];
+    known_login(&azure)?;
+    let wanted = convert::repository::from_wire(repo);
+    known_kind(&wanted.kind)?;
+    Ok(wanted)
+}
+
+fn known_login(azure: &[&str]) -> Result<(), Status> {
+    if azure.iter().all(|text| text.is_empty()) {
+        return Ok(());
+    }
+    let field = "azureServicePrincipalClientId";
+    Err(failure::say(
+        Code::InvalidArgument,
+        &message::api::REPOSITORY_LOGIN.with("field", field),
+    ))
+}
+
+/// Refuses a type that is none.
+pub(in crate::grpc) fn known_kind(kind: &str) -> Result<(), Status> {
+    if matches!(kind, "git" | "helm" | "oci") {
+        return Ok(());
+    }
+    Err(failure::say(
+        Code::InvalidArgument,
+        &message::api::REPOSITORY_KIND.with("kind", kind),
+    ))
+}
+
+/// The answer of everything about repositories to push to, as Argo CD gives it without its source hydrator.
+fn no_hydrator<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("hydrator is disabled"))
 }
 
 #[tonic::async_trait]
@@ -233,7 +309,8 @@ impl RepositoryService for Repositories {
         let query = request.into_inner();
         let found = self.meant(&actor, &query).await?;
         let state = state::one(&self.shared, &actor.tenant, &found, query.force_refresh).await?;
-        Ok(Response::new(convert::repository::to_wire(&found, state)))
+        let ways = Ways::of(&self.shared, &actor.tenant).await?;
+        Ok(Response::new(shown(&ways, &found, state)))
     }
 
     async fn create(
@@ -276,48 +353,80 @@ impl RepositoryService for Repositories {
             Action::Create,
             &object(&query.project, &query.repo),
         )?;
-        let logins = [
-            (
-                "githubAppPrivateKey",
-                !query.github_app_private_key.is_empty() || query.github_app_id != 0,
-            ),
-            (
-                "gcpServiceAccountKey",
-                !query.gcp_service_account_key.is_empty(),
-            ),
-            (
-                "useAzureWorkloadIdentity",
-                query.use_azure_workload_identity,
-            ),
-            (
-                "azureServicePrincipalClientId",
-                !query.azure_service_principal_client_id.is_empty(),
-            ),
+        let azure = [
+            query.azure_service_principal_client_id.as_str(),
+            query.azure_service_principal_client_secret.as_str(),
+            query.azure_service_principal_tenant_id.as_str(),
         ];
+        known_login(&azure)?;
         let wanted = convert::repository::from_query(&query);
-        served(&wanted, query.enable_oci, &logins)?;
-        sources::test(
-            &self.shared,
-            &sources::access_to(&actor.tenant, &wanted.url, Some(&wanted)),
-        )
-        .await?;
+        known_kind(&wanted.kind)?;
+        self.attempt(&actor.tenant, &wanted).await?;
         Ok(Response::new(wire::RepoResponse {}))
+    }
+
+    async fn update(
+        &self,
+        request: Request<wire::RepoUpdateRequest>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
+        self.change(request).await
+    }
+
+    async fn update_repository(
+        &self,
+        request: Request<wire::RepoUpdateRequest>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
+        self.change(request).await
+    }
+
+    async fn get_write(
+        &self,
+        _: Request<wire::RepoQuery>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
+        no_hydrator()
+    }
+
+    async fn list_write_repositories(
+        &self,
+        _: Request<wire::RepoQuery>,
+    ) -> Result<Response<v1alpha1::RepositoryList>, Status> {
+        no_hydrator()
+    }
+
+    async fn create_write_repository(
+        &self,
+        _: Request<wire::RepoCreateRequest>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
+        no_hydrator()
+    }
+
+    async fn update_write_repository(
+        &self,
+        _: Request<wire::RepoUpdateRequest>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
+        no_hydrator()
+    }
+
+    async fn delete_write_repository(
+        &self,
+        _: Request<wire::RepoQuery>,
+    ) -> Result<Response<wire::RepoResponse>, Status> {
+        no_hydrator()
+    }
+
+    async fn validate_write_access(
+        &self,
+        _: Request<wire::RepoAccessQuery>,
+    ) -> Result<Response<wire::RepoResponse>, Status> {
+        no_hydrator()
     }
 
     not_served! {
         "RepositoryService";
-        get_write(wire::RepoQuery) -> v1alpha1::Repository,
-        list_write_repositories(wire::RepoQuery) -> v1alpha1::RepositoryList,
         list_refs(wire::RepoQuery) -> wire::Refs,
         list_oci_tags(wire::RepoQuery) -> wire::Refs,
         list_apps(wire::RepoAppsQuery) -> wire::RepoAppsResponse,
         get_app_details(wire::RepoAppDetailsQuery) -> wire::RepoAppDetailsResponse,
         get_helm_charts(wire::RepoQuery) -> wire::HelmChartsResponse,
-        create_write_repository(wire::RepoCreateRequest) -> v1alpha1::Repository,
-        update(wire::RepoUpdateRequest) -> v1alpha1::Repository,
-        update_repository(wire::RepoUpdateRequest) -> v1alpha1::Repository,
-        update_write_repository(wire::RepoUpdateRequest) -> v1alpha1::Repository,
-        delete_write_repository(wire::RepoQuery) -> wire::RepoResponse,
-        validate_write_access(wire::RepoAccessQuery) -> wire::RepoResponse,
     }
 }

@@ -1,11 +1,9 @@
 //! The repo-servers: each repository is asked of the same one first, so that its mirror is warm there.
 
-use std::cmp::Reverse;
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use domain::message;
-use domain::repository::normalize_url;
+use domain::repository::rank;
 use proto::naru::internal::v1::RepositoryAccess;
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
 use runtime::config::MutualTls;
@@ -62,10 +60,13 @@ impl RepoServers {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        for index in order(
+        let order = rank(
             self.servers.iter().map(|(address, _)| address.as_str()),
-            access,
-        ) {
+            &access.tenant,
+            &access.credential_scope,
+            &access.url,
+        );
+        for index in order {
             match call(self.servers[index].1.clone()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status)
@@ -80,64 +81,5 @@ impl RepoServers {
             Code::Unavailable,
             &message::api::NO_REPO_SERVER.message(),
         ))
-    }
-}
-
-/// Rendezvous hashing: the servers in the order in which this mirror prefers them. The controller orders them alike, so
-/// that each mirror lives in one place.
-fn order<'a>(servers: impl Iterator<Item = &'a str>, access: &RepositoryAccess) -> Vec<usize> {
-    let mut scored: Vec<(u64, usize)> = servers
-        .enumerate()
-        .map(|(index, server)| (score(server, access), index))
-        .collect();
-    scored.sort_by_key(|(score, _)| Reverse(*score));
-    scored.into_iter().map(|(_, index)| index).collect()
-}
-
-fn score(server: &str, access: &RepositoryAccess) -> u64 {
-    // SipHash with its fixed keys: the same in every process of one build, and nobody's safety rests on it.
-    let mut hasher = DefaultHasher::new();
-    (
-        server,
-        &access.tenant,
-        &access.credential_scope,
-        normalize_url(&access.url),
-    )
-        .hash(&mut hasher);
-    hasher.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mirror_keeps_its_server_when_another_leaves() {
-        let servers = ["https://a:1", "https://b:1", "https://c:1"];
-        for n in 0..50 {
-            let access = |url: String| RepositoryAccess {
-                tenant: "t".into(),
-                url,
-                ..Default::default()
-            };
-            let mirror = access(format!("https://git/{n}.git"));
-            let all = order(servers.into_iter(), &mirror);
-            assert_eq!(
-                all,
-                order(servers.into_iter(), &access(format!("https://GIT/{n}"))),
-                "however it is written"
-            );
-            let gone = (all[0] + 1) % 3;
-            let rest: Vec<&str> = servers
-                .into_iter()
-                .enumerate()
-                .filter(|(i, _)| *i != gone)
-                .map(|(_, s)| s)
-                .collect();
-            assert_eq!(
-                rest[order(rest.iter().copied(), &mirror)[0]],
-                servers[all[0]]
-            );
-        }
     }
 }

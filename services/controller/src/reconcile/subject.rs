@@ -120,7 +120,10 @@ pub async fn read(
     };
     let destination = match destination(&spec) {
         Ok(destination) => destination,
-        Err(cause) => return Ok(Err((app, vec![cause]))),
+        Err(cause) => {
+            let cause = added(ctx, key, &spec.destination, cause).await?;
+            return Ok(Err((app, vec![cause])));
+        }
     };
     let sources: Vec<&Source> = spec.effective_sources();
     let causes = permitted(&sources, &destination, &tenant, &spec, rules);
@@ -179,6 +182,25 @@ fn destination(spec: &Spec) -> Result<Destination, Cause> {
             refuse(message, "spec.destination")
         }
     }
+}
+
+/// Why a destination is not served, where it is a cluster that the tenant has added.
+async fn added(
+    ctx: &Context,
+    key: &AppKey,
+    destination: &Destination,
+    cause: Cause,
+) -> store::Result<Cause> {
+    let (cluster, field) = match (destination.server.as_str(), destination.name.as_str()) {
+        (server, "") => (server, "spec.destination.server"),
+        ("", name) => (name, "spec.destination.name"),
+        _ => return Ok(cause),
+    };
+    if cluster.is_empty() || !ctx.tenants.has_cluster(key.tenant, cluster).await? {
+        return Ok(cause);
+    }
+    let message = message::app::DESTINATION_NOT_SERVED.with("cluster", cluster);
+    Ok(Cause::error(message).field(field))
 }
 
 fn permitted(

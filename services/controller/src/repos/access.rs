@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
 use domain::message;
-use domain::repository::Repository;
+use domain::repository::Access;
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
+use proto::convert::repository::access_to_wire;
 use proto::naru::internal::v1::RepositoryAccess;
 use store::Store;
 
@@ -21,7 +22,14 @@ const HOLDS: Duration = Duration::from_secs(10);
 /// The credentials in use, for a moment, as [`Secret`]s.
 pub(super) struct Accesses {
     store: Store,
-    known: Mutex<HashMap<RepoKey, (Instant, Option<Repository>)>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_key: HashMap<RepoKey, (Instant, Access)>,
+    /// Grows whenever something is forgotten: what was read before is then not kept.
+    forgotten: u64,
 }
 
 impl Accesses {
@@ -33,7 +41,11 @@ impl Accesses {
     }
 
     pub(super) async fn of(&self, key: &RepoKey, url: &str) -> Result<RepositoryAccess, Trouble> {
-        Ok(access(key, url, self.repository(key, url).await?))
+        Ok(access_to_wire(
+            key.tenant,
+            url,
+            self.access(key, url).await?,
+        ))
     }
 
     pub(super) async fn tenant_key(&self, tenant: TenantId) -> Result<Secret, Trouble> {
@@ -45,77 +57,56 @@ impl Accesses {
     }
 
     pub(super) fn forget(&self, tenant: TenantId) {
-        self.known.lock().retain(|key, _| key.tenant != tenant);
+        let mut known = self.known.lock();
+        known.by_key.retain(|key, _| key.tenant != tenant);
+        known.forgotten += 1;
     }
 
     pub(super) fn forget_all(&self) {
-        self.known.lock().clear();
+        let mut known = self.known.lock();
+        known.by_key.clear();
+        known.forgotten += 1;
     }
 
-    async fn repository(&self, key: &RepoKey, url: &str) -> Result<Option<Repository>, Trouble> {
-        if let Some((read, repository)) = self.known.lock().get(key)
-            && read.elapsed() < HOLDS
-        {
-            return Ok(repository.clone());
-        }
+    async fn access(&self, key: &RepoKey, url: &str) -> Result<Access, Trouble> {
+        let forgotten = {
+            let known = self.known.lock();
+            if let Some((read, access)) = known.by_key.get(key)
+                && read.elapsed() < HOLDS
+            {
+                return Ok(access.clone());
+            }
+            known.forgotten
+        };
         let read = Instant::now();
-        let scope = self.store.tenant(key.tenant);
-        let repository = scope
-            .repositories()
-            .find_for(url, &key.project)
+        let access = self
+            .read(key, url)
             .await
             .map_err(|error| database(&error))?;
         let mut known = self.known.lock();
-        known.retain(|_, (read, _)| read.elapsed() < HOLDS);
-        known.insert(key.clone(), (read, repository.clone()));
-        Ok(repository)
+        known.by_key.retain(|_, (read, _)| read.elapsed() < HOLDS);
+        // What was changed while it was read may be older than the change.
+        if known.forgotten == forgotten {
+            known.by_key.insert(key.clone(), (read, access.clone()));
+        }
+        Ok(access)
+    }
+
+    async fn read(&self, key: &RepoKey, url: &str) -> store::Result<Access> {
+        let scope = self.store.tenant(key.tenant);
+        let connected = scope.repositories().find_for(url, &key.project).await?;
+        let templates = scope.templates(false).list().await?;
+        let trust = scope.trust().certificates().await?;
+        Ok(domain::repository::access(
+            url,
+            connected.as_ref(),
+            &templates,
+            &trust,
+        ))
     }
 }
 
 fn database(error: &store::Error) -> Trouble {
     tracing::warn!(%error, "a repository's credential could not be read");
     Trouble::ours(Cause::error(message::app::DATABASE_UNAVAILABLE.message()))
-}
-
-fn access(key: &RepoKey, url: &str, repository: Option<Repository>) -> RepositoryAccess {
-    let anonymous = RepositoryAccess {
-        tenant: key.tenant.to_string(),
-        url: url.to_owned(),
-        ..RepositoryAccess::default()
-    };
-    let Some(Repository {
-        url: connected,
-        kind: _,
-        name: _,
-        project,
-        credentials,
-        insecure,
-        enable_lfs: _,
-    }) = repository
-    else {
-        return anonymous;
-    };
-    let bytes = |secret: &Option<Secret>| {
-        secret
-            .as_ref()
-            .map(|s| s.expose().to_vec())
-            .unwrap_or_default()
-    };
-    // The scope names the credential by where it is connected, never by what it is.
-    let scope = if credentials.is_empty() {
-        String::new()
-    } else {
-        format!("{project}/{connected}")
-    };
-    RepositoryAccess {
-        credential_scope: scope,
-        username: credentials.username.clone(),
-        password: bytes(&credentials.password),
-        bearer_token: bytes(&credentials.bearer_token),
-        ssh_private_key: bytes(&credentials.ssh_private_key),
-        tls_client_cert: credentials.tls_client_cert.clone(),
-        tls_client_key: bytes(&credentials.tls_client_key),
-        insecure,
-        ..anonymous
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use domain::cause::{Cause, Location};
@@ -229,30 +228,16 @@ impl RepoServers {
         Err(last.into())
     }
 
-    /// Every repo-server, the one with the highest score for this mirror first, so that each mirror lives in one place
-    /// and only those of a server that goes move.
+    /// Every repo-server, the one that keeps this mirror first.
     fn ranked(&self, access: &wire::RepositoryAccess) -> Vec<&Peer> {
-        let mut ranked: Vec<(u64, &Peer)> = self
-            .peers
-            .iter()
-            .map(|peer| (score(&peer.url, access), peer))
-            .collect();
-        ranked.sort_by_key(|server| std::cmp::Reverse(server.0));
-        ranked.into_iter().map(|(_, peer)| peer).collect()
+        let order = domain::repository::rank(
+            self.peers.iter().map(|peer| peer.url.as_str()),
+            &access.tenant,
+            &access.credential_scope,
+            &access.url,
+        );
+        order.into_iter().map(|place| &self.peers[place]).collect()
     }
-}
-
-fn score(peer: &str, access: &wire::RepositoryAccess) -> u64 {
-    // SipHash with its fixed keys: the same in every process of one build, and nobody's safety rests on it.
-    let mut hasher = DefaultHasher::new();
-    (
-        peer,
-        &access.tenant,
-        &access.credential_scope,
-        domain::repository::normalize_url(&access.url),
-    )
-        .hash(&mut hasher);
-    hasher.finish()
 }
 
 fn timed<T>(message: T, limit: Duration) -> Request<T> {

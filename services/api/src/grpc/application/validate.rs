@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use domain::application::{Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, Source, Spec};
+use domain::cluster::{Cluster, is_in_cluster};
 use domain::message;
 use domain::project::{Project, Rules};
 use serde_json::{Value, json};
@@ -93,7 +94,8 @@ pub(super) async fn check(
         )?;
         project = project_named(shared, actor, &wanted).await?;
     }
-    let destination = destination(&spec.destination).map_err(|problem| {
+    let added = added_clusters(shared, actor, &spec.destination).await?;
+    let destination = destination(&spec.destination, &added).map_err(|problem| {
         let text = format!(
             "application destination spec for {} is invalid: {problem}",
             draft.name
@@ -141,19 +143,40 @@ fn unique_names(app: &str, spec: &Spec) -> Result<(), Fault> {
     }
 }
 
-/// The one cluster that there is, by the address or the name that was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Named {
-    Server,
-    Name,
+/// The clusters that the tenant has added; none where the destination is the one that is always there.
+async fn added_clusters(
+    shared: &Shared,
+    actor: &Actor,
+    destination: &Destination,
+) -> Result<Vec<Cluster>, Status> {
+    if is_in_cluster(&destination.server) || destination.name == IN_CLUSTER_NAME {
+        return Ok(Vec::new());
+    }
+    let scope = shared.store.tenant(actor.tenant.id);
+    scope.clusters().list().await.map_err(failure::store)
 }
 
-fn destination(destination: &Destination) -> Result<Named, String> {
+/// The cluster that the installation runs on, by the address or the name that was written, or one that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named<'a> {
+    Server,
+    Name,
+    Added(&'a Cluster),
+}
+
+fn destination<'a>(destination: &Destination, added: &'a [Cluster]) -> Result<Named<'a>, String> {
     let Destination {
         server,
         name,
         namespace: _,
     } = destination;
+    let is_meant = |one: &&Cluster| match server.as_str() {
+        "" => one.name == *name,
+        server => name.is_empty() && one.server == server.trim_end_matches('/'),
+    };
+    if let Some(cluster) = added.iter().find(is_meant) {
+        return Ok(Named::Added(cluster));
+    }
     match (server.as_str(), name.as_str()) {
         ("", "") => Err("Destination server missing from app spec".to_owned()),
         (server, "") if server.trim_end_matches('/') == IN_CLUSTER_SERVER => Ok(Named::Server),
@@ -168,7 +191,7 @@ fn destination(destination: &Destination) -> Result<Named, String> {
     }
 }
 
-fn permissions(spec: &Spec, rules: &Rules, project: &str, destination: Named) -> Vec<String> {
+fn permissions(spec: &Spec, rules: &Rules, project: &str, destination: Named<'_>) -> Vec<String> {
     let several = !spec.sources.is_empty();
     let nothing = Source::default();
     let sources = if several {
@@ -203,10 +226,15 @@ fn permissions(spec: &Spec, rules: &Rules, project: &str, destination: Named) ->
         }
     }
     let namespace = &spec.destination.namespace;
-    if !rules.permits_destination(IN_CLUSTER_SERVER, IN_CLUSTER_NAME, namespace) {
+    let (server, name) = match destination {
+        Named::Server | Named::Name => (IN_CLUSTER_SERVER, IN_CLUSTER_NAME),
+        Named::Added(cluster) => (cluster.server.as_str(), cluster.name.as_str()),
+    };
+    if !rules.permits_destination(server, name, namespace) {
         let server = match destination {
             Named::Server => IN_CLUSTER_SERVER,
             Named::Name => IN_CLUSTER_NAME,
+            Named::Added(_) => server,
         };
         problems.push(format!(
             "application destination server '{server}' and namespace '{namespace}' do not match any of the allowed \
@@ -368,12 +396,30 @@ fn drop_empty(fields: &mut serde_json::Map<String, Value>, key: &str) {
 mod tests {
     use super::*;
 
-    fn to(server: &str, name: &str) -> Result<Named, String> {
-        destination(&Destination {
+    fn with<'a>(added: &'a [Cluster], server: &str, name: &str) -> Result<Named<'a>, String> {
+        let wanted = Destination {
             server: server.into(),
             name: name.into(),
             namespace: String::new(),
-        })
+        };
+        destination(&wanted, added)
+    }
+
+    fn to(server: &str, name: &str) -> Result<Named<'static>, String> {
+        with(&[], server, name)
+    }
+
+    #[test]
+    fn a_cluster_that_was_added_is_a_destination() {
+        let added = [Cluster {
+            server: "https://x".into(),
+            name: "x".into(),
+            ..Cluster::default()
+        }];
+        assert_eq!(with(&added, "https://x/", ""), Ok(Named::Added(&added[0])));
+        assert_eq!(with(&added, "", "x"), Ok(Named::Added(&added[0])));
+        assert!(with(&added, "https://x", "x").is_err());
+        assert!(with(&added, "", "y").is_err());
     }
 
     #[test]

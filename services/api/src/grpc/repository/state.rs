@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::clock::Timestamp;
+use domain::message;
 use domain::repository::{Repository, normalize_url};
 use domain::secret::Secret;
 use domain::tenant::Tenant;
@@ -15,7 +16,7 @@ use tonic::Status;
 use crate::failure;
 use crate::language;
 use crate::shared::Shared;
-use crate::sources::{self, Trouble};
+use crate::sources::{self, Trouble, Ways};
 
 /// The kind of cache entry.
 const KIND: &str = "repository-state";
@@ -41,10 +42,11 @@ pub(super) async fn all(
     repositories: &[Repository],
     refresh: bool,
 ) -> Result<Vec<ConnectionState>, Status> {
+    let ways = &Ways::of(shared, tenant).await?;
     // Bodies of streams are polled here, inside the request's task, so that the reader's language is known.
     let tries: Vec<_> = repositories
         .iter()
-        .map(|one| one_state(shared, tenant, one, refresh))
+        .map(|one| one_state(shared, tenant, ways, one, refresh))
         .collect();
     stream::iter(tries).buffered(AT_ONCE).try_collect().await
 }
@@ -59,15 +61,20 @@ pub(super) async fn one(
     repository: &Repository,
     refresh: bool,
 ) -> Result<ConnectionState, Status> {
-    one_state(shared, tenant, repository, refresh).await
+    let ways = Ways::of(shared, tenant).await?;
+    one_state(shared, tenant, &ways, repository, refresh).await
 }
 
 async fn one_state(
     shared: &Shared,
     tenant: &Tenant,
+    ways: &Ways,
     repository: &Repository,
     refresh: bool,
 ) -> Result<ConnectionState, Status> {
+    if let Some(what) = ways.kept_only(repository) {
+        return Ok(untried(shared, &what));
+    }
     let key = shared
         .store
         .tenant(tenant.id)
@@ -77,7 +84,7 @@ async fn one_state(
     if !refresh && let Some(tried) = remembered(shared, tenant, &key, repository).await {
         return Ok(shown(&tried));
     }
-    let access = sources::access_to(tenant, &repository.url, Some(repository));
+    let access = ways.access(&repository.url, Some(repository));
     let trouble = sources::test(shared, &access).await.err();
     let tried = Tried {
         at: shared.clock.now(),
@@ -115,6 +122,16 @@ async fn remembered(
 
 fn entry(repository: &Repository) -> String {
     format!("{} {}", repository.project, normalize_url(&repository.url))
+}
+
+/// The state of one that cannot be tried yet.
+fn untried(shared: &Shared, what: &str) -> ConnectionState {
+    let message = message::credentials::KEPT_ONLY.with("what", what);
+    ConnectionState {
+        status: Some("Unknown".to_owned()),
+        message: Some(message.render(language::current())),
+        attempted_at: Some(time::to_wire(shared.clock.now())),
+    }
 }
 
 fn shown(tried: &Tried) -> ConnectionState {

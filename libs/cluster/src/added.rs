@@ -1,0 +1,316 @@
+//! Clusters that tenants have added, reached with what the tenants gave: asked for their version, and for new tokens.
+//!
+//! Nothing is kept: one connection per question. What such a cluster says is a stranger's word, and passes through a
+//! redactor that knows what it was told.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use domain::cluster::Login;
+use domain::secret::{Redactor, Secret};
+use k8s_openapi::api::core::v1::{ObjectReference, Secret as KubeSecret, ServiceAccount};
+use kube::api::{DeleteParams, PostParams};
+use kube::config::AuthInfo;
+use kube::{Api, Client, Config};
+use serde::Deserialize;
+
+use crate::error::cut;
+
+/// A question that takes longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a cluster may take to fill a new token in.
+const FILLING: Duration = Duration::from_secs(30);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
+/// The type of Secrets that hold a service account's token.
+const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
+
+/// Why a cluster could not be asked, in words that hold no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// A cluster that a tenant has added.
+pub struct AddedCluster {
+    client: Client,
+    redactor: Redactor,
+    token: Option<Secret>,
+}
+
+impl AddedCluster {
+    /// Gets ready to ask; nothing is sent.
+    ///
+    /// # Errors
+    /// When a certificate, a key or the address is none.
+    pub fn new(server: &str, login: &Login) -> Result<Self, Refused> {
+        // Somebody else may have chosen the same provider before; there is only one in this build.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let redactor = Redactor::new(login.secrets());
+        let unusable = |error: &dyn std::fmt::Display| Refused(redactor.redact(&error.to_string()));
+        let mut config = Config::new(
+            server
+                .parse::<http::Uri>()
+                .map_err(|error| unusable(&error))?,
+        );
+        config.accept_invalid_certs = login.insecure;
+        config.disable_compression = login.disable_compression;
+        config.tls_server_name = (!login.server_name.is_empty()).then(|| login.server_name.clone());
+        if !login.ca.is_empty() {
+            config.root_cert = Some(certificates(&login.ca)?);
+        }
+        config.connect_timeout = Some(PATIENCE);
+        config.read_timeout = Some(PATIENCE);
+        config.write_timeout = Some(PATIENCE);
+        config.default_retry = false;
+        config.auth_info = authentication(login);
+        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        Ok(Self {
+            client,
+            redactor,
+            token: login.bearer_token.clone(),
+        })
+    }
+
+    /// Its version, `1.36`, which it tells only to whom it lets in.
+    ///
+    /// # Errors
+    /// Why it does not say.
+    pub async fn version(&self) -> Result<String, Refused> {
+        let info = self.ask(self.client.apiserver_version()).await?;
+        let digits = |text: &str| {
+            text.chars()
+                .filter(char::is_ascii_digit)
+                .collect::<String>()
+        };
+        Ok(format!("{}.{}", digits(&info.major), digits(&info.minor)))
+    }
+
+    /// A new token of the service account whose token is in use now, which stays valid until [`Self::retire`].
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn new_token(&self) -> Result<NewToken, Refused> {
+        let claims = self.claims()?;
+        let secrets: Api<KubeSecret> = Api::namespaced(self.client.clone(), &claims.namespace);
+        let old = self.ask(secrets.get(&claims.secret)).await?;
+        let stem = claims.secret.rsplit_once('-').map_or("", |(stem, _)| stem);
+        let mut wanted = KubeSecret {
+            type_: Some(TOKEN_SECRET.to_owned()),
+            ..KubeSecret::default()
+        };
+        wanted.metadata.generate_name = Some(format!("{stem}-"));
+        wanted.metadata.annotations = old.metadata.annotations;
+        let made = self
+            .ask(secrets.create(&PostParams::default(), &wanted))
+            .await?;
+        let name = made.metadata.name.unwrap_or_default();
+        let filled = tokio::time::timeout(FILLING, async {
+            loop {
+                let data = self.ask(secrets.get(&name)).await?.data.unwrap_or_default();
+                if let Some(token) = data.get("token") {
+                    return Ok::<_, Refused>(Secret::new(token.0.clone()));
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        let why = match filled.await {
+            Ok(Ok(token)) => return Ok(NewToken { name, token }),
+            Ok(Err(refused)) => refused,
+            Err(_) => Refused(format!(
+                "no token was issued within {} s",
+                FILLING.as_secs()
+            )),
+        };
+        // Nobody uses it.
+        let plain = DeleteParams::default();
+        if let Err(error) = self.ask(secrets.delete(&name, &plain)).await {
+            tracing::warn!(%error, "a token that nobody uses could not be taken back");
+        }
+        Err(why)
+    }
+
+    /// Makes the service account list the new token in place of the old, and deletes the old one.
+    ///
+    /// # Errors
+    /// Why the old one is still there.
+    pub async fn retire(&self, new: &NewToken) -> Result<(), Refused> {
+        let claims = self.claims()?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &claims.namespace);
+        let mut account = self.ask(accounts.get(&claims.account)).await?;
+        let mut listed = account.secrets.take().unwrap_or_default();
+        listed.retain(|one| one.name.as_ref() != Some(&claims.secret));
+        if !listed
+            .iter()
+            .any(|one| one.name.as_ref() == Some(&new.name))
+        {
+            listed.push(ObjectReference {
+                name: Some(new.name.clone()),
+                ..ObjectReference::default()
+            });
+        }
+        account.secrets = Some(listed);
+        let plain = PostParams::default();
+        self.ask(accounts.replace(&claims.account, &plain, &account))
+            .await?;
+        let secrets: Api<KubeSecret> = Api::namespaced(self.client.clone(), &claims.namespace);
+        let plain = DeleteParams::default();
+        self.ask(secrets.delete(&claims.secret, &plain))
+            .await
+            .map(drop)
+    }
+
+    /// Takes a token that nobody will use away again.
+    ///
+    /// # Errors
+    /// Why it is still there.
+    pub async fn withdraw(&self, new: &NewToken) -> Result<(), Refused> {
+        let claims = self.claims()?;
+        let secrets: Api<KubeSecret> = Api::namespaced(self.client.clone(), &claims.namespace);
+        let plain = DeleteParams::default();
+        self.ask(secrets.delete(&new.name, &plain)).await.map(drop)
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Refused> {
+        match tokio::time::timeout(PATIENCE, question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Refused(self.redactor.redact(&words(&error)))),
+            Err(_) => Err(Refused(format!(
+                "no answer within {} s",
+                PATIENCE.as_secs()
+            ))),
+        }
+    }
+
+    fn claims(&self) -> Result<Claims, Refused> {
+        self.token
+            .as_ref()
+            .and_then(|token| claims(token.expose_str()))
+            .ok_or_else(|| {
+                Refused("its token is not that of a service account with a Secret".to_owned())
+            })
+    }
+}
+
+/// A token that was issued, and the Secret that it is in.
+pub struct NewToken {
+    name: String,
+    /// The token.
+    pub token: Secret,
+}
+
+/// Where a service account's token says that it is from.
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(rename = "kubernetes.io/serviceaccount/namespace")]
+    namespace: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/secret.name")]
+    secret: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/service-account.name")]
+    account: String,
+}
+
+/// Read, not verified: the cluster decides what the token is worth.
+fn claims(token: &str) -> Option<Claims> {
+    let body = token.split('.').nth(1)?;
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(body).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn authentication(login: &Login) -> AuthInfo {
+    let secret = |secret: &Option<Secret>| {
+        secret
+            .as_ref()
+            .map(|secret| secret.expose_str().to_owned().into())
+    };
+    let encoded = |text: &str| BASE64_STANDARD.encode(text);
+    AuthInfo {
+        username: (!login.username.is_empty()).then(|| login.username.clone()),
+        password: secret(&login.password),
+        token: secret(&login.bearer_token),
+        client_certificate_data: (!login.cert.is_empty()).then(|| encoded(&login.cert)),
+        client_key_data: login
+            .key
+            .as_ref()
+            .map(|key| encoded(key.expose_str()).into()),
+        ..AuthInfo::default()
+    }
+}
+
+/// The certificates of a PEM text, DER.
+fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Refused> {
+    let broken = || Refused("the certificate authority is no certificate in PEM".to_owned());
+    let mut found = Vec::new();
+    for part in pem.split("-----BEGIN CERTIFICATE-----").skip(1) {
+        let (body, _) = part
+            .split_once("-----END CERTIFICATE-----")
+            .ok_or_else(broken)?;
+        let body: String = body.split_whitespace().collect();
+        found.push(BASE64_STANDARD.decode(body).map_err(|_| broken())?);
+    }
+    if found.is_empty() {
+        return Err(broken());
+    }
+    Ok(found)
+}
+
+/// What went wrong: of a cluster's own words its reason alone, of the network's the innermost.
+fn words(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        // What is no Kubernetes' answer is not passed on: the address may be of something else altogether.
+        return match status.reason.split_whitespace().count() {
+            1 => cut(format!(
+                "HTTP {} {}: {}",
+                status.code, status.reason, status.message
+            )),
+            _ => format!("HTTP {}", status.code),
+        };
+    }
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    cut(inner.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn only_a_service_accounts_token_says_where_it_is_from() {
+        let body: BTreeMap<&str, &str> = [
+            ("kubernetes.io/serviceaccount/namespace", "kube-system"),
+            (
+                "kubernetes.io/serviceaccount/secret.name",
+                "manager-token-abc",
+            ),
+            (
+                "kubernetes.io/serviceaccount/service-account.name",
+                "manager",
+            ),
+        ]
+        .into();
+        let body = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&body).unwrap());
+        let found = claims(&format!("h.{body}.s")).unwrap();
+        assert_eq!(
+            (found.namespace.as_str(), found.account.as_str()),
+            ("kube-system", "manager")
+        );
+        assert!(claims("opaque").is_none());
+        assert!(claims("h.e30.s").is_none());
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        assert!(certificates("hello").is_err());
+        assert!(certificates("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----").is_err());
+        let one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(certificates(&one.repeat(2)).unwrap().len(), 2);
+    }
+}
