@@ -157,6 +157,7 @@ pub mod cluster;
 pub mod credentials;
 pub mod health;
 pub mod lint;
+pub mod rbac;
 pub mod settings;
 pub mod source;
 pub mod sync;
@@ -171,6 +172,7 @@ const AREAS: &[&[Code]] = &[
     credentials::ALL,
     health::ALL,
     lint::ALL,
+    rbac::ALL,
     settings::ALL,
     source::ALL,
     sync::ALL,

@@ -13,8 +13,63 @@ pub fn to_wire(project: &Project) -> v1alpha1::AppProject {
     v1alpha1::AppProject {
         metadata: Some(metadata(&project.metadata, project.resource_version)),
         spec: Some(document(&project.spec)),
-        status: Some(v1alpha1::AppProjectStatus::default()),
+        status: Some(status(&project.spec)),
     }
+}
+
+/// The tokens of every role, where newer clients look for them.
+fn status(spec: &Value) -> v1alpha1::AppProjectStatus {
+    let roles = spec.get("roles").and_then(Value::as_array);
+    let by_role = roles.into_iter().flatten().filter_map(|role| {
+        let name = role.get("name")?.as_str()?.to_owned();
+        let tokens = role.get("jwtTokens").and_then(Value::as_array);
+        let items = tokens.into_iter().flatten().map(document).collect();
+        Some((name, v1alpha1::JwtTokens { items }))
+    });
+    v1alpha1::AppProjectStatus {
+        jwt_tokens_by_role: by_role.collect(),
+    }
+}
+
+/// Brings the tokens that a client sent in the status into the roles of the spec, where they are kept: by id, the
+/// newest first. One without an id has its time for one.
+pub fn merge_tokens(spec: &mut Value, sent: Option<&v1alpha1::AppProjectStatus>) {
+    let roles = spec.get_mut("roles").and_then(Value::as_array_mut);
+    for role in roles.into_iter().flatten() {
+        let name = role.get("name").and_then(Value::as_str).unwrap_or_default();
+        let mut tokens: Vec<Value> = sent
+            .and_then(|status| status.jwt_tokens_by_role.get(name))
+            .into_iter()
+            .flat_map(|tokens| &tokens.items)
+            .map(json::to_value)
+            .collect();
+        let own = role.get("jwtTokens").and_then(Value::as_array);
+        tokens.extend(own.into_iter().flatten().cloned());
+        let mut kept: Vec<Value> = Vec::with_capacity(tokens.len());
+        for mut token in tokens {
+            let issued = token.get("iat").and_then(Value::as_i64).unwrap_or_default();
+            if id(&token).is_empty() {
+                token["id"] = Value::String(issued.to_string());
+            }
+            if !kept.iter().any(|known| id(known) == id(&token)) {
+                kept.push(token);
+            }
+        }
+        kept.sort_by_key(|token| {
+            std::cmp::Reverse(token.get("iat").and_then(Value::as_i64).unwrap_or_default())
+        });
+        if let Value::Object(fields) = role {
+            if kept.is_empty() {
+                fields.remove("jwtTokens");
+            } else {
+                fields.insert("jwtTokens".to_owned(), Value::Array(kept));
+            }
+        }
+    }
+}
+
+fn id(token: &Value) -> &str {
+    token.get("id").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The spec that a client sent, as a document.
@@ -47,6 +102,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn tokens_of_both_places_are_kept_once_and_shown_in_both() {
+        let sent = v1alpha1::AppProjectStatus {
+            jwt_tokens_by_role: [(
+                "ci".to_owned(),
+                document(&json!({"items": [{"iat": 5, "id": "b"}, {"iat": 1}]})),
+            )]
+            .into(),
+        };
+        let mut spec = json!({"roles": [{"name": "ci", "jwtTokens": [{"iat": 5, "id": "b"}, {"iat": 9, "id": "c"}]}, {"name": "x"}]});
+        merge_tokens(&mut spec, Some(&sent));
+        assert_eq!(
+            spec["roles"],
+            json!([{"name": "ci", "jwtTokens": [{"iat": 9, "id": "c"}, {"iat": 5, "id": "b"}, {"iat": 1, "id": "1"}]}, {"name": "x"}])
+        );
+        assert_eq!(status(&spec).jwt_tokens_by_role["ci"].items.len(), 3);
+    }
 
     #[test]
     fn a_project_that_forbids_all_kinds_is_not_widened_by_writing_it_back() {

@@ -649,6 +649,524 @@ pub mod audit_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// The settings of argocd-rbac-cm.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyDraft {
+    #[prost(string, tag = "1")]
+    pub policy_csv: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub policy_default: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub scopes: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub match_mode: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PolicyDraft {
+    const NAME: &'static str = "PolicyDraft";
+    const PACKAGE: &'static str = "naru.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.v1.PolicyDraft".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.v1.PolicyDraft".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ValidatePolicyRequest {
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<PolicyDraft>,
+}
+impl ::prost::Name for ValidatePolicyRequest {
+    const NAME: &'static str = "ValidatePolicyRequest";
+    const PACKAGE: &'static str = "naru.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.v1.ValidatePolicyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.v1.ValidatePolicyRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ValidatePolicyResponse {
+    /// Whether the policy can be used.
+    #[prost(bool, tag = "1")]
+    pub valid: bool,
+    #[prost(message, repeated, tag = "2")]
+    pub problems: ::prost::alloc::vec::Vec<PolicyProblem>,
+}
+impl ::prost::Name for ValidatePolicyResponse {
+    const NAME: &'static str = "ValidatePolicyResponse";
+    const PACKAGE: &'static str = "naru.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.v1.ValidatePolicyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.v1.ValidatePolicyResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyProblem {
+    /// The line, from 1; 0 when it is about no line.
+    #[prost(uint32, tag = "1")]
+    pub line: u32,
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// In the reader's language.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether the policy cannot be used; otherwise it is a warning.
+    #[prost(bool, tag = "4")]
+    pub fatal: bool,
+}
+impl ::prost::Name for PolicyProblem {
+    const NAME: &'static str = "PolicyProblem";
+    const PACKAGE: &'static str = "naru.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.v1.PolicyProblem".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.v1.PolicyProblem".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainRightRequest {
+    /// An account, or `proj:<project>:<role>`; the caller when empty.
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "3")]
+    pub resource: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub action: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub object: ::prost::alloc::string::String,
+    /// A policy to try instead of the one in force.
+    #[prost(message, optional, tag = "6")]
+    pub policy: ::core::option::Option<PolicyDraft>,
+}
+impl ::prost::Name for ExplainRightRequest {
+    const NAME: &'static str = "ExplainRightRequest";
+    const PACKAGE: &'static str = "naru.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.v1.ExplainRightRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.v1.ExplainRightRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainRightResponse {
+    #[prost(bool, tag = "1")]
+    pub allowed: bool,
+    /// The line that decided; empty when no line says anything.
+    #[prost(string, tag = "2")]
+    pub rule: ::prost::alloc::string::String,
+    /// `built-in`, `policy.csv` or `project`; empty when no line says anything.
+    #[prost(string, tag = "3")]
+    pub origin: ::prost::alloc::string::String,
+    /// The line of policy.csv, or the position among the role's policies, from 1; 0 for lines that nobody wrote.
+    #[prost(uint32, tag = "4")]
+    pub line: u32,
+    #[prost(string, tag = "5")]
+    pub project: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub role: ::prost::alloc::string::String,
+    /// From whom the right comes: who was asked for, then each role on the way.
+    #[prost(string, repeated, tag = "7")]
+    pub path: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for ExplainRightResponse {
+    const NAME: &'static str = "ExplainRightResponse";
+    const PACKAGE: &'static str = "naru.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.v1.ExplainRightResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.v1.ExplainRightResponse".into()
+    }
+}
+/// Generated client implementations.
+pub mod rbac_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Policies of rights: whether one can be read, and which line of it decides.
+    #[derive(Debug, Clone)]
+    pub struct RbacServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl RbacServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> RbacServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> RbacServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            RbacServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// POST /api/naru/v1/rbac/validate
+        pub async fn validate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ValidatePolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ValidatePolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.v1.RbacService/Validate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.v1.RbacService", "Validate"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// POST /api/naru/v1/rbac/explain
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainRightRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainRightResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.v1.RbacService/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.v1.RbacService", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod rbac_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with RbacServiceServer.
+    #[async_trait]
+    pub trait RbacService: std::marker::Send + std::marker::Sync + 'static {
+        /// POST /api/naru/v1/rbac/validate
+        async fn validate(
+            &self,
+            request: tonic::Request<super::ValidatePolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ValidatePolicyResponse>,
+            tonic::Status,
+        >;
+        /// POST /api/naru/v1/rbac/explain
+        async fn explain(
+            &self,
+            request: tonic::Request<super::ExplainRightRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainRightResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Policies of rights: whether one can be read, and which line of it decides.
+    #[derive(Debug)]
+    pub struct RbacServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> RbacServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for RbacServiceServer<T>
+    where
+        T: RbacService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/naru.v1.RbacService/Validate" => {
+                    #[allow(non_camel_case_types)]
+                    struct ValidateSvc<T: RbacService>(pub Arc<T>);
+                    impl<
+                        T: RbacService,
+                    > tonic::server::UnaryService<super::ValidatePolicyRequest>
+                    for ValidateSvc<T> {
+                        type Response = super::ValidatePolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ValidatePolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RbacService>::validate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ValidateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.v1.RbacService/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: RbacService>(pub Arc<T>);
+                    impl<
+                        T: RbacService,
+                    > tonic::server::UnaryService<super::ExplainRightRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::ExplainRightResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainRightRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RbacService>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for RbacServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "naru.v1.RbacService";
+    impl<T> tonic::server::NamedService for RbacServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSettingsRequest {
     /// The operator's choice of tenant; one's own when empty.

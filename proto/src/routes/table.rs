@@ -118,6 +118,8 @@ pub(super) const TABLE: &[Line] = &[
     ("cluster.SettingsService", "Get", "GET", "/api/v1/settings", Nothing),
     ("cluster.SettingsService", "GetPlugins", "GET", "/api/v1/settings/plugins", Nothing),
     ("version.VersionService", "Version", "GET", "/api/version", Nothing),
+    ("naru.v1.RbacService", "Validate", "POST", "/api/naru/v1/rbac/validate", Whole),
+    ("naru.v1.RbacService", "Explain", "POST", "/api/naru/v1/rbac/explain", Whole),
     ("naru.v1.TenantService", "Create", "POST", "/api/naru/v1/tenants", Whole),
     ("naru.v1.TenantService", "Get", "GET", "/api/naru/v1/tenants/{name}", Nothing),
     ("naru.v1.TenantService", "List", "GET", "/api/naru/v1/tenants", Nothing),

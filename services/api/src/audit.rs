@@ -25,10 +25,9 @@ use tonic::{Code, Status};
 use crate::failure::say;
 use crate::identity::Caller;
 use crate::metrics::code_name;
+use crate::rules;
 use crate::shared::Shared;
 use crate::ttl::TtlMap;
-
-pub(crate) use objects::writes;
 
 /// The longest text of one field.
 const LONGEST: usize = 512;
@@ -115,7 +114,7 @@ where
         _ => None,
     };
     let login = path == LOGIN;
-    if !login && (actor.is_none() || !writes(&path)) {
+    if !login && (actor.is_none() || !rules::is_recorded(&path)) {
         return Ok(call(request).await);
     }
     let (request, object) = read(&path, request).await?;

@@ -28,6 +28,7 @@ use crate::identity::{Configs, Logins, Sessions, password};
 use crate::listen::{self, Sources, tls};
 use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
+use crate::rights::Rights;
 use crate::shared::Shared;
 use crate::{grpc, rest};
 
@@ -144,16 +145,19 @@ fn shared(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
     let configs = Arc::new(Configs::new(store.clone()));
+    let rights = Arc::new(Rights::new(store.clone(), Arc::clone(&configs)));
     Ok(Arc::new(Shared {
         cache: Cache::connect(config.redis_url.expose_str(), &config.redis_prefix)?,
         hosts: Arc::new(Hosts::new(store.clone())),
         sessions: Arc::new(Sessions::new(
             store.clone(),
             Arc::clone(&configs),
+            Arc::clone(&rights),
             Arc::clone(&clock),
             Arc::clone(&ids),
         )),
         configs,
+        rights,
         logins: Logins::new(store.clone()),
         standing: Arc::new(Standing::new()),
         audit: crate::audit::Bounds::new(),

@@ -10,6 +10,8 @@ mod gpgkey;
 mod notification;
 mod project;
 mod quota;
+mod rbac;
+mod recheck;
 mod repocreds;
 mod repository;
 mod session;
@@ -77,6 +79,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Result<Routes, SetupError> {
         wire::session::session_service_server::SessionServiceServer<_> => session::Session::new(shared);
         wire::cluster::settings_service_server::SettingsServiceServer<_> => settings::Settings::new(shared);
         wire::version::version_service_server::VersionServiceServer<_> => version::Version;
+        proto::naru::v1::rbac_service_server::RbacServiceServer<_> => rbac::Rbac::new(shared);
         proto::naru::v1::tenant_service_server::TenantServiceServer<_> => tenant::Tenants::new(shared);
         proto::naru::v1::settings_service_server::SettingsServiceServer<_> => tenant_settings::TenantSettings::new(shared);
         proto::naru::v1::quota_service_server::QuotaServiceServer<_> => quota::Quotas::new(shared);
@@ -107,6 +110,11 @@ fn public_descriptors() -> Result<FileDescriptorSet, prost::DecodeError> {
 
 /// Whether a path is one of ours: only those become labels.
 pub(crate) fn is_known(path: &str) -> bool {
+    paths().contains(path)
+}
+
+/// Every RPC that is served to the outside.
+pub(crate) fn paths() -> &'static HashSet<String> {
     static PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let set = public_descriptors().unwrap_or_default();
         let mut paths: HashSet<String> = HashSet::new();
@@ -122,9 +130,12 @@ pub(crate) fn is_known(path: &str) -> bool {
             }
         }
         paths.extend(["Check", "Watch"].map(|method| format!("/grpc.health.v1.Health/{method}")));
+        paths.extend(["v1", "v1alpha"].map(|version| {
+            format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+        }));
         paths
     });
-    PATHS.contains(path)
+    &PATHS
 }
 
 /// Whether a call is answered in parts.

@@ -106,8 +106,7 @@ impl Hub {
                             self.end_streams(&caches.standing).await;
                         }
                         ChangeKind::Identity => caches.forget_identity(change.tenant),
-                        // The tokens of its roles stand in a project.
-                        ChangeKind::Project(_) => caches.sessions.forget(change.tenant),
+                        ChangeKind::Project(_) => caches.forget_projects(change.tenant),
                         ChangeKind::Resync => {
                             caches.forget(None);
                             self.wake_all();
@@ -148,6 +147,7 @@ impl Hub {
             tenant,
             events,
             seen,
+            behind: false,
             pending: Vec::new().into_iter(),
         })
     }
@@ -248,6 +248,7 @@ pub(crate) struct Watch {
     tenant: TenantId,
     events: broadcast::Receiver<Event>,
     seen: i64,
+    behind: bool,
     pending: std::vec::IntoIter<Event>,
 }
 
@@ -263,23 +264,21 @@ impl Watch {
     /// When the watcher fell behind and the store cannot be asked.
     pub(crate) async fn next(&mut self) -> Result<Option<Event>, store::Error> {
         loop {
+            // Remembered before the wait: who drops this future half-way misses nothing with the next call.
+            if self.behind {
+                let scope = self.store.tenant(self.tenant);
+                let missed = scope.applications().changes_since(self.seen).await?;
+                let missed: Vec<Event> = missed.into_iter().map(Event::of).collect();
+                self.pending = missed.into_iter();
+                self.behind = false;
+            }
             let event = match self.pending.next() {
                 Some(event) => event,
                 None => match self.events.recv().await {
                     Ok(event) => event,
                     Err(broadcast::error::RecvError::Closed) => return Ok(None),
                     Err(broadcast::error::RecvError::Lagged(_)) => {
-                        let missed = self
-                            .store
-                            .tenant(self.tenant)
-                            .applications()
-                            .changes_since(self.seen)
-                            .await?;
-                        self.pending = missed
-                            .into_iter()
-                            .map(Event::of)
-                            .collect::<Vec<_>>()
-                            .into_iter();
+                        self.behind = true;
                         continue;
                     }
                 },

@@ -30,6 +30,8 @@ mod metrics;
 mod peers;
 mod permit;
 mod rest;
+mod rights;
+mod rules;
 mod shared;
 mod sources;
 mod ttl;

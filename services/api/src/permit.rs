@@ -1,12 +1,13 @@
 //! Who may do what: the one function through which every handler goes.
 //!
-//! The account `admin` has every right inside its tenant. Being the operator is a grant of its own,
-//! outside any tenant's rights.
+//! What an actor may is what the policy of its tenant says ([`domain::rbac`]); nobody has a right by name. Being the
+//! operator is a grant of its own, outside any tenant's rights.
 
 use std::sync::Arc;
 
 use domain::clock::Timestamp;
 use domain::message;
+use domain::rbac::{Enforcer, Subject};
 use domain::secret::Secret;
 use domain::tenant::Tenant;
 use tonic::Status;
@@ -14,7 +15,7 @@ use tonic::Status;
 use crate::failure;
 use crate::shared::Shared;
 
-/// The account that has every right inside its tenant.
+/// The account that every tenant begins with.
 pub(crate) const ADMIN: &str = "admin";
 
 /// By which means somebody was let in.
@@ -37,6 +38,10 @@ pub(crate) struct Actor {
     pub(crate) tenant: Arc<Tenant>,
     /// The account; `proj:<project>:<role>` for a project's role, and empty for nobody in particular.
     pub(crate) account: String,
+    /// Whose rights count.
+    pub(crate) subject: Subject,
+    /// What everybody of the tenant may, as it is now.
+    pub(crate) rights: Arc<Enforcer>,
     /// By which means.
     pub(crate) means: Means,
     /// Whether its password was set by somebody else and must be changed before anything else.
@@ -55,10 +60,12 @@ pub(crate) struct Actor {
 
 impl Actor {
     /// Nobody in particular, at a tenant that lets anybody in.
-    pub(crate) fn anonymous(tenant: Arc<Tenant>) -> Self {
+    pub(crate) fn anonymous(tenant: Arc<Tenant>, rights: Arc<Enforcer>) -> Self {
         Self {
             tenant,
             account: String::new(),
+            subject: Subject::Anonymous,
+            rights,
             means: Means::Anonymous,
             must_change_password: false,
             operator: false,
@@ -151,8 +158,10 @@ words! {
 }
 
 /// Whether the actor may. Only [`require`] and the readers of lists ask.
-pub(crate) fn allows(actor: &Actor, _resource: Resource, _action: Action, _object: &str) -> bool {
-    actor.is_account() && actor.account == ADMIN
+pub(crate) fn allows(actor: &Actor, resource: Resource, action: Action, object: &str) -> bool {
+    actor
+        .rights
+        .allows(&actor.subject, resource.as_str(), action.as_str(), object)
 }
 
 /// Demands a right.
@@ -183,7 +192,7 @@ pub(crate) fn require(
 ///
 /// # Errors
 /// The bare refusal.
-pub(crate) fn require_settings(actor: &Actor) -> Result<(), Status> {
+pub(crate) fn require_administrator(actor: &Actor) -> Result<(), Status> {
     let decided = [
         Resource::Accounts,
         Resource::Projects,
@@ -206,18 +215,6 @@ pub(crate) fn require_settings(actor: &Actor) -> Result<(), Status> {
 /// The bare refusal: to everybody else, what the operator sees does not exist.
 pub(crate) fn require_operator(actor: &Actor) -> Result<(), Status> {
     if actor.operator {
-        Ok(())
-    } else {
-        Err(denied())
-    }
-}
-
-/// Demands that the actor administers its tenant: has every right in it.
-///
-/// # Errors
-/// The bare refusal.
-pub(crate) fn require_administrator(actor: &Actor) -> Result<(), Status> {
-    if actor.account == ADMIN || allows(actor, Resource::Accounts, Action::Update, "*") {
         Ok(())
     } else {
         Err(denied())
@@ -258,6 +255,7 @@ pub(crate) fn denied() -> Status {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use domain::rbac::Policy;
     use domain::tenant::{TenantId, TenantName, TenantSettings};
 
     use super::*;
@@ -273,6 +271,8 @@ pub(crate) mod tests {
                 standing: domain::tenant::Standing::default(),
             }),
             account: account.to_owned(),
+            subject: Subject::parse(account),
+            rights: Arc::new(Enforcer::compile(&Policy::default(), &[]).0),
             means: Means::Login,
             must_change_password: false,
             operator,

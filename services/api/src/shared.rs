@@ -15,6 +15,7 @@ use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions};
 use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
+use crate::rights::Rights;
 
 /// Everything that lives as long as the process.
 pub(crate) struct Shared {
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) hosts: Arc<Hosts>,
     /// What tenants have set.
     pub(crate) configs: Arc<Configs>,
+    /// Who may do what.
+    pub(crate) rights: Arc<Rights>,
     /// Who calls.
     pub(crate) sessions: Arc<Sessions>,
     /// Who logs in.
@@ -65,6 +68,8 @@ pub(crate) struct Caches {
     pub(crate) sessions: Arc<Sessions>,
     /// Whose streams may go on.
     pub(crate) standing: Arc<Standing>,
+    /// Their rights.
+    pub(crate) rights: Arc<Rights>,
 }
 
 impl Caches {
@@ -73,12 +78,20 @@ impl Caches {
         self.hosts.forget();
         self.configs.forget(tenant);
         self.sessions.forget(tenant);
+        self.rights.forget(tenant);
+    }
+
+    /// Forgets what a tenant's projects say: who may what, and which tokens their roles have.
+    pub(crate) fn forget_projects(&self, tenant: Option<TenantId>) {
+        self.sessions.forget(tenant);
+        self.rights.forget(tenant);
     }
 
     /// Forgets who a tenant's accounts are.
     pub(crate) fn forget_identity(&self, tenant: Option<TenantId>) {
         self.configs.forget(tenant);
         self.sessions.forget(tenant);
+        self.rights.forget(tenant);
     }
 }
 
@@ -90,6 +103,7 @@ impl Shared {
             configs: Arc::clone(&self.configs),
             sessions: Arc::clone(&self.sessions),
             standing: Arc::clone(&self.standing),
+            rights: Arc::clone(&self.rights),
         }
     }
 }

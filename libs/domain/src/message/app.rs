@@ -51,6 +51,11 @@ messages! {
         en: "application destination can't have both name and server defined: {name} {server}; remove one of the two",
         ko: "배포 대상에 이름과 서버를 함께 지정할 수 없습니다: {name} {server}. 둘 중 하나를 지우십시오",
     }
+    /// The project wants signed commits, and nothing verifies signatures yet.
+    SIGNATURES_UNVERIFIED = "app.signatures-unverified" {
+        en: "project `{project}` demands signed commits (signatureKeys), and this version of the platform cannot verify signatures yet, so nothing is synced; remove signatureKeys from the project to sync",
+        ko: "프로젝트 `{project}`은(는) 서명된 커밋(signatureKeys)을 요구하지만 이 버전의 플랫폼은 아직 서명을 확인할 수 없어 동기화하지 않습니다. 동기화하려면 프로젝트에서 signatureKeys를 지우십시오",
+    }
     /// The database does not answer.
     DATABASE_UNAVAILABLE = "app.database-unavailable" {
         en: "the platform's database does not answer at the moment; it is tried again",

@@ -5,6 +5,7 @@ use regex::{Regex, RegexBuilder};
 use super::{accounts, duration, yaml};
 use crate::clock::Timestamp;
 use crate::message::{Message, settings as say};
+use crate::rbac::{Effect, Policy, Rule};
 
 /// The largest value; a ConfigMap as a whole has a megabyte.
 pub(super) const MAX_VALUE: usize = 256 << 10;
@@ -256,27 +257,14 @@ pub fn password_pattern(text: &str) -> Option<Regex> {
 
 /// Whether each line is a policy or a grouping.
 fn policy(text: &str) -> Result<(), Message> {
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        let fine = match fields.first() {
-            Some(&"p") => {
-                (5..=6).contains(&fields.len())
-                    && fields
-                        .get(5)
-                        .is_none_or(|effect| ["allow", "deny"].contains(effect))
-            }
-            Some(&"g") => fields.len() == 3,
-            _ => false,
-        };
-        if !fine || fields.iter().any(|field| field.is_empty()) {
-            return Err(say::NOT_POLICY.with("line", number + 1));
-        }
+    let refused = |line: u32| say::NOT_POLICY.with("line", line);
+    let policy = Policy::parse(text, "", "", "")
+        .map_err(|problems| refused(problems.first().map_or(0, |problem| problem.line)))?;
+    let says_nothing = |rule: &&Rule| rule.effect == Effect::Neither;
+    match policy.rules.iter().find(says_nothing) {
+        Some(rule) => Err(refused(rule.line)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use domain::application::IgnoreDifference;
 use domain::cause::Cause;
+use domain::glob::glob;
 use domain::message;
-use domain::project::glob;
 use domain::resource::ResourceKey;
 use domain::schema::Node;
 use serde_json::Value;

@@ -125,7 +125,7 @@ pub(super) fn refusal(
     }
     if !context
         .rules
-        .permits_kind(&key.group_kind(), placed.namespaced)
+        .permits_kind(&key.group_kind(), &key.name, placed.namespaced)
     {
         let message = if placed.namespaced {
             message::sync::NAMESPACED_KIND_FORBIDDEN

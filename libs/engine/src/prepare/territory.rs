@@ -28,7 +28,7 @@ impl Territory<'_> {
                         && !domain::tenant::is_reserved(namespace)
                         && patterns
                             .iter()
-                            .any(|pattern| domain::project::glob(pattern, namespace)))
+                            .any(|pattern| domain::glob::glob(pattern, namespace)))
             }
             Self::AllBut(mapped) => !mapped.iter().any(|other| other == namespace),
         }

@@ -9,6 +9,7 @@ mod destroy;
 mod isolation;
 mod leases;
 mod model;
+mod projects;
 mod provision;
 mod publish;
 mod rotation;

@@ -96,8 +96,11 @@ async fn walk(walker: &Walker, checkout: &Checkout) -> Result<()> {
         .await?;
     walker.see(&["proj", "list"], &["default"]).await?;
     walker.see(&["cluster", "list"], &["in-cluster"]).await?;
-    let can_i = ["account", "can-i", "sync", "applications", "*"];
-    assert_eq!(walker.go(0, &can_i).await?.trim(), "yes");
+    // The admin's rule is for `*/*`, which a lone `*` is not, as in Argo CD.
+    for (object, may) in [("*", "no"), ("*/*", "yes")] {
+        let can_i = ["account", "can-i", "sync", "applications", object];
+        assert_eq!(walker.go(0, &can_i).await?.trim(), may, "{object}");
+    }
     for (name, path) in [
         (app, "gitops/hello-world-express"),
         ("hello-flask", "gitops/hello-world-flask"),

@@ -14,6 +14,7 @@ mod isolation;
 mod operator;
 mod push;
 mod rest;
+mod rights;
 mod trace;
 
 use std::path::PathBuf;

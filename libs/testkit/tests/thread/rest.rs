@@ -137,7 +137,7 @@ async fn what_the_command_does_is_done_by_curl_too() -> Result<()> {
         .get("/api/v1/account/can-i/applications/sync/*")
         .await?
         .ok()?;
-    assert_eq!(may, json!({"value": "yes"}));
+    assert_eq!(may, json!({"value": "no"}), "the admin's rule is for `*/*`");
 
     let app = "/api/v1/applications/hello-express";
     tenant

@@ -1,4 +1,4 @@
-//! Which calls write, and what each is about: read from the request's bytes, without knowing its type.
+//! What a call is about: read from the request's bytes, without knowing its type.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -6,28 +6,6 @@ use std::sync::LazyLock;
 use prost::Message;
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
-
-/// What only reads, by the beginning of its name. Whatever is not in here is recorded, so that a new call that writes
-/// cannot be forgotten; the test below lists those there are.
-const READS: [&str; 17] = [
-    "Get",
-    "List",
-    "Watch",
-    "CanI",
-    "Can",
-    "Version",
-    "ResourceTree",
-    "ManagedResources",
-    "PodLogs",
-    "RevisionMetadata",
-    "RevisionChartDetails",
-    "ServerSideDiff",
-    "Generate",
-    "Query",
-    "Verify",
-    "Validate",
-    "Describe",
-];
 
 /// Where a request says what it is about, most telling first: the first field that is there and not empty counts.
 const NAMES: [&str; 22] = [
@@ -63,13 +41,6 @@ const PARTS: [&str; 6] = ["role", "id", "namespace", "kind", "resourceName", "ke
 struct Fields {
     names: Vec<Vec<u32>>,
     parts: Vec<Vec<u32>>,
-}
-
-/// Whether a call writes.
-pub(crate) fn writes(path: &str) -> bool {
-    let method = path.rsplit('/').next().unwrap_or_default();
-    // Reading the whole of a tenant is as worth knowing as a write.
-    FIELDS.contains_key(path) && !READS.iter().any(|read| method.starts_with(read))
 }
 
 /// What a request is about, as text; empty where it does not say.
@@ -210,49 +181,6 @@ mod tests {
     use proto::v1alpha1;
 
     use super::*;
-
-    #[test]
-    fn what_only_reads_is_not_recorded_and_everything_else_is() {
-        let mut reads: Vec<&str> = FIELDS
-            .keys()
-            .filter(|path| !writes(path))
-            .map(|path| path.rsplit('/').next().unwrap())
-            .collect();
-        reads.sort_unstable();
-        reads.dedup();
-        for method in reads {
-            for verb in [
-                "Create",
-                "Update",
-                "Delete",
-                "Patch",
-                "Sync",
-                "Rollback",
-                "Terminate",
-                "Run",
-                "Set",
-                "Suspend",
-                "Resume",
-                "Map",
-                "Release",
-                "Export",
-                "Rotate",
-                "Invalidate",
-            ] {
-                assert!(!method.starts_with(verb), "{method} is not recorded");
-            }
-        }
-        for path in [
-            "/application.ApplicationService/Sync",
-            "/application.ApplicationService/RunResourceAction",
-            "/naru.v1.TenantService/Delete",
-            "/naru.v1.TenantService/Export",
-            "/account.AccountService/UpdatePassword",
-        ] {
-            assert!(writes(path), "{path}");
-        }
-        assert!(!writes("/x/Create"));
-    }
 
     #[test]
     fn a_request_says_what_it_is_about() {

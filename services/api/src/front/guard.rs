@@ -22,6 +22,7 @@ use crate::front::limit;
 use crate::identity::{self, Caller, credentials};
 use crate::language;
 use crate::metrics::{Handled, Metrics, code_name};
+use crate::rules;
 use crate::shared::Shared;
 
 /// Signing in: little is read of it, whoever sends it.
@@ -130,7 +131,7 @@ impl Guard {
                 caller: Caller(Ok(session.actor)),
                 renewed: session.renewed,
             }),
-            Err(status) if is_public(path) && status.code() == Code::Unauthenticated => {
+            Err(status) if rules::is_public(path) && status.code() == Code::Unauthenticated => {
                 Ok(Admitted {
                     caller: Caller(Err(status)),
                     renewed: None,
@@ -222,13 +223,6 @@ impl Guard {
             Err(refused) => refused.into_http(),
         }
     }
-}
-
-/// The methods that answer callers without a token too (each decides what it tells them).
-fn is_public(path: &str) -> bool {
-    path.starts_with(SESSIONS)
-        || path == "/version.VersionService/Version"
-        || path == "/cluster.SettingsService/Get"
 }
 
 /// What an account may call before it has changed a password that somebody else set: what a login and the change take.

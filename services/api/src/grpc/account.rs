@@ -5,6 +5,7 @@ mod token;
 
 use std::sync::Arc;
 
+use domain::application::CONTROL_PLANE_NAMESPACE;
 use domain::settings;
 use proto::argocd::account as wire;
 use proto::argocd::account::account_service_server::AccountService;
@@ -185,12 +186,34 @@ fn can(actor: &Actor, asked: &wire::CanIRequest) -> Result<&'static str, Status>
     let resource = Resource::parse(&asked.resource)
         .ok_or_else(|| unknown(Resource::WORDS, &asked.resource))?;
     Ok(
-        if permit::allows(actor, resource, action, &asked.subresource) {
+        if permit::allows(
+            actor,
+            resource,
+            action,
+            &named(resource, &asked.subresource),
+        ) {
             "yes"
         } else {
             "no"
         },
     )
+}
+
+/// An object as rights name it: `<project>/argocd/<name>` is `<project>/<name>`, for there is no other namespace.
+fn named(resource: Resource, object: &str) -> String {
+    let scoped = matches!(
+        resource,
+        Resource::Applications
+            | Resource::ApplicationSets
+            | Resource::Logs
+            | Resource::Exec
+            | Resource::Clusters
+            | Resource::Repositories
+    );
+    match object.split('/').collect::<Vec<_>>().as_slice() {
+        [project, CONTROL_PLANE_NAMESPACE, name] if scoped => format!("{project}/{name}"),
+        _ => object.to_owned(),
+    }
 }
 
 #[cfg(test)]

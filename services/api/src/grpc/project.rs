@@ -1,20 +1,22 @@
-//! Projects.
+//! Projects: what applications may be made of, and who may do what with them.
+
+mod read;
+mod tokens;
+mod write;
 
 use std::sync::Arc;
 
+use proto::argocd::application::LinksResponse;
+use proto::argocd::events::EventList;
 use proto::argocd::project as wire;
 use proto::argocd::project::project_service_server::ProjectService;
-use proto::k8s::meta::v1::ListMeta;
-use proto::{convert, v1alpha1};
+use proto::v1alpha1;
 use tonic::{Request, Response, Status};
 
-use crate::failure;
-use crate::grpc::not_served;
 use crate::identity;
-use crate::permit::{self, Action, Resource};
 use crate::shared::Shared;
 
-/// The service.
+/// The service: reading, writing and tokens have their own files.
 pub(crate) struct Projects {
     shared: Arc<Shared>,
 }
@@ -28,91 +30,35 @@ impl Projects {
     }
 }
 
-#[tonic::async_trait]
-impl ProjectService for Projects {
-    async fn list(
-        &self,
-        request: Request<wire::ProjectQuery>,
-    ) -> Result<Response<v1alpha1::AppProjectList>, Status> {
-        let actor = identity::actor(&request)?;
-        let scope = self.shared.store.tenant(actor.tenant.id);
-        let version = scope.current_version().await.map_err(failure::store)?;
-        let projects = scope.projects().list().await.map_err(failure::store)?;
-        let visible = projects
-            .iter()
-            .filter(|project| {
-                permit::allows(&actor, Resource::Projects, Action::Get, project.name())
-            })
-            .map(convert::project::to_wire);
-        let metadata = ListMeta {
-            resource_version: Some(version.to_string()),
-            ..ListMeta::default()
-        };
-        Ok(Response::new(v1alpha1::AppProjectList {
-            metadata: Some(metadata),
-            items: visible.collect(),
-        }))
-    }
+/// What somebody hears who may know that it is not there.
+fn not_found(name: &str) -> Status {
+    Status::not_found(format!("appprojects.argoproj.io \"{name}\" not found"))
+}
 
-    async fn get(
-        &self,
-        request: Request<wire::ProjectQuery>,
-    ) -> Result<Response<v1alpha1::AppProject>, Status> {
-        let actor = identity::actor(&request)?;
-        let name = request.into_inner().name;
-        permit::require(&actor, Resource::Projects, Action::Get, &name)?;
-        let found = self
-            .shared
-            .store
-            .tenant(actor.tenant.id)
-            .projects()
-            .find(&name)
-            .await
-            .map_err(failure::store)?;
-        let project = found.ok_or_else(|| {
-            Status::not_found(format!("appprojects.argoproj.io \"{name}\" not found"))
-        })?;
-        Ok(Response::new(convert::project::to_wire(&project)))
-    }
+/// The methods, each answered by its function.
+macro_rules! serve {
+    ($($method:ident($request:ty) -> $response:ty = $verb:path;)+) => {
+        #[tonic::async_trait]
+        impl ProjectService for Projects {$(
+            async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
+                let actor = identity::actor(&request)?;
+                $verb(&self.shared, &actor, request.into_inner()).await.map(Response::new)
+            }
+        )+}
+    };
+}
 
-    async fn get_detailed_project(
-        &self,
-        request: Request<wire::ProjectQuery>,
-    ) -> Result<Response<wire::DetailedProjectsResponse>, Status> {
-        let actor = identity::actor(&request)?;
-        let name = request.into_inner().name;
-        permit::require(&actor, Resource::Projects, Action::Get, &name)?;
-        let scope = self.shared.store.tenant(actor.tenant.id);
-        let found = scope.projects().find(&name).await.map_err(failure::store)?;
-        let project = found.ok_or_else(|| {
-            Status::not_found(format!(
-                "error getting app project \"{name}\": appproject.argoproj.io \"{name}\" not found"
-            ))
-        })?;
-        let repositories = scope.repositories().list().await.map_err(failure::store)?;
-        let own = repositories
-            .iter()
-            .filter(|repository| repository.project == name);
-        Ok(Response::new(wire::DetailedProjectsResponse {
-            global_projects: Vec::new(),
-            project: Some(convert::project::to_wire(&project)),
-            repositories: own
-                .map(|one| convert::repository::to_wire(one, Default::default()))
-                .collect(),
-            clusters: Vec::new(),
-        }))
-    }
-
-    not_served! {
-        "ProjectService";
-        create_token(wire::ProjectTokenCreateRequest) -> wire::ProjectTokenResponse,
-        delete_token(wire::ProjectTokenDeleteRequest) -> wire::EmptyResponse,
-        create(wire::ProjectCreateRequest) -> v1alpha1::AppProject,
-        get_global_projects(wire::ProjectQuery) -> wire::GlobalProjectsResponse,
-        update(wire::ProjectUpdateRequest) -> v1alpha1::AppProject,
-        delete(wire::ProjectQuery) -> wire::EmptyResponse,
-        list_events(wire::ProjectQuery) -> proto::argocd::events::EventList,
-        get_sync_windows_state(wire::SyncWindowsQuery) -> wire::SyncWindowsResponse,
-        list_links(wire::ListProjectLinksRequest) -> proto::argocd::application::LinksResponse,
-    }
+serve! {
+    list(wire::ProjectQuery) -> v1alpha1::AppProjectList = read::list;
+    get(wire::ProjectQuery) -> v1alpha1::AppProject = read::get;
+    get_detailed_project(wire::ProjectQuery) -> wire::DetailedProjectsResponse = read::detailed;
+    get_global_projects(wire::ProjectQuery) -> wire::GlobalProjectsResponse = read::global_projects;
+    list_events(wire::ProjectQuery) -> EventList = read::events;
+    get_sync_windows_state(wire::SyncWindowsQuery) -> wire::SyncWindowsResponse = read::open_windows;
+    list_links(wire::ListProjectLinksRequest) -> LinksResponse = read::links;
+    create(wire::ProjectCreateRequest) -> v1alpha1::AppProject = write::create;
+    update(wire::ProjectUpdateRequest) -> v1alpha1::AppProject = write::update;
+    delete(wire::ProjectQuery) -> wire::EmptyResponse = write::delete;
+    create_token(wire::ProjectTokenCreateRequest) -> wire::ProjectTokenResponse = tokens::create;
+    delete_token(wire::ProjectTokenDeleteRequest) -> wire::EmptyResponse = tokens::delete;
 }

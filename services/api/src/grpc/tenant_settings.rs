@@ -36,25 +36,14 @@ impl TenantSettings {
         }
     }
 
-    /// The tenant that a request is about: the caller's own, or the one that the operator names.
+    /// The tenant that a request is about, if the caller may read and change what it has set.
     async fn tenant<T>(&self, request: &Request<T>, named: &str) -> Result<Arc<Tenant>, Status> {
         let actor = identity::actor(request)?;
-        if named.is_empty() || named == actor.tenant.name.as_str() {
-            permit::require_settings(&actor)?;
-            return Ok(actor.tenant);
+        let tenant = permit::tenant_of(&self.shared, &actor, named).await?;
+        if tenant.id == actor.tenant.id {
+            permit::require_administrator(&actor)?;
         }
-        permit::require_operator(&actor)?;
-        let found = self
-            .shared
-            .store
-            .platform()
-            .tenant_by_name(named)
-            .await
-            .map_err(failure::store)?;
-        found.map(Arc::new).ok_or_else(|| {
-            let missing = message::tenant::NOT_FOUND.with("name", named);
-            say(Code::NotFound, &missing)
-        })
+        Ok(tenant)
     }
 
     async fn load(&self, tenant: &Tenant) -> Result<Config, Status> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::clock::{Clock, IdSource, Timestamp};
 use domain::project::Project;
+use domain::rbac::Subject;
 use domain::secret::Secret;
 use domain::settings::{self, Capability};
 use domain::tenant::{Tenant, TenantId};
@@ -17,6 +18,7 @@ use super::configs::Configs;
 use super::token::{self, Bearer, Claims, TokenError};
 use crate::failure;
 use crate::permit::{Actor, Means};
+use crate::rights::Rights;
 use crate::ttl::TtlMap;
 
 /// A login that ends sooner than this is replaced.
@@ -45,6 +47,7 @@ struct Checked {
 pub(crate) struct Sessions {
     store: Store,
     configs: Arc<Configs>,
+    rights: Arc<Rights>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     checked: TtlMap<[u8; 32], Checked>,
@@ -55,12 +58,14 @@ impl Sessions {
     pub(crate) fn new(
         store: Store,
         configs: Arc<Configs>,
+        rights: Arc<Rights>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
         Self {
             store,
             configs,
+            rights,
             clock,
             ids,
             checked: TtlMap::new(FRESH, 10_000),
@@ -111,7 +116,6 @@ impl Sessions {
     ///
     /// # Errors
     /// When the tenant's key cannot be had.
-    #[expect(dead_code, reason = "called where project tokens are made")]
     pub(crate) async fn sign_project_token(
         &self,
         tenant: TenantId,
@@ -151,7 +155,7 @@ impl Sessions {
         let config = self.configs.of(site.id).await.map_err(failure::store)?;
         if config.anonymous_enabled() {
             return Ok(Session {
-                actor: Actor::anonymous(Arc::clone(site)),
+                actor: Actor::anonymous(Arc::clone(site), self.rights.of(site.id).await?),
                 renewed: None,
             });
         }
@@ -166,17 +170,16 @@ impl Sessions {
             return Err(invalid(TokenError::Signature));
         }
         let renewed = self.renew(&checked).await;
-        Ok(Session {
-            actor: checked.actor,
-            renewed,
-        })
+        // Rights are asked for anew every time: they change without the token being touched.
+        let mut actor = checked.actor;
+        actor.rights = self.rights.of(actor.tenant.id).await?;
+        Ok(Session { actor, renewed })
     }
 
     /// Whether what an actor was let in with still counts: for streams, which outlive many a change.
     ///
     /// # Errors
     /// Why not any more; `Unavailable` when the store cannot be asked.
-    #[expect(dead_code, reason = "called where streams look again")]
     pub(crate) async fn still_valid(&self, actor: &Actor) -> Result<(), Status> {
         match &actor.token {
             Some(token) => self.checked(token.expose_str()).await.map(|_| ()),
@@ -227,6 +230,8 @@ impl Sessions {
         let time = |seconds| Timestamp::from_timestamp(seconds, 0).unwrap_or_default();
         let mut actor = Actor {
             account: claims.sub.clone(),
+            subject: Subject::parse(&claims.sub),
+            rights: Arc::default(),
             means: Means::ProjectRole,
             operator: false,
             must_change_password: false,
@@ -266,6 +271,7 @@ impl Sessions {
                     && actor.tenant.settings.must_change_password
                     && !account.own_password;
                 actor.account = account.settings.name;
+                actor.subject = Subject::account(actor.account.clone());
             }
         }
         Ok(Checked {
@@ -428,8 +434,9 @@ mod tests {
         };
         let tenant = Arc::new(store.platform().create_tenant(new).await.unwrap());
         let configs = Arc::new(Configs::new(store.clone()));
+        let rights = Arc::new(Rights::new(store.clone(), Arc::clone(&configs)));
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-        let sessions = Sessions::new(store.clone(), configs, clock, ids);
+        let sessions = Sessions::new(store.clone(), configs, rights, clock, ids);
         let admin = store.tenant(tenant.id).accounts().find("admin").await;
         let admin = admin.unwrap().unwrap().settings;
         let token = sessions.create(tenant.id, &admin).await.unwrap();

@@ -9,7 +9,7 @@ use domain::clock::Timestamp;
 use domain::message::{self, Message};
 use domain::operation::{Operation, OperationState, Phase, SyncResult};
 use domain::quota::Quota;
-use domain::resource::ResourceKey;
+use domain::resource::{ResourceKey, text};
 use domain::status::Status;
 use engine::options::SyncOptions;
 use engine::plan::{self, Plan};
@@ -261,6 +261,12 @@ async fn run_on(
             report,
         );
     }
+    let causes = forbidden(&run);
+    if let Some(first) = causes.first() {
+        let end_ = End::new(Phase::Error, first.message.clone(), causes.clone());
+        let look = spec_look(ctx, &run.subject, at_hand, memory, false).await?;
+        return end(ctx, run, end_, look, memory).await;
+    }
     let mut look = match at_hand {
         Some(look) => look,
         None => {
@@ -375,6 +381,27 @@ async fn no_manifests(
         memory,
     )
     .await
+}
+
+/// Why the project lets nothing be deployed, or not from here: an operation may name other sources than the spec, and a
+/// rollback does.
+fn forbidden(run: &Run) -> Vec<Cause> {
+    let rules = run.subject.rules();
+    let project = run.subject.spec.project();
+    if !rules.signature_keys.is_empty() {
+        let message = message::app::SIGNATURES_UNVERIFIED.with("project", project);
+        return vec![Cause::error(message).field("spec.project")];
+    }
+    wish(run, false)
+        .sources
+        .iter()
+        .map(|source| text(source, &["repoURL"]))
+        .filter(|url| !rules.permits_source(url))
+        .map(|url| {
+            let message = message::app::SOURCE_NOT_PERMITTED.with("repository", url);
+            Cause::error(message.with("project", project)).field("spec.source.repoURL")
+        })
+        .collect()
 }
 
 /// What the operation wants: the spec's sources unless it names others.

@@ -9,27 +9,29 @@ use proto::naru::internal::v1::{AppRequest, ResourceRequest};
 use proto::v1alpha1;
 use tonic::{Code, Response, Status};
 
-use super::find::{self, Query};
+use super::find::{self, Query, object};
 use crate::failure;
 use crate::grpc::Parts;
-use crate::permit::{Action, Actor};
+use crate::grpc::recheck::while_permitted;
+use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
 
 async fn checked(
     shared: &Shared,
     actor: &Actor,
     query: &wire::ResourcesQuery,
-) -> Result<AppRequest, Status> {
+) -> Result<(AppRequest, String), Status> {
     let asked = Query {
         name: &query.application_name,
         namespace: query.app_namespace.as_deref(),
         project: query.project.as_deref(),
     };
     let found = find::find(shared, actor, Action::Get, asked).await?;
-    Ok(AppRequest {
+    let request = AppRequest {
         tenant: actor.tenant.id.to_string(),
         app: found.app.name().to_owned(),
-    })
+    };
+    Ok((request, object(&found.app)))
 }
 
 /// Desired and live state of every managed object; hooks are left out.
@@ -38,7 +40,7 @@ pub(super) async fn managed_resources(
     actor: &Actor,
     query: wire::ResourcesQuery,
 ) -> Result<wire::ManagedResourcesResponse, Status> {
-    let request = checked(shared, actor, &query).await?;
+    let (request, _) = checked(shared, actor, &query).await?;
     let answer = shared
         .controllers
         .owner()
@@ -64,7 +66,7 @@ pub(super) async fn resource_tree(
     actor: &Actor,
     query: wire::ResourcesQuery,
 ) -> Result<v1alpha1::ApplicationTree, Status> {
-    let request = checked(shared, actor, &query).await?;
+    let (request, _) = checked(shared, actor, &query).await?;
     shared
         .controllers
         .owner()
@@ -81,7 +83,7 @@ pub(super) async fn watch_resource_tree(
     actor: &Actor,
     query: wire::ResourcesQuery,
 ) -> Result<Parts<v1alpha1::ApplicationTree>, Status> {
-    let request = checked(shared, actor, &query).await?;
+    let (request, right) = checked(shared, actor, &query).await?;
     let trees = shared
         .controllers
         .owner()
@@ -91,11 +93,12 @@ pub(super) async fn watch_resource_tree(
         .map_err(peer)?
         .into_inner();
     let stop = shared.life.token();
-    Ok(Box::pin(
-        trees
-            .map(|tree| tree.map_err(peer))
-            .take_until(stop.cancelled_owned()),
-    ))
+    let trees = trees
+        .map(|tree| tree.map_err(peer))
+        .take_until(stop.cancelled_owned());
+    let may =
+        move |actor: &Actor| permit::allows(actor, Resource::Applications, Action::Get, &right);
+    Ok(while_permitted(shared, actor, may, Box::pin(trees)))
 }
 
 /// One live object of the application.

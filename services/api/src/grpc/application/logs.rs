@@ -12,6 +12,7 @@ use super::find::{self, Query, object};
 use super::live::peer;
 use crate::failure;
 use crate::grpc::Parts;
+use crate::grpc::recheck::while_permitted;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
 
@@ -35,7 +36,8 @@ pub(super) async fn pod_logs(
         project: query.project.as_deref(),
     };
     let found = find::find(shared, actor, Action::Get, asked).await?;
-    permit::require(actor, Resource::Logs, Action::Get, &object(&found.app))?;
+    let right = object(&found.app);
+    permit::require(actor, Resource::Logs, Action::Get, &right)?;
     let request = PodLogsRequest {
         tenant: actor.tenant.id.to_string(),
         query: Some(query),
@@ -60,7 +62,11 @@ pub(super) async fn pod_logs(
         .map(Some)
         .chain(stream::once(async { None }));
     let until = stream::select(lines, cut.map(Some));
-    Ok(Box::pin(
+    let may = move |actor: &Actor| {
+        permit::allows(actor, Resource::Applications, Action::Get, &right)
+            && permit::allows(actor, Resource::Logs, Action::Get, &right)
+    };
+    let lines = Box::pin(
         until
             .take_while(|line| std::future::ready(line.is_some()))
             .filter_map(std::future::ready)
@@ -69,5 +75,6 @@ pub(super) async fn pod_logs(
                 *over = line.is_err();
                 std::future::ready(goes_on.then_some(line))
             }),
-    ))
+    );
+    Ok(while_permitted(shared, actor, may, lines))
 }

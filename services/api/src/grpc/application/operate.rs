@@ -1,12 +1,14 @@
 //! Asking for a deployment, going back to an earlier one, and stopping one that runs.
 
 use domain::application::{Application, Retry, Spec};
+use domain::message;
 use domain::operation::{Initiator, Operation, Phase, SyncRequest};
+use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
 use proto::argocd::application as wire;
 use proto::{convert, json, v1alpha1};
 use serde_json::{Value, json};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::find::{self, Query, object, project_of};
 use crate::failure::{self, Refused};
@@ -29,6 +31,7 @@ pub(super) async fn sync(
     let found = find::find(shared, actor, Action::Get, asked).await?;
     let app = found.app;
     permit::require(actor, Resource::Applications, Action::Sync, &object(&app))?;
+    let rules = rules_of(&found.project)?;
     let spec = spec_of(&app)?;
     let automated = spec.automated().is_some() && !request.dry_run();
     if !request.manifests.is_empty() {
@@ -45,6 +48,8 @@ pub(super) async fn sync(
         }
     }
     refuse_deleting(&app)?;
+    let sources = super::validate::source_documents(&app.spec);
+    permitted(&found.project, &rules, &sources)?;
     let (revision, revisions) = resolve(shared, actor, &app, &spec, &request, automated).await?;
     let operation = operation(&app, &spec, &request, revision, revisions, &actor.account)?;
     set(shared, actor, &request.name, operation).await
@@ -205,7 +210,8 @@ pub(super) async fn rollback(
         namespace: request.app_namespace.as_deref(),
         project: request.project.as_deref(),
     };
-    let app = find::find(shared, actor, Action::Sync, asked).await?.app;
+    let find::Found { app, project } = find::find(shared, actor, Action::Sync, asked).await?;
+    let rules = rules_of(&project)?;
     refuse_deleting(&app)?;
     let spec = spec_of(&app)?;
     if spec.automated().is_some() {
@@ -227,6 +233,7 @@ pub(super) async fn rollback(
             );
             Status::invalid_argument(text)
         })?;
+    permitted(&project, &rules, &entry.sources)?;
     let (revision, revisions) = match entry.multiple {
         true => (String::new(), entry.revisions),
         false => (
@@ -316,6 +323,31 @@ async fn set(
     let app = written.await.map_err(Status::from)?;
     tracing::info!(tenant = %actor.tenant.name, app = name, account = actor.account, "asked for an operation");
     Ok(convert::application::to_wire(&app, language::current()))
+}
+
+fn rules_of(project: &Project) -> Result<Rules, Status> {
+    project.rules().map_err(|error| {
+        let message = message::app::PROJECT_INVALID.with("project", project.name());
+        failure::say(Code::FailedPrecondition, &message.with("error", error))
+    })
+}
+
+/// What is deployed must be permitted by the project as it is now, whatever it was when it was written.
+fn permitted(project: &Project, rules: &Rules, sources: &[Value]) -> Result<(), Status> {
+    if !rules.signature_keys.is_empty() {
+        let message = message::app::SIGNATURES_UNVERIFIED.with("project", project.name());
+        return Err(failure::say(Code::FailedPrecondition, &message));
+    }
+    let urls = sources
+        .iter()
+        .map(|source| domain::resource::text(source, &["repoURL"]));
+    match urls.into_iter().find(|url| !rules.permits_source(url)) {
+        Some(url) => Err(Status::permission_denied(format!(
+            "application repo {url} is not permitted in project '{}'",
+            project.name()
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn refuse_deleting(app: &Application) -> Result<(), Status> {

@@ -15,6 +15,7 @@ use super::find::{is_ours, object, project_of};
 use super::list::{Selector, projects};
 use crate::failure;
 use crate::grpc::Parts;
+use crate::grpc::recheck::Recheck;
 use crate::hub::Event;
 use crate::language;
 use crate::permit::{self, Action, Actor, Resource};
@@ -34,7 +35,7 @@ pub(super) async fn watch(
         Status::unknown(format!("error parsing labels with selectors: {problem}"))
     })?;
     let sends_present = query.resource_version().is_empty() || !query.name().is_empty();
-    let view = View {
+    let mut view = View {
         actor: actor.clone(),
         selector,
         since: query.resource_version().parse().unwrap_or(0),
@@ -69,13 +70,20 @@ pub(super) async fn watch(
     };
     let open = Open::new(shared);
     let stop = shared.life.token();
+    let shared = Arc::clone(shared);
     Ok(Box::pin(async_stream::stream! {
         let _open = open;
         let mut sent: HashMap<String, i64> = HashMap::new();
+        // What the watcher has seen, by its right: when one is lost, the watch ends, and the next shows what is left.
+        let mut shown: HashMap<String, String> = HashMap::new();
+        let mut recheck = Recheck::new();
         for app in present {
             sent.insert(app.uid().to_owned(), app.resource_version);
-            if sends_present && let Some(event) = view.event("ADDED", &app) {
-                yield Ok(event);
+            if let Some(event) = view.event("ADDED", &app) {
+                shown.insert(app.uid().to_owned(), object(&app));
+                if sends_present {
+                    yield Ok(event);
+                }
             }
         }
         if let Some(app) = gone {
@@ -87,7 +95,17 @@ pub(super) async fn watch(
         loop {
             let change = tokio::select! {
                 () = stop.cancelled() => break,
-                change = changes.next() => change,
+                change = changes.next() => Some(change),
+                () = recheck.due() => None,
+            };
+            let Some(change) = change else {
+                let refusal = match recheck.look(&shared, &mut view.actor).await {
+                    Ok(true) if shown.values().any(|right| !view.may_see(right)) => permit::denied(),
+                    Ok(_) => continue,
+                    Err(status) => status,
+                };
+                yield Err(refusal);
+                break;
             };
             let event = match change {
                 Ok(Some(event)) => event,
@@ -111,8 +129,12 @@ pub(super) async fn watch(
                 Event::Gone(_) => sent.remove(app.uid()),
                 Event::Present(_) => sent.insert(app.uid().to_owned(), event.version()),
             };
-            if let Some(event) = view.event(kind, app) {
-                yield Ok(event);
+            if let Some(seen) = view.event(kind, app) {
+                match &event {
+                    Event::Gone(_) => shown.remove(app.uid()),
+                    Event::Present(_) => shown.insert(app.uid().to_owned(), object(app)),
+                };
+                yield Ok(seen);
             }
         }
     }))
@@ -150,6 +172,10 @@ struct View {
 }
 
 impl View {
+    fn may_see(&self, right: &str) -> bool {
+        permit::allows(&self.actor, Resource::Applications, Action::Get, right)
+    }
+
     fn event(&self, kind: &str, app: &Application) -> Option<v1alpha1::ApplicationWatchEvent> {
         let seen = !self.elsewhere
             && (self.name.is_empty() || self.name == app.name())
@@ -160,12 +186,7 @@ impl View {
                     .any(|project| project == project_of(&app.spec)))
             && app.resource_version >= self.since
             && self.selector.matches(&app.metadata)
-            && permit::allows(
-                &self.actor,
-                Resource::Applications,
-                Action::Get,
-                &object(app),
-            );
+            && self.may_see(&object(app));
         seen.then(|| v1alpha1::ApplicationWatchEvent {
             r#type: Some(kind.to_owned()),
             application: Some(convert::application::to_wire(app, self.language)),

@@ -1,0 +1,450 @@
+//! Whether a project may be stored as it is written. The words are those of Argo CD, which clients and scripts look for.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::window;
+use crate::rbac::ProjectPolicy;
+use crate::resource::text;
+
+/// What kind of mistake it is, as callers tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It cannot be.
+    Invalid,
+    /// It stands there twice.
+    Twice,
+    /// It says too little.
+    OutOfRange,
+    /// Anything else.
+    Unknown,
+}
+
+/// Why a project may not be stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Fault {
+    /// What kind of mistake.
+    pub kind: Kind,
+    /// What is told.
+    pub text: String,
+}
+
+impl Fault {
+    fn new(kind: Kind, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { kind, text }
+    }
+}
+
+/// Brings the policies of roles into the form in which they are kept: one space behind each comma.
+pub fn normalize_policies(spec: &mut Value) {
+    for policy in items_mut(spec, "roles").flat_map(|role| items_mut(role, "policies")) {
+        if let Value::String(line) = policy {
+            let mut parts = line.split(',');
+            let mut normal = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                normal.push_str(", ");
+                normal.push_str(part.trim_matches(' '));
+            }
+            *line = normal;
+        }
+    }
+}
+
+/// Checks a spec for the project of that name.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn validate(name: &str, spec: &Value) -> Result<(), Fault> {
+    destinations(spec)?;
+    let mut sources = HashSet::new();
+    for source in texts(spec, "sourceRepos") {
+        if !sources.insert(source) {
+            let text = format!("source repository '{source}' already added");
+            return Err(Fault::new(Kind::Invalid, text));
+        }
+    }
+    roles(name, spec)?;
+    windows(spec)?;
+    service_accounts(spec)?;
+    let policy = super::policy_of(name, spec);
+    ProjectPolicy::parse(&policy)
+        .map(|_| ())
+        .map_err(|problem| Fault::new(Kind::Invalid, format!("policy syntax error: {problem}")))
+}
+
+fn destinations(spec: &Value) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for destination in items(spec, "destinations") {
+        let (server, namespace) = (
+            text(destination, &["server"]),
+            text(destination, &["namespace"]),
+        );
+        if server == "!*" || text(destination, &["name"]) == "!*" {
+            let field = if server == "!*" { "server" } else { "name" };
+            let text = format!("{field} has an invalid format, '!*'");
+            return Err(Fault::new(Kind::Invalid, text));
+        }
+        if namespace == "!*" {
+            return Err(Fault::new(
+                Kind::Invalid,
+                "namespace has an invalid format, '!*'",
+            ));
+        }
+        // One cluster may be there by its name and by its address.
+        let cluster = if server.is_empty() {
+            text(destination, &["name"])
+        } else {
+            server
+        };
+        let key = format!("{cluster}/{namespace}");
+        if !seen.insert(key.clone()) {
+            let text = format!("destination '{key}' already added");
+            return Err(Fault::new(Kind::Invalid, text));
+        }
+    }
+    Ok(())
+}
+
+fn roles(project: &str, spec: &Value) -> Result<(), Fault> {
+    let mut names = HashSet::new();
+    for role in items(spec, "roles") {
+        let name = text(role, &["name"]);
+        if !names.insert(name) {
+            let text = format!("role '{name}' already exists");
+            return Err(Fault::new(Kind::Twice, text));
+        }
+        role_name(name)?;
+        let mut policies = HashSet::new();
+        for line in texts(role, "policies") {
+            if !policies.insert(line) {
+                let text = format!("policy '{line}' already exists for role '{name}'");
+                return Err(Fault::new(Kind::Twice, text));
+            }
+            policy(project, name, line).map_err(|why| {
+                let text = format!("invalid policy rule '{line}': {why}");
+                Fault::new(Kind::Invalid, text)
+            })?;
+        }
+        let mut groups = HashSet::new();
+        for group in texts(role, "groups") {
+            if !groups.insert(group) {
+                let text = format!("group '{group}' already exists for role '{name}'");
+                return Err(Fault::new(Kind::Twice, text));
+            }
+            group_name(group)?;
+        }
+    }
+    Ok(())
+}
+
+fn role_name(name: &str) -> Result<(), Fault> {
+    let word = |c: char| c.is_ascii_alphanumeric();
+    if name.starts_with(word)
+        && name.ends_with(word)
+        && name.chars().all(|c| word(c) || c == '-' || c == '_')
+    {
+        return Ok(());
+    }
+    let text = format!(
+        "invalid role name '{name}'. Must consist of alphanumeric characters, '-' or '_', and must start and end with \
+         an alphanumeric character"
+    );
+    Err(Fault::new(Kind::Invalid, text))
+}
+
+/// The group that a role names, quotes taken off.
+pub(super) fn unquoted(group: &str) -> Option<&str> {
+    group
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+}
+
+fn group_name(group: &str) -> Result<(), Fault> {
+    let group = group.trim();
+    let invalid = |text: String| Err(Fault::new(Kind::Invalid, text));
+    let inner = unquoted(group);
+    if inner.is_none() && group.contains(',') {
+        return invalid(format!("group '{group}' must be quoted"));
+    }
+    let name = inner.unwrap_or(group);
+    if name.trim().is_empty() {
+        return invalid(format!("group '{group}' is empty"));
+    }
+    if name.contains(['"', '\n', '\r', '\t']) {
+        return invalid(format!("group '{group}' contains invalid characters"));
+    }
+    Ok(())
+}
+
+/// What roles of a project may be about.
+const SCOPED: &[&str] = &[
+    "applications",
+    "applicationsets",
+    "repositories",
+    "exec",
+    "logs",
+    "clusters",
+];
+
+fn policy(project: &str, role: &str, line: &str) -> Result<(), String> {
+    let fields: Vec<&str> = line
+        .split(',')
+        .map(|field| field.trim_matches(' '))
+        .collect();
+    let ["p", subject, resource, action, object, effect] = fields.as_slice() else {
+        return Err("must be of the form: 'p, sub, res, act, obj, eft'".to_owned());
+    };
+    let expected = format!("proj:{project}:{role}");
+    if *subject != expected {
+        return Err(format!(
+            "policy subject must be: '{expected}', not '{subject}'"
+        ));
+    }
+    if !SCOPED.contains(resource) {
+        return Err(format!(
+            "project resource must be: 'applications', 'applicationsets', 'repositories', 'exec', 'logs' or \
+             'clusters', not '{resource}'"
+        ));
+    }
+    let known = matches!(
+        *action,
+        "get" | "create" | "update" | "delete" | "sync" | "override" | "*"
+    );
+    let fine = ["action/", "update/", "delete/"]
+        .iter()
+        .any(|start| action.starts_with(start));
+    if !known && !fine {
+        return Err(format!("invalid action '{action}'"));
+    }
+    let word = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '*' | '_' | '-' | '.'))
+    };
+    let inside = object
+        .strip_prefix(project)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .is_some_and(|rest| {
+            let parts: Vec<&str> = rest.split('/').collect();
+            parts.len() <= 2 && parts.into_iter().all(word)
+        });
+    if !inside {
+        return Err(format!(
+            "object must be of form '{project}/*', '{project}[/<NAMESPACE>]/<APPNAME>' or '{project}/<APPNAME>', not \
+             '{object}'"
+        ));
+    }
+    if !matches!(*effect, "allow" | "deny") {
+        return Err("effect must be: 'allow' or 'deny'".to_owned());
+    }
+    Ok(())
+}
+
+fn windows(spec: &Value) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for window in items(spec, "syncWindows").filter(|window| !window.is_null()) {
+        let (kind, schedule, duration) = (
+            text(window, &["kind"]),
+            text(window, &["schedule"]),
+            text(window, &["duration"]),
+        );
+        let told = format!("window '{kind}':'{schedule}':'{duration}'");
+        if !seen.insert((kind, schedule, duration)) {
+            let text = format!("{told} already exists, update or edit");
+            return Err(Fault::new(Kind::Twice, text));
+        }
+        window::check(window).map_err(|text| Fault::new(Kind::Unknown, text))?;
+        if ["applications", "namespaces", "clusters"]
+            .iter()
+            .all(|key| items(window, key).next().is_none())
+        {
+            let text = format!("{told} requires one of application, cluster or namespace");
+            return Err(Fault::new(Kind::OutOfRange, text));
+        }
+    }
+    Ok(())
+}
+
+fn service_accounts(spec: &Value) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for entry in items(spec, "destinationServiceAccounts") {
+        let (server, namespace) = (text(entry, &["server"]), text(entry, &["namespace"]));
+        let invalid = |text: String| Err(Fault::new(Kind::Invalid, text));
+        for (field, pattern) in [("server", server), ("namespace", namespace)] {
+            if pattern == "!*" {
+                return invalid(format!("{field} has an invalid format, '!*'"));
+            }
+        }
+        let account = text(entry, &["defaultServiceAccount"]);
+        if account.trim().is_empty() || account.contains(['!', '*', '[', ']', '{', '}', '\\', '/'])
+        {
+            return invalid(format!(
+                "defaultServiceAccount has an invalid format, '{account}'"
+            ));
+        }
+        for (field, pattern) in [("server", server), ("namespace", namespace)] {
+            if crate::glob::Glob::new(pattern, None).is_none() {
+                return invalid(format!("{field} has an invalid format, '{pattern}'"));
+            }
+        }
+        let key = format!("{server}/{namespace}");
+        if !seen.insert(key.clone()) {
+            return invalid(format!("destinationServiceAccount '{key}' already added"));
+        }
+    }
+    Ok(())
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+fn items_mut<'a>(value: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+    value
+        .get_mut(key)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+}
+
+fn texts<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    items(value, key).filter_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(spec: &Value) -> (Kind, String) {
+        let fault = validate("p", spec).unwrap_err();
+        (fault.kind, fault.text)
+    }
+
+    #[test]
+    fn lists_hold_nothing_twice() {
+        let twice = json!([{"server": "s", "namespace": "n"}, {"server": "s", "namespace": "n"}]);
+        assert_eq!(
+            told(&json!({"destinations": twice})),
+            (Kind::Invalid, "destination 's/n' already added".into())
+        );
+        assert_eq!(
+            told(&json!({"sourceRepos": ["a", "a"]})).1,
+            "source repository 'a' already added"
+        );
+        assert_eq!(
+            told(&json!({"roles": [{"name": "r"}, {"name": "r"}]})),
+            (Kind::Twice, "role 'r' already exists".into())
+        );
+        assert_eq!(
+            told(&json!({"destinations": [{"server": "!*", "namespace": "x"}]})).1,
+            "server has an invalid format, '!*'"
+        );
+    }
+
+    #[test]
+    fn policies_stay_within_their_project() {
+        let why = |line: &str| {
+            let spec = json!({"roles": [{"name": "r", "policies": [line]}]});
+            validate("p", &spec).err().map(|fault| fault.text)
+        };
+        assert_eq!(why("p, proj:p:r, applications, sync, p/*, allow"), None);
+        assert_eq!(
+            why("p, proj:p:r, applications, update/*, p/argocd/a.b, deny"),
+            None
+        );
+        for (line, expected) in [
+            (
+                "g, a, proj:p:r",
+                "must be of the form: 'p, sub, res, act, obj, eft'",
+            ),
+            (
+                "p, proj:q:r, applications, get, p/*, allow",
+                "policy subject must be: 'proj:p:r', not 'proj:q:r'",
+            ),
+            (
+                "p, proj:p:r, accounts, get, p/*, allow",
+                "project resource must be: 'applications', 'applicationsets', 'repositories', 'exec', 'logs' or \
+                 'clusters', not 'accounts'",
+            ),
+            (
+                "p, proj:p:r, applications, run, p/*, allow",
+                "invalid action 'run'",
+            ),
+            (
+                "p, proj:p:r, applications, get, */*, allow",
+                "object must be of form 'p/*', 'p[/<NAMESPACE>]/<APPNAME>' or 'p/<APPNAME>', not '*/*'",
+            ),
+            (
+                "p, proj:p:r, applications, get, p/*, maybe",
+                "effect must be: 'allow' or 'deny'",
+            ),
+        ] {
+            assert_eq!(
+                why(line),
+                Some(format!("invalid policy rule '{line}': {expected}"))
+            );
+        }
+        assert!(why("p, proj:p:r, applications, get, pq/*, allow").is_some());
+    }
+
+    #[test]
+    fn names_of_roles_and_groups() {
+        assert!(
+            told(&json!({"roles": [{"name": "-r"}]}))
+                .1
+                .starts_with("invalid role name '-r'.")
+        );
+        let group = |name: &str| {
+            let spec = json!({"roles": [{"name": "r", "groups": [name]}]});
+            validate("p", &spec).err().map(|fault| fault.text)
+        };
+        assert_eq!(group("team"), None);
+        assert_eq!(group("\"a, b\""), None);
+        assert_eq!(group("a,b").unwrap(), "group 'a,b' must be quoted");
+        assert_eq!(group(" ").unwrap(), "group '' is empty");
+    }
+
+    #[test]
+    fn windows_say_when_and_for_what() {
+        let window = |extra: Value| {
+            let mut window = json!({"kind": "allow", "schedule": "0 22 * * *", "duration": "1h"});
+            window
+                .as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
+            json!({"syncWindows": [window]})
+        };
+        assert!(validate("p", &window(json!({"applications": ["*"]}))).is_ok());
+        assert_eq!(
+            told(&window(json!({}))),
+            (
+                Kind::OutOfRange,
+                "window 'allow':'0 22 * * *':'1h' requires one of application, cluster or namespace".into()
+            )
+        );
+        assert_eq!(
+            told(&window(json!({"kind": "x"}))).1,
+            "kind 'x' mismatch: can only be allow or deny"
+        );
+    }
+
+    #[test]
+    fn policies_are_kept_with_one_space_behind_each_comma() {
+        let mut spec = json!({"roles": [{"name": "r", "policies": ["p,proj:p:r,  applications, get,p/*,allow"]}]});
+        normalize_policies(&mut spec);
+        assert_eq!(
+            spec["roles"][0]["policies"][0],
+            "p, proj:p:r, applications, get, p/*, allow"
+        );
+    }
+}
