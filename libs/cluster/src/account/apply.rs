@@ -1,5 +1,7 @@
 //! Making an object what Git says, field by field.
 
+use std::time::Duration;
+
 use domain::field_set::FieldSet;
 use domain::resource::{ResourceKey, annotation, text};
 use http::Method;
@@ -288,12 +290,19 @@ impl Account {
                 .await
             {
                 Err(error)
-                    if error.is_conflict() && tries > 0 && options.resource_version.is_none() => {}
+                    if error.is_conflict() && tries > 0 && options.resource_version.is_none() =>
+                {
+                    // A controller that reports on a new object writes several times in a row: let it finish.
+                    tokio::time::sleep(BREATH * u32::try_from(TRIES - tries).unwrap_or(1)).await;
+                }
                 result => return done(result?, false),
             }
         }
     }
 }
+
+/// How much longer each further try waits after somebody else came first.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// Where an object lives.
 struct Place {
