@@ -166,4 +166,56 @@ mod tests {
         assert!(is_recorded("/naru.v1.TenantService/Export"));
         assert!(!is_recorded("/x/Create"));
     }
+
+    /// What the rule lets each caller do: everybody's column of the matrix, in its order.
+    fn expected(rule: Rule) -> [&'static str; 8] {
+        const STRANGER: &str = "-";
+        const REFUSED: &str = "!";
+        const THROUGH: &str = "+";
+        let to = |may: bool| if may { THROUGH } else { REFUSED };
+        let stranger = if rule == Rule::Public {
+            THROUGH
+        } else {
+            STRANGER
+        };
+        let (viewer, admin, role) = match rule {
+            Rule::Public | Rule::SignedIn | Rule::OwnTenant | Rule::Filtered(_) => {
+                (true, true, true)
+            }
+            Rule::Right {
+                resource, action, ..
+            } => {
+                let get = action == Action::Get;
+                (get, true, get && resource == Resource::Applications)
+            }
+            Rule::OwnOr { action, .. } => (action == Action::Get, true, false),
+            Rule::Administrator => (false, true, false),
+            Rule::Operator => (false, false, false),
+        };
+        [
+            stranger,
+            stranger,
+            to(viewer),
+            to(admin),
+            to(role),
+            THROUGH,
+            stranger,
+            REFUSED,
+        ]
+    }
+
+    /// S04: the matrix that the server is held against says what the rules say. It is edited by hand, never written from
+    /// what the server answers.
+    #[test]
+    fn s04_the_matrix_is_that_of_the_rules() {
+        let lines: Vec<&str> = include_str!("../tests/identity/matrix.tsv")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        let rules: Vec<String> = table::TABLE
+            .iter()
+            .map(|row| format!("{}\t{}", row.path, expected(row.rule).join("\t")))
+            .collect();
+        assert_eq!(lines, rules);
+    }
 }

@@ -134,6 +134,34 @@ impl House {
         Ok((status, body))
     }
 
+    /// Calls an RPC as a browser would, over gRPC-web: the status that comes before any data, and its text.
+    pub(crate) async fn grpc(
+        &self,
+        host: &str,
+        path: &str,
+        token: &str,
+        message: &[u8],
+    ) -> Result<(u16, String)> {
+        let mut body = vec![0];
+        body.extend(u32::try_from(message.len())?.to_be_bytes());
+        body.extend(message);
+        let mut request = self
+            .http
+            .post(self.url(host, path))
+            .header("content-type", "application/grpc-web+proto")
+            .body(body);
+        if !token.is_empty() {
+            request = request.header("token", token);
+        }
+        let response = request.send().await?;
+        let text = |name| {
+            let value = response.headers().get(name);
+            value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let status = text("grpc-status").map_or(Ok(0), |status| status.parse())?;
+        Ok((status, text("grpc-message").unwrap_or_default()))
+    }
+
     pub(crate) async fn get(&self, host: &str, path: &str, token: &str) -> Result<Answer> {
         self.call("GET", host, path, token, None).await
     }

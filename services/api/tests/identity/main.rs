@@ -4,5 +4,6 @@
 
 mod accounts;
 mod house;
+mod matrix;
 mod settings;
 mod tokens;
