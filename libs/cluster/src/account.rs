@@ -1,6 +1,7 @@
 //! Requests as somebody: a tenant's service account, or Naru itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::resource::{ResourceKey, split_api_version, text};
 use http::Method;
@@ -24,8 +25,16 @@ pub use logs::LogOptions;
 pub(crate) const JSON: &str = "application/json";
 /// How often an update is tried again when somebody else's came between.
 const TRIES: usize = 4;
+/// How much longer each further try waits after that.
+const BREATH: Duration = Duration::from_millis(100);
 /// A list is not read further than this.
 const MAX_LISTED: usize = 20_000;
+
+/// Waits after a conflict, before one of the `left` tries: a controller that reports on a new object writes it several
+/// times in a row, and is let finish.
+async fn breathe(left: usize) {
+    tokio::time::sleep(BREATH * u32::try_from(TRIES - left).unwrap_or(1)).await;
+}
 
 /// Makes requests as one identity, on the cluster's shared connections.
 #[derive(Clone)]
@@ -144,7 +153,10 @@ impl Account {
             tries -= 1;
             let Some(live) = self.get(&key, Some(&kind.version)).await? else {
                 match self.create(manifest, options).await {
-                    Err(error) if error.is_conflict() && tries > 0 => continue,
+                    Err(error) if error.is_conflict() && tries > 0 => {
+                        breathe(tries).await;
+                        continue;
+                    }
                     result => return result,
                 }
             };
@@ -164,7 +176,7 @@ impl Account {
                 )
                 .await
             {
-                Err(error) if error.is_conflict() && tries > 0 => {}
+                Err(error) if error.is_conflict() && tries > 0 => breathe(tries).await,
                 result => return result?.json(),
             }
         }

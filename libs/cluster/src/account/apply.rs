@@ -1,13 +1,13 @@
 //! Making an object what Git says, field by field.
 
-use std::time::Duration;
-
 use domain::field_set::FieldSet;
 use domain::resource::{ResourceKey, annotation, text};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Account, JSON, TRIES, migrate, named, named_namespace, set_metadata, three_way};
+use super::{
+    Account, JSON, TRIES, breathe, migrate, named, named_namespace, set_metadata, three_way,
+};
 use crate::FIELD_MANAGER;
 use crate::discovery::ApiKind;
 use crate::error::{Error, Refusal};
@@ -178,7 +178,7 @@ impl Account {
                     )
                     .await
                 {
-                    Err(error) if error.is_conflict() && tries > 0 => {}
+                    Err(error) if error.is_conflict() && tries > 0 => breathe(tries).await,
                     result => drop(result?),
                 }
                 // Now that its fields are ours, those that left Git go.
@@ -266,6 +266,7 @@ impl Account {
                 let path = super::write_query(&path, write).build();
                 match self.send(Method::POST, &path, JSON, &noted, manifest).await {
                     Err(error) if error.is_conflict() && tries > 0 && options.uid.is_none() => {
+                        breathe(tries).await;
                         continue;
                     }
                     result => return done(result?, true),
@@ -292,17 +293,13 @@ impl Account {
                 Err(error)
                     if error.is_conflict() && tries > 0 && options.resource_version.is_none() =>
                 {
-                    // A controller that reports on a new object writes several times in a row: let it finish.
-                    tokio::time::sleep(BREATH * u32::try_from(TRIES - tries).unwrap_or(1)).await;
+                    breathe(tries).await;
                 }
                 result => return done(result?, false),
             }
         }
     }
 }
-
-/// How much longer each further try waits after somebody else came first.
-const BREATH: Duration = Duration::from_millis(100);
 
 /// Where an object lives.
 struct Place {
