@@ -9,9 +9,9 @@ mod write;
 
 use std::sync::Arc;
 
-use domain::application::IN_CLUSTER_SERVER;
+use domain::application::{Application, IN_CLUSTER_SERVER};
 use domain::cluster::Cluster;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use proto::argocd::cluster as wire;
 use proto::argocd::cluster::cluster_service_server::ClusterService;
 use proto::k8s::meta::v1::ListMeta;
@@ -80,12 +80,13 @@ impl Clusters {
     async fn answer(
         &self,
         actor: &Actor,
+        apps: &[Application],
         found: Found,
         fresh: bool,
-    ) -> Result<v1alpha1::Cluster, Status> {
+    ) -> v1alpha1::Cluster {
         match found {
-            Found::Shared => state::shared(&self.shared, actor).await,
-            Found::Added(cluster) => state::added(&self.shared, actor, &cluster, fresh).await,
+            Found::Shared => state::shared(&self.shared, actor, apps).await,
+            Found::Added(cluster) => state::added(&self.shared, actor, apps, &cluster, fresh).await,
         }
     }
 }
@@ -110,14 +111,12 @@ impl ClusterService for Clusters {
         if shared && may(IN_CLUSTER_SERVER) {
             found.push(Found::Shared);
         }
+        let apps = state::applications(&self.shared, &actor).await?;
         let answers: Vec<_> = found
             .into_iter()
-            .map(|one| self.answer(&actor, one, false))
+            .map(|one| self.answer(&actor, &apps, one, false))
             .collect();
-        let items = stream::iter(answers)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let items = stream::iter(answers).buffered(AT_ONCE).collect().await;
         Ok(Response::new(v1alpha1::ClusterList {
             metadata: Some(ListMeta::default()),
             items,
@@ -130,7 +129,9 @@ impl ClusterService for Clusters {
     ) -> Result<Response<v1alpha1::Cluster>, Status> {
         let actor = identity::actor(&request)?;
         let found = self.find(&actor, Action::Get, request.into_inner()).await?;
-        self.answer(&actor, found, false).await.map(Response::new)
+        let apps = state::applications(&self.shared, &actor).await?;
+        let answer = self.answer(&actor, &apps, found, false).await;
+        Ok(Response::new(answer))
     }
 
     async fn create(
@@ -216,6 +217,7 @@ impl ClusterService for Clusters {
             let put = scope.clusters().put(cluster, None).await;
             put.map_err(failure::store)?;
         }
-        self.answer(&actor, found, true).await.map(Response::new)
+        let apps = state::applications(&self.shared, &actor).await?;
+        Ok(Response::new(self.answer(&actor, &apps, found, true).await))
     }
 }

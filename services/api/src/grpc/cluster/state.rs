@@ -1,6 +1,6 @@
 //! Whether clusters can be reached. That one cannot be asked is part of the answer.
 
-use domain::application::{IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
+use domain::application::{Application, IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
 use domain::cluster::Cluster;
 use domain::message::Message;
 use proto::k8s::meta::v1::Time;
@@ -17,7 +17,11 @@ use crate::permit::Actor;
 use crate::shared::Shared;
 
 /// The tenant's part of the shared cluster as it is now.
-pub(super) async fn shared(shared: &Shared, actor: &Actor) -> Result<v1alpha1::Cluster, Status> {
+pub(super) async fn shared(
+    shared: &Shared,
+    actor: &Actor,
+    apps: &[Application],
+) -> v1alpha1::Cluster {
     let known = match shared.controllers.owner().await {
         Ok(mut owner) => {
             let request = ClusterInfoRequest {
@@ -58,21 +62,20 @@ pub(super) async fn shared(shared: &Shared, actor: &Actor) -> Result<v1alpha1::C
             apis_count: Some(info.apis),
             last_cache_sync_time: (synced > 0).then(|| seconds(synced)),
         }),
-        applications_count: Some(
-            applications(shared, actor, IN_CLUSTER_SERVER, IN_CLUSTER_NAME).await?,
-        ),
+        applications_count: Some(count(apps, IN_CLUSTER_SERVER, IN_CLUSTER_NAME)),
         api_versions: info.api_versions,
     };
-    Ok(with(cluster, told))
+    with(cluster, told)
 }
 
 /// An added cluster, as a controller found it.
 pub(super) async fn added(
     shared: &Shared,
     actor: &Actor,
+    apps: &[Application],
     cluster: &Cluster,
     fresh: bool,
-) -> Result<v1alpha1::Cluster, Status> {
+) -> v1alpha1::Cluster {
     let said = match shared.controllers.owner().await {
         Ok(mut owner) => {
             let request = AddedClusterRequest {
@@ -108,7 +111,7 @@ pub(super) async fn added(
             String::new(),
         ),
     };
-    answered(shared, actor, cluster, state, version).await
+    answered(apps, cluster, state, version)
 }
 
 /// An added cluster that has answered just now.
@@ -120,25 +123,24 @@ pub(super) async fn reached(
 ) -> Result<v1alpha1::Cluster, Status> {
     let now = shared.clock.now().timestamp();
     let state = state("Successful", String::new(), now);
-    answered(shared, actor, cluster, state, version).await
+    let apps = applications(shared, actor).await?;
+    Ok(answered(&apps, cluster, state, version))
 }
 
-async fn answered(
-    shared: &Shared,
-    actor: &Actor,
+fn answered(
+    apps: &[Application],
     cluster: &Cluster,
     state: v1alpha1::ConnectionState,
     version: String,
-) -> Result<v1alpha1::Cluster, Status> {
-    let count = applications(shared, actor, &cluster.server, &cluster.name).await?;
+) -> v1alpha1::Cluster {
     let info = v1alpha1::ClusterInfo {
         connection_state: Some(state),
         server_version: Some(version),
         cache_info: Some(v1alpha1::ClusterCacheInfo::default()),
-        applications_count: Some(count),
+        applications_count: Some(count(apps, &cluster.server, &cluster.name)),
         ..Default::default()
     };
-    Ok(with(convert::cluster::to_wire(cluster), info))
+    with(convert::cluster::to_wire(cluster), info)
 }
 
 /// State and version stand twice: at the top they are out of date on the wire, and what the command's table reads.
@@ -151,21 +153,23 @@ fn with(cluster: v1alpha1::Cluster, info: v1alpha1::ClusterInfo) -> v1alpha1::Cl
     }
 }
 
-/// How many applications go there.
-async fn applications(
+/// The tenant's applications, to be counted by where they go.
+pub(super) async fn applications(
     shared: &Shared,
     actor: &Actor,
-    server: &str,
-    name: &str,
-) -> Result<i64, Status> {
+) -> Result<Vec<Application>, Status> {
     let scope = shared.store.tenant(actor.tenant.id);
-    let apps = scope.applications().list().await.map_err(failure::store)?;
+    scope.applications().list().await.map_err(failure::store)
+}
+
+/// How many of them go there.
+fn count(apps: &[Application], server: &str, name: &str) -> i64 {
     let goes = |spec: &Value| {
         let named = |field: &str| spec["destination"][field].as_str().unwrap_or_default();
         named("server").trim_end_matches('/') == server || named("name") == name
     };
     let count = apps.iter().filter(|app| goes(&app.spec)).count();
-    Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn state(word: &str, message: String, at: i64) -> v1alpha1::ConnectionState {
