@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use crate::certs::{Authority, Identity};
 use crate::command::{command, output};
@@ -65,6 +66,32 @@ impl Binaries {
             renderer,
         })
     }
+}
+
+/// The settings of an api that is started by itself, with no repo-server or controller that answers: plain HTTP on every
+/// address, the operator on 127.0.0.1 with the password `operator-password`. What a test wants otherwise it changes.
+///
+/// Its keys are to be made by the api's own functions: `key` and `cluster-key` in the folder.
+///
+/// # Errors
+/// When the folder cannot be written or there is no free port.
+pub fn lone_api(folder: &Path, port: u16, database_url: &str, redis_url: &str) -> Result<Value> {
+    std::fs::write(folder.join("password"), "operator-password")?;
+    let Identity { ca, cert, key } = Authority::open(&folder.join("pki"))?.component("api")?;
+    Ok(json!({
+        "listen": [format!("0.0.0.0:{port}")],
+        "database_url": database_url,
+        "redis_url": redis_url,
+        "redis_prefix": format!("api-{port}:"),
+        "key_file": folder.join("key"),
+        "cluster_public_key_file": folder.join("cluster-key.pub"),
+        "internal": {"ca": ca, "cert": cert, "key": key},
+        "repo_servers": ["https://127.0.0.1:1"],
+        "operator_hosts": ["127.0.0.1"],
+        "operator_password_file": folder.join("password"),
+        "metrics_listen": format!("127.0.0.1:{}", crate::ports::free()?),
+        "telemetry": {"log": "warn"},
+    }))
 }
 
 async fn cargo_build(target: &Path, log: &Path) -> Result<()> {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use testkit::certs::Authority;
 
 /// A server of one's own, and how to get at it.
 struct Door {
@@ -27,7 +26,7 @@ impl Door {
         let database = postgres.database(database).await?;
         store::migrate(&database.owner).await?;
         let folder = tempfile::tempdir()?;
-        let port = free_port()?;
+        let port = testkit::ports::free()?;
         let redis = testkit::platform::redis().await?;
         let config = config(folder.path(), port, &database.api, &redis.url)?;
         #[expect(
@@ -94,34 +93,14 @@ impl Door {
     }
 }
 
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port())
-}
-
 fn config(folder: &Path, port: u16, database: &str, redis: &str) -> Result<api::config::Config> {
-    let key = folder.join("key");
-    api::generate_key(&key).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let cluster_key = folder.join("cluster-key");
-    api::generate_cluster_key(&cluster_key).map_err(|error| anyhow::anyhow!("{error}"))?;
-    std::fs::write(folder.join("password"), "operator-password")?;
-    let identity = Authority::open(&folder.join("pki"))?.component("api")?;
-    let addresses = [OPERATOR, ONE, TWO].map(|host| format!("{host}:{port}"));
-    Ok(serde_json::from_value(json!({
-        "listen": addresses,
-        "database_url": database,
-        "redis_url": redis,
-        "redis_prefix": format!("door-{port}:"),
-        "key_file": key,
-        "cluster_public_key_file": folder.join("cluster-key.pub"),
-        "internal": {"ca": identity.ca, "cert": identity.cert, "key": identity.key},
-        "repo_servers": ["https://127.0.0.1:1"],
-        "operator_hosts": [OPERATOR],
-        "operator_password_file": folder.join("password"),
-        "metrics_listen": format!("127.0.0.1:{}", free_port()?),
-        "telemetry": {"log": "warn"},
-    }))?)
+    let made =
+        |outcome: Result<(), api::Failure>| outcome.map_err(|error| anyhow::anyhow!("{error}"));
+    made(api::generate_key(&folder.join("key")))?;
+    made(api::generate_cluster_key(&folder.join("cluster-key")))?;
+    let mut settings = testkit::services::lone_api(folder, port, database, redis)?;
+    settings["listen"] = json!([OPERATOR, ONE, TWO].map(|host| format!("{host}:{port}")));
+    Ok(serde_json::from_value(settings)?)
 }
 
 fn app(path: &str) -> Value {

@@ -11,7 +11,6 @@ use reqwest::header::{HeaderMap, SET_COOKIE};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
-use testkit::certs::Authority;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -71,29 +70,16 @@ impl Edge {
         let made =
             |outcome: Result<(), api::Failure>| outcome.map_err(|error| anyhow::anyhow!("{error}"));
         made(api::generate_key(&path.join("key")))?;
-        made(api::generate_cluster_key(&path.join("cluster")))?;
+        made(api::generate_cluster_key(&path.join("cluster-key")))?;
         let (ca, ca_key) = (path.join("ca.crt"), path.join("ca.key"));
         let names = ["naru.test", "127.0.0.1", "::1", "localhost"].map(str::to_owned);
         made(api::generate_authority(&ca, &ca_key, &names))?;
-        std::fs::write(path.join("password"), "operator-password")?;
-        let identity = Authority::open(&path.join("pki"))?.component("api")?;
         let port = testkit::ports::free()?;
-        let mut config = json!({
-            "listen": [format!("127.0.0.1:{port}")],
-            "tls": {"ca_cert": ca, "ca_key": ca_key},
-            "database_url": database.api,
-            "redis_url": redis.url,
-            "redis_prefix": format!("edge-{port}:"),
-            "key_file": path.join("key"),
-            "cluster_public_key_file": path.join("cluster.pub"),
-            "internal": {"ca": identity.ca, "cert": identity.cert, "key": identity.key},
-            "repo_servers": ["https://127.0.0.1:1"],
-            "operator_hosts": [OPERATOR],
-            "operator_password_file": path.join("password"),
-            "tenant_host_template": ["argocd.{tenant}.naru.test", "{tenant}.naru.test"],
-            "metrics_listen": format!("127.0.0.1:{}", testkit::ports::free()?),
-            "telemetry": {"log": "warn"},
-        });
+        let mut config = testkit::services::lone_api(path, port, &database.api, &redis.url)?;
+        config["listen"] = json!([format!("127.0.0.1:{port}")]);
+        config["tls"] = json!({"ca_cert": ca, "ca_key": ca_key});
+        config["operator_hosts"] = json!([OPERATOR]);
+        config["tenant_host_template"] = json!(["argocd.{tenant}.naru.test", "{tenant}.naru.test"]);
         change(&mut config, path);
         let mut command = testkit::command::command(env!("CARGO_BIN_EXE_naru-api"));
         command.env_clear();

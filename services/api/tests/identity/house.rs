@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use store::{KeyFile, Role, Store};
-use testkit::certs::Authority;
 
 /// Where the operator is served.
 pub(crate) const OPERATOR: &str = "127.0.0.1";
@@ -244,7 +243,7 @@ async fn prepare(folder: &Path) -> Result<(api::config::Config, Server)> {
     let database = postgres.database(NAME).await?;
     store::migrate(&database.owner).await?;
     let redis = testkit::platform::redis().await?;
-    let port = free_port()?;
+    let port = testkit::ports::free()?;
     let config = config(folder, port, &database.api, &redis.url)?;
     let server = Server {
         port,
@@ -254,31 +253,11 @@ async fn prepare(folder: &Path) -> Result<(api::config::Config, Server)> {
     Ok((config, server))
 }
 
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port())
-}
-
 fn config(folder: &Path, port: u16, database: &str, redis: &str) -> Result<api::config::Config> {
-    let key = folder.join("key");
-    api::generate_key(&key).map_err(|error| anyhow::anyhow!("{error}"))?;
-    api::generate_cluster_key(&folder.join("cluster-key"))
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    std::fs::write(folder.join("password"), "operator-password")?;
-    let identity = Authority::open(&folder.join("pki"))?.component("api")?;
-    Ok(serde_json::from_value(json!({
-        "listen": [format!("0.0.0.0:{port}")],
-        "database_url": database,
-        "redis_url": redis,
-        "redis_prefix": format!("house-{port}:"),
-        "key_file": key,
-        "cluster_public_key_file": folder.join("cluster-key.pub"),
-        "internal": {"ca": identity.ca, "cert": identity.cert, "key": identity.key},
-        "repo_servers": ["https://127.0.0.1:1"],
-        "operator_hosts": [OPERATOR],
-        "operator_password_file": folder.join("password"),
-        "metrics_listen": format!("127.0.0.1:{}", free_port()?),
-        "telemetry": {"log": "warn"},
-    }))?)
+    let made =
+        |outcome: Result<(), api::Failure>| outcome.map_err(|error| anyhow::anyhow!("{error}"));
+    made(api::generate_key(&folder.join("key")))?;
+    made(api::generate_cluster_key(&folder.join("cluster-key")))?;
+    let settings = testkit::services::lone_api(folder, port, database, redis)?;
+    Ok(serde_json::from_value(settings)?)
 }
