@@ -160,16 +160,9 @@ impl Cache {
     pub async fn forget_tenant(&self, tenant: TenantId) -> Option<u64> {
         let prefix = self.prefix(tenant);
         self.forget_below(&prefix).await?;
-        let pattern = format!("{}*", glob_escaped(&prefix));
         let (mut cursor, mut left) = (0_u64, 0);
         loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(1000);
-            let (next, names) = self.ask::<(u64, Vec<Vec<u8>>)>(&scan).await?;
+            let (next, names) = self.scan(&prefix, cursor).await?;
             left += names.len() as u64;
             if next == 0 {
                 return Some(left);
@@ -180,16 +173,9 @@ impl Cache {
 
     /// Drops every entry whose name begins so; `None` when Redis does not answer.
     async fn forget_below(&self, prefix: &str) -> Option<()> {
-        let pattern = format!("{}*", glob_escaped(prefix));
         let mut cursor = 0_u64;
         loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(1000);
-            let (next, names) = self.ask::<(u64, Vec<Vec<u8>>)>(&scan).await?;
+            let (next, names) = self.scan(prefix, cursor).await?;
             if !names.is_empty() {
                 let _: Option<()> = self.ask(redis::cmd("UNLINK").arg(names)).await;
             }
@@ -198,6 +184,17 @@ impl Cache {
             }
             cursor = next;
         }
+    }
+
+    /// One step through the names that begin so: where the next one goes on (0 at the end), and what this one found.
+    async fn scan(&self, prefix: &str, cursor: u64) -> Option<(u64, Vec<Vec<u8>>)> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor)
+            .arg("MATCH")
+            .arg(format!("{}*", glob_escaped(prefix)))
+            .arg("COUNT")
+            .arg(1000);
+        self.ask(&scan).await
     }
 
     /// Whether Redis answers, for the health page; readiness does not depend on it.
