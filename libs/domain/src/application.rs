@@ -107,6 +107,15 @@ pub struct Spec {
     pub revision_history_limit: Option<i64>,
 }
 
+/// The project in force of a spec as it is stored: `default` when it names none.
+#[must_use]
+pub fn project_of(spec: &Value) -> &str {
+    match crate::resource::text(spec, &["project"]) {
+        "" => "default",
+        project => project,
+    }
+}
+
 impl Spec {
     /// The sources in force: `sources`, else the one `source`.
     #[must_use]
@@ -333,4 +342,16 @@ pub struct HistoryEntry {
     pub initiated_by: crate::operation::Initiator,
     /// The manifest set that was applied.
     pub manifest_set: crate::manifest::ManifestSetHash,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_project_is_the_default_one() {
+        assert_eq!(project_of(&serde_json::json!({"project": ""})), "default");
+        assert_eq!(project_of(&serde_json::json!({"project": "x"})), "x");
+        assert_eq!(project_of(&serde_json::json!({})), "default");
+    }
 }

@@ -85,11 +85,7 @@ impl Cluster {
     /// A cluster as rights name it.
     #[must_use]
     pub fn object(&self) -> String {
-        if self.project.is_empty() {
-            self.server.clone()
-        } else {
-            format!("{}/{}", self.project, self.server)
-        }
+        crate::rbac::object(&self.project, &self.server)
     }
 }
 

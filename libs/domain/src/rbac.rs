@@ -12,32 +12,23 @@ mod builtin;
 mod enforcer;
 mod pattern;
 mod policy;
+mod words;
 
 pub use builtin::{ADMIN, READONLY};
 pub use enforcer::{Enforcer, Explanation};
 pub use pattern::MatchMode;
 pub use policy::{Effect, Grouping, Origin, Policy, Problem, ProjectPolicy, Role, RoleLines, Rule};
+pub use words::{Action, Resource};
 
-/// The resources that rights are about, in the order in which refusals list them.
-pub const RESOURCES: &[&str] = &[
-    "clusters",
-    "projects",
-    "applications",
-    "applicationsets",
-    "repositories",
-    "write-repositories",
-    "certificates",
-    "accounts",
-    "gpgkeys",
-    "logs",
-    "exec",
-    "extensions",
-];
-
-/// What rights allow, in the order in which refusals list them.
-pub const ACTIONS: &[&str] = &[
-    "get", "create", "update", "delete", "sync", "override", "action", "invoke",
-];
+/// What rights name, of a project or of none: `<project>/<name>`, or the name alone.
+#[must_use]
+pub fn object(project: &str, name: &str) -> String {
+    if project.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{project}/{name}")
+    }
+}
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

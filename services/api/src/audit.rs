@@ -119,17 +119,14 @@ where
     }
     let (request, object) = read(&path, request).await?;
     let request_id = shared.ids.id().to_string();
+    // What a login is about is who logs in.
+    let (name, object) = if login {
+        (object, String::new())
+    } else {
+        (String::new(), object)
+    };
     let mut entry = AuditEntry {
-        actor: actor.as_ref().map_or_else(
-            || {
-                if login {
-                    shortened(&object)
-                } else {
-                    String::new()
-                }
-            },
-            |actor| actor.account.clone(),
-        ),
+        actor: actor.as_ref().map_or(name, |actor| actor.account.clone()),
         actor_kind: match &actor {
             Some(actor) if actor.operator => "operator",
             Some(_) => "account",
@@ -137,7 +134,7 @@ where
         }
         .to_owned(),
         action: path,
-        object: if login { String::new() } else { object },
+        object,
         source: source().map(|ip| ip.to_string()).unwrap_or_default(),
         request_id: request_id.clone(),
         ..AuditEntry::default()

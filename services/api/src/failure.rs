@@ -15,6 +15,14 @@ pub(crate) fn internal() -> Status {
     say(Code::Internal, &message::api::INTERNAL.message())
 }
 
+/// That there is no tenant of this name.
+pub(crate) fn no_tenant(name: &str) -> Status {
+    say(
+        Code::NotFound,
+        &message::tenant::NOT_FOUND.with("name", name),
+    )
+}
+
 /// What the store said. Its text is for the log; a caller learns what to do.
 #[expect(
     clippy::needless_pass_by_value,

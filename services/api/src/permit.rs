@@ -6,13 +6,12 @@
 use std::sync::Arc;
 
 use domain::clock::Timestamp;
-use domain::message;
+pub(crate) use domain::rbac::{Action, Resource};
 use domain::rbac::{Enforcer, Subject};
 use domain::secret::Secret;
 use domain::tenant::Tenant;
 use tonic::Status;
 
-use crate::failure;
 use crate::shared::Shared;
 
 /// The account that every tenant begins with.
@@ -79,81 +78,6 @@ impl Actor {
     /// Whether it is an account of the tenant, by login or API key.
     pub(crate) fn is_account(&self) -> bool {
         matches!(self.means, Means::Login | Means::ApiKey)
-    }
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])+ $name:ident { $($(#[$variant_doc:meta])+ $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])+
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum $name { $($(#[$variant_doc])+ $variant),+ }
-
-        impl $name {
-            /// The words that clients use, in the order in which refusals list them.
-            pub(crate) const WORDS: &[&str] = &[$($word),+];
-
-            /// The word that clients use.
-            pub(crate) fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// What a client's word means.
-            pub(crate) fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-
-words! {
-    /// What a right is about.
-    Resource {
-        /// Clusters.
-        Clusters = "clusters",
-        /// Projects.
-        Projects = "projects",
-        /// Applications.
-        Applications = "applications",
-        /// Sets of applications.
-        ApplicationSets = "applicationsets",
-        /// Repositories.
-        Repositories = "repositories",
-        /// Repositories that are written to.
-        WriteRepositories = "write-repositories",
-        /// Certificates and host keys.
-        Certificates = "certificates",
-        /// Accounts.
-        Accounts = "accounts",
-        /// Signing keys.
-        GpgKeys = "gpgkeys",
-        /// Containers' logs.
-        Logs = "logs",
-        /// Terminals in containers.
-        Exec = "exec",
-        /// Extensions.
-        Extensions = "extensions",
-    }
-}
-
-words! {
-    /// What a right allows.
-    Action {
-        /// Read.
-        Get = "get",
-        /// Make.
-        Create = "create",
-        /// Change.
-        Update = "update",
-        /// Remove.
-        Delete = "delete",
-        /// Deploy.
-        Sync = "sync",
-        /// Deploy something else than Git says.
-        Override = "override",
-        /// Run an action of a kind.
-        Run = "action",
-        /// Call an extension.
-        Invoke = "invoke",
     }
 }
 
@@ -234,18 +158,7 @@ pub(crate) async fn tenant_of(
         return Ok(Arc::clone(&actor.tenant));
     }
     require_operator(actor)?;
-    let platform = shared.store.platform();
-    let found = platform
-        .tenant_by_name(named)
-        .await
-        .map_err(failure::store)?;
-    let missing = || {
-        failure::say(
-            tonic::Code::NotFound,
-            &message::tenant::NOT_FOUND.with("name", named),
-        )
-    };
-    found.map(Arc::new).ok_or_else(missing)
+    shared.tenant_named(named).await.map(Arc::new)
 }
 
 /// The one answer for missing and forbidden.

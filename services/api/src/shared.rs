@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use cache::Cache;
 use domain::clock::{Clock, IdSource};
-use domain::tenant::TenantId;
+use domain::tenant::{Tenant, TenantId};
 use runtime::Lifecycle;
 use store::{SealingKey, Store};
+use tonic::Status;
 
 use crate::audit;
+use crate::failure;
 use crate::front::host::Hosts;
 use crate::front::standing::Standing;
 use crate::hub::Hub;
@@ -96,6 +98,17 @@ impl Caches {
 }
 
 impl Shared {
+    /// The tenant of a name. Only who runs the platform may hear whether there is one.
+    ///
+    /// # Errors
+    /// `NotFound`; when the store cannot be asked.
+    pub(crate) async fn tenant_named(&self, name: &str) -> Result<Tenant, Status> {
+        let found = self.store.platform().tenant_by_name(name).await;
+        found
+            .map_err(failure::store)?
+            .ok_or_else(|| failure::no_tenant(name))
+    }
+
     /// What is remembered of tenants.
     pub(crate) fn caches(&self) -> Caches {
         Caches {

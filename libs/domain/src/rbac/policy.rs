@@ -1,7 +1,7 @@
 //! What a tenant writes, and where it went wrong.
 
 use crate::message::{self, Message};
-use crate::rbac::{ACTIONS, MatchMode, RESOURCES};
+use crate::rbac::{Action, MatchMode, Resource};
 
 /// Whether a line allows or denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,19 +188,19 @@ impl Policy {
                 continue;
             }
             let plain = |text: &str| !text.contains(['*', '?', '[', '{']);
-            if plain(&rule.resource) && !RESOURCES.contains(&rule.resource.as_str()) {
+            if plain(&rule.resource) && Resource::parse(&rule.resource).is_none() {
                 let message = message::rbac::RESOURCE.with("resource", &rule.resource);
                 found.push(Problem::warning(
                     rule.line,
-                    message.with("known", RESOURCES.join(", ")),
+                    message.with("known", Resource::WORDS.join(", ")),
                 ));
             }
             let verb = rule.action.split('/').next().unwrap_or_default();
-            if plain(verb) && !ACTIONS.contains(&verb) && verb != "rollback" {
+            if plain(verb) && Action::parse(verb).is_none() && verb != "rollback" {
                 let message = message::rbac::ACTION.with("action", &rule.action);
                 found.push(Problem::warning(
                     rule.line,
-                    message.with("known", ACTIONS.join(", ")),
+                    message.with("known", Action::WORDS.join(", ")),
                 ));
             }
             let scoped = matches!(

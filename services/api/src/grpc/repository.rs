@@ -6,6 +6,7 @@ mod state;
 use std::sync::Arc;
 
 use domain::message;
+use domain::rbac::object;
 use domain::repository::{Repository, normalize_url};
 use domain::tenant::Tenant;
 use proto::argocd::repository as wire;
@@ -207,15 +208,6 @@ impl Repositories {
         state::forget(&self.shared, &actor.tenant, &found).await;
         tracing::info!(tenant = %actor.tenant.name, account = actor.account, "disconnected a repository");
         Ok(Response::new(wire::RepoResponse {}))
-    }
-}
-
-/// A repository as rights name it.
-fn object(project: &str, url: &str) -> String {
-    if project.is_empty() {
-        url.to_owned()
-    } else {
-        format!("{project}/{url}")
     }
 }
 

@@ -103,7 +103,7 @@ impl TenantService for Tenants {
             webhook_secrets.insert(provider.as_str().to_owned(), secret.expose_str().to_owned());
         }
         tracing::info!(tenant = %tenant.name, "a tenant was made");
-        let tenant = self.named(tenant.name.as_str()).await?;
+        let tenant = self.shared.tenant_named(tenant.name.as_str()).await?;
         Ok(Response::new(wire::CreateTenantResponse {
             tenant: Some(shown(tenant)),
             admin_password: first.expose_str().to_owned(),
@@ -116,7 +116,7 @@ impl TenantService for Tenants {
         request: Request<wire::GetTenantRequest>,
     ) -> Result<Response<wire::Tenant>, Status> {
         permit::require_operator(&identity::actor(&request)?)?;
-        let tenant = self.named(&request.into_inner().name).await?;
+        let tenant = self.shared.tenant_named(&request.into_inner().name).await?;
         Ok(Response::new(shown(tenant)))
     }
 
@@ -179,7 +179,7 @@ impl TenantService for Tenants {
         request: Request<wire::GetTenantRequest>,
     ) -> Result<Response<Self::ExportStream>, Status> {
         permit::require_operator(&identity::actor(&request)?)?;
-        let tenant = self.named(&request.into_inner().name).await?;
+        let tenant = self.shared.tenant_named(&request.into_inner().name).await?;
         Ok(Response::new(self.lines(tenant.id).await?))
     }
 

@@ -3,9 +3,8 @@
 //! Without a project in the request, missing and forbidden are one bare answer. With one, the right on
 //! `<project>/<name>` is asked first, and only who has it hears that the application is not there.
 
-use domain::application::{Application, CONTROL_PLANE_NAMESPACE};
+use domain::application::{Application, CONTROL_PLANE_NAMESPACE, project_of};
 use domain::project::Project;
-use domain::resource::text;
 use tonic::Status;
 
 use crate::failure;
@@ -109,14 +108,6 @@ pub(super) fn is_ours(namespace: Option<&str>) -> bool {
     matches!(namespace, None | Some("" | CONTROL_PLANE_NAMESPACE))
 }
 
-/// The project that a spec names; `default` when it names none.
-pub(super) fn project_of(spec: &serde_json::Value) -> &str {
-    match text(spec, &["project"]) {
-        "" => "default",
-        project => project,
-    }
-}
-
 /// An application as rights name it.
 pub(super) fn object(app: &Application) -> String {
     format!("{}/{}", project_of(&app.spec), app.name())
@@ -135,12 +126,5 @@ mod tests {
     fn only_one_namespace_exists() {
         assert!(is_ours(None) && is_ours(Some("")) && is_ours(Some("argocd")));
         assert!(!is_ours(Some("default")));
-    }
-
-    #[test]
-    fn an_empty_project_is_the_default_one() {
-        assert_eq!(project_of(&serde_json::json!({"project": ""})), "default");
-        assert_eq!(project_of(&serde_json::json!({"project": "x"})), "x");
-        assert_eq!(project_of(&serde_json::json!({})), "default");
     }
 }

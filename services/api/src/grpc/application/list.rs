@@ -1,13 +1,13 @@
 //! All applications that one may see.
 
-use domain::application::Application;
+use domain::application::{Application, project_of};
 use domain::resource::text;
 use proto::argocd::application as wire;
 use proto::k8s::meta::v1::ListMeta;
 use proto::{convert, v1alpha1};
 use tonic::Status;
 
-use super::find::{object, project_of};
+use super::find::object;
 use crate::failure;
 use crate::language;
 use crate::permit::{self, Action, Actor, Resource};

@@ -1,6 +1,6 @@
 //! What Git says, rendered on request, and what is known of a commit.
 
-use domain::application::VARIABLES;
+use domain::application::{VARIABLES, project_of};
 use domain::resource::{INSTALLATION_ID, ResourceKey, TRACKING_ID, tracking_id};
 use proto::argocd::application as wire;
 use proto::argocd::repository::ManifestResponse;
@@ -9,7 +9,7 @@ use proto::v1alpha1;
 use serde_json::{Value, json};
 use tonic::Status;
 
-use super::find::{self, Query, project_of};
+use super::find::{self, Query};
 use super::mask::mask;
 use super::validate::source_documents;
 use crate::failure;

@@ -1,6 +1,6 @@
 //! Asking for a deployment, going back to an earlier one, and stopping one that runs.
 
-use domain::application::{Application, Retry, Spec};
+use domain::application::{Application, Retry, Spec, project_of};
 use domain::message;
 use domain::operation::{Initiator, Operation, Phase, SyncRequest};
 use domain::project::{Project, Rules};
@@ -10,7 +10,7 @@ use proto::{convert, json, v1alpha1};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use super::find::{self, Query, object, project_of};
+use super::find::{self, Query, object};
 use crate::failure::{self, Refused};
 use crate::language;
 use crate::permit::{self, Action, Actor, Resource};

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use domain::application::{Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, Source, Spec};
+use domain::application::{
+    Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, Source, Spec, project_of,
+};
 use domain::cluster::{Cluster, is_in_cluster};
 use domain::message;
 use domain::project::{Project, Rules};
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use super::document::Draft;
-use super::find::{project_named, project_of};
+use super::find::project_named;
 use crate::failure;
 use crate::language;
 use crate::permit::{self, Action, Actor, Resource};

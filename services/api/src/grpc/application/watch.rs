@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::application::Application;
+use domain::application::{Application, project_of};
 use domain::message::Language;
 use domain::tenant::TenantId;
 use proto::argocd::application as wire;
@@ -11,7 +11,7 @@ use proto::{convert, v1alpha1};
 use store::AppChange;
 use tonic::Status;
 
-use super::find::{is_ours, object, project_of};
+use super::find::{is_ours, object};
 use super::list::{Selector, projects};
 use crate::failure;
 use crate::grpc::Parts;

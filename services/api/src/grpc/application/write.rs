@@ -1,6 +1,7 @@
 //! Making and changing applications.
 
-use domain::application::Application;
+use domain::application::{Application, project_of};
+use domain::resource::is_subdomain;
 use json_patch::{AddOperation, PatchOperation};
 use proto::argocd::application as wire;
 use proto::{convert, json, v1alpha1};
@@ -8,7 +9,7 @@ use serde_json::Value;
 use tonic::Status;
 
 use super::document::Draft;
-use super::find::{self, Query, is_ours, object, project_named, project_of};
+use super::find::{self, Query, is_ours, object, project_named};
 use super::validate;
 use crate::failure::{self, Refused};
 use crate::language;
@@ -245,14 +246,7 @@ fn shown(app: &Application) -> v1alpha1::Application {
 
 /// Kubernetes' rule for names of objects, in its words.
 fn valid_name(name: &str) -> Result<(), Status> {
-    let label = |part: &str| {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !part.is_empty()
-            && part.bytes().all(inner)
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-    };
-    if name.len() <= 253 && name.split('.').all(label) {
+    if is_subdomain(name) {
         return Ok(());
     }
     Err(Status::invalid_argument(format!(

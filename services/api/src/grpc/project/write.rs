@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use domain::application::{Application, IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
+use domain::application::{Application, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, project_of};
 use domain::project::validate::{self, Fault, Kind};
 use domain::project::{Project, Rules};
-use domain::resource::text;
+use domain::resource::{is_subdomain, text};
 use proto::argocd::project as wire;
 use proto::{convert, json, v1alpha1};
 use serde_json::{Map, Value};
@@ -31,7 +31,7 @@ pub(super) async fn create(
     let name = name_of(&sent);
     permit::require(actor, Resource::Projects, Action::Create, &name)?;
     let wanted = draft(&sent, &name, None);
-    check(&name, &wanted.spec).map_err(|fault| {
+    validate::validate(&name, &wanted.spec).map_err(|fault| {
         let status = told(&fault);
         let text = match fault.kind {
             Kind::Unknown => format!("error validating project: {fault}"),
@@ -88,7 +88,7 @@ pub(super) async fn update(
     let found = scope.projects().find(&name).await.map_err(failure::store)?;
     let old = found.ok_or_else(|| not_found(&name))?;
     let wanted = draft(&sent, &name, Some(&old));
-    check(&name, &wanted.spec).map_err(|fault| told(&fault))?;
+    validate::validate(&name, &wanted.spec).map_err(|fault| told(&fault))?;
     may_add(actor, &old, &wanted)?;
     let applications = scope.applications().list().await.map_err(failure::store)?;
     still_permitted(&applications, &name, &rules(&old)?, &rules(&wanted)?)?;
@@ -118,7 +118,10 @@ pub(super) async fn delete(
     let found = scope.projects().find(&name).await.map_err(failure::store)?;
     found.ok_or_else(|| not_found(&name))?;
     let applications = scope.applications().list().await.map_err(failure::store)?;
-    let users = applications.iter().filter(|app| is_in(app, &name)).count();
+    let users = applications
+        .iter()
+        .filter(|app| project_of(&app.spec) == name)
+        .count();
     if users > 0 {
         return Err(Status::invalid_argument(format!(
             "project is referenced by {users} applications"
@@ -203,10 +206,6 @@ fn draft(sent: &v1alpha1::AppProject, name: &str, stored: Option<&Project>) -> P
     }
 }
 
-fn check(name: &str, spec: &Value) -> Result<(), Fault> {
-    validate::validate(name, spec)
-}
-
 fn told(fault: &Fault) -> Status {
     let code = match fault.kind {
         Kind::Invalid => Code::InvalidArgument,
@@ -267,13 +266,6 @@ fn may_add(actor: &Actor, old: &Project, new: &Project) -> Result<(), Status> {
     Ok(())
 }
 
-fn is_in(app: &Application, project: &str) -> bool {
-    match text(&app.spec, &["project"]) {
-        "" => project == DEFAULT,
-        named => named == project,
-    }
-}
-
 fn still_permitted(
     applications: &[Application],
     project: &str,
@@ -281,7 +273,10 @@ fn still_permitted(
     new: &Rules,
 ) -> Result<(), Status> {
     let (mut sources, mut destinations) = (0, 0);
-    for app in applications.iter().filter(|app| is_in(app, project)) {
+    for app in applications
+        .iter()
+        .filter(|app| project_of(&app.spec) == project)
+    {
         let Ok(spec) = app.view() else {
             continue;
         };
@@ -323,8 +318,7 @@ fn still_permitted(
 
 /// The fields in which two specs differ, as Argo CD names them.
 fn different_keys(old: &Value, new: &Value) -> Vec<String> {
-    let empty = Map::new();
-    let fields = |value: &Value| value.as_object().cloned().unwrap_or_else(|| empty.clone());
+    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
     let (old, new) = (fields(old), fields(new));
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     keys.into_iter()
@@ -339,14 +333,7 @@ fn different_keys(old: &Value, new: &Value) -> Vec<String> {
 
 /// Kubernetes' rule for names of objects, in its words.
 fn valid_name(name: &str) -> Result<(), Status> {
-    let label = |part: &str| {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !part.is_empty()
-            && part.bytes().all(inner)
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-    };
-    if name.len() <= 253 && name.split('.').all(label) {
+    if is_subdomain(name) {
         return Ok(());
     }
     Err(Status::invalid_argument(format!(

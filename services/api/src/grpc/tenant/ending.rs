@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::Tenants;
-use super::standing::missing;
 use crate::failure::{self, say};
 use crate::grpc::Parts;
 
@@ -82,7 +81,7 @@ impl Tenants {
                 .map_err(failure::store)?;
             return match stone {
                 Some(stone) => self.prove(stone).await,
-                None => Err(missing(&asked.name)),
+                None => Err(failure::no_tenant(&asked.name)),
             };
         };
         if tenant.name.is_operator() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::message;
 use domain::quota::{Quota, Quotas};
-use domain::tenant::{Tenant, TenantState, is_dns_label, is_reserved};
+use domain::tenant::{TenantState, is_dns_label, is_reserved};
 use proto::naru::v1 as wire;
 use serde_json::json;
 use store::{Claim, Release};
@@ -15,21 +15,11 @@ use crate::audit;
 use crate::failure::{self, say};
 
 impl Tenants {
-    /// The tenant of a name.
-    pub(super) async fn named(&self, name: &str) -> Result<Tenant, Status> {
-        let platform = self.shared.store.platform();
-        let found = platform
-            .tenant_by_name(name)
-            .await
-            .map_err(failure::store)?;
-        found.ok_or_else(|| missing(name))
-    }
-
     pub(super) async fn change(
         &self,
         asked: wire::UpdateTenantRequest,
     ) -> Result<wire::Tenant, Status> {
-        let before = self.named(&asked.name).await?;
+        let before = self.shared.tenant_named(&asked.name).await?;
         if let Some(wanted) = asked.settings {
             let wanted = settings(wanted)?;
             let scope = self.shared.store.tenant(before.id);
@@ -47,7 +37,7 @@ impl Tenants {
                 .await
                 .map_err(failure::store)?;
         }
-        let after = self.named(&asked.name).await?;
+        let after = self.shared.tenant_named(&asked.name).await?;
         audit::changed(
             json!({"hosts": before.hosts, "settings": before.settings}),
             json!({"hosts": after.hosts, "settings": after.settings}),
@@ -57,7 +47,7 @@ impl Tenants {
 
     pub(super) async fn map(&self, asked: wire::NamespaceRequest) -> Result<wire::Tenant, Status> {
         let wire::NamespaceRequest { name, namespace } = asked;
-        let tenant = self.named(&name).await?;
+        let tenant = self.shared.tenant_named(&name).await?;
         let invalid = || {
             say(
                 Code::InvalidArgument,
@@ -74,7 +64,7 @@ impl Tenants {
             .await
             .map_err(failure::store)?;
         match claim {
-            Claim::Claimed => Ok(shown(self.named(&name).await?)),
+            Claim::Claimed => Ok(shown(self.shared.tenant_named(&name).await?)),
             Claim::Taken => Err(say(
                 Code::AlreadyExists,
                 &message::tenant::NAMESPACE_TAKEN.with("namespace", namespace),
@@ -102,7 +92,7 @@ impl Tenants {
         asked: wire::NamespaceRequest,
     ) -> Result<wire::Tenant, Status> {
         let wire::NamespaceRequest { name, namespace } = asked;
-        let tenant = self.named(&name).await?;
+        let tenant = self.shared.tenant_named(&name).await?;
         let platform = self.shared.store.platform();
         let released = platform
             .release_namespace(tenant.id, &namespace)
@@ -121,7 +111,7 @@ impl Tenants {
         // What the tenant's account may do there ends now; what is there stays.
         self.remove_namespaces(tenant.name.as_str(), vec![namespace], true)
             .await?;
-        Ok(shown(self.named(&name).await?))
+        Ok(shown(self.shared.tenant_named(&name).await?))
     }
 
     pub(super) async fn allow(
@@ -149,13 +139,13 @@ impl Tenants {
             };
             wanted.insert(name, allowed);
         }
-        let before = self.named(&asked.name).await?;
+        let before = self.shared.tenant_named(&asked.name).await?;
         let platform = self.shared.store.platform();
         platform
             .set_tenant_quotas(before.id, &Quotas(wanted))
             .await
             .map_err(failure::store)?;
-        let after = self.named(&asked.name).await?;
+        let after = self.shared.tenant_named(&asked.name).await?;
         audit::changed(
             json!({"quotas": before.standing.quotas}),
             json!({"quotas": after.standing.quotas}),
@@ -168,7 +158,7 @@ impl Tenants {
         name: &str,
         state: TenantState,
     ) -> Result<wire::Tenant, Status> {
-        let before = self.named(name).await?;
+        let before = self.shared.tenant_named(name).await?;
         if before.name.is_operator() {
             let why = message::tenant::OPERATORS_OWN.message();
             return Err(say(Code::FailedPrecondition, &why));
@@ -186,13 +176,6 @@ impl Tenants {
             json!({"state": before.standing.state.as_str()}),
             json!({"state": state.as_str()}),
         );
-        Ok(shown(self.named(name).await?))
+        Ok(shown(self.shared.tenant_named(name).await?))
     }
-}
-
-pub(super) fn missing(name: &str) -> Status {
-    say(
-        Code::NotFound,
-        &message::tenant::NOT_FOUND.with("name", name),
-    )
 }
