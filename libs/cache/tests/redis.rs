@@ -57,8 +57,38 @@ fn tenant(n: u128) -> (TenantId, Secret) {
     )
 }
 
+impl World {
+    /// The names of all entries.
+    async fn names(&self) -> Vec<String> {
+        let redis::Value::Array(names) = self.command(redis::cmd("KEYS").arg("*")).await else {
+            panic!("no list of keys")
+        };
+        names
+            .into_iter()
+            .map(|name| redis::from_redis_value(name).unwrap())
+            .collect()
+    }
+
+    /// The name of a tenant's only entry.
+    async fn name(&self, id: TenantId) -> String {
+        let names = self.names().await;
+        let mut own = names.iter().filter(|name| name.contains(&id.to_string()));
+        let name = own.next().unwrap().clone();
+        assert_eq!(own.next(), None, "one entry");
+        name
+    }
+
+    async fn bytes(&self, name: &str) -> Vec<u8> {
+        let redis::Value::BulkString(bytes) = self.command(redis::cmd("GET").arg(name)).await
+        else {
+            panic!("{name} holds no text")
+        };
+        bytes
+    }
+}
+
 #[tokio::test]
-async fn an_entry_is_its_tenants_alone_and_only_genuine() {
+async fn s12_an_entry_is_its_tenants_alone() {
     let world = World::new().await;
     let cache = world.cache("t:");
     let ((a, a_key), (b, b_key)) = (tenant(1), tenant(2));
@@ -73,46 +103,108 @@ async fn an_entry_is_its_tenants_alone_and_only_genuine() {
         Some(b"b's".as_slice())
     );
     assert_eq!(cache.get(a, &b_key, "manifests", "k").await, None);
-    assert_eq!(cache.get(a, &a_key, "trees", "k").await, None);
-    assert_eq!(
-        world.cache("other:").get(a, &a_key, "manifests", "k").await,
-        None
-    );
-
-    // Somebody with access to Redis puts a's entry in b's place, writes nonsense, and reads what is there.
-    let redis::Value::Array(names) = world.command(redis::cmd("KEYS").arg("*")).await else {
-        panic!()
-    };
-    let names: Vec<String> = names
-        .into_iter()
-        .map(|name| redis::from_redis_value(name).unwrap())
-        .collect();
-    let name = |id: TenantId| {
-        names
-            .iter()
-            .find(|name| name.contains(&id.to_string()))
-            .unwrap()
-    };
-    let redis::Value::BulkString(sealed) = world.command(redis::cmd("GET").arg(name(a))).await
-    else {
-        panic!()
-    };
-    assert!(!sealed.windows(3).any(|part| part == b"a's"));
-    world
-        .command(redis::cmd("COPY").arg(name(a)).arg(name(b)).arg("REPLACE"))
-        .await;
-    assert_eq!(cache.get(b, &b_key, "manifests", "k").await, None);
     assert_eq!(cache.get(b, &a_key, "manifests", "k").await, None);
-    world.command(redis::cmd("SET").arg(name(a)).arg("x")).await;
-    assert_eq!(cache.get(a, &a_key, "manifests", "k").await, None);
-    world.command(redis::cmd("DEL").arg(name(a))).await;
-    world
-        .command(redis::cmd("LPUSH").arg(name(a)).arg("x"))
-        .await;
+    for name in world.names().await {
+        let sealed = world.bytes(&name).await;
+        assert!(!sealed.windows(2).any(|part| part == b"'s"), "{name}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn s12_an_entry_that_was_changed_in_any_bit_is_a_miss() {
+    let world = World::new().await;
+    let cache = world.cache("t:");
+    let (a, key) = tenant(1);
+    cache.put(a, &key, "manifests", "k", b"a's", HOUR).await;
+    let name = world.name(a).await;
+    let sealed = world.bytes(&name).await;
+    let set = async |bytes: &[u8]| {
+        let set = redis::cmd("SET").arg(&name).arg(bytes).clone();
+        world.command(&set).await;
+        cache.get(a, &key, "manifests", "k").await
+    };
+    for bit in 0..sealed.len() * 8 {
+        let mut bent = sealed.clone();
+        bent[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(set(&bent).await, None, "bit {bit}");
+    }
+    for length in 0..sealed.len() {
+        assert_eq!(set(&sealed[..length]).await, None, "cut to {length}");
+    }
+    let mut longer = sealed.clone();
+    longer.push(0);
+    assert_eq!(set(&longer).await, None);
+    assert_eq!(set(b"x").await, None);
     assert_eq!(
-        cache.get(a, &a_key, "manifests", "k").await,
+        set(&sealed).await.as_deref(),
+        Some(b"a's".as_slice()),
+        "as it was it is read"
+    );
+    world.command(redis::cmd("DEL").arg(&name)).await;
+    world.command(redis::cmd("LPUSH").arg(&name).arg("x")).await;
+    assert_eq!(
+        cache.get(a, &key, "manifests", "k").await,
         None,
         "an entry of another type is a miss"
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn s12_an_entry_replayed_from_another_tenant_is_a_miss() {
+    let world = World::new().await;
+    let cache = world.cache("t:");
+    let ((a, a_key), (b, b_key)) = (tenant(1), tenant(2));
+    cache.put(a, &a_key, "manifests", "k", b"a's", HOUR).await;
+    cache.put(b, &b_key, "manifests", "k", b"b's", HOUR).await;
+    let (from, to) = (world.name(a).await, world.name(b).await);
+    world
+        .command(redis::cmd("COPY").arg(from).arg(to).arg("REPLACE"))
+        .await;
+    assert_eq!(cache.get(b, &b_key, "manifests", "k").await, None);
+    assert_eq!(
+        cache.get(b, &a_key, "manifests", "k").await,
+        None,
+        "not even under the key that sealed it"
+    );
+    world.end().await;
+}
+
+/// What a render depends on besides its content (policy, parameters, who is impersonated) is in the key; an entry of one
+/// key is worth nothing at another.
+#[tokio::test]
+async fn s12_an_entry_replayed_under_other_parameters_is_a_miss() {
+    let world = World::new().await;
+    let (a, key) = tenant(1);
+    let cache = world.cache("t:");
+    let put = async |cache: &Cache, kind: &str, name: &str| {
+        let before = world.names().await;
+        cache.put(a, &key, kind, name, b"v", HOUR).await;
+        let mut names = world.names().await;
+        names.retain(|name| !before.contains(name));
+        assert_eq!(names.len(), 1, "an entry of its own");
+        names.remove(0)
+    };
+    let from = put(&cache, "manifests", "path=a,policy=strict").await;
+    let other = world.cache("other:");
+    for (cache, kind, name) in [
+        (&cache, "manifests", "path=a,policy=lax"),
+        (&cache, "manifests", "path=a,policy=strict,as=admin"),
+        (&cache, "trees", "path=a,policy=strict"),
+        (&other, "manifests", "path=a,policy=strict"),
+    ] {
+        assert_eq!(cache.get(a, &key, kind, name).await, None, "never put");
+        let to = put(cache, kind, name).await;
+        let copy = redis::cmd("COPY").arg(&from).arg(to).arg("REPLACE").clone();
+        world.command(&copy).await;
+        assert_eq!(cache.get(a, &key, kind, name).await, None, "{kind} {name}");
+    }
+    assert!(
+        cache
+            .get(a, &key, "manifests", "path=a,policy=strict")
+            .await
+            .is_some()
     );
     world.end().await;
 }

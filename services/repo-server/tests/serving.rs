@@ -171,6 +171,17 @@ impl World {
         path: &str,
         known: &RenderResponse,
     ) -> Result<RenderResponse, tonic::Status> {
+        let request = RenderRequest {
+            known_hash: known.hash.clone(),
+            known_detail: known.detail.clone(),
+            ..self.request(path).await?
+        };
+        let mut client = self.client("controller");
+        Ok(client.render(request).await?.into_inner())
+    }
+
+    /// What the controller asks for a folder at the newest commit.
+    async fn request(&self, path: &str) -> Result<RenderRequest, tonic::Status> {
         let mut client = self.client("controller");
         let fresh = ResolveRequest {
             repository: Some(self.access()),
@@ -178,7 +189,7 @@ impl World {
             fresh: true,
         };
         let commit = client.resolve(fresh).await?.into_inner().commit;
-        let request = RenderRequest {
+        Ok(RenderRequest {
             repository: Some(self.access()),
             tenant_key: vec![7; 32],
             source: format!(r#"{{"repoURL":"{}","path":"{path}"}}"#, self.git),
@@ -186,11 +197,8 @@ impl World {
             app_name: "app".to_owned(),
             project: "default".to_owned(),
             variables: BTreeMap::from([("USER_IDENTITY".to_owned(), "user01".to_owned())]),
-            known_hash: known.hash.clone(),
-            known_detail: known.detail.clone(),
             ..RenderRequest::default()
-        };
-        Ok(client.render(request).await?.into_inner())
+        })
     }
 
     async fn push(&self, path: &str, content: &str) -> String {
@@ -291,6 +299,60 @@ async fn a_push_is_rendered_with_lines_and_what_did_not_change_is_a_hit() {
             .into_inner()
             .author
             .contains("Learner")
+    );
+}
+
+/// S12: what one tenant, key, credential or set of parameters rendered is never what another one gets, though the content,
+/// the process and the Redis are the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn s12_a_render_is_a_hit_only_for_who_asked_for_the_very_same() {
+    let world = World::new().await;
+    world.push("app/service.yaml", SERVICE).await;
+    let asked = world.request("app").await.unwrap();
+    let render = async |request: &RenderRequest| {
+        let mut client = world.client("controller");
+        client.render(request.clone()).await.unwrap().into_inner()
+    };
+    assert_eq!(render(&asked).await.cache, "first");
+    assert_eq!(render(&asked).await.cache, "hit");
+    let access = |change: &dyn Fn(&mut RepositoryAccess)| {
+        let mut request = asked.clone();
+        change(request.repository.as_mut().unwrap());
+        request
+    };
+    let source = |more: &str| RenderRequest {
+        source: asked.source.replace('}', &format!(",{more}}}")),
+        ..asked.clone()
+    };
+    let others = [
+        (
+            "another tenant",
+            access(&|of| of.tenant = "00000000-0000-0000-0000-000000000077".to_owned()),
+        ),
+        (
+            "another credential",
+            access(&|of| of.credential_scope = "default/other".to_owned()),
+        ),
+        (
+            "another key",
+            RenderRequest {
+                tenant_key: vec![8; 32],
+                ..asked.clone()
+            },
+        ),
+        (
+            "other parameters",
+            source(r#""directory":{"recurse":true}"#),
+        ),
+    ];
+    for (what, request) in &others {
+        assert_eq!(render(request).await.cache, "first", "{what}");
+        assert_eq!(render(request).await.cache, "hit", "{what}, again");
+    }
+    assert_eq!(
+        render(&asked).await.cache,
+        "hit",
+        "and the first is untouched"
     );
 }
 
