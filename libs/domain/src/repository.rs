@@ -26,6 +26,30 @@ pub fn normalize_url(url: &str) -> String {
     url.to_owned()
 }
 
+/// A text without the passwords of the addresses in it: `https://me:secret@host/a` is `https://me@host/a`. An address is
+/// shown wherever an application is (answers, metrics, logs, the record), hence none with a password is kept.
+#[must_use]
+pub fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end = after.find(['/', '?', '#', ' ']).unwrap_or(after.len());
+        let (authority, behind) = after.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((who, host)) => {
+                shown.push_str(who.split(':').next().unwrap_or_default());
+                shown.push('@');
+                shown.push_str(host);
+            }
+            None => shown.push_str(authority),
+        }
+        rest = behind;
+    }
+    shown + rest
+}
+
 /// A repository as a tenant connected it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
@@ -237,6 +261,24 @@ mod tests {
             ..Options::default()
         };
         assert_eq!(options.shown_proxy(), "http://proxy:3128/x@y");
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        for (written, shown) in [
+            ("https://me:hunter2@host:8/a.git", "https://me@host:8/a.git"),
+            ("https://me:hunt@er2@host", "https://me@host"),
+            (
+                "team/ssh://me:hunter2@host/a?x=b@c",
+                "team/ssh://me@host/a?x=b@c",
+            ),
+            ("https://host:8/a:b@c", "https://host:8/a:b@c"),
+            ("git@host:a/b.git", "git@host:a/b.git"),
+            ("https://me@host/a", "https://me@host/a"),
+            ("no address", "no address"),
+        ] {
+            assert_eq!(without_passwords(written), shown);
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use domain::cause::Cause;
 use domain::certificate::Trust;
-use domain::message::Language;
-use domain::repository::{Repository, Template};
+use domain::message::{self, Language};
+use domain::repository::{Repository, Template, without_passwords};
 use domain::tenant::{Tenant, TenantId};
 use proto::convert::repository::access_to_wire;
 use proto::naru::internal::v1::{
@@ -83,6 +83,19 @@ impl From<Trouble> for Status {
         };
         Self::new(code, trouble.text(language::current()))
     }
+}
+
+/// Whether an address may be kept: it is shown in answers, metrics, logs and the record.
+///
+/// # Errors
+/// When it has a password, which the refusal does not repeat.
+pub(crate) fn without_password(url: &str) -> Result<(), Status> {
+    let shown = without_passwords(url);
+    if shown == url {
+        return Ok(());
+    }
+    let message = message::api::ADDRESS_WITH_PASSWORD.with("url", shown);
+    Err(failure::say(Code::InvalidArgument, &message))
 }
 
 /// How to get into the repository that an application of a project uses at this address: as it is connected, else with

@@ -66,6 +66,11 @@ messages! {
         en: "this server is restarting; try again",
         ko: "서버가 다시 시작되고 있습니다. 다시 시도하십시오",
     }
+    /// An address has a password in it.
+    ADDRESS_WITH_PASSWORD = "api.address-with-password" {
+        en: "the repository address `{url}` must not contain a password, since addresses are shown; take it out, and connect the repository with its username and password (argocd repo add)",
+        ko: "저장소 주소 `{url}`에 비밀번호를 넣을 수 없습니다. 주소는 화면에 표시됩니다. 비밀번호를 빼고 사용자 이름과 비밀번호로 저장소를 연결하십시오 (argocd repo add)",
+    }
     /// An application is larger than any should be.
     APPLICATION_TOO_LARGE = "api.application-too-large" {
         en: "the application `{name}` has {size} bytes, more than the {limit} that one may have; move inline values into the repository",

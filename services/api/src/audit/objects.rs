@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use domain::repository::without_passwords;
 use prost::Message;
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
@@ -61,7 +62,8 @@ pub(super) fn object(path: &str, message: &[u8]) -> String {
             object.push_str(part);
         }
     }
-    object
+    // Of a refused call too, which may have come with a password in an address.
+    without_passwords(&object)
 }
 
 static FIELDS: LazyLock<HashMap<String, Fields>> = LazyLock::new(|| {
@@ -206,14 +208,14 @@ mod tests {
         assert_eq!(object(path, &token.encode_to_vec()), "team/ci/t1");
         let repo = repository::RepoCreateRequest {
             repo: Some(v1alpha1::Repository {
-                repo: Some("https://git/a".into()),
+                repo: Some("https://me:canary@git/a".into()),
                 password: Some("canary".into()),
                 ..Default::default()
             }),
             ..Default::default()
         };
         let path = "/repository.RepositoryService/CreateRepository";
-        assert_eq!(object(path, &repo.encode_to_vec()), "https://git/a");
+        assert_eq!(object(path, &repo.encode_to_vec()), "https://me@git/a");
         let login = session::SessionCreateRequest {
             username: "bob".into(),
             password: "canary".into(),

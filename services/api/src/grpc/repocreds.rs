@@ -15,6 +15,7 @@ use crate::grpc::repository::{changes, known_kind};
 use crate::identity;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
+use crate::sources;
 
 /// The service.
 pub(crate) struct RepoCreds {
@@ -150,6 +151,7 @@ fn described(creds: &v1alpha1::RepoCreds) -> Result<Template, Status> {
         return Err(Status::invalid_argument("must specify URL"));
     }
     let wanted = convert::repository::template_from_wire(creds);
+    sources::without_password(&wanted.url)?;
     known_kind(&wanted.kind)?;
     Ok(wanted)
 }

@@ -246,6 +246,7 @@ fn described(repo: &v1alpha1::Repository) -> Result<Repository, Status> {
     ];
     known_login(&azure)?;
     let wanted = convert::repository::from_wire(repo);
+    sources::without_password(&wanted.url)?;
     known_kind(&wanted.kind)?;
     Ok(wanted)
 }

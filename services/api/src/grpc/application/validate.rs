@@ -77,6 +77,9 @@ pub(super) async fn check(
     }
     let spec = view(&draft.spec)?;
     unique_names(&draft.name, &spec)?;
+    for source in spec.source.iter().chain(&spec.sources) {
+        sources::without_password(&source.repo_url)?;
+    }
     let wanted = project_of(&draft.spec).to_owned();
     if let Some(stored) = stored
         && project_of(stored) != wanted
