@@ -227,12 +227,13 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// What a value is, without its content where that may be long or secret.
+/// What a value is, without its content, which may be long or a secret at the wrong place.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(truth) => truth.to_string(),
-        Value::Number(number) => number.to_string(),
+        Value::Number(number) if number.is_f64() => "a fraction".to_owned(),
+        Value::Number(_) => "a whole number".to_owned(),
         Value::String(_) => "a string".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),

@@ -181,7 +181,7 @@ fn reading_is_lenient_where_go_is_and_names_the_place_where_it_is_not() {
     };
     assert_eq!(
         wrong(json!({"spec": {"sources": [{}, {"path": 7}]}})),
-        "spec.sources[1].path: expected a string, found 7"
+        "spec.sources[1].path: expected a string, found a whole number"
     );
     assert_eq!(
         wrong(json!({"metadata": {"labels": {"a": true}}})),
@@ -189,7 +189,7 @@ fn reading_is_lenient_where_go_is_and_names_the_place_where_it_is_not() {
     );
     assert_eq!(
         wrong(json!({"spec": {"revisionHistoryLimit": 1.5}})),
-        "spec.revisionHistoryLimit: expected a whole number, found 1.5"
+        "spec.revisionHistoryLimit: expected a whole number, found a fraction"
     );
     assert_eq!(wrong(json!([])), ": expected an object, found a list");
     assert!(matches!(
