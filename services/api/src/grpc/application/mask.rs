@@ -11,9 +11,12 @@ const HIDDEN: &str = "++++++++";
 pub(super) fn mask(object: &mut Value) {
     let secret = object.get("apiVersion") == Some(&Value::from("v1"))
         && object.get("kind") == Some(&Value::from("Secret"));
-    if !secret {
-        return;
+    if secret {
+        hide(object);
     }
+}
+
+fn hide(object: &mut Value) {
     // Kubernetes itself moves `stringData` into `data`; so does the comparison.
     if let Some(Value::Object(plain)) = object
         .as_object_mut()
@@ -36,12 +39,13 @@ pub(super) fn mask(object: &mut Value) {
         return;
     };
     match serde_json::from_str::<Value>(kept) {
-        Ok(mut last) => {
-            mask(&mut last);
+        Ok(mut last) if last.is_object() => {
+            // Whatever it calls itself, it stands on a Secret.
+            hide(&mut last);
             annotations.insert(LAST_APPLIED.to_owned(), last.to_string().into());
         }
         // What cannot be read cannot be hidden either.
-        Err(_) => {
+        _ => {
             annotations.remove(LAST_APPLIED);
         }
     }
@@ -52,6 +56,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_kubectl_left_on_a_secret_is_hidden_whatever_it_calls_itself() {
+        for last in [r#"{"data":{"a":"aHVudGVy"}}"#, r#""aHVudGVy""#, "aHVudGVy"] {
+            let mut secret = json!({"apiVersion": "v1", "kind": "Secret",
+                "metadata": {"annotations": {LAST_APPLIED: last}}});
+            mask(&mut secret);
+            assert!(!secret.to_string().contains("aHVudGVy"), "{secret}");
+        }
+    }
 
     #[test]
     fn no_value_of_a_secret_gets_out() {
