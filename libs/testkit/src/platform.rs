@@ -133,7 +133,7 @@ impl Platform {
     /// # Errors
     /// When a part does not start.
     pub async fn start(dir: &Path, progress: Progress) -> Result<Self> {
-        Self::start_traced(dir, progress, None).await
+        Self::start_watched(dir, progress, None, "info").await
     }
 
     /// The same, with the services' traces sent to an OTLP endpoint.
@@ -144,6 +144,19 @@ impl Platform {
         dir: &Path,
         progress: Progress,
         otlp_endpoint: Option<String>,
+    ) -> Result<Self> {
+        Self::start_watched(dir, progress, otlp_endpoint, "info").await
+    }
+
+    /// The same, with this much in its logs (`debug,store=trace`).
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn start_watched(
+        dir: &Path,
+        progress: Progress,
+        otlp_endpoint: Option<String>,
+        log: &str,
     ) -> Result<Self> {
         clear_if_worn(dir).await?;
         let in_use = use_folder(dir).await?;
@@ -167,6 +180,7 @@ impl Platform {
             addresses: address::all(),
             poll_seconds: 10,
             otlp_endpoint,
+            log: log.to_owned(),
             ..services::Options::default()
         };
         let services = Services::start(&mut ground, &binaries, &beneath, &options).await?;

@@ -15,6 +15,7 @@ mod operator;
 mod push;
 mod rest;
 mod rights;
+mod sweep;
 mod trace;
 
 use std::path::PathBuf;
