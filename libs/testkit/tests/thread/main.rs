@@ -17,6 +17,7 @@ mod rest;
 mod rights;
 mod sweep;
 mod trace;
+mod twins;
 
 use std::path::PathBuf;
 use std::process::Output;
