@@ -16,6 +16,7 @@ mod push;
 mod rest;
 mod rights;
 mod sweep;
+mod timing;
 mod trace;
 mod twins;
 
