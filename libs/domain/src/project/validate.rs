@@ -61,6 +61,12 @@ pub fn validate(name: &str, spec: &Value) -> Result<(), Fault> {
     destinations(spec)?;
     let mut sources = HashSet::new();
     for source in texts(spec, "sourceRepos") {
+        if source == "!*" {
+            return Err(Fault::new(
+                Kind::Invalid,
+                "source repository has an invalid format, '!*'",
+            ));
+        }
         if !sources.insert(source) {
             let text = format!("source repository '{source}' already added");
             return Err(Fault::new(Kind::Invalid, text));
@@ -253,8 +259,10 @@ fn windows(spec: &Value) -> Result<(), Fault> {
             text(window, &["duration"]),
         );
         let told = format!("window '{kind}':'{schedule}':'{duration}'");
-        if !seen.insert((kind, schedule, duration)) {
-            let text = format!("{told} already exists, update or edit");
+        if !seen.insert(identity(window)) {
+            let text = format!(
+                "sync window with kind '{kind}', schedule '{schedule}', and duration '{duration}' already exists"
+            );
             return Err(Fault::new(Kind::Twice, text));
         }
         window::check(window).map_err(|text| Fault::new(Kind::Unknown, text))?;
@@ -267,6 +275,22 @@ fn windows(spec: &Value) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// What makes a window the same as another: when it opens and what for, not what it says or lets people do by hand.
+fn identity(window: &Value) -> Vec<&Value> {
+    const MEMBERS: [&str; 8] = [
+        "kind",
+        "schedule",
+        "duration",
+        "applications",
+        "namespaces",
+        "clusters",
+        "timeZone",
+        "andOperator",
+    ];
+    let member = |name| window.get(name).unwrap_or(&Value::Null);
+    MEMBERS.into_iter().map(member).collect()
 }
 
 fn service_accounts(spec: &Value) -> Result<(), Fault> {
@@ -336,6 +360,10 @@ mod tests {
         assert_eq!(
             told(&json!({"destinations": twice})),
             (Kind::Invalid, "destination 's/n' already added".into())
+        );
+        assert_eq!(
+            told(&json!({"sourceRepos": ["!*"]})).1,
+            "source repository has an invalid format, '!*'"
         );
         assert_eq!(
             told(&json!({"sourceRepos": ["a", "a"]})).1,
@@ -435,6 +463,22 @@ mod tests {
         assert_eq!(
             told(&window(json!({"kind": "x"}))).1,
             "kind 'x' mismatch: can only be allow or deny"
+        );
+        // Two may open at the same time for different applications; what one says and allows by hand makes no other.
+        let two = |extra: Value| {
+            let mut spec = window(json!({"applications": ["a"]}));
+            let other = window(extra)["syncWindows"][0].clone();
+            spec["syncWindows"].as_array_mut().unwrap().push(other);
+            spec
+        };
+        assert!(validate("p", &two(json!({"applications": ["b"]}))).is_ok());
+        let same = json!({"applications": ["a"], "manualSync": true, "description": "d"});
+        assert_eq!(
+            told(&two(same)),
+            (
+                Kind::Twice,
+                "sync window with kind 'allow', schedule '0 22 * * *', and duration '1h' already exists".into()
+            )
         );
     }
 

@@ -255,6 +255,25 @@ async fn s18_a_project_is_asked_whenever_something_is_deployed() -> Result<()> {
         tenant.client.delete("/api/v1/projects/team").await?.status,
         400
     );
+    // Whoever does not say which version was changed would undo what others did; nor is a project anywhere else.
+    let mut team = tenant.client.get("/api/v1/projects/team").await?.ok()?;
+    team["metadata"]["resourceVersion"] = Value::Null;
+    let answer = tenant
+        .client
+        .put("/api/v1/projects/team", &json!({"project": team}))
+        .await?;
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer
+            .body
+            .to_string()
+            .contains("metadata.resourceVersion: Invalid value: 0: must be specified"),
+        "{}",
+        answer.body
+    );
+    let elsewhere = json!({"project": {"metadata": {"name": "other", "namespace": "elsewhere"}}});
+    let answer = tenant.client.post("/api/v1/projects", &elsewhere).await?;
+    assert_eq!((answer.status, &answer.body["code"]), (400, &json!(9)));
     // Kinds are looked at object by object.
     let mut team = tenant.client.get("/api/v1/projects/team").await?.ok()?;
     team["spec"]["namespaceResourceBlacklist"] = json!([{"group": "", "kind": "ConfigMap"}]);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::application::{Application, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, project_of};
+use domain::application::{
+    Application, CONTROL_PLANE_NAMESPACE, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, project_of,
+};
 use domain::project::validate::{self, Fault, Kind};
 use domain::project::{Project, Rules};
 use domain::resource::{is_subdomain, text};
@@ -32,17 +34,14 @@ pub(super) async fn create(
     permit::require(actor, Resource::Projects, Action::Create, &name)?;
     let wanted = draft(&sent, &name, None);
     validate::validate(&name, &wanted.spec).map_err(|fault| {
-        let status = told(&fault);
-        let text = match fault.kind {
-            Kind::Unknown => format!("error validating project: {fault}"),
-            _ => format!(
-                "error validating project: rpc error: code = {:?} desc = {fault}",
-                status.code()
-            ),
-        };
-        Status::new(status.code(), text)
+        // A refusal with a code of its own is told as it is.
+        match fault.kind {
+            Kind::Unknown => Status::unknown(format!("error validating project: {fault}")),
+            _ => told(&fault),
+        }
     })?;
     valid_name(&name)?;
+    valid_namespace(&sent)?;
     let scope = shared.store.tenant(actor.tenant.id);
     let mut made = wanted.clone();
     made.metadata["uid"] = Value::String(shared.ids.id().to_string());
@@ -89,6 +88,7 @@ pub(super) async fn update(
     let old = found.ok_or_else(|| not_found(&name))?;
     let wanted = draft(&sent, &name, Some(&old));
     validate::validate(&name, &wanted.spec).map_err(|fault| told(&fault))?;
+    valid_namespace(&sent)?;
     may_add(actor, &old, &wanted)?;
     let applications = scope.applications().list().await.map_err(failure::store)?;
     still_permitted(&applications, &name, &rules(&old)?, &rules(&wanted)?)?;
@@ -97,8 +97,15 @@ pub(super) async fn update(
         .as_ref()
         .and_then(|metadata| metadata.resource_version.as_deref())
         .filter(|version| !version.is_empty())
-        .map(|version| version.parse().unwrap_or(-1));
-    store(shared, actor, &wanted, expected).await
+        .map(|version| version.parse().unwrap_or(-1))
+        .ok_or_else(|| {
+            // Whoever does not say what was changed would undo what others did meanwhile.
+            Status::invalid_argument(format!(
+                "appprojects.argoproj.io {name:?} is invalid: metadata.resourceVersion: Invalid value: 0: must be \
+                 specified for an update"
+            ))
+        })?;
+    store(shared, actor, &wanted, Some(expected)).await
 }
 
 /// Deletes one that no application is in.
@@ -331,15 +338,32 @@ fn different_keys(old: &Value, new: &Value) -> Vec<String> {
         .collect()
 }
 
+/// Everything of a tenant is in one namespace; a project that says another is meant for somewhere else.
+fn valid_namespace(sent: &v1alpha1::AppProject) -> Result<(), Status> {
+    let metadata = sent.metadata.as_ref();
+    match metadata.and_then(|metadata| metadata.namespace.as_deref()) {
+        None | Some("" | CONTROL_PLANE_NAMESPACE) => Ok(()),
+        Some(_) => Err(Status::failed_precondition(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        )),
+    }
+}
+
 /// Kubernetes' rule for names of objects, in its words.
 fn valid_name(name: &str) -> Result<(), Status> {
     if is_subdomain(name) {
         return Ok(());
     }
+    let why = match name {
+        "" => "Required value: name or generateName is required".to_owned(),
+        _ => format!(
+            "Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
+             '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for \
+             validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+        ),
+    };
     Err(Status::invalid_argument(format!(
-        "AppProject.argoproj.io {name:?} is invalid: metadata.name: Invalid value: {name:?}: a lowercase RFC 1123 \
-         subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an \
-         alphanumeric character"
+        "AppProject.argoproj.io {name:?} is invalid: metadata.name: {why}"
     )))
 }
 
