@@ -36,29 +36,7 @@ fn may(actor: &Actor, action: Action, account: &str) -> Result<(), Status> {
     if actor.is_account() && actor.account == account {
         return Ok(());
     }
-    permit::require(actor, Resource::Accounts, action, account).map_err(|refusal| {
-        let text = format!(
-            "permission denied for account {account} with action {}: {}",
-            action.as_str(),
-            as_cause(&refusal)
-        );
-        Status::permission_denied(text)
-    })
-}
-
-/// A refusal as Go's gRPC writes it inside another's text.
-fn as_cause(status: &Status) -> String {
-    format!(
-        "rpc error: code = {:?} desc = {}",
-        status.code(),
-        status.message()
-    )
-}
-
-/// A refusal with what was tried before it.
-fn tried(what: &str, refusal: &Status) -> Status {
-    // A status keeps its code and shows itself as the cause; other causes are their text.
-    Status::new(refusal.code(), format!("{what}: {}", as_cause(refusal)))
+    permit::require(actor, Resource::Accounts, action, account)
 }
 
 fn account(found: settings::Account) -> wire::Account {
@@ -123,13 +101,7 @@ impl AccountService for Accounts {
     ) -> Result<Response<wire::Account>, Status> {
         let actor = identity::actor(&request)?;
         let name = request.into_inner().name;
-        may(&actor, Action::Get, &name).map_err(|refusal| {
-            let text = format!(
-                "permission denied to get account {name}: {}",
-                refusal.message()
-            );
-            Status::permission_denied(text)
-        })?;
+        may(&actor, Action::Get, &name)?;
         let row = self
             .shared
             .store
@@ -138,7 +110,7 @@ impl AccountService for Accounts {
             .find(&name)
             .await
             .map_err(failure::store)?
-            .ok_or_else(|| tried(&format!("failed to get account {name}"), &missing(&name)))?;
+            .ok_or_else(|| missing(&name))?;
         Ok(Response::new(account(row.settings)))
     }
 

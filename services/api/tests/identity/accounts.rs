@@ -74,7 +74,7 @@ async fn an_account_lives_by_its_settings_and_dies_at_once() -> Result<()> {
     let nobody = house.get(ONE, "/api/v1/account/nobody", &bob).await?;
     assert_eq!((other.0, nobody.0), (403, 403));
     assert!(
-        said(&other).starts_with("permission denied to get account admin: "),
+        said(&other).starts_with("permission denied: accounts, get, admin, sub: bob"),
         "{}",
         other.1
     );

@@ -8,7 +8,7 @@ use domain::settings;
 use proto::argocd::account as wire;
 use tonic::{Code, Status};
 
-use super::{as_cause, missing, tried};
+use super::missing;
 use crate::failure;
 use crate::identity::{self, password};
 use crate::permit::{self, Action, Actor, Means, Resource};
@@ -32,9 +32,7 @@ pub(super) async fn update(
         return Err(Status::unauthenticated(identity::NO_SESSION));
     }
     if !own && !request.name.is_empty() {
-        permit::require(actor, Resource::Accounts, Action::Update, &name).map_err(|refusal| {
-            Status::permission_denied(format!("permission denied: {}", as_cause(&refusal)))
-        })?;
+        permit::require(actor, Resource::Accounts, Action::Update, &name)?;
     }
     if actor.must_change_password && !own {
         let first = message::account::MUST_CHANGE.with("name", &actor.account);
@@ -70,7 +68,7 @@ pub(super) async fn update(
     match set {
         Ok(()) => {}
         Err(error) if error.code() == store::Code::NotFound => {
-            return Err(tried("failed to update account password", &missing(&name)));
+            return Err(missing(&name));
         }
         Err(error) => return Err(failure::store(error)),
     }

@@ -5,7 +5,7 @@ use domain::settings::{AccountToken, Capability};
 use proto::argocd::account as wire;
 use tonic::{Code, Status};
 
-use super::{may, missing, tried};
+use super::{may, missing};
 use crate::failure;
 use crate::permit::{Action, Actor};
 use crate::shared::Shared;
@@ -20,12 +20,7 @@ pub(super) async fn create(
     request: wire::CreateTokenRequest,
 ) -> Result<String, Status> {
     let name = request.name;
-    may(actor, Action::Update, &name).map_err(|refusal| {
-        let text = refusal.message();
-        Status::permission_denied(format!(
-            "permission denied to create token for account {name}: {text}"
-        ))
-    })?;
+    may(actor, Action::Update, &name)?;
     let what = "failed to update account with new token";
     let scope = shared.store.tenant(actor.tenant.id);
     let account = scope
@@ -33,7 +28,7 @@ pub(super) async fn create(
         .find(&name)
         .await
         .map_err(failure::store)?
-        .ok_or_else(|| tried(what, &missing(&name)))?
+        .ok_or_else(|| missing(&name))?
         .settings;
     if !(0..=LONGEST).contains(&request.expires_in) {
         let told = message::account::TOKEN_EXPIRY.with("seconds", request.expires_in);
@@ -84,12 +79,7 @@ pub(super) async fn delete(
     request: wire::DeleteTokenRequest,
 ) -> Result<(), Status> {
     let name = request.name;
-    may(actor, Action::Update, &name).map_err(|refusal| {
-        let text = refusal.message();
-        Status::permission_denied(format!(
-            "permission denied to delete account {name}: {text}"
-        ))
-    })?;
+    may(actor, Action::Update, &name)?;
     let scope = shared.store.tenant(actor.tenant.id);
     if scope
         .accounts()
