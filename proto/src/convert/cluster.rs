@@ -56,7 +56,11 @@ pub fn from_wire(cluster: &v1alpha1::Cluster, server: String, login: &Login) -> 
         project: cluster.project().to_owned(),
         labels: cluster.labels.clone(),
         annotations: cluster.annotations.clone(),
-        namespaces: cluster.namespaces.clone(),
+        // The command says "all" by one that has no name.
+        namespaces: match cluster.namespaces.iter().all(String::is_empty) {
+            true => Vec::new(),
+            false => cluster.namespaces.clone(),
+        },
         cluster_resources: cluster.cluster_resources(),
         shard: cluster.shard,
         shown: login.shown(),
@@ -116,6 +120,12 @@ mod tests {
         };
         let login = login_from_wire(sent.config.as_ref());
         assert_eq!(login.secrets().count(), 4);
+        let everywhere = v1alpha1::Cluster {
+            namespaces: vec![String::new()],
+            ..Default::default()
+        };
+        let all = from_wire(&everywhere, "https://k8s".into(), &login);
+        assert!(all.namespaces.is_empty(), "`--namespace *` is every one");
         let cluster = from_wire(&sent, "https://k8s".into(), &login);
         let shown = to_wire(&cluster);
         assert_eq!(

@@ -350,6 +350,13 @@ async fn signing_keys_are_kept_once_and_shown() -> Result<()> {
         .as_str()
         .context("a key")?
         .to_owned();
+    let one = tenant.client.get(&format!("/api/v1/gpgkeys/{id}")).await?;
+    let data = one.ok()?["keyData"].clone();
+    assert!(
+        data.as_str()
+            .is_some_and(|data| data.ends_with("BLOCK-----")),
+        "no line ends the key: {data}"
+    );
     let shown = run(&tenant, 0, &["gpg", "get", &id]).await?;
     assert!(
         shown.contains(&id) && shown.contains("Key fingerprint"),

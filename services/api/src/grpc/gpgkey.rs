@@ -56,7 +56,7 @@ fn to_wire(key: PublicKey) -> v1alpha1::GnuPgPublicKey {
         owner: Some(key.owner),
         trust: Some(TRUST.to_owned()),
         sub_type: Some(key.sub_type),
-        key_data: Some(key.armored),
+        key_data: Some(key.armored.trim_end().to_owned()),
     }
 }
 

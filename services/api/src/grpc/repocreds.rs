@@ -165,7 +165,7 @@ fn named(template: Template) -> v1alpha1::RepoCreds {
 }
 
 fn missing(url: &str) -> Status {
-    Status::not_found(format!("repository credentials {url:?} not found"))
+    Status::not_found(format!("repository credentials '{url}' not found"))
 }
 
 #[tonic::async_trait]
