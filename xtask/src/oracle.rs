@@ -4,8 +4,8 @@
 //! `--compare` runs the same scripts of commands and REST calls against both and tells what differs.
 //!
 //! # Reading order
-//! [`parts`] starts it; [`compare`] runs the [`script`]s on two [`side`]s, and holds each [`difference`] against the
-//! [`listed`] ones.
+//! [`parts`] starts it; [`compare`] runs the [`script`]s on two of the [`sides`] at a time ([`side`]), and holds each
+//! [`difference`] against the [`listed`] ones.
 
 mod compare;
 mod difference;
@@ -15,6 +15,7 @@ mod objects;
 mod parts;
 mod script;
 mod side;
+mod sides;
 
 use std::path::Path;
 use std::time::Duration;
@@ -52,12 +53,15 @@ pub(crate) struct Arguments {
     /// Leave what `--compare` started running, for the next time
     #[arg(long, requires = "compare")]
     keep: bool,
+    /// Run only these scripts (`--only projects`); what is listed for others need not be seen then
+    #[arg(long, requires = "compare")]
+    only: Vec<String>,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let progress = Progress::terminal();
     if arguments.compare {
-        return compare(&progress, arguments.keep).await;
+        return compare(&progress, arguments.keep, &arguments.only).await;
     }
     let root = paths::clone_root()?;
     let dir = root.join(".naru/oracle");

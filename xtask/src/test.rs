@@ -129,7 +129,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             }
         }
         if arguments.full && !filtered && started.is_ok() {
-            let compared = crate::oracle::compare(&progress, false).await;
+            let compared = crate::oracle::compare(&progress, false, &[]).await;
             if let Err(error) = &compared {
                 say::error(error);
             }

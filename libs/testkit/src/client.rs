@@ -25,6 +25,8 @@ pub struct Client {
     http: reqwest::Client,
     /// Whose certificates are trusted over TLS; any where there is none.
     authority: Option<PathBuf>,
+    /// The clusters that the command reaches by itself.
+    kubeconfig: Option<PathBuf>,
     /// The command's own configuration, apart from the user's.
     argocd_home: Arc<TempDir>,
 }
@@ -71,6 +73,7 @@ impl Client {
             token: String::new(),
             http: http::unchecked()?,
             authority: None,
+            kubeconfig: None,
             argocd_home,
         })
     }
@@ -118,6 +121,15 @@ impl Client {
     pub fn with_token(&self, token: &str) -> Self {
         Self {
             token: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same, whose command reaches the clusters of that kubeconfig by itself.
+    #[must_use]
+    pub fn with_kubeconfig(&self, file: &Path) -> Self {
+        Self {
+            kubeconfig: Some(file.to_owned()),
             ..self.clone()
         }
     }
@@ -294,6 +306,9 @@ impl Client {
         argocd
             .env("ARGOCD_CONFIG_DIR", self.argocd_home())
             .env_remove("ARGOCD_OPTS");
+        if let Some(file) = &self.kubeconfig {
+            argocd.env("KUBECONFIG", file);
+        }
         if !self.token.is_empty() && args.first() != Some(&"login") {
             argocd.env("ARGOCD_AUTH_TOKEN", &self.token);
         }

@@ -213,6 +213,12 @@ impl Platform {
         Ok(Client::new(&self.services.url("127.0.0.1"))?.with_token(&self.token))
     }
 
+    /// The password of the operator's `admin`.
+    #[must_use]
+    pub fn operator_password(&self) -> &str {
+        &self.services.admin_password
+    }
+
     /// The cluster, with every right.
     ///
     /// # Errors

@@ -1,37 +1,43 @@
-//! `cargo xtask oracle --compare`: the scripts, run against Argo CD and against a fresh tenant of the test platform, side
-//! by side. Both repositories have the guide's folders: Naru's as printed, Argo CD's with the variable filled in.
+//! `cargo xtask oracle --compare`: the scripts, run against Argo CD and against fresh tenants of the test platform, side
+//! by side.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use testkit::git::checkout::Checkout;
 use testkit::ground::{self, Ground};
 use testkit::paths;
-use testkit::platform::{self, Platform, Tenant};
+use testkit::platform::{self, Platform};
 use testkit::progress::Progress;
 
 use super::difference::{self, Difference, Said};
 use super::listed::Listed;
-use super::parts::{self, Running};
+use super::parts;
 use super::script::{self, Action, Step};
-use super::side::{Ingredients, Side};
+use super::sides::{Inputs, Sides};
 use crate::requirements::{self, Needs};
-use crate::samples::{self, REPOSITORY};
 use crate::say;
 
 /// Where the scripts are.
 const SCRIPTS: &str = "xtask/src/oracle/scripts";
-/// Every script, in order. One that has commands is run over gRPC and then over gRPC-web.
-const ORDER: [&str; 5] = [
+/// Every script, in order. One that has commands is run over gRPC and then over gRPC-web, at a tenant's host; one of
+/// [`EVERYWHERE`] at another tenant's host the second time, and once more at the operator's, as the operator's admin.
+const ORDER: [&str; 10] = [
     "account",
+    "accounts",
+    "projects",
+    "credentials",
+    "keys",
+    "clusters",
     "repositories",
     "applications",
     "mistakes",
     "rest",
 ];
+const EVERYWHERE: [&str; 5] = ["accounts", "projects", "credentials", "keys", "clusters"];
 
-/// Compares, and fails where what differs is not what is listed. What it started is stopped unless `keep`.
-pub(crate) async fn compare(progress: &Progress, keep: bool) -> Result<()> {
+/// Compares, and fails where what differs is not what is listed. What it started is stopped unless `keep`; with `only`
+/// no other scripts are run.
+pub(crate) async fn compare(progress: &Progress, keep: bool, only: &[String]) -> Result<()> {
     let listed = Listed::load()?;
     let needs = Needs {
         postgres: true,
@@ -40,8 +46,12 @@ pub(crate) async fn compare(progress: &Progress, keep: bool) -> Result<()> {
     };
     requirements::ensure(needs, progress).await?;
     let root = paths::clone_root()?;
+    if let Some(unknown) = only.iter().find(|name| !ORDER.contains(&name.as_str())) {
+        bail!("there is no script `{unknown}`, only {}", ORDER.join(", "));
+    }
     let scripts = ORDER
         .iter()
+        .filter(|name| only.is_empty() || only.iter().any(|one| one == *name))
         .map(|name| {
             Ok((
                 *name,
@@ -68,10 +78,9 @@ pub(crate) async fn compare(progress: &Progress, keep: bool) -> Result<()> {
         .await?;
     let running = parts::start(&mut ground, false).await?;
     let compared = async {
-        let tenant = platform.tenant("oracle").await?;
-        let mut argo_cd = argo_cd(&ground, &running, &root, &tenant.name).await?;
-        let mut naru = naru(&platform, tenant, &root).await?;
-        run(&scripts, &mut argo_cd, &mut naru, &dir.join("said")).await
+        let inputs = Inputs::lay(&ground, &platform, &root)?;
+        let mut sides = Sides::make(&ground, &running, &platform, &inputs).await?;
+        run(&scripts, &mut sides, &dir.join("said")).await
     };
     let compared = progress.step("comparing", compared).await;
     drop(platform);
@@ -79,7 +88,7 @@ pub(crate) async fn compare(progress: &Progress, keep: bool) -> Result<()> {
         ground::stop_all(&ground.supervisor).await?;
         platform::stop_shared().await?;
     }
-    judge(&listed, &compared?)
+    judge(&listed, &compared?, only.is_empty())
 }
 
 fn read(file: &Path) -> Result<Vec<Step>> {
@@ -96,8 +105,11 @@ struct Compared {
     stuck: Option<String>,
 }
 
-fn judge(listed: &Listed, compared: &Compared) -> Result<()> {
-    let (unlisted, unseen) = listed.judge(&compared.found);
+fn judge(listed: &Listed, compared: &Compared, whole: bool) -> Result<()> {
+    let (unlisted, mut unseen) = listed.judge(&compared.found);
+    if !whole {
+        unseen.clear();
+    }
     for one in &unlisted {
         say::line(&format!("{}  {}", one.step, one.at));
         for (side, text) in [("Argo CD", &one.argo_cd), ("Naru", &one.naru)] {
@@ -126,12 +138,19 @@ fn judge(listed: &Listed, compared: &Compared) -> Result<()> {
     }
 }
 
-async fn run(
-    scripts: &[(&str, Vec<Step>)],
-    argo_cd: &mut Side,
-    naru: &mut Side,
-    said: &Path,
-) -> Result<Compared> {
+/// How often a script is run, under which name, on which of Naru's sides, and whether over gRPC-web.
+fn passes(script: &str, steps: &[Step]) -> &'static [(&'static str, usize, bool)] {
+    let commands = steps
+        .iter()
+        .any(|step| matches!(step.action, Action::Argocd(_)));
+    match (commands, EVERYWHERE.contains(&script)) {
+        (false, _) => &[("rest", 0, false)],
+        (true, false) => &[("grpc", 0, false), ("web", 0, true)],
+        (true, true) => &[("grpc", 0, false), ("web", 1, true), ("operator", 2, false)],
+    }
+}
+
+async fn run(scripts: &[(&str, Vec<Step>)], sides: &mut Sides, said: &Path) -> Result<Compared> {
     paths::private_dir(said)?;
     let mut compared = Compared {
         steps: 0,
@@ -139,18 +158,11 @@ async fn run(
         stuck: None,
     };
     for (script, steps) in scripts {
-        let commands = steps
-            .iter()
-            .any(|step| matches!(step.action, Action::Argocd(_)));
-        let transports: &[&str] = if commands {
-            &["grpc", "web"]
-        } else {
-            &["rest"]
-        };
-        for transport in transports {
+        for (transport, side, web) in passes(script, steps) {
+            let argo_cd = &mut sides.argo_cd;
+            let naru = sides.naru.get_mut(*side).context("a side is missing")?;
             for (number, step) in steps.iter().enumerate() {
-                let web = *transport == "web";
-                let (a, b) = tokio::join!(argo_cd.does(step, web), naru.does(step, web));
+                let (a, b) = tokio::join!(argo_cd.does(step, *web), naru.does(step, *web));
                 let (a, b) = (a?, b?);
                 let name = match step.name.as_str() {
                     "" => format!("{transport}/{script}-{number}"),
@@ -158,9 +170,13 @@ async fn run(
                 };
                 compared.steps += usize::from(!step.name.is_empty());
                 write(said, &name, step, &a, &b)?;
-                compared
-                    .found
-                    .extend(difference::between(&name, &a, &b, step.only_end));
+                // Of one that prepares, what is asked of both sides alike: that it came about.
+                if !step.name.is_empty()
+                    || matches!((&a, &b), (Said::Done(_), _) | (_, Said::Done(_)))
+                {
+                    let found = difference::between(&name, &a, &b, step.only_end);
+                    compared.found.extend(found);
+                }
                 if let (Said::Done(Err(a)), Said::Done(Err(b))) = (&a, &b) {
                     // What follows would compare nothing.
                     compared.stuck = Some(format!("{name}: Argo CD: {a}; Naru: {b}"));
@@ -177,57 +193,4 @@ fn write(dir: &Path, name: &str, step: &Step, a: &Said, b: &Said) -> Result<()> 
     let text = format!("{step:#?}\n--- Argo CD\n{a:#?}\n--- Naru\n{b:#?}\n");
     let file = dir.join(name.replace('/', "-"));
     paths::private_file(&file, text.as_bytes())
-}
-
-/// Argo CD's side, with a namespace and a repository called as Naru's tenant is.
-async fn argo_cd(ground: &Ground, running: &Running, root: &Path, name: &str) -> Result<Side> {
-    running.plane.admin.ensure_namespace(name).await?;
-    let login = running.git.home.ensure_login(name)?;
-    running.git.home.ensure_repository(name, REPOSITORY).await?;
-    let repo = running.git.repository(name, REPOSITORY);
-    let work = ground.folder("checkouts")?.join(name);
-    let checkout = Checkout::clone(&repo, Some(&login), &work).await?;
-    copy(&checkout, root)?;
-    samples::replace_everywhere(&checkout.dir().join("gitops"), name)?;
-    let made = Ingredients {
-        client: running.client.clone(),
-        password: running.password.clone(),
-        namespace: name.to_owned(),
-        git: running.git.url.clone(),
-        repo,
-        login,
-        checkout,
-    };
-    side(made).await
-}
-
-async fn naru(platform: &Platform, tenant: Tenant, root: &Path) -> Result<Side> {
-    // The tenant's own working copy ends with the tenant.
-    let work = platform.dir().join("checkouts").join(&tenant.name);
-    let checkout = Checkout::clone(&tenant.repo_url, Some(&tenant.git_login), &work).await?;
-    copy(&checkout, root)?;
-    let made = Ingredients {
-        client: tenant.client.clone(),
-        password: tenant.password.clone(),
-        namespace: tenant.name.clone(),
-        git: platform.git().url.clone(),
-        repo: tenant.repo_url.clone(),
-        login: tenant.git_login.clone(),
-        checkout,
-    };
-    side(made).await
-}
-
-fn copy(checkout: &Checkout, root: &Path) -> Result<()> {
-    checkout.copy_folder(&root.join("examples/gitops"), "gitops")?;
-    checkout.copy_folder(&root.join("xtask/src/oracle/files"), "files")
-}
-
-async fn side(made: Ingredients) -> Result<Side> {
-    let commit = made
-        .checkout
-        .commit("the guide's samples, and the scripts' own")
-        .await?;
-    made.checkout.push().await?;
-    Ok(Side::new(made, &commit))
 }

@@ -110,7 +110,7 @@ impl Listed {
              This page is made from `xtask/src/oracle/differences.toml` by a test of xtask; edit that list.\n\n\
              ## Seen by running both\n\n\
              `cargo xtask oracle --compare` (part of `cargo xtask test --full`) runs the scripts in `xtask/src/oracle/scripts` against Argo CD\n\
-             itself and against a tenant of the test platform. A difference that is not listed is an error, and so is a listed\n\
+             itself and against tenants of the test platform, at their hosts and at the operator's. A difference that is not listed is an error, and so is a listed\n\
              one that is no longer seen. Times, ids, hashes, commits and addresses are replaced by a word before comparing; of a\n\
              running operation's progress only the end is compared.\n\n\
              {head}{seen}\n\

@@ -12,6 +12,7 @@ const PATTERNS: &[(&str, &str)] = &[
         r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?Z| ?[+-]\d\d:?\d\d)?( [A-Z]{3})?",
         "<time>",
     ),
+    (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", "<time>"),
     (
         r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
         "<uid>",
@@ -28,6 +29,10 @@ const PATTERNS: &[(&str, &str)] = &[
         "<duration>",
     ),
     (r"\b\d+m\b", "<duration>"),
+    (r"\((now|\d+ \w+ (ago|from now))\)", "(<age>)"),
+    // A moment in seconds.
+    (r"\b1[6-9]\d{8}\b", "<seconds>"),
+    (r"\$2a\$10\$[./A-Za-z0-9]{53}", "<bcrypt>"),
     (r"\b127\.0\.\d\.\d+:\d{4,5}\b", "<address>"),
     // What the cluster gives a Service.
     (r"\b10\.96\.\d+\.\d+\b", "<ip>"),

@@ -174,7 +174,11 @@ impl Parts {
             .env("ARGOCD_FAKE_IN_CLUSTER", "true")
             // That is then the one of this file.
             .env("KUBECONFIG", self.plane.kubeconfig.to_string_lossy())
-            .env("ARGOCD_GPG_ENABLED", "false")
+            // Its repo-server would need the scripts of Argo CD's image to verify signatures; nothing here does.
+            .env(
+                "ARGOCD_GPG_ENABLED",
+                (name != "argocd-repo-server").to_string(),
+            )
             .env("ARGOCD_SSH_DATA_PATH", folder("ssh"))
             .env("ARGOCD_TLS_DATA_PATH", folder("tls"))
             .env("ARGOCD_GNUPGHOME", folder("gnupg"))

@@ -2,7 +2,8 @@
 //!
 //! A line is `name: action`. A name states the fact that is compared and occurs once; `-` is a step that prepares and is
 //! not compared; a name that ends in `~` is compared by exit code alone, since what is printed depends on when one looks;
-//! one that ends in `*` prints its lines in any order.
+//! one that ends in `*` prints its lines in any order. `as reader` before an action does it with the token that
+//! `keep reader ...` kept, instead of the admin's.
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Method;
@@ -16,6 +17,8 @@ pub(super) struct Step {
     pub(super) only_end: bool,
     /// Whether its lines come in any order.
     pub(super) any_order: bool,
+    /// Whose kept token it is done with; the admin's where none is named.
+    pub(super) actor: Option<String>,
     pub(super) action: Action,
 }
 
@@ -26,6 +29,8 @@ pub(super) enum Action {
     Argocd(Vec<String>),
     /// `GET /api/v1/applications [json]`: what curl would do.
     Rest(Method, String, Option<String>),
+    /// `keep word /json/pointer GET /path [json]`: from now on `{word}` is what an answer holds there.
+    Keep(String, String, Method, String, Option<String>),
     /// `push file 'old text' 'new text'`: a commit in the repository.
     Push(String, String, String),
     /// `settle app [sync] [health]`: until nothing is under way and the application is so.
@@ -59,15 +64,30 @@ fn step(line: &str) -> Result<Step> {
     let (only_end, any_order) = (name.ends_with('~'), name.ends_with('*'));
     let name = if name == "-" { "" } else { name };
     let name = name.trim_end_matches(['~', '*']);
+    let (actor, rest) = match rest.strip_prefix("as ") {
+        Some(rest) => {
+            let (actor, rest) = rest.split_once(' ').context("`as` takes a name")?;
+            (Some(actor.to_owned()), rest)
+        }
+        None => (None, rest),
+    };
     let (verb, rest) = rest.split_once(' ').context("an action has words")?;
     let action = match verb {
         "argocd" => Action::Argocd(words(rest)?),
         "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => {
-            let (path, body) = match rest.split_once(' ') {
-                Some((path, body)) => (path, Some(body.to_owned())),
-                None => (rest, None),
+            let (path, body) = path_and_body(rest);
+            Action::Rest(verb.parse()?, path, body)
+        }
+        "keep" => {
+            let mut words = rest.splitn(4, ' ');
+            let mut word = || {
+                words
+                    .next()
+                    .context("keep takes a word, a place and a request")
             };
-            Action::Rest(verb.parse()?, path.to_owned(), body)
+            let (name, place, method) = (word()?, word()?, word()?.parse()?);
+            let (path, body) = path_and_body(word()?);
+            Action::Keep(name.to_owned(), place.to_owned(), method, path, body)
         }
         "push" => match <[String; 3]>::try_from(words(rest)?) {
             Ok([file, from, to]) => Action::Push(file, from, to),
@@ -85,8 +105,16 @@ fn step(line: &str) -> Result<Step> {
         name: name.to_owned(),
         only_end,
         any_order,
+        actor,
         action,
     })
+}
+
+fn path_and_body(text: &str) -> (String, Option<String>) {
+    match text.split_once(' ') {
+        Some((path, body)) => (path.to_owned(), Some(body.to_owned())),
+        None => (text.to_owned(), None),
+    }
 }
 
 /// Words as a shell has them, with single quotes and nothing else.
@@ -129,6 +157,24 @@ mod tests {
             steps[2].action,
             Action::Rest(Method::POST, "/x".into(), Some("{\"a\": 1}".into()))
         );
+        let steps =
+            parse("-: keep reader /token POST /x {\"a\": 1}\nseen: as reader GET /y\n").unwrap();
+        let body = Some("{\"a\": 1}".to_owned());
+        assert_eq!(
+            steps[0].action,
+            Action::Keep(
+                "reader".into(),
+                "/token".into(),
+                Method::POST,
+                "/x".into(),
+                body
+            )
+        );
+        assert_eq!(steps[1].actor.as_deref(), Some("reader"));
+        assert_eq!(
+            steps[1].action,
+            Action::Rest(Method::GET, "/y".into(), None)
+        );
     }
 
     #[test]
@@ -139,6 +185,8 @@ mod tests {
             "a: argocd 'x",
             "a GET /",
             "a: push x y",
+            "a: as reader",
+            "a: keep x /y GET",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

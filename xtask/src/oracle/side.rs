@@ -1,6 +1,7 @@
 //! One of the two sides: a server, an account on it, a repository that it follows; and how a step is done there.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -30,6 +31,11 @@ pub(super) struct Ingredients {
     pub(super) repo: String,
     pub(super) login: Login,
     pub(super) checkout: Checkout,
+    /// A cluster to add: its address, and a kubeconfig with every right in it, whose context is called `naru`.
+    pub(super) cluster: String,
+    pub(super) kubeconfig: PathBuf,
+    /// The folder of the files that commands read, the same for every side.
+    pub(super) inputs: PathBuf,
 }
 
 /// One side.
@@ -37,7 +43,7 @@ pub(super) struct Side {
     client: Client,
     checkout: Checkout,
     /// What the placeholders of a script stand for here.
-    values: BTreeMap<&'static str, String>,
+    values: BTreeMap<String, String>,
     normal: Normal,
 }
 
@@ -45,19 +51,26 @@ impl Side {
     /// A side whose repository is at `commit`.
     pub(super) fn new(made: Ingredients, commit: &str) -> Self {
         let mut normal = Normal::default();
+        let escaped = |text: &str| text.replace(':', "%3A").replace('/', "%2F");
+        let escaped_git = escaped(&made.git);
         let server = made.client.server().to_owned();
+        let home = made.client.argocd_home().to_string_lossy().into_owned();
+        let inputs = made.inputs.to_string_lossy().into_owned();
         let known = [
             (made.client.base(), "url"),
             (server.as_str(), "server"),
             (made.password.as_str(), "password"),
             (made.login.password.as_str(), "git password"),
             (made.git.as_str(), "git"),
+            (escaped_git.as_str(), "git"),
             (made.namespace.as_str(), "tenant"),
+            (made.cluster.as_str(), "cluster"),
+            (home.as_str(), "home"),
+            (inputs.as_str(), "inputs"),
         ];
         for (value, word) in known {
             normal.call(value, word);
         }
-        let escaped = |text: &str| text.replace(':', "%3A").replace('/', "%2F");
         let values = BTreeMap::from([
             ("{server}", server),
             ("{password}", made.password),
@@ -67,11 +80,22 @@ impl Side {
             ("{git}", made.git),
             ("{git_user}", made.login.user),
             ("{git_password}", made.login.password),
+            ("{cluster/}", escaped(&made.cluster)),
+            ("{cluster}", made.cluster),
+            ("{context}", "naru".to_owned()),
+            (
+                "{kubeconfig}",
+                made.kubeconfig.to_string_lossy().into_owned(),
+            ),
+            ("{inputs}", inputs.clone()),
         ]);
+        let values = values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
         let mut side = Self {
-            client: made.client,
+            client: made.client.with_kubeconfig(&made.kubeconfig),
             checkout: made.checkout,
-            values,
+            values: values.collect(),
             normal,
         };
         side.remember(commit);
@@ -80,36 +104,54 @@ impl Side {
 
     fn remember(&mut self, commit: &str) {
         self.normal.commit(commit);
-        self.values.insert("{commit}", commit.to_owned());
+        self.values.insert("{commit}".to_owned(), commit.to_owned());
     }
 
     fn fill(&self, text: &str) -> String {
         self.values
             .iter()
             .fold(text.to_owned(), |text, (name, value)| {
-                text.replace(name, value)
+                text.replace(name.as_str(), value)
             })
+    }
+
+    /// Who does a step: the admin, or whose token was kept.
+    fn actor(&self, step: &Step) -> Result<Client> {
+        let Some(actor) = &step.actor else {
+            return Ok(self.client.clone());
+        };
+        let token = self.values.get(&format!("{{{actor}}}"));
+        let token = token.with_context(|| format!("nothing was kept of {actor}"))?;
+        Ok(self.client.with_token(token))
     }
 
     /// Does a step; `web` makes the command speak gRPC-web.
     pub(super) async fn does(&mut self, step: &Step, web: bool) -> Result<Said> {
         match &step.action {
             Action::Argocd(args) => {
-                let mut said = self.argocd(args, web).await?;
-                if let (
-                    true,
-                    Said::Command {
-                        stdout: Text::Lines(lines),
-                        ..
-                    },
-                ) = (step.any_order, &mut said)
-                {
-                    *lines = sorted(lines);
+                let mut said = self.argocd(&self.actor(step)?, args, web).await?;
+                if let (true, Said::Command { stdout, .. }) = (step.any_order, &mut said) {
+                    match stdout {
+                        Text::Lines(lines) => *lines = sorted(lines),
+                        Text::Document(document) => sort(document),
+                    }
                 }
                 Ok(said)
             }
             Action::Rest(method, path, body) => {
-                self.rest(method.clone(), path, body.as_deref()).await
+                let client = self.actor(step)?;
+                let mut said = self
+                    .rest(&client, method.clone(), path, body.as_deref())
+                    .await?;
+                if let (true, Said::Answer { body, .. }) = (step.any_order, &mut said) {
+                    sort(body);
+                }
+                Ok(said)
+            }
+            Action::Keep(word, place, method, path, body) => {
+                let client = self.actor(step)?;
+                let kept = ask(&client, method, &self.fill(path), body.as_deref()).await?;
+                Ok(said(self.keep(word, place, &kept)))
             }
             Action::Push(file, from, to) => Ok(said(self.push(file, from, to).await)),
             Action::Settle(app, wanted) => Ok(said(self.settle(app, wanted).await)),
@@ -117,13 +159,23 @@ impl Side {
         }
     }
 
-    async fn argocd(&self, args: &[String], web: bool) -> Result<Said> {
+    fn keep(&mut self, word: &str, place: &str, answer: &Value) -> Result<()> {
+        let found = answer.pointer(place);
+        let found = found.with_context(|| format!("nothing at {place}: {answer}"))?;
+        let text = found
+            .as_str()
+            .map_or_else(|| found.to_string(), str::to_owned);
+        self.values.insert(format!("{{{word}}}"), text);
+        Ok(())
+    }
+
+    async fn argocd(&self, client: &Client, args: &[String], web: bool) -> Result<Said> {
         let mut args: Vec<String> = args.iter().map(|arg| self.fill(arg)).collect();
         if web {
             args.push("--grpc-web".to_owned());
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let Ok(done) = tokio::time::timeout(PATIENCE, self.client.argocd(&args)).await else {
+        let Ok(done) = tokio::time::timeout(PATIENCE, client.argocd(&args)).await else {
             let error = format!("it did not end within {} s", PATIENCE.as_secs());
             return Ok(Said::Done(Err(error)));
         };
@@ -139,17 +191,19 @@ impl Side {
         })
     }
 
-    async fn rest(&self, method: Method, path: &str, body: Option<&str>) -> Result<Said> {
+    async fn rest(
+        &self,
+        client: &Client,
+        method: Method,
+        path: &str,
+        body: Option<&str>,
+    ) -> Result<Said> {
         let path = self.fill(path);
-        let writes = method != Method::GET;
-        let mut request = self.client.request(method, &path).timeout(PATIENCE);
-        if writes {
-            request = request.header("content-type", "application/json");
-        }
-        if let Some(body) = body {
-            request = request.body(self.fill(body));
-        }
-        let response = request.send().await.with_context(|| path.clone())?;
+        let body = body.map(|body| self.fill(body));
+        let response = request(client, method, &path, body.as_deref())
+            .send()
+            .await
+            .with_context(|| path.clone())?;
         let status = response.status().as_u16();
         let text = response.text().await.with_context(|| path.clone())?;
         Ok(Said::Answer {
@@ -202,6 +256,28 @@ impl Side {
     }
 }
 
+fn request(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: Option<&str>,
+) -> reqwest::RequestBuilder {
+    let writes = method != Method::GET;
+    let mut request = client.request(method, path).timeout(PATIENCE);
+    if writes {
+        request = request.header("content-type", "application/json");
+    }
+    match body {
+        Some(body) => request.body(body.to_owned()),
+        None => request,
+    }
+}
+
+async fn ask(client: &Client, method: &Method, path: &str, body: Option<&str>) -> Result<Value> {
+    let answer = request(client, method.clone(), path, body).send().await?;
+    Ok(answer.json().await?)
+}
+
 fn said(done: Result<()>) -> Said {
     Said::Done(done.map_err(|error| format!("{error:#}")))
 }
@@ -215,6 +291,24 @@ fn sorted(lines: &str) -> String {
     let mut lines: Vec<String> = lines.lines().map(bare).collect();
     lines.sort();
     lines.join("\n")
+}
+
+/// What things are told apart by.
+const NAMES: [&str; 6] = ["name", "url", "repo", "server", "serverName", "keyID"];
+
+/// A document's lists, in the order of what is in them.
+fn sort(document: &mut Value) {
+    match document {
+        Value::Array(items) => {
+            items.iter_mut().for_each(sort);
+            items.sort_by_cached_key(|item| {
+                let named = NAMES.map(|name| item[name].to_string()).join(" ");
+                format!("{named} {item}")
+            });
+        }
+        Value::Object(members) => members.values_mut().for_each(sort),
+        _ => {}
+    }
 }
 
 /// What was printed as JSON or YAML, as a value.
