@@ -16,6 +16,9 @@ const PLATFORM_KEYS: [&str; 10] = [
     "tenants(name)",
 ];
 
+/// Every function that runs with rights over all tenants' rows.
+const BEYOND: &str = include_str!("beyond.txt");
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_key_begins_with_the_tenant_but_for_the_platforms_own() {
     World::with(async |world| {
@@ -132,6 +135,34 @@ async fn what_is_sealed_under_a_tenants_key_is_known_to_whoever_replaces_it() {
         .unwrap();
         let guarded: Vec<&str> = guarded.iter().map(|name| name.trim_start_matches("naru.")).collect();
         assert_eq!(guarded, known, "call naru.keep_sealed for it");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_reaches_beyond_a_tenant_is_listed_with_its_columns() {
+    World::with(async |world| {
+        let mut admin = session(&world.database.admin).await;
+        let functions: Vec<String> = sqlx::query_scalar(
+            "SELECT p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ') ' ||
+                 CASE WHEN t.typrelid <> 0 AND t.typtype = 'c'
+                      THEN '[' || (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
+                                   WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) || ']'
+                      ELSE pg_get_function_result(p.oid) END || ': ' ||
+                 concat_ws(', ', CASE WHEN has_function_privilege('naru_api', p.oid, 'EXECUTE') THEN 'api' END,
+                                 CASE WHEN has_function_privilege('naru_controller', p.oid, 'EXECUTE') THEN 'controller' END,
+                                 CASE WHEN has_function_privilege('naru_owner', p.oid, 'EXECUTE') THEN 'owner' END)
+             FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
+             WHERE p.pronamespace = 'naru'::regnamespace AND p.prosecdef ORDER BY 1",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        let listed: Vec<&str> = BEYOND.lines().filter(|line| !line.starts_with('#')).collect();
+        for function in &functions {
+            assert!(listed.contains(&function.as_str()), "not in beyond.txt: {function}");
+        }
+        assert_eq!(functions, listed);
     })
     .await;
 }
