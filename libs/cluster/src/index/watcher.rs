@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
 use domain::resource::{GroupKind, ResourceKey};
@@ -27,6 +27,9 @@ const SILENCE: Duration = Duration::from_secs(130);
 const LISTING_SILENCE: Duration = Duration::from_secs(20);
 /// The largest event; etcd refuses objects a tenth of this size.
 const MAX_EVENT: usize = 32 << 20;
+/// An API server that has just started refuses, for a moment, what it serves: it does not know its rights and its defined
+/// kinds yet. A kind that was listed is therefore given up only when it has been refused for this long.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const PAGE: &str = "500";
@@ -90,6 +93,8 @@ struct Position {
     by_pages: bool,
     /// Whether anything came since the last failure.
     lively: bool,
+    /// Whether a listing has ended well since the watch began.
+    listed: bool,
 }
 
 impl Watcher {
@@ -100,10 +105,16 @@ impl Watcher {
             listing: None,
             by_pages: false,
             lively: false,
+            listed: false,
         };
         let mut wait = FIRST_WAIT;
+        let mut refused_since = None;
         while !self.changes.is_closed() {
-            match self.follow(&mut at).await {
+            let next = self.follow(&mut at).await;
+            if !matches!(next, Ok(Next::Stop)) {
+                refused_since = None;
+            }
+            match next {
                 Ok(Next::Resume) => wait = FIRST_WAIT,
                 Ok(Next::Relist) => at.resource_version.clear(),
                 Ok(Next::ListByPages) => {
@@ -111,6 +122,10 @@ impl Watcher {
                     at.resource_version.clear();
                     continue;
                 }
+                Ok(Next::Stop)
+                    if at.listed
+                        && refused_since.get_or_insert_with(Instant::now).elapsed()
+                            < REFUSED_FOR => {}
                 Ok(Next::Stop) => {
                     let _ = self
                         .changes
@@ -148,6 +163,7 @@ impl Watcher {
                 Ok(resource_version) => {
                     at.resource_version = resource_version;
                     at.lively = true;
+                    at.listed = true;
                 }
                 Err(Error::Refused(refusal)) => return refused(&refusal, listing),
                 Err(error) => return Err(error),
@@ -244,6 +260,7 @@ impl Watcher {
                 let ended = domain::resource::annotation(&object, "k8s.io/initial-events-end")
                     == Some("true");
                 if ended && let Some(keys) = at.listing.take() {
+                    at.listed = true;
                     self.send(Change::Listed {
                         kind: self.kind.group_kind(),
                         resource_version: number,

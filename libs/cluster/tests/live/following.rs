@@ -219,6 +219,73 @@ pub(crate) async fn a_restarted_apiserver_leaves_no_gap(world: &World, ground: &
         .unwrap();
 }
 
+/// An apiserver that has just started may not know anybody's rights yet. What was known stays known meanwhile.
+pub(crate) async fn rights_that_are_away_for_a_moment_leave_no_gap(
+    world: &World,
+    ground: &mut Ground,
+) {
+    const BINDING: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/naru-controller";
+    let account = world.tenant("rights").await;
+    let index = world.cluster.index();
+    let service = |value: &str| {
+        json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kept", "namespace": "rights", "labels": {"value": value}}, "spec": {"ports": [{"port": 80}]}})
+    };
+    let key = ResourceKey::of(&service("1"));
+    account
+        .apply(&service("1"), &ApplyOptions::default())
+        .await
+        .unwrap();
+    eventually("the service", || index.get(&key)).await;
+
+    let admin = &world.plane.admin;
+    let mut binding = admin.get(BINDING).await.unwrap().unwrap();
+    admin.delete(BINDING).await.unwrap();
+    ground
+        .running("kube-apiserver")
+        .unwrap()
+        .kill()
+        .await
+        .unwrap();
+    ground.supervisor.restart("kube-apiserver").await.unwrap();
+    // Each kind's watch, by the apiserver's own count.
+    let kinds = world.cluster.discovery().watched().count();
+    let refused = || async {
+        let metrics = admin.get("/metrics").await?.unwrap_or_default();
+        let denied: f64 = metrics
+            .as_str()
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| {
+                line.starts_with("authorization_attempts_total{") && !line.contains("allowed")
+            })
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum();
+        #[expect(clippy::cast_precision_loss, reason = "some fifty kinds")]
+        let all = denied > 2.0 * kinds as f64;
+        anyhow::ensure!(all, "{denied} refusals for {kinds} kinds");
+        Ok(())
+    };
+    testkit::wait::until("the watches are refused", crate::SOON, refused)
+        .await
+        .unwrap();
+    assert!(index.get(&key).is_some(), "what was known stays known");
+    binding["metadata"] = json!({"name": "naru-controller"});
+    admin.apply(BINDING, &binding).await.unwrap();
+    admin
+        .merge(
+            "/api/v1/namespaces/rights/services/kept",
+            &json!({"metadata": {"labels": {"value": "2"}}}),
+        )
+        .await
+        .unwrap();
+    eventually("the change", || {
+        let entry = index.get(&key).expect("what was known stays known");
+        (entry.body["metadata"]["labels"]["value"] == "2").then_some(())
+    })
+    .await;
+}
+
 /// 410 Gone: what happened while nobody looked is in no history any more.
 pub(crate) async fn a_watch_whose_version_is_gone_lists_anew(world: &World, ground: &mut Ground) {
     let account = world.tenant("expired").await;

@@ -149,6 +149,7 @@ async fn tell(ground: &mut Ground) {
     following::secrets_are_nowhere_in_the_index(&world).await;
     following::pods_wake_their_application_and_have_logs(&world).await;
     following::a_restarted_apiserver_leaves_no_gap(&world, ground).await;
+    following::rights_that_are_away_for_a_moment_leave_no_gap(&world, ground).await;
     following::a_watch_whose_version_is_gone_lists_anew(&world, ground).await;
     running.abort();
     let _ = running.await;
