@@ -229,15 +229,14 @@ fn parse_line(number: u32, text: &str) -> Result<Option<Line>, Message> {
     let fields = fields(text).ok_or_else(|| message::rbac::QUOTES.with("line", text))?;
     let fields: Vec<&str> = fields.iter().map(|field| field.trim()).collect();
     match fields.as_slice() {
-        ["p", subject, resource, action, object, effect @ ..] if effect.len() <= 1 => {
+        ["p", subject, resource, action, object, effect] => {
             if subject.is_empty() {
                 return Err(message::rbac::EMPTY_SUBJECT.message());
             }
-            let effect = match effect.first().copied() {
-                // Casbin takes a line without effect for one that allows.
-                None | Some("allow") => Effect::Allow,
-                Some("deny") => Effect::Deny,
-                Some(_) => Effect::Neither,
+            let effect = match *effect {
+                "allow" => Effect::Allow,
+                "deny" => Effect::Deny,
+                _ => Effect::Neither,
             };
             Ok(Some(Line::Rule(Rule {
                 line: number,
@@ -415,7 +414,7 @@ mod tests {
     #[test]
     fn lines_comments_and_quotes() {
         let csv = "# who\n\np, role:dev, applications, *, dev/*, allow\n g, \"a, b\", role:dev\n\
-                   p, \"say \"\"hi\"\"\", logs, get, */*\n";
+                   p, \"say \"\"hi\"\"\", logs, get, */*, allow\n";
         let policy = Policy::parse(csv, " role:readonly ", "[groups, 'email']", "").unwrap();
         assert_eq!(policy.rules[0].line, 3);
         assert_eq!(policy.groupings[0].member, "a, b");
@@ -427,8 +426,8 @@ mod tests {
 
     #[test]
     fn every_error_names_its_line() {
-        let csv = "p, a, applications, get, */*, allow\nx, a, b\np, a, applications\ng, a\np, , logs, get, */*\n\
-                   p, \"a, logs, get\ng, , role:admin";
+        let csv = "p, a, applications, get, */*, allow\nx, a, b\np, a, applications\ng, a\np, , logs, get, */*, allow\n\
+                   p, \"a, logs, get\ng, , role:admin\np, a, logs, get, */*";
         assert_eq!(
             problems(csv),
             [
@@ -438,9 +437,10 @@ mod tests {
                 (5, "rbac.empty-subject".to_owned()),
                 (6, "rbac.quotes".to_owned()),
                 (7, "rbac.empty-subject".to_owned()),
+                (8, "rbac.rule-shape".to_owned()),
             ]
         );
-        assert_eq!(Policy::parse(csv, "", "", "").unwrap_err().len(), 6);
+        assert_eq!(Policy::parse(csv, "", "", "").unwrap_err().len(), 7);
     }
 
     #[test]

@@ -338,9 +338,15 @@ mod tests {
             Check::Policy,
             &[
                 "# all\np, role:x, applications, get, */*, allow\ng, bob, role:x\n",
-                "p, a, b, c, d",
+                "p, a, b, c, d, deny",
             ],
-            &["p, a, b", "x, y, z", "p, a, b, c, d, maybe", "g, a, "],
+            &[
+                "p, a, b",
+                "p, a, b, c, d",
+                "x, y, z",
+                "p, a, b, c, d, maybe",
+                "g, a, ",
+            ],
         );
         takes(Check::SigningSecret, &["x"], &["", "  "]);
     }
