@@ -357,7 +357,11 @@ fn read_field(
             .iter()
             .any(|(of, fields)| *of == message && fields.contains(&name))
     };
-    let presence = if in_table(facts::ALWAYS) {
+    // Our own messages always have the same keys, so that `false` and `0` can be told from a field that this version lacks.
+    let own = message.starts_with("naru.v1.") && !field.proto3_optional();
+    let presence = if own && shape != Shape::One {
+        Presence::Empty
+    } else if in_table(facts::ALWAYS) || own && !matches!(kind, Kind::Message(_)) {
         Presence::Always
     } else if in_table(facts::EMPTY) {
         Presence::Empty

@@ -43,6 +43,14 @@ fn an_empty_application_has_every_struct_that_go_never_omits() {
 }
 
 #[test]
+fn our_own_messages_always_have_the_same_keys() {
+    assert_eq!(
+        to_value(&crate::naru::v1::ValidatePolicyResponse::default()),
+        json!({"valid": false, "problems": []})
+    );
+}
+
+#[test]
 fn presence_follows_the_tags() {
     let spec = v1alpha1::ApplicationSpec {
         revision_history_limit: Some(0),
