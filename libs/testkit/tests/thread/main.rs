@@ -7,6 +7,7 @@ mod chart;
 mod collector;
 mod command_line;
 mod credentials;
+mod docs;
 mod faults;
 mod guide;
 mod healing;

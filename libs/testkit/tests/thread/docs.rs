@@ -1,0 +1,314 @@
+//! The examples in docs/, run as they are printed: each `console` block is typed into one shell per page, as a tenant of
+//! the page's own, and what comes out is compared; each `csv` block is a policy that the server finds nothing wrong with.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use testkit::paths;
+use testkit::platform::{self, Tenant};
+use testkit::progress::Progress;
+use testkit::tools;
+use tokio::io::AsyncWriteExt;
+
+/// What a shell prints between two commands; no command prints it.
+const MARK: &str = "\u{1}done\u{1}\n";
+
+/// A command as a page prints it, and what the page says comes out.
+#[derive(Debug, Default, PartialEq)]
+struct Example {
+    line: usize,
+    command: String,
+    output: Vec<String>,
+}
+
+/// What a page holds between fences.
+#[derive(Debug, Default, PartialEq)]
+struct Page {
+    examples: Vec<Example>,
+    policies: Vec<String>,
+}
+
+impl Page {
+    fn read(text: &str) -> Result<Self> {
+        let mut page = Self::default();
+        let mut within: Option<String> = None;
+        for (at, line) in text.lines().enumerate() {
+            let number = at + 1;
+            match (&within, line.strip_prefix("```")) {
+                (Some(_), Some(_)) => within = None,
+                (None, Some(kind)) => {
+                    ensure!(
+                        ["console", "csv", "text"].contains(&kind),
+                        "line {number}: a block is `console` (run), `csv` (a policy) or `text` (no example), not `{kind}`"
+                    );
+                    if kind == "csv" {
+                        page.policies.push(String::new());
+                    }
+                    within = Some(kind.to_owned());
+                }
+                (Some(kind), None) if kind == "console" => page.console(number, line)?,
+                (Some(kind), None) if kind == "csv" => {
+                    let policy = page.policies.last_mut().context("no policy is open")?;
+                    policy.push_str(line);
+                    policy.push('\n');
+                }
+                _ => {}
+            }
+        }
+        Ok(page)
+    }
+
+    fn console(&mut self, line: usize, text: &str) -> Result<()> {
+        if let Some(command) = text.strip_prefix("$ ") {
+            self.examples.push(Example {
+                line,
+                command: command.to_owned(),
+                output: Vec::new(),
+            });
+            return Ok(());
+        }
+        let Some(last) = self.examples.last_mut() else {
+            bail!("line {line}: output before the first command");
+        };
+        // What is further in goes on with the command.
+        if last.output.is_empty() && text.starts_with("    ") {
+            last.command.push('\n');
+            last.command.push_str(text);
+        } else {
+            last.output.push(text.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Whether output is what a page prints: `...` stands for anything within a line, and alone on a line for any lines.
+/// Spaces count as one, for columns are as wide as their longest word.
+fn matches(printed: &[&str], got: &[&str]) -> bool {
+    match (printed.split_first(), got.split_first()) {
+        (None, None) => true,
+        (Some((first, rest)), _) if first.trim() == "..." => {
+            matches(rest, got)
+                || got
+                    .split_first()
+                    .is_some_and(|(_, less)| matches(printed, less))
+        }
+        (Some((first, rest)), Some((line, less))) => same(first, line) && matches(rest, less),
+        _ => false,
+    }
+}
+
+fn same(printed: &str, got: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (printed, got) = (words(printed), words(got));
+    let mut parts = printed.split("...").map(str::trim);
+    let Some(mut left) = got.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let rest: Vec<&str> = parts.collect();
+    let Some((last, middle)) = rest.split_last() else {
+        return left.is_empty();
+    };
+    for part in middle {
+        let Some(at) = left.find(part) else {
+            return false;
+        };
+        left = left.get(at + part.len()..).unwrap_or_default();
+    }
+    left.ends_with(last)
+}
+
+/// Types every command of a page into one shell, with the environment that `up` leaves in `.naru/env`.
+async fn run(page: &Page, tenant: &Tenant, home: &Path) -> Result<()> {
+    let platform = platform::platform().await?;
+    let argocd = tools::path("argocd", &Progress::silent()).await?;
+    let beside = argocd.parent().context("argocd is in no folder")?;
+    let mut shell = tokio::process::Command::new("bash")
+        .env_remove("ARGOCD_OPTS")
+        .env_remove("ARGOCD_SERVER")
+        .env_remove("ARGOCD_AUTH_TOKEN")
+        .env_remove("ARGOCD_CONFIG_DIR")
+        .env("HOME", home)
+        .env("NARU_SCHEME", "http")
+        .env("NARU_SERVER", platform.operator()?.server())
+        .env("NARU_ADMIN_PASSWORD", platform.operator_password())
+        .env("NARU_USER01_SERVER", tenant.client.server())
+        .env("NARU_USER01_PASSWORD", &tenant.password)
+        .env("NARU_USER01_REPO", &tenant.repo_url)
+        .env("NARU_USER01_GIT_USER", &tenant.git_login.user)
+        .env("NARU_USER01_GIT_PASSWORD", &tenant.git_login.password)
+        .env("KUBECONFIG", &platform.control_plane().kubeconfig)
+        .current_dir(home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    // What README has its reader do first.
+    let mut script = format!("PATH='{}':$PATH\n", beside.display());
+    script.push_str(
+        r#"exec 2>&1
+argocd login "$NARU_USER01_SERVER" --plaintext --username admin --password "$NARU_USER01_PASSWORD" >/dev/null
+"#,
+    );
+    for example in &page.examples {
+        script.push_str(&format!(
+            "{{ {}\n}} </dev/null\nprintf '\\n%s%s' $? '{MARK}'\n",
+            example.command
+        ));
+    }
+    let mut input = shell.stdin.take().context("no input")?;
+    input.write_all(script.as_bytes()).await?;
+    drop(input);
+    let done = shell.wait_with_output().await?;
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let mut answers = said.split(MARK);
+    let mut wrong = Vec::new();
+    for example in &page.examples {
+        let at = format!("line {}: {}", example.line, example.command);
+        let answer = answers.next().with_context(|| format!("{at}\nnever ran"))?;
+        let Some((answer, code)) = answer.rsplit_once('\n') else {
+            bail!("{}{at}\nnever ended:\n{answer}", wrong.concat());
+        };
+        let got: Vec<&str> = answer
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let printed: Vec<&str> = example
+            .output
+            .iter()
+            .map(String::as_str)
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        // A refusal is an example as well, but one whose words are printed.
+        if code != "0" && printed.is_empty() || !matches(&printed, &got) {
+            wrong.push(format!(
+                "{at}\nended with {code} and printed\n{answer}\nwhere the page says\n{}\n\n",
+                printed.join("\n")
+            ));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.concat());
+    Ok(())
+}
+
+async fn holds(name: &str) -> Result<()> {
+    let file = paths::clone_root()?.join("docs").join(name);
+    let page =
+        Page::read(&std::fs::read_to_string(&file)?).with_context(|| format!("docs/{name}"))?;
+    if page == Page::default() {
+        return Ok(());
+    }
+    let label = name.trim_end_matches(".md");
+    let tenant = platform::tenant(&format!("docs-{label}")).await?;
+    tenant.push_guide(&crate::examples()).await?;
+    let home = tempfile::tempdir()?;
+    run(&page, &tenant, home.path())
+        .await
+        .with_context(|| format!("docs/{name}"))?;
+    for policy in &page.policies {
+        let asked = json!({"policy": {"policy_csv": policy}});
+        let found = tenant
+            .client
+            .post("/api/naru/v1/rbac/validate", &asked)
+            .await?
+            .ok()?;
+        let problems = found["problems"].as_array().map_or(0, Vec::len);
+        ensure!(
+            found["valid"] == true && problems == 0,
+            "docs/{name}: {policy}{found}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_example_works_as_it_is_printed() -> Result<()> {
+    let folder = paths::clone_root()?.join("docs");
+    let mut pages = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".md") {
+            pages.push(name);
+        }
+    }
+    pages.sort();
+    let outcomes = futures::future::join_all(pages.iter().map(|name| holds(name))).await;
+    let wrong: Vec<String> = outcomes
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| format!("{error:#}"))
+        .collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    Ok(())
+}
+
+/// Every test and file that docs/security.md names as a proof.
+#[test]
+fn what_security_names_as_its_proof_exists() -> Result<()> {
+    let root = paths::clone_root()?;
+    let page = std::fs::read_to_string(root.join("docs/security.md"))?;
+    let mut tests = Vec::new();
+    for folder in ["libs", "services", "proto", "xtask"] {
+        functions(&root.join(folder), &mut tests)?;
+    }
+    let mut wrong = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with('|')) {
+        let proof = row
+            .trim_end_matches('|')
+            .rsplit('|')
+            .next()
+            .unwrap_or_default();
+        for name in proof.split('`').skip(1).step_by(2) {
+            let there = if name.contains('/') || name.ends_with(".rs") {
+                name.ends_with(".rs") && !name.contains('/') || root.join(name).exists()
+            } else {
+                let prefix = name.trim_end_matches('*');
+                tests.iter().any(|test| {
+                    test == name || prefix.len() < name.len() && test.starts_with(prefix)
+                })
+            };
+            if !there {
+                wrong.push(name);
+            }
+        }
+    }
+    ensure!(
+        wrong.is_empty(),
+        "docs/security.md names what there is not: {wrong:?}"
+    );
+    ensure!(tests.len() > 300, "only {} tests were found", tests.len());
+    Ok(())
+}
+
+/// The names of the functions in a folder's Rust files.
+fn functions(folder: &Path, found: &mut Vec<String>) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            functions(&path, found)?;
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            let text = std::fs::read_to_string(&path)?;
+            let names = text.lines().filter_map(|line| {
+                let (_, rest) = line.split_once("fn ")?;
+                rest.split_once('(').map(|(name, _)| name.to_owned())
+            });
+            found.extend(names);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn output_is_compared_by_words_and_dots_stand_for_anything() {
+    assert!(matches(
+        &["NAME   SERVER", "...", "last ... word"],
+        &["NAME SERVER", "a", "b", "last and final word"]
+    ));
+    assert!(matches(&["..."], &[]));
+    assert!(!matches(&["a"], &[]));
+    assert!(!matches(&["a", "...", "b"], &["a", "c"]));
+    assert!(!matches(&["x ... z"], &["x y"]));
+    assert!(!matches(&[], &["something"]));
+}
