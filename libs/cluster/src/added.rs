@@ -3,17 +3,26 @@
 //! Nothing is kept: one connection per question. What such a cluster says is a stranger's word, and passes through a
 //! redactor that knows what it was told.
 
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use domain::cluster::Login;
+use domain::egress::Egress;
 use domain::secret::{Redactor, Secret};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret as KubeSecret, ServiceAccount};
 use kube::api::{DeleteParams, PostParams};
+use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 use serde::Deserialize;
+use tower::{BoxError, ServiceBuilder};
 
 use crate::error::cut;
 
@@ -28,8 +37,14 @@ const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
 
 /// Why a cluster could not be asked, in words that hold no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(pub String);
+pub enum Refused {
+    /// Its address is one where no cluster of a tenant's is.
+    #[error("the address is not allowed")]
+    Address,
+    /// Anything else.
+    #[error("{0}")]
+    Said(String),
+}
 
 /// A cluster that a tenant has added.
 pub struct AddedCluster {
@@ -42,29 +57,31 @@ impl AddedCluster {
     /// Gets ready to ask; nothing is sent.
     ///
     /// # Errors
-    /// When a certificate, a key or the address is none.
-    pub fn new(server: &str, login: &Login) -> Result<Self, Refused> {
+    /// When a certificate, a key or the address is none, or the address is not allowed.
+    pub fn new(server: &str, login: &Login, egress: &Arc<Egress>) -> Result<Self, Refused> {
         // Somebody else may have chosen the same provider before; there is only one in this build.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let redactor = Redactor::new(login.secrets());
-        let unusable = |error: &dyn std::fmt::Display| Refused(redactor.redact(&error.to_string()));
-        let mut config = Config::new(
-            server
-                .parse::<http::Uri>()
-                .map_err(|error| unusable(&error))?,
-        );
+        let unusable =
+            |error: &dyn std::fmt::Display| Refused::Said(redactor.redact(&error.to_string()));
+        let server: http::Uri = server.parse().map_err(|error| unusable(&error))?;
+        // An address that is written out is asked of no resolver.
+        let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+        if host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| !egress.allows(address))
+        {
+            return Err(Refused::Address);
+        }
+        let mut config = Config::new(server);
         config.accept_invalid_certs = login.insecure;
         config.disable_compression = login.disable_compression;
         config.tls_server_name = (!login.server_name.is_empty()).then(|| login.server_name.clone());
         if !login.ca.is_empty() {
             config.root_cert = Some(certificates(&login.ca)?);
         }
-        config.connect_timeout = Some(PATIENCE);
-        config.read_timeout = Some(PATIENCE);
-        config.write_timeout = Some(PATIENCE);
-        config.default_retry = false;
         config.auth_info = authentication(login);
-        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        let client = client(&config, egress).map_err(|error| unusable(&error))?;
         Ok(Self {
             client,
             redactor,
@@ -117,7 +134,7 @@ impl AddedCluster {
         let why = match filled.await {
             Ok(Ok(token)) => return Ok(NewToken { name, token }),
             Ok(Err(refused)) => refused,
-            Err(_) => Refused(format!(
+            Err(_) => Refused::Said(format!(
                 "no token was issued within {} s",
                 FILLING.as_secs()
             )),
@@ -177,8 +194,9 @@ impl AddedCluster {
     ) -> Result<T, Refused> {
         match tokio::time::timeout(PATIENCE, question).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Refused(self.redactor.redact(&words(&error)))),
-            Err(_) => Err(Refused(format!(
+            Ok(Err(error)) if is_refused_address(&error) => Err(Refused::Address),
+            Ok(Err(error)) => Err(Refused::Said(self.redactor.redact(&words(&error)))),
+            Err(_) => Err(Refused::Said(format!(
                 "no answer within {} s",
                 PATIENCE.as_secs()
             ))),
@@ -190,7 +208,7 @@ impl AddedCluster {
             .as_ref()
             .and_then(|token| claims(token.expose_str()))
             .ok_or_else(|| {
-                Refused("its token is not that of a service account with a Secret".to_owned())
+                Refused::Said("its token is not that of a service account with a Secret".to_owned())
             })
     }
 }
@@ -220,6 +238,46 @@ fn claims(token: &str) -> Option<Claims> {
     serde_json::from_slice(&bytes).ok()
 }
 
+/// A client that connects only where `egress` allows, follows no redirect and asks no proxy.
+fn client(config: &Config, egress: &Arc<Egress>) -> Result<Client, kube::Error> {
+    let egress = Arc::clone(egress);
+    let resolver = tower::service_fn(move |name: Name| {
+        let egress = Arc::clone(&egress);
+        async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = found
+                .filter(|address| egress.allows(address.ip()))
+                .collect();
+            if allowed.is_empty() {
+                return Err(std::io::Error::other(Refused::Address));
+            }
+            Ok(allowed.into_iter())
+        }
+    });
+    let mut plain = HttpConnector::new_with_resolver(resolver);
+    plain.enforce_http(false);
+    plain.set_connect_timeout(Some(PATIENCE));
+    let connector = config.rustls_https_connector_with_connector(plain)?;
+    let pool: Pool<_, Body> = Pool::builder(TokioExecutor::new()).build(connector);
+    let stack = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .map_err(BoxError::from)
+        .service(pool);
+    Ok(ClientBuilder::new(stack, config.default_namespace.clone()).build())
+}
+
+/// Whether the resolver found no address that is allowed.
+fn is_refused_address(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        error.downcast_ref::<Refused>() == Some(&Refused::Address)
+            || error
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+                .is_some_and(|inner| inner.downcast_ref::<Refused>() == Some(&Refused::Address))
+    })
+}
+
 fn authentication(login: &Login) -> AuthInfo {
     let secret = |secret: &Option<Secret>| {
         secret
@@ -242,7 +300,7 @@ fn authentication(login: &Login) -> AuthInfo {
 
 /// The certificates of a PEM text, DER.
 fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Refused> {
-    let broken = || Refused("the certificate authority is no certificate in PEM".to_owned());
+    let broken = || Refused::Said("the certificate authority is no certificate in PEM".to_owned());
     let mut found = Vec::new();
     for part in pem.split("-----BEGIN CERTIFICATE-----").skip(1) {
         let (body, _) = part
@@ -304,6 +362,31 @@ mod tests {
         );
         assert!(claims("opaque").is_none());
         assert!(claims("h.e30.s").is_none());
+    }
+
+    #[tokio::test]
+    async fn s13_it_is_what_a_name_leads_to_that_counts() {
+        let login = Login {
+            insecure: true,
+            ..Login::default()
+        };
+        let nowhere = Arc::new(Egress::default());
+        let named = AddedCluster::new("https://localhost:1", &login, &nowhere).unwrap();
+        assert_eq!(named.version().await, Err(Refused::Address));
+        for written in [
+            "https://127.0.0.1:1",
+            "https://[::1]",
+            "https://[::ffff:127.0.0.1]",
+        ] {
+            let refused = AddedCluster::new(written, &login, &nowhere).err();
+            assert_eq!(refused, Some(Refused::Address), "{written}");
+        }
+        let here = Arc::new(Egress {
+            allow: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
+            ..Egress::default()
+        });
+        let allowed = AddedCluster::new("https://localhost:1", &login, &here).unwrap();
+        assert!(matches!(allowed.version().await, Err(Refused::Said(_))));
     }
 
     #[test]

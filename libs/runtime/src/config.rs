@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use domain::egress::{Egress, Network, NotANetwork};
 use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
@@ -157,6 +158,35 @@ pub struct Telemetry {
     pub log_format: String,
     /// Where to send traces (OTLP over gRPC); none are sent when empty.
     pub otlp_endpoint: String,
+}
+
+/// Where a service connects on a tenant's word: networks (`10.96.0.0/12`), with commas.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EgressRules {
+    /// `NARU_EGRESS__ALLOW`: allowed, whatever else says no.
+    #[serde(deserialize_with = "comma_list")]
+    pub allow: Vec<String>,
+    /// `NARU_EGRESS__DENY`: refused besides this machine, this link and the clouds' metadata: the cluster's pods and
+    /// services, the platform's own parts.
+    #[serde(deserialize_with = "comma_list")]
+    pub deny: Vec<String>,
+}
+
+impl EgressRules {
+    /// The networks.
+    ///
+    /// # Errors
+    /// The first that is none.
+    pub fn parse(&self) -> Result<Egress, NotANetwork> {
+        let networks = |texts: &[String]| -> Result<Vec<Network>, NotANetwork> {
+            texts.iter().map(|text| text.parse()).collect()
+        };
+        Ok(Egress {
+            allow: networks(&self.allow)?,
+            deny: networks(&self.deny)?,
+        })
+    }
 }
 
 /// A list that the environment gives with commas and a file as an array.

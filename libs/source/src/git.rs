@@ -16,7 +16,6 @@ mod pkt;
 mod refs;
 
 pub use access::{Access, Login, Rules};
-pub use egress::{Egress, Network, NotANetwork};
 pub use files::{Files, Found, Item, ItemKind, Node};
 pub use metadata::Metadata;
 pub use mirrors::{Limits, Mirrors, Observer, Request, Snapshot};

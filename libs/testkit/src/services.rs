@@ -19,6 +19,9 @@ use crate::postgres::Database;
 use crate::process::{Process, Spec};
 use crate::tools;
 
+/// Where the Git servers and the clusters of a demo and of tests are.
+const THIS_MACHINE: &str = "127.0.0.0/8,::1";
+
 /// What was built.
 #[derive(Clone, Debug)]
 pub struct Binaries {
@@ -435,7 +438,9 @@ impl Stage {
             }
             "controller" => {
                 let private = self.cluster_key.to_string_lossy();
-                spec = spec.env("NARU_CLUSTER_KEY_FILE", private);
+                spec = spec
+                    .env("NARU_CLUSTER_KEY_FILE", private)
+                    .env("NARU_EGRESS__ALLOW", THIS_MACHINE);
             }
             _ => {}
         }
@@ -501,8 +506,7 @@ impl Stage {
             .env("NARU_REDIS_URL", &beneath.redis_url)
             .env("NARU_DATA_DIR", data.to_string_lossy())
             .env("NARU_RENDERER", binaries.renderer.to_string_lossy())
-            // The demo's Git servers are on this machine.
-            .env("NARU_EGRESS__ALLOW", "127.0.0.0/8,::1")
+            .env("NARU_EGRESS__ALLOW", THIS_MACHINE)
             .env("NARU_ALLOW_FILE_URLS", "true"))
     }
 

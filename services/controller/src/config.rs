@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{IDENTITY, MutualTls, Settings, Telemetry, comma_list};
+use runtime::config::{EgressRules, IDENTITY, MutualTls, Settings, Telemetry, comma_list};
 use serde::Deserialize;
 
 /// Settings, read once at the start. No `Debug`: the database URL may hold a password.
@@ -47,6 +47,9 @@ pub struct Config {
     /// How many applications of a tenant (by name) are served per turn; 1 for those not named.
     #[serde(default)]
     pub tenant_weights: BTreeMap<String, u32>,
+    /// Where clusters that tenants add may be.
+    #[serde(default)]
+    pub egress: EgressRules,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,

@@ -5,6 +5,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use domain::egress::Egress;
 use domain::message::Message;
 use domain::tenant::TenantId;
 use futures::Stream;
@@ -51,9 +52,10 @@ pub fn serve(
     context: Arc<Context>,
     shard: Shard,
     cluster_keys: OpeningKeys,
+    egress: Egress,
 ) -> Result<(), MutualTlsError> {
     let service = Reads {
-        added: AddedClusters::new(context.clone(), cluster_keys),
+        added: AddedClusters::new(context.clone(), cluster_keys, egress),
         context,
         shard,
         life: life.clone(),

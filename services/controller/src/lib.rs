@@ -113,6 +113,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     }
     let key_file = KeyFile::load(&config.key_file)?;
     let cluster_keys = OpeningKeys::load(&config.cluster_key_file)?;
+    let egress = config.egress.parse()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let me = Controller {
         id: RandomIds.id().to_string(),
@@ -172,6 +173,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         context.clone(),
         shard.clone(),
         cluster_keys,
+        egress,
     )?;
     life.spawn("results", writer.run(drained.clone()));
     life.spawn(

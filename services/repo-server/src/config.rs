@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{IDENTITY, MutualTls, Settings, Telemetry, comma_list};
+use runtime::config::{EgressRules, IDENTITY, MutualTls, Settings, Telemetry};
 use serde::Deserialize;
-use source::git::{Egress, Limits, Network, NotANetwork};
+use source::git::Limits;
 use source::render::WorkerLimits;
 
 /// Settings, read once at the start. No `Debug`: the Redis URL may hold a password.
@@ -78,35 +78,6 @@ impl Settings for Config {
         ),
         ("NARU_RENDERER", "the file of the renderer's program"),
     ];
-}
-
-/// Networks (`10.96.0.0/12`), with commas.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct EgressRules {
-    /// `NARU_EGRESS__ALLOW`: allowed, whatever else says no.
-    #[serde(deserialize_with = "comma_list")]
-    pub allow: Vec<String>,
-    /// `NARU_EGRESS__DENY`: refused besides this machine, this link and the clouds' metadata: the cluster's pods and
-    /// services, the platform's own parts.
-    #[serde(deserialize_with = "comma_list")]
-    pub deny: Vec<String>,
-}
-
-impl EgressRules {
-    /// The networks.
-    ///
-    /// # Errors
-    /// The first that is none.
-    pub(crate) fn parse(&self) -> Result<Egress, NotANetwork> {
-        let networks = |texts: &[String]| -> Result<Vec<Network>, NotANetwork> {
-            texts.iter().map(|text| text.parse()).collect()
-        };
-        Ok(Egress {
-            allow: networks(&self.allow)?,
-            deny: networks(&self.deny)?,
-        })
-    }
 }
 
 impl Config {

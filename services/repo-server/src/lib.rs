@@ -25,12 +25,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cache::Cache;
+use domain::egress::NotANetwork;
 use proto::naru::internal::v1::repo_server_server::RepoServerServer;
 use runtime::Lifecycle;
 use runtime::metrics::Registry;
 use runtime::mtls::{self, MutualTlsError};
 use runtime::ops::{self, Readiness};
-use source::git::{Mirrors, NotANetwork, Rules};
+use source::git::{Mirrors, Rules};
 use source::render::{Renderer, WorkerPool};
 use source::sandbox::Sandbox;
 use tokio::net::TcpListener;

@@ -31,6 +31,11 @@ messages! {
         en: "`{server}` is the tenant's part of the shared cluster; the platform's operator keeps its settings, and they cannot be changed here",
         ko: "`{server}`은(는) 공유 클러스터에서 테넌트에 배정된 부분입니다. 설정은 플랫폼 운영자가 관리하므로 여기서 바꿀 수 없습니다",
     }
+    /// A cluster's address leads to the platform itself.
+    CLUSTER_ADDRESS = "credentials.cluster-address" {
+        en: "`{server}` leads to an address where the platform connects to no cluster; use the API server's public address, or ask the operator to allow it (NARU_EGRESS__ALLOW of the controllers)",
+        ko: "`{server}`은(는) 플랫폼이 클러스터에 연결하지 않는 주소를 가리킵니다. API 서버의 공개 주소를 쓰거나 운영자에게 허용(컨트롤러의 NARU_EGRESS__ALLOW)을 요청하십시오",
+    }
     /// A cluster cannot be reached or says no.
     CLUSTER_UNREACHABLE = "credentials.cluster-unreachable" {
         en: "the cluster `{server}` could not be asked for its version: {why}; check its address, certificate authority and credentials",

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use domain::cause::Cause;
+use domain::egress::Egress;
 use domain::message;
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -18,7 +19,7 @@ use reqwest::{Certificate, Client, Identity, RequestBuilder, StatusCode, redirec
 use sha2::{Digest, Sha256};
 
 use super::access::Access;
-use super::egress::{Egress, NotAllowed, Resolver};
+use super::egress::{NotAllowed, Resolver};
 use super::pkt::{Packet, line, packets};
 use super::refs::Refs;
 use crate::error::{Error, Kind};

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::egress::Egress;
 use domain::message;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::access::{Access, Scheme};
 use super::command::Call;
-use super::egress::Egress;
+use super::egress;
 use super::files::Files;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
@@ -161,7 +162,7 @@ impl Mirrors {
     }
 
     async fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
-        let looking = tokio::time::timeout(deadline, self.0.egress.addresses(access));
+        let looking = tokio::time::timeout(deadline, egress::addresses(&self.0.egress, access));
         let addresses = looking.await.map_err(|_| {
             let message = message::source::TIMEOUT
                 .with("url", access.url())

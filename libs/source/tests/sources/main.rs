@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use domain::egress::Egress;
 use domain::manifest::SourceType;
 use serde_json::{Value, json};
-use source::git::{Access, Egress, Limits, Login, Mirrors, Rules};
+use source::git::{Access, Limits, Login, Mirrors, Rules};
 use source::render::{RenderInput, Rendered, Renderer, WorkerLimits, WorkerPool};
 use source::sandbox::Sandbox;
 use source::{Error, Kind};

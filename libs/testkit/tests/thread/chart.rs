@@ -19,7 +19,7 @@ async fn the_chart_is_accepted_by_the_apiserver() -> Result<()> {
         "--set",
         "api.caSecret=naru-ca,api.certificatesSecret=naru-certificates",
         "--set",
-        "repoServer.egress.allow={10.20.30.0/24}",
+        "repoServer.egress.allow={10.20.30.0/24},controller.egress.allow={10.20.30.0/24}",
         "--set",
         "image.pullSecrets[0].name=pull",
     ];

@@ -541,6 +541,33 @@ async fn a_cluster_that_would_run_something_or_does_not_answer_is_refused() -> R
     Ok(())
 }
 
+/// S13 for clusters: what an address leads to is judged, however it is written, when it is added and when it is tried again.
+#[tokio::test]
+async fn s13_a_cluster_is_not_where_the_platform_itself_is() -> Result<()> {
+    let tenant = platform::tenant("inward").await?;
+    for server in [
+        "https://169.254.169.254",
+        "https://169.254.169.254:6443/",
+        "https://[::ffff:169.254.169.254]",
+        "https://[fe80::1]:6443",
+        "https://0.0.0.0:6443",
+    ] {
+        let body =
+            json!({"server": server, "name": "inward", "config": {"bearerToken": "canary-token"}});
+        let refused = tenant.client.post("/api/v1/clusters", &body).await?;
+        let text = refused.body.to_string();
+        assert!(
+            refused.status >= 400
+                && text.contains("NARU_EGRESS__ALLOW")
+                && !text.contains("canary"),
+            "{server}: {text}"
+        );
+    }
+    let list = tenant.client.get("/api/v1/clusters").await?.ok()?;
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
+    Ok(())
+}
+
 /// S21: maps of credentials under stress; nobody sees another's, and no write is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn s21_concurrent_credentials_never_mix() -> Result<()> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use cluster::{AddedCluster, NewToken, Refused};
 use domain::clock::Timestamp;
 use domain::cluster::Login;
+use domain::egress::Egress;
 use domain::message::{self, Message};
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
@@ -27,6 +28,7 @@ const MAX_KEPT: usize = 10_000;
 pub(super) struct AddedClusters {
     context: Arc<Context>,
     keys: OpeningKeys,
+    egress: Arc<Egress>,
     said: Mutex<HashMap<(TenantId, String), Said>>,
 }
 
@@ -40,10 +42,11 @@ struct Said {
 }
 
 impl AddedClusters {
-    pub(super) fn new(context: Arc<Context>, keys: OpeningKeys) -> Self {
+    pub(super) fn new(context: Arc<Context>, keys: OpeningKeys, egress: Egress) -> Self {
         Self {
             context,
             keys,
+            egress: Arc::new(egress),
             said: Mutex::default(),
         }
     }
@@ -119,7 +122,7 @@ impl AddedClusters {
             self.open(&scope, &server, &stored)
                 .is_ok_and(|known| known == login)
         });
-        let version = version(&server, &login).await;
+        let version = self.ask(&server, &login).await;
         let server_version =
             version.map_err(|message| failed(Code::FailedPrecondition, &message))?;
         Ok(wire::TryClusterResponse {
@@ -143,10 +146,16 @@ impl AddedClusters {
             return Err(Status::invalid_argument(text));
         }
         let refused = |refused: &Refused| {
-            let message = message::credentials::CLUSTER_ROTATION.with("server", &server);
-            failed(Code::FailedPrecondition, &message.with("why", &refused.0))
+            let message = match refused {
+                Refused::Address => message::credentials::CLUSTER_ADDRESS.with("server", &server),
+                Refused::Said(why) => message::credentials::CLUSTER_ROTATION
+                    .with("server", &server)
+                    .with("why", why),
+            };
+            failed(Code::FailedPrecondition, &message)
         };
-        let old = AddedCluster::new(&server, &login).map_err(|error| refused(&error))?;
+        let old =
+            AddedCluster::new(&server, &login, &self.egress).map_err(|error| refused(&error))?;
         let token = old.new_token().await.map_err(|error| refused(&error))?;
         if let Err(status) = self.adopt(&scope, &server, &sealed, &login, &token).await {
             if let Err(error) = old.withdraw(&token).await {
@@ -173,7 +182,7 @@ impl AddedClusters {
         // A token is in use: no client certificate is kept beside it.
         next.cert.clear();
         next.key = None;
-        let tried = version(server, &next).await;
+        let tried = self.ask(server, &next).await;
         tried.map_err(|message| failed(Code::FailedPrecondition, &message))?;
         let clusters = scope.clusters();
         let resealed = clusters
@@ -200,7 +209,21 @@ impl AddedClusters {
             .clusters()
             .open(&self.keys, server, sealed)
             .map_err(|_| message::credentials::CLUSTER_SEALED.with("server", server))?;
-        version(server, &login).await
+        self.ask(server, &login).await
+    }
+
+    async fn ask(&self, server: &str, login: &Login) -> Result<String, Message> {
+        let asked = async {
+            AddedCluster::new(server, login, &self.egress)?
+                .version()
+                .await
+        };
+        asked.await.map_err(|refused: Refused| match refused {
+            Refused::Address => message::credentials::CLUSTER_ADDRESS.with("server", server),
+            Refused::Said(why) => message::credentials::CLUSTER_UNREACHABLE
+                .with("server", server)
+                .with("why", why),
+        })
     }
 
     fn open(
@@ -224,14 +247,6 @@ async fn stored(scope: &TenantScope, server: &str) -> Result<SealedLogin, Status
     sealed
         .map_err(|error| database(&error))?
         .ok_or_else(|| Status::not_found("the cluster is not added"))
-}
-
-async fn version(server: &str, login: &Login) -> Result<String, Message> {
-    let asked = async { AddedCluster::new(server, login)?.version().await };
-    asked.await.map_err(|refused: Refused| {
-        let message = message::credentials::CLUSTER_UNREACHABLE.with("server", server);
-        message.with("why", refused.0)
-    })
 }
 
 /// A refusal whose message travels as JSON in the details, so that the api tells it in its reader's language.
