@@ -54,6 +54,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "trace",
         include_str!("../../../migrations/0008_trace.sql"),
     ),
+    (
+        9,
+        "write_repositories",
+        include_str!("../../../migrations/0009_write_repositories.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -13,21 +13,22 @@ pub(crate) use sealed::Sealed;
 
 const COLUMNS: &str = "normalized, project, url, kind, name, sealed, insecure, enable_lfs";
 
-/// A tenant's repositories.
+/// A tenant's repositories: those that it reads, or those that it pushes to.
 #[derive(Clone, Copy, Debug)]
 pub struct Repositories<'a> {
     pub(crate) scope: &'a TenantScope,
-}
-
-fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
-    Spot {
-        table: "repositories",
-        column: "sealed",
-        row,
-    }
+    pub(crate) table: &'static str,
 }
 
 impl Repositories<'_> {
+    fn spot<'r>(&self, row: &'r [&'r str]) -> Spot<'r> {
+        Spot {
+            table: self.table,
+            column: "sealed",
+            row,
+        }
+    }
+
     /// All of them, by address and project.
     ///
     /// # Errors
@@ -35,8 +36,8 @@ impl Repositories<'_> {
     #[tracing::instrument(name = "db.repositories.list", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn list(&self) -> Result<Vec<Repository>> {
         let mut tx = self.scope.begin().await?;
-        let statement =
-            format!("SELECT {COLUMNS} FROM naru.repositories ORDER BY normalized, project");
+        let table = self.table;
+        let statement = format!("SELECT {COLUMNS} FROM naru.{table} ORDER BY normalized, project");
         let rows = sqlx::query(&statement).fetch_all(&mut *tx).await?;
         drop(tx);
         let mut repositories = Vec::with_capacity(rows.len());
@@ -66,8 +67,9 @@ impl Repositories<'_> {
 
     async fn first(&self, url: &str, projects: &[String]) -> Result<Option<Repository>> {
         let mut tx = self.scope.begin().await?;
+        let table = self.table;
         let statement = format!(
-            "SELECT {COLUMNS} FROM naru.repositories WHERE normalized = $1 AND project = ANY ($2)
+            "SELECT {COLUMNS} FROM naru.{table} WHERE normalized = $1 AND project = ANY ($2)
              ORDER BY project DESC LIMIT 1"
         );
         let row = sqlx::query(&statement)
@@ -114,27 +116,29 @@ impl Repositories<'_> {
         let document = Sealed::new(credentials, options).json()?;
         let sealed = self
             .scope
-            .seal(spot(&[&normalized, project]), &document)
+            .seal(self.spot(&[&normalized, project]), &document)
             .await?;
         let mut tx = self.scope.begin().await?;
-        let done = sqlx::query(
-            "INSERT INTO naru.repositories
+        let statement = format!(
+            "INSERT INTO naru.{}
                  (tenant_id, normalized, project, url, kind, name, sealed, insecure, enable_lfs)
              VALUES (naru.current_tenant(), $1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (tenant_id, normalized, project) DO UPDATE SET
                  url = excluded.url, kind = excluded.kind, name = excluded.name, sealed = excluded.sealed,
                  insecure = excluded.insecure, enable_lfs = excluded.enable_lfs",
-        )
-        .bind(&normalized)
-        .bind(project)
-        .bind(url)
-        .bind(kind)
-        .bind(name)
-        .bind(sealed)
-        .bind(insecure)
-        .bind(enable_lfs)
-        .execute(&mut *tx)
-        .await?;
+            self.table
+        );
+        let done = sqlx::query(&statement)
+            .bind(&normalized)
+            .bind(project)
+            .bind(url)
+            .bind(kind)
+            .bind(name)
+            .bind(sealed)
+            .bind(insecure)
+            .bind(enable_lfs)
+            .execute(&mut *tx)
+            .await?;
         exactly_one(done.rows_affected(), "repository", url)?;
         self.wake(&mut tx, &normalized).await?;
         tx.commit().await?;
@@ -149,19 +153,26 @@ impl Repositories<'_> {
     pub async fn delete(&self, url: &str, project: &str) -> Result<()> {
         let normalized = normalize_url(url);
         let mut tx = self.scope.begin().await?;
-        let done =
-            sqlx::query("DELETE FROM naru.repositories WHERE normalized = $1 AND project = $2")
-                .bind(&normalized)
-                .bind(project)
-                .execute(&mut *tx)
-                .await?;
+        let statement = format!(
+            "DELETE FROM naru.{} WHERE normalized = $1 AND project = $2",
+            self.table
+        );
+        let done = sqlx::query(&statement)
+            .bind(&normalized)
+            .bind(project)
+            .execute(&mut *tx)
+            .await?;
         exactly_one(done.rows_affected(), "repository", url)?;
         self.wake(&mut tx, &normalized).await?;
         tx.commit().await?;
         Ok(())
     }
 
+    /// Wakes the applications that read it; none of them pushes.
     async fn wake(&self, tx: &mut sqlx::PgConnection, normalized: &str) -> Result<()> {
+        if self.table != "repositories" {
+            return Ok(());
+        }
         sqlx::query("SELECT pg_notify('naru', $1)")
             .bind(format!("{} repo {normalized}", self.scope.whose()))
             .execute(tx)
@@ -174,7 +185,7 @@ impl Repositories<'_> {
             (row.try_get("normalized")?, row.try_get("project")?);
         let document = self
             .scope
-            .open(spot(&[&normalized, &project]), row.try_get("sealed")?)
+            .open(self.spot(&[&normalized, &project]), row.try_get("sealed")?)
             .await?;
         let (credentials, options) = Sealed::read(&document, "repositories")?;
         Ok(Repository {

@@ -32,6 +32,7 @@ pub const SEALED: &[(&str, &[&str])] = &[
         &["normalized", "CASE WHEN write THEN 'write' ELSE 'read' END"],
     ),
     ("manifest_sets", &["hash"]),
+    ("write_repositories", &["normalized", "project"]),
 ];
 
 /// How many rows are sealed anew in one transaction.

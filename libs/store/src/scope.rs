@@ -64,7 +64,19 @@ impl TenantScope {
     /// Its repositories.
     #[must_use]
     pub fn repositories(&self) -> Repositories<'_> {
-        Repositories { scope: self }
+        Repositories {
+            scope: self,
+            table: "repositories",
+        }
+    }
+
+    /// The repositories that it pushes to.
+    #[must_use]
+    pub fn write_repositories(&self) -> Repositories<'_> {
+        Repositories {
+            scope: self,
+            table: "write_repositories",
+        }
     }
 
     /// Its credential templates; `write` for those to push with.

@@ -127,13 +127,25 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
-    /// A tenant's.
+    /// A tenant's, to read.
     ///
     /// # Errors
     /// When the store cannot be asked.
     pub(crate) async fn of(shared: &Shared, tenant: &Tenant) -> Result<Self, Status> {
+        Self::with(shared, tenant, false).await
+    }
+
+    /// A tenant's, to push.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub(crate) async fn to_push(shared: &Shared, tenant: &Tenant) -> Result<Self, Status> {
+        Self::with(shared, tenant, true).await
+    }
+
+    async fn with(shared: &Shared, tenant: &Tenant, write: bool) -> Result<Self, Status> {
         let scope = shared.store.tenant(tenant.id);
-        let templates = scope.templates(false).list().await;
+        let templates = scope.templates(write).list().await;
         let trust = scope.trust().certificates().await;
         Ok(Self {
             tenant: tenant.id,

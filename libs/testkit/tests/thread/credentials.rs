@@ -193,14 +193,99 @@ async fn a_repositorys_fields_are_kept_and_its_secrets_never_come_back() -> Resu
         )
         .await?;
     assert_eq!(update.status, 200, "{}", update.body);
-    let write = tenant.client.get("/api/v1/write-repositories").await?;
-    assert_eq!(
-        write.status, 501,
-        "as Argo CD without its hydrator: {}",
-        write.body
-    );
     tenant.client.delete(&path).await?.ok()?;
     assert_eq!(tenant.client.get(&path).await?.status, 403);
+    Ok(())
+}
+
+/// What a tenant pushes with is apart from what it reads with, and from every other tenant's.
+#[tokio::test]
+async fn repositories_to_push_to_are_a_world_of_their_own() -> Result<()> {
+    let (tenant, other) = (
+        platform::tenant("push-to").await?,
+        platform::tenant("push-to-b").await?,
+    );
+    tenant.push_guide(&examples()).await?;
+    let url = tenant.repo_url.clone();
+    let escaped = url.replace(':', "%3A").replace('/', "%2F");
+    let all = "/api/v1/write-repositories";
+    let one = format!("{all}/{escaped}");
+    let body = |password: &str| json!({"repo": url, "username": tenant.git_login.user, "password": password});
+    let (right, wrong) = (body(&tenant.git_login.password), body("canary-wrong"));
+
+    let nobody = json!({"repo": url});
+    let refused = tenant.client.post(all, &nobody).await?;
+    assert!(
+        refused.status == 400 && refused.body.to_string().contains("missing credentials"),
+        "{refused:?}"
+    );
+    let refused = tenant.client.post(all, &wrong).await?;
+    let text = refused.body.to_string();
+    assert!(
+        refused.status >= 400 && !text.contains("canary") && text.contains("source.login-refused"),
+        "{text}"
+    );
+    // Its body is the address alone; the login is in the query, as Argo CD's gateway has it.
+    let validate = |login: &str| {
+        let (client, url) = (tenant.client.clone(), url.clone());
+        let path = format!("{all}/{escaped}/validate?type=git{login}");
+        async move { client.post(&path, &json!(url)).await }
+    };
+    let login = |password: &str| format!("&username={}&password={password}", tenant.git_login.user);
+    let validated = validate(&login(&tenant.git_login.password)).await?;
+    assert_eq!(validated.status, 200, "{validated:?}");
+    assert!(validate(&login("canary-wrong")).await?.status >= 400);
+
+    tenant.client.post(all, &right).await?.ok()?;
+    tenant.client.post(all, &right).await?.ok()?;
+    let shown = tenant.client.get(&one).await?.ok()?;
+    assert_eq!(shown["connectionState"]["status"], "Successful", "{shown}");
+    assert!(
+        !shown.to_string().contains(&tenant.git_login.password),
+        "{shown}"
+    );
+    // It opens nothing that is read, and another tenant has none of it.
+    let list = tenant.client.get("/api/v1/repositories").await?.ok()?;
+    assert!(list["items"].is_null(), "{list}");
+    let app = tenant
+        .create_app("app", "gitops/hello-world-express", &json!({}))
+        .await;
+    assert!(app.is_err(), "{app:?}");
+    let theirs = other.client.get(all).await?.ok()?;
+    assert!(theirs["items"].is_null(), "{theirs}");
+    let (missing, foreign) = (
+        tenant.client.get(&format!("{all}/gone")).await?,
+        other.client.get(&one).await?,
+    );
+    assert_eq!(
+        (missing.status, &missing.body),
+        (foreign.status, &foreign.body),
+        "missing and another's are one answer"
+    );
+
+    let mut changed = right.clone();
+    changed["insecure"] = json!(true);
+    let refused = tenant.client.post(all, &changed).await?;
+    assert!(
+        refused.status == 400 && refused.body.to_string().contains("write repository spec"),
+        "{refused:?}"
+    );
+    tenant.client.put(&one, &changed).await?.ok()?;
+    assert_eq!(tenant.client.get(&one).await?.ok()?["insecure"], true);
+
+    // A template for pushing opens it as well; one for reading does not.
+    let template = json!({"url": url.trim_end_matches("/base-project.git"), "username": tenant.git_login.user,
+        "password": tenant.git_login.password});
+    tenant
+        .client
+        .post("/api/v1/write-repocreds", &template)
+        .await?
+        .ok()?;
+    let open = validate("").await?;
+    assert_eq!(open.status, 200, "{open:?}");
+    tenant.client.delete(&one).await?.ok()?;
+    let gone = tenant.client.get(&one).await?;
+    assert_eq!((gone.status, &gone.body), (missing.status, &missing.body));
     Ok(())
 }
 

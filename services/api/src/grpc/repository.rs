@@ -13,6 +13,7 @@ use proto::argocd::repository as wire;
 use proto::argocd::repository::repository_service_server::RepositoryService;
 use proto::k8s::meta::v1::ListMeta;
 use proto::{convert, v1alpha1};
+use store::TenantScope;
 use tonic::{Code, Request, Response, Status};
 
 use crate::failure;
@@ -22,6 +23,47 @@ use crate::identity;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
 use crate::sources::{self, Ways};
+
+/// What a repository is connected for. The two never meet: a login to push with opens nothing that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Reading,
+    Pushing,
+}
+
+impl Purpose {
+    /// The resource of its rights.
+    const fn resource(self) -> Resource {
+        match self {
+            Self::Reading => Resource::Repositories,
+            Self::Pushing => Resource::WriteRepositories,
+        }
+    }
+
+    /// How Argo CD calls one in a refusal.
+    const fn called(self) -> &'static str {
+        match self {
+            Self::Reading => "repository",
+            Self::Pushing => "write repository",
+        }
+    }
+
+    /// Where such repositories are kept.
+    fn of(self, scope: &TenantScope) -> store::Repositories<'_> {
+        match self {
+            Self::Reading => scope.repositories(),
+            Self::Pushing => scope.write_repositories(),
+        }
+    }
+
+    /// What opens them besides their own logins.
+    async fn ways(self, shared: &Shared, tenant: &Tenant) -> Result<Ways, Status> {
+        match self {
+            Self::Reading => Ways::of(shared, tenant).await,
+            Self::Pushing => Ways::to_push(shared, tenant).await,
+        }
+    }
+}
 
 /// The service.
 pub(crate) struct Repositories {
@@ -37,13 +79,14 @@ impl Repositories {
     }
 
     /// Those that the actor may see, by project and address.
-    async fn visible(&self, actor: &Actor) -> Result<Vec<Repository>, Status> {
+    async fn visible(&self, purpose: Purpose, actor: &Actor) -> Result<Vec<Repository>, Status> {
         let scope = self.shared.store.tenant(actor.tenant.id);
-        let mut all = scope.repositories().list().await.map_err(failure::store)?;
+        let all = purpose.of(&scope).list().await;
+        let mut all = all.map_err(failure::store)?;
         all.retain(|one| {
             permit::allows(
                 actor,
-                Resource::Repositories,
+                purpose.resource(),
                 Action::Get,
                 &object(&one.project, &one.url),
             )
@@ -54,13 +97,22 @@ impl Repositories {
 
     async fn listed(
         &self,
+        purpose: Purpose,
         request: Request<wire::RepoQuery>,
     ) -> Result<Response<v1alpha1::RepositoryList>, Status> {
         let actor = identity::actor(&request)?;
         let refresh = request.into_inner().force_refresh;
-        let visible = self.visible(&actor).await?;
-        let states = state::all(&self.shared, &actor.tenant, &visible, refresh).await?;
-        let ways = Ways::of(&self.shared, &actor.tenant).await?;
+        let visible = self.visible(purpose, &actor).await?;
+        let ways = purpose.ways(&self.shared, &actor.tenant).await?;
+        let states = state::all(
+            &self.shared,
+            &actor.tenant,
+            purpose,
+            &ways,
+            &visible,
+            refresh,
+        )
+        .await?;
         let items = visible
             .iter()
             .zip(states)
@@ -72,9 +124,14 @@ impl Repositories {
     }
 
     /// The one that a query means: alone with its address, or of the project that is named.
-    async fn meant(&self, actor: &Actor, query: &wire::RepoQuery) -> Result<Repository, Status> {
+    async fn meant(
+        &self,
+        purpose: Purpose,
+        actor: &Actor,
+        query: &wire::RepoQuery,
+    ) -> Result<Repository, Status> {
         let url = unescape(&query.repo);
-        let mut found = self.visible(actor).await?;
+        let mut found = self.visible(purpose, actor).await?;
         found.retain(|one| normalize_url(&one.url) == normalize_url(&url));
         if found.is_empty() {
             return Err(permit::denied());
@@ -95,6 +152,7 @@ impl Repositories {
 
     async fn connect(
         &self,
+        purpose: Purpose,
         request: Request<wire::RepoCreateRequest>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
         let actor = identity::actor(&request)?;
@@ -106,29 +164,36 @@ impl Repositories {
         let repo = payload(repo)?;
         permit::require(
             &actor,
-            Resource::Repositories,
+            purpose.resource(),
             Action::Create,
             &object(repo.project(), repo.repo()),
         )?;
         let wanted = described(&repo)?;
-        if wanted.project.is_empty() {
-            self.attempt(&actor.tenant, &wanted).await?;
+        match purpose {
+            // Nobody pushes without saying who it is, and a login for one project is a login all the same.
+            Purpose::Pushing if wanted.credentials.is_empty() => {
+                return Err(Status::invalid_argument("missing credentials in request"));
+            }
+            Purpose::Reading if !wanted.project.is_empty() => {}
+            _ => self.attempt(purpose, &actor.tenant, &wanted).await?,
         }
         let scope = self.shared.store.tenant(actor.tenant.id);
-        let existing = scope
-            .repositories()
+        let existing = purpose
+            .of(&scope)
             .find(&wanted.url, &wanted.project)
             .await
             .map_err(failure::store)?;
         match existing {
             Some(existing) if existing == wanted => {}
-            Some(existing) if !upsert => return Err(changes::refused(&existing, &wanted)),
+            Some(existing) if !upsert => {
+                return Err(changes::refused(purpose.called(), &existing, &wanted));
+            }
             existing => {
                 if existing.is_some() {
                     let named = object(&wanted.project, &wanted.url);
-                    permit::require(&actor, Resource::Repositories, Action::Update, &named)?;
+                    permit::require(&actor, purpose.resource(), Action::Update, &named)?;
                 }
-                self.keep(&actor, &wanted).await?;
+                self.keep(purpose, &actor, &wanted).await?;
                 tracing::info!(tenant = %actor.tenant.name, account = actor.account, "connected a repository");
             }
         }
@@ -137,6 +202,7 @@ impl Repositories {
 
     async fn change(
         &self,
+        purpose: Purpose,
         request: Request<wire::RepoUpdateRequest>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
         let actor = identity::actor(&request)?;
@@ -144,14 +210,14 @@ impl Repositories {
         repo.repo = Some(unescape(repo.repo()));
         permit::require(
             &actor,
-            Resource::Repositories,
+            purpose.resource(),
             Action::Update,
             &object(repo.project(), repo.repo()),
         )?;
         let wanted = described(&repo)?;
         let scope = self.shared.store.tenant(actor.tenant.id);
-        let existing = scope
-            .repositories()
+        let existing = purpose
+            .of(&scope)
             .find(&wanted.url, &wanted.project)
             .await
             .map_err(failure::store)?;
@@ -159,27 +225,37 @@ impl Repositories {
             .ok_or_else(|| Status::not_found(format!("repo '{}' not found", wanted.url)))?;
         permit::require(
             &actor,
-            Resource::Repositories,
+            purpose.resource(),
             Action::Update,
             &object(&existing.project, &existing.url),
         )?;
-        self.keep(&actor, &wanted).await?;
+        self.keep(purpose, &actor, &wanted).await?;
         tracing::info!(tenant = %actor.tenant.name, account = actor.account, "changed a repository");
         Ok(Response::new(named(wanted)))
     }
 
-    async fn keep(&self, actor: &Actor, wanted: &Repository) -> Result<(), Status> {
+    async fn keep(
+        &self,
+        purpose: Purpose,
+        actor: &Actor,
+        wanted: &Repository,
+    ) -> Result<(), Status> {
         let scope = self.shared.store.tenant(actor.tenant.id);
-        let put = scope.repositories().put(wanted).await;
+        let put = purpose.of(&scope).put(wanted).await;
         put.map_err(failure::store)?;
-        state::forget(&self.shared, &actor.tenant, wanted).await;
+        state::forget(&self.shared, &actor.tenant, purpose, wanted).await;
         Ok(())
     }
 
     /// Tries to get into a repository as it is described, with a template's login where it has none; what is kept for
     /// later is not tried.
-    async fn attempt(&self, tenant: &Tenant, wanted: &Repository) -> Result<(), Status> {
-        let ways = Ways::of(&self.shared, tenant).await?;
+    async fn attempt(
+        &self,
+        purpose: Purpose,
+        tenant: &Tenant,
+        wanted: &Repository,
+    ) -> Result<(), Status> {
+        let ways = purpose.ways(&self.shared, tenant).await?;
         if ways.kept_only(wanted).is_some() {
             return Ok(());
         }
@@ -189,24 +265,76 @@ impl Repositories {
 
     async fn disconnect(
         &self,
+        purpose: Purpose,
         request: Request<wire::RepoQuery>,
     ) -> Result<Response<wire::RepoResponse>, Status> {
         let actor = identity::actor(&request)?;
-        let found = self.meant(&actor, &request.into_inner()).await?;
+        let found = self.meant(purpose, &actor, &request.into_inner()).await?;
         permit::require(
             &actor,
-            Resource::Repositories,
+            purpose.resource(),
             Action::Delete,
             &object(&found.project, &found.url),
         )?;
         let scope = self.shared.store.tenant(actor.tenant.id);
-        scope
-            .repositories()
+        purpose
+            .of(&scope)
             .delete(&found.url, &found.project)
             .await
             .map_err(failure::store)?;
-        state::forget(&self.shared, &actor.tenant, &found).await;
+        state::forget(&self.shared, &actor.tenant, purpose, &found).await;
         tracing::info!(tenant = %actor.tenant.name, account = actor.account, "disconnected a repository");
+        Ok(Response::new(wire::RepoResponse {}))
+    }
+
+    async fn one(
+        &self,
+        purpose: Purpose,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<v1alpha1::Repository>, Status> {
+        let actor = identity::actor(&request)?;
+        let query = request.into_inner();
+        let found = self.meant(purpose, &actor, &query).await?;
+        let ways = purpose.ways(&self.shared, &actor.tenant).await?;
+        let visible = [found];
+        let refresh = query.force_refresh;
+        let states = state::all(
+            &self.shared,
+            &actor.tenant,
+            purpose,
+            &ways,
+            &visible,
+            refresh,
+        )
+        .await?;
+        let [found] = visible;
+        let state = states.into_iter().next().unwrap_or_default();
+        Ok(Response::new(shown(&ways, &found, state)))
+    }
+
+    async fn validate(
+        &self,
+        purpose: Purpose,
+        request: Request<wire::RepoAccessQuery>,
+    ) -> Result<Response<wire::RepoResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        let query = request.into_inner();
+        permit::require(
+            &actor,
+            purpose.resource(),
+            Action::Create,
+            &object(&query.project, &query.repo),
+        )?;
+        let azure = [
+            query.azure_service_principal_client_id.as_str(),
+            query.azure_service_principal_client_secret.as_str(),
+            query.azure_service_principal_tenant_id.as_str(),
+        ];
+        known_login(&azure)?;
+        let wanted = convert::repository::from_query(&query);
+        sources::without_password(&wanted.url)?;
+        known_kind(&wanted.kind)?;
+        self.attempt(purpose, &actor.tenant, &wanted).await?;
         Ok(Response::new(wire::RepoResponse {}))
     }
 }
@@ -273,145 +401,118 @@ pub(in crate::grpc) fn known_kind(kind: &str) -> Result<(), Status> {
     ))
 }
 
-/// The answer of everything about repositories to push to, as Argo CD gives it without its source hydrator.
-fn no_hydrator<T>() -> Result<Response<T>, Status> {
-    Err(Status::unimplemented("hydrator is disabled"))
-}
-
 #[tonic::async_trait]
 impl RepositoryService for Repositories {
     async fn list(
         &self,
         request: Request<wire::RepoQuery>,
     ) -> Result<Response<v1alpha1::RepositoryList>, Status> {
-        self.listed(request).await
+        self.listed(Purpose::Reading, request).await
     }
 
     async fn list_repositories(
         &self,
         request: Request<wire::RepoQuery>,
     ) -> Result<Response<v1alpha1::RepositoryList>, Status> {
-        self.listed(request).await
+        self.listed(Purpose::Reading, request).await
     }
 
     async fn get(
         &self,
         request: Request<wire::RepoQuery>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
-        let actor = identity::actor(&request)?;
-        let query = request.into_inner();
-        let found = self.meant(&actor, &query).await?;
-        let state = state::one(&self.shared, &actor.tenant, &found, query.force_refresh).await?;
-        let ways = Ways::of(&self.shared, &actor.tenant).await?;
-        Ok(Response::new(shown(&ways, &found, state)))
+        self.one(Purpose::Reading, request).await
     }
 
     async fn create(
         &self,
         request: Request<wire::RepoCreateRequest>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
-        self.connect(request).await
+        self.connect(Purpose::Reading, request).await
     }
 
     async fn create_repository(
         &self,
         request: Request<wire::RepoCreateRequest>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
-        self.connect(request).await
+        self.connect(Purpose::Reading, request).await
     }
 
     async fn delete(
         &self,
         request: Request<wire::RepoQuery>,
     ) -> Result<Response<wire::RepoResponse>, Status> {
-        self.disconnect(request).await
+        self.disconnect(Purpose::Reading, request).await
     }
 
     async fn delete_repository(
         &self,
         request: Request<wire::RepoQuery>,
     ) -> Result<Response<wire::RepoResponse>, Status> {
-        self.disconnect(request).await
+        self.disconnect(Purpose::Reading, request).await
     }
 
     async fn validate_access(
         &self,
         request: Request<wire::RepoAccessQuery>,
     ) -> Result<Response<wire::RepoResponse>, Status> {
-        let actor = identity::actor(&request)?;
-        let query = request.into_inner();
-        permit::require(
-            &actor,
-            Resource::Repositories,
-            Action::Create,
-            &object(&query.project, &query.repo),
-        )?;
-        let azure = [
-            query.azure_service_principal_client_id.as_str(),
-            query.azure_service_principal_client_secret.as_str(),
-            query.azure_service_principal_tenant_id.as_str(),
-        ];
-        known_login(&azure)?;
-        let wanted = convert::repository::from_query(&query);
-        known_kind(&wanted.kind)?;
-        self.attempt(&actor.tenant, &wanted).await?;
-        Ok(Response::new(wire::RepoResponse {}))
+        self.validate(Purpose::Reading, request).await
     }
 
     async fn update(
         &self,
         request: Request<wire::RepoUpdateRequest>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
-        self.change(request).await
+        self.change(Purpose::Reading, request).await
     }
 
     async fn update_repository(
         &self,
         request: Request<wire::RepoUpdateRequest>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
-        self.change(request).await
+        self.change(Purpose::Reading, request).await
     }
 
     async fn get_write(
         &self,
-        _: Request<wire::RepoQuery>,
+        request: Request<wire::RepoQuery>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
-        no_hydrator()
+        self.one(Purpose::Pushing, request).await
     }
 
     async fn list_write_repositories(
         &self,
-        _: Request<wire::RepoQuery>,
+        request: Request<wire::RepoQuery>,
     ) -> Result<Response<v1alpha1::RepositoryList>, Status> {
-        no_hydrator()
+        self.listed(Purpose::Pushing, request).await
     }
 
     async fn create_write_repository(
         &self,
-        _: Request<wire::RepoCreateRequest>,
+        request: Request<wire::RepoCreateRequest>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
-        no_hydrator()
+        self.connect(Purpose::Pushing, request).await
     }
 
     async fn update_write_repository(
         &self,
-        _: Request<wire::RepoUpdateRequest>,
+        request: Request<wire::RepoUpdateRequest>,
     ) -> Result<Response<v1alpha1::Repository>, Status> {
-        no_hydrator()
+        self.change(Purpose::Pushing, request).await
     }
 
     async fn delete_write_repository(
         &self,
-        _: Request<wire::RepoQuery>,
+        request: Request<wire::RepoQuery>,
     ) -> Result<Response<wire::RepoResponse>, Status> {
-        no_hydrator()
+        self.disconnect(Purpose::Pushing, request).await
     }
 
     async fn validate_write_access(
         &self,
-        _: Request<wire::RepoAccessQuery>,
+        request: Request<wire::RepoAccessQuery>,
     ) -> Result<Response<wire::RepoResponse>, Status> {
-        no_hydrator()
+        self.validate(Purpose::Pushing, request).await
     }
 
     not_served! {

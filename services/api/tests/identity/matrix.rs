@@ -191,6 +191,7 @@ async fn connect(house: &House) -> Result<()> {
         };
         let scope = house.store.tenant(tenant.id);
         scope.repositories().put(&repository).await?;
+        scope.write_repositories().put(&repository).await?;
     }
     Ok(())
 }
@@ -303,15 +304,9 @@ const LATER: &[&str] = &[
     "/notification.NotificationService/ListServices",
     "/notification.NotificationService/ListTemplates",
     "/notification.NotificationService/ListTriggers",
-    "/repository.RepositoryService/CreateWriteRepository",
-    "/repository.RepositoryService/DeleteWriteRepository",
     "/repository.RepositoryService/GetAppDetails",
     "/repository.RepositoryService/GetHelmCharts",
-    "/repository.RepositoryService/GetWrite",
     "/repository.RepositoryService/ListApps",
     "/repository.RepositoryService/ListOCITags",
     "/repository.RepositoryService/ListRefs",
-    "/repository.RepositoryService/ListWriteRepositories",
-    "/repository.RepositoryService/UpdateWriteRepository",
-    "/repository.RepositoryService/ValidateWriteAccess",
 ];

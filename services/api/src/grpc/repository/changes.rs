@@ -5,7 +5,7 @@ use tonic::Status;
 
 /// The refusal to replace a repository, with the fields that differ by the names that Argo CD gives them. No value is
 /// told.
-pub(super) fn refused(existing: &Repository, wanted: &Repository) -> Status {
+pub(super) fn refused(what: &str, existing: &Repository, wanted: &Repository) -> Status {
     let Repository {
         url,
         kind,
@@ -25,7 +25,7 @@ pub(super) fn refused(existing: &Repository, wanted: &Repository) -> Status {
     ];
     differs.extend(logins(credentials, &wanted.credentials));
     differs.extend(ways(options, &wanted.options));
-    told("repository", &differs)
+    told(what, &differs)
 }
 
 /// The same for a credential template.
@@ -159,7 +159,7 @@ mod tests {
             ..one.clone()
         };
         assert_eq!(
-            refused(&one, &two).message(),
+            refused("repository", &one, &two).message(),
             "existing repository spec is different; use upsert flag to force update; difference in keys \"Insecure,Password,Depth\""
         );
     }

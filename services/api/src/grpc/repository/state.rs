@@ -13,6 +13,7 @@ use proto::v1alpha1::ConnectionState;
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 
+use super::Purpose;
 use crate::failure;
 use crate::language;
 use crate::shared::Shared;
@@ -39,35 +40,23 @@ struct Tried {
 pub(super) async fn all(
     shared: &Shared,
     tenant: &Tenant,
+    purpose: Purpose,
+    ways: &Ways,
     repositories: &[Repository],
     refresh: bool,
 ) -> Result<Vec<ConnectionState>, Status> {
-    let ways = &Ways::of(shared, tenant).await?;
     // Bodies of streams are polled here, inside the request's task, so that the reader's language is known.
     let tries: Vec<_> = repositories
         .iter()
-        .map(|one| one_state(shared, tenant, ways, one, refresh))
+        .map(|one| one_state(shared, tenant, purpose, ways, one, refresh))
         .collect();
     stream::iter(tries).buffered(AT_ONCE).try_collect().await
-}
-
-/// The state of one.
-///
-/// # Errors
-/// When the tenant's key cannot be had.
-pub(super) async fn one(
-    shared: &Shared,
-    tenant: &Tenant,
-    repository: &Repository,
-    refresh: bool,
-) -> Result<ConnectionState, Status> {
-    let ways = Ways::of(shared, tenant).await?;
-    one_state(shared, tenant, &ways, repository, refresh).await
 }
 
 async fn one_state(
     shared: &Shared,
     tenant: &Tenant,
+    purpose: Purpose,
     ways: &Ways,
     repository: &Repository,
     refresh: bool,
@@ -81,7 +70,9 @@ async fn one_state(
         .tenant_key()
         .await
         .map_err(failure::store)?;
-    if !refresh && let Some(tried) = remembered(shared, tenant, &key, repository).await {
+    if !refresh
+        && let Some(tried) = remembered(shared, tenant, &key, &entry(purpose, repository)).await
+    {
         return Ok(shown(&tried));
     }
     let access = ways.access(&repository.url, Some(repository));
@@ -93,35 +84,43 @@ async fn one_state(
     if let Ok(bytes) = serde_json::to_vec(&tried) {
         shared
             .cache
-            .put(tenant.id, &key, KIND, &entry(repository), &bytes, KEPT)
+            .put(
+                tenant.id,
+                &key,
+                KIND,
+                &entry(purpose, repository),
+                &bytes,
+                KEPT,
+            )
             .await;
     }
     Ok(shown(&tried))
 }
 
 /// Forgets what came of trying: the repository is another now.
-pub(super) async fn forget(shared: &Shared, tenant: &Tenant, repository: &Repository) {
+pub(super) async fn forget(
+    shared: &Shared,
+    tenant: &Tenant,
+    purpose: Purpose,
+    repository: &Repository,
+) {
     shared
         .cache
-        .forget(tenant.id, KIND, &entry(repository))
+        .forget(tenant.id, KIND, &entry(purpose, repository))
         .await;
 }
 
-async fn remembered(
-    shared: &Shared,
-    tenant: &Tenant,
-    key: &Secret,
-    repository: &Repository,
-) -> Option<Tried> {
-    let bytes = shared
-        .cache
-        .get(tenant.id, key, KIND, &entry(repository))
-        .await?;
+async fn remembered(shared: &Shared, tenant: &Tenant, key: &Secret, entry: &str) -> Option<Tried> {
+    let bytes = shared.cache.get(tenant.id, key, KIND, entry).await?;
     serde_json::from_slice(&bytes).ok()
 }
 
-fn entry(repository: &Repository) -> String {
-    format!("{} {}", repository.project, normalize_url(&repository.url))
+fn entry(purpose: Purpose, repository: &Repository) -> String {
+    let (project, url) = (&repository.project, normalize_url(&repository.url));
+    match purpose {
+        Purpose::Reading => format!("{project} {url}"),
+        Purpose::Pushing => format!("{project} {url} push"),
+    }
 }
 
 /// The state of one that cannot be tried yet.
