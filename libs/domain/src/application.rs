@@ -110,7 +110,13 @@ pub struct Spec {
 /// The project in force of a spec as it is stored: `default` when it names none.
 #[must_use]
 pub fn project_of(spec: &Value) -> &str {
-    match crate::resource::text(spec, &["project"]) {
+    project_or_default(crate::resource::text(spec, &["project"]))
+}
+
+/// The project in force where a spec names this one, or none.
+#[must_use]
+pub fn project_or_default(named: &str) -> &str {
+    match named {
         "" => "default",
         project => project,
     }

@@ -52,6 +52,37 @@ impl Applications<'_> {
         row.as_ref().map(row::application).transpose()
     }
 
+    /// One of them, for who may see it: `may` is asked with its spec's project (empty where it names none). One that is
+    /// not there and one that may not be seen are both `None`, and take as long: of the latter nothing but its project is
+    /// read.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.applications.find_for", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
+    pub async fn find_for(
+        &self,
+        name: &str,
+        may: impl FnOnce(&str) -> bool,
+    ) -> Result<Option<Application>> {
+        let mut tx = self.scope.begin().await?;
+        let project: Option<String> = sqlx::query_scalar(
+            "SELECT coalesce(spec ->> 'project', '') FROM naru.applications WHERE name = $1",
+        )
+        .bind(name)
+        .fetch_optional(&mut *tx)
+        .await?;
+        // Asked in any case, so that its time says nothing.
+        if !may(project.as_deref().unwrap_or_default()) || project.is_none() {
+            return Ok(None);
+        }
+        let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = $1");
+        let row = sqlx::query(&statement)
+            .bind(name)
+            .fetch_optional(&mut *tx)
+            .await?;
+        row.as_ref().map(row::application).transpose()
+    }
+
     /// Some of them, by name; those that are not there are left out.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! Without a project in the request, missing and forbidden are one bare answer. With one, the right on
 //! `<project>/<name>` is asked first, and only who has it hears that the application is not there.
 
-use domain::application::{Application, CONTROL_PLANE_NAMESPACE, project_of};
+use domain::application::{Application, CONTROL_PLANE_NAMESPACE, project_of, project_or_default};
 use domain::project::Project;
 use tonic::Status;
 
@@ -64,15 +64,16 @@ pub(super) async fn find(
             permit::denied()
         }
     };
+    let may = |project: &str| {
+        let object = format!("{}/{name}", project_or_default(project));
+        permit::allows(actor, Resource::Applications, action, &object)
+    };
     let app = scope
         .applications()
-        .find(name)
+        .find_for(name, may)
         .await
         .map_err(failure::store)?
         .ok_or_else(hidden)?;
-    if !permit::allows(actor, Resource::Applications, action, &object(&app)) {
-        return Err(hidden());
-    }
     if asked.is_some_and(|asked| asked != project_of(&app.spec)) {
         return Err(not_found(name));
     }
