@@ -3,13 +3,17 @@
 //! A render is a function of Git's objects and its input, and says exactly which of them it looked at
 //! ([`ReadSet`]), so that a caller can tell for another commit whether it would come out the same.
 
+mod ask;
 mod checks;
 mod detect;
 mod directory;
 mod environment;
 mod hash;
+mod helm;
 mod images;
+mod jsonnet;
 mod kustomize;
+mod made;
 mod origin;
 mod overrides;
 mod read_set;

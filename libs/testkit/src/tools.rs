@@ -79,6 +79,13 @@ pub const TOOLS: &[Tool] = &[
         ldflags: "",
     },
     Tool {
+        name: "jsonnet",
+        module: "jsonnet",
+        package: "github.com/google/go-jsonnet/cmd/jsonnet",
+        version: "v0.21.0",
+        ldflags: "",
+    },
+    Tool {
         name: "argocd",
         module: "argocd",
         package: "github.com/argoproj/argo-cd/v3/cmd",

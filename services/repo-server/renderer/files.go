@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -16,7 +17,7 @@ import (
 type repository struct {
 	pipe     *pipe
 	stats    map[string]answer
-	names    map[string][]string
+	folders  map[string][]item
 	contents map[string][]byte
 	// overlay holds files as the application's options changed them, by real path.
 	overlay map[string][]byte
@@ -31,7 +32,7 @@ var errReadOnly = errors.New("the repository is read-only")
 
 func newRepository(p *pipe) *repository {
 	return &repository{
-		pipe: p, stats: map[string]answer{}, names: map[string][]string{}, contents: map[string][]byte{},
+		pipe: p, stats: map[string]answer{}, folders: map[string][]item{}, contents: map[string][]byte{},
 		overlay: map[string][]byte{},
 	}
 }
@@ -99,9 +100,25 @@ func (r *repository) Exists(name string) bool {
 	return err == nil && got.Kind != ""
 }
 
+// item is an entry of a folder.
+type item struct {
+	name string
+	kind byte
+}
+
 func (r *repository) ReadDir(name string) ([]string, error) {
+	items, err := r.items(name)
+	names := make([]string, 0, len(items))
+	for _, item := range items {
+		names = append(names, item.name)
+	}
+	return names, err
+}
+
+// items are a folder's entries, sorted by name.
+func (r *repository) items(name string) ([]item, error) {
 	name = clean(name)
-	if known, ok := r.names[name]; ok {
+	if known, ok := r.folders[name]; ok {
 		return known, nil
 	}
 	got, err := r.question("list", name)
@@ -111,8 +128,16 @@ func (r *repository) ReadDir(name string) ([]string, error) {
 	if got.Kind != "dir" {
 		return nil, &os.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	r.names[name] = got.Names
-	return got.Names, nil
+	if len(got.Kinds) != len(got.Names) {
+		return nil, errors.New("a listing without kinds")
+	}
+	items := make([]item, 0, len(got.Names))
+	for at, name := range got.Names {
+		items = append(items, item{name: name, kind: got.Kinds[at]})
+	}
+	slices.SortFunc(items, func(a, b item) int { return strings.Compare(a.name, b.name) })
+	r.folders[name] = items
+	return items, nil
 }
 
 func (r *repository) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {

@@ -57,12 +57,16 @@ type jobRequest struct {
 	Job job `json:"job"`
 }
 
-// job is one kustomization to build.
+// job is one folder to render.
 type job struct {
+	// Tool is `kustomize`, `helm` or `jsonnet`.
+	Tool string `json:"tool"`
 	// Path of the folder from the repository's root, without a leading slash; empty for the root.
 	Path string `json:"path"`
-	// Options of the application, placeholders already filled in.
-	Options *options `json:"options,omitempty"`
+	// Options of the application for that tool, build variables already filled in.
+	Options *options        `json:"options,omitempty"`
+	Helm    *helmOptions    `json:"helm,omitempty"`
+	Jsonnet *jsonnetOptions `json:"jsonnet,omitempty"`
 }
 
 // ask is a question about the repository.
@@ -80,6 +84,8 @@ type answer struct {
 	Real string `json:"real"`
 	// Names are a folder's entries.
 	Names []string `json:"names"`
+	// Kinds has a letter for each of Names: kindFile, kindFolder, kindLink or kindSubmodule.
+	Kinds string `json:"kinds"`
 	// Content is a file's bytes.
 	Content []byte `json:"content"`
 	// Refused says why the question has no answer.
@@ -100,23 +106,36 @@ type object struct {
 	Object json.RawMessage `json:"object"`
 	// Path is the file that the object was written in, from the repository's root; empty when unknown.
 	Path string `json:"path,omitempty"`
-	// Generated is set when Path is the kustomization that generated the object.
+	// Generated is set when the object does not stand in Path as it is, but was made from it.
 	Generated bool `json:"generated,omitempty"`
 }
 
+// The letters of answer.Kinds.
 const (
-	kindBuild    = "build"
-	kindRefused  = "refused"
-	kindRemote   = "remote"
-	kindOutside  = "outside"
-	kindTooLarge = "too-large"
+	kindFile      = 'f'
+	kindFolder    = 'd'
+	kindLink      = 'l'
+	kindSubmodule = 's'
+)
+
+const (
+	kindBuild      = "build"
+	kindRefused    = "refused"
+	kindRemote     = "remote"
+	kindOutside    = "outside"
+	kindTooLarge   = "too-large"
+	kindMissing    = "missing"
+	kindOption     = "option"
+	kindDependency = "dependency"
 )
 
 type failure struct {
 	Kind string `json:"kind"`
-	// File is the kustomization concerned, from the repository's root.
+	// File is the file concerned, from the repository's root.
 	File string `json:"file,omitempty"`
-	// Feature is what was refused.
+	// Line in it; 0 when unknown.
+	Line int `json:"line,omitempty"`
+	// Feature is what was refused, or the option concerned.
 	Feature string `json:"feature,omitempty"`
 	Error   string `json:"error"`
 }

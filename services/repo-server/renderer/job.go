@@ -12,14 +12,26 @@ import (
 
 const originAnnotation = "config.kubernetes.io/origin"
 
-// run builds one kustomization. A panic in the library is the job's failure, not the worker's.
+// run does one job. A panic in a library is the job's failure, not the worker's.
 func run(p *pipe, j job) (out outcome) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			out = outcome{Failed: &failure{Kind: kindBuild, Error: fmt.Sprintf("kustomize failed inside: %v", panicked)}}
+			out = outcome{Failed: &failure{Kind: kindBuild, Error: fmt.Sprintf("%s failed inside: %v", j.Tool, panicked)}}
 		}
 	}()
 	repo := newRepository(p)
+	switch j.Tool {
+	case "helm":
+		return runHelm(repo, j)
+	case "jsonnet":
+		return runJsonnet(repo, j)
+	default:
+		return runKustomize(repo, j)
+	}
+}
+
+// runKustomize builds one kustomization.
+func runKustomize(repo *repository, j job) outcome {
 	folder := within(j.Path)
 	file := kustomizationFile(repo, folder)
 	at := shown(path.Join(folder, file))

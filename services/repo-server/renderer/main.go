@@ -1,4 +1,4 @@
-// Command renderer builds kustomizations for naru-repo-server.
+// Command renderer renders kustomizations, Helm charts and Jsonnet files for naru-repo-server.
 //
 // It is a warm worker: jobs come in and results go out as length-prefixed JSON frames over stdin and stdout, and the
 // files of a job are asked for over the same pipe. It deliberately has no disk, no network and no child processes: what

@@ -424,7 +424,7 @@ async fn who_may_not_is_refused_and_what_fails_says_why() {
     let status = world.render("chart", &nothing).await.unwrap_err();
     assert_eq!(
         (status.code(), code(&status).as_str()),
-        (Code::Unimplemented, "source.tool-not-supported")
+        (Code::FailedPrecondition, "source.helm-failed")
     );
 }
 

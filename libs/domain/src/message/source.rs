@@ -133,13 +133,13 @@ messages! {
     }
     /// The tool took too long.
     RENDER_TIMEOUT = "source.render-timeout" {
-        en: "rendering `{path}` did not finish within {seconds} s and was stopped; make the kustomization smaller",
-        ko: "`{path}` 렌더링이 {seconds}초 안에 끝나지 않아 중단했습니다. kustomization을 줄이십시오",
+        en: "rendering `{path}` did not finish within {seconds} s and was stopped; make what it renders smaller",
+        ko: "`{path}` 렌더링이 {seconds}초 안에 끝나지 않아 중단했습니다. 렌더링할 내용을 줄이십시오",
     }
     /// The tool died.
     RENDER_DIED = "source.render-died" {
-        en: "the renderer was stopped while rendering `{path}`: it went over its memory or broke a rule of its sandbox; make the kustomization smaller",
-        ko: "`{path}`을(를) 렌더링하던 중 메모리 한도나 샌드박스 규칙을 어겨 렌더러가 중단되었습니다. kustomization을 줄이십시오",
+        en: "the renderer was stopped while rendering `{path}`: it went over its memory or broke a rule of its sandbox; make what it renders smaller",
+        ko: "`{path}`을(를) 렌더링하던 중 메모리 한도나 샌드박스 규칙을 어겨 렌더러가 중단되었습니다. 렌더링할 내용을 줄이십시오",
     }
     /// Kustomize refused.
     KUSTOMIZE_FAILED = "source.kustomize-failed" {
@@ -155,6 +155,41 @@ messages! {
     KUSTOMIZE_REMOTE = "source.kustomize-remote" {
         en: "the kustomization takes `{resource}` from another place, which is not supported yet; copy it into this repository",
         ko: "kustomization이 다른 곳의 `{resource}`을(를) 가져옵니다. 아직 지원하지 않으므로 이 저장소로 복사하십시오",
+    }
+    /// Helm refused.
+    HELM_FAILED = "source.helm-failed" {
+        en: "helm cannot render the chart in `{path}`; correct the chart or its values as it says",
+        ko: "helm이 `{path}`의 차트를 렌더링하지 못했습니다. 메시지대로 차트나 값을 고치십시오",
+    }
+    /// Jsonnet refused.
+    JSONNET_FAILED = "source.jsonnet-failed" {
+        en: "`{path}` cannot be evaluated to Kubernetes objects; correct it as jsonnet says",
+        ko: "`{path}`을(를) 쿠버네티스 오브젝트로 평가하지 못했습니다. jsonnet의 메시지대로 고치십시오",
+    }
+    /// A file of an option or a chart that is not in the repository.
+    REMOTE_FILE = "source.remote-file" {
+        en: "`{resource}` is in another place, from which files are not fetched; copy it into this repository",
+        ko: "`{resource}`은(는) 다른 곳에 있으며 파일을 가져오지 않습니다. 이 저장소로 복사하십시오",
+    }
+    /// A file that an option names is not there.
+    OPTION_FILE_MISSING = "source.option-file-missing" {
+        en: "the file `{path}` named in {field} is not in the repository; push it or correct the option",
+        ko: "{field}에 지정된 파일 `{path}`이(가) 저장소에 없습니다. 파일을 푸시하거나 옵션을 고치십시오",
+    }
+    /// An option's value is wrong.
+    OPTION_REFUSED = "source.option-refused" {
+        en: "the value of {field} cannot be used; correct it as said here",
+        ko: "{field}의 값을 사용할 수 없습니다. 메시지대로 고치십시오",
+    }
+    /// Charts that a chart depends on are not vendored.
+    DEPENDENCY_MISSING = "source.dependency-missing" {
+        en: "the chart depends on {charts}, not in its `charts` folder; run `helm dependency build` and commit the folder, dependencies are not fetched",
+        ko: "차트가 의존하는 {charts}이(가) `charts` 폴더에 없습니다. 의존성은 가져오지 않으므로 `helm dependency build`를 실행하고 폴더를 커밋하십시오",
+    }
+    /// A values file of another source.
+    REFERENCE_NOT_SUPPORTED = "source.reference-not-supported" {
+        en: "`{path}` is a file of another source, which is not supported yet; copy it into this repository",
+        ko: "`{path}`은(는) 다른 소스의 파일이며 아직 지원하지 않습니다. 이 저장소로 복사하십시오",
     }
     /// A tool that is not there yet.
     TOOL_NOT_SUPPORTED = "source.tool-not-supported" {

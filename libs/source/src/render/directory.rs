@@ -1,4 +1,4 @@
-//! A plain directory: YAML and JSON files as they are.
+//! A plain directory: YAML and JSON files as they are, Jsonnet files as they evaluate.
 
 use domain::application::Directory;
 use domain::cause::{Cause, Location};
@@ -7,6 +7,7 @@ use domain::message;
 use globset::GlobBuilder;
 use serde_json::Value;
 
+use super::jsonnet::Jsonnet;
 use super::origin;
 use super::overrides::below;
 use super::reader::{File, Reader};
@@ -26,12 +27,17 @@ pub(super) fn render(
     reader: &Reader<'_, '_>,
     folder: &str,
     options: &Directory,
+    jsonnet: &Jsonnet<'_>,
     causes: &mut Vec<Cause>,
 ) -> Result<Vec<Manifest>, Error> {
     let patterns = Patterns::new(options, causes);
     let mut manifests = Vec::new();
     for file in files(reader, folder, options.recurse, &patterns)? {
-        read_file(&file, &mut manifests, causes)?;
+        if file.path.ends_with(".jsonnet") {
+            manifests.extend(jsonnet.evaluate(reader, &file.path)?);
+        } else {
+            read_file(&file, &mut manifests, causes)?;
+        }
     }
     Ok(manifests)
 }
@@ -141,12 +147,6 @@ fn files(
         if contains(&file.content, SKIP_MARKER.as_bytes()) {
             combined -= size;
             continue;
-        }
-        if extension == Some("jsonnet") {
-            let message = message::source::TOOL_NOT_SUPPORTED
-                .with("path", &file.path)
-                .with("tool", "Jsonnet");
-            return Err(Error::new(Kind::Unsupported, message));
         }
         found.push(file);
     }

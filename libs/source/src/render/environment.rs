@@ -35,6 +35,15 @@ impl Environment {
         self.0.get(name).map_or("", String::as_str)
     }
 
+    /// A variable's value for something that is made of it without naming it, noted as used.
+    pub(super) fn used(&self, name: &str, reader: &Reader<'_, '_>) -> String {
+        let value = self.get(name).to_owned();
+        reader.note(|set| {
+            set.environment.insert(name.to_owned(), value.clone());
+        });
+        value
+    }
+
     /// Fills `$NAME` and `${NAME}` in as Go's `os.Expand` does (`$$` is `$`), and notes what was used.
     pub(super) fn expand(&self, text: &str, reader: &Reader<'_, '_>) -> String {
         let mut out = String::with_capacity(text.len());

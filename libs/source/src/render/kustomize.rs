@@ -9,15 +9,15 @@ use domain::message;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use super::ask;
 use super::detect::KUSTOMIZATIONS;
 use super::environment::Environment;
 use super::images::Images;
 use super::origin::Origins;
 use super::reader::Reader;
-use super::worker::{Answer, Ask, Failure, WorkerPool};
+use super::worker::{Failure, Job, WorkerPool};
 use super::yaml;
 use crate::error::{Error, Kind};
-use crate::git::Node;
 
 /// Builds the kustomization of a folder. Blocks; only on a thread where that is allowed.
 pub(super) fn render(
@@ -35,22 +35,9 @@ pub(super) fn render(
         .map(serde_json::to_value)
         .transpose()
         .map_err(Error::internal)?;
-    let mut refused = None;
-    let answer = |ask| match look(reader, ask) {
-        // What the tenant can mend is also what kustomize is told; the rest ends the job.
-        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Unsupported) => {
-            let answer = Answer {
-                refused: error.cause().message.to_string(),
-                ..Answer::default()
-            };
-            refused.get_or_insert(error);
-            Ok(answer)
-        }
-        other => other,
-    };
-    let built = runtime.block_on(pool.run(folder, as_json, answer))?;
-    let built =
-        built.map_err(|failure| refused.unwrap_or_else(|| explain(reader, folder, &failure)))?;
+    let job = Job::Kustomize { options: as_json };
+    let built = ask::run(reader, folder, &job, pool, runtime)?
+        .map_err(|failure| explain(reader, folder, &failure))?;
 
     let read = reader.all_read();
     let mut origins = Origins::default();
@@ -90,39 +77,6 @@ fn fill_in(options: &Kustomize, environment: &Environment, reader: &Reader<'_, '
             .for_each(|value| *value = environment.expand(value, reader));
     }
     filled
-}
-
-fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
-    match ask {
-        Ask::Stat { path } => {
-            let found = reader.find(&path)?;
-            Ok(match found.node {
-                Node::Folder(_) => Answer {
-                    kind: "dir",
-                    real: found.path,
-                    ..Answer::default()
-                },
-                Node::File(_) => Answer {
-                    kind: "file",
-                    real: found.path,
-                    ..Answer::default()
-                },
-                _ => Answer::default(),
-            })
-        }
-        Ask::List { path } => Ok(match reader.list(&path)? {
-            Some(items) => Answer {
-                kind: "dir",
-                names: items.into_iter().map(|item| item.name).collect(),
-                ..Answer::default()
-            },
-            None => Answer::default(),
-        }),
-        Ask::Read { path } => Ok(match reader.read(&path)? {
-            Some(file) => Answer::file(file.path, &file.content),
-            None => Answer::default(),
-        }),
-    }
 }
 
 /// The worker's failure, as a cause at the file (and line) to edit.

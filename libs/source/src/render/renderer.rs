@@ -13,10 +13,11 @@ use tokio::runtime::Handle;
 use super::detect::{self, Tool};
 use super::environment::Environment;
 use super::images::Images;
+use super::jsonnet::Jsonnet;
 use super::read_set::ReadSet;
 use super::reader::Reader;
 use super::worker::WorkerPool;
-use super::{checks, directory, hash, kustomize, overrides, substitute};
+use super::{checks, directory, hash, helm, kustomize, overrides, substitute};
 use crate::error::{Error, Kind};
 use crate::git::{Access, Files, Mirrors, Node};
 
@@ -180,10 +181,17 @@ fn render(
         Tool::Known(tool) => tool,
         Tool::Plugin => return Err(unsupported(shown, "a config management plugin")),
     };
+    let environment = Environment::new(input, commit);
     let manifests = match tool {
-        SourceType::Helm => return Err(unsupported(shown, "Helm")),
+        SourceType::Helm => helm::render(
+            &reader,
+            &folder,
+            source.helm.as_ref(),
+            &environment,
+            pool,
+            runtime,
+        )?,
         SourceType::Kustomize => {
-            let environment = Environment::new(input, commit);
             let options = source.kustomize.as_ref();
             kustomize::render(
                 &reader,
@@ -197,7 +205,15 @@ fn render(
         }
         SourceType::Directory => {
             let options = source.directory.unwrap_or_else(Directory::default);
-            let manifests = directory::render(&reader, &folder, &options, &mut causes)?;
+            let jsonnet = Jsonnet::new(
+                &reader,
+                &folder,
+                options.jsonnet.as_ref(),
+                &environment,
+                pool,
+                runtime,
+            )?;
+            let manifests = directory::render(&reader, &folder, &options, &jsonnet, &mut causes)?;
             misnamed(&reader, &folder, &manifests, &mut causes)?;
             manifests
         }

@@ -69,6 +69,34 @@ pub(super) enum Ask {
     Read { path: String },
 }
 
+/// What a worker is to do in a folder: the tool, and the application's options for it.
+#[derive(Debug, Serialize)]
+#[serde(tag = "tool", rename_all = "lowercase")]
+pub(super) enum Job {
+    Kustomize {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        options: Option<Value>,
+    },
+    Helm {
+        helm: Value,
+    },
+    Jsonnet {
+        jsonnet: Value,
+    },
+}
+
+#[derive(Serialize)]
+struct Start<'a> {
+    job: Placed<'a>,
+}
+
+#[derive(Serialize)]
+struct Placed<'a> {
+    path: &'a str,
+    #[serde(flatten)]
+    job: &'a Job,
+}
+
 /// What the repository has there.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Answer {
@@ -78,6 +106,9 @@ pub(super) struct Answer {
     pub(super) real: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) names: Vec<String>,
+    /// A letter for each name: `f`ile, `d`irectory, `l`ink, `s`ubmodule.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) kinds: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) content: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -112,6 +143,7 @@ pub(super) struct Built {
 pub(super) struct Failure {
     pub(super) kind: String,
     pub(super) file: String,
+    pub(super) line: u32,
     pub(super) feature: String,
     pub(super) error: String,
 }
@@ -149,7 +181,12 @@ impl WorkerPool {
     /// When it cannot be started, or does not answer.
     pub async fn warm(&self) -> Result<(), Error> {
         // A repository without any file: the worker has to say that there is nothing to build.
-        match self.run("", None, |_| Ok(Answer::default())).await? {
+        match self
+            .run("", &Job::Kustomize { options: None }, |_| {
+                Ok(Answer::default())
+            })
+            .await?
+        {
             Err(_) => Ok(()),
             Ok(_) => Err(Error::internal(
                 "the renderer built something out of nothing",
@@ -169,12 +206,11 @@ impl WorkerPool {
             })
     }
 
-    /// Runs one job: the folder's path and the application's options. `answer` is asked for files; an error from it ends
-    /// the job.
+    /// Runs one job in a folder. `answer` is asked for files; an error from it ends the job.
     pub(super) async fn run(
         &self,
         path: &str,
-        options: Option<Value>,
+        job: &Job,
         mut answer: impl FnMut(Ask) -> Result<Answer, Error>,
     ) -> Result<Result<Vec<Built>, Failure>, Error> {
         let _turn = self.0.turns.acquire().await.map_err(Error::internal)?;
@@ -184,7 +220,9 @@ impl WorkerPool {
             None => (self.start()?, 0),
         };
         let shown = if path.is_empty() { "." } else { path };
-        let job = serde_json::json!({"job": {"path": path, "options": options}});
+        let job = Start {
+            job: Placed { path, job },
+        };
         let talk = async {
             send(&mut worker, &job)
                 .await

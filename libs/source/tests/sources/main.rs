@@ -489,8 +489,8 @@ async fn bad_input_is_a_typed_cause_at_its_place() {
         ),
         (
             json!({"path": "chart"}),
-            "source.tool-not-supported",
-            Kind::Unsupported,
+            "source.helm-failed",
+            Kind::Invalid,
         ),
         (
             json!({"path": "gone"}),

@@ -1,0 +1,79 @@
+//! A worker's job over one render's reader: every look goes through it, and so into its read set.
+
+use tokio::runtime::Handle;
+
+use super::reader::Reader;
+use super::worker::{Answer, Ask, Built, Failure, Job, WorkerPool};
+use crate::error::{Error, Kind};
+use crate::git::{ItemKind, Node};
+
+/// Runs a job in a folder. Blocks; only on a thread where that is allowed. A look that was refused explains a failure
+/// better than the tool can.
+pub(super) fn run(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    job: &Job,
+    pool: &WorkerPool,
+    runtime: &Handle,
+) -> Result<Result<Vec<Built>, Failure>, Error> {
+    let mut refused = None;
+    let answer = |ask| match look(reader, ask) {
+        // What the tenant can mend is also what the tool is told; the rest ends the job.
+        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Unsupported) => {
+            let answer = Answer {
+                refused: error.cause().message.to_string(),
+                ..Answer::default()
+            };
+            refused.get_or_insert(error);
+            Ok(answer)
+        }
+        other => other,
+    };
+    match (runtime.block_on(pool.run(folder, job, answer))?, refused) {
+        (Err(_), Some(refused)) => Err(refused),
+        (built, _) => Ok(built),
+    }
+}
+
+fn letter(kind: ItemKind) -> char {
+    match kind {
+        ItemKind::File => 'f',
+        ItemKind::Folder => 'd',
+        ItemKind::Link => 'l',
+        ItemKind::Submodule => 's',
+    }
+}
+
+fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
+    match ask {
+        Ask::Stat { path } => {
+            let found = reader.find(&path)?;
+            Ok(match found.node {
+                Node::Folder(_) => Answer {
+                    kind: "dir",
+                    real: found.path,
+                    ..Answer::default()
+                },
+                Node::File(_) => Answer {
+                    kind: "file",
+                    real: found.path,
+                    ..Answer::default()
+                },
+                _ => Answer::default(),
+            })
+        }
+        Ask::List { path } => Ok(match reader.list(&path)? {
+            Some(items) => Answer {
+                kind: "dir",
+                kinds: items.iter().map(|item| letter(item.kind)).collect(),
+                names: items.into_iter().map(|item| item.name).collect(),
+                ..Answer::default()
+            },
+            None => Answer::default(),
+        }),
+        Ask::Read { path } => Ok(match reader.read(&path)? {
+            Some(file) => Answer::file(file.path, &file.content),
+            None => Answer::default(),
+        }),
+    }
+}

@@ -1,0 +1,116 @@
+//! Helm charts that lie in the repository, through a worker.
+
+use domain::cause::Cause;
+use domain::manifest::Manifest;
+use domain::message;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::environment::Environment;
+use super::reader::Reader;
+use super::worker::{Job, WorkerPool};
+use super::{ask, made};
+use crate::error::{Error, Kind};
+
+/// An application's options, as Argo CD's ApplicationSourceHelm has them.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Options {
+    release_name: String,
+    namespace: String,
+    kube_version: String,
+    api_versions: Vec<String>,
+    value_files: Vec<String>,
+    ignore_missing_value_files: bool,
+    values: String,
+    values_object: Option<Value>,
+    parameters: Vec<Parameter>,
+    file_parameters: Vec<FileParameter>,
+    skip_crds: bool,
+    skip_tests: bool,
+    skip_schema_validation: bool,
+    /// `v3`, `v2` or nothing: there is one Helm, and it reads charts of both.
+    #[serde(skip_serializing)]
+    version: String,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Parameter {
+    name: String,
+    value: String,
+    force_string: bool,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct FileParameter {
+    name: String,
+    path: String,
+}
+
+/// Renders the chart of a folder. Blocks; only on a thread where that is allowed.
+pub(super) fn render(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    options: Option<&Value>,
+    environment: &Environment,
+    pool: &WorkerPool,
+    runtime: &Handle,
+) -> Result<Vec<Manifest>, Error> {
+    let options = fill_in(options, environment, reader)?;
+    let helm = serde_json::to_value(&options).map_err(Error::internal)?;
+    let built = ask::run(reader, folder, &Job::Helm { helm }, pool, runtime)?;
+    let built = built.map_err(|failure| {
+        let shown = if folder.is_empty() { "." } else { folder };
+        made::explain(&failure, message::source::HELM_FAILED.with("path", shown))
+    })?;
+    Ok(made::manifests(built))
+}
+
+/// The options with Argo CD's defaults, and the build variables filled in where Argo CD does.
+fn fill_in(
+    options: Option<&Value>,
+    environment: &Environment,
+    reader: &Reader<'_, '_>,
+) -> Result<Options, Error> {
+    let mut filled = match options {
+        Some(options) => Options::deserialize(options).map_err(|error| {
+            let cause = Cause::error(message::source::OPTIONS_INVALID.message());
+            let cause = cause.field("spec.source.helm").evidence(error.to_string());
+            Error::of(Kind::Invalid, cause)
+        })?,
+        None => Options::default(),
+    };
+    if !matches!(filled.version.as_str(), "" | "v2" | "v3") {
+        let message = message::source::OPTION_REFUSED.with("field", "spec.source.helm.version");
+        let cause = Cause::error(message).field("spec.source.helm.version");
+        let why = format!("there is no Helm {}; write v3, or nothing", filled.version);
+        return Err(Error::of(Kind::Invalid, cause.evidence(why)));
+    }
+    if let Some(file) = filled.value_files.iter().find(|file| other_source(file)) {
+        let message = message::source::REFERENCE_NOT_SUPPORTED.with("path", file);
+        let cause = Cause::error(message).field("spec.source.helm.valueFiles");
+        return Err(Error::of(Kind::Unsupported, cause));
+    }
+    if filled.release_name.is_empty() {
+        filled.release_name = environment.used("ARGOCD_APP_NAME", reader);
+    }
+    if filled.namespace.is_empty() {
+        filled.namespace = environment.used("ARGOCD_APP_NAMESPACE", reader);
+    }
+    let texts = filled.value_files.iter_mut();
+    let texts = texts.chain(filled.parameters.iter_mut().map(|one| &mut one.value));
+    let texts = texts.chain(filled.file_parameters.iter_mut().map(|one| &mut one.path));
+    texts.for_each(|text| *text = environment.expand(text, reader));
+    Ok(filled)
+}
+
+/// Whether a path begins with the name of another source, `$name/`, and not with a build variable.
+fn other_source(path: &str) -> bool {
+    path.strip_prefix('$').is_some_and(|rest| {
+        let name = rest.split('/').next().unwrap_or_default();
+        !name.starts_with('{') && !name.starts_with("ARGOCD_")
+    })
+}

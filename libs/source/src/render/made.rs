@@ -1,0 +1,114 @@
+//! What comes out of a tool that makes objects from files, rather than passing them on: charts and Jsonnet.
+
+use domain::cause::{Cause, Location};
+use domain::manifest::Manifest;
+use domain::message::{self, Message};
+use serde_json::Value;
+
+use super::worker::{Built, Failure};
+use crate::error::{Error, Kind};
+
+/// How much of a tool's own words is passed on.
+const MAX_EVIDENCE: usize = 2000;
+
+/// The objects, lists taken apart, each at the file that it was made from.
+pub(super) fn manifests(built: Vec<Built>) -> Vec<Manifest> {
+    let mut all = Vec::with_capacity(built.len());
+    for one in built {
+        let location = (!one.path.is_empty()).then(|| Location {
+            path: one.path.clone(),
+            line: 0,
+        });
+        for object in unpack(one.object) {
+            all.push(Manifest::new(object, location.clone()));
+        }
+    }
+    all
+}
+
+/// The items of a list; a list of null is nothing.
+fn unpack(object: Value) -> Vec<Value> {
+    let Value::Object(mut map) = object else {
+        return vec![object];
+    };
+    let whole = map.contains_key("spec") || map.contains_key("status");
+    match map.get_mut("items") {
+        Some(Value::Array(items)) => std::mem::take(items),
+        Some(Value::Null) if !whole => Vec::new(),
+        _ => vec![Value::Object(map)],
+    }
+}
+
+/// A tool's words without their middle where they are many: what it did stands first, what stopped it last.
+fn shortened(text: &str) -> String {
+    let length = text.chars().count();
+    if length <= MAX_EVIDENCE {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(MAX_EVIDENCE / 2).collect();
+    let tail: String = text.chars().skip(length - MAX_EVIDENCE / 2).collect();
+    format!("{head} … {tail}")
+}
+
+/// A failure as a cause; `failed` is the tool's message for what has no name of its own.
+pub(super) fn explain(failure: &Failure, failed: Message) -> Error {
+    let (kind, message) = match failure.kind.as_str() {
+        "remote" => (
+            Kind::Unsupported,
+            message::source::REMOTE_FILE.with("resource", &failure.feature),
+        ),
+        "outside" => (
+            Kind::Invalid,
+            message::source::PATH_OUTSIDE.with("path", &failure.feature),
+        ),
+        "missing" => (
+            Kind::Invalid,
+            message::source::OPTION_FILE_MISSING
+                .with("path", &failure.file)
+                .with("field", &failure.feature),
+        ),
+        "option" => (
+            Kind::Invalid,
+            message::source::OPTION_REFUSED.with("field", &failure.feature),
+        ),
+        "dependency" => (
+            Kind::Unsupported,
+            message::source::DEPENDENCY_MISSING.with("charts", &failure.feature),
+        ),
+        "too-large" => {
+            let message = message::source::TOO_LARGE
+                .with("what", "the rendered result")
+                .with("limit", "64 MiB");
+            (Kind::TooLarge, message)
+        }
+        _ => (Kind::Invalid, failed),
+    };
+    let mut cause = Cause::error(message).evidence(shortened(&failure.error));
+    if failure.feature.starts_with("spec.") {
+        cause = cause.field(failure.feature.clone());
+    } else if !failure.file.is_empty() {
+        cause = cause.located(Some(Location {
+            path: failure.file.clone(),
+            line: failure.line,
+        }));
+    }
+    Error::of(kind, cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_are_taken_apart_and_a_list_of_null_is_nothing() {
+        assert_eq!(
+            unpack(json!({"kind": "List", "items": [{"kind": "A"}, {"kind": "B"}]})),
+            [json!({"kind": "A"}), json!({"kind": "B"})]
+        );
+        assert!(unpack(json!({"kind": "List", "items": null})).is_empty());
+        let own = json!({"kind": "X", "items": null, "spec": {}});
+        assert_eq!(unpack(own.clone()), [own]);
+    }
+}

@@ -1,0 +1,4 @@
+{{- define "common.data" -}}
+from: {{ .Chart.Name }}
+lib: {{ .Values.common.note | quote }}
+{{- end -}}

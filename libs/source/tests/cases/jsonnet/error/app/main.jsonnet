@@ -1,0 +1,1 @@
+{kind: "X", a: error "stop here"}

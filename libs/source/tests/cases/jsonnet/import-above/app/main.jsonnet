@@ -1,0 +1,1 @@
+local c = import "../common/c.libsonnet"; c {metadata+: {labels: {x: "y"}}}

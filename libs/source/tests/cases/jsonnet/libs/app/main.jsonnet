@@ -1,0 +1,1 @@
+local k = import "k.libsonnet"; local near = import "near.libsonnet"; k.cm(near.name, importstr "text.txt")

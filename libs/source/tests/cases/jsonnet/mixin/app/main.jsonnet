@@ -1,0 +1,1 @@
+local Base = {apiVersion: "apps/v1", kind: "Deployment", metadata: {name: $.name}, name:: "base", replicas:: 1, spec: {replicas: $.replicas, template: {spec: {containers: [{name: "c", image: "i:" + $.name}]}}}}; [Base {name:: "a"}, Base {name:: "b", replicas:: 3, spec+: {paused: true}}]

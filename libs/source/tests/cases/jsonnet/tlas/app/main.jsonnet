@@ -1,0 +1,1 @@
+function(name, list=[]) {apiVersion: "v1", kind: "ConfigMap", metadata: {name: name}, data: {a: std.manifestJsonEx(list, " ")}}

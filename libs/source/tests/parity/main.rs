@@ -1,0 +1,405 @@
+//! What we render against what the tools' own commands render: a folder per case in `tests/cases`, and Helm's own charts.
+//!
+//! A case is a folder `tests/cases/<tool>/<name>` with the files of a repository and a `case.json`:
+//!
+//! - `source`: the options, as the Application spec has them;
+//! - `arguments`: what the official command is given for the same;
+//! - `fails`: a part of the message with which both must fail, instead of both succeeding;
+//! - `mask`: keys whose values are chance or time, and are not compared.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use domain::egress::Egress;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use source::git::{Access, Limits, Login, Mirrors, Rules};
+use source::render::{RenderInput, Renderer, WorkerLimits, WorkerPool};
+use source::sandbox::Sandbox;
+use tempfile::TempDir;
+use testkit::progress::Progress;
+use testkit::tools;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Case {
+    source: Value,
+    arguments: Vec<String>,
+    fails: Option<String>,
+    mask: Vec<String>,
+}
+
+/// What two of the published charts draw by chance: passwords, and the name of a pod.
+const DRAWN: [&str; 4] = [
+    "name",
+    "mariadb-password",
+    "mariadb-root-password",
+    "mariadb-replication-password",
+];
+
+/// What a command or we made of a case.
+type Answer = Result<Vec<Value>, String>;
+
+#[expect(clippy::disallowed_methods, reason = "the tools are run as they are")]
+fn output(program: &Path, folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("TZ", "UTC")
+        .output()
+        .unwrap()
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let who = [
+        "-c",
+        "user.name=A Tester",
+        "-c",
+        "user.email=tester@example.com",
+    ];
+    let output = output(Path::new("git"), folder, &[&who, arguments].concat());
+    assert!(output.status.success(), "git {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A repository with every case, and what reads it.
+struct World {
+    folder: TempDir,
+    renderer: Renderer,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let program = tools::renderer(&Progress::silent()).await.unwrap();
+        let sandbox = Sandbox::new(None);
+        let data = folder.path().join("data");
+        let egress = Egress {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Egress::default()
+        };
+        let mirrors = Mirrors::new(data, Limits::default(), egress, sandbox.clone(), None).unwrap();
+        let pool = WorkerPool::new(sandbox, program, WorkerLimits::default());
+        std::fs::create_dir_all(folder.path().join("work")).unwrap();
+        Self {
+            renderer: Renderer::new(mirrors, pool),
+            folder,
+        }
+    }
+
+    fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    fn commit(&self) -> String {
+        git(&self.work(), &["init", "--quiet", "--initial-branch=main"]);
+        git(&self.work(), &["add", "--all", "--force"]);
+        git(&self.work(), &["commit", "--quiet", "--message", "cases"]);
+        git(&self.work(), &["rev-parse", "HEAD"])
+    }
+
+    async fn render(&self, commit: &str, source: Value) -> Answer {
+        let url = format!("file://{}/.git", self.work().display());
+        let rules = Rules { files: true };
+        let access = Access::new("tenant", "none", &url, Login::default(), rules).unwrap();
+        let input = RenderInput {
+            source,
+            app_name: "app".into(),
+            project: "default".into(),
+            namespace: "user01".into(),
+            variables: BTreeMap::new(),
+        };
+        match self.renderer.render(&access, commit, &input).await {
+            Ok(rendered) => Ok(rendered
+                .manifests
+                .into_iter()
+                .map(|one| one.object)
+                .collect()),
+            Err(error) => {
+                let evidence = error.cause().evidence.clone().unwrap_or_default();
+                Err(format!("{error} {evidence}"))
+            }
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy(&entry.path(), &target);
+        } else if kind.is_symlink() {
+            let link = std::fs::read_link(entry.path()).unwrap();
+            std::os::unix::fs::symlink(link, target).unwrap();
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn cases(tool: &str) -> Vec<(String, Case)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases")
+        .join(tool);
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(path.join("case.json")).unwrap();
+        let case = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        all.push((name, case));
+    }
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+fn copy_cases(world: &World, tool: &str) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases")
+        .join(tool);
+    copy(&from, &world.work());
+}
+
+/// Hides the values of some keys, wherever they are.
+fn mask(value: &mut Value, keys: &[String]) {
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                if keys.contains(key) && !inner.is_object() {
+                    *inner = Value::Null;
+                }
+                mask(inner, keys);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|inner| mask(inner, keys)),
+        _ => {}
+    }
+}
+
+/// What is wrong with an answer, given the command's; nothing when all is well.
+fn judge(case: &Case, mut theirs: Answer, mut ours: Answer) -> Option<String> {
+    for objects in [&mut theirs, &mut ours].into_iter().flatten() {
+        objects
+            .iter_mut()
+            .for_each(|object| mask(object, &case.mask));
+    }
+    match (&case.fails, theirs, ours) {
+        (None, Ok(theirs), Ok(ours)) if theirs == ours => None,
+        (None, Ok(theirs), Ok(ours)) => {
+            let at = theirs.iter().zip(&ours).position(|(a, b)| a != b);
+            let at = at.unwrap_or_else(|| theirs.len().min(ours.len()));
+            Some(format!(
+                "{} and {} objects; at {at}, theirs {:?}, ours {:?}",
+                theirs.len(),
+                ours.len(),
+                theirs.get(at).map(ToString::to_string),
+                ours.get(at).map(ToString::to_string)
+            ))
+        }
+        (Some(words), Err(_), Err(ours)) if ours.contains(words.as_str()) => None,
+        (_, theirs, ours) => Some(format!("theirs {theirs:?}, ours {ours:?}")),
+    }
+}
+
+/// The objects of a command's output, read as a plain directory's file is.
+fn as_expected(world: &World, name: &str, output: &Output) -> Result<(), String> {
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let folder = world.work().join("expected").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("all.yaml"), &output.stdout).unwrap();
+    Ok(())
+}
+
+async fn expected(world: &World, commit: &str, name: &str, ran: Result<(), String>) -> Answer {
+    ran?;
+    let written = world.work().join("expected").join(name).join("all.yaml");
+    let path = format!("expected/{name}");
+    let objects = world
+        .render(commit, json!({"repoURL": "x", "path": path}))
+        .await?;
+    // A plain directory leaves a file alone that looks like no manifest; Argo CD takes none of it from a chart.
+    let text = std::fs::read_to_string(written).unwrap();
+    let empty = text
+        .lines()
+        .all(|line| line.is_empty() || line.starts_with(['#', '-']));
+    if objects.is_empty() && !empty {
+        return Err("it printed something that is no manifest".into());
+    }
+    Ok(objects)
+}
+
+fn fail(tool: &str, count: usize, wrong: &[String]) {
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} {tool} cases differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[tokio::test]
+async fn charts_are_rendered_as_helm_template_does() {
+    let world = World::new().await;
+    let helm = tools::path("helm", &Progress::silent()).await.unwrap();
+    copy_cases(&world, "helm");
+    let cases = cases("helm");
+    assert!(cases.len() >= 25, "only {} charts", cases.len());
+    let mut ran = Vec::new();
+    for (name, case) in &cases {
+        let folder = world.work().join(name).join("chart");
+        let mut arguments = vec!["template", ".", "--name-template"];
+        let option = |name: &str| case.source["helm"].get(name);
+        arguments.push(
+            option("releaseName")
+                .and_then(Value::as_str)
+                .unwrap_or("app"),
+        );
+        if option("namespace").is_none() {
+            arguments.extend(["--namespace", "user01"]);
+        }
+        if option("skipCrds").is_none() {
+            arguments.push("--include-crds");
+        }
+        arguments.extend(case.arguments.iter().map(String::as_str));
+        ran.push(as_expected(
+            &world,
+            name,
+            &output(&helm, &folder, &arguments),
+        ));
+    }
+    let commit = world.commit();
+    let mut wrong = Vec::new();
+    for ((name, case), ran) in cases.iter().zip(ran) {
+        let mut source = json!({"repoURL": "x", "path": format!("{name}/chart")});
+        if let Some(options) = case.source.get("helm") {
+            source["helm"] = options.clone();
+        }
+        let theirs = expected(&world, &commit, name, ran).await;
+        let ours = world.render(&commit, source).await;
+        wrong.extend(judge(case, theirs, ours).map(|why| format!("{name}: {why}")));
+    }
+    fail("helm", cases.len(), &wrong);
+}
+
+#[tokio::test]
+async fn helms_own_charts_are_rendered_as_helm_template_does() {
+    let world = World::new().await;
+    let helm = tools::path("helm", &Progress::silent()).await.unwrap();
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/tools/helm");
+    let listed = output(
+        Path::new("go"),
+        &module,
+        &["list", "-m", "-f", "{{.Dir}}", "helm.sh/helm/v3"],
+    );
+    let published = PathBuf::from(String::from_utf8(listed.stdout).unwrap().trim());
+    let mut charts = Vec::new();
+    find_charts(&published, &published, &mut charts);
+    assert!(
+        charts.len() >= 40,
+        "only {} charts in {}",
+        charts.len(),
+        published.display()
+    );
+    let mut ran = Vec::new();
+    for chart in &charts {
+        let folder = world.work().join(chart);
+        copy(&published.join(chart), &folder);
+        let arguments = [
+            "template",
+            ".",
+            "--name-template",
+            "app",
+            "--namespace",
+            "user01",
+            "--include-crds",
+        ];
+        ran.push(as_expected(
+            &world,
+            chart,
+            &output(&helm, &folder, &arguments),
+        ));
+    }
+    let commit = world.commit();
+    let mut wrong = Vec::new();
+    for (chart, ran) in charts.iter().zip(ran) {
+        let source = json!({"repoURL": "x", "path": chart, "helm": {}});
+        let theirs = expected(&world, &commit, chart, ran).await;
+        let ours = world.render(&commit, source).await;
+        if let (Err(_), Err(_)) = (&theirs, &ours) {
+            continue;
+        }
+        let case = Case {
+            mask: match chart.contains("compressed-dependencies") {
+                true => DRAWN.map(str::to_owned).into(),
+                false => Vec::new(),
+            },
+            ..Case::default()
+        };
+        let why = judge(&case, theirs, ours);
+        wrong.extend(why.map(|why| format!("{chart}: {why}")));
+    }
+    fail("published helm", charts.len(), &wrong);
+}
+
+/// The folders with a chart, from the module's root.
+fn find_charts(root: &Path, folder: &Path, found: &mut Vec<String>) {
+    if folder.join("Chart.yaml").is_file() {
+        found.push(
+            folder
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned(),
+        );
+        return;
+    }
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            find_charts(root, &entry.path(), found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn jsonnet_is_evaluated_as_its_command_does() {
+    let world = World::new().await;
+    let jsonnet = tools::path("jsonnet", &Progress::silent()).await.unwrap();
+    copy_cases(&world, "jsonnet");
+    let cases = cases("jsonnet");
+    assert!(cases.len() >= 8, "only {} cases", cases.len());
+    let mut ran = Vec::new();
+    for (name, case) in &cases {
+        let folder = world.work().join(name).join("app");
+        let mut arguments = vec!["main.jsonnet"];
+        arguments.extend(case.arguments.iter().map(String::as_str));
+        let mut output = output(&jsonnet, &folder, &arguments);
+        if let Ok(Value::Array(list)) = serde_json::from_slice(&output.stdout) {
+            let documents = list.iter().map(|one| format!("---\n{one}\n"));
+            output.stdout = documents.collect::<String>().into_bytes();
+        }
+        ran.push(as_expected(&world, name, &output));
+    }
+    let commit = world.commit();
+    let mut wrong = Vec::new();
+    for ((name, case), ran) in cases.iter().zip(ran) {
+        let mut source = json!({"repoURL": "x", "path": format!("{name}/app")});
+        source["directory"] =
+            json!({"jsonnet": case.source["jsonnet"].clone(), "include": "main.jsonnet"});
+        let theirs = expected(&world, &commit, name, ran).await;
+        let ours = world.render(&commit, source).await;
+        wrong.extend(judge(case, theirs, ours).map(|why| format!("{name}: {why}")));
+    }
+    fail("jsonnet", cases.len(), &wrong);
+}

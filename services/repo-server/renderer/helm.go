@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/releaseutil"
+	"k8s.io/apimachinery/pkg/runtime"
+	kubeyaml "k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// runHelm renders one chart as `helm template` does.
+func runHelm(repo *repository, j job) outcome {
+	folder := within(j.Path)
+	fail := func(err error) outcome {
+		return outcome{Failed: placed(repo, folder, &failure{Kind: kindBuild, Error: unrooted(err)})}
+	}
+	options := j.Helm
+	if options == nil {
+		options = &helmOptions{}
+	}
+	capabilities := chartutil.DefaultCapabilities.Copy()
+	if options.KubeVersion != "" {
+		version, err := chartutil.ParseKubeVersion(options.KubeVersion)
+		if err != nil {
+			return outcome{Failed: &failure{Kind: kindOption, Feature: "spec.source.helm.kubeVersion",
+				Error: fmt.Sprintf("invalid kube version '%s': %s", options.KubeVersion, err)}}
+		}
+		capabilities.KubeVersion = *version
+	}
+	capabilities.APIVersions = append(capabilities.APIVersions, options.APIVersions...)
+	if err := chartutil.ValidateReleaseName(options.ReleaseName); err != nil {
+		return outcome{Failed: &failure{Kind: kindOption, Feature: "spec.source.helm.releaseName",
+			Error: fmt.Sprintf("release name %q: %s", options.ReleaseName, err)}}
+	}
+	values, refused := options.values(repo, folder)
+	if refused != nil {
+		return outcome{Failed: refused}
+	}
+	loaded, err := loadChart(repo, folder)
+	if err != nil {
+		return fail(err)
+	}
+	if refused := checkChart(loaded, folder, options); refused != nil {
+		return outcome{Failed: refused}
+	}
+	pieces, err := template(loaded, values, options, capabilities)
+	if err != nil {
+		return fail(err)
+	}
+	done := &result{Objects: []object{}}
+	for _, piece := range pieces {
+		file := fileOf(repo, folder, piece.name)
+		objects, err := documents(piece.text)
+		if err != nil {
+			return outcome{Failed: &failure{Kind: kindBuild, File: file, Error: fmt.Sprintf("%s: %s", piece.name, err)}}
+		}
+		for _, made := range objects {
+			done.Objects = append(done.Objects, object{Object: made, Path: file, Generated: true})
+		}
+	}
+	return outcome{Done: done}
+}
+
+// checkChart refuses what the command refuses before it renders, and schemas that are somewhere else.
+func checkChart(loaded *chart.Chart, folder string, options *helmOptions) *failure {
+	at := shown(path.Join(folder, "Chart.yaml"))
+	if kind := loaded.Metadata.Type; kind != "" && kind != "application" {
+		return &failure{Kind: kindBuild, File: at, Error: kind + " charts are not installable"}
+	}
+	var missing []string
+	for _, wanted := range loaded.Metadata.Dependencies {
+		named := func(d *chart.Chart) bool { return d.Name() == wanted.Name }
+		if !slices.ContainsFunc(loaded.Dependencies(), named) {
+			missing = append(missing, wanted.Name)
+		}
+	}
+	if len(missing) > 0 {
+		names := strings.Join(missing, ", ")
+		return &failure{Kind: kindDependency, File: at, Feature: names,
+			Error: "found in Chart.yaml, but missing in charts/ directory: " + names}
+	}
+	if options.SkipSchemaValidation {
+		return nil
+	}
+	return checkSchemas(loaded, folder)
+}
+
+// checkSchemas refuses, by name, schemas that would be fetched or read from a disk.
+func checkSchemas(loaded *chart.Chart, folder string) *failure {
+	var schema any
+	if json.Unmarshal(loaded.Schema, &schema) == nil {
+		if elsewhere := remoteSchema(schema); elsewhere != "" {
+			return &failure{Kind: kindRemote, File: shown(path.Join(folder, "values.schema.json")), Feature: elsewhere,
+				Error: "it is in another place"}
+		}
+	}
+	for _, dependency := range loaded.Dependencies() {
+		if refused := checkSchemas(dependency, path.Join(folder, "charts", dependency.Name())); refused != nil {
+			return refused
+		}
+	}
+	return nil
+}
+
+func remoteSchema(schema any) string {
+	switch node := schema.(type) {
+	case map[string]any:
+		for _, key := range []string{"$ref", "$dynamicRef", "$schema"} {
+			target, _ := node[key].(string)
+			if strings.Contains(target, "://") && !strings.Contains(target, "://json-schema.org/") {
+				return target
+			}
+		}
+		for _, inner := range node {
+			if found := remoteSchema(inner); found != "" {
+				return found
+			}
+		}
+	case []any:
+		for _, inner := range node {
+			if found := remoteSchema(inner); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
+}
+
+// piece is a part of the command's output: a template's name from the chart's own, and what it rendered to.
+type piece struct {
+	name string
+	text string
+}
+
+func template(loaded *chart.Chart, values map[string]any, options *helmOptions, capabilities *chartutil.Capabilities) ([]piece, error) {
+	if err := chartutil.ProcessDependenciesWithMerge(loaded, values); err != nil {
+		return nil, err
+	}
+	namespace := options.Namespace
+	if namespace == "" {
+		namespace = "default"
+	}
+	installed := chartutil.ReleaseOptions{Name: options.ReleaseName, Namespace: namespace, Revision: 1, IsInstall: true}
+	input, err := chartutil.ToRenderValuesWithSchemaValidation(loaded, values, installed, capabilities, options.SkipSchemaValidation)
+	if err != nil {
+		return nil, err
+	}
+	if wanted := loaded.Metadata.KubeVersion; wanted != "" && !chartutil.IsCompatibleRange(wanted, capabilities.KubeVersion.String()) {
+		return nil, fmt.Errorf("chart requires kubeVersion: %s which is incompatible with Kubernetes %s", wanted, capabilities.KubeVersion.String())
+	}
+	// Without a cluster: `lookup` finds nothing, and getHostByName answers nothing.
+	var renderer engine.Engine
+	files, err := renderer.Render(loaded, input)
+	if err != nil {
+		return nil, err
+	}
+	for name := range files {
+		if strings.HasSuffix(name, "NOTES.txt") {
+			delete(files, name)
+		}
+	}
+	hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	if err != nil {
+		return nil, err
+	}
+	var pieces []piece
+	if !options.SkipCrds {
+		for _, crd := range loaded.CRDObjects() {
+			pieces = append(pieces, piece{name: crd.Filename, text: string(crd.File.Data)})
+		}
+	}
+	for _, manifest := range manifests {
+		pieces = append(pieces, piece{name: manifest.Name, text: manifest.Content})
+	}
+	for _, hook := range hooks {
+		if options.SkipTests && slices.Contains(hook.Events, release.HookTest) {
+			continue
+		}
+		pieces = append(pieces, piece{name: hook.Path, text: hook.Manifest})
+	}
+	return pieces, nil
+}
+
+// documents are the objects of a rendered text, cut and read as Kubernetes does.
+func documents(text string) ([]json.RawMessage, error) {
+	decoder := kubeyaml.NewYAMLOrJSONDecoder(strings.NewReader("---\n"+text+"\n"), 4096)
+	var objects []json.RawMessage
+	for {
+		var next runtime.RawExtension
+		if err := decoder.Decode(&next); err != nil {
+			if errors.Is(err, io.EOF) {
+				return objects, nil
+			}
+			return nil, fmt.Errorf("failed to unmarshal manifest: %w", err)
+		}
+		raw := bytes.TrimSpace(next.Raw)
+		if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
+			continue
+		}
+		var head struct {
+			Kind any `json:"kind"`
+		}
+		if err := json.Unmarshal(raw, &head); err != nil {
+			return nil, fmt.Errorf("failed to unmarshal manifest: %w", err)
+		}
+		if kind, _ := head.Kind.(string); kind == "" {
+			return nil, errors.New("failed to unmarshal manifest: Object 'Kind' is missing")
+		}
+		objects = append(objects, json.RawMessage(raw))
+	}
+}
+
+// fileOf is the file of a template; for one from an archive, the archive.
+func fileOf(repo *repository, folder, template string) string {
+	_, below, _ := strings.Cut(template, "/")
+	name := path.Join(folder, below)
+	if _, read := repo.contents[name]; read {
+		return shown(name)
+	}
+	return shown(path.Join(folder, "Chart.yaml"))
+}
+
+// A line of a parse error counts in what was rendered, not in the file.
+var parseError = regexp.MustCompile(`YAML parse error on ([^\s:]+):`)
+
+var templateLine = regexp.MustCompile(`([^\s()":]+/[^\s()":]+):(\d+)`)
+
+// placed adds the file and line that Helm's message names.
+func placed(repo *repository, folder string, failed *failure) *failure {
+	if found := parseError.FindStringSubmatch(failed.Error); found != nil {
+		failed.File = fileOf(repo, folder, found[1])
+		return failed
+	}
+	for _, found := range templateLine.FindAllStringSubmatch(failed.Error, -1) {
+		_, below, _ := strings.Cut(found[1], "/")
+		name := path.Join(folder, below)
+		if _, read := repo.contents[name]; read {
+			failed.File = shown(name)
+			failed.Line, _ = strconv.Atoi(found[2])
+		}
+	}
+	return failed
+}
