@@ -11,7 +11,7 @@ use source::render::RenderInput;
 use crate::World;
 
 /// How many trees, and how many edits of each.
-const TREES: u64 = 12;
+const TREES: u64 = 24;
 const EDITS: usize = 8;
 
 /// A small generator (SplitMix64): the same draws for the same seed everywhere.
@@ -52,6 +52,31 @@ const KUSTOMIZATIONS: &[&str] = &[
     "configMapGenerator:\n- name: made\n  files: [notes.md]\n",
 ];
 
+const CHART: &[(&str, &[&str])] = &[
+    (
+        "app/Chart.yaml",
+        &["apiVersion: v2\nname: c\nversion: 1.0.0\n"],
+    ),
+    (
+        "app/templates/cm.yaml",
+        &[
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\ndata: {v: {{ .Values.v | quote }}, f: {{ .Files.Get \"notes.md\" | quote }}}\n",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: same}\ndata: {v: {{ .Values.v | quote }}}\n",
+        ],
+    ),
+    ("app/values.yaml", &["v: 1\n", "v: ${OTHER}\n"]),
+    ("app/.helmignore", &["notes.md\n", "*.bak\n"]),
+    ("base/v1.yaml", &["v: base\n", "v: ${USER_IDENTITY}\n"]),
+    ("base/v2.yaml", &["v: two\n", "w: 2\n"]),
+    (
+        "app/main.jsonnet",
+        &[
+            "{apiVersion: 'v1', kind: 'ConfigMap', metadata: {name: 'j'}, data: import '../base/l.libsonnet'}\n",
+        ],
+    ),
+    ("base/l.libsonnet", &["{v: 'a'}\n", "{v: '${OTHER}'}\n"]),
+];
+
 fn object(draw: &mut Draw, name: &str) -> String {
     let value = draw.of(VALUES);
     if name.ends_with(".json") {
@@ -68,7 +93,7 @@ fn edit(draw: &mut Draw, world: &World, input: &mut RenderInput) -> String {
     let file = draw.of(FILES);
     let path = format!("{folder}/{file}");
     let at = world.work().join(&path);
-    match draw.below(8) {
+    match draw.below(11) {
         0..=2 => {
             let _ = std::fs::remove_file(&at);
             world.write(&path, &object(draw, file));
@@ -103,6 +128,24 @@ fn edit(draw: &mut Draw, world: &World, input: &mut RenderInput) -> String {
             input.variables.insert(name.to_owned(), value.to_owned());
             format!("set {name} to {value}")
         }
+        7 => {
+            let (path, texts) = CHART[draw.below(CHART.len())];
+            let at = world.work().join(path);
+            let _ = std::fs::remove_file(&at);
+            if draw.below(4) == 0 {
+                return format!("removed {path}");
+            }
+            world.write(path, draw.of(texts));
+            format!("wrote {path}")
+        }
+        8 => {
+            input.app_name = draw.of(&["app", "other"]).to_owned();
+            format!("asked for {}", input.app_name)
+        }
+        9 => {
+            input.namespace = draw.of(&["user01", "user02"]).to_owned();
+            format!("asked for the namespace {}", input.namespace)
+        }
         _ => {
             world.write(
                 &format!("{folder}/.argocd-source-app.yaml"),
@@ -122,11 +165,20 @@ async fn where_a_read_set_holds_a_fresh_render_is_the_same() {
     for seed in 0..TREES {
         let mut draw = Draw(seed);
         let world = World::new();
-        let source = match draw.below(3) {
+        let source = match draw.below(5) {
             0 => json!({"path": "app"}),
             1 => json!({"path": "app", "directory": {"recurse": true}}),
-            _ => json!({"path": "app", "directory": {"recurse": true, "exclude": "sub/b*"}}),
+            2 => json!({"path": "app", "directory": {"recurse": true, "exclude": "sub/b*"}}),
+            _ => {
+                let files = ["../base/v*.yaml", "/other/gone.yaml"];
+                json!({"path": "app", "helm": {"valueFiles": files, "ignoreMissingValueFiles": true}})
+            }
         };
+        if source.get("helm").is_some() || draw.below(3) == 0 {
+            for (path, texts) in CHART {
+                world.write(path, draw.of(texts));
+            }
+        }
         let mut input = RenderInput {
             variables: BTreeMap::from([("USER_IDENTITY".to_owned(), "user01".to_owned())]),
             ..crate::input(source)
