@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "serving/hostile.rs"]
+mod hostile;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,10 +44,16 @@ struct World {
     git: String,
     listen: String,
     server: Option<Child>,
+    render_seconds: u64,
 }
 
 impl World {
     async fn new() -> Self {
+        Self::with_deadline(60).await
+    }
+
+    /// One whose renders are stopped after so many seconds.
+    async fn with_deadline(render_seconds: u64) -> Self {
         let folder = TempDir::new().unwrap();
         let authority = Authority::open(&folder.path().join("ca")).unwrap();
         let home = GitHome::open(&folder.path().join("git")).unwrap();
@@ -78,6 +87,7 @@ impl World {
             git,
             listen,
             server: None,
+            render_seconds,
         };
         this.start().await;
         this
@@ -132,6 +142,7 @@ impl World {
             .env("NARU_DATA_DIR", self.folder.path().join("data"))
             .env("NARU_RENDERER", renderer)
             .env("NARU_WORKER_MEMORY_MIB", WORKER_MIB.to_string())
+            .env("NARU_RENDER_SECONDS", self.render_seconds.to_string())
             .env("NARU_EGRESS__ALLOW", "127.0.0.0/8")
             .kill_on_drop(true)
             .spawn()
