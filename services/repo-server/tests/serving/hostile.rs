@@ -31,7 +31,7 @@ const TEMPLATES: &[(&str, &str, &str)] = &[
     ),
     (
         "loops that make nothing",
-        "{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}",
+        "{{ $r := until 2000 }}{{ range $r }}{{ range $r }}{{ range $r }}{{ end }}{{ end }}{{ end }}",
         "source.render-timeout",
     ),
     (
