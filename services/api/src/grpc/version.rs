@@ -25,6 +25,8 @@ impl VersionService for Version {
             answer.platform = format!("{}/{}", std::env::consts::OS, go_arch());
             answer.git_tree_state = "clean".to_owned();
             answer.kustomize_version = "v5.8.2".to_owned();
+            answer.helm_version = "v3.22.0".to_owned();
+            answer.jsonnet_version = "v0.21.0".to_owned();
         }
         Ok(Response::new(answer))
     }
