@@ -461,6 +461,77 @@ async fn directories_are_read_as_argo_cd_reads_them() {
 }
 
 #[tokio::test]
+async fn a_charts_placeholders_are_replaced_and_its_failures_point_at_what_to_edit() {
+    let world = World::new();
+    world
+        .write("chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n")
+        .write("chart/values.yaml", "host: ${USER_IDENTITY}.example.com\n")
+        .write(
+            "chart/templates/a.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${USER_IDENTITY}\n  namespace: {{ .Release.Namespace }}\ndata:\n  host: {{ required \"set host\" .Values.host }}\n",
+        );
+    world.commit();
+    let rendered = world
+        .render(&input(json!({"path": "chart"})))
+        .await
+        .unwrap();
+    assert_eq!(rendered.source_type, SourceType::Helm);
+    let made = &rendered.manifests[0];
+    assert_eq!(
+        made.object,
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "user01", "namespace": "user01"}, "data": {"host": "user01.example.com"}})
+    );
+    let path = made.location.as_ref().map(|at| at.path.as_str());
+    assert_eq!(path, Some("chart/templates/a.yaml"));
+
+    for (helm, code, place) in [
+        (
+            json!({"valueFiles": ["prod.yaml"]}),
+            "source.option-file-missing",
+            "spec.source.helm.valueFiles",
+        ),
+        (
+            json!({"valueFiles": ["../../prod.yaml"]}),
+            "source.path-outside",
+            "",
+        ),
+        (
+            json!({"valueFiles": ["https://example.com/v.yaml"]}),
+            "source.remote-file",
+            "",
+        ),
+        (
+            json!({"valueFiles": ["$other/v.yaml"]}),
+            "source.reference-not-supported",
+            "spec.source.helm.valueFiles",
+        ),
+        (
+            json!({"version": "v9"}),
+            "source.option-refused",
+            "spec.source.helm.version",
+        ),
+        (
+            json!({"parameters": [{"name": "host", "value": ""}]}),
+            "source.helm-failed",
+            "chart/templates/a.yaml:7",
+        ),
+    ] {
+        let asked = input(json!({"path": "chart", "helm": helm}));
+        let error = world.render(&asked).await.unwrap_err();
+        let cause = error.cause();
+        let field = cause.field.clone();
+        let at = cause.location.as_ref().map(ToString::to_string);
+        assert_eq!(
+            (
+                cause.message.code.as_str(),
+                field.or(at).unwrap_or_default().as_str()
+            ),
+            (code, place)
+        );
+    }
+}
+
+#[tokio::test]
 async fn bad_input_is_a_typed_cause_at_its_place() {
     let world = World::new();
     world
