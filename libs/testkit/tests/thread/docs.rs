@@ -1,5 +1,6 @@
 //! The examples in docs/, run as they are printed: each `console` block is typed into one shell per page, as a tenant of
-//! the page's own, and what comes out is compared; each `csv` block is a policy that the server finds nothing wrong with.
+//! the page's own, and what comes out is compared; each `csv` block is a policy that the server finds nothing wrong with, and
+//! each `yaml` block a part of an application's source that is kept as it is written.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -28,6 +29,7 @@ struct Example {
 struct Page {
     examples: Vec<Example>,
     policies: Vec<String>,
+    sources: Vec<String>,
 }
 
 impl Page {
@@ -40,19 +42,25 @@ impl Page {
                 (Some(_), Some(_)) => within = None,
                 (None, Some(kind)) => {
                     ensure!(
-                        ["console", "csv", "text"].contains(&kind),
-                        "line {number}: a block is `console` (run), `csv` (a policy) or `text` (no example), not `{kind}`"
+                        ["console", "csv", "yaml", "text"].contains(&kind),
+                        "line {number}: a block is `console` (run), `csv` (a policy), `yaml` (of a source) or `text` (no example), not `{kind}`"
                     );
-                    if kind == "csv" {
-                        page.policies.push(String::new());
+                    match kind {
+                        "csv" => page.policies.push(String::new()),
+                        "yaml" => page.sources.push(String::new()),
+                        _ => {}
                     }
                     within = Some(kind.to_owned());
                 }
                 (Some(kind), None) if kind == "console" => page.console(number, line)?,
-                (Some(kind), None) if kind == "csv" => {
-                    let policy = page.policies.last_mut().context("no policy is open")?;
-                    policy.push_str(line);
-                    policy.push('\n');
+                (Some(kind), None) if kind == "csv" || kind == "yaml" => {
+                    let blocks = match kind.as_str() {
+                        "csv" => &mut page.policies,
+                        _ => &mut page.sources,
+                    };
+                    let block = blocks.last_mut().context("no block is open")?;
+                    block.push_str(line);
+                    block.push('\n');
                 }
                 _ => {}
             }
@@ -207,6 +215,11 @@ async fn holds(name: &str) -> Result<()> {
     run(&page, &tenant, home.path())
         .await
         .with_context(|| format!("docs/{name}"))?;
+    for source in &page.sources {
+        kept(source, &tenant, home.path())
+            .await
+            .with_context(|| format!("docs/{name}"))?;
+    }
     for policy in &page.policies {
         let asked = json!({"policy": {"policy_csv": policy}});
         let found = tenant
@@ -219,6 +232,38 @@ async fn holds(name: &str) -> Result<()> {
             found["valid"] == true && problems == 0,
             "docs/{name}: {policy}{found}"
         );
+    }
+    Ok(())
+}
+
+/// Makes an application whose source has this part, and finds every key of it there again.
+async fn kept(source: &str, tenant: &Tenant, home: &Path) -> Result<()> {
+    let indented: String = source.lines().map(|line| format!("    {line}\n")).collect();
+    let file = home.join("example.yaml");
+    std::fs::write(
+        &file,
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: example\nspec:\n  project: default\n  \
+             destination: {{server: https://kubernetes.default.svc, namespace: {}}}\n  source:\n    repoURL: {}\n    path: .\n{indented}",
+            tenant.name, tenant.repo_url
+        ),
+    )?;
+    let file = file.to_string_lossy();
+    let create = ["app", "create", "--upsert", "--validate=false", "-f", &file];
+    let made = tenant.client.argocd(&create).await?;
+    ensure!(made.status.success(), "{source}{}", crate::said(&made));
+    let app = tenant.client.app("example").await?;
+    let shown = app["spec"]["source"].to_string();
+    for line in source.lines() {
+        let line = line.trim().trim_start_matches("- ");
+        if let Some((key, _)) = line.split_once(':')
+            && key.chars().all(char::is_alphanumeric)
+        {
+            ensure!(
+                shown.contains(&format!("\"{key}\":")),
+                "{key} of\n{source}was not kept: {shown}"
+            );
+        }
     }
     Ok(())
 }
