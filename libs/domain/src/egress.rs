@@ -88,6 +88,11 @@ const NEVER: &[Network] = &[
     Network::v6(0xfec0, 0, 10),
     Network::v6(0xff00, 0, 8),
     Network::v6(0xfd00, 0x0ec2, 32),
+    // A translator's own network, where each installation says where in it the address of IPv4 is (RFC 8215).
+    Network {
+        address: IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0)),
+        bits: 48,
+    },
 ];
 
 /// The addresses that may be connected to.
@@ -114,7 +119,7 @@ impl Egress {
     }
 }
 
-/// The address of IPv4 inside one of IPv6: 6to4, NAT64, Teredo (whose client's address is written inverted).
+/// The address of IPv4 inside one of IPv6: 6to4, NAT64, SIIT, Teredo (whose client's address is written inverted).
 fn embedded(address: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(address) = address else {
         return None;
@@ -126,7 +131,9 @@ fn embedded(address: IpAddr) -> Option<IpAddr> {
     };
     match address.segments() {
         [0x2002, high, low, ..] => v4(high, low),
-        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
+            v4(high, low)
+        }
         [0x2001, 0, _, _, _, _, high, low] => v4(!high, !low),
         _ => None,
     }
@@ -157,6 +164,10 @@ mod tests {
             "64:ff9b::a9fe:a9fe",
             "2002:7f00:1::1",
             "2001:0:1:2:3:4:80ff:fffe",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "::ffff:0:169.254.169.254",
+            "::ffff:0:127.0.0.1",
             "fe80::1",
             "fd00:ec2::254",
             "ff02::1",

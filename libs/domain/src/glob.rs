@@ -3,8 +3,12 @@
 //! Compiled once, matched without allocation and without backtracking into more than the last star, so that no pattern
 //! can be made to take long.
 
-/// The most alternatives that braces may multiply into.
+/// The longest pattern, in bytes: longer than any name or address that one could be for.
+pub const MAX_LENGTH: usize = 1024;
+/// The most groups in braces, and the most alternatives and bytes that these may multiply into.
+const MAX_GROUPS: usize = 8;
 const MAX_ALTERNATIVES: usize = 256;
+const MAX_MULTIPLIED: usize = 16 * 1024;
 
 /// A compiled glob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +35,8 @@ enum Token {
 impl Glob {
     /// Compiles a pattern. Where a separator is given, `*` and `?` stop at it and only `**` crosses it.
     ///
-    /// `None` for a pattern that no glob is: an open bracket or brace, or too many alternatives. It matches nothing.
+    /// `None` for a pattern that no glob is: an open bracket or brace, longer than [`MAX_LENGTH`], or too many
+    /// alternatives.
     #[must_use]
     pub fn new(pattern: &str, separator: Option<char>) -> Option<Self> {
         let alternatives = expand(pattern)?;
@@ -44,6 +49,12 @@ impl Glob {
         })
     }
 
+    /// How much of it there is to keep, about in characters.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.alternatives.iter().map(Vec::len).sum()
+    }
+
     /// Whether it matches the whole text.
     #[must_use]
     pub fn matches(&self, text: &str, separator: Option<char>) -> bool {
@@ -53,37 +64,56 @@ impl Glob {
     }
 }
 
-/// Argo CD's glob: `*` crosses every separator.
+/// Argo CD's glob: `*` crosses every separator. What is no glob matches nothing.
 #[must_use]
 pub fn glob(pattern: &str, text: &str) -> bool {
-    pattern == "*" || Glob::new(pattern, None).is_some_and(|glob| glob.matches(text, None))
+    judge(pattern, text, None).unwrap_or(false)
 }
 
-/// A glob whose `*` stops at slashes, as for addresses of repositories; a lone `*` is everything all the same.
+/// Whether a glob matches; with a separator, `*` stops at it unless it is the whole pattern. `None` when the pattern is
+/// no glob, for whoever must not take that for "does not match": a pattern that denies, say.
 #[must_use]
-pub fn path_glob(pattern: &str, text: &str) -> bool {
-    pattern == "*"
-        || Glob::new(pattern, Some('/')).is_some_and(|glob| glob.matches(text, Some('/')))
+pub fn judge(pattern: &str, text: &str, separator: Option<char>) -> Option<bool> {
+    if pattern == "*" {
+        return Some(true);
+    }
+    if !pattern.contains(['*', '?', '[', '{', '\\']) {
+        return (pattern.len() <= MAX_LENGTH).then(|| pattern == text);
+    }
+    Glob::new(pattern, separator).map(|glob| glob.matches(text, separator))
 }
 
-/// Multiplies braces out.
+/// Multiplies braces out, group by group: each round takes the first group out of one pattern. Patterns are whatever
+/// somebody sent, hence no recursion and no more rounds than groups times alternatives.
 fn expand(pattern: &str) -> Option<Vec<String>> {
-    let chars: Vec<char> = pattern.chars().collect();
-    let Some((open, close, commas)) = braces(&chars)? else {
-        return Some(vec![pattern.to_owned()]);
-    };
-    let text = |from: usize, to: usize| chars[from..to].iter().collect::<String>();
-    let (before, after) = (text(0, open), text(close + 1, chars.len()));
-    let mut all = Vec::new();
-    let mut from = open + 1;
-    for to in commas.into_iter().chain([close]) {
-        all.extend(expand(&format!("{before}{}{after}", text(from, to)))?);
-        if all.len() > MAX_ALTERNATIVES {
+    if pattern.len() > MAX_LENGTH || pattern.matches('{').count() > MAX_GROUPS {
+        return None;
+    }
+    let mut whole = Vec::new();
+    let mut multiplied = 0;
+    let mut open = vec![pattern.to_owned()];
+    while let Some(pattern) = open.pop() {
+        let chars: Vec<char> = pattern.chars().collect();
+        let Some((start, end, commas)) = braces(&chars)? else {
+            whole.push(pattern);
+            continue;
+        };
+        if whole.len() + open.len() + commas.len() >= MAX_ALTERNATIVES {
             return None;
         }
-        from = to + 1;
+        multiplied += pattern.len() * commas.len();
+        if multiplied > MAX_MULTIPLIED {
+            return None;
+        }
+        let text = |from: usize, to: usize| chars[from..to].iter().collect::<String>();
+        let (before, after) = (text(0, start), text(end + 1, chars.len()));
+        let mut from = start + 1;
+        for to in commas.into_iter().chain([end]) {
+            open.push(format!("{before}{}{after}", text(from, to)));
+            from = to + 1;
+        }
     }
-    Some(all)
+    Some(whole)
 }
 
 /// The first group in braces: where it opens, where it closes, and its own commas. `None` when it never closes.
@@ -235,6 +265,10 @@ fn matches(tokens: &[Token], text: &str, separator: Option<char>) -> bool {
 mod tests {
     use super::*;
 
+    fn path_glob(pattern: &str, text: &str) -> bool {
+        judge(pattern, text, Some('/')).unwrap_or(false)
+    }
+
     #[test]
     fn stars_cross_separators_only_where_there_are_none() {
         assert!(glob("*", "") && glob("*", "a/b"));
@@ -265,6 +299,21 @@ mod tests {
             assert!(!glob(bad, bad), "{bad}");
         }
         assert!(Glob::new(&"{a,b}".repeat(20), None).is_none());
+        assert!(judge("{a", "b", None).is_none() && judge("a", "b", None) == Some(false));
+    }
+
+    #[test]
+    fn no_pattern_takes_the_stack_or_long() {
+        for many in ["{}", "{", "{a,", "{{}}", "[", "[a", "\\", "*", "{a,b}*"] {
+            let pattern = many.repeat(100_000);
+            assert!(Glob::new(&pattern, None).is_none(), "{many}");
+            assert!(!glob(&pattern, "a") && !path_glob(&pattern, "a"), "{many}");
+        }
+        let nested = format!("{}a{}", "{b,".repeat(MAX_GROUPS), "}".repeat(MAX_GROUPS));
+        assert!(glob(&nested, "a") && glob(&nested, "b") && !glob(&nested, "c"));
+        assert!(Glob::new(&"{a,b}".repeat(MAX_GROUPS + 1), None).is_none());
+        assert!(Glob::new(&format!("{}{}", "{a,b}".repeat(8), "x".repeat(80)), None).is_none());
+        assert!(Glob::new(&"{a,b}".repeat(7), None).is_some());
     }
 
     #[test]

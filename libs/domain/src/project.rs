@@ -6,8 +6,9 @@ pub mod window;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::glob::{glob, path_glob};
+use crate::glob;
 use crate::rbac::{ProjectPolicy, Role};
+use crate::repository::{judged, judged_pattern};
 use crate::resource::GroupKind;
 
 /// A project as stored: documents, as for applications.
@@ -136,35 +137,54 @@ fn policy_of(project: &str, spec: &Value) -> ProjectPolicy {
     }
 }
 
-/// Whether a pattern denies.
-fn denies(pattern: &str) -> bool {
-    pattern.starts_with('!')
+/// What a pattern, with `!` before it perhaps, says of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    /// It matches; one with `!` does where the rest does not.
+    Yes,
+    /// It does not match.
+    No,
+    /// It has a `!`, and the rest matches, or is no pattern: whoever wrote that meant to deny something.
+    Denied,
 }
 
-/// Whether a pattern matches, where one with `!` before it matches what the rest does not.
-fn matches(pattern: &str, text: &str, glob: fn(&str, &str) -> bool) -> bool {
-    match pattern.strip_prefix('!') {
-        Some(denied) => !glob(denied, text),
-        None => glob(pattern, text),
+impl Says {
+    fn of(pattern: &str, text: &str, separator: Option<char>) -> Self {
+        match pattern.strip_prefix('!') {
+            Some(denied) => match glob::judge(denied, text, separator) {
+                Some(false) => Self::Yes,
+                Some(true) | None => Self::Denied,
+            },
+            None => match glob::judge(pattern, text, separator) {
+                Some(true) => Self::Yes,
+                Some(false) | None => Self::No,
+            },
+        }
     }
+}
+
+/// Whether a refused list's pattern matches; one that is no pattern is taken to.
+fn refuses(pattern: &str, text: &str) -> bool {
+    glob::judge(pattern, text, None).unwrap_or(true)
 }
 
 impl Rules {
     /// Whether a repository may be used. A `*` stops at slashes, unless it is the whole pattern.
     #[must_use]
     pub fn permits_source(&self, url: &str) -> bool {
-        let url = crate::repository::normalize_url(url);
+        let Some(url) = judged(url) else {
+            return false;
+        };
         let mut allowed = false;
         for pattern in &self.source_repos {
             let normal = match pattern.strip_prefix('!') {
-                Some(denied) => format!("!{}", crate::repository::normalize_url(denied)),
-                None if pattern == "*" => pattern.clone(),
-                None => crate::repository::normalize_url(pattern),
+                Some(denied) => format!("!{}", judged_pattern(denied)),
+                None => judged_pattern(pattern),
             };
-            if matches(&normal, &url, path_glob) {
-                allowed = true;
-            } else if denies(&normal) {
-                return false;
+            match Says::of(&normal, &url, Some('/')) {
+                Says::Yes => allowed = true,
+                Says::No => {}
+                Says::Denied => return false,
             }
         }
         allowed
@@ -179,17 +199,20 @@ impl Rules {
         }
         let mut allowed = false;
         for rule in &self.destinations {
-            let by_name = !name.is_empty() && matches(&rule.name, name, glob);
-            let by_server = !server.is_empty() && matches(&rule.server, server, glob);
-            let in_namespace = matches(&rule.namespace, namespace, glob);
-            if (by_name || by_server) && in_namespace {
+            let in_namespace = Says::of(&rule.namespace, namespace, None);
+            // Whoever says only the name, or only the address, does not match by the other.
+            let named = !name.is_empty() && Says::of(&rule.name, name, None) == Says::Yes;
+            let addressed = !server.is_empty() && Says::of(&rule.server, server, None) == Says::Yes;
+            if (named || addressed) && in_namespace == Says::Yes {
                 allowed = true;
                 continue;
             }
+            let denies = |pattern: &str| pattern.starts_with('!');
             let cluster_denied =
-                (!by_name && denies(&rule.name)) || (!by_server && denies(&rule.server));
-            let namespace_denied = !in_namespace && denies(&rule.namespace);
-            if (cluster_denied && in_namespace) || (namespace_denied && by_server) {
+                (!named && denies(&rule.name)) || (!addressed && denies(&rule.server));
+            if (cluster_denied && in_namespace == Says::Yes)
+                || (in_namespace == Says::Denied && addressed)
+            {
                 return false;
             }
         }
@@ -199,22 +222,29 @@ impl Rules {
     /// Whether a kind may be managed.
     #[must_use]
     pub fn permits_kind(&self, kind: &GroupKind, name: &str, namespaced: bool) -> bool {
-        let matches =
-            |rule: &GroupKind| glob(&rule.group, &kind.group) && glob(&rule.kind, &kind.kind);
+        let matches = |rule: &GroupKind| {
+            glob::glob(&rule.group, &kind.group) && glob::glob(&rule.kind, &kind.kind)
+        };
+        let refused = |group: &str, refused: &str| {
+            refuses(group, &kind.group) && refuses(refused, &kind.kind)
+        };
         if namespaced {
-            !self.namespace_resource_blacklist.iter().any(matches)
+            let mut refusals = self.namespace_resource_blacklist.iter();
+            !refusals.any(|rule| refused(&rule.group, &rule.kind))
                 && self
                     .namespace_resource_whitelist
                     .as_ref()
                     .is_none_or(|list| list.iter().any(matches))
         } else {
-            let matches = |rule: &Restriction| {
-                glob(&rule.group, &kind.group)
-                    && glob(&rule.kind, &kind.kind)
-                    && (rule.name.is_empty() || glob(&rule.name, name))
-            };
-            !self.cluster_resource_blacklist.iter().any(matches)
-                && self.cluster_resource_whitelist.iter().any(matches)
+            let mut refusals = self.cluster_resource_blacklist.iter();
+            !refusals.any(|rule| {
+                refused(&rule.group, &rule.kind)
+                    && (rule.name.is_empty() || refuses(&rule.name, name))
+            }) && self.cluster_resource_whitelist.iter().any(|rule| {
+                glob::glob(&rule.group, &kind.group)
+                    && glob::glob(&rule.kind, &kind.kind)
+                    && (rule.name.is_empty() || glob::glob(&rule.name, name))
+            })
         }
     }
 }
@@ -222,6 +252,71 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_way_of_writing_an_address_leads_around_a_project() {
+        let rules = |sources: &[&str]| -> Rules {
+            serde_json::from_value(json!({"sourceRepos": sources})).unwrap()
+        };
+        let own = rules(&["https://git.example/team/*"]);
+        assert!(own.permits_source("https://git.example/team/app.git"));
+        let all_but = rules(&["https://git.example/**", "!https://git.example/secret/*"]);
+        assert!(all_but.permits_source("https://me@git.example/team/app"));
+        for secret in [
+            r"https://git.example/team/..\secret/x",
+            "https://git.example/team/../secret/x",
+            "https://git.example/team/%2e%2e/secret/x",
+            "https://git.example:443/secret/x",
+            "https://me@git.example/secret/x",
+            "https://git.example./secret/x",
+            "https://git.example//secret/x",
+            "https://git.example/%73ecret/x",
+        ] {
+            assert!(!own.permits_source(secret), "{secret}");
+            assert!(!all_but.permits_source(secret), "{secret}");
+        }
+        let everything = rules(&["*"]);
+        assert!(!everything.permits_source("https://git.example/team/../secret/x"));
+    }
+
+    #[test]
+    fn a_denial_that_is_no_pattern_denies_everything() {
+        let destination =
+            |server: &str, namespace: &str| json!({"server": server, "namespace": namespace});
+        let rules = |extra: Value| -> Rules {
+            let mut spec = json!({
+                "sourceRepos": ["**"],
+                "destinations": [destination("*", "*")],
+                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+            });
+            for (key, value) in extra.as_object().unwrap() {
+                match (&mut spec[key], value) {
+                    (Value::Array(list), Value::Array(more)) => list.extend(more.iter().cloned()),
+                    (place, value) => *place = value.clone(),
+                }
+            }
+            serde_json::from_value(spec).unwrap()
+        };
+        assert!(rules(json!({})).permits_source("https://git.example/a"));
+        assert!(
+            !rules(json!({"sourceRepos": ["!https://git.example/{a"]}))
+                .permits_source("https://git.example/a")
+        );
+        let goes = |rules: &Rules| rules.permits_destination("https://x", "x", "web");
+        assert!(goes(&rules(json!({}))));
+        assert!(!goes(&rules(
+            json!({"destinations": [destination("!https://[", "*")]})
+        )));
+        assert!(!goes(&rules(
+            json!({"destinations": [destination("*", "!{web")]})
+        )));
+        let kinds = |key: &str, namespaced| {
+            let rules = rules(json!({key: [{"group": "*", "kind": "{Secret"}]}));
+            rules.permits_kind(&GroupKind::new("", "ConfigMap"), "c", namespaced)
+        };
+        assert!(!kinds("namespaceResourceBlacklist", true));
+        assert!(!kinds("clusterResourceBlacklist", false));
+    }
 
     #[test]
     fn deny_wins_and_stars_cross_slashes() {

@@ -1,9 +1,11 @@
 //! Repositories and how to get in.
 
 mod access;
+mod judged;
 mod rank;
 
 pub use access::{Access, access, host_of, is_ssh};
+pub use judged::{judged, judged_pattern};
 pub use rank::rank;
 
 use crate::secret::Secret;

@@ -63,6 +63,24 @@ fn nobody_but_admin_has_a_right_without_a_policy() {
 }
 
 #[test]
+fn a_denial_that_is_no_pattern_denies_everything() {
+    for (mode, all, bad) in [("", "*", "{p/secret"), ("regex", ".*", "(p/secret")] {
+        let csv = format!(
+            "p, bob, applications, {all}, {all}, allow\np, bob, applications, {all}, {bad}, deny\n\
+             p, eve, applications, {all}, {bad}, allow"
+        );
+        let rights = enforcer(&csv, "", mode);
+        for name in ["bob", "eve"] {
+            let subject = Subject::account(name);
+            assert!(
+                !rights.allows(&subject, "applications", "get", "p/a"),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_default_role_is_everybodys_and_cannot_be_denied() {
     let rights = enforcer("p, bob, applications, get, */*, deny", "role:readonly", "");
     assert!(rights.allows(&Subject::account("bob"), "applications", "get", "p/a"));

@@ -46,10 +46,20 @@ messages! {
         en: "the object `{object}` names no project, so the rule never counts; write `<project>/<application>`, for example `{object}/*`",
         ko: "대상 `{object}`에 프로젝트가 없어 이 규칙은 적용되지 않습니다. `<프로젝트>/<애플리케이션>`으로, 예를 들어 `{object}/*`처럼 쓰십시오",
     }
+    /// The policy is longer than one may be.
+    TOO_LONG = "rbac.too-long" {
+        en: "the policy is longer than {most}; put what projects give into their roles, and people into groups",
+        ko: "정책이 {most}보다 깁니다. 프로젝트의 권한은 프로젝트 역할에, 사람은 그룹에 넣으십시오",
+    }
+    /// A field is no glob.
+    PATTERN = "rbac.pattern" {
+        en: "`{field}` is not a pattern: a bracket or brace stays open, or it is too long; close it, or write \\ before it. Until then the rule allows nothing, and one that denies denies everything",
+        ko: "`{field}`은(는) 패턴이 아닙니다. 괄호가 닫히지 않았거나 너무 깁니다. 닫거나 앞에 \\를 쓰십시오. 그때까지 허용 규칙은 아무것도 허용하지 않고, 거부 규칙은 모두 거부합니다",
+    }
     /// A field is no regular expression.
     EXPRESSION = "rbac.expression" {
-        en: "`{field}` is not a regular expression, so the rule never counts; correct it, or set policy.matchMode to glob",
-        ko: "`{field}`은(는) 정규식이 아니므로 이 규칙은 적용되지 않습니다. 고치거나 policy.matchMode를 glob으로 지정하십시오",
+        en: "`{field}` is not a regular expression, is too large, or comes after {most} others; correct it, or set policy.matchMode to glob. Until then the rule allows nothing, and one that denies denies everything",
+        ko: "`{field}`은(는) 정규식이 아니거나, 너무 크거나, 이미 {most}개가 앞에 있습니다. 고치거나 policy.matchMode를 glob으로 지정하십시오. 그때까지 허용 규칙은 아무것도 허용하지 않고, 거부 규칙은 모두 거부합니다",
     }
     /// Another word than glob or regex.
     MATCH_MODE = "rbac.match-mode" {

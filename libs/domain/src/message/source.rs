@@ -23,8 +23,8 @@ messages! {
     }
     /// The address is of no kind that is allowed.
     ADDRESS_REFUSED = "source.address-refused" {
-        en: "`{url}` is not a repository address that is allowed here; use https://host/path, http://host/path, ssh://user@host/path or user@host:path",
-        ko: "`{url}`은(는) 허용되는 저장소 주소가 아닙니다. https://host/path, http://host/path, ssh://user@host/path, user@host:path 형식을 쓰십시오",
+        en: "`{url}` is not a repository address that is allowed here; use https://host/path, http://host/path, ssh://user@host/path or user@host:path, without `..`, backslash, query or other signs that can be read in two ways",
+        ko: "`{url}`은(는) 허용되는 저장소 주소가 아닙니다. https://host/path, http://host/path, ssh://user@host/path, user@host:path 형식을 쓰고, `..`나 역슬래시, 쿼리처럼 두 가지로 읽힐 수 있는 표기는 빼십시오",
     }
     /// The address leads to where no repository is allowed.
     ADDRESS_NOT_ALLOWED = "source.address-not-allowed" {

@@ -58,6 +58,7 @@ pub fn normalize_policies(spec: &mut Value) {
 /// # Errors
 /// The first thing that is wrong.
 pub fn validate(name: &str, spec: &Value) -> Result<(), Fault> {
+    patterns(spec)?;
     destinations(spec)?;
     let mut sources = HashSet::new();
     for source in texts(spec, "sourceRepos") {
@@ -79,6 +80,38 @@ pub fn validate(name: &str, spec: &Value) -> Result<(), Fault> {
     ProjectPolicy::parse(&policy)
         .map(|_| ())
         .map_err(|problem| Fault::new(Kind::Invalid, format!("policy syntax error: {problem}")))
+}
+
+/// Every pattern is one. Argo CD keeps others, which then match nothing: what they were to deny is allowed.
+fn patterns(spec: &Value) -> Result<(), Fault> {
+    const LISTS: [(&str, &[&str]); 5] = [
+        ("destinations", &["server", "name", "namespace"]),
+        ("clusterResourceWhitelist", &["group", "kind", "name"]),
+        ("clusterResourceBlacklist", &["group", "kind", "name"]),
+        ("namespaceResourceWhitelist", &["group", "kind"]),
+        ("namespaceResourceBlacklist", &["group", "kind"]),
+    ];
+    for source in texts(spec, "sourceRepos") {
+        check_pattern("source repository", source)?;
+    }
+    for (list, fields) in LISTS {
+        for item in items(spec, list) {
+            for field in fields {
+                check_pattern(field, text(item, &[field]))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_pattern(field: &str, pattern: &str) -> Result<(), Fault> {
+    let rest = pattern.strip_prefix('!').unwrap_or(pattern);
+    if crate::glob::Glob::new(rest, None).is_some() {
+        return Ok(());
+    }
+    let shown: String = pattern.chars().take(100).collect();
+    let text = format!("{field} has an invalid format, '{shown}'");
+    Err(Fault::new(Kind::Invalid, text))
 }
 
 fn destinations(spec: &Value) -> Result<(), Fault> {
@@ -311,9 +344,7 @@ fn service_accounts(spec: &Value) -> Result<(), Fault> {
             ));
         }
         for (field, pattern) in [("server", server), ("namespace", namespace)] {
-            if crate::glob::Glob::new(pattern, None).is_none() {
-                return invalid(format!("{field} has an invalid format, '{pattern}'"));
-            }
+            check_pattern(field, pattern)?;
         }
         let key = format!("{server}/{namespace}");
         if !seen.insert(key.clone()) {
@@ -377,6 +408,32 @@ mod tests {
             told(&json!({"destinations": [{"server": "!*", "namespace": "x"}]})).1,
             "server has an invalid format, '!*'"
         );
+    }
+
+    #[test]
+    fn every_pattern_is_one() {
+        let bombs = "{}".repeat(10_000);
+        for bad in ["{a", "![", bombs.as_str()] {
+            for (list, item) in [
+                ("sourceRepos", json!(bad)),
+                ("destinations", json!({"namespace": bad, "server": "*"})),
+                (
+                    "clusterResourceWhitelist",
+                    json!({"group": "", "kind": bad}),
+                ),
+                (
+                    "namespaceResourceBlacklist",
+                    json!({"group": bad, "kind": "*"}),
+                ),
+            ] {
+                let (kind, text) = told(&json!({list: [item]}));
+                assert_eq!(kind, Kind::Invalid);
+                assert!(
+                    text.contains(" has an invalid format, '") && text.len() < 200,
+                    "{text}"
+                );
+            }
+        }
     }
 
     #[test]

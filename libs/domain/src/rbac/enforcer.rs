@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::message::Message;
-use crate::rbac::pattern::{MatchMode, Pattern};
+use crate::rbac::pattern::{MatchMode, Pattern, Reader};
 use crate::rbac::policy::{Effect, Grouping, Origin, Policy, ProjectPolicy, RoleLines, Rule};
 use crate::rbac::{Subject, builtin};
 
@@ -35,7 +35,7 @@ pub struct Explanation {
 static BUILT_IN: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table::default();
     for rule in builtin::rules() {
-        table.add(rule, MatchMode::Glob, Origin::BuiltIn);
+        table.add(rule, &mut Reader::new(MatchMode::Glob), Origin::BuiltIn);
     }
     for grouping in builtin::groupings() {
         table.link(grouping);
@@ -66,18 +66,27 @@ struct Line {
 }
 
 impl Table {
-    fn add(&mut self, rule: Rule, mode: MatchMode, origin: Origin) {
+    fn add(&mut self, rule: Rule, reader: &mut Reader, origin: Origin) {
         if rule.effect == Effect::Neither {
             return;
         }
+        let mut read = |text: &str| match reader.read(text) {
+            // A field that is no pattern allows nothing; in a line that denies it denies everything.
+            None if rule.effect == Effect::Deny => Some(Pattern::Everything),
+            read => read,
+        };
+        let fields = (read(&rule.resource), read(&rule.action), read(&rule.object));
+        let (Some(resource), Some(action), Some(object)) = fields else {
+            return;
+        };
         let entry = self.by_name.entry(rule.subject.clone()).or_default();
         let line = Line {
-            action: Pattern::new(&rule.action, mode),
-            object: Pattern::new(&rule.object, mode),
+            action,
+            object,
             rule,
             origin,
         };
-        match Pattern::new(&line.rule.resource, mode) {
+        match resource {
             Pattern::Exactly(resource) => {
                 entry.by_resource.entry(resource).or_default().push(line);
             }
@@ -126,8 +135,9 @@ impl Enforcer {
     #[must_use]
     pub fn compile(policy: &Policy, projects: &[ProjectPolicy]) -> (Self, Vec<(String, Message)>) {
         let mut tenant = Table::default();
+        let mut reader = Reader::new(policy.mode);
         for rule in &policy.rules {
-            tenant.add(rule.clone(), policy.mode, Origin::Policy(rule.line));
+            tenant.add(rule.clone(), &mut reader, Origin::Policy(rule.line));
         }
         for grouping in &policy.groupings {
             tenant.link(grouping.clone());
@@ -144,7 +154,7 @@ impl Enforcer {
                             role: project.roles[role].name.clone(),
                             position: (rule.line > 0).then_some(rule.line),
                         };
-                        table.add(rule, policy.mode, origin);
+                        table.add(rule, &mut reader, origin);
                     }
                     for grouping in groupings {
                         table.link(grouping);

@@ -1,6 +1,6 @@
 //! One field of a policy line, compiled.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::glob::Glob;
 
@@ -32,33 +32,101 @@ pub(super) enum Pattern {
     Everything,
     Exactly(String),
     StartsWith(String),
+    Contains(String),
     Glob(Glob),
     Regex(Box<Regex>),
-    /// It cannot be compiled, so it matches nothing.
-    Nothing,
 }
 
-impl Pattern {
-    pub(super) fn new(text: &str, mode: MatchMode) -> Self {
-        match mode {
-            MatchMode::Regex => {
-                Regex::new(text).map_or(Self::Nothing, |regex| Self::Regex(Box::new(regex)))
-            }
-            MatchMode::Glob => Self::glob(text),
+/// What an expression may take in memory, compiled, in bytes. Whoever writes a policy is a tenant's admin; the memory is
+/// everybody's.
+const SMALL: usize = 64 * 1024;
+/// A large one counts for as many small ones as it may be larger. A class such as `\w` is large, for it has the letters of
+/// all alphabets.
+const LARGE: usize = 16 * SMALL;
+
+fn expression(text: &str, size: usize) -> Option<Regex> {
+    RegexBuilder::new(text)
+        .size_limit(size)
+        .dfa_size_limit(SMALL)
+        .build()
+        .ok()
+}
+
+/// Whether an expression is a text to look for, and nothing more.
+fn is_literal(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | ':' | '@'))
+}
+
+/// The most small expressions that a tenant may have, its projects' included; a text to look for is none.
+pub(super) const MAX_EXPRESSIONS: usize = 500;
+/// How much of globs a tenant may have, in characters once braces are multiplied out; the plain forms count for nothing.
+const MAX_GLOBS: usize = 1024 * 1024;
+
+/// Reads the fields of a tenant's lines.
+pub(super) struct Reader {
+    mode: MatchMode,
+    /// How many more expressions it may have.
+    expressions: usize,
+    /// How much more of globs.
+    globs: usize,
+}
+
+impl Reader {
+    pub(super) fn new(mode: MatchMode) -> Self {
+        Self {
+            mode,
+            expressions: MAX_EXPRESSIONS,
+            globs: MAX_GLOBS,
         }
     }
 
-    fn glob(text: &str) -> Self {
+    /// `None` for a field that is no pattern, and for every one beyond what there may be.
+    pub(super) fn read(&mut self, text: &str) -> Option<Pattern> {
+        if self.mode == MatchMode::Glob {
+            let pattern = Pattern::glob(text)?;
+            if let Pattern::Glob(glob) = &pattern {
+                self.globs = self.globs.checked_sub(glob.size())?;
+            }
+            return Some(pattern);
+        }
+        if let Some(plain) = Pattern::plain_regex(text) {
+            return Some(plain);
+        }
+        let mut compiled = |size: usize| {
+            let left = self.expressions.checked_sub(size / SMALL)?;
+            let regex = expression(text, size)?;
+            self.expressions = left;
+            Some(Pattern::Regex(Box::new(regex)))
+        };
+        compiled(SMALL).or_else(|| compiled(LARGE))
+    }
+}
+
+impl Pattern {
+    /// An expression that needs no machine: `None` for others.
+    fn plain_regex(text: &str) -> Option<Self> {
+        if text == ".*" {
+            return Some(Self::Everything);
+        }
+        if is_literal(text) {
+            return Some(Self::Contains(text.to_owned()));
+        }
+        let inner = text.strip_prefix('^')?.strip_suffix('$')?;
+        is_literal(inner).then(|| Self::Exactly(inner.to_owned()))
+    }
+
+    fn glob(text: &str) -> Option<Self> {
         let plain = |text: &str| !text.contains(['*', '?', '[', ']', '{', '}', '\\']);
         if text == "*" {
-            return Self::Everything;
+            return Some(Self::Everything);
         }
         if plain(text) {
-            return Self::Exactly(text.to_owned());
+            return Some(Self::Exactly(text.to_owned()));
         }
         match text.strip_suffix('*') {
-            Some(start) if plain(start) => Self::StartsWith(start.to_owned()),
-            _ => Glob::new(text, None).map_or(Self::Nothing, Self::Glob),
+            Some(start) if plain(start) => Some(Self::StartsWith(start.to_owned())),
+            _ => Glob::new(text, None).map(Self::Glob),
         }
     }
 
@@ -68,8 +136,8 @@ impl Pattern {
             Self::Exactly(wanted) => wanted == text,
             Self::StartsWith(start) => text.starts_with(start.as_str()),
             Self::Glob(glob) => glob.matches(text, None),
+            Self::Contains(part) => text.contains(part.as_str()),
             Self::Regex(regex) => regex.is_match(text),
-            Self::Nothing => false,
         }
     }
 }
@@ -90,7 +158,7 @@ mod tests {
             ("*/*", "ab"),
         ] {
             assert_eq!(
-                Pattern::new(pattern, MatchMode::Glob).matches(text),
+                Pattern::glob(pattern).is_some_and(|pattern| pattern.matches(text)),
                 crate::glob::glob(pattern, text),
                 "{pattern} {text}"
             );
@@ -99,10 +167,60 @@ mod tests {
 
     #[test]
     fn a_regular_expression_is_found_anywhere() {
-        let regex = |pattern| Pattern::new(pattern, MatchMode::Regex);
+        let regex = |pattern| Reader::new(MatchMode::Regex).read(pattern).unwrap();
         assert!(regex("get|sync").matches("sync"));
         assert!(regex("team").matches("my-team/app"));
         assert!(!regex("^team-[0-9]+/.*$").matches("team-x/app"));
-        assert!(!regex("*").matches("anything"), "no expression");
+        assert!(
+            Reader::new(MatchMode::Regex).read("*").is_none(),
+            "no expression"
+        );
+        for (pattern, text) in [
+            ("get", "widget"),
+            ("get", "set"),
+            ("^get$", "get"),
+            ("^get$", "widget"),
+            (".*", ""),
+            ("a/b", "x/a/b"),
+            ("^a-b", "a-bc"),
+            ("", "x"),
+        ] {
+            let whole = Regex::new(pattern).unwrap();
+            assert_eq!(
+                regex(pattern).matches(text),
+                whole.is_match(text),
+                "{pattern} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tenants_globs_take_little_memory() {
+        let mut reader = Reader::new(MatchMode::Glob);
+        let many = format!("{}{}", "{a,b}".repeat(7), "x".repeat(80));
+        let read = (0..300).filter(|_| reader.read(&many).is_some()).count();
+        assert!(read > 50 && read * 128 * 80 <= MAX_GLOBS, "{read}");
+        assert!(reader.read("team-*").is_some() && reader.read("*/*").is_some());
+    }
+
+    #[test]
+    fn an_expression_takes_little_memory() {
+        for usual in [
+            "^[a-z0-9.-]+/team-[0-9]{1,3}-.*$",
+            r"^[\w.-]+$",
+            "^(get|sync|action/.*)$",
+            r"\w+/\d+",
+        ] {
+            assert!(expression(usual, LARGE).is_some(), "{usual}");
+        }
+        for bomb in [r"\w{1000}", "(a{1000}){1000}", "(x|y|z){50000}"] {
+            assert!(expression(bomb, LARGE).is_none(), "{bomb}");
+        }
+        let mut reader = Reader::new(MatchMode::Regex);
+        assert!(reader.read("(x|y|z){1000}").is_some());
+        for number in 0..MAX_EXPRESSIONS - LARGE / SMALL {
+            assert!(reader.read(&format!("a{number}.*")).is_some());
+        }
+        assert!(reader.read("a.*").is_none() && reader.read("a").is_some());
     }
 }

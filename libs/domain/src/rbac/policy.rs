@@ -1,6 +1,7 @@
 //! What a tenant writes, and where it went wrong.
 
 use crate::message::{self, Message};
+use crate::rbac::pattern::{MAX_EXPRESSIONS, Reader};
 use crate::rbac::{Action, MatchMode, Resource};
 
 /// Whether a line allows or denies.
@@ -104,6 +105,9 @@ pub struct Policy {
     pub mode: MatchMode,
 }
 
+/// The longest policy, in bytes: some thousand lines.
+const MAX_POLICY: usize = 256 * 1024;
+
 /// What a token's groups are called where no `scopes` are set.
 const DEFAULT_SCOPE: &str = "groups";
 
@@ -138,6 +142,16 @@ impl Policy {
 
     fn read(csv: &str, default_role: &str, scopes: &str, mode: &str) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
+        let csv = if csv.len() > MAX_POLICY {
+            let most = format!("{} KiB", MAX_POLICY / 1024);
+            problems.push(Problem::error(
+                0,
+                message::rbac::TOO_LONG.with("most", most),
+            ));
+            ""
+        } else {
+            csv
+        };
         if !matches!(mode, "" | "glob" | "regex") {
             problems.push(Problem::warning(
                 0,
@@ -170,21 +184,24 @@ impl Policy {
 
     fn suspicions(&self) -> Vec<Problem> {
         let mut found = Vec::new();
+        let mut reader = Reader::new(self.mode);
         for rule in &self.rules {
             if rule.effect == Effect::Neither {
                 found.push(Problem::warning(rule.line, message::rbac::EFFECT.message()));
             }
+            let told = match self.mode {
+                MatchMode::Glob => &message::rbac::PATTERN,
+                MatchMode::Regex => &message::rbac::EXPRESSION,
+            };
+            let fields = [&rule.resource, &rule.action, &rule.object];
+            let bad = |field: &&String| reader.read(field).is_none();
+            let told = |field: &String| {
+                let shown: String = field.chars().take(100).collect();
+                let told = told.with("field", shown);
+                Problem::warning(rule.line, told.with("most", MAX_EXPRESSIONS.to_string()))
+            };
+            found.extend(fields.into_iter().filter(bad).map(told));
             if self.mode == MatchMode::Regex {
-                let fields = [&rule.resource, &rule.action, &rule.object];
-                found.extend(
-                    fields
-                        .into_iter()
-                        .filter(|field| regex::Regex::new(field).is_err())
-                        .map(|field| {
-                            let message = message::rbac::EXPRESSION.with("field", field);
-                            Problem::warning(rule.line, message)
-                        }),
-                );
                 continue;
             }
             let plain = |text: &str| !text.contains(['*', '?', '[', '{']);
@@ -465,6 +482,18 @@ mod tests {
         assert_eq!(
             Policy::check("", "", "", "exact")[0].message.code,
             "rbac.match-mode"
+        );
+        let bombs = "{}".repeat(10_000);
+        assert_eq!(
+            problems(&format!("p, a, applications, get, {bombs}/*, deny"))[0],
+            (1, "rbac.pattern".to_owned())
+        );
+        let long = "p, a, applications, get, */*, allow\n".repeat(10_000);
+        assert_eq!(
+            Policy::parse(&long, "", "", "").unwrap_err()[0]
+                .message
+                .code,
+            "rbac.too-long"
         );
         let regex = Policy::check("p, a, (, get, .*, allow", "", "", "regex");
         assert_eq!(regex[0].message.code, "rbac.expression");

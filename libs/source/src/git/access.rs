@@ -1,7 +1,7 @@
 //! A repository's address and how to get in, checked before anything else sees it.
 
 use domain::message;
-use domain::repository::Credentials;
+use domain::repository::{Credentials, judged};
 use domain::secret::{Redactor, Secret};
 use url::Url;
 
@@ -155,6 +155,8 @@ fn parse(
     {
         return Err(refused());
     }
+    // Projects are asked about this form; what has none is nowhere permitted.
+    let form = judged(text).ok_or_else(refused)?;
     let Some((scheme, _)) = text.split_once("://") else {
         // user@host:path, as scp has it.
         let (host, path) = text.split_once(':').ok_or_else(refused)?;
@@ -172,6 +174,9 @@ fn parse(
         _ => return Err(refused()),
     };
     if url.fragment().is_some() {
+        return Err(refused());
+    }
+    if judged(url.as_str()).as_ref() != Some(&form) {
         return Err(refused());
     }
     if scheme == Scheme::File {
@@ -250,6 +255,12 @@ mod tests {
             "h:path",
             "fd::17",
             "git@h::a",
+            r"https://h/team/..\secret",
+            "https://h/team/../secret",
+            "https://h/team/%2e%2e/secret",
+            "https://h/a?b",
+            "https://0x7f.1/a",
+            "git@h:team/../secret",
         ];
         for bad in bad {
             assert!(access(bad, false).is_err(), "{bad}");

@@ -102,6 +102,15 @@ mod tests {
             "http://127.1/a",
             "http://2130706433/a",
             "http://0x7f.0.0.1/a",
+        ] {
+            let refused = access(url).unwrap_err();
+            assert_eq!(
+                refused.cause().message.code,
+                "source.address-refused",
+                "{url}"
+            );
+        }
+        for url in [
             "http://[::ffff:7f00:1]:8080/a",
             "http://localhost/a",
             "ssh://git@127.0.0.1:2222/a",

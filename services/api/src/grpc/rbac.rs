@@ -36,12 +36,16 @@ impl Rbac {
         let Some(draft) = draft else {
             return Ok(Arc::clone(&actor.rights));
         };
-        let policy = Policy::parse(
-            &draft.policy_csv,
-            &draft.policy_default,
-            &draft.scopes,
-            &draft.match_mode,
-        )
+        let given = draft.clone();
+        let policy = beside(move || {
+            Policy::parse(
+                &given.policy_csv,
+                &given.policy_default,
+                &given.scopes,
+                &given.match_mode,
+            )
+        })
+        .await?
         .map_err(|problems| {
             let told: Vec<String> = problems
                 .iter()
@@ -55,7 +59,7 @@ impl Rbac {
         let scope = self.shared.store.tenant(actor.tenant.id);
         let projects = scope.projects().list().await.map_err(failure::store)?;
         let projects: Vec<_> = projects.iter().map(Project::policy).collect();
-        Ok(Arc::new(Enforcer::compile(&policy, &projects).0))
+        beside(move || Arc::new(Enforcer::compile(&policy, &projects).0)).await
     }
 }
 
@@ -67,12 +71,15 @@ impl RbacService for Rbac {
     ) -> Result<Response<wire::ValidatePolicyResponse>, Status> {
         identity::actor(&request)?;
         let draft = request.into_inner().policy.unwrap_or_default();
-        let problems = Policy::check(
-            &draft.policy_csv,
-            &draft.policy_default,
-            &draft.scopes,
-            &draft.match_mode,
-        );
+        let problems = beside(move || {
+            Policy::check(
+                &draft.policy_csv,
+                &draft.policy_default,
+                &draft.scopes,
+                &draft.match_mode,
+            )
+        })
+        .await?;
         Ok(Response::new(wire::ValidatePolicyResponse {
             valid: problems.iter().all(|problem| !problem.fatal),
             problems: problems.into_iter().map(problem).collect(),
@@ -101,6 +108,13 @@ impl RbacService for Rbac {
         let told = rights.explain(&subject, &asked.resource, &asked.action, &asked.object);
         Ok(Response::new(explained(told)))
     }
+}
+
+/// Reads a draft beside the calls: what somebody just wrote may be as long as a policy may be, and full of expressions.
+async fn beside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|_| Status::internal("reading the policy stopped"))
 }
 
 fn problem(problem: Problem) -> wire::PolicyProblem {
