@@ -5,5 +5,6 @@
 mod accounts;
 mod house;
 mod matrix;
+mod projects;
 mod settings;
 mod tokens;

@@ -21,6 +21,12 @@ pub(super) async fn create(
     request: wire::ProjectTokenCreateRequest,
 ) -> Result<wire::ProjectTokenResponse, Status> {
     let (name, role) = (request.project.as_str(), request.role.as_str());
+    if request.expires_in < 0 {
+        // Argo CD makes a token of it that never expires, which nobody means.
+        return Err(Status::invalid_argument(
+            "expiresIn must not be negative; leave it out, or give 0, for a token that does not expire",
+        ));
+    }
     for _ in 0..TRIES {
         let mut project = changeable(shared, actor, name, role).await?;
         let version = project.resource_version;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use domain::application::{
     Application, CONTROL_PLANE_NAMESPACE, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, project_of,
 };
+use domain::cluster::Cluster;
 use domain::project::validate::{self, Fault, Kind};
 use domain::project::{Project, Rules};
 use domain::resource::{is_subdomain, text};
@@ -68,8 +69,9 @@ pub(super) async fn create(
     permit::require(actor, Resource::Projects, Action::Update, &name)?;
     let replaced = Project {
         spec: wanted.spec,
-        ..existing
+        ..existing.clone()
     };
+    may_become(shared, actor, &existing, &replaced).await?;
     store(shared, actor, &replaced, None).await
 }
 
@@ -89,9 +91,7 @@ pub(super) async fn update(
     let wanted = draft(&sent, &name, Some(&old));
     validate::validate(&name, &wanted.spec).map_err(|fault| told(&fault))?;
     valid_namespace(&sent)?;
-    may_add(actor, &old, &wanted)?;
-    let applications = scope.applications().list().await.map_err(failure::store)?;
-    still_permitted(&applications, &name, &rules(&old)?, &rules(&wanted)?)?;
+    may_become(shared, actor, &old, &wanted).await?;
     let expected = sent
         .metadata
         .as_ref()
@@ -229,12 +229,39 @@ fn rules(project: &Project) -> Result<Rules, Status> {
     })
 }
 
-fn servers(spec: &Value) -> BTreeSet<&str> {
+/// Whether the caller may make the one into the other, and no application loses what it uses. However a project is
+/// replaced, it is asked here.
+async fn may_become(
+    shared: &Shared,
+    actor: &Actor,
+    old: &Project,
+    new: &Project,
+) -> Result<(), Status> {
+    let scope = shared.store.tenant(actor.tenant.id);
+    let clusters = scope.clusters().list().await.map_err(failure::store)?;
+    may_add(actor, &clusters, old, new)?;
+    let applications = scope.applications().list().await.map_err(failure::store)?;
+    still_permitted(&applications, new.name(), &rules(old)?, &rules(new)?)
+}
+
+/// The clusters of a spec's destinations, by address: a name that is a cluster's stands for its address, as rights know
+/// it, any other for itself.
+fn servers<'a>(clusters: &'a [Cluster], spec: &'a Value) -> BTreeSet<&'a str> {
+    let address = |name: &'a str| {
+        if name == IN_CLUSTER_NAME {
+            return IN_CLUSTER_SERVER;
+        }
+        let known = clusters.iter().find(|cluster| cluster.name == name);
+        known.map_or(name, |cluster| cluster.server.as_str())
+    };
     let destinations = spec.get("destinations").and_then(Value::as_array);
     destinations
         .into_iter()
         .flatten()
-        .map(|destination| text(destination, &["server"]))
+        .flat_map(|destination| {
+            let name = text(destination, &["name"]);
+            [text(destination, &["server"]), address(name)]
+        })
         .filter(|server| !server.is_empty())
         .collect()
 }
@@ -249,14 +276,19 @@ fn sources(spec: &Value) -> BTreeSet<&str> {
 }
 
 /// Whoever changes a project may thereby hand out no cluster and no repository that is not theirs to change.
-fn may_add(actor: &Actor, old: &Project, new: &Project) -> Result<(), Status> {
+fn may_add(
+    actor: &Actor,
+    clusters: &[Cluster],
+    old: &Project,
+    new: &Project,
+) -> Result<(), Status> {
     const KINDS: &[&str] = &[
         "clusterResourceWhitelist",
         "clusterResourceBlacklist",
         "namespaceResourceBlacklist",
         "namespaceResourceWhitelist",
     ];
-    for cluster in servers(&new.spec).difference(&servers(&old.spec)) {
+    for cluster in servers(clusters, &new.spec).difference(&servers(clusters, &old.spec)) {
         permit::require(actor, Resource::Clusters, Action::Update, cluster)?;
     }
     for repository in sources(&new.spec).difference(&sources(&old.spec)) {
@@ -266,7 +298,7 @@ fn may_add(actor: &Actor, old: &Project, new: &Project) -> Result<(), Status> {
         .iter()
         .any(|key| old.spec.get(*key) != new.spec.get(*key))
     {
-        for cluster in servers(&new.spec) {
+        for cluster in servers(clusters, &new.spec) {
             permit::require(actor, Resource::Clusters, Action::Update, cluster)?;
         }
     }
