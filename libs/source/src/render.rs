@@ -24,5 +24,5 @@ mod worker;
 mod yaml;
 
 pub use read_set::ReadSet;
-pub use renderer::{RenderInput, Rendered, Renderer};
+pub use renderer::{RenderInput, Rendered, Renderer, Target};
 pub use worker::{WorkerLimits, WorkerPool};

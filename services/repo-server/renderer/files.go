@@ -38,14 +38,19 @@ func newRepository(p *pipe) *repository {
 }
 
 func (r *repository) question(what, name string) (answer, error) {
+	if !inside(name) {
+		return answer{}, fmt.Errorf("'%s' leads out of the repository", name)
+	}
+	return r.exchange(ask{Ask: what, Path: shown(name)})
+}
+
+// exchange asks over the pipe.
+func (r *repository) exchange(question ask) (answer, error) {
 	if r.broken != nil {
 		return answer{}, r.broken
 	}
 	var got answer
-	if !inside(name) {
-		return answer{}, fmt.Errorf("'%s' leads out of the repository", name)
-	}
-	if err := r.pipe.write(ask{Ask: what, Path: shown(name)}); err != nil {
+	if err := r.pipe.write(question); err != nil {
 		r.broken = err
 		return answer{}, err
 	}

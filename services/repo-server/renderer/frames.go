@@ -69,16 +69,17 @@ type job struct {
 	Jsonnet *jsonnetOptions `json:"jsonnet,omitempty"`
 }
 
-// ask is a question about the repository.
+// ask is a question about the repository, or about the cluster that is rendered for.
 type ask struct {
-	// Ask is `stat`, `list` or `read`.
+	// Ask is `stat`, `list` or `read` of a path; `kube` for the cluster's version, `apis` for its APIs, or `api` for
+	// whether it has the one in Path.
 	Ask  string `json:"ask"`
 	Path string `json:"path"`
 }
 
-// answer is what the repository has there.
+// answer is what the repository has there; of a cluster, Names.
 type answer struct {
-	// Kind is `file`, `dir` or empty when nothing is there.
+	// Kind is `file`, `dir`, `api` or empty when nothing is there.
 	Kind string `json:"kind"`
 	// Real is the path after symbolic links.
 	Real string `json:"real"`

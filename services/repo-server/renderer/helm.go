@@ -31,16 +31,10 @@ func runHelm(repo *repository, j job) outcome {
 	if options == nil {
 		options = &helmOptions{}
 	}
-	capabilities := chartutil.DefaultCapabilities.Copy()
-	if options.KubeVersion != "" {
-		version, err := chartutil.ParseKubeVersion(options.KubeVersion)
-		if err != nil {
-			return outcome{Failed: &failure{Kind: kindOption, Feature: "spec.source.helm.kubeVersion",
-				Error: fmt.Sprintf("invalid kube version '%s': %s", options.KubeVersion, err)}}
-		}
-		capabilities.KubeVersion = *version
+	cluster, refused := newTarget(repo, options)
+	if refused != nil {
+		return outcome{Failed: refused}
 	}
-	capabilities.APIVersions = append(capabilities.APIVersions, options.APIVersions...)
 	if err := chartutil.ValidateReleaseName(options.ReleaseName); err != nil {
 		return outcome{Failed: &failure{Kind: kindOption, Feature: "spec.source.helm.releaseName",
 			Error: fmt.Sprintf("release name %q: %s", options.ReleaseName, err)}}
@@ -56,7 +50,7 @@ func runHelm(repo *repository, j job) outcome {
 	if refused := checkChart(loaded, folder, options); refused != nil {
 		return outcome{Failed: refused}
 	}
-	pieces, err := template(loaded, values, options, capabilities)
+	pieces, err := template(loaded, values, options, cluster)
 	if err != nil {
 		return fail(err)
 	}
@@ -145,7 +139,7 @@ type piece struct {
 	text string
 }
 
-func template(loaded *chart.Chart, values map[string]any, options *helmOptions, capabilities *chartutil.Capabilities) ([]piece, error) {
+func template(loaded *chart.Chart, values map[string]any, options *helmOptions, cluster *target) ([]piece, error) {
 	if err := chartutil.ProcessDependenciesWithMerge(loaded, values); err != nil {
 		return nil, err
 	}
@@ -154,12 +148,21 @@ func template(loaded *chart.Chart, values map[string]any, options *helmOptions, 
 		namespace = "default"
 	}
 	installed := chartutil.ReleaseOptions{Name: options.ReleaseName, Namespace: namespace, Revision: 1, IsInstall: true}
-	input, err := chartutil.ToRenderValuesWithSchemaValidation(loaded, values, installed, capabilities, options.SkipSchemaValidation)
+	input, err := chartutil.ToRenderValuesWithSchemaValidation(loaded, values, installed, nil, options.SkipSchemaValidation)
 	if err != nil {
 		return nil, err
 	}
-	if wanted := loaded.Metadata.KubeVersion; wanted != "" && !chartutil.IsCompatibleRange(wanted, capabilities.KubeVersion.String()) {
-		return nil, fmt.Errorf("chart requires kubeVersion: %s which is incompatible with Kubernetes %s", wanted, capabilities.KubeVersion.String())
+	if input["Capabilities"], err = cluster.capabilities(loaded, values); err != nil {
+		return nil, err
+	}
+	if wanted := loaded.Metadata.KubeVersion; wanted != "" {
+		version, err := cluster.version()
+		if err != nil {
+			return nil, err
+		}
+		if !chartutil.IsCompatibleRange(wanted, version.String()) {
+			return nil, fmt.Errorf("chart requires kubeVersion: %s which is incompatible with Kubernetes %s", wanted, version.String())
+		}
 	}
 	// Without a cluster: `lookup` finds nothing, and getHostByName answers nothing.
 	var renderer engine.Engine

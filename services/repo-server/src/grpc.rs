@@ -8,7 +8,7 @@ use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
 use source::git::{Access, Files, Login, Mirrors, Node, Rules};
-use source::render::RenderInput;
+use source::render::{RenderInput, Target};
 use source::{Error, Kind};
 use tonic::{Code, Request, Response, Status};
 
@@ -236,6 +236,7 @@ impl Service {
                 project: asked.project,
                 namespace: asked.destination_namespace,
                 variables,
+                target: Target::new(asked.kube_version, asked.api_versions),
             },
             no_cache: asked.no_cache,
             per_minute: asked.renders_per_minute,

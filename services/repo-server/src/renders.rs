@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::rates::Rates;
 
 /// The kind of the entries in Redis; another number when their form changes.
-const KIND: &str = "render-1";
+const KIND: &str = "render-2";
 /// How long Redis keeps an entry, as Argo CD keeps its manifests.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 

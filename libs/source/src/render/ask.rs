@@ -75,5 +75,23 @@ fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
             Some(file) => Answer::file(file.path, &file.content),
             None => Answer::default(),
         }),
+        Ask::Kube => {
+            let version = reader.kube_version();
+            Ok(Answer {
+                names: (!version.is_empty())
+                    .then(|| version.to_owned())
+                    .into_iter()
+                    .collect(),
+                ..Answer::default()
+            })
+        }
+        Ask::Api { path } => Ok(Answer {
+            kind: if reader.has_api(&path)? { "api" } else { "" },
+            ..Answer::default()
+        }),
+        Ask::Apis => Ok(Answer {
+            names: reader.apis().to_vec(),
+            ..Answer::default()
+        }),
     }
 }

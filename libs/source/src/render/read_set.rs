@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::environment::Environment;
 use super::overrides;
-use super::renderer::RenderInput;
+use super::renderer::{RenderInput, Target};
 use crate::error::Error;
 use crate::git::{Files, Item, ItemKind, Node};
 
@@ -27,10 +27,31 @@ pub struct ReadSet {
     pub(super) variables: BTreeMap<String, Option<String>>,
     /// Build variables that were filled in.
     pub(super) environment: BTreeMap<String, String>,
+    /// What was asked about the cluster.
+    pub(super) cluster: Cluster,
     /// The application for which `.argocd-source-<app>.yaml` was looked for, and whether it was there.
     pub(super) application: Option<(String, bool)>,
     /// The source's folder and its tree, when nothing outside it was looked at: the short way to an answer.
     pub(super) scope: Option<(String, String)>,
+}
+
+/// What a render wanted to know about the cluster that it is for, and was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Cluster {
+    pub(super) version: Option<String>,
+    pub(super) apis: BTreeMap<String, bool>,
+    /// The name of the list, where all of it was.
+    pub(super) all: Option<String>,
+}
+
+impl Cluster {
+    fn holds(&self, target: &Target) -> bool {
+        let version = self.version.as_ref();
+        version.is_none_or(|version| *version == target.kube_version)
+            && self.apis.iter().all(|(api, has)| target.has(api) == *has)
+            && self.all.as_ref().is_none_or(|name| *name == target.name())
+    }
 }
 
 /// A folder's names and kinds, hashed.
@@ -88,7 +109,8 @@ impl ReadSet {
         let environment = Environment::new(input, commit);
         let same =
             |(name, value): (&String, &Option<String>)| input.variables.get(name) == value.as_ref();
-        if !self.variables.iter().all(same)
+        if !self.cluster.holds(&input.target)
+            || !self.variables.iter().all(same)
             || !self
                 .environment
                 .iter()

@@ -8,6 +8,7 @@ use domain::cause::{Cause, Location};
 use domain::message;
 
 use super::read_set::{ReadSet, listing};
+use super::renderer::{RenderInput, Target};
 use super::substitute;
 use crate::error::{Error, Kind};
 use crate::git::{Files, Found, Item, Node};
@@ -62,6 +63,7 @@ impl File {
 pub(super) struct Reader<'f, 'r> {
     files: &'f Files<'r>,
     variables: &'f BTreeMap<String, String>,
+    target: &'f Target,
     set: RefCell<ReadSet>,
     read: RefCell<HashMap<String, File>>,
     total: Cell<u64>,
@@ -69,10 +71,11 @@ pub(super) struct Reader<'f, 'r> {
 }
 
 impl<'f, 'r> Reader<'f, 'r> {
-    pub(super) fn new(files: &'f Files<'r>, variables: &'f BTreeMap<String, String>) -> Self {
+    pub(super) fn new(files: &'f Files<'r>, input: &'f RenderInput) -> Self {
         Self {
             files,
-            variables,
+            variables: &input.variables,
+            target: &input.target,
             set: RefCell::default(),
             read: RefCell::default(),
             total: Cell::new(0),
@@ -82,13 +85,7 @@ impl<'f, 'r> Reader<'f, 'r> {
 
     /// What stands at a path, links followed.
     pub(super) fn find(&self, path: &str) -> Result<Found, Error> {
-        self.looks.set(self.looks.get() + 1);
-        if self.looks.get() > MAX_LOOKS {
-            let message = message::source::TOO_LARGE
-                .with("what", "the number of files")
-                .with("limit", MAX_LOOKS);
-            return Err(Error::new(Kind::TooLarge, message));
-        }
+        self.look()?;
         let found = self.files.find(path)?;
         let mut set = self.set.borrow_mut();
         set.entries.extend(found.passed.iter().cloned());
@@ -103,6 +100,40 @@ impl<'f, 'r> Reader<'f, 'r> {
             }
         }
         Ok(found)
+    }
+
+    /// The version of the cluster that is rendered for; empty where it is not known.
+    pub(super) fn kube_version(&self) -> &str {
+        let version = &self.target.kube_version;
+        self.note(|set| set.cluster.version = Some(version.clone()));
+        version
+    }
+
+    /// Whether that cluster has an API.
+    pub(super) fn has_api(&self, api: &str) -> Result<bool, Error> {
+        self.look()?;
+        let has = self.target.has(api);
+        self.note(|set| {
+            set.cluster.apis.insert(api.to_owned(), has);
+        });
+        Ok(has)
+    }
+
+    /// All its APIs.
+    pub(super) fn apis(&self) -> &[String] {
+        self.note(|set| set.cluster.all = Some(self.target.name()));
+        &self.target.api_versions
+    }
+
+    fn look(&self) -> Result<(), Error> {
+        self.looks.set(self.looks.get() + 1);
+        if self.looks.get() > MAX_LOOKS {
+            let message = message::source::TOO_LARGE
+                .with("what", "the number of files")
+                .with("limit", MAX_LOOKS);
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        Ok(())
     }
 
     /// The entries of a folder, sorted; `None` when it is none.

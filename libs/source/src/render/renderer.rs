@@ -8,6 +8,7 @@ use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
 use super::detect::{self, Tool};
@@ -20,6 +21,44 @@ use super::worker::WorkerPool;
 use super::{checks, directory, hash, helm, kustomize, overrides, substitute};
 use crate::error::{Error, Kind};
 use crate::git::{Access, Files, Mirrors, Node};
+
+/// The cluster that is rendered for, as far as charts may know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Its version, `v1.34.1`; empty where it is not known.
+    pub kube_version: String,
+    /// Its APIs, `apps/v1` and `apps/v1/Deployment`, sorted.
+    pub api_versions: Vec<String>,
+}
+
+impl Target {
+    /// A cluster's version and APIs, in any order.
+    #[must_use]
+    pub fn new(kube_version: String, mut api_versions: Vec<String>) -> Self {
+        api_versions.sort_unstable();
+        Self {
+            kube_version,
+            api_versions,
+        }
+    }
+
+    pub(super) fn has(&self, api: &str) -> bool {
+        let found = self
+            .api_versions
+            .binary_search_by(|known| known.as_str().cmp(api));
+        found.is_ok()
+    }
+
+    /// A name that only an equal list of APIs has.
+    pub(super) fn name(&self) -> String {
+        let mut hash = Sha256::new();
+        for api in &self.api_versions {
+            hash.update(api);
+            hash.update([0]);
+        }
+        hex::encode(&hash.finalize()[..16])
+    }
+}
 
 /// What a render is asked for, besides the repository and the commit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +73,8 @@ pub struct RenderInput {
     pub namespace: String,
     /// The variables that may be replaced; empty: none are.
     pub variables: BTreeMap<String, String>,
+    /// The cluster that it is for.
+    pub target: Target,
 }
 
 impl RenderInput {
@@ -159,7 +200,7 @@ fn render(
     pool: &WorkerPool,
     runtime: &Handle,
 ) -> Result<Rendered, Error> {
-    let reader = Reader::new(files, &input.variables);
+    let reader = Reader::new(files, input);
     let given = parse(&input.source)?;
     if !given.chart.is_empty() {
         return Err(unsupported(&given.chart, "Helm"));

@@ -60,13 +60,27 @@ struct Inner {
     turns: Semaphore,
 }
 
-/// What a job asks about the repository.
+/// What a job asks about the repository, or about the cluster that it is for.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "ask", rename_all = "lowercase")]
 pub(super) enum Ask {
-    Stat { path: String },
-    List { path: String },
-    Read { path: String },
+    Stat {
+        path: String,
+    },
+    List {
+        path: String,
+    },
+    Read {
+        path: String,
+    },
+    /// The cluster's version.
+    Kube,
+    /// Whether the cluster has an API, `apps/v1` or `apps/v1/Deployment`.
+    Api {
+        path: String,
+    },
+    /// All its APIs.
+    Apis,
 }
 
 /// What a worker is to do in a folder: the tool, and the application's options for it.

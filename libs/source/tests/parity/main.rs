@@ -5,11 +5,11 @@
 //! - `source`: the options, as the Application spec has them;
 //! - `arguments`: what the official command is given for the same;
 //! - `fails`: a part of the message with which both must fail, instead of both succeeding;
+//! - `cluster`: the `version` and the `apis` of the cluster that it is for;
 //! - `mask`: keys whose values are chance or time, and are not compared.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -17,7 +17,7 @@ use domain::egress::Egress;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use source::git::{Access, Limits, Login, Mirrors, Rules};
-use source::render::{RenderInput, Renderer, WorkerLimits, WorkerPool};
+use source::render::{RenderInput, Renderer, Target, WorkerLimits, WorkerPool};
 use source::sandbox::Sandbox;
 use tempfile::TempDir;
 use testkit::progress::Progress;
@@ -29,7 +29,15 @@ struct Case {
     source: Value,
     arguments: Vec<String>,
     fails: Option<String>,
+    cluster: Cluster,
     mask: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Cluster {
+    version: String,
+    apis: Vec<String>,
 }
 
 /// What two of the published charts draw by chance: passwords, and the name of a pod.
@@ -104,6 +112,10 @@ impl World {
     }
 
     async fn render(&self, commit: &str, source: Value) -> Answer {
+        self.render_for(commit, source, &Cluster::default()).await
+    }
+
+    async fn render_for(&self, commit: &str, source: Value, cluster: &Cluster) -> Answer {
         let url = format!("file://{}/.git", self.work().display());
         let rules = Rules { files: true };
         let access = Access::new("tenant", "none", &url, Login::default(), rules).unwrap();
@@ -112,7 +124,8 @@ impl World {
             app_name: "app".into(),
             project: "default".into(),
             namespace: "user01".into(),
-            variables: BTreeMap::new(),
+            target: Target::new(cluster.version.clone(), cluster.apis.clone()),
+            ..RenderInput::default()
         };
         match self.renderer.render(&access, commit, &input).await {
             Ok(rendered) => Ok(rendered
@@ -285,7 +298,7 @@ async fn charts_are_rendered_as_helm_template_does() {
             source["helm"] = options.clone();
         }
         let theirs = expected(&world, &commit, name, ran).await;
-        let ours = world.render(&commit, source).await;
+        let ours = world.render_for(&commit, source, &case.cluster).await;
         wrong.extend(judge(case, theirs, ours).map(|why| format!("{name}: {why}")));
     }
     fail("helm", cases.len(), &wrong);

@@ -13,7 +13,7 @@ use domain::egress::Egress;
 use domain::manifest::SourceType;
 use serde_json::{Value, json};
 use source::git::{Access, Limits, Login, Mirrors, Rules};
-use source::render::{RenderInput, Rendered, Renderer, WorkerLimits, WorkerPool};
+use source::render::{RenderInput, Rendered, Renderer, Target, WorkerLimits, WorkerPool};
 use source::sandbox::Sandbox;
 use source::{Error, Kind};
 use tempfile::TempDir;
@@ -153,6 +153,7 @@ fn input(source: Value) -> RenderInput {
         project: "default".into(),
         namespace: "user01".into(),
         variables: BTreeMap::from([("USER_IDENTITY".to_owned(), "user01".to_owned())]),
+        ..RenderInput::default()
     }
 }
 
@@ -408,6 +409,56 @@ async fn a_read_set_holds_until_something_that_was_read_changes() {
         .write("base/service.yaml", &SERVICE.replace("8080", "8081"))
         .commit();
     assert!(!world.holds(&rendered, &asked).await, "a file changed");
+}
+
+#[tokio::test]
+async fn a_chart_depends_on_no_more_of_the_cluster_than_it_asks() {
+    let world = World::new();
+    let asking = |text: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  v: {{{{ {text} | quote }}}}\n"
+        )
+    };
+    let cluster = |version: &str, apis: &[&str]| {
+        let apis = apis.iter().map(|api| (*api).to_owned()).collect();
+        let target = Target::new(version.to_owned(), apis);
+        RenderInput {
+            target,
+            ..input(json!({"path": "app"}))
+        }
+    };
+    let first = cluster("v1.34.1", &["x/v1"]);
+    let (newer, more, other) = (
+        cluster("v1.35.0", &["x/v1"]),
+        cluster("v1.34.1", &["x/v1", "y/v1"]),
+        cluster("v1.34.1", &["y/v1"]),
+    );
+    world.write(
+        "app/Chart.yaml",
+        "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+    );
+    for (text, value, holds) in [
+        ("1", "1", [true, true, true]),
+        (".Capabilities.KubeVersion.Minor", "34", [false, true, true]),
+        (
+            ".Capabilities.APIVersions.Has \"x/v1\"",
+            "true",
+            [true, true, false],
+        ),
+        (
+            "has \"x/v1\" .Capabilities.APIVersions",
+            "true",
+            [true, false, false],
+        ),
+    ] {
+        world.write("app/templates/a.yaml", &asking(text)).commit();
+        let rendered = world.render(&first).await.unwrap();
+        assert_eq!(rendered.manifests[0].object["data"]["v"], value, "{text}");
+        for (input, expected) in [&newer, &more, &other].into_iter().zip(holds) {
+            let held = world.holds(&rendered, input).await;
+            assert_eq!(held, expected, "{text}, {:?}", input.target);
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::json;
-use source::render::RenderInput;
+use source::render::{RenderInput, Target};
 
 use crate::World;
 
@@ -62,6 +62,8 @@ const CHART: &[(&str, &[&str])] = &[
         &[
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\ndata: {v: {{ .Values.v | quote }}, f: {{ .Files.Get \"notes.md\" | quote }}}\n",
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: same}\ndata: {v: {{ .Values.v | quote }}}\n",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: {{ .Capabilities.KubeVersion }}, a: {{ .Capabilities.APIVersions.Has \"x/v1\" | quote }}}\n",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {n: {{ len .Capabilities.APIVersions | quote }}}\n",
         ],
     ),
     ("app/values.yaml", &["v: 1\n", "v: ${OTHER}\n"]),
@@ -93,7 +95,7 @@ fn edit(draw: &mut Draw, world: &World, input: &mut RenderInput) -> String {
     let file = draw.of(FILES);
     let path = format!("{folder}/{file}");
     let at = world.work().join(&path);
-    match draw.below(11) {
+    match draw.below(12) {
         0..=2 => {
             let _ = std::fs::remove_file(&at);
             world.write(&path, &object(draw, file));
@@ -129,6 +131,13 @@ fn edit(draw: &mut Draw, world: &World, input: &mut RenderInput) -> String {
             format!("set {name} to {value}")
         }
         7 => {
+            let apis: &[&str] = [&[][..], &["x/v1"], &["x/v1", "y/v1"]][draw.below(3)];
+            let version = draw.of(&["", "v1.33.0", "v1.34.1"]);
+            let apis = apis.iter().map(|api| (*api).to_owned()).collect();
+            input.target = Target::new(version.to_owned(), apis);
+            format!("rendered for {:?}", input.target)
+        }
+        8 => {
             let (path, texts) = CHART[draw.below(CHART.len())];
             let at = world.work().join(path);
             let _ = std::fs::remove_file(&at);
@@ -138,11 +147,11 @@ fn edit(draw: &mut Draw, world: &World, input: &mut RenderInput) -> String {
             world.write(path, draw.of(texts));
             format!("wrote {path}")
         }
-        8 => {
+        9 => {
             input.app_name = draw.of(&["app", "other"]).to_owned();
             format!("asked for {}", input.app_name)
         }
-        9 => {
+        10 => {
             input.namespace = draw.of(&["user01", "user02"]).to_owned();
             format!("asked for the namespace {}", input.namespace)
         }
