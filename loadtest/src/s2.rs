@@ -83,7 +83,7 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
 async fn settle(client: &Client, apps: usize) -> anyhow::Result<()> {
     let mut last = (-1, 0);
     loop {
-        let fields = "items.metadata.name,items.status.sync.status,items.status.health.status";
+        let fields = "items.metadata.name,items.status.sync.status,items.status.health";
         let list = client
             .call(
                 Method::GET,
