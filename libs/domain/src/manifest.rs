@@ -43,6 +43,26 @@ impl Manifest {
     }
 }
 
+/// A manifest set that comes out otherwise each time, as it came out first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldSet {
+    /// Its name.
+    pub hash: ManifestSetHash,
+    /// Its name together with where everything was written.
+    pub detail: String,
+    /// Its objects.
+    pub manifests: Vec<Manifest>,
+}
+
+impl HeldSet {
+    /// The name under which it is kept: that of everything that it was made of, for one application (by its `uid`: one
+    /// that is made anew gets values of its own).
+    #[must_use]
+    pub fn name(uid: &str, made_of: &str) -> ManifestSetHash {
+        ManifestSetHash(format!("held/{uid}/{made_of}"))
+    }
+}
+
 /// See [`Manifest::locate`]; for whoever keeps the two parts and not the manifest.
 #[must_use]
 pub fn locate(

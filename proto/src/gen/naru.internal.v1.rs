@@ -1514,6 +1514,9 @@ pub struct RenderResponse {
     /// The hash of the set and of where each object and field was written.
     #[prost(string, tag = "7")]
     pub detail: ::prost::alloc::string::String,
+    /// Names everything that the set was made of, where it comes out otherwise each time; empty where it does not.
+    #[prost(string, tag = "8")]
+    pub undetermined: ::prost::alloc::string::String,
 }
 impl ::prost::Name for RenderResponse {
     const NAME: &'static str = "RenderResponse";

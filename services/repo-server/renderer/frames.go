@@ -101,6 +101,8 @@ type outcome struct {
 
 type result struct {
 	Objects []object `json:"objects"`
+	// Chance are functions that were named whose values are drawn, or of the moment.
+	Chance []string `json:"chance,omitempty"`
 }
 
 type object struct {

@@ -54,7 +54,7 @@ func runHelm(repo *repository, j job) outcome {
 	if err != nil {
 		return fail(err)
 	}
-	done := &result{Objects: []object{}}
+	done := &result{Objects: []object{}, Chance: chance(loaded, values)}
 	for _, piece := range pieces {
 		file := fileOf(repo, folder, piece.name)
 		objects, err := documents(piece.text)

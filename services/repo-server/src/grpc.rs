@@ -97,6 +97,7 @@ impl RepoServer for Service {
                 .collect(),
             cache: cache.to_owned(),
             detail: rendered.detail.clone(),
+            undetermined: rendered.undetermined.clone().unwrap_or_default(),
         }))
     }
 

@@ -35,6 +35,7 @@ pub(crate) struct Remembered {
     pub(crate) detail: String,
     pub(crate) source_type: SourceType,
     pub(crate) causes: Vec<Cause>,
+    pub(crate) undetermined: Option<String>,
     read_set: ReadSet,
 }
 
@@ -138,6 +139,7 @@ impl Renders {
             detail: rendered.detail,
             source_type: rendered.source_type,
             causes: rendered.causes,
+            undetermined: rendered.undetermined,
             read_set: rendered.read_set,
         });
         self.remember(&order, key, fresh.clone()).await;

@@ -161,6 +161,16 @@ messages! {
         en: "helm cannot render the chart in `{path}`; correct the chart or its values as it says",
         ko: "helm이 `{path}`의 차트를 렌더링하지 못했습니다. 메시지대로 차트나 값을 고치십시오",
     }
+    /// A chart draws what it makes.
+    UNDETERMINED = "source.undetermined" {
+        en: "the chart in `{path}` comes out otherwise each time ({functions}); what it made first for these inputs is kept until one of them changes. Give such values as parameters, or keep them in a Secret outside Git",
+        ko: "`{path}`의 차트는 렌더링할 때마다 결과가 다릅니다({functions}). 입력이 바뀔 때까지 처음 만든 결과를 유지합니다. 이런 값은 파라미터로 주거나 Git 밖의 Secret에 두십시오",
+    }
+    /// What a chart drew cannot be kept.
+    UNDETERMINED_UNKEPT = "source.undetermined-unkept" {
+        en: "the chart comes out otherwise each time, and the database that keeps what it made first does not answer; nothing is applied until it does",
+        ko: "차트는 렌더링할 때마다 결과가 다른데, 처음 결과를 보관하는 데이터베이스가 응답하지 않습니다. 응답할 때까지 아무것도 적용하지 않습니다",
+    }
     /// Jsonnet refused.
     JSONNET_FAILED = "source.jsonnet-failed" {
         en: "`{path}` cannot be evaluated to Kubernetes objects; correct it as jsonnet says",

@@ -3,7 +3,7 @@
 use tokio::runtime::Handle;
 
 use super::reader::Reader;
-use super::worker::{Answer, Ask, Built, Failure, Job, WorkerPool};
+use super::worker::{Answer, Ask, Done, Failure, Job, WorkerPool};
 use crate::error::{Error, Kind};
 use crate::git::{ItemKind, Node};
 
@@ -15,7 +15,7 @@ pub(super) fn run(
     job: &Job,
     pool: &WorkerPool,
     runtime: &Handle,
-) -> Result<Result<Vec<Built>, Failure>, Error> {
+) -> Result<Result<Done, Failure>, Error> {
     let mut refused = None;
     let answer = |ask| match look(reader, ask) {
         // What the tenant can mend is also what the tool is told; the rest ends the job.

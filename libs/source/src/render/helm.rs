@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::environment::Environment;
 use super::reader::Reader;
 use super::worker::{Job, WorkerPool};
-use super::{ask, made};
+use super::{ask, hash, made};
 use crate::error::{Error, Kind};
 
 /// An application's options, as Argo CD's ApplicationSourceHelm has them.
@@ -50,7 +50,15 @@ struct FileParameter {
     path: String,
 }
 
-/// Renders the chart of a folder. Blocks; only on a thread where that is allowed.
+/// What a chart came out as.
+pub(super) struct Made {
+    pub(super) manifests: Vec<Manifest>,
+    /// Whether it comes out otherwise each time.
+    pub(super) undetermined: bool,
+}
+
+/// Renders the chart of a folder; one that names functions of chance or time twice, to see whether it matters. Blocks;
+/// only on a thread where that is allowed.
 pub(super) fn render(
     reader: &Reader<'_, '_>,
     folder: &str,
@@ -58,15 +66,30 @@ pub(super) fn render(
     environment: &Environment,
     pool: &WorkerPool,
     runtime: &Handle,
-) -> Result<Vec<Manifest>, Error> {
+    causes: &mut Vec<Cause>,
+) -> Result<Made, Error> {
     let options = fill_in(options, environment, reader)?;
     let helm = serde_json::to_value(&options).map_err(Error::internal)?;
-    let built = ask::run(reader, folder, &Job::Helm { helm }, pool, runtime)?;
-    let built = built.map_err(|failure| {
-        let shown = if folder.is_empty() { "." } else { folder };
-        made::explain(&failure, message::source::HELM_FAILED.with("path", shown))
-    })?;
-    Ok(made::manifests(built))
+    let job = Job::Helm { helm };
+    let shown = if folder.is_empty() { "." } else { folder };
+    let run = || {
+        ask::run(reader, folder, &job, pool, runtime)?.map_err(|failure| {
+            made::explain(&failure, message::source::HELM_FAILED.with("path", shown))
+        })
+    };
+    let built = run()?;
+    let chance = built.chance;
+    let manifests = made::manifests(built.objects);
+    let undetermined = !chance.is_empty()
+        && hash::names(&made::manifests(run()?.objects)) != hash::names(&manifests);
+    if undetermined {
+        let message = message::source::UNDETERMINED.with("path", shown);
+        causes.push(Cause::warning(message.with("functions", chance.join(", "))));
+    }
+    Ok(Made {
+        manifests,
+        undetermined,
+    })
 }
 
 /// The options with Argo CD's defaults, and the build variables filled in where Argo CD does.

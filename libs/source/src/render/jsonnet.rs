@@ -84,6 +84,6 @@ impl<'a> Jsonnet<'a> {
         let built = built.map_err(|failure| {
             made::explain(&failure, message::source::JSONNET_FAILED.with("path", file))
         })?;
-        Ok(made::manifests(built))
+        Ok(made::manifests(built.objects))
     }
 }

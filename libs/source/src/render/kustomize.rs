@@ -41,8 +41,8 @@ pub(super) fn render(
 
     let read = reader.all_read();
     let mut origins = Origins::default();
-    let mut manifests = Vec::with_capacity(built.len());
-    for object in built {
+    let mut manifests = Vec::with_capacity(built.objects.len());
+    for object in built.objects {
         let file = read.get(&object.path);
         manifests.push(match object.generated {
             true => Manifest::new(

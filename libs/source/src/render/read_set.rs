@@ -71,6 +71,20 @@ pub(super) fn listing(items: &[Item]) -> String {
 }
 
 impl ReadSet {
+    /// A name that only equal sets for equal options have. The folder's tree, which may differ in what nobody read, is not
+    /// part of it.
+    pub(super) fn name(&self, source: &[u8]) -> String {
+        let set = Self {
+            scope: None,
+            ..self.clone()
+        };
+        let mut hash = Sha256::new();
+        hash.update(source);
+        // Maps that are sorted, and texts: that cannot fail.
+        hash.update(serde_json::to_vec(&set).unwrap_or_default());
+        hex::encode(hash.finalize())
+    }
+
     /// Notes the folder within which everything was, if it all was.
     pub(super) fn close(&mut self, folder: &str, tree: &str) {
         let inside = |path: &str| {

@@ -120,6 +120,9 @@ pub struct Rendered {
     pub source_type: SourceType,
     /// Warnings.
     pub causes: Vec<Cause>,
+    /// Names everything that it was made of, where it comes out otherwise each time: whoever has a set of that name keeps
+    /// to it.
+    pub undetermined: Option<String>,
     /// What it depended on.
     pub read_set: ReadSet,
 }
@@ -208,7 +211,13 @@ fn render(
     let mut causes = Vec::new();
     if given.path.is_empty() && !given.reference.is_empty() {
         // A source that others refer to, and nothing else.
-        return Ok(finish(reader, Vec::new(), SourceType::Directory, causes));
+        return Ok(finish(
+            reader,
+            Vec::new(),
+            SourceType::Directory,
+            causes,
+            None,
+        ));
     }
     let (folder, tree) = folder(&reader, &given.path, commit)?;
     let source = parse(&overrides::merged(
@@ -223,15 +232,21 @@ fn render(
         Tool::Plugin => return Err(unsupported(shown, "a config management plugin")),
     };
     let environment = Environment::new(input, commit);
+    let mut undetermined = false;
     let manifests = match tool {
-        SourceType::Helm => helm::render(
-            &reader,
-            &folder,
-            source.helm.as_ref(),
-            &environment,
-            pool,
-            runtime,
-        )?,
+        SourceType::Helm => {
+            let made = helm::render(
+                &reader,
+                &folder,
+                source.helm.as_ref(),
+                &environment,
+                pool,
+                runtime,
+                &mut causes,
+            )?;
+            undetermined = made.undetermined;
+            made.manifests
+        }
         SourceType::Kustomize => {
             let options = source.kustomize.as_ref();
             kustomize::render(
@@ -262,7 +277,8 @@ fn render(
     checks::refuse(&manifests)?;
     checks::placeholders(&manifests, &mut causes);
     reader.note(|set| set.close(&folder, &tree));
-    Ok(finish(reader, manifests, tool, causes))
+    let undetermined = undetermined.then_some(input);
+    Ok(finish(reader, manifests, tool, causes, undetermined))
 }
 
 fn finish(
@@ -270,15 +286,18 @@ fn finish(
     manifests: Vec<Manifest>,
     source_type: SourceType,
     causes: Vec<Cause>,
+    undetermined: Option<&RenderInput>,
 ) -> Rendered {
     let (hash, detail) = hash::names(&manifests);
+    let read_set = reader.into_set();
     Rendered {
+        undetermined: undetermined.map(|input| read_set.name(&input.source_key())),
         manifests,
         hash,
         detail,
         source_type,
         causes,
-        read_set: reader.into_set(),
+        read_set,
     }
 }
 

@@ -162,9 +162,13 @@ pub(super) struct Failure {
     pub(super) error: String,
 }
 
-#[derive(Deserialize)]
-struct Done {
-    objects: Vec<Built>,
+/// What a job made.
+#[derive(Debug, Deserialize)]
+pub(super) struct Done {
+    pub(super) objects: Vec<Built>,
+    /// Functions that were named whose values are drawn, or of the moment.
+    #[serde(default)]
+    pub(super) chance: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -226,7 +230,7 @@ impl WorkerPool {
         path: &str,
         job: &Job,
         mut answer: impl FnMut(Ask) -> Result<Answer, Error>,
-    ) -> Result<Result<Vec<Built>, Failure>, Error> {
+    ) -> Result<Result<Done, Failure>, Error> {
         let _turn = self.0.turns.acquire().await.map_err(Error::internal)?;
         let idle = self.0.idle.lock().pop();
         let (mut worker, jobs) = match idle {
@@ -252,7 +256,7 @@ impl WorkerPool {
                             .await
                             .map_err(|error| died(shown, &error))?;
                     }
-                    Said::Done { done } => return Ok(Ok(done.objects)),
+                    Said::Done { done } => return Ok(Ok(done)),
                     Said::Failed { failed } => return Ok(Err(failed)),
                 }
             }

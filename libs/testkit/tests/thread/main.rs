@@ -8,6 +8,7 @@ mod collector;
 mod command_line;
 mod credentials;
 mod docs;
+mod drawn;
 mod faults;
 mod guide;
 mod healing;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cluster::Discovery;
 use domain::application::{Source, VARIABLES};
 use domain::cause::Cause;
-use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::manifest::{HeldSet, Manifest, ManifestSetHash, SourceType};
 use domain::quota::Quota;
 use domain::resource::{split_api_version, text};
 use domain::schema::SchemaSet;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::subject::{self, Subject};
 use crate::context::Context;
 use crate::memory::{AppMemory, Render, Targets};
-use crate::repos::{Followed, RenderOrder, RepoKey, Trouble};
+use crate::repos::{Followed, RenderOrder, Rendered, RepoKey, Trouble};
 
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
@@ -162,10 +162,9 @@ pub async fn desire(
             }
             let (key, url) = (&keys[at], &sources[at].repo_url);
             async move {
-                ctx.repos
-                    .render(key, url, order)
-                    .await
-                    .map(|rendered| (at, rendered))
+                let rendered = ctx.repos.render(key, url, order).await?;
+                let rendered = held(ctx, subject, rendered).await?;
+                Ok::<_, Trouble>((at, rendered))
             }
         });
     let rendered = try_join_all(rendering).await?;
@@ -298,10 +297,55 @@ pub async fn whole_set(
                 .repos
                 .render(&repo_key(subject, &source), &source.repo_url, order)
                 .await?;
+            let rendered = held(ctx, subject, rendered).await?;
             manifests.extend(rendered.manifests.unwrap_or_default());
         }
     }
     serde_json::to_vec(&manifests).map_err(|_| unexpected())
+}
+
+/// What is wanted of a render that comes out otherwise each time: what came out first for the same inputs, for as long as
+/// the application is there. A chart that draws a password must not draw another whenever a cache is lost.
+async fn held(ctx: &Context, subject: &Subject, rendered: Rendered) -> Result<Rendered, Trouble> {
+    let Some(made_of) = &rendered.undetermined else {
+        return Ok(rendered);
+    };
+    let uid = text(&subject.app.metadata, &["uid"]);
+    let name = HeldSet::name(uid, made_of);
+    let tenant = ctx.store.tenant(subject.key.tenant);
+    let unkept = |error: store::Error| {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a manifest set that comes out otherwise each time cannot be kept"
+        );
+        Trouble::ours(Cause::error(
+            domain::message::source::UNDETERMINED_UNKEPT.message(),
+        ))
+    };
+    if let Some(manifests) = &rendered.manifests {
+        let set = HeldSet {
+            hash: rendered.hash.clone(),
+            detail: rendered.detail.clone(),
+            manifests: manifests.clone(),
+        };
+        let bytes = serde_json::to_vec(&set).map_err(|_| unexpected())?;
+        // Zero rows where one is kept already.
+        tenant
+            .put_manifest_set(&name, &bytes)
+            .await
+            .map_err(unkept)?;
+    }
+    let Some(bytes) = tenant.manifest_set(&name).await.map_err(unkept)? else {
+        // The one at hand, which was kept when it came.
+        return Ok(rendered);
+    };
+    let first: HeldSet = serde_json::from_slice(&bytes).map_err(|_| unexpected())?;
+    Ok(Rendered {
+        hash: first.hash,
+        detail: first.detail,
+        manifests: Some(first.manifests),
+        ..rendered
+    })
 }
 
 fn repo_key(subject: &Subject, source: &Source) -> RepoKey {

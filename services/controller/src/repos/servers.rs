@@ -77,6 +77,8 @@ pub struct Rendered {
     pub source_type: SourceType,
     /// What the renderer noticed.
     pub causes: Vec<Cause>,
+    /// Names everything that it was made of, where it comes out otherwise each time.
+    pub undetermined: Option<String>,
 }
 
 impl RepoServers {
@@ -255,6 +257,7 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
         causes,
         cache: _,
         detail,
+        undetermined,
     } = answer;
     let broken = || {
         Trouble::ours(Cause::error(
@@ -296,5 +299,6 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
             .iter()
             .filter_map(|cause| serde_json::from_str(cause).ok())
             .collect(),
+        undetermined: (!undetermined.is_empty()).then_some(undetermined),
     })
 }

@@ -1,10 +1,12 @@
 //! What Git says, rendered on request, and what is known of a commit.
 
-use domain::application::{VARIABLES, project_of};
+use domain::application::{Application, VARIABLES, project_of};
+use domain::manifest::HeldSet;
 use domain::resource::{INSTALLATION_ID, ResourceKey, TRACKING_ID, tracking_id};
 use proto::argocd::application as wire;
 use proto::argocd::repository::ManifestResponse;
 use proto::k8s::meta::v1::Time;
+use proto::naru::internal::v1::RenderResponse;
 use proto::v1alpha1;
 use serde_json::{Value, json};
 use tonic::Status;
@@ -51,11 +53,7 @@ pub(super) async fn get_manifests(
             no_cache: query.no_cache(),
         };
         let rendered = sources::render(shared, tenant, &access, order).await?;
-        for manifest in rendered.manifests {
-            let mut object: Value = serde_json::from_slice(&manifest.object).map_err(|error| {
-                tracing::error!(%error, "a rendered manifest is not JSON");
-                failure::internal()
-            })?;
+        for mut object in objects(shared, actor, &app, rendered).await? {
             track(&mut object, app.name(), namespace, tenant.name.as_str());
             mask(&mut object);
             manifests.push(object.to_string());
@@ -65,6 +63,33 @@ pub(super) async fn get_manifests(
         manifests,
         ..ManifestResponse::default()
     })
+}
+
+/// The objects of a render; of one that comes out otherwise each time those that are deployed, where some are.
+async fn objects(
+    shared: &Shared,
+    actor: &Actor,
+    app: &Application,
+    rendered: RenderResponse,
+) -> Result<Vec<Value>, Status> {
+    let unreadable = |error: serde_json::Error| {
+        tracing::error!(%error, "a rendered manifest is not JSON");
+        failure::internal()
+    };
+    if !rendered.undetermined.is_empty() {
+        let uid = domain::resource::text(&app.metadata, &["uid"]);
+        let name = HeldSet::name(uid, &rendered.undetermined);
+        let scope = shared.store.tenant(actor.tenant.id);
+        if let Some(bytes) = scope.manifest_set(&name).await.map_err(failure::store)? {
+            let held: HeldSet = serde_json::from_slice(&bytes).map_err(unreadable)?;
+            let manifests = held.manifests.into_iter();
+            return Ok(manifests.map(|manifest| manifest.object).collect());
+        }
+    }
+    let manifests = rendered.manifests.iter();
+    manifests
+        .map(|manifest| serde_json::from_slice(&manifest.object).map_err(unreadable))
+        .collect()
 }
 
 /// The sources with the revisions at which to render them.
