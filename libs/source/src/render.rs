@@ -23,6 +23,7 @@ mod substitute;
 mod worker;
 mod yaml;
 
+pub use detect::discover;
 pub use read_set::ReadSet;
 pub use renderer::{RenderInput, Rendered, Renderer, Target};
 pub use worker::{WorkerLimits, WorkerPool};

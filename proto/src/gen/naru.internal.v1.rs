@@ -1606,6 +1606,43 @@ impl ::prost::Name for PathIdsResponse {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiscoverRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+    /// A full commit.
+    #[prost(string, tag = "2")]
+    pub commit: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DiscoverRequest {
+    const NAME: &'static str = "DiscoverRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.DiscoverRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.DiscoverRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DiscoverResponse {
+    /// Helm or Kustomize, by path; `.` is the root.
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub tools: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+impl ::prost::Name for DiscoverResponse {
+    const NAME: &'static str = "DiscoverResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.DiscoverResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.DiscoverResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevisionMetadataRequest {
     #[prost(message, optional, tag = "1")]
     pub repository: ::core::option::Option<RepositoryAccess>,
@@ -1861,6 +1898,31 @@ pub mod repo_server_client {
                 .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "PathIds"));
             self.inner.unary(req, path, codec).await
         }
+        /// Every folder of a commit whose files name a tool.
+        pub async fn discover(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DiscoverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DiscoverResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/Discover",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "Discover"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Author, date and message of a commit.
         pub async fn revision_metadata(
             &mut self,
@@ -1977,6 +2039,14 @@ pub mod repo_server_server {
             &self,
             request: tonic::Request<super::PathIdsRequest>,
         ) -> std::result::Result<tonic::Response<super::PathIdsResponse>, tonic::Status>;
+        /// Every folder of a commit whose files name a tool.
+        async fn discover(
+            &self,
+            request: tonic::Request<super::DiscoverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DiscoverResponse>,
+            tonic::Status,
+        >;
         /// Author, date and message of a commit.
         async fn revision_metadata(
             &self,
@@ -2243,6 +2313,51 @@ pub mod repo_server_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PathIdsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/Discover" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiscoverSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::DiscoverRequest>
+                    for DiscoverSvc<T> {
+                        type Response = super::DiscoverResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DiscoverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::discover(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiscoverSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -9,8 +9,8 @@ use domain::repository::{Repository, Template, without_passwords};
 use domain::tenant::{Tenant, TenantId};
 use proto::convert::repository::access_to_wire;
 use proto::naru::internal::v1::{
-    RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest,
-    RevisionMetadataResponse, TestAccessRequest,
+    DiscoverRequest, ListRefsRequest, RenderRequest, RenderResponse, RepositoryAccess,
+    ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse, TestAccessRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -187,6 +187,51 @@ pub(crate) async fn test(shared: &Shared, access: &RepositoryAccess) -> Result<(
         async move { client.test_access(request).await }
     });
     asked.await.map(drop).map_err(|status| Trouble::of(&status))
+}
+
+/// The tip of every branch and tag, by its full name.
+///
+/// # Errors
+/// Why the repository cannot be read.
+pub(crate) async fn refs(
+    shared: &Shared,
+    access: &RepositoryAccess,
+) -> Result<BTreeMap<String, String>, Trouble> {
+    let request = ListRefsRequest {
+        repository: Some(access.clone()),
+        fresh: true,
+    };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.list_refs(request).await }
+    });
+    asked
+        .await
+        .map(|answer| answer.refs)
+        .map_err(|status| Trouble::of(&status))
+}
+
+/// The tool of every folder of a commit whose files name one.
+///
+/// # Errors
+/// Why the repository cannot be read.
+pub(crate) async fn discover(
+    shared: &Shared,
+    access: &RepositoryAccess,
+    commit: &str,
+) -> Result<BTreeMap<String, String>, Trouble> {
+    let request = DiscoverRequest {
+        repository: Some(access.clone()),
+        commit: commit.to_owned(),
+    };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.discover(request).await }
+    });
+    asked
+        .await
+        .map(|answer| answer.tools)
+        .map_err(|status| Trouble::of(&status))
 }
 
 /// The commit that a revision names now. A whole commit is taken as it is.

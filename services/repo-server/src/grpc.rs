@@ -126,6 +126,23 @@ impl RepoServer for Service {
         }))
     }
 
+    async fn discover(
+        &self,
+        request: Request<wire::DiscoverRequest>,
+    ) -> Result<Response<wire::DiscoverResponse>, Status> {
+        let wire::DiscoverRequest { repository, commit } = request.into_inner();
+        let access = self.access(repository)?;
+        let snapshot = self.mirrors.ensure_commit(&access, &commit).await;
+        let snapshot = snapshot.map_err(refused)?;
+        let found = snapshot.read(source::render::discover);
+        let tools = found.await.map_err(refused)?.into_iter();
+        Ok(Response::new(wire::DiscoverResponse {
+            tools: tools
+                .map(|(path, tool)| (path, tool.as_str().to_owned()))
+                .collect(),
+        }))
+    }
+
     async fn revision_metadata(
         &self,
         request: Request<wire::RevisionMetadataRequest>,

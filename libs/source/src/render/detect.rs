@@ -1,5 +1,7 @@
 //! Which tool renders a folder: exactly Argo CD's rules.
 
+use std::collections::BTreeMap;
+
 use domain::application::Source;
 use domain::cause::{Cause, Location};
 use domain::manifest::SourceType;
@@ -10,7 +12,7 @@ use super::overrides::below;
 use super::reader::Reader;
 use super::yaml;
 use crate::error::{Error, Kind};
-use crate::git::ItemKind;
+use crate::git::{Files, Item, ItemKind, Node};
 
 /// The names under which kustomize reads its file.
 pub(super) const KUSTOMIZATIONS: [&str; 3] =
@@ -47,19 +49,61 @@ pub(super) fn tool(reader: &Reader<'_, '_>, folder: &str, source: &Source) -> Re
             return Err(Error::new(Kind::Invalid, message));
         }
     }
-    // Files in the order of their names, and the last one wins, as Argo CD's walk has it.
-    let mut tool = SourceType::Directory;
-    for item in reader.list(folder)?.unwrap_or_default() {
-        if item.kind == ItemKind::Folder || item.kind == ItemKind::Submodule {
-            continue;
-        }
+    let items = reader.list(folder)?.unwrap_or_default();
+    Ok(Tool::Known(
+        by_files(&items).unwrap_or(SourceType::Directory),
+    ))
+}
+
+/// The tool that a folder's files name. They come in the order of their names, and the last one wins, as Argo CD's walk has
+/// it.
+fn by_files(items: &[Item]) -> Option<SourceType> {
+    let files = items
+        .iter()
+        .filter(|item| !matches!(item.kind, ItemKind::Folder | ItemKind::Submodule));
+    let mut named = files.filter_map(|item| {
         if item.name.ends_with("Chart.yaml") {
-            tool = SourceType::Helm;
+            Some(SourceType::Helm)
         } else if KUSTOMIZATIONS.contains(&item.name.as_str()) {
-            tool = SourceType::Kustomize;
+            Some(SourceType::Kustomize)
+        } else {
+            None
         }
+    });
+    named.next_back()
+}
+
+/// The most folders that are looked into for [`discover`].
+const MAX_FOLDERS: usize = 20_000;
+
+/// Every folder of a commit whose files name a tool, by path (`.` for the root); links are not followed.
+///
+/// # Errors
+/// When the mirror is damaged, or there are too many folders.
+pub fn discover(files: &Files<'_>) -> Result<BTreeMap<String, SourceType>, Error> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![String::new()];
+    let mut looked = 0;
+    while let Some(folder) = left.pop() {
+        looked += 1;
+        if looked > MAX_FOLDERS {
+            let message = message::source::TOO_LARGE
+                .with("what", "the number of folders")
+                .with("limit", MAX_FOLDERS);
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        let Node::Folder(tree) = files.node(&folder)? else {
+            continue;
+        };
+        let items = files.list(&tree)?;
+        if let Some(tool) = by_files(&items) {
+            let shown = if folder.is_empty() { "." } else { &folder };
+            found.insert(shown.to_owned(), tool);
+        }
+        let folders = items.iter().filter(|item| item.kind == ItemKind::Folder);
+        left.extend(folders.map(|item| below(&folder, &item.name)));
     }
-    Ok(Tool::Known(tool))
+    Ok(found)
 }
 
 /// A kustomization under a name that no tool reads.

@@ -206,6 +206,56 @@ async fn what_the_command_does_is_done_by_curl_too() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_repository_shows_its_revisions_and_the_folders_that_tools_read() -> Result<()> {
+    let tenant = platform::tenant("offers").await?;
+    let checkout = &tenant.checkout;
+    checkout.write(
+        "charts/web/Chart.yaml",
+        "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+    )?;
+    checkout.write("charts/web/templates/a.yaml", config_map("a", "1"))?;
+    checkout.write("plain/a.yaml", config_map("a", "1"))?;
+    checkout
+        .push_file("overlays/kustomization.yml", "resources: []\n".to_owned())
+        .await?;
+    let client = &tenant.client;
+    tenant.connect().await?;
+    let escaped = tenant.repo_url.replace(':', "%3A").replace('/', "%2F");
+    let repository = format!("/api/v1/repositories/{escaped}");
+    let refs = client.get(&format!("{repository}/refs")).await?.ok()?;
+    assert_eq!(refs["branches"], json!(["main"]), "{refs}");
+
+    let project = json!({"project": {"metadata": {"name": "narrow"}, "spec": {"sourceRepos": ["https://other.example/*"]}}});
+    client.post("/api/v1/projects", &project).await?.ok()?;
+    let apps = |revision: &str, project: &str| {
+        format!("{repository}/apps?revision={revision}&appName=web&appProject={project}")
+    };
+    let found = client.get(&apps("main", "default")).await?.ok()?;
+    let folders =
+        json!([{"path": "charts/web", "type": "Helm"}, {"path": "overlays", "type": "Kustomize"}]);
+    assert_eq!(found["items"], folders);
+    let narrow = client.get(&apps("main", "narrow")).await?;
+    assert_eq!(narrow.status, 403, "{}", narrow.body);
+    assert_eq!(client.get(&apps("main", "nowhere")).await?.status, 404);
+    let wrong = client.get(&apps("v9", "default")).await?;
+    assert!(
+        wrong.status >= 400 && wrong.body.to_string().contains("v9"),
+        "{}",
+        wrong.body
+    );
+
+    // Another tenant's login opens nothing to a neighbour who knows the address.
+    let other = platform::tenant("offered").await?;
+    let refused = other.client.get(&format!("{repository}/refs")).await?;
+    assert!(
+        refused.status >= 400 && !refused.body.to_string().contains("main"),
+        "{}",
+        refused.body
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_watch_begins_with_what_is_there_and_goes_on() -> Result<()> {
     let tenant = platform::tenant("watch").await?;
     tenant

@@ -31,7 +31,7 @@ impl Projects {
 }
 
 /// What somebody hears who may know that it is not there.
-fn not_found(name: &str) -> Status {
+pub(in crate::grpc) fn not_found(name: &str) -> Status {
     Status::not_found(format!("appprojects.argoproj.io \"{name}\" not found"))
 }
 

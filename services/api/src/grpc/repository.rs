@@ -1,6 +1,7 @@
 //! Repositories: connecting them, and whether they can be read.
 
 pub(in crate::grpc) mod changes;
+mod offers;
 mod state;
 
 use std::sync::Arc;
@@ -515,11 +516,27 @@ impl RepositoryService for Repositories {
         self.validate(Purpose::Pushing, request).await
     }
 
+    async fn list_refs(
+        &self,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<wire::Refs>, Status> {
+        let actor = identity::actor(&request)?;
+        let refs = offers::refs(&self.shared, &actor, &request.into_inner()).await?;
+        Ok(Response::new(refs))
+    }
+
+    async fn list_apps(
+        &self,
+        request: Request<wire::RepoAppsQuery>,
+    ) -> Result<Response<wire::RepoAppsResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        let apps = offers::apps(&self.shared, &actor, &request.into_inner()).await?;
+        Ok(Response::new(apps))
+    }
+
     not_served! {
         "RepositoryService";
-        list_refs(wire::RepoQuery) -> wire::Refs,
         list_oci_tags(wire::RepoQuery) -> wire::Refs,
-        list_apps(wire::RepoAppsQuery) -> wire::RepoAppsResponse,
         get_app_details(wire::RepoAppDetailsQuery) -> wire::RepoAppDetailsResponse,
         get_helm_charts(wire::RepoQuery) -> wire::HelmChartsResponse,
     }

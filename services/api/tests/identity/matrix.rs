@@ -306,7 +306,5 @@ const LATER: &[&str] = &[
     "/notification.NotificationService/ListTriggers",
     "/repository.RepositoryService/GetAppDetails",
     "/repository.RepositoryService/GetHelmCharts",
-    "/repository.RepositoryService/ListApps",
     "/repository.RepositoryService/ListOCITags",
-    "/repository.RepositoryService/ListRefs",
 ];

@@ -1,0 +1,94 @@
+//! What a repository offers to whoever makes an application of it: its branches and tags, and the folders that tools read.
+
+use domain::rbac::object;
+use proto::argocd::repository as wire;
+use proto::naru::internal::v1::RepositoryAccess;
+use tonic::Status;
+
+use crate::failure;
+use crate::grpc::cluster::unescape;
+use crate::permit::{self, Action, Actor, Resource};
+use crate::shared::Shared;
+use crate::sources;
+
+/// The way into a repository that the actor may see: one of the project that is named, else one of all, else one that is
+/// not connected at all.
+async fn access(
+    shared: &Shared,
+    actor: &Actor,
+    url: &str,
+    project: &str,
+) -> Result<RepositoryAccess, Status> {
+    sources::without_password(url)?;
+    let scope = shared.store.tenant(actor.tenant.id);
+    let connected = scope.repositories().find_for(url, project).await;
+    let connected = connected.map_err(failure::store)?;
+    let owner = connected.as_ref().map_or("", |found| &found.project);
+    permit::require(
+        actor,
+        Resource::Repositories,
+        Action::Get,
+        &object(owner, url),
+    )?;
+    let ways = sources::Ways::of(shared, &actor.tenant).await?;
+    Ok(ways.access(url, connected.as_ref()))
+}
+
+/// Its branches and tags, sorted.
+pub(super) async fn refs(
+    shared: &Shared,
+    actor: &Actor,
+    query: &wire::RepoQuery,
+) -> Result<wire::Refs, Status> {
+    let access = access(shared, actor, &unescape(&query.repo), &query.app_project).await?;
+    let all = sources::refs(shared, &access).await?;
+    let named = |kind: &str| {
+        let names = all.keys().filter_map(|name| name.strip_prefix(kind));
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    };
+    Ok(wire::Refs {
+        branches: named("refs/heads/"),
+        tags: named("refs/tags/"),
+    })
+}
+
+/// The folders of a revision whose files name a tool. It makes the platform fetch and look through the repository, so it is
+/// for who may make or change the application, of a repository that the project permits.
+pub(super) async fn apps(
+    shared: &Shared,
+    actor: &Actor,
+    query: &wire::RepoAppsQuery,
+) -> Result<wire::RepoAppsResponse, Status> {
+    let url = unescape(&query.repo);
+    let access = access(shared, actor, &url, &query.app_project).await?;
+    let app = object(&query.app_project, &query.app_name);
+    if ![Action::Create, Action::Update]
+        .into_iter()
+        .any(|action| permit::allows(actor, Resource::Applications, action, &app))
+    {
+        return Err(permit::denied());
+    }
+    let scope = shared.store.tenant(actor.tenant.id);
+    let project = scope.projects().find(&query.app_project).await;
+    let project = project.map_err(failure::store)?;
+    let project = project.ok_or_else(|| crate::grpc::project::not_found(&query.app_project))?;
+    if !project
+        .rules()
+        .is_ok_and(|rules| rules.permits_source(&url))
+    {
+        return Err(Status::permission_denied(format!(
+            "repository '{url}' not permitted in project '{}'",
+            query.app_project
+        )));
+    }
+    let commit = sources::resolve(shared, &access, &query.revision).await?;
+    let found = sources::discover(shared, &access, &commit).await?;
+    let mut items: Vec<_> = found
+        .into_iter()
+        .map(|(path, tool)| wire::AppInfo { r#type: tool, path })
+        .collect();
+    items.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(wire::RepoAppsResponse { items })
+}
