@@ -22,7 +22,8 @@ pub struct Account {
     pub operator: bool,
 }
 
-/// A tenant's accounts.
+/// A tenant's accounts. Those that have the operator grant are changed through a scope that is
+/// [`TenantScope::written_by`] an operator; through any other a change is `Denied`.
 #[derive(Clone, Copy, Debug)]
 pub struct Accounts<'a> {
     pub(crate) scope: &'a TenantScope,
@@ -64,7 +65,7 @@ impl Accounts<'_> {
     /// chose it itself.
     ///
     /// # Errors
-    /// `NotFound` when there is no such account.
+    /// `NotFound` when there is no such account; `Denied` when it is an operator's.
     #[tracing::instrument(name = "db.accounts.set_password", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn set_password(
         &self,
@@ -92,7 +93,7 @@ impl Accounts<'_> {
     /// Remembers a token that was made for an account.
     ///
     /// # Errors
-    /// `AlreadyExists` for an id in use, `NotFound` when there is no such account.
+    /// `AlreadyExists` for an id in use, `NotFound` when there is no such account; `Denied` when it is an operator's.
     #[tracing::instrument(name = "db.accounts.add_token", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn add_token(&self, name: &str, token: &AccountToken) -> Result<()> {
         let mut tx = self.scope.begin_write().await?;
@@ -113,7 +114,7 @@ impl Accounts<'_> {
     /// Ends a token.
     ///
     /// # Errors
-    /// `NotFound` when the account has no such token.
+    /// `NotFound` when the account has no such token; `Denied` when it is an operator's.
     #[tracing::instrument(name = "db.accounts.delete_token", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn delete_token(&self, name: &str, id: &str) -> Result<()> {
         let mut tx = self.scope.begin_write().await?;

@@ -20,6 +20,8 @@ pub enum Code {
     Invalid,
     /// The tenant has as many as it may.
     Exhausted,
+    /// It is not for whoever asks.
+    Denied,
     /// The database cannot be reached or is busy; retry later.
     Unavailable,
     /// The installation is set up wrongly; a person has to act.
@@ -101,6 +103,12 @@ pub enum Error {
         /// How many it may have.
         allowed: u64,
     },
+    /// The account has the operator grant, and who changes it has not.
+    #[error("the account `{name}` runs the platform: only an operator may change it")]
+    Operators {
+        /// The account.
+        name: String,
+    },
     /// A sealed value does not open: it was changed, moved, or sealed under another key.
     #[error("the sealed {what} does not open under the tenant's key")]
     Sealed {
@@ -153,6 +161,7 @@ impl Error {
             Self::Stale { .. } => Code::Stale,
             Self::Invalid { .. } => Code::Invalid,
             Self::Quota { .. } => Code::Exhausted,
+            Self::Operators { .. } => Code::Denied,
             Self::Unavailable(_) => Code::Unavailable,
             Self::KeyFile(_) | Self::Role { .. } | Self::Schema { .. } | Self::Migrate(_) => {
                 Code::Misconfigured
@@ -191,6 +200,7 @@ impl Error {
                 .with("quota", quota)
                 .with("used", used)
                 .with("allowed", allowed),
+            Self::Operators { name } => message::account::OPERATORS.with("name", name),
             _ => return None,
         })
     }
@@ -245,6 +255,9 @@ impl From<sqlx::Error> for Error {
                 name: String::new(),
             },
             (_, Some("NR005")) => quota(&error).unwrap_or(Self::Database(error)),
+            (sqlx::Error::Database(said), Some("NR006")) => Self::Operators {
+                name: said.message().to_owned(),
+            },
             _ => Self::Database(error),
         }
     }

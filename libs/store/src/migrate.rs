@@ -59,6 +59,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "write_repositories",
         include_str!("../../../migrations/0009_write_repositories.sql"),
     ),
+    (
+        10,
+        "accounts_and_record",
+        include_str!("../../../migrations/0010_accounts_and_record.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -32,11 +32,24 @@ use crate::trust::TrustStore;
 pub struct TenantScope {
     store: Store,
     id: TenantId,
+    by_operator: bool,
 }
 
 impl TenantScope {
     pub(crate) fn new(store: Store, id: TenantId) -> Self {
-        Self { store, id }
+        Self {
+            store,
+            id,
+            by_operator: false,
+        }
+    }
+
+    /// The same rows, written on behalf of somebody of whom it is known whether they have the operator grant. Without it
+    /// the database refuses to change an account that has.
+    #[must_use]
+    pub fn written_by(mut self, operator: bool) -> Self {
+        self.by_operator = operator;
+        self
     }
 
     /// Whose rows.
@@ -300,8 +313,12 @@ impl TenantScope {
     /// counter first, hence none waits for another in a circle.
     pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Postgres>> {
         let statement = format!(
-            "BEGIN; SELECT set_config('naru.tenant', '{}', true){}; SELECT FROM naru.tenants FOR NO KEY UPDATE",
+            "BEGIN; SELECT set_config('naru.tenant', '{}', true){}{}; SELECT FROM naru.tenants FOR NO KEY UPDATE",
             self.id.0,
+            match self.by_operator {
+                true => ", set_config('naru.by_operator', 'on', true)",
+                false => "",
+            },
             // A traceparent is hex digits and hyphens only, too.
             (self.store.inner.trace)().map_or_else(String::new, |place| {
                 format!(", set_config('naru.traceparent', '{place}', true)")

@@ -35,6 +35,7 @@ pub(crate) fn store(error: store::Error) -> Status {
         store::Code::Conflict | store::Code::Stale => Code::Aborted,
         store::Code::Invalid => Code::InvalidArgument,
         store::Code::Exhausted => Code::ResourceExhausted,
+        store::Code::Denied => Code::PermissionDenied,
         store::Code::Unavailable => {
             tracing::warn!(error = chain(&error), "the database does not answer");
             return say(Code::Unavailable, &message::api::DATABASE_AWAY.message());

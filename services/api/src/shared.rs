@@ -6,7 +6,7 @@ use cache::Cache;
 use domain::clock::{Clock, IdSource};
 use domain::tenant::{Tenant, TenantId};
 use runtime::Lifecycle;
-use store::{SealingKey, Store};
+use store::{SealingKey, Store, TenantScope};
 use tonic::Status;
 
 use crate::audit;
@@ -17,6 +17,7 @@ use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions};
 use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
+use crate::permit::Actor;
 use crate::rights::Rights;
 
 /// Everything that lives as long as the process.
@@ -98,6 +99,11 @@ impl Caches {
 }
 
 impl Shared {
+    /// A tenant's rows, to be written on behalf of this actor.
+    pub(crate) fn written_by(&self, actor: &Actor, tenant: TenantId) -> TenantScope {
+        self.store.tenant(tenant).written_by(actor.operator)
+    }
+
     /// The tenant of a name. Only who runs the platform may hear whether there is one.
     ///
     /// # Errors

@@ -26,4 +26,9 @@ messages! {
         en: "a token's id has 1 to 253 letters, digits and any of . _ - :; choose another",
         ko: "토큰 id는 문자, 숫자와 . _ - : 로 1~253자입니다. 다른 것을 고르십시오",
     }
+    /// An account that has the operator grant.
+    OPERATORS = "account.operators" {
+        en: "`{name}` runs the platform: only an operator may change its password, its tokens and its settings; ask one",
+        ko: "`{name}` 계정은 플랫폼을 운영합니다. 비밀번호, 토큰, 설정은 운영자만 바꿀 수 있으니 운영자에게 요청하십시오",
+    }
 }

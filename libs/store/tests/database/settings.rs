@@ -149,6 +149,67 @@ async fn accounts_are_one_truth_seen_through_their_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operators_account_is_changed_on_behalf_of_operators_alone() {
+    World::with(async |world| {
+        let platform = world.api.platform();
+        let made = platform.ensure_operator_tenant(crate::new_tenant("ignored"));
+        let forgetful = world.api.tenant(made.await.unwrap().0.id);
+        let operators = forgetful.clone().written_by(true);
+        let token = |id: &str| AccountToken {
+            id: id.into(),
+            issued_at: 5,
+            expires_at: 0,
+        };
+        let own = token("own");
+        operators.accounts().add_token("admin", &own).await.unwrap();
+        let before = forgetful.accounts().find("admin").await.unwrap();
+
+        let (hash, at) = (Secret::from("h"), chrono::DateTime::UNIX_EPOCH);
+        let rows = forgetful.accounts();
+        let stolen = token("stolen");
+        for refused in [
+            rows.set_password("admin", &hash, at, false).await,
+            rows.add_token("admin", &stolen).await,
+            rows.delete_token("admin", "own").await,
+        ] {
+            assert_eq!(refused.unwrap_err().code(), Code::Denied);
+        }
+        let off = [change("argocd-cm", "admin.enabled", Some("false"))];
+        let refused = apply(&forgetful, &off).await.unwrap_err();
+        assert!(matches!(refused, Refused::Store(error) if error.code() == Code::Denied));
+        // Nor by a statement that nobody has written yet.
+        let mut api = session(&world.database.api).await;
+        let tenant = forgetful.tenant();
+        let bind = format!("SELECT set_config('naru.tenant', '{tenant}', false)");
+        sqlx::query(&bind).execute(&mut api).await.unwrap();
+        for statement in [
+            "DELETE FROM naru.accounts",
+            "UPDATE naru.accounts SET capabilities = '{}'",
+            "DELETE FROM naru.account_tokens",
+            "UPDATE naru.account_tokens SET expires_at = 1",
+        ] {
+            let refused = sqlx::query(statement).execute(&mut api).await.unwrap_err();
+            let code = refused.as_database_error().and_then(|said| said.code());
+            assert_eq!(code.as_deref(), Some("NR006"), "{statement}: {refused}");
+        }
+        assert_eq!(forgetful.accounts().find("admin").await.unwrap(), before);
+
+        // Others of that tenant are as anywhere, and an operator changes what it likes.
+        let bob = [change("argocd-cm", "accounts.bob", Some("apiKey"))];
+        apply(&forgetful, &bob).await.unwrap();
+        rows.add_token("bob", &token("ci")).await.unwrap();
+        rows.set_password("bob", &hash, at, false).await.unwrap();
+        let gone = [change("argocd-cm", "accounts.bob", None)];
+        apply(&forgetful, &gone).await.unwrap();
+        apply(&operators, &off).await.unwrap();
+        let rows = operators.accounts();
+        rows.set_password("admin", &hash, at, true).await.unwrap();
+        rows.delete_token("admin", "own").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_signing_key_counts_for_its_grace_and_not_longer() {
     World::with(async |world| {
         let scope = world.scope("user01").await;

@@ -97,6 +97,7 @@ impl SettingsService for TenantSettings {
         request: Request<wire::UpdateSettingsRequest>,
     ) -> Result<Response<wire::UpdateSettingsResponse>, Status> {
         let tenant = self.tenant(&request, &request.get_ref().tenant).await?;
+        let actor = identity::actor(&request)?;
         let asked = request.into_inner();
         let changes = changes(asked.changes);
         let now = self.shared.clock.now();
@@ -116,7 +117,7 @@ impl SettingsService for TenantSettings {
             let after = change(&before)?;
             (before, after)
         } else {
-            let scope = self.shared.store.tenant(tenant.id);
+            let scope = self.shared.written_by(&actor, tenant.id);
             let done = scope.config().update(change).await;
             // In force on the next call: here at once, elsewhere by the change feed.
             self.shared.caches().forget(Some(tenant.id));

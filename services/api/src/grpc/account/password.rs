@@ -59,8 +59,8 @@ pub(super) async fn update(
     let hash = password::hash(actor.tenant.id, new)
         .await
         .map_err(identity::login::busy)?;
-    let scope = shared.store.tenant(actor.tenant.id);
-    let set = scope
+    let set = shared
+        .written_by(actor, actor.tenant.id)
         .accounts()
         .set_password(&name, &hash, shared.clock.now(), own)
         .await;

@@ -22,7 +22,7 @@ pub(super) async fn create(
     let name = request.name;
     may(actor, Action::Update, &name)?;
     let what = "failed to update account with new token";
-    let scope = shared.store.tenant(actor.tenant.id);
+    let scope = shared.written_by(actor, actor.tenant.id);
     let account = scope
         .accounts()
         .find(&name)
@@ -80,7 +80,7 @@ pub(super) async fn delete(
 ) -> Result<(), Status> {
     let name = request.name;
     may(actor, Action::Update, &name)?;
-    let scope = shared.store.tenant(actor.tenant.id);
+    let scope = shared.written_by(actor, actor.tenant.id);
     if scope
         .accounts()
         .find(&name)

@@ -1,0 +1,113 @@
+//! What a right does not reach: the accounts that run the platform.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::house::{House, OPERATOR};
+
+const PASSWORD: &str = "/api/v1/account/password";
+
+fn said(answer: &(u16, Value)) -> &str {
+    answer.1["message"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn only_an_operator_changes_the_accounts_that_run_the_platform() -> Result<()> {
+    let house = House::open().await?;
+    let set = async |token: &str, changes: &[(&str, &str, Value)]| {
+        house.set(OPERATOR, token, changes).await
+    };
+    // Every right that the operator's own tenant can give, and not the grant.
+    let made = set(
+        &house.operator,
+        &[
+            ("argocd-cm", "accounts.mallory", json!("login")),
+            ("argocd-cm", "accounts.trudy", json!("login, apiKey")),
+            ("argocd-cm", "accounts.admin", json!("login, apiKey")),
+            (
+                "argocd-rbac-cm",
+                "policy.csv",
+                json!("g, mallory, role:admin"),
+            ),
+        ],
+    )
+    .await?;
+    assert_eq!(made.0, 200, "{}", made.1);
+    let password = async |token: &str, current: &str, name: &str| {
+        let body =
+            json!({"currentPassword": current, "newPassword": "mallorys-word", "name": name});
+        house
+            .call("PUT", OPERATOR, PASSWORD, token, Some(body))
+            .await
+    };
+    let given = password(&house.operator, "operator-password", "mallory").await?;
+    assert_eq!(given.0, 200, "{}", given.1);
+    let mallory = house.log_in(OPERATOR, "mallory", "mallorys-word").await?;
+    let path = "/api/v1/account/admin/token";
+    let key = |id: &str| Some(json!({"id": id}));
+    let own = house
+        .call("POST", OPERATOR, path, &house.operator, key("own"))
+        .await?;
+    assert_eq!(own.0, 200, "{}", own.1);
+
+    let hash = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+    let mut refused = vec![
+        (
+            "the password",
+            password(&mallory, "mallorys-word", "admin").await?,
+        ),
+        (
+            "a token",
+            house
+                .call("POST", OPERATOR, path, &mallory, key("stolen"))
+                .await?,
+        ),
+        (
+            "the end of a token",
+            house
+                .call("DELETE", OPERATOR, &format!("{path}/own"), &mallory, None)
+                .await?,
+        ),
+    ];
+    for (object, key, value) in [
+        ("argocd-secret", "admin.password", json!(hash)),
+        (
+            "argocd-secret",
+            "admin.passwordMtime",
+            json!("2020-01-01T00:00:00Z"),
+        ),
+        (
+            "argocd-secret",
+            "admin.tokens",
+            json!(r#"[{"id":"stolen","iat":1}]"#),
+        ),
+        ("argocd-cm", "admin.enabled", json!("false")),
+        ("argocd-cm", "accounts.admin", Value::Null),
+    ] {
+        refused.push((key, set(&mallory, &[(object, key, value)]).await?));
+    }
+    for (what, answer) in &refused {
+        assert_eq!(answer.0, 403, "{what}: {}", answer.1);
+        assert!(said(answer).contains("`admin`"), "{what}: {}", answer.1);
+    }
+
+    // Its rights reach everybody else, and the operator's reach its own account.
+    let other = password(&mallory, "mallorys-word", "trudy").await?;
+    assert_eq!(other.0, 200, "{}", other.1);
+    let off = [("argocd-cm", "accounts.trudy.enabled", json!("false"))];
+    assert_eq!(set(&mallory, &off).await?.0, 200);
+    let path = format!("{path}/own");
+    let ended = house
+        .call("DELETE", OPERATOR, &path, &house.operator, None)
+        .await?;
+    assert_eq!(ended.0, 200, "{}", ended.1);
+    let gone = [
+        ("argocd-cm", "accounts.mallory", Value::Null),
+        ("argocd-cm", "accounts.trudy", Value::Null),
+        ("argocd-cm", "accounts.admin", Value::Null),
+        ("argocd-rbac-cm", "policy.csv", Value::Null),
+    ];
+    let ended = set(&house.operator, &gone).await?;
+    assert_eq!(ended.0, 200, "{}", ended.1);
+    Ok(())
+}
