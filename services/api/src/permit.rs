@@ -53,6 +53,8 @@ pub(crate) struct Actor {
     pub(crate) token_id: String,
     /// When the token ends.
     pub(crate) expires_at: Option<Timestamp>,
+    /// When the last token ends by which it can be replaced.
+    pub(crate) session_ends: Option<Timestamp>,
     /// The token itself, to be looked at again while a stream is open; none for nobody in particular.
     pub(crate) token: Option<Arc<Secret>>,
 }
@@ -71,6 +73,7 @@ impl Actor {
             issued_at: Timestamp::default(),
             token_id: String::new(),
             expires_at: None,
+            session_ends: None,
             token: None,
         }
     }
@@ -192,6 +195,7 @@ pub(crate) mod tests {
             issued_at: Timestamp::from_timestamp(0, 0).unwrap(),
             token_id: String::new(),
             expires_at: None,
+            session_ends: None,
             token: None,
         }
     }

@@ -45,23 +45,14 @@ pub(crate) enum Road {
 
 /// Who calls, found out from the headers before anything of the body is read.
 #[derive(Clone)]
-pub(crate) struct Admission(Result<Admitted, Status>);
-
-#[derive(Clone)]
-struct Admitted {
-    caller: Caller,
-    /// The token that replaces the one sent.
-    renewed: Option<String>,
-}
+pub(crate) struct Admission(Result<Caller, Status>);
 
 impl Admission {
     /// How much of the body is read, and for how long: of a call that is refused nothing, of a stranger's little.
     pub(crate) fn limits(&self, path: &str, most: usize) -> (usize, Option<Duration>) {
         match &self.0 {
             Err(_) => (0, Some(limit::STRANGERS_PATIENCE)),
-            Ok(admitted) if admitted.caller.0.is_ok() && !path.starts_with(SESSIONS) => {
-                (most, None)
-            }
+            Ok(caller) if caller.0.is_ok() && !path.starts_with(SESSIONS) => (most, None),
             Ok(_) => (limit::STRANGER, Some(limit::STRANGERS_PATIENCE)),
         }
     }
@@ -127,15 +118,9 @@ impl Guard {
             .authenticate(&site.tenant, token.as_deref())
             .instrument(tracing::info_span!("authenticate", tenant = %site.tenant.name));
         Admission(match authenticated.await {
-            Ok(session) => Ok(Admitted {
-                caller: Caller(Ok(session.actor)),
-                renewed: session.renewed,
-            }),
+            Ok(actor) => Ok(Caller(Ok(actor))),
             Err(status) if rules::is_public(path) && status.code() == Code::Unauthenticated => {
-                Ok(Admitted {
-                    caller: Caller(Err(status)),
-                    renewed: None,
-                })
+                Ok(Caller(Err(status)))
             }
             Err(status) => Err(status),
         })
@@ -159,8 +144,8 @@ impl Guard {
             None => self.admit(path, request.headers(), &site, road).await,
         };
         let (most, patience) = admission.limits(path, limit::GRPC);
-        let Admitted { caller, renewed } = match admission.0 {
-            Ok(admitted) => admitted,
+        let caller = match admission.0 {
+            Ok(caller) => caller,
             Err(status) => return status.into_http(),
         };
         if let Ok(actor) = &caller.0 {
@@ -184,11 +169,22 @@ impl Guard {
             let refusal = Status::new(Code::FailedPrecondition, first.render(language));
             return refusal.into_http();
         }
+        let sessions = &self.shared.sessions;
+        let renewable = caller.0.as_ref().ok();
+        let renewable = renewable.filter(|actor| sessions.ends_soon(actor)).cloned();
         request.extensions_mut().insert(caller);
-        let mut response = language::scope(language, self.dispatch(request, &site, &tenant))
+        let answered = language::scope(language, self.dispatch(request, &site, &tenant))
             .instrument(span)
             .await;
-        if let Some(token) = renewed.and_then(|token| HeaderValue::try_from(token).ok()) {
+        let mut response = match answered {
+            Ok(response) => response,
+            Err(refused) => return refused.into_http(),
+        };
+        // Only who was let in, and still is after the call, goes on.
+        if let Some(actor) = renewable
+            && let Some(token) = sessions.renew(&actor).await
+            && let Ok(token) = HeaderValue::try_from(token)
+        {
             response.headers_mut().insert(RENEW_TOKEN, token);
         }
         response
@@ -197,16 +193,17 @@ impl Guard {
 
 impl Guard {
     /// Hands a call to its service, if its tenant is let in, and has it recorded if it writes.
+    ///
+    /// # Errors
+    /// Why it was not.
     async fn dispatch(
         &self,
         request: Request<GrpcBody>,
         site: &Site,
         tenant: &Arc<Tenant>,
-    ) -> Response<GrpcBody> {
+    ) -> Result<Response<GrpcBody>, Status> {
         let standing = &self.shared.standing;
-        if let Err(refused) = standing.admit(tenant) {
-            return refused.into_http();
-        }
+        standing.admit(tenant)?;
         let streaming = crate::grpc::is_streaming(request.uri().path());
         let serve = |request| {
             let routes = self.routes.clone();
@@ -217,11 +214,11 @@ impl Guard {
                 }
             }
         };
-        match audit::recorded(&self.shared, &site.tenant, request, serve).await {
-            Ok(response) if streaming => response.map(|body| standing.stream(tenant.id, body)),
-            Ok(response) => response,
-            Err(refused) => refused.into_http(),
-        }
+        let response = audit::recorded(&self.shared, &site.tenant, request, serve).await?;
+        Ok(match streaming {
+            true => response.map(|body| standing.stream(tenant.id, body)),
+            false => response,
+        })
     }
 }
 

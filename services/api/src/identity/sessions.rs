@@ -23,18 +23,11 @@ use crate::ttl::TtlMap;
 
 /// A login that ends sooner than this is replaced.
 const RENEW_BEFORE: chrono::Duration = chrono::Duration::minutes(5);
+/// A session ends so long after its login, however often it is renewed; one whose first token lasts longer ends with that.
+const LONGEST: chrono::Duration = chrono::Duration::days(30);
 /// How long a checked token is trusted without asking the store again. A change is announced and forgets it at once;
 /// this bounds how long one takes to be seen when the announcement is lost.
 const FRESH: Duration = Duration::from_secs(2);
-
-/// An authenticated request's session.
-#[derive(Clone, Debug)]
-pub(crate) struct Session {
-    /// Who.
-    pub(crate) actor: Actor,
-    /// The token that replaces the one sent, when that one soon ends.
-    pub(crate) renewed: Option<String>,
-}
 
 /// A token as far as it does not depend on the host it was sent to.
 #[derive(Clone, Debug)]
@@ -147,33 +140,30 @@ impl Sessions {
         &self,
         site: &Arc<Tenant>,
         token: Option<&str>,
-    ) -> Result<Session, Status> {
+    ) -> Result<Actor, Status> {
         let refusal = match self.identify(site, token).await {
             Err(refusal) if refusal.code() == Code::Unauthenticated => refusal,
             outcome => return outcome,
         };
         let config = self.configs.of(site.id).await.map_err(failure::store)?;
         if config.anonymous_enabled() {
-            return Ok(Session {
-                actor: Actor::anonymous(Arc::clone(site), self.rights.of(site.id).await?),
-                renewed: None,
-            });
+            let rights = self.rights.of(site.id).await?;
+            return Ok(Actor::anonymous(Arc::clone(site), rights));
         }
         Err(refusal)
     }
 
-    async fn identify(&self, site: &Tenant, token: Option<&str>) -> Result<Session, Status> {
+    async fn identify(&self, site: &Tenant, token: Option<&str>) -> Result<Actor, Status> {
         let token = token.ok_or_else(|| Status::unauthenticated(NO_SESSION))?;
         let checked = self.checked(token).await?;
         // On the operator's host the key names the tenant; on every other, only the host's own tenant exists.
         if !site.name.is_operator() && checked.actor.tenant.id != site.id {
             return Err(invalid(TokenError::Signature));
         }
-        let renewed = self.renew(&checked).await;
         // Rights are asked for anew every time: they change without the token being touched.
         let mut actor = checked.actor;
         actor.rights = self.rights.of(actor.tenant.id).await?;
-        Ok(Session { actor, renewed })
+        Ok(actor)
     }
 
     /// Whether what an actor was let in with still counts: for streams, which outlive many a change.
@@ -239,6 +229,7 @@ impl Sessions {
             issued_at: time(claims.iat),
             token_id: claims.jti.clone(),
             expires_at: claims.exp.map(time),
+            session_ends: claims.exp.map(|end| time(last_end(&claims, end))),
             token: Some(Arc::new(Secret::from(token))),
         };
         match claims.bearer() {
@@ -329,29 +320,34 @@ impl Sessions {
         Ok(account)
     }
 
-    /// A token of the original's lifetime, when the original is a login that soon ends. Failing to make one costs nobody
-    /// anything.
-    async fn renew(&self, checked: &Checked) -> Option<String> {
+    /// Whether a login's token ends so soon that it is to be replaced.
+    pub(crate) fn ends_soon(&self, actor: &Actor) -> bool {
+        let soon = |end: Timestamp| end - self.clock.now() < RENEW_BEFORE;
+        actor.means == Means::Login && actor.expires_at.is_some_and(soon)
+    }
+
+    /// Another token of the same session: of the same id, so that a logout ends both, and of the same lifetime, but for the
+    /// session's own end. For who was let in with the first. Failing to make one costs nobody anything.
+    pub(crate) async fn renew(&self, actor: &Actor) -> Option<String> {
+        let checked = self
+            .checked(actor.token.as_ref()?.expose_str())
+            .await
+            .ok()?;
         let claims = &checked.claims;
-        let end = claims.exp?;
-        let now = self.clock.now();
-        if end - now.timestamp() >= RENEW_BEFORE.num_seconds() {
-            return None;
-        }
         let Bearer::Account(_, Capability::Login) = claims.bearer() else {
             return None;
         };
-        let mut next = Claims::new(
-            claims.bearer(),
-            self.ids.id().to_string(),
-            now,
-            Some(chrono::Duration::seconds(end - claims.iat)),
-        );
+        let (now, end) = (self.clock.now(), claims.exp?);
+        let left = last_end(claims, end) - now.timestamp();
+        let lifetime = chrono::Duration::seconds(left.min(end - claims.iat));
+        let mut next = Claims::new(claims.bearer(), claims.jti.clone(), now, Some(lifetime));
         next.password_time = claims.password_time;
-        self.sign(checked.actor.tenant.id, &next).await.ok()
+        next.auth_time = Some(claims.logged_in());
+        next.exp.filter(|next| *next > end)?;
+        self.sign(actor.tenant.id, &next).await.ok()
     }
 
-    /// Ends a session for as long as its token would have lasted.
+    /// Ends a session for as long as any token of it could have lasted.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -360,7 +356,7 @@ impl Sessions {
             return Ok(());
         }
         let until = actor
-            .expires_at
+            .session_ends
             .unwrap_or_else(|| self.clock.now() + chrono::Duration::days(36_500));
         self.store
             .tenant(actor.tenant.id)
@@ -375,6 +371,16 @@ impl Sessions {
     pub(crate) fn forget(&self, tenant: Option<TenantId>) {
         self.checked
             .forget(|_, checked| tenant.is_none_or(|tenant| tenant == checked.actor.tenant.id));
+    }
+}
+
+/// When the last token of a session ends, whose present one ends at `end`.
+fn last_end(claims: &Claims, end: i64) -> i64 {
+    match claims.bearer() {
+        Bearer::Account(_, Capability::Login) => {
+            end.max(claims.logged_in().saturating_add(LONGEST.num_seconds()))
+        }
+        _ => end,
     }
 }
 

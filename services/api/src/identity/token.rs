@@ -34,6 +34,9 @@ pub(crate) struct Claims {
     /// the same one.
     #[serde(default, rename = "pwt", skip_serializing_if = "Option::is_none")]
     pub(crate) password_time: Option<i64>,
+    /// When its holder logged in, if it is not the first token of that login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) auth_time: Option<i64>,
 }
 
 /// Who a token speaks for.
@@ -94,7 +97,13 @@ impl Claims {
             iat,
             jti: id,
             password_time: None,
+            auth_time: None,
         }
+    }
+
+    /// When its holder logged in.
+    pub(crate) fn logged_in(&self) -> i64 {
+        self.auth_time.unwrap_or(self.iat)
     }
 
     /// Who the token speaks for. What names no capability is an API key, as of old.

@@ -141,6 +141,26 @@ impl House {
         token: &str,
         message: &[u8],
     ) -> Result<(u16, String)> {
+        let response = self.send(host, path, token, message).await?;
+        let text = |name| {
+            let value = response.headers().get(name);
+            value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let status = text("grpc-status").map_or(Ok(0), |status| status.parse())?;
+        Ok((status, text("grpc-message").unwrap_or_default()))
+    }
+
+    pub(crate) async fn get(&self, host: &str, path: &str, token: &str) -> Result<Answer> {
+        self.call("GET", host, path, token, None).await
+    }
+
+    async fn send(
+        &self,
+        host: &str,
+        path: &str,
+        token: &str,
+        message: &[u8],
+    ) -> Result<reqwest::Response> {
         let mut body = vec![0];
         body.extend(u32::try_from(message.len())?.to_be_bytes());
         body.extend(message);
@@ -152,17 +172,23 @@ impl House {
         if !token.is_empty() {
             request = request.header("token", token);
         }
-        let response = request.send().await?;
+        Ok(request.send().await?)
+    }
+
+    /// Calls an RPC with a token and nothing else: the status, and the token that replaces the one sent.
+    pub(crate) async fn renewed(
+        &self,
+        host: &str,
+        path: &str,
+        token: &str,
+    ) -> Result<(u16, Option<String>)> {
+        let response = self.send(host, path, token, &[]).await?;
         let text = |name| {
             let value = response.headers().get(name);
             value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         let status = text("grpc-status").map_or(Ok(0), |status| status.parse())?;
-        Ok((status, text("grpc-message").unwrap_or_default()))
-    }
-
-    pub(crate) async fn get(&self, host: &str, path: &str, token: &str) -> Result<Answer> {
-        self.call("GET", host, path, token, None).await
+        Ok((status, text("renew-token")))
     }
 
     pub(crate) async fn try_login(&self, host: &str, name: &str, password: &str) -> Result<Answer> {
@@ -260,4 +286,12 @@ fn config(folder: &Path, port: u16, database: &str, redis: &str) -> Result<api::
     made(api::generate_cluster_key(&folder.join("cluster-key")))?;
     let settings = testkit::services::lone_api(folder, port, database, redis)?;
     Ok(serde_json::from_value(settings)?)
+}
+
+/// What a token says.
+pub(crate) fn claims_of(token: &str) -> Value {
+    use base64::Engine;
+    let decoder = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let body = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&decoder.decode(body).unwrap()).unwrap()
 }

@@ -7,5 +7,6 @@ mod authority;
 mod house;
 mod matrix;
 mod projects;
+mod sessions;
 mod settings;
 mod tokens;

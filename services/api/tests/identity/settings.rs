@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::house::{House, ONE, OPERATOR, TWO};
+use crate::house::{House, ONE, OPERATOR, TWO, claims_of};
 
 const SETTINGS: &str = "/api/naru/v1/settings";
 
@@ -151,11 +151,4 @@ async fn only_its_own(house: &House, admin: &str) -> Result<()> {
     let nobody = house.get(OPERATOR, &missing, &house.operator).await?;
     assert_eq!(nobody.0, 404);
     Ok(())
-}
-
-fn claims_of(token: &str) -> Value {
-    use base64::Engine;
-    let decoder = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let body = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&decoder.decode(body).unwrap()).unwrap()
 }
