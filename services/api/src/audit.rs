@@ -43,7 +43,7 @@ const LOGIN: &str = "/session.SessionService/Create";
 struct Notes {
     /// What changed, as canonical JSON.
     change: Option<(Value, Value)>,
-    /// Whose record it belongs to, where the host does not say.
+    /// Whose record a login belongs to, where the host does not say.
     tenant: Option<TenantId>,
 }
 
@@ -70,7 +70,8 @@ pub(crate) fn changed(before: Value, after: Value) {
     let _ = NOTES.try_with(|notes| notes.borrow_mut().change = Some((before, after)));
 }
 
-/// Says whose record the current call belongs to: a login on the operator's host may be another tenant's.
+/// Says whose record the current login belongs to, as soon as that is known: at the operator's host it may be another
+/// tenant's, and that tenant must see those that fail, too.
 pub(crate) fn belongs_to(tenant: TenantId) {
     let _ = NOTES.try_with(|notes| notes.borrow_mut().tenant = Some(tenant));
 }
@@ -109,11 +110,12 @@ where
     F: Future<Output = http::Response<tonic::body::Body>>,
 {
     let path = request.uri().path().to_owned();
+    let login = path == LOGIN;
     let actor = match request.extensions().get::<Caller>() {
-        Some(Caller(Ok(actor))) => Some(actor.clone()),
+        // Who logs in is whom the login names, whatever token comes along.
+        Some(Caller(Ok(actor))) if !login => Some(actor.clone()),
         _ => None,
     };
-    let login = path == LOGIN;
     if !login && (actor.is_none() || !rules::is_recorded(&path)) {
         return Ok(call(request).await);
     }
@@ -162,7 +164,7 @@ where
     let code = code_of(&response);
     entry.result = code_name(code).to_owned();
     entry.details = details(notes.change);
-    let tenant = notes.tenant.unwrap_or(tenant);
+    let tenant = notes.tenant.filter(|_| login).unwrap_or(tenant);
     if login && code == Code::Ok {
         "account".clone_into(&mut entry.actor_kind);
     }

@@ -48,7 +48,6 @@ impl Session {
             .logins
             .verify(&site.tenant, &request.username, password, source)
             .await?;
-        crate::audit::belongs_to(who.tenant.id);
         self.shared
             .sessions
             .create(who.tenant.id, &who.account)

@@ -111,6 +111,7 @@ impl Logins {
             self.failed(site, name, source, 0);
             return Err(wrong());
         };
+        crate::audit::belongs_to(found.tenant.id);
         let now = Instant::now();
         let name_there = found.account.name.as_str();
         let entered = self.limiter.account(found.tenant.id, name_there, now);

@@ -7,6 +7,7 @@ mod authority;
 mod house;
 mod matrix;
 mod projects;
+mod records;
 mod sessions;
 mod settings;
 mod tokens;
