@@ -115,7 +115,8 @@ pub(crate) fn require(
     )))
 }
 
-/// Demands every right over what a tenant's settings decide: those of its `role:admin`.
+/// Demands every right over what a tenant's settings decide: those of its `role:admin`, on every object without exception.
+/// Settings reach all accounts and write the policy itself, hence whoever is denied but one object must not change them.
 ///
 /// # Errors
 /// The bare refusal.
@@ -126,10 +127,11 @@ pub(crate) fn require_administrator(actor: &Actor) -> Result<(), Status> {
         Resource::Clusters,
         Resource::Repositories,
     ];
-    if decided
-        .iter()
-        .all(|resource| allows(actor, *resource, Action::Update, "*"))
-    {
+    let update = Action::Update.as_str();
+    if decided.iter().all(|resource| {
+        let rights = &actor.rights;
+        rights.allows_every(&actor.subject, resource.as_str(), update)
+    }) {
         Ok(())
     } else {
         Err(denied())

@@ -196,6 +196,49 @@ impl Enforcer {
         })
     }
 
+    /// Whether the subject may do so with every object of a resource: something is allowed with all, and nothing denied with
+    /// any. What a question about the object `*` alone cannot tell, for a line that denies one name does not match that.
+    #[must_use]
+    pub fn allows_every(&self, subject: &Subject, resource: &str, action: &str) -> bool {
+        let asked = Asked {
+            resource,
+            action,
+            object: "*",
+        };
+        self.each(subject, asked, |path, found| {
+            found.is_some_and(|found| found.line.rule.effect == Effect::Allow)
+                && path
+                    .first()
+                    .is_some_and(|(name, _)| !self.denies_some(name, resource, action))
+        })
+    }
+
+    /// Whether one name, or a role that it has, is denied any object of a resource.
+    fn denies_some<'a>(&'a self, name: &'a str, resource: &str, action: &str) -> bool {
+        let mut names = vec![name];
+        let mut at = 0;
+        while let Some(name) = names.get(at).copied() {
+            let entries = self
+                .tables(name, None)
+                .filter_map(|table| table.by_name.get(name));
+            for entry in entries {
+                if entry
+                    .lines(resource)
+                    .any(|line| line.rule.effect == Effect::Deny && line.action.matches(action))
+                {
+                    return true;
+                }
+                for role in &entry.roles {
+                    if !names.contains(&role.as_str()) {
+                        names.push(role);
+                    }
+                }
+            }
+            at += 1;
+        }
+        false
+    }
+
     /// Why the subject may, or may not: the line that allows, else the first that denies.
     #[must_use]
     pub fn explain(

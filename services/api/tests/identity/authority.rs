@@ -1,14 +1,37 @@
-//! What a right does not reach: the accounts that run the platform.
+//! What a right does not reach: the accounts that run the platform, and what another line denies.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::house::{House, OPERATOR};
+use crate::house::{House, ONE, OPERATOR};
 
 const PASSWORD: &str = "/api/v1/account/password";
+const SETTINGS: &str = "/api/naru/v1/settings";
 
 fn said(answer: &(u16, Value)) -> &str {
     answer.1["message"].as_str().unwrap_or_default()
+}
+
+/// An account of the first tenant with a key of its own, and this policy.
+async fn with_policy(house: &House, admin: &str, name: &str, policy: &str) -> Result<String> {
+    let changes = [
+        (
+            "argocd-cm",
+            format!("accounts.{name}"),
+            json!("login, apiKey"),
+        ),
+        ("argocd-rbac-cm", "policy.csv".to_owned(), json!(policy)),
+    ];
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|(object, key, value)| (*object, key.as_str(), value.clone()))
+        .collect();
+    let set = house.set(ONE, admin, &changes).await?;
+    anyhow::ensure!(set.0 == 200, "{}", set.1);
+    let path = format!("/api/v1/account/{name}/token");
+    let (status, made) = house.call("POST", ONE, &path, admin, None).await?;
+    anyhow::ensure!(status == 200, "{made}");
+    Ok(made["token"].as_str().context("no token")?.to_owned())
 }
 
 #[tokio::test]
@@ -109,5 +132,43 @@ async fn only_an_operator_changes_the_accounts_that_run_the_platform() -> Result
     ];
     let ended = set(&house.operator, &gone).await?;
     assert_eq!(ended.0, 200, "{}", ended.1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_is_denied_one_account_is_no_administrator() -> Result<()> {
+    let house = House::open().await?;
+    let admin = house.admin(ONE).await?;
+    let all = "p, dave, accounts, *, *, allow\np, dave, projects, *, *, allow\n\
+               p, dave, clusters, *, *, allow\np, dave, repositories, *, *, allow";
+    let dave = with_policy(&house, &admin, "dave", all).await?;
+    assert_eq!(house.get(ONE, SETTINGS, &dave).await?.0, 200, "the control");
+    for denied in [
+        "p, dave, accounts, update, admin, deny",
+        "p, dave, *, up*, a*, deny",
+        "g, dave, role:kept\np, role:kept, projects, update, payments, deny",
+        "p, dave, repositories, update, https://git.example/a, deny",
+    ] {
+        let policy = [(
+            "argocd-rbac-cm",
+            "policy.csv",
+            json!(format!("{all}\n{denied}")),
+        )];
+        assert_eq!(house.set(ONE, &admin, &policy).await?.0, 200, "{denied}");
+        let enable = [("argocd-cm", "admin.enabled", json!("true"))];
+        let changed = house.set(ONE, &dave, &enable).await?;
+        assert_eq!(
+            (changed.0, said(&changed)),
+            (403, "permission denied"),
+            "{denied}"
+        );
+        assert_eq!(house.get(ONE, SETTINGS, &dave).await?.0, 403, "{denied}");
+        assert_eq!(house.get(ONE, SETTINGS, &admin).await?.0, 200, "{denied}");
+    }
+    // What is denied of something else takes nothing away.
+    let other = json!(format!("{all}\np, dave, exec, create, */*, deny"));
+    let policy = [("argocd-rbac-cm", "policy.csv", other)];
+    assert_eq!(house.set(ONE, &admin, &policy).await?.0, 200);
+    assert_eq!(house.get(ONE, SETTINGS, &dave).await?.0, 200);
     Ok(())
 }
