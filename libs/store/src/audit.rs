@@ -57,8 +57,8 @@ const KEY: Spot<'static> = Spot {
 };
 
 impl Audit<'_> {
-    /// Adds an entry, in one round trip that waits for no disk: the write that it speaks of does, later, and takes this
-    /// entry with it. Says its id.
+    /// Adds an entry, in one round trip; it is on disk when this returns, for what it speaks of may be no write to this
+    /// database that would take it along. Says its id.
     ///
     /// # Errors
     /// When the database does not answer.

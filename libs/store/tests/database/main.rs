@@ -6,6 +6,7 @@ mod applications;
 mod audit;
 mod credentials;
 mod destroy;
+mod durable;
 mod isolation;
 mod leases;
 mod model;
