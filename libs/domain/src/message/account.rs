@@ -11,6 +11,11 @@ messages! {
         en: "too many logins at once; try again in a few seconds",
         ko: "동시 로그인이 너무 많습니다. 몇 초 후 다시 시도하십시오",
     }
+    /// A first password that stays what it was.
+    PASSWORD_SAME = "account.password-same" {
+        en: "the new password of `{name}` is the one that somebody else set; choose another",
+        ko: "`{name}` 계정의 새 비밀번호가 다른 사람이 정한 비밀번호와 같습니다. 다른 것을 고르십시오",
+    }
     /// A password that bcrypt would cut.
     PASSWORD_TOO_LONG = "account.password-too-long" {
         en: "a password may have at most 72 bytes; choose a shorter one",

@@ -118,3 +118,25 @@ async fn only_who_is_let_in_is_renewed() -> Result<()> {
     assert_eq!(house.renewed(ONE, LIST, &suspended).await?, (7, None));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_first_password_is_not_changed_into_itself() -> Result<()> {
+    let house = House::open().await?;
+    let made = house
+        .make(json!({"name": house.name("user03"), "hosts": [house.host(THREE)]}))
+        .await?;
+    let first = made["admin_password"].as_str().context("no password")?;
+    let token = house.log_in(THREE, "admin", first).await?;
+    let change = async |new: &str| {
+        let body = json!({"currentPassword": first, "newPassword": new});
+        let path = "/api/v1/account/password";
+        house.call("PUT", THREE, path, &token, Some(body)).await
+    };
+    let (status, said) = change(first).await?;
+    assert_eq!(status, 400, "{said}");
+    let text = said["message"].as_str().unwrap_or_default();
+    assert!(text.contains("choose another"), "{said}");
+    assert_eq!(house.get(THREE, CLOSED, &token).await?.0, 400);
+    assert_eq!(change("my-own-password").await?.0, 200);
+    Ok(())
+}

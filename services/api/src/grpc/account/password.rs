@@ -45,6 +45,7 @@ pub(super) async fn update(
         );
         return Err(Status::invalid_argument(text));
     }
+    let same = current == new;
     shared
         .logins
         .verify(&actor.tenant, &actor.account, current, source)
@@ -55,6 +56,10 @@ pub(super) async fn update(
             }
             _ => refusal,
         })?;
+    if same && actor.must_change_password {
+        let told = message::account::PASSWORD_SAME.with("name", &actor.account);
+        return Err(failure::say(Code::InvalidArgument, &told));
+    }
     fits(shared, actor, &new).await?;
     let hash = password::hash(actor.tenant.id, new)
         .await
