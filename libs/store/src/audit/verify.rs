@@ -78,7 +78,8 @@ impl Audit<'_> {
     #[tracing::instrument(name = "db.audit.verify", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn verify(&self, known: Option<(i64, &str)>) -> Result<Verified> {
         let mut found = Verified::default();
-        let (mut seq, mut to_id, mut previous) = (0_i64, 0_i64, Vec::new());
+        // Ids begin at 1 where nobody meddles; what was put in before the first is looked at as well.
+        let (mut seq, mut to_id, mut previous) = (0_i64, i64::MIN, Vec::new());
         // Without a key nothing was sealed, unless the key was taken away: then no seal is good.
         let key = self.key().await?.unwrap_or_else(|| Secret::from(""));
         loop {

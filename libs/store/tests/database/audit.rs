@@ -166,7 +166,12 @@ async fn whoever_writes_to_the_database_is_found_out() {
 
         // Somebody with every right in the database, and without the key.
         let mut admin = session(&world.database.admin).await;
-        let cases: [(&str, Found); 6] = [
+        let cases: [(&str, Found); 8] = [
+            ("INSERT INTO naru.audit (tenant_id, id, actor, action, object, details) OVERRIDING SYSTEM VALUE
+              SELECT tenant_id, 0, 'bob', action, object, details FROM naru.audit WHERE id = $1", (1, Some(0), "added")),
+            ("INSERT INTO naru.audit (tenant_id, id, actor, action, object, details) OVERRIDING SYSTEM VALUE
+              SELECT tenant_id, -9223372036854775807, 'bob', action, object, details FROM naru.audit WHERE id = $1",
+             (1, Some(i64::MIN + 1), "added")),
             ("UPDATE naru.audit SET actor = 'bob' WHERE id = $1", (2, Some(fifth), "changed")),
             ("UPDATE naru.audit SET details = '{}' WHERE id = $1 + 1", (2, Some(sixth), "changed")),
             ("DELETE FROM naru.audit WHERE id = $1", (2, None, "missing")),

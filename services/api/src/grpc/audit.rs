@@ -86,7 +86,7 @@ impl AuditService for Records {
         let actor = identity::actor(&request)?;
         let scope = self.scope(&actor, &request.into_inner().tenant).await?;
         // A seal after the entries that it closes, then what no seal closes yet.
-        let begin = Some((scope, 0_i64, 0_i64));
+        let begin = Some((scope, 0_i64, i64::MIN));
         let pages =
             futures::stream::try_unfold(begin, |at: Option<(TenantScope, i64, i64)>| async move {
                 let Some((scope, seq, after)) = at else {
