@@ -106,7 +106,7 @@ impl RbacService for Rbac {
         }
         let rights = self.rights(&actor, asked.policy.as_ref()).await?;
         let told = rights.explain(&subject, &asked.resource, &asked.action, &asked.object);
-        Ok(Response::new(explained(told)))
+        Ok(Response::new(explained(as_seen_by(&actor, told))))
     }
 }
 
@@ -123,6 +123,32 @@ fn problem(problem: Problem) -> wire::PolicyProblem {
         message: problem.message.render(language::current()),
         code: problem.message.code,
         fatal: problem.fatal,
+    }
+}
+
+/// What the actor is told: of a line that is a project's, or reached through one, only what it comes to, unless the actor
+/// sees the project. A token of the project's role is told of its own.
+fn as_seen_by(actor: &Actor, told: Explanation) -> Explanation {
+    let sees = |project: &str| {
+        matches!(&actor.subject, Subject::ProjectRole { project: own, .. } if own == project)
+            || permit::allows(actor, Resource::Projects, Action::Get, project)
+    };
+    let by_line = match &told.origin {
+        Some(Origin::Role { project, .. }) => sees(project),
+        _ => true,
+    };
+    let by_path = told.path.iter().all(|name| match Subject::parse(name) {
+        Subject::ProjectRole { project, .. } => sees(&project),
+        _ => true,
+    });
+    if by_line && by_path {
+        return told;
+    }
+    Explanation {
+        origin: None,
+        rule: String::new(),
+        path: Vec::new(),
+        ..told
     }
 }
 

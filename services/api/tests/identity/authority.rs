@@ -172,3 +172,74 @@ async fn whoever_is_denied_one_account_is_no_administrator() -> Result<()> {
     assert_eq!(house.get(ONE, SETTINGS, &dave).await?.0, 200);
     Ok(())
 }
+
+/// A project that only its tenant's admin sees, with a role and a repository.
+async fn hidden_project(house: &House, admin: &str) -> Result<()> {
+    let project = json!({"project": {"metadata": {"name": "hidden"}, "spec": {
+        "sourceRepos": ["*"],
+        "destinations": [{"server": "*", "namespace": "*"}],
+        "roles": [{
+            "name": "ci",
+            "policies": [
+                "p, proj:hidden:ci, applications, get, hidden/*, allow",
+                "p, proj:hidden:ci, applications, sync, hidden/secret-name, deny",
+            ],
+        }],
+    }}});
+    let (status, made) = house
+        .call("POST", ONE, "/api/v1/projects", admin, Some(project))
+        .await?;
+    anyhow::ensure!(status == 200, "{made}");
+    let scope = house.tenant("user01").await?;
+    let repository = domain::repository::Repository {
+        url: "https://git.invalid/hidden.git".into(),
+        kind: "git".into(),
+        name: String::new(),
+        project: "hidden".into(),
+        credentials: domain::repository::Credentials::default(),
+        insecure: false,
+        enable_lfs: false,
+        options: domain::repository::Options::default(),
+    };
+    scope.repositories().put(&repository).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_lines_of_a_project_are_explained_to_who_sees_the_project() -> Result<()> {
+    let house = House::open().await?;
+    let admin = house.admin(ONE).await?;
+    hidden_project(&house, &admin).await?;
+    let sees_accounts = "p, erin, accounts, get, *, allow";
+    let erin = with_policy(&house, &admin, "erin", sees_accounts).await?;
+    let explain = async |token: &str, action: &str, object: &str| {
+        let body = json!({
+            "subject": "proj:hidden:ci", "resource": "applications", "action": action, "object": object,
+        });
+        let path = "/api/naru/v1/rbac/explain";
+        house.call("POST", ONE, path, token, Some(body)).await
+    };
+    for (action, object, allowed) in [
+        ("get", "hidden/web", true),
+        ("sync", "hidden/secret-name", false),
+    ] {
+        let (status, told) = explain(&admin, action, object).await?;
+        assert_eq!(
+            (status, &told["origin"], &told["allowed"]),
+            (200, &json!("project"), &json!(allowed)),
+            "{told}"
+        );
+        let (status, told) = explain(&erin, action, object).await?;
+        let nothing = json!({
+            "allowed": allowed, "line": 0, "origin": "", "path": [], "project": "", "role": "", "rule": "",
+        });
+        assert_eq!((status, &told), (200, &nothing), "{action} {object}");
+    }
+    // A role is told its own lines.
+    let path = "/api/v1/projects/hidden/roles/ci/token";
+    let (_, made) = house.call("POST", ONE, path, &admin, None).await?;
+    let role = made["token"].as_str().context("no token")?;
+    let (_, told) = explain(role, "get", "hidden/web").await?;
+    assert_eq!(told["role"], "ci", "{told}");
+    Ok(())
+}
