@@ -243,3 +243,26 @@ async fn the_lines_of_a_project_are_explained_to_who_sees_the_project() -> Resul
     assert_eq!(told["role"], "ci", "{told}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_projects_repositories_are_shown_to_who_may_get_them() -> Result<()> {
+    let house = House::open().await?;
+    let admin = house.admin(ONE).await?;
+    hidden_project(&house, &admin).await?;
+    let path = "/api/v1/projects/hidden/detailed";
+    let shown = async |token: &str| -> Result<Vec<String>> {
+        let (status, told) = house.get(ONE, path, token).await?;
+        anyhow::ensure!(status == 200, "{told}");
+        let all = told["repositories"].as_array().into_iter().flatten();
+        Ok(all.map(|one| one["repo"].to_string()).collect())
+    };
+    assert_eq!(shown(&admin).await?.len(), 1);
+    let sees = "p, frank, projects, get, hidden, allow";
+    let frank = with_policy(&house, &admin, "frank", sees).await?;
+    assert_eq!(shown(&frank).await?, Vec::<String>::new());
+    let both = format!("{sees}\np, frank, repositories, get, hidden/*, allow");
+    let policy = [("argocd-rbac-cm", "policy.csv", json!(both))];
+    assert_eq!(house.set(ONE, &admin, &policy).await?.0, 200);
+    assert_eq!(shown(&frank).await?.len(), 1);
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! Reading projects.
 
 use domain::project::{Project, window};
+use domain::rbac::object;
 use proto::argocd::application::LinksResponse;
 use proto::argocd::events::EventList;
 use proto::argocd::project as wire;
@@ -54,7 +55,7 @@ pub(super) async fn get(
     Ok(convert::project::to_wire(&project))
 }
 
-/// A project with the repositories that are its own.
+/// A project with those of its own repositories that one may see.
 pub(super) async fn detailed(
     shared: &Shared,
     actor: &Actor,
@@ -75,7 +76,15 @@ pub(super) async fn detailed(
         project: Some(convert::project::to_wire(&project)),
         repositories: repositories
             .iter()
-            .filter(|repository| repository.project == name)
+            .filter(|repository| {
+                repository.project == name
+                    && permit::allows(
+                        actor,
+                        Resource::Repositories,
+                        Action::Get,
+                        &object(&repository.project, &repository.url),
+                    )
+            })
             .map(|one| convert::repository::to_wire(one, Default::default()))
             .collect(),
         clusters: Vec::new(),
