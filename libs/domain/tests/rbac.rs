@@ -30,6 +30,43 @@ fn project(name: &str, role: &str, policies: &[&str], groups: &[&str]) -> Projec
 }
 
 #[test]
+fn every_object_is_allowed_where_all_are_and_none_is_denied() {
+    let every = |csv: &str, default_role: &str, mode: &str| {
+        let rights = enforcer(csv, default_role, mode);
+        rights.allows_every(&user("bob", &["team"]), "accounts", "update")
+    };
+    let all = "p, bob, accounts, update, *, allow";
+    assert!(every(all, "", ""));
+    assert!(every("p, bob, *, *, *, allow", "", ""));
+    assert!(every("p, bob, accounts, up.*, .*, allow", "", "regex"));
+    assert!(every("g, bob, role:admin", "", ""));
+    assert!(every("g, team, role:admin", "", ""));
+    for some in ["?", "a*", "*/*", "admin"] {
+        let csv = format!("p, bob, accounts, update, {some}, allow");
+        assert!(!every(&csv, "", ""), "{some}");
+    }
+    for denied in [
+        "p, bob, accounts, update, admin, deny",
+        "p, bob, a*, u*, a*, deny",
+        "g, bob, role:a\ng, role:a, role:b\ng, role:b, role:a\np, role:b, accounts, *, admin, deny",
+    ] {
+        assert!(!every(&format!("{all}\n{denied}"), "", ""), "{denied}");
+        let admin = format!("g, bob, role:admin\n{denied}");
+        assert!(!every(&admin, "", ""), "{denied}");
+        // As for one object: what one name is denied, another may still be allowed.
+        assert!(every(&format!("{denied}\ng, team, role:admin"), "", ""));
+        assert!(every(denied, "role:admin", ""));
+    }
+    for other in [
+        "p, bob, accounts, get, admin, deny",
+        "p, bob, clusters, update, *, deny",
+        "p, carol, accounts, update, *, deny",
+    ] {
+        assert!(every(&format!("{all}\n{other}"), "", ""), "{other}");
+    }
+}
+
+#[test]
 fn nobody_but_admin_has_a_right_without_a_policy() {
     let rights = enforcer("", "", "");
     let admin = Subject::account("admin");

@@ -112,6 +112,9 @@ impl Entry {
     }
 }
 
+/// The name of an object that nothing but a pattern for all of them matches: nobody can call one so.
+const ANY: &str = "\u{1}any object\u{1}";
+
 /// What is asked for.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
@@ -197,13 +200,14 @@ impl Enforcer {
     }
 
     /// Whether the subject may do so with every object of a resource: something is allowed with all, and nothing denied with
-    /// any. What a question about the object `*` alone cannot tell, for a line that denies one name does not match that.
+    /// any. A question about the object `*` cannot tell that: a line that denies one name does not match it, and one that
+    /// allows names of one letter does.
     #[must_use]
     pub fn allows_every(&self, subject: &Subject, resource: &str, action: &str) -> bool {
         let asked = Asked {
             resource,
             action,
-            object: "*",
+            object: ANY,
         };
         self.each(subject, asked, |path, found| {
             found.is_some_and(|found| found.line.rule.effect == Effect::Allow)
