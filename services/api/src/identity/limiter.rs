@@ -1,9 +1,13 @@
-//! How often somebody may be wrong: per account, and per source of each tenant.
+//! How often somebody may be wrong: per account and source, per account from everywhere, and per source of each tenant.
+//!
+//! Whoever is wrong closes an account for themselves, not for its holder: failures are counted per account and source, and
+//! only far more of them, from wherever, close an account for sources that it is not known from. A source is known where a
+//! right password came from it of late; it is judged by what came from it alone.
 //!
 //! Bounded, and closed when full. Only accounts that exist are counted one by one, and there are no more of them than
 //! the tenant made; names that nobody has count for their source. Sources fall into a fixed number of baskets per
-//! tenant, so that a flood of them takes no memory and pushes nothing out: it closes that tenant's login for sources
-//! that share a basket, never another tenant's.
+//! account and per tenant, so that a flood of them takes no memory and pushes nothing out: it closes for sources that are
+//! not known and share a basket, never for another tenant.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -16,16 +20,26 @@ use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How many failures in a row close an account.
+use crate::ttl::TtlMap;
+
+/// How many failures in a row close an account for the source that they come from.
 pub(crate) const OF_ACCOUNT: u32 = 5;
+/// How many failures close an account for all sources that it is not known from.
+pub(crate) const OF_ACCOUNT_EVERYWHERE: u32 = 100;
 /// How many failures close a source. Many people may sit behind one address.
 pub(crate) const OF_SOURCE: u32 = 100;
 /// How long a failure counts, from the last one on.
 pub(crate) const WINDOW: Duration = Duration::from_secs(300);
+/// How long a source is known, from the last right password on.
+const KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How many known sources are remembered; one that is forgotten is as any other.
+const KNOWN: usize = 20_000;
 /// How many accounts of a tenant are counted at a time.
 const ACCOUNTS: usize = 1_000;
 /// How many baskets a tenant's sources fall into.
-const BASKETS: usize = 256;
+const BASKETS: u64 = 256;
+/// How many baskets the sources of one account fall into.
+const PLACES: u64 = 64;
 
 /// Failures so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +63,29 @@ impl Tally {
     }
 }
 
-/// One account's failures, and whose turn it is: two attempts on one account are never looked at together.
+/// An address, as far as it is its holder's: whoever has an IPv6 address has 2^64 of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Source(u128);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(four) => u128::from(u32::from(four)),
+            IpAddr::V6(six) => u128::from(six) >> 64 << 64,
+        })
+    }
+}
+
+/// From where an account is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    /// A source that the account is known from, alone.
+    Known(Source),
+    /// The other sources of one basket.
+    Basket(u64),
+}
+
+/// The failures from one place, and whose turn it is: two attempts on one account from there are never looked at together.
 #[derive(Default)]
 struct Counted {
     tally: Tally,
@@ -57,15 +93,41 @@ struct Counted {
     waiting: usize,
 }
 
+impl Counted {
+    fn counts(&self, now: Instant) -> bool {
+        self.waiting > 0 || self.tally.fresh(now)
+    }
+}
+
+#[derive(Default)]
+struct Account {
+    everywhere: Tally,
+    places: HashMap<Place, Counted>,
+}
+
+impl Account {
+    fn counts(&self, now: Instant) -> bool {
+        self.everywhere.fresh(now) || self.places.values().any(|place| place.counts(now))
+    }
+
+    fn waiting(&self) -> bool {
+        self.places.values().any(|place| place.waiting > 0)
+    }
+}
+
 struct Tenant {
-    accounts: HashMap<String, Counted>,
-    sources: Box<[Tally; BASKETS]>,
+    accounts: HashMap<String, Account>,
+    sources: Vec<Tally>,
     last: Instant,
 }
 
 /// Counts failures.
 pub(crate) struct Limiter {
     tenants: Mutex<HashMap<TenantId, Tenant>>,
+    /// From where an account's password was right.
+    known: TtlMap<(TenantId, String, Source), ()>,
+    /// From where any password at a tenant's host was right, with the failures since.
+    known_sources: TtlMap<(TenantId, Source), Tally>,
     baskets: RandomState,
 }
 
@@ -78,6 +140,8 @@ pub(crate) struct Attempt<'a> {
     limiter: &'a Limiter,
     tenant: TenantId,
     account: String,
+    source: Option<Source>,
+    place: Place,
 }
 
 impl Drop for Attempt<'_> {
@@ -86,11 +150,17 @@ impl Drop for Attempt<'_> {
         let Some(tenant) = tenants.get_mut(&self.tenant) else {
             return;
         };
-        if let Some(counted) = tenant.accounts.get_mut(&self.account) {
+        let Some(account) = tenant.accounts.get_mut(&self.account) else {
+            return;
+        };
+        if let Some(counted) = account.places.get_mut(&self.place) {
             counted.waiting -= 1;
             if counted.waiting == 0 && counted.tally.failures == 0 {
-                tenant.accounts.remove(&self.account);
+                account.places.remove(&self.place);
             }
+        }
+        if account.places.is_empty() && account.everywhere.failures == 0 {
+            tenant.accounts.remove(&self.account);
         }
     }
 }
@@ -100,6 +170,8 @@ impl Limiter {
     pub(crate) fn new() -> Self {
         Self {
             tenants: Mutex::default(),
+            known: TtlMap::new(KNOWN_FOR, KNOWN),
+            known_sources: TtlMap::new(KNOWN_FOR, KNOWN),
             baskets: RandomState::new(),
         }
     }
@@ -114,44 +186,76 @@ impl Limiter {
         source: IpAddr,
         now: Instant,
     ) -> Result<(), Closed> {
-        let tenants = self.tenants.lock();
-        let basket = self.basket(source);
-        match tenants.get(&tenant) {
-            Some(known) if known.sources[basket].closed(OF_SOURCE, now) => Err(Closed),
-            _ => Ok(()),
+        let source = Source::from(source);
+        let tally = match self.known_sources.get(&(tenant, source)) {
+            Some(own) => own,
+            None => {
+                let tenants = self.tenants.lock();
+                let basket = tenants.get(&tenant);
+                let basket = basket.and_then(|known| known.sources.get(self.basket(source)));
+                basket.copied().unwrap_or_default()
+            }
+        };
+        if tally.closed(OF_SOURCE, now) {
+            return Err(Closed);
         }
+        Ok(())
     }
 
     /// Counts a failure against its source.
     pub(crate) fn source_failed(&self, tenant: TenantId, source: IpAddr, now: Instant) {
+        let source = Source::from(source);
+        let own = self.known_sources.update((tenant, source), |own| {
+            own.map(|mut tally| {
+                tally.fail(now);
+                tally
+            })
+        });
+        if own.is_some() {
+            return;
+        }
         let basket = self.basket(source);
         let mut tenants = self.tenants.lock();
         let known = entry(&mut tenants, tenant, now);
-        known.sources[basket].fail(now);
+        if let Some(tally) = known.sources.get_mut(basket) {
+            tally.fail(now);
+        }
         known.last = now;
+    }
+
+    /// Knows a source from which somebody's password was right; its own failures stay counted.
+    pub(crate) fn source_right(&self, tenant: TenantId, source: IpAddr) {
+        let key = (tenant, Source::from(source));
+        self.known_sources
+            .update(key, |own| Some(own.unwrap_or_default()));
     }
 
     /// An attempt on an account that there is; the guard is awaited for its turn.
     ///
     /// # Errors
-    /// When too many of the tenant's accounts are counted already, or too many wait for this one.
+    /// When too many of the tenant's accounts are counted already.
     pub(crate) fn account(
         &self,
         tenant: TenantId,
         account: &str,
+        source: Option<IpAddr>,
         now: Instant,
     ) -> Result<(Attempt<'_>, Arc<tokio::sync::Mutex<()>>), Closed> {
+        let source = source.map(Source::from);
+        let place = self.place(tenant, account, source);
         let mut tenants = self.tenants.lock();
         let known = entry(&mut tenants, tenant, now);
         if known.accounts.len() >= ACCOUNTS && !known.accounts.contains_key(account) {
-            known
-                .accounts
-                .retain(|_, counted| counted.waiting > 0 || counted.tally.fresh(now));
+            known.accounts.retain(|_, counted| counted.counts(now));
             if known.accounts.len() >= ACCOUNTS {
                 return Err(Closed);
             }
         }
         let counted = known.accounts.entry(account.to_owned()).or_default();
+        if !counted.places.contains_key(&place) {
+            counted.places.retain(|_, place| place.counts(now));
+        }
+        let counted = counted.places.entry(place).or_default();
         counted.waiting += 1;
         let turn = Arc::clone(&counted.turn);
         drop(tenants);
@@ -159,17 +263,26 @@ impl Limiter {
             limiter: self,
             tenant,
             account: account.to_owned(),
+            source,
+            place,
         };
         Ok((attempt, turn))
     }
 
-    fn basket(&self, source: IpAddr) -> usize {
-        // Whoever has an IPv6 address has 2^64 of them.
-        let source = match source.to_canonical() {
-            IpAddr::V4(four) => u128::from(u32::from(four)),
-            IpAddr::V6(six) => u128::from(six) >> 64 << 64,
+    fn place(&self, tenant: TenantId, account: &str, source: Option<Source>) -> Place {
+        let Some(source) = source else {
+            return Place::Basket(0);
         };
-        usize::try_from(self.baskets.hash_one(source) % BASKETS as u64).unwrap_or_default()
+        let key = (tenant, account.to_owned(), source);
+        match self.known.get(&key) {
+            Some(()) => Place::Known(source),
+            // Other baskets for every account: who shares one with somebody shares no other.
+            None => Place::Basket(self.baskets.hash_one(key) % PLACES),
+        }
+    }
+
+    fn basket(&self, source: Source) -> usize {
+        usize::try_from(self.baskets.hash_one(source) % BASKETS).unwrap_or_default()
     }
 }
 
@@ -179,38 +292,46 @@ impl Attempt<'_> {
     /// # Errors
     /// When it failed too often of late.
     pub(crate) fn open(&self, now: Instant) -> Result<(), Closed> {
-        let mut tenants = self.limiter.tenants.lock();
-        let tally = self.tally(&mut tenants);
-        match tally {
-            Some(tally) if tally.closed(OF_ACCOUNT, now) => Err(Closed),
-            _ => Ok(()),
+        let tenants = self.limiter.tenants.lock();
+        let tenant = tenants.get(&self.tenant);
+        let Some(account) = tenant.and_then(|tenant| tenant.accounts.get(&self.account)) else {
+            return Ok(());
+        };
+        let here = account.places.get(&self.place);
+        let here = here.is_some_and(|here| here.tally.closed(OF_ACCOUNT, now));
+        let known = matches!(self.place, Place::Known(_));
+        if here || (!known && account.everywhere.closed(OF_ACCOUNT_EVERYWHERE, now)) {
+            return Err(Closed);
         }
+        Ok(())
     }
 
-    /// Counts it. A success ends the row of failures.
+    /// Counts it: how many failures in a row there are from here now. A success ends the row, and makes the source known.
     pub(crate) fn ended(&self, right: bool, now: Instant) -> u32 {
+        if let Some(source) = self.source.filter(|_| right) {
+            let key = (self.tenant, self.account.clone(), source);
+            self.limiter.known.put(key, ());
+        }
         let mut tenants = self.limiter.tenants.lock();
-        let Some(tally) = self.tally(&mut tenants) else {
+        let Some(tenant) = tenants.get_mut(&self.tenant) else {
+            return 0;
+        };
+        tenant.last = now;
+        let Some(account) = tenant.accounts.get_mut(&self.account) else {
+            return 0;
+        };
+        if !right {
+            account.everywhere.fail(now);
+        }
+        let Some(here) = account.places.get_mut(&self.place) else {
             return 0;
         };
         if right {
-            *tally = Tally::default();
+            here.tally = Tally::default();
         } else {
-            tally.fail(now);
+            here.tally.fail(now);
         }
-        let failures = tally.failures;
-        if let Some(tenant) = tenants.get_mut(&self.tenant) {
-            tenant.last = now;
-        }
-        failures
-    }
-
-    fn tally<'t>(&self, tenants: &'t mut HashMap<TenantId, Tenant>) -> Option<&'t mut Tally> {
-        tenants
-            .get_mut(&self.tenant)?
-            .accounts
-            .get_mut(&self.account)
-            .map(|counted| &mut counted.tally)
+        here.tally.failures
     }
 }
 
@@ -218,12 +339,13 @@ impl Attempt<'_> {
 fn entry(tenants: &mut HashMap<TenantId, Tenant>, tenant: TenantId, now: Instant) -> &mut Tenant {
     if !tenants.contains_key(&tenant) {
         tenants.retain(|_, old| {
-            now < old.last + WINDOW || old.accounts.values().any(|counted| counted.waiting > 0)
+            now < old.last + WINDOW || old.accounts.values().any(Account::waiting)
         });
     }
+    let baskets = usize::try_from(BASKETS).unwrap_or_default();
     tenants.entry(tenant).or_insert_with(|| Tenant {
         accounts: HashMap::new(),
-        sources: Box::new([Tally::default(); BASKETS]),
+        sources: vec![Tally::default(); baskets],
         last: now,
     })
 }
@@ -241,7 +363,17 @@ mod tests {
     }
 
     fn try_account(limiter: &Limiter, of: TenantId, name: &str, right: bool, now: Instant) -> bool {
-        let Ok((attempt, _turn)) = limiter.account(of, name, now) else {
+        try_from(limiter, (of, name), ip(7), right, now)
+    }
+
+    fn try_from(
+        limiter: &Limiter,
+        (of, name): (TenantId, &str),
+        source: IpAddr,
+        right: bool,
+        now: Instant,
+    ) -> bool {
+        let Ok((attempt, _turn)) = limiter.account(of, name, Some(source), now) else {
             return false;
         };
         if attempt.open(now).is_err() {
@@ -270,6 +402,54 @@ mod tests {
         // Other accounts, and the same name elsewhere, never closed.
         assert!(try_account(&limiter, tenant(1), "bob", true, now));
         assert!(try_account(&limiter, tenant(2), "admin", true, now));
+    }
+
+    #[test]
+    fn s10_strangers_close_an_account_for_themselves_and_not_for_who_is_known() {
+        let (limiter, now) = (Limiter::new(), Instant::now());
+        let admin = (tenant(1), "admin");
+        let home = ip(1);
+        assert!(try_from(&limiter, admin, home, true, now));
+        for _ in 0..OF_ACCOUNT {
+            assert!(try_from(&limiter, admin, ip(66), false, now));
+        }
+        assert!(!try_from(&limiter, admin, ip(66), true, now));
+        assert!(try_from(&limiter, admin, home, true, now));
+        // A flood from everywhere closes it for whoever is not known: from each source a few, in all not many more.
+        let looked_at = (1_000..100_000).filter(|n| try_from(&limiter, admin, ip(*n), false, now));
+        let all = u32::try_from(looked_at.count()).unwrap() + OF_ACCOUNT;
+        assert_eq!(all, OF_ACCOUNT_EVERYWHERE);
+        assert!(!try_from(&limiter, admin, ip(2), true, now));
+        assert!(try_from(&limiter, admin, home, true, now));
+        let places = limiter.tenants.lock()[&tenant(1)].accounts["admin"]
+            .places
+            .len();
+        assert!(places as u64 <= PLACES + 1, "{places}");
+        // Known is the source of one account; and it closes by its own failures.
+        assert!(try_from(&limiter, (tenant(1), "bob"), home, true, now));
+        for _ in 0..OF_ACCOUNT {
+            assert!(try_from(&limiter, admin, home, false, now));
+        }
+        assert!(!try_from(&limiter, admin, home, true, now));
+        assert!(try_from(&limiter, admin, ip(2), true, now + WINDOW));
+    }
+
+    #[test]
+    fn s10_a_known_source_is_not_closed_by_others_of_its_basket() {
+        let (limiter, now) = (Limiter::new(), Instant::now());
+        limiter.source_right(tenant(1), ip(1));
+        for n in 1_000..200_000 {
+            limiter.source_failed(tenant(1), ip(n), now);
+        }
+        assert_eq!(limiter.source(tenant(1), ip(2), now), Err(Closed));
+        assert_eq!(limiter.source(tenant(1), ip(1), now), Ok(()));
+        for _ in 0..OF_SOURCE {
+            limiter.source_failed(tenant(1), ip(1), now);
+            // A right password in between is no way on.
+            limiter.source_right(tenant(1), ip(1));
+        }
+        assert_eq!(limiter.source(tenant(1), ip(1), now), Err(Closed));
+        assert_eq!(limiter.source(tenant(1), ip(1), now + WINDOW), Ok(()));
     }
 
     #[test]
@@ -327,7 +507,7 @@ mod tests {
     #[test]
     fn addresses_of_one_ipv6_network_are_one_source() {
         let limiter = Limiter::new();
-        let basket = |text: &str| limiter.basket(text.parse().unwrap());
+        let basket = |text: &str| limiter.basket(text.parse::<IpAddr>().unwrap().into());
         assert_eq!(basket("2001:db8::1"), basket("2001:db8::ffff"));
         assert_eq!(basket("::ffff:10.0.0.1"), basket("10.0.0.1"));
     }

@@ -114,12 +114,15 @@ impl Logins {
         crate::audit::belongs_to(found.tenant.id);
         let now = Instant::now();
         let name_there = found.account.name.as_str();
-        let entered = self.limiter.account(found.tenant.id, name_there, now);
+        let entered = self
+            .limiter
+            .account(found.tenant.id, name_there, source, now);
         let Ok((attempt, turn)) = entered else {
             tracing::warn!(tenant = %site.name, account = name, "too many accounts with failed logins");
             return Err(wrong());
         };
-        // In turn: attempts sent at once are as many as attempts in a row, and right ones do not close the account.
+        // In turn: attempts sent at once are as many as attempts in a row, and right ones do not close the account. Whose
+        // source is another does not wait.
         let _turn = turn.lock().await;
         if attempt.open(Instant::now()).is_err() {
             tracing::warn!(tenant = %site.name, account = name, "too many failed logins");
@@ -133,6 +136,9 @@ impl Logins {
         if !right {
             self.failed(site, name, source, failures);
             return Err(wrong());
+        }
+        if let Some(source) = source {
+            self.limiter.source_right(site.id, source);
         }
         if let Some(closed) = found.tenant.standing.state.closed() {
             return Err(failure::say(tonic::Code::PermissionDenied, &closed));

@@ -315,3 +315,33 @@ async fn s10_login_limiter() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn s10_nobody_closes_an_account_for_who_is_known() -> Result<()> {
+    let house = House::open().await?;
+    house.admin(ONE).await?;
+    let attempt = async |source: String, password: &'static str| {
+        let answer = house.try_login_from(&source, ONE, "admin", password);
+        Ok::<_, anyhow::Error>(answer.await?.0)
+    };
+    // One stranger closes it for themselves.
+    for _ in 0..6 {
+        assert_eq!(attempt("127.66.0.1".into(), "wrong").await?, 401);
+    }
+    let closed = attempt("127.66.0.1".into(), "password-user01").await?;
+    assert_eq!(closed, 401);
+    assert_eq!(attempt("127.0.0.1".into(), "password-user01").await?, 200);
+    // Many close it for everybody who is new, and for nobody else.
+    for round in 1..=24 {
+        let wrong = (0..5).map(|n| attempt(format!("127.66.{round}.{n}"), "wrong"));
+        for answer in join_all(wrong).await {
+            assert_eq!(answer?, 401);
+        }
+    }
+    assert_eq!(attempt("127.67.0.1".into(), "password-user01").await?, 401);
+    assert_eq!(attempt("127.0.0.1".into(), "password-user01").await?, 200);
+    // Another account is open to who is new.
+    let two = house.try_login_from("127.67.0.1", TWO, "admin", "password-user02");
+    assert_eq!(two.await?.0, 200);
+    Ok(())
+}

@@ -197,6 +197,23 @@ impl House {
             .await
     }
 
+    /// The same from another address of this machine.
+    pub(crate) async fn try_login_from(
+        &self,
+        source: &str,
+        host: &str,
+        name: &str,
+        password: &str,
+    ) -> Result<Answer> {
+        let http = reqwest::Client::builder()
+            .local_address(source.parse::<std::net::IpAddr>()?)
+            .build()?;
+        let body = json!({"username": name, "password": password});
+        let request = http.post(self.url(host, "/api/v1/session")).json(&body);
+        let response = request.send().await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
     pub(crate) async fn log_in(&self, host: &str, name: &str, password: &str) -> Result<String> {
         let (status, answer) = self.try_login(host, name, password).await?;
         anyhow::ensure!(status == 200, "login of {name} on {host}: {answer}");
