@@ -1,8 +1,15 @@
 //! What a tenant may use: so many of each thing, and so much a minute.
 
+mod per_minute;
+
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::message::{self, Message};
+
+pub use per_minute::PerMinute;
 
 /// Something that is counted per tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +72,16 @@ impl Quota {
         matches!(self, Self::Renders | Self::Calls)
     }
 
+    /// That all of a minute's `allowed` are taken, and that there is one again after `wait`.
+    #[must_use]
+    pub fn reached(self, allowed: u64, wait: Duration) -> Message {
+        message::tenant::RATE_REACHED
+            .with("quota", self.as_str())
+            .with("used", allowed)
+            .with("allowed", allowed)
+            .with("seconds", whole_seconds(wait))
+    }
+
     /// What an installation allows each tenant where its settings say nothing: room for a team, an end for a mistake.
     #[must_use]
     pub fn usual(self) -> u64 {
@@ -79,6 +96,12 @@ impl Quota {
             Self::Calls => 30_000,
         }
     }
+}
+
+/// How many whole seconds later a caller is not too early.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + 1
 }
 
 /// How much of each a tenant may use; 0, and what is not named, means without limit.

@@ -1,6 +1,10 @@
 //! What a caller is told when something goes wrong: chosen words, never a cause's own.
 
+use std::time::Duration;
+
 use domain::message::{self, Message};
+use domain::quota::whole_seconds;
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use crate::language;
@@ -8,6 +12,17 @@ use crate::language;
 /// A message of the catalogue, in the reader's language.
 pub(crate) fn say(code: Code, message: &Message) -> Status {
     Status::new(code, message.render(language::current()))
+}
+
+/// That something is used up for now, and when there is more: in words, and in `retry-after`.
+pub(crate) fn come_again(message: &Message, wait: Duration) -> Status {
+    let mut headers = http::HeaderMap::new();
+    headers.insert(http::header::RETRY_AFTER, whole_seconds(wait).into());
+    Status::with_metadata(
+        Code::ResourceExhausted,
+        message.render(language::current()),
+        MetadataMap::from_headers(headers),
+    )
 }
 
 /// Something that is a defect here; the log says what.

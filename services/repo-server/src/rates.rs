@@ -1,21 +1,24 @@
 //! How many renders a tenant has left in this minute.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use domain::message;
-use domain::quota::Quota;
+use domain::quota::{PerMinute, Quota};
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use source::{Error, Kind};
 
-const MINUTE: Duration = Duration::from_secs(60);
-/// The most tenants that are counted at once.
+/// The most tenants that are told apart at once.
 const MOST: usize = 20_000;
 
 /// Renders of this minute, per tenant.
-#[derive(Debug, Default)]
-pub(crate) struct Rates(Mutex<HashMap<TenantId, (Instant, u64)>>);
+#[derive(Debug)]
+pub(crate) struct Rates(Mutex<PerMinute<TenantId>>);
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self(Mutex::new(PerMinute::new(MOST)))
+    }
+}
 
 impl Rates {
     /// Takes one render of a tenant that may have so many in a minute; 0 means without limit.
@@ -27,37 +30,19 @@ impl Rates {
     }
 
     fn take_at(&self, tenant: TenantId, allowed: u64, now: Instant) -> Result<(), Error> {
-        if allowed == 0 {
-            return Ok(());
-        }
-        let mut rates = self.0.lock();
-        if rates.len() >= MOST {
-            rates.retain(|_, (begun, _)| now.duration_since(*begun) < MINUTE);
-        }
-        let (begun, used) = rates.entry(tenant).or_insert((now, 0));
-        if now.duration_since(*begun) >= MINUTE {
-            (*begun, *used) = (now, 0);
-        }
-        if *used < allowed {
-            *used += 1;
-            return Ok(());
-        }
-        let wait = MINUTE.saturating_sub(now.duration_since(*begun));
-        let words = message::tenant::RATE_REACHED
-            .with("quota", Quota::Renders.as_str())
-            .with("used", *used)
-            .with("allowed", allowed)
-            .with("seconds", wait.as_secs() + 1);
-        Err(Error::new(Kind::TooLarge, words))
+        let taken = self.0.lock().take(tenant, allowed, now);
+        taken.map_err(|wait| Error::new(Kind::TooLarge, Quota::Renders.reached(allowed, wait)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_minute_has_so_many_and_the_next_one_as_many_again() {
+    fn renders_come_back_over_a_minute_and_a_refusal_says_when() {
         let rates = Rates::default();
         let tenant = |last: char| {
             let id = format!("00000000-0000-0000-0000-00000000000{last}");
@@ -68,13 +53,15 @@ mod tests {
         for _ in 0..3 {
             rates.take_at(a, 3, now).unwrap();
         }
-        let refused = rates
-            .take_at(a, 3, now + Duration::from_secs(20))
-            .unwrap_err();
+        let later = now + Duration::from_millis(4_500);
+        let refused = rates.take_at(a, 3, later).unwrap_err();
         assert_eq!(refused.kind(), Kind::TooLarge);
-        assert!(refused.to_string().contains("41 s"), "{refused}");
+        assert!(
+            refused.to_string().contains("3 of 3") && refused.to_string().contains("16 s"),
+            "{refused}"
+        );
         rates.take_at(b, 3, now).unwrap();
         rates.take_at(a, 0, now).unwrap();
-        rates.take_at(a, 3, now + MINUTE).unwrap();
+        rates.take_at(a, 3, now + Duration::from_secs(21)).unwrap();
     }
 }

@@ -3,37 +3,28 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use domain::message;
-use domain::quota::Quota;
+use domain::quota::{PerMinute, Quota};
 use domain::tenant::{Tenant, TenantId};
 use http::HeaderMap;
 use http_body::Frame;
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
-use crate::failure::say;
+use crate::failure::{self, say};
 use crate::language;
 
-/// The most tenants whose calls are counted at once.
+/// The most tenants whose calls are told apart at once.
 const MOST: usize = 20_000;
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Who is let in. One per process.
 pub(crate) struct Standing {
-    calls: Mutex<HashMap<TenantId, Calls>>,
+    calls: Mutex<PerMinute<TenantId>>,
     open: Mutex<HashMap<TenantId, Open>>,
-}
-
-/// How many calls a tenant has left: a bucket that fills over a minute.
-#[derive(Clone, Copy)]
-struct Calls {
-    left: f64,
-    at: Instant,
 }
 
 /// The streams of one tenant.
@@ -46,7 +37,7 @@ impl Standing {
     /// Nobody has called yet.
     pub(crate) fn new() -> Self {
         Self {
-            calls: Mutex::default(),
+            calls: Mutex::new(PerMinute::new(MOST)),
             open: Mutex::default(),
         }
     }
@@ -59,70 +50,14 @@ impl Standing {
         if let Some(closed) = tenant.standing.state.closed() {
             return Err(say(Code::PermissionDenied, &closed));
         }
-        let Some(allowed) = tenant.allowed(Quota::Calls) else {
-            return Ok(());
-        };
-        let Some(wait) = self.take(tenant.id, allowed, Instant::now()) else {
-            return Ok(());
-        };
-        let seconds = wait.as_secs() + 1;
-        let words = message::tenant::RATE_REACHED
-            .with("quota", Quota::Calls.as_str())
-            .with("used", allowed)
-            .with("allowed", allowed)
-            .with("seconds", seconds)
-            .render(language::current());
-        let mut headers = HeaderMap::new();
-        headers.insert(http::header::RETRY_AFTER, seconds.into());
-        let metadata = MetadataMap::from_headers(headers);
-        Err(Status::with_metadata(
-            Code::ResourceExhausted,
-            words,
-            metadata,
-        ))
-    }
-
-    /// `None`, or after how long there is a call again.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a quota is far below what a float counts exactly"
-    )]
-    fn take(&self, tenant: TenantId, allowed: u64, now: Instant) -> Option<Duration> {
-        let allowed = allowed as f64;
-        let mut calls = self.calls.lock();
-        if calls.len() >= MOST && !calls.contains_key(&tenant) {
-            // Whoever has not called for a minute has a full bucket, which is the same as none.
-            calls.retain(|_, calls| now.duration_since(calls.at) < MINUTE);
-        }
-        let bucket = calls.entry(tenant).or_insert(Calls {
-            left: allowed,
-            at: now,
-        });
-        let filled = now.duration_since(bucket.at).as_secs_f64() / MINUTE.as_secs_f64() * allowed;
-        bucket.left = (bucket.left + filled).min(allowed);
-        bucket.at = now;
-        if bucket.left >= 1.0 {
-            bucket.left -= 1.0;
-            return None;
-        }
-        let missing = 1.0 - bucket.left;
-        Some(MINUTE.mul_f64((missing / allowed).clamp(0.0, 1.0)))
+        let allowed = tenant.allowed(Quota::Calls).unwrap_or_default();
+        let taken = self.calls.lock().take(tenant.id, allowed, Instant::now());
+        taken.map_err(|wait| failure::come_again(&Quota::Calls.reached(allowed, wait), wait))
     }
 
     /// How many calls of a minute's allowance a tenant has used here.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a quota is far below what a float counts exactly, and the bucket never holds more"
-    )]
     pub(crate) fn calls_used(&self, tenant: TenantId, allowed: u64) -> u64 {
-        let now = Instant::now();
-        self.calls.lock().get(&tenant).map_or(0, |bucket| {
-            let filled =
-                now.duration_since(bucket.at).as_secs_f64() / MINUTE.as_secs_f64() * allowed as f64;
-            (allowed as f64 - bucket.left - filled).max(0.0).ceil() as u64
-        })
+        self.calls.lock().used(&tenant, allowed, Instant::now())
     }
 
     /// The tenants with open streams.
@@ -230,34 +165,6 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-
-    #[test]
-    fn calls_come_back_over_a_minute_and_never_more_than_allowed() {
-        let standing = Standing::new();
-        let tenant = TenantId(uuid::Uuid::from_u128(1));
-        let begun = Instant::now();
-        for _ in 0..60 {
-            assert_eq!(standing.take(tenant, 60, begun), None);
-        }
-        let wait = standing.take(tenant, 60, begun).unwrap();
-        assert!(wait <= Duration::from_secs(1) && wait > Duration::from_millis(900));
-        assert_eq!(
-            standing.take(tenant, 60, begun + Duration::from_secs(1)),
-            None
-        );
-        assert!(
-            standing
-                .take(tenant, 60, begun + Duration::from_secs(1))
-                .is_some()
-        );
-        let later = begun + Duration::from_secs(3600);
-        for _ in 0..60 {
-            assert_eq!(standing.take(tenant, 60, later), None);
-        }
-        assert!(standing.take(tenant, 60, later).is_some());
-        let other = TenantId(uuid::Uuid::from_u128(2));
-        assert_eq!(standing.take(other, 60, later), None, "each has its own");
-    }
 
     #[tokio::test]
     async fn a_stream_ends_when_its_tenant_is_closed_and_leaves_nothing_behind() {
