@@ -20,6 +20,7 @@ use store::{KeyFile, NewTenant, OpeningKeys, Options, Role, Rotation, SealingKey
 
 use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::front::Front;
+use crate::front::bodies::Bodies;
 use crate::front::guard::Guard;
 use crate::front::host::Hosts;
 use crate::front::standing::Standing;
@@ -160,6 +161,7 @@ fn shared(
         rights,
         logins: Logins::new(store.clone()),
         standing: Arc::new(Standing::new()),
+        bodies: Arc::new(Bodies::new(&config.limits)),
         audit: crate::audit::Bounds::new(),
         hub: Hub::new(store.clone(), life.clone()),
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,

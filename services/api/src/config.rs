@@ -124,6 +124,12 @@ pub struct Limits {
     pub connections: usize,
     /// `NARU_LIMITS__CONNECTIONS_PER_SOURCE`: connections at once from one address.
     pub connections_per_source: usize,
+    /// `NARU_LIMITS__BODIES_MIB`: MiB of requests' bodies that are held at once; a tenant may hold three quarters of it,
+    /// strangers together a sixteenth.
+    pub bodies_mib: usize,
+    /// `NARU_LIMITS__BODY_SECONDS`: how long the body of a signed-in caller's request may take to arrive, and a second more
+    /// for each MiB that came.
+    pub body_seconds: u64,
 }
 
 impl Default for Limits {
@@ -131,6 +137,8 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             connections_per_source: 4_000,
+            bodies_mib: 280,
+            body_seconds: 60,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where every request comes in: which tenant's host, which protocol, then on.
 
+pub(crate) mod bodies;
 pub(crate) mod browser;
 pub(crate) mod grpc_web;
 pub(crate) mod guard;

@@ -1,7 +1,7 @@
 //! The listener: one port per address that speaks HTTP/1.1 and HTTP/2, in clear or over TLS.
 
 mod redirect;
-mod sources;
+pub(crate) mod sources;
 pub(crate) mod tls;
 
 use std::io;

@@ -78,6 +78,11 @@ impl Actor {
         }
     }
 
+    /// Whether it is nobody in particular: let in where a tenant lets anybody in, and known to nobody.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.means == Means::Anonymous
+    }
+
     /// Whether it is an account of the tenant, by login or API key.
     pub(crate) fn is_account(&self) -> bool {
         matches!(self.means, Means::Login | Means::ApiKey)

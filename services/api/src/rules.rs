@@ -89,6 +89,19 @@ pub(crate) fn is_public(path: &str) -> bool {
     find(path).is_some_and(|row| row.rule == Rule::Public)
 }
 
+/// The methods whose requests carry manifests; every other names something, or carries one object or policy.
+const MANIFESTS: [&str; 4] = [
+    "/application.ApplicationService/Create",
+    "/application.ApplicationService/Sync",
+    "/application.ApplicationService/GetManifestsWithFiles",
+    "/application.ApplicationService/ServerSideDiff",
+];
+
+/// Whether a method's requests may be as large as manifests are.
+pub(crate) fn carries_manifests(path: &str) -> bool {
+    MANIFESTS.contains(&path)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -131,6 +144,14 @@ mod tests {
         );
         assert!(!is_public("/grpc.health.v1.Health/Check"));
         assert!(!is_public("/nobody/Knows"));
+    }
+
+    #[test]
+    fn what_carries_manifests_is_served() {
+        for path in MANIFESTS {
+            assert!(find(path).is_some(), "{path}");
+        }
+        assert!(!carries_manifests("/session.SessionService/Create"));
     }
 
     /// What only reads, by the beginning of its name; everything else must be on record.

@@ -11,6 +11,7 @@ use tonic::Status;
 
 use crate::audit;
 use crate::failure;
+use crate::front::bodies::Bodies;
 use crate::front::host::Hosts;
 use crate::front::standing::Standing;
 use crate::hub::Hub;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) logins: Logins,
     /// Who is let in.
     pub(crate) standing: Arc<Standing>,
+    /// What is held of requests' bodies.
+    pub(crate) bodies: Arc<Bodies>,
     /// What bounds the record of who did what.
     pub(crate) audit: audit::Bounds,
     /// What changes.

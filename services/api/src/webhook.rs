@@ -132,7 +132,12 @@ async fn handle(
         ));
     };
     let body = tonic::body::Body::new(body);
-    let body = limit::Limited::new(body, MAX_BODY, Some(limit::STRANGERS_PATIENCE));
+    let allowance = limit::Allowance {
+        most: MAX_BODY,
+        patience: limit::STRANGERS_PATIENCE,
+        place: None,
+    };
+    let body = limit::Limited::new(body, allowance);
     let body = body.collect().await;
     let Ok(body) = body.map(http_body_util::Collected::to_bytes) else {
         return Err(plain(

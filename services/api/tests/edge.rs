@@ -1,6 +1,9 @@
 //! The outer edge of the front door against a real PostgreSQL and Redis: names and certificates, browsers, and peers who
 //! send too much or too slowly.
 
+#[path = "edge/bounds.rs"]
+mod bounds;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -76,4 +76,19 @@ messages! {
         en: "the application `{name}` has {size} bytes, more than the {limit} that one may have; move inline values into the repository",
         ko: "애플리케이션 `{name}`은(는) {size}바이트로 한도 {limit}바이트를 넘습니다. 인라인 값을 저장소로 옮기십시오",
     }
+    /// A request has a larger body than its call can need.
+    BODY_TOO_LARGE = "api.body-too-large" {
+        en: "the request's body is larger than the {limit} bytes that this call takes; send less in one request",
+        ko: "요청 본문이 이 호출에서 받을 수 있는 {limit}바이트보다 큽니다. 한 번에 보내는 양을 줄이십시오",
+    }
+    /// A request's body does not come.
+    BODY_SLOW = "api.body-slow" {
+        en: "the request's body did not arrive within {seconds} s; send it again over a faster connection, or in smaller requests",
+        ko: "요청 본문이 {seconds}초 안에 도착하지 않았습니다. 더 빠른 연결로 다시 보내거나 요청을 나누십시오",
+    }
+    /// Too much of requests' bodies is held at once.
+    BODIES_FULL = "api.bodies-full" {
+        en: "requests being received hold the {limit} bytes that they may hold together; try again when they are done",
+        ko: "수신 중인 요청들이 함께 쓸 수 있는 {limit}바이트를 모두 쓰고 있습니다. 끝난 뒤 다시 시도하십시오",
+    }
 }

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use domain::message;
@@ -17,10 +16,12 @@ use tracing::Instrument;
 
 use crate::audit;
 use crate::failure;
+use crate::front::bodies::{Bodies, Holder};
 use crate::front::host::Site;
 use crate::front::limit;
 use crate::identity::{self, Caller, credentials};
 use crate::language;
+use crate::listen::sources;
 use crate::metrics::{Handled, Metrics, code_name};
 use crate::rules;
 use crate::shared::Shared;
@@ -43,18 +44,52 @@ pub(crate) enum Road {
     Rest,
 }
 
-/// Who calls, found out from the headers before anything of the body is read.
+/// Who calls, found out from the headers before anything of the body is read, and how much of it may come.
 #[derive(Clone)]
-pub(crate) struct Admission(Result<Caller, Status>);
+pub(crate) struct Admission {
+    outcome: Result<Caller, Status>,
+    allowance: limit::Allowance,
+}
 
 impl Admission {
-    /// How much of the body is read, and for how long: of a call that is refused nothing, of a stranger's little.
-    pub(crate) fn limits(&self, path: &str, most: usize) -> (usize, Option<Duration>) {
-        match &self.0 {
-            Err(_) => (0, Some(limit::STRANGERS_PATIENCE)),
-            Ok(caller) if caller.0.is_ok() && !path.starts_with(SESSIONS) => (most, None),
-            Ok(_) => (limit::STRANGER, Some(limit::STRANGERS_PATIENCE)),
-        }
+    /// Of a call that is refused nothing is read, of a stranger's little, of anybody else's what its method can need.
+    fn new(
+        outcome: Result<Caller, Status>,
+        path: &str,
+        road: Road,
+        bodies: &Arc<Bodies>,
+    ) -> Self {
+        let known = outcome.as_ref().ok().and_then(|caller| {
+            let actor = caller.0.as_ref().ok();
+            actor.filter(|actor| !actor.is_stranger() && !path.starts_with(SESSIONS))
+        });
+        let (most, patience, holder) = match known {
+            Some(actor) => {
+                let most = match (rules::carries_manifests(path), road) {
+                    (false, _) => limit::OBJECT,
+                    (true, Road::Rest) => limit::REST,
+                    (true, Road::Grpc | Road::GrpcWeb) => limit::MANIFESTS,
+                };
+                let holder = Holder::Tenant(actor.tenant.id);
+                (most, bodies.patience(), Some(holder))
+            }
+            None => {
+                let most = if outcome.is_ok() { limit::STRANGER } else { 0 };
+                let holder = audit::source().map(|from| Holder::Stranger(sources::of(from)));
+                (most, limit::STRANGERS_PATIENCE, holder)
+            }
+        };
+        let allowance = limit::Allowance {
+            most,
+            patience,
+            place: holder.map(|holder| bodies.open(holder)),
+        };
+        Self { outcome, allowance }
+    }
+
+    /// How much of the body is read, and for how long.
+    pub(crate) fn allowance(&self) -> &limit::Allowance {
+        &self.allowance
     }
 }
 
@@ -108,22 +143,31 @@ impl Guard {
         site: &Site,
         road: Road,
     ) -> Admission {
-        if let Err(status) = identity::client::check(headers.get(header::USER_AGENT)) {
-            return Admission(Err(status));
-        }
+        let outcome = self.identify(path, headers, site, road).await;
+        Admission::new(outcome, path, road, &self.shared.bodies)
+    }
+
+    async fn identify(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        site: &Site,
+        road: Road,
+    ) -> Result<Caller, Status> {
+        identity::client::check(headers.get(header::USER_AGENT))?;
         let token = credentials::token(headers, road, site.secure);
         let authenticated = self
             .shared
             .sessions
             .authenticate(&site.tenant, token.as_deref())
             .instrument(tracing::info_span!("authenticate", tenant = %site.tenant.name));
-        Admission(match authenticated.await {
+        match authenticated.await {
             Ok(actor) => Ok(Caller(Ok(actor))),
             Err(status) if rules::is_public(path) && status.code() == Code::Unauthenticated => {
                 Ok(Caller(Err(status)))
             }
             Err(status) => Err(status),
-        })
+        }
     }
 
     async fn checked(
@@ -138,13 +182,16 @@ impl Guard {
             return failure::internal().into_http();
         };
         let path = request.uri().path();
-        // Who came over REST was looked at before the body was read; nobody else can put this here.
-        let admission = match request.extensions().get::<Admission>() {
-            Some(admission) => admission.clone(),
+        // Who came over REST was looked at, and the body read, before this; nobody else can put this here.
+        let admitted = request.extensions().get::<Admission>().cloned();
+        let is_read = admitted.is_some();
+        let admission = match admitted {
+            Some(admission) => admission,
             None => self.admit(path, request.headers(), &site, road).await,
         };
-        let (most, patience) = admission.limits(path, limit::GRPC);
-        let caller = match admission.0 {
+        // What is held of the body counts until the call has been carried out.
+        let allowance = admission.allowance;
+        let caller = match admission.outcome {
             Ok(caller) => caller,
             Err(status) => return status.into_http(),
         };
@@ -153,8 +200,12 @@ impl Guard {
             runtime::trace::adopt(&span, request.headers());
             span.record("account", actor.account.as_str());
         }
-        let mut request =
-            request.map(|body| GrpcBody::new(limit::Limited::new(body, most, patience)));
+        let mut request = match is_read {
+            true => request,
+            false => {
+                request.map(|body| GrpcBody::new(limit::Limited::new(body, allowance.clone())))
+            }
+        };
         let tenant = caller
             .0
             .as_ref()
@@ -176,6 +227,7 @@ impl Guard {
         let answered = language::scope(language, self.dispatch(request, &site, &tenant))
             .instrument(span)
             .await;
+        drop(allowance);
         let mut response = match answered {
             Ok(response) => response,
             Err(refused) => return refused.into_http(),

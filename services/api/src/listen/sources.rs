@@ -38,7 +38,7 @@ impl Sources {
 
     /// A place for a connection from this address, if one is left.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
-        let source = source(address);
+        let source = of(address);
         let mut open = self.open.lock();
         if open.all >= self.limits.connections {
             return None;
@@ -70,7 +70,7 @@ impl Drop for Place {
 }
 
 /// Whom an address belongs to: one host, or the network that a host of IPv6 takes its addresses from.
-fn source(address: IpAddr) -> IpAddr {
+pub(crate) fn of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -89,6 +89,7 @@ mod tests {
         let sources = Sources::new(Limits {
             connections: 3,
             connections_per_source: 2,
+            ..Limits::default()
         });
         let at = |text: &str| sources.enter(text.parse().unwrap());
         let held = [at("192.0.2.1").unwrap(), at("::ffff:192.0.2.1").unwrap()];

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
 use domain::message::Language;
+use http::header::RETRY_AFTER;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request,
 };
@@ -49,16 +50,13 @@ pub(super) async fn call(State(guard): State<Guard>, request: Request<Body>) -> 
     let mut call = grpc_request(route, &parts, site.clone());
     let rpc = call.uri().path();
     let admission = guard.admit(rpc, call.headers(), &site, Road::Rest).await;
-    let (most, patience) = admission.limits(rpc, limit::REST);
+    let allowance = admission.allowance().clone();
     // Of a call that is refused nothing is read: it goes on without a body, to be refused and counted like any other.
-    if most > 0 {
-        let body = limit::Limited::new(
-            tonic::body::Body::new(body),
-            most,
-            patience.or(Some(limit::PATIENCE)),
-        );
+    if allowance.most > 0 {
+        let body = limit::Limited::new(tonic::body::Body::new(body), allowance);
         let language = language::of(&parts.headers, &site.tenant);
-        match message(route, &parameters, &parts, body, language).await {
+        let read = message(route, &parameters, &parts, body, language);
+        match language::scope(language, read).await {
             Ok(message) => {
                 *call.body_mut() = tonic::body::Body::new(Full::new(framed(&message)));
             }
@@ -123,15 +121,15 @@ async fn message(
             let bytes = collected
                 .map(http_body_util::Collected::to_bytes)
                 .map_err(|refused| {
-                    Box::new(match refused.code() {
-                        Code::DeadlineExceeded => {
-                            plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n")
-                        }
-                        _ => plain(
-                            StatusCode::PAYLOAD_TOO_LARGE,
-                            "the body is too large or broke off\n",
-                        ),
-                    })
+                    // What has room later says when; what never has is another thing over HTTP.
+                    let later = refused.metadata().contains_key(RETRY_AFTER.as_str());
+                    let mut response = answer::error(&refused);
+                    *response.status_mut() = match refused.code() {
+                        Code::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
+                        Code::ResourceExhausted if later => StatusCode::TOO_MANY_REQUESTS,
+                        _ => StatusCode::PAYLOAD_TOO_LARGE,
+                    };
+                    Box::new(response)
                 })?;
             match bytes.trim_ascii().is_empty() {
                 true => None,

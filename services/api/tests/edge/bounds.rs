@@ -1,0 +1,200 @@
+//! What one peer, or one tenant, may take of what is everybody's.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Edge;
+
+const MIB: usize = 1 << 20;
+const ONE: &str = "127.0.0.2";
+const TWO: &str = "127.0.0.3";
+const SYNC: &str = "/application.ApplicationService/Sync";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server in clear with two tenants, one per address, and the token of each one's admin.
+struct Bounds {
+    edge: Edge,
+    one: String,
+    two: String,
+}
+
+impl Bounds {
+    async fn open(database: &str, limits: Value) -> Result<Self> {
+        let edge = Edge::open(database, |config, _| {
+            config["tls"] = json!({});
+            config["listen"] = json!([format!(
+                "0.0.0.0:{}",
+                config["listen"][0].as_str().map_or("0", port_of)
+            )]);
+            config["operator_hosts"] = json!(["127.0.0.1"]);
+            config["limits"] = limits;
+        })
+        .await?;
+        let mut bounds = Self {
+            edge,
+            one: String::new(),
+            two: String::new(),
+        };
+        let operator = bounds.log_in("127.0.0.1", "operator-password").await?;
+        for (host, name) in [(ONE, "user01"), (TWO, "user02")] {
+            let body = json!({"name": name, "hosts": [host], "admin_password": format!("password-{name}")});
+            let made = Client::new().post(bounds.url("127.0.0.1", "/api/naru/v1/tenants"));
+            let made = made.bearer_auth(&operator).json(&body).send().await?;
+            ensure!(made.status() == 200, "{}", made.text().await?);
+        }
+        bounds.one = bounds.log_in(ONE, "password-user01").await?;
+        bounds.two = bounds.log_in(TWO, "password-user02").await?;
+        Ok(bounds)
+    }
+
+    fn url(&self, host: &str, path: &str) -> String {
+        format!("http://{host}:{}{path}", self.edge.port)
+    }
+
+    async fn log_in(&self, host: &str, password: &str) -> Result<String> {
+        let body = json!({"username": "admin", "password": password});
+        let answer = Client::new().post(self.url(host, "/api/v1/session"));
+        let answer: Value = answer.json(&body).send().await?.json().await?;
+        let token = answer["token"].as_str();
+        Ok(token.with_context(|| answer.to_string())?.to_owned())
+    }
+
+    /// Calls an RPC over gRPC-web with a message of so many bytes: the status before any data, and its text.
+    async fn grpc(
+        &self,
+        host: &str,
+        path: &str,
+        token: &str,
+        size: usize,
+    ) -> Result<(u16, String)> {
+        let mut body = vec![0];
+        body.extend(u32::try_from(size)?.to_be_bytes());
+        body.resize(5 + size, 0);
+        let call = Client::new().post(self.url(host, path));
+        let call = call.header("content-type", "application/grpc-web+proto");
+        let answer = call.header("token", token).body(body).send().await?;
+        let text = |name: &str| {
+            let value = answer.headers().get(name);
+            value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let status = text("grpc-status").map_or(Ok(0), |status| status.parse())?;
+        Ok((status, text("grpc-message").unwrap_or_default()))
+    }
+
+    /// Begins an RPC with a body of which only a part is sent.
+    async fn begin(&self, host: &str, path: &str, token: &str, sent: usize) -> Result<TcpStream> {
+        let ip: Ipv4Addr = host.parse()?;
+        let mut stream = TcpStream::connect(SocketAddr::from((ip, self.edge.port))).await?;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/grpc-web+proto\r\ntoken: {token}\r\nContent-Length: {}\r\n\r\n",
+            sent + MIB
+        );
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&vec![0; sent]).await?;
+        Ok(stream)
+    }
+}
+
+fn port_of(address: &str) -> &str {
+    address.rsplit(':').next().unwrap_or_default()
+}
+
+fn status(answer: &Response) -> u16 {
+    answer.status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_as_large_as_its_call_can_need() -> Result<()> {
+    let bounds = Bounds::open("api_edge_sizes", json!({})).await?;
+    let small = "/account.AccountService/UpdatePassword";
+    let (code, said) = bounds.grpc(ONE, small, &bounds.one, 5 * MIB).await?;
+    assert!(
+        code == 8 && said.contains("4194304 bytes"),
+        "{code}: {said}"
+    );
+    // What Argo CD lets through with manifests, this does too: the message itself is the only thing that is wrong.
+    for path in [
+        SYNC,
+        "/application.ApplicationService/Create",
+        "/application.ApplicationService/GetManifestsWithFiles",
+    ] {
+        let (code, said) = bounds.grpc(ONE, path, &bounds.one, 20 * MIB).await?;
+        assert!(code != 8, "{path}: {said}");
+    }
+    let (code, said) = bounds.grpc(ONE, SYNC, &bounds.one, 199 * MIB).await?;
+    assert!(code != 8, "{said}");
+    let (code, _) = bounds.grpc(ONE, SYNC, &bounds.one, 201 * MIB).await?;
+    assert_eq!(code, 8);
+
+    // Anybody whom a tenant lets in is a stranger all the same.
+    let list = "/application.ApplicationService/List";
+    let body = json!({"changes": [{"object": "argocd-cm", "key": "users.anonymous.enabled", "value": "true"}]});
+    let set = Client::new().patch(bounds.url(ONE, "/api/naru/v1/settings"));
+    let set = set.bearer_auth(&bounds.one).json(&body).send().await?;
+    ensure!(set.status() == 200, "{}", set.text().await?);
+    testkit::wait::until_true("anybody is let in", PATIENCE, || async {
+        Ok(bounds.grpc(ONE, list, "", 0).await?.0 != 16)
+    })
+    .await?;
+    let (code, said) = bounds.grpc(ONE, list, "", 70 << 10).await?;
+    assert!(code == 8 && said.contains("65536 bytes"), "{code}: {said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_is_given_up_on_whoever_sends_it() -> Result<()> {
+    let bounds = Bounds::open("api_edge_slow", json!({"body_seconds": 1})).await?;
+    for path in [SYNC, "/application.ApplicationService/List"] {
+        let mut stream = bounds.begin(ONE, path, &bounds.one, 100).await?;
+        let mut answer = vec![0; 4096];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await??;
+        let text = String::from_utf8_lossy(&answer[..read]);
+        assert!(text.contains("grpc-status: 4\r\n"), "{path}: {text}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_in_flight_are_bounded_per_tenant_and_in_all() -> Result<()> {
+    let limits = json!({"bodies_mib": 16, "body_seconds": 120});
+    let bounds = Bounds::open("api_edge_bodies", limits).await?;
+    let held = bounds.begin(ONE, SYNC, &bounds.one, 8 * MIB).await?;
+    let refused = async |host: &str, token: &str, size: usize| -> Result<bool> {
+        let (code, said) = bounds.grpc(host, SYNC, token, size).await?;
+        Ok(code == 8 && said.contains("bytes that they may hold together"))
+    };
+    testkit::wait::until_true("the tenant's share is full", PATIENCE, || {
+        refused(ONE, &bounds.one, 5 * MIB)
+    })
+    .await?;
+    assert!(!refused(ONE, &bounds.one, MIB).await?, "what still fits");
+    assert!(
+        !refused(TWO, &bounds.two, 4 * MIB).await?,
+        "another's share"
+    );
+    let more = bounds.begin(TWO, SYNC, &bounds.two, 5 * MIB).await?;
+    testkit::wait::until_true("all are full", PATIENCE, || {
+        refused(TWO, &bounds.two, 3 * MIB)
+    })
+    .await?;
+    // What is small is let in, over either road.
+    assert!(!refused(TWO, &bounds.two, 10).await?);
+    let list = Client::new().get(bounds.url(TWO, "/api/v1/applications"));
+    assert_eq!(status(&list.bearer_auth(&bounds.two).send().await?), 200);
+    let body = vec![b' '; 3 * MIB];
+    let create = Client::new().post(bounds.url(TWO, "/api/v1/applications"));
+    let create = create.header("content-type", "application/json").body(body);
+    let create = create.bearer_auth(&bounds.two).send().await?;
+    assert_eq!(status(&create), 429, "{}", create.text().await?);
+    drop((held, more));
+    testkit::wait::until_true("there is room again", PATIENCE, || async {
+        Ok(!refused(ONE, &bounds.one, 8 * MIB).await?)
+    })
+    .await
+}
