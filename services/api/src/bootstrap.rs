@@ -24,6 +24,7 @@ use crate::front::bodies::Bodies;
 use crate::front::guard::Guard;
 use crate::front::host::Hosts;
 use crate::front::standing::Standing;
+use crate::front::strangers::{Recognised, Strangers};
 use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions, password};
 use crate::listen::{self, Sources, tls};
@@ -145,11 +146,14 @@ fn shared(
 ) -> Result<Arc<Shared>, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+    let strangers = Arc::new(Strangers::new(config.limits.strangers_per_minute));
     let configs = Arc::new(Configs::new(store.clone()));
     let rights = Arc::new(Rights::new(store.clone(), Arc::clone(&configs)));
     Ok(Arc::new(Shared {
         cache: Cache::connect(config.redis_url.expose_str(), &config.redis_prefix)?,
-        hosts: Arc::new(Hosts::new(store.clone())),
+        hosts: Arc::new(Hosts::new(store.clone(), Arc::clone(&strangers))),
+        strangers,
+        recognised: Recognised::new(),
         sessions: Arc::new(Sessions::new(
             store.clone(),
             Arc::clone(&configs),

@@ -124,6 +124,9 @@ pub struct Limits {
     pub connections: usize,
     /// `NARU_LIMITS__CONNECTIONS_PER_SOURCE`: connections at once from one address.
     pub connections_per_source: usize,
+    /// `NARU_LIMITS__STRANGERS_PER_MINUTE`: requests a minute from one address that turn out to be nobody's: without a token
+    /// that counts, or to a host that is not served; 0 means no limit.
+    pub strangers_per_minute: u64,
     /// `NARU_LIMITS__BODIES_MIB`: MiB of requests' bodies that are held at once; a tenant may hold three quarters of it,
     /// strangers together a sixteenth.
     pub bodies_mib: usize,
@@ -137,6 +140,7 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             connections_per_source: 4_000,
+            strangers_per_minute: 6_000,
             bodies_mib: 280,
             body_seconds: 60,
         }

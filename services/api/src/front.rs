@@ -7,16 +7,20 @@ pub(crate) mod guard;
 pub(crate) mod host;
 pub(crate) mod limit;
 pub(crate) mod standing;
+pub(crate) mod strangers;
 
 use std::sync::Arc;
 
 use axum::body::Body;
+use domain::message::Language;
+use domain::quota::whole_seconds;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use crate::front::guard::Guard;
-use crate::front::host::Site;
+use crate::front::host::{NotAsked, Peer, Site};
+use crate::front::strangers::TooMany;
 use crate::shared::Shared;
 
 /// Everything behind the port. Cheap to clone.
@@ -50,10 +54,12 @@ impl Front {
         let Some(host) = host::of(&request) else {
             return refused();
         };
-        let tenant = match self.shared.hosts.find(&host).await {
+        let from = request.extensions().get::<Peer>().map(|peer| peer.0);
+        let tenant = match self.shared.hosts.find(&host, from).await {
             Ok(Some(tenant)) => tenant,
             Ok(None) => return refused(),
-            Err(error) => {
+            Err(NotAsked::TooMany(too_many)) => return come_again(too_many),
+            Err(NotAsked::Store(error)) => {
                 tracing::error!(%error, "the tenant of a host cannot be looked up");
                 return plain(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -115,6 +121,18 @@ fn refused() -> Response<Body> {
         StatusCode::MISDIRECTED_REQUEST,
         "this host is not served here\n",
     )
+}
+
+/// The answer to who has had all that a stranger may.
+pub(crate) fn come_again(too_many: TooMany) -> Response<Body> {
+    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "");
+    let text = too_many.message().render(Language::default());
+    *response.body_mut() = Body::from(format!("{text}\n"));
+    let seconds = whole_seconds(too_many.wait);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, seconds.into());
+    response
 }
 
 /// A short plain answer.

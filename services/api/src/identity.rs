@@ -21,6 +21,13 @@ use crate::permit::Actor;
 #[derive(Clone, Debug)]
 pub(crate) struct Caller(pub(crate) Result<Actor, Status>);
 
+impl Caller {
+    /// Whether it is somebody whom a tenant knows, rather than anybody.
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.as_ref().is_ok_and(|actor| !actor.is_stranger())
+    }
+}
+
 /// Who calls.
 ///
 /// # Errors

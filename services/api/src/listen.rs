@@ -115,7 +115,7 @@ async fn connection(
     if first[0] != TLS_HANDSHAKE {
         return redirect::serve(stream).await;
     }
-    match tokio::time::timeout(HANDSHAKE, handshake(stream, &certificates)).await {
+    match tokio::time::timeout(HANDSHAKE, handshake(stream, peer, &certificates)).await {
         Ok(Ok(tls)) => {
             let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
             http(tls, peer, http2, front, stop).await;
@@ -128,11 +128,13 @@ async fn connection(
 /// The name that the client sends decides which certificate it is shown.
 async fn handshake(
     stream: TcpStream,
+    peer: Option<Peer>,
     certificates: &Certificates,
 ) -> io::Result<TlsStream<TcpStream>> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     let name = start.client_hello().server_name().map(str::to_owned);
-    let config = certificates.config_for(name.as_deref()).await;
+    let from = peer.map(|peer| peer.0);
+    let config = certificates.config_for(name.as_deref(), from).await;
     let config = config.map_err(|error| {
         tracing::error!(%error, host = name, "there is no certificate for a connection");
         io::Error::other(error)

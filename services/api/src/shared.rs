@@ -6,14 +6,16 @@ use cache::Cache;
 use domain::clock::{Clock, IdSource};
 use domain::tenant::{Tenant, TenantId};
 use runtime::Lifecycle;
+use sha2::{Digest, Sha256};
 use store::{SealingKey, Store, TenantScope};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::audit;
 use crate::failure;
 use crate::front::bodies::Bodies;
 use crate::front::host::Hosts;
 use crate::front::standing::Standing;
+use crate::front::strangers::{Recognised, Strangers};
 use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions};
 use crate::metrics::Metrics;
@@ -43,6 +45,10 @@ pub(crate) struct Shared {
     pub(crate) logins: Logins,
     /// Who is let in.
     pub(crate) standing: Arc<Standing>,
+    /// How often strangers may come.
+    pub(crate) strangers: Arc<Strangers>,
+    /// Whose tokens are not strangers'.
+    pub(crate) recognised: Recognised<[u8; 32]>,
     /// What is held of requests' bodies.
     pub(crate) bodies: Arc<Bodies>,
     /// What bounds the record of who did what.
@@ -105,6 +111,42 @@ impl Shared {
     /// A tenant's rows, to be written on behalf of this actor.
     pub(crate) fn written_by(&self, actor: &Actor, tenant: TenantId) -> TenantScope {
         self.store.tenant(tenant).written_by(actor.operator)
+    }
+
+    /// Who sent this token to this tenant's host, as [`Sessions::authenticate`] says; a source that sends what is nobody's
+    /// may do so only so often.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` when it did so too often; else what the sessions say.
+    pub(crate) async fn authenticate(
+        &self,
+        site: &Arc<Tenant>,
+        token: Option<&str>,
+    ) -> Result<Actor, Status> {
+        let digest = token.map(|token| <[u8; 32]>::from(Sha256::digest(token.as_bytes())));
+        let recognised = digest.filter(|digest| self.recognised.knows(digest));
+        let taken = match recognised {
+            Some(_) => None,
+            None => Some(self.strangers.take(audit::source())?),
+        };
+        let outcome = self.sessions.authenticate(site, token).await;
+        let known = outcome
+            .as_ref()
+            .is_ok_and(|actor| !actor.is_stranger());
+        // What could not be asked is held against nobody.
+        let unasked = outcome
+            .as_ref()
+            .is_err_and(|status| status.code() == Code::Unavailable);
+        if let Some(taken) = taken.filter(|_| known || unasked) {
+            taken.give_back();
+        }
+        if let Some(digest) = digest.filter(|_| known) {
+            self.recognised.remember(digest);
+        }
+        if let Some(digest) = recognised.filter(|_| !known && !unasked) {
+            self.recognised.forget(&digest);
+        }
+        outcome
     }
 
     /// The tenant of a name. Only who runs the platform may hear whether there is one.

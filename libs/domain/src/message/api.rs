@@ -91,4 +91,9 @@ messages! {
         en: "requests being received hold the {limit} bytes that they may hold together; try again when they are done",
         ko: "수신 중인 요청들이 함께 쓸 수 있는 {limit}바이트를 모두 쓰고 있습니다. 끝난 뒤 다시 시도하십시오",
     }
+    /// A source has sent too much that is nobody's.
+    STRANGERS_REACHED = "api.strangers-reached" {
+        en: "{allowed} requests of this minute from your address were nobody's: without a token that counts, or to a host that is not served here; sign in, or try again in {seconds} s",
+        ko: "이번 1분 동안 이 주소에서 온 요청 {allowed}개가 유효한 토큰이 없거나 여기서 제공하지 않는 호스트로 온 것입니다. 로그인하거나 {seconds}초 뒤에 다시 시도하십시오",
+    }
 }

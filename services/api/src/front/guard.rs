@@ -60,8 +60,8 @@ impl Admission {
         bodies: &Arc<Bodies>,
     ) -> Self {
         let known = outcome.as_ref().ok().and_then(|caller| {
-            let actor = caller.0.as_ref().ok();
-            actor.filter(|actor| !actor.is_stranger() && !path.starts_with(SESSIONS))
+            let known = caller.is_known() && !path.starts_with(SESSIONS);
+            caller.0.as_ref().ok().filter(|_| known)
         });
         let (most, patience, holder) = match known {
             Some(actor) => {
@@ -143,7 +143,9 @@ impl Guard {
         site: &Site,
         road: Road,
     ) -> Admission {
-        let outcome = self.identify(path, headers, site, road).await;
+        let language = language::of(headers, &site.tenant);
+        let identified = self.identify(path, headers, site, road);
+        let outcome = language::scope(language, identified).await;
         Admission::new(outcome, path, road, &self.shared.bodies)
     }
 
@@ -158,7 +160,6 @@ impl Guard {
         let token = credentials::token(headers, road, site.secure);
         let authenticated = self
             .shared
-            .sessions
             .authenticate(&site.tenant, token.as_deref())
             .instrument(tracing::info_span!("authenticate", tenant = %site.tenant.name));
         match authenticated.await {
@@ -255,7 +256,9 @@ impl Guard {
         tenant: &Arc<Tenant>,
     ) -> Result<Response<GrpcBody>, Status> {
         let standing = &self.shared.standing;
-        standing.admit(tenant)?;
+        let caller = request.extensions().get::<Caller>();
+        let stranger = !caller.is_some_and(Caller::is_known);
+        standing.admit(tenant, stranger)?;
         let streaming = crate::grpc::is_streaming(request.uri().path());
         let serve = |request| {
             let routes = self.routes.clone();

@@ -8,6 +8,7 @@ use domain::tenant::Tenant;
 use http::{Request, header};
 use store::Store;
 
+use crate::front::strangers::{Recognised, Strangers, TooMany};
 use crate::ttl::TtlMap;
 
 /// How long a look-up is trusted without asking again; a change of a tenant is announced and forgets it at once.
@@ -51,28 +52,58 @@ fn without_port(authority: &str) -> Option<String> {
 pub(crate) struct Hosts {
     store: Store,
     known: TtlMap<String, Arc<Tenant>>,
+    strangers: Arc<Strangers>,
+    recognised: Recognised<String>,
+}
+
+/// Why it is not known whose a host is.
+#[derive(Debug)]
+pub(crate) enum NotAsked {
+    /// Whoever names it has named too many that are nobody's.
+    TooMany(TooMany),
+    /// The store does not answer.
+    Store(store::Error),
 }
 
 impl Hosts {
     /// Looks hosts up in the store, and remembers them for a moment.
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, strangers: Arc<Strangers>) -> Self {
         Self {
             store,
             known: TtlMap::new(FRESH, 10_000),
+            strangers,
+            recognised: Recognised::new(),
         }
     }
 
-    /// The tenant of a host, if any. A host on no list is looked up every time, so that strangers cannot fill anything.
+    /// The tenant of a host, if any, for who comes from `from`. A host on no list is looked up every time, so that
+    /// strangers cannot fill anything, and so often as a source's minute lasts.
     ///
     /// # Errors
-    /// When the store cannot be asked.
-    pub(crate) async fn find(&self, host: &str) -> Result<Option<Arc<Tenant>>, store::Error> {
+    /// When its source named too many that are nobody's, or the store cannot be asked.
+    pub(crate) async fn find(
+        &self,
+        host: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Arc<Tenant>>, NotAsked> {
         if let Some(tenant) = self.known.get(host) {
             return Ok(Some(tenant));
         }
-        let Some(tenant) = self.store.platform().tenant_by_host(host).await? else {
+        let taken = match self.recognised.knows(host) {
+            true => None,
+            false => Some(self.strangers.take(from).map_err(NotAsked::TooMany)?),
+        };
+        let found = self.store.platform().tenant_by_host(host).await;
+        let Some(tenant) = found.map_err(NotAsked::Store)? else {
+            if taken.is_none() {
+                self.recognised.forget(&host.to_owned());
+            }
             return Ok(None);
         };
+        if let Some(taken) = taken {
+            taken.give_back();
+        }
+        self.recognised.remember(host.to_owned());
         let tenant = Arc::new(tenant);
         self.known.put(host.to_owned(), Arc::clone(&tenant));
         Ok(Some(tenant))

@@ -42,13 +42,17 @@ impl Standing {
         }
     }
 
-    /// Lets one call of a tenant in.
+    /// Lets one call of a tenant in. One of a stranger's is none of the tenant's: what strangers may is bounded per source
+    /// ([`crate::front::strangers`]).
     ///
     /// # Errors
     /// That the tenant is closed, or has no call left in this minute.
-    pub(crate) fn admit(&self, tenant: &Tenant) -> Result<(), Status> {
+    pub(crate) fn admit(&self, tenant: &Tenant, stranger: bool) -> Result<(), Status> {
         if let Some(closed) = tenant.standing.state.closed() {
             return Err(say(Code::PermissionDenied, &closed));
+        }
+        if stranger {
+            return Ok(());
         }
         let allowed = tenant.allowed(Quota::Calls).unwrap_or_default();
         let taken = self.calls.lock().take(tenant.id, allowed, Instant::now());

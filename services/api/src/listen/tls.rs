@@ -5,6 +5,7 @@ mod authority;
 mod given;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,7 +23,7 @@ pub(crate) use self::authority::make;
 use self::authority::{Authority, Issued};
 use self::given::{Given, Stamp};
 use crate::config::Tls;
-use crate::front::host::Hosts;
+use crate::front::host::{Hosts, NotAsked};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -146,9 +147,10 @@ impl Certificates {
     pub(crate) async fn config_for(
         &self,
         name: Option<&str>,
+        from: Option<IpAddr>,
     ) -> Result<Arc<ServerConfig>, TlsError> {
         let key = match name {
-            Some(name) => self.of_host(&name.to_ascii_lowercase()).await?,
+            Some(name) => self.of_host(&name.to_ascii_lowercase(), from).await?,
             None => None,
         };
         let key = match key {
@@ -161,7 +163,11 @@ impl Certificates {
     }
 
     /// The certificate of a host: a given one; else one of ours, if the host is served here.
-    async fn of_host(&self, host: &str) -> Result<Option<Arc<CertifiedKey>>, TlsError> {
+    async fn of_host(
+        &self,
+        host: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Arc<CertifiedKey>>, TlsError> {
         let loaded = Arc::clone(&self.loaded.read());
         if let Some(key) = loaded.given.find(host) {
             return Ok(Some(key));
@@ -173,12 +179,13 @@ impl Certificates {
         if let Some(key) = self.kept(host, now) {
             return Ok(Some(key));
         }
-        match self.hosts.find(host).await {
+        match self.hosts.find(host, from).await {
             Ok(Some(_)) => self
                 .issue(authority, host, &[host.to_owned()], now)
                 .map(Some),
             Ok(None) => Ok(None),
-            Err(error) => {
+            Err(NotAsked::TooMany(_)) => Ok(None),
+            Err(NotAsked::Store(error)) => {
                 tracing::warn!(%error, "whose host a certificate is asked for cannot be looked up");
                 Ok(None)
             }

@@ -1,6 +1,6 @@
-//! What one peer, or one tenant, may take of what is everybody's.
+//! What one peer, or one tenant, may take of what is everybody's: memory for bodies, calls, look-ups.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -105,6 +105,12 @@ fn port_of(address: &str) -> &str {
     address.rsplit(':').next().unwrap_or_default()
 }
 
+/// A client whose connections come from this address.
+fn from(source: &str) -> Result<Client> {
+    let source: IpAddr = source.parse()?;
+    Ok(Client::builder().local_address(source).build()?)
+}
+
 fn status(answer: &Response) -> u16 {
     answer.status().as_u16()
 }
@@ -197,4 +203,79 @@ async fn bodies_in_flight_are_bounded_per_tenant_and_in_all() -> Result<()> {
         Ok(!refused(ONE, &bounds.one, 8 * MIB).await?)
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_spend_their_own_minute_and_nobody_elses() -> Result<()> {
+    let limits = json!({"strangers_per_minute": 60});
+    let bounds = Bounds::open("api_edge_strangers", limits).await?;
+    let operator = bounds.log_in("127.0.0.1", "operator-password").await?;
+    let quotas = json!({"quotas": {"calls": 40}});
+    let set = Client::new().put(bounds.url("127.0.0.1", "/api/naru/v1/tenants/user01/quotas"));
+    let set = set.bearer_auth(&operator).json(&quotas).send().await?;
+    ensure!(set.status() == 200, "{}", set.text().await?);
+    let apps = bounds.url(ONE, "/api/v1/applications");
+    let calls = |from: Client, token: &str| from.get(apps.as_str()).bearer_auth(token);
+
+    // Nobody's calls and nobody's tokens: their source is refused at last, and the tenant has lost none of its own.
+    let flood = from("127.0.0.9")?;
+    assert_eq!(
+        status(&calls(flood.clone(), &bounds.one).send().await?),
+        200
+    );
+    let mut said = Vec::new();
+    for n in 0..80 {
+        let answer = match n % 2 {
+            0 => flood.get(bounds.url(ONE, "/api/version")).send().await?,
+            _ => {
+                calls(flood.clone(), "eyJhbGciOiJIUzI1NiIsImtpZCI6IngifQ.e30.c2ln")
+                    .send()
+                    .await?
+            }
+        };
+        said.push(status(&answer));
+    }
+    assert!(
+        said.starts_with(&[200, 401]) && said.ends_with(&[429, 429]),
+        "{said:?}"
+    );
+    let answer = flood.get(bounds.url(ONE, "/api/version")).send().await?;
+    assert!(answer.headers().contains_key("retry-after"));
+    assert!(answer.text().await?.contains("60 requests of this minute"));
+    // Whoever is known is let in from there too, and others are not concerned.
+    assert_eq!(status(&calls(flood, &bounds.one).send().await?), 200);
+    let other = from("127.0.0.10")?;
+    let version = other.get(bounds.url(ONE, "/api/version")).send().await?;
+    assert_eq!(status(&version), 200);
+    let quotas = Client::new().get(bounds.url(ONE, "/api/naru/v1/quotas"));
+    let quotas: Value = quotas.bearer_auth(&bounds.one).send().await?.json().await?;
+    let items = quotas["items"].as_array().context("quotas")?;
+    let own = items
+        .iter()
+        .find(|item| item["name"] == "calls")
+        .context("calls")?;
+    let used = own["used"].as_u64().context("used")?;
+    assert!((1..=10).contains(&used), "{own}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_are_nobodys_are_not_asked_for_without_end() -> Result<()> {
+    let limits = json!({"strangers_per_minute": 30});
+    let bounds = Bounds::open("api_edge_lookups", limits).await?;
+    let flood = from("127.0.0.9")?;
+    let mut said = Vec::new();
+    for n in 0..50 {
+        let asked = flood.get(bounds.url("127.0.0.1", "/api/version"));
+        let asked = asked.header("host", format!("stranger-{n}.naru.test"));
+        said.push(status(&asked.send().await?));
+    }
+    assert!(
+        said.starts_with(&[421, 421]) && said.ends_with(&[429, 429]),
+        "{said:?}"
+    );
+    // A host that somebody has is found all the same.
+    let asked = flood.get(bounds.url(ONE, "/healthz")).send().await?;
+    assert_eq!(status(&asked), 200);
+    Ok(())
 }
