@@ -9,7 +9,7 @@
 //! - A peer without a certificate of our authority is refused before a byte of its request is parsed.
 //!
 //! # Reading order
-//! [`config`], [`telemetry`], [`lifecycle`], [`ops`], [`mtls`], [`trace`], [`clock`].
+//! [`config`], [`telemetry`], [`lifecycle`], [`ops`], [`mtls`], [`trace`], [`clock`], [`places`].
 
 pub mod clock;
 pub mod config;
@@ -17,6 +17,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod mtls;
 pub mod ops;
+pub mod places;
 pub mod telemetry;
 pub mod trace;
 

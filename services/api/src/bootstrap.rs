@@ -88,7 +88,7 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     if let Some(tls) = &tls {
         life.spawn("certificates", Arc::clone(tls).watch(life.clone()));
     }
-    let sources = Sources::new(config.limits.clone());
+    let sources = Sources::new(&config.limits);
     let guard = Guard::new(Arc::clone(&shared), grpc::routes(&shared)?);
     let rest = rest::router(&shared, guard.clone());
     let front = Front::new(Arc::clone(&shared), guard, rest, tls.is_some());
@@ -165,6 +165,7 @@ fn shared(
         rights,
         logins: Logins::new(store.clone()),
         standing: Arc::new(Standing::new()),
+        webhooks: crate::webhook::Reading::new(),
         bodies: Arc::new(Bodies::new(&config.limits)),
         audit: crate::audit::Bounds::new(),
         hub: Hub::new(store.clone(), life.clone()),

@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
 use crate::permit::Actor;
 use crate::rights::Rights;
+use crate::webhook;
 
 /// Everything that lives as long as the process.
 pub(crate) struct Shared {
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) strangers: Arc<Strangers>,
     /// Whose tokens are not strangers'.
     pub(crate) recognised: Recognised<[u8; 32]>,
+    /// Whose webhooks are being read.
+    pub(crate) webhooks: webhook::Reading,
     /// What is held of requests' bodies.
     pub(crate) bodies: Arc<Bodies>,
     /// What bounds the record of who did what.

@@ -6,26 +6,34 @@ mod github;
 mod gitlab;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
 use domain::repository::normalize_url;
+use domain::tenant::TenantId;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use runtime::places::{Full, Place, Places};
 use store::WebhookProvider;
-use tokio::sync::Semaphore;
 
+use crate::audit;
 use crate::front::host::Site;
-use crate::front::{limit, plain};
+use crate::front::{come_again, limit, plain};
+use crate::listen::sources;
 use crate::metrics;
 use crate::shared::Shared;
 
 /// The largest body that is read; GitHub sends none larger.
 const MAX_BODY: usize = 25 << 20;
-/// How many bodies are read at once: a signature can be checked only over a whole body, so that strangers can make us
-/// hold this many.
-static READING: Semaphore = Semaphore::const_new(8);
+/// How many bodies are read at once, of one tenant and in all.
+const READING: (usize, usize) = (4, 8);
+/// How many of them may be unverified: a signature can be checked only over a whole body, so that strangers can make us
+/// hold this many. Those whose secret is known already keep places that no stranger has, at their tenant and in all.
+const UNVERIFIED: (usize, usize) = (3, 6);
+/// How many of those one source may send.
+const OF_SOURCE: usize = 2;
 /// The longest address that is passed on.
 const MAX_URL: usize = 2_000;
 
@@ -64,6 +72,40 @@ impl Provider {
     }
 }
 
+/// The bodies that are being read. One per process.
+pub(crate) struct Reading {
+    tenants: Places<TenantId>,
+    unverified: Places<TenantId>,
+    sources: Places<IpAddr>,
+}
+
+/// What one body takes.
+type Taken = (Place<TenantId>, Option<(Place<TenantId>, Place<IpAddr>)>);
+
+impl Reading {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            tenants: Places::new(READING.0, READING.1),
+            unverified: Places::new(UNVERIFIED.0, UNVERIFIED.1),
+            sources: Places::new(OF_SOURCE, UNVERIFIED.1),
+        }
+    }
+
+    /// A place for a body of this tenant; of a stranger's, from whom nothing is known but where it comes from, one among
+    /// strangers' too.
+    fn enter(&self, tenant: TenantId, stranger: Option<IpAddr>) -> Result<Taken, Full> {
+        let unverified = match stranger {
+            Some(from) => {
+                let of_source = self.sources.enter(sources::of(from))?;
+                Some((self.unverified.enter(tenant)?, of_source))
+            }
+            None => None,
+        };
+        Ok((self.tenants.enter(tenant)?, unverified))
+    }
+}
+
 /// Takes one webhook.
 pub(crate) async fn receive(
     State(shared): State<Arc<Shared>>,
@@ -78,11 +120,19 @@ pub(crate) async fn receive(
     if site.tenant.standing.state.closed().is_some() {
         return plain(StatusCode::FORBIDDEN, "this tenant is suspended\n");
     }
+    // Until it is verified it is a stranger's, for whom secrets are looked up only so often.
+    let taken = match shared.strangers.take(audit::source()) {
+        Ok(taken) => taken,
+        Err(too_many) => return come_again(too_many),
+    };
     let (parts, body) = request.into_parts();
     let Some(provider) = Provider::of(&parts.headers) else {
         return plain(StatusCode::BAD_REQUEST, "Unknown webhook event\n");
     };
     let outcome = handle(&shared, &site, provider, &parts.headers, body).await;
+    if outcome.is_ok() {
+        taken.give_back();
+    }
     let (word, response) = match outcome {
         Ok(true) => ("accepted", plain(StatusCode::OK, "")),
         Ok(false) => ("ignored", plain(StatusCode::OK, "")),
@@ -122,15 +172,25 @@ async fn handle(
             return Err(away());
         }
     };
-    if provider == Provider::GitLab && !gitlab::verified(headers, &secret) {
-        return Err(refused());
-    }
-    let Ok(_reading) = READING.try_acquire() else {
-        return Err(plain(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many webhooks are being read at once; send it again\n",
-        ));
+    let stranger = match provider {
+        Provider::GitLab if gitlab::verified(headers, &secret) => None,
+        Provider::GitLab => return Err(refused()),
+        Provider::GitHub => audit::source(),
     };
+    let _reading = shared
+        .webhooks
+        .enter(site.tenant.id, stranger)
+        .map_err(|full| {
+            let (most, whose) = match full {
+                Full::Each(most) => (most, "of this tenant or from this address"),
+                Full::All(most) => (most, "in all"),
+            };
+            let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "");
+            *response.body_mut() = Body::from(format!(
+                "{most} webhooks {whose} are being read, as many as may be at once; send it again\n"
+            ));
+            response
+        })?;
     let body = tonic::body::Body::new(body);
     let allowance = limit::Allowance {
         most: MAX_BODY,

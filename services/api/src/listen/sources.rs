@@ -1,71 +1,27 @@
 //! How many connections each address holds, and all of them together: a bound that nobody can push others over.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
 
-use parking_lot::Mutex;
+use runtime::places::{Place, Places};
 
 use crate::config::Limits;
 
 /// The connections that are open now. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Sources {
-    limits: Limits,
-    open: Arc<Mutex<Open>>,
-}
-
-#[derive(Default)]
-struct Open {
-    all: usize,
-    by_source: HashMap<IpAddr, usize>,
-}
-
-/// One connection's place, given back when this is dropped.
-pub(super) struct Place {
-    open: Arc<Mutex<Open>>,
-    source: IpAddr,
-}
+pub(crate) struct Sources(Places<IpAddr>);
 
 impl Sources {
     /// None yet.
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            open: Arc::default(),
-        }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self(Places::new(
+            limits.connections_per_source,
+            limits.connections,
+        ))
     }
 
     /// A place for a connection from this address, if one is left.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
-        let source = of(address);
-        let mut open = self.open.lock();
-        if open.all >= self.limits.connections {
-            return None;
-        }
-        let held = open.by_source.entry(source).or_default();
-        if *held >= self.limits.connections_per_source {
-            return None;
-        }
-        *held += 1;
-        open.all += 1;
-        Some(Place {
-            open: Arc::clone(&self.open),
-            source,
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.lock();
-        open.all = open.all.saturating_sub(1);
-        if let Some(held) = open.by_source.get_mut(&self.source) {
-            *held -= 1;
-            if *held == 0 {
-                open.by_source.remove(&self.source);
-            }
-        }
+    pub(super) fn enter(&self, address: IpAddr) -> Option<Place<IpAddr>> {
+        self.0.enter(of(address)).ok()
     }
 }
 
@@ -86,7 +42,7 @@ mod tests {
 
     #[test]
     fn one_source_fills_its_own_share_and_gives_it_back() {
-        let sources = Sources::new(Limits {
+        let sources = Sources::new(&Limits {
             connections: 3,
             connections_per_source: 2,
             ..Limits::default()
@@ -103,6 +59,6 @@ mod tests {
             "a network is one source"
         );
         drop((other, again));
-        assert!(sources.open.lock().by_source.is_empty());
+        assert_eq!(sources.0.kinds(), 0);
     }
 }

@@ -279,3 +279,80 @@ async fn hosts_that_are_nobodys_are_not_asked_for_without_end() -> Result<()> {
     assert_eq!(status(&asked), 200);
     Ok(())
 }
+
+/// Sends a webhook of GitHub's, of which only the head comes.
+async fn half_a_webhook(bounds: &Bounds, host: &str, source: &str) -> Result<TcpStream> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(source.parse()?, 0))?;
+    let ip: Ipv4Addr = host.parse()?;
+    let mut stream = socket
+        .connect(SocketAddr::from((ip, bounds.edge.port)))
+        .await?;
+    let head = format!(
+        "POST /api/webhook HTTP/1.1\r\nHost: {host}\r\nX-GitHub-Event: push\r\nContent-Length: 1000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    Ok(stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_that_do_not_come_take_nobody_elses_places() -> Result<()> {
+    let bounds = Bounds::open("api_edge_webhooks", json!({})).await?;
+    for (host, token) in [(ONE, &bounds.one), (TWO, &bounds.two)] {
+        let secrets = ["webhook.github.secret", "webhook.gitlab.secret"];
+        let changes = secrets
+            .map(|key| json!({"object": "argocd-secret", "key": key, "value": "hook-secret"}));
+        let set = Client::new().patch(bounds.url(host, "/api/naru/v1/settings"));
+        let set = set.bearer_auth(token).json(&json!({"changes": changes}));
+        let set = set.send().await?;
+        ensure!(set.status() == 200, "{}", set.text().await?);
+    }
+    let github = async |host: &str, source: &str| -> Result<(u16, String)> {
+        let sent = from(source)?.post(bounds.url(host, "/api/webhook"));
+        let sent = sent.header("x-github-event", "push").body("{}");
+        let answer = sent.send().await?;
+        Ok((status(&answer), answer.text().await?))
+    };
+    let gitlab = async |host: &str| -> Result<u16> {
+        let sent = Client::new().post(bounds.url(host, "/api/webhook"));
+        let sent = sent.header("x-gitlab-event", "Push Hook");
+        let sent = sent.header("x-gitlab-token", "hook-secret").body("{}");
+        Ok(status(&sent.send().await?))
+    };
+    // One source holds what one may, however often it knocks; the wrong signature is what others are refused for.
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(half_a_webhook(&bounds, ONE, "127.0.0.9").await?);
+    }
+    testkit::wait::until_true("its places are taken", PATIENCE, || async {
+        let (code, said) = github(ONE, "127.0.0.9").await?;
+        Ok(code == 429 && said.contains("2 webhooks"))
+    })
+    .await?;
+    assert_eq!(github(TWO, "127.0.0.9").await?.0, 429, "a source is one");
+    assert_eq!(github(ONE, "127.0.0.10").await?.0, 401);
+    // More sources fill one tenant's, and no other's.
+    for source in ["127.0.0.11", "127.0.0.12"] {
+        held.push(half_a_webhook(&bounds, ONE, source).await?);
+    }
+    testkit::wait::until_true("the tenant's places are taken", PATIENCE, || async {
+        let (code, said) = github(ONE, "127.0.0.13").await?;
+        Ok(code == 429 && said.contains("3 webhooks"))
+    })
+    .await?;
+    assert_eq!(github(TWO, "127.0.0.13").await?.0, 401);
+    // However many strangers there are, they leave places to who knows the secret.
+    for n in 20..40 {
+        held.push(half_a_webhook(&bounds, TWO, &format!("127.0.0.{n}")).await?);
+    }
+    testkit::wait::until_true("strangers' places are taken", PATIENCE, || async {
+        Ok(github(TWO, "127.0.0.14").await?.0 == 429)
+    })
+    .await?;
+    assert_eq!((gitlab(ONE).await?, gitlab(TWO).await?), (200, 200));
+    drop(held);
+    testkit::wait::until_true("there are places again", PATIENCE, || async {
+        Ok(gitlab(ONE).await? == 200 && github(ONE, "127.0.0.9").await?.0 == 401)
+    })
+    .await
+}
