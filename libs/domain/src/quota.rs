@@ -16,7 +16,7 @@ pub use per_minute::PerMinute;
 pub enum Quota {
     /// Applications.
     Applications,
-    /// Connected repositories.
+    /// Connected repositories, those that are read and those that are pushed to.
     Repositories,
     /// Added clusters.
     Clusters,

@@ -64,6 +64,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "accounts_and_record",
         include_str!("../../../migrations/0010_accounts_and_record.sql"),
     ),
+    (
+        11,
+        "repository_quota",
+        include_str!("../../../migrations/0011_repository_quota.sql"),
+    ),
 ];
 
 /// The version that a database must have.

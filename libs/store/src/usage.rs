@@ -21,7 +21,8 @@ impl TenantScope {
                     (SELECT count(*) FROM naru.applications WHERE operation IS NOT NULL) AS operations,
                     (SELECT coalesce(sum(jsonb_array_length(status -> 'resources')), 0)::bigint FROM naru.applications
                      WHERE jsonb_typeof(status -> 'resources') = 'array') AS objects,
-                    (SELECT count(*) FROM naru.repositories) AS repositories,
+                    (SELECT count(*) FROM naru.repositories) + (SELECT count(*) FROM naru.write_repositories)
+                        AS repositories,
                     (SELECT count(*) FROM naru.namespaces) AS namespaces,
                     to_regclass('naru.clusters') IS NOT NULL AS has_clusters",
         )

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::quota::{Quota, Quotas};
+use domain::repository::{Credentials, Options, Repository};
 use domain::tenant::TenantState;
 use serde_json::json;
 use store::audit::{AuditEntry, Filter};
@@ -296,6 +297,52 @@ async fn a_mark_tells_equal_secrets_of_one_tenant_and_nothing_else() {
         assert_ne!(mark, a.audit().mark(b"canary2").await.unwrap());
         assert_ne!(mark, b.audit().mark(b"canary").await.unwrap());
         assert!(!mark.contains("canary"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repositories_to_read_and_to_push_to_are_counted_together() {
+    World::with(async |world| {
+        let tenant = world.tenant("user01").await;
+        let other = world.tenant("user02").await;
+        let scope = world.api.tenant(tenant.id);
+        let two = Quotas([("repositories".to_owned(), 2)].into());
+        let platform = world.api.platform();
+        platform.set_quota_defaults(&two).await.unwrap();
+        let repository = |name: &str| Repository {
+            url: format!("https://git.example/{name}.git"),
+            kind: "git".into(),
+            name: String::new(),
+            project: String::new(),
+            credentials: Credentials::default(),
+            insecure: false,
+            enable_lfs: false,
+            options: Options::default(),
+        };
+        let elsewhere = world.api.tenant(other.id);
+        elsewhere
+            .repositories()
+            .put(&repository("a"))
+            .await
+            .unwrap();
+        let (read, push) = (scope.repositories(), scope.write_repositories());
+        read.put(&repository("a")).await.unwrap();
+        push.put(&repository("a")).await.unwrap();
+        for refused in [
+            read.put(&repository("b")).await.unwrap_err(),
+            push.put(&repository("b")).await.unwrap_err(),
+        ] {
+            assert_eq!(refused.code(), store::Code::Exhausted);
+            let words = refused.message().unwrap().to_string();
+            assert!(words.contains("2 of 2"), "{words}");
+        }
+        // What is there can be changed, and counts as what it is.
+        push.put(&repository("a")).await.unwrap();
+        let usage = scope.usage().await.unwrap();
+        assert_eq!(usage[&Quota::Repositories], 2);
+        push.delete("https://git.example/a.git", "").await.unwrap();
+        read.put(&repository("b")).await.unwrap();
     })
     .await;
 }
