@@ -12,6 +12,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use domain::cluster::Login;
 use domain::egress::Egress;
 use domain::secret::{Redactor, Secret};
+use http_body_util::{LengthLimitError, Limited};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
@@ -26,6 +27,8 @@ use tower::{BoxError, ServiceBuilder};
 
 use crate::error::cut;
 
+/// The most that is read of an answer: a version, a Secret or a service account.
+const MAX_ANSWER: usize = 1 << 20;
 /// A question that takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long a cluster may take to fill a new token in.
@@ -263,6 +266,7 @@ fn client(config: &Config, egress: &Arc<Egress>) -> Result<Client, kube::Error> 
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .map_err(BoxError::from)
+        .map_response(|answer: http::Response<_>| answer.map(|body| Limited::new(body, MAX_ANSWER)))
         .service(pool);
     Ok(ClientBuilder::new(stack, config.default_namespace.clone()).build())
 }
@@ -331,12 +335,18 @@ fn words(error: &kube::Error) -> String {
     while let Some(source) = inner.source() {
         inner = source;
     }
+    if inner.is::<LengthLimitError>() {
+        return format!("its answer is larger than {MAX_ANSWER} bytes");
+    }
     cut(inner.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -387,6 +397,50 @@ mod tests {
         });
         let allowed = AddedCluster::new("https://localhost:1", &login, &here).unwrap();
         assert!(matches!(allowed.version().await, Err(Refused::Said(_))));
+    }
+
+    /// A server that begins an answer and never ends it; how much of it was taken.
+    async fn endless(status: &'static str) -> (String, tokio::task::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+        let sent = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let asked = stream.read(&mut [0; 4096]).await.unwrap();
+            assert!(asked > 0);
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n\r\n{{\"major\":\"1\",\"minor\":\""
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut sent = 0;
+            while stream.write_all(&[b'0'; 64 << 10]).await.is_ok() {
+                sent += 64 << 10;
+            }
+            sent
+        });
+        (server, sent)
+    }
+
+    #[tokio::test]
+    async fn of_an_answer_without_an_end_only_so_much_is_read() {
+        let login = Login {
+            insecure: true,
+            ..Login::default()
+        };
+        let here = Arc::new(Egress {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Egress::default()
+        });
+        for status in ["200 OK", "500 Internal Server Error"] {
+            let (server, sent) = endless(status).await;
+            let cluster = AddedCluster::new(&server, &login, &here).unwrap();
+            let told = cluster.version().await.unwrap_err();
+            let large = "its answer is larger than 1048576 bytes";
+            assert_eq!(told, Refused::Said(large.to_owned()), "{status}");
+            drop(cluster);
+            // What the two sides' sockets hold comes on top.
+            assert!(sent.await.unwrap() < 32 << 20, "{status}");
+        }
     }
 
     #[test]

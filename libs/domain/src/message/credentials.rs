@@ -46,6 +46,11 @@ messages! {
         en: "the token of the cluster `{server}` could not be rotated: {why}; the one in use stays",
         ko: "클러스터 `{server}`의 토큰을 교체할 수 없습니다: {why}. 현재 토큰을 계속 사용합니다",
     }
+    /// Too many clusters are being asked at once.
+    CLUSTERS_BUSY = "credentials.clusters-busy" {
+        en: "{limit} clusters are being asked already, as many as may be at once; try again when they have answered",
+        ko: "이미 클러스터 {limit}개에 확인 요청 중이며 동시에 할 수 있는 한도입니다. 응답이 온 뒤 다시 시도하십시오",
+    }
     /// What was sealed for the controllers does not open.
     CLUSTER_SEALED = "credentials.cluster-sealed" {
         en: "the credentials of the cluster `{server}` were sealed to a key that the controllers do not have; add the cluster again",

@@ -626,6 +626,64 @@ async fn a_cluster_that_would_run_something_or_does_not_answer_is_refused() -> R
     Ok(())
 }
 
+/// Whoever is behind an address may take its time; a tenant has only so many such questions at once, and no other waits.
+#[tokio::test]
+async fn clusters_that_do_not_answer_are_tried_only_so_many_at_once() -> Result<()> {
+    let (tenant, other) = (
+        platform::tenant("silent").await?,
+        platform::tenant("silent-b").await?,
+    );
+    // It takes every connection and never says a word.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let server = format!("https://{}", listener.local_addr()?);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let silent = async {
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await?);
+            tell.send(())?;
+        }
+    };
+    let add = |tenant: &Tenant| {
+        let (client, server) = (tenant.client.clone(), server.clone());
+        async move {
+            let body =
+                json!({"server": server, "name": "x", "config": {"bearerToken": "canary-token"}});
+            client.post("/api/v1/clusters", &body).await
+        }
+    };
+    let asked = async {
+        let waiting = try_join_all((0..4).map(|_| add(&tenant)));
+        let more = async {
+            for _ in 0..4 {
+                told.recv().await.context("a connection")?;
+            }
+            let refused = add(&tenant).await?;
+            let text = refused.body.to_string();
+            ensure!(
+                refused.status == 429 && text.contains("4 clusters") && !text.contains("canary"),
+                "{text}"
+            );
+            // Another tenant is asked for all the same.
+            let theirs = add(&other).await?;
+            ensure!(theirs.status == 500, "{}", theirs.body);
+            Ok(())
+        };
+        let (waited, ()) = futures::future::try_join(waiting, more).await?;
+        for answer in waited {
+            ensure!(answer.status == 500, "{}", answer.body);
+        }
+        // Those that have failed are in nobody's way.
+        let again = add(&tenant).await?;
+        ensure!(again.status == 500, "{}", again.body);
+        Ok(())
+    };
+    tokio::select! {
+        never = silent => never,
+        outcome = asked => outcome,
+    }
+}
+
 /// S13 for clusters: what an address leads to is judged, however it is written, when it is added and when it is tried again.
 #[tokio::test]
 async fn s13_a_cluster_is_not_where_the_platform_itself_is() -> Result<()> {

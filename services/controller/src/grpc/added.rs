@@ -13,6 +13,7 @@ use domain::message::{self, Message};
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use proto::naru::internal::v1 as wire;
+use runtime::places::{Place, Places};
 use store::{OpeningKeys, SealedLogin, TenantScope};
 use tonic::{Code, Status};
 
@@ -24,12 +25,20 @@ const KEPT: Duration = Duration::from_secs(60);
 /// The most that are kept; the whole is thrown away then.
 const MAX_KEPT: usize = 10_000;
 
+/// How many clusters are tried at once with what somebody sends, or have their tokens replaced: of one tenant, and in all.
+/// Whoever is behind the address may take as long as it likes over its answer, and send what it likes.
+const TRIED_AT_ONCE: (usize, usize) = (4, 64);
+/// How many that are added already are asked at once.
+const ASKED_AT_ONCE: (usize, usize) = (16, 256);
+
 /// What the added clusters said when last asked.
 pub(super) struct AddedClusters {
     context: Arc<Context>,
     keys: OpeningKeys,
     egress: Arc<Egress>,
     said: Mutex<HashMap<(TenantId, String), Said>>,
+    tried: Places<TenantId>,
+    asked: Places<TenantId>,
 }
 
 #[derive(Clone)]
@@ -48,6 +57,8 @@ impl AddedClusters {
             keys,
             egress: Arc::new(egress),
             said: Mutex::default(),
+            tried: Places::new(TRIED_AT_ONCE.0, TRIED_AT_ONCE.1),
+            asked: Places::new(ASKED_AT_ONCE.0, ASKED_AT_ONCE.1),
         }
     }
 
@@ -69,6 +80,7 @@ impl AddedClusters {
         let said = match known {
             Some(said) if !fresh && said.sealed == sealed && said.asked.elapsed() < KEPT => said,
             _ => {
+                let _place = place(&self.asked, id)?;
                 let version = self.version(&scope, &key.1, &sealed).await;
                 let said = Said {
                     asked: Instant::now(),
@@ -109,7 +121,9 @@ impl AddedClusters {
             server,
             sealed,
         } = asked;
-        let scope = self.context.store.tenant(tenant_id(&tenant)?);
+        let id = tenant_id(&tenant)?;
+        let _place = place(&self.tried, id)?;
+        let scope = self.context.store.tenant(id);
         let stored = scope.clusters().sealed(&server).await;
         let stored = stored.map_err(|error| database(&error))?;
         let sealed = match (sealed.is_empty(), &stored) {
@@ -138,7 +152,9 @@ impl AddedClusters {
         asked: wire::RotateClusterRequest,
     ) -> Result<wire::RotateClusterResponse, Status> {
         let wire::RotateClusterRequest { tenant, server } = asked;
-        let scope = self.context.store.tenant(tenant_id(&tenant)?);
+        let id = tenant_id(&tenant)?;
+        let _place = place(&self.tried, id)?;
+        let scope = self.context.store.tenant(id);
         let sealed = stored(&scope, &server).await?;
         let login = self.open(&scope, &server, &sealed)?;
         if login.bearer_token.is_none() {
@@ -247,6 +263,14 @@ async fn stored(scope: &TenantScope, server: &str) -> Result<SealedLogin, Status
     sealed
         .map_err(|error| database(&error))?
         .ok_or_else(|| Status::not_found("the cluster is not added"))
+}
+
+/// A place among those that are asked at once.
+fn place(places: &Places<TenantId>, tenant: TenantId) -> Result<Place<TenantId>, Status> {
+    places.enter(tenant).map_err(|full| {
+        let busy = message::credentials::CLUSTERS_BUSY.with("limit", full.most());
+        failed(Code::ResourceExhausted, &busy)
+    })
 }
 
 /// A refusal whose message travels as JSON in the details, so that the api tells it in its reader's language.

@@ -203,7 +203,10 @@ fn said(status: &Status, doing: &str) -> Status {
     match serde_json::from_slice::<Message>(status.details()) {
         Ok(message) => {
             let text = message.render(crate::language::current());
-            Status::unknown(format!("{doing}{text}"))
+            match status.code() {
+                Code::ResourceExhausted => Status::resource_exhausted(text),
+                _ => Status::unknown(format!("{doing}{text}")),
+            }
         }
         Err(_) => Status::new(status.code(), status.message()),
     }
