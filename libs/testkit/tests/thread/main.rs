@@ -12,6 +12,7 @@ mod drawn;
 mod faults;
 mod guide;
 mod healing;
+mod inward;
 mod isolation;
 mod operator;
 mod push;
