@@ -133,9 +133,7 @@ impl Shared {
             None => Some(self.strangers.take(audit::source())?),
         };
         let outcome = self.sessions.authenticate(site, token).await;
-        let known = outcome
-            .as_ref()
-            .is_ok_and(|actor| !actor.is_stranger());
+        let known = outcome.as_ref().is_ok_and(|actor| !actor.is_stranger());
         // What could not be asked is held against nobody.
         let unasked = outcome
             .as_ref()

@@ -53,12 +53,7 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Of a call that is refused nothing is read, of a stranger's little, of anybody else's what its method can need.
-    fn new(
-        outcome: Result<Caller, Status>,
-        path: &str,
-        road: Road,
-        bodies: &Arc<Bodies>,
-    ) -> Self {
+    fn new(outcome: Result<Caller, Status>, path: &str, road: Road, bodies: &Arc<Bodies>) -> Self {
         let known = outcome.as_ref().ok().and_then(|caller| {
             let known = caller.is_known() && !path.starts_with(SESSIONS);
             caller.0.as_ref().ok().filter(|_| known)

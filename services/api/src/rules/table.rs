@@ -110,7 +110,8 @@ pub(super) const TABLE: &[Row] = &[
     read("/repository.RepositoryService/Get", Rule::Right { resource: Resource::Repositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "repo" } }),
     read("/repository.RepositoryService/ListRefs", Rule::Right { resource: Resource::Repositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "repo" } }),
     read("/repository.RepositoryService/ListOCITags", Rule::Right { resource: Resource::Repositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "repo" } }),
-    read("/repository.RepositoryService/ListApps", Rule::Right { resource: Resource::Repositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "repo" } }),
+    // Besides the right to see the repository: it makes the platform look through one.
+    read("/repository.RepositoryService/ListApps", Rule::Right { resource: Resource::Applications, action: Action::Create, object: Object::InProject { project: "appProject", name: "appName" } }),
     read("/repository.RepositoryService/GetHelmCharts", Rule::Right { resource: Resource::Repositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "repo" } }),
     read("/repository.RepositoryService/GetAppDetails", Rule::Right { resource: Resource::Repositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "source.repoURL" } }),
     read("/repository.RepositoryService/GetWrite", Rule::Right { resource: Resource::WriteRepositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "repo" } }),

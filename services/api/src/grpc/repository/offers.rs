@@ -63,7 +63,8 @@ pub(super) async fn apps(
 ) -> Result<wire::RepoAppsResponse, Status> {
     let url = unescape(&query.repo);
     let access = access(shared, actor, &url, &query.app_project).await?;
-    let app = object(&query.app_project, &query.app_name);
+    // As Argo CD asks: the project may be empty, the slash is there.
+    let app = format!("{}/{}", query.app_project, query.app_name);
     if ![Action::Create, Action::Update]
         .into_iter()
         .any(|action| permit::allows(actor, Resource::Applications, action, &app))
