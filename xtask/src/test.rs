@@ -164,7 +164,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn cargo(args: &[&str]) -> Result<Command> {
-    let mut cargo = command(paths::variable("CARGO").unwrap_or_else(|| "cargo".to_owned()));
+    let mut cargo = testkit::command::cargo();
     cargo
         .args(args)
         .current_dir(paths::clone_root()?)

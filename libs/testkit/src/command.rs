@@ -21,6 +21,27 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// Cargo, with the environment that a person would start it in. What cargo tells the programs that it runs (the package
+/// they belong to, above all) would make it build every crate anew whose build script asks for one of these, and the next
+/// cargo that a person starts would build them all back.
+pub fn cargo() -> Command {
+    let mut cargo = command(paths::variable("CARGO").unwrap_or_else(|| "cargo".to_owned()));
+    for name in paths::variables() {
+        let told = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ];
+        if told.iter().any(|start| name.starts_with(start))
+            || matches!(name.as_str(), "CARGO_PRIMARY_PACKAGE" | "OUT_DIR")
+        {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// The output of a command that must succeed.
 ///
 /// # Errors

@@ -18,6 +18,11 @@ pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The names of all environment variables that can be written.
+pub fn variables() -> impl Iterator<Item = String> {
+    env::vars_os().filter_map(|(name, _)| name.into_string().ok())
+}
+
 /// What is kept between runs and shared by clones: `$NARU_CACHE`, else `$XDG_CACHE_HOME/naru`, else `~/.cache/naru`.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::certs::{Authority, Identity};
-use crate::command::{command, output};
+use crate::command::{cargo, command, output};
 use crate::ground::Ground;
 use crate::http;
 use crate::paths;
@@ -98,8 +98,7 @@ pub fn lone_api(folder: &Path, port: u16, database_url: &str, redis_url: &str) -
 }
 
 async fn cargo_build(target: &Path, log: &Path) -> Result<()> {
-    let cargo = paths::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
-    let mut build = command(cargo);
+    let mut build = cargo();
     build
         .args(["build", "--workspace", "--bins", "--locked"])
         .current_dir(paths::clone_root()?);
