@@ -5,7 +5,8 @@
 //! say stands in the table `facts`. Messages are read and written by that table and the descriptors, straight between
 //! their bytes and [`serde_json::Value`]; no message has code of its own here.
 //!
-//! Reading is as lenient as Go: unknown keys are ignored, keys match in any case, `null` leaves a field alone.
+//! Reading is as lenient as Go: unknown keys are ignored, keys match in any case, `null` leaves a field alone. Messages of
+//! our own (`naru.v1`) refuse a key that they do not have: a mistyped one would leave a default where something was meant.
 
 mod decode;
 mod encode;
@@ -34,6 +35,16 @@ pub enum JsonError {
         /// What stands there.
         found: String,
     },
+    /// A message of our own has no such field.
+    #[error("there is no field {path}")]
+    Field {
+        /// Where, as a dotted path.
+        path: String,
+        /// The field that was most likely meant.
+        near: Option<String>,
+        /// Those that there are, by name.
+        known: String,
+    },
     /// No message has that name.
     #[error("there is no message {0}")]
     UnknownMessage(String),
@@ -57,6 +68,16 @@ impl JsonError {
                     .with("field", field)
                     .with("expected", expected)
                     .with("found", found)
+            }
+            Self::Field {
+                path,
+                near: Some(near),
+                ..
+            } => access::JSON_FIELD_SIMILAR
+                .with("field", path)
+                .with("near", near),
+            Self::Field { path, known, .. } => {
+                access::JSON_FIELD.with("field", path).with("known", known)
             }
             Self::UnknownMessage(name) | Self::Bytes(name) => {
                 access::NOT_A_MESSAGE.with("name", name)

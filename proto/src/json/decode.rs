@@ -73,10 +73,15 @@ impl<'a> Decoder<'a> {
         let mut out = Vec::new();
         let mut inlined: Vec<(usize, Vec<(&'a str, &'a Value)>)> = Vec::new();
         for (key, value) in entries {
+            let place = message.by_key(key);
+            if place.is_none() && message.strict {
+                self.path.push(Step::Key(key));
+                return Err(unknown(message, key, self.shown()));
+            }
             if value.is_null() {
                 continue;
             }
-            match message.by_key(key) {
+            match place {
                 None => {}
                 Some(Place::Own(at)) => {
                     self.path.push(Step::Key(key));
@@ -204,7 +209,8 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn shape(&self, expected: &'static str, value: &Value) -> JsonError {
+    /// Where the value at hand is.
+    fn shown(&self) -> String {
         let mut path = String::new();
         for step in &self.path {
             match step {
@@ -219,11 +225,29 @@ impl<'a> Decoder<'a> {
                 }
             }
         }
+        path
+    }
+
+    fn shape(&self, expected: &'static str, value: &Value) -> JsonError {
         JsonError::Shape {
-            path,
+            path: self.shown(),
             expected,
             found: describe(value),
         }
+    }
+}
+
+fn unknown(message: &Message, key: &str, path: String) -> JsonError {
+    let mut known: Vec<&str> = message
+        .fields
+        .iter()
+        .map(|field| field.json.as_str())
+        .collect();
+    known.sort_unstable();
+    JsonError::Field {
+        path: path.chars().take(200).collect(),
+        near: domain::spelling::nearest(key, known.iter().copied()).map(str::to_owned),
+        known: known.join(", "),
     }
 }
 
@@ -241,7 +265,7 @@ fn describe(value: &Value) -> String {
 }
 
 /// Puts a query or path parameter (`application.metadata.name`, given as text) into the JSON of a message. A field that
-/// the message does not have is ignored, as the reference gateway does.
+/// the message does not have is ignored, as the reference gateway does; one of our own messages refuses it.
 ///
 /// # Errors
 /// When the text cannot be the field's value.
@@ -256,7 +280,10 @@ pub(crate) fn parameter(
         .split_once('.')
         .map_or((name, None), |(head, rest)| (head, Some(rest)));
     let Some(field) = message.by_parameter(head) else {
-        return Ok(());
+        return match message.strict {
+            true => Err(unknown(message, head, name.to_owned())),
+            false => Ok(()),
+        };
     };
     if let Some(rest) = rest {
         let (Kind::Message(inner), Shape::One) = (field.kind, field.shape) else {

@@ -29,6 +29,8 @@ pub(crate) struct Method {
 pub(crate) struct Message {
     pub(super) form: Form,
     pub(super) fields: Vec<Field>,
+    /// Whether a key that is no field of it is refused.
+    pub(super) strict: bool,
     numbers: HashMap<u32, usize>,
     keys: HashMap<String, Place>,
     folded: HashMap<String, Place>,
@@ -169,7 +171,7 @@ impl Schema {
                 .field
                 .iter()
                 .filter_map(|field| read_field(field, &short, pointers, &names, &entries));
-            Message::new(form(name), fields.collect())
+            Message::new(form(name), fields.collect(), *package == "naru.v1")
         });
         let mut schema = Self {
             messages: messages.collect(),
@@ -219,10 +221,11 @@ impl Schema {
 }
 
 impl Message {
-    fn new(form: Form, fields: Vec<Field>) -> Self {
+    fn new(form: Form, fields: Vec<Field>, strict: bool) -> Self {
         let own = || fields.iter().enumerate().filter(|(_, field)| !field.inline);
         Self {
             form,
+            strict,
             numbers: fields
                 .iter()
                 .enumerate()

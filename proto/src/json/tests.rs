@@ -1,6 +1,6 @@
 //! REST's JSON against what Go writes, shape by shape.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::argocd::{application, session, v1alpha1};
@@ -8,6 +8,20 @@ use crate::k8s::meta::v1 as meta;
 
 fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
+}
+
+#[test]
+fn our_own_messages_refuse_a_field_that_they_do_not_have() {
+    let told = |value: Value| {
+        let error = decode("naru.v1.UpdateSettingsRequest", &value).unwrap_err();
+        error.message().to_string()
+    };
+    assert_eq!(
+        told(json!({"changes": [{"object": "argocd-cm", "key": "url", "valu": "x"}]})),
+        "the request has no field `changes[0].valu`; did you mean `value`? Nothing was done"
+    );
+    assert!(told(json!({"change": []})).contains("did you mean `changes`?"));
+    assert!(told(json!({"whatever": null})).contains("(there are: "));
 }
 
 #[test]

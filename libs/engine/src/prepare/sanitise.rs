@@ -152,17 +152,6 @@ fn walk(
 
 /// The declared sibling that a wrong name most likely meant.
 fn meant(name: &str, node: Node<'_>) -> Option<String> {
-    let allowed = if name.chars().count() <= 4 { 1 } else { 2 };
-    let lower = name.to_lowercase();
-    node.fields()
-        .iter()
-        .map(|field| {
-            (
-                strsim::osa_distance(&lower, &field.name.to_lowercase()),
-                &field.name,
-            )
-        })
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)))
-        .map(|(_, name)| name.to_string())
+    let known = node.fields().iter().map(|field| &*field.name);
+    domain::spelling::nearest(name, known).map(str::to_owned)
 }
