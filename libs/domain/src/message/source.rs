@@ -11,6 +11,11 @@ messages! {
         en: "the Git server refused the login for `{url}`; correct the username and password (or token, or key) of the connected repository",
         ko: "Git 서버가 `{url}`의 로그인을 거부했습니다. 연결된 저장소의 사용자 이름과 비밀번호(토큰 또는 키)를 고치십시오",
     }
+    /// The Git server wants a login, and none is known.
+    LOGIN_NEEDED = "source.login-needed" {
+        en: "the Git server asks for a login for `{url}`, and none is connected for it: check the address, then connect it with its login (`argocd repo add`) or make a credential template (`argocd repocreds add`)",
+        ko: "Git 서버가 `{url}`에 로그인을 요구하지만 연결된 로그인이 없습니다. 주소를 확인한 다음 로그인과 함께 저장소를 연결하거나(`argocd repo add`) 자격 증명 템플릿을 만드십시오(`argocd repocreds add`)",
+    }
     /// The server is there, the repository is not.
     REPOSITORY_NOT_FOUND = "source.repository-not-found" {
         en: "there is no repository at `{url}`, or this login may not see it; check the address in spec.source.repoURL and the connected repository",

@@ -109,6 +109,14 @@ impl Access {
         &self.scope
     }
 
+    /// Why the server does not let this login in.
+    pub(crate) fn not_let_in(&self) -> &'static message::Code {
+        match self.login.credentials.is_empty() {
+            true => &message::source::LOGIN_NEEDED,
+            false => &message::source::LOGIN_REFUSED,
+        }
+    }
+
     /// Takes the secrets out of anything that a child or a server says.
     pub(crate) fn redactor(&self) -> Redactor {
         let credentials = &self.login.credentials;

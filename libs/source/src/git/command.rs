@@ -423,7 +423,7 @@ fn classify(
         "Permission denied (",
         "unable to read askpass",
     ]) {
-        (Kind::Denied, message::source::LOGIN_REFUSED)
+        (Kind::Denied, *access.not_let_in())
     } else if says(&[
         "Could not resolve host",
         "Connection refused",

@@ -202,12 +202,7 @@ async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> 
     } else {
         None
     };
-    let refused = || {
-        Error::new(
-            Kind::Denied,
-            message::source::LOGIN_REFUSED.with("url", access.url()),
-        )
-    };
+    let refused = || Error::new(Kind::Denied, access.not_let_in().with("url", access.url()));
     if let Some(authorization) = authorization {
         let mut value = HeaderValue::from_str(&authorization).map_err(|_| refused())?;
         value.set_sensitive(true);

@@ -45,7 +45,7 @@ async fn a_template_opens_every_repository_below_its_address() -> Result<()> {
     let url = beginning(&tenant);
     let login = &tenant.git_login;
     let refused = run(&tenant, 20, &["repo", "add", &tenant.repo_url]).await?;
-    assert!(refused.contains("source.login-refused"), "{refused}");
+    assert!(refused.contains("source.login-needed"), "{refused}");
 
     let add = [
         "repocreds",
@@ -101,7 +101,7 @@ async fn a_template_opens_every_repository_below_its_address() -> Result<()> {
 
     // Another tenant's requests know nothing of it.
     let stranger = run(&other, 20, &["repo", "add", &tenant.repo_url]).await?;
-    assert!(stranger.contains("source.login-refused"), "{stranger}");
+    assert!(stranger.contains("source.login-needed"), "{stranger}");
     assert!(!run(&other, 0, &["repocreds", "list"]).await?.contains(url));
 
     let mut upsert = wrong.to_vec();
@@ -290,7 +290,7 @@ async fn repositories_to_push_to_are_a_world_of_their_own() -> Result<()> {
         let refused = validate("").await?;
         let text = refused.body.to_string();
         ensure!(
-            refused.status >= 400 && text.contains("source.login-refused"),
+            refused.status >= 400 && text.contains("source.login-needed"),
             "{when}: {text}"
         );
         Ok(())
