@@ -76,6 +76,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let dir = folder()?;
     paths::private_dir(&dir)?;
     let _alone = alone(&dir)?;
+    if let Some(domain) = &arguments.domain {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let fits = domain.contains('.')
+            && domain
+                .split('.')
+                .all(|label| !label.is_empty() && label.chars().all(plain));
+        anyhow::ensure!(
+            fits,
+            "--domain `{domain}` is not a domain: give a name such as naru.example, without scheme, port or spaces"
+        );
+    }
     let needs = Needs {
         postgres: arguments.database_url.is_none(),
         redis: arguments.redis_url.is_none(),

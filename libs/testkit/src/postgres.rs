@@ -119,11 +119,35 @@ impl Postgres {
             .sql(None, "select 1")
             .await
             .context("--database-url cannot be reached")?;
+        server.is_ours().await?;
         server
             .make_roles()
             .await
             .context("the role of --database-url may not make roles: give one with CREATEROLE")?;
         Ok(server)
+    }
+
+    /// Refuses a server on which the roles of another platform are: to give them new passwords would lock it out.
+    async fn is_ours(&self) -> Result<()> {
+        let api = ROLES[1];
+        let there = format!("select 1 from pg_roles where rolname = '{api}' and rolcanlogin");
+        if self.sql(None, &there).await?.is_empty() {
+            return Ok(());
+        }
+        let mut admin = self.admin.clone();
+        if admin.set_username(api).is_err() || admin.set_password(Some(&self.passwords[1])).is_err()
+        {
+            bail!("--database-url has no place for a login");
+        }
+        let own = Self {
+            admin,
+            psql: self.psql.clone(),
+            passwords: self.passwords.clone(),
+        };
+        own.sql(None, "select 1").await.map(drop).context(
+            "--database-url: another platform is on this PostgreSQL (its roles are there, with other passwords); name a \
+             server of its own for this clone. Nothing was changed",
+        )
     }
 
     /// Runs SQL as the role that made everything, in `database` or in its own one.

@@ -49,10 +49,49 @@ impl Redis {
     }
 }
 
+/// Makes sure that a Redis of somebody else's can be used.
+///
+/// # Errors
+/// Why it cannot.
+pub async fn check(url: &str) -> Result<()> {
+    let shape = "--redis-url is not a URL such as redis://:password@host:6379/0";
+    let parsed = url::Url::parse(url).context(shape)?;
+    if !matches!(parsed.scheme(), "redis" | "rediss") {
+        bail!("{shape}");
+    }
+    let host = parsed.host_str().context(shape)?;
+    let reached = TcpStream::connect((host, parsed.port().unwrap_or(6379)));
+    let mut stream = tokio::time::timeout(Duration::from_secs(10), reached)
+        .await
+        .map_err(anyhow::Error::from)
+        .and_then(|reached| Ok(reached?))
+        .context("--redis-url: nothing answers there; start Redis, or correct the address")?;
+    if parsed.scheme() == "rediss" {
+        return Ok(());
+    }
+    let decoded = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let login = match (parsed.username(), parsed.password()) {
+        (_, None) => String::new(),
+        ("", Some(password)) => format!("AUTH {}\r\n", decoded(password)),
+        (user, Some(password)) => format!("AUTH {} {}\r\n", decoded(user), decoded(password)),
+    };
+    pong(&mut stream, &login)
+        .await
+        .context("--redis-url: Redis does not let this login in; correct the password")
+}
+
 async fn ping(port: u16, password: &str) -> Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    pong(&mut stream, &format!("AUTH {password}\r\n")).await
+}
+
+async fn pong(stream: &mut TcpStream, login: &str) -> Result<()> {
     stream
-        .write_all(format!("AUTH {password}\r\nPING\r\n").as_bytes())
+        .write_all(format!("{login}PING\r\n").as_bytes())
         .await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"+PONG\r\n") {

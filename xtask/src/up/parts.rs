@@ -41,7 +41,10 @@ pub(super) async fn start(ground: &mut Ground, arguments: &Arguments) -> Result<
     };
     let database = postgres.database("naru").await?;
     let redis_url = match &arguments.redis_url {
-        Some(url) => url.clone(),
+        Some(url) => {
+            testkit::redis::check(url).await?;
+            url.clone()
+        }
         None => {
             progress
                 .step("starting Redis", Redis::start(ground, arguments.redis_port))
