@@ -288,6 +288,23 @@ fn a_projects_role_counts_in_its_project_alone() {
 }
 
 #[test]
+fn a_project_cannot_use_up_what_the_lines_of_others_need() {
+    let many: Vec<String> = (0..1000)
+        .map(|n| format!("p, proj:greedy:r, applications, get|x{n}.*, greedy/.*, allow"))
+        .collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let modest = "p, proj:modest:r, applications, get|sync, modest/a+, allow";
+    let policy = Policy::parse("", "", "", "regex").unwrap();
+    let projects = [
+        project("greedy", "r", &many, &[]),
+        project("modest", "r", &[modest], &[]),
+    ];
+    let (rights, _) = Enforcer::compile(&policy, &projects);
+    let subject = Subject::project_role("modest", "r");
+    assert!(rights.allows(&subject, "applications", "sync", "modest/aa"));
+}
+
+#[test]
 fn a_projects_policies_that_cannot_be_read_count_for_nothing() {
     let broken = project("team", "ci", &["nonsense"], &[]);
     let (rights, problems) = Enforcer::compile(&Policy::default(), &[broken]);

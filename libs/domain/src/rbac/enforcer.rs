@@ -147,7 +147,9 @@ impl Enforcer {
         }
         let mut problems = Vec::new();
         let mut compiled = HashMap::with_capacity(projects.len());
+        let mut all = Reader::of_projects(policy.mode);
         for project in projects {
+            let mut reader = all.part();
             let table = match project.parse() {
                 Ok(RoleLines { rules, groupings }) => {
                     let mut table = Table::default();
@@ -169,6 +171,7 @@ impl Enforcer {
                     Table::default()
                 }
             };
+            all.spend(&reader);
             compiled.insert(project.project.clone(), table);
         }
         let enforcer = Self {

@@ -58,10 +58,14 @@ fn is_literal(text: &str) -> bool {
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | ':' | '@'))
 }
 
-/// The most small expressions that a tenant may have, its projects' included; a text to look for is none.
+/// The most small expressions of a tenant's policy; a text to look for is none.
 pub(super) const MAX_EXPRESSIONS: usize = 500;
-/// How much of globs a tenant may have, in characters once braces are multiplied out; the plain forms count for nothing.
+/// How much of globs it may have, in characters once braces are multiplied out; the plain forms count for nothing.
 const MAX_GLOBS: usize = 1024 * 1024;
+/// The same for all projects of a tenant together, and the share of one: whoever may change one project must not use up what
+/// the lines of others need.
+const ALL_PROJECTS: usize = 4;
+const ONE_PROJECT: usize = 10;
 
 /// Reads the fields of a tenant's lines.
 pub(super) struct Reader {
@@ -79,6 +83,31 @@ impl Reader {
             expressions: MAX_EXPRESSIONS,
             globs: MAX_GLOBS,
         }
+    }
+
+    /// For the roles of all projects.
+    pub(super) fn of_projects(mode: MatchMode) -> Self {
+        Self {
+            mode,
+            expressions: MAX_EXPRESSIONS * ALL_PROJECTS,
+            globs: MAX_GLOBS * ALL_PROJECTS,
+        }
+    }
+
+    /// For the roles of one of them.
+    pub(super) fn part(&self) -> Self {
+        Self {
+            mode: self.mode,
+            expressions: self.expressions.min(MAX_EXPRESSIONS / ONE_PROJECT),
+            globs: self.globs.min(MAX_GLOBS / ONE_PROJECT),
+        }
+    }
+
+    /// Takes off what one has used.
+    pub(super) fn spend(&mut self, part: &Self) {
+        let given = self.part();
+        self.expressions -= given.expressions - part.expressions;
+        self.globs -= given.globs - part.globs;
     }
 
     /// `None` for a field that is no pattern, and for every one beyond what there may be.
