@@ -10,8 +10,8 @@ import (
 )
 
 // drawn are the functions that may say something else the next time: chance, or the moment. Those that format a time are
-// among them, for without one they take the moment.
-var drawn = regexp.MustCompile(`\b(rand(?:AlphaNum|Alpha|Ascii|Numeric|Int|Bytes)|shuffle|uuidv4|gen(?:PrivateKey|CA|SelfSignedCert|SignedCert)(?:WithKey)?|htpasswd|bcrypt|encryptAES|now|ago|date|dateInZone|date_in_zone|htmlDate|htmlDateInZone)\b`)
+// among them, for without one they take the moment, and those that list a map in no order.
+var drawn = regexp.MustCompile(`\b(rand(?:AlphaNum|Alpha|Ascii|Numeric|Int|Bytes)|shuffle|uuidv4|gen(?:PrivateKey|CA|SelfSignedCert|SignedCert)(?:WithKey)?|htpasswd|bcrypt|encryptAES|now|ago|date|dateInZone|date_in_zone|htmlDate|htmlDateInZone|durationRound|keys|values)\b`)
 
 // action is what a template computes; text around it says nothing.
 var action = regexp.MustCompile(`(?s)\{\{.*?\}\}`)

@@ -109,12 +109,14 @@ func checkSchemas(loaded *chart.Chart, folder string) *failure {
 	return nil
 }
 
+// remoteSchema is the first reference that does not stay within the schema: anything else would be read from a disk or
+// fetched, whatever it is relative to.
 func remoteSchema(schema any) string {
 	switch node := schema.(type) {
 	case map[string]any:
-		for _, key := range []string{"$ref", "$dynamicRef", "$schema"} {
+		for _, key := range []string{"$ref", "$dynamicRef", "$recursiveRef", "$schema"} {
 			target, _ := node[key].(string)
-			if strings.Contains(target, "://") && !strings.Contains(target, "://json-schema.org/") {
+			if target != "" && !strings.HasPrefix(target, "#") && !metaschema.MatchString(target) {
 				return target
 			}
 		}
@@ -132,6 +134,9 @@ func remoteSchema(schema any) string {
 	}
 	return ""
 }
+
+// metaschema is what the library brings along.
+var metaschema = regexp.MustCompile(`^https?://json-schema\.org/(?:draft-0[467]/|draft/20(?:19-09|20-12)/)?schema#?$`)
 
 // piece is a part of the command's output: a template's name from the chart's own, and what it rendered to.
 type piece struct {

@@ -126,6 +126,8 @@ async fn s01_hostile_charts_and_jsonnet_are_named_causes_for_themselves_alone() 
         "aliases",
         "schema",
         "schema-file",
+        "schema-path",
+        "schema-query",
         "links",
         "outside",
     ] {
@@ -149,6 +151,11 @@ async fn s01_hostile_charts_and_jsonnet_are_named_causes_for_themselves_alone() 
     for (folder, address) in [
         ("schema", "https://example.com/s.json"),
         ("schema-file", "file:///etc/hostname"),
+        ("schema-path", "/etc/hostname"),
+        (
+            "schema-query",
+            "http://example.com/?x=://json-schema.org/schema",
+        ),
     ] {
         let schema = format!(r#"{{"properties": {{"a": {{"$ref": "{address}"}}}}}}"#);
         checkout
