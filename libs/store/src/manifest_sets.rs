@@ -5,6 +5,9 @@ use domain::manifest::ManifestSetHash;
 use crate::error::Result;
 use crate::scope::{Spot, TenantScope};
 
+/// How many sets that come out otherwise each time are kept for an application: as many as its history is long.
+const HELD: i64 = 10;
+
 fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
     Spot {
         table: "manifest_sets",
@@ -40,6 +43,31 @@ impl TenantScope {
         )
         .bind(&hash.0)
         .bind(sealed)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps a set that comes out otherwise each time for its application (by `uid`), with the newest others of it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.manifest_sets.hold", skip_all, fields(tenant = %self.tenant()))]
+    pub async fn hold_manifest_set(
+        &self,
+        uid: &str,
+        name: &ManifestSetHash,
+        bytes: &[u8],
+    ) -> Result<()> {
+        self.put_manifest_set(name, bytes).await?;
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "DELETE FROM naru.manifest_sets WHERE starts_with(hash, $1) AND hash NOT IN
+             (SELECT hash FROM naru.manifest_sets WHERE starts_with(hash, $1) ORDER BY created_at DESC, hash LIMIT $2)",
+        )
+        .bind(format!("held/{uid}/"))
+        .bind(HELD)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;

@@ -69,6 +69,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "repository_quota",
         include_str!("../../../migrations/0011_repository_quota.sql"),
     ),
+    (
+        12,
+        "held_sets",
+        include_str!("../../../migrations/0012_held_sets.sql"),
+    ),
 ];
 
 /// The version that a database must have.

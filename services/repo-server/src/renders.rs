@@ -85,6 +85,11 @@ impl Renders {
         }))
     }
 
+    /// Waits for the tenant's turn, for work that is none of [`Renders::get`].
+    pub(crate) async fn turn(&self, tenant: &str) -> impl Sized + use<> {
+        self.0.turns.turn(tenant).await
+    }
+
     /// Forgets what is remembered in this process. What is another tenant's comes back from Redis.
     pub(crate) fn forget(&self) {
         self.0.memory.clear();
@@ -142,7 +147,10 @@ impl Renders {
             undetermined: rendered.undetermined,
             read_set: rendered.read_set,
         });
-        self.remember(&order, key, fresh.clone()).await;
+        // What was drawn is its application's own, and kept by who deploys it: another one with the same source must not get it.
+        if fresh.undetermined.is_none() {
+            self.remember(&order, key, fresh.clone()).await;
+        }
         Ok((fresh, how))
     }
 

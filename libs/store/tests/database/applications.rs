@@ -1,10 +1,11 @@
 //! Applications: versions, updates, deletion, and what watchers see.
 
 use domain::application::{Application, REFRESH, RESOURCES_FINALIZER};
+use domain::manifest::{HeldSet, ManifestSetHash};
 use serde_json::json;
 use store::{AppChange, Code, Error};
 
-use crate::{World, app, spec};
+use crate::{World, app, session, spec};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_keep_every_field_and_versions_grow_with_each_change() {
@@ -73,6 +74,46 @@ async fn documents_keep_every_field_and_versions_grow_with_each_change() {
             })
             .await;
         assert_eq!(nul.unwrap_err().code(), Code::Invalid);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_drawn_for_an_application_is_kept_for_it_alone_and_goes_with_it() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let keeper = world.controller.tenant(scope.tenant());
+        let made = scope.applications().create(&app("a", 1)).await.unwrap();
+        let other = scope.applications().create(&app("b", 1)).await.unwrap();
+        let name = |uid: &str, n: u32| HeldSet::name(uid, &format!("inputs-{n}"));
+        for n in 0..12 {
+            let name = name(made.uid(), n);
+            let held = keeper.hold_manifest_set(made.uid(), &name, &[1]);
+            held.await.unwrap();
+        }
+        let others = name(other.uid(), 0);
+        let held = keeper.hold_manifest_set(other.uid(), &others, &[2]);
+        held.await.unwrap();
+        let deployed = ManifestSetHash("a".repeat(64));
+        keeper.put_manifest_set(&deployed, &[3]).await.unwrap();
+        let kept = async |name: &ManifestSetHash| scope.manifest_set(name).await.unwrap().is_some();
+        assert!(!kept(&name(made.uid(), 0)).await && !kept(&name(made.uid(), 1)).await);
+        assert!(kept(&name(made.uid(), 2)).await && kept(&name(made.uid(), 11)).await);
+
+        // Nobody deletes another one.
+        let mut api = session(&world.database.api).await;
+        let bind = format!(
+            "SELECT set_config('naru.tenant', '{}', false)",
+            scope.tenant()
+        );
+        sqlx::query(&bind).execute(&mut api).await.unwrap();
+        let statement = "DELETE FROM naru.manifest_sets WHERE NOT starts_with(hash, 'held/')";
+        let gone = sqlx::query(statement).execute(&mut api).await.unwrap();
+        assert_eq!(gone.rows_affected(), 0);
+
+        scope.applications().delete("a").await.unwrap();
+        assert!(!kept(&name(made.uid(), 11)).await);
+        assert!(kept(&others).await && kept(&deployed).await);
     })
     .await;
 }

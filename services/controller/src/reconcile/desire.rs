@@ -304,6 +304,9 @@ pub async fn whole_set(
     serde_json::to_vec(&manifests).map_err(|_| unexpected())
 }
 
+/// The largest set that is kept for an application, in bytes: the database is everybody's.
+const MAX_HELD: usize = 4 << 20;
+
 /// What is wanted of a render that comes out otherwise each time: what came out first for the same inputs, for as long as
 /// the application is there. A chart that draws a password must not draw another whenever a cache is lost.
 async fn held(ctx: &Context, subject: &Subject, rendered: Rendered) -> Result<Rendered, Trouble> {
@@ -329,11 +332,18 @@ async fn held(ctx: &Context, subject: &Subject, rendered: Rendered) -> Result<Re
             manifests: manifests.clone(),
         };
         let bytes = serde_json::to_vec(&set).map_err(|_| unexpected())?;
-        // Zero rows where one is kept already.
-        tenant
-            .put_manifest_set(&name, &bytes)
-            .await
-            .map_err(unkept)?;
+        if bytes.len() > MAX_HELD {
+            let message = domain::message::source::TOO_LARGE
+                .with(
+                    "what",
+                    "what a chart makes that comes out otherwise each time",
+                )
+                .with("limit", format!("{} MiB", MAX_HELD >> 20));
+            return Err(Trouble::theirs(Cause::error(message)));
+        }
+        // Nothing where one is kept already.
+        let kept = tenant.hold_manifest_set(uid, &name, &bytes).await;
+        kept.map_err(unkept)?;
     }
     let Some(bytes) = tenant.manifest_set(&name).await.map_err(unkept)? else {
         // The one at hand, which was kept when it came.
