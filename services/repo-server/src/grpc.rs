@@ -132,6 +132,7 @@ impl RepoServer for Service {
     ) -> Result<Response<wire::DiscoverResponse>, Status> {
         let wire::DiscoverRequest { repository, commit } = request.into_inner();
         let access = self.access(repository)?;
+        let _turn = self.renders.turn(access.tenant()).await;
         let snapshot = self.mirrors.ensure_commit(&access, &commit).await;
         let snapshot = snapshot.map_err(refused)?;
         let found = snapshot.read(source::render::discover);

@@ -73,8 +73,10 @@ fn by_files(items: &[Item]) -> Option<SourceType> {
     named.next_back()
 }
 
-/// The most folders that are looked into for [`discover`].
+/// The most folders that are looked into for [`discover`], and entries in all. A folder may be in itself many times over, by
+/// its tree's id: what is still to look into counts as much as what was.
 const MAX_FOLDERS: usize = 20_000;
+const MAX_ITEMS: usize = 200_000;
 
 /// Every folder of a commit whose files name a tool, by path (`.` for the root); links are not followed.
 ///
@@ -83,15 +85,8 @@ const MAX_FOLDERS: usize = 20_000;
 pub fn discover(files: &Files<'_>) -> Result<BTreeMap<String, SourceType>, Error> {
     let mut found = BTreeMap::new();
     let mut left = vec![String::new()];
-    let mut looked = 0;
+    let (mut folders, mut seen) = (1, 0);
     while let Some(folder) = left.pop() {
-        looked += 1;
-        if looked > MAX_FOLDERS {
-            let message = message::source::TOO_LARGE
-                .with("what", "the number of folders")
-                .with("limit", MAX_FOLDERS);
-            return Err(Error::new(Kind::TooLarge, message));
-        }
         let Node::Folder(tree) = files.node(&folder)? else {
             continue;
         };
@@ -100,8 +95,16 @@ pub fn discover(files: &Files<'_>) -> Result<BTreeMap<String, SourceType>, Error
             let shown = if folder.is_empty() { "." } else { &folder };
             found.insert(shown.to_owned(), tool);
         }
-        let folders = items.iter().filter(|item| item.kind == ItemKind::Folder);
-        left.extend(folders.map(|item| below(&folder, &item.name)));
+        seen += items.len();
+        let inner = || items.iter().filter(|item| item.kind == ItemKind::Folder);
+        folders += inner().count();
+        if folders > MAX_FOLDERS || seen > MAX_ITEMS {
+            let message = message::source::TOO_LARGE
+                .with("what", "the number of folders")
+                .with("limit", MAX_FOLDERS);
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        left.extend(inner().map(|item| below(&folder, &item.name)));
     }
     Ok(found)
 }

@@ -17,6 +17,8 @@ use crate::git::ItemKind;
 
 /// The most that the manifest files of a source may hold together; Argo CD's limit.
 const MAX_COMBINED: u64 = 10 << 20;
+/// The most values that the manifests of a source may hold together.
+const MAX_NODES: usize = 500_000;
 /// How deep folders are searched.
 const MAX_FOLDERS: usize = 64;
 /// A file with these words in it is left out.
@@ -32,11 +34,18 @@ pub(super) fn render(
 ) -> Result<Vec<Manifest>, Error> {
     let patterns = Patterns::new(options, causes);
     let mut manifests = Vec::new();
+    let mut nodes = 0;
     for file in files(reader, folder, options.recurse, &patterns)? {
         if file.path.ends_with(".jsonnet") {
             manifests.extend(jsonnet.evaluate(reader, &file.path)?);
         } else {
-            read_file(&file, &mut manifests, causes)?;
+            nodes += read_file(&file, &mut manifests, causes)?;
+        }
+        if nodes > MAX_NODES {
+            let message = message::source::TOO_LARGE
+                .with("what", "the number of values in all manifest files")
+                .with("limit", MAX_NODES);
+            return Err(Error::new(Kind::TooLarge, message));
         }
     }
     Ok(manifests)
@@ -165,19 +174,21 @@ fn contains(content: &[u8], words: &[u8]) -> bool {
     content.windows(words.len()).any(|window| window == words)
 }
 
+/// Reads a file's manifests; says how many values it holds.
 fn read_file(
     file: &File,
     manifests: &mut Vec<Manifest>,
     causes: &mut Vec<Cause>,
-) -> Result<(), Error> {
+) -> Result<usize, Error> {
     let text = file.text()?;
     if file.path.ends_with(".json") {
         let document = yaml::json_file(&text).map_err(|why| broken(file, why, true))?;
         if kind(&document).is_none() {
             return Err(without_kind(file, &document));
         }
+        let nodes = document.nodes;
         manifests.extend(unpack(file, document)?);
-        return Ok(());
+        return Ok(nodes);
     }
     let (documents, failed) = yaml::documents(&text);
     let mut good = Vec::new();
@@ -197,8 +208,9 @@ fn read_file(
         if !good.is_empty() || manifest_like || error.kind() == Kind::TooLarge {
             return Err(error);
         }
-        return Ok(());
+        return Ok(0);
     }
+    let nodes = good.iter().map(|document| document.nodes).sum();
     for document in good {
         for (key, line) in &document.duplicates {
             let location = Location {
@@ -210,7 +222,7 @@ fn read_file(
         }
         manifests.extend(unpack(file, document)?);
     }
-    Ok(())
+    Ok(nodes)
 }
 
 fn kind(document: &Document) -> Option<&str> {

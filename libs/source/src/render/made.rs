@@ -81,6 +81,12 @@ pub(super) fn explain(failure: &Failure, failed: Message) -> Error {
                 .with("limit", "64 MiB");
             (Kind::TooLarge, message)
         }
+        "too-many" => {
+            let message = message::source::TOO_LARGE
+                .with("what", "the number of values in the rendered result")
+                .with("limit", 500_000);
+            (Kind::TooLarge, message)
+        }
         _ => (Kind::Invalid, failed),
     };
     let mut cause = Cause::error(message).evidence(shortened(&failure.error));

@@ -19,6 +19,8 @@ const MAX_TOTAL: u64 = 64 << 20;
 const MAX_FILE: u64 = 16 << 20;
 /// How often one render may look.
 const MAX_LOOKS: usize = 20_000;
+/// The most entries of folders that one render may list: a folder may be in itself many times over, by its tree's id.
+const MAX_ITEMS: usize = 200_000;
 
 /// A file as it was read.
 #[derive(Clone, Debug)]
@@ -68,6 +70,7 @@ pub(super) struct Reader<'f, 'r> {
     read: RefCell<HashMap<String, File>>,
     total: Cell<u64>,
     looks: Cell<usize>,
+    items: Cell<usize>,
 }
 
 impl<'f, 'r> Reader<'f, 'r> {
@@ -80,6 +83,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             read: RefCell::default(),
             total: Cell::new(0),
             looks: Cell::new(0),
+            items: Cell::new(0),
         }
     }
 
@@ -143,6 +147,13 @@ impl<'f, 'r> Reader<'f, 'r> {
             return Ok(None);
         };
         let items = self.files.list(tree)?;
+        self.items.set(self.items.get() + items.len());
+        if self.items.get() > MAX_ITEMS {
+            let message = message::source::TOO_LARGE
+                .with("what", "the number of files and folders")
+                .with("limit", MAX_ITEMS);
+            return Err(Error::new(Kind::TooLarge, message));
+        }
         self.set
             .borrow_mut()
             .listings

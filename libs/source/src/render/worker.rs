@@ -20,6 +20,8 @@ use crate::sandbox::{Sandbox, Worker};
 
 /// The largest frame in either direction; the renderer keeps to the same.
 const MAX_FRAME: u32 = 64 << 20;
+/// The most values of an answer: a few bytes of JSON each, and many times that here.
+const MAX_NODES: usize = 500_000;
 /// After so many jobs a worker is replaced, so that nothing it kept can grow for ever.
 const MAX_JOBS: u32 = 500;
 
@@ -308,5 +310,14 @@ async fn receive(worker: &mut Worker) -> io::Result<Said> {
     }
     let mut body = vec![0; length as usize];
     worker.stdout.read_exact(&mut body).await?;
-    Ok(serde_json::from_slice(&body)?)
+    let text = std::str::from_utf8(&body).map_err(io::Error::other)?;
+    if super::yaml::json_nodes(text) > MAX_NODES {
+        return Ok(Said::Failed {
+            failed: Failure {
+                kind: "too-many".to_owned(),
+                ..Failure::default()
+            },
+        });
+    }
+    Ok(serde_json::from_str(text)?)
 }

@@ -13,6 +13,9 @@ mod scalar;
 const MAX_DEPTH: usize = 100;
 /// The most nodes of one document, aliases written out.
 const MAX_NODES: usize = 200_000;
+/// How much longer than its text the paths of a document's fields may be, together, before no more lines are noted. A long
+/// key with a long list below it would stand there once for every item.
+const MAX_PATHS: usize = 8;
 
 /// One document.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(super) struct Document {
     pub(super) lines: Vec<(String, u32)>,
     /// Keys that were written twice.
     pub(super) duplicates: Vec<(String, u32)>,
+    /// How many values there are in it.
+    pub(super) nodes: usize,
 }
 
 /// Why a document cannot be read.
@@ -58,10 +63,13 @@ fn to_line(line: usize) -> u32 {
 
 /// The documents of a file up to the first that is broken; empty ones are left out.
 pub(super) fn documents(text: &str) -> (Vec<Document>, Option<Broken>) {
-    if text.trim_start().starts_with('{')
-        && let Some(all) = json_stream(text)
-    {
-        return (all, None);
+    if text.trim_start().starts_with('{') {
+        if json_nodes(text) > MAX_NODES {
+            return (Vec::new(), Some(too_many(1)));
+        }
+        if let Some(all) = json_stream(text) {
+            return (all, None);
+        }
     }
     let mut all = Vec::new();
     for chunk in chunks(text) {
@@ -106,15 +114,38 @@ fn json(text: &str, value: Value, first: usize, begins: usize) -> Document {
         line: to_line(begins),
         lines,
         duplicates: Vec::new(),
+        nodes: json_nodes(text),
     }
 }
 
 /// A `.json` file: exactly one value.
 pub(super) fn json_file(text: &str) -> Result<Document, Broken> {
+    if json_nodes(text) > MAX_NODES {
+        return Err(too_many(1));
+    }
     match serde_json::from_str::<Value>(text) {
         Ok(value) => Ok(json(text, value, 1, 1)),
         Err(error) => Err(Broken::new(error.line(), error.to_string())),
     }
+}
+
+/// About how many values JSON holds, told without building them: what begins one, outside of strings.
+pub(super) fn json_nodes(text: &str) -> usize {
+    let (mut nodes, mut quoted, mut escaped) = (1, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => nodes += 1,
+            _ => {}
+        }
+    }
+    nodes
+}
+
+fn too_many(line: usize) -> Broken {
+    Broken::limit(line, format!("{MAX_NODES} values"))
 }
 
 /// Cuts a file at lines that begin with `---`, as Kubernetes' reader does: (first line, text).
@@ -175,6 +206,8 @@ struct Builder {
     nodes: usize,
     path: String,
     offset: usize,
+    /// How many more bytes of paths are noted.
+    paths: usize,
     document: Document,
 }
 
@@ -186,6 +219,7 @@ fn parse(text: &str, first: usize) -> Result<Option<Document>, Broken> {
         line: to_line(first),
         lines: Vec::new(),
         duplicates: Vec::new(),
+        nodes: 0,
     };
     let mut builder = Builder {
         frames: Vec::new(),
@@ -193,6 +227,7 @@ fn parse(text: &str, first: usize) -> Result<Option<Document>, Broken> {
         nodes: 0,
         path: String::new(),
         offset,
+        paths: text.len() * MAX_PATHS + 4096,
         document,
     };
     for event in Parser::new_from_str(text) {
@@ -202,6 +237,7 @@ fn parse(text: &str, first: usize) -> Result<Option<Document>, Broken> {
             break;
         }
     }
+    builder.document.nodes = builder.nodes;
     Ok((!builder.document.value.is_null()).then_some(builder.document))
 }
 
@@ -291,7 +327,7 @@ impl Builder {
     fn grow(&mut self, by: usize, line: usize) -> Result<(), Broken> {
         self.nodes += by;
         if self.nodes > MAX_NODES {
-            Err(Broken::limit(line, format!("{MAX_NODES} values")))
+            Err(too_many(line))
         } else {
             Ok(())
         }
@@ -333,11 +369,19 @@ impl Builder {
             }
             Some(Frame::List { list, .. }) => {
                 self.path.push_str(&format!("[{}]", list.len()));
-                self.document.lines.push((self.path.clone(), to_line(line)));
+                self.locate(line);
             }
             _ => {}
         }
         before
+    }
+
+    /// Notes the line of the field at hand, while there is room; where to edit is then the nearest around it.
+    fn locate(&mut self, line: usize) {
+        if let Some(left) = self.paths.checked_sub(self.path.len()) {
+            self.paths = left;
+            self.document.lines.push((self.path.clone(), to_line(line)));
+        }
     }
 
     /// Puts a finished plain value (or an alias) where it belongs.
@@ -357,15 +401,16 @@ impl Builder {
             self.path.push('.');
         }
         self.path.push_str(&name);
-        if map.contains_key(&name) {
-            self.document
-                .duplicates
-                .push((self.path.clone(), to_line(line)));
-        }
-        if name != "<<" {
-            self.document.lines.push((self.path.clone(), to_line(line)));
-        }
+        let (twice, merges) = (map.contains_key(&name), name == "<<");
         *key = Some(name);
+        if twice && let Some(left) = self.paths.checked_sub(self.path.len()) {
+            self.paths = left;
+            let place = (self.path.clone(), to_line(line));
+            self.document.duplicates.push(place);
+        }
+        if !merges {
+            self.locate(line);
+        }
         self.path.truncate(before);
         Ok(())
     }
@@ -524,6 +569,27 @@ mod tests {
         assert_eq!(before.len(), 1);
         assert!(broken.is_some_and(|broken| broken.line >= 3 && broken.limit.is_none()));
         assert!(documents("--- oops\n").1.is_some());
+    }
+
+    #[test]
+    fn what_is_small_in_git_stays_small_here() {
+        let list = vec!["0"; 100_000].join(",");
+        let long = format!("kind: X\n? {}\n: [{list}]\n", "k".repeat(900));
+        let (all, broken) = documents(&long);
+        assert!(broken.is_none() && all.len() == 1);
+        let noted: usize = all[0].lines.iter().map(|(path, _)| path.len()).sum();
+        assert!(noted <= long.len() * MAX_PATHS + 4096, "{noted}");
+        assert_eq!(all[0].lines[0].0, "kind");
+        let many = vec!["{\"\":0}"; MAX_NODES].join(",");
+        for text in [format!("{{\"a\":[{many}]}}"), format!("[{many}]")] {
+            assert!(json_file(&text).is_err_and(|broken| broken.limit.is_some()));
+        }
+        assert!(
+            documents(&format!("{{\"a\":[{many}]}}"))
+                .1
+                .is_some_and(|broken| broken.limit.is_some())
+        );
+        assert_eq!(json_nodes(r#"{"a,[{": [1, "\",{", {}]}"#), 6);
     }
 
     #[test]
