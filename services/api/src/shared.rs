@@ -24,6 +24,14 @@ use crate::permit::Actor;
 use crate::rights::Rights;
 use crate::webhook;
 
+/// Logging in.
+const LOGIN: &str = "/session.SessionService/Create";
+
+/// What is remembered of a token.
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
 /// Everything that lives as long as the process.
 pub(crate) struct Shared {
     /// The truth.
@@ -116,8 +124,13 @@ impl Shared {
         self.store.tenant(tenant).written_by(actor.operator)
     }
 
+    /// A token that was issued just now is no stranger's, whoever else is behind its address.
+    pub(crate) fn recognise(&self, token: &str) {
+        self.recognised.remember(digest(token));
+    }
+
     /// Who sent this token to this tenant's host, as [`Sessions::authenticate`] says; a source that sends what is nobody's
-    /// may do so only so often.
+    /// may do so only so often, unless it logs in where a password of late was right: wrong ones are counted by themselves.
     ///
     /// # Errors
     /// `ResourceExhausted` when it did so too often; else what the sessions say.
@@ -125,12 +138,16 @@ impl Shared {
         &self,
         site: &Arc<Tenant>,
         token: Option<&str>,
+        path: &str,
     ) -> Result<Actor, Status> {
-        let digest = token.map(|token| <[u8; 32]>::from(Sha256::digest(token.as_bytes())));
+        let digest = token.map(digest);
         let recognised = digest.filter(|digest| self.recognised.knows(digest));
+        let source = audit::source();
+        let at_home =
+            path == LOGIN && source.is_some_and(|source| self.logins.is_known(site.id, source));
         let taken = match recognised {
-            Some(_) => None,
-            None => Some(self.strangers.take(audit::source())?),
+            None if !at_home => Some(self.strangers.take(source)?),
+            _ => None,
         };
         let outcome = self.sessions.authenticate(site, token).await;
         let known = outcome.as_ref().is_ok_and(|actor| !actor.is_stranger());

@@ -3,6 +3,8 @@
 
 #[path = "edge/bounds.rs"]
 mod bounds;
+#[path = "edge/crowds.rs"]
+mod crowds;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

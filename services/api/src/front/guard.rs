@@ -155,7 +155,7 @@ impl Guard {
         let token = credentials::token(headers, road, site.secure);
         let authenticated = self
             .shared
-            .authenticate(&site.tenant, token.as_deref())
+            .authenticate(&site.tenant, token.as_deref(), path)
             .instrument(tracing::info_span!("authenticate", tenant = %site.tenant.name));
         match authenticated.await {
             Ok(actor) => Ok(Caller(Ok(actor))),
@@ -231,9 +231,10 @@ impl Guard {
         // Only who was let in, and still is after the call, goes on.
         if let Some(actor) = renewable
             && let Some(token) = sessions.renew(&actor).await
-            && let Ok(token) = HeaderValue::try_from(token)
+            && let Ok(value) = HeaderValue::try_from(&token)
         {
-            response.headers_mut().insert(RENEW_TOKEN, token);
+            self.shared.recognise(&token);
+            response.headers_mut().insert(RENEW_TOKEN, value);
         }
         response
     }

@@ -48,10 +48,10 @@ impl Session {
             .logins
             .verify(&site.tenant, &request.username, password, source)
             .await?;
-        self.shared
-            .sessions
-            .create(who.tenant.id, &who.account)
-            .await
+        let created = self.shared.sessions.create(who.tenant.id, &who.account);
+        let token = created.await?;
+        self.shared.recognise(&token);
+        Ok(token)
     }
 }
 

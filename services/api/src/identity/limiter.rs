@@ -202,6 +202,12 @@ impl Limiter {
         Ok(())
     }
 
+    /// Whether somebody's password was right from this source of late.
+    pub(crate) fn knows(&self, tenant: TenantId, source: IpAddr) -> bool {
+        let key = (tenant, Source::from(source));
+        self.known_sources.get(&key).is_some()
+    }
+
     /// Counts a failure against its source.
     pub(crate) fn source_failed(&self, tenant: TenantId, source: IpAddr, now: Instant) {
         let source = Source::from(source);

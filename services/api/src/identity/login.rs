@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::message;
 use domain::secret::Secret;
 use domain::settings::{self, Capability};
-use domain::tenant::Tenant;
+use domain::tenant::{Tenant, TenantId};
 use rand::Rng;
 use store::Store;
 use tokio::time::Instant;
@@ -47,6 +47,11 @@ impl Logins {
             store,
             limiter: Limiter::new(),
         }
+    }
+
+    /// Whether a right password came from this source to this tenant's host of late.
+    pub(crate) fn is_known(&self, site: TenantId, source: IpAddr) -> bool {
+        self.limiter.knows(site, source)
     }
 
     /// Whose account it is, if the password is right and it may log in. A refusal takes 500 to 1000 ms, whatever its

@@ -26,7 +26,9 @@ pub(super) async fn logout(
         );
     };
     let token = credentials::token(request.headers(), Road::Rest, site.secure);
-    let ended = match shared.authenticate(&site.tenant, token.as_deref()).await {
+    let path = request.uri().path();
+    let asked = shared.authenticate(&site.tenant, token.as_deref(), path);
+    let ended = match asked.await {
         Ok(actor) => shared.sessions.revoke(&actor).await,
         // A token that does not count needs no end; of one that could not be looked at nothing is known.
         Err(status) if status.code() == Code::Unauthenticated => Ok(()),

@@ -7,29 +7,34 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::Edge;
 
-const MIB: usize = 1 << 20;
-const ONE: &str = "127.0.0.2";
-const TWO: &str = "127.0.0.3";
-const SYNC: &str = "/application.ApplicationService/Sync";
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const MIB: usize = 1 << 20;
+pub(crate) const ONE: &str = "127.0.0.2";
+pub(crate) const TWO: &str = "127.0.0.3";
+pub(crate) const SYNC: &str = "/application.ApplicationService/Sync";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// More than a minute lets through, however slow the machine.
-const MANY: usize = 1_000;
+pub(crate) const MANY: usize = 1_000;
 /// A token that nobody issued.
-const FORGED: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6IngifQ.e30.c2ln";
+pub(crate) const FORGED: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6IngifQ.e30.c2ln";
 
 /// A server in clear with two tenants, one per address, and the token of each one's admin.
-struct Bounds {
+pub(crate) struct Bounds {
     edge: Edge,
-    one: String,
-    two: String,
+    pub(crate) one: String,
+    pub(crate) two: String,
 }
 
 impl Bounds {
-    async fn open(database: &str, limits: Value) -> Result<Self> {
+    pub(crate) async fn open(database: &str, limits: Value) -> Result<Self> {
+        Self::open_with(database, json!({"limits": limits})).await
+    }
+
+    /// With these settings besides.
+    pub(crate) async fn open_with(database: &str, settings: Value) -> Result<Self> {
         let edge = Edge::open(database, |config, _| {
             config["tls"] = json!({});
             config["listen"] = json!([format!(
@@ -37,7 +42,9 @@ impl Bounds {
                 config["listen"][0].as_str().map_or("0", port_of)
             )]);
             config["operator_hosts"] = json!(["127.0.0.1"]);
-            config["limits"] = limits;
+            for (name, value) in settings.as_object().into_iter().flatten() {
+                config[name] = value.clone();
+            }
         })
         .await?;
         let mut bounds = Self {
@@ -57,20 +64,30 @@ impl Bounds {
         Ok(bounds)
     }
 
-    fn url(&self, host: &str, path: &str) -> String {
+    pub(crate) fn url(&self, host: &str, path: &str) -> String {
         format!("http://{host}:{}{path}", self.edge.port)
     }
 
-    async fn log_in(&self, host: &str, password: &str) -> Result<String> {
+    pub(crate) async fn log_in(&self, host: &str, password: &str) -> Result<String> {
+        self.log_in_from(Client::new(), host, password).await
+    }
+
+    /// Logs a host's admin in with a client.
+    pub(crate) async fn log_in_from(
+        &self,
+        client: Client,
+        host: &str,
+        password: &str,
+    ) -> Result<String> {
         let body = json!({"username": "admin", "password": password});
-        let answer = Client::new().post(self.url(host, "/api/v1/session"));
+        let answer = client.post(self.url(host, "/api/v1/session"));
         let answer: Value = answer.json(&body).send().await?.json().await?;
         let token = answer["token"].as_str();
         Ok(token.with_context(|| answer.to_string())?.to_owned())
     }
 
     /// Calls an RPC over gRPC-web with a message of so many bytes: the status before any data, and its text.
-    async fn grpc(
+    pub(crate) async fn grpc(
         &self,
         host: &str,
         path: &str,
@@ -93,10 +110,26 @@ impl Bounds {
 
     /// Begins an RPC with a body of which only a part is sent.
     async fn begin(&self, host: &str, path: &str, token: &str, sent: usize) -> Result<TcpStream> {
+        let head = format!("Content-Type: application/grpc-web+proto\r\ntoken: {token}\r\n");
+        self.begin_from("127.0.0.1", host, path, &head, sent).await
+    }
+
+    /// Begins a request from this address, with these headers and a body of which only a part is sent.
+    pub(crate) async fn begin_from(
+        &self,
+        source: &str,
+        host: &str,
+        path: &str,
+        headers: &str,
+        sent: usize,
+    ) -> Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(source.parse()?, 0))?;
         let ip: Ipv4Addr = host.parse()?;
-        let mut stream = TcpStream::connect(SocketAddr::from((ip, self.edge.port))).await?;
+        let at = SocketAddr::from((ip, self.edge.port));
+        let mut stream = socket.connect(at).await?;
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/grpc-web+proto\r\ntoken: {token}\r\nContent-Length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {}\r\n\r\n",
             sent + MIB
         );
         stream.write_all(head.as_bytes()).await?;
@@ -110,12 +143,12 @@ fn port_of(address: &str) -> &str {
 }
 
 /// A client whose connections come from this address.
-fn from(source: &str) -> Result<Client> {
+pub(crate) fn from(source: &str) -> Result<Client> {
     let source: IpAddr = source.parse()?;
     Ok(Client::builder().local_address(source).build()?)
 }
 
-fn status(answer: &Response) -> u16 {
+pub(crate) fn status(answer: &Response) -> u16 {
     answer.status().as_u16()
 }
 
