@@ -165,7 +165,6 @@ fn shared(
         rights,
         logins: Logins::new(store.clone()),
         standing: Arc::new(Standing::new()),
-        webhooks: crate::webhook::Reading::new(),
         bodies: Arc::new(Bodies::new(&config.limits)),
         audit: crate::audit::Bounds::new(),
         hub: Hub::new(store.clone(), life.clone()),

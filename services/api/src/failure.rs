@@ -25,6 +25,13 @@ pub(crate) fn come_again(message: &Message, wait: Duration) -> Status {
     )
 }
 
+/// Whether [`come_again`] made it.
+pub(crate) fn comes_again(status: &Status) -> bool {
+    status
+        .metadata()
+        .contains_key(http::header::RETRY_AFTER.as_str())
+}
+
 /// Something that is a defect here; the log says what.
 pub(crate) fn internal() -> Status {
     say(Code::Internal, &message::api::INTERNAL.message())

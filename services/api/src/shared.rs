@@ -22,7 +22,6 @@ use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
 use crate::permit::Actor;
 use crate::rights::Rights;
-use crate::webhook;
 
 /// Logging in.
 const LOGIN: &str = "/session.SessionService/Create";
@@ -58,8 +57,6 @@ pub(crate) struct Shared {
     pub(crate) strangers: Arc<Strangers>,
     /// Whose tokens are not strangers'.
     pub(crate) recognised: Recognised<[u8; 32]>,
-    /// Whose webhooks are being read.
-    pub(crate) webhooks: webhook::Reading,
     /// What is held of requests' bodies.
     pub(crate) bodies: Arc<Bodies>,
     /// What bounds the record of who did what.

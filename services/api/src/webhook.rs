@@ -6,19 +6,19 @@ mod github;
 mod gitlab;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
 use domain::repository::normalize_url;
-use domain::tenant::TenantId;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use runtime::places::{Full, Place, Places};
 use store::WebhookProvider;
+use tonic::Status;
 
 use crate::audit;
+use crate::failure;
+use crate::front::bodies::Holder;
 use crate::front::host::Site;
 use crate::front::{come_again, limit, plain};
 use crate::listen::sources;
@@ -27,13 +27,6 @@ use crate::shared::Shared;
 
 /// The largest body that is read; GitHub sends none larger.
 const MAX_BODY: usize = 25 << 20;
-/// How many bodies are read at once, of one tenant and in all.
-const READING: (usize, usize) = (4, 8);
-/// How many of them may be unverified: a signature can be checked only over a whole body, so that strangers can make us
-/// hold this many. Those whose secret is known already keep places that no stranger has, at their tenant and in all.
-const UNVERIFIED: (usize, usize) = (3, 6);
-/// How many of those one source may send.
-const OF_SOURCE: usize = 2;
 /// The longest address that is passed on.
 const MAX_URL: usize = 2_000;
 
@@ -72,40 +65,6 @@ impl Provider {
     }
 }
 
-/// The bodies that are being read. One per process.
-pub(crate) struct Reading {
-    tenants: Places<TenantId>,
-    unverified: Places<TenantId>,
-    sources: Places<IpAddr>,
-}
-
-/// What one body takes.
-type Taken = (Place<TenantId>, Option<(Place<TenantId>, Place<IpAddr>)>);
-
-impl Reading {
-    /// None yet.
-    pub(crate) fn new() -> Self {
-        Self {
-            tenants: Places::new(READING.0, READING.1),
-            unverified: Places::new(UNVERIFIED.0, UNVERIFIED.1),
-            sources: Places::new(OF_SOURCE, UNVERIFIED.1),
-        }
-    }
-
-    /// A place for a body of this tenant; of a stranger's, from whom nothing is known but where it comes from, one among
-    /// strangers' too.
-    fn enter(&self, tenant: TenantId, stranger: Option<IpAddr>) -> Result<Taken, Full> {
-        let unverified = match stranger {
-            Some(from) => {
-                let of_source = self.sources.enter(sources::of(from))?;
-                Some((self.unverified.enter(tenant)?, of_source))
-            }
-            None => None,
-        };
-        Ok((self.tenants.enter(tenant)?, unverified))
-    }
-}
-
 /// Takes one webhook.
 pub(crate) async fn receive(
     State(shared): State<Arc<Shared>>,
@@ -121,7 +80,7 @@ pub(crate) async fn receive(
         return plain(StatusCode::FORBIDDEN, "this tenant is suspended\n");
     }
     // Until it is verified it is a stranger's, for whom secrets are looked up only so often.
-    let taken = match shared.strangers.take(audit::source()) {
+    let taken = match shared.strangers.take_at(site.tenant.id, audit::source()) {
         Ok(taken) => taken,
         Err(too_many) => return come_again(too_many),
     };
@@ -172,39 +131,23 @@ async fn handle(
             return Err(away());
         }
     };
-    let stranger = match provider {
-        Provider::GitLab if gitlab::verified(headers, &secret) => None,
+    // A signature can be checked only over a whole body, so that until then it is a stranger's.
+    let holder = match provider {
+        Provider::GitLab if gitlab::verified(headers, &secret) => {
+            Some(Holder::Tenant(site.tenant.id))
+        }
         Provider::GitLab => return Err(refused()),
-        Provider::GitHub => audit::source(),
+        Provider::GitHub => audit::source().map(|from| Holder::Webhook(sources::of(from))),
     };
-    let _reading = shared
-        .webhooks
-        .enter(site.tenant.id, stranger)
-        .map_err(|full| {
-            let (most, whose) = match full {
-                Full::Each(most) => (most, "of this tenant or from this address"),
-                Full::All(most) => (most, "in all"),
-            };
-            let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "");
-            *response.body_mut() = Body::from(format!(
-                "{most} webhooks {whose} are being read, as many as may be at once; send it again\n"
-            ));
-            response
-        })?;
-    let body = tonic::body::Body::new(body);
     let allowance = limit::Allowance {
         most: MAX_BODY,
         patience: limit::STRANGERS_PATIENCE,
-        place: None,
+        place: holder.map(|holder| shared.bodies.open(holder)),
     };
-    let body = limit::Limited::new(body, allowance);
-    let body = body.collect().await;
-    let Ok(body) = body.map(http_body_util::Collected::to_bytes) else {
-        return Err(plain(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the webhook's body is too large or broke off\n",
-        ));
-    };
+    // What is held of it counts until it has been carried out.
+    let _place = allowance.place.clone();
+    let body = limit::Limited::new(tonic::body::Body::new(body), allowance);
+    let body = body.collect().await.map_err(unread)?.to_bytes();
     let event = match provider {
         Provider::GitLab => gitlab::parse(&body),
         Provider::GitHub if github::verified(headers, &body, &secret) => {
@@ -234,6 +177,20 @@ async fn handle(
     }
     tracing::info!(?repositories, "a push was announced");
     Ok(!repositories.is_empty())
+}
+
+/// Why a body was not read to its end.
+fn unread(error: Status) -> Response<Body> {
+    match failure::comes_again(&error) {
+        true => plain(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too much of other requests is being received; send it again\n",
+        ),
+        false => plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the webhook's body is too large, too slow, or broke off\n",
+        ),
+    }
 }
 
 fn away() -> Response<Body> {

@@ -69,7 +69,11 @@ impl Admission {
                 (most, bodies.patience(), Some(holder))
             }
             None => {
-                let most = if outcome.is_ok() { limit::STRANGER } else { 0 };
+                let most = match outcome {
+                    Ok(_) if path.starts_with(SESSIONS) => limit::LOGIN,
+                    Ok(_) => limit::STRANGER,
+                    Err(_) => 0,
+                };
                 let holder = audit::source().map(|from| Holder::Stranger(sources::of(from)));
                 (most, limit::STRANGERS_PATIENCE, holder)
             }

@@ -15,8 +15,10 @@ use tonic::{Code, Status};
 use crate::failure::{self, say};
 use crate::front::bodies::Place;
 
-/// The most that is read from whom nobody knows, and of a login.
+/// The most that is read from whom nobody knows.
 pub(crate) const STRANGER: usize = 64 << 10;
+/// The most that is read of a login: a name and a password.
+pub(crate) const LOGIN: usize = 8 << 10;
 /// The most that is read of a call that names something or carries one object or policy: Kubernetes, and so Argo CD, keeps
 /// none that is larger than 1.5 MiB.
 pub(crate) const OBJECT: usize = 4 << 20;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use domain::message::{self, Message};
 use domain::quota::{PerMinute, whole_seconds};
+use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use tonic::Status;
 
@@ -89,7 +90,24 @@ impl Strangers {
     /// # Errors
     /// When it did so too often in this minute.
     pub(crate) fn take(&self, source: Option<IpAddr>) -> Result<Taken<'_>, TooMany> {
-        let basket = source.map(|source| self.baskets.hash_one(sources::of(source)) % BASKETS);
+        self.take_from(source.map(sources::of))
+    }
+
+    /// The same for what is one tenant's alone, such as webhooks: many tenants' come from one address, and what is wrong
+    /// with one's is held against no other.
+    ///
+    /// # Errors
+    /// When the source did so too often in this minute at this tenant.
+    pub(crate) fn take_at(
+        &self,
+        tenant: TenantId,
+        source: Option<IpAddr>,
+    ) -> Result<Taken<'_>, TooMany> {
+        self.take_from(source.map(|source| (tenant, sources::of(source))))
+    }
+
+    fn take_from(&self, who: Option<impl Hash>) -> Result<Taken<'_>, TooMany> {
+        let basket = who.map(|who| self.baskets.hash_one(who) % BASKETS);
         if let Some(basket) = basket {
             let taken = self.taken.lock().take(basket, self.allowed, Instant::now());
             taken.map_err(|wait| TooMany {
