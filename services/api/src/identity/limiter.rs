@@ -9,6 +9,8 @@
 //! account and per tenant, so that a flood of them takes no memory and pushes nothing out: it closes for sources that are
 //! not known and share a basket, never for another tenant.
 
+mod known;
+
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -20,7 +22,7 @@ use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::ttl::TtlMap;
+use self::known::Known;
 
 /// How many failures in a row close an account for the source that they come from.
 pub(crate) const OF_ACCOUNT: u32 = 5;
@@ -30,10 +32,6 @@ pub(crate) const OF_ACCOUNT_EVERYWHERE: u32 = 100;
 pub(crate) const OF_SOURCE: u32 = 100;
 /// How long a failure counts, from the last one on.
 pub(crate) const WINDOW: Duration = Duration::from_secs(300);
-/// How long a source is known, from the last right password on.
-const KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400);
-/// How many known sources are remembered; one that is forgotten is as any other.
-const KNOWN: usize = 20_000;
 /// How many accounts of a tenant are counted at a time.
 const ACCOUNTS: usize = 1_000;
 /// How many baskets a tenant's sources fall into.
@@ -64,7 +62,7 @@ impl Tally {
 }
 
 /// An address, as far as it is its holder's: whoever has an IPv6 address has 2^64 of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Source(u128);
 
 impl From<IpAddr> for Source {
@@ -125,9 +123,9 @@ struct Tenant {
 pub(crate) struct Limiter {
     tenants: Mutex<HashMap<TenantId, Tenant>>,
     /// From where an account's password was right.
-    known: TtlMap<(TenantId, String, Source), ()>,
+    known: Known,
     /// From where any password at a tenant's host was right, with the failures since.
-    known_sources: TtlMap<(TenantId, Source), Tally>,
+    known_sources: Known,
     baskets: RandomState,
 }
 
@@ -170,8 +168,8 @@ impl Limiter {
     pub(crate) fn new() -> Self {
         Self {
             tenants: Mutex::default(),
-            known: TtlMap::new(KNOWN_FOR, KNOWN),
-            known_sources: TtlMap::new(KNOWN_FOR, KNOWN),
+            known: Known::default(),
+            known_sources: Known::default(),
             baskets: RandomState::new(),
         }
     }
@@ -187,7 +185,7 @@ impl Limiter {
         now: Instant,
     ) -> Result<(), Closed> {
         let source = Source::from(source);
-        let tally = match self.known_sources.get(&(tenant, source)) {
+        let tally = match self.known_sources.tally(tenant, source, now) {
             Some(own) => own,
             None => {
                 let tenants = self.tenants.lock();
@@ -203,21 +201,15 @@ impl Limiter {
     }
 
     /// Whether somebody's password was right from this source of late.
-    pub(crate) fn knows(&self, tenant: TenantId, source: IpAddr) -> bool {
-        let key = (tenant, Source::from(source));
-        self.known_sources.get(&key).is_some()
+    pub(crate) fn knows(&self, tenant: TenantId, source: IpAddr, now: Instant) -> bool {
+        let known = self.known_sources.tally(tenant, source.into(), now);
+        known.is_some()
     }
 
     /// Counts a failure against its source.
     pub(crate) fn source_failed(&self, tenant: TenantId, source: IpAddr, now: Instant) {
         let source = Source::from(source);
-        let own = self.known_sources.update((tenant, source), |own| {
-            own.map(|mut tally| {
-                tally.fail(now);
-                tally
-            })
-        });
-        if own.is_some() {
+        if self.known_sources.failed(tenant, source, now) {
             return;
         }
         let basket = self.basket(source);
@@ -229,11 +221,16 @@ impl Limiter {
         known.last = now;
     }
 
-    /// Knows a source from which somebody's password was right; its own failures stay counted.
-    pub(crate) fn source_right(&self, tenant: TenantId, source: IpAddr) {
-        let key = (tenant, Source::from(source));
-        self.known_sources
-            .update(key, |own| Some(own.unwrap_or_default()));
+    /// Knows a source from which an account's password was right; its own failures stay counted.
+    pub(crate) fn source_right(
+        &self,
+        tenant: TenantId,
+        source: IpAddr,
+        account: &str,
+        now: Instant,
+    ) {
+        let source = Source::from(source);
+        self.known_sources.right(tenant, account, source, now);
     }
 
     /// An attempt on an account that there is; the guard is awaited for its turn.
@@ -248,7 +245,7 @@ impl Limiter {
         now: Instant,
     ) -> Result<(Attempt<'_>, Arc<tokio::sync::Mutex<()>>), Closed> {
         let source = source.map(Source::from);
-        let place = self.place(tenant, account, source);
+        let place = self.place(tenant, account, source, now);
         let mut tenants = self.tenants.lock();
         let known = entry(&mut tenants, tenant, now);
         if known.accounts.len() >= ACCOUNTS && !known.accounts.contains_key(account) {
@@ -275,15 +272,20 @@ impl Limiter {
         Ok((attempt, turn))
     }
 
-    fn place(&self, tenant: TenantId, account: &str, source: Option<Source>) -> Place {
+    fn place(
+        &self,
+        tenant: TenantId,
+        account: &str,
+        source: Option<Source>,
+        now: Instant,
+    ) -> Place {
         let Some(source) = source else {
             return Place::Basket(0);
         };
-        let key = (tenant, account.to_owned(), source);
-        match self.known.get(&key) {
-            Some(()) => Place::Known(source),
+        match self.known.has(tenant, account, source, now) {
+            true => Place::Known(source),
             // Other baskets for every account: who shares one with somebody shares no other.
-            None => Place::Basket(self.baskets.hash_one(key) % PLACES),
+            false => Place::Basket(self.baskets.hash_one((tenant, account, source)) % PLACES),
         }
     }
 
@@ -315,8 +317,8 @@ impl Attempt<'_> {
     /// Counts it: how many failures in a row there are from here now. A success ends the row, and makes the source known.
     pub(crate) fn ended(&self, right: bool, now: Instant) -> u32 {
         if let Some(source) = self.source.filter(|_| right) {
-            let key = (self.tenant, self.account.clone(), source);
-            self.limiter.known.put(key, ());
+            let known = &self.limiter.known;
+            known.right(self.tenant, &self.account, source, now);
         }
         let mut tenants = self.limiter.tenants.lock();
         let Some(tenant) = tenants.get_mut(&self.tenant) else {
@@ -443,7 +445,7 @@ mod tests {
     #[test]
     fn s10_a_known_source_is_not_closed_by_others_of_its_basket() {
         let (limiter, now) = (Limiter::new(), Instant::now());
-        limiter.source_right(tenant(1), ip(1));
+        limiter.source_right(tenant(1), ip(1), "admin", now);
         for n in 1_000..200_000 {
             limiter.source_failed(tenant(1), ip(n), now);
         }
@@ -452,7 +454,7 @@ mod tests {
         for _ in 0..OF_SOURCE {
             limiter.source_failed(tenant(1), ip(1), now);
             // A right password in between is no way on.
-            limiter.source_right(tenant(1), ip(1));
+            limiter.source_right(tenant(1), ip(1), "admin", now);
         }
         assert_eq!(limiter.source(tenant(1), ip(1), now), Err(Closed));
         assert_eq!(limiter.source(tenant(1), ip(1), now + WINDOW), Ok(()));

@@ -51,7 +51,7 @@ impl Logins {
 
     /// Whether a right password came from this source to this tenant's host of late.
     pub(crate) fn is_known(&self, site: TenantId, source: IpAddr) -> bool {
-        self.limiter.knows(site, source)
+        self.limiter.knows(site, source, Instant::now())
     }
 
     /// Whose account it is, if the password is right and it may log in. A refusal takes 500 to 1000 ms, whatever its
@@ -143,7 +143,10 @@ impl Logins {
             return Err(wrong());
         }
         if let Some(source) = source {
-            self.limiter.source_right(site.id, source);
+            // On the operator's host accounts of every tenant log in.
+            let whose = format!("{}/{name_there}", found.tenant.id.0);
+            let limiter = &self.limiter;
+            limiter.source_right(site.id, source, &whose, Instant::now());
         }
         if let Some(closed) = found.tenant.standing.state.closed() {
             return Err(failure::say(tonic::Code::PermissionDenied, &closed));
