@@ -56,7 +56,9 @@ impl Network {
         }
     }
 
-    fn has(&self, address: IpAddr) -> bool {
+    /// Whether an address is in it; one of IPv4 is in no network of IPv6, however it is written.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);

@@ -27,7 +27,7 @@ use crate::front::standing::Standing;
 use crate::front::strangers::{Recognised, Strangers};
 use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions, password};
-use crate::listen::{self, Sources, tls};
+use crate::listen::{self, Proxies, Sources, tls};
 use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
 use crate::rights::Rights;
@@ -88,7 +88,9 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     if let Some(tls) = &tls {
         life.spawn("certificates", Arc::clone(tls).watch(life.clone()));
     }
-    let sources = Sources::new(&config.limits);
+    let proxies = Proxies::parse(&config.trusted_proxies);
+    let proxies = proxies.map_err(|error| format!("NARU_TRUSTED_PROXIES: {error}"))?;
+    let sources = (Sources::new(&config.limits), proxies);
     let guard = Guard::new(Arc::clone(&shared), grpc::routes(&shared)?);
     let rest = rest::router(&shared, guard.clone());
     let front = Front::new(Arc::clone(&shared), guard, rest, tls.is_some());

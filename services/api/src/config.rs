@@ -16,6 +16,10 @@ pub struct Config {
     /// `NARU_TLS__*`: how to speak TLS; plaintext when absent.
     #[serde(default)]
     pub tls: Tls,
+    /// `NARU_TRUSTED_PROXIES`: the networks, with commas, of the proxies whose `X-Forwarded-For` says where a request comes
+    /// from; nobody's does when empty.
+    #[serde(default, deserialize_with = "comma_list")]
+    pub trusted_proxies: Vec<String>,
     /// `NARU_LIMITS__*`: how much a peer may hold.
     #[serde(default)]
     pub limits: Limits,
@@ -128,7 +132,7 @@ pub struct Limits {
     /// that counts, or to a host that is not served; 0 means no limit.
     pub strangers_per_minute: u64,
     /// `NARU_LIMITS__BODIES_MIB`: MiB of requests' bodies that are held at once; a tenant may hold three quarters of it,
-    /// strangers together a sixteenth.
+    /// strangers together a sixteenth, besides what is kept for beginnings.
     pub bodies_mib: usize,
     /// `NARU_LIMITS__BODY_SECONDS`: how long the body of a signed-in caller's request may take to arrive, and a second more
     /// for each MiB that came.

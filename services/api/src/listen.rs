@@ -1,5 +1,6 @@
 //! The listener: one port per address that speaks HTTP/1.1 and HTTP/2, in clear or over TLS.
 
+mod forwarded;
 mod redirect;
 pub(crate) mod sources;
 pub(crate) mod tls;
@@ -19,6 +20,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::forwarded::Proxies;
 pub(crate) use self::sources::Sources;
 use self::tls::Certificates;
 use crate::audit;
@@ -61,7 +63,7 @@ pub(crate) fn serve(
     life: &Lifecycle,
     listener: TcpListener,
     tls: Option<Arc<Certificates>>,
-    sources: Sources,
+    (sources, proxies): (Sources, Proxies),
     front: Front,
 ) {
     let accepting = life.clone();
@@ -84,7 +86,8 @@ pub(crate) fn serve(
                 tracing::debug!(source = %from.ip(), "a connection too many was closed");
                 continue;
             };
-            let serving = connection(stream, tls.clone(), front.clone(), accepting.token());
+            let answering = (front.clone(), proxies.clone());
+            let serving = connection(stream, tls.clone(), answering, accepting.token());
             accepting.spawn_short(async move {
                 serving.await;
                 drop(place);
@@ -96,7 +99,7 @@ pub(crate) fn serve(
 async fn connection(
     stream: TcpStream,
     tls: Option<Arc<Certificates>>,
-    front: Front,
+    front: (Front, Proxies),
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
@@ -144,8 +147,13 @@ async fn handshake(
 
 /// Speaks HTTP on a connection. With `http2` agreed on, SETTINGS go out at once, before the client says anything: the
 /// argocd command takes a connection for ready only then.
-async fn http<S>(stream: S, peer: Option<Peer>, http2: bool, front: Front, stop: CancellationToken)
-where
+async fn http<S>(
+    stream: S,
+    peer: Option<Peer>,
+    http2: bool,
+    (front, proxies): (Front, Proxies),
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let asked = Arc::new(AtomicBool::new(false));
@@ -153,11 +161,12 @@ where
     let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
         began.store(true, Ordering::Relaxed);
         let front = front.clone();
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
+        let source = peer.map(|peer| proxies.source(peer.0, request.headers()));
+        if let Some(source) = source {
+            request.extensions_mut().insert(Peer(source));
         }
         async move {
-            let answer = audit::from(peer.map(|peer| peer.0), front.handle(request)).await;
+            let answer = audit::from(source, front.handle(request)).await;
             Ok::<_, std::convert::Infallible>(answer)
         }
     });

@@ -14,7 +14,7 @@ use crate::ttl::TtlMap;
 /// How long a look-up is trusted without asking again; a change of a tenant is announced and forgets it at once.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// Who is at the other end of a request's connection. Put into its extensions by the listener.
+/// Who a request comes from: the other end of its connection, or who a trusted proxy says. Put into its extensions by the listener.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 

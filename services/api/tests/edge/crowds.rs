@@ -210,3 +210,55 @@ async fn wrong_webhooks_of_one_tenant_are_not_held_against_anothers() -> Result<
     assert_eq!(version(&bounds, &from("127.0.0.9")?, ONE).await?, 200);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_trusted_proxy_says_whose_a_request_is() -> Result<()> {
+    let settings = json!({
+        "limits": {"strangers_per_minute": 30},
+        "trusted_proxies": ["127.0.0.16/30", "10.0.0.0/8"],
+    });
+    let bounds = Bounds::open_with("api_edge_proxies", settings).await?;
+    let asked = async |source: &str, forwarded: &[&str]| -> Result<u16> {
+        let mut call = from(source)?.get(bounds.url(ONE, "/api/version"));
+        for value in forwarded {
+            call = call.header("x-forwarded-for", *value);
+        }
+        Ok(status(&call.send().await?))
+    };
+    let fill = async |source: &str, forwarded: &[&str]| -> Result<()> {
+        let mut let_in = 0;
+        while asked(source, forwarded).await? != 429 {
+            let_in += 1;
+            ensure!(let_in < MANY, "{source} {forwarded:?} has no bound");
+        }
+        Ok(())
+    };
+    let full = |source: &'static str, forwarded: &'static [&'static str]| {
+        let asked = &asked;
+        testkit::wait::until_true("a refusal", PATIENCE, move || async move {
+            Ok(asked(source, forwarded).await? == 429)
+        })
+    };
+    // Of whoever comes themselves the header counts for nothing.
+    fill("127.0.0.9", &["198.51.100.1"]).await?;
+    full("127.0.0.9", &["198.51.100.2"]).await?;
+    // Behind a proxy each has a minute of their own, whichever proxy it is and however many there are.
+    fill("127.0.0.17", &["198.51.100.1"]).await?;
+    full("127.0.0.18", &["198.51.100.1, 10.1.2.3"]).await?;
+    full("127.0.0.18", &["198.51.100.1", "10.1.2.3"]).await?;
+    assert_eq!(asked("127.0.0.17", &["198.51.100.2"]).await?, 200);
+    // What the caller wrote on the left counts for nothing.
+    full("127.0.0.17", &["203.0.113.7, 198.51.100.1"]).await?;
+    full("127.0.0.17", &["203.0.113.7", "198.51.100.1"]).await?;
+    // Where there is no address on the right it is the proxy's.
+    fill("127.0.0.17", &[]).await?;
+    full("127.0.0.17", &["198.51.100.9, unknown"]).await?;
+    assert_eq!(asked("127.0.0.17", &["unknown, 198.51.100.10"]).await?, 200);
+    // The host is the request's own.
+    let call = from("127.0.0.17")?.get(bounds.url(ONE, "/api/version"));
+    let call = call.header("x-forwarded-for", "198.51.100.11");
+    let call = call.header("host", "nobody.naru.test");
+    let call = call.header("x-forwarded-host", ONE).send().await?;
+    assert_eq!(status(&call), 421);
+    Ok(())
+}
