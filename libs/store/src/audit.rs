@@ -8,11 +8,12 @@
 pub mod chain;
 mod query;
 mod seals;
+pub(crate) mod together;
 mod verify;
 
 use domain::secret::Secret;
+use serde::Serialize;
 use serde_json::Value;
-use sqlx::types::Json;
 
 pub use query::{Filter, Recorded};
 pub use seals::Seal;
@@ -22,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::scope::{Spot, TenantScope};
 
 /// Something that was done, or is about to be.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AuditEntry {
     /// The entry whose end this one is; `None` for what stands for itself.
     pub about: Option<i64>,
@@ -57,32 +58,14 @@ const KEY: Spot<'static> = Spot {
 };
 
 impl Audit<'_> {
-    /// Adds an entry, in one round trip; it is on disk when this returns, for what it speaks of may be no write to this
+    /// Adds an entry, together with those that others add meanwhile; it is on disk when this returns, for what it speaks of may be no write to this
     /// database that would take it along. Says its id.
     ///
     /// # Errors
     /// When the database does not answer.
     #[tracing::instrument(name = "db.audit.append", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn append(&self, entry: &AuditEntry) -> Result<i64> {
-        let details = match &entry.details {
-            Value::Null => Value::Object(serde_json::Map::new()),
-            other => other.clone(),
-        };
-        Ok(
-            sqlx::query_scalar("SELECT naru.record_audit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-                .bind(self.scope.tenant().0)
-                .bind(entry.about)
-                .bind(&entry.actor)
-                .bind(&entry.actor_kind)
-                .bind(&entry.action)
-                .bind(&entry.object)
-                .bind(&entry.source)
-                .bind(&entry.result)
-                .bind(&entry.request_id)
-                .bind(Json(details))
-                .fetch_one(self.scope.pool())
-                .await?,
-        )
+        together::append(self.scope.store(), self.scope.tenant(), entry).await
     }
 
     /// What stands in the record for a secret: equal for equal ones of this tenant, and telling nothing else.

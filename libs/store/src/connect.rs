@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, PgPool, Row};
 use tracing::log::LevelFilter;
 
 use crate::applications::together::Together;
+use crate::audit;
 use crate::data_keys::DataKeys;
 use crate::error::{Error, Result};
 use crate::key_file::KeyFile;
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) trace: fn() -> Option<TraceParent>,
     pub(crate) tenant_keys: Mutex<HashMap<TenantId, (Instant, Arc<DataKeys>)>>,
     pub(crate) together: Together,
+    pub(crate) audit: audit::together::Together,
 }
 
 impl std::fmt::Debug for Store {
@@ -141,6 +143,7 @@ impl Store {
                 trace: options.trace,
                 tenant_keys: Mutex::default(),
                 together: Together::default(),
+                audit: audit::together::Together::default(),
             }),
         })
     }

@@ -9,7 +9,7 @@ use domain::secret::Secret;
 use domain::tenant::{Standing, Tenant, TenantId, TenantName, TenantSettings, TenantState};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool, Postgres, Row, Transaction};
+use sqlx::{PgConnection, Postgres, Row, Transaction};
 
 use crate::accounts::Accounts;
 use crate::applications::Applications;
@@ -292,11 +292,6 @@ impl TenantScope {
     /// The beginning of a notification about this tenant.
     pub(crate) fn whose(&self) -> String {
         self.store.whose(self.id)
-    }
-
-    /// For the few calls that are one function of the schema, and one round trip.
-    pub(crate) fn pool(&self) -> &PgPool {
-        self.store.pool()
     }
 
     /// A transaction in which the tenant is set, in one round trip. For reading it is simply dropped.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use domain::quota::{Quota, Quotas};
 use domain::repository::{Credentials, Options, Repository};
-use domain::tenant::TenantState;
+use domain::tenant::{TenantId, TenantState};
 use serde_json::json;
 use store::audit::{AuditEntry, Filter};
 use store::{Lease, SEALING};
+use uuid::Uuid;
 
 use crate::{World, session};
 
@@ -66,6 +67,45 @@ async fn written(world: &World, name: &str, n: usize) -> store::TenantScope {
         }
     }
     scope
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_added_at_once_are_all_there_and_a_broken_one_fails_alone() {
+    World::with(async |world| {
+        let ours = world.scope("user01").await;
+        let theirs = world.scope("user02").await;
+        let nobodys = world.api.tenant(TenantId(Uuid::from_u128(7)));
+        let adding = (0..200).map(|at| {
+            let scope = [&ours, &theirs][at % 2];
+            async move {
+                scope
+                    .audit()
+                    .append(&entry("/a.B/C", &at.to_string()))
+                    .await
+            }
+        });
+        let broken = entry("/a.B/C", "a\0b");
+        let lost = entry("/a.B/C", "nobody's");
+        let (added, broken, lost) = tokio::join!(
+            futures::future::join_all(adding),
+            async { ours.audit().append(&broken).await },
+            async { nobodys.audit().append(&lost).await },
+        );
+        assert!(broken.is_err() && lost.is_err());
+        let mut ids = std::collections::BTreeMap::new();
+        for (at, id) in added.into_iter().enumerate() {
+            assert_eq!(ids.insert(id.unwrap(), at.to_string()), None);
+        }
+        for (scope, parity) in [(&ours, 0), (&theirs, 1)] {
+            let all = scope.audit().query(&Filter::default(), 500).await.unwrap();
+            assert_eq!(all.len(), 100);
+            for found in all {
+                assert_eq!(ids[&found.id], found.entry.object, "each hears its own id");
+                assert_eq!(found.entry.object.parse::<usize>().unwrap() % 2, parity);
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
