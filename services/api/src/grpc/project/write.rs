@@ -275,6 +275,17 @@ fn sources(spec: &Value) -> BTreeSet<&str> {
         .collect()
 }
 
+/// What `new` gives and `old` did not: its further entries, and what a denial (`!x`) that is gone kept back.
+fn handed_out<'a>(
+    old: &'a BTreeSet<&'a str>,
+    new: &'a BTreeSet<&'a str>,
+) -> impl Iterator<Item = &'a str> {
+    let freed = old
+        .difference(new)
+        .filter_map(|entry| entry.strip_prefix('!'));
+    new.difference(old).copied().chain(freed)
+}
+
 /// Whoever changes a project may thereby hand out no cluster and no repository that is not theirs to change.
 fn may_add(
     actor: &Actor,
@@ -288,17 +299,18 @@ fn may_add(
         "namespaceResourceBlacklist",
         "namespaceResourceWhitelist",
     ];
-    for cluster in servers(clusters, &new.spec).difference(&servers(clusters, &old.spec)) {
+    let (before, after) = (servers(clusters, &old.spec), servers(clusters, &new.spec));
+    for cluster in handed_out(&before, &after) {
         permit::require(actor, Resource::Clusters, Action::Update, cluster)?;
     }
-    for repository in sources(&new.spec).difference(&sources(&old.spec)) {
+    for repository in handed_out(&sources(&old.spec), &sources(&new.spec)) {
         permit::require(actor, Resource::Repositories, Action::Update, repository)?;
     }
     if KINDS
         .iter()
         .any(|key| old.spec.get(*key) != new.spec.get(*key))
     {
-        for cluster in servers(clusters, &new.spec) {
+        for cluster in after {
             permit::require(actor, Resource::Clusters, Action::Update, cluster)?;
         }
     }
@@ -432,6 +444,16 @@ mod tests {
              invalid"
         );
         assert!(still_permitted(&apps, "p", &Rules::default(), &Rules::default()).is_ok());
+    }
+
+    #[test]
+    fn a_denial_that_goes_hands_out_what_it_kept_back() {
+        let (old, new) = (
+            BTreeSet::from(["*", "!a", "!b"]),
+            BTreeSet::from(["*", "!b", "c"]),
+        );
+        assert_eq!(Vec::from_iter(handed_out(&old, &new)), ["c", "a"]);
+        assert_eq!(handed_out(&old, &old).count(), 0);
     }
 
     #[test]
