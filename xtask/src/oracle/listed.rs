@@ -29,7 +29,7 @@ struct Entry {
     argo_cd: String,
     naru: String,
     why: String,
-    /// Where it is seen; each of these must be.
+    /// Where it is seen; each of these must be, but for those that are seen at times.
     seen: Vec<Pattern>,
 }
 
@@ -53,6 +53,9 @@ struct Pattern {
     /// The text there; absent where that side says nothing of it or it does not matter.
     argo_cd: Option<String>,
     naru: Option<String>,
+    /// Whether it is seen only at times: what one side says then hangs on when its own clock made it look.
+    #[serde(default)]
+    at_times: bool,
 }
 
 fn anything() -> String {
@@ -79,7 +82,7 @@ impl Listed {
             .filter(|one| !patterns().any(|(_, pattern)| pattern.means(one)))
             .collect();
         let unseen = patterns()
-            .filter(|(_, pattern)| !found.iter().any(|one| pattern.means(one)))
+            .filter(|(_, pattern)| !pattern.at_times && !found.iter().any(|one| pattern.means(one)))
             .map(|(entry, pattern)| format!("{}: {pattern:?}", entry.what))
             .collect();
         (unlisted, unseen)
@@ -194,7 +197,7 @@ mod tests {
     #[test]
     fn the_unlisted_and_the_unseen_are_told() {
         let listed: Listed = Figment::from(Toml::string(
-            "[[difference]]\nwhat = 'a'\nargo_cd = ''\nnaru = ''\nwhy = ''\nseen = [{steps = 's*', at = 'stdout', naru = 'x*'}, {steps = 'web/t'}]",
+            "[[difference]]\nwhat = 'a'\nargo_cd = ''\nnaru = ''\nwhy = ''\nseen = [{steps = 's*', at = 'stdout', naru = 'x*'}, {steps = 'web/t'}, {steps = 'never', at_times = true}]",
         ))
         .extract()
         .unwrap();
