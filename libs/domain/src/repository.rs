@@ -5,6 +5,7 @@ mod judged;
 mod rank;
 
 pub use access::{Access, access, host_of, is_ssh};
+use judged::decoded as percent_decoded;
 pub use judged::{judged, judged_pattern};
 pub use rank::rank;
 
@@ -26,6 +27,36 @@ pub fn normalize_url(url: &str) -> String {
         return format!("{host}/{}", path.trim_start_matches('/'));
     }
     url.to_owned()
+}
+
+/// Where a repository is, however it is reached: host and path, without scheme, login and port, and without the `ssh.` in
+/// front of the host under which some serve SSH. Two repositories may share a place: who is told of one looks at both.
+#[must_use]
+pub fn place(url: &str) -> String {
+    let url = normalize_url(url);
+    let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let served = ["altssh.", "ssh."].into_iter();
+    let host = served
+        .filter_map(|over| host.strip_prefix(over))
+        .find(|host| host.contains('.'))
+        .unwrap_or(host);
+    let path = percent_decoded(path);
+    // Azure DevOps has a path of its own for SSH.
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts.as_slice() {
+        ["v3", organisation, project, name] if host == "dev.azure.com" => {
+            format!("{host}/{organisation}/{project}/_git/{name}")
+        }
+        _ => format!("{host}/{path}"),
+    }
 }
 
 /// A text without the passwords of the addresses in it: `https://me:secret@host/a` is `https://me@host/a`. An address is
@@ -281,6 +312,40 @@ mod tests {
         ] {
             assert_eq!(without_passwords(written), shown);
         }
+    }
+
+    #[test]
+    fn one_place_is_reached_in_many_ways() {
+        for (page, others) in [
+            (
+                "https://git.example/team/app",
+                [
+                    "http://me@GIT.example:8080/team/app.git",
+                    "git@git.example:team/app.git",
+                    "ssh://git@ssh.git.example:7999/Team/App",
+                ],
+            ),
+            (
+                "https://org@dev.azure.com/org/My%20Project/_git/app",
+                [
+                    "git@ssh.dev.azure.com:v3/org/My%20Project/app",
+                    "https://dev.azure.com/org/my project/_git/app",
+                    "ssh://git@ssh.dev.azure.com/v3/org/My%20Project/app",
+                ],
+            ),
+        ] {
+            for other in others {
+                assert_eq!(place(page), place(other), "{other}");
+            }
+            assert_eq!(place(&place(page)), place(page));
+        }
+        assert_ne!(
+            place("https://git.example/a"),
+            place("https://git.example/b")
+        );
+        assert_ne!(place("https://a.example/a"), place("https://b.example/a"));
+        assert_eq!(place("https://ssh.example"), "ssh.example/");
+        assert_eq!(place("%%%://@:/"), place("%%%://@:/"));
     }
 
     #[test]

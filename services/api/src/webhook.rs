@@ -2,18 +2,25 @@
 //!
 //! What is pushed is not believed: the repository's name wakes the controller, which looks for itself.
 
+mod azure_devops;
+mod bitbucket;
+mod bitbucket_server;
 mod github;
 mod gitlab;
+mod gogs;
+#[cfg(test)]
+mod mutated;
+mod proof;
+mod provider;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use domain::repository::normalize_url;
+use domain::repository::place;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use store::WebhookProvider;
 use tonic::Status;
 
 use crate::audit;
@@ -24,6 +31,8 @@ use crate::front::{come_again, limit, plain};
 use crate::listen::sources;
 use crate::metrics;
 use crate::shared::Shared;
+use proof::Keys;
+use provider::Provider;
 
 /// The largest body that is read; GitHub sends none larger.
 const MAX_BODY: usize = 25 << 20;
@@ -39,29 +48,10 @@ enum Event {
     Other,
 }
 
-/// Who sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Provider {
-    GitLab,
-    GitHub,
-}
-
-impl Provider {
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        if headers.contains_key(gitlab::EVENT) {
-            Some(Self::GitLab)
-        } else if headers.contains_key(github::EVENT) {
-            Some(Self::GitHub)
-        } else {
-            None
-        }
-    }
-
-    fn stored(self) -> WebhookProvider {
-        match self {
-            Self::GitLab => WebhookProvider::GitLab,
-            Self::GitHub => WebhookProvider::GitHub,
-        }
+impl Event {
+    /// A push to the repository at these addresses, as far as they are told.
+    fn push(addresses: impl IntoIterator<Item = Option<String>>) -> Self {
+        Self::Push(addresses.into_iter().flatten().collect())
     }
 }
 
@@ -88,6 +78,10 @@ pub(crate) async fn receive(
     let Some(provider) = Provider::of(&parts.headers) else {
         return plain(StatusCode::BAD_REQUEST, "Unknown webhook event\n");
     };
+    if provider.tries_the_connection(&parts.headers) {
+        // Signed by nobody; it asks whether anybody is here, and the answer is all there is to it.
+        return plain(StatusCode::OK, "");
+    }
     let outcome = handle(&shared, &site, provider, &parts.headers, body).await;
     if outcome.is_ok() {
         taken.give_back();
@@ -122,22 +116,16 @@ async fn handle(
             "the webhook's secret is not this tenant's\n",
         )
     };
-    let secret = match scope.webhook_secret(provider.stored()).await {
-        Ok(secret) if !secret.is_empty() => secret,
-        Ok(_) => return Err(refused()),
-        Err(error) if error.code() == store::Code::NotFound => return Err(refused()),
-        Err(error) => {
-            tracing::error!(%error, "the webhook's secret cannot be read");
-            return Err(away());
-        }
-    };
+    let keys = keys(&scope, provider).await.map_err(|error| {
+        tracing::error!(%error, "the webhook's secret cannot be read");
+        away()
+    })?;
     // A signature can be checked only over a whole body, so that until then it is a stranger's.
-    let holder = match provider {
-        Provider::GitLab if gitlab::verified(headers, &secret) => {
-            Some(Holder::Tenant(site.tenant.id))
-        }
-        Provider::GitLab => return Err(refused()),
-        Provider::GitHub => audit::source().map(|from| Holder::Webhook(sources::of(from))),
+    let holder = match provider.proven_before_the_body(headers, &keys) {
+        Some(true) => Some(Holder::Tenant(site.tenant.id)),
+        Some(false) => return Err(refused()),
+        None if keys.is_empty() => return Err(refused()),
+        None => audit::source().map(|from| Holder::Webhook(sources::of(from))),
     };
     let allowance = limit::Allowance {
         most: MAX_BODY,
@@ -148,13 +136,10 @@ async fn handle(
     let _place = allowance.place.clone();
     let body = limit::Limited::new(tonic::body::Body::new(body), allowance);
     let body = body.collect().await.map_err(unread)?.to_bytes();
-    let event = match provider {
-        Provider::GitLab => gitlab::parse(&body),
-        Provider::GitHub if github::verified(headers, &body, &secret) => {
-            github::parse(headers, &body)
-        }
-        Provider::GitHub => return Err(refused()),
-    };
+    if !provider.proven(headers, &body, &keys) {
+        return Err(refused());
+    }
+    let event = provider.parse(headers, &body);
     let Ok(event) = event else {
         return Err(plain(
             StatusCode::BAD_REQUEST,
@@ -167,7 +152,7 @@ async fn handle(
     let repositories: BTreeSet<String> = addresses
         .iter()
         .filter(|url| !url.is_empty() && url.len() <= MAX_URL)
-        .map(|url| normalize_url(url))
+        .map(|url| place(url))
         .collect();
     for repository in &repositories {
         scope.wake_repository(repository).await.map_err(|error| {
@@ -177,6 +162,24 @@ async fn handle(
     }
     tracing::info!(?repositories, "a push was announced");
     Ok(!repositories.is_empty())
+}
+
+/// What this tenant's webhooks of a provider are proven with; none where nothing is set.
+async fn keys(scope: &store::TenantScope, provider: Provider) -> store::Result<Keys> {
+    let mut keys = Keys::default();
+    for known in provider.known_as() {
+        match scope.webhook_secret(*known).await {
+            Ok(secret) if secret.is_empty() => {}
+            Ok(secret) => keys.secrets.push(secret),
+            Err(error) if error.code() == store::Code::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if provider == Provider::AzureDevOps {
+        let settings = scope.config().load().await?;
+        keys.username = settings.secret(azure_devops::USERNAME);
+    }
+    Ok(keys)
 }
 
 /// Why a body was not read to its end.

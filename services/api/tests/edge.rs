@@ -5,6 +5,8 @@
 mod bounds;
 #[path = "edge/crowds.rs"]
 mod crowds;
+#[path = "edge/hooks.rs"]
+mod hooks;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::repository::normalize_url;
+use domain::repository::place;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use store::Store;
@@ -214,14 +214,14 @@ impl Repos {
         self.0.accesses.forget(tenant);
     }
 
-    /// The repositories of a tenant at an address.
+    /// The repositories of a tenant at an address, however they are reached.
     #[must_use]
     pub fn at(&self, tenant: TenantId, url: &str) -> Vec<RepoKey> {
-        let url = normalize_url(url);
+        let here = place(url);
         let repos = self.0.repos.lock();
         repos
             .keys()
-            .filter(|key| key.tenant == tenant && *key.url == *url)
+            .filter(|key| key.tenant == tenant && place(&key.url) == here)
             .cloned()
             .collect()
     }

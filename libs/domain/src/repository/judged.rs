@@ -75,7 +75,7 @@ fn plain(url: &str) -> String {
 }
 
 /// What percent signs stand for, once.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let digit = |at: usize| {
         text.get(at..=at)
             .and_then(|c| u8::from_str_radix(c, 16).ok())

@@ -167,7 +167,7 @@ const SECRET: &[Key] = &[
     acts("admin.tokens", Tokens, "[]"),
     kept("dex.<rest>", Text, ""),
     kept("oidc.<rest>", Text, ""),
-    kept("webhook.azuredevops.username", Text, ""),
+    acts("webhook.azuredevops.username", Text, ""),
     acts("webhook.azuredevops.password", SigningSecret, ""),
     acts("webhook.bitbucket.uuid", SigningSecret, ""),
     acts("webhook.bitbucketserver.secret", SigningSecret, ""),

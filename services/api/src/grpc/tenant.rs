@@ -95,7 +95,11 @@ impl TenantService for Tenants {
             .map_err(failure::store)?;
         let scope = self.shared.store.tenant(tenant.id);
         let mut webhook_secrets = std::collections::BTreeMap::new();
-        for provider in [WebhookProvider::GitLab, WebhookProvider::GitHub] {
+        // Bitbucket's is an id that Bitbucket gives, and so is of no use to anybody before.
+        let told = WebhookProvider::ALL
+            .into_iter()
+            .filter(|provider| *provider != WebhookProvider::Bitbucket);
+        for provider in told {
             let secret = scope
                 .webhook_secret(provider)
                 .await
