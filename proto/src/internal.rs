@@ -25,6 +25,7 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ("/naru.internal.v1.RepoServer/RevisionMetadata", &[API]),
     ("/naru.internal.v1.RepoServer/TestAccess", &[API]),
     ("/naru.internal.v1.RepoServer/ForgetTenant", &[API]),
+    ("/naru.internal.v1.RepoServer/Signature", &[API, CONTROLLER]),
 ];
 
 /// The components that may call the RPC of a path; none for a path that is no RPC.

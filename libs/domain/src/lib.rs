@@ -34,6 +34,7 @@ pub mod resource;
 pub mod schema;
 pub mod secret;
 pub mod settings;
+pub mod signature;
 pub mod spelling;
 pub mod status;
 pub mod tenant;

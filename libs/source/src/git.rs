@@ -14,6 +14,7 @@ mod mirror;
 mod mirrors;
 mod pkt;
 mod refs;
+mod signature;
 
 pub use access::{Access, Login, Rules};
 pub use files::{Files, Found, Item, ItemKind, Node};

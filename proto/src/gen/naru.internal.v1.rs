@@ -1707,6 +1707,58 @@ impl ::prost::Name for TestAccessResponse {
         "/naru.internal.v1.TestAccessResponse".into()
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignatureRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+    /// A full commit.
+    #[prost(string, tag = "2")]
+    pub commit: ::prost::alloc::string::String,
+    /// What named it: an annotated tag that leads to the commit is looked at instead of the commit.
+    #[prost(string, tag = "3")]
+    pub revision: ::prost::alloc::string::String,
+    /// The tenant's signing keys, armored.
+    #[prost(string, repeated, tag = "4")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The time of the asker, in seconds since 1970.
+    #[prost(int64, tag = "5")]
+    pub now: i64,
+}
+impl ::prost::Name for SignatureRequest {
+    const NAME: &'static str = "SignatureRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.SignatureRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.SignatureRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignatureResponse {
+    /// `unsigned`, `good`, `bad`, `unknown-key`, `revoked`, `expired`, `weak`, `foreign` (SSH, X.509), `unreadable`.
+    #[prost(string, tag = "1")]
+    pub verdict: ::prost::alloc::string::String,
+    /// The id of the key that made it, 16 digits; empty where it is not told.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// The id of the primary key that it belongs to; empty where it is not known.
+    #[prost(string, tag = "3")]
+    pub primary: ::prost::alloc::string::String,
+    /// Its algorithm, as gpg names it.
+    #[prost(string, tag = "4")]
+    pub cipher: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SignatureResponse {
+    const NAME: &'static str = "SignatureResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.SignatureResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.SignatureResponse".into()
+    }
+}
 /// Generated client implementations.
 pub mod repo_server_client {
     #![allow(
@@ -2000,6 +2052,31 @@ pub mod repo_server_client {
                 .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "ForgetTenant"));
             self.inner.unary(req, path, codec).await
         }
+        /// Who signed a commit, or the annotated tag that names it.
+        pub async fn signature(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SignatureRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SignatureResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/Signature",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "Signature"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2069,6 +2146,14 @@ pub mod repo_server_server {
             request: tonic::Request<super::ForgetTenantRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ForgetTenantResponse>,
+            tonic::Status,
+        >;
+        /// Who signed a commit, or the annotated tag that names it.
+        async fn signature(
+            &self,
+            request: tonic::Request<super::SignatureRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SignatureResponse>,
             tonic::Status,
         >;
     }
@@ -2493,6 +2578,51 @@ pub mod repo_server_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ForgetTenantSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/Signature" => {
+                    #[allow(non_camel_case_types)]
+                    struct SignatureSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::SignatureRequest>
+                    for SignatureSvc<T> {
+                        type Response = super::SignatureResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SignatureRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::signature(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SignatureSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

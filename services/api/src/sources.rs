@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use domain::cause::Cause;
 use domain::certificate::Trust;
 use domain::message::{self, Language};
+use domain::project::SignatureKey;
 use domain::repository::{Repository, Template, without_passwords};
+use domain::signature::{Signature, Verdict};
 use domain::tenant::{Tenant, TenantId};
 use proto::convert::repository::access_to_wire;
 use proto::naru::internal::v1::{
     DiscoverRequest, ListRefsRequest, RenderRequest, RenderResponse, RepositoryAccess,
-    ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse, TestAccessRequest,
+    ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse, SignatureRequest,
+    TestAccessRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -279,6 +282,39 @@ pub(crate) async fn metadata(
         async move { client.revision_metadata(request).await }
     });
     asked.await.map_err(|status| Trouble::of(&status))
+}
+
+/// Who signed a commit that `revision` named, as far as the tenant's keys tell; those in `named` are looked at first.
+///
+/// # Errors
+/// Why it cannot be told.
+pub(crate) async fn signature(
+    shared: &Shared,
+    tenant: TenantId,
+    access: &RepositoryAccess,
+    (commit, revision): (&str, &str),
+    named: &[SignatureKey],
+) -> Result<Signature, Trouble> {
+    let keys = shared.store.tenant(tenant).trust().signing_keys().await;
+    let keys = keys.map_err(|error| Trouble::of(&failure::store(error)))?;
+    let request = SignatureRequest {
+        repository: Some(access.clone()),
+        commit: commit.to_owned(),
+        revision: revision.to_owned(),
+        keys: domain::signature::keys(keys, named),
+        now: shared.clock.now().timestamp(),
+    };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.signature(request).await }
+    });
+    let answer = asked.await.map_err(|status| Trouble::of(&status))?;
+    Ok(Signature {
+        verdict: Verdict::parse(&answer.verdict),
+        key: answer.key,
+        primary: answer.primary,
+        cipher: answer.cipher,
+    })
 }
 
 /// What to render.

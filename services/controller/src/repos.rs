@@ -7,9 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::project::SignatureKey;
 use domain::repository::place;
+use domain::signature::Signature;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
+use proto::naru::internal::v1::SignatureRequest;
 use store::Store;
 
 use crate::driver::queue::AppKey;
@@ -161,6 +164,31 @@ impl Repos {
         let access = self.0.accesses.of(key, url).await?;
         let tenant_key = self.0.accesses.tenant_key(key.tenant).await?;
         self.0.servers.render(access, &tenant_key, order).await
+    }
+
+    /// Who signed a commit that `revision` named, as far as the tenant's keys tell; those in `named` are looked at first.
+    ///
+    /// # Errors
+    /// When the repository cannot be reached or has no such commit.
+    #[tracing::instrument(name = "signature", skip_all, fields(commit))]
+    pub async fn signature(
+        &self,
+        key: &RepoKey,
+        url: &str,
+        (commit, revision): (&str, &str),
+        named: &[SignatureKey],
+        now: i64,
+    ) -> Result<Signature, Trouble> {
+        let access = self.0.accesses.of(key, url).await?;
+        let keys = self.0.accesses.signing_keys(key.tenant).await?;
+        let asked = SignatureRequest {
+            repository: Some(access),
+            commit: commit.to_owned(),
+            revision: revision.to_owned(),
+            keys: domain::signature::keys(keys, named),
+            now,
+        };
+        self.0.servers.signature(asked).await
     }
 
     /// Notes what an application follows now, instead of what it did before.

@@ -18,6 +18,9 @@ use crate::renders::{Order, Renders};
 const MAX_PATHS: usize = 10_000;
 /// The most variables of one request.
 const MAX_VARIABLES: usize = 1000;
+/// The most signing keys of one request, and their length in bytes.
+const MAX_KEYS: usize = 1000;
+const MAX_KEYS_LENGTH: usize = 16 << 20;
 
 /// The service.
 pub(crate) struct Service {
@@ -173,6 +176,35 @@ impl RepoServer for Service {
             .await
             .map_err(refused)?;
         Ok(Response::new(wire::TestAccessResponse {}))
+    }
+
+    async fn signature(
+        &self,
+        request: Request<wire::SignatureRequest>,
+    ) -> Result<Response<wire::SignatureResponse>, Status> {
+        let wire::SignatureRequest {
+            repository,
+            commit,
+            revision,
+            keys,
+            now,
+        } = request.into_inner();
+        let length = keys.iter().map(String::len).fold(0, usize::saturating_add);
+        if keys.len() > MAX_KEYS || length > MAX_KEYS_LENGTH {
+            return Err(Status::invalid_argument("too many signing keys"));
+        }
+        let access = self.access(repository)?;
+        let _turn = self.renders.turn(access.tenant()).await;
+        let asked = self
+            .mirrors
+            .signature(&access, &commit, &revision, keys, now);
+        let found = asked.await.map_err(refused)?;
+        Ok(Response::new(wire::SignatureResponse {
+            verdict: found.verdict.as_str().to_owned(),
+            key: found.key,
+            primary: found.primary,
+            cipher: found.cipher,
+        }))
     }
 
     async fn forget_tenant(

@@ -51,10 +51,55 @@ messages! {
         en: "application destination can't have both name and server defined: {name} {server}; remove one of the two",
         ko: "배포 대상에 이름과 서버를 함께 지정할 수 없습니다: {name} {server}. 둘 중 하나를 지우십시오",
     }
-    /// The project wants signed commits, and nothing verifies signatures yet.
-    SIGNATURES_UNVERIFIED = "app.signatures-unverified" {
-        en: "project `{project}` demands signed commits (signatureKeys), and this version of the platform cannot verify signatures yet, so nothing is synced; remove signatureKeys from the project to sync",
-        ko: "프로젝트 `{project}`은(는) 서명된 커밋(signatureKeys)을 요구하지만 이 버전의 플랫폼은 아직 서명을 확인할 수 없어 동기화하지 않습니다. 동기화하려면 프로젝트에서 signatureKeys를 지우십시오",
+    /// The project wants signed commits, and this one is not.
+    SIGNATURE_MISSING = "app.signature-missing" {
+        en: "Target revision {revision} in Git is not signed, but a signature is required; sign the commit (`git commit -S`) or the annotated tag (`git tag -s`) with a key that the project names in signatureKeys",
+        ko: "Git의 대상 리비전 {revision}에 서명이 없지만 서명이 필요합니다. 프로젝트의 signatureKeys에 있는 키로 커밋(`git commit -S`)이나 주석 태그(`git tag -s`)에 서명하십시오",
+    }
+    /// The signature is good, and by a key that the project does not name.
+    SIGNATURE_NOT_ALLOWED = "app.signature-not-allowed" {
+        en: "Found good signature made with {cipher} key {key}, but this key is not allowed in AppProject; add it to the project's signatureKeys, or sign with one that is there",
+        ko: "{cipher} 키 {key}(으)로 만든 올바른 서명이지만 이 키는 AppProject에서 허용되지 않습니다. 프로젝트의 signatureKeys에 추가하거나 그 안에 있는 키로 서명하십시오",
+    }
+    /// The signature is by a key that the tenant does not have.
+    SIGNATURE_OF_UNKNOWN_KEY = "app.signature-of-unknown-key" {
+        en: "Found signature made with {cipher} key {key}, but verification result was invalid: 'gpg: Can't check signature: No public key'; add the key (`argocd gpg add --from FILE`)",
+        ko: "{cipher} 키 {key}(으)로 만든 서명이 있지만 확인 결과가 올바르지 않습니다: 'gpg: Can't check signature: No public key'. 키를 추가하십시오(`argocd gpg add --from FILE`)",
+    }
+    /// The signature is by a key that was revoked.
+    SIGNATURE_OF_REVOKED_KEY = "app.signature-of-revoked-key" {
+        en: "Found signature made with {cipher} key {key}, but verification result was invalid: the key has been revoked by its owner; sign with another one",
+        ko: "{cipher} 키 {key}(으)로 만든 서명이 있지만 확인 결과가 올바르지 않습니다: 소유자가 키를 폐기했습니다. 다른 키로 서명하십시오",
+    }
+    /// The signature, or its key, was at its end when it was made.
+    SIGNATURE_EXPIRED = "app.signature-expired" {
+        en: "Found signature made with {cipher} key {key}, but verification result was invalid: the signature or the key had expired, or the time of the signature is not the key's; prolong the key and add it anew, or sign with another one",
+        ko: "{cipher} 키 {key}(으)로 만든 서명이 있지만 확인 결과가 올바르지 않습니다: 서명이나 키가 만료되었거나 서명 시각이 키의 유효 기간 밖입니다. 키의 기한을 늘려 다시 추가하거나 다른 키로 서명하십시오",
+    }
+    /// The signature rests on a hash function that can be made to collide.
+    SIGNATURE_WEAK = "app.signature-weak" {
+        en: "Found signature made with {cipher} key {key}, but verification result was invalid: it rests on MD5, SHA-1 or RIPEMD-160; sign with SHA-256 or better (`digest-algo SHA256` in gpg.conf)",
+        ko: "{cipher} 키 {key}(으)로 만든 서명이 있지만 확인 결과가 올바르지 않습니다: MD5, SHA-1 또는 RIPEMD-160을 사용합니다. SHA-256 이상으로 서명하십시오(gpg.conf의 `digest-algo SHA256`)",
+    }
+    /// The signature is not over this commit.
+    SIGNATURE_BAD = "app.signature-bad" {
+        en: "Could not verify commit signature on revision '{revision}': it was not made by the key that it names, or not over this commit; somebody may have changed what was signed",
+        ko: "리비전 '{revision}'의 커밋 서명을 확인할 수 없습니다. 서명에 적힌 키로 만들지 않았거나 이 커밋에 대한 서명이 아닙니다. 서명된 내용이 변경되었을 수 있습니다",
+    }
+    /// The signature is of another kind.
+    SIGNATURE_FOREIGN = "app.signature-foreign" {
+        en: "Could not verify commit signature on revision '{revision}': it is of SSH or X.509, and only OpenPGP's are verified; sign with `git config gpg.format openpgp`",
+        ko: "리비전 '{revision}'의 커밋 서명을 확인할 수 없습니다. SSH 또는 X.509 서명이며 OpenPGP 서명만 확인합니다. `git config gpg.format openpgp`로 서명하십시오",
+    }
+    /// The signature cannot be read.
+    SIGNATURE_UNREADABLE = "app.signature-unreadable" {
+        en: "Could not verify commit signature on revision '{revision}': it is no OpenPGP signature that can be read; sign it again",
+        ko: "리비전 '{revision}'의 커밋 서명을 확인할 수 없습니다. 읽을 수 있는 OpenPGP 서명이 아닙니다. 다시 서명하십시오",
+    }
+    /// Manifests were brought where the project wants signed commits.
+    SIGNATURE_LOCAL = "app.signature-local" {
+        en: "Cannot use local sync when signature keys are required: the project `{project}` names signatureKeys, and what is brought is signed by nobody; push it and sync the revision",
+        ko: "서명 키가 필요한 경우 로컬 동기화를 사용할 수 없습니다. 프로젝트 `{project}`에 signatureKeys가 지정되어 있고 가져온 매니페스트에는 서명이 없습니다. 푸시한 뒤 리비전을 동기화하십시오",
     }
     /// The database does not answer.
     DATABASE_UNAVAILABLE = "app.database-unavailable" {

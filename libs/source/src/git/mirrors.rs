@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use domain::egress::Egress;
 use domain::message;
+use domain::signature::{Signature, Verdict};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -18,8 +19,12 @@ use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Mirror};
 use super::refs::{Named, Refs, is_commit};
+use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
 use crate::sandbox::Sandbox;
+
+/// How many tags of one commit are looked at for a signature.
+const MOST_TAGS: usize = 16;
 
 /// What fetching may cost.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +101,17 @@ impl Snapshot {
     #[must_use]
     pub fn tree(&self) -> String {
         self.tree.to_string()
+    }
+
+    async fn has_ref(&self, name: &str) -> Result<bool, Error> {
+        let (mirror, name) = (Arc::clone(&self.mirror), name.to_owned());
+        let looking = tokio::task::spawn_blocking(move || {
+            let handle = mirror.open()?;
+            let found = handle.refname_to_id(&name).is_ok();
+            mirror.give_back(handle);
+            Ok(found)
+        });
+        looking.await.map_err(Error::internal)?
     }
 
     /// Runs a job that reads the commit's files, on a thread where blocking is allowed.
@@ -461,6 +477,90 @@ impl Mirrors {
             metadata
         });
         reading.await.map_err(Error::internal)?
+    }
+}
+
+impl Mirrors {
+    /// Who signed a commit: the annotated tag that `revision` names, if it leads there, else the commit itself, else another
+    /// annotated tag of it. `keys` are those that count, armored; `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// When the repository cannot be reached, or has no such commit.
+    #[tracing::instrument(name = "git.signature", skip_all)]
+    pub async fn signature(
+        &self,
+        access: &Access,
+        commit: &str,
+        revision: &str,
+        keys: Vec<String>,
+        now: i64,
+    ) -> Result<Signature, Error> {
+        let mut snapshot = self.ensure_commit(access, commit).await?;
+        let (named, tags) = self.tags_of(access, commit, revision).await?;
+        if let Some(tag) = tags.first()
+            && !snapshot.has_ref(tag).await?
+        {
+            // The commit came with another ref before the tag was there.
+            self.fetch(&snapshot.mirror, access).await?;
+            snapshot = self.ensure_commit(access, commit).await?;
+        }
+        let reading = tokio::task::spawn_blocking(move || {
+            let handle = snapshot.mirror.open()?;
+            let mut signed = Vec::new();
+            let (first, later) = tags.split_at(usize::from(named));
+            for tag in first {
+                signed.extend(Signed::tag(&handle, tag, snapshot.commit)?);
+            }
+            signed.extend(Signed::commit(&handle, snapshot.commit)?);
+            for tag in later {
+                signed.extend(Signed::tag(&handle, tag, snapshot.commit)?);
+            }
+            snapshot.mirror.give_back(handle);
+            Ok(signed)
+        });
+        let signed = reading.await.map_err(Error::internal)??;
+        let verifying = tokio::task::spawn_blocking(move || {
+            let mut found = Signature::only(Verdict::Unsigned);
+            for one in &signed {
+                let next = signature::verify(one, &keys, now);
+                if next.verdict == Verdict::Good {
+                    return next;
+                }
+                if found.verdict == Verdict::Unsigned {
+                    found = next;
+                }
+            }
+            found
+        });
+        // What breaks its reader is no good signature.
+        let broken = |_| Signature::only(Verdict::Unreadable);
+        Ok(verifying.await.unwrap_or_else(broken))
+    }
+
+    /// The tags that lead to a commit, as far as they are looked at, and whether the first is the one that was named.
+    async fn tags_of(
+        &self,
+        access: &Access,
+        commit: &str,
+        revision: &str,
+    ) -> Result<(bool, Vec<String>), Error> {
+        let refs = match self.list_refs(access, false).await {
+            Ok(refs) => refs,
+            Err(_) if is_commit(revision) => return Ok((false, Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let leads_there = |name: &String| {
+            name.starts_with("refs/tags/") && refs.refs.get(name).is_some_and(|to| to == commit)
+        };
+        let named = refs.name(revision).filter(leads_there);
+        let is_named = named.is_some();
+        let mut tags: Vec<String> = named.into_iter().collect();
+        for name in refs.refs.keys().filter(|name| leads_there(name)) {
+            if tags.len() < MOST_TAGS && !tags.contains(name) {
+                tags.push(name.clone());
+            }
+        }
+        Ok((is_named, tags))
     }
 }
 

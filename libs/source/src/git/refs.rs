@@ -33,25 +33,29 @@ impl Refs {
         if is_commit(revision) {
             return Named::Commit(revision.to_ascii_lowercase());
         }
-        let newest = self.newest(revision);
-        let revision = newest.as_deref().unwrap_or(revision);
-        let names: Vec<String> = if revision.is_empty() || revision == "HEAD" {
-            vec![self.head.clone()]
-        } else {
-            // A branch wins over a tag of the same name: Argo CD takes the first that fits in Git's own order.
-            vec![
-                revision.to_owned(),
-                format!("refs/heads/{revision}"),
-                format!("refs/tags/{revision}"),
-            ]
-        };
-        if let Some(commit) = names.iter().find_map(|name| self.refs.get(name)) {
+        if let Some(commit) = self.name(revision).and_then(|name| self.refs.get(&name)) {
             return Named::Commit(commit.clone());
         }
         if (7..40).contains(&revision.len()) && revision.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Named::Short(revision.to_ascii_lowercase());
         }
         Named::Nothing
+    }
+
+    /// The full name of the ref that a revision stands for, if it is no commit.
+    pub(super) fn name(&self, revision: &str) -> Option<String> {
+        let newest = self.newest(revision);
+        let revision = newest.as_deref().unwrap_or(revision);
+        if revision.is_empty() || revision == "HEAD" {
+            return Some(self.head.clone());
+        }
+        // A branch wins over a tag of the same name: Argo CD takes the first that fits in Git's own order.
+        let names = [
+            revision.to_owned(),
+            format!("refs/heads/{revision}"),
+            format!("refs/tags/{revision}"),
+        ];
+        names.into_iter().find(|name| self.refs.contains_key(name))
     }
 
     /// The highest tag that satisfies a version constraint; `None` when the text is none or nothing satisfies it.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod read_set;
+mod signatures;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

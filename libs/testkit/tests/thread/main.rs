@@ -18,6 +18,7 @@ mod operator;
 mod push;
 mod rest;
 mod rights;
+mod signed;
 mod sweep;
 mod timing;
 mod trace;

@@ -8,9 +8,11 @@ use cluster::Discovery;
 use domain::application::{Source, VARIABLES};
 use domain::cause::Cause;
 use domain::manifest::{HeldSet, Manifest, ManifestSetHash, SourceType};
+use domain::message;
 use domain::quota::Quota;
 use domain::resource::{split_api_version, text};
 use domain::schema::SchemaSet;
+use domain::signature::{Signature, Verdict};
 use engine::prepare::{self, Kinds, Prepared, Scope};
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -18,7 +20,7 @@ use serde_json::Value;
 use super::subject::{self, Subject};
 use crate::context::Context;
 use crate::memory::{AppMemory, Render, Targets};
-use crate::repos::{Followed, RenderOrder, Rendered, RepoKey, Trouble};
+use crate::repos::{Followed, RenderOrder, Rendered, RepoKey, Trouble, is_commit};
 
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +105,7 @@ pub async fn desire(
         .map(|source| repo_key(subject, source))
         .collect();
     let revisions = resolve(ctx, wish, &sources, &keys).await?;
+    signed(ctx, subject, wish, &sources, &keys, &revisions).await?;
     let discovery = ctx.cluster.discovery();
     if !wish.brought.is_empty() {
         return brought(ctx, subject, wish, revisions, &discovery).await;
@@ -386,6 +389,52 @@ async fn resolve(
                 .resolve(key, &source.repo_url, wish.revision(at, source), wish.fresh)
         });
     try_join_all(asked).await
+}
+
+/// Whether every source is signed as the project demands. What others refer to is a source too: it decides what is made.
+async fn signed(
+    ctx: &Context,
+    subject: &Subject,
+    wish: &Wish,
+    sources: &[Source],
+    keys: &[RepoKey],
+    commits: &[String],
+) -> Result<(), Trouble> {
+    let named = &subject.rules().signature_keys;
+    if named.is_empty() {
+        return Ok(());
+    }
+    if !wish.brought.is_empty() {
+        let message = message::app::SIGNATURE_LOCAL.with("project", subject.spec.project());
+        return Err(Trouble::theirs(Cause::error(message)));
+    }
+    let now = ctx.clock.now().timestamp();
+    for (at, source) in sources.iter().enumerate() {
+        let (key, commit) = (&keys[at], commits[at].as_str());
+        // An operation names the commit; what it was found by stands in the source.
+        let revision = match wish.revision(at, source) {
+            asked if is_commit(asked) => &source.target_revision,
+            asked => asked,
+        };
+        let shown = if revision.is_empty() {
+            "HEAD"
+        } else {
+            revision
+        };
+        let found = match source.chart.is_empty() {
+            true => {
+                let of = (commit, revision);
+                let asked = ctx.repos.signature(key, &source.repo_url, of, named, now);
+                asked.await?
+            }
+            // Nothing of Git's, so nothing that Git signs.
+            false => Signature::only(Verdict::Unsigned),
+        };
+        found.permitted(named, shown).map_err(|refused| {
+            Trouble::theirs(Cause::error(refused).field("spec.source.targetRevision"))
+        })?;
+    }
+    Ok(())
 }
 
 fn order(subject: &Subject, document: &Value, commit: &str, discovery: &Discovery) -> RenderOrder {

@@ -1,6 +1,6 @@
 //! How to get into a repository, as its tenant connected it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
@@ -54,6 +54,15 @@ impl Accesses {
             .tenant_key()
             .await
             .map_err(|error| database(&error))
+    }
+
+    pub(super) async fn signing_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<BTreeMap<String, String>, Trouble> {
+        let scope = self.store.tenant(tenant);
+        let keys = scope.trust().signing_keys().await;
+        keys.map_err(|error| database(&error))
     }
 
     pub(super) fn forget(&self, tenant: TenantId) {

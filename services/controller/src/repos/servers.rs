@@ -8,6 +8,7 @@ use domain::cause::{Cause, Location};
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
 use domain::secret::Secret;
+use domain::signature::{Signature, Verdict};
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
 use runtime::config::MutualTls;
@@ -203,6 +204,24 @@ impl RepoServers {
             })
             .await?;
         rendered(answer)
+    }
+
+    pub(super) async fn signature(
+        &self,
+        asked: wire::SignatureRequest,
+    ) -> Result<Signature, Trouble> {
+        let access = asked.repository.clone().unwrap_or_default();
+        let answer = self.ask(&access, |mut client| {
+            let asked = asked.clone();
+            async move { client.signature(timed(asked, RENDERING)).await }
+        });
+        let answer = answer.await?;
+        Ok(Signature {
+            verdict: Verdict::parse(&answer.verdict),
+            key: answer.key,
+            primary: answer.primary,
+            cipher: answer.cipher,
+        })
     }
 
     /// Asks the repository's own repo-server, and the next ones while none can be reached.

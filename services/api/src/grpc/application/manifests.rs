@@ -154,7 +154,7 @@ pub(super) async fn revision_metadata(
         namespace: query.app_namespace.as_deref(),
         project: query.project.as_deref(),
     };
-    let app = find::find(shared, actor, Action::Get, asked).await?.app;
+    let find::Found { app, project } = find::find(shared, actor, Action::Get, asked).await?;
     let doing = "error getting app source by source index and version ID";
     let sources = match query.version_id {
         None => source_documents(&app.spec),
@@ -190,6 +190,22 @@ pub(super) async fn revision_metadata(
     let access = sources::access(shared, &actor.tenant, url, project_of(&app.spec)).await?;
     let commit = sources::resolve(shared, &access, &query.revision).await?;
     let known = sources::metadata(shared, &access, &commit).await?;
+    let named = project
+        .rules()
+        .map_or(Vec::new(), |rules| rules.signature_keys);
+    let signature_info = match named.is_empty() {
+        true => None,
+        false => {
+            let revision = match sources::is_commit(&query.revision) {
+                true => domain::resource::text(source, &["targetRevision"]),
+                false => &query.revision,
+            };
+            let of = (commit.as_str(), revision);
+            let tenant = actor.tenant.id;
+            let found = sources::signature(shared, tenant, &access, of, &named).await?;
+            Some(found.info())
+        }
+    };
     Ok(v1alpha1::RevisionMetadata {
         author: Some(known.author),
         date: Some(Time {
@@ -198,6 +214,7 @@ pub(super) async fn revision_metadata(
         }),
         tags: known.tags,
         message: Some(known.message),
+        signature_info,
         ..v1alpha1::RevisionMetadata::default()
     })
 }

@@ -47,6 +47,10 @@ pub(super) async fn sync(
             ));
         }
     }
+    if !request.manifests.is_empty() && !rules.signature_keys.is_empty() {
+        let message = message::app::SIGNATURE_LOCAL.with("project", found.project.name());
+        return Err(failure::say(Code::FailedPrecondition, &message));
+    }
     refuse_deleting(&app)?;
     let sources = super::validate::source_documents(&app.spec);
     permitted(&found.project, &rules, &sources)?;
@@ -334,10 +338,6 @@ fn rules_of(project: &Project) -> Result<Rules, Status> {
 
 /// What is deployed must be permitted by the project as it is now, whatever it was when it was written.
 fn permitted(project: &Project, rules: &Rules, sources: &[Value]) -> Result<(), Status> {
-    if !rules.signature_keys.is_empty() {
-        let message = message::app::SIGNATURES_UNVERIFIED.with("project", project.name());
-        return Err(failure::say(Code::FailedPrecondition, &message));
-    }
     let urls = sources
         .iter()
         .map(|source| domain::resource::text(source, &["repoURL"]));
