@@ -19,5 +19,6 @@ mod signature;
 pub use access::{Access, Login, Rules};
 pub use files::{Files, Found, Item, ItemKind, Node};
 pub use metadata::Metadata;
+pub(crate) use mirrors::Opened;
 pub use mirrors::{Limits, Mirrors, Observer, Request, Snapshot};
 pub use refs::Refs;

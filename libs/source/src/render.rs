@@ -20,10 +20,12 @@ mod read_set;
 mod reader;
 mod renderer;
 mod substitute;
+mod trees;
 mod worker;
 mod yaml;
 
 pub use detect::discover;
 pub use read_set::ReadSet;
 pub use renderer::{RenderInput, Rendered, Renderer, Target};
+pub use trees::Reference;
 pub use worker::{WorkerLimits, WorkerPool};

@@ -1482,6 +1482,9 @@ pub struct RenderRequest {
     /// How many renders that were not answered from memory the tenant may have in a minute; 0: no limit.
     #[prost(uint64, tag = "14")]
     pub renders_per_minute: u64,
+    /// The application's sources that options may refer to as `$name/…`.
+    #[prost(message, repeated, tag = "15")]
+    pub references: ::prost::alloc::vec::Vec<SourceReference>,
 }
 impl ::prost::Name for RenderRequest {
     const NAME: &'static str = "RenderRequest";
@@ -1491,6 +1494,31 @@ impl ::prost::Name for RenderRequest {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/naru.internal.v1.RenderRequest".into()
+    }
+}
+/// A source that others refer to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SourceReference {
+    /// without `$`
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+    /// A full commit.
+    #[prost(string, tag = "3")]
+    pub commit: ::prost::alloc::string::String,
+    /// The chart that it is, if it is one: nothing can be taken from it.
+    #[prost(string, tag = "4")]
+    pub chart: ::prost::alloc::string::String,
+}
+impl ::prost::Name for SourceReference {
+    const NAME: &'static str = "SourceReference";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.SourceReference".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.SourceReference".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -13,7 +13,7 @@ use proto::convert::repository::access_to_wire;
 use proto::naru::internal::v1::{
     DiscoverRequest, ListRefsRequest, RenderRequest, RenderResponse, RepositoryAccess,
     ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse, SignatureRequest,
-    TestAccessRequest,
+    SourceReference, TestAccessRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -333,6 +333,46 @@ pub(crate) struct Order<'a> {
     pub(crate) variables: BTreeMap<String, String>,
     /// Render, whatever is cached.
     pub(crate) no_cache: bool,
+    /// The application's sources that options may refer to.
+    pub(crate) references: Vec<SourceReference>,
+}
+
+/// Whether a source makes manifests; one that others only refer to does not.
+pub(crate) fn yields(source: &Value) -> bool {
+    let text = |key: &str| domain::resource::text(source, &[key]);
+    text("ref").is_empty() || !text("path").is_empty() || !text("chart").is_empty()
+}
+
+/// The sources of an application that its options may refer to, each at a revision.
+///
+/// # Errors
+/// When the store cannot be asked, or a revision names no commit.
+pub(crate) async fn references(
+    shared: &Shared,
+    tenant: &Tenant,
+    project: &str,
+    sources: &[(Value, String)],
+) -> Result<Vec<SourceReference>, Status> {
+    let mut found = Vec::new();
+    for (source, revision) in sources {
+        let text = |key: &str| domain::resource::text(source, &[key]);
+        if text("ref").is_empty() {
+            continue;
+        }
+        let access = access(shared, tenant, text("repoURL"), project).await?;
+        // A chart's version is no commit, and nothing is taken from a chart.
+        let commit = match text("chart").is_empty() {
+            true => resolve(shared, &access, revision).await?,
+            false => String::new(),
+        };
+        found.push(SourceReference {
+            name: text("ref").to_owned(),
+            repository: Some(access),
+            commit,
+            chart: text("chart").to_owned(),
+        });
+    }
+    Ok(found)
 }
 
 /// The manifests of one source at one commit, for the cluster as it is.
@@ -367,6 +407,7 @@ pub(crate) async fn render(
         renders_per_minute: tenant
             .allowed(domain::quota::Quota::Renders)
             .unwrap_or_default(),
+        references: order.references,
         ..RenderRequest::default()
     };
     let asked = shared.repo_servers.ask(access, |mut client| {

@@ -24,7 +24,7 @@ mod servers;
 mod trouble;
 
 pub use refs::is_commit;
-pub use servers::{RenderOrder, Rendered, RepoServers};
+pub use servers::{Reference, RenderOrder, Rendered, RepoServers};
 pub use trouble::Trouble;
 
 use access::Accesses;
@@ -163,7 +163,19 @@ impl Repos {
     ) -> Result<Rendered, Trouble> {
         let access = self.0.accesses.of(key, url).await?;
         let tenant_key = self.0.accesses.tenant_key(key.tenant).await?;
-        self.0.servers.render(access, &tenant_key, order).await
+        let mut references = Vec::with_capacity(order.references.len());
+        for one in &order.references {
+            references.push(proto::naru::internal::v1::SourceReference {
+                name: one.name.clone(),
+                repository: Some(self.0.accesses.of(&one.repo, &one.url).await?),
+                commit: one.commit.clone(),
+                chart: one.chart.clone(),
+            });
+        }
+        self.0
+            .servers
+            .render(access, references, &tenant_key, order)
+            .await
     }
 
     /// Who signed a commit that `revision` named, as far as the tenant's keys tell; those in `named` are looked at first.

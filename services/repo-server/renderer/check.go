@@ -128,7 +128,7 @@ func leaves(folder, entry string) bool {
 	if entry == "" || strings.Contains(entry, "\n") || strings.Contains(entry, "://") {
 		return false
 	}
-	return path.IsAbs(entry) || !inside(path.Join(folder, entry))
+	return path.IsAbs(entry) || treeOf(path.Join(folder, entry)) != treeOf(folder)
 }
 
 // plugins refuses generators, transformers and validators that would start a program or a container.

@@ -28,6 +28,9 @@ type repository struct {
 // root is where the repository seems to be, so that a path which leaves it is somewhere else and not clamped to it.
 const root = "/repository"
 
+// others is where the other trees that a job may read seem to be, by their numbers.
+const others = "/tree"
+
 var errReadOnly = errors.New("the repository is read-only")
 
 func newRepository(p *pipe) *repository {
@@ -67,13 +70,37 @@ func (r *repository) exchange(question ask) (answer, error) {
 // clean is an absolute path without dots.
 func clean(name string) string { return path.Clean("/" + name) }
 
-// within is the absolute path of one that is relative to the repository's root.
-func within(name string) string { return path.Join(root, name) }
+// within is the absolute path of one as the pipe has it: relative to the repository's root, or with a slash and the number
+// of another tree.
+func within(name string) string {
+	if strings.HasPrefix(name, "/") {
+		return path.Join(others, name)
+	}
+	return path.Join(root, name)
+}
 
-func inside(name string) bool { return name == root || strings.HasPrefix(name, root+"/") }
+// treeOf is the root of the tree that a clean absolute path is in; empty where it is in none.
+func treeOf(name string) string {
+	if name == root || strings.HasPrefix(name, root+"/") {
+		return root
+	}
+	below, other := strings.CutPrefix(name, others+"/")
+	number, _, _ := strings.Cut(below, "/")
+	if !other || number == "" {
+		return ""
+	}
+	return others + "/" + number
+}
 
-// shown is the path as people know it: from the repository's root.
-func shown(name string) string { return strings.TrimPrefix(strings.TrimPrefix(name, root), "/") }
+func inside(name string) bool { return treeOf(name) != "" }
+
+// shown is the path as the pipe has it.
+func shown(name string) string {
+	if below, other := strings.CutPrefix(name, others); other {
+		return below
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(name, root), "/")
+}
 
 func (r *repository) stat(name string) (answer, error) {
 	name = clean(name)

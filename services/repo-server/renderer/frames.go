@@ -67,6 +67,8 @@ type job struct {
 	Options *options        `json:"options,omitempty"`
 	Helm    *helmOptions    `json:"helm,omitempty"`
 	Jsonnet *jsonnetOptions `json:"jsonnet,omitempty"`
+	// Trees are the numbers of the trees that Helm's options name so, `$name`.
+	Trees map[string]int `json:"trees,omitempty"`
 }
 
 // ask is a question about the repository, or about the cluster that is rendered for.

@@ -39,7 +39,7 @@ func runHelm(repo *repository, j job) outcome {
 		return outcome{Failed: &failure{Kind: kindOption, Feature: "spec.source.helm.releaseName",
 			Error: fmt.Sprintf("release name %q: %s", options.ReleaseName, err)}}
 	}
-	values, refused := options.values(repo, folder)
+	values, refused := options.values(repo, folder, j.Trees)
 	if refused != nil {
 		return outcome{Failed: refused}
 	}

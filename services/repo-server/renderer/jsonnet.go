@@ -49,8 +49,8 @@ func runJsonnet(repo *repository, j job) outcome {
 	}
 	folders := []string{within(j.Path)}
 	for _, lib := range options.Libs {
-		folder := within(lib)
-		if !inside(folder) {
+		folder := path.Join(root, lib)
+		if treeOf(folder) != root {
 			return outcome{Failed: &failure{Kind: kindOutside, Feature: lib, Error: "it is outside the repository"}}
 		}
 		folders = append(folders, folder)
@@ -89,7 +89,7 @@ type importer struct {
 }
 
 func (i *importer) Import(from, wanted string) (jsonnet.Contents, string, error) {
-	if path.IsAbs(wanted) && !(from == "" && inside(wanted)) {
+	if path.IsAbs(wanted) && !(from == "" && treeOf(wanted) == root) {
 		return jsonnet.Contents{}, "", fmt.Errorf("import %q leads out of the repository; write a path inside it", wanted)
 	}
 	places := []string{path.Dir(from)}
@@ -101,7 +101,7 @@ func (i *importer) Import(from, wanted string) (jsonnet.Contents, string, error)
 		if from == "" {
 			name = path.Clean(wanted)
 		}
-		if !inside(name) {
+		if treeOf(name) != root {
 			continue
 		}
 		// One and the same contents for a file, as the library asks for.

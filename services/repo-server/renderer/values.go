@@ -40,21 +40,19 @@ type fileParameter struct {
 
 // values merges everything that overrides a chart's own values, in the order in which Argo CD's command line has it:
 // files, values, --set, --set-string, --set-file.
-func (o *helmOptions) values(repo *repository, folder string) (map[string]any, *failure) {
+func (o *helmOptions) values(repo *repository, folder string, trees map[string]int) (map[string]any, *failure) {
 	merged := map[string]any{}
-	for _, written := range o.ValueFiles {
-		names, refused := o.valueFile(repo, folder, written)
-		if refused != nil {
-			return nil, refused
+	files, refused := o.valueFiles(repo, folder, trees)
+	if refused != nil {
+		return nil, refused
+	}
+	for _, file := range files {
+		text, err := repo.ReadFile(file.name)
+		if err != nil {
+			return nil, &failure{Kind: kindBuild, File: shown(file.name), Error: unrooted(err)}
 		}
-		for _, name := range names {
-			text, err := repo.ReadFile(name)
-			if err != nil {
-				return nil, &failure{Kind: kindBuild, File: shown(name), Error: err.Error()}
-			}
-			if merged, err = mergeText(merged, text); err != nil {
-				return nil, &failure{Kind: kindBuild, File: shown(name), Error: fmt.Sprintf("failed to parse %s: %v", written, err)}
-			}
+		if merged, err = mergeText(merged, text); err != nil {
+			return nil, &failure{Kind: kindBuild, File: shown(file.name), Error: fmt.Sprintf("failed to parse %s: %v", file.written, err)}
 		}
 	}
 	bad := func(field string, err error) *failure {
@@ -85,7 +83,7 @@ func (o *helmOptions) values(repo *repository, folder string) (map[string]any, *
 		}
 	}
 	for _, parameter := range last(o.FileParameters, func(p fileParameter) (string, bool) { return p.Name, true }) {
-		name, refused := resolve(folder, parameter.Path)
+		name, refused := resolve(folder, parameter.Path, trees)
 		if refused != nil {
 			return nil, refused
 		}
@@ -101,47 +99,23 @@ func (o *helmOptions) values(repo *repository, folder string) (map[string]any, *
 	return merged, nil
 }
 
-// valueFile is the file, or the files of a pattern, that an entry of valueFiles names.
-func (o *helmOptions) valueFile(repo *repository, folder, written string) ([]string, *failure) {
-	name, refused := resolve(folder, written)
-	if refused != nil {
-		return nil, refused
-	}
-	got, err := repo.stat(name)
-	if err != nil {
-		return nil, &failure{Kind: kindBuild, File: shown(name), Error: err.Error()}
-	}
-	if got.Kind != "" {
-		return []string{name}, nil
-	}
-	if strings.ContainsAny(written, "*?[") {
-		found, err := repo.Glob(name)
-		if err != nil {
-			return nil, &failure{Kind: kindOption, Feature: "spec.source.helm.valueFiles", Error: fmt.Sprintf("%s: %v", written, err)}
-		}
-		if len(found) > 0 {
-			return found, nil
-		}
-	}
-	if o.IgnoreMissingValueFiles {
-		return nil, nil
-	}
-	return nil, &failure{Kind: kindMissing, File: shown(name), Feature: "spec.source.helm.valueFiles",
-		Error: fmt.Sprintf("open %s: no such file or directory", shown(name))}
-}
-
-// resolve is the path of a file that an option names: from the chart's folder, or with a leading slash from the
-// repository's root.
-func resolve(folder, written string) (string, *failure) {
+// resolve is the path of a file that an option names: from the chart's folder, with a leading slash from the repository's
+// root, or with the name of another source from that one's root.
+func resolve(folder, written string, trees map[string]int) (string, *failure) {
 	if strings.Contains(written, "://") {
 		return "", &failure{Kind: kindRemote, Feature: written, Error: "it is in another place"}
 	}
+	tree := treeOf(folder)
 	name := path.Join(folder, written)
-	if path.IsAbs(written) {
-		name = within(written)
+	first, rest, _ := strings.Cut(written, "/")
+	if number, other := trees[first]; other {
+		tree = within(fmt.Sprintf("/%d", number))
+		name = path.Join(tree, rest)
+	} else if path.IsAbs(written) {
+		name = path.Join(tree, written)
 	}
-	if !inside(name) {
-		return "", &failure{Kind: kindOutside, Feature: written, Error: "it is outside the repository"}
+	if treeOf(name) != tree || name == tree {
+		return "", &failure{Kind: kindOutside, Feature: written, Error: "it is outside the repository, or all of it"}
 	}
 	return name, nil
 }

@@ -8,7 +8,7 @@ use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
 use source::git::{Access, Files, Login, Mirrors, Node, Rules};
-use source::render::{RenderInput, Target};
+use source::render::{Reference, RenderInput, Target};
 use source::{Error, Kind};
 use tonic::{Code, Request, Response, Status};
 
@@ -16,6 +16,8 @@ use crate::renders::{Order, Renders};
 
 /// The most paths of one request.
 const MAX_PATHS: usize = 10_000;
+/// The most sources that a request may refer to.
+const MAX_REFERENCES: usize = 100;
 /// The most variables of one request.
 const MAX_VARIABLES: usize = 1000;
 /// The most signing keys of one request, and their length in bytes.
@@ -276,6 +278,23 @@ impl Service {
         if variables.len() > MAX_VARIABLES {
             return Err(Status::invalid_argument("too many variables"));
         }
+        if asked.references.len() > MAX_REFERENCES {
+            return Err(Status::invalid_argument("too many references"));
+        }
+        let references = asked.references.into_iter().map(|one| {
+            Ok(Reference {
+                name: one.name,
+                access: self.access(one.repository)?,
+                commit: one.commit,
+                chart: one.chart,
+            })
+        });
+        let references = references.collect::<Result<Vec<_>, Status>>()?;
+        let own = asked.repository.as_ref();
+        let foreign = |one: &Reference| own.is_some_and(|own| own.tenant != one.access.tenant());
+        if references.iter().any(foreign) {
+            return Err(Status::invalid_argument("a reference of another tenant"));
+        }
         Ok(Order {
             tenant,
             key: Secret::new(asked.tenant_key),
@@ -288,6 +307,7 @@ impl Service {
                 namespace: asked.destination_namespace,
                 variables,
                 target: Target::new(asked.kube_version, asked.api_versions),
+                references,
             },
             no_cache: asked.no_cache,
             per_minute: asked.renders_per_minute,

@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::rates::Rates;
 
 /// The kind of the entries in Redis; another number when their form changes.
-const KIND: &str = "render-2";
+const KIND: &str = "render-3";
 /// How long Redis keeps an entry, as Argo CD keeps its manifests.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -214,5 +214,12 @@ fn key_of(order: &Order) -> String {
     add(order.access.scope().as_bytes());
     add(order.access.url().as_bytes());
     add(order.input.source_key().as_slice());
+    // Applications that refer to others by the same names would otherwise take turns in one entry.
+    for reference in &order.input.references {
+        add(reference.name.as_bytes());
+        add(reference.access.scope().as_bytes());
+        add(reference.access.url().as_bytes());
+        add(reference.chart.as_bytes());
+    }
     hex::encode(hash.finalize())
 }

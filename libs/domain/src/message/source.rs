@@ -201,10 +201,30 @@ messages! {
         en: "the chart depends on {charts}, not in its `charts` folder; run `helm dependency build` and commit the folder, dependencies are not fetched",
         ko: "차트가 의존하는 {charts}이(가) `charts` 폴더에 없습니다. 의존성은 가져오지 않으므로 `helm dependency build`를 실행하고 폴더를 커밋하십시오",
     }
-    /// A values file of another source.
-    REFERENCE_NOT_SUPPORTED = "source.reference-not-supported" {
-        en: "`{path}` is a file of another source, which is not supported yet; copy it into this repository",
-        ko: "`{path}`은(는) 다른 소스의 파일이며 아직 지원하지 않습니다. 이 저장소로 복사하십시오",
+    /// No source has the name that an option refers to.
+    REFERENCE_UNKNOWN = "source.reference-unknown" {
+        en: "`{name}` is the `ref` of none of the application's sources (there are {names}); correct the path, or give the source that it means this `ref`",
+        ko: "애플리케이션 소스 중 `ref`가 `{name}`인 것이 없습니다(있는 것: {names}). 경로를 고치거나 해당 소스에 이 `ref`를 지정하십시오",
+    }
+    /// An option refers to another source, and none can be referred to.
+    REFERENCE_WITHOUT_ANY = "source.reference-without-any" {
+        en: "`{name}` refers to another source, and no source of the application has a `ref`; add the repository to spec.sources with `ref: {name}` (without `$`)",
+        ko: "`{name}`은(는) 다른 소스를 가리키지만 `ref`가 있는 소스가 없습니다. 저장소를 spec.sources에 추가하고 `ref: {name}`(`$` 없이)을 지정하십시오",
+    }
+    /// A file is wanted of a source that is a chart.
+    REFERENCE_TO_CHART = "source.reference-to-chart" {
+        en: "`{name}` is a chart of a chart repository, and files are only taken from Git repositories; set `ref` on a source without `chart`",
+        ko: "`{name}`은(는) 차트 저장소의 차트입니다. 파일은 Git 저장소에서만 가져오므로 `chart`가 없는 소스에 `ref`를 지정하십시오",
+    }
+    /// A source's `ref` is no name.
+    REFERENCE_NAME = "source.reference-name" {
+        en: "the `ref` `{name}` of a source has other signs than letters, digits, `_` and `-`; rename it",
+        ko: "소스의 `ref` `{name}`에 영문자, 숫자, `_`, `-` 외의 문자가 있습니다. 이름을 바꾸십시오",
+    }
+    /// Two sources with one `ref`.
+    REFERENCE_TWICE = "source.reference-twice" {
+        en: "several sources have the `ref` `{name}`; rename all but one",
+        ko: "여러 소스의 `ref`가 `{name}`(으)로 같습니다. 하나만 남기고 이름을 바꾸십시오",
     }
     /// A tool that is not there yet.
     TOOL_NOT_SUPPORTED = "source.tool-not-supported" {

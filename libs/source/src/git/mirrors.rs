@@ -114,6 +114,18 @@ impl Snapshot {
         looking.await.map_err(Error::internal)?
     }
 
+    /// Opens it for a thread that may block.
+    ///
+    /// # Errors
+    /// That the mirror cannot be opened.
+    pub(crate) fn open(&self) -> Result<Opened, Error> {
+        Ok(Opened {
+            handle: Some(self.mirror.open()?),
+            mirror: self.mirror.clone(),
+            tree: self.tree,
+        })
+    }
+
     /// Runs a job that reads the commit's files, on a thread where blocking is allowed.
     ///
     /// # Errors
@@ -132,6 +144,28 @@ impl Snapshot {
             result
         });
         reading.await.map_err(Error::internal)?
+    }
+}
+
+/// A commit that is open to be read, for as long as somebody has this.
+pub(crate) struct Opened {
+    mirror: Arc<Mirror>,
+    handle: Option<git2::Repository>,
+    tree: git2::Oid,
+}
+
+impl Opened {
+    /// Its files.
+    pub(crate) fn files(&self) -> Option<Files<'_>> {
+        Some(Files::new(self.handle.as_ref()?, self.tree))
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            self.mirror.give_back(handle);
+        }
     }
 }
 

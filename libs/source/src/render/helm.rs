@@ -1,5 +1,7 @@
 //! Helm charts that lie in the repository, through a worker.
 
+use std::collections::BTreeMap;
+
 use domain::cause::Cause;
 use domain::manifest::Manifest;
 use domain::message;
@@ -70,11 +72,16 @@ pub(super) fn render(
 ) -> Result<Made, Error> {
     let options = fill_in(options, environment, reader)?;
     let helm = serde_json::to_value(&options).map_err(Error::internal)?;
-    let job = Job::Helm { helm };
+    let trees = trees(&options, reader)?;
+    let job = Job::Helm { helm, trees };
     let shown = if folder.is_empty() { "." } else { folder };
     let run = || {
         ask::run(reader, folder, &job, pool, runtime)?.map_err(|failure| {
-            made::explain(&failure, message::source::HELM_FAILED.with("path", shown))
+            made::explain(
+                &failure,
+                message::source::HELM_FAILED.with("path", shown),
+                reader,
+            )
         })
     };
     let built = run()?;
@@ -112,28 +119,66 @@ fn fill_in(
         let why = format!("there is no Helm {}; write v3, or nothing", filled.version);
         return Err(Error::of(Kind::Invalid, cause.evidence(why)));
     }
-    if let Some(file) = filled.value_files.iter().find(|file| other_source(file)) {
-        let message = message::source::REFERENCE_NOT_SUPPORTED.with("path", file);
-        let cause = Cause::error(message).field("spec.source.helm.valueFiles");
-        return Err(Error::of(Kind::Unsupported, cause));
-    }
     if filled.release_name.is_empty() {
         filled.release_name = environment.used("ARGOCD_APP_NAME", reader);
     }
     if filled.namespace.is_empty() {
         filled.namespace = environment.used("ARGOCD_APP_NAMESPACE", reader);
     }
-    let texts = filled.value_files.iter_mut();
-    let texts = texts.chain(filled.parameters.iter_mut().map(|one| &mut one.value));
-    let texts = texts.chain(filled.file_parameters.iter_mut().map(|one| &mut one.path));
-    texts.for_each(|text| *text = environment.expand(text, reader));
+    for parameter in &mut filled.parameters {
+        parameter.value = environment.expand(&parameter.value, reader);
+    }
+    let files = filled.value_files.iter_mut();
+    let files = files.chain(filled.file_parameters.iter_mut().map(|one| &mut one.path));
+    for file in files {
+        // The name of another source is none of a variable, whatever it is called.
+        let rest = other_source(file, reader).map_or(0, str::len);
+        *file = format!(
+            "{}{}",
+            &file[..rest],
+            environment.expand(&file[rest..], reader)
+        );
+    }
     Ok(filled)
 }
 
-/// Whether a path begins with the name of another source, `$name/`, and not with a build variable.
-fn other_source(path: &str) -> bool {
-    path.strip_prefix('$').is_some_and(|rest| {
-        let name = rest.split('/').next().unwrap_or_default();
-        !name.starts_with('{') && !name.starts_with("ARGOCD_")
-    })
+/// The name of another source with which a path begins, `$name`; none where it begins with a build variable.
+fn other_source<'a>(path: &'a str, reader: &Reader<'_, '_>) -> Option<&'a str> {
+    let name = path
+        .split('/')
+        .next()
+        .filter(|name| name.starts_with('$'))?;
+    let variable = name.starts_with("${") || name.starts_with("$ARGOCD_");
+    let known = reader.trees().names().any(|known| known == name);
+    (known || !variable).then_some(name)
+}
+
+/// The trees of the other sources that the options name.
+fn trees(options: &Options, reader: &Reader<'_, '_>) -> Result<BTreeMap<String, usize>, Error> {
+    let value_files = options
+        .value_files
+        .iter()
+        .map(|file| (file, "spec.source.helm.valueFiles"));
+    let parameters = options
+        .file_parameters
+        .iter()
+        .map(|one| (&one.path, "spec.source.helm.fileParameters"));
+    let mut found = BTreeMap::new();
+    for (path, field) in value_files.chain(parameters) {
+        let Some(name) = other_source(path, reader) else {
+            continue;
+        };
+        let Some(number) = reader.trees().number(name)? else {
+            let there: Vec<String> = reader.trees().names().collect();
+            let message = match there.is_empty() {
+                true => message::source::REFERENCE_WITHOUT_ANY.with("name", name),
+                false => message::source::REFERENCE_UNKNOWN
+                    .with("name", name)
+                    .with("names", there.join(", ")),
+            };
+            return Err(Error::of(Kind::Invalid, Cause::error(message).field(field)));
+        };
+        found.insert(name.to_owned(), number);
+    }
+    Ok(found)
 }

@@ -82,7 +82,11 @@ impl<'a> Jsonnet<'a> {
         let job = Job::Jsonnet { jsonnet };
         let built = ask::run(reader, self.folder, &job, self.pool, self.runtime)?;
         let built = built.map_err(|failure| {
-            made::explain(&failure, message::source::JSONNET_FAILED.with("path", file))
+            made::explain(
+                &failure,
+                message::source::JSONNET_FAILED.with("path", file),
+                reader,
+            )
         })?;
         Ok(made::manifests(built.objects))
     }

@@ -5,6 +5,7 @@ use domain::manifest::Manifest;
 use domain::message::{self, Message};
 use serde_json::Value;
 
+use super::reader::Reader;
 use super::worker::{Built, Failure};
 use crate::error::{Error, Kind};
 
@@ -51,7 +52,8 @@ fn shortened(text: &str) -> String {
 }
 
 /// A failure as a cause; `failed` is the tool's message for what has no name of its own.
-pub(super) fn explain(failure: &Failure, failed: Message) -> Error {
+pub(super) fn explain(failure: &Failure, failed: Message, reader: &Reader<'_, '_>) -> Error {
+    let file = reader.trees().shown(&failure.file);
     let (kind, message) = match failure.kind.as_str() {
         "remote" => (
             Kind::Unsupported,
@@ -64,7 +66,7 @@ pub(super) fn explain(failure: &Failure, failed: Message) -> Error {
         "missing" => (
             Kind::Invalid,
             message::source::OPTION_FILE_MISSING
-                .with("path", &failure.file)
+                .with("path", &file)
                 .with("field", &failure.feature),
         ),
         "option" => (
@@ -92,9 +94,9 @@ pub(super) fn explain(failure: &Failure, failed: Message) -> Error {
     let mut cause = Cause::error(message).evidence(shortened(&failure.error));
     if failure.feature.starts_with("spec.") {
         cause = cause.field(failure.feature.clone());
-    } else if !failure.file.is_empty() {
+    } else if !file.is_empty() {
         cause = cause.located(Some(Location {
-            path: failure.file.clone(),
+            path: file,
             line: failure.line,
         }));
     }

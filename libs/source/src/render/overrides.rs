@@ -66,7 +66,7 @@ pub(super) fn merged(
             set.application = Some((app.to_owned(), there));
             if !there {
                 // Not of this application: whoever asks next looks for its own.
-                set.entries.remove(&path);
+                set.own.entries.remove(&path);
             }
         });
     }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::environment::Environment;
 use super::overrides;
 use super::renderer::{RenderInput, Target};
+use super::trees::Trees;
 use crate::error::Error;
 use crate::git::{Files, Item, ItemKind, Node};
 
@@ -17,12 +18,10 @@ use crate::git::{Files, Item, ItemKind, Node};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReadSet {
-    /// Files, links and look-ups that found nothing, by path.
-    pub(super) entries: BTreeMap<String, Node>,
-    /// Paths that had to be folders, whatever is in them.
-    pub(super) folders: BTreeSet<String>,
-    /// Listings: the names and kinds of a folder's entries, hashed.
-    pub(super) listings: BTreeMap<String, String>,
+    /// In the source's own tree.
+    pub(super) own: Looks,
+    /// In the trees of other sources, by the names that options have for them.
+    pub(super) others: BTreeMap<String, Looks>,
     /// Every variable's name that occurred in a file, and what it stood for.
     pub(super) variables: BTreeMap<String, Option<String>>,
     /// Build variables that were filled in.
@@ -33,6 +32,43 @@ pub struct ReadSet {
     pub(super) application: Option<(String, bool)>,
     /// The source's folder and its tree, when nothing outside it was looked at: the short way to an answer.
     pub(super) scope: Option<(String, String)>,
+}
+
+/// What was looked at in one tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Looks {
+    /// Files, links and look-ups that found nothing, by path.
+    pub(super) entries: BTreeMap<String, Node>,
+    /// Paths that had to be folders, whatever is in them.
+    pub(super) folders: BTreeSet<String>,
+    /// Listings: the names and kinds of a folder's entries, hashed.
+    pub(super) listings: BTreeMap<String, String>,
+}
+
+impl Looks {
+    /// Whether they would find the same.
+    fn hold(&self, files: &Files<'_>) -> Result<bool, Error> {
+        for (path, node) in &self.entries {
+            if files.node(path)? != *node {
+                return Ok(false);
+            }
+        }
+        for path in &self.folders {
+            if !matches!(files.node(path)?, Node::Folder(_)) {
+                return Ok(false);
+            }
+        }
+        for (path, hash) in &self.listings {
+            let Node::Folder(tree) = files.node(path)? else {
+                return Ok(false);
+            };
+            if listing(&files.list(&tree)?) != *hash {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// What a render wanted to know about the cluster that it is for, and was told.
@@ -94,15 +130,15 @@ impl ReadSet {
                     .strip_prefix(folder)
                     .is_some_and(|rest| rest.starts_with('/'))
         };
-        let linked = self
-            .entries
+        let Looks {
+            entries,
+            folders,
+            listings,
+        } = &self.own;
+        let linked = entries
             .iter()
             .any(|(path, node)| path == folder && !matches!(node, Node::Folder(_)));
-        let paths = self
-            .entries
-            .keys()
-            .chain(&self.folders)
-            .chain(self.listings.keys());
+        let paths = entries.keys().chain(folders).chain(listings.keys());
         if !linked && paths.into_iter().all(|path| inside(path)) {
             self.scope = Some((folder.to_owned(), tree.to_owned()));
         }
@@ -113,10 +149,11 @@ impl ReadSet {
     /// The source's options must be the same; they are part of the key under which a set is kept.
     ///
     /// # Errors
-    /// When the mirror is damaged.
-    pub fn holds(
+    /// When a mirror is damaged, or another tree cannot be had.
+    pub(super) fn holds(
         &self,
         files: &Files<'_>,
+        trees: &Trees,
         input: &RenderInput,
         commit: &str,
     ) -> Result<bool, Error> {
@@ -146,23 +183,17 @@ impl ReadSet {
         if let Some((folder, tree)) = &self.scope
             && files.node(folder)? == Node::Folder(tree.clone())
         {
-            return Ok(true);
+            return self.others_hold(trees);
         }
-        for (path, node) in &self.entries {
-            if files.node(path)? != *node {
-                return Ok(false);
-            }
-        }
-        for path in &self.folders {
-            if !matches!(files.node(path)?, Node::Folder(_)) {
-                return Ok(false);
-            }
-        }
-        for (path, hash) in &self.listings {
-            let Node::Folder(tree) = files.node(path)? else {
+        Ok(self.own.hold(files)? && self.others_hold(trees)?)
+    }
+
+    fn others_hold(&self, trees: &Trees) -> Result<bool, Error> {
+        for (name, looks) in &self.others {
+            let Some(number) = trees.number(name)? else {
                 return Ok(false);
             };
-            if listing(&files.list(&tree)?) != *hash {
+            if !trees.look(number, |files| looks.hold(files))? {
                 return Ok(false);
             }
         }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use domain::cause::{Cause, Location};
 use domain::message;
 
-use super::read_set::{ReadSet, listing};
+use super::read_set::{Looks, ReadSet, listing};
 use super::renderer::{RenderInput, Target};
 use super::substitute;
+use super::trees::{self, Trees};
 use crate::error::{Error, Kind};
 use crate::git::{Files, Found, Item, Node};
 
@@ -25,7 +26,7 @@ const MAX_ITEMS: usize = 200_000;
 /// A file as it was read.
 #[derive(Clone, Debug)]
 pub(super) struct File {
-    /// Where it really is, links followed.
+    /// Where it really is, links followed, as people know it.
     pub(super) path: String,
     /// Its content, variables replaced.
     pub(super) content: Arc<[u8]>,
@@ -61,9 +62,10 @@ impl File {
     }
 }
 
-/// Reads a commit's files for one render.
+/// Reads a commit's files for one render, and those of the trees that it refers to.
 pub(super) struct Reader<'f, 'r> {
     files: &'f Files<'r>,
+    trees: &'f Trees,
     variables: &'f BTreeMap<String, String>,
     target: &'f Target,
     set: RefCell<ReadSet>,
@@ -74,9 +76,10 @@ pub(super) struct Reader<'f, 'r> {
 }
 
 impl<'f, 'r> Reader<'f, 'r> {
-    pub(super) fn new(files: &'f Files<'r>, input: &'f RenderInput) -> Self {
+    pub(super) fn new(files: &'f Files<'r>, trees: &'f Trees, input: &'f RenderInput) -> Self {
         Self {
             files,
+            trees,
             variables: &input.variables,
             target: &input.target,
             set: RefCell::default(),
@@ -90,20 +93,63 @@ impl<'f, 'r> Reader<'f, 'r> {
     /// What stands at a path, links followed.
     pub(super) fn find(&self, path: &str) -> Result<Found, Error> {
         self.look()?;
-        let found = self.files.find(path)?;
-        let mut set = self.set.borrow_mut();
-        set.entries.extend(found.passed.iter().cloned());
-        match &found.node {
-            Node::Folder(_) => {
-                set.folders.insert(found.path.clone());
+        let mut found = self
+            .within(path, |files, path| files.find(path))
+            .map_err(|error| self.outside(path, error))?;
+        self.looks(path, |looks| {
+            looks.entries.extend(found.passed.iter().cloned());
+            match &found.node {
+                Node::Folder(_) => {
+                    looks.folders.insert(found.path.clone());
+                }
+                node => {
+                    looks
+                        .entries
+                        .entry(found.path.clone())
+                        .or_insert_with(|| node.clone());
+                }
             }
-            node => {
-                set.entries
-                    .entry(found.path.clone())
-                    .or_insert_with(|| node.clone());
-            }
+        });
+        if let Some((tree, _)) = trees::split(path) {
+            found.path = trees::join(tree, &found.path);
         }
         Ok(found)
+    }
+
+    /// A path that leads out of another tree, named with that tree.
+    fn outside(&self, path: &str, error: Error) -> Error {
+        let leads_out = error.cause().message.is(&message::source::PATH_OUTSIDE);
+        if trees::split(path).is_none() || !leads_out {
+            return error;
+        }
+        let message = message::source::PATH_OUTSIDE.with("path", self.trees.shown(path));
+        Error::new(Kind::Invalid, message)
+    }
+
+    /// The trees besides the source's own.
+    pub(super) fn trees(&self) -> &Trees {
+        self.trees
+    }
+
+    /// Looks into the tree of a path, given the path in it.
+    fn within<T>(
+        &self,
+        path: &str,
+        look: impl FnOnce(&Files<'_>, &str) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match trees::split(path) {
+            None => look(self.files, path),
+            Some((tree, path)) => self.trees.look(tree, |files| look(files, path)),
+        }
+    }
+
+    /// Notes something of the tree of a path.
+    fn looks(&self, path: &str, note: impl FnOnce(&mut Looks)) {
+        let mut set = self.set.borrow_mut();
+        match trees::split(path).and_then(|(tree, _)| self.trees.name(tree)) {
+            None => note(&mut set.own),
+            Some(name) => note(set.others.entry(name).or_default()),
+        }
     }
 
     /// The version of the cluster that is rendered for; empty where it is not known.
@@ -146,7 +192,7 @@ impl<'f, 'r> Reader<'f, 'r> {
         let Node::Folder(tree) = &found.node else {
             return Ok(None);
         };
-        let items = self.files.list(tree)?;
+        let items = self.within(path, |files, _| files.list(tree))?;
         self.items.set(self.items.get() + items.len());
         if self.items.get() > MAX_ITEMS {
             let message = message::source::TOO_LARGE
@@ -154,17 +200,19 @@ impl<'f, 'r> Reader<'f, 'r> {
                 .with("limit", MAX_ITEMS);
             return Err(Error::new(Kind::TooLarge, message));
         }
-        self.set
-            .borrow_mut()
-            .listings
-            .insert(found.path, listing(&items));
+        let within = trees::split(&found.path).map_or(&*found.path, |(_, path)| path);
+        self.looks(path, |looks| {
+            looks.listings.insert(within.to_owned(), listing(&items));
+        });
         Ok(Some(items))
     }
 
     /// The size of a file; `None` when it is none.
     pub(super) fn size(&self, found: &Found) -> Result<Option<u64>, Error> {
         match &found.node {
-            Node::File(blob) => self.files.size(blob).map(Some),
+            Node::File(blob) => self
+                .within(&found.path, |files, _| files.size(blob))
+                .map(Some),
             _ => Ok(None),
         }
     }
@@ -181,12 +229,13 @@ impl<'f, 'r> Reader<'f, 'r> {
         let located = |error: Error| {
             error.map(|cause| {
                 cause.located(Some(Location {
-                    path: found.path.clone(),
+                    path: self.trees.shown(&found.path),
                     line: 0,
                 }))
             })
         };
-        let bytes = self.files.blob(blob, MAX_FILE).map_err(located)?;
+        let bytes = self.within(&found.path, |files, _| files.blob(blob, MAX_FILE));
+        let bytes = bytes.map_err(located)?;
         self.total.set(self.total.get() + bytes.len() as u64);
         if self.total.get() > MAX_TOTAL {
             let message = message::source::TOO_LARGE
@@ -208,7 +257,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             Err(_) => bytes.into(),
         };
         let file = File {
-            path: found.path.clone(),
+            path: self.trees.shown(&found.path),
             content,
         };
         self.read.borrow_mut().insert(found.path, file.clone());

@@ -17,6 +17,7 @@ use super::images::Images;
 use super::jsonnet::Jsonnet;
 use super::read_set::ReadSet;
 use super::reader::Reader;
+use super::trees::{Reference, Trees};
 use super::worker::WorkerPool;
 use super::{checks, directory, hash, helm, kustomize, overrides, substitute};
 use crate::error::{Error, Kind};
@@ -61,7 +62,7 @@ impl Target {
 }
 
 /// What a render is asked for, besides the repository and the commit.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct RenderInput {
     /// The ApplicationSource, JSON.
     pub source: Value,
@@ -75,6 +76,8 @@ pub struct RenderInput {
     pub variables: BTreeMap<String, String>,
     /// The cluster that it is for.
     pub target: Target,
+    /// The other sources that its options may refer to.
+    pub references: Vec<Reference>,
 }
 
 impl RenderInput {
@@ -156,6 +159,9 @@ impl Renderer {
             Err(error) if error.kind() == Kind::Corrupt => {
                 tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
                 self.mirrors.forget(access).await?;
+                for other in &input.references {
+                    self.mirrors.forget(&other.access).await?;
+                }
                 self.try_render(access, commit, input).await
             }
             result => result,
@@ -169,11 +175,16 @@ impl Renderer {
         input: &RenderInput,
     ) -> Result<Rendered, Error> {
         substitute::check(&input.variables)?;
+        Trees::check(&input.references)?;
         let snapshot = self.mirrors.ensure_commit(access, commit).await?;
         let (input, pool, commit) = (input.clone(), self.pool.clone(), snapshot.commit());
+        let mirrors = self.mirrors.clone();
         let runtime = Handle::current();
         snapshot
-            .read(move |files| render(files, &commit, &input, &pool, &runtime))
+            .read(move |files| {
+                let trees = Trees::new(mirrors, runtime.clone(), &input.references);
+                render(files, &trees, &commit, &input, &pool, &runtime)
+            })
             .await
     }
 
@@ -190,20 +201,25 @@ impl Renderer {
     ) -> Result<bool, Error> {
         let snapshot = self.mirrors.ensure_commit(access, commit).await?;
         let (input, set, commit) = (input.clone(), set.clone(), snapshot.commit());
+        let (mirrors, runtime) = (self.mirrors.clone(), Handle::current());
         snapshot
-            .read(move |files| set.holds(files, &input, &commit))
+            .read(move |files| {
+                let trees = Trees::new(mirrors, runtime, &input.references);
+                set.holds(files, &trees, &input, &commit)
+            })
             .await
     }
 }
 
 fn render(
     files: &Files<'_>,
+    trees: &Trees,
     commit: &str,
     input: &RenderInput,
     pool: &WorkerPool,
     runtime: &Handle,
 ) -> Result<Rendered, Error> {
-    let reader = Reader::new(files, input);
+    let reader = Reader::new(files, trees, input);
     let given = parse(&input.source)?;
     if !given.chart.is_empty() {
         return Err(unsupported(&given.chart, "Helm"));

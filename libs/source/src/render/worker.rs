@@ -1,5 +1,6 @@
 //! Warm renderer processes: one job at a time each, killed at the first breach.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -95,6 +96,8 @@ pub(super) enum Job {
     },
     Helm {
         helm: Value,
+        /// The numbers of the trees that options name so.
+        trees: BTreeMap<String, usize>,
     },
     Jsonnet {
         jsonnet: Value,

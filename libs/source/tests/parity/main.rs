@@ -5,11 +5,13 @@
 //! - `source`: the options, as the Application spec has them;
 //! - `arguments`: what the official command is given for the same;
 //! - `fails`: a part of the message with which both must fail, instead of both succeeding;
+//! - `references`: the folders of the case that are repositories of their own, by the `ref` that the application has for them;
 //! - `cluster`: the `version` and the `apis` of the cluster that it is for;
 //! - `mask`: keys whose values are chance or time, and are not compared.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -17,7 +19,7 @@ use domain::egress::Egress;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use source::git::{Access, Limits, Login, Mirrors, Rules};
-use source::render::{RenderInput, Renderer, Target, WorkerLimits, WorkerPool};
+use source::render::{Reference, RenderInput, Renderer, Target, WorkerLimits, WorkerPool};
 use source::sandbox::Sandbox;
 use tempfile::TempDir;
 use testkit::progress::Progress;
@@ -29,6 +31,7 @@ struct Case {
     source: Value,
     arguments: Vec<String>,
     fails: Option<String>,
+    references: BTreeMap<String, String>,
     cluster: Cluster,
     mask: Vec<String>,
 }
@@ -75,6 +78,19 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+fn committed(folder: &Path) -> String {
+    git(folder, &["init", "--quiet", "--initial-branch=main"]);
+    git(folder, &["add", "--all", "--force"]);
+    git(folder, &["commit", "--quiet", "--message", "cases"]);
+    git(folder, &["rev-parse", "HEAD"])
+}
+
+fn access(folder: &Path) -> Access {
+    let url = format!("file://{}/.git", folder.display());
+    let rules = Rules { files: true };
+    Access::new("tenant", "none", &url, Login::default(), rules).unwrap()
+}
+
 /// A repository with every case, and what reads it.
 struct World {
     folder: TempDir,
@@ -105,10 +121,7 @@ impl World {
     }
 
     fn commit(&self) -> String {
-        git(&self.work(), &["init", "--quiet", "--initial-branch=main"]);
-        git(&self.work(), &["add", "--all", "--force"]);
-        git(&self.work(), &["commit", "--quiet", "--message", "cases"]);
-        git(&self.work(), &["rev-parse", "HEAD"])
+        committed(&self.work())
     }
 
     async fn render(&self, commit: &str, source: Value) -> Answer {
@@ -116,15 +129,37 @@ impl World {
     }
 
     async fn render_for(&self, commit: &str, source: Value, cluster: &Cluster) -> Answer {
-        let url = format!("file://{}/.git", self.work().display());
-        let rules = Rules { files: true };
-        let access = Access::new("tenant", "none", &url, Login::default(), rules).unwrap();
+        self.render_with(commit, source, cluster, Vec::new()).await
+    }
+
+    /// Makes a folder of a case a repository of its own.
+    fn reference(&self, case: &str, name: &str, folder: &str) -> Reference {
+        let work = self.folder.path().join("references").join(case).join(name);
+        copy(&self.work().join(case).join(folder), &work);
+        let commit = committed(&work);
+        Reference {
+            name: name.to_owned(),
+            access: access(&work),
+            commit,
+            chart: String::new(),
+        }
+    }
+
+    async fn render_with(
+        &self,
+        commit: &str,
+        source: Value,
+        cluster: &Cluster,
+        references: Vec<Reference>,
+    ) -> Answer {
+        let access = access(&self.work());
         let input = RenderInput {
             source,
             app_name: "app".into(),
             project: "default".into(),
             namespace: "user01".into(),
             target: Target::new(cluster.version.clone(), cluster.apis.clone()),
+            references,
             ..RenderInput::default()
         };
         match self.renderer.render(&access, commit, &input).await {
@@ -298,7 +333,13 @@ async fn charts_are_rendered_as_helm_template_does() {
             source["helm"] = options.clone();
         }
         let theirs = expected(&world, &commit, name, ran).await;
-        let ours = world.render_for(&commit, source, &case.cluster).await;
+        let references = case.references.iter();
+        let references =
+            references.map(|(reference, folder)| world.reference(name, reference, folder));
+        let references = references.collect();
+        let ours = world
+            .render_with(&commit, source, &case.cluster, references)
+            .await;
         wrong.extend(judge(case, theirs, ours).map(|why| format!("{name}: {why}")));
     }
     fail("helm", cases.len(), &wrong);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod read_set;
+mod references;
 mod signatures;
 
 use std::collections::BTreeMap;
@@ -554,7 +555,7 @@ async fn a_charts_placeholders_are_replaced_and_its_failures_point_at_what_to_ed
         ),
         (
             json!({"valueFiles": ["$other/v.yaml"]}),
-            "source.reference-not-supported",
+            "source.reference-without-any",
             "spec.source.helm.valueFiles",
         ),
         (

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::subject::{self, Subject};
 use crate::context::Context;
 use crate::memory::{AppMemory, Render, Targets};
-use crate::repos::{Followed, RenderOrder, Rendered, RepoKey, Trouble, is_commit};
+use crate::repos::{Followed, Reference, RenderOrder, Rendered, RepoKey, Trouble, is_commit};
 
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
@@ -110,10 +110,19 @@ pub async fn desire(
     if !wish.brought.is_empty() {
         return brought(ctx, subject, wish, revisions, &discovery).await;
     }
-    let orders: Vec<RenderOrder> = (0..sources.len())
-        .map(|at| order(subject, &wish.sources[at], &revisions[at], &discovery))
+    let references = references(&sources, &keys, &revisions);
+    let orders: Vec<(usize, RenderOrder)> = (0..sources.len())
+        .filter(|at| yields(&sources[*at]))
+        .map(|at| {
+            let mut order = order(subject, &wish.sources[at], &revisions[at], &discovery);
+            order.references.clone_from(&references);
+            (at, order)
+        })
         .collect();
-    let names: Vec<u64> = orders.iter().map(name).collect();
+    let asked: Vec<(u64, &str)> = orders
+        .iter()
+        .map(|(at, order)| (name(order), revisions[*at].as_str()))
+        .collect();
     let facts = facts(subject);
     let kept = ctx
         .memory
@@ -126,7 +135,7 @@ pub async fn desire(
     let kept = kept.filter(|_| schema_still);
 
     // Nothing that a render depends on has changed: what is known is what Git says.
-    let known = renders(memory, &names, &revisions);
+    let known = renders(memory, &asked);
     if !wish.no_cache
         && let (Some(kept), Some(known)) = (&kept, &known)
         && kept
@@ -153,30 +162,30 @@ pub async fn desire(
                 .filter(|render| kept.details == [render.detail.clone()])
                 .cloned()
         });
-    let rendering = orders
-        .into_iter()
-        .enumerate()
-        .filter(|(at, _)| yields(&sources[*at]))
-        .map(|(at, mut order)| {
-            order.no_cache = wish.no_cache;
-            if let Some(render) = &at_hand {
-                order.known.clone_from(&render.hash.0);
-                order.known_detail.clone_from(&render.detail);
-            }
-            let (key, url) = (&keys[at], &sources[at].repo_url);
-            async move {
-                let rendered = ctx.repos.render(key, url, order).await?;
-                let rendered = held(ctx, subject, rendered).await?;
-                Ok::<_, Trouble>((at, rendered))
-            }
-        });
+    let rendering =
+        orders
+            .into_iter()
+            .zip(asked.clone())
+            .map(|((at, mut order), (name, commit))| {
+                order.no_cache = wish.no_cache;
+                if let Some(render) = &at_hand {
+                    order.known.clone_from(&render.hash.0);
+                    order.known_detail.clone_from(&render.detail);
+                }
+                let (key, url) = (&keys[at], &sources[at].repo_url);
+                async move {
+                    let rendered = ctx.repos.render(key, url, order).await?;
+                    let rendered = held(ctx, subject, rendered).await?;
+                    Ok::<_, Trouble>((name, commit.to_owned(), rendered))
+                }
+            });
     let rendered = try_join_all(rendering).await?;
     let mut fresh = Vec::with_capacity(rendered.len());
     let mut manifests: Option<Vec<Manifest>> = Some(Vec::new());
-    for (at, rendered) in rendered {
+    for (order, commit, rendered) in rendered {
         fresh.push(Render {
-            order: names[at],
-            commit: revisions[at].clone(),
+            order,
+            commit,
             hash: rendered.hash,
             detail: rendered.detail,
             source_type: rendered.source_type,
@@ -292,14 +301,23 @@ pub async fn whole_set(
 ) -> Result<Vec<u8>, Trouble> {
     let discovery = ctx.cluster.discovery();
     let mut manifests = Vec::new();
-    for (document, commit) in desired.sources.iter().zip(&desired.revisions) {
-        let source = subject::source(document).map_err(Trouble::theirs)?;
-        if yields(&source) {
-            let order = order(subject, document, commit, &discovery);
-            let rendered = ctx
-                .repos
-                .render(&repo_key(subject, &source), &source.repo_url, order)
-                .await?;
+    let sources: Vec<Source> = desired
+        .sources
+        .iter()
+        .map(subject::source)
+        .collect::<Result<_, Cause>>()
+        .map_err(Trouble::theirs)?;
+    let keys: Vec<RepoKey> = sources
+        .iter()
+        .map(|source| repo_key(subject, source))
+        .collect();
+    let references = references(&sources, &keys, &desired.revisions);
+    for (at, source) in sources.iter().enumerate() {
+        if yields(source) {
+            let (document, commit) = (&desired.sources[at], &desired.revisions[at]);
+            let mut order = order(subject, document, commit, &discovery);
+            order.references.clone_from(&references);
+            let rendered = ctx.repos.render(&keys[at], &source.repo_url, order).await?;
             let rendered = held(ctx, subject, rendered).await?;
             manifests.extend(rendered.manifests.unwrap_or_default());
         }
@@ -372,6 +390,20 @@ fn repo_key(subject: &Subject, source: &Source) -> RepoKey {
 /// Whether a source makes manifests; one that others only refer to does not.
 fn yields(source: &Source) -> bool {
     source.reference.is_empty() || !source.path.is_empty() || !source.chart.is_empty()
+}
+
+/// The sources that others may refer to, at the commits that are wanted of them.
+fn references(sources: &[Source], keys: &[RepoKey], revisions: &[String]) -> Vec<Reference> {
+    let all = sources.iter().zip(keys).zip(revisions);
+    all.filter(|((source, _), _)| !source.reference.is_empty())
+        .map(|((source, repo), commit)| Reference {
+            name: source.reference.clone(),
+            repo: repo.clone(),
+            url: source.repo_url.clone(),
+            commit: commit.clone(),
+            chart: source.chart.clone(),
+        })
+        .collect()
 }
 
 async fn resolve(
@@ -474,6 +506,7 @@ fn name(order: &RenderOrder) -> u64 {
         known_detail: _,
         no_cache: _,
         renders_per_minute: _,
+        references,
     } = order;
     let mut hasher = DefaultHasher::new();
     (
@@ -484,15 +517,15 @@ fn name(order: &RenderOrder) -> u64 {
         variables,
         kube_version,
         api_versions,
+        references,
     )
         .hash(&mut hasher);
     hasher.finish()
 }
 
 /// The renders at hand, if they are of just these orders and commits.
-fn renders<'a>(memory: &'a AppMemory, names: &[u64], revisions: &[String]) -> Option<&'a [Render]> {
-    let asked = names.iter().zip(revisions);
-    let same = memory.renders.len() == names.len()
+fn renders<'a>(memory: &'a AppMemory, asked: &[(u64, &str)]) -> Option<&'a [Render]> {
+    let same = memory.renders.len() == asked.len()
         && memory
             .renders
             .iter()

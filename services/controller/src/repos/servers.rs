@@ -15,8 +15,8 @@ use runtime::config::MutualTls;
 use runtime::mtls::{self, Channel, Component, MutualTlsError};
 use tonic::{Code, Request, Status};
 
-use super::Trouble;
 use super::refs::Refs;
+use super::{RepoKey, Trouble};
 
 /// No manifest set is larger on the wire.
 const MAX_MESSAGE: usize = 128 << 20;
@@ -63,6 +63,23 @@ pub struct RenderOrder {
     pub no_cache: bool,
     /// How many renders the tenant may have in a minute; 0 without limit.
     pub renders_per_minute: u64,
+    /// The other sources that options may refer to.
+    pub references: Vec<Reference>,
+}
+
+/// A source that others refer to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// Its name, without `$`.
+    pub name: String,
+    /// The repository.
+    pub repo: RepoKey,
+    /// The address as the application writes it.
+    pub url: String,
+    /// The commit.
+    pub commit: String,
+    /// The chart that it is; empty where it is none.
+    pub chart: String,
 }
 
 /// What came of it.
@@ -164,6 +181,7 @@ impl RepoServers {
     pub(super) async fn render(
         &self,
         access: wire::RepositoryAccess,
+        references: Vec<wire::SourceReference>,
         tenant_key: &Secret,
         order: RenderOrder,
     ) -> Result<Rendered, Trouble> {
@@ -180,6 +198,7 @@ impl RepoServers {
             known_detail,
             no_cache,
             renders_per_minute,
+            references: _,
         } = order;
         let asked = wire::RenderRequest {
             repository: Some(access.clone()),
@@ -196,6 +215,7 @@ impl RepoServers {
             known_detail,
             no_cache,
             renders_per_minute,
+            references,
         };
         let answer = self
             .ask(&access, |mut client| {

@@ -40,7 +40,12 @@ pub(super) async fn get_manifests(
     let project = project_of(&app.spec);
     let namespace = domain::resource::text(&app.spec, &["destination", "namespace"]);
     let mut manifests = Vec::new();
-    for (source, revision) in chosen(&app.spec, &query)? {
+    let chosen = chosen(&app.spec, &query)?;
+    let references = sources::references(shared, tenant, project, &chosen).await?;
+    for (source, revision) in chosen {
+        if !sources::yields(&source) {
+            continue;
+        }
         let url = domain::resource::text(&source, &["repoURL"]);
         let access = sources::access(shared, tenant, url, project).await?;
         let order = sources::Order {
@@ -51,6 +56,7 @@ pub(super) async fn get_manifests(
             namespace,
             variables: tenant.variables(app.annotation(VARIABLES)),
             no_cache: query.no_cache(),
+            references: references.clone(),
         };
         let rendered = sources::render(shared, tenant, &access, order).await?;
         for mut object in objects(shared, actor, &app, rendered).await? {
@@ -119,11 +125,6 @@ fn chosen(
     } else if let (Some(first), false) = (chosen.first_mut(), query.revision().is_empty()) {
         first.1 = query.revision().to_owned();
     }
-    // A source that is only referred to has nothing of its own to render.
-    chosen.retain(|(source, _)| {
-        let text = |key: &str| domain::resource::text(source, &[key]);
-        text("ref").is_empty() || !text("path").is_empty() || !text("chart").is_empty()
-    });
     Ok(chosen)
 }
 
@@ -245,7 +246,7 @@ mod tests {
                 .iter()
                 .map(|(_, revision)| revision.as_str())
                 .collect::<Vec<_>>(),
-            ["x"]
+            ["x", ""]
         );
         let beyond = wire::ApplicationManifestQuery {
             source_positions: vec![3],

@@ -282,6 +282,20 @@ async fn ask_repositories(
         .fields
         .get("annotations")
         .and_then(|all| all.get(domain::application::VARIABLES)?.as_str());
+    let with_revisions: Vec<(Value, String)> = spec
+        .effective_sources()
+        .into_iter()
+        .zip(&documents)
+        .map(|(source, document)| (document.clone(), source.target_revision.clone()))
+        .collect();
+    let references = sources::references(shared, tenant, project, &with_revisions).await;
+    let references = match references {
+        Ok(references) => references,
+        Err(status) => {
+            let said = status.message();
+            return Ok(vec![format!("Unable to generate manifests: {said}")]);
+        }
+    };
     for ((source, document), access) in spec
         .effective_sources()
         .into_iter()
@@ -298,6 +312,7 @@ async fn ask_repositories(
                     namespace: &spec.destination.namespace,
                     variables: tenant.variables(annotation),
                     no_cache: false,
+                    references: references.clone(),
                 };
                 sources::render(shared, tenant, access, order)
                     .await
