@@ -39,3 +39,4 @@ pub mod spelling;
 pub mod status;
 pub mod tenant;
 pub mod trace;
+pub mod version;
