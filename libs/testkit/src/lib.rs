@@ -13,6 +13,7 @@
 //! [`redis`], [`control_plane`], [`git`], [`ingress`]); beneath these [`ground`], [`process`], [`tools`].
 
 pub mod certs;
+pub mod charts;
 pub mod client;
 pub mod command;
 pub mod control_plane;

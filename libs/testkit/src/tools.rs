@@ -79,6 +79,13 @@ pub const TOOLS: &[Tool] = &[
         ldflags: "",
     },
     Tool {
+        name: "registry",
+        module: "registry",
+        package: "github.com/distribution/distribution/v3/cmd/registry",
+        version: "v3.0.0",
+        ldflags: "",
+    },
+    Tool {
         name: "jsonnet",
         module: "jsonnet",
         package: "github.com/google/go-jsonnet/cmd/jsonnet",

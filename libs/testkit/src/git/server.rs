@@ -96,7 +96,7 @@ pub async fn serve(options: Options) -> Result<()> {
     clippy::disallowed_methods,
     reason = "testkit's servers live as long as their process, without a drain"
 )]
-pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(task);
 }
 
