@@ -26,6 +26,11 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ("/naru.internal.v1.RepoServer/TestAccess", &[API]),
     ("/naru.internal.v1.RepoServer/ForgetTenant", &[API]),
     ("/naru.internal.v1.RepoServer/Signature", &[API, CONTROLLER]),
+    (
+        "/naru.internal.v1.RepoServer/ListVersions",
+        &[API, CONTROLLER],
+    ),
+    ("/naru.internal.v1.RepoServer/ListCharts", &[API]),
 ];
 
 /// The components that may call the RPC of a path; none for a path that is no RPC.

@@ -153,6 +153,7 @@ pub mod access;
 pub mod account;
 pub mod api;
 pub mod app;
+pub mod chart;
 pub mod cluster;
 pub mod credentials;
 pub mod health;
@@ -168,6 +169,7 @@ const AREAS: &[&[Code]] = &[
     account::ALL,
     api::ALL,
     app::ALL,
+    chart::ALL,
     cluster::ALL,
     credentials::ALL,
     health::ALL,

@@ -1,10 +1,12 @@
 //! Repositories and how to get in.
 
 mod access;
+mod dependency;
 mod judged;
 mod rank;
 
 pub use access::{Access, access, host_of, is_ssh};
+pub use dependency::{Known, dependency};
 use judged::decoded as percent_decoded;
 pub use judged::{judged, judged_pattern};
 pub use rank::rank;
@@ -252,7 +254,7 @@ pub fn without_login(url: &str) -> String {
 #[must_use]
 pub fn kept_only(kind: &str, credentials: &Credentials, options: &Options) -> Option<String> {
     match kind {
-        "git" => {}
+        "git" | "helm" => {}
         other => return Some(format!("type {other}")),
     }
     if options.proxy.is_some() {
@@ -281,10 +283,8 @@ mod tests {
             Some("githubAppPrivateKey")
         );
         assert_eq!(kept_only("git", &both, &none), None);
-        assert_eq!(
-            kept_only("helm", &both, &none).as_deref(),
-            Some("type helm")
-        );
+        assert_eq!(kept_only("oci", &both, &none).as_deref(), Some("type oci"));
+        assert_eq!(kept_only("helm", &both, &none), None);
     }
 
     #[test]

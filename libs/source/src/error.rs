@@ -33,6 +33,7 @@ pub struct Error {
     kind: Kind,
     cause: Box<Cause>,
     detail: Option<Arc<str>>,
+    needs: Vec<String>,
 }
 
 impl Error {
@@ -49,6 +50,7 @@ impl Error {
             kind,
             cause: Box::new(cause),
             detail: None,
+            needs: Vec::new(),
         }
     }
 
@@ -70,6 +72,19 @@ impl Error {
     pub fn map(mut self, change: impl FnOnce(Cause) -> Cause) -> Self {
         self.cause = Box::new(change(*self.cause));
         self
+    }
+
+    /// Adds the places whose access would help.
+    #[must_use]
+    pub fn needing(mut self, places: Vec<String>) -> Self {
+        self.needs = places;
+        self
+    }
+
+    /// The places whose access would help, as they are written; empty where that would not help.
+    #[must_use]
+    pub fn needs(&self) -> &[String] {
+        &self.needs
     }
 
     /// What sort of failure it is.

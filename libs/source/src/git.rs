@@ -16,9 +16,12 @@ mod pkt;
 mod refs;
 mod signature;
 
-pub use access::{Access, Login, Rules};
+pub use access::{Access, Login, Place, Rules};
+pub(crate) use coalesce::Coalesce;
 pub use files::{Files, Found, Item, ItemKind, Node};
+pub(crate) use http::Clients;
 pub use metadata::Metadata;
+pub(crate) use mirror::{Mirror, damaged};
 pub(crate) use mirrors::Opened;
 pub use mirrors::{Limits, Mirrors, Observer, Request, Snapshot};
 pub use refs::Refs;

@@ -1,4 +1,4 @@
-//! A revision of a repository becomes a list of manifests.
+//! A revision of a repository, or a version of a chart, becomes a list of manifests.
 //!
 //! Deliberately without a working tree: repositories are bare mirrors, files are read from Git's objects, and the tools
 //! that render ask for them over a pipe. Knows nothing of clusters, databases or caches; what a render depended on is
@@ -8,11 +8,14 @@
 //! - Only [`sandbox`] starts child processes: clean environment, deadline, and the whole process group is killed.
 //! - A credential is never on a command line, in a mirror's configuration, in an error or in a log.
 //! - No path leaves the repository: symbolic links and `..` are resolved inside the tree, by us.
-//! - What comes out of Git is hostile: every size, count, depth and duration has a limit with a cause of its own.
+//! - What comes out of Git or of an archive is hostile: every size, count, depth and duration has a limit with a cause of
+//!   its own.
 //!
 //! # Reading order
-//! [`error`], [`git::Access`], [`git::Mirrors`], [`git::Files`], [`render::Renderer`], [`render::ReadSet`], [`sandbox`].
+//! [`error`], [`git::Access`], [`git::Mirrors`], [`git::Files`], [`charts::Charts`], [`render::Renderer`],
+//! [`render::ReadSet`], [`sandbox`].
 
+pub mod charts;
 pub mod error;
 pub mod git;
 pub mod render;

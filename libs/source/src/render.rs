@@ -5,6 +5,7 @@
 
 mod ask;
 mod checks;
+mod dependencies;
 mod detect;
 mod directory;
 mod environment;

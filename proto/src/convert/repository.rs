@@ -176,8 +176,9 @@ pub fn access_to_wire(tenant: TenantId, url: &str, access: Access) -> Repository
     };
     let Access {
         scope,
+        kind,
         credentials,
-        options: _,
+        options,
         insecure,
         inherited: _,
         known_hosts,
@@ -196,6 +197,22 @@ pub fn access_to_wire(tenant: TenantId, url: &str, access: Access) -> Repository
         insecure,
         ssh_known_hosts: known_hosts,
         tls_ca,
+        kind,
+        enable_oci: options.enable_oci,
+        insecure_oci_force_http: options.insecure_oci_force_http,
+    }
+}
+
+/// The same way in for an application's source: where it names a chart, a chart repository stands there, whether one is
+/// connected or not.
+#[must_use]
+pub fn access_of_source(access: RepositoryAccess, chart: &str) -> RepositoryAccess {
+    match chart {
+        "" => access,
+        _ => RepositoryAccess {
+            kind: "helm".to_owned(),
+            ..access
+        },
     }
 }
 

@@ -1297,6 +1297,89 @@ pub mod controller_server {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListVersionsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+    /// Empty for a registry's repository that is its own address.
+    #[prost(string, tag = "2")]
+    pub chart: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub fresh: bool,
+}
+impl ::prost::Name for ListVersionsRequest {
+    const NAME: &'static str = "ListVersionsRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ListVersionsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ListVersionsRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListVersionsResponse {
+    #[prost(string, repeated, tag = "1")]
+    pub versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for ListVersionsResponse {
+    const NAME: &'static str = "ListVersionsResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ListVersionsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ListVersionsResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChartsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+}
+impl ::prost::Name for ListChartsRequest {
+    const NAME: &'static str = "ListChartsRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ListChartsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ListChartsRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListChartsResponse {
+    /// sorted by name
+    #[prost(message, repeated, tag = "1")]
+    pub charts: ::prost::alloc::vec::Vec<Chart>,
+}
+impl ::prost::Name for ListChartsResponse {
+    const NAME: &'static str = "ListChartsResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ListChartsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ListChartsResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Chart {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for Chart {
+    const NAME: &'static str = "Chart";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.Chart".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.Chart".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForgetTenantRequest {
     /// TenantId
     #[prost(string, tag = "1")]
@@ -1357,6 +1440,15 @@ pub struct RepositoryAccess {
     /// Extra certificate authorities, PEM.
     #[prost(string, tag = "12")]
     pub tls_ca: ::prost::alloc::string::String,
+    /// `git` or nothing, `helm` or `oci`.
+    #[prost(string, tag = "20")]
+    pub kind: ::prost::alloc::string::String,
+    /// Whether a chart repository is an OCI registry, however its address is written.
+    #[prost(bool, tag = "21")]
+    pub enable_oci: bool,
+    /// Whether a registry is spoken to without TLS.
+    #[prost(bool, tag = "22")]
+    pub insecure_oci_force_http: bool,
 }
 impl ::prost::Name for RepositoryAccess {
     const NAME: &'static str = "RepositoryAccess";
@@ -1415,6 +1507,9 @@ pub struct ResolveRequest {
     pub revision: ::prost::alloc::string::String,
     #[prost(bool, tag = "3")]
     pub fresh: bool,
+    /// The chart whose version it is; empty for a revision of a Git repository.
+    #[prost(string, tag = "20")]
+    pub chart: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ResolveRequest {
     const NAME: &'static str = "ResolveRequest";
@@ -1428,6 +1523,7 @@ impl ::prost::Name for ResolveRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResolveResponse {
+    /// or the version of a chart
     #[prost(string, tag = "1")]
     pub commit: ::prost::alloc::string::String,
 }
@@ -1451,7 +1547,7 @@ pub struct RenderRequest {
     /// The ApplicationSource, canonical JSON.
     #[prost(string, tag = "3")]
     pub source: ::prost::alloc::string::String,
-    /// A full commit.
+    /// A full commit, or the version of a chart.
     #[prost(string, tag = "4")]
     pub commit: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
@@ -1485,6 +1581,12 @@ pub struct RenderRequest {
     /// The application's sources that options may refer to as `$name/…`.
     #[prost(message, repeated, tag = "15")]
     pub references: ::prost::alloc::vec::Vec<SourceReference>,
+    /// How to get into the places that charts depend on, by what the chart writes. Asked for by `needs`.
+    #[prost(btree_map = "string, message", tag = "20")]
+    pub dependencies: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        RepositoryAccess,
+    >,
 }
 impl ::prost::Name for RenderRequest {
     const NAME: &'static str = "RenderRequest";
@@ -1545,6 +1647,9 @@ pub struct RenderResponse {
     /// Names everything that the set was made of, where it comes out otherwise each time; empty where it does not.
     #[prost(string, tag = "8")]
     pub undetermined: ::prost::alloc::string::String,
+    /// Places that charts depend on and that `dependencies` does not have. Nothing else is set then: ask again with them.
+    #[prost(string, repeated, tag = "20")]
+    pub needs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for RenderResponse {
     const NAME: &'static str = "RenderResponse";
@@ -2105,6 +2210,56 @@ pub mod repo_server_client {
                 .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "Signature"));
             self.inner.unary(req, path, codec).await
         }
+        /// The versions of a chart: of a chart repository's index, or the tags of a registry.
+        pub async fn list_versions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListVersionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListVersionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/ListVersions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "ListVersions"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Every chart of a chart repository over HTTP, with its versions.
+        pub async fn list_charts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListChartsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListChartsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/ListCharts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "ListCharts"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2182,6 +2337,22 @@ pub mod repo_server_server {
             request: tonic::Request<super::SignatureRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SignatureResponse>,
+            tonic::Status,
+        >;
+        /// The versions of a chart: of a chart repository's index, or the tags of a registry.
+        async fn list_versions(
+            &self,
+            request: tonic::Request<super::ListVersionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListVersionsResponse>,
+            tonic::Status,
+        >;
+        /// Every chart of a chart repository over HTTP, with its versions.
+        async fn list_charts(
+            &self,
+            request: tonic::Request<super::ListChartsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListChartsResponse>,
             tonic::Status,
         >;
     }
@@ -2651,6 +2822,96 @@ pub mod repo_server_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SignatureSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/ListVersions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListVersionsSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::ListVersionsRequest>
+                    for ListVersionsSvc<T> {
+                        type Response = super::ListVersionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListVersionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::list_versions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListVersionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/ListCharts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChartsSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::ListChartsRequest>
+                    for ListChartsSvc<T> {
+                        type Response = super::ListChartsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChartsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::list_charts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChartsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,14 +6,14 @@ use domain::cause::Cause;
 use domain::certificate::Trust;
 use domain::message::{self, Language};
 use domain::project::SignatureKey;
-use domain::repository::{Repository, Template, without_passwords};
+use domain::repository::{Known, Repository, Template, without_passwords};
 use domain::signature::{Signature, Verdict};
 use domain::tenant::{Tenant, TenantId};
 use proto::convert::repository::access_to_wire;
 use proto::naru::internal::v1::{
-    DiscoverRequest, ListRefsRequest, RenderRequest, RenderResponse, RepositoryAccess,
-    ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse, SignatureRequest,
-    SourceReference, TestAccessRequest,
+    Chart, DiscoverRequest, ListChartsRequest, ListRefsRequest, ListVersionsRequest, RenderRequest,
+    RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest,
+    RevisionMetadataResponse, SignatureRequest, SourceReference, TestAccessRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -122,6 +122,20 @@ pub(crate) async fn access(
     Ok(ways.access(url, connected.as_ref()))
 }
 
+/// The same for an application's source, which may name a chart.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub(crate) async fn access_of_source(
+    shared: &Shared,
+    tenant: &Tenant,
+    (url, chart): (&str, &str),
+    project: &str,
+) -> Result<RepositoryAccess, Status> {
+    let access = access(shared, tenant, url, project).await?;
+    Ok(proto::convert::repository::access_of_source(access, chart))
+}
+
 /// What of a tenant opens repositories besides their own logins.
 pub(crate) struct Ways {
     tenant: TenantId,
@@ -214,6 +228,50 @@ pub(crate) async fn refs(
         .map_err(|status| Trouble::of(&status))
 }
 
+/// The charts of a chart repository over HTTP.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) async fn charts(
+    shared: &Shared,
+    access: &RepositoryAccess,
+) -> Result<Vec<Chart>, Trouble> {
+    let request = ListChartsRequest {
+        repository: Some(access.clone()),
+    };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.list_charts(request).await }
+    });
+    asked
+        .await
+        .map(|answer| answer.charts)
+        .map_err(|status| Trouble::of(&status))
+}
+
+/// The tags of a registry's repository.
+///
+/// # Errors
+/// Why they cannot be read.
+pub(crate) async fn versions(
+    shared: &Shared,
+    access: &RepositoryAccess,
+) -> Result<Vec<String>, Trouble> {
+    let request = ListVersionsRequest {
+        repository: Some(access.clone()),
+        chart: String::new(),
+        fresh: true,
+    };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.list_versions(request).await }
+    });
+    asked
+        .await
+        .map(|answer| answer.versions)
+        .map_err(|status| Trouble::of(&status))
+}
+
 /// The tool of every folder of a commit whose files name one.
 ///
 /// # Errors
@@ -246,13 +304,28 @@ pub(crate) async fn resolve(
     access: &RepositoryAccess,
     revision: &str,
 ) -> Result<String, Trouble> {
-    if is_commit(revision) {
+    revision_of(shared, access, revision, "").await
+}
+
+/// The commit, or the version of a chart where one is named, that a revision is now. A whole commit and a version are
+/// taken as they are.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) async fn revision_of(
+    shared: &Shared,
+    access: &RepositoryAccess,
+    revision: &str,
+    chart: &str,
+) -> Result<String, Trouble> {
+    if chart.is_empty() && is_commit(revision) {
         return Ok(revision.to_owned());
     }
     let request = ResolveRequest {
         repository: Some(access.clone()),
         revision: revision.to_owned(),
         fresh: true,
+        chart: chart.to_owned(),
     };
     let asked = shared.repo_servers.ask(access, |mut client| {
         let request = request.clone();
@@ -321,7 +394,7 @@ pub(crate) async fn signature(
 pub(crate) struct Order<'a> {
     /// The source, canonical JSON.
     pub(crate) source: &'a Value,
-    /// A full commit.
+    /// A full commit, or the version of a chart.
     pub(crate) commit: String,
     /// The application.
     pub(crate) app: &'a str,
@@ -392,7 +465,7 @@ pub(crate) async fn render(
         .await
         .map_err(|error| Trouble::of(&failure::store(error)))?;
     let (kube_version, api_versions) = cluster(shared, tenant).await;
-    let request = RenderRequest {
+    let mut request = RenderRequest {
         repository: Some(access.clone()),
         tenant_key: key.expose().to_vec(),
         source: order.source.to_string(),
@@ -410,11 +483,60 @@ pub(crate) async fn render(
         references: order.references,
         ..RenderRequest::default()
     };
-    let asked = shared.repo_servers.ask(access, |mut client| {
-        let request = request.clone();
-        async move { client.render(request).await }
-    });
-    asked.await.map_err(|status| Trouble::of(&status))
+    // A chart says what it depends on once it is read: it is asked for again, with the ways there.
+    for _ in 0..3 {
+        let asked = shared.repo_servers.ask(access, |mut client| {
+            let request = request.clone();
+            async move { client.render(request).await }
+        });
+        let answer = asked.await.map_err(|status| Trouble::of(&status))?;
+        if answer.needs.is_empty() {
+            return Ok(answer);
+        }
+        let ways = dependencies(shared, tenant, order.project, answer.needs).await;
+        let ways = ways.map_err(|status| Trouble::of(&status))?;
+        request.dependencies.extend(ways);
+    }
+    Err(Trouble::of(&Status::unavailable(
+        "the chart needs ever more",
+    )))
+}
+
+/// The ways into the places that a chart depends on, as a project's applications have them; empty ones where there are none.
+async fn dependencies(
+    shared: &Shared,
+    tenant: &Tenant,
+    project: &str,
+    places: Vec<String>,
+) -> Result<Vec<(String, RepositoryAccess)>, Status> {
+    let scope = shared.store.tenant(tenant.id);
+    let repositories = scope.repositories().list().await.map_err(failure::store)?;
+    let named = scope.projects().find(project).await;
+    let rules = named
+        .map_err(failure::store)?
+        .and_then(|project| project.rules().ok());
+    let permits = |url: &str| {
+        rules
+            .as_ref()
+            .is_some_and(|rules| rules.permits_source(url))
+    };
+    let ways = Ways::of(shared, tenant).await?;
+    let known = Known {
+        repositories: &repositories,
+        templates: &ways.templates,
+        trust: &ways.trust,
+    };
+    let way = |place: &str| {
+        let found = domain::repository::dependency(place, project, permits, known);
+        found.map(|(url, access)| access_to_wire(tenant.id, &url, access))
+    };
+    Ok(places
+        .into_iter()
+        .map(|place| {
+            let way = way(&place).unwrap_or_default();
+            (place, way)
+        })
+        .collect())
 }
 
 /// The cluster's version and kinds; nothing while nobody knows them, which only charts would notice.

@@ -7,10 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::cause::Cause;
+use domain::message;
 use domain::project::SignatureKey;
 use domain::repository::place;
 use domain::signature::Signature;
 use domain::tenant::TenantId;
+use domain::version;
 use parking_lot::Mutex;
 use proto::naru::internal::v1::SignatureRequest;
 use store::Store;
@@ -30,6 +33,7 @@ pub use trouble::Trouble;
 use access::Accesses;
 use listing::{Listing, Need};
 use refs::{Named, Refs};
+use servers::Outcome;
 
 /// A repository as one tenant's project sees it: the pair decides the credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +44,18 @@ pub struct RepoKey {
     pub project: Arc<str>,
     /// The address, normalised.
     pub url: Arc<str>,
+    /// The chart, of a chart repository; empty for a Git repository.
+    pub chart: Arc<str>,
+}
+
+impl RepoKey {
+    /// Whether a revision can become no other: a whole commit, or the version of a chart.
+    fn is_fixed(&self, revision: &str) -> bool {
+        match &*self.chart {
+            "" => is_commit(revision),
+            _ => version::wanted(revision) == version::Wanted::Exact,
+        }
+    }
 }
 
 /// A revision that an application follows, and the commit that it was when the application was last compared.
@@ -79,6 +95,9 @@ pub struct Moved {
 /// Fewer applications than this are not worth the question which of them come first.
 const FEW: usize = 4;
 
+/// Of how many sources it is remembered what they depend on.
+const MAX_NEEDS: usize = 4096;
+
 /// How long a comparison is held against a repository that stopped answering before it is called unknown: Argo CD's
 /// grace period for repository errors.
 const GRACE: Duration = Duration::from_secs(180);
@@ -93,6 +112,8 @@ struct Inner {
     followed: Mutex<HashMap<AppKey, Vec<RepoKey>>>,
     servers: RepoServers,
     accesses: Accesses,
+    /// The places that sources' charts depend on, as they were last asked for.
+    needs: Mutex<HashMap<(RepoKey, String), Vec<String>>>,
     /// How old a listing may be for those who do not insist.
     age: Duration,
     /// Tells the poller of a repository that is used for the first time.
@@ -113,6 +134,7 @@ impl Repos {
             followed: Mutex::default(),
             servers,
             accesses: Accesses::new(store),
+            needs: Mutex::default(),
             // A poll that is due replaces the listing long before this; a listing older than this means polls fail.
             age: interval + GRACE,
             new,
@@ -120,7 +142,7 @@ impl Repos {
         (Self(Arc::new(inner)), found)
     }
 
-    /// The commit that a revision is.
+    /// The commit that a revision is; of a chart, the version.
     ///
     /// # Errors
     /// When the repository cannot be reached or has no such revision.
@@ -131,8 +153,11 @@ impl Repos {
         revision: &str,
         fresh: bool,
     ) -> Result<String, Trouble> {
-        if is_commit(revision) {
-            return Ok(revision.to_ascii_lowercase());
+        if key.is_fixed(revision) {
+            return Ok(match &*key.chart {
+                "" => revision.to_ascii_lowercase(),
+                _ => revision.to_owned(),
+            });
         }
         let repo = self.repo(key, url);
         let need = if fresh {
@@ -145,7 +170,8 @@ impl Repos {
             Named::Commit(commit) => Ok(commit),
             Named::Unclear => {
                 let access = self.0.accesses.of(key, url).await?;
-                self.0.servers.resolve(access, revision, fresh).await
+                let servers = &self.0.servers;
+                servers.resolve(access, &key.chart, revision, fresh).await
             }
         }
     }
@@ -172,10 +198,30 @@ impl Repos {
                 chart: one.chart.clone(),
             });
         }
-        self.0
-            .servers
-            .render(access, references, &tenant_key, order)
-            .await
+        let about = (key.clone(), order.source.clone());
+        let mut needs = self.0.needs.lock().get(&about).cloned().unwrap_or_default();
+        // What it depends on is known once it was asked for, and may be another thing at another commit.
+        for _ in 0..3 {
+            let mut order = order.clone();
+            order.dependencies = self.0.accesses.of_dependencies(key, &needs).await?;
+            match self
+                .0
+                .servers
+                .render(access.clone(), references.clone(), &tenant_key, order)
+                .await?
+            {
+                Outcome::Rendered(rendered) => return Ok(rendered),
+                Outcome::Needs(more) => needs.extend(more),
+            }
+            let mut all = self.0.needs.lock();
+            if all.len() >= MAX_NEEDS {
+                all.clear();
+            }
+            all.insert(about.clone(), needs.clone());
+        }
+        Err(Trouble::ours(Cause::error(
+            message::source::REPO_SERVER_UNAVAILABLE.message(),
+        )))
     }
 
     /// Who signed a commit that `revision` named, as far as the tenant's keys tell; those in `named` are looked at first.
@@ -292,7 +338,7 @@ impl Repos {
                 .lock()
                 .values()
                 .flatten()
-                .any(|f| !is_commit(&f.revision))
+                .any(|f| !key.is_fixed(&f.revision))
         })
     }
 
@@ -311,7 +357,8 @@ impl Repos {
             tenant: key.tenant,
             name,
         };
-        if moved.len() < FEW {
+        // Which files of a chart differ is not asked: it is one folder.
+        if moved.len() < FEW || !key.chart.is_empty() {
             return Moved {
                 first: moved.into_iter().map(|step| app(step.app)).collect(),
                 later: Vec::new(),
@@ -385,7 +432,12 @@ impl Repos {
     async fn tips(&self, repo: &Repo, need: Need) -> Result<Arc<Refs>, Trouble> {
         let list = || async {
             let access = self.0.accesses.of(&repo.key, &repo.url).await?;
-            self.0.servers.list_refs(access).await.map(Arc::new)
+            let servers = &self.0.servers;
+            match &*repo.key.chart {
+                "" => servers.list_refs(access).await,
+                chart => servers.list_versions(access, chart).await,
+            }
+            .map(Arc::new)
         };
         repo.tips.get(need, list).await
     }

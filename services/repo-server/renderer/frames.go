@@ -132,6 +132,7 @@ const (
 	kindMissing    = "missing"
 	kindOption     = "option"
 	kindDependency = "dependency"
+	kindLock       = "lock"
 )
 
 type failure struct {
@@ -143,4 +144,6 @@ type failure struct {
 	// Feature is what was refused, or the option concerned.
 	Feature string `json:"feature,omitempty"`
 	Error   string `json:"error"`
+	// Wanted are the charts that are missing, for kindDependency.
+	Wanted []wanted `json:"wanted,omitempty"`
 }

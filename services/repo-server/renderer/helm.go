@@ -83,7 +83,12 @@ func checkChart(loaded *chart.Chart, folder string, options *helmOptions) *failu
 	}
 	if len(missing) > 0 {
 		names := strings.Join(missing, ", ")
-		return &failure{Kind: kindDependency, File: at, Feature: names,
+		charts, locked := wantedCharts(loaded, missing)
+		if !locked {
+			return &failure{Kind: kindLock, File: at,
+				Error: "the lock file is out of sync with the dependencies file"}
+		}
+		return &failure{Kind: kindDependency, File: at, Feature: names, Wanted: charts,
 			Error: "found in Chart.yaml, but missing in charts/ directory: " + names}
 	}
 	if options.SkipSchemaValidation {

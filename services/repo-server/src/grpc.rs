@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use domain::clock::Clock;
+use domain::message;
 use domain::repository::Credentials;
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
-use source::git::{Access, Files, Login, Mirrors, Node, Rules};
+use runtime::clock::SystemClock;
+use source::charts::Charts;
+use source::git::{Access, Files, Login, Mirrors, Node, Place, Rules};
 use source::render::{Reference, RenderInput, Target};
 use source::{Error, Kind};
 use tonic::{Code, Request, Response, Status};
@@ -27,6 +31,7 @@ const MAX_KEYS_LENGTH: usize = 16 << 20;
 /// The service.
 pub(crate) struct Service {
     pub(crate) mirrors: Mirrors,
+    pub(crate) charts: Charts,
     pub(crate) renders: Renders,
     pub(crate) rules: Rules,
 }
@@ -59,13 +64,17 @@ impl RepoServer for Service {
             repository,
             revision,
             fresh,
+            chart,
         } = request.into_inner();
         let access = self.access(repository)?;
-        let commit = self
-            .mirrors
-            .resolve(&access, &revision, fresh)
-            .await
-            .map_err(refused)?;
+        let commit = match chart.as_str() {
+            "" => self.mirrors.resolve(&access, &revision, fresh).await,
+            chart => {
+                let charts = &self.charts;
+                charts.resolve(&access, chart, &revision, fresh).await
+            }
+        };
+        let commit = commit.map_err(refused)?;
         Ok(Response::new(wire::ResolveResponse { commit }))
     }
 
@@ -79,7 +88,16 @@ impl RepoServer for Service {
             std::mem::take(&mut asked.known_detail),
         );
         let order = self.order(asked)?;
-        let (rendered, cache) = self.renders.get(order).await.map_err(refused)?;
+        let (rendered, cache) = match self.renders.get(order).await {
+            Ok(rendered) => rendered,
+            Err(error) if !error.needs().is_empty() => {
+                return Ok(Response::new(wire::RenderResponse {
+                    needs: error.needs().to_vec(),
+                    ..wire::RenderResponse::default()
+                }));
+            }
+            Err(error) => return Err(refused(error)),
+        };
         let unchanged = rendered.hash.0 == known_hash
             && (known_detail.is_empty() || rendered.detail == known_detail);
         let manifests = match unchanged {
@@ -103,6 +121,7 @@ impl RepoServer for Service {
             cache: cache.to_owned(),
             detail: rendered.detail.clone(),
             undetermined: rendered.undetermined.clone().unwrap_or_default(),
+            needs: Vec::new(),
         }))
     }
 
@@ -172,11 +191,14 @@ impl RepoServer for Service {
         &self,
         request: Request<wire::TestAccessRequest>,
     ) -> Result<Response<wire::TestAccessResponse>, Status> {
-        let access = self.access(request.into_inner().repository)?;
-        self.mirrors
-            .list_refs(&access, true)
-            .await
-            .map_err(refused)?;
+        let repository = request.into_inner().repository;
+        let kind = repository.as_ref().map(|one| one.kind.clone());
+        let access = self.access(repository)?;
+        let tested = match kind.as_deref() {
+            Some("helm" | "oci") => self.charts.test(&access).await,
+            _ => self.mirrors.list_refs(&access, true).await.map(drop),
+        };
+        tested.map_err(refused)?;
         Ok(Response::new(wire::TestAccessResponse {}))
     }
 
@@ -220,8 +242,40 @@ impl RepoServer for Service {
         }
         self.renders.forget();
         let left = self.mirrors.forget_tenant(&tenant).await.map_err(refused)?;
+        let charts = self.charts.forget_tenant(&tenant).await.map_err(refused)?;
+        let left = left + charts;
         Ok(Response::new(wire::ForgetTenantResponse {
             left: i64::try_from(left).unwrap_or(i64::MAX),
+        }))
+    }
+
+    async fn list_versions(
+        &self,
+        request: Request<wire::ListVersionsRequest>,
+    ) -> Result<Response<wire::ListVersionsResponse>, Status> {
+        let wire::ListVersionsRequest {
+            repository,
+            chart,
+            fresh,
+        } = request.into_inner();
+        let access = self.access(repository)?;
+        let versions = self.charts.versions(&access, &chart, fresh).await;
+        Ok(Response::new(wire::ListVersionsResponse {
+            versions: versions.map_err(refused)?,
+        }))
+    }
+
+    async fn list_charts(
+        &self,
+        request: Request<wire::ListChartsRequest>,
+    ) -> Result<Response<wire::ListChartsResponse>, Status> {
+        let access = self.access(request.into_inner().repository)?;
+        let charts = self.charts.charts(&access).await.map_err(refused)?;
+        let charts = charts.into_iter();
+        Ok(Response::new(wire::ListChartsResponse {
+            charts: charts
+                .map(|(name, versions)| wire::Chart { name, versions })
+                .collect(),
         }))
     }
 }
@@ -253,12 +307,20 @@ impl Service {
             known_hosts: repository.ssh_known_hosts,
             tls_ca: repository.tls_ca,
         };
-        Access::new(
+        let place = match repository.kind.as_str() {
+            "helm" | "oci" => Place::Charts {
+                registry: repository.enable_oci || repository.kind == "oci",
+                without_tls: repository.insecure_oci_force_http,
+            },
+            _ => Place::Git,
+        };
+        Access::at(
             &repository.tenant,
             &repository.credential_scope,
             &repository.url,
             login,
             self.rules,
+            place,
         )
         .map_err(refused)
     }
@@ -295,6 +357,17 @@ impl Service {
         if references.iter().any(foreign) {
             return Err(Status::invalid_argument("a reference of another tenant"));
         }
+        let mut dependencies = BTreeMap::new();
+        for (place, access) in asked.dependencies {
+            // Nothing stands for a place that the tenant has no way to.
+            if access.url.is_empty() {
+                let message = message::chart::DEPENDENCY_REPOSITORY
+                    .with("chart", "?")
+                    .with("repository", place);
+                return Err(refused(Error::new(Kind::Invalid, message)));
+            }
+            dependencies.insert(place, self.access(Some(access))?);
+        }
         Ok(Order {
             tenant,
             key: Secret::new(asked.tenant_key),
@@ -308,6 +381,9 @@ impl Service {
                 variables,
                 target: Target::new(asked.kube_version, asked.api_versions),
                 references,
+                fresh: asked.no_cache,
+                now: SystemClock.now().timestamp(),
+                dependencies,
             },
             no_cache: asked.no_cache,
             per_minute: asked.renders_per_minute,

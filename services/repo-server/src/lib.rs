@@ -128,9 +128,11 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         .map(|url| Cache::connect(url, &config.redis_prefix))
         .transpose()?;
     let renderer = Renderer::new(mirrors.clone(), pool);
+    let charts = renderer.charts().clone();
     let renders = Renders::new(renderer, cache, &config, metrics);
     let service = Service {
         mirrors,
+        charts,
         renders,
         rules: Rules {
             files: config.allow_file_urls,

@@ -101,7 +101,12 @@ impl Renders {
         let tenant = order.access.tenant().to_owned();
         let _pending = self.0.metrics.pending(&tenant);
         let result = self.answer(order).await;
-        let how = result.as_ref().map_or("failed", |(_, how)| *how);
+        let how = match &result {
+            Ok((_, how)) => how,
+            // It is asked again, with what was missing.
+            Err(error) if !error.needs().is_empty() => "incomplete",
+            Err(_) => "failed",
+        };
         self.0.metrics.rendered(&tenant, how, begun.elapsed());
         result
     }
@@ -116,6 +121,10 @@ impl Renders {
             match self.remembered(&order, &key).await {
                 None => how = "first",
                 Some(earlier) => {
+                    let needs = earlier.read_set.needs(&order.input);
+                    if !needs.is_empty() {
+                        return Err(Error::internal("ways in are missing").needing(needs));
+                    }
                     let renderer = &self.0.renderer;
                     if renderer
                         .unchanged(

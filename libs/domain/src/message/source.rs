@@ -198,8 +198,8 @@ messages! {
     }
     /// Charts that a chart depends on are not vendored.
     DEPENDENCY_MISSING = "source.dependency-missing" {
-        en: "the chart depends on {charts}, not in its `charts` folder; run `helm dependency build` and commit the folder, dependencies are not fetched",
-        ko: "차트가 의존하는 {charts}이(가) `charts` 폴더에 없습니다. 의존성은 가져오지 않으므로 `helm dependency build`를 실행하고 폴더를 커밋하십시오",
+        en: "the chart depends on {charts}, not in its `charts` folder; run `helm dependency build` and commit the folder, or say in Chart.yaml from which repository it comes",
+        ko: "차트가 의존하는 {charts}이(가) `charts` 폴더에 없습니다. `helm dependency build`를 실행하고 폴더를 커밋하거나 Chart.yaml에 가져올 저장소를 적으십시오",
     }
     /// No source has the name that an option refers to.
     REFERENCE_UNKNOWN = "source.reference-unknown" {

@@ -9,6 +9,8 @@ pub struct Access {
     /// Names the credential by where it is kept, never by what it is: with the tenant, the key of the mirror. Empty
     /// where nothing opens the repository but its address.
     pub scope: String,
+    /// What stands there, `git`, `helm` or `oci`; empty where nothing is connected.
+    pub kind: String,
     /// How to get in.
     pub credentials: Credentials,
     /// How it is reached, besides.
@@ -19,7 +21,7 @@ pub struct Access {
     pub inherited: bool,
     /// The host keys that the tenant trusts, as in a `known_hosts` file; empty where the address is not of SSH.
     pub known_hosts: String,
-    /// The certificates that the tenant trusts for the host, PEM; empty where the address is not of HTTPS.
+    /// The certificates that the tenant trusts for the host, PEM; empty where the address is not of TLS.
     pub tls_ca: String,
 }
 
@@ -36,6 +38,7 @@ pub fn access(
 ) -> Access {
     let mut access = Access::default();
     if let Some(repository) = connected {
+        access.kind.clone_from(&repository.kind);
         access.credentials = repository.credentials.clone();
         access.options = repository.options.clone();
         access.insecure = repository.insecure;
@@ -50,6 +53,8 @@ pub fn access(
         access.credentials = template.credentials.clone();
         let (own, theirs) = (&mut access.options, &template.options);
         own.force_http_basic_auth |= theirs.force_http_basic_auth;
+        own.enable_oci |= theirs.enable_oci;
+        own.insecure_oci_force_http |= theirs.insecure_oci_force_http;
         if own.proxy.is_none() {
             own.proxy.clone_from(&theirs.proxy);
             own.no_proxy.clone_from(&theirs.no_proxy);
@@ -60,7 +65,7 @@ pub fn access(
     }
     if is_ssh(url) {
         access.known_hosts = trust.known_hosts_text();
-    } else if url.to_ascii_lowercase().starts_with("https://")
+    } else if !url.to_ascii_lowercase().starts_with("http://")
         && let Some(host) = host_of(url)
     {
         access.tls_ca = trust.tls.get(&host).cloned().unwrap_or_default();
@@ -89,7 +94,7 @@ fn nearest<'a>(url: &str, templates: &'a [Template]) -> Option<&'a Template> {
         .map(|(_, template)| template)
 }
 
-fn covers(prefix: &str, url: &str) -> bool {
+pub(super) fn covers(prefix: &str, url: &str) -> bool {
     let Some(rest) = url.strip_prefix(prefix) else {
         return false;
     };
@@ -120,7 +125,9 @@ pub fn is_ssh(url: &str) -> bool {
 pub fn host_of(url: &str) -> Option<String> {
     let authority = match url.split_once("://") {
         Some((_, rest)) => rest.split(['/', '?', '#']).next()?,
-        None => url.split_once(':')?.0,
+        None if is_ssh(url) => url.split_once(':')?.0,
+        // A registry's address has no scheme.
+        None => url.split('/').next()?,
     };
     let host = authority
         .rsplit_once('@')
@@ -247,6 +254,9 @@ mod tests {
         assert_eq!(ask("https://other.example/a"), (String::new(), false));
         assert_eq!(ask("git@git.example:a"), (String::new(), true));
         assert_eq!(ask("ssh://git@git.example:2222/a"), (String::new(), true));
+        assert_eq!(ask("git.example:5000/charts"), ("PEM".into(), false));
+        assert_eq!(ask("oci://git.example/charts"), ("PEM".into(), false));
+        assert_eq!(ask("http://git.example/charts"), (String::new(), false));
         assert_eq!(host_of("https://me:p@[::1]:8443/a").as_deref(), Some("::1"));
     }
 }

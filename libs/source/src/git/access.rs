@@ -1,7 +1,7 @@
 //! A repository's address and how to get in, checked before anything else sees it.
 
 use domain::message;
-use domain::repository::{Credentials, judged};
+use domain::repository::{Credentials, judged, without_login};
 use domain::secret::{Redactor, Secret};
 use url::Url;
 
@@ -20,6 +20,20 @@ pub(crate) enum Scheme {
     Http,
     Ssh,
     File,
+}
+
+/// What stands at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A Git repository.
+    Git,
+    /// A chart repository over HTTP, or a registry where its address is one.
+    Charts {
+        /// Whether it is a registry, however it is written.
+        registry: bool,
+        /// Whether the registry is spoken to without TLS.
+        without_tls: bool,
+    },
 }
 
 /// Who asks, and how they get in.
@@ -44,6 +58,11 @@ pub struct Access {
     pub(crate) url: String,
     pub(crate) scheme: Scheme,
     pub(crate) login: Login,
+    registry: bool,
+    /// The address for people: of a registry without a scheme.
+    shown: String,
+    /// Whether the login goes to other hosts that an index names.
+    pass_credentials: bool,
 }
 
 impl Access {
@@ -85,10 +104,95 @@ impl Access {
         Ok(Self {
             tenant: tenant.to_owned(),
             scope: scope.to_owned(),
+            shown: url.clone(),
             url,
             scheme,
             login,
+            registry: false,
+            pass_credentials: false,
         })
+    }
+
+    /// As [`Access::new`], for what stands there.
+    ///
+    /// # Errors
+    /// When the address is of a form that is not allowed.
+    pub fn at(
+        tenant: &str,
+        scope: &str,
+        url: &str,
+        login: Login,
+        rules: Rules,
+        place: Place,
+    ) -> Result<Self, Error> {
+        let url = url.trim();
+        let Place::Charts {
+            registry,
+            without_tls,
+        } = place
+        else {
+            return Self::new(tenant, scope, url, login, rules);
+        };
+        let bare = url.strip_prefix("oci://").unwrap_or(url);
+        if !registry && bare.contains("://") {
+            let access = Self::new(tenant, scope, url, login, Rules::default())?;
+            return match access.scheme {
+                Scheme::Http => Ok(access),
+                Scheme::Ssh | Scheme::File => Err(address_refused(url)),
+            };
+        }
+        let name = bare.split_once('/').map_or("", |(_, name)| name);
+        let name = name.trim_end_matches('/');
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
+        if bare.contains("://") || bare.contains('@') || !name.chars().all(plain) {
+            let shown = without_login(url);
+            return Err(Error::new(
+                Kind::Invalid,
+                message::chart::REGISTRY_ADDRESS.with("url", shown),
+            ));
+        }
+        let scheme = if without_tls { "http" } else { "https" };
+        let url = format!("{scheme}://{}", bare.trim_end_matches('/'));
+        let access = Self::new(tenant, scope, &url, login, Rules::default())?;
+        Ok(Self {
+            registry: true,
+            shown: bare.to_owned(),
+            ..access
+        })
+    }
+
+    /// Lets the login go to other hosts that an index names, as the application asks for.
+    #[must_use]
+    pub fn passing_credentials(self, pass_credentials: bool) -> Self {
+        Self {
+            pass_credentials,
+            ..self
+        }
+    }
+
+    /// Another host, where nothing of this login, its certificate and its trust is known.
+    pub(crate) fn elsewhere(&self, url: &Url) -> Self {
+        Self {
+            url: url.to_string(),
+            scheme: Scheme::Http,
+            login: Login::default(),
+            registry: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is an OCI registry.
+    pub(crate) fn is_registry(&self) -> bool {
+        self.registry
+    }
+
+    /// The address for people.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    pub(crate) fn passes_credentials(&self) -> bool {
+        self.pass_credentials
     }
 
     /// The address, without a login in it.
@@ -130,6 +234,11 @@ impl Access {
         });
         Redactor::new(credentials.secrets().chain(&pair))
     }
+}
+
+fn address_refused(url: &str) -> Error {
+    let message = message::source::ADDRESS_REFUSED.with("url", without_login(url));
+    Error::new(Kind::Invalid, message)
 }
 
 fn parse(

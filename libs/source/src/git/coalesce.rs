@@ -10,14 +10,14 @@ use parking_lot::Mutex;
 /// A caller that arrives while the job runs waits for the *next* run, because what it wants to see may have happened
 /// after this one looked; all that wait share that next run.
 #[derive(Debug)]
-pub(super) struct Coalesce<T> {
+pub(crate) struct Coalesce<T> {
     clock: AtomicU64,
     running: tokio::sync::Mutex<()>,
     last: Mutex<Option<(u64, T)>>,
 }
 
 impl<T: Clone> Coalesce<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             clock: AtomicU64::new(0),
             running: tokio::sync::Mutex::new(()),
@@ -30,7 +30,7 @@ impl<T: Clone> Coalesce<T> {
     }
 
     /// The result of a run that began after this call.
-    pub(super) async fn run<F: Future<Output = T>>(&self, job: impl FnOnce() -> F) -> T {
+    pub(crate) async fn run<F: Future<Output = T>>(&self, job: impl FnOnce() -> F) -> T {
         let arrived = self.tick();
         let _turn = self.running.lock().await;
         if let Some((began, result)) = &*self.last.lock()

@@ -31,7 +31,7 @@ const MAX_CLIENTS: usize = 64;
 
 /// HTTP clients by their TLS settings; almost all repositories share one.
 #[derive(Debug)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     egress: Arc<Egress>,
     known: Mutex<BTreeMap<[u8; 32], Client>>,
 }
@@ -45,7 +45,8 @@ impl Clients {
         }
     }
 
-    fn get(&self, access: &Access) -> Result<Client, Error> {
+    /// The client for a repository; an address that is written out is judged here.
+    pub(crate) fn get(&self, access: &Access) -> Result<Client, Error> {
         // An address that is written out is asked of no resolver.
         if let Some((host, _)) = access.target()
             && let Ok(address) = host.parse::<IpAddr>()
@@ -257,19 +258,29 @@ async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> 
 }
 
 fn failed(access: &Access, error: &reqwest::Error) -> Error {
-    if innermost(error).is::<NotAllowed>() {
-        return not_allowed(access);
+    Clients::failed(access, error, &message::source::UNREACHABLE, access.url())
+}
+
+impl Clients {
+    /// Why a request could not be sent; `unreachable` where it is for no reason of its own.
+    pub(crate) fn failed(
+        access: &Access,
+        error: &reqwest::Error,
+        unreachable: &message::Code,
+        shown: &str,
+    ) -> Error {
+        if innermost(error).is::<NotAllowed>() {
+            return not_allowed(access);
+        }
+        let said = tail(error);
+        let lower = said.to_lowercase();
+        if lower.contains("certificate") || lower.contains("unknownissuer") {
+            let cause = Cause::error(message::source::CERTIFICATE_REFUSED.with("url", shown));
+            return Error::of(Kind::Invalid, cause.evidence(said));
+        }
+        let cause = Cause::error(unreachable.with("url", shown));
+        Error::of(Kind::Unreachable, cause.evidence(said))
     }
-    let said = tail(error);
-    let lower = said.to_lowercase();
-    if lower.contains("certificate") || lower.contains("unknownissuer") {
-        let cause = Cause::error(message::source::CERTIFICATE_REFUSED.with("url", access.url()));
-        return Error::of(Kind::Invalid, cause.evidence(said));
-    }
-    Error::of(
-        Kind::Unreachable,
-        Cause::error(message::source::UNREACHABLE.with("url", access.url())).evidence(said),
-    )
 }
 
 /// The innermost reason, which says what happened; the outer ones repeat the address.

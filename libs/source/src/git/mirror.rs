@@ -16,8 +16,8 @@ use crate::error::{Error, Kind};
 const HANDLES: usize = 8;
 
 /// One bare mirror: its folder, what is known of its origin, and open handles to read it.
-pub(super) struct Mirror {
-    pub(super) path: PathBuf,
+pub(crate) struct Mirror {
+    pub(crate) path: PathBuf,
     /// The listings of the origin, one at a time.
     pub(super) listing: Coalesce<Result<Arc<Refs>, Error>>,
     /// The last listing and when it was made.
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Mirror {
 }
 
 impl Mirror {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
             listing: Coalesce::new(),
@@ -50,7 +50,7 @@ impl Mirror {
     }
 
     /// Makes the folder if it is missing, and clears what a killed fetch left. Only while holding the fetch.
-    pub(super) fn prepare(&self) -> Result<(), Error> {
+    pub(crate) fn prepare(&self) -> Result<(), Error> {
         if self.ready.load(Ordering::Acquire) && self.path.join("HEAD").exists() {
             return Ok(());
         }
@@ -78,7 +78,7 @@ impl Mirror {
     }
 
     /// Throws the mirror away; the next fetch begins anew.
-    pub(super) fn discard(&self) -> Result<(), Error> {
+    pub(crate) fn discard(&self) -> Result<(), Error> {
         self.ready.store(false, Ordering::Release);
         self.handles.lock().clear();
         match std::fs::remove_dir_all(&self.path) {
@@ -90,14 +90,14 @@ impl Mirror {
     }
 
     /// An open handle; give it back with [`Mirror::give_back`].
-    pub(super) fn open(&self) -> Result<Repository, Error> {
+    pub(crate) fn open(&self) -> Result<Repository, Error> {
         if let Some(handle) = self.handles.lock().pop() {
             return Ok(handle);
         }
         Repository::open_bare(&self.path).map_err(|error| damaged(&error))
     }
 
-    pub(super) fn give_back(&self, handle: Repository) {
+    pub(crate) fn give_back(&self, handle: Repository) {
         let mut handles = self.handles.lock();
         if self.ready.load(Ordering::Acquire) && handles.len() < HANDLES {
             handles.push(handle);
@@ -150,7 +150,7 @@ pub(super) enum Expanded {
 }
 
 /// A read that failed: the mirror cannot be believed any more.
-pub(super) fn damaged(error: &git2::Error) -> Error {
+pub(crate) fn damaged(error: &git2::Error) -> Error {
     let internal = Error::internal(error);
     Error::of(Kind::Corrupt, internal.cause().clone()).detail(error)
 }

@@ -91,6 +91,15 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A commit that a mirror has.
+    pub(crate) fn new(mirror: Arc<Mirror>, commit: git2::Oid, tree: git2::Oid) -> Self {
+        Self {
+            mirror,
+            commit,
+            tree,
+        }
+    }
+
     /// The commit.
     #[must_use]
     pub fn commit(&self) -> String {
@@ -201,6 +210,21 @@ impl Mirrors {
         Ok(Self(Arc::new(inner)))
     }
 
+    /// A folder beside the mirrors.
+    pub(crate) fn sibling(&self, name: &str) -> PathBuf {
+        self.0.folder.with_file_name(name)
+    }
+
+    /// The ways to servers over HTTP.
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.0.clients
+    }
+
+    /// What fetching may cost.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
     fn mirror(&self, access: &Access) -> Arc<Mirror> {
         let name = hex::encode(&Sha256::digest(format!("{}\0{}", access.scope, access.url))[..16]);
         let mut mirrors = self.0.mirrors.lock();
@@ -229,7 +253,7 @@ impl Mirrors {
         )
     }
 
-    async fn observed<T>(
+    pub(crate) async fn observed<T>(
         &self,
         access: &Access,
         request: Request,
@@ -242,7 +266,7 @@ impl Mirrors {
         }
         if let Err(error) = &result {
             let detail = error.log_detail().unwrap_or_default();
-            tracing::warn!(tenant = access.tenant(), url = access.url(), ?request, %error, detail, "a Git request failed");
+            tracing::warn!(tenant = access.tenant(), url = access.url(), ?request, %error, detail, "a request to a repository failed");
         }
         result
     }

@@ -1,4 +1,4 @@
-//! Helm charts that lie in the repository, through a worker.
+//! Helm charts, through a worker.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use domain::manifest::Manifest;
 use domain::message;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::runtime::Handle;
 
+use super::dependencies::Dependencies;
 use super::environment::Environment;
 use super::reader::Reader;
-use super::worker::{Job, WorkerPool};
+use super::worker::{Failure, Job, WorkerPool};
 use super::{ask, hash, made};
 use crate::error::{Error, Kind};
 
@@ -66,8 +66,8 @@ pub(super) fn render(
     folder: &str,
     options: Option<&Value>,
     environment: &Environment,
+    dependencies: &Dependencies<'_>,
     pool: &WorkerPool,
-    runtime: &Handle,
     causes: &mut Vec<Cause>,
 ) -> Result<Made, Error> {
     let options = fill_in(options, environment, reader)?;
@@ -76,13 +76,22 @@ pub(super) fn render(
     let job = Job::Helm { helm, trees };
     let shown = if folder.is_empty() { "." } else { folder };
     let run = || {
-        ask::run(reader, folder, &job, pool, runtime)?.map_err(|failure| {
+        let failed = |failure: &Failure| {
             made::explain(
-                &failure,
+                failure,
                 message::source::HELM_FAILED.with("path", shown),
                 reader,
             )
-        })
+        };
+        let once = || ask::run(reader, folder, &job, pool, dependencies.runtime);
+        match once()? {
+            // Charts that it depends on and that are not in its folder: they are brought there, and it is tried again.
+            Err(failure) if !failure.wanted.is_empty() => {
+                dependencies.bring(reader, folder, &failure, &failed)?;
+                once()?.map_err(|failure| failed(&failure))
+            }
+            outcome => outcome.map_err(|failure| failed(&failure)),
+        }
     };
     let built = run()?;
     let chance = built.chance;

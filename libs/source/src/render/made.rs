@@ -77,6 +77,10 @@ pub(super) fn explain(failure: &Failure, failed: Message, reader: &Reader<'_, '_
             Kind::Unsupported,
             message::source::DEPENDENCY_MISSING.with("charts", &failure.feature),
         ),
+        "lock" => (
+            Kind::Invalid,
+            message::chart::LOCK_OUTDATED.with("path", &failure.file),
+        ),
         "too-large" => {
             let message = message::source::TOO_LARGE
                 .with("what", "the rendered result")

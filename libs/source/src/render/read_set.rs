@@ -28,6 +28,8 @@ pub struct ReadSet {
     pub(super) environment: BTreeMap<String, String>,
     /// What was asked about the cluster.
     pub(super) cluster: Cluster,
+    /// Charts of other places that were rendered along.
+    pub(super) remotes: Vec<Remote>,
     /// The application for which `.argocd-source-<app>.yaml` was looked for, and whether it was there.
     pub(super) application: Option<(String, bool)>,
     /// The source's folder and its tree, when nothing outside it was looked at: the short way to an answer.
@@ -68,6 +70,30 @@ impl Looks {
             }
         }
         Ok(true)
+    }
+}
+
+/// A chart of another place, and how it was come by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Remote {
+    /// The place as it is written.
+    pub(super) place: String,
+    /// Where that was, and with which credential.
+    pub(super) url: String,
+    pub(super) scope: String,
+    pub(super) chart: String,
+    pub(super) version: String,
+    pub(super) digest: String,
+    /// When a range has to be looked up again, in Unix seconds; a version is what it is.
+    pub(super) until: Option<i64>,
+}
+
+impl Remote {
+    fn holds(&self, input: &RenderInput) -> bool {
+        let same = input.dependencies.get(&self.place);
+        same.is_some_and(|access| access.url() == self.url && access.scope() == self.scope)
+            && self.until.is_none_or(|until| input.now < until)
     }
 }
 
@@ -112,6 +138,14 @@ impl ReadSet {
     pub(super) fn name(&self, source: &[u8]) -> String {
         let set = Self {
             scope: None,
+            remotes: self
+                .remotes
+                .iter()
+                .map(|remote| Remote {
+                    until: None,
+                    ..remote.clone()
+                })
+                .collect(),
             ..self.clone()
         };
         let mut hash = Sha256::new();
@@ -119,6 +153,18 @@ impl ReadSet {
         // Maps that are sorted, and texts: that cannot fail.
         hash.update(serde_json::to_vec(&set).unwrap_or_default());
         hex::encode(hash.finalize())
+    }
+
+    /// The places of charts that were rendered along and that `input` knows no way into, as they are written.
+    #[must_use]
+    pub fn needs(&self, input: &RenderInput) -> Vec<String> {
+        let places = self.remotes.iter().map(|remote| &remote.place);
+        let unknown = places.filter(|place| !input.dependencies.contains_key(*place));
+        unknown
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     /// Notes the folder within which everything was, if it all was.
@@ -160,7 +206,8 @@ impl ReadSet {
         let environment = Environment::new(input, commit);
         let same =
             |(name, value): (&String, &Option<String>)| input.variables.get(name) == value.as_ref();
-        if !self.cluster.holds(&input.target)
+        if !self.remotes.iter().all(|remote| remote.holds(input))
+            || !self.cluster.holds(&input.target)
             || !self.variables.iter().all(same)
             || !self
                 .environment
@@ -198,5 +245,59 @@ impl ReadSet {
             }
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::{Access, Login, Place, Rules};
+
+    #[test]
+    fn a_chart_of_another_place_holds_for_the_same_way_in_and_a_range_for_a_while() {
+        let place = Place::Charts {
+            registry: false,
+            without_tls: false,
+        };
+        let way = |scope: &str, url: &str| {
+            Access::at("t", scope, url, Login::default(), Rules::default(), place).unwrap()
+        };
+        let url = "https://charts.example/stable";
+        let input = |access: Option<Access>| RenderInput {
+            now: 99,
+            dependencies: access
+                .map(|access| ("@stable".to_owned(), access))
+                .into_iter()
+                .collect(),
+            ..RenderInput::default()
+        };
+        let remote = Remote {
+            place: "@stable".into(),
+            url: url.into(),
+            scope: "web/stable".into(),
+            until: Some(100),
+            ..Remote::default()
+        };
+        assert!(remote.holds(&input(Some(way("web/stable", url)))));
+        for other in [
+            None,
+            Some(way("", url)),
+            Some(way("web/stable", "https://charts.example/other")),
+        ] {
+            assert!(!remote.holds(&input(other.clone())), "{other:?}");
+        }
+        let due = Remote {
+            until: Some(99),
+            ..remote.clone()
+        };
+        assert!(!due.holds(&input(Some(way("web/stable", url)))));
+        let set = |remote: &Remote| ReadSet {
+            remotes: vec![remote.clone()],
+            ..ReadSet::default()
+        };
+        assert_eq!(set(&remote).needs(&input(None)), ["@stable"]);
+        assert!(set(&remote).needs(&input(Some(way("", url)))).is_empty());
+        // When it is looked up again says nothing about what came out.
+        assert_eq!(set(&remote).name(b""), set(&due).name(b""));
     }
 }

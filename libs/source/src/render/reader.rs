@@ -12,7 +12,7 @@ use super::renderer::{RenderInput, Target};
 use super::substitute;
 use super::trees::{self, Trees};
 use crate::error::{Error, Kind};
-use crate::git::{Files, Found, Item, Node};
+use crate::git::{Files, Found, Item, ItemKind, Node};
 
 /// The most that one render may read.
 const MAX_TOTAL: u64 = 64 << 20;
@@ -73,7 +73,20 @@ pub(super) struct Reader<'f, 'r> {
     total: Cell<u64>,
     looks: Cell<usize>,
     items: Cell<usize>,
+    mounts: RefCell<BTreeMap<String, Mount>>,
 }
+
+/// What is seen at a path where the repository has nothing: a chart that another one depends on.
+#[derive(Clone, Debug)]
+pub(super) enum Mount {
+    /// An archive.
+    File(Arc<[u8]>),
+    /// A folder of the repository that is somewhere else.
+    Folder(String),
+}
+
+/// The name of what no repository has.
+const MOUNTED: &str = "mounted";
 
 impl<'f, 'r> Reader<'f, 'r> {
     pub(super) fn new(files: &'f Files<'r>, trees: &'f Trees, input: &'f RenderInput) -> Self {
@@ -87,12 +100,89 @@ impl<'f, 'r> Reader<'f, 'r> {
             total: Cell::new(0),
             looks: Cell::new(0),
             items: Cell::new(0),
+            mounts: RefCell::default(),
         }
+    }
+
+    /// Shows something at a path from now on. What it is made of is for the caller to note.
+    pub(super) fn mount(&self, path: String, mount: Mount) {
+        self.mounts.borrow_mut().insert(path, mount);
+    }
+
+    /// Where a path leads below a mounted folder.
+    fn moved(&self, path: &str) -> Option<String> {
+        let mounts = self.mounts.borrow();
+        mounts.iter().find_map(|(at, mount)| {
+            let rest = path.strip_prefix(at.as_str())?;
+            match mount {
+                Mount::Folder(target) if rest.is_empty() || rest.starts_with('/') => {
+                    Some(format!("{target}{rest}"))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// What is mounted at a path.
+    fn mounted(&self, path: &str) -> Option<Arc<[u8]>> {
+        match self.mounts.borrow().get(path) {
+            Some(Mount::File(content)) => Some(Arc::clone(content)),
+            _ => None,
+        }
+    }
+
+    /// The entries of a folder that are only mounted.
+    fn mounted_in(&self, folder: &str) -> Vec<Item> {
+        let below = match folder {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        };
+        let mounts = self.mounts.borrow();
+        let mut items: Vec<Item> = mounts
+            .iter()
+            .filter_map(|(at, mount)| {
+                let rest = at.strip_prefix(&below)?;
+                let (name, kind) = match (rest.split_once('/'), mount) {
+                    (Some((name, _)), _) => (name, ItemKind::Folder),
+                    (None, Mount::Folder(_)) => (rest, ItemKind::Folder),
+                    (None, Mount::File(_)) => (rest, ItemKind::File),
+                };
+                Some(Item {
+                    name: name.to_owned(),
+                    kind,
+                })
+            })
+            .collect();
+        items.dedup();
+        items
     }
 
     /// What stands at a path, links followed.
     pub(super) fn find(&self, path: &str) -> Result<Found, Error> {
         self.look()?;
+        if let Some(target) = self.moved(path) {
+            return self.find_own(&target);
+        }
+        if self.mounted(path).is_some() {
+            return Ok(Found {
+                path: path.to_owned(),
+                node: Node::File(MOUNTED.to_owned()),
+                passed: Vec::new(),
+            });
+        }
+        let found = self.find_own(path)?;
+        if found.node == Node::Missing && !self.mounted_in(path).is_empty() {
+            return Ok(Found {
+                path: path.to_owned(),
+                node: Node::Folder(MOUNTED.to_owned()),
+                passed: Vec::new(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// What stands at a path of a tree itself.
+    fn find_own(&self, path: &str) -> Result<Found, Error> {
         let mut found = self
             .within(path, |files, path| files.find(path))
             .map_err(|error| self.outside(path, error))?;
@@ -192,6 +282,10 @@ impl<'f, 'r> Reader<'f, 'r> {
         let Node::Folder(tree) = &found.node else {
             return Ok(None);
         };
+        let mounted = self.mounted_in(path);
+        if tree == MOUNTED {
+            return Ok(Some(mounted));
+        }
         let items = self.within(path, |files, _| files.list(tree))?;
         self.items.set(self.items.get() + items.len());
         if self.items.get() > MAX_ITEMS {
@@ -204,7 +298,11 @@ impl<'f, 'r> Reader<'f, 'r> {
         self.looks(path, |looks| {
             looks.listings.insert(within.to_owned(), listing(&items));
         });
-        Ok(Some(items))
+        let mut all = items;
+        all.retain(|item| !mounted.iter().any(|other| other.name == item.name));
+        all.extend(mounted);
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Some(all))
     }
 
     /// The size of a file; `None` when it is none.
@@ -223,6 +321,11 @@ impl<'f, 'r> Reader<'f, 'r> {
         let Node::File(blob) = &found.node else {
             return Ok(None);
         };
+        if blob == MOUNTED {
+            let content = self.mounted(path);
+            let path = path.to_owned();
+            return Ok(content.map(|content| File { path, content }));
+        }
         if let Some(file) = self.read.borrow().get(&found.path) {
             return Ok(Some(file.clone()));
         }

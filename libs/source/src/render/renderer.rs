@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
+use super::dependencies::Dependencies;
 use super::detect::{self, Tool};
 use super::environment::Environment;
 use super::images::Images;
@@ -20,8 +21,9 @@ use super::reader::Reader;
 use super::trees::{Reference, Trees};
 use super::worker::WorkerPool;
 use super::{checks, directory, hash, helm, kustomize, overrides, substitute};
+use crate::charts::Charts;
 use crate::error::{Error, Kind};
-use crate::git::{Access, Files, Mirrors, Node};
+use crate::git::{Access, Files, Mirrors, Node, Snapshot};
 
 /// The cluster that is rendered for, as far as charts may know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +80,12 @@ pub struct RenderInput {
     pub target: Target,
     /// The other sources that its options may refer to.
     pub references: Vec<Reference>,
+    /// Whether a chart's repository is asked if it still has the same archive.
+    pub fresh: bool,
+    /// When it is asked for, in Unix seconds.
+    pub now: i64,
+    /// The ways into the places that charts depend on, by what the chart writes.
+    pub dependencies: BTreeMap<String, Access>,
 }
 
 impl RenderInput {
@@ -100,8 +108,16 @@ impl RenderInput {
             .unwrap_or_default()
     }
 
-    /// The source's folder as a clean path.
+    /// The chart of a chart repository; empty for a folder of a Git repository.
+    fn chart(&self) -> &str {
+        self.text("chart")
+    }
+
+    /// The source's folder as a clean path; a chart is its own.
     pub(super) fn folder(&self) -> String {
+        if !self.chart().is_empty() {
+            return String::new();
+        }
         let parts = self
             .text("path")
             .split('/')
@@ -134,6 +150,7 @@ pub struct Rendered {
 #[derive(Clone, Debug)]
 pub struct Renderer {
     mirrors: Mirrors,
+    charts: Charts,
     pool: WorkerPool,
 }
 
@@ -141,7 +158,44 @@ impl Renderer {
     /// A renderer over mirrors and workers.
     #[must_use]
     pub fn new(mirrors: Mirrors, pool: WorkerPool) -> Self {
-        Self { mirrors, pool }
+        Self {
+            charts: Charts::new(&mirrors),
+            mirrors,
+            pool,
+        }
+    }
+
+    /// The chart repositories that it renders from.
+    #[must_use]
+    pub fn charts(&self) -> &Charts {
+        &self.charts
+    }
+
+    /// The files of a commit, or of a version of a chart, and how that is called.
+    async fn files(
+        &self,
+        access: &Access,
+        revision: &str,
+        input: &RenderInput,
+    ) -> Result<(Snapshot, String), Error> {
+        let chart = input.chart();
+        if chart.is_empty() {
+            let snapshot = self.mirrors.ensure_commit(access, revision).await?;
+            let commit = snapshot.commit();
+            return Ok((snapshot, commit));
+        }
+        let passes = input
+            .source
+            .pointer("/helm/passCredentials")
+            .and_then(Value::as_bool);
+        let access = access
+            .clone()
+            .passing_credentials(passes.unwrap_or_default());
+        let snapshot = self
+            .charts
+            .ensure(&access, chart, revision, input.fresh)
+            .await?;
+        Ok((snapshot, revision.to_owned()))
     }
 
     /// The manifests of a source at a commit. A damaged mirror is fetched anew, once.
@@ -158,7 +212,10 @@ impl Renderer {
         match self.try_render(access, commit, input).await {
             Err(error) if error.kind() == Kind::Corrupt => {
                 tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
-                self.mirrors.forget(access).await?;
+                match input.chart() {
+                    "" => self.mirrors.forget(access).await?,
+                    chart => self.charts.forget(access, chart)?,
+                }
                 for other in &input.references {
                     self.mirrors.forget(&other.access).await?;
                 }
@@ -176,14 +233,14 @@ impl Renderer {
     ) -> Result<Rendered, Error> {
         substitute::check(&input.variables)?;
         Trees::check(&input.references)?;
-        let snapshot = self.mirrors.ensure_commit(access, commit).await?;
-        let (input, pool, commit) = (input.clone(), self.pool.clone(), snapshot.commit());
-        let mirrors = self.mirrors.clone();
-        let runtime = Handle::current();
+        let (snapshot, commit) = self.files(access, commit, input).await?;
+        let (input, pool) = (input.clone(), self.pool.clone());
+        let (mirrors, charts, runtime) =
+            (self.mirrors.clone(), self.charts.clone(), Handle::current());
         snapshot
             .read(move |files| {
                 let trees = Trees::new(mirrors, runtime.clone(), &input.references);
-                render(files, &trees, &commit, &input, &pool, &runtime)
+                render(files, &trees, &commit, &input, &charts, &pool, &runtime)
             })
             .await
     }
@@ -199,8 +256,8 @@ impl Renderer {
         input: &RenderInput,
         set: &ReadSet,
     ) -> Result<bool, Error> {
-        let snapshot = self.mirrors.ensure_commit(access, commit).await?;
-        let (input, set, commit) = (input.clone(), set.clone(), snapshot.commit());
+        let (snapshot, commit) = self.files(access, commit, input).await?;
+        let (input, set) = (input.clone(), set.clone());
         let (mirrors, runtime) = (self.mirrors.clone(), Handle::current());
         snapshot
             .read(move |files| {
@@ -216,16 +273,15 @@ fn render(
     trees: &Trees,
     commit: &str,
     input: &RenderInput,
+    charts: &Charts,
     pool: &WorkerPool,
     runtime: &Handle,
 ) -> Result<Rendered, Error> {
     let reader = Reader::new(files, trees, input);
     let given = parse(&input.source)?;
-    if !given.chart.is_empty() {
-        return Err(unsupported(&given.chart, "Helm"));
-    }
     let mut causes = Vec::new();
-    if given.path.is_empty() && !given.reference.is_empty() {
+    let is_chart = !given.chart.is_empty();
+    if given.path.is_empty() && !given.reference.is_empty() && !is_chart {
         // A source that others refer to, and nothing else.
         return Ok(finish(
             reader,
@@ -235,7 +291,8 @@ fn render(
             None,
         ));
     }
-    let (folder, tree) = folder(&reader, &given.path, commit)?;
+    let place = if is_chart { "." } else { &given.path };
+    let (folder, tree) = folder(&reader, place, commit)?;
     let source = parse(&overrides::merged(
         &reader,
         &folder,
@@ -256,8 +313,12 @@ fn render(
                 &folder,
                 source.helm.as_ref(),
                 &environment,
+                &Dependencies {
+                    charts,
+                    input,
+                    runtime,
+                },
                 pool,
-                runtime,
                 &mut causes,
             )?;
             undetermined = made.undetermined;

@@ -165,6 +165,18 @@ pub(super) struct Failure {
     pub(super) line: u32,
     pub(super) feature: String,
     pub(super) error: String,
+    /// The charts that are missing, and where they come from.
+    pub(super) wanted: Vec<Wanted>,
+}
+
+/// A chart that another one depends on and that is not there.
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    pub(super) name: String,
+    /// The locked version, or a range.
+    pub(super) version: String,
+    /// As it is written.
+    pub(super) repository: String,
 }
 
 /// What a job made.

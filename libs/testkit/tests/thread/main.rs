@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod bad_input;
 mod chart;
+mod charts;
 mod collector;
 mod command_line;
 mod credentials;

@@ -534,10 +534,26 @@ impl RepositoryService for Repositories {
         Ok(Response::new(apps))
     }
 
+    async fn get_helm_charts(
+        &self,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<wire::HelmChartsResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        let charts = offers::charts(&self.shared, &actor, &request.into_inner()).await?;
+        Ok(Response::new(charts))
+    }
+
+    async fn list_oci_tags(
+        &self,
+        request: Request<wire::RepoQuery>,
+    ) -> Result<Response<wire::Refs>, Status> {
+        let actor = identity::actor(&request)?;
+        let tags = offers::tags(&self.shared, &actor, &request.into_inner()).await?;
+        Ok(Response::new(tags))
+    }
+
     not_served! {
         "RepositoryService";
-        list_oci_tags(wire::RepoQuery) -> wire::Refs,
         get_app_details(wire::RepoAppDetailsQuery) -> wire::RepoAppDetailsResponse,
-        get_helm_charts(wire::RepoQuery) -> wire::HelmChartsResponse,
     }
 }

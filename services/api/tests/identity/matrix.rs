@@ -305,6 +305,4 @@ const LATER: &[&str] = &[
     "/notification.NotificationService/ListTemplates",
     "/notification.NotificationService/ListTriggers",
     "/repository.RepositoryService/GetAppDetails",
-    "/repository.RepositoryService/GetHelmCharts",
-    "/repository.RepositoryService/ListOCITags",
 ];

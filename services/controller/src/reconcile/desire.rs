@@ -384,6 +384,7 @@ fn repo_key(subject: &Subject, source: &Source) -> RepoKey {
         tenant: subject.key.tenant,
         project: Arc::from(subject.spec.project()),
         url: Arc::from(domain::repository::normalize_url(&source.repo_url)),
+        chart: Arc::from(source.chart.as_str()),
     }
 }
 
@@ -507,6 +508,7 @@ fn name(order: &RenderOrder) -> u64 {
         no_cache: _,
         renders_per_minute: _,
         references,
+        dependencies: _,
     } = order;
     let mut hasher = DefaultHasher::new();
     (

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
 use domain::message;
-use domain::repository::Access;
+use domain::repository::{self, Access, dependency};
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
-use proto::convert::repository::access_to_wire;
+use proto::convert::repository::{access_of_source, access_to_wire};
 use proto::naru::internal::v1::RepositoryAccess;
 use store::Store;
 
@@ -41,11 +41,45 @@ impl Accesses {
     }
 
     pub(super) async fn of(&self, key: &RepoKey, url: &str) -> Result<RepositoryAccess, Trouble> {
-        Ok(access_to_wire(
-            key.tenant,
-            url,
-            self.access(key, url).await?,
-        ))
+        let access = access_to_wire(key.tenant, url, self.access(key, url).await?);
+        Ok(access_of_source(access, &key.chart))
+    }
+
+    /// The ways into the places that a chart depends on, as a project's applications have them; empty ones where there are
+    /// none.
+    pub(super) async fn of_dependencies(
+        &self,
+        key: &RepoKey,
+        places: &[String],
+    ) -> Result<HashMap<String, RepositoryAccess>, Trouble> {
+        if places.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let read = async {
+            let scope = self.store.tenant(key.tenant);
+            let repositories = scope.repositories().list().await?;
+            let templates = scope.templates(false).list().await?;
+            let trust = scope.trust().certificates().await?;
+            let project = scope.projects().find(&key.project).await?;
+            let rules = project.and_then(|project| project.rules().ok());
+            let permits = |url: &str| {
+                rules
+                    .as_ref()
+                    .is_some_and(|rules| rules.permits_source(url))
+            };
+            let known = repository::Known {
+                repositories: &repositories,
+                templates: &templates,
+                trust: &trust,
+            };
+            let way = |place: &String| {
+                let found = dependency(place, &key.project, permits, known);
+                let way = found.map(|(url, access)| access_to_wire(key.tenant, &url, access));
+                (place.clone(), way.unwrap_or_default())
+            };
+            Ok(places.iter().map(way).collect())
+        };
+        read.await.map_err(|error: store::Error| database(&error))
     }
 
     pub(super) async fn tenant_key(&self, tenant: TenantId) -> Result<Secret, Trouble> {

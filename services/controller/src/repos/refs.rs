@@ -1,12 +1,15 @@
-//! The tips of a repository, and the revisions that can be told from them alone.
+//! The tips of a repository, or the versions of a chart, and the revisions that can be told from them alone.
 
 use std::collections::HashMap;
 
-/// The tip of every branch and tag.
+use domain::version;
+
+/// The tip of every branch and tag; of a chart, its versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Refs {
     tips: HashMap<String, String>,
     head: String,
+    versions: Option<Vec<String>>,
 }
 
 /// What a revision is, as far as the tips tell.
@@ -22,12 +25,30 @@ impl Refs {
     /// What a listing answered: full ref names with their commits, and the name that HEAD points at.
     #[must_use]
     pub(super) fn new(tips: HashMap<String, String>, head: String) -> Self {
-        Self { tips, head }
+        Self {
+            tips,
+            head,
+            versions: None,
+        }
+    }
+
+    /// The versions of a chart.
+    #[must_use]
+    pub(super) fn of_chart(versions: Vec<String>) -> Self {
+        Self {
+            versions: Some(versions),
+            ..Self::default()
+        }
     }
 
     /// The commit that `revision` names: HEAD when empty, a branch before a tag of the same name.
     #[must_use]
     pub(super) fn resolve(&self, revision: &str) -> Named {
+        if let Some(versions) = &self.versions {
+            let there = versions.iter().map(String::as_str);
+            let chosen = version::choose(revision, there);
+            return chosen.map_or(Named::Unclear, |one| Named::Commit(one.to_owned()));
+        }
         if is_commit(revision) {
             return Named::Commit(revision.to_ascii_lowercase());
         }
@@ -70,5 +91,15 @@ mod tests {
         assert_eq!(refs.resolve("refs/tags/v1"), Named::Commit(tip('c')));
         assert_eq!(refs.resolve(&tip('D')), Named::Commit(tip('d')));
         assert_eq!(refs.resolve("v1.*"), Named::Unclear);
+    }
+
+    #[test]
+    fn a_range_is_the_newest_version_of_the_chart_that_is_in_it() {
+        let there = ["1.0.0", "1.2.0", "2.0.0", "a1b2c3d"].map(str::to_owned);
+        let refs = Refs::of_chart(there.to_vec());
+        let version = |text: &str| Named::Commit(text.to_owned());
+        assert_eq!(refs.resolve("1.x"), version("1.2.0"));
+        assert_eq!(refs.resolve("a1b2c3d"), version("a1b2c3d"));
+        assert_eq!(refs.resolve("3.x"), Named::Unclear);
     }
 }

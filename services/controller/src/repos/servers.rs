@@ -22,6 +22,8 @@ use super::{RepoKey, Trouble};
 const MAX_MESSAGE: usize = 128 << 20;
 /// Longer than the repo-server's own limits, which name what took so long.
 const LISTING: Duration = Duration::from_secs(60);
+/// An index of charts may be large.
+const FETCHING: Duration = Duration::from_secs(90);
 const RENDERING: Duration = Duration::from_secs(180);
 
 /// The repo-servers.
@@ -41,7 +43,7 @@ struct Peer {
 pub struct RenderOrder {
     /// The source, canonical JSON.
     pub source: String,
-    /// A full commit.
+    /// A full commit, or the version of a chart.
     pub commit: String,
     /// The application's name.
     pub app: String,
@@ -65,6 +67,8 @@ pub struct RenderOrder {
     pub renders_per_minute: u64,
     /// The other sources that options may refer to.
     pub references: Vec<Reference>,
+    /// The ways into the places that charts depend on, as far as they are known to be needed.
+    pub dependencies: HashMap<String, wire::RepositoryAccess>,
 }
 
 /// A source that others refer to.
@@ -80,6 +84,15 @@ pub struct Reference {
     pub commit: String,
     /// The chart that it is; empty where it is none.
     pub chart: String,
+}
+
+/// What an order came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The manifests.
+    Rendered(Rendered),
+    /// Nothing yet: the ways into these places are wanted as well.
+    Needs(Vec<String>),
 }
 
 /// What came of it.
@@ -137,9 +150,29 @@ impl RepoServers {
         ))
     }
 
+    /// The versions of a chart.
+    pub(super) async fn list_versions(
+        &self,
+        access: wire::RepositoryAccess,
+        chart: &str,
+    ) -> Result<Refs, Trouble> {
+        let answer = self
+            .ask(&access, |mut client| {
+                let asked = wire::ListVersionsRequest {
+                    repository: Some(access.clone()),
+                    chart: chart.to_owned(),
+                    fresh: true,
+                };
+                async move { client.list_versions(timed(asked, FETCHING)).await }
+            })
+            .await?;
+        Ok(Refs::of_chart(answer.versions))
+    }
+
     pub(super) async fn resolve(
         &self,
         access: wire::RepositoryAccess,
+        chart: &str,
         revision: &str,
         fresh: bool,
     ) -> Result<String, Trouble> {
@@ -150,8 +183,9 @@ impl RepoServers {
                     repository: Some(access.clone()),
                     revision,
                     fresh,
+                    chart: chart.to_owned(),
                 };
-                async move { client.resolve(timed(asked, LISTING)).await }
+                async move { client.resolve(timed(asked, FETCHING)).await }
             })
             .await?;
         Ok(answer.commit)
@@ -184,7 +218,7 @@ impl RepoServers {
         references: Vec<wire::SourceReference>,
         tenant_key: &Secret,
         order: RenderOrder,
-    ) -> Result<Rendered, Trouble> {
+    ) -> Result<Outcome, Trouble> {
         let RenderOrder {
             source,
             commit,
@@ -199,6 +233,7 @@ impl RepoServers {
             no_cache,
             renders_per_minute,
             references: _,
+            dependencies,
         } = order;
         let asked = wire::RenderRequest {
             repository: Some(access.clone()),
@@ -216,6 +251,7 @@ impl RepoServers {
             no_cache,
             renders_per_minute,
             references,
+            dependencies: dependencies.into_iter().collect(),
         };
         let answer = self
             .ask(&access, |mut client| {
@@ -223,7 +259,10 @@ impl RepoServers {
                 async move { client.render(timed(asked, RENDERING)).await }
             })
             .await?;
-        rendered(answer)
+        match answer.needs.is_empty() {
+            true => rendered(answer).map(Outcome::Rendered),
+            false => Ok(Outcome::Needs(answer.needs)),
+        }
     }
 
     pub(super) async fn signature(
@@ -297,6 +336,7 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
         cache: _,
         detail,
         undetermined,
+        needs: _,
     } = answer;
     let broken = || {
         Trouble::ours(Cause::error(

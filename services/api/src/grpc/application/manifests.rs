@@ -46,11 +46,12 @@ pub(super) async fn get_manifests(
         if !sources::yields(&source) {
             continue;
         }
-        let url = domain::resource::text(&source, &["repoURL"]);
-        let access = sources::access(shared, tenant, url, project).await?;
+        let text = |field: &str| domain::resource::text(&source, &[field]);
+        let (url, chart) = (text("repoURL"), text("chart"));
+        let access = sources::access_of_source(shared, tenant, (url, chart), project).await?;
         let order = sources::Order {
             source: &source,
-            commit: sources::resolve(shared, &access, &revision).await?,
+            commit: sources::revision_of(shared, &access, &revision, chart).await?,
             app: app.name(),
             project,
             namespace,

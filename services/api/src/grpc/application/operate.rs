@@ -1,6 +1,6 @@
 //! Asking for a deployment, going back to an earlier one, and stopping one that runs.
 
-use domain::application::{Application, Retry, Spec, project_of};
+use domain::application::{Application, Retry, Source, Spec, project_of};
 use domain::message;
 use domain::operation::{Initiator, Operation, Phase, SyncRequest};
 use domain::project::{Project, Rules};
@@ -142,9 +142,10 @@ async fn resolve(
         if !request.manifests.is_empty() {
             return Ok(Default::default());
         }
-        let url = spec.source.as_ref().map_or("", |source| &source.repo_url);
+        let place = spec.source.as_ref().map(place).unwrap_or_default();
         let revision = if wanted.is_empty() { target } else { wanted };
-        return Ok((commit(shared, actor, app, url, revision).await?, Vec::new()));
+        let commit = commit(shared, actor, app, place, revision).await?;
+        return Ok((commit, Vec::new()));
     }
     let mut targets: Vec<&str> = spec
         .sources
@@ -169,7 +170,7 @@ async fn resolve(
             )));
         }
         commits.push(match request.manifests.is_empty() {
-            true => commit(shared, actor, app, &source.repo_url, wanted).await?,
+            true => commit(shared, actor, app, place(source), wanted).await?,
             false => String::new(),
         });
     }
@@ -184,15 +185,21 @@ fn or_head(revision: &str) -> &str {
     }
 }
 
+/// Where a source is, and of which chart.
+fn place(source: &Source) -> (&str, &str) {
+    (&source.repo_url, &source.chart)
+}
+
 async fn commit(
     shared: &Shared,
     actor: &Actor,
     app: &Application,
-    url: &str,
+    place: (&str, &str),
     revision: &str,
 ) -> Result<String, Status> {
-    let access = sources::access(shared, &actor.tenant, url, project_of(&app.spec)).await?;
-    sources::resolve(shared, &access, revision)
+    let project = project_of(&app.spec);
+    let access = sources::access_of_source(shared, &actor.tenant, place, project).await?;
+    sources::revision_of(shared, &access, revision, place.1)
         .await
         .map_err(|trouble| match trouble.is_ours() {
             true => trouble.into(),

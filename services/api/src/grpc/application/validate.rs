@@ -261,7 +261,8 @@ async fn ask_repositories(
     let documents = source_documents(&draft.spec);
     let mut accesses = Vec::with_capacity(documents.len());
     for (source, document) in spec.effective_sources().into_iter().zip(&documents) {
-        let access = sources::access(shared, tenant, &source.repo_url, project).await?;
+        let place = (source.repo_url.as_str(), source.chart.as_str());
+        let access = sources::access_of_source(shared, tenant, place, project).await?;
         if let Err(trouble) = sources::test(shared, &access).await {
             // That we cannot ask is not the spec's fault.
             if trouble.is_ours() {
@@ -302,7 +303,14 @@ async fn ask_repositories(
         .zip(&documents)
         .zip(&accesses)
     {
-        let outcome = match sources::resolve(shared, access, &source.target_revision).await {
+        let outcome = match sources::revision_of(
+            shared,
+            access,
+            &source.target_revision,
+            &source.chart,
+        )
+        .await
+        {
             Ok(commit) => {
                 let order = sources::Order {
                     source: document,

@@ -1,4 +1,5 @@
-//! What a repository offers to whoever makes an application of it: its branches and tags, and the folders that tools read.
+//! What a repository offers to whoever makes an application of it: its branches and tags, the folders that tools read, its
+//! charts.
 
 use domain::rbac::object;
 use proto::argocd::repository as wire;
@@ -51,6 +52,44 @@ pub(super) async fn refs(
     Ok(wire::Refs {
         branches: named("refs/heads/"),
         tags: named("refs/tags/"),
+    })
+}
+
+/// The charts of a chart repository over HTTP with their versions, sorted by name.
+pub(super) async fn charts(
+    shared: &Shared,
+    actor: &Actor,
+    query: &wire::RepoQuery,
+) -> Result<wire::HelmChartsResponse, Status> {
+    let access = access(shared, actor, &unescape(&query.repo), &query.app_project).await?;
+    let access = RepositoryAccess {
+        kind: "helm".to_owned(),
+        ..access
+    };
+    let charts = sources::charts(shared, &access).await?.into_iter();
+    let items = charts.map(|chart| wire::HelmChart {
+        name: chart.name,
+        versions: chart.versions,
+    });
+    Ok(wire::HelmChartsResponse {
+        items: items.collect(),
+    })
+}
+
+/// The tags of a registry's repository, as the registry lists them.
+pub(super) async fn tags(
+    shared: &Shared,
+    actor: &Actor,
+    query: &wire::RepoQuery,
+) -> Result<wire::Refs, Status> {
+    let access = access(shared, actor, &unescape(&query.repo), &query.app_project).await?;
+    let access = RepositoryAccess {
+        kind: "oci".to_owned(),
+        ..access
+    };
+    Ok(wire::Refs {
+        branches: Vec::new(),
+        tags: sources::versions(shared, &access).await?,
     })
 }
 

@@ -1,0 +1,94 @@
+//! Messages about chart repositories and registries.
+
+messages! {
+    /// The server cannot be reached.
+    UNREACHABLE = "chart.unreachable" {
+        en: "the chart repository `{url}` cannot be reached; check the address and whether the server is up",
+        ko: "차트 저장소 `{url}`에 연결할 수 없습니다. 주소와 서버 상태를 확인하십시오",
+    }
+    /// The server takes too long.
+    TIMEOUT = "chart.timeout" {
+        en: "the chart repository `{url}` did not answer within {seconds} s; it is tried again, check the server's load and the network",
+        ko: "차트 저장소 `{url}`이(가) {seconds}초 안에 응답하지 않았습니다. 다시 시도하며, 서버 부하와 네트워크를 확인하십시오",
+    }
+    /// The server wants another login.
+    LOGIN_REFUSED = "chart.login-refused" {
+        en: "`{url}` refused the login; correct the username and password of the connected chart repository",
+        ko: "`{url}`이(가) 로그인을 거부했습니다. 연결된 차트 저장소의 사용자 이름과 비밀번호를 고치십시오",
+    }
+    /// The server wants a login, and none is known.
+    LOGIN_NEEDED = "chart.login-needed" {
+        en: "`{url}` asks for a login, and none is connected for it: connect it with its login (`argocd repo add --type helm`) or make a credential template (`argocd repocreds add`)",
+        ko: "`{url}`이(가) 로그인을 요구하지만 연결된 로그인이 없습니다. 로그인과 함께 연결하거나(`argocd repo add --type helm`) 자격 증명 템플릿을 만드십시오(`argocd repocreds add`)",
+    }
+    /// There is nothing at the address.
+    REPOSITORY_NOT_FOUND = "chart.repository-not-found" {
+        en: "there is no chart repository at `{url}`, or this login may not see it; the address is the one below which `index.yaml` lies, or the registry's host and path",
+        ko: "`{url}`에 차트 저장소가 없거나 이 로그인으로는 볼 수 없습니다. `index.yaml`이 있는 주소 또는 레지스트리의 호스트와 경로를 쓰십시오",
+    }
+    /// The index is no chart repository's.
+    INDEX_BROKEN = "chart.index-broken" {
+        en: "the `index.yaml` of `{url}` is not a chart repository's index; make it anew with `helm repo index`",
+        ko: "`{url}`의 `index.yaml`은(는) 차트 저장소의 색인이 아닙니다. `helm repo index`로 다시 만드십시오",
+    }
+    /// No such chart.
+    NOT_FOUND = "chart.not-found" {
+        en: "there is no chart `{chart}` in `{url}`; correct spec.source.chart, or publish the chart",
+        ko: "`{url}`에 차트 `{chart}`이(가) 없습니다. spec.source.chart를 고치거나 차트를 게시하십시오",
+    }
+    /// No such version.
+    VERSION_NOT_FOUND = "chart.version-not-found" {
+        en: "no version of the chart `{chart}` in `{url}` is `{version}`; correct spec.source.targetRevision, or publish one",
+        ko: "`{url}`의 차트 `{chart}`에 `{version}`에 해당하는 버전이 없습니다. spec.source.targetRevision을 고치거나 버전을 게시하십시오",
+    }
+    /// The archive is not what the index or the registry names.
+    DIGEST_MISMATCH = "chart.digest-mismatch" {
+        en: "the archive of the chart `{chart}` {version} from `{url}` is not the one that the repository names by its digest; publish the chart anew and check who can write to the repository",
+        ko: "`{url}`에서 받은 차트 `{chart}` {version}의 아카이브가 저장소에 적힌 다이제스트와 다릅니다. 차트를 다시 게시하고 저장소에 쓸 수 있는 사람을 확인하십시오",
+    }
+    /// The archive is no chart's, or tries something.
+    ARCHIVE_REFUSED = "chart.archive-refused" {
+        en: "the archive of the chart `{chart}` {version} cannot be used: {reason}; package it with `helm package` and publish it anew",
+        ko: "차트 `{chart}` {version}의 아카이브를 사용할 수 없습니다: {reason}. `helm package`로 패키징하여 다시 게시하십시오",
+    }
+    /// The chart's name or address is none.
+    NAME_REFUSED = "chart.name-refused" {
+        en: "`{chart}` is not the name of a chart; correct spec.source.chart",
+        ko: "`{chart}`은(는) 차트 이름이 아닙니다. spec.source.chart를 고치십시오",
+    }
+    /// A registry's address has another form.
+    REGISTRY_ADDRESS = "chart.registry-address" {
+        en: "`{url}` is not the address of an OCI registry; write its host and path only, such as registry.example.com/charts",
+        ko: "`{url}`은(는) OCI 레지스트리 주소가 아닙니다. registry.example.com/charts처럼 호스트와 경로만 쓰십시오",
+    }
+    /// A redirect that is not followed.
+    REDIRECT_REFUSED = "chart.redirect-refused" {
+        en: "`{url}` answers with a redirect to `{target}` that is not followed ({reason}); write the address of the server that has the charts",
+        ko: "`{url}`의 리디렉션 `{target}`은(는) 따르지 않습니다({reason}). 차트가 있는 서버의 주소를 쓰십시오",
+    }
+    /// The registry answers with something else.
+    REGISTRY_BROKEN = "chart.registry-broken" {
+        en: "what `{url}` answers is not an OCI registry's: {reason}",
+        ko: "`{url}`의 응답이 OCI 레지스트리의 것이 아닙니다: {reason}",
+    }
+    /// A registry does not say which charts it has.
+    REGISTRY_WITHOUT_INDEX = "chart.registry-without-index" {
+        en: "`{url}` is an OCI registry, which lists no charts; name the chart and its version",
+        ko: "`{url}`은(는) 차트 목록이 없는 OCI 레지스트리입니다. 차트와 버전을 직접 지정하십시오",
+    }
+    /// The place of a dependency is of no form that is used.
+    DEPENDENCY_REPOSITORY = "chart.dependency-repository" {
+        en: "the dependency `{chart}` comes from `{repository}`, which is no place that charts are taken from; write an https://, oci:// or file:// address, or connect a chart repository of that name",
+        ko: "의존성 `{chart}`의 위치 `{repository}`에서는 차트를 가져올 수 없습니다. https://, oci://, file:// 주소를 쓰거나 그 이름의 차트 저장소를 연결하십시오",
+    }
+    /// No version of a dependency fits.
+    DEPENDENCY_VERSION = "chart.dependency-version" {
+        en: "no version of the dependency `{chart}` in `{repository}` is `{version}`; correct the version in Chart.yaml, or run `helm dependency update` and commit Chart.lock",
+        ko: "`{repository}`의 의존성 `{chart}`에 `{version}`에 해당하는 버전이 없습니다. Chart.yaml의 버전을 고치거나 `helm dependency update`를 실행하고 Chart.lock을 커밋하십시오",
+    }
+    /// The lock is of other dependencies.
+    LOCK_OUTDATED = "chart.lock-outdated" {
+        en: "the lock file is out of sync with the dependencies of the chart in `{path}`; run `helm dependency update` and commit the lock file",
+        ko: "잠금 파일이 `{path}` 차트의 의존성과 맞지 않습니다. `helm dependency update`를 실행하고 잠금 파일을 커밋하십시오",
+    }
+}

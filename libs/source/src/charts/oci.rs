@@ -1,0 +1,395 @@
+//! An OCI registry: its tags, and the archive that a chart's tag names.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use domain::cause::Cause;
+use domain::message;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, HeaderValue, LINK, WWW_AUTHENTICATE};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::http::{Answer, Get, get, refusal};
+use crate::error::{Error, Kind};
+use crate::git::{Access, Clients};
+
+/// The most bytes of a manifest, of a page of tags, of a token.
+const MAX_DOCUMENT: usize = 4 << 20;
+/// The most pages of tags, and the most tags.
+const MAX_PAGES: usize = 100;
+const MAX_TAGS: usize = 100_000;
+/// What a chart's archive is called in a manifest, now and once.
+const CHART_LAYERS: [&str; 2] = [
+    "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+    "application/tar+gzip",
+];
+const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// A registry, spoken to with one login, and a token that it gave for it.
+pub(super) struct Registry<'a> {
+    clients: &'a Clients,
+    access: &'a Access,
+    /// `charts/web` of `registry.example.com/charts/web`; empty for the registry itself.
+    name: String,
+    authorization: Option<HeaderValue>,
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    #[serde(default)]
+    layers: Vec<Layer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Layer {
+    media_type: String,
+    digest: String,
+    size: u64,
+}
+
+impl<'a> Registry<'a> {
+    /// The repository of a chart below the address that is connected.
+    pub(super) fn new(
+        clients: &'a Clients,
+        access: &'a Access,
+        chart: &str,
+    ) -> Result<Self, Error> {
+        let base = Url::parse(access.url()).map_err(Error::internal)?;
+        let mut name = base.path().trim_matches('/').to_owned();
+        if !chart.is_empty() {
+            if !name.is_empty() {
+                name.push('/');
+            }
+            name.push_str(chart);
+        }
+        if !name.is_empty() && !is_name(&name) {
+            return Err(Error::new(
+                Kind::Invalid,
+                message::chart::NAME_REFUSED.with("chart", chart),
+            ));
+        }
+        let bearer = access.login.credentials.bearer_token.as_ref();
+        let authorization =
+            bearer.and_then(|token| sensitive(&format!("Bearer {}", token.expose_str())));
+        Ok(Self {
+            clients,
+            access,
+            name,
+            authorization,
+        })
+    }
+
+    /// Whether the registry lets this login in.
+    pub(super) async fn ping(&mut self) -> Result<(), Error> {
+        let answer = self.ask("/v2/", "", MAX_DOCUMENT, "an answer").await?;
+        match answer.status {
+            StatusCode::OK => Ok(()),
+            status => Err(refusal(self.access, status)),
+        }
+    }
+
+    /// The versions: the tags, with `+` where the registry has to write `_`.
+    pub(super) async fn tags(&mut self) -> Result<Vec<String>, Error> {
+        let mut path = format!("/v2/{}/tags/list", self.name);
+        let mut all: Vec<String> = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let answer = self.ask(&path, "", MAX_DOCUMENT, "a list of tags").await?;
+            let page: Tags = self.document(&answer)?;
+            let tags = page.tags.unwrap_or_default();
+            all.extend(tags.iter().map(|tag| tag.replace('_', "+")));
+            if all.len() > MAX_TAGS {
+                let message = message::source::TOO_LARGE
+                    .with("what", "the list of tags")
+                    .with("limit", MAX_TAGS);
+                return Err(Error::new(Kind::TooLarge, message));
+            }
+            match next(&answer, self.access) {
+                Some(next) => path = next,
+                None => break,
+            }
+        }
+        Ok(all)
+    }
+
+    /// The digest and size of the archive of a version.
+    pub(super) async fn layer(&mut self, version: &str) -> Result<(String, u64), Error> {
+        let tag = version.replace('+', "_");
+        let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if tag.is_empty() || tag.len() > 128 || !tag.bytes().all(word) {
+            return Err(self.broken(&format!("`{version}` cannot be a tag")));
+        }
+        let path = format!("/v2/{}/manifests/{tag}", self.name);
+        let answer = self
+            .ask(&path, MANIFESTS, MAX_DOCUMENT, "a manifest")
+            .await?;
+        let manifest: Manifest = self.document(&answer)?;
+        let layer = manifest
+            .layers
+            .into_iter()
+            .find(|layer| CHART_LAYERS.contains(&layer.media_type.as_str()))
+            .ok_or_else(|| self.broken("the manifest has no chart in it"))?;
+        let hex = layer.digest.strip_prefix("sha256:").unwrap_or_default();
+        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(self.broken("the manifest names the chart by no SHA-256"));
+        }
+        Ok((hex.to_ascii_lowercase(), layer.size))
+    }
+
+    /// A blob by its digest; whether it is that blob is for the caller to see.
+    pub(super) async fn blob(&mut self, digest: &str, limit: usize) -> Result<Bytes, Error> {
+        let path = format!("/v2/{}/blobs/sha256:{digest}", self.name);
+        let answer = self.ask(&path, "", limit, "the archive of a chart").await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            status => Err(refusal(self.access, status)),
+        }
+    }
+
+    fn document<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
+        if answer.status != StatusCode::OK {
+            return Err(refusal(self.access, answer.status));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| self.broken(&error.to_string()))
+    }
+
+    fn broken(&self, reason: &str) -> Error {
+        let message = message::chart::REGISTRY_BROKEN
+            .with("url", self.access.shown())
+            .with("reason", reason);
+        Error::new(Kind::Invalid, message)
+    }
+
+    /// Asks; where the registry wants a login, once more with one.
+    async fn ask(
+        &mut self,
+        path: &str,
+        accept: &str,
+        limit: usize,
+        what: &str,
+    ) -> Result<Answer, Error> {
+        let answer = self.once(path, accept, limit, what).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let challenges = answer.headers.get_all(WWW_AUTHENTICATE);
+        let challenges: Vec<String> = challenges
+            .iter()
+            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+            .collect();
+        let Some(authorization) = self.answer(&challenges).await? else {
+            return Ok(answer);
+        };
+        self.authorization = Some(authorization);
+        self.once(path, accept, limit, what).await
+    }
+
+    async fn once(
+        &self,
+        path: &str,
+        accept: &str,
+        limit: usize,
+        what: &str,
+    ) -> Result<Answer, Error> {
+        let base = Url::parse(self.access.url()).map_err(Error::internal)?;
+        let url = base.join(path).map_err(Error::internal)?;
+        let accept = (!accept.is_empty()).then(|| (ACCEPT, accept.to_owned()));
+        let asked = Get {
+            url,
+            headers: accept.into_iter().collect(),
+            authorization: self.authorization.clone(),
+            limit,
+            what,
+        };
+        get(self.clients, self.access, asked).await
+    }
+
+    /// What a challenge wants: the login itself, or a token that is asked for where it says.
+    async fn answer(&self, challenges: &[String]) -> Result<Option<HeaderValue>, Error> {
+        let login = self.access.basic();
+        for challenge in challenges {
+            let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
+            if scheme.eq_ignore_ascii_case("basic") {
+                return Ok(login);
+            }
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                continue;
+            }
+            let asked = parameters(rest);
+            let value = |name: &str| {
+                let found = asked.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.as_str())
+            };
+            let realm = value("realm").and_then(|realm| Url::parse(realm).ok());
+            let Some(mut realm) = realm else {
+                return Err(self.broken("it asks for a token and does not say where"));
+            };
+            let secure = self.access.url().starts_with("https://");
+            if !matches!(realm.scheme(), "https" | "http") || (secure && realm.scheme() != "https")
+            {
+                return Err(self.broken("it asks for a token where there is no TLS"));
+            }
+            let scope = format!("repository:{}:pull", self.name);
+            {
+                let mut query = realm.query_pairs_mut();
+                if let Some(service) = value("service") {
+                    query.append_pair("service", service);
+                }
+                let asked = value("scope").map(str::to_owned);
+                if let Some(scope) = asked.or((!self.name.is_empty()).then_some(scope)) {
+                    query.append_pair("scope", &scope);
+                }
+            }
+            let asked = Get {
+                url: realm,
+                headers: Vec::new(),
+                authorization: login,
+                limit: MAX_DOCUMENT,
+                what: "a token",
+            };
+            let answer = get(self.clients, self.access, asked).await?;
+            let token: Token = self.document(&answer)?;
+            let token = token.token.or(token.access_token).unwrap_or_default();
+            return sensitive(&format!("Bearer {token}"))
+                .map(Some)
+                .ok_or_else(|| self.broken("its token is none"));
+        }
+        Ok(None)
+    }
+}
+
+impl Access {
+    /// The login of a repository over HTTP: its token, or as basic authentication sends it.
+    pub(super) fn login_header(&self) -> Option<HeaderValue> {
+        match &self.login.credentials.bearer_token {
+            Some(token) => sensitive(&format!("Bearer {}", token.expose_str())),
+            None => self.basic(),
+        }
+    }
+
+    /// The login as basic authentication sends it; `None` where there is none.
+    pub(super) fn basic(&self) -> Option<HeaderValue> {
+        let credentials = &self.login.credentials;
+        if credentials.username.is_empty() && credentials.password.is_none() {
+            return None;
+        }
+        let password = credentials.password.as_ref();
+        let password = password.map_or("", |password| password.expose_str());
+        let pair = format!("{}:{password}", credentials.username);
+        sensitive(&format!("Basic {}", BASE64_STANDARD.encode(pair)))
+    }
+}
+
+/// A header's value that no log shows.
+pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The next page, of the same registry.
+fn next(answer: &Answer, access: &Access) -> Option<String> {
+    let link = answer.headers.get(LINK)?.to_str().ok()?;
+    let (target, relation) = link.strip_prefix('<')?.split_once('>')?;
+    if !relation.contains("next") {
+        return None;
+    }
+    let base = Url::parse(access.url()).ok()?;
+    let next = base.join(target).ok()?;
+    let query = next.query().map(|query| format!("?{query}"));
+    (next.origin() == base.origin())
+        .then(|| format!("{}{}", next.path(), query.unwrap_or_default()))
+}
+
+/// `key="value", key=value`.
+fn parameters(text: &str) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let mut rest = text;
+    while let Some((key, after)) = rest.split_once('=') {
+        let key = key.trim_matches([' ', ',']).to_owned();
+        let (value, behind) = match after.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+            None => after.split_once(',').unwrap_or((after, "")),
+        };
+        all.push((key, value.to_owned()));
+        rest = behind;
+    }
+    all
+}
+
+/// Whether it is a repository's name as registries have it.
+pub(super) fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let part = |part: &str| {
+        let bytes = part.as_bytes();
+        bytes.first().copied().is_some_and(plain)
+            && bytes.last().copied().is_some_and(plain)
+            && bytes
+                .iter()
+                .all(|b| plain(*b) || matches!(b, b'.' | b'_' | b'-'))
+            && !part.contains("..")
+    };
+    text.len() <= 255 && text.split('/').all(part)
+}
+
+/// Whether bytes are those of a digest.
+pub(super) fn is_digest_of(digest: &str, bytes: &[u8]) -> bool {
+    let digest = digest.strip_prefix("sha256:").unwrap_or(digest);
+    hex::encode(Sha256::digest(bytes)).eq_ignore_ascii_case(digest)
+}
+
+/// A failure of a registry at a chart: where there is no repository, there is no such chart.
+pub(super) fn of_chart(error: Error, access: &Access, chart: &str) -> Error {
+    if error.kind() != Kind::NotFound {
+        return error;
+    }
+    let message = message::chart::NOT_FOUND
+        .with("url", access.shown())
+        .with("chart", chart);
+    Error::of(Kind::NotFound, Cause::error(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_repositories_are_those_of_registries() {
+        for good in ["web", "team/charts/web", "a.b/c-d/e_f/g__h"] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in [
+            "", "Web", "../x", "a/../b", "a..b", "a//b", "a/", "a b", "a?b", "a%2e", "-a", "a:b",
+        ] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn challenges_are_read_with_and_without_quotes() {
+        let read = parameters(r#"realm="https://auth/token?x=1",service="reg, one", scope=pull"#);
+        let shown: Vec<(&str, &str)> = read.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(
+            shown,
+            [
+                ("realm", "https://auth/token?x=1"),
+                ("service", "reg, one"),
+                ("scope", "pull")
+            ]
+        );
+    }
+}
