@@ -3,12 +3,14 @@
 mod access;
 mod dependency;
 mod judged;
+mod proxy;
 mod rank;
 
 pub use access::{Access, access, host_of, is_ssh};
 pub use dependency::{Known, dependency};
 use judged::decoded as percent_decoded;
 pub use judged::{judged, judged_pattern};
+pub use proxy::goes_directly;
 pub use rank::rank;
 
 use crate::secret::Secret;
@@ -210,9 +212,9 @@ impl Credentials {
         let used = self.password.is_some()
             || self.bearer_token.is_some()
             || self.ssh_private_key.is_some()
-            || self.tls_client_key.is_some();
+            || self.tls_client_key.is_some()
+            || self.github_app_key.is_some();
         let kept = [
-            (self.github_app_key.is_some(), "githubAppPrivateKey"),
             (self.gcp_key.is_some(), "gcpServiceAccountKey"),
             (self.azure_workload_identity, "useAzureWorkloadIdentity"),
         ];
@@ -252,13 +254,10 @@ pub fn without_login(url: &str) -> String {
 /// What of a way into a repository is kept for later and not used yet, as clients name it: such a repository cannot be
 /// tried.
 #[must_use]
-pub fn kept_only(kind: &str, credentials: &Credentials, options: &Options) -> Option<String> {
+pub fn kept_only(kind: &str, credentials: &Credentials) -> Option<String> {
     match kind {
         "git" | "helm" => {}
         other => return Some(format!("type {other}")),
-    }
-    if options.proxy.is_some() {
-        return Some("proxy".to_owned());
     }
     credentials.kept_only().map(str::to_owned)
 }
@@ -269,22 +268,26 @@ mod tests {
 
     #[test]
     fn what_is_only_kept_is_named() {
-        let app = Credentials {
-            github_app_key: Some(Secret::from("k")),
+        let google = Credentials {
+            gcp_key: Some(Secret::from("k")),
             ..Credentials::default()
         };
         let both = Credentials {
             password: Some(Secret::from("p")),
-            ..app.clone()
+            ..google.clone()
         };
-        let none = Options::default();
+        let app = Credentials {
+            github_app_key: Some(Secret::from("k")),
+            ..Credentials::default()
+        };
         assert_eq!(
-            kept_only("git", &app, &none).as_deref(),
-            Some("githubAppPrivateKey")
+            kept_only("git", &google).as_deref(),
+            Some("gcpServiceAccountKey")
         );
-        assert_eq!(kept_only("git", &both, &none), None);
-        assert_eq!(kept_only("oci", &both, &none).as_deref(), Some("type oci"));
-        assert_eq!(kept_only("helm", &both, &none), None);
+        assert_eq!(kept_only("git", &both), None);
+        assert_eq!(kept_only("git", &app), None);
+        assert_eq!(kept_only("oci", &both).as_deref(), Some("type oci"));
+        assert_eq!(kept_only("helm", &both), None);
     }
 
     #[test]

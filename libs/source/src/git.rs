@@ -8,6 +8,7 @@ mod coalesce;
 mod command;
 mod egress;
 mod files;
+mod github_app;
 mod http;
 mod metadata;
 mod mirror;

@@ -2,6 +2,8 @@
 
 mod backend;
 pub mod checkout;
+pub mod github;
+pub mod proxy;
 mod push_hook;
 pub mod server;
 pub mod ssh;

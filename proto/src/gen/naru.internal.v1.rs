@@ -1449,6 +1449,21 @@ pub struct RepositoryAccess {
     /// Whether a registry is spoken to without TLS.
     #[prost(bool, tag = "22")]
     pub insecure_oci_force_http: bool,
+    /// A GitHub App, where it is what opens the repository.
+    #[prost(int64, tag = "13")]
+    pub github_app_id: i64,
+    #[prost(int64, tag = "14")]
+    pub github_app_installation: i64,
+    /// The address of GitHub Enterprise's API; empty for github.com.
+    #[prost(string, tag = "15")]
+    pub github_app_url: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "16")]
+    pub github_app_key: ::prost::alloc::vec::Vec<u8>,
+    /// The proxy on the way, which may hold a login, and the hosts that are reached without it.
+    #[prost(bytes = "vec", tag = "17")]
+    pub proxy: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "18")]
+    pub no_proxy: ::prost::alloc::string::String,
 }
 impl ::prost::Name for RepositoryAccess {
     const NAME: &'static str = "RepositoryAccess";

@@ -187,7 +187,7 @@ impl Ways {
     pub(crate) fn kept_only(&self, connected: &Repository) -> Option<String> {
         let url = &connected.url;
         let access = domain::repository::access(url, Some(connected), &self.templates, &self.trust);
-        domain::repository::kept_only(&connected.kind, &access.credentials, &access.options)
+        domain::repository::kept_only(&connected.kind, &access.credentials)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::clock::Clock;
 use domain::message;
-use domain::repository::Credentials;
+use domain::repository::{Credentials, GithubApp};
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
@@ -301,11 +301,19 @@ impl Service {
                 ssh_private_key: secret(repository.ssh_private_key),
                 tls_client_cert: repository.tls_client_cert,
                 tls_client_key: secret(repository.tls_client_key),
+                github_app: GithubApp {
+                    id: repository.github_app_id,
+                    installation: repository.github_app_installation,
+                    enterprise_url: repository.github_app_url,
+                },
+                github_app_key: secret(repository.github_app_key),
                 ..Credentials::default()
             },
             insecure: repository.insecure,
             known_hosts: repository.ssh_known_hosts,
             tls_ca: repository.tls_ca,
+            proxy: secret(repository.proxy),
+            no_proxy: repository.no_proxy,
         };
         let place = match repository.kind.as_str() {
             "helm" | "oci" => Place::Charts {

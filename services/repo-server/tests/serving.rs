@@ -4,6 +4,8 @@
 
 #[path = "serving/hostile.rs"]
 mod hostile;
+#[path = "serving/transports.rs"]
+mod transports;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

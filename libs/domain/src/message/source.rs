@@ -26,6 +26,21 @@ messages! {
         en: "`{url}` answers with a redirect to `{target}`; write that address instead, redirects are not followed with a login",
         ko: "`{url}`이(가) `{target}`(으)로 이동했습니다. 로그인 정보를 가지고 리디렉션을 따르지 않으므로 주소를 그대로 바꾸어 쓰십시오",
     }
+    /// GitHub gives no token for an app's installation.
+    GITHUB_APP_REFUSED = "source.github-app-refused" {
+        en: "GitHub gives no token for GitHub App {app}, installation {installation}, of `{url}`; check both numbers, the private key and, with GitHub Enterprise, the base URL (`https://HOST/api/v3`), and that the app is installed there",
+        ko: "GitHub가 `{url}`의 GitHub App {app}, 설치 {installation}에 토큰을 발급하지 않습니다. 두 번호와 개인 키, GitHub Enterprise의 기본 URL(`https://HOST/api/v3`), 앱이 설치되어 있는지 확인하십시오",
+    }
+    /// A GitHub App's key is none.
+    GITHUB_APP_KEY = "source.github-app-key" {
+        en: "the private key of GitHub App {app} of `{url}` is no RSA key in PEM; download it anew from the app's settings and connect the repository with it",
+        ko: "`{url}`의 GitHub App {app} 개인 키가 PEM 형식의 RSA 키가 아닙니다. 앱 설정에서 다시 내려받아 저장소를 연결하십시오",
+    }
+    /// The proxy cannot be used.
+    PROXY_UNUSABLE = "source.proxy-unusable" {
+        en: "the proxy of `{url}` cannot be used: it has to be `http://` or `https://` with a host, and the repository has to be reached over HTTP; edit `proxy` of the repository or of its credential template",
+        ko: "`{url}`의 프록시를 사용할 수 없습니다. 프록시는 호스트가 있는 `http://` 또는 `https://` 주소여야 하고 저장소는 HTTP로 접근해야 합니다. 저장소나 자격 증명 템플릿의 `proxy`를 고치십시오",
+    }
     /// The address is of no kind that is allowed.
     ADDRESS_REFUSED = "source.address-refused" {
         en: "`{url}` is not a repository address that is allowed here; use https://host/path, http://host/path, ssh://user@host/path or user@host:path, without `..`, backslash, query or other signs that can be read in two ways",

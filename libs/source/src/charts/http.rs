@@ -133,7 +133,7 @@ fn client(clients: &Clients, access: &Access, url: &Url) -> Result<Client, Error
     if own {
         clients.get(access)
     } else {
-        clients.get(&access.elsewhere(url))
+        clients.get(&access.elsewhere(url)?)
     }
 }
 

@@ -590,7 +590,7 @@ impl Charts {
             return Err(broken());
         }
         let url = Url::parse(&format!("https://{host}/")).map_err(|_| broken())?;
-        let there = access.elsewhere(&url);
+        let there = access.elsewhere(&url)?;
         let mut registry = Registry::new(self.0.mirrors.clients(), &there, name)?;
         let (digest, _) = registry.layer(tag).await?;
         let bytes = registry.blob(&digest, MAX_ARCHIVE).await?;

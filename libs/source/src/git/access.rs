@@ -1,7 +1,7 @@
 //! A repository's address and how to get in, checked before anything else sees it.
 
 use domain::message;
-use domain::repository::{Credentials, judged, without_login};
+use domain::repository::{Credentials, goes_directly, judged, without_login};
 use domain::secret::{Redactor, Secret};
 use url::Url;
 
@@ -47,6 +47,22 @@ pub struct Login {
     pub known_hosts: String,
     /// More certificate authorities, PEM.
     pub tls_ca: String,
+    /// The proxy on the way, which may hold a login.
+    pub proxy: Option<Secret>,
+    /// The hosts that are reached without it.
+    pub no_proxy: String,
+}
+
+/// A proxy on the way.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    /// Its host, without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The whole address.
+    pub(crate) url: Secret,
+    /// Its password, as it is written and as it is meant.
+    passwords: Vec<Secret>,
 }
 
 /// A repository, and how to get in.
@@ -63,6 +79,8 @@ pub struct Access {
     shown: String,
     /// Whether the login goes to other hosts that an index names.
     pass_credentials: bool,
+    /// What it is reached through.
+    pub(crate) through: Option<Proxy>,
 }
 
 impl Access {
@@ -101,7 +119,7 @@ impl Access {
                 message::source::LOGIN_WITH_CONTROL_CHARACTERS.with("url", &url),
             ));
         }
-        Ok(Self {
+        let mut access = Self {
             tenant: tenant.to_owned(),
             scope: scope.to_owned(),
             shown: url.clone(),
@@ -110,7 +128,10 @@ impl Access {
             login,
             registry: false,
             pass_credentials: false,
-        })
+            through: None,
+        };
+        access.through = access.proxy()?;
+        Ok(access)
     }
 
     /// As [`Access::new`], for what stands there.
@@ -171,14 +192,23 @@ impl Access {
     }
 
     /// Another host, where nothing of this login, its certificate and its trust is known.
-    pub(crate) fn elsewhere(&self, url: &Url) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the proxy on the way, if there is one, cannot be used for it.
+    pub(crate) fn elsewhere(&self, url: &Url) -> Result<Self, Error> {
+        let mut there = Self {
             url: url.to_string(),
             scheme: Scheme::Http,
-            login: Login::default(),
+            login: Login {
+                proxy: self.login.proxy.clone(),
+                no_proxy: self.login.no_proxy.clone(),
+                ..Login::default()
+            },
             registry: true,
             ..self.clone()
-        }
+        };
+        there.through = there.proxy()?;
+        Ok(there)
     }
 
     /// Whether it is an OCI registry.
@@ -232,7 +262,47 @@ impl Access {
                 password.expose_str()
             ))
         });
-        Redactor::new(credentials.secrets().chain(&pair))
+        let proxy = self.through.iter();
+        let proxy = proxy.flat_map(|proxy| [&proxy.url].into_iter().chain(&proxy.passwords));
+        Redactor::new(credentials.secrets().chain(&pair).chain(proxy))
+    }
+
+    /// The proxy, if it is gone through.
+    fn proxy(&self) -> Result<Option<Proxy>, Error> {
+        let (Some(proxy), Some((host, port))) = (&self.login.proxy, self.target()) else {
+            return Ok(None);
+        };
+        if goes_directly(&self.login.no_proxy, &host, port) {
+            return Ok(None);
+        }
+        let unusable = || {
+            let message = message::source::PROXY_UNUSABLE.with("url", &self.url);
+            Error::new(Kind::Invalid, message)
+        };
+        let text = proxy.expose_str();
+        if self.scheme != Scheme::Http || text.chars().any(|c| c.is_control() || c == ' ') {
+            return Err(unusable());
+        }
+        let url = Url::parse(text).map_err(|_| unusable())?;
+        let known = matches!(url.scheme(), "http" | "https");
+        let host = url.host_str().filter(|host| known && host_like(host));
+        let host = host.ok_or_else(unusable)?.trim_matches(['[', ']']);
+        let written = url.password().unwrap_or_default();
+        let meant = percent_encoding::percent_decode_str(written).decode_utf8_lossy();
+        let passwords = [written, &*meant]
+            .into_iter()
+            .filter(|text| !text.is_empty());
+        Ok(Some(Proxy {
+            host: host.to_owned(),
+            // A proxy's usual port is that of its scheme here; curl's is another.
+            port: url.port_or_known_default().unwrap_or(80),
+            passwords: passwords.map(Secret::from).collect(),
+            url: {
+                let mut whole = url.clone();
+                let _ = whole.set_port(url.port_or_known_default());
+                Secret::from(whole.to_string())
+            },
+        }))
     }
 }
 

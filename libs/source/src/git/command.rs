@@ -123,8 +123,14 @@ impl<'a> Call<'a> {
             .section("http")
             .set("followRedirects", "false")
             .set("sslVerify", if login.insecure { "false" } else { "true" });
+        if let Some(proxy) = &self.access.through {
+            settings
+                .section("http")
+                .set("proxy", proxy.url.expose_str())
+                .set("proxyAuthMethod", "basic");
+        }
         if self.access.scheme == Scheme::Http
-            && let Some((host, port)) = self.access.target()
+            && let Some((host, port)) = self.access.connects_to()
             && host.parse::<IpAddr>().is_err()
         {
             let pinned: Vec<String> = addresses

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 
 /// The addresses of a repository's host that may be connected to; none for a file.
 pub(super) async fn addresses(egress: &Egress, access: &Access) -> Result<Vec<SocketAddr>, Error> {
-    let Some((host, port)) = access.target() else {
+    let Some((host, port)) = access.connects_to() else {
         return Ok(Vec::new());
     };
     let unreachable = || {
@@ -70,7 +70,15 @@ impl reqwest::dns::Resolve for Resolver {
 }
 
 impl Access {
-    /// Host and port that are connected to; none for a file.
+    /// Host and port that are connected to: the proxy's where there is one; none for a file.
+    pub(super) fn connects_to(&self) -> Option<(String, u16)> {
+        match &self.through {
+            Some(proxy) => Some((proxy.host.clone(), proxy.port)),
+            None => self.target(),
+        }
+    }
+
+    /// Host and port of the repository; none for a file.
     pub(super) fn target(&self) -> Option<(String, u16)> {
         let usual = match self.scheme {
             Scheme::File => return None,

@@ -48,7 +48,7 @@ impl Clients {
     /// The client for a repository; an address that is written out is judged here.
     pub(crate) fn get(&self, access: &Access) -> Result<Client, Error> {
         // An address that is written out is asked of no resolver.
-        if let Some((host, _)) = access.target()
+        if let Some((host, _)) = access.connects_to()
             && let Ok(address) = host.parse::<IpAddr>()
             && !self.egress.allows(address)
         {
@@ -62,6 +62,10 @@ impl Clients {
         key.update(&login.credentials.tls_client_cert);
         if let Some(secret) = &login.credentials.tls_client_key {
             key.update(secret.expose());
+        }
+        key.update([0]);
+        if let Some(proxy) = &access.through {
+            key.update(proxy.url.expose());
         }
         let key = key.finalize().into();
         if let Some(client) = self.known.lock().get(&key) {
@@ -101,6 +105,15 @@ fn build(access: &Access, egress: &Arc<Egress>) -> Result<Client, Error> {
             .user_agent("git/naru")
     };
     let mut builder = base();
+    if let Some(proxy) = &access.through {
+        let unusable = |_| {
+            let message = message::source::PROXY_UNUSABLE.with("url", access.url());
+            Error::new(Kind::Invalid, message)
+        };
+        // The login in the address goes to the proxy with each request.
+        let proxy = reqwest::Proxy::all(proxy.url.expose_str()).map_err(unusable)?;
+        builder = builder.proxy(proxy);
+    }
     if login.insecure {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }
@@ -116,9 +129,13 @@ fn build(access: &Access, egress: &Arc<Egress>) -> Result<Client, Error> {
         builder = builder.identity(Identity::from_pem(&pem).map_err(unusable)?);
     }
     // A machine without any certificate authority can still reach plain HTTP.
+    let through = access.through.is_some();
     builder
         .build()
-        .or_else(|_| base().tls_certs_only([]).build())
+        .or_else(|error| match through {
+            true => Err(error),
+            false => base().tls_certs_only([]).build(),
+        })
         .map_err(unusable)
 }
 
@@ -257,7 +274,7 @@ async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> 
     Ok(body.freeze())
 }
 
-fn failed(access: &Access, error: &reqwest::Error) -> Error {
+pub(super) fn failed(access: &Access, error: &reqwest::Error) -> Error {
     Clients::failed(access, error, &message::source::UNREACHABLE, access.url())
 }
 
@@ -272,7 +289,7 @@ impl Clients {
         if innermost(error).is::<NotAllowed>() {
             return not_allowed(access);
         }
-        let said = tail(error);
+        let said = access.redactor().redact(&tail(error));
         let lower = said.to_lowercase();
         if lower.contains("certificate") || lower.contains("unknownissuer") {
             let cause = Cause::error(message::source::CERTIFICATE_REFUSED.with("url", shown));

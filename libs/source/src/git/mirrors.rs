@@ -15,6 +15,7 @@ use super::access::{Access, Scheme};
 use super::command::Call;
 use super::egress;
 use super::files::Files;
+use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Mirror};
@@ -78,6 +79,7 @@ struct Inner {
     egress: Arc<Egress>,
     sandbox: Sandbox,
     clients: Clients,
+    tokens: Tokens,
     observer: Option<Arc<dyn Observer>>,
     mirrors: Mutex<HashMap<(String, String), Arc<Mirror>>>,
 }
@@ -202,6 +204,7 @@ impl Mirrors {
             temporary,
             limits,
             clients: Clients::new(Arc::clone(&egress)),
+            tokens: Tokens::default(),
             egress,
             sandbox,
             observer,
@@ -253,6 +256,12 @@ impl Mirrors {
         )
     }
 
+    /// The way in for one request: with a token where a GitHub App is what opens the repository.
+    async fn enter(&self, access: &Access) -> Result<Access, Error> {
+        let entered = self.0.tokens.enter(&self.0.clients, access).await?;
+        Ok(entered.unwrap_or_else(|| access.clone()))
+    }
+
     pub(crate) async fn observed<T>(
         &self,
         access: &Access,
@@ -265,6 +274,9 @@ impl Mirrors {
             observer.requested(access, request, begun.elapsed(), result.is_ok());
         }
         if let Err(error) = &result {
+            if error.kind() == Kind::Denied {
+                self.0.tokens.forget(access);
+            }
             let detail = error.log_detail().unwrap_or_default();
             tracing::warn!(tenant = access.tenant(), url = access.url(), ?request, %error, detail, "a request to a repository failed");
         }
@@ -279,6 +291,7 @@ impl Mirrors {
     ) -> Result<Refs, Error> {
         let limit = self.0.limits.list;
         self.observed(access, Request::List, async {
+            let access = &self.enter(access).await?;
             match access.scheme {
                 Scheme::Http => {
                     http::list(&self.0.clients, access, more, &mirror.version2, limit).await
@@ -398,9 +411,12 @@ impl Mirrors {
                 preparing.prepare()
             });
             prepared.await.map_err(Error::internal)??;
-            let call = self.call(access, self.0.limits.fetch).await?;
             let fetched = self
-                .observed(access, Request::Fetch, call.fetch(&mirror.path, None))
+                .observed(access, Request::Fetch, async {
+                    let entered = self.enter(access).await?;
+                    let call = self.call(&entered, self.0.limits.fetch).await?;
+                    call.fetch(&mirror.path, None).await
+                })
                 .await;
             if fetched.is_err() {
                 mirror.clear_leftovers();
@@ -449,13 +465,12 @@ impl Mirrors {
             return Ok(snapshot);
         }
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
-        let call = self.call(access, self.0.limits.fetch).await?;
         let fetched = self
-            .observed(
-                access,
-                Request::Fetch,
-                call.fetch(&mirror.path, Some(commit)),
-            )
+            .observed(access, Request::Fetch, async {
+                let entered = self.enter(access).await?;
+                let call = self.call(&entered, self.0.limits.fetch).await?;
+                call.fetch(&mirror.path, Some(commit)).await
+            })
             .await;
         fetched.map_err(|error| {
             if error.kind() == Kind::NotFound {

@@ -212,7 +212,7 @@ fn target(request: &Request<Incoming>) -> Option<Target> {
     })
 }
 
-/// The account's password opens, with its name or, as a token, alone.
+/// The account's password opens, with its name or, as a token, alone or with the name under which GitHub takes tokens.
 fn may(server: &Server, target: &Target, request: &Request<Incoming>) -> bool {
     let given = request
         .headers()
@@ -230,9 +230,12 @@ fn may(server: &Server, target: &Target, request: &Request<Incoming>) -> bool {
     let (Some(given), Some(login)) = (given, server.home.login(&target.tenant)) else {
         return false;
     };
-    given
-        .ct_eq(format!("{}:{}", login.user, login.password).as_bytes())
-        .into()
+    [login.user.as_str(), "x-access-token"]
+        .into_iter()
+        .any(|user| {
+            let wanted = format!("{user}:{}", login.password);
+            given.ct_eq(wanted.as_bytes()).into()
+        })
 }
 
 pub(super) fn plain(status: StatusCode, text: &str) -> Response<Body> {

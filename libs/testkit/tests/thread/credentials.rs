@@ -156,14 +156,8 @@ async fn a_repositorys_fields_are_kept_and_its_secrets_never_come_back() -> Resu
     ] {
         assert_eq!(shown[field], value, "{field}: {shown}");
     }
-    // What is kept for later says so instead of failing.
-    assert_eq!(shown["connectionState"]["status"], "Unknown");
-    assert!(
-        shown["connectionState"]["message"]
-            .as_str()
-            .unwrap_or_default()
-            .contains("`proxy`")
-    );
+    // Nobody is at the proxy's address.
+    assert_eq!(shown["connectionState"]["status"], "Failed");
     let list = tenant
         .client
         .get("/api/v1/repositories")

@@ -24,6 +24,7 @@ mod sweep;
 mod timing;
 mod trace;
 mod twins;
+mod ways;
 
 use std::path::PathBuf;
 use std::process::Output;
