@@ -256,6 +256,11 @@ messages! {
         en: "`{path}` is in a Git submodule, which is not supported yet; copy the files into this repository",
         ko: "`{path}`은(는) Git 서브모듈 안에 있습니다. 아직 지원하지 않으므로 파일을 이 저장소로 복사하십시오",
     }
+    /// A file is kept in Git LFS.
+    LFS_NOT_SUPPORTED = "source.lfs-not-supported" {
+        en: "`{path}` is kept in Git LFS, from which nothing is fetched, whatever `enableLfs` says; keep manifests, values and charts in Git itself (`git lfs untrack`, then commit the file)",
+        ko: "`{path}`은(는) Git LFS에 있습니다. `enableLfs` 설정과 관계없이 LFS에서는 가져오지 않으므로 매니페스트, 값, 차트는 Git 자체에 보관하십시오(`git lfs untrack` 후 파일을 커밋)",
+    }
     /// A variable's value does not fit on a line of YAML.
     VARIABLE_UNSAFE = "source.variable-unsafe" {
         en: "the value of the variable `{name}` is not one line of letters, digits and `-_./:@+=~,`; correct it in the tenant's settings",

@@ -23,6 +23,19 @@ const MAX_LOOKS: usize = 20_000;
 /// The most entries of folders that one render may list: a folder may be in itself many times over, by its tree's id.
 const MAX_ITEMS: usize = 200_000;
 
+/// How a pointer of Git LFS begins, and how long it is at most.
+const POINTER: (&[u8], usize) = (b"version https://git-lfs.github.com/spec/v1\n", 1024);
+/// The ends of the names of files that tools read as what they are: of these a pointer is of no use to anybody.
+const READ_BY_TOOLS: [&str; 7] = [
+    ".yaml",
+    ".yml",
+    ".json",
+    ".jsonnet",
+    ".libsonnet",
+    ".tpl",
+    ".tgz",
+];
+
 /// A file as it was read.
 #[derive(Clone, Debug)]
 pub(super) struct File {
@@ -339,6 +352,12 @@ impl<'f, 'r> Reader<'f, 'r> {
         };
         let bytes = self.within(&found.path, |files, _| files.blob(blob, MAX_FILE));
         let bytes = bytes.map_err(located)?;
+        let read_by_tools = READ_BY_TOOLS.iter().any(|end| found.path.ends_with(end));
+        if read_by_tools && bytes.starts_with(POINTER.0) && bytes.len() <= POINTER.1 {
+            let shown = self.trees.shown(&found.path);
+            let message = message::source::LFS_NOT_SUPPORTED.with("path", shown);
+            return Err(located(Error::new(Kind::Unsupported, message)));
+        }
         self.total.set(self.total.get() + bytes.len() as u64);
         if self.total.get() > MAX_TOTAL {
             let message = message::source::TOO_LARGE
