@@ -1440,15 +1440,6 @@ pub struct RepositoryAccess {
     /// Extra certificate authorities, PEM.
     #[prost(string, tag = "12")]
     pub tls_ca: ::prost::alloc::string::String,
-    /// `git` or nothing, `helm` or `oci`.
-    #[prost(string, tag = "20")]
-    pub kind: ::prost::alloc::string::String,
-    /// Whether a chart repository is an OCI registry, however its address is written.
-    #[prost(bool, tag = "21")]
-    pub enable_oci: bool,
-    /// Whether a registry is spoken to without TLS.
-    #[prost(bool, tag = "22")]
-    pub insecure_oci_force_http: bool,
     /// A GitHub App, where it is what opens the repository.
     #[prost(int64, tag = "13")]
     pub github_app_id: i64,
@@ -1464,6 +1455,15 @@ pub struct RepositoryAccess {
     pub proxy: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "18")]
     pub no_proxy: ::prost::alloc::string::String,
+    /// `git` or nothing, `helm` or `oci`.
+    #[prost(string, tag = "20")]
+    pub kind: ::prost::alloc::string::String,
+    /// Whether a chart repository is an OCI registry, however its address is written.
+    #[prost(bool, tag = "21")]
+    pub enable_oci: bool,
+    /// Whether a registry is spoken to without TLS.
+    #[prost(bool, tag = "22")]
+    pub insecure_oci_force_http: bool,
 }
 impl ::prost::Name for RepositoryAccess {
     const NAME: &'static str = "RepositoryAccess";

@@ -341,7 +341,7 @@ async fn whatever_stands_in_a_signature_it_is_bad_or_unreadable_and_breaks_nothi
     let mut refs = String::new();
     let mut made = Vec::new();
     for n in 0..150 {
-        let mut armor = text[begin + 30..end].as_bytes().to_vec();
+        let mut armor = text.as_bytes()[begin + 30..end].to_vec();
         for _ in 0..random.random_range(1..4) {
             let at = random.random_range(0..armor.len());
             match random.random_range(0..4) {
