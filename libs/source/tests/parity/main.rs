@@ -364,10 +364,13 @@ async fn helms_own_charts_are_rendered_as_helm_template_does() {
         charts.len(),
         published.display()
     );
+    for chart in &charts {
+        copy(&published.join(chart), &world.work().join(chart));
+    }
     let mut ran = Vec::new();
     for chart in &charts {
         let folder = world.work().join(chart);
-        copy(&published.join(chart), &folder);
+        let brought = bring_dependencies(&helm, &folder);
         let arguments = [
             "template",
             ".",
@@ -382,6 +385,9 @@ async fn helms_own_charts_are_rendered_as_helm_template_does() {
             chart,
             &output(&helm, &folder, &arguments),
         ));
+        if brought {
+            std::fs::remove_dir_all(folder.join("charts")).unwrap();
+        }
     }
     let commit = world.commit();
     let mut wrong = Vec::new();
@@ -403,6 +409,19 @@ async fn helms_own_charts_are_rendered_as_helm_template_does() {
         wrong.extend(why.map(|why| format!("{chart}: {why}")));
     }
     fail("published helm", charts.len(), &wrong);
+}
+
+/// Brings what a chart depends on and has beside it into its folder, as Argo CD does before it renders; says whether it did.
+fn bring_dependencies(helm: &Path, folder: &Path) -> bool {
+    let beside = ["Chart.yaml", "requirements.yaml"].iter().any(|file| {
+        std::fs::read_to_string(folder.join(file)).is_ok_and(|text| text.contains("file://"))
+    });
+    let charts = folder.join("charts");
+    if !beside || charts.exists() {
+        return false;
+    }
+    output(helm, folder, &["dependency", "build"]);
+    charts.exists()
 }
 
 /// The folders with a chart, from the module's root.
