@@ -660,6 +660,9 @@ impl World {
         let dump = std::fs::read(self.platform.dir().join("redis/dump.rdb"))?;
         self.outputs.keep("redis", dump)?;
 
+        // While Git runs over SSH its key lies in a folder of its own; what stays is what is left when nothing runs.
+        let server = supervisor.find("naru-repo-server");
+        server.context("naru-repo-server")?.stop().await?;
         let mut tar = command("tar");
         tar.args(["-c", "-C"])
             .arg(self.platform.dir().join("repo-server"))
