@@ -17,8 +17,7 @@ pub(super) fn is_ping(headers: &HeaderMap) -> bool {
 
 /// Whether the signature over the body was made with the secret.
 pub(super) fn verified(headers: &HeaderMap, body: &[u8], keys: &Keys) -> bool {
-    let signature = header(headers, SIGNATURE).strip_prefix("sha256=");
-    signature.is_some_and(|signature| keys.signed(signature, body))
+    keys.signed_with_sha256(header(headers, SIGNATURE), body)
 }
 
 #[derive(Deserialize)]

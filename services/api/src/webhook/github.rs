@@ -12,13 +12,23 @@ const SIGNATURE: &str = "x-hub-signature-256";
 
 /// Whether the signature over the body was made with the secret. The older SHA-1 signature does not count.
 pub(super) fn verified(headers: &HeaderMap, body: &[u8], keys: &Keys) -> bool {
-    let signature = header(headers, SIGNATURE).strip_prefix("sha256=");
-    signature.is_some_and(|signature| keys.signed(signature, body))
+    keys.signed_with_sha256(header(headers, SIGNATURE), body)
 }
 
+/// A push as GitHub writes it, and those that took its form over.
 #[derive(Deserialize)]
-struct Hook {
+pub(super) struct Hook {
     repository: Option<Repository>,
+}
+
+impl Hook {
+    /// The push; nothing of interest where no repository is named.
+    pub(super) fn push(self) -> Event {
+        match self.repository {
+            Some(one) => Event::push([one.clone_url, one.ssh_url, one.html_url]),
+            None => Event::Other,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -31,10 +41,8 @@ struct Repository {
 /// Reads a verified body.
 pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Event, serde_json::Error> {
     let hook: Hook = serde_json::from_slice(body)?;
-    Ok(match hook.repository {
-        Some(one) if header(headers, EVENT) == "push" => {
-            Event::push([one.clone_url, one.ssh_url, one.html_url])
-        }
+    Ok(match header(headers, EVENT) {
+        "push" => hook.push(),
         _ => Event::Other,
     })
 }

@@ -1,9 +1,9 @@
 //! Events of Gogs and of Gitea and Forgejo, which grew out of it: the body is signed with the secret.
 
 use http::HeaderMap;
-use serde::Deserialize;
 
 use super::Event;
+use super::github::Hook;
 use super::proof::{Keys, header};
 
 /// The header that names the event. Gitea sends it too.
@@ -22,27 +22,13 @@ pub(super) fn verified(headers: &HeaderMap, body: &[u8], keys: &Keys) -> bool {
     signature.is_some_and(|signature| keys.signed(signature, body))
 }
 
-#[derive(Deserialize)]
-struct Hook {
-    repository: Option<Repository>,
-}
-
-#[derive(Deserialize)]
-struct Repository {
-    html_url: Option<String>,
-    clone_url: Option<String>,
-    ssh_url: Option<String>,
-}
-
 /// Reads a verified body. Branches and tags that come and go have events of their own.
 pub(super) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Event, serde_json::Error> {
     let hook: Hook = serde_json::from_slice(body)?;
     let events = [GITEA_EVENT, EVENT].map(|name| header(headers, name));
     let event = events.into_iter().find(|event| !event.is_empty());
-    Ok(match (hook.repository, event) {
-        (Some(one), Some("push" | "create" | "delete")) => {
-            Event::push([one.clone_url, one.ssh_url, one.html_url])
-        }
+    Ok(match event {
+        Some("push" | "create" | "delete") => hook.push(),
         _ => Event::Other,
     })
 }

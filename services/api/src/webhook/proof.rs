@@ -40,6 +40,12 @@ impl Keys {
             mac.verify_slice(&signature).is_ok()
         })
     }
+
+    /// The same of a signature that names its hash function, `sha256=…`; no other one counts.
+    pub(super) fn signed_with_sha256(&self, signature: &str, body: &[u8]) -> bool {
+        let signature = signature.strip_prefix("sha256=");
+        signature.is_some_and(|signature| self.signed(signature, body))
+    }
 }
 
 /// Whether two texts are the same. Hashing first hides the length too.
