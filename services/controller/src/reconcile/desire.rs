@@ -94,31 +94,20 @@ pub async fn desire(
     wish: &Wish,
     memory: &mut AppMemory,
 ) -> Result<Desired, Trouble> {
-    let sources: Vec<Source> = wish
-        .sources
-        .iter()
-        .map(subject::source)
-        .collect::<Result<_, Cause>>()
-        .map_err(Trouble::theirs)?;
-    let keys: Vec<RepoKey> = sources
-        .iter()
-        .map(|source| repo_key(subject, source))
-        .collect();
+    let (sources, keys) = placed(subject, &wish.sources).map_err(Trouble::theirs)?;
     let revisions = resolve(ctx, wish, &sources, &keys).await?;
     signed(ctx, subject, wish, &sources, &keys, &revisions).await?;
     let discovery = ctx.cluster.discovery();
     if !wish.brought.is_empty() {
         return brought(ctx, subject, wish, revisions, &discovery).await;
     }
-    let references = references(&sources, &keys, &revisions);
-    let orders: Vec<(usize, RenderOrder)> = (0..sources.len())
-        .filter(|at| yields(&sources[*at]))
-        .map(|at| {
-            let mut order = order(subject, &wish.sources[at], &revisions[at], &discovery);
-            order.references.clone_from(&references);
-            (at, order)
-        })
-        .collect();
+    let orders = orders(
+        subject,
+        &wish.sources,
+        (&sources, &keys),
+        &revisions,
+        &discovery,
+    );
     let asked: Vec<(u64, &str)> = orders
         .iter()
         .map(|(at, order)| (name(order), revisions[*at].as_str()))
@@ -266,18 +255,9 @@ pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>) {
 /// as the repositories say when they are asked.
 pub async fn is_current(ctx: &Context, subject: &Subject, revisions: &[String], ask: bool) -> bool {
     let mut wish = Wish::of_spec(subject, false, false);
-    let Ok(sources) = wish
-        .sources
-        .iter()
-        .map(subject::source)
-        .collect::<Result<Vec<_>, _>>()
-    else {
+    let Ok((sources, keys)) = placed(subject, &wish.sources) else {
         return false;
     };
-    let keys: Vec<RepoKey> = sources
-        .iter()
-        .map(|source| repo_key(subject, source))
-        .collect();
     if resolve(ctx, &wish, &sources, &keys)
         .await
         .is_ok_and(|now| now == revisions)
@@ -301,26 +281,19 @@ pub async fn whole_set(
 ) -> Result<Vec<u8>, Trouble> {
     let discovery = ctx.cluster.discovery();
     let mut manifests = Vec::new();
-    let sources: Vec<Source> = desired
-        .sources
-        .iter()
-        .map(subject::source)
-        .collect::<Result<_, Cause>>()
-        .map_err(Trouble::theirs)?;
-    let keys: Vec<RepoKey> = sources
-        .iter()
-        .map(|source| repo_key(subject, source))
-        .collect();
-    let references = references(&sources, &keys, &desired.revisions);
-    for (at, source) in sources.iter().enumerate() {
-        if yields(source) {
-            let (document, commit) = (&desired.sources[at], &desired.revisions[at]);
-            let mut order = order(subject, document, commit, &discovery);
-            order.references.clone_from(&references);
-            let rendered = ctx.repos.render(&keys[at], &source.repo_url, order).await?;
-            let rendered = held(ctx, subject, rendered).await?;
-            manifests.extend(rendered.manifests.unwrap_or_default());
-        }
+    let (sources, keys) = placed(subject, &desired.sources).map_err(Trouble::theirs)?;
+    let orders = orders(
+        subject,
+        &desired.sources,
+        (&sources, &keys),
+        &desired.revisions,
+        &discovery,
+    );
+    for (at, order) in orders {
+        let (key, url) = (&keys[at], &sources[at].repo_url);
+        let rendered = ctx.repos.render(key, url, order).await?;
+        let rendered = held(ctx, subject, rendered).await?;
+        manifests.extend(rendered.manifests.unwrap_or_default());
     }
     serde_json::to_vec(&manifests).map_err(|_| unexpected())
 }
@@ -391,6 +364,35 @@ fn repo_key(subject: &Subject, source: &Source) -> RepoKey {
 /// Whether a source makes manifests; one that others only refer to does not.
 fn yields(source: &Source) -> bool {
     source.reference.is_empty() || !source.path.is_empty() || !source.chart.is_empty()
+}
+
+/// The sources of documents, and the repository of each.
+fn placed(subject: &Subject, documents: &[Value]) -> Result<(Vec<Source>, Vec<RepoKey>), Cause> {
+    let sources = documents.iter().map(subject::source);
+    let sources: Vec<Source> = sources.collect::<Result<_, Cause>>()?;
+    let keys = sources.iter().map(|source| repo_key(subject, source));
+    let keys = keys.collect();
+    Ok((sources, keys))
+}
+
+/// What is to be rendered, by the places of the sources that make something.
+fn orders(
+    subject: &Subject,
+    documents: &[Value],
+    (sources, keys): (&[Source], &[RepoKey]),
+    revisions: &[String],
+    discovery: &Discovery,
+) -> Vec<(usize, RenderOrder)> {
+    let references = references(sources, keys, revisions);
+    let making = sources.iter().enumerate();
+    let making = making.filter(|(_, source)| yields(source));
+    making
+        .map(|(at, _)| {
+            let mut order = order(subject, &documents[at], &revisions[at], discovery);
+            order.references.clone_from(&references);
+            (at, order)
+        })
+        .collect()
 }
 
 /// The sources that others may refer to, at the commits that are wanted of them.
