@@ -1,6 +1,11 @@
 //! Repositories. Towards clients they carry no secret; from clients, secrets go straight into [`Secret`].
 
-use domain::repository::{Access, Credentials, GithubApp, Options, Repository, Template};
+use std::collections::BTreeMap;
+
+use domain::project::Rules;
+use domain::repository::{
+    Access, Credentials, GithubApp, Known, Options, Repository, Template, dependency,
+};
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 
@@ -207,6 +212,25 @@ pub fn access_to_wire(tenant: TenantId, url: &str, access: Access) -> Repository
         enable_oci: options.enable_oci,
         insecure_oci_force_http: options.insecure_oci_force_http,
     }
+}
+
+/// The ways into the places that a chart depends on, as a project's applications have them: what the project does not
+/// permit gets no login, and a place that there is no way into gets an empty one.
+#[must_use]
+pub fn dependencies_to_wire(
+    tenant: TenantId,
+    project: &str,
+    rules: Option<&Rules>,
+    known: Known<'_>,
+    places: &[String],
+) -> BTreeMap<String, RepositoryAccess> {
+    let permits = |url: &str| rules.is_some_and(|rules| rules.permits_source(url));
+    let way = |place: &String| {
+        let found = dependency(place, project, permits, known);
+        let way = found.map(|(url, access)| access_to_wire(tenant, &url, access));
+        (place.clone(), way.unwrap_or_default())
+    };
+    places.iter().map(way).collect()
 }
 
 /// The same way in for an application's source: where it names a chart, a chart repository stands there, whether one is

@@ -9,7 +9,7 @@ use domain::project::SignatureKey;
 use domain::repository::{Known, Repository, Template, without_passwords};
 use domain::signature::{Signature, Verdict};
 use domain::tenant::{Tenant, TenantId};
-use proto::convert::repository::access_to_wire;
+use proto::convert::repository::{access_to_wire, dependencies_to_wire};
 use proto::naru::internal::v1::{
     Chart, DiscoverRequest, ListChartsRequest, ListRefsRequest, ListVersionsRequest, RenderRequest,
     RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest,
@@ -508,35 +508,26 @@ async fn dependencies(
     tenant: &Tenant,
     project: &str,
     places: Vec<String>,
-) -> Result<Vec<(String, RepositoryAccess)>, Status> {
+) -> Result<BTreeMap<String, RepositoryAccess>, Status> {
     let scope = shared.store.tenant(tenant.id);
     let repositories = scope.repositories().list().await.map_err(failure::store)?;
     let named = scope.projects().find(project).await;
     let rules = named
         .map_err(failure::store)?
         .and_then(|project| project.rules().ok());
-    let permits = |url: &str| {
-        rules
-            .as_ref()
-            .is_some_and(|rules| rules.permits_source(url))
-    };
     let ways = Ways::of(shared, tenant).await?;
     let known = Known {
         repositories: &repositories,
         templates: &ways.templates,
         trust: &ways.trust,
     };
-    let way = |place: &str| {
-        let found = domain::repository::dependency(place, project, permits, known);
-        found.map(|(url, access)| access_to_wire(tenant.id, &url, access))
-    };
-    Ok(places
-        .into_iter()
-        .map(|place| {
-            let way = way(&place).unwrap_or_default();
-            (place, way)
-        })
-        .collect())
+    Ok(dependencies_to_wire(
+        tenant.id,
+        project,
+        rules.as_ref(),
+        known,
+        &places,
+    ))
 }
 
 /// The cluster's version and kinds; nothing while nobody knows them, which only charts would notice.

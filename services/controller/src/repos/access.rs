@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
 use domain::message;
-use domain::repository::{self, Access, dependency};
+use domain::repository::{self, Access};
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
-use proto::convert::repository::{access_of_source, access_to_wire};
+use proto::convert::repository::{access_of_source, access_to_wire, dependencies_to_wire};
 use proto::naru::internal::v1::RepositoryAccess;
 use store::Store;
 
@@ -51,9 +51,9 @@ impl Accesses {
         &self,
         key: &RepoKey,
         places: &[String],
-    ) -> Result<HashMap<String, RepositoryAccess>, Trouble> {
+    ) -> Result<BTreeMap<String, RepositoryAccess>, Trouble> {
         if places.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(BTreeMap::new());
         }
         let read = async {
             let scope = self.store.tenant(key.tenant);
@@ -62,22 +62,18 @@ impl Accesses {
             let trust = scope.trust().certificates().await?;
             let project = scope.projects().find(&key.project).await?;
             let rules = project.and_then(|project| project.rules().ok());
-            let permits = |url: &str| {
-                rules
-                    .as_ref()
-                    .is_some_and(|rules| rules.permits_source(url))
-            };
             let known = repository::Known {
                 repositories: &repositories,
                 templates: &templates,
                 trust: &trust,
             };
-            let way = |place: &String| {
-                let found = dependency(place, &key.project, permits, known);
-                let way = found.map(|(url, access)| access_to_wire(key.tenant, &url, access));
-                (place.clone(), way.unwrap_or_default())
-            };
-            Ok(places.iter().map(way).collect())
+            Ok(dependencies_to_wire(
+                key.tenant,
+                &key.project,
+                rules.as_ref(),
+                known,
+                places,
+            ))
         };
         read.await.map_err(|error: store::Error| database(&error))
     }

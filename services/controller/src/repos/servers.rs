@@ -68,7 +68,7 @@ pub struct RenderOrder {
     /// The other sources that options may refer to.
     pub references: Vec<Reference>,
     /// The ways into the places that charts depend on, as far as they are known to be needed.
-    pub dependencies: HashMap<String, wire::RepositoryAccess>,
+    pub dependencies: BTreeMap<String, wire::RepositoryAccess>,
 }
 
 /// A source that others refer to.
@@ -251,7 +251,7 @@ impl RepoServers {
             no_cache,
             renders_per_minute,
             references,
-            dependencies: dependencies.into_iter().collect(),
+            dependencies,
         };
         let answer = self
             .ask(&access, |mut client| {
