@@ -58,8 +58,8 @@ const KEY: Spot<'static> = Spot {
 };
 
 impl Audit<'_> {
-    /// Adds an entry, together with those that others add meanwhile; it is on disk when this returns, for what it speaks of may be no write to this
-    /// database that would take it along. Says its id.
+    /// Adds an entry, together with those that others add meanwhile. Says its id. It is on disk when this returns, for what
+    /// it speaks of may be no write to this database that would take it along.
     ///
     /// # Errors
     /// When the database does not answer.
