@@ -31,6 +31,7 @@ pub const CALLERS: &[(&str, &[&str])] = &[
         &[API, CONTROLLER],
     ),
     ("/naru.internal.v1.RepoServer/ListCharts", &[API]),
+    ("/naru.internal.v1.RepoServer/AppDetails", &[API]),
 ];
 
 /// The components that may call the RPC of a path; none for a path that is no RPC.

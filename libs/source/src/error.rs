@@ -34,6 +34,7 @@ pub struct Error {
     cause: Box<Cause>,
     detail: Option<Arc<str>>,
     needs: Vec<String>,
+    wanted: Vec<String>,
 }
 
 impl Error {
@@ -51,6 +52,7 @@ impl Error {
             cause: Box::new(cause),
             detail: None,
             needs: Vec::new(),
+            wanted: Vec::new(),
         }
     }
 
@@ -65,6 +67,19 @@ impl Error {
     pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
         self.detail = Some(detail.to_string().into());
         self
+    }
+
+    /// Adds the addresses of repositories without a way into which it cannot go on.
+    #[must_use]
+    pub(crate) fn wanting(mut self, wanted: Vec<String>) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// The addresses of repositories without a way into which it cannot go on: whoever has one asks again with it.
+    #[must_use]
+    pub fn wanted(&self) -> &[String] {
+        &self.wanted
     }
 
     /// Changes the cause.

@@ -6,6 +6,7 @@
 mod ask;
 mod checks;
 mod dependencies;
+mod details;
 mod detect;
 mod directory;
 mod environment;
@@ -19,12 +20,14 @@ mod origin;
 mod overrides;
 mod read_set;
 mod reader;
+mod remote;
 mod renderer;
 mod substitute;
 mod trees;
 mod worker;
 mod yaml;
 
+pub use details::{Details, images};
 pub use detect::discover;
 pub use read_set::ReadSet;
 pub use renderer::{RenderInput, Rendered, Renderer, Target};

@@ -1379,6 +1379,68 @@ impl ::prost::Name for Chart {
         "/naru.internal.v1.Chart".into()
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppDetailsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub source: ::core::option::Option<RenderRequest>,
+}
+impl ::prost::Name for AppDetailsRequest {
+    const NAME: &'static str = "AppDetailsRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.AppDetailsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.AppDetailsRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppDetailsResponse {
+    /// Helm, Kustomize, Directory
+    #[prost(string, tag = "1")]
+    pub source_type: ::prost::alloc::string::String,
+    /// Of a chart: the files in its folder that look like values, and its own values as they are written.
+    #[prost(string, repeated, tag = "2")]
+    pub value_files: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "3")]
+    pub values: ::prost::alloc::string::String,
+    /// Every single value of the chart and the values files that are chosen, sorted by name.
+    #[prost(message, repeated, tag = "4")]
+    pub parameters: ::prost::alloc::vec::Vec<Parameter>,
+    /// Of a kustomization: the images of what it builds, sorted.
+    #[prost(string, repeated, tag = "5")]
+    pub images: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// As in RenderResponse.
+    #[prost(string, repeated, tag = "6")]
+    pub wanted: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for AppDetailsResponse {
+    const NAME: &'static str = "AppDetailsResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.AppDetailsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.AppDetailsResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Parameter {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Parameter {
+    const NAME: &'static str = "Parameter";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.Parameter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.Parameter".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ForgetTenantRequest {
     /// TenantId
@@ -1602,6 +1664,9 @@ pub struct RenderRequest {
         ::prost::alloc::string::String,
         RepositoryAccess,
     >,
+    /// The ways into the other repositories that the source is known to take files from by their addresses.
+    #[prost(message, repeated, tag = "16")]
+    pub remotes: ::prost::alloc::vec::Vec<RepositoryAccess>,
 }
 impl ::prost::Name for RenderRequest {
     const NAME: &'static str = "RenderRequest";
@@ -1665,6 +1730,13 @@ pub struct RenderResponse {
     /// Places that charts depend on and that `dependencies` does not have. Nothing else is set then: ask again with them.
     #[prost(string, repeated, tag = "20")]
     pub needs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Addresses of repositories that the source takes files from and to which `remotes` has no way. Then there is nothing
+    /// else: who may tell whether the project permits them asks again with the ways.
+    #[prost(string, repeated, tag = "9")]
+    pub wanted: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The addresses of those that it took files from.
+    #[prost(string, repeated, tag = "10")]
+    pub remotes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for RenderResponse {
     const NAME: &'static str = "RenderResponse";
@@ -2275,6 +2347,31 @@ pub mod repo_server_client {
                 .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "ListCharts"));
             self.inner.unary(req, path, codec).await
         }
+        /// What a form about a source shows: its tool, and what can be set for that.
+        pub async fn app_details(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AppDetailsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AppDetailsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/AppDetails",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "AppDetails"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2368,6 +2465,14 @@ pub mod repo_server_server {
             request: tonic::Request<super::ListChartsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListChartsResponse>,
+            tonic::Status,
+        >;
+        /// What a form about a source shows: its tool, and what can be set for that.
+        async fn app_details(
+            &self,
+            request: tonic::Request<super::AppDetailsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AppDetailsResponse>,
             tonic::Status,
         >;
     }
@@ -2927,6 +3032,51 @@ pub mod repo_server_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListChartsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/AppDetails" => {
+                    #[allow(non_camel_case_types)]
+                    struct AppDetailsSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::AppDetailsRequest>
+                    for AppDetailsSvc<T> {
+                        type Response = super::AppDetailsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AppDetailsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::app_details(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AppDetailsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::application::project_or_default;
 use domain::cause::Cause;
 use domain::certificate::Trust;
 use domain::message::{self, Language};
@@ -11,9 +12,10 @@ use domain::signature::{Signature, Verdict};
 use domain::tenant::{Tenant, TenantId};
 use proto::convert::repository::{access_to_wire, dependencies_to_wire};
 use proto::naru::internal::v1::{
-    Chart, DiscoverRequest, ListChartsRequest, ListRefsRequest, ListVersionsRequest, RenderRequest,
-    RenderResponse, RepositoryAccess, ResolveRequest, RevisionMetadataRequest,
-    RevisionMetadataResponse, SignatureRequest, SourceReference, TestAccessRequest,
+    AppDetailsRequest, AppDetailsResponse, Chart, DiscoverRequest, ListChartsRequest,
+    ListRefsRequest, ListVersionsRequest, RenderRequest, RenderResponse, RepositoryAccess,
+    ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse, SignatureRequest,
+    SourceReference, TestAccessRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -458,6 +460,93 @@ pub(crate) async fn render(
     access: &RepositoryAccess,
     order: Order<'_>,
 ) -> Result<RenderResponse, Trouble> {
+    let project = order.project.to_owned();
+    let mut request = request(shared, tenant, access, order).await?;
+    for _ in 0..MAX_ROUNDS {
+        let asked = shared.repo_servers.ask(access, |mut client| {
+            let request = request.clone();
+            async move { client.render(request).await }
+        });
+        let answer = asked.await.map_err(|status| Trouble::of(&status))?;
+        if answer.wanted.is_empty() && answer.needs.is_empty() {
+            return Ok(answer);
+        }
+        let ways = ways_into(shared, tenant, &project, &answer.wanted).await?;
+        request.remotes.extend(ways);
+        let ways = dependencies(shared, tenant, &project, answer.needs).await;
+        let ways = ways.map_err(|status| Trouble::of(&status))?;
+        request.dependencies.extend(ways);
+    }
+    Err(Trouble::of(&failure::internal()))
+}
+
+/// How often a render may ask for the way into more repositories.
+const MAX_ROUNDS: usize = 12;
+
+/// The ways into repositories that a source takes folders of by their addresses, where its project permits them.
+async fn ways_into(
+    shared: &Shared,
+    tenant: &Tenant,
+    project: &str,
+    wanted: &[String],
+) -> Result<Vec<RepositoryAccess>, Trouble> {
+    let scope = shared.store.tenant(tenant.id);
+    let found = scope.projects().find(project_or_default(project)).await;
+    let found = found.map_err(|error| Trouble::of(&failure::store(error)))?;
+    let rules = found.and_then(|project| project.rules().ok());
+    let mut ways = Vec::new();
+    for url in wanted {
+        if !rules
+            .as_ref()
+            .is_some_and(|rules| rules.permits_source(url))
+        {
+            let message = message::app::SOURCE_NOT_PERMITTED.with("repository", url);
+            let cause = Cause::error(message.with("project", project));
+            let details = serde_json::to_vec(&[cause]).unwrap_or_default();
+            let refused = Status::with_details(Code::FailedPrecondition, "", details.into());
+            return Err(Trouble::of(&refused));
+        }
+        let way = access(shared, tenant, url, project).await;
+        ways.push(way.map_err(|status| Trouble::of(&status))?);
+    }
+    Ok(ways)
+}
+
+/// What can be set for one source at one commit.
+///
+/// # Errors
+/// Why it cannot be told.
+pub(crate) async fn details(
+    shared: &Shared,
+    tenant: &Tenant,
+    access: &RepositoryAccess,
+    order: Order<'_>,
+) -> Result<AppDetailsResponse, Trouble> {
+    let project = order.project.to_owned();
+    let mut source = request(shared, tenant, access, order).await?;
+    for _ in 0..MAX_ROUNDS {
+        let asked = shared.repo_servers.ask(access, |mut client| {
+            let request = AppDetailsRequest {
+                source: Some(source.clone()),
+            };
+            async move { client.app_details(request).await }
+        });
+        let answer = asked.await.map_err(|status| Trouble::of(&status))?;
+        if answer.wanted.is_empty() {
+            return Ok(answer);
+        }
+        let ways = ways_into(shared, tenant, &project, &answer.wanted).await?;
+        source.remotes.extend(ways);
+    }
+    Err(Trouble::of(&failure::internal()))
+}
+
+async fn request(
+    shared: &Shared,
+    tenant: &Tenant,
+    access: &RepositoryAccess,
+    order: Order<'_>,
+) -> Result<RenderRequest, Trouble> {
     let key = shared
         .store
         .tenant(tenant.id)
@@ -465,7 +554,7 @@ pub(crate) async fn render(
         .await
         .map_err(|error| Trouble::of(&failure::store(error)))?;
     let (kube_version, api_versions) = cluster(shared, tenant).await;
-    let mut request = RenderRequest {
+    Ok(RenderRequest {
         repository: Some(access.clone()),
         tenant_key: key.expose().to_vec(),
         source: order.source.to_string(),
@@ -482,24 +571,7 @@ pub(crate) async fn render(
             .unwrap_or_default(),
         references: order.references,
         ..RenderRequest::default()
-    };
-    // A chart says what it depends on once it is read: it is asked for again, with the ways there.
-    for _ in 0..3 {
-        let asked = shared.repo_servers.ask(access, |mut client| {
-            let request = request.clone();
-            async move { client.render(request).await }
-        });
-        let answer = asked.await.map_err(|status| Trouble::of(&status))?;
-        if answer.needs.is_empty() {
-            return Ok(answer);
-        }
-        let ways = dependencies(shared, tenant, order.project, answer.needs).await;
-        let ways = ways.map_err(|status| Trouble::of(&status))?;
-        request.dependencies.extend(ways);
-    }
-    Err(Trouble::of(&Status::unavailable(
-        "the chart needs ever more",
-    )))
+    })
 }
 
 /// The ways into the places that a chart depends on, as a project's applications have them; empty ones where there are none.

@@ -59,6 +59,8 @@ pub struct Render {
     pub source_type: SourceType,
     /// What the renderer noticed.
     pub causes: Vec<Cause>,
+    /// The addresses of the other repositories that folders were taken of; they may move unheard.
+    pub remotes: Vec<String>,
 }
 
 /// The targets of an application, and what they were made from.

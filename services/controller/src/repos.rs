@@ -198,6 +198,15 @@ impl Repos {
                 chart: one.chart.clone(),
             });
         }
+        let mut remotes = Vec::with_capacity(order.remotes.len());
+        for url in &order.remotes {
+            let key = RepoKey {
+                url: Arc::from(domain::repository::normalize_url(url)),
+                chart: Arc::default(),
+                ..key.clone()
+            };
+            remotes.push(self.0.accesses.of(&key, url).await?);
+        }
         let about = (key.clone(), order.source.clone());
         let mut needs = self.0.needs.lock().get(&about).cloned().unwrap_or_default();
         // What it depends on is known once it was asked for, and may be another thing at another commit.
@@ -207,7 +216,13 @@ impl Repos {
             match self
                 .0
                 .servers
-                .render(access.clone(), references.clone(), &tenant_key, order)
+                .render(
+                    access.clone(),
+                    references.clone(),
+                    remotes.clone(),
+                    &tenant_key,
+                    order,
+                )
                 .await?
             {
                 Outcome::Rendered(rendered) => return Ok(rendered),

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,16 +25,29 @@ func kustomizationFile(repo *repository, folder string) string {
 	return ""
 }
 
-// check walks the kustomizations that a job spans and refuses, by name, what must not run here.
-func check(repo *repository, folder string, seen map[string]bool) *failure {
-	folder = clean(folder)
-	if seen[folder] {
+// walk goes through the kustomizations that a job spans.
+type walk struct {
+	repo *repository
+	seen map[string]bool
+	// wanted are addresses of folders that are not open yet, and file the kustomization with the first of them.
+	wanted []string
+	file   string
+}
+
+// check refuses, by name, what must not run in a folder's kustomization and those that it takes, and has them take folders
+// of other repositories from where those are open.
+func (w *walk) check(folder string) *failure {
+	repo := w.repo
+	if got, err := repo.stat(folder); err == nil && got.Kind == "dir" {
+		folder = within(got.Real)
+	}
+	if w.seen[folder] {
 		return nil
 	}
-	if len(seen) >= maxKustomizations {
+	if len(w.seen) >= maxKustomizations {
 		return &failure{Kind: kindBuild, Error: "the kustomization spans more than 1000 folders"}
 	}
-	seen[folder] = true
+	w.seen[folder] = true
 	name := kustomizationFile(repo, folder)
 	if name == "" {
 		return nil // kustomize says so better
@@ -53,21 +67,76 @@ func check(repo *repository, folder string, seen map[string]bool) *failure {
 	if refused := plugins(repo, folder, file, &k); refused != nil {
 		return refused
 	}
+	taken := slices.Concat(k.Resources, k.Bases, k.Components)
+	elsewhere := map[string]string{}
 	for _, entry := range references(&k) {
 		if leaves(folder, entry) {
 			return &failure{Kind: kindOutside, File: file, Feature: entry, Error: "it is outside the repository"}
 		}
-		if remote(repo, folder, entry) {
+		if !remote(repo, folder, entry) {
+			continue
+		}
+		if !slices.Contains(taken, entry) {
 			return &failure{Kind: kindRemote, File: file, Feature: entry, Error: "it is in another place"}
 		}
+		got, err := repo.exchange(ask{Ask: "remote", Path: entry})
+		if err != nil {
+			return &failure{Kind: kindRemote, File: file, Feature: entry, Error: err.Error()}
+		}
+		if got.Kind == "" {
+			if len(w.wanted) == 0 {
+				w.file = file
+			}
+			w.wanted = append(w.wanted, entry)
+			continue
+		}
+		elsewhere[entry] = within(got.Real)
 	}
-	for _, entry := range slices.Concat(k.Resources, k.Bases, k.Components) {
-		if next := path.Join(folder, entry); !path.IsAbs(entry) && repo.IsDir(next) {
-			if refused := check(repo, next, seen); refused != nil {
+	if len(elsewhere) > 0 {
+		if err := redirect(repo, folder, name, elsewhere); err != nil {
+			return &failure{Kind: kindBuild, File: file, Error: err.Error()}
+		}
+	}
+	for _, entry := range taken {
+		next, other := elsewhere[entry]
+		if !other {
+			next = path.Join(folder, entry)
+		}
+		if (other || !path.IsAbs(entry)) && repo.IsDir(next) {
+			if refused := w.check(next); refused != nil {
 				return refused
 			}
 		}
 	}
+	return nil
+}
+
+// redirect has a kustomization take folders of other repositories from where they are open.
+func redirect(repo *repository, folder, name string, elsewhere map[string]string) error {
+	text, err := repo.ReadFile(path.Join(folder, name))
+	if err != nil {
+		return err
+	}
+	var k map[string]any
+	if err := yaml.Unmarshal(text, &k); err != nil {
+		return err
+	}
+	for _, field := range []string{"resources", "bases", "components"} {
+		entries, _ := k[field].([]any)
+		for at, entry := range entries {
+			written, _ := entry.(string)
+			if target, other := elsewhere[written]; other {
+				if entries[at], err = filepath.Rel(folder, target); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	changed, err := yaml.Marshal(k)
+	if err != nil {
+		return err
+	}
+	repo.overlay[path.Join(folder, name)] = changed
 	return nil
 }
 

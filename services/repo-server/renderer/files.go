@@ -29,7 +29,7 @@ type repository struct {
 const root = "/repository"
 
 // others is where the other trees that a job may read seem to be, by their numbers.
-const others = "/tree"
+const others = "/+tree"
 
 var errReadOnly = errors.New("the repository is read-only")
 

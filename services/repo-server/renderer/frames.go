@@ -59,7 +59,7 @@ type jobRequest struct {
 
 // job is one folder to render.
 type job struct {
-	// Tool is `kustomize`, `helm` or `jsonnet`.
+	// Tool is `kustomize`, `helm` or `jsonnet`, or `details` for what can be set of a chart.
 	Tool string `json:"tool"`
 	// Path of the folder from the repository's root, without a leading slash; empty for the root.
 	Path string `json:"path"`
@@ -74,7 +74,7 @@ type job struct {
 // ask is a question about the repository, or about the cluster that is rendered for.
 type ask struct {
 	// Ask is `stat`, `list` or `read` of a path; `kube` for the cluster's version, `apis` for its APIs, or `api` for
-	// whether it has the one in Path.
+	// whether it has the one in Path; `remote` for where the folder of another repository is that the address in Path names.
 	Ask  string `json:"ask"`
 	Path string `json:"path"`
 }
@@ -105,6 +105,8 @@ type result struct {
 	Objects []object `json:"objects"`
 	// Chance are functions that were named whose values are drawn, or of the moment.
 	Chance []string `json:"chance,omitempty"`
+	// Details are what can be set of a chart, where that was asked.
+	Details *details `json:"details,omitempty"`
 }
 
 type object struct {
@@ -129,6 +131,7 @@ const (
 	kindRemote     = "remote"
 	kindOutside    = "outside"
 	kindTooLarge   = "too-large"
+	kindTooMany    = "too-many"
 	kindMissing    = "missing"
 	kindOption     = "option"
 	kindDependency = "dependency"
@@ -146,4 +149,6 @@ type failure struct {
 	Error   string `json:"error"`
 	// Wanted are the charts that are missing, for kindDependency.
 	Wanted []wanted `json:"wanted,omitempty"`
+	// Remotes are addresses of folders in other repositories that have to be opened first.
+	Remotes []string `json:"remotes,omitempty"`
 }

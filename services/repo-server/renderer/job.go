@@ -23,6 +23,8 @@ func run(p *pipe, j job) (out outcome) {
 	switch j.Tool {
 	case "helm":
 		return runHelm(repo, j)
+	case "details":
+		return runDetails(repo, j)
 	case "jsonnet":
 		return runJsonnet(repo, j)
 	default:
@@ -43,8 +45,13 @@ func runKustomize(repo *repository, j job) outcome {
 			return fail(err)
 		}
 	}
-	if refused := check(repo, folder, map[string]bool{}); refused != nil {
+	walked := walk{repo: repo, seen: map[string]bool{}}
+	if refused := walked.check(folder); refused != nil {
 		return outcome{Failed: refused}
+	}
+	if len(walked.wanted) > 0 {
+		return outcome{Failed: &failure{Kind: kindRemote, File: walked.file, Feature: walked.wanted[0],
+			Remotes: walked.wanted, Error: "it is in another repository"}}
 	}
 	asked := true
 	if file != "" {

@@ -89,14 +89,14 @@ impl RepoServer for Service {
         );
         let order = self.order(asked)?;
         let (rendered, cache) = match self.renders.get(order).await {
-            Ok(rendered) => rendered,
-            Err(error) if !error.needs().is_empty() => {
+            Err(error) if !error.needs().is_empty() || !error.wanted().is_empty() => {
                 return Ok(Response::new(wire::RenderResponse {
                     needs: error.needs().to_vec(),
+                    wanted: error.wanted().to_vec(),
                     ..wire::RenderResponse::default()
                 }));
             }
-            Err(error) => return Err(refused(error)),
+            result => result.map_err(refused)?,
         };
         let unchanged = rendered.hash.0 == known_hash
             && (known_detail.is_empty() || rendered.detail == known_detail);
@@ -122,6 +122,8 @@ impl RepoServer for Service {
             detail: rendered.detail.clone(),
             undetermined: rendered.undetermined.clone().unwrap_or_default(),
             needs: Vec::new(),
+            wanted: Vec::new(),
+            remotes: rendered.read_set.remotes(),
         }))
     }
 
@@ -278,6 +280,35 @@ impl RepoServer for Service {
                 .collect(),
         }))
     }
+
+    async fn app_details(
+        &self,
+        request: Request<wire::AppDetailsRequest>,
+    ) -> Result<Response<wire::AppDetailsResponse>, Status> {
+        let asked = request.into_inner().source;
+        let asked = asked.ok_or_else(|| Status::invalid_argument("the request names no source"))?;
+        let order = self.order(asked)?;
+        let (found, images) = match self.renders.details(order).await {
+            Err(error) if !error.wanted().is_empty() => {
+                return Ok(Response::new(wire::AppDetailsResponse {
+                    wanted: error.wanted().to_vec(),
+                    ..wire::AppDetailsResponse::default()
+                }));
+            }
+            result => result.map_err(refused)?,
+        };
+        let parameters = found.parameters.into_iter();
+        Ok(Response::new(wire::AppDetailsResponse {
+            source_type: found.source_type.as_str().to_owned(),
+            value_files: found.value_files,
+            values: found.values,
+            parameters: parameters
+                .map(|(name, value)| wire::Parameter { name, value })
+                .collect(),
+            images,
+            wanted: Vec::new(),
+        }))
+    }
 }
 
 /// Names what stands at a path; a path that leads nowhere, or out of the repository, has no name.
@@ -360,10 +391,21 @@ impl Service {
             })
         });
         let references = references.collect::<Result<Vec<_>, Status>>()?;
+        if asked.remotes.len() > MAX_REFERENCES {
+            return Err(Status::invalid_argument("too many remotes"));
+        }
+        let remotes = asked.remotes.into_iter();
+        let remotes = remotes.map(|one| self.access(Some(one)));
+        let remotes = remotes.collect::<Result<Vec<_>, Status>>()?;
         let own = asked.repository.as_ref();
-        let foreign = |one: &Reference| own.is_some_and(|own| own.tenant != one.access.tenant());
-        if references.iter().any(foreign) {
-            return Err(Status::invalid_argument("a reference of another tenant"));
+        let foreign = |access: &Access| own.is_some_and(|own| own.tenant != access.tenant());
+        if references
+            .iter()
+            .map(|one| &one.access)
+            .chain(&remotes)
+            .any(foreign)
+        {
+            return Err(Status::invalid_argument("a repository of another tenant"));
         }
         let mut dependencies = BTreeMap::new();
         for (place, access) in asked.dependencies {
@@ -389,6 +431,7 @@ impl Service {
                 variables,
                 target: Target::new(asked.kube_version, asked.api_versions),
                 references,
+                remotes,
                 fresh: asked.no_cache,
                 now: SystemClock.now().timestamp(),
                 dependencies,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use source::Error;
 use source::git::Access;
-use source::render::{ReadSet, RenderInput, Renderer};
+use source::render::{Details, ReadSet, RenderInput, Renderer};
 
 use crate::config::Config;
 use crate::fair::Fair;
@@ -36,7 +36,7 @@ pub(crate) struct Remembered {
     pub(crate) source_type: SourceType,
     pub(crate) causes: Vec<Cause>,
     pub(crate) undetermined: Option<String>,
-    read_set: ReadSet,
+    pub(crate) read_set: ReadSet,
 }
 
 /// What is asked for.
@@ -83,6 +83,27 @@ impl Renders {
             running: Mutex::default(),
             metrics,
         }))
+    }
+
+    /// What can be set for a source; the images of a kustomization are those of its render.
+    pub(crate) async fn details(&self, order: Order) -> Result<(Details, Vec<String>), Error> {
+        let found = {
+            let _turn = self.0.turns.turn(order.access.tenant()).await;
+            self.0.rates.take(order.tenant, order.per_minute)?;
+            let Order {
+                access,
+                commit,
+                input,
+                ..
+            } = &order;
+            self.0.renderer.details(access, commit, input).await?
+        };
+        if found.source_type != SourceType::Kustomize {
+            return Ok((found, Vec::new()));
+        }
+        let (rendered, _) = self.get(order).await?;
+        let images = source::render::images(&rendered.manifests);
+        Ok((found, images))
     }
 
     /// Waits for the tenant's turn, for work that is none of [`Renders::get`].

@@ -173,8 +173,8 @@ messages! {
     }
     /// A remote base or file.
     KUSTOMIZE_REMOTE = "source.kustomize-remote" {
-        en: "the kustomization takes `{resource}` from another place, which is not supported yet; copy it into this repository",
-        ko: "kustomization이 다른 곳의 `{resource}`을(를) 가져옵니다. 아직 지원하지 않으므로 이 저장소로 복사하십시오",
+        en: "the kustomization takes `{resource}` from another place, from which it cannot be taken; write the address of a folder in a Git repository, `https://host/org/repo//folder?ref=v1`, in `resources` or `components`, or copy it into this repository",
+        ko: "kustomization이 다른 곳의 `{resource}`을(를) 가져오지만 가져올 수 없는 위치입니다. `resources`나 `components`에 Git 저장소 폴더의 주소(`https://host/org/repo//folder?ref=v1`)를 쓰거나 이 저장소로 복사하십시오",
     }
     /// Helm refused.
     HELM_FAILED = "source.helm-failed" {

@@ -3,6 +3,8 @@
 use tokio::runtime::Handle;
 
 use super::reader::Reader;
+use super::remote;
+use super::trees::{self, Trees};
 use super::worker::{Answer, Ask, Done, Failure, Job, WorkerPool};
 use crate::error::{Error, Kind};
 use crate::git::{ItemKind, Node};
@@ -31,6 +33,10 @@ pub(super) fn run(
     };
     match (runtime.block_on(pool.run(folder, job, answer))?, refused) {
         (Err(_), Some(refused)) => Err(refused),
+        (Err(failure), None) => Ok(Err(Failure {
+            error: reader.trees().said(&failure.error),
+            ..failure
+        })),
         (built, _) => Ok(built),
     }
 }
@@ -89,6 +95,23 @@ fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
             kind: if reader.has_api(&path)? { "api" } else { "" },
             ..Answer::default()
         }),
+        Ask::Remote { path } => {
+            let Some(found) = remote::parse(&path) else {
+                return Ok(Answer {
+                    refused: "it is no address of a folder in a Git repository".to_owned(),
+                    ..Answer::default()
+                });
+            };
+            let name = Trees::remote_name(&found.repository, &found.revision);
+            Ok(match reader.trees().known(&name) {
+                Some(number) => Answer {
+                    kind: "dir",
+                    real: trees::join(number, &found.path),
+                    ..Answer::default()
+                },
+                None => Answer::default(),
+            })
+        }
         Ask::Apis => Ok(Answer {
             names: reader.apis().to_vec(),
             ..Answer::default()

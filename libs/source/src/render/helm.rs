@@ -7,11 +7,12 @@ use domain::manifest::Manifest;
 use domain::message;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use super::dependencies::Dependencies;
 use super::environment::Environment;
 use super::reader::Reader;
-use super::worker::{Failure, Job, WorkerPool};
+use super::worker::{ChartDetails, Failure, Job, WorkerPool};
 use super::{ask, hash, made};
 use crate::error::{Error, Kind};
 
@@ -106,6 +107,28 @@ pub(super) fn render(
         manifests,
         undetermined,
     })
+}
+
+/// What can be set of the chart of a folder. Blocks; only on a thread where that is allowed.
+pub(super) fn details(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    options: Option<&Value>,
+    environment: &Environment,
+    pool: &WorkerPool,
+    runtime: &Handle,
+) -> Result<ChartDetails, Error> {
+    let options = fill_in(options, environment, reader)?;
+    let helm = serde_json::to_value(&options).map_err(Error::internal)?;
+    let trees = trees(&options, reader)?;
+    let job = Job::Details { helm, trees };
+    let shown = if folder.is_empty() { "." } else { folder };
+    let done = ask::run(reader, folder, &job, pool, runtime)?.map_err(|failure| {
+        let failed = message::source::HELM_FAILED.with("path", shown);
+        made::explain(&failure, failed, reader)
+    })?;
+    done.details
+        .ok_or_else(|| Error::internal("the renderer gave no details"))
 }
 
 /// The options with Argo CD's defaults, and the build variables filled in where Argo CD does.

@@ -6,6 +6,7 @@ use domain::application::Kustomize;
 use domain::cause::{Cause, Location, Severity};
 use domain::manifest::Manifest;
 use domain::message;
+use domain::repository::without_passwords;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -15,6 +16,8 @@ use super::environment::Environment;
 use super::images::Images;
 use super::origin::Origins;
 use super::reader::Reader;
+use super::remote;
+use super::trees::{MAX_REMOTES, Trees, too_many};
 use super::worker::{Failure, Job, WorkerPool};
 use super::yaml;
 use crate::error::{Error, Kind};
@@ -36,8 +39,18 @@ pub(super) fn render(
         .transpose()
         .map_err(Error::internal)?;
     let job = Job::Kustomize { options: as_json };
-    let built = ask::run(reader, folder, &job, pool, runtime)?
-        .map_err(|failure| explain(reader, folder, &failure))?;
+    let mut rounds = 0;
+    let built = loop {
+        match ask::run(reader, folder, &job, pool, runtime)? {
+            Ok(built) => break built,
+            Err(failure) if failure.remotes.is_empty() => {
+                return Err(explain(reader, folder, &failure));
+            }
+            Err(failure) if rounds >= MAX_DEPTH => return Err(too_deep(&failure)),
+            Err(failure) => mount(reader, &failure)?,
+        }
+        rounds += 1;
+    };
 
     let read = reader.all_read();
     let mut origins = Origins::default();
@@ -57,6 +70,66 @@ pub(super) fn render(
     }
     check_images(reader, filled.as_ref(), causes);
     Ok(manifests)
+}
+
+/// How often what was taken of other repositories may ask for more of them.
+const MAX_DEPTH: usize = 10;
+
+fn too_deep(failure: &Failure) -> Error {
+    let message = message::source::TOO_LARGE
+        .with(
+            "what",
+            "the chain of repositories that take from each other",
+        )
+        .with("limit", MAX_DEPTH);
+    let cause = Cause::error(message).evidence(failure.remotes.join(", "));
+    Error::of(Kind::TooLarge, cause)
+}
+
+/// Opens the folders of other repositories that a build asks for. Those that there is no way into are told all at once.
+fn mount(reader: &Reader<'_, '_>, failure: &Failure) -> Result<(), Error> {
+    let mut wanted: Vec<String> = Vec::new();
+    let mut first = None;
+    for entry in &failure.remotes {
+        let refused = || {
+            let message =
+                message::source::KUSTOMIZE_REMOTE.with("resource", without_passwords(entry));
+            Cause::error(message).located(Some(Location {
+                path: reader.trees().shown(&failure.file),
+                line: 0,
+            }))
+        };
+        let found = remote::parse(entry).ok_or_else(|| Error::of(Kind::Invalid, refused()))?;
+        let name = Trees::remote_name(&found.repository, &found.revision);
+        let number = reader.trees().number(&name);
+        if number
+            .map_err(|error| located(error, reader, failure))?
+            .is_none()
+        {
+            first.get_or_insert_with(refused);
+            if !wanted.contains(&found.repository) {
+                wanted.push(found.repository);
+            }
+            if wanted.len() > MAX_REMOTES {
+                return Err(too_many());
+            }
+        }
+    }
+    match first {
+        Some(cause) => Err(Error::of(Kind::NotFound, cause).wanting(wanted)),
+        None => Ok(()),
+    }
+}
+
+/// A failure of another repository, at the kustomization that names it.
+fn located(error: Error, reader: &Reader<'_, '_>, failure: &Failure) -> Error {
+    error.map(|cause| match cause.location {
+        Some(_) => cause,
+        None => cause.located(Some(Location {
+            path: reader.trees().shown(&failure.file),
+            line: 0,
+        })),
+    })
 }
 
 /// Fills the build variables in where Argo CD does.
@@ -83,7 +156,7 @@ fn fill_in(options: &Kustomize, environment: &Environment, reader: &Reader<'_, '
 fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
     let location = |line| {
         (!failure.file.is_empty()).then(|| Location {
-            path: failure.file.clone(),
+            path: reader.trees().shown(&failure.file),
             line,
         })
     };
@@ -108,7 +181,8 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
             Error::of(Kind::Invalid, cause)
         }
         "remote" => {
-            let message = message::source::KUSTOMIZE_REMOTE.with("resource", &failure.feature);
+            let shown = without_passwords(&failure.feature);
+            let message = message::source::KUSTOMIZE_REMOTE.with("resource", shown);
             let cause =
                 Cause::error(message).located(location(line_of(&failure.feature).unwrap_or(0)));
             Error::of(Kind::Unsupported, cause)

@@ -167,6 +167,17 @@ impl ReadSet {
             .collect()
     }
 
+    /// The addresses of the repositories that folders were taken of by their addresses.
+    #[must_use]
+    pub fn remotes(&self) -> Vec<String> {
+        let names = self.others.keys();
+        let mut found: Vec<String> = names
+            .filter_map(|name| Some(name.split_once("?ref=")?.0.to_owned()))
+            .collect();
+        found.dedup();
+        found
+    }
+
     /// Notes the folder within which everything was, if it all was.
     pub(super) fn close(&mut self, folder: &str, tree: &str) {
         let inside = |path: &str| {

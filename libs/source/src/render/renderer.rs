@@ -80,12 +80,14 @@ pub struct RenderInput {
     pub target: Target,
     /// The other sources that its options may refer to.
     pub references: Vec<Reference>,
-    /// Whether a chart's repository is asked if it still has the same archive.
+    /// Whether a chart's repository is asked if it still has the same archive, and the revisions of `remotes` anew.
     pub fresh: bool,
     /// When it is asked for, in Unix seconds.
     pub now: i64,
     /// The ways into the places that charts depend on, by what the chart writes.
     pub dependencies: BTreeMap<String, Access>,
+    /// The ways into the repositories that it may take folders of by their addresses.
+    pub remotes: Vec<Access>,
 }
 
 impl RenderInput {
@@ -172,7 +174,7 @@ impl Renderer {
     }
 
     /// The files of a commit, or of a version of a chart, and how that is called.
-    async fn files(
+    pub(super) async fn files(
         &self,
         access: &Access,
         revision: &str,
@@ -198,6 +200,14 @@ impl Renderer {
         Ok((snapshot, revision.to_owned()))
     }
 
+    pub(super) fn mirrors(&self) -> &Mirrors {
+        &self.mirrors
+    }
+
+    pub(super) fn pool(&self) -> &WorkerPool {
+        &self.pool
+    }
+
     /// The manifests of a source at a commit. A damaged mirror is fetched anew, once.
     ///
     /// # Errors
@@ -216,8 +226,9 @@ impl Renderer {
                     "" => self.mirrors.forget(access).await?,
                     chart => self.charts.forget(access, chart)?,
                 }
-                for other in &input.references {
-                    self.mirrors.forget(&other.access).await?;
+                let references = input.references.iter().map(|other| &other.access);
+                for other in references.chain(&input.remotes) {
+                    self.mirrors.forget(other).await?;
                 }
                 self.try_render(access, commit, input).await
             }
@@ -239,7 +250,7 @@ impl Renderer {
             (self.mirrors.clone(), self.charts.clone(), Handle::current());
         snapshot
             .read(move |files| {
-                let trees = Trees::new(mirrors, runtime.clone(), &input.references);
+                let trees = Trees::new(mirrors, runtime.clone(), &input);
                 render(files, &trees, &commit, &input, &charts, &pool, &runtime)
             })
             .await
@@ -261,7 +272,7 @@ impl Renderer {
         let (mirrors, runtime) = (self.mirrors.clone(), Handle::current());
         snapshot
             .read(move |files| {
-                let trees = Trees::new(mirrors, runtime, &input.references);
+                let trees = Trees::new(mirrors, runtime, &input);
                 set.holds(files, &trees, &input, &commit)
             })
             .await
@@ -280,8 +291,7 @@ fn render(
     let reader = Reader::new(files, trees, input);
     let given = parse(&input.source)?;
     let mut causes = Vec::new();
-    let is_chart = !given.chart.is_empty();
-    if given.path.is_empty() && !given.reference.is_empty() && !is_chart {
+    if given.path.is_empty() && given.chart.is_empty() && !given.reference.is_empty() {
         // A source that others refer to, and nothing else.
         return Ok(finish(
             reader,
@@ -291,19 +301,12 @@ fn render(
             None,
         ));
     }
-    let place = if is_chart { "." } else { &given.path };
-    let (folder, tree) = folder(&reader, place, commit)?;
-    let source = parse(&overrides::merged(
-        &reader,
-        &folder,
-        &input.app_name,
-        &input.source,
-    )?)?;
-    let shown = if folder.is_empty() { "." } else { &folder };
-    let tool = match detect::tool(&reader, &folder, &source)? {
-        Tool::Known(tool) => tool,
-        Tool::Plugin => return Err(unsupported(shown, "a config management plugin")),
-    };
+    let Placed {
+        folder,
+        tree,
+        source,
+        tool,
+    } = place(&reader, commit, input)?;
     let environment = Environment::new(input, commit);
     let mut undetermined = false;
     let manifests = match tool {
@@ -356,6 +359,44 @@ fn render(
     reader.note(|set| set.close(&folder, &tree));
     let undetermined = undetermined.then_some(input);
     Ok(finish(reader, manifests, tool, causes, undetermined))
+}
+
+/// Where a source is, its options with the repository's own, and the tool for them.
+pub(super) struct Placed {
+    pub(super) folder: String,
+    pub(super) tree: String,
+    pub(super) source: Source,
+    pub(super) tool: SourceType,
+}
+
+pub(super) fn place(
+    reader: &Reader<'_, '_>,
+    commit: &str,
+    input: &RenderInput,
+) -> Result<Placed, Error> {
+    let given = parse(&input.source)?;
+    let path = if given.chart.is_empty() {
+        &given.path
+    } else {
+        "."
+    };
+    let (folder, tree) = folder(reader, path, commit)?;
+    let source = parse(&overrides::merged(
+        reader,
+        &folder,
+        &input.app_name,
+        &input.source,
+    )?)?;
+    let shown = if folder.is_empty() { "." } else { &folder };
+    match detect::tool(reader, &folder, &source)? {
+        Tool::Known(tool) => Ok(Placed {
+            folder,
+            tree,
+            source,
+            tool,
+        }),
+        Tool::Plugin => Err(unsupported(shown, "a config management plugin")),
+    }
 }
 
 fn finish(

@@ -1,17 +1,23 @@
-//! The trees besides a source's own that a render may read: the sources that it refers to.
+//! The trees besides a source's own that a render may read: the sources that it refers to, and the repositories that a
+//! kustomization takes folders of by their addresses.
 //!
 //! A path in one of them begins with a slash and the tree's number: `/1/values.yaml`. No path of the source's own tree
 //! begins with a slash, so neither can be taken for the other.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 use domain::cause::Cause;
 use domain::message;
 use tokio::runtime::Handle;
 
+use super::renderer::RenderInput;
 use crate::error::{Error, Kind};
-use crate::git::{Access, Files, Mirrors, Opened};
+use crate::git::{Access, Files, Login, Mirrors, Opened, Rules};
+
+/// The most repositories that one render may take folders of by their addresses.
+pub(super) const MAX_REMOTES: usize = 50;
 
 /// Another source of the application, which options refer to as `$name/…`.
 #[derive(Clone, Debug)]
@@ -30,33 +36,38 @@ pub struct Reference {
 pub(super) struct Trees {
     mirrors: Mirrors,
     runtime: Handle,
-    mounted: Vec<Mounted>,
+    references: Vec<Reference>,
+    remotes: Vec<Access>,
+    fresh: bool,
+    opened: RefCell<Vec<Rc<Tree>>>,
 }
 
-struct Mounted {
-    reference: Reference,
-    opened: OnceCell<Opened>,
+struct Tree {
+    name: String,
+    /// What stands before a path in it for people.
+    before: String,
+    opened: Opened,
 }
 
 impl fmt::Debug for Trees {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let opened = self.opened.borrow();
         f.debug_list()
-            .entries(self.mounted.iter().map(|tree| &tree.reference.name))
+            .entries(opened.iter().map(|tree| &tree.name))
             .finish()
     }
 }
 
 impl Trees {
     /// Trees that are asked for over these mirrors. Only for a thread that may block.
-    pub(super) fn new(mirrors: Mirrors, runtime: Handle, references: &[Reference]) -> Self {
-        let mount = |reference: &Reference| Mounted {
-            reference: reference.clone(),
-            opened: OnceCell::new(),
-        };
+    pub(super) fn new(mirrors: Mirrors, runtime: Handle, input: &RenderInput) -> Self {
         Self {
             mirrors,
             runtime,
-            mounted: references.iter().map(mount).collect(),
+            references: input.references.clone(),
+            remotes: input.remotes.clone(),
+            fresh: input.fresh,
+            opened: RefCell::default(),
         }
     }
 
@@ -80,47 +91,124 @@ impl Trees {
         Ok(())
     }
 
-    /// The names of all, as options write them.
+    /// The names of all sources that can be referred to, as options write them.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
-        let names = self.mounted.iter();
-        names.map(|tree| format!("${}", tree.reference.name))
+        let names = self.references.iter();
+        names.map(|reference| format!("${}", reference.name))
     }
 
-    /// The number of the tree that options write so, `$name`; opens it. Not while a worker's question is answered, which
-    /// is no time to wait.
+    /// The number of a tree by the name that a read set has for it: `$name` of a source, or the [`Trees::remote_name`] of a
+    /// repository. Opens it. Not while a worker's question is answered, which is no time to wait.
     ///
     /// # Errors
     /// When it is a chart, or cannot be had.
     pub(super) fn number(&self, name: &str) -> Result<Option<usize>, Error> {
+        if let Some(number) = self.known(name) {
+            return Ok(Some(number));
+        }
+        if let Some((url, revision)) = name.split_once("?ref=") {
+            return self.remote(name, url, revision);
+        }
         let Some(at) = self.names().position(|known| known == name) else {
             return Ok(None);
         };
-        if !self.mounted[at].reference.chart.is_empty() {
+        let Reference {
+            access,
+            commit,
+            chart,
+            ..
+        } = &self.references[at];
+        if !chart.is_empty() {
             let message = message::source::REFERENCE_TO_CHART.with("name", name);
             let cause = Cause::error(message).field("spec.sources");
             return Err(Error::of(Kind::Invalid, cause));
         }
-        let tree = &self.mounted[at];
-        if tree.opened.get().is_none() {
-            let Reference { access, commit, .. } = &tree.reference;
-            let snapshot = self
-                .runtime
-                .block_on(self.mirrors.ensure_commit(access, commit))?;
-            let opened = snapshot.open()?;
-            tree.opened.get_or_init(|| opened);
-        }
-        Ok(Some(at + 1))
+        self.open(name, format!("{name}/"), access, commit)
+            .map(Some)
     }
 
-    /// The name of a tree, as options write it.
+    /// The name of a repository's tree at a revision. No address has a question mark.
+    pub(super) fn remote_name(url: &str, revision: &str) -> String {
+        format!("{url}?ref={revision}")
+    }
+
+    /// The number of a tree that is open.
+    pub(super) fn known(&self, name: &str) -> Option<usize> {
+        let opened = self.opened.borrow();
+        let at = opened.iter().position(|tree| tree.name == name)?;
+        Some(at + 1)
+    }
+
+    fn remote(&self, name: &str, url: &str, revision: &str) -> Result<Option<usize>, Error> {
+        // In the form of those that are offered; whether files are allowed was asked when they were.
+        let rules = Rules { files: true };
+        let wanted = Access::new("any", "", url, Login::default(), rules)?;
+        let mut offered = self.remotes.iter();
+        let Some(access) = offered.find(|access| access.url() == wanted.url()) else {
+            return Ok(None);
+        };
+        if self.opened.borrow().len() >= MAX_REMOTES {
+            return Err(too_many());
+        }
+        let commit = self
+            .runtime
+            .block_on(self.mirrors.resolve(access, revision, self.fresh))?;
+        self.open(name, format!("{url}//"), access, &commit)
+            .map(Some)
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        before: String,
+        access: &Access,
+        commit: &str,
+    ) -> Result<usize, Error> {
+        let snapshot = self
+            .runtime
+            .block_on(self.mirrors.ensure_commit(access, commit))?;
+        let tree = Tree {
+            name: name.to_owned(),
+            before,
+            opened: snapshot.open()?,
+        };
+        let mut opened = self.opened.borrow_mut();
+        opened.push(Rc::new(tree));
+        Ok(opened.len())
+    }
+
+    fn tree(&self, number: usize) -> Option<Rc<Tree>> {
+        let opened = self.opened.borrow();
+        opened.get(number.checked_sub(1)?).cloned()
+    }
+
+    /// The name of a tree.
     pub(super) fn name(&self, number: usize) -> Option<String> {
-        self.names().nth(number.checked_sub(1)?)
+        self.tree(number).map(|tree| tree.name.clone())
     }
 
     /// A path as people know it.
     pub(super) fn shown(&self, path: &str) -> String {
-        let named = split(path).and_then(|(number, rest)| Some((self.name(number)?, rest)));
-        named.map_or_else(|| path.to_owned(), |(name, rest)| format!("{name}/{rest}"))
+        let placed = split(path).and_then(|(number, rest)| Some((self.tree(number)?, rest)));
+        placed.map_or_else(
+            || path.to_owned(),
+            |(tree, rest)| format!("{}{rest}", tree.before),
+        )
+    }
+
+    /// A tool's words with paths as people know them; it sees other trees as folders of its own.
+    pub(super) fn said(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        while text.contains("../+tree/") {
+            text = text.replace("../+tree/", "+tree/");
+        }
+        let opened = self.opened.borrow();
+        for (at, tree) in opened.iter().enumerate() {
+            for slash in ["/", ""] {
+                text = text.replace(&format!("{slash}+tree/{}/", at + 1), &tree.before);
+            }
+        }
+        text
     }
 
     /// Looks at the files of a tree that is open.
@@ -136,21 +224,23 @@ impl Trees {
             let message = message::source::PATH_OUTSIDE.with("path", join(number, ""));
             Error::new(Kind::Invalid, message)
         };
-        let tree = number
-            .checked_sub(1)
-            .and_then(|at| self.mounted.get(at))
-            .ok_or_else(missing)?;
-        let opened = tree.opened.get().ok_or_else(missing)?;
-        look(&opened.files().ok_or_else(missing)?)
+        let tree = self.tree(number).ok_or_else(missing)?;
+        look(&tree.opened.files().ok_or_else(missing)?)
     }
+}
+
+/// That a render takes of too many repositories.
+pub(super) fn too_many() -> Error {
+    let message = message::source::TOO_LARGE
+        .with("what", "the number of other repositories")
+        .with("limit", MAX_REMOTES);
+    Error::new(Kind::TooLarge, message)
 }
 
 /// The tree's number of a path, and the path in it; `None` for one in the source's own tree.
 pub(super) fn split(path: &str) -> Option<(usize, &str)> {
-    let (number, rest) = path
-        .strip_prefix('/')?
-        .split_once('/')
-        .unwrap_or((&path[1..], ""));
+    let below = path.strip_prefix('/')?;
+    let (number, rest) = below.split_once('/').unwrap_or((below, ""));
     Some((number.parse().ok()?, rest))
 }
 

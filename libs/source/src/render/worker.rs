@@ -84,6 +84,10 @@ pub(super) enum Ask {
     },
     /// All its APIs.
     Apis,
+    /// Where the folder of another repository is that an address names, if it is open.
+    Remote {
+        path: String,
+    },
 }
 
 /// What a worker is to do in a folder: the tool, and the application's options for it.
@@ -101,6 +105,11 @@ pub(super) enum Job {
     },
     Jsonnet {
         jsonnet: Value,
+    },
+    /// What can be set of a chart.
+    Details {
+        helm: Value,
+        trees: BTreeMap<String, usize>,
     },
 }
 
@@ -167,6 +176,8 @@ pub(super) struct Failure {
     pub(super) error: String,
     /// The charts that are missing, and where they come from.
     pub(super) wanted: Vec<Wanted>,
+    /// Addresses of folders of other repositories that have to be opened first.
+    pub(super) remotes: Vec<String>,
 }
 
 /// A chart that another one depends on and that is not there.
@@ -186,6 +197,18 @@ pub(super) struct Done {
     /// Functions that were named whose values are drawn, or of the moment.
     #[serde(default)]
     pub(super) chance: Vec<String>,
+    /// What can be set of a chart, where that was asked.
+    #[serde(default)]
+    pub(super) details: Option<ChartDetails>,
+}
+
+/// What can be set of a chart.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ChartDetails {
+    pub(super) value_files: Option<Vec<String>>,
+    pub(super) values: String,
+    pub(super) parameters: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

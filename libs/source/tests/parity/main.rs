@@ -6,10 +6,14 @@
 //! - `arguments`: what the official command is given for the same;
 //! - `fails`: a part of the message with which both must fail, instead of both succeeding;
 //! - `references`: the folders of the case that are repositories of their own, by the `ref` that the application has for them;
+//! - `remotes`: the folders of the case that are repositories of their own, by the word (`@WORD@`) that stands for their
+//!   addresses in its files; each has the tag `v1`;
 //! - `cluster`: the `version` and the `apis` of the cluster that it is for;
 //! - `mask`: keys whose values are chance or time, and are not compared.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod kustomize;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,6 +36,7 @@ struct Case {
     arguments: Vec<String>,
     fails: Option<String>,
     references: BTreeMap<String, String>,
+    remotes: BTreeMap<String, String>,
     cluster: Cluster,
     mask: Vec<String>,
 }
@@ -94,6 +99,8 @@ fn access(folder: &Path) -> Access {
 /// A repository with every case, and what reads it.
 struct World {
     folder: TempDir,
+    /// The repositories that kustomizations may take folders of.
+    remotes: Vec<Access>,
     renderer: Renderer,
 }
 
@@ -113,6 +120,7 @@ impl World {
         Self {
             renderer: Renderer::new(mirrors, pool),
             folder,
+            remotes: Vec::new(),
         }
     }
 
@@ -160,6 +168,7 @@ impl World {
             namespace: "user01".into(),
             target: Target::new(cluster.version.clone(), cluster.apis.clone()),
             references,
+            remotes: self.remotes.clone(),
             ..RenderInput::default()
         };
         match self.renderer.render(&access, commit, &input).await {

@@ -5,6 +5,7 @@
 mod lfs;
 mod read_set;
 mod references;
+mod remotes;
 mod signatures;
 
 use std::collections::BTreeMap;

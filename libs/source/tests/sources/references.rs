@@ -1,6 +1,6 @@
 //! Values of other sources, `$name/…`: what is taken, what it depends on, what is refused.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use domain::cause::Cause;
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ use crate::{World, input, run};
 const TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {v: {{ .Values.v | quote }}, f: {{ .Values.f | quote }}}\n";
 
 /// Another repository beside the world's own.
-struct Other(PathBuf);
+pub(crate) struct Other(PathBuf);
 
 impl Other {
-    fn new(world: &World, name: &str) -> Self {
+    pub(crate) fn new(world: &World, name: &str) -> Self {
         let this = Self(world.folder.path().join(name));
         std::fs::create_dir_all(&this.0).unwrap();
         this.git(&["init", "--quiet", "--initial-branch=main"]);
@@ -27,7 +27,7 @@ impl Other {
         run("git", &self.0, &[&who, arguments].concat())
     }
 
-    fn write(&self, path: &str, content: &str) -> &Self {
+    pub(crate) fn write(&self, path: &str, content: &str) -> &Self {
         let path = self.0.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
@@ -35,14 +35,24 @@ impl Other {
     }
 
     /// Commits all, as a source with this `ref`.
-    fn commit(&self, name: &str) -> Reference {
+    pub(crate) fn commit(&self, name: &str) -> Reference {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", "change"]);
         self.at(name, &self.git(&["rev-parse", "HEAD"]))
     }
 
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("file://{}/.git", self.0.display())
+    }
+
+    /// Its working copy.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn at(&self, name: &str, commit: &str) -> Reference {
-        let url = format!("file://{}/.git", self.0.display());
+        let url = self.url();
         let rules = Rules { files: true };
         Reference {
             name: name.to_owned(),
@@ -226,11 +236,15 @@ async fn what_cannot_be_taken_from_another_source_is_named() {
         ("$values/folder", "source.helm-failed", ""),
         ("$values/v.yaml", "source.helm-failed", ""),
         (
-            "../../tree/1/folder/v.yaml",
+            "../../+tree/1/folder/v.yaml",
             "source.path-outside",
-            "../../tree/1",
+            "../../+tree/1",
         ),
-        ("/../tree/1/folder/v.yaml", "source.path-outside", "tree/1"),
+        (
+            "/../+tree/1/folder/v.yaml",
+            "source.path-outside",
+            "+tree/1",
+        ),
         ("$values/[.yaml", "source.option-refused", "valueFiles"),
     ] {
         let cause = refused(&all, file).await;

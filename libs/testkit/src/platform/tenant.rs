@@ -34,7 +34,7 @@ pub struct Tenant {
     /// The cluster as the tenant's own service account.
     pub kube: Kube,
     home: GitHome,
-    _work: TempDir,
+    work: TempDir,
 }
 
 impl Platform {
@@ -84,7 +84,7 @@ impl Platform {
             checkout,
             kube,
             home,
-            _work: work,
+            work,
         })
     }
 
@@ -111,6 +111,27 @@ impl Tenant {
             token: self.webhook_secret.clone(),
         };
         self.home.set_push_hook(&self.name, Some(&hook))
+    }
+
+    /// Makes another repository beside the tenant's own, connects it, and gives its address and a working copy.
+    ///
+    /// # Errors
+    /// When it cannot be made, or the platform refuses it.
+    pub async fn another_repository(&self, name: &str) -> Result<(String, Checkout)> {
+        self.home.ensure_repository(&self.name, name).await?;
+        let own = format!("/{}/base-project", self.name);
+        let url = self
+            .repo_url
+            .replace(&own, &format!("/{}/{name}", self.name));
+        let place = self.work.path().join(name);
+        let checkout = Checkout::clone(&url, Some(&self.git_login), &place).await?;
+        let login = &self.git_login;
+        let body = json!({"repo": url, "username": login.user, "password": login.password});
+        self.client
+            .post("/api/v1/repositories", &body)
+            .await?
+            .ok()?;
+        Ok((url, checkout))
     }
 
     /// Connects the repository, with its login.

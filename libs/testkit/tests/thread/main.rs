@@ -17,6 +17,7 @@ mod inward;
 mod isolation;
 mod operator;
 mod push;
+mod references;
 mod rest;
 mod rights;
 mod signed;

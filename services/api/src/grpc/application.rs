@@ -14,6 +14,8 @@ mod validate;
 mod watch;
 mod write;
 
+pub(in crate::grpc) use validate::source_documents;
+
 use std::sync::Arc;
 
 use proto::argocd::application as wire;

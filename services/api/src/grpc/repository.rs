@@ -1,6 +1,7 @@
 //! Repositories: connecting them, and whether they can be read.
 
 pub(in crate::grpc) mod changes;
+mod details;
 mod offers;
 mod state;
 
@@ -19,7 +20,6 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::failure;
 use crate::grpc::cluster::unescape;
-use crate::grpc::not_served;
 use crate::identity;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
@@ -552,8 +552,12 @@ impl RepositoryService for Repositories {
         Ok(Response::new(tags))
     }
 
-    not_served! {
-        "RepositoryService";
-        get_app_details(wire::RepoAppDetailsQuery) -> wire::RepoAppDetailsResponse,
+    async fn get_app_details(
+        &self,
+        request: Request<wire::RepoAppDetailsQuery>,
+    ) -> Result<Response<wire::RepoAppDetailsResponse>, Status> {
+        let actor = identity::actor(&request)?;
+        let details = details::of(&self.shared, &actor, request.into_inner()).await?;
+        Ok(Response::new(details))
     }
 }

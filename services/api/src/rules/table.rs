@@ -113,7 +113,8 @@ pub(super) const TABLE: &[Row] = &[
     // Besides the right to see the repository: it makes the platform look through one.
     read("/repository.RepositoryService/ListApps", Rule::Right { resource: Resource::Applications, action: Action::Create, object: Object::InProject { project: "appProject", name: "appName" } }),
     read("/repository.RepositoryService/GetHelmCharts", Rule::Right { resource: Resource::Repositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "repo" } }),
-    read("/repository.RepositoryService/GetAppDetails", Rule::Right { resource: Resource::Repositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "source.repoURL" } }),
+    // Besides the right to see the repository; of an application that is there, to get it is enough.
+    read("/repository.RepositoryService/GetAppDetails", Rule::Right { resource: Resource::Applications, action: Action::Create, object: Object::InProject { project: "appProject", name: "appName" } }),
     read("/repository.RepositoryService/GetWrite", Rule::Right { resource: Resource::WriteRepositories, action: Action::Get, object: Object::InProject { project: "appProject", name: "repo" } }),
     write("/repository.RepositoryService/Create", Rule::Right { resource: Resource::Repositories, action: Action::Create, object: Object::InProject { project: "repo.project", name: "repo.repo" } }),
     write("/repository.RepositoryService/CreateRepository", Rule::Right { resource: Resource::Repositories, action: Action::Create, object: Object::InProject { project: "repo.project", name: "repo.repo" } }),

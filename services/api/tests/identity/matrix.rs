@@ -304,5 +304,4 @@ const LATER: &[&str] = &[
     "/notification.NotificationService/ListServices",
     "/notification.NotificationService/ListTemplates",
     "/notification.NotificationService/ListTriggers",
-    "/repository.RepositoryService/GetAppDetails",
 ];

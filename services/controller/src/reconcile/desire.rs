@@ -127,6 +127,7 @@ pub async fn desire(
     let known = renders(memory, &asked);
     if !wish.no_cache
         && let (Some(kept), Some(known)) = (&kept, &known)
+        && known.iter().all(|render| render.remotes.is_empty())
         && kept
             .details
             .iter()
@@ -157,13 +158,17 @@ pub async fn desire(
             .zip(asked.clone())
             .map(|((at, mut order), (name, commit))| {
                 order.no_cache = wish.no_cache;
+                let last = memory.renders.iter().find(|render| render.order == name);
+                if let Some(last) = last {
+                    order.remotes.clone_from(&last.remotes);
+                }
                 if let Some(render) = &at_hand {
                     order.known.clone_from(&render.hash.0);
                     order.known_detail.clone_from(&render.detail);
                 }
                 let (key, url) = (&keys[at], &sources[at].repo_url);
                 async move {
-                    let rendered = ctx.repos.render(key, url, order).await?;
+                    let rendered = render(ctx, subject, key, url, order).await?;
                     let rendered = held(ctx, subject, rendered).await?;
                     Ok::<_, Trouble>((name, commit.to_owned(), rendered))
                 }
@@ -179,6 +184,7 @@ pub async fn desire(
             detail: rendered.detail,
             source_type: rendered.source_type,
             causes: rendered.causes,
+            remotes: rendered.remotes,
         });
         match (&mut manifests, rendered.manifests) {
             (Some(all), Some(more)) => all.extend(more),
@@ -291,11 +297,42 @@ pub async fn whole_set(
     );
     for (at, order) in orders {
         let (key, url) = (&keys[at], &sources[at].repo_url);
-        let rendered = ctx.repos.render(key, url, order).await?;
+        let rendered = render(ctx, subject, key, url, order).await?;
         let rendered = held(ctx, subject, rendered).await?;
         manifests.extend(rendered.manifests.unwrap_or_default());
     }
     serde_json::to_vec(&manifests).map_err(|_| unexpected())
+}
+
+/// How often a render may ask for the way into more repositories.
+const MAX_ROUNDS: usize = 12;
+
+/// Renders a source; the repositories that it takes folders of by their addresses are ones that the project permits.
+async fn render(
+    ctx: &Context,
+    subject: &Subject,
+    key: &RepoKey,
+    url: &str,
+    mut order: RenderOrder,
+) -> Result<Rendered, Trouble> {
+    let rules = subject.rules();
+    order.remotes.retain(|url| rules.permits_source(url));
+    for _ in 0..MAX_ROUNDS {
+        let rendered = ctx.repos.render(key, url, order.clone()).await?;
+        if rendered.wanted.is_empty() {
+            return Ok(rendered);
+        }
+        for wanted in rendered.wanted {
+            if !rules.permits_source(&wanted) {
+                let message =
+                    domain::message::app::SOURCE_NOT_PERMITTED.with("repository", &wanted);
+                let message = message.with("project", subject.spec.project());
+                return Err(Trouble::theirs(Cause::error(message)));
+            }
+            order.remotes.push(wanted);
+        }
+    }
+    Err(unexpected())
 }
 
 /// The largest set that is kept for an application, in bytes: the database is everybody's.
@@ -511,6 +548,7 @@ fn name(order: &RenderOrder) -> u64 {
         renders_per_minute: _,
         references,
         dependencies: _,
+        remotes: _,
     } = order;
     let mut hasher = DefaultHasher::new();
     (

@@ -69,6 +69,8 @@ pub struct RenderOrder {
     pub references: Vec<Reference>,
     /// The ways into the places that charts depend on, as far as they are known to be needed.
     pub dependencies: BTreeMap<String, wire::RepositoryAccess>,
+    /// The addresses of the other repositories that it may take folders of.
+    pub remotes: Vec<String>,
 }
 
 /// A source that others refer to.
@@ -110,6 +112,10 @@ pub struct Rendered {
     pub causes: Vec<Cause>,
     /// Names everything that it was made of, where it comes out otherwise each time.
     pub undetermined: Option<String>,
+    /// The addresses of repositories that it needs a way into before it can be made.
+    pub wanted: Vec<String>,
+    /// The addresses of the other repositories that folders were taken of.
+    pub remotes: Vec<String>,
 }
 
 impl RepoServers {
@@ -216,6 +222,7 @@ impl RepoServers {
         &self,
         access: wire::RepositoryAccess,
         references: Vec<wire::SourceReference>,
+        remotes: Vec<wire::RepositoryAccess>,
         tenant_key: &Secret,
         order: RenderOrder,
     ) -> Result<Outcome, Trouble> {
@@ -234,6 +241,7 @@ impl RepoServers {
             renders_per_minute,
             references: _,
             dependencies,
+            remotes: _,
         } = order;
         let asked = wire::RenderRequest {
             repository: Some(access.clone()),
@@ -252,6 +260,7 @@ impl RepoServers {
             renders_per_minute,
             references,
             dependencies,
+            remotes,
         };
         let answer = self
             .ask(&access, |mut client| {
@@ -337,6 +346,8 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
         detail,
         undetermined,
         needs: _,
+        wanted,
+        remotes,
     } = answer;
     let broken = || {
         Trouble::ours(Cause::error(
@@ -379,5 +390,7 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
             .filter_map(|cause| serde_json::from_str(cause).ok())
             .collect(),
         undetermined: (!undetermined.is_empty()).then_some(undetermined),
+        wanted,
+        remotes,
     })
 }

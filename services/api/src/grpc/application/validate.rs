@@ -340,7 +340,7 @@ async fn ask_repositories(
 }
 
 /// The sources in force, as documents.
-pub(super) fn source_documents(spec: &Value) -> Vec<Value> {
+pub(in crate::grpc) fn source_documents(spec: &Value) -> Vec<Value> {
     match spec.get("sources").and_then(Value::as_array) {
         Some(several) if !several.is_empty() => several.clone(),
         _ => spec

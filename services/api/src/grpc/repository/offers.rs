@@ -14,7 +14,7 @@ use crate::sources;
 
 /// The way into a repository that the actor may see: one of the project that is named, else one of all, else one that is
 /// not connected at all.
-async fn access(
+pub(super) async fn access(
     shared: &Shared,
     actor: &Actor,
     url: &str,
@@ -93,6 +93,28 @@ pub(super) async fn tags(
     })
 }
 
+/// Whether a project permits a repository.
+///
+/// # Errors
+/// That it does not, or is not there.
+pub(super) async fn permitted(
+    shared: &Shared,
+    actor: &Actor,
+    url: &str,
+    name: &str,
+) -> Result<(), Status> {
+    let scope = shared.store.tenant(actor.tenant.id);
+    let project = scope.projects().find(name).await;
+    let project = project.map_err(failure::store)?;
+    let project = project.ok_or_else(|| crate::grpc::project::not_found(name))?;
+    if project.rules().is_ok_and(|rules| rules.permits_source(url)) {
+        return Ok(());
+    }
+    Err(Status::permission_denied(format!(
+        "repository '{url}' not permitted in project '{name}'"
+    )))
+}
+
 /// The folders of a revision whose files name a tool. It makes the platform fetch and look through the repository, so it is
 /// for who may make or change the application, of a repository that the project permits.
 pub(super) async fn apps(
@@ -110,19 +132,7 @@ pub(super) async fn apps(
     {
         return Err(permit::denied());
     }
-    let scope = shared.store.tenant(actor.tenant.id);
-    let project = scope.projects().find(&query.app_project).await;
-    let project = project.map_err(failure::store)?;
-    let project = project.ok_or_else(|| crate::grpc::project::not_found(&query.app_project))?;
-    if !project
-        .rules()
-        .is_ok_and(|rules| rules.permits_source(&url))
-    {
-        return Err(Status::permission_denied(format!(
-            "repository '{url}' not permitted in project '{}'",
-            query.app_project
-        )));
-    }
+    permitted(shared, actor, &url, &query.app_project).await?;
     let commit = sources::resolve(shared, &access, &query.revision).await?;
     let found = sources::discover(shared, &access, &commit).await?;
     let mut items: Vec<_> = found

@@ -1,0 +1,117 @@
+//! What a form about a source shows: its tool, and what can be set for that.
+
+use domain::manifest::{Manifest, SourceType};
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::environment::Environment;
+use super::helm;
+use super::reader::Reader;
+use super::renderer::{self, RenderInput, Renderer};
+use super::substitute;
+use super::trees::Trees;
+use crate::error::Error;
+use crate::git::Access;
+
+/// What can be set for a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// The tool.
+    pub source_type: SourceType,
+    /// Of a chart: the files in its folder that look like values.
+    pub value_files: Vec<String>,
+    /// Of a chart: its own values as they are written.
+    pub values: String,
+    /// Of a chart and the values files that are chosen: every single value, sorted by name.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl Renderer {
+    /// What can be set for a source at a commit; for a kustomization, see [`images`] of its render.
+    ///
+    /// # Errors
+    /// When the commit cannot be had, or the chart cannot be read.
+    #[tracing::instrument(name = "source.details", skip_all, fields(app = input.app_name))]
+    pub async fn details(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+    ) -> Result<Details, Error> {
+        substitute::check(&input.variables)?;
+        Trees::check(&input.references)?;
+        let (snapshot, commit) = self.files(access, commit, input).await?;
+        let (input, pool) = (input.clone(), self.pool().clone());
+        let (mirrors, runtime) = (self.mirrors().clone(), Handle::current());
+        let reading = snapshot.read(move |files| {
+            let trees = Trees::new(mirrors, runtime.clone(), &input);
+            let reader = Reader::new(files, &trees, &input);
+            let placed = renderer::place(&reader, &commit, &input)?;
+            let mut details = Details {
+                source_type: placed.tool,
+                value_files: Vec::new(),
+                values: String::new(),
+                parameters: Vec::new(),
+            };
+            if placed.tool == SourceType::Helm {
+                let found = helm::details(
+                    &reader,
+                    &placed.folder,
+                    placed.source.helm.as_ref(),
+                    &Environment::new(&input, &commit),
+                    &pool,
+                    &runtime,
+                )?;
+                details.value_files = found.value_files.unwrap_or_default();
+                details.values = found.values;
+                details.parameters = found.parameters.into_iter().collect();
+            }
+            Ok(details)
+        });
+        reading.await
+    }
+}
+
+/// The images of objects' containers, sorted, as Argo CD finds them: wherever there is a list of containers.
+#[must_use]
+pub fn images(manifests: &[Manifest]) -> Vec<String> {
+    let mut found = Vec::new();
+    for manifest in manifests {
+        collect(&manifest.object, &mut found);
+    }
+    found.sort_unstable();
+    found
+}
+
+fn collect(object: &Value, found: &mut Vec<String>) {
+    let Value::Object(fields) = object else {
+        return;
+    };
+    for (key, value) in fields {
+        match value {
+            Value::Array(containers) if key == "containers" || key == "initContainers" => {
+                let images = containers.iter().filter_map(|one| one.get("image"));
+                found.extend(images.map(|image| match image {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                }));
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            inner => collect(inner, found),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn images_are_those_of_every_list_of_containers() {
+        let pod = json!({"spec": {"containers": [{"image": "b:1"}, {"name": "x"}], "initContainers": [{"image": "a"}]}});
+        let deep = json!({"spec": {"template": pod, "image": "not-a-container", "items": [{"containers": [{"image": "b:1"}]}]}});
+        assert_eq!(images(&[Manifest::new(deep, None)]), ["a", "b:1", "b:1"]);
+    }
+}
