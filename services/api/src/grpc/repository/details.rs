@@ -10,6 +10,7 @@ use tonic::Status;
 use super::offers;
 use crate::failure;
 use crate::grpc::application::source_documents;
+use crate::grpc::cluster::unescape;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
 use crate::sources;
@@ -20,8 +21,12 @@ use crate::sources;
 pub(super) async fn of(
     shared: &Shared,
     actor: &Actor,
-    query: wire::RepoAppDetailsQuery,
+    mut query: wire::RepoAppDetailsQuery,
 ) -> Result<wire::RepoAppDetailsResponse, Status> {
+    // In a REST call it is a part of the path.
+    if let Some(source) = &mut query.source {
+        source.repo_url = Some(unescape(source.repo_url()));
+    }
     let Some(source) = &query.source else {
         return Err(Status::invalid_argument("missing payload in request"));
     };
