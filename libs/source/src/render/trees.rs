@@ -150,9 +150,15 @@ impl Trees {
         if self.opened.borrow().len() >= MAX_REMOTES {
             return Err(too_many());
         }
-        let commit = self
-            .runtime
-            .block_on(self.mirrors.resolve(access, revision, self.fresh))?;
+        let resolve = |fresh| {
+            self.runtime
+                .block_on(self.mirrors.resolve(access, revision, fresh))
+        };
+        let commit = match resolve(self.fresh) {
+            // It may have been pushed since the repository was listed.
+            Err(error) if error.kind() == Kind::NotFound && !self.fresh => resolve(true)?,
+            result => result?,
+        };
         self.open(name, format!("{url}//"), access, &commit)
             .map(Some)
     }
