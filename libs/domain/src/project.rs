@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::glob;
 use crate::rbac::{ProjectPolicy, Role};
-use crate::repository::{judged, judged_pattern};
+use crate::repository::{judged_forms, judged_pattern};
 use crate::resource::GroupKind;
 
 /// A project as stored: documents, as for applications.
@@ -172,22 +172,37 @@ impl Rules {
     /// Whether a repository may be used. A `*` stops at slashes, unless it is the whole pattern.
     #[must_use]
     pub fn permits_source(&self, url: &str) -> bool {
-        let Some(url) = judged(url) else {
-            return false;
-        };
-        let mut allowed = false;
+        judged_forms(url).is_some_and(|forms| self.says_of(&forms) == Says::Yes)
+    }
+
+    /// Whether a chart of a repository may be used. That of a registry is a repository of its own, which may be denied.
+    #[must_use]
+    pub fn permits_chart(&self, url: &str, chart: &str) -> bool {
+        let registry = url.starts_with("oci://") || !url.contains("://");
+        if chart.is_empty() || !registry {
+            return self.permits_source(url);
+        }
+        let place = format!("{}/{chart}", url.trim().trim_end_matches('/'));
+        let denied = |forms: Vec<String>| self.says_of(&forms) == Says::Denied;
+        self.permits_source(url) && judged_forms(&place).is_some_and(|forms| !denied(forms))
+    }
+
+    fn says_of(&self, forms: &[String]) -> Says {
+        let mut says = Says::No;
         for pattern in &self.source_repos {
-            let normal = match pattern.strip_prefix('!') {
-                Some(denied) => format!("!{}", judged_pattern(denied)),
-                None => judged_pattern(pattern),
-            };
-            match Says::of(&normal, &url, Some('/')) {
-                Says::Yes => allowed = true,
-                Says::No => {}
-                Says::Denied => return false,
+            let denied = pattern.strip_prefix('!');
+            let normal = judged_pattern(denied.unwrap_or(pattern));
+            let matches = |form: &String| glob::judge(&normal, form, Some('/'));
+            match denied {
+                // One that is no pattern was meant to deny something.
+                Some(_) if forms.iter().any(|form| matches(form) != Some(false)) => {
+                    return Says::Denied;
+                }
+                None if !forms.iter().any(|form| matches(form) == Some(true)) => {}
+                _ => says = Says::Yes,
             }
         }
-        allowed
+        says
     }
 
     /// Whether a cluster and namespace may be deployed to. While only the shared cluster is deployed to, which is no
@@ -275,6 +290,25 @@ mod tests {
             assert!(!own.permits_source(secret), "{secret}");
             assert!(!all_but.permits_source(secret), "{secret}");
         }
+        let charts = rules(&["**", "!registry.example/secret/**"]);
+        assert!(charts.permits_source("registry.example/team/x"));
+        assert!(charts.permits_chart("registry.example", "team/x"));
+        for secret in [
+            "registry.example/secret/x",
+            "oci://registry.example/secret/x",
+            "OCI://Registry.Example/secret/x",
+            "registry.example//secret/x",
+            "registry.example:443/secret/x",
+            "registry.example./secret/x",
+        ] {
+            assert!(!charts.permits_source(secret), "{secret}");
+        }
+        assert!(!charts.permits_chart("registry.example", "secret/x"));
+        assert!(!charts.permits_chart("oci://registry.example/", "secret/x"));
+        let named = rules(&["oci://registry.example/team/**"]);
+        assert!(named.permits_source("registry.example/team/x"));
+        assert!(!named.permits_source("https://registry.example/team/x"));
+        assert!(!named.permits_source("registry.example/other"));
         let everything = rules(&["*"]);
         assert!(!everything.permits_source("https://git.example/team/../secret/x"));
     }

@@ -9,7 +9,7 @@ mod rank;
 pub use access::{Access, access, host_of, is_ssh};
 pub use dependency::{Known, dependency};
 use judged::decoded as percent_decoded;
-pub use judged::{judged, judged_pattern};
+pub use judged::{judged, judged_forms, judged_pattern};
 pub use proxy::goes_directly;
 pub use rank::rank;
 

@@ -224,7 +224,8 @@ pub fn dependencies_to_wire(
     known: Known<'_>,
     places: &[String],
 ) -> BTreeMap<String, RepositoryAccess> {
-    let permits = |url: &str| rules.is_some_and(|rules| rules.permits_source(url));
+    let permits =
+        |url: &str, below: &str| rules.is_some_and(|rules| rules.permits_chart(url, below));
     let way = |place: &String| {
         let found = dependency(place, project, permits, known);
         let way = found.map(|(url, access)| access_to_wire(tenant, &url, access));

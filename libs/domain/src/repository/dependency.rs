@@ -1,6 +1,6 @@
 //! Where the charts come from that a chart depends on, and which login opens that place.
 
-use super::access::{Access, access, covers};
+use super::access::{Access, access};
 use super::{Repository, Template, normalize_url};
 use crate::certificate::Trust;
 
@@ -17,21 +17,21 @@ pub struct Known<'a> {
 
 /// The address of a place as a chart writes it (`https://…`, `oci://…`, `@name` or `alias:name`), and how to get in: as the
 /// chart repository at that address is connected, else with a template's login, else of a registry as a chart repository
-/// above it is connected. Only what the project may use counts (`permits` says whether it may use an address); `None` for a
-/// name that no repository has.
+/// above it is connected. Only what the project may use counts (`permits` says whether it may use an address, and of a
+/// registry what lies below it); `None` for a name that no repository has.
 ///
 /// A login for Git opens no place of charts.
 #[must_use]
 pub fn dependency(
     place: &str,
     project: &str,
-    permits: impl Fn(&str) -> bool,
+    permits: impl Fn(&str, &str) -> bool,
     known: Known<'_>,
 ) -> Option<(String, Access)> {
     let ours = |one: &&Repository| {
         matches!(one.kind.as_str(), "helm" | "oci")
             && (one.project.is_empty() || one.project == project)
-            && permits(&one.url)
+            && permits(&one.url, "")
     };
     // One of the project itself comes before one of all.
     let first = |fits: &dyn Fn(&Repository) -> bool| {
@@ -50,20 +50,34 @@ pub fn dependency(
     let form = normalize_url(url);
     let same = first(&|one| normalize_url(bare(&one.url)) == form);
     if same.is_some() || !registry {
-        return Some(opened_if(permits(place), url, same, known, registry));
+        return Some(opened_if(permits(place, ""), url, same, known, registry));
     }
-    let (url, own) = opened_if(permits(place) || permits(url), url, None, known, registry);
+    let permitted = permits(place, "");
+    let (url, own) = opened_if(permitted, url, None, known, registry);
+    // Above it, what the project may use reaches down to it; below it, it may use the place itself.
     let above = first(&|one| {
         let other = normalize_url(bare(&one.url));
-        (one.options.enable_oci || one.kind == "oci")
-            && (covers(&other, &form) || covers(&form, &other))
+        let reaches = match below(&other, &form) {
+            Some(rest) => permits(&one.url, rest),
+            None => permitted && below(&form, &other).is_some(),
+        };
+        (one.options.enable_oci || one.kind == "oci") && reaches
     });
     match above {
         Some(above) if own.scope.is_empty() => {
-            let (_, theirs) = opened(&url, Some(above), known, true);
+            let (_, theirs) = opened_if(permitted, &url, Some(above), known, true);
             Some((url, theirs))
         }
         _ => Some((url, own)),
+    }
+}
+
+/// The rest of an address that is this one or lies below it.
+fn below<'a>(above: &str, form: &'a str) -> Option<&'a str> {
+    let rest = form.strip_prefix(above)?;
+    match rest.strip_prefix('/') {
+        None if !rest.is_empty() => None,
+        below => Some(below.unwrap_or_default()),
     }
 }
 
@@ -145,6 +159,7 @@ mod tests {
             trust: &trust,
         };
         let user = |place: &str, permits: &dyn Fn(&str) -> bool| {
+            let permits = |url: &str, _: &str| permits(url);
             dependency(place, "web", permits, known).map(|(url, access)| {
                 assert_eq!(access.options.enable_oci, !url.contains("://"), "{url}");
                 access.credentials.username
@@ -171,6 +186,18 @@ mod tests {
             assert_eq!(user(place, &all).as_deref(), Some(opens), "{place}");
             let nothing = user(place, &|_| false);
             assert!(nothing.is_none_or(|user| user.is_empty()), "{place}");
+        }
+        // Only what the project permits, by whole segments, and not what lies above it.
+        let team = |url: &str| url == "registry.example/team";
+        for (place, opens) in [
+            (
+                "oci://registry.example/team/charts",
+                "registry.example/team ",
+            ),
+            ("oci://registry.example/team-secret", ""),
+            ("oci://registry.example", ""),
+        ] {
+            assert_eq!(user(place, &team).as_deref(), Some(opens), "{place}");
         }
         assert_eq!(user("@nobody", &all), None);
         assert_eq!(user("alias:name-of-other", &all), None);

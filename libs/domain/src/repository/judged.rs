@@ -31,6 +31,28 @@ pub fn judged(url: &str) -> Option<String> {
     Some(form)
 }
 
+/// The forms to judge: one, and of a registry, which is written with `oci://` and without, both.
+#[must_use]
+pub fn judged_forms(url: &str) -> Option<Vec<String>> {
+    let mut forms = vec![judged(url)?];
+    let text = url.trim();
+    let bare = match text.split_once("://") {
+        Some((scheme, bare)) if scheme.eq_ignore_ascii_case("oci") => bare,
+        None if !is_ssh(text) && !text.is_empty() && !text.starts_with('/') => text,
+        _ => return Some(forms),
+    };
+    let whole = format!("https://{bare}");
+    judged(&whole)?;
+    let bare = normal(&whole);
+    let bare = bare.strip_prefix("https://").unwrap_or(&bare);
+    for form in [bare.to_owned(), format!("oci://{bare}")] {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    Some(forms)
+}
+
 /// A pattern of addresses in the same form.
 #[must_use]
 pub fn judged_pattern(pattern: &str) -> String {
@@ -39,6 +61,15 @@ pub fn judged_pattern(pattern: &str) -> String {
 
 /// Decoded, lower case, without login, usual port, the root's dot, doubled slashes and `.git`.
 fn plain(url: &str) -> String {
+    let form = normal(url);
+    match form.split_once("://").and(form.strip_suffix(".git")) {
+        Some(short) => short.to_owned(),
+        None => form,
+    }
+}
+
+/// The same with `.git`.
+fn normal(url: &str) -> String {
     let text = url.trim();
     let (scheme, authority, path) = match text.split_once("://") {
         Some((scheme, rest)) => {
@@ -67,11 +98,7 @@ fn plain(url: &str) -> String {
         form.push('/');
         form.push_str(segment);
     }
-    let form = form.to_lowercase();
-    match form.strip_suffix(".git") {
-        Some(short) => short.to_owned(),
-        None => form,
-    }
+    form.to_lowercase()
 }
 
 /// What percent signs stand for, once.

@@ -391,9 +391,9 @@ fn forbidden(run: &Run) -> Vec<Cause> {
     wish(run, false)
         .sources
         .iter()
-        .map(|source| text(source, &["repoURL"]))
-        .filter(|url| !rules.permits_source(url))
-        .map(|url| {
+        .map(|source| (text(source, &["repoURL"]), text(source, &["chart"])))
+        .filter(|(url, chart)| !rules.permits_chart(url, chart))
+        .map(|(url, _)| {
             let message = message::app::SOURCE_NOT_PERMITTED.with("repository", url);
             Cause::error(message.with("project", project)).field("spec.source.repoURL")
         })

@@ -216,7 +216,7 @@ fn permitted(
     }
     for source in sources
         .iter()
-        .filter(|source| !rules.permits_source(&source.repo_url))
+        .filter(|source| !rules.permits_chart(&source.repo_url, &source.chart))
     {
         let message = message::app::SOURCE_NOT_PERMITTED.with("repository", &source.repo_url);
         causes.push(

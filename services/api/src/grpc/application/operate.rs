@@ -345,11 +345,13 @@ fn rules_of(project: &Project) -> Result<Rules, Status> {
 
 /// What is deployed must be permitted by the project as it is now, whatever it was when it was written.
 fn permitted(project: &Project, rules: &Rules, sources: &[Value]) -> Result<(), Status> {
-    let urls = sources
-        .iter()
-        .map(|source| domain::resource::text(source, &["repoURL"]));
-    match urls.into_iter().find(|url| !rules.permits_source(url)) {
-        Some(url) => Err(Status::permission_denied(format!(
+    let place = |source| {
+        let text = |field| domain::resource::text(source, &[field]);
+        (text("repoURL"), text("chart"))
+    };
+    let mut places = sources.iter().map(place);
+    match places.find(|(url, chart)| !rules.permits_chart(url, chart)) {
+        Some((url, _)) => Err(Status::permission_denied(format!(
             "application repo {url} is not permitted in project '{}'",
             project.name()
         ))),

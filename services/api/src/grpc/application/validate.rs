@@ -223,7 +223,7 @@ fn permissions(spec: &Spec, rules: &Rules, project: &str, destination: Named<'_>
                 "spec.source.targetRevision is required if the manifest source is a helm chart";
             return vec![text.to_owned()];
         }
-        if !rules.permits_source(&source.repo_url) {
+        if !rules.permits_chart(&source.repo_url, &source.chart) {
             problems.push(format!(
                 "application repo {} is not permitted in project '{project}'",
                 source.repo_url

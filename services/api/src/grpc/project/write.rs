@@ -333,7 +333,7 @@ fn still_permitted(
         };
         let all = |rules: &Rules| {
             let mut urls = spec.effective_sources().into_iter();
-            urls.all(|source| rules.permits_source(&source.repo_url))
+            urls.all(|source| rules.permits_chart(&source.repo_url, &source.chart))
         };
         if all(old) && !all(new) {
             sources += 1;
