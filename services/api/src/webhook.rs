@@ -39,6 +39,9 @@ const MAX_BODY: usize = 25 << 20;
 /// The longest address that is passed on.
 const MAX_URL: usize = 2_000;
 
+/// The most addresses of one repository that are passed on: providers send one for each way to clone it.
+const MAX_ADDRESSES: usize = 8;
+
 /// What a provider's event means to us.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
@@ -51,7 +54,13 @@ enum Event {
 impl Event {
     /// A push to the repository at these addresses, as far as they are told.
     fn push(addresses: impl IntoIterator<Item = Option<String>>) -> Self {
-        Self::Push(addresses.into_iter().flatten().collect())
+        Self::Push(
+            addresses
+                .into_iter()
+                .flatten()
+                .take(MAX_ADDRESSES)
+                .collect(),
+        )
     }
 }
 
@@ -139,6 +148,14 @@ async fn handle(
     if !provider.proven(headers, &body, &keys) {
         return Err(refused());
     }
+    // It is the tenant's own from here on, as any call is.
+    if let Err(status) = shared.standing.admit(&site.tenant, false) {
+        let text = format!("{}\n", status.message());
+        return Err(Response::builder()
+            .status(StatusCode::TOO_MANY_REQUESTS)
+            .body(Body::from(text))
+            .unwrap_or_default());
+    }
     let event = provider.parse(headers, &body);
     let Ok(event) = event else {
         return Err(plain(
@@ -160,7 +177,7 @@ async fn handle(
             away()
         })?;
     }
-    tracing::info!(?repositories, "a push was announced");
+    tracing::info!(repositories = repositories.len(), "a push was announced");
     Ok(!repositories.is_empty())
 }
 

@@ -190,9 +190,12 @@ impl Repositories {
                 return Err(changes::refused(purpose.called(), &existing, &wanted));
             }
             existing => {
-                if existing.is_some() {
-                    let named = object(&wanted.project, &wanted.url);
-                    permit::require(&actor, purpose.resource(), Action::Update, &named)?;
+                // It may be written in another way there.
+                if let Some(existing) = existing {
+                    for url in [&wanted.url, &existing.url] {
+                        let named = object(&wanted.project, url);
+                        permit::require(&actor, purpose.resource(), Action::Update, &named)?;
+                    }
                 }
                 self.keep(purpose, &actor, &wanted).await?;
                 tracing::info!(tenant = %actor.tenant.name, account = actor.account, "connected a repository");

@@ -1,6 +1,6 @@
 //! What a form about a source shows: its tool, and what can be set for that.
 
-use domain::application::{Application, VARIABLES, project_of};
+use domain::application::{Application, CONTROL_PLANE_NAMESPACE, VARIABLES, project_of};
 use domain::resource::text;
 use proto::argocd::repository as wire;
 use proto::{convert, json, v1alpha1};
@@ -32,10 +32,17 @@ pub(super) async fn of(
     };
     let (url, project) = (source.repo_url(), query.app_project.as_str());
     let access = offers::access(shared, actor, url, project).await?;
+    // What is asked for is what is shown: a name, with the one namespace before it or without.
+    let name = match query.app_name.split_once('/') {
+        Some((CONTROL_PLANE_NAMESPACE, name)) => name,
+        _ => query.app_name.as_str(),
+    };
+    if name.contains('/') {
+        return Err(permit::denied());
+    }
     // As Argo CD asks: the project may be empty, the slash is there.
-    let object = format!("{project}/{}", query.app_name);
+    let object = format!("{project}/{name}");
     permit::require(actor, Resource::Applications, Action::Get, &object)?;
-    let name = query.app_name.rsplit('/').next().unwrap_or_default();
     let tenant = &*actor.tenant;
     let scope = shared.store.tenant(tenant.id);
     let app = scope.applications().find(name).await;

@@ -2,6 +2,7 @@
 //! charts.
 
 use domain::rbac::object;
+use domain::repository::normalize_url;
 use proto::argocd::repository as wire;
 use proto::naru::internal::v1::RepositoryAccess;
 use tonic::Status;
@@ -25,14 +26,19 @@ pub(super) async fn access(
     let connected = scope.repositories().find_for(url, project).await;
     let connected = connected.map_err(failure::store)?;
     let owner = connected.as_ref().map_or("", |found| &found.project);
-    permit::require(
-        actor,
-        Resource::Repositories,
-        Action::Get,
-        &object(owner, url),
-    )?;
+    let named = object(owner, url);
+    permit::require(actor, Resource::Repositories, Action::Get, &named)?;
     let ways = sources::Ways::of(shared, &actor.tenant).await?;
-    Ok(ways.access(url, connected.as_ref()))
+    let access = ways.access(url, connected.as_ref());
+    // One place can be written in many ways, of which a policy names one. Where nothing opens it, anybody may read it.
+    let place = match &connected {
+        Some(found) => found.url.clone(),
+        None if access.credential_scope.is_empty() => return Ok(access),
+        None => normalize_url(url),
+    };
+    let placed = object(owner, &place);
+    permit::require(actor, Resource::Repositories, Action::Get, &placed)?;
+    Ok(access)
 }
 
 /// Its branches and tags, sorted.
