@@ -156,7 +156,13 @@ async fn s18_a_folder_of_another_repository_is_for_projects_that_permit_it() -> 
         let mut args = vec!["app", "create", "web", "--repo", repo, "--path", "app"];
         let server = "https://kubernetes.default.svc";
         args.extend(["--dest-server", server, "--dest-namespace", &tenant.name]);
-        args.extend(["--project", project, "--sync-policy", "automated"]);
+        args.extend([
+            "--project",
+            project,
+            "--sync-policy",
+            "automated",
+            "--self-heal",
+        ]);
         tenant.client.argocd(&args).await
     };
     let refused = create("narrow").await?;
