@@ -3,6 +3,7 @@
 //!
 //! A range names no version with a pre-release part unless it names one itself.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 /// The longest version.
@@ -315,16 +316,53 @@ pub fn choose<'a>(revision: &'a str, there: impl IntoIterator<Item = &'a str>) -
         Wanted::Exact => Some(revision),
         Wanted::Named => there.find(|version| *version == revision),
         Wanted::Newest(range) => {
-            let mut best: Option<(Version, &str)> = None;
-            for text in there {
-                if let Some(version) = Version::parse(text)
-                    && range.has(&version)
-                    && best.as_ref().is_none_or(|(best, _)| version > *best)
-                {
-                    best = Some((version, text));
-                }
+            let parsed = there.filter_map(|text| Some((Version::parse(text)?, text)));
+            newest(&range, parsed)
+        }
+    }
+}
+
+/// The first of the highest versions that a range has.
+fn newest<'a, V: Borrow<Version>>(
+    range: &Range,
+    there: impl Iterator<Item = (V, &'a str)>,
+) -> Option<&'a str> {
+    let fitting = there.filter(|(version, _)| range.has(version.borrow()));
+    let best = fitting.reduce(|best, next| match next.0.borrow() > best.0.borrow() {
+        true => next,
+        false => best,
+    });
+    best.map(|(_, text)| text)
+}
+
+/// The versions of a chart, read once for many questions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versions(Vec<(String, Option<Version>)>);
+
+impl Versions {
+    /// Versions as they are written.
+    #[must_use]
+    pub fn new(texts: Vec<String>) -> Self {
+        let read = |text: String| {
+            let version = Version::parse(&text);
+            (text, version)
+        };
+        Self(texts.into_iter().map(read).collect())
+    }
+
+    /// As [`choose`].
+    #[must_use]
+    pub fn choose<'a>(&'a self, revision: &'a str) -> Option<&'a str> {
+        let texts = || self.0.iter().map(|(text, _)| text.as_str());
+        match wanted(revision) {
+            Wanted::Exact => Some(revision),
+            Wanted::Named => texts().find(|text| *text == revision),
+            Wanted::Newest(range) => {
+                let all = self.0.iter();
+                let read =
+                    all.filter_map(|(text, version)| Some((version.as_ref()?, text.as_str())));
+                newest(&range, read)
             }
-            best.map(|(_, text)| text)
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Tips are listed once per repository and interval, or at once when somebody pushed or insists; applications that
 //! follow a tip share the listing.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,8 +97,10 @@ pub struct Moved {
 /// Fewer applications than this are not worth the question which of them come first.
 const FEW: usize = 4;
 
-/// Of how many sources it is remembered what they depend on.
-const MAX_NEEDS: usize = 4096;
+/// How many bytes of what sources depend on are remembered.
+const MAX_NEEDS: usize = 16 << 20;
+/// How many places one source depends on.
+const MAX_NEEDS_OF_SOURCE: usize = 100;
 
 /// How long a comparison is held against a repository that stopped answering before it is called unknown: Argo CD's
 /// grace period for repository errors.
@@ -112,12 +116,55 @@ struct Inner {
     followed: Mutex<HashMap<AppKey, Vec<RepoKey>>>,
     servers: RepoServers,
     accesses: Accesses,
-    /// The places that sources' charts depend on, as they were last asked for.
-    needs: Mutex<HashMap<(RepoKey, String), Vec<String>>>,
+    /// The places that sources' charts depend on, as they were last rendered with.
+    needs: Mutex<Needs>,
     /// How old a listing may be for those who do not insist.
     age: Duration,
     /// Tells the poller of a repository that is used for the first time.
     new: tokio::sync::mpsc::UnboundedSender<RepoKey>,
+}
+
+/// What sources depend on, by repository and source.
+#[derive(Default)]
+struct Needs {
+    of: HashMap<(RepoKey, u64), Vec<String>>,
+    bytes: usize,
+}
+
+impl Needs {
+    fn of(&self, about: &(RepoKey, u64)) -> Vec<String> {
+        self.of.get(about).cloned().unwrap_or_default()
+    }
+
+    fn keep(&mut self, about: (RepoKey, u64), needs: Vec<String>) {
+        self.forget(&about);
+        if needs.is_empty() {
+            return;
+        }
+        // All are asked for again, which costs a question each.
+        if self.bytes > MAX_NEEDS {
+            *self = Self::default();
+        }
+        self.bytes += size(&about.0, &needs);
+        self.of.insert(about, needs);
+    }
+
+    fn forget(&mut self, about: &(RepoKey, u64)) {
+        if let Some(needs) = self.of.remove(about) {
+            self.bytes -= size(&about.0, &needs);
+        }
+    }
+}
+
+fn size(key: &RepoKey, needs: &[String]) -> usize {
+    let needs: usize = needs.iter().map(|need| need.len() + 24).sum();
+    key.url.len() + 100 + needs
+}
+
+fn hash_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Repos {
@@ -207,32 +254,32 @@ impl Repos {
             };
             remotes.push(self.0.accesses.of(&key, url).await?);
         }
-        let about = (key.clone(), order.source.clone());
-        let mut needs = self.0.needs.lock().get(&about).cloned().unwrap_or_default();
+        let about = (key.clone(), hash_of(&order.source));
+        let mut needs = self.0.needs.lock().of(&about);
         // What it depends on is known once it was asked for, and may be another thing at another commit.
         for _ in 0..3 {
             let mut order = order.clone();
             order.dependencies = self.0.accesses.of_dependencies(key, &needs).await?;
-            match self
-                .0
-                .servers
-                .render(
-                    access.clone(),
-                    references.clone(),
-                    remotes.clone(),
-                    &tenant_key,
-                    order,
-                )
-                .await?
-            {
-                Outcome::Rendered(rendered) => return Ok(rendered),
-                Outcome::Needs(more) => needs.extend(more),
+            let sent = (references.clone(), remotes.clone());
+            let servers = &self.0.servers;
+            let rendering = servers.render(access.clone(), sent.0, sent.1, &tenant_key, order);
+            match rendering.await {
+                Ok(Outcome::Rendered(rendered)) => {
+                    self.0.needs.lock().keep(about, needs);
+                    return Ok(rendered);
+                }
+                Ok(Outcome::Needs(more)) => {
+                    if needs.len() + more.len() > MAX_NEEDS_OF_SOURCE {
+                        needs.clear();
+                    }
+                    needs.extend(more);
+                }
+                Err(trouble) => {
+                    // What it failed with may be one of them, and be mended in the chart.
+                    self.0.needs.lock().forget(&about);
+                    return Err(trouble);
+                }
             }
-            let mut all = self.0.needs.lock();
-            if all.len() >= MAX_NEEDS {
-                all.clear();
-            }
-            all.insert(about.clone(), needs.clone());
         }
         Err(Trouble::ours(Cause::error(
             message::source::REPO_SERVER_UNAVAILABLE.message(),
@@ -302,6 +349,7 @@ impl Repos {
     pub fn forget_all(&self) {
         self.0.repos.lock().clear();
         self.0.followed.lock().clear();
+        *self.0.needs.lock() = Needs::default();
         self.0.accesses.forget_all();
     }
 
@@ -504,11 +552,17 @@ struct Way {
 /// when the grace is over; what was bad stays so.
 fn moved(repo: &Repo, tips: Option<&Refs>, still_good: bool) -> Vec<Step> {
     let users = repo.users.lock();
+    // Many follow the same.
+    let mut known: HashMap<&str, Named> = HashMap::new();
     let steps = users.iter().filter_map(|(app, followed)| {
         let ways: Vec<Way> = followed
             .iter()
             .map(|f| {
-                let to = match tips.map(|tips| tips.resolve(&f.revision)) {
+                let resolve = |tips: &Refs| {
+                    let known = known.entry(&f.revision);
+                    known.or_insert_with(|| tips.resolve(&f.revision)).clone()
+                };
+                let to = match tips.map(resolve) {
                     Some(Named::Commit(now)) => Some(now),
                     // A range may mean another commit now; looking costs one question to the repo-server.
                     Some(Named::Unclear) | None => None,

@@ -1,18 +1,22 @@
 //! A number of turns, shared out among tenants: whoever has many requests waits behind those who have few.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Hands out turns, one tenant after the other. Cheap to clone.
+/// Hands out turns, one tenant after the other, and never all to one. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Fair(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// How many one tenant may have at once: what it waits for may be a server of its own that never answers.
+    share: usize,
+    /// How many each tenant has.
+    running: HashMap<String, usize>,
     waiting: BTreeMap<String, VecDeque<oneshot::Sender<Turn>>>,
     /// The tenants that wait, the next one first.
     order: VecDeque<String>,
@@ -20,12 +24,15 @@ struct State {
 
 /// A turn; it goes to the next tenant when dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Option<Fair>);
+pub(crate) struct Turn(Option<(Fair, String)>);
 
 impl Fair {
     pub(crate) fn new(turns: usize) -> Self {
+        let turns = turns.max(1);
         Self(Arc::new(Mutex::new(State {
-            free: turns.max(1),
+            free: turns,
+            share: turns.div_ceil(2).max(turns.min(2)),
+            running: HashMap::new(),
             waiting: BTreeMap::new(),
             order: VecDeque::new(),
         })))
@@ -35,9 +42,10 @@ impl Fair {
     pub(crate) async fn turn(&self, tenant: &str) -> Turn {
         let receiver = {
             let mut state = self.0.lock();
-            if state.free > 0 {
+            if state.free > 0 && state.may(tenant) {
                 state.free -= 1;
-                return Turn(Some(self.clone()));
+                state.begin(tenant);
+                return self.given(tenant);
             }
             let (sender, receiver) = oneshot::channel();
             if !state.waiting.contains_key(tenant) {
@@ -54,9 +62,14 @@ impl Fair {
         receiver.await.unwrap_or(Turn(None))
     }
 
-    fn release(&self) {
+    fn given(&self, tenant: &str) -> Turn {
+        Turn(Some((self.clone(), tenant.to_owned())))
+    }
+
+    fn release(&self, tenant: &str) {
+        self.0.lock().end(tenant);
         loop {
-            let next = {
+            let (tenant, next) = {
                 let mut state = self.0.lock();
                 match state.next() {
                     Some(next) => next,
@@ -66,33 +79,54 @@ impl Fair {
                     }
                 }
             };
-            match next.send(Turn(Some(self.clone()))) {
+            match next.send(self.given(&tenant)) {
                 Ok(()) => return,
                 // Nobody waits there any more; the turn must not be handed back by its own drop, which would recurse.
                 Err(mut turn) => turn.0 = None,
             }
+            self.0.lock().end(&tenant);
         }
     }
 }
 
 impl State {
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
-        let tenant = self.order.pop_front()?;
+    fn may(&self, tenant: &str) -> bool {
+        self.running.get(tenant).is_none_or(|has| *has < self.share)
+    }
+
+    fn begin(&mut self, tenant: &str) {
+        *self.running.entry(tenant.to_owned()).or_default() += 1;
+    }
+
+    fn end(&mut self, tenant: &str) {
+        if let Some(has) = self.running.get_mut(tenant) {
+            *has -= 1;
+            if *has == 0 {
+                self.running.remove(tenant);
+            }
+        }
+    }
+
+    /// Who is next of those that have not had their share, which has begun then.
+    fn next(&mut self) -> Option<(String, oneshot::Sender<Turn>)> {
+        let at = self.order.iter().position(|tenant| self.may(tenant))?;
+        let tenant = self.order.remove(at)?;
         let queue = self.waiting.get_mut(&tenant)?;
-        let next = queue.pop_front();
+        let next = queue.pop_front()?;
         if queue.is_empty() {
             self.waiting.remove(&tenant);
         } else {
-            self.order.push_back(tenant);
+            self.order.push_back(tenant.clone());
         }
-        next
+        self.begin(&tenant);
+        Some((tenant, next))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(fair) = self.0.take() {
-            fair.release();
+        if let Some((fair, tenant)) = self.0.take() {
+            fair.release(&tenant);
         }
     }
 }
@@ -130,5 +164,20 @@ mod tests {
                 .is_some(),
             "a place given up is passed over"
         );
+    }
+
+    #[tokio::test]
+    async fn one_tenant_never_has_all_turns() {
+        let fair = Fair::new(4);
+        let first = fair.turn("many").await;
+        let _second = fair.turn("many").await;
+        let mut third = Box::pin(fair.turn("many"));
+        assert!((&mut third).now_or_never().is_none());
+        let _few = fair.turn("few").now_or_never().expect("a free turn");
+        drop(first);
+        let _third = third.now_or_never().expect("its share is free again");
+        let mut fourth = Box::pin(fair.turn("many"));
+        assert!((&mut fourth).now_or_never().is_none());
+        let _last = fair.turn("other").now_or_never().expect("a free turn");
     }
 }

@@ -16,6 +16,7 @@ use source::render::{Reference, RenderInput, Target};
 use source::{Error, Kind};
 use tonic::{Code, Request, Response, Status};
 
+use crate::fair::Fair;
 use crate::renders::{Order, Renders};
 
 /// The most paths of one request.
@@ -33,6 +34,8 @@ pub(crate) struct Service {
     pub(crate) mirrors: Mirrors,
     pub(crate) charts: Charts,
     pub(crate) renders: Renders,
+    /// The turns of those who ask what chart repositories offer: their answers are large, and held until they are read.
+    pub(crate) listings: Fair,
     pub(crate) rules: Rules,
 }
 
@@ -70,6 +73,7 @@ impl RepoServer for Service {
         let commit = match chart.as_str() {
             "" => self.mirrors.resolve(&access, &revision, fresh).await,
             chart => {
+                let _turn = self.listings.turn(access.tenant()).await;
                 let charts = &self.charts;
                 charts.resolve(&access, chart, &revision, fresh).await
             }
@@ -197,7 +201,10 @@ impl RepoServer for Service {
         let kind = repository.as_ref().map(|one| one.kind.clone());
         let access = self.access(repository)?;
         let tested = match kind.as_deref() {
-            Some("helm" | "oci") => self.charts.test(&access).await,
+            Some("helm" | "oci") => {
+                let _turn = self.listings.turn(access.tenant()).await;
+                self.charts.test(&access).await
+            }
             _ => self.mirrors.list_refs(&access, true).await.map(drop),
         };
         tested.map_err(refused)?;
@@ -261,6 +268,7 @@ impl RepoServer for Service {
             fresh,
         } = request.into_inner();
         let access = self.access(repository)?;
+        let _turn = self.listings.turn(access.tenant()).await;
         let versions = self.charts.versions(&access, &chart, fresh).await;
         Ok(Response::new(wire::ListVersionsResponse {
             versions: versions.map_err(refused)?,
@@ -272,6 +280,7 @@ impl RepoServer for Service {
         request: Request<wire::ListChartsRequest>,
     ) -> Result<Response<wire::ListChartsResponse>, Status> {
         let access = self.access(request.into_inner().repository)?;
+        let _turn = self.listings.turn(access.tenant()).await;
         let charts = self.charts.charts(&access).await.map_err(refused)?;
         let charts = charts.into_iter();
         Ok(Response::new(wire::ListChartsResponse {

@@ -38,6 +38,7 @@ use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::config::Config;
+use crate::fair::Fair;
 use crate::grpc::Service;
 use crate::metrics::Metrics;
 use crate::renders::Renders;
@@ -46,6 +47,8 @@ use crate::renders::Renders;
 const MAX_REQUEST: usize = 8 << 20;
 /// No manifest set is larger on the wire; callers take as much.
 const MAX_ANSWER: usize = 128 << 20;
+/// How many may ask at once what chart repositories offer.
+const LISTINGS: usize = 8;
 
 /// Why the repo-server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +137,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         mirrors,
         charts,
         renders,
+        listings: Fair::new(LISTINGS),
         rules: Rules {
             files: config.allow_file_urls,
         },

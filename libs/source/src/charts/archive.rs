@@ -1,6 +1,6 @@
 //! Chart archives, unpacked without trusting any word in them: nothing is written to a path that they name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
@@ -35,11 +35,12 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, String> {
     });
     let mut tree = Tree::new();
     let (mut entries, mut total) = (0, 0);
+    let mut folders = HashSet::new();
     for entry in archive.entries().map_err(said)? {
         let mut entry = entry.map_err(said)?;
         entries += 1;
         if entries > MAX_ENTRIES {
-            return Err(format!("it has more than {MAX_ENTRIES} entries"));
+            return Err(format!("it has more than {MAX_ENTRIES} files and folders"));
         }
         let kind = entry.header().entry_type();
         if kind.is_pax_global_extensions() {
@@ -49,6 +50,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, String> {
             .map_err(|_| "a file's name is not UTF-8".to_owned())?;
         match kind {
             EntryType::Regular | EntryType::Continuous => {}
+            // Nothing is kept of it but what is in it.
             EntryType::Directory => {
                 below(&path)?;
                 continue;
@@ -77,6 +79,16 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, String> {
             return Err("it ends too early".to_owned());
         }
         if let Some(path) = below(&path)? {
+            // Each folder on the way becomes one on disk, though no entry says so.
+            let mut folder = path.as_str();
+            while let Some((above, _)) = folder.rsplit_once('/')
+                && folders.insert(above.to_owned())
+            {
+                folder = above;
+            }
+            if entries + folders.len() as u64 > MAX_ENTRIES {
+                return Err(format!("it has more than {MAX_ENTRIES} files and folders"));
+            }
             tree.insert(path, content);
         }
     }
@@ -236,6 +248,10 @@ mod tests {
         let many: Vec<Vec<u8>> = (0..=MAX_ENTRIES)
             .map(|n| file(&format!("web/{n}"), b""))
             .collect();
+        let folders: Vec<Vec<u8>> = (0..200)
+            .map(|n| file(&format!("web/{}x", format!("{n}/").repeat(30)), b""))
+            .chain((0..200).map(|n| file(&format!("web/a{n}/{}x", "b/".repeat(30)), b"")))
+            .collect();
         let with = |entry: Vec<u8>| packed(&[chart(), entry]);
         let mut cut = packed(&[chart(), file("web/a", &[7; 4000])]);
         cut.truncate(cut.len() / 2);
@@ -269,7 +285,8 @@ mod tests {
             ),
             (with(entry("web/short", b'0', 5000, b"x")), "ends too early"),
             (packed(&bomb), "more than 64 MiB"),
-            (packed(&many), "more than 10000 entries"),
+            (packed(&many), "more than 10000 files and folders"),
+            (packed(&folders), "more than 10000 files and folders"),
             (
                 packed(&[chart(), file("web/a", b"x"), file("web/a/b", b"y")]),
                 "a file and a folder",

@@ -30,6 +30,8 @@ pub(super) struct Get<'a> {
 /// What came back.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    /// Whether it is of the host that was asked, and not of one that it led to.
+    pub(super) at_home: bool,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
@@ -120,6 +122,7 @@ pub(super) async fn get(clients: &Clients, access: &Access, get: Get<'_>) -> Res
         }
         return Ok(Answer {
             status,
+            at_home: url.origin() == home,
             headers,
             body: body.freeze(),
         });

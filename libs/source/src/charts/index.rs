@@ -9,6 +9,11 @@ use saphyr_parser::{Event, Parser};
 
 /// The most versions of one index.
 const MAX_VERSIONS: usize = 200_000;
+/// The longest name of a chart, version and address, in bytes; of a digest what a SHA-256 has.
+const MAX_NAME: usize = 250;
+const MAX_VERSION: usize = 256;
+const MAX_ADDRESS: usize = 2_000;
+const MAX_DIGEST: usize = 80;
 /// The deepest nesting.
 const MAX_DEPTH: usize = 64;
 
@@ -116,11 +121,17 @@ impl Walk {
             Event::SequenceEnd | Event::MappingEnd => {
                 self.stack.pop();
                 if let Place::Version = self.place() {
-                    self.versions += 1;
-                    if self.versions > MAX_VERSIONS {
-                        return Err(format!("it has more than {MAX_VERSIONS} versions"));
-                    }
+                    self.count()?;
                     let entry = std::mem::take(&mut self.entry);
+                    for (what, text, most) in [
+                        ("a version", &entry.version, MAX_VERSION),
+                        ("an address", &entry.url, MAX_ADDRESS),
+                        ("a digest", &entry.digest, MAX_DIGEST),
+                    ] {
+                        if text.len() > most {
+                            return Err(too_long(line, what, most));
+                        }
+                    }
                     if let Some(Frame::Map(Some(chart))) = self.stack.get(1)
                         && !entry.version.is_empty()
                     {
@@ -129,6 +140,15 @@ impl Walk {
                 }
                 self.valued();
             }
+        }
+        Ok(())
+    }
+
+    /// Counts a version, or a chart, which takes as much.
+    fn count(&mut self) -> Result<(), String> {
+        self.versions += 1;
+        if self.versions > MAX_VERSIONS {
+            return Err(format!("it has more than {MAX_VERSIONS} versions"));
         }
         Ok(())
     }
@@ -142,7 +162,11 @@ impl Walk {
             return Err(format!("line {line}: it is nested deeper than {MAX_DEPTH}"));
         }
         if let Place::Chart(chart) = self.place() {
+            if chart.len() > MAX_NAME {
+                return Err(too_long(line, "a chart's name", MAX_NAME));
+            }
             let chart = chart.to_owned();
+            self.count()?;
             self.index.entry(chart).or_default();
         }
         self.stack.push(frame);
@@ -171,6 +195,10 @@ impl Walk {
             *key = None;
         }
     }
+}
+
+fn too_long(line: usize, what: &str, most: usize) -> String {
+    format!("line {line}: {what} is longer than {most} bytes")
 }
 
 #[cfg(test)]
@@ -219,7 +247,19 @@ generated: '2026-01-01T00:00:00Z'
             "entries:\n  a:\n{}",
             "  - version: 1.0.0\n".repeat(MAX_VERSIONS + 1)
         );
+        let long = "x".repeat(2_001);
+        let (version, address) = (
+            format!("entries: {{web: [{{version: {long}}}]}}"),
+            format!("entries: {{web: [{{version: 1.0.0, urls: [{long}]}}]}}"),
+        );
+        let name = format!("entries: {{{long}: []}}");
+        let names: Vec<String> = (0..=MAX_VERSIONS).map(|n| format!("a{n}: []")).collect();
+        let names = format!("entries: {{{}}}", names.join(", "));
         for (text, said) in [
+            (version.as_str(), "a version is longer than 256 bytes"),
+            (address.as_str(), "an address is longer than 2000 bytes"),
+            (name.as_str(), "a chart's name is longer than 250 bytes"),
+            (names.as_str(), "more than 200000 versions"),
             ("<html><body>hello</body></html>", "no `entries`"),
             ("", "no `entries`"),
             ("[1, 2]", "no `entries`"),

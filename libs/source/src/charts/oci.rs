@@ -21,6 +21,8 @@ const MAX_DOCUMENT: usize = 4 << 20;
 /// The most pages of tags, and the most tags.
 const MAX_PAGES: usize = 100;
 const MAX_TAGS: usize = 100_000;
+/// The longest tag, in bytes, as the distribution specification has it.
+const MAX_TAG: usize = 128;
 /// What a chart's archive is called in a manifest, now and once.
 const CHART_LAYERS: [&str; 2] = [
     "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
@@ -111,7 +113,9 @@ impl<'a> Registry<'a> {
             let answer = self.ask(&path, "", MAX_DOCUMENT, "a list of tags").await?;
             let page: Tags = self.document(&answer)?;
             let tags = page.tags.unwrap_or_default();
-            all.extend(tags.iter().map(|tag| tag.replace('_', "+")));
+            // A longer one is none that could be asked for.
+            let tags = tags.iter().filter(|tag| tag.len() <= MAX_TAG);
+            all.extend(tags.map(|tag| tag.replace('_', "+")));
             if all.len() > MAX_TAGS {
                 let message = message::source::TOO_LARGE
                     .with("what", "the list of tags")
@@ -130,7 +134,7 @@ impl<'a> Registry<'a> {
     pub(super) async fn layer(&mut self, version: &str) -> Result<(String, u64), Error> {
         let tag = version.replace('+', "_");
         let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if tag.is_empty() || tag.len() > 128 || !tag.bytes().all(word) {
+        if tag.is_empty() || tag.len() > MAX_TAG || !tag.bytes().all(word) {
             return Err(self.broken(&format!("`{version}` cannot be a tag")));
         }
         let path = format!("/v2/{}/manifests/{tag}", self.name);
@@ -183,7 +187,8 @@ impl<'a> Registry<'a> {
         what: &str,
     ) -> Result<Answer, Error> {
         let answer = self.once(path, accept, limit, what).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
+        // What the registry sends on to somebody else is not theirs to ask a login for.
+        if answer.status != StatusCode::UNAUTHORIZED || !answer.at_home {
             return Ok(answer);
         }
         let challenges = answer.headers.get_all(WWW_AUTHENTICATE);
@@ -311,7 +316,8 @@ fn next(answer: &Answer, access: &Access) -> Option<String> {
     let base = Url::parse(access.url()).ok()?;
     let next = base.join(target).ok()?;
     let query = next.query().map(|query| format!("?{query}"));
-    (next.origin() == base.origin())
+    // Two slashes would begin with another host.
+    (next.origin() == base.origin() && !next.path().starts_with("//"))
         .then(|| format!("{}{}", next.path(), query.unwrap_or_default()))
 }
 

@@ -74,6 +74,17 @@ impl Shelf {
         }
     }
 
+    /// Whether a listing is at hand.
+    pub(super) fn remembers(&self) -> bool {
+        self.remembered.lock().is_some()
+    }
+
+    /// Forgets the listing.
+    pub(super) fn forget(&self) {
+        *self.remembered.lock() = None;
+        self.asking.forget();
+    }
+
     /// What is kept of a version, as it was asked for. Blocks.
     pub(super) fn kept(&self, chart: &str, asked: &str, form: Form) -> Result<Option<Kept>, Error> {
         if !self.mirror.path.join("HEAD").exists() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use domain::cause::Cause;
 use domain::message;
+use domain::repository::without_login;
 use domain::version::{Range, Version, Wanted, choose, wanted};
 use parking_lot::Mutex;
 use reqwest::StatusCode;
@@ -29,8 +30,13 @@ const MAX_INDEX: usize = 64 << 20;
 const MAX_ARCHIVE: usize = 32 << 20;
 /// How much of a tenant's charts is kept on disk.
 const MAX_TENANT: u64 = 512 << 20;
-/// How many versions of listings are kept in memory, of all repositories.
-const MAX_REMEMBERED: usize = 300_000;
+/// How many bytes of listings are kept in memory, of one tenant's repositories and of all.
+const MAX_REMEMBERED_OF_TENANT: usize = 32 << 20;
+const MAX_REMEMBERED: usize = 128 << 20;
+/// How many repositories are known at once; those that nobody uses are forgotten above it.
+const MAX_SHELVES: usize = 20_000;
+/// What a version takes in memory besides its own text, in bytes.
+const ENTRY: usize = 96;
 
 /// All chart repositories of a repo-server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -79,6 +85,9 @@ impl Charts {
         let name = hex::encode(&Sha256::digest(name)[..16]);
         let path = self.0.folder.join(access.tenant()).join(&name);
         let mut shelves = self.0.shelves.lock();
+        if shelves.len() >= MAX_SHELVES {
+            shelves.retain(|_, shelf| Arc::strong_count(shelf) > 1 || shelf.remembers());
+        }
         let shelf = shelves.entry((access.tenant().to_owned(), name));
         shelf.or_insert_with(|| Arc::new(Shelf::new(path))).clone()
     }
@@ -371,32 +380,36 @@ impl Charts {
                 .await?;
             let listed = remembered.listed.clone();
             *shelf.remembered.lock() = Some(remembered);
-            self.bound(&shelf);
+            self.bound(access.tenant(), &shelf);
             Ok(listed)
         };
         shelf.asking.run(listing).await
     }
 
-    /// Forgets listings while there are too many versions in all, the oldest first.
-    fn bound(&self, newest: &Arc<Shelf>) {
+    /// Forgets listings while they are too much, of the tenant or of all, the oldest first.
+    fn bound(&self, tenant: &str, newest: &Arc<Shelf>) {
         let shelves = self.0.shelves.lock();
-        let mut all: Vec<(Instant, usize, &Arc<Shelf>)> = shelves
-            .values()
-            .filter_map(|shelf| {
+        let mut all: Vec<(Instant, usize, bool, &Arc<Shelf>)> = shelves
+            .iter()
+            .filter_map(|((whose, _), shelf)| {
                 let remembered = shelf.remembered.lock();
                 let one = remembered.as_ref()?;
-                Some((one.at, weight(&one.listed), shelf))
+                Some((one.at, weight(&one.listed), whose == tenant, shelf))
             })
             .collect();
         all.sort_by_key(|(at, ..)| *at);
-        let mut total: usize = all.iter().map(|(_, weight, _)| weight).sum();
-        for (_, weight, shelf) in all {
-            if total <= MAX_REMEMBERED {
-                break;
-            }
-            if !Arc::ptr_eq(shelf, newest) {
-                *shelf.remembered.lock() = None;
+        let mut total: usize = all.iter().map(|(_, weight, ..)| weight).sum();
+        let theirs = all.iter().filter(|(_, _, theirs, _)| *theirs);
+        let mut of_tenant: usize = theirs.map(|(_, weight, ..)| weight).sum();
+        for (_, weight, theirs, shelf) in all {
+            let too_much =
+                total > MAX_REMEMBERED || (theirs && of_tenant > MAX_REMEMBERED_OF_TENANT);
+            if too_much && !Arc::ptr_eq(shelf, newest) {
+                shelf.forget();
                 total -= weight;
+                if theirs {
+                    of_tenant -= weight;
+                }
             }
         }
     }
@@ -581,7 +594,10 @@ impl Charts {
             let cause = Cause::error(message::chart::INDEX_BROKEN.with("url", access.shown()));
             Error::of(
                 Kind::Invalid,
-                cause.evidence(format!("oci://{place} names no version")),
+                cause.evidence(format!(
+                    "{} names no version",
+                    without_login(&format!("oci://{place}"))
+                )),
             )
         };
         let (path, tag) = place.rsplit_once(':').ok_or_else(broken)?;
@@ -630,10 +646,19 @@ fn pick<'a>(version: &str, there: impl Iterator<Item = &'a str> + Clone) -> Opti
     best.map(|(_, text)| text)
 }
 
+/// What a listing takes in memory, in bytes.
 fn weight(listed: &Listed) -> usize {
     match listed {
-        Listed::Index(index) => index.values().map(Vec::len).sum(),
-        Listed::Tags(tags) => tags.len(),
+        Listed::Index(index) => index
+            .iter()
+            .map(|(name, entries)| {
+                let entries = entries.iter().map(|entry| {
+                    ENTRY + entry.version.len() + entry.url.len() + entry.digest.len()
+                });
+                ENTRY + name.len() + entries.sum::<usize>()
+            })
+            .sum(),
+        Listed::Tags(tags) => tags.iter().map(|tag| ENTRY + tag.len()).sum(),
     }
 }
 
@@ -643,16 +668,19 @@ fn below(access: &Access, place: &str) -> Result<Url, Error> {
         let cause = Cause::error(message::chart::INDEX_BROKEN.with("url", access.shown()));
         Error::of(Kind::Invalid, cause.evidence(why))
     };
+    // It may be signed, or have a login in it.
+    let shown = without_login(place.split(['?', '#']).next().unwrap_or_default());
+    let shown = &shown[..shown.floor_char_boundary(200)];
     let base = format!("{}/", access.url().trim_end_matches('/'));
     let base = Url::parse(&base).map_err(Error::internal)?;
     let url = base
         .join(place)
-        .map_err(|error| broken(format!("{place}: {error}")))?;
+        .map_err(|error| broken(format!("{shown}: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
-        return Err(broken(format!("{place} is no place of an archive")));
+        return Err(broken(format!("{shown} is no place of an archive")));
     }
     if base.scheme() == "https" && url.scheme() == "http" {
-        return Err(broken(format!("{place} leaves TLS")));
+        return Err(broken(format!("{shown} leaves TLS")));
     }
     Ok(url)
 }

@@ -25,6 +25,11 @@ impl<T: Clone> Coalesce<T> {
         }
     }
 
+    /// Forgets the last result; who waits for it runs the job again.
+    pub(crate) fn forget(&self) {
+        *self.last.lock() = None;
+    }
+
     fn tick(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::SeqCst) + 1
     }

@@ -9,6 +9,9 @@ use super::worker::{Answer, Ask, Done, Failure, Job, WorkerPool};
 use crate::error::{Error, Kind};
 use crate::git::{ItemKind, Node};
 
+/// The most bytes of a tool's words that are read.
+const MAX_SAID: usize = 4096;
+
 /// Runs a job in a folder. Blocks; only on a thread where that is allowed. A look that was refused explains a failure
 /// better than the tool can.
 pub(super) fn run(
@@ -34,11 +37,23 @@ pub(super) fn run(
     match (runtime.block_on(pool.run(folder, job, answer))?, refused) {
         (Err(_), Some(refused)) => Err(refused),
         (Err(failure), None) => Ok(Err(Failure {
-            error: reader.trees().said(&failure.error),
+            error: reader.trees().said(&shortened(&failure.error)),
+            file: shortened(&failure.file),
+            feature: shortened(&failure.feature),
             ..failure
         })),
         (built, _) => Ok(built),
     }
+}
+
+/// As much of a tool's words as anybody reads, their beginning and their end; a template may make it say megabytes.
+fn shortened(text: &str) -> String {
+    if text.len() <= MAX_SAID {
+        return text.to_owned();
+    }
+    let begin = text.floor_char_boundary(MAX_SAID / 2);
+    let end = text.ceil_char_boundary(text.len() - MAX_SAID / 2);
+    format!("{} … {}", &text[..begin], &text[end..])
 }
 
 fn letter(kind: ItemKind) -> char {

@@ -22,6 +22,11 @@ const RANGE_HOLDS: i64 = 180;
 /// The most charts that one depends on.
 const MAX_CHARTS: usize = 100;
 
+/// The longest address of a place, in bytes.
+const MAX_ADDRESS: usize = 2_000;
+/// How much of a name in a chart is shown.
+const MAX_SHOWN: usize = 200;
+
 /// From where charts are brought, and how.
 pub(super) struct Dependencies<'a> {
     pub(super) charts: &'a Charts,
@@ -71,6 +76,8 @@ impl Dependencies<'_> {
             }
             match self.input.dependencies.get(&one.repository) {
                 Some(access) => places.push((one, From::Access(access))),
+                None if one.repository.len() > MAX_ADDRESS => return Err(at(nowhere(one))),
+                None if needs.contains(&one.repository) => {}
                 None => needs.push(one.repository.clone()),
             }
         }
@@ -125,8 +132,7 @@ impl Dependencies<'_> {
             return Err(no_version(one));
         }
         let at = below(&below(folder, "charts"), &file_name(&one.name));
-        reader.mount(at, Mount::Folder(found.path));
-        Ok(())
+        reader.mount(at, Mount::Folder(found.path))
     }
 
     /// A chart of a repository or registry.
@@ -140,9 +146,9 @@ impl Dependencies<'_> {
         let pulling = self
             .charts
             .pull(access, &one.name, &one.version, self.input.fresh);
-        let pulled = self
-            .runtime
-            .block_on(pulling)
+        let pulled = reader
+            .trees()
+            .wait(access, &message::chart::TIMEOUT, pulling)
             .map_err(|error| match error.kind() {
                 Kind::NotFound => no_version(one),
                 _ => error,
@@ -162,8 +168,7 @@ impl Dependencies<'_> {
         });
         let name = format!("{}-{}.tgz", one.name, pulled.version);
         let at = below(&below(folder, "charts"), &file_name(&name));
-        reader.mount(at, Mount::File(pulled.archive));
-        Ok(())
+        reader.mount(at, Mount::File(pulled.archive))
     }
 }
 
@@ -175,17 +180,21 @@ fn file_name(name: &str) -> String {
         .collect()
 }
 
+fn shown(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_SHOWN)]
+}
+
 fn nowhere(one: &Wanted) -> Error {
     let message = message::chart::DEPENDENCY_REPOSITORY
-        .with("chart", &one.name)
-        .with("repository", &one.repository);
+        .with("chart", shown(&one.name))
+        .with("repository", shown(&one.repository));
     Error::of(Kind::Invalid, Cause::error(message))
 }
 
 fn no_version(one: &Wanted) -> Error {
     let message = message::chart::DEPENDENCY_VERSION
-        .with("chart", &one.name)
-        .with("repository", &one.repository)
-        .with("version", &one.version);
+        .with("chart", shown(&one.name))
+        .with("repository", shown(&one.repository))
+        .with("version", shown(&one.version));
     Error::of(Kind::NotFound, Cause::error(message))
 }

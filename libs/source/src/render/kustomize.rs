@@ -75,6 +75,9 @@ pub(super) fn render(
 /// How often what was taken of other repositories may ask for more of them.
 const MAX_DEPTH: usize = 10;
 
+/// The longest address of another repository, in bytes.
+const MAX_ADDRESS: usize = 2_000;
+
 fn too_deep(failure: &Failure) -> Error {
     let message = message::source::TOO_LARGE
         .with(
@@ -82,7 +85,9 @@ fn too_deep(failure: &Failure) -> Error {
             "the chain of repositories that take from each other",
         )
         .with("limit", MAX_DEPTH);
-    let cause = Cause::error(message).evidence(failure.remotes.join(", "));
+    let named: Vec<&str> = failure.remotes.iter().take(3).map(String::as_str).collect();
+    let cause =
+        Cause::error(message).evidence(named.join(", ").chars().take(1000).collect::<String>());
     Error::of(Kind::TooLarge, cause)
 }
 
@@ -91,6 +96,11 @@ fn mount(reader: &Reader<'_, '_>, failure: &Failure) -> Result<(), Error> {
     let mut wanted: Vec<String> = Vec::new();
     let mut first = None;
     for entry in &failure.remotes {
+        if entry.len() > MAX_ADDRESS {
+            let shown = &entry[..entry.floor_char_boundary(200)];
+            let message = message::source::KUSTOMIZE_REMOTE.with("resource", shown);
+            return Err(Error::new(Kind::Invalid, message));
+        }
         let refused = || {
             let message =
                 message::source::KUSTOMIZE_REMOTE.with("resource", without_passwords(entry));

@@ -118,8 +118,27 @@ impl<'f, 'r> Reader<'f, 'r> {
     }
 
     /// Shows something at a path from now on. What it is made of is for the caller to note.
-    pub(super) fn mount(&self, path: String, mount: Mount) {
+    ///
+    /// # Errors
+    /// When the source reads too much with it: it is held until the render is over.
+    pub(super) fn mount(&self, path: String, mount: Mount) -> Result<(), Error> {
+        if let Mount::File(content) = &mount {
+            self.count(content.len())?;
+        }
         self.mounts.borrow_mut().insert(path, mount);
+        Ok(())
+    }
+
+    /// Counts bytes that are held for this render.
+    fn count(&self, bytes: usize) -> Result<(), Error> {
+        self.total.set(self.total.get() + bytes as u64);
+        if self.total.get() <= MAX_TOTAL {
+            return Ok(());
+        }
+        let message = message::source::TOO_LARGE
+            .with("what", "what the source reads")
+            .with("limit", "64 MiB");
+        Err(Error::new(Kind::TooLarge, message))
     }
 
     /// Where a path leads below a mounted folder.
@@ -358,13 +377,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             let message = message::source::LFS_NOT_SUPPORTED.with("path", shown);
             return Err(located(Error::new(Kind::Unsupported, message)));
         }
-        self.total.set(self.total.get() + bytes.len() as u64);
-        if self.total.get() > MAX_TOTAL {
-            let message = message::source::TOO_LARGE
-                .with("what", "what the source reads")
-                .with("limit", "64 MiB");
-            return Err(Error::new(Kind::TooLarge, message));
-        }
+        self.count(bytes.len())?;
         let content: Arc<[u8]> = match std::str::from_utf8(&bytes) {
             Ok(text) => {
                 let mut set = self.set.borrow_mut();

@@ -6,11 +6,14 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use domain::cause::Cause;
-use domain::message;
+use domain::message::{self, Code};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::renderer::RenderInput;
 use crate::error::{Error, Kind};
@@ -18,6 +21,10 @@ use crate::git::{Access, Files, Login, Mirrors, Opened, Rules};
 
 /// The most repositories that one render may take folders of by their addresses.
 pub(super) const MAX_REMOTES: usize = 50;
+
+/// How long one render waits for all other places together: whoever has many slow ones holds a turn no longer than whoever
+/// has one.
+const WAITING: Duration = Duration::from_secs(120);
 
 /// Another source of the application, which options refer to as `$name/…`.
 #[derive(Clone, Debug)]
@@ -39,6 +46,8 @@ pub(super) struct Trees {
     references: Vec<Reference>,
     remotes: Vec<Access>,
     fresh: bool,
+    /// When it stops waiting for other places.
+    deadline: Instant,
     opened: RefCell<Vec<Rc<Tree>>>,
 }
 
@@ -67,6 +76,7 @@ impl Trees {
             references: input.references.clone(),
             remotes: input.remotes.clone(),
             fresh: input.fresh,
+            deadline: Instant::now() + WAITING,
             opened: RefCell::default(),
         }
     }
@@ -127,6 +137,29 @@ impl Trees {
             .map(Some)
     }
 
+    /// Waits for another place, as long as the render may. Not while a worker's question is answered.
+    ///
+    /// # Errors
+    /// What the work says, or `late` when it takes too long.
+    pub(super) fn wait<T>(
+        &self,
+        access: &Access,
+        late: &Code,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let waiting = async {
+            match tokio::time::timeout_at(self.deadline, work).await {
+                Ok(result) => result,
+                Err(_) => {
+                    let message = late.with("url", access.shown());
+                    let message = message.with("seconds", WAITING.as_secs());
+                    Err(Error::new(Kind::Unreachable, message))
+                }
+            }
+        };
+        self.runtime.block_on(waiting)
+    }
+
     /// The name of a repository's tree at a revision. No address has a question mark.
     pub(super) fn remote_name(url: &str, revision: &str) -> String {
         format!("{url}?ref={revision}")
@@ -151,8 +184,8 @@ impl Trees {
             return Err(too_many());
         }
         let resolve = |fresh| {
-            self.runtime
-                .block_on(self.mirrors.resolve(access, revision, fresh))
+            let resolving = self.mirrors.resolve(access, revision, fresh);
+            self.wait(access, &message::source::TIMEOUT, resolving)
         };
         let commit = match resolve(self.fresh) {
             // It may have been pushed since the repository was listed.
@@ -170,9 +203,8 @@ impl Trees {
         access: &Access,
         commit: &str,
     ) -> Result<usize, Error> {
-        let snapshot = self
-            .runtime
-            .block_on(self.mirrors.ensure_commit(access, commit))?;
+        let ensuring = self.mirrors.ensure_commit(access, commit);
+        let snapshot = self.wait(access, &message::source::TIMEOUT, ensuring)?;
         let tree = Tree {
             name: name.to_owned(),
             before,
@@ -204,9 +236,13 @@ impl Trees {
 
     /// A tool's words with paths as people know them; it sees other trees as folders of its own.
     pub(super) fn said(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        while text.contains("../+tree/") {
-            text = text.replace("../+tree/", "+tree/");
+        let mut parts = text.split("+tree/");
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            // The way up to it. All of it at once: a text may consist of nothing else.
+            text.truncate(text.trim_end_matches("../").len());
+            text.push_str("+tree/");
+            text.push_str(part);
         }
         let opened = self.opened.borrow();
         for (at, tree) in opened.iter().enumerate() {

@@ -307,6 +307,54 @@ async fn a_registry_that_gives_tokens_is_asked_for_one_with_the_login() {
 }
 
 #[tokio::test]
+async fn a_registrys_login_is_for_nobody_whom_it_leads_to() {
+    let world = World::new();
+    let (home, storage, thief) = (
+        Site::start(None).await.unwrap(),
+        Site::start(None).await.unwrap(),
+        Site::start(None).await.unwrap(),
+    );
+    let list = "/v2/team/web/tags/list";
+    home.put(list, Reply::Redirect(format!("{}{list}", storage.url)));
+    storage.put(
+        list,
+        Reply::Guarded {
+            challenge: format!(r#"Bearer realm="{}/token""#, thief.url),
+            authorization: "Bearer t-1".into(),
+            file: br#"{"name": "team/web", "tags": ["1.0.0"]}"#.to_vec(),
+        },
+    );
+    thief.put("/token", Reply::File(br#"{"token": "t-1"}"#.to_vec()));
+    let url = format!("{}/team", home.url.trim_start_matches("http://"));
+    let access = access(&url, signed_in(), true);
+    let refused = world.charts.versions(&access, "web", true).await;
+    assert_eq!(code(&refused.unwrap_err()), "chart.login-refused");
+    assert!(thief.asked().is_empty(), "{:?}", thief.asked());
+}
+
+#[tokio::test]
+async fn s07_a_login_in_an_index_is_not_repeated() {
+    let world = World::new();
+    let site = Site::start(None).await.unwrap();
+    let access = access(&site.url, Login::default(), false);
+    for address in [
+        "https://ci:canary@h.example/x.tgz",
+        "gopher://h.example/x?sig=canary",
+        "oci://ci:canary@h.example/x",
+    ] {
+        let index = format!("entries: {{web: [{{version: 1.0.0, urls: ['{address}']}}]}}");
+        site.put("/index.yaml", Reply::File(index.into_bytes()));
+        world.charts.versions(&access, "web", true).await.unwrap();
+        let ensured = world.charts.ensure(&access, "web", "1.0.0", false).await;
+        let refused = ensured.unwrap_err();
+        assert_eq!(code(&refused), "chart.index-broken");
+        let said = format!("{refused:?}");
+        assert!(said.contains("h.example"), "{said}");
+        assert!(!said.contains("canary"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn s13_redirects_are_judged_anew_and_the_login_stays_at_home() {
     let world = World::new();
     let work = world.work();

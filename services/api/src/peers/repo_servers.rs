@@ -1,6 +1,7 @@
 //! The repo-servers: each repository is asked of the same one first, so that its mirror is warm there.
 
 use std::future::Future;
+use std::time::Duration;
 
 use domain::message;
 use domain::repository::rank;
@@ -14,6 +15,9 @@ use crate::failure;
 
 /// The largest message, both ways.
 const MAX_MESSAGE: usize = 200 << 20;
+
+/// How long an answer may take: a render has a limit of its own, which is shorter.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A client of one repo-server.
 pub(crate) type Client = RepoServerClient<Channel>;
@@ -67,7 +71,12 @@ impl RepoServers {
             &access.url,
         );
         for index in order {
-            match call(self.servers[index].1.clone()).await {
+            let asked = call(self.servers[index].1.clone());
+            let Ok(answer) = tokio::time::timeout(PATIENCE, asked).await else {
+                let message = message::api::NO_REPO_SERVER.message();
+                return Err(failure::say(Code::DeadlineExceeded, &message));
+            };
+            match answer {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status)
                     if status.code() == Code::Unavailable && status.details().is_empty() =>

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use domain::version;
+use domain::version::Versions;
+
+/// How many bytes of versions are kept of one chart.
+const MAX_VERSIONS: usize = 512 << 10;
 
 /// The tip of every branch and tag; of a chart, its versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Refs {
     tips: HashMap<String, String>,
     head: String,
-    versions: Option<Vec<String>>,
+    versions: Option<Versions>,
 }
 
 /// What a revision is, as far as the tips tell.
@@ -32,11 +35,16 @@ impl Refs {
         }
     }
 
-    /// The versions of a chart.
+    /// The versions of a chart. More than anybody should have of one are not kept: the repo-server is asked each time.
     #[must_use]
     pub(super) fn of_chart(versions: Vec<String>) -> Self {
+        let size: usize = versions.iter().map(String::len).sum();
+        let kept = match size <= MAX_VERSIONS {
+            true => versions,
+            false => Vec::new(),
+        };
         Self {
-            versions: Some(versions),
+            versions: Some(Versions::new(kept)),
             ..Self::default()
         }
     }
@@ -45,8 +53,7 @@ impl Refs {
     #[must_use]
     pub(super) fn resolve(&self, revision: &str) -> Named {
         if let Some(versions) = &self.versions {
-            let there = versions.iter().map(String::as_str);
-            let chosen = version::choose(revision, there);
+            let chosen = versions.choose(revision);
             return chosen.map_or(Named::Unclear, |one| Named::Commit(one.to_owned()));
         }
         if is_commit(revision) {
