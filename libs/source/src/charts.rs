@@ -10,4 +10,5 @@ mod oci;
 mod shelf;
 mod store;
 
+pub(crate) use http::file;
 pub use store::{Charts, Pulled};

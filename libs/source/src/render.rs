@@ -24,6 +24,7 @@ mod remote;
 mod renderer;
 mod substitute;
 mod trees;
+mod web;
 mod worker;
 mod yaml;
 

@@ -79,7 +79,7 @@ func (w *walk) check(folder string) *failure {
 		if !slices.Contains(taken, entry) {
 			return &failure{Kind: kindRemote, File: file, Feature: entry, Error: "it is in another place"}
 		}
-		got, err := repo.exchange(ask{Ask: "remote", Path: entry})
+		got, err := repo.exchange(ask{Ask: "remote", Path: entry, Folder: shown(folder)})
 		if err != nil {
 			return &failure{Kind: kindRemote, File: file, Feature: entry, Error: err.Error()}
 		}

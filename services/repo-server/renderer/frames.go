@@ -74,9 +74,11 @@ type job struct {
 // ask is a question about the repository, or about the cluster that is rendered for.
 type ask struct {
 	// Ask is `stat`, `list` or `read` of a path; `kube` for the cluster's version, `apis` for its APIs, or `api` for
-	// whether it has the one in Path; `remote` for where the folder of another repository is that the address in Path names.
-	Ask  string `json:"ask"`
-	Path string `json:"path"`
+	// whether it has the one in Path; `remote` for where the folder of another repository is that the address in Path names,
+	// or the file of a web server that Folder takes.
+	Ask    string `json:"ask"`
+	Path   string `json:"path"`
+	Folder string `json:"folder,omitempty"`
 }
 
 // answer is what the repository has there; of a cluster, Names.

@@ -146,6 +146,16 @@ messages! {
         en: "the Git server of `{url}` did not finish within {seconds} s; it is tried again, check the server's load and the network",
         ko: "`{url}`의 Git 서버가 {seconds}초 안에 응답을 끝내지 못했습니다. 다시 시도하며, 서버 부하와 네트워크를 확인하십시오",
     }
+    /// A web server's file did not come in time.
+    WEB_FILE_TIMEOUT = "source.web-file-timeout" {
+        en: "the file `{url}` did not come within {seconds} s; it is tried again, check the web server's load and the network",
+        ko: "`{url}` 파일을 {seconds}초 안에 받지 못했습니다. 다시 시도하며, 웹 서버의 부하와 네트워크를 확인하십시오",
+    }
+    /// A web server's file cannot be had.
+    WEB_FILE = "source.web-file" {
+        en: "the file `{url}` cannot be fetched from its web server; check the address and the login that is connected for it",
+        ko: "`{url}` 파일을 웹 서버에서 가져올 수 없습니다. 주소와 그 주소에 연결된 로그인을 확인하십시오",
+    }
     /// Git failed in a way that has no name.
     FETCH_FAILED = "source.fetch-failed" {
         en: "fetching `{url}` failed; it is tried again, see what Git said",

@@ -11,7 +11,7 @@ use reqwest::{Client, StatusCode};
 use url::Url;
 
 use crate::error::{Error, Kind};
-use crate::git::{Access, Clients};
+use crate::git::{Access, Clients, Mirrors, Request};
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
@@ -60,6 +60,29 @@ pub(super) async fn timed<T>(
             Err(Error::new(Kind::Unreachable, message))
         }
     }
+}
+
+/// A file of a web server: what stands at the address itself.
+///
+/// # Errors
+/// When it cannot be had, or is larger than `limit` bytes.
+pub(crate) async fn file(mirrors: &Mirrors, access: &Access, limit: usize) -> Result<Bytes, Error> {
+    let asked = Get {
+        url: Url::parse(access.url()).map_err(Error::internal)?,
+        headers: Vec::new(),
+        authorization: access.login_header(),
+        limit,
+        what: "the file",
+    };
+    let asking = async {
+        let answer = get(mirrors.clients(), access, asked).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            status => Err(refusal(access, status)),
+        }
+    };
+    let asking = timed(access, mirrors.limits().fetch, asking);
+    mirrors.observed(access, Request::Fetch, asking).await
 }
 
 /// Asks, and follows redirects: without the login, certificate and trust as soon as they lead to another host, never from

@@ -5,6 +5,7 @@ use tokio::runtime::Handle;
 use super::reader::Reader;
 use super::remote;
 use super::trees::{self, Trees};
+use super::web;
 use super::worker::{Answer, Ask, Done, Failure, Job, WorkerPool};
 use crate::error::{Error, Kind};
 use crate::git::{ItemKind, Node};
@@ -37,8 +38,11 @@ pub(super) fn run(
     match (runtime.block_on(pool.run(folder, job, answer))?, refused) {
         (Err(_), Some(refused)) => Err(refused),
         (Err(failure), None) => Ok(Err(Failure {
-            error: reader.trees().said(&shortened(&failure.error)),
-            file: shortened(&failure.file),
+            error: reader.said(&shortened(&failure.error)),
+            file: match failure.file.contains(web::MARK) {
+                true => reader.said(&shortened(&failure.file)),
+                false => shortened(&failure.file),
+            },
             feature: shortened(&failure.feature),
             ..failure
         })),
@@ -110,7 +114,17 @@ fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
             kind: if reader.has_api(&path)? { "api" } else { "" },
             ..Answer::default()
         }),
-        Ask::Remote { path } => {
+        Ask::Remote { path, folder } => {
+            if remote::is_file(&path) {
+                return Ok(match reader.has_web(&path) {
+                    true => Answer {
+                        kind: "file",
+                        real: reader.mount_web(&folder, &path),
+                        ..Answer::default()
+                    },
+                    false => Answer::default(),
+                });
+            }
             let Some(found) = remote::parse(&path) else {
                 return Ok(Answer {
                     refused: "it is no address of a folder in a Git repository".to_owned(),

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use super::dependencies::Dependencies;
 use super::environment::Environment;
 use super::reader::Reader;
+use super::web;
 use super::worker::{ChartDetails, Failure, Job, WorkerPool};
 use super::{ask, hash, made};
 use crate::error::{Error, Kind};
@@ -71,7 +72,7 @@ pub(super) fn render(
     pool: &WorkerPool,
     causes: &mut Vec<Cause>,
 ) -> Result<Made, Error> {
-    let options = fill_in(options, environment, reader)?;
+    let options = with_files(fill_in(options, environment, reader)?, reader)?;
     let helm = serde_json::to_value(&options).map_err(Error::internal)?;
     let trees = trees(&options, reader)?;
     let job = Job::Helm { helm, trees };
@@ -118,7 +119,7 @@ pub(super) fn details(
     pool: &WorkerPool,
     runtime: &Handle,
 ) -> Result<ChartDetails, Error> {
-    let options = fill_in(options, environment, reader)?;
+    let options = with_files(fill_in(options, environment, reader)?, reader)?;
     let helm = serde_json::to_value(&options).map_err(Error::internal)?;
     let trees = trees(&options, reader)?;
     let job = Job::Details { helm, trees };
@@ -172,6 +173,18 @@ fn fill_in(
         );
     }
     Ok(filled)
+}
+
+/// The options with files of web servers at hand, by their paths from the root.
+fn with_files(mut options: Options, reader: &Reader<'_, '_>) -> Result<Options, Error> {
+    let parameters = options.file_parameters.iter_mut().map(|one| &mut one.path);
+    let files = options.value_files.iter_mut().chain(parameters);
+    let files: Vec<&mut String> = files.filter(|file| web::is_address(file)).collect();
+    web::bring(reader, files.iter().map(|file| file.as_str()))?;
+    for file in files {
+        *file = format!("/{}", reader.mount_web("", file));
+    }
+    Ok(options)
 }
 
 /// The name of another source with which a path begins, `$name`; none where it begins with a build variable.

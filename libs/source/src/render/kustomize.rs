@@ -18,6 +18,7 @@ use super::origin::Origins;
 use super::reader::Reader;
 use super::remote;
 use super::trees::{MAX_REMOTES, Trees, too_many};
+use super::web;
 use super::worker::{Failure, Job, WorkerPool};
 use super::yaml;
 use crate::error::{Error, Kind};
@@ -95,6 +96,14 @@ fn too_deep(failure: &Failure) -> Error {
 fn mount(reader: &Reader<'_, '_>, failure: &Failure) -> Result<(), Error> {
     let mut wanted: Vec<String> = Vec::new();
     let mut first = None;
+    let files = failure.remotes.iter().map(String::as_str);
+    match web::bring(reader, files.filter(|entry| remote::is_file(entry))) {
+        Err(error) if !error.wanted().is_empty() => {
+            wanted.extend_from_slice(error.wanted());
+            first = Some(error.cause().clone());
+        }
+        result => result.map_err(|error| located(error, reader, failure))?,
+    }
     for entry in &failure.remotes {
         if entry.len() > MAX_ADDRESS {
             let shown = &entry[..entry.floor_char_boundary(200)];
@@ -109,6 +118,9 @@ fn mount(reader: &Reader<'_, '_>, failure: &Failure) -> Result<(), Error> {
                 line: 0,
             }))
         };
+        if remote::is_file(entry) {
+            continue;
+        }
         let found = remote::parse(entry).ok_or_else(|| Error::of(Kind::Invalid, refused()))?;
         let name = Trees::remote_name(&found.repository, &found.revision);
         let number = reader.trees().number(&name);

@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::overrides;
 use super::renderer::{RenderInput, Target};
 use super::trees::Trees;
+use super::web::WebFile;
 use crate::error::Error;
 use crate::git::{Files, Item, ItemKind, Node};
 
@@ -30,6 +31,8 @@ pub struct ReadSet {
     pub(super) cluster: Cluster,
     /// Charts of other places that were rendered along.
     pub(super) remotes: Vec<Remote>,
+    /// Files of web servers, by their addresses.
+    pub(super) web: BTreeMap<String, WebFile>,
     /// The application for which `.argocd-source-<app>.yaml` was looked for, and whether it was there.
     pub(super) application: Option<(String, bool)>,
     /// The source's folder and its tree, when nothing outside it was looked at: the short way to an answer.
@@ -136,8 +139,16 @@ impl ReadSet {
     /// A name that only equal sets for equal options have. The folder's tree, which may differ in what nobody read, is not
     /// part of it.
     pub(super) fn name(&self, source: &[u8]) -> String {
+        let web = self.web.iter().map(|(url, file)| {
+            let file = WebFile {
+                until: 0,
+                ..file.clone()
+            };
+            (url.clone(), file)
+        });
         let set = Self {
             scope: None,
+            web: web.collect(),
             remotes: self
                 .remotes
                 .iter()
@@ -167,7 +178,7 @@ impl ReadSet {
             .collect()
     }
 
-    /// The addresses of the repositories that folders were taken of by their addresses.
+    /// The addresses of the repositories that folders were taken of by their addresses, and those of web servers' files.
     #[must_use]
     pub fn remotes(&self) -> Vec<String> {
         let names = self.others.keys();
@@ -175,6 +186,7 @@ impl ReadSet {
             .filter_map(|name| Some(name.split_once("?ref=")?.0.to_owned()))
             .collect();
         found.dedup();
+        found.extend(self.web.keys().cloned());
         found
     }
 
@@ -218,6 +230,7 @@ impl ReadSet {
         let same =
             |(name, value): (&String, &Option<String>)| input.variables.get(name) == value.as_ref();
         if !self.remotes.iter().all(|remote| remote.holds(input))
+            || !self.web.iter().all(|(url, file)| file.holds(url, input))
             || !self.cluster.holds(&input.target)
             || !self.variables.iter().all(same)
             || !self

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use domain::cause::{Cause, Location};
 use domain::message;
 
+use super::overrides::below;
 use super::read_set::{Looks, ReadSet, listing};
 use super::renderer::{RenderInput, Target};
 use super::substitute;
 use super::trees::{self, Trees};
+use super::web::{self, WebFile};
 use crate::error::{Error, Kind};
 use crate::git::{Files, Found, Item, ItemKind, Node};
 
@@ -87,6 +89,9 @@ pub(super) struct Reader<'f, 'r> {
     looks: Cell<usize>,
     items: Cell<usize>,
     mounts: RefCell<BTreeMap<String, Mount>>,
+    /// The files of web servers that were fetched, by their addresses.
+    web: RefCell<BTreeMap<String, Arc<[u8]>>>,
+    now: i64,
 }
 
 /// What is seen at a path where the repository has nothing: a chart that another one depends on.
@@ -94,6 +99,8 @@ pub(super) struct Reader<'f, 'r> {
 pub(super) enum Mount {
     /// An archive.
     File(Arc<[u8]>),
+    /// A file of a web server, by its address.
+    Web(String),
     /// A folder of the repository that is somewhere else.
     Folder(String),
 }
@@ -114,6 +121,8 @@ impl<'f, 'r> Reader<'f, 'r> {
             looks: Cell::new(0),
             items: Cell::new(0),
             mounts: RefCell::default(),
+            web: RefCell::default(),
+            now: input.now,
         }
     }
 
@@ -127,6 +136,63 @@ impl<'f, 'r> Reader<'f, 'r> {
         }
         self.mounts.borrow_mut().insert(path, mount);
         Ok(())
+    }
+
+    /// Whether a file of a web server is at hand.
+    pub(super) fn has_web(&self, url: &str) -> bool {
+        self.web.borrow().contains_key(url)
+    }
+
+    /// Keeps a file of a web server for this render, variables replaced as in one of Git's, and notes it.
+    ///
+    /// # Errors
+    /// When the source reads too much with it.
+    pub(super) fn keep_web(&self, url: &str, bytes: &[u8], file: WebFile) -> Result<(), Error> {
+        self.count(bytes.len())?;
+        let content = self.replaced(bytes);
+        self.web.borrow_mut().insert(url.to_owned(), content);
+        self.note(|set| {
+            set.web.insert(url.to_owned(), file);
+        });
+        Ok(())
+    }
+
+    /// Shows a file of a web server that is at hand in a folder; says at which path.
+    pub(super) fn mount_web(&self, folder: &str, url: &str) -> String {
+        let path = below(folder, &web::name(url));
+        let mut mounts = self.mounts.borrow_mut();
+        mounts.insert(path.clone(), Mount::Web(url.to_owned()));
+        path
+    }
+
+    /// When it is rendered, in Unix seconds.
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// A tool's words with paths as people know them.
+    pub(super) fn said(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (path, mount) in &*self.mounts.borrow() {
+            if let Mount::Web(url) = mount {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                text = text.replace(path.as_str(), url).replace(name, url);
+            }
+        }
+        self.trees.said(&text)
+    }
+
+    fn replaced(&self, bytes: &[u8]) -> Arc<[u8]> {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return bytes.into();
+        };
+        let mut set = self.set.borrow_mut();
+        let note = |name: &str| {
+            set.variables
+                .insert(name.to_owned(), self.variables.get(name).cloned());
+        };
+        let replaced = substitute::substitute(text, self.variables, note);
+        replaced.as_bytes().into()
     }
 
     /// Counts bytes that are held for this render.
@@ -156,10 +222,17 @@ impl<'f, 'r> Reader<'f, 'r> {
     }
 
     /// What is mounted at a path.
-    fn mounted(&self, path: &str) -> Option<Arc<[u8]>> {
-        match self.mounts.borrow().get(path) {
-            Some(Mount::File(content)) => Some(Arc::clone(content)),
-            _ => None,
+    fn mounted(&self, path: &str) -> Option<File> {
+        match self.mounts.borrow().get(path)? {
+            Mount::File(content) => Some(File {
+                path: path.to_owned(),
+                content: Arc::clone(content),
+            }),
+            Mount::Web(url) => Some(File {
+                path: url.clone(),
+                content: Arc::clone(self.web.borrow().get(url)?),
+            }),
+            Mount::Folder(_) => None,
         }
     }
 
@@ -178,6 +251,8 @@ impl<'f, 'r> Reader<'f, 'r> {
                     (Some((name, _)), _) => (name, ItemKind::Folder),
                     (None, Mount::Folder(_)) => (rest, ItemKind::Folder),
                     (None, Mount::File(_)) => (rest, ItemKind::File),
+                    // Only who names its address gets it.
+                    (None, Mount::Web(_)) => return None,
                 };
                 Some(Item {
                     name: name.to_owned(),
@@ -354,9 +429,14 @@ impl<'f, 'r> Reader<'f, 'r> {
             return Ok(None);
         };
         if blob == MOUNTED {
-            let content = self.mounted(path);
-            let path = path.to_owned();
-            return Ok(content.map(|content| File { path, content }));
+            let file = self.mounted(path);
+            if let Some(file) = &file
+                && web::is_address(&file.path)
+            {
+                let mut read = self.read.borrow_mut();
+                read.insert(path.to_owned(), file.clone());
+            }
+            return Ok(file);
         }
         if let Some(file) = self.read.borrow().get(&found.path) {
             return Ok(Some(file.clone()));
@@ -378,22 +458,9 @@ impl<'f, 'r> Reader<'f, 'r> {
             return Err(located(Error::new(Kind::Unsupported, message)));
         }
         self.count(bytes.len())?;
-        let content: Arc<[u8]> = match std::str::from_utf8(&bytes) {
-            Ok(text) => {
-                let mut set = self.set.borrow_mut();
-                let note = |name: &str| {
-                    set.variables
-                        .insert(name.to_owned(), self.variables.get(name).cloned());
-                };
-                substitute::substitute(text, self.variables, note)
-                    .as_bytes()
-                    .into()
-            }
-            Err(_) => bytes.into(),
-        };
         let file = File {
             path: self.trees.shown(&found.path),
-            content,
+            content: self.replaced(&bytes),
         };
         self.read.borrow_mut().insert(found.path, file.clone());
         Ok(Some(file))

@@ -41,7 +41,7 @@ pub(super) fn parse(entry: &str) -> Option<Remote> {
 
 /// Whether an address is a file's of a web server: nothing in it says that it is Git's, and it ends as manifests do.
 /// Kustomize asks the server, and takes for a repository what it does not give.
-fn is_file(entry: &str) -> bool {
+pub(super) fn is_file(entry: &str) -> bool {
     let http = cut(entry, "https://").or_else(|| cut(entry, "http://"));
     let Some(rest) = http.filter(|rest| !rest.contains('?')) else {
         return false;

@@ -172,12 +172,24 @@ impl Trees {
         Some(at + 1)
     }
 
-    fn remote(&self, name: &str, url: &str, revision: &str) -> Result<Option<usize>, Error> {
+    /// The way into a place by its address, where there is one.
+    ///
+    /// # Errors
+    /// When it is an address of a form that is not allowed.
+    pub(super) fn offered(&self, url: &str) -> Result<Option<&Access>, Error> {
         // In the form of those that are offered; whether files are allowed was asked when they were.
         let rules = Rules { files: true };
         let wanted = Access::new("any", "", url, Login::default(), rules)?;
         let mut offered = self.remotes.iter();
-        let Some(access) = offered.find(|access| access.url() == wanted.url()) else {
+        Ok(offered.find(|access| access.url() == wanted.url()))
+    }
+
+    pub(super) fn mirrors(&self) -> &Mirrors {
+        &self.mirrors
+    }
+
+    fn remote(&self, name: &str, url: &str, revision: &str) -> Result<Option<usize>, Error> {
+        let Some(access) = self.offered(url)? else {
             return Ok(None);
         };
         if self.opened.borrow().len() >= MAX_REMOTES {

@@ -84,9 +84,12 @@ pub(super) enum Ask {
     },
     /// All its APIs.
     Apis,
-    /// Where the folder of another repository is that an address names, if it is open.
+    /// Where the folder of another repository is that an address names, if it is open; or in the folder that names it, a
+    /// file of a web server.
     Remote {
         path: String,
+        #[serde(default)]
+        folder: String,
     },
 }
 

@@ -7,6 +7,7 @@ mod read_set;
 mod references;
 mod remotes;
 mod signatures;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -312,7 +313,7 @@ async fn a_kustomization_cannot_reach_out() {
     let cases = [
         (
             "resources: [https://example.com/a.yaml]\n",
-            "source.kustomize-remote",
+            "source.web-file",
         ),
         (
             "resources:\n- github.com/a/b?ref=main\n",
@@ -552,7 +553,7 @@ async fn a_charts_placeholders_are_replaced_and_its_failures_point_at_what_to_ed
         ),
         (
             json!({"valueFiles": ["https://example.com/v.yaml"]}),
-            "source.remote-file",
+            "source.web-file",
             "",
         ),
         (
