@@ -32,6 +32,9 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ),
     ("/naru.internal.v1.RepoServer/ListCharts", &[API]),
     ("/naru.internal.v1.RepoServer/AppDetails", &[API]),
+    ("/naru.internal.v1.RepoServer/Digests", &[CONTROLLER]),
+    ("/naru.internal.v1.RepoServer/ArtifactNotes", &[API]),
+    ("/naru.internal.v1.RepoServer/ChartDetails", &[API]),
 ];
 
 /// The components that may call the RPC of a path; none for a path that is no RPC.

@@ -182,6 +182,23 @@ pub struct Source {
     pub plugin: Option<Value>,
 }
 
+impl Source {
+    /// Whether it is an artifact of a registry: its revisions are digests, and nothing in it is Git's.
+    #[must_use]
+    pub fn is_artifact(&self) -> bool {
+        self.chart.is_empty() && crate::repository::is_artifact(&self.repo_url)
+    }
+
+    /// Whether it makes manifests; one that others only refer to does not.
+    #[must_use]
+    pub fn yields(&self) -> bool {
+        self.reference.is_empty()
+            || !self.path.is_empty()
+            || !self.chart.is_empty()
+            || self.is_artifact()
+    }
+}
+
 /// Options of a kustomization, as the Application spec has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -15,11 +15,31 @@ pub use rank::rank;
 
 use crate::secret::Secret;
 
-/// The form in which two repository addresses are compared: lower case, no `.git`, `ssh://` and scp-like forms equal.
+/// Whether an address is that of an OCI artifact: what stands there is a registry's, whatever it is connected as.
+#[must_use]
+pub fn is_artifact(url: &str) -> bool {
+    url.starts_with("oci://")
+}
+
+/// Whether a revision is the digest of an artifact, which can become no other.
+#[must_use]
+pub fn is_digest(revision: &str) -> bool {
+    let hex = revision.strip_prefix("sha256:").unwrap_or_default();
+    hex.len() == 64
+        && hex
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// The form in which two repository addresses are compared: lower case, no `.git` but in a registry, `ssh://` and scp-like
+/// forms equal.
 #[must_use]
 pub fn normalize_url(url: &str) -> String {
     let url = url.trim().to_lowercase();
     let url = url.strip_suffix('/').unwrap_or(&url);
+    if is_artifact(url) {
+        return url.to_owned();
+    }
     let url = url.strip_suffix(".git").unwrap_or(url);
     if let Some(rest) = url.strip_prefix("ssh://") {
         return rest.replacen(":22/", "/", 1);
@@ -256,7 +276,7 @@ pub fn without_login(url: &str) -> String {
 #[must_use]
 pub fn kept_only(kind: &str, credentials: &Credentials) -> Option<String> {
     match kind {
-        "git" | "helm" => {}
+        "git" | "helm" | "oci" => {}
         other => return Some(format!("type {other}")),
     }
     credentials.kept_only().map(str::to_owned)
@@ -286,7 +306,8 @@ mod tests {
         );
         assert_eq!(kept_only("git", &both), None);
         assert_eq!(kept_only("git", &app), None);
-        assert_eq!(kept_only("oci", &both).as_deref(), Some("type oci"));
+        assert_eq!(kept_only("oci", &both), None);
+        assert_eq!(kept_only("svn", &both).as_deref(), Some("type svn"));
         assert_eq!(kept_only("helm", &both), None);
     }
 
@@ -365,5 +386,24 @@ mod tests {
             normalize_url("https://git.example/a/b"),
             normalize_url("https://git.example/a/c")
         );
+        assert_ne!(
+            normalize_url("oci://registry.example/a"),
+            normalize_url("oci://registry.example/a.git")
+        );
+    }
+
+    #[test]
+    fn a_digest_is_one_of_sha256_as_registries_write_it() {
+        let hex = "0123456789abcdef".repeat(4);
+        assert!(is_digest(&format!("sha256:{hex}")));
+        for bad in [
+            hex.clone(),
+            format!("sha256:{}", &hex[1..]),
+            format!("sha256:{}", hex.to_uppercase()),
+            format!("sha512:{hex}{hex}"),
+            String::new(),
+        ] {
+            assert!(!is_digest(&bad), "{bad}");
+        }
     }
 }

@@ -1,14 +1,16 @@
-//! Chart repositories over HTTP and OCI registries: what they offer, which version a revision is, and its files.
+//! Chart repositories over HTTP and OCI registries: what they offer, which version or digest a revision is, and its files.
 //!
 //! An archive is unpacked once, checked, and kept as a commit in a bare repository of its own, so that everything that
-//! reads Git reads charts. Repositories are never shared between tenants or credentials.
+//! reads Git reads charts and artifacts. Repositories are never shared between tenants or credentials.
 
 mod archive;
+mod artifact;
 mod http;
 mod index;
 mod oci;
 mod shelf;
 mod store;
 
+pub use artifact::ArtifactNotes;
 pub(crate) use http::file;
 pub use store::{Charts, Pulled};

@@ -28,7 +28,7 @@ mod web;
 mod worker;
 mod yaml;
 
-pub use details::{Details, images};
+pub use details::{ChartDetails, Details, images};
 pub use detect::discover;
 pub use read_set::ReadSet;
 pub use renderer::{RenderInput, Rendered, Renderer, Target};

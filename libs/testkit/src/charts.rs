@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-pub use registry::Registry;
+pub use registry::{LAYER, Registry};
 pub use site::{Reply, Site};
 
 use crate::command::{command, output};
@@ -61,8 +61,10 @@ pub fn write(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
 /// What helm said.
 pub async fn package(work: &Path, name: &str, version: &str, text: &str) -> Result<PathBuf> {
     let folder = work.join(format!("{name}-source"));
-    let chart =
-        format!("apiVersion: v2\nname: {name}\nversion: {version}\ndescription: made for a test\n");
+    let chart = format!(
+        "apiVersion: v2\nname: {name}\nversion: {version}\ndescription: made for a test\nhome: https://{name}.example\n\
+         maintainers: [{{name: Team, email: team@{name}.example}}, {{name: Nobody}}]\n"
+    );
     let template = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{{{ .Release.Name }}}}-{name}\ndata:\n  text: {{{{ .Values.text }}}}\n  version: {{{{ .Chart.Version }}}}\n"
     );

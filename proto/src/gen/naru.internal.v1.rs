@@ -1297,6 +1297,125 @@ pub mod controller_server {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DigestsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+    /// tags, ranges
+    #[prost(string, repeated, tag = "2")]
+    pub revisions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for DigestsRequest {
+    const NAME: &'static str = "DigestsRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.DigestsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.DigestsRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DigestsResponse {
+    /// by revision; what the registry has not is left out
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub digests: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+impl ::prost::Name for DigestsResponse {
+    const NAME: &'static str = "DigestsResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.DigestsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.DigestsResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArtifactNotesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+    #[prost(string, tag = "2")]
+    pub revision: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ArtifactNotesRequest {
+    const NAME: &'static str = "ArtifactNotesRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ArtifactNotesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ArtifactNotesRequest".into()
+    }
+}
+/// As the annotations org.opencontainers.image.\* have it; empty where there is nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArtifactNotesResponse {
+    #[prost(string, tag = "1")]
+    pub created: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub authors: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub documentation: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub source: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub version: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub description: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ArtifactNotesResponse {
+    const NAME: &'static str = "ArtifactNotesResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ArtifactNotesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ArtifactNotesResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChartDetailsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<RepositoryAccess>,
+    #[prost(string, tag = "2")]
+    pub chart: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub revision: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChartDetailsRequest {
+    const NAME: &'static str = "ChartDetailsRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ChartDetailsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ChartDetailsRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChartDetailsResponse {
+    #[prost(string, tag = "1")]
+    pub description: ::prost::alloc::string::String,
+    /// `name <address>`
+    #[prost(string, repeated, tag = "2")]
+    pub maintainers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "3")]
+    pub home: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ChartDetailsResponse {
+    const NAME: &'static str = "ChartDetailsResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ChartDetailsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ChartDetailsResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListVersionsRequest {
     #[prost(message, optional, tag = "1")]
     pub repository: ::core::option::Option<RepositoryAccess>,
@@ -1600,7 +1719,7 @@ impl ::prost::Name for ResolveRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResolveResponse {
-    /// or the version of a chart
+    /// or the version of a chart, or the digest of an artifact
     #[prost(string, tag = "1")]
     pub commit: ::prost::alloc::string::String,
 }
@@ -1624,7 +1743,7 @@ pub struct RenderRequest {
     /// The ApplicationSource, canonical JSON.
     #[prost(string, tag = "3")]
     pub source: ::prost::alloc::string::String,
-    /// A full commit, or the version of a chart.
+    /// A full commit, the version of a chart, or the digest of an artifact.
     #[prost(string, tag = "4")]
     pub commit: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
@@ -2372,6 +2491,81 @@ pub mod repo_server_client {
                 .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "AppDetails"));
             self.inner.unary(req, path, codec).await
         }
+        /// The digests that revisions of an artifact are now.
+        pub async fn digests(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DigestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DigestsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/Digests",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "Digests"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What whoever published an artifact noted with it.
+        pub async fn artifact_notes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ArtifactNotesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ArtifactNotesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/ArtifactNotes",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "ArtifactNotes"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a version of a chart says of itself.
+        pub async fn chart_details(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChartDetailsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChartDetailsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/ChartDetails",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "ChartDetails"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2473,6 +2667,27 @@ pub mod repo_server_server {
             request: tonic::Request<super::AppDetailsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::AppDetailsResponse>,
+            tonic::Status,
+        >;
+        /// The digests that revisions of an artifact are now.
+        async fn digests(
+            &self,
+            request: tonic::Request<super::DigestsRequest>,
+        ) -> std::result::Result<tonic::Response<super::DigestsResponse>, tonic::Status>;
+        /// What whoever published an artifact noted with it.
+        async fn artifact_notes(
+            &self,
+            request: tonic::Request<super::ArtifactNotesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ArtifactNotesResponse>,
+            tonic::Status,
+        >;
+        /// What a version of a chart says of itself.
+        async fn chart_details(
+            &self,
+            request: tonic::Request<super::ChartDetailsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChartDetailsResponse>,
             tonic::Status,
         >;
     }
@@ -3077,6 +3292,141 @@ pub mod repo_server_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AppDetailsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/Digests" => {
+                    #[allow(non_camel_case_types)]
+                    struct DigestsSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::DigestsRequest>
+                    for DigestsSvc<T> {
+                        type Response = super::DigestsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DigestsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::digests(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DigestsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/ArtifactNotes" => {
+                    #[allow(non_camel_case_types)]
+                    struct ArtifactNotesSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::ArtifactNotesRequest>
+                    for ArtifactNotesSvc<T> {
+                        type Response = super::ArtifactNotesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ArtifactNotesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::artifact_notes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ArtifactNotesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/ChartDetails" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChartDetailsSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::UnaryService<super::ChartDetailsRequest>
+                    for ChartDetailsSvc<T> {
+                        type Response = super::ChartDetailsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChartDetailsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::chart_details(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChartDetailsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

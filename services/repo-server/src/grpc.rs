@@ -10,9 +10,9 @@ use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
 use runtime::clock::SystemClock;
-use source::charts::Charts;
+use source::charts::{ArtifactNotes, Charts};
 use source::git::{Access, Files, Login, Mirrors, Node, Place, Rules};
-use source::render::{Reference, RenderInput, Target};
+use source::render::{ChartDetails, Reference, RenderInput, Target};
 use source::{Error, Kind};
 use tonic::{Code, Request, Response, Status};
 
@@ -21,6 +21,8 @@ use crate::renders::{Order, Renders};
 
 /// The most paths of one request.
 const MAX_PATHS: usize = 10_000;
+/// The most revisions of one request, each of which a registry is asked for.
+const MAX_REVISIONS: usize = 1_000;
 /// The most sources that a request may refer to.
 const MAX_REFERENCES: usize = 100;
 /// The most variables of one request.
@@ -69,8 +71,13 @@ impl RepoServer for Service {
             fresh,
             chart,
         } = request.into_inner();
+        let artifact = chart.is_empty() && is_artifact(repository.as_ref());
         let access = self.access(repository)?;
         let commit = match chart.as_str() {
+            "" if artifact => {
+                let _turn = self.listings.turn(access.tenant()).await;
+                self.charts.digest(&access, &revision).await
+            }
             "" => self.mirrors.resolve(&access, &revision, fresh).await,
             chart => {
                 let _turn = self.listings.turn(access.tenant()).await;
@@ -318,6 +325,82 @@ impl RepoServer for Service {
             wanted: Vec::new(),
         }))
     }
+
+    async fn digests(
+        &self,
+        request: Request<wire::DigestsRequest>,
+    ) -> Result<Response<wire::DigestsResponse>, Status> {
+        let wire::DigestsRequest {
+            repository,
+            revisions,
+        } = request.into_inner();
+        if revisions.len() > MAX_REVISIONS {
+            return Err(Status::invalid_argument("too many revisions"));
+        }
+        let access = self.access(repository)?;
+        let _turn = self.listings.turn(access.tenant()).await;
+        let digests = self.charts.digests(&access, &revisions).await;
+        Ok(Response::new(wire::DigestsResponse {
+            digests: digests.map_err(refused)?,
+        }))
+    }
+
+    async fn artifact_notes(
+        &self,
+        request: Request<wire::ArtifactNotesRequest>,
+    ) -> Result<Response<wire::ArtifactNotesResponse>, Status> {
+        let wire::ArtifactNotesRequest {
+            repository,
+            revision,
+        } = request.into_inner();
+        let access = self.access(repository)?;
+        let _turn = self.listings.turn(access.tenant()).await;
+        let found = self.charts.artifact_notes(&access, &revision).await;
+        let ArtifactNotes {
+            created,
+            authors,
+            documentation,
+            source,
+            version,
+            description,
+        } = found.map_err(refused)?;
+        Ok(Response::new(wire::ArtifactNotesResponse {
+            created,
+            authors,
+            documentation,
+            source,
+            version,
+            description,
+        }))
+    }
+
+    async fn chart_details(
+        &self,
+        request: Request<wire::ChartDetailsRequest>,
+    ) -> Result<Response<wire::ChartDetailsResponse>, Status> {
+        let wire::ChartDetailsRequest {
+            repository,
+            chart,
+            revision,
+        } = request.into_inner();
+        let access = self.access(repository)?;
+        let found = self.renders.chart(&access, &chart, &revision).await;
+        let ChartDetails {
+            description,
+            maintainers,
+            home,
+        } = found.map_err(refused)?;
+        Ok(Response::new(wire::ChartDetailsResponse {
+            description,
+            maintainers,
+            home,
+        }))
+    }
+}
+
+/// Whether a request is about an artifact, unless it names a chart.
+fn is_artifact(repository: Option<&wire::RepositoryAccess>) -> bool {
+    repository.is_some_and(|one| domain::repository::is_artifact(&one.url))
 }
 
 /// Names what stands at a path; a path that leads nowhere, or out of the repository, has no name.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use source::Error;
 use source::git::Access;
-use source::render::{Details, ReadSet, RenderInput, Renderer};
+use source::render::{ChartDetails, Details, ReadSet, RenderInput, Renderer};
 
 use crate::config::Config;
 use crate::fair::Fair;
@@ -104,6 +104,17 @@ impl Renders {
         let (rendered, _) = self.get(order).await?;
         let images = source::render::images(&rendered.manifests);
         Ok((found, images))
+    }
+
+    /// What a version of a chart says of itself.
+    pub(crate) async fn chart(
+        &self,
+        access: &Access,
+        chart: &str,
+        revision: &str,
+    ) -> Result<ChartDetails, Error> {
+        let _turn = self.0.turns.turn(access.tenant()).await;
+        self.0.renderer.chart(access, chart, revision).await
     }
 
     /// Waits for the tenant's turn, for work that is none of [`Renders::get`].

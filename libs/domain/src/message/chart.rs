@@ -18,8 +18,8 @@ messages! {
     }
     /// The server wants a login, and none is known.
     LOGIN_NEEDED = "chart.login-needed" {
-        en: "`{url}` asks for a login, and none is connected for it: connect it with its login (`argocd repo add --type helm`) or make a credential template (`argocd repocreds add`)",
-        ko: "`{url}`이(가) 로그인을 요구하지만 연결된 로그인이 없습니다. 로그인과 함께 연결하거나(`argocd repo add --type helm`) 자격 증명 템플릿을 만드십시오(`argocd repocreds add`)",
+        en: "`{url}` asks for a login, and none is connected for it: connect it with its login (`argocd repo add`, `--type helm` for charts, `--type oci` for artifacts) or make a credential template (`argocd repocreds add`)",
+        ko: "`{url}`이(가) 로그인을 요구하지만 연결된 로그인이 없습니다. 로그인과 함께 연결하거나(`argocd repo add`, 차트는 `--type helm`, 아티팩트는 `--type oci`) 자격 증명 템플릿을 만드십시오(`argocd repocreds add`)",
     }
     /// There is nothing at the address.
     REPOSITORY_NOT_FOUND = "chart.repository-not-found" {
@@ -75,6 +75,21 @@ messages! {
     REGISTRY_WITHOUT_INDEX = "chart.registry-without-index" {
         en: "`{url}` is an OCI registry, which lists no charts; name the chart and its version",
         ko: "`{url}`은(는) 차트 목록이 없는 OCI 레지스트리입니다. 차트와 버전을 직접 지정하십시오",
+    }
+    /// No such tag, digest or version of an artifact.
+    ARTIFACT_NOT_FOUND = "chart.artifact-not-found" {
+        en: "`{url}` has no artifact `{revision}`; write a tag, a digest (sha256:...) or a range of versions into spec.source.targetRevision, or push one",
+        ko: "`{url}`에 아티팩트 `{revision}`이(가) 없습니다. spec.source.targetRevision에 태그, 다이제스트(sha256:...) 또는 버전 범위를 쓰거나 아티팩트를 푸시하십시오",
+    }
+    /// An artifact is not what is read, or tries something.
+    ARTIFACT_REFUSED = "chart.artifact-refused" {
+        en: "the artifact {digest} cannot be used: {reason}; push one layer of application/vnd.oci.image.layer.v1.tar+gzip (`oras push`) or a chart (`helm push`)",
+        ko: "아티팩트 {digest}을(를) 사용할 수 없습니다: {reason}. application/vnd.oci.image.layer.v1.tar+gzip 레이어 하나(`oras push`) 또는 차트(`helm push`)를 푸시하십시오",
+    }
+    /// An application's source is no artifact.
+    NO_ARTIFACT = "chart.no-artifact" {
+        en: "the source of the application `{app}` is no artifact of an OCI registry: those have a repoURL that begins with oci:// and no chart",
+        ko: "애플리케이션 `{app}`의 소스는 OCI 레지스트리의 아티팩트가 아닙니다. 아티팩트의 repoURL은 oci://로 시작하고 chart가 없습니다",
     }
     /// The place of a dependency is of no form that is used.
     DEPENDENCY_REPOSITORY = "chart.dependency-repository" {

@@ -238,8 +238,8 @@ messages! {
     }
     /// A file is wanted of a source that is a chart.
     REFERENCE_TO_CHART = "source.reference-to-chart" {
-        en: "`{name}` is a chart of a chart repository, and files are only taken from Git repositories; set `ref` on a source without `chart`",
-        ko: "`{name}`은(는) 차트 저장소의 차트입니다. 파일은 Git 저장소에서만 가져오므로 `chart`가 없는 소스에 `ref`를 지정하십시오",
+        en: "`{name}` is a chart or an artifact of a registry, and files are only taken from Git repositories; set `ref` on a source that is one",
+        ko: "`{name}`은(는) 차트 또는 레지스트리의 아티팩트입니다. 파일은 Git 저장소에서만 가져오므로 Git 소스에 `ref`를 지정하십시오",
     }
     /// A source's `ref` is no name.
     REFERENCE_NAME = "source.reference-name" {

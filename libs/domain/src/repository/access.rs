@@ -1,6 +1,6 @@
 //! Which login opens a repository: its own, else the nearest template's, else none.
 
-use super::{Credentials, Options, Repository, Template, normalize_url};
+use super::{Credentials, Options, Repository, Template, is_artifact, normalize_url};
 use crate::certificate::Trust;
 
 /// All that one request to a repo-server needs to get in.
@@ -62,6 +62,9 @@ pub fn access(
         access.inherited = true;
         // No project is called `*`.
         access.scope = format!("*/{}", template.url);
+    }
+    if is_artifact(url) {
+        "oci".clone_into(&mut access.kind);
     }
     if is_ssh(url) {
         access.known_hosts = trust.known_hosts_text();

@@ -59,12 +59,15 @@ pub fn judged_pattern(pattern: &str) -> String {
     plain(pattern)
 }
 
-/// Decoded, lower case, without login, usual port, the root's dot, doubled slashes and `.git`.
+/// Decoded, lower case, without login, usual port, the root's dot, doubled slashes and, but in a registry, where it is a part
+/// of a name, `.git`.
 fn plain(url: &str) -> String {
     let form = normal(url);
-    match form.split_once("://").and(form.strip_suffix(".git")) {
-        Some(short) => short.to_owned(),
-        None => form,
+    match form.split_once("://") {
+        Some((scheme, _)) if scheme != "oci" => {
+            form.strip_suffix(".git").unwrap_or(&form).to_owned()
+        }
+        _ => form,
     }
 }
 
@@ -87,7 +90,7 @@ fn normal(url: &str) -> String {
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host);
     let usual = match scheme.as_str() {
-        "https" => ":443",
+        "https" | "oci" => ":443",
         "http" => ":80",
         _ => ":22",
     };
@@ -187,6 +190,14 @@ mod tests {
                 "{other}"
             );
         }
+        assert_eq!(
+            judged("oci://Registry.example:443//team/app.git").as_deref(),
+            Some("oci://registry.example/team/app.git")
+        );
+        assert_eq!(
+            judged("oci://registry.example:22/a").as_deref(),
+            Some("oci://registry.example:22/a")
+        );
         assert_eq!(
             judged("ssh://git@h:2222/a").as_deref(),
             Some("ssh://h:2222/a")

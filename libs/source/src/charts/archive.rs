@@ -1,4 +1,5 @@
-//! Chart archives, unpacked without trusting any word in them: nothing is written to a path that they name.
+//! The archives of charts and artifacts, unpacked without trusting any word in them: nothing is written to a path that they
+//! name.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
@@ -20,21 +21,52 @@ const BLOCK: u64 = 512;
 /// What is said of an archive that is larger than it may be.
 const ENDLESS: &str = "it unpacks to more than 64 MiB";
 
-/// The files of a chart by their paths below its folder.
-pub(super) type Tree = BTreeMap<String, Vec<u8>>;
+/// The files of an archive by their paths.
+pub(super) type Tree = BTreeMap<String, Entry>;
 
-/// Unpacks a chart's archive: one folder, whose name is dropped.
+/// What stands at a path of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A file.
+    File(Vec<u8>),
+    /// A symbolic link that leads to another path of the archive, as it is written.
+    Link(String),
+}
+
+/// Whose an archive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// A chart's: one folder, whose name is dropped, and no links.
+    Chart,
+    /// An artifact's: everything as it is.
+    Artifact,
+}
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// tar, then gzip.
+    TarGzip,
+    /// tar alone.
+    Tar,
+}
+
+/// Unpacks an archive.
 ///
 /// # Errors
 /// What is wrong with it, for the cause that names it.
-pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, String> {
+pub(super) fn unpack(bytes: &[u8], layout: Layout, packing: Packing) -> Result<Tree, String> {
+    let inner: Box<dyn Read + '_> = match packing {
+        Packing::TarGzip => Box::new(MultiGzDecoder::new(bytes)),
+        Packing::Tar => Box::new(bytes),
+    };
     let mut archive = tar::Archive::new(Bounded {
-        inner: MultiGzDecoder::new(bytes),
+        inner,
         // Headers and padding count as well.
         left: MAX_UNPACKED + MAX_ENTRIES * 4 * BLOCK,
     });
     let mut tree = Tree::new();
-    let (mut entries, mut total) = (0, 0);
+    let (mut entries, mut total) = (0, 0_u64);
     let mut folders = HashSet::new();
     for entry in archive.entries().map_err(said)? {
         let mut entry = entry.map_err(said)?;
@@ -48,12 +80,21 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, String> {
         }
         let path = String::from_utf8(entry.path_bytes().into_owned())
             .map_err(|_| "a file's name is not UTF-8".to_owned())?;
-        match kind {
-            EntryType::Regular | EntryType::Continuous => {}
+        let found = match kind {
+            EntryType::Regular | EntryType::Continuous => {
+                total = entry.size().saturating_add(total);
+                Entry::File(content(&mut entry, &path, total)?)
+            }
             // Nothing is kept of it but what is in it.
             EntryType::Directory => {
-                below(&path)?;
+                placed(&path, layout)?;
                 continue;
+            }
+            EntryType::Symlink if layout == Layout::Artifact => {
+                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+                let target = String::from_utf8(target)
+                    .map_err(|_| format!("`{}` is a link to no name", shown(&path)))?;
+                Entry::Link(target)
             }
             EntryType::Link | EntryType::Symlink => {
                 return Err(format!("`{}` is a link", shown(&path)));
@@ -61,44 +102,56 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Tree, String> {
             _ => {
                 return Err(format!("`{}` is neither a file nor a folder", shown(&path)));
             }
+        };
+        let Some(path) = placed(&path, layout)? else {
+            continue;
+        };
+        if let Entry::Link(target) = &found {
+            inside(&path, target)?;
         }
-        let size = entry.size();
-        if size > MAX_FILE {
-            return Err(format!(
-                "`{}` is larger than {MAX_FILE} bytes",
-                shown(&path)
-            ));
+        // Each folder on the way becomes one on disk, though no entry says so.
+        let mut folder = path.as_str();
+        while let Some((above, _)) = folder.rsplit_once('/')
+            && folders.insert(above.to_owned())
+        {
+            folder = above;
         }
-        total += size;
-        if total > MAX_UNPACKED {
-            return Err(ENDLESS.to_owned());
+        if entries + folders.len() as u64 > MAX_ENTRIES {
+            return Err(format!("it has more than {MAX_ENTRIES} files and folders"));
         }
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).map_err(said)?;
-        if content.len() as u64 != size {
-            return Err("it ends too early".to_owned());
-        }
-        if let Some(path) = below(&path)? {
-            // Each folder on the way becomes one on disk, though no entry says so.
-            let mut folder = path.as_str();
-            while let Some((above, _)) = folder.rsplit_once('/')
-                && folders.insert(above.to_owned())
-            {
-                folder = above;
-            }
-            if entries + folders.len() as u64 > MAX_ENTRIES {
-                return Err(format!("it has more than {MAX_ENTRIES} files and folders"));
-            }
-            tree.insert(path, content);
-        }
+        tree.insert(path, found);
     }
     if let Some((file, _)) = tree.iter().find(|(path, _)| shadowed(&tree, path)) {
         return Err(format!("`{}` is a file and a folder", shown(file)));
     }
-    if !tree.contains_key("Chart.yaml") {
-        return Err("there is no Chart.yaml in its folder".to_owned());
+    match layout {
+        Layout::Chart if !tree.contains_key("Chart.yaml") => {
+            Err("there is no Chart.yaml in its folder".to_owned())
+        }
+        Layout::Artifact if tree.is_empty() => Err("there is no file in it".to_owned()),
+        Layout::Chart | Layout::Artifact => Ok(tree),
     }
-    Ok(tree)
+}
+
+/// The bytes of a file; `total` has those of all files so far and of this one.
+fn content(
+    entry: &mut tar::Entry<'_, impl Read>,
+    path: &str,
+    total: u64,
+) -> Result<Vec<u8>, String> {
+    let size = entry.size();
+    if size > MAX_FILE {
+        return Err(format!("`{}` is larger than {MAX_FILE} bytes", shown(path)));
+    }
+    if total > MAX_UNPACKED {
+        return Err(ENDLESS.to_owned());
+    }
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).map_err(said)?;
+    if content.len() as u64 != size {
+        return Err("it ends too early".to_owned());
+    }
+    Ok(content)
 }
 
 /// Whether a file's path is also the folder of another one.
@@ -139,8 +192,9 @@ fn said(error: io::Error) -> String {
     }
 }
 
-/// The path below the chart's folder; `None` for what lies beside it as that folder itself does.
-fn below(path: &str) -> Result<Option<String>, String> {
+/// Where an entry goes: of a chart below its folder. `None` for what is nowhere: a chart's folder itself, and the repository
+/// in which somebody packed an artifact.
+fn placed(path: &str, layout: Layout) -> Result<Option<String>, String> {
     let refused = |why: &str| Err(format!("`{}` {why}", shown(path)));
     if path.len() > MAX_PATH {
         return refused("is too long a path");
@@ -157,18 +211,46 @@ fn below(path: &str) -> Result<Option<String>, String> {
             return refused("leads out of the archive");
         }
         if part.eq_ignore_ascii_case(".git") {
-            return refused("is no part of a chart");
+            return match layout {
+                Layout::Chart => refused("is no part of a chart"),
+                Layout::Artifact => Ok(None),
+            };
         }
         parts.push(part);
     }
     if parts.len() > MAX_DEPTH {
         return refused("lies too deep");
     }
+    if layout == Layout::Artifact {
+        return Ok((!parts.is_empty()).then(|| parts.join("/")));
+    }
     match parts.as_slice() {
         [] | [_] if path.ends_with("Chart.yaml") => refused("is not in the chart's folder"),
         [] | [_] => Ok(None),
         [_, below @ ..] => Ok(Some(below.join("/"))),
     }
+}
+
+/// Refuses a link that leads out of the archive, whatever stands in between.
+fn inside(path: &str, target: &str) -> Result<(), String> {
+    let refused = || {
+        Err(format!(
+            "`{}` is a link that leads out of the archive",
+            shown(path)
+        ))
+    };
+    if target.is_empty() || target.starts_with('/') || target.len() > MAX_PATH {
+        return refused();
+    }
+    let mut depth = path.matches('/').count();
+    for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        match (part, depth) {
+            ("..", 0) => return refused(),
+            ("..", _) => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    Ok(())
 }
 
 fn shown(path: &str) -> String {
@@ -213,6 +295,10 @@ mod tests {
         gzip.finish().unwrap()
     }
 
+    fn chart_of(bytes: &[u8]) -> Result<Tree, String> {
+        unpack(bytes, Layout::Chart, Packing::TarGzip)
+    }
+
     fn chart() -> Vec<u8> {
         file("web/Chart.yaml", b"name: web\n")
     }
@@ -221,7 +307,7 @@ mod tests {
     fn a_chart_is_its_files_below_its_folder() {
         let attributes = b"29 path=web/templates/a.yaml\n30 mtime=1700000000.123456789\n";
         let long = format!("web/{}/x.yaml\0", "d".repeat(120));
-        let tree = unpack(&packed(&[
+        let tree = chart_of(&packed(&[
             entry("web", b'5', 0, b""),
             chart(),
             file("./web//values.yaml", b"a: 1\n"),
@@ -237,7 +323,7 @@ mod tests {
             names,
             ["Chart.yaml", &deep, "templates/a.yaml", "values.yaml"]
         );
-        assert_eq!(tree["templates/a.yaml"], b"kind: X\n");
+        assert_eq!(tree["templates/a.yaml"], Entry::File(b"kind: X\n".to_vec()));
     }
 
     #[test]
@@ -304,7 +390,7 @@ mod tests {
             ),
             (with(file(&format!("web/{}", "a/".repeat(45)), b"x")), ""),
         ] {
-            let result = unpack(&archive);
+            let result = chart_of(&archive);
             match said {
                 "" => assert!(result.is_ok(), "{result:?}"),
                 said => {
@@ -333,6 +419,73 @@ mod tests {
         }
         let archive = gzip.finish().unwrap();
         assert!(archive.len() < 1 << 20);
-        assert!(unpack(&archive).unwrap_err().contains("larger than"));
+        assert!(chart_of(&archive).unwrap_err().contains("larger than"));
+    }
+
+    fn link(name: &str, target: &str) -> Vec<u8> {
+        let mut header = entry(name, b'2', 0, b"");
+        header[157..157 + target.len()].copy_from_slice(target.as_bytes());
+        header[148..156].copy_from_slice(b"        ");
+        let sum: u32 = header[..512].iter().map(|b| u32::from(*b)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        header
+    }
+
+    fn artifact_of(entries: &[Vec<u8>]) -> Result<Tree, String> {
+        unpack(&packed(entries), Layout::Artifact, Packing::TarGzip)
+    }
+
+    #[test]
+    fn an_artifact_is_its_files_as_they_are() {
+        let entries = [
+            entry("./", b'5', 0, b""),
+            file("./a.yaml", b"kind: A\n"),
+            file("below/b.yaml", b"kind: B\n"),
+            link("below/also.yaml", "../a.yaml"),
+            file(".git/config", b"[core]\n"),
+            file("below/.git/HEAD", b"ref: x\n"),
+        ];
+        let tree = artifact_of(&entries).unwrap();
+        let names: Vec<&str> = tree.keys().map(String::as_str).collect();
+        assert_eq!(names, ["a.yaml", "below/also.yaml", "below/b.yaml"]);
+        assert_eq!(tree["below/also.yaml"], Entry::Link("../a.yaml".to_owned()));
+        let mut tar: Vec<u8> = entries.concat();
+        tar.extend([0; 1024]);
+        let plain = unpack(&tar, Layout::Artifact, Packing::Tar).unwrap();
+        assert_eq!(plain, tree);
+    }
+
+    #[test]
+    fn s02_hostile_artifacts_are_refused_by_name() {
+        for (entry, said) in [
+            (
+                link("a/out", "../../etc/passwd"),
+                "leads out of the archive",
+            ),
+            (link("out", "/etc/passwd"), "leads out of the archive"),
+            (link("out", "a/../../x"), "leads out of the archive"),
+            (link("out", ""), "leads out of the archive"),
+            (file("../x", b"x"), "leads out of the archive"),
+            (entry("hard", b'1', 0, b""), "`hard` is a link"),
+            (entry("pipe", b'6', 0, b""), "neither a file nor a folder"),
+            (file("a.yaml/b", b"x"), "a file and a folder"),
+        ] {
+            let refused = artifact_of(&[file("a.yaml", b""), entry]).unwrap_err();
+            assert!(refused.contains(said), "{said}: {refused}");
+        }
+        // A link that stands where a folder does would send what is below it elsewhere.
+        let through = [link("way", "a"), file("way/x", b""), file("a/y", b"")];
+        assert!(
+            artifact_of(&through)
+                .unwrap_err()
+                .contains("a file and a folder")
+        );
+        assert!(
+            artifact_of(&[file(".git/config", b"")])
+                .unwrap_err()
+                .contains("no file in it")
+        );
+        let text = unpack(b"kind: A\n", Layout::Artifact, Packing::Tar).unwrap_err();
+        assert!(text.contains("not a tar archive"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use domain::cause::Cause;
 use domain::message;
 use futures::StreamExt;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use url::Url;
 
 use crate::error::{Error, Kind};
@@ -19,6 +19,8 @@ const MAX_REDIRECTS: usize = 5;
 /// What to ask for.
 pub(super) struct Get<'a> {
     pub(super) url: Url,
+    /// Whether only the head of the answer is wanted.
+    pub(super) head: bool,
     pub(super) headers: Vec<(HeaderName, String)>,
     /// The login, for the host of `url` alone.
     pub(super) authorization: Option<HeaderValue>,
@@ -69,6 +71,7 @@ pub(super) async fn timed<T>(
 pub(crate) async fn file(mirrors: &Mirrors, access: &Access, limit: usize) -> Result<Bytes, Error> {
     let asked = Get {
         url: Url::parse(access.url()).map_err(Error::internal)?,
+        head: false,
         headers: Vec::new(),
         authorization: access.login_header(),
         limit,
@@ -90,6 +93,7 @@ pub(crate) async fn file(mirrors: &Mirrors, access: &Access, limit: usize) -> Re
 pub(super) async fn get(clients: &Clients, access: &Access, get: Get<'_>) -> Result<Answer, Error> {
     let Get {
         mut url,
+        head,
         headers,
         mut authorization,
         limit,
@@ -98,7 +102,8 @@ pub(super) async fn get(clients: &Clients, access: &Access, get: Get<'_>) -> Res
     let home = url.origin();
     let mut client = client(clients, access, &url)?;
     for _ in 0..=MAX_REDIRECTS {
-        let mut request = client.get(url.clone());
+        let method = if head { Method::HEAD } else { Method::GET };
+        let mut request = client.request(method, url.clone());
         for (name, value) in &headers {
             request = request.header(name, value);
         }

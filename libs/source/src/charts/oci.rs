@@ -1,14 +1,17 @@
-//! An OCI registry: its tags, and the archive that a chart's tag names.
+//! An OCI registry: its tags, the manifests that tags and digests name, and the archives of those.
+
+use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use domain::cause::Cause;
 use domain::message;
+use domain::repository::is_digest;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, HeaderValue, LINK, WWW_AUTHENTICATE};
+use reqwest::header::{ACCEPT, HeaderName, HeaderValue, LINK, WWW_AUTHENTICATE};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -28,7 +31,11 @@ const CHART_LAYERS: [&str; 2] = [
     "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
     "application/tar+gzip",
 ];
-const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+/// Lists of manifests too: that one stands there is to be said, not that nothing does.
+const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, \
+                         application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json";
+/// In which a registry says what a tag is.
+const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A registry, spoken to with one login, and a token that it gave for it.
 pub(super) struct Registry<'a> {
@@ -50,18 +57,72 @@ struct Token {
     access_token: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Manifest {
+/// What a tag or a digest names.
+#[derive(Debug, Deserialize)]
+pub(super) struct Manifest {
     #[serde(default)]
-    layers: Vec<Layer>,
+    pub(super) layers: Vec<Layer>,
+    /// Those that a list of manifests names.
+    #[serde(default)]
+    manifests: Vec<IgnoredAny>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Deserialize)]
+/// An archive, or another part of an image.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Layer {
-    media_type: String,
+pub(super) struct Layer {
+    pub(super) media_type: String,
     digest: String,
-    size: u64,
+    pub(super) size: u64,
+}
+
+impl Manifest {
+    /// Whether it only names others, one for each platform.
+    pub(super) fn is_list(&self) -> bool {
+        self.layers.is_empty() && !self.manifests.is_empty()
+    }
+
+    /// A note of whoever published it; empty where there is none.
+    pub(super) fn note(&self, name: &str) -> String {
+        let notes = self.annotations.as_ref();
+        notes
+            .and_then(|notes| notes.get(name))
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+impl Layer {
+    /// The SHA-256 of its bytes; `None` where it is named by something else.
+    pub(super) fn sha256(&self) -> Option<String> {
+        let hex = self.digest.strip_prefix("sha256:")?;
+        let right = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        right.then(|| hex.to_ascii_lowercase())
+    }
+}
+
+/// What to ask a registry for.
+#[derive(Clone, Copy)]
+struct Question<'q> {
+    path: &'q str,
+    accept: &'q str,
+    head: bool,
+    limit: usize,
+    what: &'q str,
+}
+
+impl<'q> Question<'q> {
+    fn document(path: &'q str, what: &'q str) -> Self {
+        Self {
+            path,
+            accept: "",
+            head: false,
+            limit: MAX_DOCUMENT,
+            what,
+        }
+    }
 }
 
 impl<'a> Registry<'a> {
@@ -98,7 +159,7 @@ impl<'a> Registry<'a> {
 
     /// Whether the registry lets this login in.
     pub(super) async fn ping(&mut self) -> Result<(), Error> {
-        let answer = self.ask("/v2/", "", MAX_DOCUMENT, "an answer").await?;
+        let answer = self.ask(Question::document("/v2/", "an answer")).await?;
         match answer.status {
             StatusCode::OK => Ok(()),
             status => Err(refusal(self.access, status)),
@@ -110,7 +171,8 @@ impl<'a> Registry<'a> {
         let mut path = format!("/v2/{}/tags/list", self.name);
         let mut all: Vec<String> = Vec::new();
         for _ in 0..MAX_PAGES {
-            let answer = self.ask(&path, "", MAX_DOCUMENT, "a list of tags").await?;
+            let question = Question::document(&path, "a list of tags");
+            let answer = self.ask(question).await?;
             let page: Tags = self.document(&answer)?;
             let tags = page.tags.unwrap_or_default();
             // A longer one is none that could be asked for.
@@ -132,32 +194,66 @@ impl<'a> Registry<'a> {
 
     /// The digest and size of the archive of a version.
     pub(super) async fn layer(&mut self, version: &str) -> Result<(String, u64), Error> {
-        let tag = version.replace('+', "_");
-        let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if tag.is_empty() || tag.len() > MAX_TAG || !tag.bytes().all(word) {
-            return Err(self.broken(&format!("`{version}` cannot be a tag")));
-        }
-        let path = format!("/v2/{}/manifests/{tag}", self.name);
-        let answer = self
-            .ask(&path, MANIFESTS, MAX_DOCUMENT, "a manifest")
-            .await?;
-        let manifest: Manifest = self.document(&answer)?;
+        let tag = tag(version).ok_or_else(|| {
+            let reason = format!("`{version}` cannot be a tag");
+            self.broken(&reason)
+        })?;
+        let (manifest, _) = self.manifest(&tag).await?;
         let layer = manifest
             .layers
             .into_iter()
             .find(|layer| CHART_LAYERS.contains(&layer.media_type.as_str()))
             .ok_or_else(|| self.broken("the manifest has no chart in it"))?;
-        let hex = layer.digest.strip_prefix("sha256:").unwrap_or_default();
-        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(self.broken("the manifest names the chart by no SHA-256"));
+        let digest = layer
+            .sha256()
+            .ok_or_else(|| self.broken("the manifest names the chart by no SHA-256"))?;
+        Ok((digest, layer.size))
+    }
+
+    /// What a tag or a digest names, and the SHA-256 of that.
+    pub(super) async fn manifest(&mut self, reference: &str) -> Result<(Manifest, String), Error> {
+        let path = format!("/v2/{}/manifests/{reference}", self.name);
+        let question = Question {
+            accept: MANIFESTS,
+            ..Question::document(&path, "a manifest")
+        };
+        let answer = self.ask(question).await?;
+        let manifest = self.document(&answer)?;
+        Ok((manifest, hex::encode(Sha256::digest(&answer.body))))
+    }
+
+    /// The digest that a tag is now; `None` where there is no such tag.
+    pub(super) async fn digest(&mut self, tag: &str) -> Result<Option<String>, Error> {
+        let path = format!("/v2/{}/manifests/{tag}", self.name);
+        let question = Question {
+            accept: MANIFESTS,
+            // Asking what it is costs nothing of the quota that many registries have for fetching it.
+            head: true,
+            ..Question::document(&path, "a manifest")
+        };
+        let answer = self.ask(question).await?;
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(refusal(self.access, status)),
         }
-        Ok((hex.to_ascii_lowercase(), layer.size))
+        let said = answer.headers.get(DIGEST);
+        let said = said.and_then(|value| value.to_str().ok()).map(str::trim);
+        if let Some(digest) = said.filter(|digest| is_digest(digest)) {
+            return Ok(Some(digest.to_owned()));
+        }
+        let (_, digest) = self.manifest(tag).await?;
+        Ok(Some(format!("sha256:{digest}")))
     }
 
     /// A blob by its digest; whether it is that blob is for the caller to see.
     pub(super) async fn blob(&mut self, digest: &str, limit: usize) -> Result<Bytes, Error> {
         let path = format!("/v2/{}/blobs/sha256:{digest}", self.name);
-        let answer = self.ask(&path, "", limit, "the archive of a chart").await?;
+        let question = Question {
+            limit,
+            ..Question::document(&path, "an archive")
+        };
+        let answer = self.ask(question).await?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),
             status => Err(refusal(self.access, status)),
@@ -179,14 +275,8 @@ impl<'a> Registry<'a> {
     }
 
     /// Asks; where the registry wants a login, once more with one.
-    async fn ask(
-        &mut self,
-        path: &str,
-        accept: &str,
-        limit: usize,
-        what: &str,
-    ) -> Result<Answer, Error> {
-        let answer = self.once(path, accept, limit, what).await?;
+    async fn ask(&mut self, question: Question<'_>) -> Result<Answer, Error> {
+        let answer = self.once(question).await?;
         // What the registry sends on to somebody else is not theirs to ask a login for.
         if answer.status != StatusCode::UNAUTHORIZED || !answer.at_home {
             return Ok(answer);
@@ -200,21 +290,23 @@ impl<'a> Registry<'a> {
             return Ok(answer);
         };
         self.authorization = Some(authorization);
-        self.once(path, accept, limit, what).await
+        self.once(question).await
     }
 
-    async fn once(
-        &self,
-        path: &str,
-        accept: &str,
-        limit: usize,
-        what: &str,
-    ) -> Result<Answer, Error> {
+    async fn once(&self, question: Question<'_>) -> Result<Answer, Error> {
+        let Question {
+            path,
+            accept,
+            head,
+            limit,
+            what,
+        } = question;
         let base = Url::parse(self.access.url()).map_err(Error::internal)?;
         let url = base.join(path).map_err(Error::internal)?;
         let accept = (!accept.is_empty()).then(|| (ACCEPT, accept.to_owned()));
         let asked = Get {
             url,
+            head,
             headers: accept.into_iter().collect(),
             authorization: self.authorization.clone(),
             limit,
@@ -261,6 +353,7 @@ impl<'a> Registry<'a> {
             }
             let asked = Get {
                 url: realm,
+                head: false,
                 headers: Vec::new(),
                 authorization: login,
                 limit: MAX_DOCUMENT,
@@ -337,6 +430,16 @@ fn parameters(text: &str) -> Vec<(String, String)> {
     all
 }
 
+/// The tag of a version, with `_` where a version has `+`; `None` for what can be no tag.
+pub(super) fn tag(version: &str) -> Option<String> {
+    let tag = version.replace('+', "_");
+    let first = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let word = |b: u8| first(b) || matches!(b, b'.' | b'-');
+    let right =
+        tag.len() <= MAX_TAG && tag.bytes().next().is_some_and(first) && tag.bytes().all(word);
+    right.then_some(tag)
+}
+
 /// Whether it is a repository's name as registries have it.
 pub(super) fn is_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -383,6 +486,26 @@ mod tests {
         ] {
             assert!(!is_name(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_what_registries_take_for_one() {
+        assert_eq!(tag("1.0.0+a").as_deref(), Some("1.0.0_a"));
+        assert_eq!(tag("_x").as_deref(), Some("_x"));
+        for bad in [
+            "",
+            ".x",
+            "-x",
+            "a/b",
+            "a:b",
+            "../x",
+            "a b",
+            "sha256:00",
+            "%2e",
+        ] {
+            assert_eq!(tag(bad), None, "{bad}");
+        }
+        assert_eq!(tag(&"a".repeat(129)), None);
     }
 
     #[test]

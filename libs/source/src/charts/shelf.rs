@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use reqwest::header::HeaderName;
 use sha2::{Digest, Sha256};
 
-use super::archive::Tree;
+use super::archive::{Entry, Tree};
 use super::index::Index;
 use crate::error::{Error, Kind};
 use crate::git::{Coalesce, Mirror, Snapshot, damaged};
@@ -249,8 +249,11 @@ fn commit(
 fn write_tree(handle: &Repository, files: Tree) -> Result<Oid, git2::Error> {
     let mut folders: std::collections::BTreeMap<String, Vec<(String, Oid, FileMode)>> =
         [(String::new(), Vec::new())].into();
-    for (path, content) in files {
-        let blob = handle.blob(&content)?;
+    for (path, entry) in files {
+        let (blob, mode) = match entry {
+            Entry::File(content) => (handle.blob(&content)?, FileMode::Blob),
+            Entry::Link(target) => (handle.blob(target.as_bytes())?, FileMode::Link),
+        };
         let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
         let mut known = folder;
         while !known.is_empty() && !folders.contains_key(known) {
@@ -258,7 +261,7 @@ fn write_tree(handle: &Repository, files: Tree) -> Result<Oid, git2::Error> {
             known = known.rsplit_once('/').map_or("", |(above, _)| above);
         }
         if let Some(entries) = folders.get_mut(folder) {
-            entries.push((file.to_owned(), blob, FileMode::Blob));
+            entries.push((file.to_owned(), blob, mode));
         }
     }
     let mut order: Vec<String> = folders.keys().cloned().collect();
@@ -285,10 +288,16 @@ fn write_tree(handle: &Repository, files: Tree) -> Result<Oid, git2::Error> {
 }
 
 fn refused(chart: &str, version: &str, error: &git2::Error) -> Error {
-    let message = message::chart::ARCHIVE_REFUSED
-        .with("chart", chart)
-        .with("version", version)
-        .with("reason", "it has a file whose name is none");
+    let reason = "it has a file whose name is none";
+    let message = match chart {
+        "" => message::chart::ARTIFACT_REFUSED
+            .with("digest", version)
+            .with("reason", reason),
+        chart => message::chart::ARCHIVE_REFUSED
+            .with("chart", chart)
+            .with("version", version)
+            .with("reason", reason),
+    };
     Error::of(
         Kind::Invalid,
         Cause::error(message).evidence(error.message()),

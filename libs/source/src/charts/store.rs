@@ -16,7 +16,7 @@ use reqwest::header::HeaderName;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::archive::{self, Tree};
+use super::archive::{self, Layout, Packing, Tree};
 use super::http::{self, Get, get, refusal, timed};
 use super::index::{self, Entry, Index};
 use super::oci::{Registry, is_digest_of, is_name, of_chart};
@@ -27,7 +27,7 @@ use crate::git::{Access, Mirrors, Request, Snapshot};
 /// The largest index.
 const MAX_INDEX: usize = 64 << 20;
 /// The largest archive.
-const MAX_ARCHIVE: usize = 32 << 20;
+pub(super) const MAX_ARCHIVE: usize = 32 << 20;
 /// How much of a tenant's charts is kept on disk.
 const MAX_TENANT: u64 = 512 << 20;
 /// How many bytes of listings are kept in memory, of one tenant's repositories and of all.
@@ -78,7 +78,11 @@ impl Charts {
         }))
     }
 
-    fn shelf(&self, access: &Access, chart: &str) -> Arc<Shelf> {
+    pub(super) fn mirrors(&self) -> &Mirrors {
+        &self.0.mirrors
+    }
+
+    pub(super) fn shelf(&self, access: &Access, chart: &str) -> Arc<Shelf> {
         // A registry has a list for each chart; an index has all of them.
         let chart = if access.is_registry() { chart } else { "" };
         let name = format!("{}\0{}\0{chart}", access.scope(), access.url());
@@ -286,7 +290,7 @@ impl Charts {
         pulled
     }
 
-    async fn look(
+    pub(super) async fn look(
         &self,
         shelf: &Arc<Shelf>,
         chart: &str,
@@ -334,7 +338,7 @@ impl Charts {
     }
 
     /// Removes what was used longest ago while a tenant has too much.
-    async fn make_room(&self, tenant: &str) {
+    pub(super) async fn make_room(&self, tenant: &str) {
         let folder = self.0.folder.join(tenant);
         let measuring = tokio::task::spawn_blocking(move || over(&folder));
         for gone in measuring.await.unwrap_or_default() {
@@ -355,7 +359,7 @@ impl Charts {
     }
 
     /// What the repository offers, no older than listings may be.
-    async fn listed(
+    pub(super) async fn listed(
         &self,
         access: &Access,
         chart: &str,
@@ -433,6 +437,7 @@ impl Charts {
         }
         let asked = Get {
             url: below(access, "index.yaml")?,
+            head: false,
             headers: known
                 .as_ref()
                 .map(|known| known.conditions.clone())
@@ -577,6 +582,7 @@ impl Charts {
                 .then(|| access.login_header())
                 .flatten(),
             url,
+            head: false,
             headers: Vec::new(),
             limit: MAX_ARCHIVE,
             what: "the archive of a chart",
@@ -686,7 +692,7 @@ fn below(access: &Access, place: &str) -> Result<Url, Error> {
 }
 
 fn unpacked(chart: &str, fetched: &Fetched) -> Result<Tree, Error> {
-    archive::unpack(&fetched.bytes).map_err(|reason| {
+    archive::unpack(&fetched.bytes, Layout::Chart, Packing::TarGzip).map_err(|reason| {
         let message = message::chart::ARCHIVE_REFUSED
             .with("chart", chart)
             .with("version", &fetched.version)
@@ -740,9 +746,9 @@ fn mismatch(access: &Access, chart: &str, version: &str) -> Error {
     Error::new(Kind::Invalid, message)
 }
 
-fn too_large() -> Error {
+pub(super) fn too_large() -> Error {
     let message = message::source::TOO_LARGE
-        .with("what", "the archive of a chart")
+        .with("what", "the archive of a chart or an artifact")
         .with("limit", format!("{} MiB", MAX_ARCHIVE >> 20));
     Error::new(Kind::TooLarge, message)
 }

@@ -173,11 +173,13 @@ impl Access {
             ));
         }
         let scheme = if without_tls { "http" } else { "https" };
+        let written = url;
         let url = format!("{scheme}://{}", bare.trim_end_matches('/'));
         let access = Self::new(tenant, scope, &url, login, Rules::default())?;
         Ok(Self {
             registry: true,
-            shown: bare.to_owned(),
+            // As it is written: an artifact's address begins with oci://.
+            shown: written.trim_end_matches('/').to_owned(),
             ..access
         })
     }

@@ -1,6 +1,7 @@
 //! What a form about a source shows: its tool, and what can be set for that.
 
 use domain::manifest::{Manifest, SourceType};
+use domain::message;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -10,8 +11,9 @@ use super::reader::Reader;
 use super::renderer::{self, RenderInput, Renderer};
 use super::substitute;
 use super::trees::Trees;
-use crate::error::Error;
-use crate::git::Access;
+use super::yaml;
+use crate::error::{Error, Kind};
+use crate::git::{Access, Node};
 
 /// What can be set for a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,71 @@ impl Renderer {
             Ok(details)
         });
         reading.await
+    }
+
+    /// What a version of a chart repository's chart says of itself in its `Chart.yaml`.
+    ///
+    /// # Errors
+    /// When the version cannot be had, or what it says is no chart's.
+    #[tracing::instrument(name = "source.chart", skip_all)]
+    pub async fn chart(
+        &self,
+        access: &Access,
+        chart: &str,
+        revision: &str,
+    ) -> Result<ChartDetails, Error> {
+        let version = self.charts().resolve(access, chart, revision, true).await?;
+        let snapshot = self.charts().ensure(access, chart, &version, false).await?;
+        let reading = snapshot.read(|files| match files.find("Chart.yaml")?.node {
+            Node::File(blob) => files.blob(&blob, MAX_CHART),
+            _ => Ok(Vec::new()),
+        });
+        let text = String::from_utf8_lossy(&reading.await?).into_owned();
+        let (mut documents, broken) = yaml::documents(&text);
+        if broken.is_some() || documents.len() != 1 {
+            let message = message::chart::ARCHIVE_REFUSED
+                .with("chart", chart)
+                .with("version", version)
+                .with("reason", "its Chart.yaml is not one document of YAML");
+            return Err(Error::new(Kind::Invalid, message));
+        }
+        Ok(ChartDetails::of(&documents.remove(0).value))
+    }
+}
+
+/// The largest `Chart.yaml`, in bytes.
+const MAX_CHART: u64 = 1 << 20;
+
+/// What a chart says of itself; empty where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChartDetails {
+    /// What it is.
+    pub description: String,
+    /// Who is answerable for it, as `name <address>`.
+    pub maintainers: Vec<String>,
+    /// Where its home page is.
+    pub home: String,
+}
+
+impl ChartDetails {
+    fn of(chart: &Value) -> Self {
+        let text = |value: &Value, field: &str| {
+            let found = value.get(field).and_then(Value::as_str);
+            found.unwrap_or_default().to_owned()
+        };
+        let maintainers = chart.get("maintainers").and_then(Value::as_array);
+        let maintainers = maintainers.into_iter().flatten().map(|one| {
+            let (name, email) = (text(one, "name"), text(one, "email"));
+            match email.as_str() {
+                "" => name,
+                email => format!("{name} <{email}>").trim_matches(' ').to_owned(),
+            }
+        });
+        Self {
+            description: text(chart, "description"),
+            maintainers: maintainers.collect(),
+            home: text(chart, "home"),
+        }
     }
 }
 

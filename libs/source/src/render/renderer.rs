@@ -115,6 +115,11 @@ impl RenderInput {
         self.text("chart")
     }
 
+    /// Whether it is an artifact of a registry.
+    pub(super) fn is_artifact(&self) -> bool {
+        self.chart().is_empty() && domain::repository::is_artifact(self.text("repoURL"))
+    }
+
     /// The source's folder as a clean path; a chart is its own.
     pub(super) fn folder(&self) -> String {
         if !self.chart().is_empty() {
@@ -173,7 +178,7 @@ impl Renderer {
         &self.charts
     }
 
-    /// The files of a commit, or of a version of a chart, and how that is called.
+    /// The files of a commit, of a version of a chart, or of an artifact, and how that is called.
     pub(super) async fn files(
         &self,
         access: &Access,
@@ -181,6 +186,10 @@ impl Renderer {
         input: &RenderInput,
     ) -> Result<(Snapshot, String), Error> {
         let chart = input.chart();
+        if input.is_artifact() {
+            let snapshot = self.charts.artifact(access, revision).await?;
+            return Ok((snapshot, revision.to_owned()));
+        }
         if chart.is_empty() {
             let snapshot = self.mirrors.ensure_commit(access, revision).await?;
             let commit = snapshot.commit();
@@ -223,6 +232,7 @@ impl Renderer {
             Err(error) if error.kind() == Kind::Corrupt => {
                 tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
                 match input.chart() {
+                    "" if input.is_artifact() => self.charts.forget(access, "")?,
                     "" => self.mirrors.forget(access).await?,
                     chart => self.charts.forget(access, chart)?,
                 }
@@ -291,7 +301,7 @@ fn render(
     let reader = Reader::new(files, trees, input);
     let given = parse(&input.source)?;
     let mut causes = Vec::new();
-    if given.path.is_empty() && given.chart.is_empty() && !given.reference.is_empty() {
+    if !given.yields() {
         // A source that others refer to, and nothing else.
         return Ok(finish(
             reader,
@@ -375,10 +385,11 @@ pub(super) fn place(
     input: &RenderInput,
 ) -> Result<Placed, Error> {
     let given = parse(&input.source)?;
-    let path = if given.chart.is_empty() {
-        &given.path
-    } else {
-        "."
+    let path = match given.path.as_str() {
+        _ if !given.chart.is_empty() => ".",
+        // A chart in a registry is a whole one.
+        "" if given.is_artifact() => ".",
+        path => path,
     };
     let (folder, tree) = folder(reader, path, commit)?;
     let source = parse(&overrides::merged(

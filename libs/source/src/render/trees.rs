@@ -128,7 +128,8 @@ impl Trees {
             chart,
             ..
         } = &self.references[at];
-        if !chart.is_empty() {
+        // Nothing is taken from a chart or an artifact, as in Argo CD.
+        if !chart.is_empty() || access.is_registry() {
             let message = message::source::REFERENCE_TO_CHART.with("name", name);
             let cause = Cause::error(message).field("spec.sources");
             return Err(Error::of(Kind::Invalid, cause));

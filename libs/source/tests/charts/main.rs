@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod artifacts;
+
 use std::time::{Duration, Instant};
 
 use domain::egress::Egress;

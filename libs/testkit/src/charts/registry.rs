@@ -5,8 +5,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::process::Child;
+use url::Url;
 
 use super::login;
 use crate::certs::Authority;
@@ -99,4 +103,86 @@ impl Registry {
             .arg(&self.ca);
         output(&mut push).await.map(drop)
     }
+
+    /// Publishes the files of a folder as an artifact of one layer, as `oras push` does; answers its digest.
+    ///
+    /// # Errors
+    /// What tar or the registry said.
+    pub async fn publish(&self, name: &str, tag: &str, folder: &Path) -> Result<String> {
+        let archive = self.folder.path().join("layer.tar.gz");
+        let mut tar = command("tar");
+        tar.arg("-czf").arg(&archive).arg("-C").arg(folder).arg(".");
+        output(&mut tar).await?;
+        let layer = std::fs::read(&archive)?;
+        let notes = json!({"org.opencontainers.image.title": name});
+        self.publish_layers(name, tag, &[(LAYER, layer)], &notes)
+            .await
+    }
+
+    /// Publishes an artifact of these layers, each with its media type, and notes; answers its digest.
+    ///
+    /// # Errors
+    /// What the registry said.
+    pub async fn publish_layers(
+        &self,
+        name: &str,
+        tag: &str,
+        layers: &[(&str, Vec<u8>)],
+        notes: &Value,
+    ) -> Result<String> {
+        let client = http::trusting(&self.ca)?;
+        let login = login();
+        let base = Url::parse(&format!("https://{}/v2/{name}/", self.address))?;
+        let mut described = Vec::new();
+        let config = (CONFIG, b"{}".to_vec());
+        for (media_type, bytes) in [&config].into_iter().chain(layers) {
+            let digest = digest(bytes);
+            let begun = client
+                .post(base.join("blobs/uploads/")?)
+                .basic_auth(&login.user, Some(&login.password))
+                .send()
+                .await?
+                .error_for_status()?;
+            let place = begun.headers().get(LOCATION).context("no place to go on")?;
+            let mut place = base.join(place.to_str()?)?;
+            place.query_pairs_mut().append_pair("digest", &digest);
+            client
+                .put(place)
+                .basic_auth(&login.user, Some(&login.password))
+                .body(bytes.clone())
+                .send()
+                .await?
+                .error_for_status()?;
+            described.push(json!({"mediaType": media_type, "digest": digest, "size": bytes.len()}));
+        }
+        let layers = described.split_off(1);
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": described[0],
+            "layers": layers,
+            "annotations": notes,
+        });
+        let manifest = serde_json::to_vec(&manifest)?;
+        let digest = digest(&manifest);
+        client
+            .put(base.join(&format!("manifests/{tag}"))?)
+            .basic_auth(&login.user, Some(&login.password))
+            .header(CONTENT_TYPE, MANIFEST)
+            .body(manifest)
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(digest)
+    }
+}
+
+/// The media types of an artifact's parts.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.empty.v1+json";
+/// The media type of a layer of files.
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
