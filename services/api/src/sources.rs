@@ -7,7 +7,7 @@ use domain::cause::Cause;
 use domain::certificate::Trust;
 use domain::message::{self, Language};
 use domain::project::SignatureKey;
-use domain::repository::{Known, Repository, Template, without_passwords};
+use domain::repository::{self, Known, Repository, Template, without_passwords};
 use domain::signature::{Signature, Verdict};
 use domain::tenant::{Tenant, TenantId};
 use proto::convert::repository::{access_to_wire, dependencies_to_wire};
@@ -297,7 +297,7 @@ pub(crate) async fn discover(
         .map_err(|status| Trouble::of(&status))
 }
 
-/// The commit that a revision names now. A whole commit is taken as it is.
+/// The commit that a revision names now, or the digest of an artifact. A whole commit and a digest are taken as they are.
 ///
 /// # Errors
 /// Why it names none.
@@ -320,7 +320,12 @@ pub(crate) async fn revision_of(
     revision: &str,
     chart: &str,
 ) -> Result<String, Trouble> {
-    if chart.is_empty() && is_commit(revision) {
+    let artifact = repository::is_artifact(&access.url);
+    let fixed = match artifact {
+        true => repository::is_digest(revision),
+        false => is_commit(revision),
+    };
+    if chart.is_empty() && fixed {
         return Ok(revision.to_owned());
     }
     let request = ResolveRequest {
@@ -396,7 +401,7 @@ pub(crate) async fn signature(
 pub(crate) struct Order<'a> {
     /// The source, canonical JSON.
     pub(crate) source: &'a Value,
-    /// A full commit, or the version of a chart.
+    /// A full commit, the version of a chart, or the digest of an artifact.
     pub(crate) commit: String,
     /// The application.
     pub(crate) app: &'a str,
@@ -415,7 +420,10 @@ pub(crate) struct Order<'a> {
 /// Whether a source makes manifests; one that others only refer to does not.
 pub(crate) fn yields(source: &Value) -> bool {
     let text = |key: &str| domain::resource::text(source, &[key]);
-    text("ref").is_empty() || !text("path").is_empty() || !text("chart").is_empty()
+    text("ref").is_empty()
+        || !text("path").is_empty()
+        || !text("chart").is_empty()
+        || repository::is_artifact(text("repoURL"))
 }
 
 /// The sources of an application that its options may refer to, each at a revision.

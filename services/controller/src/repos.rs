@@ -4,7 +4,7 @@
 //! follow a tip share the listing.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use domain::cause::Cause;
 use domain::message;
 use domain::project::SignatureKey;
-use domain::repository::place;
+use domain::repository::{self, place};
 use domain::signature::Signature;
 use domain::tenant::TenantId;
 use domain::version;
@@ -51,9 +51,15 @@ pub struct RepoKey {
 }
 
 impl RepoKey {
-    /// Whether a revision can become no other: a whole commit, or the version of a chart.
+    /// Whether an artifact of a registry stands there.
+    fn is_artifact(&self) -> bool {
+        self.chart.is_empty() && repository::is_artifact(&self.url)
+    }
+
+    /// Whether a revision can become no other: a whole commit, the version of a chart, or the digest of an artifact.
     fn is_fixed(&self, revision: &str) -> bool {
         match &*self.chart {
+            "" if self.is_artifact() => repository::is_digest(revision),
             "" => is_commit(revision),
             _ => version::wanted(revision) == version::Wanted::Exact,
         }
@@ -83,6 +89,19 @@ struct Repo {
     users: Mutex<HashMap<Arc<str>, Vec<Followed>>>,
     /// What stands at the users' paths, by commit, of the commits that are followed now.
     ids: Mutex<HashMap<String, HashMap<String, String>>>,
+}
+
+impl Repo {
+    /// The revisions that can move, of those that are followed and of one more.
+    fn revisions(&self, more: Option<&str>) -> Vec<String> {
+        let users = self.users.lock();
+        let followed = users.values().flatten().map(|one| one.revision.as_str());
+        let all = followed
+            .chain(more)
+            .filter(|revision| !self.key.is_fixed(revision));
+        let all: BTreeSet<&str> = all.collect();
+        all.into_iter().map(str::to_owned).collect()
+    }
 }
 
 /// The applications that a moved revision concerns.
@@ -189,7 +208,7 @@ impl Repos {
         (Self(Arc::new(inner)), found)
     }
 
-    /// The commit that a revision is; of a chart, the version.
+    /// The commit that a revision is; of a chart the version, of an artifact the digest.
     ///
     /// # Errors
     /// When the repository cannot be reached or has no such revision.
@@ -202,7 +221,7 @@ impl Repos {
     ) -> Result<String, Trouble> {
         if key.is_fixed(revision) {
             return Ok(match &*key.chart {
-                "" => revision.to_ascii_lowercase(),
+                "" if !key.is_artifact() => revision.to_ascii_lowercase(),
                 _ => revision.to_owned(),
             });
         }
@@ -212,7 +231,7 @@ impl Repos {
         } else {
             Need::Known(self.0.age)
         };
-        let tips = self.tips(&repo, need).await?;
+        let tips = self.tips(&repo, need, Some(revision)).await?;
         match tips.resolve(revision) {
             Named::Commit(commit) => Ok(commit),
             Named::Unclear => {
@@ -410,7 +429,7 @@ impl Repos {
         let Some(repo) = self.0.repos.lock().get(key).cloned() else {
             return Moved::default();
         };
-        let tips = self.tips(&repo, Need::Fresh).await;
+        let tips = self.tips(&repo, Need::Fresh, None).await;
         if let Err(trouble) = &tips {
             tracing::info!(tenant = %key.tenant, repository = %key.url, %trouble, "the repository could not be listed");
         }
@@ -420,8 +439,8 @@ impl Repos {
             tenant: key.tenant,
             name,
         };
-        // Which files of a chart differ is not asked: it is one folder.
-        if moved.len() < FEW || !key.chart.is_empty() {
+        // Which files of a chart or an artifact differ is not asked: they are fetched whole.
+        if moved.len() < FEW || !key.chart.is_empty() || key.is_artifact() {
             return Moved {
                 first: moved.into_iter().map(|step| app(step.app)).collect(),
                 later: Vec::new(),
@@ -492,11 +511,20 @@ impl Repos {
         repo.tips.good_since(Instant::now(), self.0.age)
     }
 
-    async fn tips(&self, repo: &Repo, need: Need) -> Result<Arc<Refs>, Trouble> {
+    /// The tips of a repository; of an artifact the digests of what is followed, and of what is asked for now.
+    async fn tips(
+        &self,
+        repo: &Repo,
+        need: Need,
+        asked: Option<&str>,
+    ) -> Result<Arc<Refs>, Trouble> {
         let list = || async {
             let access = self.0.accesses.of(&repo.key, &repo.url).await?;
             let servers = &self.0.servers;
             match &*repo.key.chart {
+                "" if repo.key.is_artifact() => {
+                    servers.digests(access, repo.revisions(asked)).await
+                }
                 "" => servers.list_refs(access).await,
                 chart => servers.list_versions(access, chart).await,
             }

@@ -1,6 +1,7 @@
 //! The thread: from git push to a healthy application, through all three services, on real parts.
 
 mod accounts;
+mod artifacts;
 mod audit;
 mod bad_input;
 mod chart;

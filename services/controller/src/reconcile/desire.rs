@@ -398,11 +398,6 @@ fn repo_key(subject: &Subject, source: &Source) -> RepoKey {
     }
 }
 
-/// Whether a source makes manifests; one that others only refer to does not.
-fn yields(source: &Source) -> bool {
-    source.reference.is_empty() || !source.path.is_empty() || !source.chart.is_empty()
-}
-
 /// The sources of documents, and the repository of each.
 fn placed(subject: &Subject, documents: &[Value]) -> Result<(Vec<Source>, Vec<RepoKey>), Cause> {
     let sources = documents.iter().map(subject::source);
@@ -422,7 +417,7 @@ fn orders(
 ) -> Vec<(usize, RenderOrder)> {
     let references = references(sources, keys, revisions);
     let making = sources.iter().enumerate();
-    let making = making.filter(|(_, source)| yields(source));
+    let making = making.filter(|(_, source)| source.yields());
     making
         .map(|(at, _)| {
             let mut order = order(subject, &documents[at], &revisions[at], discovery);
@@ -493,7 +488,7 @@ async fn signed(
         } else {
             revision
         };
-        let found = match source.chart.is_empty() {
+        let found = match source.chart.is_empty() && !source.is_artifact() {
             true => {
                 let of = (commit, revision);
                 let asked = ctx.repos.signature(key, &source.repo_url, of, named, now);

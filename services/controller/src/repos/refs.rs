@@ -1,4 +1,5 @@
-//! The tips of a repository, or the versions of a chart, and the revisions that can be told from them alone.
+//! The tips of a repository, the versions of a chart or the digests of an artifact, and the revisions that can be told from
+//! them alone.
 
 use std::collections::HashMap;
 
@@ -7,12 +8,13 @@ use domain::version::Versions;
 /// How many bytes of versions are kept of one chart.
 const MAX_VERSIONS: usize = 512 << 10;
 
-/// The tip of every branch and tag; of a chart, its versions.
+/// The tip of every branch and tag; of a chart its versions, of an artifact what is followed of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Refs {
     tips: HashMap<String, String>,
     head: String,
     versions: Option<Versions>,
+    digests: Option<HashMap<String, String>>,
 }
 
 /// What a revision is, as far as the tips tell.
@@ -31,7 +33,16 @@ impl Refs {
         Self {
             tips,
             head,
-            versions: None,
+            ..Self::default()
+        }
+    }
+
+    /// The digests of an artifact's revisions.
+    #[must_use]
+    pub(super) fn of_artifact(digests: HashMap<String, String>) -> Self {
+        Self {
+            digests: Some(digests),
+            ..Self::default()
         }
     }
 
@@ -52,6 +63,10 @@ impl Refs {
     /// The commit that `revision` names: HEAD when empty, a branch before a tag of the same name.
     #[must_use]
     pub(super) fn resolve(&self, revision: &str) -> Named {
+        if let Some(digests) = &self.digests {
+            let known = digests.get(revision);
+            return known.map_or(Named::Unclear, |digest| Named::Commit(digest.clone()));
+        }
         if let Some(versions) = &self.versions {
             let chosen = versions.choose(revision);
             return chosen.map_or(Named::Unclear, |one| Named::Commit(one.to_owned()));
@@ -98,6 +113,16 @@ mod tests {
         assert_eq!(refs.resolve("refs/tags/v1"), Named::Commit(tip('c')));
         assert_eq!(refs.resolve(&tip('D')), Named::Commit(tip('d')));
         assert_eq!(refs.resolve("v1.*"), Named::Unclear);
+    }
+
+    #[test]
+    fn a_tag_of_an_artifact_is_the_digest_that_was_answered_for_it() {
+        let digests = HashMap::from([("latest".to_owned(), "sha256:a".to_owned())]);
+        let refs = Refs::of_artifact(digests);
+        let digest = Named::Commit("sha256:a".to_owned());
+        assert_eq!(refs.resolve("latest"), digest);
+        assert_eq!(refs.resolve(&"a".repeat(40)), Named::Unclear);
+        assert_eq!(refs.resolve("1.x"), Named::Unclear);
     }
 
     #[test]

@@ -25,6 +25,8 @@ const LISTING: Duration = Duration::from_secs(60);
 /// An index of charts may be large.
 const FETCHING: Duration = Duration::from_secs(90);
 const RENDERING: Duration = Duration::from_secs(180);
+/// How many revisions of an artifact one request asks for: a registry is asked for each.
+const FEW_REVISIONS: usize = 100;
 
 /// The repo-servers.
 #[derive(Clone)]
@@ -43,7 +45,7 @@ struct Peer {
 pub struct RenderOrder {
     /// The source, canonical JSON.
     pub source: String,
-    /// A full commit, or the version of a chart.
+    /// A full commit, the version of a chart, or the digest of an artifact.
     pub commit: String,
     /// The application's name.
     pub app: String,
@@ -173,6 +175,28 @@ impl RepoServers {
             })
             .await?;
         Ok(Refs::of_chart(answer.versions))
+    }
+
+    /// The digests that revisions of an artifact are now; what it has not is left out.
+    pub(super) async fn digests(
+        &self,
+        access: wire::RepositoryAccess,
+        revisions: Vec<String>,
+    ) -> Result<Refs, Trouble> {
+        let mut all = HashMap::new();
+        for some in revisions.chunks(FEW_REVISIONS) {
+            let answer = self
+                .ask(&access, |mut client| {
+                    let asked = wire::DigestsRequest {
+                        repository: Some(access.clone()),
+                        revisions: some.to_vec(),
+                    };
+                    async move { client.digests(timed(asked, FETCHING)).await }
+                })
+                .await?;
+            all.extend(answer.digests);
+        }
+        Ok(Refs::of_artifact(all))
     }
 
     pub(super) async fn resolve(
