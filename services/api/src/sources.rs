@@ -12,10 +12,11 @@ use domain::signature::{Signature, Verdict};
 use domain::tenant::{Tenant, TenantId};
 use proto::convert::repository::{access_to_wire, dependencies_to_wire};
 use proto::naru::internal::v1::{
-    AppDetailsRequest, AppDetailsResponse, Chart, DiscoverRequest, ListChartsRequest,
-    ListRefsRequest, ListVersionsRequest, RenderRequest, RenderResponse, RepositoryAccess,
-    ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse, SignatureRequest,
-    SourceReference, TestAccessRequest,
+    AppDetailsRequest, AppDetailsResponse, ArtifactNotesRequest, ArtifactNotesResponse, Chart,
+    ChartDetailsRequest, ChartDetailsResponse, DiscoverRequest, ListChartsRequest, ListRefsRequest,
+    ListVersionsRequest, RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest,
+    RevisionMetadataRequest, RevisionMetadataResponse, SignatureRequest, SourceReference,
+    TestAccessRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -360,6 +361,48 @@ pub(crate) async fn metadata(
     let asked = shared.repo_servers.ask(access, |mut client| {
         let request = request.clone();
         async move { client.revision_metadata(request).await }
+    });
+    asked.await.map_err(|status| Trouble::of(&status))
+}
+
+/// What the version of a chart says of itself.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) async fn chart_details(
+    shared: &Shared,
+    access: &RepositoryAccess,
+    chart: &str,
+    revision: &str,
+) -> Result<ChartDetailsResponse, Trouble> {
+    let request = ChartDetailsRequest {
+        repository: Some(access.clone()),
+        chart: chart.to_owned(),
+        revision: revision.to_owned(),
+    };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.chart_details(request).await }
+    });
+    asked.await.map_err(|status| Trouble::of(&status))
+}
+
+/// What whoever published an artifact noted with it.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) async fn artifact_notes(
+    shared: &Shared,
+    access: &RepositoryAccess,
+    revision: &str,
+) -> Result<ArtifactNotesResponse, Trouble> {
+    let request = ArtifactNotesRequest {
+        repository: Some(access.clone()),
+        revision: revision.to_owned(),
+    };
+    let asked = shared.repo_servers.ask(access, |mut client| {
+        let request = request.clone();
+        async move { client.artifact_notes(request).await }
     });
     asked.await.map_err(|status| Trouble::of(&status))
 }

@@ -237,5 +237,25 @@ async fn a_chart_is_deployed_as_an_artifact_with_a_templates_login() -> Result<(
     assert_eq!(text(&tenant, "web-web").await?, "set");
     let revision = revision(&tenant, "web").await?;
     ensure!(revision.starts_with("sha256:"), "{revision}");
+
+    // What `helm push` noted with it, as a web interface asks.
+    let about = |what: &str| format!("/api/v1/applications/web/revisions/{revision}/{what}");
+    let notes = tenant.client.get(&about("ocimetadata")).await?.ok()?;
+    ensure!(
+        notes["version"] == "1.0.0"
+            && notes["description"] == "made for a test"
+            && notes["authors"]
+                .as_str()
+                .is_some_and(|authors| authors.contains("team@web.example"))
+            && notes["createdAt"].is_string(),
+        "{notes}"
+    );
+    for (what, said) in [
+        ("chartdetails", "no chart found for application: web"),
+        ("metadata", "must be resolved"),
+    ] {
+        let refused = tenant.client.get(&about(what)).await?.body.to_string();
+        ensure!(refused.contains(said), "{refused}");
+    }
     Ok(())
 }

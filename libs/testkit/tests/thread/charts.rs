@@ -154,6 +154,29 @@ async fn a_chart_of_a_repository_is_deployed_and_a_new_version_of_its_range_foll
     ensure!(manifests.contains("text: set"), "{manifests}");
     run(&tenant, 0, &["app", "diff", "web"]).await?;
 
+    // What the version says of itself, as a web interface asks.
+    let details =
+        |revision: &str| format!("/api/v1/applications/web/revisions/{revision}/chartdetails");
+    let said = json!({"description": "made for a test", "home": "https://web.example",
+        "maintainers": ["Team <team@web.example>", "Nobody"]});
+    for revision in ["1.0.0", "2.x"] {
+        let found = tenant.client.get(&details(revision)).await?.ok()?;
+        assert_eq!(found, said, "{revision}");
+    }
+    let refused = tenant.client.get(&details("7.x")).await?;
+    ensure!(
+        refused.body.to_string().contains("chart.version-not-found"),
+        "{}",
+        refused.body
+    );
+    let metadata = "/api/v1/applications/web/revisions/1.0.0/metadata";
+    let refused = tenant.client.get(metadata).await?;
+    ensure!(
+        refused.body.to_string().contains("must be resolved"),
+        "{}",
+        refused.body
+    );
+
     // Published, and nothing else: the next look at the repository finds it.
     run(
         &tenant,

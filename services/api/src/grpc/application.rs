@@ -10,6 +10,7 @@ mod manifests;
 mod mask;
 mod operate;
 mod remove;
+mod revisions;
 mod validate;
 mod watch;
 mod write;
@@ -175,7 +176,21 @@ impl ApplicationService for Applications {
         &self,
         request: Request<wire::RevisionMetadataQuery>,
     ) -> Result<Response<v1alpha1::RevisionMetadata>, Status> {
-        answer!(self, request, manifests::revision_metadata)
+        answer!(self, request, revisions::metadata)
+    }
+
+    async fn revision_chart_details(
+        &self,
+        request: Request<wire::RevisionMetadataQuery>,
+    ) -> Result<Response<v1alpha1::ChartDetails>, Status> {
+        answer!(self, request, revisions::chart_details)
+    }
+
+    async fn get_oci_metadata(
+        &self,
+        request: Request<wire::RevisionMetadataQuery>,
+    ) -> Result<Response<v1alpha1::OciMetadata>, Status> {
+        answer!(self, request, revisions::artifact_notes)
     }
 
     type PodLogsStream = Parts<wire::LogEntry>;
@@ -191,8 +206,6 @@ impl ApplicationService for Applications {
         "ApplicationService";
         list_resource_events(wire::ApplicationResourceEventsQuery) -> EventList,
         get_application_sync_windows(wire::ApplicationSyncWindowsQuery) -> wire::ApplicationSyncWindowsResponse,
-        revision_chart_details(wire::RevisionMetadataQuery) -> v1alpha1::ChartDetails,
-        get_oci_metadata(wire::RevisionMetadataQuery) -> v1alpha1::OciMetadata,
         get_manifests_with_files(tonic::Streaming<wire::ApplicationManifestQueryWithFilesWrapper>) -> ManifestResponse,
         server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
         patch_resource(wire::ApplicationResourcePatchRequest) -> wire::ApplicationResourceResponse,

@@ -1,13 +1,11 @@
-//! What Git says, rendered on request, and what is known of a commit.
+//! What Git says, rendered on request.
 
 use domain::application::{Application, VARIABLES, project_of};
 use domain::manifest::HeldSet;
 use domain::resource::{INSTALLATION_ID, ResourceKey, TRACKING_ID, tracking_id};
 use proto::argocd::application as wire;
 use proto::argocd::repository::ManifestResponse;
-use proto::k8s::meta::v1::Time;
 use proto::naru::internal::v1::RenderResponse;
-use proto::v1alpha1;
 use serde_json::{Value, json};
 use tonic::Status;
 
@@ -143,82 +141,6 @@ fn track(object: &mut Value, app: &str, namespace: &str, installation: &str) {
         annotations.insert(TRACKING_ID.to_owned(), id.into());
         annotations.insert(INSTALLATION_ID.to_owned(), installation.into());
     }
-}
-
-/// Author, date, message and tags of a commit of one of the application's sources.
-pub(super) async fn revision_metadata(
-    shared: &Shared,
-    actor: &Actor,
-    query: wire::RevisionMetadataQuery,
-) -> Result<v1alpha1::RevisionMetadata, Status> {
-    let asked = Query {
-        name: &query.name,
-        namespace: query.app_namespace.as_deref(),
-        project: query.project.as_deref(),
-    };
-    let find::Found { app, project } = find::find(shared, actor, Action::Get, asked).await?;
-    let doing = "error getting app source by source index and version ID";
-    let sources = match query.version_id {
-        None => source_documents(&app.spec),
-        Some(version) => {
-            let scope = shared.store.tenant(actor.tenant.id);
-            let entry = scope
-                .history()
-                .find(app.uid(), i64::from(version))
-                .await
-                .map_err(failure::store)?;
-            let missing = || {
-                format!(
-                    "{doing}: error getting source by version ID: revision history not found for version ID {version}"
-                )
-            };
-            entry.ok_or_else(|| Status::unknown(missing()))?.sources
-        }
-    };
-    let index = query.source_index.unwrap_or(0);
-    let source = usize::try_from(index)
-        .ok()
-        .and_then(|index| sources.get(index))
-        .ok_or_else(|| {
-            let count = match sources.len() {
-                1 => "is only 1 source".to_owned(),
-                count => format!("are only {count} sources"),
-            };
-            Status::unknown(format!(
-                "{doing}: source index {index} not found because there {count}"
-            ))
-        })?;
-    let url = domain::resource::text(source, &["repoURL"]);
-    let access = sources::access(shared, &actor.tenant, url, project_of(&app.spec)).await?;
-    let commit = sources::resolve(shared, &access, &query.revision).await?;
-    let known = sources::metadata(shared, &access, &commit).await?;
-    let named = project
-        .rules()
-        .map_or(Vec::new(), |rules| rules.signature_keys);
-    let signature_info = match named.is_empty() {
-        true => None,
-        false => {
-            let revision = match sources::is_commit(&query.revision) {
-                true => domain::resource::text(source, &["targetRevision"]),
-                false => &query.revision,
-            };
-            let of = (commit.as_str(), revision);
-            let tenant = actor.tenant.id;
-            let found = sources::signature(shared, tenant, &access, of, &named).await?;
-            Some(found.info())
-        }
-    };
-    Ok(v1alpha1::RevisionMetadata {
-        author: Some(known.author),
-        date: Some(Time {
-            seconds: Some(known.unix_seconds),
-            nanos: Some(0),
-        }),
-        tags: known.tags,
-        message: Some(known.message),
-        signature_info,
-        ..v1alpha1::RevisionMetadata::default()
-    })
 }
 
 #[cfg(test)]
