@@ -238,6 +238,16 @@ async fn a_chart_is_deployed_as_an_artifact_with_a_templates_login() -> Result<(
     let revision = revision(&tenant, "web").await?;
     ensure!(revision.starts_with("sha256:"), "{revision}");
 
+    let form = url.replace(':', "%3A").replace('/', "%2F");
+    let form = format!("/api/v1/repositories/{form}/appdetails");
+    let source = tenant.client.app("web").await?["spec"]["source"].clone();
+    let asked = json!({"source": source, "appName": "web", "appProject": "default"});
+    let details = tenant.client.post(&form, &asked).await?.ok()?;
+    ensure!(
+        details["type"] == "Helm" && details["helm"]["values"] == "text: from a registry\n",
+        "{details}"
+    );
+
     // What `helm push` noted with it, as a web interface asks.
     let about = |what: &str| format!("/api/v1/applications/web/revisions/{revision}/{what}");
     let notes = tenant.client.get(&about("ocimetadata")).await?.ok()?;

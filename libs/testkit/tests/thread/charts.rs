@@ -177,6 +177,15 @@ async fn a_chart_of_a_repository_is_deployed_and_a_new_version_of_its_range_foll
         refused.body
     );
 
+    let form = format!("/api/v1/repositories/{escaped}/appdetails");
+    let source = tenant.client.app("web").await?["spec"]["source"].clone();
+    let asked = json!({"source": source, "appName": "web", "appProject": "default"});
+    let details = tenant.client.post(&form, &asked).await?.ok()?;
+    ensure!(
+        details["type"] == "Helm" && details["helm"]["values"] == "text: first\n",
+        "{details}"
+    );
+
     // Published, and nothing else: the next look at the repository finds it.
     run(
         &tenant,

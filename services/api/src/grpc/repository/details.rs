@@ -70,12 +70,14 @@ pub(super) async fn of(
         None => Vec::new(),
     };
     let document = json::to_value(source);
+    let access = convert::repository::access_of_source(access, source.chart());
+    let revision = source.target_revision();
     let namespace = app
         .as_ref()
         .map(|app| text(&app.spec, &["destination", "namespace"]));
     let order = sources::Order {
         source: &document,
-        commit: sources::resolve(shared, &access, source.target_revision()).await?,
+        commit: sources::revision_of(shared, &access, revision, source.chart()).await?,
         app: name,
         project,
         namespace: namespace.unwrap_or_default(),
