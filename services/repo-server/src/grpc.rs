@@ -384,6 +384,7 @@ impl RepoServer for Service {
             revision,
         } = request.into_inner();
         let access = self.access(repository)?;
+        let _turn = self.listings.turn(access.tenant()).await;
         let found = self.renders.chart(&access, &chart, &revision).await;
         let ChartDetails {
             description,

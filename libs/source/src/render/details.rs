@@ -181,4 +181,19 @@ mod tests {
         let deep = json!({"spec": {"template": pod, "image": "not-a-container", "items": [{"containers": [{"image": "b:1"}]}]}});
         assert_eq!(images(&[Manifest::new(deep, None)]), ["a", "b:1", "b:1"]);
     }
+
+    #[test]
+    fn what_a_chart_says_of_itself_is_as_argo_cd_reads_it() {
+        let chart = json!({"description": "d", "home": "https://h", "maintainers": [
+            {"name": "A", "email": "a@h", "url": "https://a"}, {"name": "B"}, {"email": "c@h"}]});
+        let said = ChartDetails::of(&chart);
+        assert_eq!(said.maintainers, ["A <a@h>", "B", "<c@h>"]);
+        assert_eq!(
+            (said.description.as_str(), said.home.as_str()),
+            ("d", "https://h")
+        );
+        for nothing in [json!(null), json!({"home": 1, "maintainers": "A"})] {
+            assert_eq!(ChartDetails::of(&nothing), ChartDetails::default());
+        }
+    }
 }
