@@ -144,14 +144,27 @@ pub async fn path(name: &str, progress: &Progress) -> Result<PathBuf> {
 /// # Errors
 /// When there is no Go, or the build fails.
 pub async fn renderer(progress: &Progress) -> Result<PathBuf> {
-    let source = paths::clone_root()?.join("services/repo-server/renderer");
+    own("renderer", "services/repo-server/renderer", progress).await
+}
+
+/// A program that tries what a sandbox has to deny, and a renderer that misbehaves; see its source.
+///
+/// # Errors
+/// When there is no Go, or the build fails.
+pub async fn probe(progress: &Progress) -> Result<PathBuf> {
+    own("probe", "libs/testkit/probe", progress).await
+}
+
+/// A Go program of the clone's own.
+async fn own(name: &str, folder: &str, progress: &Progress) -> Result<PathBuf> {
+    let source = paths::clone_root()?.join(folder);
     let folder = paths::cache()?
         .join("tools")
-        .join(format!("renderer-{}", hash_of_module(&source)?));
-    let what = "building the renderer".to_owned();
+        .join(format!("{name}-{}", hash_of_module(&source)?));
+    let what = format!("building the {name}");
     Build {
         what,
-        name: "renderer",
+        name,
         source,
         package: ".",
         ldflags: "",

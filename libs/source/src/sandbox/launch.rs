@@ -1,9 +1,10 @@
 //! The launcher: restricts itself for good, then becomes the child.
 //!
 //! `naru-repo-server sandbox worker --memory N -- PROGRAM` and `… sandbox git --write DIR --read DIR --file-size N --
-//! PROGRAM ARGUMENTS`; `… sandbox --report` says what this machine offers. Restrictions: no new privileges, landlock
-//! (files, TCP, signals and abstract sockets), seccomp, resource limits. Where the kernel lacks one, the rest still
-//! holds, and the report says so.
+//! PROGRAM ARGUMENTS`; `… sandbox --report` says what this machine offers. Restrictions: no open files but the three
+//! usual ones, no new privileges, landlock (files, TCP, signals and abstract sockets), seccomp (for a worker a list of
+//! what it may do, for Git one of what it may not), resource limits. Where the kernel lacks one, the rest still holds, and
+//! the report says so.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,6 +23,9 @@ use seccompiler::{
 };
 
 use super::Profile;
+
+/// Why a filter cannot be made or set.
+type Refused = Box<dyn std::error::Error + Send + Sync>;
 
 /// The argument by which the service's binary becomes the launcher.
 pub const ARGUMENT: &str = "sandbox";
@@ -133,6 +137,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> io::Result<()> {
 
 /// Restricts this process for good; says what was reached.
 fn restrict(profile: &Profile, program: Option<PathBuf>) -> io::Result<String> {
+    close_the_rest()?;
     limits(profile)?;
     let files = landlock(profile, program).map_err(io::Error::other)?;
     apply_seccomp(profile).map_err(io::Error::other)?;
@@ -181,6 +186,7 @@ fn landlock(
         Profile::Git {
             writable, readable, ..
         } => base
+            .scope(Scope::from_all(abi))?
             .create()?
             .add_rules(path_beneath_rules(SYSTEM, AccessFs::from_read(abi)))?
             .add_rules(path_beneath_rules(
@@ -198,6 +204,9 @@ const NEVER: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_pivot_root,
@@ -222,50 +231,135 @@ const NEVER: &[i64] = &[
     libc::SYS_io_uring_setup,
 ];
 
-/// What a worker has no use for either: sockets, and processes of its own.
-const WORKER_NEVER: &[i64] = &[
-    libc::SYS_socket,
-    libc::SYS_socketpair,
-    libc::SYS_connect,
-    libc::SYS_bind,
-    libc::SYS_listen,
-    libc::SYS_accept,
-    libc::SYS_accept4,
-    libc::SYS_sendto,
-    libc::SYS_sendmsg,
+/// All that a worker may ask of the kernel: its pipes, its own memory and threads, the time. None of these takes a path
+/// but `execve`; those with a condition are in [`worker_rules`].
+const WORKER_ONLY: &[i64] = &[
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_close,
+    libc::SYS_fcntl,
+    libc::SYS_fstat,
+    libc::SYS_pipe2,
+    libc::SYS_eventfd2,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_ppoll,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_mprotect,
+    libc::SYS_madvise,
+    libc::SYS_mincore,
+    libc::SYS_brk,
+    libc::SYS_futex,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_membarrier,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_restart_syscall,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_clock_gettime,
+    libc::SYS_gettimeofday,
+    libc::SYS_timer_create,
+    libc::SYS_timer_settime,
+    libc::SYS_timer_delete,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getppid,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_uname,
+    libc::SYS_getcwd,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    // Turns the launcher into the worker; landlock lets it name nothing but that one program, and as there is no `fork`
+    // the worker would only replace itself.
+    libc::SYS_execve,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_fork,
+    libc::SYS_arch_prctl,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_vfork,
-    // Its flags are behind a pointer, where a filter cannot look; Go makes threads with clone.
-    libc::SYS_clone3,
-    libc::SYS_execveat,
+    libc::SYS_poll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
 ];
 
-/// The first `execve` turns the launcher into the child and has to pass; landlock lets it name nothing but that one
-/// program, and without `fork` it would only replace itself.
-fn apply_seccomp(profile: &Profile) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        NEVER.iter().map(|call| (*call, Vec::new())).collect();
-    if matches!(profile, Profile::Worker { .. }) {
-        rules.extend(WORKER_NEVER.iter().map(|call| (*call, Vec::new())));
-        let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
-        let not_a_thread = SeccompCondition::new(
-            0,
-            SeccompCmpArgLen::Qword,
-            SeccompCmpOp::MaskedEq(thread),
-            0,
-        )?;
-        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![not_a_thread])?]);
-    }
-    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        refuse,
-        std::env::consts::ARCH.try_into()?,
-    )?;
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// A call with one argument such that `op` holds.
+fn only_if(argument: u8, op: SeccompCmpOp, value: u64) -> Result<Vec<SeccompRule>, Refused> {
+    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, op, value)?;
+    Ok(vec![SeccompRule::new(vec![condition])?])
+}
+
+fn flags(bits: libc::c_int) -> u64 {
+    u64::from(bits.unsigned_abs())
+}
+
+/// What a worker may do; anything else is refused. `clone3` is missing because its flags are behind a pointer, where a
+/// filter cannot look; Go makes threads with `clone`.
+fn worker_rules() -> Result<Rules, Refused> {
+    let mut rules: Rules = WORKER_ONLY.iter().map(|call| (*call, Vec::new())).collect();
+    let thread = flags(libc::CLONE_THREAD);
+    let is_thread = SeccompCmpOp::MaskedEq(thread);
+    rules.insert(libc::SYS_clone, only_if(0, is_thread, thread)?);
+    // Memory that is shared, or grows as a stack does, is not counted against the limit on data.
+    let uncounted = flags(libc::MAP_SHARED | libc::MAP_GROWSDOWN);
+    let is_counted = SeccompCmpOp::MaskedEq(uncounted);
+    rules.insert(libc::SYS_mmap, only_if(3, is_counted, 0)?);
+    // Go interrupts its own threads. The number of the process stays the same when the launcher becomes the worker.
+    let own = u64::from(std::process::id());
+    rules.insert(libc::SYS_tgkill, only_if(0, SeccompCmpOp::Eq, own)?);
+    // Limits are read, and never set: not its own, and not those of the process that started it.
+    rules.insert(libc::SYS_prlimit64, only_if(2, SeccompCmpOp::Eq, 0)?);
+    Ok(rules)
+}
+
+/// What Git and its helpers may not do.
+fn git_rules() -> Result<Rules, Refused> {
+    let mut rules: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
+    // Limits of other processes.
+    rules.insert(libc::SYS_prlimit64, only_if(0, SeccompCmpOp::Ne, 0)?);
+    Ok(rules)
+}
+
+fn apply_seccomp(profile: &Profile) -> Result<(), Refused> {
+    let refuse = || SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let (rules, others, listed) = match profile {
+        Profile::Worker { .. } => (worker_rules()?, refuse(), SeccompAction::Allow),
+        Profile::Git { .. } => (git_rules()?, SeccompAction::Allow, refuse()),
+    };
+    let filter = SeccompFilter::new(rules, others, listed, std::env::consts::ARCH.try_into()?)?;
     let program: BpfProgram = filter.try_into()?;
     // Sets no_new_privs first.
     Ok(seccompiler::apply_filter(&program)?)
+}
+
+/// Closes whatever the service had open besides the pipes: a file that one of its libraries opened without saying that
+/// it ends with this process would be open in the child.
+fn close_the_rest() -> io::Result<()> {
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        open.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<i32>().ok()),
+        );
+    }
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // The listing's own is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
 }
