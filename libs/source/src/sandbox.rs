@@ -202,7 +202,7 @@ impl Sandbox {
                 stdin,
                 stdout,
                 _group: group,
-                _child: child,
+                child,
             }),
             _ => Err(start(io::Error::other("no pipes"))),
         }
@@ -238,7 +238,21 @@ pub struct Worker {
     /// What it says.
     pub stdout: ChildStdout,
     _group: Group,
-    _child: Child,
+    child: Child,
+}
+
+impl Worker {
+    /// Whether it still runs, as far as is known without waiting.
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether it ended because somebody killed it, and not by itself. To be asked once its pipes are closed.
+    pub(crate) async fn was_killed(&mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        let ended = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await;
+        matches!(ended, Ok(Ok(status)) if status.signal() == Some(Signal::SIGKILL as i32))
+    }
 }
 
 /// Kills a child's whole process group when dropped: Git starts helpers of its own.

@@ -216,6 +216,12 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
                 cause.located(location(line_of(&failure.feature).unwrap_or(0))),
             )
         }
+        "too-many" => {
+            let message = message::source::TOO_LARGE
+                .with("what", "the number of values in the rendered result")
+                .with("limit", 500_000);
+            Error::new(Kind::TooLarge, message)
+        }
         "too-large" => {
             let message = message::source::TOO_LARGE
                 .with("what", "the rendered result")

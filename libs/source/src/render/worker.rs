@@ -267,7 +267,21 @@ impl WorkerPool {
             })
     }
 
-    /// Runs one job in a folder. `answer` is asked for files; an error from it ends the job.
+    /// A worker for the next job, and how many it has done: a warm one, unless it died while nobody looked.
+    fn ready(&self) -> Result<(Worker, u32), Error> {
+        loop {
+            let Some((mut worker, jobs)) = self.0.idle.lock().pop() else {
+                return Ok((self.start()?, 0));
+            };
+            if worker.runs() {
+                return Ok((worker, jobs));
+            }
+            tracing::warn!("an idle renderer is gone and another is started");
+        }
+    }
+
+    /// Runs one job in a folder. `answer` is asked for files; an error from it ends the job. A job whose worker is killed
+    /// under it from outside, as a machine without memory does, is begun once more.
     pub(super) async fn run(
         &self,
         path: &str,
@@ -275,53 +289,70 @@ impl WorkerPool {
         mut answer: impl FnMut(Ask) -> Result<Answer, Error>,
     ) -> Result<Result<Done, Failure>, Error> {
         let _turn = self.0.turns.acquire().await.map_err(Error::internal)?;
-        let idle = self.0.idle.lock().pop();
-        let (mut worker, jobs) = match idle {
-            Some(warm) => warm,
-            None => (self.start()?, 0),
-        };
         let shown = if path.is_empty() { "." } else { path };
         let job = Start {
             job: Placed { path, job },
         };
-        let talk = async {
-            send(&mut worker, &job)
-                .await
-                .map_err(|error| died(shown, &error))?;
-            loop {
-                match receive(&mut worker)
-                    .await
-                    .map_err(|error| died(shown, &error))?
-                {
-                    Said::Asked(question) => {
-                        let answer = answer(question)?;
-                        send(&mut worker, &answer)
-                            .await
-                            .map_err(|error| died(shown, &error))?;
+        let limit = self.0.limits.deadline;
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut again = true;
+        loop {
+            // A worker that does not end a job properly is dropped, and so killed.
+            let (mut worker, jobs) = self.ready()?;
+            let talk = talk(&mut worker, &job, &mut answer);
+            let outcome = match tokio::time::timeout_at(deadline, talk).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(Broken::Answer(error))) => return Err(error),
+                Ok(Err(Broken::Pipe(error))) => {
+                    if again && worker.was_killed().await {
+                        tracing::warn!(path = shown, "a renderer was killed; its job begins anew");
+                        again = false;
+                        continue;
                     }
-                    Said::Done { done } => return Ok(Ok(done)),
-                    Said::Failed { failed } => return Ok(Err(failed)),
+                    return Err(died(shown, &error));
+                }
+                Err(_) => {
+                    let message = message::source::RENDER_TIMEOUT
+                        .with("path", shown)
+                        .with("seconds", limit.as_secs());
+                    return Err(Error::new(Kind::TooLarge, message));
+                }
+            };
+            if jobs + 1 < MAX_JOBS {
+                let mut idle = self.0.idle.lock();
+                if idle.len() < self.0.limits.idle {
+                    idle.push((worker, jobs + 1));
                 }
             }
-        };
-        let limit = self.0.limits.deadline;
-        let result = match tokio::time::timeout(limit, talk).await {
-            Ok(result) => result,
-            Err(_) => {
-                let message = message::source::RENDER_TIMEOUT
-                    .with("path", shown)
-                    .with("seconds", limit.as_secs());
-                Err(Error::new(Kind::TooLarge, message))
-            }
-        };
-        // A worker that ended a job properly is ready for another; any other is dropped, and so killed.
-        if result.is_ok() && jobs + 1 < MAX_JOBS {
-            let mut idle = self.0.idle.lock();
-            if idle.len() < self.0.limits.idle {
-                idle.push((worker, jobs + 1));
-            }
+            return Ok(outcome);
         }
-        result
+    }
+}
+
+/// Why a job did not come to its end.
+enum Broken {
+    /// A question of it has no answer.
+    Answer(Error),
+    /// The worker is gone, or says what it must not.
+    Pipe(io::Error),
+}
+
+/// Gives a worker its job and answers its questions until it has ended.
+async fn talk(
+    worker: &mut Worker,
+    job: &Start<'_>,
+    answer: &mut impl FnMut(Ask) -> Result<Answer, Error>,
+) -> Result<Result<Done, Failure>, Broken> {
+    send(worker, job).await.map_err(Broken::Pipe)?;
+    loop {
+        match receive(worker).await.map_err(Broken::Pipe)? {
+            Said::Asked(question) => {
+                let answer = answer(question).map_err(Broken::Answer)?;
+                send(worker, &answer).await.map_err(Broken::Pipe)?;
+            }
+            Said::Done { done } => return Ok(Ok(done)),
+            Said::Failed { failed } => return Ok(Err(failed)),
+        }
     }
 }
 

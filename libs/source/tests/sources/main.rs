@@ -8,6 +8,7 @@ mod references;
 mod remotes;
 mod signatures;
 mod web;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
