@@ -37,6 +37,9 @@ pub struct Error {
     wanted: Vec<String>,
 }
 
+/// What the system says of a disk without room; Git and its library pass it on.
+pub(crate) const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+
 impl Error {
     /// An error with a message.
     #[must_use]
@@ -60,6 +63,16 @@ impl Error {
     #[must_use]
     pub fn internal(what: impl std::fmt::Display) -> Self {
         Self::new(Kind::Internal, message::source::INTERNAL.message()).detail(what)
+    }
+
+    /// A failure of our own disk: one that is full has a name, for whoever waits for it and whoever has to make room.
+    #[must_use]
+    pub(crate) fn disk(what: impl std::fmt::Display) -> Self {
+        let text = what.to_string();
+        match FULL.iter().any(|said| text.contains(said)) {
+            true => Self::new(Kind::Internal, message::source::DISK_FULL.message()).detail(text),
+            false => Self::internal(text),
+        }
     }
 
     /// Adds what only the log should say.

@@ -34,6 +34,7 @@ pub mod progress;
 pub mod redis;
 pub mod services;
 pub mod tools;
+pub mod unruly;
 pub mod wait;
 
 pub use platform::{platform, tenant};

@@ -33,6 +33,8 @@ use timers::Timers;
 /// After this long without success an application is looked at no more often than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The same, where it is a repository's server that does not answer, which is nobody's fault here and may take long.
+const LONGEST_PAUSE_OF_THEIRS: Duration = Duration::from_secs(60);
 
 /// What drives the work. Cheap to clone.
 #[derive(Clone)]
@@ -128,7 +130,13 @@ impl Driver {
                 next
             }
             Err(failure) => {
-                let pause = pause(self.context.memory.failed(app));
+                let longest = match &failure {
+                    reconcile::Failure::Repository(trouble) if !trouble.ours => {
+                        LONGEST_PAUSE_OF_THEIRS
+                    }
+                    _ => LONGEST_PAUSE,
+                };
+                let pause = pause(self.context.memory.failed(app), longest);
                 tracing::warn!(
                     tenant = %app.tenant, app = %app.name, %failure, retry_in_ms = pause.as_millis() as u64,
                     "an application could not be looked at"
@@ -282,10 +290,10 @@ impl Driver {
 }
 
 /// Doubles from the first to the longest.
-fn pause(failures: u32) -> Duration {
+fn pause(failures: u32, longest: Duration) -> Duration {
     FIRST_PAUSE
         .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
-        .min(LONGEST_PAUSE)
+        .min(longest)
 }
 
 async fn cancelled(token: Option<&CancellationToken>) {
@@ -304,8 +312,11 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let seconds: Vec<f64> = (1..=8).map(|n| pause(n).as_secs_f64()).collect();
-        assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]);
-        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+        let pauses = |longest| (1..=9).map(move |n| pause(n, longest).as_secs_f64());
+        let ours: Vec<f64> = pauses(LONGEST_PAUSE).collect();
+        assert_eq!(ours, [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0]);
+        let theirs: Vec<f64> = pauses(LONGEST_PAUSE_OF_THEIRS).collect();
+        assert_eq!(theirs, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
+        assert_eq!(pause(u32::MAX, LONGEST_PAUSE), LONGEST_PAUSE);
     }
 }

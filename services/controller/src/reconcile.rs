@@ -181,12 +181,13 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
             .ok()
             .map(|desired| desired.revisions.as_slice()),
     );
-    let ours = desired
+    let again = desired
         .as_ref()
         .err()
-        .filter(|trouble| trouble.ours)
+        .filter(|trouble| trouble.ours || trouble.passing)
         .cloned();
-    if let Some(trouble) = &ours
+    if let Some(trouble) = &again
+        && trouble.ours
         && ctx.memory.failures(&subject.key) < PATIENCE
     {
         return Err(Failure::Repository(trouble.clone()));
@@ -243,8 +244,8 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
         report,
     )
     .await?;
-    match ours {
-        // What was said stays true until our service answers; it is asked again.
+    match again {
+        // What was said stays true until the service, or the server, answers; it is asked again.
         Some(trouble) => Err(Failure::Repository(trouble)),
         None => Ok(next),
     }

@@ -111,6 +111,8 @@ pub struct Moved {
     pub first: Vec<AppKey>,
     /// The others: they only follow, unless they use something outside their folder.
     pub later: Vec<AppKey>,
+    /// Whether the repository could not be listed.
+    pub failed: bool,
 }
 
 /// Fewer applications than this are not worth the question which of them come first.
@@ -433,6 +435,9 @@ impl Repos {
         if let Err(trouble) = &tips {
             tracing::info!(tenant = %key.tenant, repository = %key.url, %trouble, "the repository could not be listed");
         }
+        let failed = tips
+            .as_ref()
+            .is_err_and(|trouble| trouble.ours || trouble.passing);
         let still_good = self.tips_known(&repo);
         let moved = moved(&repo, tips.as_deref().ok(), still_good);
         let app = |name: Arc<str>| AppKey {
@@ -444,12 +449,16 @@ impl Repos {
             return Moved {
                 first: moved.into_iter().map(|step| app(step.app)).collect(),
                 later: Vec::new(),
+                failed,
             };
         }
         let known = self.path_ids(&repo, &moved).await;
         let id =
             |commit: &Option<String>, path: &str| known.get(commit.as_ref()?)?.get(path).cloned();
-        let mut result = Moved::default();
+        let mut result = Moved {
+            failed,
+            ..Moved::default()
+        };
         for Step { app: name, ways } in moved {
             let same = ways.iter().all(|Way { from, to, path }| {
                 id(from, path)

@@ -20,7 +20,7 @@ func main() {
 	os.Clearenv()
 	log.SetOutput(io.Discard)
 
-	pipe := &pipe{in: bufio.NewReaderSize(os.Stdin, 64<<10), out: bufio.NewWriterSize(os.Stdout, 64<<10)}
+	pipe := &pipe{in: bufio.NewReaderSize(watched(os.Stdin), 64<<10), out: bufio.NewWriterSize(os.Stdout, 64<<10)}
 	for {
 		var request jobRequest
 		if err := pipe.read(&request); err != nil {
@@ -33,6 +33,17 @@ func main() {
 			os.Exit(2)
 		}
 	}
+}
+
+// watched reads from the service ahead of the jobs, so that its end, which closes the pipe, also ends a job that would go on
+// for ever: nobody is left to stop it.
+func watched(from io.Reader) io.Reader {
+	out, in := io.Pipe()
+	go func() {
+		_, _ = io.Copy(in, from)
+		os.Exit(0)
+	}()
+	return out
 }
 
 // closedNetwork is the transport of every HTTP client that names none.

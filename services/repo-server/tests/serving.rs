@@ -4,6 +4,8 @@
 
 #[path = "serving/denied.rs"]
 mod denied;
+#[path = "serving/faults.rs"]
+mod faults;
 #[path = "serving/hostile.rs"]
 mod hostile;
 #[path = "serving/transports.rs"]
@@ -48,16 +50,34 @@ struct World {
     git: String,
     listen: String,
     server: Option<Child>,
+    settings: Settings,
+}
+
+/// What of the server is other than usual.
+#[derive(Clone, Copy)]
+struct Settings {
     render_seconds: u64,
+    fetch_seconds: u64,
+    /// Its data folder is a disk of its own with so much room, in MiB.
+    disk_mib: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            render_seconds: 60,
+            fetch_seconds: 90,
+            disk_mib: None,
+        }
+    }
 }
 
 impl World {
     async fn new() -> Self {
-        Self::with_deadline(60).await
+        Self::with(Settings::default()).await
     }
 
-    /// One whose renders are stopped after so many seconds.
-    async fn with_deadline(render_seconds: u64) -> Self {
+    async fn with(settings: Settings) -> Self {
         let folder = TempDir::new().unwrap();
         let authority = Authority::open(&folder.path().join("ca")).unwrap();
         let home = GitHome::open(&folder.path().join("git")).unwrap();
@@ -91,7 +111,7 @@ impl World {
             git,
             listen,
             server: None,
-            render_seconds,
+            settings,
         };
         this.start().await;
         this
@@ -138,16 +158,45 @@ impl World {
     async fn start(&mut self) {
         let identity = self.authority.component("repo-server").unwrap();
         let renderer = testkit::tools::renderer(&Progress::silent()).await.unwrap();
-        let child = Command::new(BINARY)
+        let data = self.folder.path().join("data");
+        let mut command = match self.settings.disk_mib {
+            None => Command::new(BINARY),
+            // A mount that nobody else sees, and that is gone with the server.
+            Some(mib) => {
+                std::fs::create_dir_all(&data).unwrap();
+                let script = "mount -t tmpfs -o size=\"$1\"m tmpfs \"$2\" && exec \"$3\"";
+                let mut unshare = Command::new("unshare");
+                unshare.args([
+                    "--user",
+                    "--map-root-user",
+                    "--mount",
+                    "sh",
+                    "-c",
+                    script,
+                    "sh",
+                ]);
+                unshare.arg(mib.to_string()).arg(&data).arg(BINARY);
+                unshare
+            }
+        };
+        let child = command
             .env_clear()
+            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
             .env("NARU_LISTEN", &self.listen)
             .env("NARU_INTERNAL__CA", identity.ca)
             .env("NARU_INTERNAL__CERT", identity.cert)
             .env("NARU_INTERNAL__KEY", identity.key)
-            .env("NARU_DATA_DIR", self.folder.path().join("data"))
+            .env("NARU_DATA_DIR", data)
             .env("NARU_RENDERER", renderer)
             .env("NARU_WORKER_MEMORY_MIB", WORKER_MIB.to_string())
-            .env("NARU_RENDER_SECONDS", self.render_seconds.to_string())
+            .env(
+                "NARU_RENDER_SECONDS",
+                self.settings.render_seconds.to_string(),
+            )
+            .env(
+                "NARU_FETCH_SECONDS",
+                self.settings.fetch_seconds.to_string(),
+            )
             .env("NARU_EGRESS__ALLOW", "127.0.0.0/8")
             .kill_on_drop(true)
             .spawn()

@@ -281,6 +281,11 @@ messages! {
         en: "the repository could not be read because of an error of the platform; it is tried again",
         ko: "플랫폼 오류로 저장소를 읽지 못했습니다. 다시 시도합니다",
     }
+    /// There is no room for what is fetched.
+    DISK_FULL = "source.disk-full" {
+        en: "the platform's disk for repositories is full, so that nothing new can be fetched; it is tried again, and the operator has to make room",
+        ko: "플랫폼의 저장소 디스크가 가득 차 새로 가져올 수 없습니다. 다시 시도하며, 운영자가 공간을 확보해야 합니다",
+    }
     /// No repo-server answers.
     REPO_SERVER_UNAVAILABLE = "source.repo-server-unavailable" {
         en: "the platform's repo-server does not answer at the moment; it is tried again",

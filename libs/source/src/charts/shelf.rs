@@ -123,7 +123,7 @@ impl Shelf {
             version,
             digest,
         )
-        .map_err(Error::internal)?;
+        .map_err(Error::disk)?;
         self.mirror.give_back(handle);
         self.touch();
         Ok(kept)
@@ -152,7 +152,7 @@ impl Shelf {
                 digest,
             )
         };
-        let kept = write().map_err(Error::internal)?;
+        let kept = write().map_err(Error::disk)?;
         self.mirror.give_back(handle);
         self.touch();
         Ok(kept)

@@ -13,8 +13,8 @@ use domain::secret::Secret;
 use tempfile::TempDir;
 
 use super::access::{Access, Scheme};
-use super::refs::Refs;
-use crate::error::{Error, Kind};
+use super::refs::{Refs, is_commit};
+use crate::error::{self, Error, Kind};
 use crate::sandbox::{Job, Profile, Sandbox, SandboxError};
 
 /// SIGXFSZ: a file grew over the limit.
@@ -45,7 +45,7 @@ impl<'a> Call<'a> {
             .prefix("git-")
             .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir_in(temporary)
-            .map_err(Error::internal)?;
+            .map_err(Error::disk)?;
         let mut call = Self {
             sandbox,
             access,
@@ -54,7 +54,7 @@ impl<'a> Call<'a> {
             deadline,
             file_size,
         };
-        call.write_settings(addresses).map_err(Error::internal)?;
+        call.write_settings(addresses).map_err(Error::disk)?;
         Ok(call)
     }
 
@@ -376,7 +376,8 @@ fn listed(text: &str) -> Refs {
             continue;
         }
         let name = name.strip_suffix("^{}").unwrap_or(name);
-        if name == "HEAD" && !refs.head.is_empty() {
+        let known = name == "HEAD" || name.starts_with("refs/");
+        if !known || !is_commit(commit) || (name == "HEAD" && !refs.head.is_empty()) {
             continue;
         }
         if name == "HEAD" {
@@ -387,6 +388,22 @@ fn listed(text: &str) -> Refs {
     refs
 }
 
+/// What git says where it is the connection that ended, or the other side that sent no pack: the mirror is whole.
+const CUT: &[&str] = &[
+    "early EOF",
+    "unexpected disconnect",
+    "hung up unexpectedly",
+    "transfer closed",
+    "bytes of body are still expected",
+    "RPC failed",
+    "pack signature mismatch",
+    "bad line length",
+    "protocol error",
+    "expected packfile",
+    "pack has bad object",
+    "pack is corrupted",
+];
+
 /// What git said, as a cause.
 fn classify(
     access: &Access,
@@ -396,6 +413,9 @@ fn classify(
     hidden: &[String],
 ) -> Error {
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| stderr.contains(phrase));
+    if says(&error::FULL) && !says(&["remote:"]) {
+        return Error::disk(evidence(access, stderr, hidden));
+    }
     let (kind, code) = if signal == Some(FILE_SIZE_SIGNAL)
         || says(&[
             "File too large",
@@ -475,6 +495,7 @@ fn classify(
         "inflate: data stream error",
         "index-pack failed",
     ]) && !says(&["remote:"])
+        && !says(CUT)
     {
         (Kind::Corrupt, message::source::FETCH_FAILED)
     } else if says(&[

@@ -56,13 +56,13 @@ impl Mirror {
         }
         if Repository::open_bare(&self.path).is_err() {
             self.discard()?;
-            std::fs::create_dir_all(&self.path).map_err(Error::internal)?;
+            std::fs::create_dir_all(&self.path).map_err(Error::disk)?;
             let mut options = git2::RepositoryInitOptions::new();
             options
                 .bare(true)
                 .external_template(false)
                 .initial_head("main");
-            Repository::init_opts(&self.path, &options).map_err(Error::internal)?;
+            Repository::init_opts(&self.path, &options).map_err(Error::disk)?;
         }
         self.clear_leftovers();
         self.ready.store(true, Ordering::Release);
@@ -87,6 +87,12 @@ impl Mirror {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Puts another folder in its place: what was fetched anew, whole.
+    pub(super) fn replace(&self, from: &Path) -> Result<(), Error> {
+        self.discard()?;
+        std::fs::rename(from, &self.path).map_err(Error::disk)
     }
 
     /// An open handle; give it back with [`Mirror::give_back`].

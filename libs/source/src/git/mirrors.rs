@@ -399,44 +399,57 @@ impl Mirrors {
         }
     }
 
-    /// Fetches every branch and tag; a damaged mirror is thrown away and fetched once more.
+    /// Fetches every branch and tag. A damaged mirror is fetched anew beside itself, and gives its place up once that has
+    /// succeeded: a server that sends rubbish takes nothing away.
     #[tracing::instrument(name = "git.fetch", skip_all)]
     async fn fetch(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
-        let once = async |wipe: bool| {
-            let preparing = mirror.clone();
-            let prepared = tokio::task::spawn_blocking(move || {
-                if wipe {
-                    preparing.discard()?;
-                }
-                preparing.prepare()
-            });
-            prepared.await.map_err(Error::internal)??;
-            let fetched = self
-                .observed(access, Request::Fetch, async {
-                    let entered = self.enter(access).await?;
-                    let call = self.call(&entered, self.0.limits.fetch).await?;
-                    call.fetch(&mirror.path, None).await
-                })
-                .await;
-            if fetched.is_err() {
-                mirror.clear_leftovers();
-            }
-            fetched
-        };
         let job = || async {
-            match once(false).await {
+            match self.fetch_once(mirror, access).await {
                 Err(error) if error.kind() == Kind::Corrupt => {
                     tracing::warn!(
                         tenant = access.tenant(),
                         url = access.url(),
                         "a damaged mirror is fetched anew"
                     );
-                    once(true).await
+                    self.fetch_beside(mirror, access).await
                 }
                 result => result,
             }
         };
         mirror.fetching.run(job).await
+    }
+
+    async fn fetch_once(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
+        let preparing = mirror.clone();
+        let prepared = tokio::task::spawn_blocking(move || preparing.prepare());
+        prepared.await.map_err(Error::internal)??;
+        let fetched = self
+            .observed(access, Request::Fetch, async {
+                let entered = self.enter(access).await?;
+                let call = self.call(&entered, self.0.limits.fetch).await?;
+                call.fetch(&mirror.path, None).await
+            })
+            .await;
+        if fetched.is_err() {
+            mirror.clear_leftovers();
+        }
+        fetched
+    }
+
+    async fn fetch_beside(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
+        let beside = Arc::new(Mirror::new(mirror.path.with_extension("anew")));
+        self.discard(&beside).await?;
+        if let Err(error) = self.fetch_once(&beside, access).await {
+            self.discard(&beside).await?;
+            // Nothing of ours was damaged there.
+            return Err(match error.kind() {
+                Kind::Corrupt => Error::of(Kind::Unreachable, error.cause().clone()),
+                _ => error,
+            });
+        }
+        let mirror = mirror.clone();
+        let replacing = tokio::task::spawn_blocking(move || mirror.replace(&beside.path));
+        replacing.await.map_err(Error::internal)?
     }
 
     /// Makes sure that the mirror has a commit, and opens it. A commit that is there needs no fetch.

@@ -76,6 +76,7 @@ impl Poller {
         } = self;
         let mut due: DelayQueue<RepoKey> = DelayQueue::new();
         let mut planned: HashMap<RepoKey, Key> = HashMap::new();
+        let mut failures: HashMap<RepoKey, u32> = HashMap::new();
         let mut listing = FuturesUnordered::new();
         let list = |repo: RepoKey, trace: Option<TraceParent>| {
             let repos = repos.clone();
@@ -101,6 +102,9 @@ impl Poller {
                     let repo = expired.into_inner();
                     planned.remove(&repo);
                     // One that nobody follows any more is not planned again; it is found anew when it is used again.
+                    if !repos.is_known(&repo) {
+                        failures.remove(&repo);
+                    }
                     if repos.in_use(&repo) {
                         planned.insert(repo.clone(), due.insert(repo.clone(), later()));
                         listing.push(list(repo, None));
@@ -109,7 +113,19 @@ impl Poller {
                     }
                 }
                 Some((repo, moved, trace)) = listing.next(), if !listing.is_empty() => {
-                    let Moved { first, later } = moved;
+                    let Moved { first, later, failed } = moved;
+                    match failed {
+                        false => drop(failures.remove(&repo)),
+                        // A server that blinks costs a push no whole interval.
+                        true => if let Some(key) = planned.get(&repo) {
+                            let failed = failures.entry(repo.clone()).or_insert(0);
+                            *failed += 1;
+                            let again = pause(*failed);
+                            if again < interval {
+                                due.reset(key, again);
+                            }
+                        },
+                    }
                     if !first.is_empty() || !later.is_empty() {
                         let (tenant, repository) = (repo.tenant, repo.url);
                         tracing::info!(%tenant, %repository, first = first.len(), later = later.len(), "revisions moved");
@@ -119,5 +135,22 @@ impl Poller {
                 }
             }
         }
+    }
+}
+
+/// How long after so many listings in a row that failed the next one is tried; with the interval it is as usual again.
+fn pause(failures: u32) -> Duration {
+    Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_that_fails_is_tried_soon_and_then_less_and_less_often() {
+        let seconds: Vec<u64> = (1..=8).map(|n| pause(n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128]);
+        assert!(pause(u32::MAX) >= Duration::from_secs(3600));
     }
 }

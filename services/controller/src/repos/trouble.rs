@@ -15,7 +15,18 @@ pub struct Trouble {
     /// Whether the fault is ours (a service that is down), so that trying again may help without anybody changing
     /// anything.
     pub ours: bool,
+    /// Whether a server of theirs did not answer, or not to its end: it may do so again without anybody changing anything.
+    pub passing: bool,
 }
+
+/// What is said of servers that do not answer.
+const PASSING: [&message::Code; 5] = [
+    &message::source::UNREACHABLE,
+    &message::source::TIMEOUT,
+    &message::source::FETCH_FAILED,
+    &message::chart::UNREACHABLE,
+    &message::chart::TIMEOUT,
+];
 
 impl Trouble {
     /// One reason that only an edit can remove.
@@ -24,6 +35,7 @@ impl Trouble {
         Self {
             causes: Arc::from([cause]),
             ours: false,
+            passing: false,
         }
     }
 
@@ -33,6 +45,7 @@ impl Trouble {
         Self {
             causes: Arc::from([cause]),
             ours: true,
+            passing: false,
         }
     }
 }
@@ -53,11 +66,16 @@ impl From<Status> for Trouble {
             let ours = causes.iter().any(|cause| {
                 // What a minute's quota refuses, the next minute allows.
                 cause.message.is(&message::source::INTERNAL)
+                    || cause.message.is(&message::source::DISK_FULL)
                     || cause.message.is(&message::tenant::RATE_REACHED)
             });
+            let passing = causes
+                .iter()
+                .any(|cause| PASSING.iter().any(|code| cause.message.is(code)));
             return Self {
                 causes: causes.into(),
                 ours,
+                passing,
             };
         }
         let ours = matches!(
@@ -73,6 +91,7 @@ impl From<Status> for Trouble {
         Self {
             causes: Arc::from([cause]),
             ours,
+            passing: false,
         }
     }
 }
@@ -85,4 +104,27 @@ fn causes(details: &[u8]) -> Option<Vec<Cause>> {
             .map(|one| vec![one])
     })
     .filter(|list| !list.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_by_itself_is_told_from_what_only_an_edit_removes() {
+        let said = |cause: domain::message::Message| {
+            let details = serde_json::to_vec(&[Cause::error(cause)]).unwrap();
+            let status = Status::with_details(Code::Internal, "no", details.into());
+            let trouble = Trouble::from(status);
+            (trouble.ours, trouble.passing)
+        };
+        let url = |code: &message::Code| code.with("url", "https://h/a.git");
+        assert_eq!(said(url(&message::source::FETCH_FAILED)), (false, true));
+        assert_eq!(said(url(&message::source::TIMEOUT)), (false, true));
+        assert_eq!(said(url(&message::chart::UNREACHABLE)), (false, true));
+        assert_eq!(said(message::source::DISK_FULL.message()), (true, false));
+        assert_eq!(said(url(&message::source::LOGIN_REFUSED)), (false, false));
+        let silent = Trouble::from(Status::unavailable("nobody"));
+        assert_eq!((silent.ours, silent.passing), (true, false));
+    }
 }

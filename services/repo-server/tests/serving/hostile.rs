@@ -6,7 +6,7 @@ use testkit::git::checkout::Checkout;
 use tokio::process::Command;
 use tonic::Code;
 
-use crate::{SERVICE, World, code};
+use crate::{SERVICE, Settings, World, code};
 
 const CHART: &str = "apiVersion: v2\nname: bad\nversion: 1.0.0\n";
 /// What stops a job that goes on for ever.
@@ -100,7 +100,11 @@ async fn bomb(checkout: &Checkout) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s01_hostile_charts_and_jsonnet_are_named_causes_for_themselves_alone() {
-    let world = World::with_deadline(SECONDS).await;
+    let world = World::with(Settings {
+        render_seconds: SECONDS,
+        ..Settings::default()
+    })
+    .await;
     let checkout = &world.checkout;
     let mut expected = Vec::new();
     for (position, (what, template, cause)) in TEMPLATES.iter().enumerate() {

@@ -1,0 +1,269 @@
+//! A Git server that is slow, silent, cuts off, answers rubbish or refuses: each is named, takes nothing away that was
+//! there, and is forgotten with the next answer.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use domain::repository::Credentials;
+use domain::secret::Secret;
+use source::Kind;
+use source::git::{Access, Limits, Login, Mirrors, Rules};
+use source::sandbox::Sandbox;
+use tempfile::TempDir;
+use testkit::git::GitHome;
+use testkit::git::checkout::Checkout;
+use testkit::git::server::{Options, serve};
+use testkit::unruly::{Mood, Unruly};
+
+use super::{here, walk};
+
+/// Longer than any limit here, on a machine that does much else.
+const BOUND: Duration = Duration::from_secs(20);
+
+struct World {
+    folder: TempDir,
+    checkout: Checkout,
+    server: Unruly,
+    mirrors: Mirrors,
+    access: Access,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let home = GitHome::open(&folder.path().join("git")).unwrap();
+        home.ensure_repository("user01", "base").await.unwrap();
+        let login = home.ensure_login("user01").unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], testkit::ports::free().unwrap()));
+        let options = Options {
+            home,
+            listen,
+            public_url: None,
+            tls: None,
+            client_ca: None,
+        };
+        #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+        tokio::spawn(async move { serve(options).await.unwrap() });
+        let reachable = || async { Ok(tokio::net::TcpStream::connect(listen).await.is_ok()) };
+        testkit::wait::until_true("the Git server", Duration::from_secs(10), reachable)
+            .await
+            .unwrap();
+        let url = format!("http://{listen}/user01/base.git");
+        let checkout = Checkout::clone(&url, Some(&login), &folder.path().join("work"))
+            .await
+            .unwrap();
+        let server = Unruly::start(listen).await.unwrap();
+        let mirrors = mirrors(folder.path().join("data"));
+        let login = Login {
+            credentials: Credentials {
+                username: login.user,
+                password: Some(Secret::from(login.password)),
+                ..Credentials::default()
+            },
+            ..Login::default()
+        };
+        let url = format!("http://{}/user01/base.git", server.address);
+        let access = Access::new("tenant", "", &url, login, Rules::default()).unwrap();
+        Self {
+            folder,
+            checkout,
+            server,
+            mirrors,
+            access,
+        }
+    }
+
+    /// A commit with a file that does not become small.
+    async fn push(&self, seed: u64) -> String {
+        let mut state = 2 * seed + 1;
+        let mut noise = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        };
+        let content: Vec<u8> = (0..8_000).flat_map(|_| noise()).collect();
+        let path = format!("file-{seed}");
+        self.checkout.push_file(&path, content).await.unwrap()
+    }
+
+    fn mirrors_at(&self, name: &str) -> Mirrors {
+        mirrors(self.folder.path().join(name))
+    }
+
+    async fn has(&self, commit: &str) -> Result<(), source::Error> {
+        let snapshot = self.mirrors.ensure_commit(&self.access, commit).await?;
+        snapshot.read(|files| files.find("file-1").map(drop)).await
+    }
+
+    fn leftovers(&self) -> Vec<PathBuf> {
+        let all = walk(&self.folder.path().join("data"));
+        let half = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            let anew = path
+                .components()
+                .any(|part| part.as_os_str().to_string_lossy().ends_with(".anew"));
+            name.starts_with("tmp_") || name.ends_with(".lock") || anew
+        };
+        all.into_iter().filter(half).collect()
+    }
+}
+
+fn mirrors(folder: PathBuf) -> Mirrors {
+    let limits = Limits {
+        list: Duration::from_secs(2),
+        fetch: Duration::from_secs(3),
+        ..Limits::default()
+    };
+    Mirrors::new(folder, limits, here(), Sandbox::new(None), None).unwrap()
+}
+
+/// Rubbish that is the same every time.
+fn rubbish() -> Vec<u8> {
+    (0..4_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_fails_is_named_and_the_next_one_is_asked_anew() {
+    let world = World::new().await;
+    let commit = world.push(1).await;
+    let moods = [
+        ("silence", Mood::Silent, "source.timeout", Kind::Unreachable),
+        (
+            "drops",
+            Mood::Dripping(Duration::from_millis(50)),
+            "source.timeout",
+            Kind::Unreachable,
+        ),
+        (
+            "a cut",
+            Mood::Cutting(100),
+            "source.unreachable",
+            Kind::Unreachable,
+        ),
+        (
+            "a cut at once",
+            Mood::Cutting(0),
+            "source.unreachable",
+            Kind::Unreachable,
+        ),
+        (
+            "rubbish",
+            Mood::Answering(rubbish()),
+            "source.unreachable",
+            Kind::Unreachable,
+        ),
+        (
+            "rubbish in an answer",
+            Mood::http("200 OK", &rubbish()),
+            "source.repository-not-found",
+            Kind::NotFound,
+        ),
+        (
+            "half a list",
+            Mood::http("200 OK", b"001e# service=git-upload-pack\n0000ffff"),
+            "source.repository-not-found",
+            Kind::NotFound,
+        ),
+        (
+            "401",
+            Mood::http("401 Unauthorized", b"who are you?"),
+            "source.login-refused",
+            Kind::Denied,
+        ),
+        (
+            "503",
+            Mood::http("503 Service Unavailable", b"later"),
+            "source.unreachable",
+            Kind::Unreachable,
+        ),
+    ];
+    for (what, mood, code, kind) in moods {
+        // With connections of its own: those of before end with the mood.
+        let mirrors = world.mirrors_at("others");
+        world.server.set(mood);
+        let begun = Instant::now();
+        let error = mirrors.list_refs(&world.access, true).await.unwrap_err();
+        let said = error.cause().message.code.as_str();
+        assert_eq!((said, error.kind()), (code, kind), "{what}: {error}");
+        assert!(begun.elapsed() < BOUND, "{what}: {:?}", begun.elapsed());
+        world.server.set(Mood::Straight);
+        let refs = mirrors.list_refs(&world.access, true).await.unwrap();
+        assert_eq!(refs.refs["refs/heads/main"], commit, "after {what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_fails_is_named_takes_nothing_away_and_is_made_good_by_the_next() {
+    let world = World::new().await;
+    let first = world.push(1).await;
+    world.has(&first).await.unwrap();
+    let moods = [
+        ("silence", Mood::Silent, "source.timeout", Kind::Unreachable),
+        (
+            "drops",
+            Mood::Dripping(Duration::from_millis(20)),
+            "source.timeout",
+            Kind::Unreachable,
+        ),
+        (
+            "a late cut",
+            Mood::Cutting(20_000),
+            "source.fetch-failed",
+            Kind::Unreachable,
+        ),
+        (
+            "a cut",
+            Mood::Cutting(3_000),
+            "source.fetch-failed",
+            Kind::Unreachable,
+        ),
+        (
+            "a wrong byte",
+            Mood::Garbling(20_000),
+            "source.fetch-failed",
+            Kind::Unreachable,
+        ),
+        (
+            "rubbish",
+            Mood::Answering(rubbish()),
+            "source.fetch-failed",
+            Kind::Unreachable,
+        ),
+        (
+            "401",
+            Mood::http("401 Unauthorized", b"who are you?"),
+            "source.login-refused",
+            Kind::Denied,
+        ),
+        (
+            "503",
+            Mood::http("503 Service Unavailable", b"later"),
+            "source.unreachable",
+            Kind::Unreachable,
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (seed, (what, mood, code, kind)) in moods.into_iter().enumerate() {
+        let next = world.push(seed as u64 + 2).await;
+        world.server.set(mood);
+        let begun = Instant::now();
+        let error = world.has(&next).await.expect_err(what);
+        assert!(begun.elapsed() < BOUND, "{what}: {:?}", begun.elapsed());
+        let said = error.cause().message.code.as_str();
+        if (said, error.kind()) != (code, kind) {
+            wrong.push(format!("{what}: {error}: {:?}", error.kind()));
+        }
+        // Nobody is asked for what is there already, and it is still there.
+        let came = world.server.came();
+        world.has(&first).await.unwrap();
+        assert_eq!(world.server.came(), came, "after {what}");
+        assert_eq!(world.leftovers(), Vec::<PathBuf>::new(), "after {what}");
+        world.server.set(Mood::Straight);
+        world.has(&next).await.unwrap();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

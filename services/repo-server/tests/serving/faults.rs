@@ -1,0 +1,239 @@
+//! A full disk, a Git server that says nothing, a server that is killed: each is named, and over when its reason is.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proto::naru::internal::v1::{RenderRequest, RenderResponse, RepositoryAccess};
+use testkit::unruly::{Mood, Unruly};
+use tonic::Code;
+
+use crate::{SERVICE, Settings, World, code};
+
+const ANOTHER_TENANT: &str = "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0002";
+
+/// Content that does not become smaller when it is packed.
+fn noise(length: usize) -> String {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut text = String::with_capacity(length + 16);
+    while text.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        text.push_str(&format!("{state:016x}"));
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_named_and_over_when_there_is_room() {
+    let world = World::with(Settings {
+        disk_mib: Some(8),
+        ..Settings::default()
+    })
+    .await;
+    let nothing = RenderResponse::default();
+    world.push("app/service.yaml", SERVICE).await;
+    world.render("app", &nothing).await.unwrap();
+    let known = world.request("app").await.unwrap();
+    // As the server sees its disk; everything that is free is taken.
+    let server = world.server.as_ref().unwrap().id().unwrap();
+    let data = world.folder.path().join("data");
+    let seen = PathBuf::from(format!("/proc/{server}/root{}", data.display()));
+    let filler = seen.join("filler");
+    let full = (0..64).try_for_each(|n| {
+        let path = format!("{}-{n}", filler.display());
+        std::fs::write(path, vec![1; 256 << 10])
+    });
+    assert!(full.is_err(), "the disk is small");
+    world.push("app/large.txt", &noise(1 << 20)).await;
+    world
+        .push("app/service.yaml", &SERVICE.replace("web", "other"))
+        .await;
+    for _ in 0..2 {
+        let status = world.render("app", &nothing).await.unwrap_err();
+        assert_eq!(
+            (status.code(), code(&status).as_str()),
+            (Code::Internal, "source.disk-full"),
+            "{status:?}"
+        );
+    }
+    // What is there already needs no room.
+    let again = RenderRequest {
+        no_cache: true,
+        ..known
+    };
+    world.client("controller").render(again).await.unwrap();
+    for n in 0..64 {
+        let _ = std::fs::remove_file(format!("{}-{n}", filler.display()));
+    }
+    let after = world.render("app", &nothing).await.unwrap();
+    let object = String::from_utf8_lossy(&after.manifests[0].object).into_owned();
+    assert!(object.contains("other"), "{object}");
+    let left: Vec<PathBuf> = packs(&seen.join("mirrors"))
+        .into_iter()
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("tmp_")
+        })
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// The files below a folder.
+fn packs(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    entries
+        .flat_map(|entry| match entry.path().is_dir() {
+            true => packs(&entry.path()),
+            false => vec![entry.path()],
+        })
+        .collect()
+}
+
+/// One tenant's Git server takes connections and says nothing: its own applications wait for it, and nobody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
+    let world = World::with(Settings {
+        fetch_seconds: 60,
+        ..Settings::default()
+    })
+    .await;
+    world.push("app/service.yaml", SERVICE).await;
+    let request = world.request("app").await.unwrap();
+    let behind: SocketAddr = world
+        .git
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let silent = Unruly::start(behind).await.unwrap();
+    silent.set(Mood::Silent);
+    let mut waiting = Vec::new();
+    for n in 0..12 {
+        let url = format!("http://{}/user01/base.git", silent.address);
+        let asked = RenderRequest {
+            repository: Some(RepositoryAccess {
+                tenant: ANOTHER_TENANT.to_owned(),
+                url,
+                ..world.access()
+            }),
+            // Different ones: those that are alike share a render.
+            source: format!(r#"{{"repoURL":"x","path":"app","directory":{{"include":"{n}"}}}}"#),
+            ..request.clone()
+        };
+        let mut client = world.client("controller");
+        #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+        waiting.push(tokio::spawn(async move { client.render(asked).await }));
+    }
+    let reached = || async { Ok(silent.came() > 0) };
+    testkit::wait::until_true(
+        "the silent server is asked",
+        Duration::from_secs(20),
+        reached,
+    )
+    .await
+    .unwrap();
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let asked = RenderRequest {
+            no_cache: true,
+            ..request.clone()
+        };
+        let mut client = world.client("controller");
+        let answer = client.render(asked);
+        tokio::time::timeout(Duration::from_secs(20), answer)
+            .await
+            .expect("another tenant's render does not wait")
+            .unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(waiting.iter().all(|one| !one.is_finished()));
+    // With the answer they all go on.
+    silent.set(Mood::Straight);
+    for one in waiting {
+        let ended = tokio::time::timeout(Duration::from_secs(60), one).await;
+        let ended = ended.expect("it ends with its connection").unwrap();
+        // Those that were fetching when the connection ended are told so; the others fetched anew.
+        if let Err(status) = ended {
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+        }
+    }
+}
+
+/// The processes that one has started.
+fn children(parent: u32) -> Vec<i32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let of_parent = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after = stat.rsplit(") ").next().unwrap_or_default();
+        after.split(' ').nth(1) == Some(parent.to_string().as_str())
+    };
+    numbers.filter(of_parent).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_in_the_middle_of_a_render_leaves_nothing_running_and_comes_back() {
+    let mut world = World::new().await;
+    let nothing = RenderResponse::default();
+    let endless = "kind: X\n{{ $r := until 2000 }}{{ range $r }}{{ range $r }}{{ range $r }}{{ end }}{{ end }}{{ end }}\n";
+    let chart = "apiVersion: v2\nname: bad\nversion: 1.0.0\n";
+    world.push("endless/Chart.yaml", chart).await;
+    world.push("endless/templates/a.yaml", endless).await;
+    world
+        .push("app/kustomization.yaml", "resources: [a.yaml]\n")
+        .await;
+    world.push("app/a.yaml", SERVICE).await;
+    let before = world.render("app", &nothing).await.unwrap();
+    let asked = world.request("endless").await.unwrap();
+    let mut client = world.client("controller");
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+    let rendering = tokio::spawn(async move { client.render(asked).await });
+    let server = world.server.as_mut().unwrap();
+    let pid = server.id().unwrap();
+    // Its worker has the job when it does nothing else any more.
+    let busy = || async { Ok(children(pid).into_iter().any(is_busy)) };
+    testkit::wait::until_true("a worker is busy", Duration::from_secs(30), busy)
+        .await
+        .unwrap();
+    let workers = children(pid);
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+    server.wait().await.unwrap();
+    let status = rendering.await.unwrap().unwrap_err();
+    assert!(
+        status.details().is_empty() && status.code() != Code::Ok,
+        "nobody said why, so that it is asked again: {status:?}"
+    );
+    let gone = || async { Ok(!workers.iter().any(|pid| is_there(*pid))) };
+    testkit::wait::until_true("its workers are gone", Duration::from_secs(20), gone)
+        .await
+        .unwrap();
+    world.start().await;
+    let after = world.render("app", &nothing).await.unwrap();
+    assert_eq!(after.hash, before.hash);
+}
+
+fn is_there(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // One that has ended and whose end nobody was told is none.
+    let state = stat.rsplit(") ").next().unwrap_or_default();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+/// Whether a process has used the processor for a while: a second, in its hundredths.
+fn is_busy(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after = stat.rsplit(") ").next().unwrap_or_default();
+    let used = after
+        .split(' ')
+        .nth(11)
+        .and_then(|text| text.parse::<u64>().ok());
+    used.is_some_and(|hundredths| hundredths > 100)
+}
