@@ -7,6 +7,8 @@ mod archive;
 mod artifact;
 mod http;
 mod index;
+#[cfg(test)]
+mod mutated;
 mod oci;
 mod shelf;
 mod store;

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use super::access::Access;
 use super::egress::{NotAllowed, Resolver};
 use super::pkt::{Packet, line, packets};
-use super::refs::Refs;
+use super::refs::{Refs, is_commit};
 use crate::error::{Error, Kind};
 
 /// The most that a server may answer.
@@ -350,10 +350,10 @@ fn advertised(bytes: &[u8]) -> Option<Advertised> {
         };
         // A peeled tag follows its tag and replaces it.
         let name = name.strip_suffix("^{}").unwrap_or(name);
-        if name == "HEAD" && refs.head.is_empty() && commit.len() == 40 {
+        if name == "HEAD" && refs.head.is_empty() && is_commit(commit) {
             detached(&mut refs, commit);
         }
-        if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && commit.len() == 40
+        if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && is_commit(commit)
         {
             refs.refs.insert(name.to_owned(), commit.to_owned());
         }
@@ -385,10 +385,10 @@ fn listed(bytes: &[u8]) -> Option<Refs> {
                 commit = peeled;
             }
         }
-        if name == "HEAD" && refs.head.is_empty() && commit.len() == 40 {
+        if name == "HEAD" && refs.head.is_empty() && is_commit(commit) {
             detached(&mut refs, commit);
         }
-        if name.starts_with("refs/") && commit.len() == 40 {
+        if name.starts_with("refs/") && is_commit(commit) {
             refs.refs.insert(name.to_owned(), commit.to_owned());
         }
     }
@@ -433,5 +433,57 @@ mod tests {
         };
         assert_eq!(Some(old), listed(v2.as_bytes()));
         assert!(advertised(b"<html>").is_none());
+    }
+
+    #[test]
+    fn s13_whatever_a_server_lists_is_read_or_refused() {
+        use rand::rngs::StdRng;
+        use rand::seq::IndexedRandom;
+        use rand::{Rng, SeedableRng};
+
+        let commit = "a".repeat(40);
+        let pieces = [
+            line(&format!("{commit} HEAD symref-target:refs/heads/main")),
+            line(&format!("{commit} refs/heads/main")),
+            line(&format!("{commit} refs/heads/../../x peeled:-x")),
+            line(&format!("{commit} refs/tags/v1 peeled:{commit}")),
+            line(&format!("{commit} refs/tags/v1^{{}}")),
+            line(&format!("{commit} --upload-pack=x")),
+            line("# service=git-upload-pack"),
+            line("version 2"),
+            line("ERR go away"),
+            line(""),
+            "0000".to_owned(),
+            "0001".to_owned(),
+            "0004".to_owned(),
+            "ffff".to_owned(),
+            "fffg".to_owned(),
+            "-001".to_owned(),
+            "\u{feff}".to_owned(),
+            "\0".to_owned(),
+        ];
+        let mut random = StdRng::seed_from_u64(130);
+        for _ in 0..30_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..random.random_range(0..8) {
+                bytes.extend(pieces.choose(&mut random).unwrap().bytes());
+            }
+            for _ in 0..random.random_range(0..3) {
+                if !bytes.is_empty() {
+                    let at = random.random_range(0..bytes.len());
+                    bytes[at] = random.random();
+                }
+            }
+            let old = match advertised(&bytes) {
+                Some(Advertised::Refs(refs)) => Some(refs),
+                _ => None,
+            };
+            for refs in old.into_iter().chain(listed(&bytes)) {
+                for (name, commit) in &refs.refs {
+                    assert!(name.starts_with("refs/") || name == "HEAD", "{name:?}");
+                    assert!(is_commit(commit), "{name:?}: {commit:?}");
+                }
+            }
+        }
     }
 }

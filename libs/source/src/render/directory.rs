@@ -21,6 +21,9 @@ const MAX_COMBINED: u64 = 10 << 20;
 const MAX_NODES: usize = 500_000;
 /// How deep folders are searched.
 const MAX_FOLDERS: usize = 64;
+/// The longest pattern, in bytes, and the most groups in braces of one.
+const MAX_PATTERN: usize = 16 << 10;
+const MAX_GROUPS: usize = 64;
 /// A file with these words in it is left out.
 const SKIP_MARKER: &str = "+argocd:skip-file-rendering";
 
@@ -60,15 +63,19 @@ struct Patterns {
 impl Patterns {
     fn new(options: &Directory, causes: &mut Vec<Cause>) -> Self {
         let mut compile = |pattern: &str, field: &str| {
-            let compiled = GlobBuilder::new(pattern)
-                .literal_separator(false)
-                .backslash_escape(true)
-                .build();
-            if compiled.is_err() {
+            // One that is long or nested would take the memory or the stack to read.
+            let fits = pattern.len() <= MAX_PATTERN && pattern.matches('{').count() <= MAX_GROUPS;
+            let compiled = fits.then(|| {
+                let mut builder = GlobBuilder::new(pattern);
+                builder.literal_separator(false).backslash_escape(true);
+                builder.build().ok()
+            });
+            let compiled = compiled.flatten();
+            if compiled.is_none() {
                 let cause = Cause::warning(message::lint::BAD_PATTERN.with("pattern", pattern));
                 causes.push(cause.field(format!("spec.source.directory.{field}")));
             }
-            compiled.ok().map(|glob| glob.compile_matcher())
+            compiled.map(|glob| glob.compile_matcher())
         };
         Self {
             include: (!options.include.is_empty()).then(|| compile(&options.include, "include")),

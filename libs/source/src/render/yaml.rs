@@ -7,12 +7,16 @@ use base64::prelude::BASE64_STANDARD;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Value};
 
+#[cfg(test)]
+mod mutated;
 mod scalar;
 
 /// The deepest nesting; the JSON that goes over the wire is read to 128.
 const MAX_DEPTH: usize = 100;
 /// The most nodes of one document, aliases written out.
 const MAX_NODES: usize = 200_000;
+/// The most documents of one file: each takes many times here what it takes there.
+const MAX_DOCUMENTS: usize = 50_000;
 /// How much longer than its text the paths of a document's fields may be, together, before no more lines are noted. A long
 /// key with a long list below it would stand there once for every item.
 const MAX_PATHS: usize = 8;
@@ -74,6 +78,11 @@ pub(super) fn documents(text: &str) -> (Vec<Document>, Option<Broken>) {
     let mut all = Vec::new();
     for chunk in chunks(text) {
         match chunk.and_then(|(first, chunk)| parse(chunk, first)) {
+            Ok(Some(document)) if all.len() >= MAX_DOCUMENTS => {
+                let limit = format!("{MAX_DOCUMENTS} documents");
+                let line = usize::try_from(document.line).unwrap_or(usize::MAX);
+                return (all, Some(Broken::limit(line, limit)));
+            }
             Ok(Some(document)) => all.push(document),
             Ok(None) => {}
             Err(broken) => return (all, Some(broken)),
@@ -231,8 +240,14 @@ fn parse(text: &str, first: usize) -> Result<Option<Document>, Broken> {
         document,
     };
     for event in Parser::new_from_str(text) {
-        let (event, span) =
-            event.map_err(|error| Broken::new(offset + error.marker().line(), error.info()))?;
+        let (event, span) = event.map_err(|error| {
+            let line = offset + error.marker().line();
+            // The parser's own limit, which it meets as it reads ahead.
+            match error.info().contains("recursion limit") {
+                true => Broken::limit(line, format!("{MAX_DEPTH} levels")),
+                false => Broken::new(line, error.info()),
+            }
+        })?;
         if builder.take(event, span)? {
             break;
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod faults;
+mod hostile;
 mod lfs;
 mod read_set;
 mod references;

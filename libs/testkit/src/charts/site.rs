@@ -9,7 +9,7 @@ use anyhow::Result;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, LOCATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, LINK, LOCATION, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -37,6 +37,13 @@ pub enum Reply {
         /// What opens it.
         authorization: String,
         /// What is behind it.
+        file: Vec<u8>,
+    },
+    /// A file that says where the next page of it is.
+    Linked {
+        /// Where.
+        next: String,
+        /// What is on this one.
         file: Vec<u8>,
     },
     /// Nothing, ever.
@@ -201,6 +208,10 @@ async fn answer(state: &Mutex<State>, request: &Request<Incoming>) -> Response<F
                 &challenge,
             ),
         },
+        Some(Reply::Linked { next, file }) => {
+            let link = format!("<{next}>; rel=\"next\"");
+            with(plain(StatusCode::OK, file), LINK, &link)
+        }
         Some(Reply::Silence) => plain(StatusCode::OK, Vec::new()),
     };
     let query = request.uri().query().map(|query| format!("?{query}"));
