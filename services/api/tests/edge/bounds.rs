@@ -226,10 +226,14 @@ async fn bodies_in_flight_are_bounded_per_tenant_and_in_all() -> Result<()> {
     assert!(!refused(TWO, &bounds.two, 10).await?);
     let list = Client::new().get(bounds.url(TWO, "/api/v1/applications"));
     assert_eq!(status(&list.bearer_auth(&bounds.two).send().await?), 200);
-    let body = vec![b' '; 3 * MIB];
-    let create = Client::new().post(bounds.url(TWO, "/api/v1/applications"));
-    let create = create.header("content-type", "application/json").body(body);
-    let create = create.bearer_auth(&bounds.two).send().await?;
+    let url = bounds.url(TWO, "/api/v1/applications");
+    let create = || async {
+        let create = Client::new().post(url.as_str()).bearer_auth(&bounds.two);
+        let create = create.header("content-type", "application/json");
+        Ok(create.body(vec![b' '; 3 * MIB]).send().await?)
+    };
+    // The connection may be closed behind the answer before the whole body is out, and the answer be lost with it.
+    let create = testkit::wait::until("an answer", PATIENCE, create).await?;
     assert_eq!(status(&create), 429, "{}", create.text().await?);
     drop((held, more));
     testkit::wait::until_true("there is room again", PATIENCE, || async {
