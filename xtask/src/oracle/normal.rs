@@ -36,6 +36,8 @@ const PATTERNS: &[(&str, &str)] = &[
     (r"\b127\.0\.\d\.\d+:\d{4,5}\b", "<address>"),
     // What the cluster gives a Service.
     (r"\b10\.96\.\d+\.\d+\b", "<ip>"),
+    // Where the scheduler of each side's cluster put a pod.
+    (r"\bnode-\d+\b", "<node>"),
 ];
 
 static REGEXES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -175,8 +177,8 @@ mod tests {
             "at <commit 1> or 0123457"
         );
         assert_eq!(
-            normal.text("a-bcdfghjkl-xvz24 at 127.0.0.1:8080"),
-            "a-<hash>-<id> at <address>"
+            normal.text("a-bcdfghjkl-xvz24 on node-2 at 127.0.0.1:8080"),
+            "a-<hash>-<id> on <node> at <address>"
         );
     }
 
