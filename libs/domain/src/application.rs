@@ -245,6 +245,12 @@ pub struct Kustomize {
     #[serde(skip_serializing_if = "String::is_empty")]
     /// Kustomize's version.
     pub version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    /// The cluster's version for charts in it; empty for the one that it has.
+    pub kube_version: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// The cluster's APIs for charts in it; none for those that it has.
+    pub api_versions: Vec<String>,
 }
 
 /// Options of a plain directory.

@@ -14,6 +14,7 @@ mod duration;
 mod object;
 mod overrides;
 mod references;
+mod rendering;
 mod typed;
 mod yaml;
 
@@ -28,6 +29,7 @@ pub use check::{Check, password_pattern};
 pub use duration::go_duration;
 pub use object::Object;
 pub use overrides::{IgnoreDifferences, KnownTypeField, ResourceOverride};
+pub use rendering::{BuildOptions, Rendering};
 pub use typed::{Analytics, Banner, Connector, Help, Kustomize, OidcConfig, RbacConfig};
 
 use crate::secret::Secret;

@@ -32,6 +32,7 @@ pub enum Kind {
 pub struct Error {
     kind: Kind,
     cause: Box<Cause>,
+    also: Option<Box<Cause>>,
     detail: Option<Arc<str>>,
     needs: Vec<String>,
     wanted: Vec<String>,
@@ -53,6 +54,7 @@ impl Error {
         Self {
             kind,
             cause: Box::new(cause),
+            also: None,
             detail: None,
             needs: Vec::new(),
             wanted: Vec::new(),
@@ -125,6 +127,18 @@ impl Error {
     #[must_use]
     pub fn cause(&self) -> &Cause {
         &self.cause
+    }
+
+    /// Adds what else to tell people.
+    #[must_use]
+    pub fn also(mut self, cause: Cause) -> Self {
+        self.also = Some(Box::new(cause));
+        self
+    }
+
+    /// All that there is to tell people, the cause first.
+    pub fn causes(&self) -> impl Iterator<Item = &Cause> {
+        std::iter::once(&*self.cause).chain(self.also.as_deref())
     }
 
     /// What only the log should say.

@@ -20,6 +20,7 @@ mod signature;
 pub use access::{Access, Login, Place, Rules};
 pub(crate) use coalesce::Coalesce;
 pub use files::{Files, Found, Item, ItemKind, Node};
+pub(crate) use files::{MAX_PATH, walk};
 pub(crate) use http::Clients;
 pub use metadata::Metadata;
 pub(crate) use mirror::{Mirror, damaged};

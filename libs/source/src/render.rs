@@ -22,6 +22,7 @@ mod read_set;
 mod reader;
 mod remote;
 mod renderer;
+mod submodules;
 mod substitute;
 mod trees;
 mod web;

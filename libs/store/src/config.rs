@@ -3,7 +3,7 @@
 //! Accounts and webhook secrets have tables of their own, which are the truth; `accounts.*`, `admin.*` and
 //! `webhook.*.secret` are how settings show and change them.
 
-use domain::settings::{self, Config, Object, Raw, Value, accounts as account_keys};
+use domain::settings::{self, Config, Object, Raw, Rendering, Value, accounts as account_keys};
 use sqlx::{Postgres, Row, Transaction};
 
 use crate::accounts;
@@ -59,6 +59,27 @@ impl Settings<'_> {
         self.scope.tenant_key().await?;
         let mut tx = self.scope.begin().await?;
         self.read(&mut tx).await
+    }
+
+    /// What they say about rendering. No secret is read for it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.config.rendering", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn rendering(&self) -> Result<Rendering> {
+        let mut tx = self.scope.begin().await?;
+        let object = Object::Cm;
+        let rows = sqlx::query("SELECT key, value FROM naru.config WHERE object = $1")
+            .bind(object.name())
+            .fetch_all(&mut *tx)
+            .await?;
+        let mut raw = Raw::default();
+        for row in &rows {
+            if let Some(value) = row.try_get::<Option<String>, _>("value")? {
+                raw.set(&object, &row.try_get::<String, _>("key")?, &value);
+            }
+        }
+        Ok(Config::from_raw(raw).rendering())
     }
 
     /// Changes them: `change` sees them as they are, under lock, and decides. In force on the next call everywhere.

@@ -74,6 +74,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "held_sets",
         include_str!("../../../migrations/0012_held_sets.sql"),
     ),
+    (
+        13,
+        "rendering",
+        include_str!("../../../migrations/0013_rendering.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -1786,6 +1786,9 @@ pub struct RenderRequest {
     /// The ways into the other repositories that the source is known to take files from by their addresses.
     #[prost(message, repeated, tag = "16")]
     pub remotes: ::prost::alloc::vec::Vec<RepositoryAccess>,
+    /// What the tenant's settings say about rendering, JSON.
+    #[prost(string, tag = "17")]
+    pub rendering: ::prost::alloc::string::String,
 }
 impl ::prost::Name for RenderRequest {
     const NAME: &'static str = "RenderRequest";

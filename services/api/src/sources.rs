@@ -532,7 +532,7 @@ pub(crate) async fn render(
 }
 
 /// How often a render may ask for the way into more repositories.
-const MAX_ROUNDS: usize = 12;
+const MAX_ROUNDS: usize = 60;
 
 /// The ways into repositories that a source takes folders of by their addresses, where its project permits them.
 async fn ways_into(
@@ -605,7 +605,11 @@ async fn request(
         .await
         .map_err(|error| Trouble::of(&failure::store(error)))?;
     let (kube_version, api_versions) = cluster(shared, tenant).await;
+    let config = shared.configs.of(tenant.id).await;
+    let config = config.map_err(|error| Trouble::of(&failure::store(error)))?;
+    let rendering = serde_json::to_string(&config.rendering());
     Ok(RenderRequest {
+        rendering: rendering.map_err(|_| Trouble::of(&failure::internal()))?,
         repository: Some(access.clone()),
         tenant_key: key.expose().to_vec(),
         source: order.source.to_string(),

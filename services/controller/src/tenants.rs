@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
+use domain::settings::Rendering;
 use domain::tenant::{Tenant, TenantId, TenantName, TenantState};
 use engine::prepare::Territory;
 use parking_lot::{Mutex, RwLock};
@@ -32,6 +33,8 @@ struct Known {
     projects: HashMap<(TenantId, String), Option<Arc<ProjectFacts>>>,
     /// The addresses and names of the clusters that tenants have added.
     clusters: HashMap<TenantId, Arc<Vec<[String; 2]>>>,
+    /// What tenants' settings say about rendering.
+    rendering: HashMap<TenantId, Arc<Rendering>>,
 }
 
 /// A tenant and the namespaces that it may use.
@@ -137,6 +140,7 @@ impl Tenants {
         known.by_id = all.iter().map(|f| (f.tenant.id, f.clone())).collect();
         known.projects.clear();
         known.clusters.clear();
+        known.rendering.clear();
         Ok(all)
     }
 
@@ -178,6 +182,7 @@ impl Tenants {
             known.by_id.insert(id, Arc::new(facts(tenant, &map)));
         }
         known.projects.retain(|(whose, _), _| *whose != id);
+        known.rendering.remove(&id);
         Ok(())
     }
 
@@ -256,6 +261,20 @@ impl Tenants {
         });
         self.0.known.write().projects.insert(key, facts.clone());
         Ok(facts)
+    }
+
+    /// What a tenant's settings say about rendering.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rendering(&self, tenant: TenantId) -> store::Result<Arc<Rendering>> {
+        if let Some(known) = self.0.known.read().rendering.get(&tenant) {
+            return Ok(known.clone());
+        }
+        let read = self.0.store.tenant(tenant).config().rendering().await?;
+        let read = Arc::new(read);
+        self.0.known.write().rendering.insert(tenant, read.clone());
+        Ok(read)
     }
 
     /// Whether a tenant has added a cluster of this address or name.

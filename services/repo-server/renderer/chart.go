@@ -70,7 +70,7 @@ func (w *chartWalk) enter(below string, depth int) error {
 				return fmt.Errorf("error evaluating symlink %s: no such file or directory", name)
 			}
 		}
-		if w.rules.Ignore(name, entry{name: item.name, folder: kind == kindFolder || kind == kindSubmodule}) {
+		if w.rules.Ignore(name, entry{name: item.name, folder: kind == kindFolder}) {
 			continue
 		}
 		switch kind {
@@ -78,8 +78,6 @@ func (w *chartWalk) enter(below string, depth int) error {
 			if err := w.enter(name, depth+1); err != nil {
 				return err
 			}
-		case kindSubmodule:
-			return fmt.Errorf("%s is a Git submodule; copy its files into the chart", name)
 		default:
 			data, err := w.repo.ReadFile(path.Join(w.folder, name))
 			if err != nil {

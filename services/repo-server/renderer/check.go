@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
@@ -32,22 +33,29 @@ type walk struct {
 	// wanted are addresses of folders that are not open yet, and file the kustomization with the first of them.
 	wanted []string
 	file   string
+
+	build buildOptions
+	// spaces are the namespaces that the charts of a folder are rendered for, where they have none of their own.
+	spaces map[string]string
+	// chance are functions that charts name whose values are drawn, or of the moment.
+	chance []string
 }
 
 // check refuses, by name, what must not run in a folder's kustomization and those that it takes, and has them take folders
-// of other repositories from where those are open.
-func (w *walk) check(folder string) *failure {
+// of other repositories from where those are open. `namespace` is the one of those that take it.
+func (w *walk) check(folder, namespace string) *failure {
 	repo := w.repo
 	if got, err := repo.stat(folder); err == nil && got.Kind == "dir" {
 		folder = within(got.Real)
 	}
-	if w.seen[folder] {
+	visit := folder + "\x00" + namespace
+	if w.seen[visit] {
 		return nil
 	}
 	if len(w.seen) >= maxKustomizations {
 		return &failure{Kind: kindBuild, Error: "the kustomization spans more than 1000 folders"}
 	}
-	w.seen[folder] = true
+	w.seen[visit] = true
 	name := kustomizationFile(repo, folder)
 	if name == "" {
 		return nil // kustomize says so better
@@ -61,8 +69,18 @@ func (w *walk) check(folder string) *failure {
 	if err := k.Unmarshal(text); err != nil {
 		return &failure{Kind: kindBuild, File: file, Error: err.Error()}
 	}
-	if len(k.HelmCharts) > 0 || len(k.HelmChartInflationGenerator) > 0 {
-		return &failure{Kind: kindRefused, File: file, Feature: "helmCharts", Error: "charts are not rendered inside a kustomization"}
+	k.FixKustomization()
+	if k.Namespace != "" {
+		namespace = k.Namespace
+	}
+	if before, there := w.spaces[folder]; there && before != namespace {
+		return &failure{Kind: kindRefused, File: file, Feature: "helmCharts",
+			Error: fmt.Sprintf("its charts are taken for the namespaces %q and %q at once; give them a namespace there", before, namespace)}
+	}
+	if len(k.HelmCharts) > 0 {
+		if refused := w.inflate(folder, name, namespace, &k); refused != nil {
+			return refused
+		}
 	}
 	if refused := plugins(repo, folder, file, &k); refused != nil {
 		return refused
@@ -103,7 +121,7 @@ func (w *walk) check(folder string) *failure {
 			next = path.Join(folder, entry)
 		}
 		if (other || !path.IsAbs(entry)) && repo.IsDir(next) {
-			if refused := w.check(next); refused != nil {
+			if refused := w.check(next, namespace); refused != nil {
 				return refused
 			}
 		}
@@ -238,7 +256,7 @@ func plugins(repo *repository, folder, file string, k *types.Kustomization) *fai
 			}
 			if config.Kind == "HelmChartInflationGenerator" {
 				return &failure{Kind: kindRefused, File: where, Feature: config.Kind,
-					Error: "charts are not rendered inside a kustomization"}
+					Error: "charts are rendered where they stand in helmCharts"}
 			}
 		}
 	}
@@ -250,6 +268,10 @@ func traceOrigins(repo *repository, folder, file string) (bool, error) {
 	text, err := repo.ReadFile(path.Join(folder, file))
 	if err != nil {
 		return false, err
+	}
+	var typed types.Kustomization
+	if err := typed.Unmarshal(text); err != nil || typed.CheckEmpty() != nil {
+		return false, errors.New("nothing to build")
 	}
 	var k map[string]any
 	if err := yaml.Unmarshal(text, &k); err != nil || k == nil {

@@ -83,7 +83,6 @@ func valuesIn(repo *repository, folder, below string, depth int, found *[]string
 			if err := valuesIn(repo, folder, name, depth+1, found); err != nil {
 				return err
 			}
-		case item.kind == kindSubmodule:
 		case strings.Contains(item.name, "values") &&
 			slices.Contains([]string{".yaml", ".yml"}, strings.ToLower(path.Ext(name))):
 			*found = append(*found, name)

@@ -65,6 +65,7 @@ type job struct {
 	Path string `json:"path"`
 	// Options of the application for that tool, build variables already filled in.
 	Options *options        `json:"options,omitempty"`
+	Build   buildOptions    `json:"build"`
 	Helm    *helmOptions    `json:"helm,omitempty"`
 	Jsonnet *jsonnetOptions `json:"jsonnet,omitempty"`
 	// Trees are the numbers of the trees that Helm's options name so, `$name`.
@@ -89,7 +90,7 @@ type answer struct {
 	Real string `json:"real"`
 	// Names are a folder's entries.
 	Names []string `json:"names"`
-	// Kinds has a letter for each of Names: kindFile, kindFolder, kindLink or kindSubmodule.
+	// Kinds has a letter for each of Names: kindFile, kindFolder or kindLink.
 	Kinds string `json:"kinds"`
 	// Content is a file's bytes.
 	Content []byte `json:"content"`
@@ -121,10 +122,9 @@ type object struct {
 
 // The letters of answer.Kinds.
 const (
-	kindFile      = 'f'
-	kindFolder    = 'd'
-	kindLink      = 'l'
-	kindSubmodule = 's'
+	kindFile   = 'f'
+	kindFolder = 'd'
+	kindLink   = 'l'
 )
 
 const (

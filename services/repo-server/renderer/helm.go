@@ -50,7 +50,7 @@ func runHelm(repo *repository, j job) outcome {
 	if refused := checkChart(loaded, folder, options); refused != nil {
 		return outcome{Failed: refused}
 	}
-	pieces, err := template(loaded, values, options, cluster)
+	pieces, err := renderChart(loaded, values, options, cluster)
 	if err != nil {
 		return fail(err)
 	}
@@ -149,7 +149,8 @@ type piece struct {
 	text string
 }
 
-func template(loaded *chart.Chart, values map[string]any, options *helmOptions, cluster *target) ([]piece, error) {
+// renderChart is what the command prints for a chart.
+func renderChart(loaded *chart.Chart, values map[string]any, options *helmOptions, cluster *target) ([]piece, error) {
 	if err := chartutil.ProcessDependenciesWithMerge(loaded, values); err != nil {
 		return nil, err
 	}
@@ -199,6 +200,9 @@ func template(loaded *chart.Chart, values map[string]any, options *helmOptions, 
 		pieces = append(pieces, piece{name: manifest.Name, text: manifest.Content})
 	}
 	for _, hook := range hooks {
+		if options.skipHooks {
+			break
+		}
 		if options.SkipTests && slices.Contains(hook.Events, release.HookTest) {
 			continue
 		}

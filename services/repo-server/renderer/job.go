@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 const originAnnotation = "config.kubernetes.io/origin"
@@ -45,8 +46,8 @@ func runKustomize(repo *repository, j job) outcome {
 			return fail(err)
 		}
 	}
-	walked := walk{repo: repo, seen: map[string]bool{}}
-	if refused := walked.check(folder); refused != nil {
+	walked := walk{repo: repo, seen: map[string]bool{}, build: j.Build, spaces: map[string]string{}}
+	if refused := walked.check(folder, ""); refused != nil {
 		return outcome{Failed: refused}
 	}
 	if len(walked.wanted) > 0 {
@@ -61,15 +62,20 @@ func runKustomize(repo *repository, j job) outcome {
 		}
 	}
 	options := krusty.MakeDefaultOptions()
+	// As the command does: sorted, unless the kustomization says otherwise.
+	options.Reorder = krusty.ReorderOptionUnspecified
 	options.LoadRestrictions = types.LoadRestrictionsRootOnly
+	if j.Build.LoadAnywhere {
+		options.LoadRestrictions = types.LoadRestrictionsNone
+	}
 	options.PluginConfig = types.DisabledPluginConfig()
 	built, err := krusty.MakeKustomizer(options).Run(repo, folder)
 	if err != nil {
 		return fail(err)
 	}
-	done := &result{Objects: make([]object, 0, built.Size())}
+	done := &result{Objects: make([]object, 0, built.Size()), Chance: walked.chance}
 	for _, r := range built.Resources() {
-		made, err := export(r, folder, asked)
+		made, err := export(repo, r, folder, asked)
 		if err != nil {
 			return fail(err)
 		}
@@ -85,9 +91,21 @@ func unrooted(err error) string {
 }
 
 // export takes the origin out of an object (unless the kustomization asked for it) and keeps it beside.
-func export(r *resource.Resource, folder string, keep bool) (object, error) {
+func export(repo *repository, r *resource.Resource, folder string, keep bool) (object, error) {
 	var made object
 	origin, err := r.GetOrigin()
+	if err == nil && origin != nil && path.Base(origin.Path) == inflatedFile {
+		within := path.Dir(origin.Path)
+		origin = &resource.Origin{
+			ConfiguredIn: path.Join(within, kustomizationFile(repo, path.Join(folder, within))),
+			ConfiguredBy: yaml.ResourceIdentifier{
+				TypeMeta: yaml.TypeMeta{APIVersion: "builtin", Kind: "HelmChartInflationGenerator"},
+			},
+		}
+		if err := r.SetOrigin(origin); err != nil {
+			return made, err
+		}
+	}
 	if err == nil && origin != nil && origin.Repo == "" {
 		switch {
 		case origin.Path != "":

@@ -25,6 +25,9 @@ type helmOptions struct {
 	SkipCrds                bool            `json:"skipCrds"`
 	SkipTests               bool            `json:"skipTests"`
 	SkipSchemaValidation    bool            `json:"skipSchemaValidation"`
+
+	// skipHooks leaves hooks out, as only kustomizations ask for.
+	skipHooks bool
 }
 
 type helmParameter struct {

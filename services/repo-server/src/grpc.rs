@@ -6,6 +6,7 @@ use domain::clock::Clock;
 use domain::message;
 use domain::repository::{Credentials, GithubApp};
 use domain::secret::Secret;
+use domain::settings::Rendering;
 use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
@@ -407,8 +408,9 @@ fn is_artifact(repository: Option<&wire::RepositoryAccess>) -> bool {
 /// Names what stands at a path; a path that leads nowhere, or out of the repository, has no name.
 fn path_id(files: &Files<'_>, path: &str) -> String {
     match files.find(path).map(|found| found.node) {
-        Ok(Node::Folder(id) | Node::File(id)) => id,
-        Ok(Node::Link(_) | Node::Submodule(_) | Node::Missing) | Err(_) => String::new(),
+        // Below a submodule nothing is looked at here: what is there changes with its commit.
+        Ok(Node::Folder(id) | Node::File(id) | Node::Submodule(id)) => id,
+        Ok(Node::Link(_) | Node::Missing) | Err(_) => String::new(),
     }
 }
 
@@ -468,6 +470,12 @@ impl Service {
         let source = serde_json::from_str(&asked.source).map_err(|error| {
             Status::invalid_argument(format!("the source is not JSON: {error}"))
         })?;
+        let rendering = match asked.rendering.as_str() {
+            "" => Rendering::default(),
+            text => serde_json::from_str(text).map_err(|error| {
+                Status::invalid_argument(format!("the settings are not JSON: {error}"))
+            })?,
+        };
         let variables: BTreeMap<String, String> = asked.variables.into_iter().collect();
         if variables.len() > MAX_VARIABLES {
             return Err(Status::invalid_argument("too many variables"));
@@ -518,6 +526,7 @@ impl Service {
             commit: asked.commit,
             input: RenderInput {
                 source,
+                rendering,
                 app_name: asked.app_name,
                 project: asked.project,
                 namespace: asked.destination_namespace,
@@ -568,6 +577,7 @@ fn refused(error: Error) -> Status {
             Code::Internal
         }
     };
-    let details = serde_json::to_vec(&[error.cause()]).unwrap_or_default();
+    let causes: Vec<_> = error.causes().collect();
+    let details = serde_json::to_vec(&causes).unwrap_or_default();
     Status::with_details(code, error.to_string(), details.into())
 }

@@ -13,6 +13,7 @@
 //! [`config`], `grpc`, `renders`, `fair`, `memory`, `metrics`.
 
 pub mod config;
+mod failures;
 mod fair;
 mod grpc;
 mod memory;

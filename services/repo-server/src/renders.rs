@@ -17,6 +17,7 @@ use source::git::Access;
 use source::render::{ChartDetails, Details, ReadSet, RenderInput, Renderer};
 
 use crate::config::Config;
+use crate::failures::Failures;
 use crate::fair::Fair;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -63,6 +64,7 @@ struct Inner {
     memory: Memory<Remembered>,
     turns: Fair,
     rates: Rates,
+    failures: Failures,
     running: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     metrics: Metrics,
 }
@@ -80,6 +82,7 @@ impl Renders {
             memory: Memory::new(config.memory_mib << 20),
             turns: Fair::new(config.parallelism),
             rates: Rates::default(),
+            failures: Failures::default(),
             running: Mutex::default(),
             metrics,
         }))
@@ -124,6 +127,7 @@ impl Renders {
     /// Forgets what is remembered in this process. What is another tenant's comes back from Redis.
     pub(crate) fn forget(&self) {
         self.0.memory.clear();
+        self.0.failures.clear();
     }
 
     /// The render, and how it was come by.
@@ -172,12 +176,22 @@ impl Renders {
                 }
             }
         }
+        let name = name_of(&order, &key);
+        if !order.no_cache
+            && let Some(held) = self.0.failures.held(&name, order.input.now)
+        {
+            return Err(held);
+        }
         self.0.rates.take(order.tenant, order.per_minute)?;
-        let rendered = self
-            .0
-            .renderer
-            .render(&order.access, &order.commit, &order.input)
-            .await?;
+        let Order {
+            access,
+            commit,
+            input,
+            ..
+        } = &order;
+        let rendered = self.0.renderer.render(access, commit, input).await;
+        self.0.failures.note(name, rendered.as_ref().err());
+        let rendered = rendered?;
         let fresh = Arc::new(Remembered {
             manifests: rendered.manifests,
             hash: rendered.hash,
@@ -236,6 +250,43 @@ impl Renders {
         }
         self.0.memory.put(key, fresh, bytes.len());
     }
+}
+
+/// Names everything that a render is made of, where it has no read set: one that failed.
+fn name_of(order: &Order, key: &str) -> [u8; 32] {
+    let RenderInput {
+        app_name,
+        project,
+        namespace,
+        variables,
+        target,
+        references,
+        fresh: _,
+        now: _,
+        dependencies,
+        remotes,
+        // Part of the key.
+        source: _,
+        rendering: _,
+    } = &order.input;
+    let references: Vec<_> = references.iter().map(|one| &one.commit).collect();
+    let ways = dependencies.iter();
+    let ways = ways.map(|(place, access)| (place.as_str(), access));
+    let ways = ways.chain(remotes.iter().map(|access| ("", access)));
+    let ways: Vec<_> = ways
+        .map(|(place, access)| (place, access.url(), access.scope()))
+        .collect();
+    let parts = (key, &order.commit, app_name, project, namespace);
+    let all = (
+        parts,
+        variables,
+        target.name(),
+        &target.kube_version,
+        references,
+        ways,
+    );
+    // Texts, and maps that are sorted: that cannot fail.
+    Sha256::digest(serde_json::to_vec(&all).unwrap_or_default()).into()
 }
 
 /// What names a render besides what it reads: tenant, key, repository, options. The application's name and the variables

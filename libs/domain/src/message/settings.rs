@@ -86,6 +86,11 @@ messages! {
         en: "`{word}` in `{key}` of `{object}` is no capability; write `login`, `apiKey`, or both with a comma",
         ko: "`{object}`의 `{key}`에 쓴 `{word}`은(는) 기능이 아닙니다. `login`, `apiKey` 또는 쉼표로 둘 다 쓰십시오",
     }
+    /// An option of `kustomize build` that is not taken.
+    BUILD_OPTION = "settings.build-option" {
+        en: "`{option}` in `{key}` of `{object}` is not taken; of kustomize's options there are `--enable-helm` and `--load-restrictor` with `LoadRestrictionsNone` or `LoadRestrictionsRootOnly`",
+        ko: "`{object}`의 `{key}`에 쓴 `{option}`은(는) 받지 않습니다. 쓸 수 있는 kustomize 옵션은 `--enable-helm`과 `--load-restrictor`(`LoadRestrictionsNone` 또는 `LoadRestrictionsRootOnly`)입니다",
+    }
     /// No password hash.
     NOT_HASH = "settings.not-hash" {
         en: "`{key}` in `{object}` must be a bcrypt hash of cost 4 to {cost}; `argocd account bcrypt --password <password>` makes one",

@@ -261,10 +261,25 @@ messages! {
         en: "{kind} manifests in Git are not supported yet; create it with `argocd app create` or the API and remove or exclude the file",
         ko: "Git에 있는 {kind} 매니페스트는 아직 지원하지 않습니다. `argocd app create`나 API로 만들고 파일을 지우거나 제외하십시오",
     }
-    /// A path goes through a submodule.
-    SUBMODULE_NOT_SUPPORTED = "source.submodule-not-supported" {
-        en: "`{path}` is in a Git submodule, which is not supported yet; copy the files into this repository",
-        ko: "`{path}`은(는) Git 서브모듈 안에 있습니다. 아직 지원하지 않으므로 파일을 이 저장소로 복사하십시오",
+    /// A file is wanted of a submodule to which there is no way.
+    SUBMODULE = "source.submodule" {
+        en: "`{path}` is a submodule of `{url}`, and there is no way into that repository; connect it, or take the submodule out",
+        ko: "`{path}`은(는) `{url}`의 서브모듈인데 그 저장소에 접근할 방법이 없습니다. 저장소를 연결하거나 서브모듈을 제거하십시오",
+    }
+    /// An address whose scheme the tenant's settings leave out.
+    SCHEME_OFF = "source.scheme-off" {
+        en: "`{url}` is of a scheme that the setting `helm.valuesFileSchemes` does not name; add the scheme there, or keep the file in a repository",
+        ko: "`{url}`의 스킴이 설정 `helm.valuesFileSchemes`에 없습니다. 설정에 스킴을 추가하거나 파일을 저장소에 두십시오",
+    }
+    /// A submodule without an address.
+    SUBMODULE_ADDRESS = "source.submodule-address" {
+        en: "`.gitmodules` names no repository that can be fetched for the submodule `{path}`; correct its `url` (`git submodule add` writes it), or take the submodule out",
+        ko: "`.gitmodules`에 서브모듈 `{path}`을(를) 가져올 저장소가 없습니다. `url`을 고치거나(`git submodule add`가 작성합니다) 서브모듈을 제거하십시오",
+    }
+    /// A file of Git's own format that Git does not understand.
+    SETTINGS_UNREADABLE = "source.settings-unreadable" {
+        en: "Git does not understand the file; correct it (`git config --file` says where it is broken)",
+        ko: "Git이 파일을 이해하지 못합니다. 고치십시오(`git config --file`이 잘못된 곳을 알려 줍니다)",
     }
     /// A file is kept in Git LFS.
     LFS_NOT_SUPPORTED = "source.lfs-not-supported" {
@@ -275,6 +290,11 @@ messages! {
     VARIABLE_UNSAFE = "source.variable-unsafe" {
         en: "the value of the variable `{name}` is not one line of letters, digits and `-_./:@+=~,`; correct it in the tenant's settings",
         ko: "변수 `{name}`의 값은 문자, 숫자, `-_./:@+=~,`로 된 한 줄이어야 합니다. 테넌트 설정에서 고치십시오",
+    }
+    /// A render that is not tried for a moment.
+    HELD_BACK = "source.held-back" {
+        en: "this failed {times} times in a row and is not tried again before {next}, unless something changes or a hard refresh asks for it",
+        ko: "연속 {times}번 실패하여 {next} 전에는 다시 시도하지 않습니다. 변경이 있거나 강제 새로 고침(hard refresh)을 하면 바로 시도합니다",
     }
     /// Nothing that a person at the other end can mend.
     INTERNAL = "source.internal" {

@@ -37,8 +37,8 @@ const fn kept(name: &'static str, check: Check, default: &'static str) -> Key {
 }
 
 use Check::{
-    Bool, Capabilities, Duration, Integer, LabelKey, List, Mapping, OneOf, PasswordHash, Pattern,
-    Place, Policy, SigningSecret, Structure, Text, Time, Tokens, Url, Urls,
+    Bool, BuildOptions, Capabilities, Duration, Integer, LabelKey, List, Mapping, OneOf,
+    PasswordHash, Pattern, Place, Policy, SigningSecret, Structure, Text, Time, Tokens, Url, Urls,
 };
 
 const CM: &[Key] = &[
@@ -77,16 +77,16 @@ const CM: &[Key] = &[
     acts("ga.anonymizeusers", Bool, "true"),
     acts("ga.trackingid", Text, ""),
     acts("globalProjects", List, ""),
-    kept("helm.enable", Bool, "true"),
-    kept("helm.valuesFileSchemes", Text, "https,http"),
+    acts("helm.enable", Bool, "true"),
+    acts("helm.valuesFileSchemes", Text, "https,http"),
     acts("help.chatText", Text, "Chat now!"),
     acts("help.chatUrl", Url, ""),
     acts("help.download.<name>", Url, ""),
     kept("installationID", Text, ""),
     kept("jsonnet.enable", Bool, "true"),
-    acts("kustomize.buildOptions", Text, ""),
+    acts("kustomize.buildOptions", BuildOptions, ""),
     kept("kustomize.buildOptions.<rest>", Text, ""),
-    kept("kustomize.enable", Bool, "true"),
+    acts("kustomize.enable", Bool, "true"),
     acts("kustomize.path.<rest>", Text, ""),
     acts("kustomize.version.<rest>", Text, ""),
     acts("oidc.config", Mapping, ""),

@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{accounts, duration, yaml};
+use super::{BuildOptions, accounts, duration, yaml};
 use crate::clock::Timestamp;
 use crate::message::{Message, settings as say};
 use crate::rbac::{Effect, Policy, Rule};
@@ -56,6 +56,8 @@ pub enum Check {
     Policy,
     /// A secret that requests are signed with.
     SigningSecret,
+    /// Options of `kustomize build`.
+    BuildOptions,
 }
 
 impl Check {
@@ -82,6 +84,7 @@ impl Check {
             Self::Tokens => "token-list",
             Self::Policy => "policy",
             Self::SigningSecret => "secret",
+            Self::BuildOptions => "build-options",
         }
     }
 
@@ -137,6 +140,7 @@ impl Check {
                 })
             }
             Self::Structure => structure(text).map(|_| ()),
+            Self::BuildOptions => BuildOptions::parse(text).map(drop),
             Self::Capabilities => {
                 match accounts::capabilities(text)
                     .find(|word| accounts::Capability::parse(word).is_none())

@@ -343,6 +343,66 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The largest file of settings that is read, in bytes.
+const MAX_SETTINGS: usize = 1 << 20;
+
+/// What a file in the format of git's settings says, each key with its value; git itself reads it, and nothing that it
+/// includes.
+pub(super) async fn settings(
+    sandbox: &Sandbox,
+    content: &[u8],
+    temporary: &Path,
+    deadline: Duration,
+) -> Result<Vec<(String, String)>, Error> {
+    let unreadable = |why: &str| {
+        let cause = Cause::error(message::source::SETTINGS_UNREADABLE.message());
+        Error::of(Kind::Invalid, cause.evidence(why))
+    };
+    if content.len() > MAX_SETTINGS {
+        return Err(unreadable("it is larger than 1 MiB"));
+    }
+    let private = tempfile::Builder::new()
+        .prefix("git-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir_in(temporary)
+        .map_err(Error::disk)?;
+    std::fs::write(private.path().join("settings"), content).map_err(Error::disk)?;
+    let arguments = [
+        "config",
+        "--file",
+        "settings",
+        "--no-includes",
+        "--null",
+        "--list",
+    ];
+    let job = Job {
+        program: "git",
+        arguments: arguments.map(OsString::from).into(),
+        environment: vec![
+            ("GIT_CONFIG_NOSYSTEM", "1".into()),
+            ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
+            ("GIT_CEILING_DIRECTORIES", "/".into()),
+        ],
+        folder: private.path(),
+        deadline,
+        profile: Profile::Git {
+            writable: vec![private.path().to_owned()],
+            readable: vec![],
+            file_size: MAX_SETTINGS as u64,
+        },
+    };
+    let done = sandbox.run(job).await.map_err(Error::internal)?;
+    if !done.success {
+        return Err(unreadable(done.stderr.trim()));
+    }
+    let said = String::from_utf8_lossy(&done.stdout);
+    let entries = said.split_terminator('\0');
+    Ok(entries
+        .filter_map(|entry| entry.split_once('\n'))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect())
+}
+
 /// A file of git's settings, values quoted.
 #[derive(Default)]
 struct Settings {

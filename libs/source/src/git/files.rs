@@ -13,7 +13,7 @@ use crate::error::{Error, Kind};
 /// How many symbolic links one path may go through.
 const MAX_LINKS: usize = 40;
 /// The longest path.
-const MAX_PATH: usize = 4096;
+pub(crate) const MAX_PATH: usize = 4096;
 const LINK: i32 = 0o120_000;
 /// How many folders are kept parsed. libgit2 keeps none over 4 KiB, so that a thousand look-ups in a folder of a thousand
 /// entries would parse a million.
@@ -93,6 +93,72 @@ fn outside(path: &str) -> Error {
     )
 }
 
+/// Follows a path, `.`, `..` and symbolic links included, without ever leaving the tree that `node` knows: what stands at a
+/// clean path of it. `link` reads a link, given where it is and its blob. A submodule is the end of the way, as a file is.
+///
+/// # Errors
+/// When it leads out of the tree, or through too many links.
+pub(crate) fn walk(
+    path: &str,
+    node: impl Fn(&str) -> Result<Node, Error>,
+    link: impl Fn(&str, &str) -> Result<Vec<u8>, Error>,
+) -> Result<Found, Error> {
+    if path.len() > MAX_PATH || path.contains('\0') {
+        return Err(outside(&path.chars().take(100).collect::<String>()));
+    }
+    let mut passed = Vec::new();
+    let mut done: Vec<String> = Vec::new();
+    let mut todo: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+    let mut links = 0;
+    let mut last = node("")?;
+    while let Some(part) = todo.pop() {
+        match part.as_str() {
+            "" | "." => continue,
+            ".." => {
+                done.pop().ok_or_else(|| outside(path))?;
+                last = node(&done.join("/"))?;
+                continue;
+            }
+            _ => {}
+        }
+        match &last {
+            Node::Folder(_) => {}
+            Node::Submodule(_) => break,
+            // Below a file.
+            _ => {
+                passed.push((done.join("/"), std::mem::replace(&mut last, Node::Missing)));
+                break;
+            }
+        }
+        done.push(part);
+        let at = done.join("/");
+        last = node(&at)?;
+        match &last {
+            Node::Missing => {
+                passed.push((at, last.clone()));
+                break;
+            }
+            Node::Link(id) => {
+                links += 1;
+                let target = String::from_utf8(link(&at, id)?).map_err(|_| outside(path))?;
+                if links > MAX_LINKS || target.starts_with('/') {
+                    return Err(outside(path));
+                }
+                passed.push((at, last.clone()));
+                done.pop();
+                todo.extend(target.split('/').rev().map(str::to_owned));
+                last = node(&done.join("/"))?;
+            }
+            Node::File(_) | Node::Folder(_) | Node::Submodule(_) => {}
+        }
+    }
+    Ok(Found {
+        path: done.join("/"),
+        node: last,
+        passed,
+    })
+}
+
 impl<'r> Files<'r> {
     pub(super) fn new(repository: &'r Repository, root: Oid) -> Self {
         Self {
@@ -160,67 +226,16 @@ impl<'r> Files<'r> {
         Ok(found)
     }
 
-    /// Follows a path, `.`, `..` and symbolic links included, without ever leaving the repository.
+    /// Follows a path as [`walk`] does.
     ///
     /// # Errors
-    /// When it leads out of the repository, through a submodule, or through too many links.
+    /// When it leads out of the repository, or through too many links.
     pub fn find(&self, path: &str) -> Result<Found, Error> {
-        if path.len() > MAX_PATH || path.contains('\0') {
-            return Err(outside(&path.chars().take(100).collect::<String>()));
-        }
-        let mut passed = Vec::new();
-        let mut done: Vec<String> = Vec::new();
-        let mut todo: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
-        let mut links = 0;
-        let mut last = self.node("")?;
-        while let Some(part) = todo.pop() {
-            match part.as_str() {
-                "" | "." => continue,
-                ".." => {
-                    done.pop().ok_or_else(|| outside(path))?;
-                    last = self.node(&done.join("/"))?;
-                    continue;
-                }
-                _ => {}
-            }
-            if !matches!(last, Node::Folder(_)) {
-                passed.push((done.join("/"), std::mem::replace(&mut last, Node::Missing))); // below a file
-                break;
-            }
-            done.push(part);
-            let at = done.join("/");
-            last = self.node(&at)?;
-            match &last {
-                Node::Missing => {
-                    passed.push((at, last.clone()));
-                    break;
-                }
-                Node::Submodule(_) => {
-                    return Err(Error::new(
-                        Kind::Unsupported,
-                        message::source::SUBMODULE_NOT_SUPPORTED.with("path", path),
-                    ));
-                }
-                Node::Link(id) => {
-                    links += 1;
-                    let target = String::from_utf8(self.blob(id, MAX_PATH as u64)?)
-                        .map_err(|_| outside(path))?;
-                    if links > MAX_LINKS || target.starts_with('/') {
-                        return Err(outside(path));
-                    }
-                    passed.push((at, last.clone()));
-                    done.pop();
-                    todo.extend(target.split('/').rev().map(str::to_owned));
-                    last = self.node(&done.join("/"))?;
-                }
-                Node::File(_) | Node::Folder(_) => {}
-            }
-        }
-        Ok(Found {
-            path: done.join("/"),
-            node: last,
-            passed,
-        })
+        walk(
+            path,
+            |at| self.node(at),
+            |_, link| self.blob(link, MAX_PATH as u64),
+        )
     }
 
     /// The entries of a folder by its tree, sorted by name as a file system lists them.

@@ -495,6 +495,20 @@ impl Mirrors {
         open(&mirror, commit).await?.ok_or_else(missing)
     }
 
+    /// What a file in the format of Git's settings says, each key with its value.
+    ///
+    /// # Errors
+    /// When Git does not understand it.
+    pub(crate) async fn settings(&self, content: &[u8]) -> Result<Vec<(String, String)>, Error> {
+        let Inner {
+            sandbox,
+            temporary,
+            limits,
+            ..
+        } = &*self.0;
+        super::command::settings(sandbox, content, temporary, limits.list).await
+    }
+
     /// Throws a damaged mirror away, so that the next [`Mirrors::ensure_commit`] fetches it anew.
     ///
     /// # Errors

@@ -25,7 +25,10 @@ pub(super) fn run(
     let mut refused = None;
     let answer = |ask| match look(reader, ask) {
         // What the tenant can mend is also what the tool is told; the rest ends the job.
-        Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Unsupported) => {
+        Err(error)
+            if reader.before_submodule()
+                || matches!(error.kind(), Kind::Invalid | Kind::Unsupported) =>
+        {
             let answer = Answer {
                 refused: error.cause().message.to_string(),
                 ..Answer::default()
@@ -37,6 +40,8 @@ pub(super) fn run(
     };
     match (runtime.block_on(pool.run(folder, job, answer))?, refused) {
         (Err(_), Some(refused)) => Err(refused),
+        // Whatever it made of that.
+        (Ok(_), Some(refused)) if reader.before_submodule() => Err(refused),
         (Err(failure), None) => Ok(Err(Failure {
             error: reader.said(&shortened(&failure.error)),
             file: match failure.file.contains(web::MARK) {
@@ -63,9 +68,9 @@ fn shortened(text: &str) -> String {
 fn letter(kind: ItemKind) -> char {
     match kind {
         ItemKind::File => 'f',
-        ItemKind::Folder => 'd',
+        // A submodule is a folder to tools.
+        ItemKind::Folder | ItemKind::Submodule => 'd',
         ItemKind::Link => 'l',
-        ItemKind::Submodule => 's',
     }
 }
 

@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::helm;
 use super::reader::Reader;
 use super::renderer::{self, RenderInput, Renderer};
+use super::submodules;
 use super::substitute;
 use super::trees::Trees;
 use super::yaml;
@@ -43,32 +44,34 @@ impl Renderer {
         substitute::check(&input.variables)?;
         Trees::check(&input.references)?;
         let (snapshot, commit) = self.files(access, commit, input).await?;
-        let (input, pool) = (input.clone(), self.pool().clone());
+        let (own, input, pool) = (access.clone(), input.clone(), self.pool().clone());
         let (mirrors, runtime) = (self.mirrors().clone(), Handle::current());
         let reading = snapshot.read(move |files| {
-            let trees = Trees::new(mirrors, runtime.clone(), &input);
+            let trees = Trees::new(&own, mirrors, runtime.clone(), &input);
             let reader = Reader::new(files, &trees, &input);
-            let placed = renderer::place(&reader, &commit, &input)?;
-            let mut details = Details {
-                source_type: placed.tool,
-                value_files: Vec::new(),
-                values: String::new(),
-                parameters: Vec::new(),
-            };
-            if placed.tool == SourceType::Helm {
-                let found = helm::details(
-                    &reader,
-                    &placed.folder,
-                    placed.source.helm.as_ref(),
-                    &Environment::new(&input, &commit),
-                    &pool,
-                    &runtime,
-                )?;
-                details.value_files = found.value_files.unwrap_or_default();
-                details.values = found.values;
-                details.parameters = found.parameters.into_iter().collect();
-            }
-            Ok(details)
+            submodules::through(&reader, || {
+                let placed = renderer::place(&reader, &commit, &input)?;
+                let mut details = Details {
+                    source_type: placed.tool,
+                    value_files: Vec::new(),
+                    values: String::new(),
+                    parameters: Vec::new(),
+                };
+                if placed.tool == SourceType::Helm {
+                    let found = helm::details(
+                        &reader,
+                        &placed.folder,
+                        placed.source.helm.as_ref(),
+                        &Environment::new(&input, &commit),
+                        &pool,
+                        (&runtime, &input.rendering),
+                    )?;
+                    details.value_files = found.value_files.unwrap_or_default();
+                    details.values = found.values;
+                    details.parameters = found.parameters.into_iter().collect();
+                }
+                Ok(details)
+            })
         });
         reading.await
     }

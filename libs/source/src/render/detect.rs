@@ -6,6 +6,7 @@ use domain::application::Source;
 use domain::cause::{Cause, Location};
 use domain::manifest::SourceType;
 use domain::message;
+use domain::settings::Rendering;
 use serde_json::Value;
 
 use super::overrides::below;
@@ -25,8 +26,21 @@ pub(super) enum Tool {
     Plugin,
 }
 
-/// Decides by the source's own blocks, else by the folder's files.
-pub(super) fn tool(reader: &Reader<'_, '_>, folder: &str, source: &Source) -> Result<Tool, Error> {
+/// Decides by the source's own blocks, else by the folder's files. What the tenant's settings switch off is a plain folder.
+pub(super) fn tool(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    source: &Source,
+    rendering: &Rendering,
+) -> Result<Tool, Error> {
+    let known = |tool| {
+        let off = match tool {
+            SourceType::Helm => !rendering.helm,
+            SourceType::Kustomize => !rendering.kustomize,
+            SourceType::Directory => false,
+        };
+        Tool::Known(if off { SourceType::Directory } else { tool })
+    };
     let blocks = [
         ("kustomize", source.kustomize.is_some()),
         ("helm", source.helm.is_some()),
@@ -40,8 +54,8 @@ pub(super) fn tool(reader: &Reader<'_, '_>, folder: &str, source: &Source) -> Re
         .collect();
     match named.as_slice() {
         [] => {}
-        ["kustomize"] => return Ok(Tool::Known(SourceType::Kustomize)),
-        ["helm"] => return Ok(Tool::Known(SourceType::Helm)),
+        ["kustomize"] => return Ok(known(SourceType::Kustomize)),
+        ["helm"] => return Ok(known(SourceType::Helm)),
         ["directory"] => return Ok(Tool::Known(SourceType::Directory)),
         ["plugin"] => return Ok(Tool::Plugin),
         several => {
@@ -50,22 +64,21 @@ pub(super) fn tool(reader: &Reader<'_, '_>, folder: &str, source: &Source) -> Re
         }
     }
     let items = reader.list(folder)?.unwrap_or_default();
-    Ok(Tool::Known(
-        by_files(&items).unwrap_or(SourceType::Directory),
-    ))
+    let found = by_files(&items, rendering);
+    Ok(Tool::Known(found.unwrap_or(SourceType::Directory)))
 }
 
 /// The tool that a folder's files name. They come in the order of their names, and the last one wins, as Argo CD's walk has
 /// it.
-fn by_files(items: &[Item]) -> Option<SourceType> {
+fn by_files(items: &[Item], rendering: &Rendering) -> Option<SourceType> {
     let files = items
         .iter()
         .filter(|item| !matches!(item.kind, ItemKind::Folder | ItemKind::Submodule));
     let mut named = files.filter_map(|item| {
         if item.name.ends_with("Chart.yaml") {
-            Some(SourceType::Helm)
+            rendering.helm.then_some(SourceType::Helm)
         } else if KUSTOMIZATIONS.contains(&item.name.as_str()) {
-            Some(SourceType::Kustomize)
+            rendering.kustomize.then_some(SourceType::Kustomize)
         } else {
             None
         }
@@ -91,7 +104,7 @@ pub fn discover(files: &Files<'_>) -> Result<BTreeMap<String, SourceType>, Error
             continue;
         };
         let items = files.list(&tree)?;
-        if let Some(tool) = by_files(&items) {
+        if let Some(tool) = by_files(&items, &Rendering::default()) {
             let shown = if folder.is_empty() { "." } else { &folder };
             found.insert(shown.to_owned(), tool);
         }

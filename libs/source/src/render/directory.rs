@@ -127,13 +127,8 @@ fn files(
                     format!("{path}/{}", item.name)
                 };
                 match item.kind {
-                    ItemKind::Folder if recurse => todo.push((inner, true)),
                     ItemKind::File | ItemKind::Link => todo.push((inner, false)),
-                    ItemKind::Submodule if recurse => {
-                        let message =
-                            message::source::SUBMODULE_NOT_SUPPORTED.with("path", at(root, &inner));
-                        return Err(Error::new(Kind::Unsupported, message));
-                    }
+                    ItemKind::Folder | ItemKind::Submodule if recurse => todo.push((inner, true)),
                     ItemKind::Folder | ItemKind::Submodule => {}
                 }
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::cause::Cause;
 use domain::manifest::Manifest;
 use domain::message;
+use domain::settings::Rendering;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -72,7 +73,8 @@ pub(super) fn render(
     pool: &WorkerPool,
     causes: &mut Vec<Cause>,
 ) -> Result<Made, Error> {
-    let options = with_files(fill_in(options, environment, reader)?, reader)?;
+    let rendering = &dependencies.input.rendering;
+    let options = with_files(fill_in(options, environment, reader)?, reader, rendering)?;
     let helm = serde_json::to_value(&options).map_err(Error::internal)?;
     let trees = trees(&options, reader)?;
     let job = Job::Helm { helm, trees };
@@ -117,9 +119,9 @@ pub(super) fn details(
     options: Option<&Value>,
     environment: &Environment,
     pool: &WorkerPool,
-    runtime: &Handle,
+    (runtime, rendering): (&Handle, &Rendering),
 ) -> Result<ChartDetails, Error> {
-    let options = with_files(fill_in(options, environment, reader)?, reader)?;
+    let options = with_files(fill_in(options, environment, reader)?, reader, rendering)?;
     let helm = serde_json::to_value(&options).map_err(Error::internal)?;
     let trees = trees(&options, reader)?;
     let job = Job::Details { helm, trees };
@@ -176,10 +178,24 @@ fn fill_in(
 }
 
 /// The options with files of web servers at hand, by their paths from the root.
-fn with_files(mut options: Options, reader: &Reader<'_, '_>) -> Result<Options, Error> {
+fn with_files(
+    mut options: Options,
+    reader: &Reader<'_, '_>,
+    rendering: &Rendering,
+) -> Result<Options, Error> {
     let parameters = options.file_parameters.iter_mut().map(|one| &mut one.path);
     let files = options.value_files.iter_mut().chain(parameters);
     let files: Vec<&mut String> = files.filter(|file| web::is_address(file)).collect();
+    let permitted = |file: &&mut String| {
+        let scheme = file.split(':').next().unwrap_or_default();
+        let mut schemes = rendering.value_file_schemes.iter();
+        schemes.any(|known| known.eq_ignore_ascii_case(scheme))
+    };
+    if let Some(file) = files.iter().find(|file| !permitted(file)) {
+        let shown = domain::repository::without_passwords(file);
+        let message = message::source::SCHEME_OFF.with("url", shown);
+        return Err(Error::new(Kind::Invalid, message));
+    }
     web::bring(reader, files.iter().map(|file| file.as_str()))?;
     for file in files {
         *file = format!("/{}", reader.mount_web("", file));

@@ -8,55 +8,107 @@ use domain::manifest::Manifest;
 use domain::message;
 use domain::repository::without_passwords;
 use serde_json::Value;
-use tokio::runtime::Handle;
 
 use super::ask;
+use super::dependencies::Dependencies;
 use super::detect::KUSTOMIZATIONS;
 use super::environment::Environment;
+use super::hash;
+use super::helm::Made;
 use super::images::Images;
 use super::origin::Origins;
+use super::overrides::below;
 use super::reader::Reader;
 use super::remote;
 use super::trees::{MAX_REMOTES, Trees, too_many};
 use super::web;
-use super::worker::{Failure, Job, WorkerPool};
+use super::worker::{Build, Built, Done, Failure, Job, WorkerPool};
 use super::yaml;
 use crate::error::{Error, Kind};
 
-/// Builds the kustomization of a folder. Blocks; only on a thread where that is allowed.
+/// Builds the kustomization of a folder; one whose charts name functions of chance or time twice, to see whether it
+/// matters. Blocks; only on a thread where that is allowed.
 pub(super) fn render(
     reader: &Reader<'_, '_>,
     folder: &str,
     options: Option<&Kustomize>,
     environment: &Environment,
+    dependencies: &Dependencies<'_>,
     pool: &WorkerPool,
-    runtime: &Handle,
     causes: &mut Vec<Cause>,
-) -> Result<Vec<Manifest>, Error> {
+) -> Result<Made, Error> {
     let filled = options.map(|options| fill_in(options, environment, reader));
     let as_json = filled
         .as_ref()
         .map(serde_json::to_value)
         .transpose()
         .map_err(Error::internal)?;
-    let job = Job::Kustomize { options: as_json };
-    let mut rounds = 0;
-    let built = loop {
-        match ask::run(reader, folder, &job, pool, runtime)? {
-            Ok(built) => break built,
+    let build = Build {
+        options: dependencies.input.rendering.build.clone(),
+        kube_version: options.map_or_else(String::new, |given| given.kube_version.clone()),
+        api_versions: options.map_or_else(Vec::new, |given| given.api_versions.clone()),
+    };
+    let job = Job::Kustomize {
+        options: as_json,
+        build,
+    };
+    let once = || build_once(reader, folder, &job, dependencies, pool);
+    let built = once()?;
+    let chance = built.chance;
+    let manifests = manifests(reader, built.objects);
+    let undetermined = !chance.is_empty()
+        && hash::names(&self::manifests(reader, once()?.objects)) != hash::names(&manifests);
+    if undetermined {
+        let shown = if folder.is_empty() { "." } else { folder };
+        let message = message::source::UNDETERMINED.with("path", shown);
+        causes.push(Cause::warning(message.with("functions", chance.join(", "))));
+    }
+    check_images(reader, filled.as_ref(), causes);
+    Ok(Made {
+        manifests,
+        undetermined,
+    })
+}
+
+/// Builds it, bringing what it takes of other places.
+fn build_once(
+    reader: &Reader<'_, '_>,
+    folder: &str,
+    job: &Job,
+    dependencies: &Dependencies<'_>,
+    pool: &WorkerPool,
+) -> Result<Done, Error> {
+    let (mut depth, mut charts) = (0, 0);
+    loop {
+        match ask::run(reader, folder, job, pool, dependencies.runtime)? {
+            Ok(built) => return Ok(built),
+            Err(failure) if !failure.wanted.is_empty() && charts < MAX_KUSTOMIZATIONS => {
+                charts += 1;
+                let at = failure
+                    .file
+                    .rsplit_once('/')
+                    .map_or("", |(folder, _)| folder);
+                let failed = |failure: &Failure| explain(reader, folder, failure);
+                dependencies.bring(reader, &below(at, PULLED), &failure, &failed)?;
+            }
             Err(failure) if failure.remotes.is_empty() => {
                 return Err(explain(reader, folder, &failure));
             }
-            Err(failure) if rounds >= MAX_DEPTH => return Err(too_deep(&failure)),
-            Err(failure) => mount(reader, &failure)?,
+            Err(failure) if depth >= MAX_DEPTH => return Err(too_deep(&failure)),
+            Err(failure) => {
+                depth += 1;
+                mount(reader, &failure)?;
+            }
         }
-        rounds += 1;
-    };
+    }
+}
 
+/// What was built, each object with where it is written.
+fn manifests(reader: &Reader<'_, '_>, objects: Vec<Built>) -> Vec<Manifest> {
     let read = reader.all_read();
     let mut origins = Origins::default();
-    let mut manifests = Vec::with_capacity(built.objects.len());
-    for object in built.objects {
+    let mut manifests = Vec::with_capacity(objects.len());
+    for object in objects {
         let file = read.get(&object.path);
         manifests.push(match object.generated {
             true => Manifest::new(
@@ -69,9 +121,14 @@ pub(super) fn render(
             false => origins.place(object.object, file),
         });
     }
-    check_images(reader, filled.as_ref(), causes);
-    Ok(manifests)
+    manifests
 }
+
+/// How many kustomizations with charts of other places one may span.
+const MAX_KUSTOMIZATIONS: usize = 20;
+
+/// Where charts of other places are seen, below the kustomization's folder.
+const PULLED: &str = "+helm";
 
 /// How often what was taken of other repositories may ask for more of them.
 const MAX_DEPTH: usize = 10;

@@ -246,8 +246,12 @@ impl ReadSet {
             // The file that counted is this application's own; its content is among the entries.
             (Some((name, true)), _) if *name == input.app_name => {}
             (Some((_, true)), _) | (None, Some(_)) => return Ok(false),
-            (Some((_, false)), Some(own)) if files.node(&own)? != Node::Missing => {
-                return Ok(false);
+            (Some((name, false)), Some(own)) => {
+                // Whether another application has such a file in a submodule is not seen from here.
+                let seen = matches!(files.node(&folder)?, Node::Folder(_));
+                if files.node(&own)? != Node::Missing || !seen && *name != input.app_name {
+                    return Ok(false);
+                }
             }
             _ => {}
         }

@@ -10,11 +10,12 @@ use domain::message;
 use super::overrides::below;
 use super::read_set::{Looks, ReadSet, listing};
 use super::renderer::{RenderInput, Target};
+use super::submodules::Submodule;
 use super::substitute;
 use super::trees::{self, Trees};
 use super::web::{self, WebFile};
 use crate::error::{Error, Kind};
-use crate::git::{Files, Found, Item, ItemKind, Node};
+use crate::git::{Files, Found, Item, ItemKind, MAX_PATH, Node, walk};
 
 /// The most that one render may read.
 const MAX_TOTAL: u64 = 64 << 20;
@@ -91,6 +92,8 @@ pub(super) struct Reader<'f, 'r> {
     mounts: RefCell<BTreeMap<String, Mount>>,
     /// The files of web servers that were fetched, by their addresses.
     web: RefCell<BTreeMap<String, Arc<[u8]>>>,
+    /// The submodule that a look came to and that is not open.
+    closed: RefCell<Option<Submodule>>,
     now: i64,
 }
 
@@ -122,6 +125,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             items: Cell::new(0),
             mounts: RefCell::default(),
             web: RefCell::default(),
+            closed: RefCell::default(),
             now: input.now,
         }
     }
@@ -290,27 +294,71 @@ impl<'f, 'r> Reader<'f, 'r> {
 
     /// What stands at a path of a tree itself.
     fn find_own(&self, path: &str) -> Result<Found, Error> {
-        let mut found = self
-            .within(path, |files, path| files.find(path))
-            .map_err(|error| self.outside(path, error))?;
-        self.looks(path, |looks| {
-            looks.entries.extend(found.passed.iter().cloned());
-            match &found.node {
-                Node::Folder(_) => {
-                    looks.folders.insert(found.path.clone());
-                }
-                node => {
-                    looks
-                        .entries
-                        .entry(found.path.clone())
-                        .or_insert_with(|| node.clone());
-                }
+        let base = trees::split(path).map(|(tree, _)| tree);
+        let whole = |at: &str| base.map_or_else(|| at.to_owned(), |tree| trees::join(tree, at));
+        let found = self.in_tree(base, |files| {
+            let path = trees::split(path).map_or(path, |(_, path)| path);
+            walk(
+                path,
+                |at| self.node(files, base, &whole(at)),
+                |at, link| self.within(&whole(at), |files, _| files.blob(link, MAX_PATH as u64)),
+            )
+        });
+        let found = found.map_err(|error| self.outside(path, error))?;
+        let found = Found {
+            path: whole(&found.path),
+            ..found
+        };
+        for (at, node) in &found.passed {
+            self.looks(&whole(at), |looks, at| {
+                looks.entries.insert(at.to_owned(), node.clone());
+            });
+        }
+        self.looks(&found.path, |looks, at| match &found.node {
+            Node::Folder(_) => {
+                looks.folders.insert(at.to_owned());
+            }
+            node => {
+                let entry = looks.entries.entry(at.to_owned());
+                entry.or_insert_with(|| node.clone());
             }
         });
-        if let Some((tree, _)) = trees::split(path) {
-            found.path = trees::join(tree, &found.path);
-        }
         Ok(found)
+    }
+
+    /// What stands at a path without links, a submodule being the folder that it is in a working copy; `files` are those of
+    /// the tree `base`.
+    fn node(&self, files: &Files<'_>, base: Option<usize>, path: &str) -> Result<Node, Error> {
+        let (tree, at) = self.trees.place(path);
+        let node = match tree == base {
+            true => files.node(at),
+            false => self.in_tree(tree, |files| files.node(at)),
+        }?;
+        let Node::Submodule(commit) = &node else {
+            return Ok(node);
+        };
+        self.looks(path, |looks, at| {
+            looks.entries.insert(at.to_owned(), node.clone());
+        });
+        let submodule = Submodule {
+            path: path.to_owned(),
+            commit: commit.clone(),
+        };
+        let error = submodule.closed(self.trees);
+        *self.closed.borrow_mut() = Some(submodule);
+        Err(error)
+    }
+
+    /// Whether a look came to a submodule that is not open.
+    pub(super) fn before_submodule(&self) -> bool {
+        self.closed.borrow().is_some()
+    }
+
+    /// The submodule that a look came to and that is not open: once it is, all is begun again.
+    pub(super) fn take_submodule(&self) -> Option<Submodule> {
+        self.looks.set(0);
+        self.items.set(0);
+        self.closed.take()
     }
 
     /// A path that leads out of another tree, named with that tree.
@@ -328,24 +376,35 @@ impl<'f, 'r> Reader<'f, 'r> {
         self.trees
     }
 
-    /// Looks into the tree of a path, given the path in it.
-    fn within<T>(
+    /// Looks into a tree, or the source's own.
+    fn in_tree<T>(
+        &self,
+        tree: Option<usize>,
+        look: impl FnOnce(&Files<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match tree {
+            None => look(self.files),
+            Some(tree) => self.trees.look(tree, look),
+        }
+    }
+
+    /// Looks into the tree of a path without links, given the path in it.
+    pub(super) fn within<T>(
         &self,
         path: &str,
         look: impl FnOnce(&Files<'_>, &str) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        match trees::split(path) {
-            None => look(self.files, path),
-            Some((tree, path)) => self.trees.look(tree, |files| look(files, path)),
-        }
+        let (tree, path) = self.trees.place(path);
+        self.in_tree(tree, |files| look(files, path))
     }
 
-    /// Notes something of the tree of a path.
-    fn looks(&self, path: &str, note: impl FnOnce(&mut Looks)) {
+    /// Notes something of the tree of a path without links, given the path in it.
+    fn looks(&self, path: &str, note: impl FnOnce(&mut Looks, &str)) {
         let mut set = self.set.borrow_mut();
-        match trees::split(path).and_then(|(tree, _)| self.trees.name(tree)) {
-            None => note(&mut set.own),
-            Some(name) => note(set.others.entry(name).or_default()),
+        let (tree, path) = self.trees.place(path);
+        match tree.and_then(|tree| self.trees.name(tree)) {
+            None => note(&mut set.own, path),
+            Some(name) => note(set.others.entry(name).or_default(), path),
         }
     }
 
@@ -393,7 +452,7 @@ impl<'f, 'r> Reader<'f, 'r> {
         if tree == MOUNTED {
             return Ok(Some(mounted));
         }
-        let items = self.within(path, |files, _| files.list(tree))?;
+        let items = self.within(&found.path, |files, _| files.list(tree))?;
         self.items.set(self.items.get() + items.len());
         if self.items.get() > MAX_ITEMS {
             let message = message::source::TOO_LARGE
@@ -401,9 +460,8 @@ impl<'f, 'r> Reader<'f, 'r> {
                 .with("limit", MAX_ITEMS);
             return Err(Error::new(Kind::TooLarge, message));
         }
-        let within = trees::split(&found.path).map_or(&*found.path, |(_, path)| path);
-        self.looks(path, |looks| {
-            looks.listings.insert(within.to_owned(), listing(&items));
+        self.looks(&found.path, |looks, at| {
+            looks.listings.insert(at.to_owned(), listing(&items));
         });
         let mut all = items;
         all.retain(|item| !mounted.iter().any(|other| other.name == item.name));

@@ -6,6 +6,7 @@ use domain::application::{Directory, Source};
 use domain::cause::{Cause, Location, Severity};
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
+use domain::settings::Rendering;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -20,7 +21,7 @@ use super::read_set::ReadSet;
 use super::reader::Reader;
 use super::trees::{Reference, Trees};
 use super::worker::WorkerPool;
-use super::{checks, directory, hash, helm, kustomize, overrides, substitute};
+use super::{checks, directory, hash, helm, kustomize, overrides, submodules, substitute};
 use crate::charts::Charts;
 use crate::error::{Error, Kind};
 use crate::git::{Access, Files, Mirrors, Node, Snapshot};
@@ -53,7 +54,8 @@ impl Target {
     }
 
     /// A name that only an equal list of APIs has.
-    pub(super) fn name(&self) -> String {
+    #[must_use]
+    pub fn name(&self) -> String {
         let mut hash = Sha256::new();
         for api in &self.api_versions {
             hash.update(api);
@@ -88,18 +90,22 @@ pub struct RenderInput {
     pub dependencies: BTreeMap<String, Access>,
     /// The ways into the repositories that it may take folders of by their addresses.
     pub remotes: Vec<Access>,
+    /// What the tenant's settings say about it.
+    pub rendering: Rendering,
 }
 
 impl RenderInput {
-    /// The source's options in a form in which equal ones are equal bytes. The revision is left out: it has been
-    /// resolved, and where it is filled into options it is part of the [`ReadSet`].
+    /// The source's options and the tenant's settings in a form in which equal ones are equal bytes. The revision is left
+    /// out: it has been resolved, and where it is filled into options it is part of the [`ReadSet`].
     #[must_use]
     pub fn source_key(&self) -> Vec<u8> {
         let mut source = self.source.clone();
         if let Some(fields) = source.as_object_mut() {
             fields.remove("targetRevision");
         }
-        hash::canonical(&source)
+        // Flags and texts: that cannot fail.
+        let rendering = serde_json::to_value(&self.rendering).unwrap_or_default();
+        hash::canonical(&Value::Array(vec![source, rendering]))
     }
 
     /// A text field of the source.
@@ -255,12 +261,12 @@ impl Renderer {
         substitute::check(&input.variables)?;
         Trees::check(&input.references)?;
         let (snapshot, commit) = self.files(access, commit, input).await?;
-        let (input, pool) = (input.clone(), self.pool.clone());
+        let (own, input, pool) = (access.clone(), input.clone(), self.pool.clone());
         let (mirrors, charts, runtime) =
             (self.mirrors.clone(), self.charts.clone(), Handle::current());
         snapshot
             .read(move |files| {
-                let trees = Trees::new(mirrors, runtime.clone(), &input);
+                let trees = Trees::new(&own, mirrors, runtime.clone(), &input);
                 render(files, &trees, &commit, &input, &charts, &pool, &runtime)
             })
             .await
@@ -278,11 +284,11 @@ impl Renderer {
         set: &ReadSet,
     ) -> Result<bool, Error> {
         let (snapshot, commit) = self.files(access, commit, input).await?;
-        let (input, set) = (input.clone(), set.clone());
+        let (own, input, set) = (access.clone(), input.clone(), set.clone());
         let (mirrors, runtime) = (self.mirrors.clone(), Handle::current());
         snapshot
             .read(move |files| {
-                let trees = Trees::new(mirrors, runtime, &input);
+                let trees = Trees::new(&own, mirrors, runtime, &input);
                 set.holds(files, &trees, &input, &commit)
             })
             .await
@@ -299,38 +305,61 @@ fn render(
     runtime: &Handle,
 ) -> Result<Rendered, Error> {
     let reader = Reader::new(files, trees, input);
+    let made = submodules::through(&reader, || {
+        make(&reader, commit, input, charts, pool, runtime)
+    })?;
+    Ok(finish(reader, made, input))
+}
+
+/// What a source came out as.
+struct Made {
+    manifests: Vec<Manifest>,
+    tool: SourceType,
+    causes: Vec<Cause>,
+    /// Whether it comes out otherwise each time.
+    undetermined: bool,
+}
+
+fn make(
+    reader: &Reader<'_, '_>,
+    commit: &str,
+    input: &RenderInput,
+    charts: &Charts,
+    pool: &WorkerPool,
+    runtime: &Handle,
+) -> Result<Made, Error> {
     let given = parse(&input.source)?;
     let mut causes = Vec::new();
     if !given.yields() {
         // A source that others refer to, and nothing else.
-        return Ok(finish(
-            reader,
-            Vec::new(),
-            SourceType::Directory,
+        return Ok(Made {
+            manifests: Vec::new(),
+            tool: SourceType::Directory,
             causes,
-            None,
-        ));
+            undetermined: false,
+        });
     }
     let Placed {
         folder,
         tree,
         source,
         tool,
-    } = place(&reader, commit, input)?;
+    } = place(reader, commit, input)?;
     let environment = Environment::new(input, commit);
+    let dependencies = Dependencies {
+        charts,
+        input,
+        runtime,
+    };
     let mut undetermined = false;
     let manifests = match tool {
         SourceType::Helm => {
             let made = helm::render(
-                &reader,
+                reader,
                 &folder,
                 source.helm.as_ref(),
                 &environment,
-                &Dependencies {
-                    charts,
-                    input,
-                    runtime,
-                },
+                &dependencies,
                 pool,
                 &mut causes,
             )?;
@@ -338,37 +367,42 @@ fn render(
             made.manifests
         }
         SourceType::Kustomize => {
-            let options = source.kustomize.as_ref();
-            kustomize::render(
-                &reader,
+            let made = kustomize::render(
+                reader,
                 &folder,
-                options,
+                source.kustomize.as_ref(),
                 &environment,
+                &dependencies,
                 pool,
-                runtime,
                 &mut causes,
-            )?
+            )?;
+            undetermined = made.undetermined;
+            made.manifests
         }
         SourceType::Directory => {
             let options = source.directory.unwrap_or_else(Directory::default);
             let jsonnet = Jsonnet::new(
-                &reader,
+                reader,
                 &folder,
                 options.jsonnet.as_ref(),
                 &environment,
                 pool,
                 runtime,
             )?;
-            let manifests = directory::render(&reader, &folder, &options, &jsonnet, &mut causes)?;
-            misnamed(&reader, &folder, &manifests, &mut causes)?;
+            let manifests = directory::render(reader, &folder, &options, &jsonnet, &mut causes)?;
+            misnamed(reader, &folder, &manifests, &mut causes)?;
             manifests
         }
     };
     checks::refuse(&manifests)?;
     checks::placeholders(&manifests, &mut causes);
     reader.note(|set| set.close(&folder, &tree));
-    let undetermined = undetermined.then_some(input);
-    Ok(finish(reader, manifests, tool, causes, undetermined))
+    Ok(Made {
+        manifests,
+        tool,
+        causes,
+        undetermined,
+    })
 }
 
 /// Where a source is, its options with the repository's own, and the tool for them.
@@ -399,7 +433,7 @@ pub(super) fn place(
         &input.source,
     )?)?;
     let shown = if folder.is_empty() { "." } else { &folder };
-    match detect::tool(reader, &folder, &source)? {
+    match detect::tool(reader, &folder, &source, &input.rendering)? {
         Tool::Known(tool) => Ok(Placed {
             folder,
             tree,
@@ -410,22 +444,19 @@ pub(super) fn place(
     }
 }
 
-fn finish(
-    reader: Reader<'_, '_>,
-    manifests: Vec<Manifest>,
-    source_type: SourceType,
-    causes: Vec<Cause>,
-    undetermined: Option<&RenderInput>,
-) -> Rendered {
-    let (hash, detail) = hash::names(&manifests);
+fn finish(reader: Reader<'_, '_>, made: Made, input: &RenderInput) -> Rendered {
+    let (hash, detail) = hash::names(&made.manifests);
     let read_set = reader.into_set();
+    let undetermined = made
+        .undetermined
+        .then(|| read_set.name(&input.source_key()));
     Rendered {
-        undetermined: undetermined.map(|input| read_set.name(&input.source_key())),
-        manifests,
+        undetermined,
+        manifests: made.manifests,
         hash,
         detail,
-        source_type,
-        causes,
+        source_type: made.tool,
+        causes: made.causes,
         read_set,
     }
 }

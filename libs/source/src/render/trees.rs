@@ -1,10 +1,12 @@
-//! The trees besides a source's own that a render may read: the sources that it refers to, and the repositories that a
-//! kustomization takes folders of by their addresses.
+//! The trees besides a source's own that a render may read: the sources that it refers to, the repositories that a
+//! kustomization takes folders of by their addresses, and the submodules of all of them.
 //!
 //! A path in one of them begins with a slash and the tree's number: `/1/values.yaml`. No path of the source's own tree
-//! begins with a slash, so neither can be taken for the other.
+//! begins with a slash, so neither can be taken for the other. What is in a submodule has a path of the tree that the submodule
+//! is in, as in a working copy.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
@@ -41,6 +43,8 @@ pub struct Reference {
 
 /// The trees of one render, each opened when it is first named.
 pub(super) struct Trees {
+    /// The address of the source's own repository.
+    url: String,
     mirrors: Mirrors,
     runtime: Handle,
     references: Vec<Reference>,
@@ -49,10 +53,14 @@ pub(super) struct Trees {
     /// When it stops waiting for other places.
     deadline: Instant,
     opened: RefCell<Vec<Rc<Tree>>>,
+    /// The numbers of the submodules' trees, by where they stand.
+    submodules: RefCell<BTreeMap<String, usize>>,
 }
 
 struct Tree {
     name: String,
+    /// The address of its repository.
+    url: String,
     /// What stands before a path in it for people.
     before: String,
     opened: Opened,
@@ -68,9 +76,15 @@ impl fmt::Debug for Trees {
 }
 
 impl Trees {
-    /// Trees that are asked for over these mirrors. Only for a thread that may block.
-    pub(super) fn new(mirrors: Mirrors, runtime: Handle, input: &RenderInput) -> Self {
+    /// Trees beside that of `own`, asked for over these mirrors. Only for a thread that may block.
+    pub(super) fn new(
+        own: &Access,
+        mirrors: Mirrors,
+        runtime: Handle,
+        input: &RenderInput,
+    ) -> Self {
         Self {
+            url: own.url().to_owned(),
             mirrors,
             runtime,
             references: input.references.clone(),
@@ -78,6 +92,7 @@ impl Trees {
             fresh: input.fresh,
             deadline: Instant::now() + WAITING,
             opened: RefCell::default(),
+            submodules: RefCell::default(),
         }
     }
 
@@ -220,12 +235,56 @@ impl Trees {
         let snapshot = self.wait(access, &message::source::TIMEOUT, ensuring)?;
         let tree = Tree {
             name: name.to_owned(),
+            url: access.url().to_owned(),
             before,
             opened: snapshot.open()?,
         };
         let mut opened = self.opened.borrow_mut();
         opened.push(Rc::new(tree));
         Ok(opened.len())
+    }
+
+    /// Lets a submodule's tree stand where the submodule is.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(super) fn enter(&self, submodule: &str, number: usize) -> Result<(), Error> {
+        let mut submodules = self.submodules.borrow_mut();
+        if submodules.len() >= MAX_REMOTES {
+            return Err(too_many());
+        }
+        submodules.insert(submodule.to_owned(), number);
+        Ok(())
+    }
+
+    /// Where a path without links really is: the number of its tree, none for the source's own, and the path in it.
+    pub(super) fn place<'p>(&self, path: &'p str) -> (Option<usize>, &'p str) {
+        let submodules = self.submodules.borrow();
+        let mut above = path;
+        while !submodules.is_empty() && !above.is_empty() {
+            if let Some(number) = submodules.get(above) {
+                return (Some(*number), path[above.len()..].trim_start_matches('/'));
+            }
+            above = above.rfind('/').map_or("", |slash| &above[..slash]);
+        }
+        match split(path) {
+            Some((number, path)) => (Some(number), path),
+            None => (None, path),
+        }
+    }
+
+    /// The address of a tree's repository.
+    pub(super) fn url(&self, number: Option<usize>) -> String {
+        let tree = number.and_then(|number| self.tree(number));
+        tree.map_or_else(|| self.url.clone(), |tree| tree.url.clone())
+    }
+
+    /// What a file in the format of Git's settings says.
+    ///
+    /// # Errors
+    /// When it says nothing that Git understands.
+    pub(super) fn settings(&self, content: &[u8]) -> Result<Vec<(String, String)>, Error> {
+        self.runtime.block_on(self.mirrors.settings(content))
     }
 
     fn tree(&self, number: usize) -> Option<Rc<Tree>> {

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::cause::Cause;
 use domain::message;
+use domain::settings::BuildOptions;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,6 +94,17 @@ pub(super) enum Ask {
     },
 }
 
+/// What a tenant's settings and an application say about `kustomize build`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Build {
+    #[serde(flatten)]
+    pub(super) options: BuildOptions,
+    /// For the charts in it; the cluster's where it is empty.
+    pub(super) kube_version: String,
+    pub(super) api_versions: Vec<String>,
+}
+
 /// What a worker is to do in a folder: the tool, and the application's options for it.
 #[derive(Debug, Serialize)]
 #[serde(tag = "tool", rename_all = "lowercase")]
@@ -100,6 +112,7 @@ pub(super) enum Job {
     Kustomize {
         #[serde(skip_serializing_if = "Option::is_none")]
         options: Option<Value>,
+        build: Build,
     },
     Helm {
         helm: Value,
@@ -137,7 +150,7 @@ pub(super) struct Answer {
     pub(super) real: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) names: Vec<String>,
-    /// A letter for each name: `f`ile, `d`irectory, `l`ink, `s`ubmodule.
+    /// A letter for each name: `f`ile, `d`irectory, `l`ink.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) kinds: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -242,12 +255,11 @@ impl WorkerPool {
     /// When it cannot be started, or does not answer.
     pub async fn warm(&self) -> Result<(), Error> {
         // A repository without any file: the worker has to say that there is nothing to build.
-        match self
-            .run("", &Job::Kustomize { options: None }, |_| {
-                Ok(Answer::default())
-            })
-            .await?
-        {
+        let job = Job::Kustomize {
+            options: None,
+            build: Build::default(),
+        };
+        match self.run("", &job, |_| Ok(Answer::default())).await? {
             Err(_) => Ok(()),
             Ok(_) => Err(Error::internal(
                 "the renderer built something out of nothing",

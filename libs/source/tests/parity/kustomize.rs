@@ -1,14 +1,17 @@
-//! Kustomizations that take folders of other repositories, against `kustomize build`.
+//! Kustomizations, against `kustomize build`.
 
 use std::path::{Path, PathBuf};
 
+use domain::settings::{BuildOptions, Rendering};
 use serde_json::json;
 use source::git::{Access, Login, Rules};
+use source::render::RenderInput;
 use testkit::progress::Progress;
 use testkit::tools;
 
 use crate::{
-    World, as_expected, cases, committed, copy, copy_cases, expected, fail, git, judge, output,
+    World, as_expected, cases, committed, copy, copy_cases, expected, fail, git, input, judge,
+    output,
 };
 
 /// Writes the addresses into every file below a folder.
@@ -27,12 +30,14 @@ fn address(folder: &Path, words: &[(String, String)]) {
 }
 
 #[tokio::test]
-async fn folders_of_other_repositories_are_taken_as_kustomize_takes_them() {
+async fn kustomizations_are_built_as_kustomize_builds_them() {
     let mut world = World::new().await;
     let kustomize = tools::path("kustomize", &Progress::silent()).await.unwrap();
     copy_cases(&world, "kustomize");
     let cases = cases("kustomize");
-    assert!(cases.len() >= 6, "only {} cases", cases.len());
+    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    let helm = tools::path("helm", &Progress::silent()).await.unwrap();
+    let helm = format!("--helm-command={}", helm.display());
     let mut ran = Vec::new();
     for (name, case) in &cases {
         let place = |word: &str| -> PathBuf {
@@ -50,12 +55,23 @@ async fn folders_of_other_repositories_are_taken_as_kustomize_takes_them() {
             committed(&place(word));
             git(&place(word), &["tag", "v1"]);
         }
-        let app = world.work().join(name).join("app");
-        ran.push(as_expected(
-            &world,
-            name,
-            &output(&kustomize, &app, &["build", "."]),
-        ));
+        // A copy: the commands change what is in it.
+        let theirs = world.folder.path().join("theirs").join(name);
+        copy(&world.work().join(name), &theirs);
+        let app = theirs.join("app");
+        for edit in &case.edits {
+            let words = edit.iter().map(String::as_str);
+            let arguments: Vec<&str> = std::iter::once("edit").chain(words).collect();
+            let edited = output(&kustomize, &app, &arguments);
+            assert!(edited.status.success(), "{name} {edit:?}: {edited:?}");
+        }
+        let mut arguments = vec!["build", "."];
+        arguments.extend(case.options.split_whitespace());
+        if case.options.contains("--enable-helm") {
+            arguments.push(&helm);
+        }
+        let built = output(&kustomize, &app, &arguments);
+        ran.push(as_expected(&world, name, &built));
         let rules = Rules { files: true };
         world.remotes.extend(
             words.iter().map(|(_, url)| {
@@ -66,9 +82,21 @@ async fn folders_of_other_repositories_are_taken_as_kustomize_takes_them() {
     let commit = world.commit();
     let mut wrong = Vec::new();
     for ((name, case), ran) in cases.iter().zip(ran) {
-        let source = json!({"repoURL": "x", "path": format!("{name}/app")});
+        let mut source = json!({"repoURL": "x", "path": format!("{name}/app")});
+        if let Some(options) = case.source.get("kustomize") {
+            source["kustomize"] = options.clone();
+        }
         let theirs = expected(&world, &commit, name, ran).await;
-        let ours = world.render(&commit, source).await;
+        let input = RenderInput {
+            source,
+            remotes: world.remotes.clone(),
+            rendering: Rendering {
+                build: BuildOptions::parse(&case.options).unwrap(),
+                ..Rendering::default()
+            },
+            ..input()
+        };
+        let ours = world.answer(&commit, input).await;
         wrong.extend(judge(case, theirs, ours).map(|why| format!("{name}: {why}")));
     }
     fail("kustomize", cases.len(), &wrong);

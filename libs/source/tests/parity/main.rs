@@ -8,6 +8,8 @@
 //! - `references`: the folders of the case that are repositories of their own, by the `ref` that the application has for them;
 //! - `remotes`: the folders of the case that are repositories of their own, by the word (`@WORD@`) that stands for their
 //!   addresses in its files; each has the tag `v1`;
+//! - `edits`: what `kustomize edit` is called with before the official build, to do what `source` says;
+//! - `options`: what `kustomize.buildOptions` says, and the official build is called with;
 //! - `cluster`: the `version` and the `apis` of the cluster that it is for;
 //! - `mask`: keys whose values are chance or time, and are not compared.
 
@@ -39,6 +41,8 @@ struct Case {
     remotes: BTreeMap<String, String>,
     cluster: Cluster,
     mask: Vec<String>,
+    edits: Vec<Vec<String>>,
+    options: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,17 +164,18 @@ impl World {
         cluster: &Cluster,
         references: Vec<Reference>,
     ) -> Answer {
-        let access = access(&self.work());
         let input = RenderInput {
             source,
-            app_name: "app".into(),
-            project: "default".into(),
-            namespace: "user01".into(),
             target: Target::new(cluster.version.clone(), cluster.apis.clone()),
             references,
             remotes: self.remotes.clone(),
-            ..RenderInput::default()
+            ..input()
         };
+        self.answer(commit, input).await
+    }
+
+    async fn answer(&self, commit: &str, input: RenderInput) -> Answer {
+        let access = access(&self.work());
         match self.renderer.render(&access, commit, &input).await {
             Ok(rendered) => Ok(rendered
                 .manifests
@@ -182,6 +187,16 @@ impl World {
                 Err(format!("{error} {evidence}"))
             }
         }
+    }
+}
+
+/// What every case is rendered for.
+fn input() -> RenderInput {
+    RenderInput {
+        app_name: "app".into(),
+        project: "default".into(),
+        namespace: "user01".into(),
+        ..RenderInput::default()
     }
 }
 

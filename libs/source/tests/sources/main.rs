@@ -9,6 +9,7 @@ mod read_set;
 mod references;
 mod remotes;
 mod signatures;
+mod submodules;
 mod web;
 mod workers;
 

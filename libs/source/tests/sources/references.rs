@@ -41,6 +41,13 @@ impl Other {
         self.at(name, &self.git(&["rev-parse", "HEAD"]))
     }
 
+    /// Lets a commit stand at a path, as a submodule.
+    pub(crate) fn link(&self, path: &str, commit: &str) {
+        std::fs::create_dir_all(self.0.join(path)).unwrap();
+        let entry = format!("160000,{commit},{path}");
+        self.git(&["update-index", "--add", "--cacheinfo", &entry]);
+    }
+
     /// Its address.
     pub(crate) fn url(&self) -> String {
         format!("file://{}/.git", self.0.display())

@@ -305,7 +305,7 @@ pub async fn whole_set(
 }
 
 /// How often a render may ask for the way into more repositories.
-const MAX_ROUNDS: usize = 12;
+const MAX_ROUNDS: usize = 60;
 
 /// Renders a source; the repositories that it takes folders of by their addresses are ones that the project permits.
 async fn render(
@@ -522,6 +522,7 @@ fn order(subject: &Subject, document: &Value, commit: &str, discovery: &Discover
             .tenant
             .allowed(Quota::Renders)
             .unwrap_or_default(),
+        rendering: subject.rendering.clone(),
         ..RenderOrder::default()
     }
 }
@@ -544,6 +545,7 @@ fn name(order: &RenderOrder) -> u64 {
         references,
         dependencies: _,
         remotes: _,
+        rendering,
     } = order;
     let mut hasher = DefaultHasher::new();
     (
@@ -555,6 +557,7 @@ fn name(order: &RenderOrder) -> u64 {
         kube_version,
         api_versions,
         references,
+        rendering,
     )
         .hash(&mut hasher);
     hasher.finish()

@@ -9,6 +9,7 @@ use domain::application::{
 use domain::cause::Cause;
 use domain::message;
 use domain::project::Rules;
+use domain::settings::Rendering;
 use engine::options::SyncOptions;
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,6 +32,8 @@ pub struct Subject {
     pub options: SyncOptions,
     /// Where it goes; address and name both filled in.
     pub destination: Destination,
+    /// What the tenant's settings say about rendering.
+    pub rendering: Arc<Rendering>,
     project: Arc<ProjectFacts>,
     no_rules: Rules,
 }
@@ -136,7 +139,9 @@ pub async fn read(
         .map(|policy| policy.sync_options.as_slice())
         .unwrap_or_default();
     let options = SyncOptions::parse(options.iter().map(String::as_str));
+    let rendering = ctx.tenants.rendering(key.tenant).await?;
     Ok(Ok(Subject {
+        rendering,
         key: key.clone(),
         app,
         spec,

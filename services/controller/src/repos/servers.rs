@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::cause::{Cause, Location};
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
 use domain::secret::Secret;
+use domain::settings::Rendering;
 use domain::signature::{Signature, Verdict};
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
@@ -73,6 +75,8 @@ pub struct RenderOrder {
     pub dependencies: BTreeMap<String, wire::RepositoryAccess>,
     /// The addresses of the other repositories that it may take folders of.
     pub remotes: Vec<String>,
+    /// What the tenant's settings say about rendering.
+    pub rendering: Arc<Rendering>,
 }
 
 /// A source that others refer to.
@@ -266,7 +270,10 @@ impl RepoServers {
             references: _,
             dependencies,
             remotes: _,
+            rendering,
         } = order;
+        let rendering = serde_json::to_string(&*rendering)
+            .map_err(|_| Trouble::ours(Cause::error(message::source::INTERNAL.message())))?;
         let asked = wire::RenderRequest {
             repository: Some(access.clone()),
             tenant_key: tenant_key.expose().to_vec(),
@@ -285,6 +292,7 @@ impl RepoServers {
             references,
             dependencies,
             remotes,
+            rendering,
         };
         let answer = self
             .ask(&access, |mut client| {

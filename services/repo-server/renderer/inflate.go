@@ -1,0 +1,436 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/Masterminds/sprig/v3"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/types"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+	"sigs.k8s.io/kustomize/kyaml/yaml/merge2"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	// inflatedFile is what a kustomization takes its charts' objects from; no repository has a file of that name by chance.
+	inflatedFile = "+helm.yaml"
+	// pulledFolder is where charts of other places are seen, below a kustomization's folder.
+	pulledFolder = "+helm"
+	// unnamed is the release's name where none is given: the command's own, whatever it generates.
+	unnamed = "release-name"
+)
+
+// buildOptions are what a tenant's settings and an application say about `kustomize build`.
+type buildOptions struct {
+	EnableHelm   bool     `json:"enableHelm"`
+	LoadAnywhere bool     `json:"loadAnywhere"`
+	KubeVersion  string   `json:"kubeVersion"`
+	APIVersions  []string `json:"apiVersions"`
+}
+
+// inflate renders the charts of a folder's kustomization as kustomize has the command render them, and has it take what
+// they came out as. Charts that are to be fetched first are a failure that says so.
+func (w *walk) inflate(folder, name, namespace string, k *types.Kustomization) *failure {
+	file := shown(path.Join(folder, name))
+	if !w.build.EnableHelm {
+		return &failure{Kind: kindRefused, File: file, Feature: "helmCharts",
+			Error: "charts are rendered inside kustomizations where the setting kustomize.buildOptions has --enable-helm"}
+	}
+	var globals types.HelmGlobals
+	if k.HelmGlobals != nil {
+		globals = *k.HelmGlobals
+	}
+	var text bytes.Buffer
+	var missing []wanted
+	for _, given := range k.HelmCharts {
+		if given.Namespace == "" {
+			given.Namespace = namespace
+			w.spaces[folder] = namespace
+		}
+		one := inflation{walk: w, folder: folder, HelmGlobals: globals, HelmChart: given}
+		objects, elsewhere, refused := one.render()
+		if elsewhere != nil && !slices.Contains(missing, *elsewhere) {
+			missing = append(missing, *elsewhere)
+		}
+		if refused != nil {
+			if refused.File == "" {
+				refused.File = file
+			}
+			return refused
+		}
+		for _, object := range objects {
+			text.WriteString("---\n")
+			text.Write(object)
+			text.WriteByte('\n')
+		}
+	}
+	if len(missing) > 0 {
+		return &failure{Kind: kindBuild, File: file, Feature: missing[0].Name, Wanted: missing, Error: "the chart is in another place"}
+	}
+	if err := w.take(folder, name, text.Bytes()); err != nil {
+		return &failure{Kind: kindBuild, File: file, Error: err.Error()}
+	}
+	return nil
+}
+
+// take has a kustomization take objects instead of its charts.
+func (w *walk) take(folder, name string, objects []byte) error {
+	text, err := w.repo.ReadFile(path.Join(folder, name))
+	if err != nil {
+		return err
+	}
+	var k map[string]any
+	if err := yaml.Unmarshal(text, &k); err != nil {
+		return err
+	}
+	for _, field := range []string{"helmCharts", "helmGlobals", "helmChartInflationGenerator"} {
+		delete(k, field)
+	}
+	if len(objects) > 0 {
+		resources, _ := k["resources"].([]any)
+		k["resources"] = append(resources, inflatedFile)
+		w.repo.put(path.Join(folder, inflatedFile), objects)
+	} else {
+		// What has nothing at all in it is refused, which charts without objects are not.
+		k["buildMetadata"] = []string{types.OriginAnnotations}
+	}
+	changed, err := yaml.Marshal(k)
+	if err != nil {
+		return err
+	}
+	w.repo.overlay[path.Join(folder, name)] = changed
+	return nil
+}
+
+// inflation is a chart in a kustomization.
+type inflation struct {
+	walk   *walk
+	folder string
+	types.HelmGlobals
+	types.HelmChart
+}
+
+func broken(format string, values ...any) *failure {
+	return &failure{Kind: kindBuild, Error: fmt.Sprintf(format, values...)}
+}
+
+// render is the objects of the chart, or what is to be fetched first.
+func (i *inflation) render() ([]json.RawMessage, *wanted, *failure) {
+	if i.Name == "" {
+		return nil, nil, broken("chart name cannot be empty")
+	}
+	if strings.HasPrefix(i.Name, "-") || strings.HasPrefix(i.ReleaseName, "-") {
+		return nil, nil, broken("a chart's name and releaseName must not start with '-'")
+	}
+	if i.ValuesMerge != "" && !slices.Contains([]string{"merge", "override", "replace"}, i.ValuesMerge) {
+		return nil, nil, broken("valuesMerge must be one of merge, override and replace")
+	}
+	loaded, at, refused := i.load()
+	if refused != nil {
+		return nil, nil, refused
+	}
+	if loaded == nil {
+		return nil, i.elsewhere(), nil
+	}
+	values, refused := i.values(loaded, at)
+	if refused != nil {
+		return nil, nil, refused
+	}
+	release, err := i.release()
+	if err == nil {
+		err = chartutil.ValidateReleaseName(release)
+	}
+	if err != nil {
+		return nil, nil, broken("the release of the chart %q: %s", i.Name, err)
+	}
+	options := &helmOptions{ReleaseName: release, Namespace: i.Namespace, KubeVersion: i.walk.build.KubeVersion,
+		APIVersions: i.walk.build.APIVersions, SkipCrds: !i.IncludeCRDs, SkipTests: i.SkipTests, skipHooks: i.SkipHooks}
+	if i.HelmChart.KubeVersion != "" {
+		options.KubeVersion = i.HelmChart.KubeVersion
+	}
+	if len(i.HelmChart.ApiVersions) > 0 {
+		options.APIVersions = i.HelmChart.ApiVersions
+	}
+	cluster, refused := newTarget(i.walk.repo, options)
+	if refused != nil {
+		return nil, nil, broken("the chart %q: %s", i.Name, refused.Error)
+	}
+	if refused := checkChart(loaded, at, options); refused != nil {
+		// Nothing is fetched for a chart that kustomize renders.
+		if refused.Kind == kindDependency || refused.Kind == kindLock {
+			return nil, nil, broken("the chart %q: %s", i.Name, refused.Error)
+		}
+		return nil, nil, refused
+	}
+	pieces, err := renderChart(loaded, values, options, cluster)
+	if err != nil {
+		return nil, nil, placed(i.walk.repo, at, broken("the chart %q: %s", i.Name, unrooted(err)))
+	}
+	for _, named := range chance(loaded, values) {
+		if !slices.Contains(i.walk.chance, named) {
+			i.walk.chance = append(i.walk.chance, named)
+		}
+	}
+	var all []json.RawMessage
+	for _, piece := range pieces {
+		objects, err := documents(piece.text)
+		if err != nil {
+			return nil, nil, broken("the chart %q: %s: %s", i.Name, piece.name, err)
+		}
+		for _, object := range objects {
+			marked, err := marked(object)
+			if err != nil {
+				return nil, nil, broken("the chart %q: %s: %s", i.Name, piece.name, err)
+			}
+			all = append(all, marked)
+		}
+	}
+	return all, nil, nil
+}
+
+// marked is an object, or a list's, that kustomize knows for a chart's: its namespace is the chart's affair.
+func marked(object json.RawMessage) (json.RawMessage, error) {
+	var read map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	// Numbers stay as they are written.
+	decoder.UseNumber()
+	if err := decoder.Decode(&read); err != nil {
+		return nil, err
+	}
+	mark(read)
+	return json.Marshal(read)
+}
+
+func mark(object map[string]any) {
+	kind, _ := object["kind"].(string)
+	if items, list := object["items"].([]any); list && strings.HasSuffix(kind, "List") {
+		for _, item := range items {
+			if inner, ok := item.(map[string]any); ok {
+				mark(inner)
+			}
+		}
+		return
+	}
+	metadata, ok := object["metadata"].(map[string]any)
+	if !ok {
+		return // kustomize says so better
+	}
+	annotations, ok := metadata["annotations"].(map[string]any)
+	if !ok {
+		annotations = map[string]any{}
+		metadata["annotations"] = annotations
+	}
+	annotations[konfig.HelmGeneratedAnnotation] = "true"
+}
+
+// load is the chart and its folder: the one below the kustomization, else the one that was fetched. There is none yet where
+// it is to be fetched.
+func (i *inflation) load() (*chart.Chart, string, *failure) {
+	repo, tree := i.walk.repo, treeOf(i.folder)
+	home := i.ChartHome
+	if home == "" {
+		home = types.HelmDefaultHome
+	}
+	if i.Version != "" && i.Repo != "" {
+		home = path.Join(home, i.Name+"-"+i.Version)
+	}
+	at := path.Join(i.folder, home, i.Name)
+	if path.IsAbs(home) || treeOf(at) != tree {
+		return nil, "", &failure{Kind: kindOutside, Feature: path.Join(home, i.Name), Error: "it is outside the repository"}
+	}
+	if repo.IsDir(at) {
+		loaded, err := loadChart(repo, at)
+		if err != nil {
+			return nil, "", broken("the chart %q: %s", i.Name, unrooted(err))
+		}
+		return loaded, at, nil
+	}
+	if i.Repo == "" {
+		return nil, "", broken("no repo specified for pull, no chart found at '%s'", shown(at))
+	}
+	if strings.HasPrefix(i.Repo, "file:") {
+		return nil, "", broken("the chart %q: its repository %q is no chart repository", i.Name, i.Repo)
+	}
+	loaded, err := i.pulled()
+	if err != nil {
+		return nil, "", broken("the chart %q: %s", i.Name, unrooted(err))
+	}
+	return loaded, path.Join(i.folder, pulledFolder), nil
+}
+
+// elsewhere is what is to be fetched.
+func (i *inflation) elsewhere() *wanted {
+	one := &wanted{Name: i.Name, Version: i.Version, Repository: strings.TrimSuffix(i.Repo, "/")}
+	switch {
+	case one.Version != "":
+	case i.Devel:
+		one.Version = ">0.0.0-0"
+	default:
+		one.Version = "*"
+	}
+	return one
+}
+
+// pulled is the chart as it was fetched, if it was.
+func (i *inflation) pulled() (*chart.Chart, error) {
+	repo := i.walk.repo
+	folder := path.Join(i.folder, pulledFolder, "charts")
+	if !repo.IsDir(folder) {
+		return nil, nil
+	}
+	items, err := repo.items(folder)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if !strings.HasPrefix(item.name, path.Base(i.Name)+"-") {
+			continue
+		}
+		archive, err := repo.ReadFile(path.Join(folder, item.name))
+		if err != nil {
+			return nil, err
+		}
+		loaded, err := loader.LoadArchive(bytes.NewReader(archive))
+		if err != nil {
+			return nil, err
+		}
+		version := loaded.Metadata.Version
+		fits := i.Version == "" || i.Version == version || chartutil.IsCompatibleRange(i.Version, version)
+		if loaded.Name() == path.Base(i.Name) && fits {
+			return loaded, nil
+		}
+	}
+	return nil, nil
+}
+
+// values are what overrides the chart's own, as kustomize puts them together for the command.
+func (i *inflation) values(loaded *chart.Chart, at string) (map[string]any, *failure) {
+	var text []byte
+	inline := len(i.ValuesInline) > 0
+	if !inline || i.ValuesMerge != "replace" {
+		var refused *failure
+		if text, refused = i.valuesFile(loaded, at); refused != nil {
+			return nil, refused
+		}
+	}
+	if inline {
+		merged, err := i.inlined(text)
+		if err != nil {
+			return nil, broken("the chart %q: could not merge values: %s", i.Name, err)
+		}
+		text = merged
+	}
+	values, err := mergeText(map[string]any{}, text)
+	if err != nil {
+		return nil, broken("the chart %q: its values: %s", i.Name, err)
+	}
+	for _, name := range i.AdditionalValuesFiles {
+		more, refused := i.read(name)
+		if refused != nil {
+			return nil, refused
+		}
+		if values, err = mergeText(values, more); err != nil {
+			return nil, broken("failed to parse %s: %s", name, err)
+		}
+	}
+	return values, nil
+}
+
+// valuesFile is the file that is named, else the chart's own.
+func (i *inflation) valuesFile(loaded *chart.Chart, at string) ([]byte, *failure) {
+	if i.ValuesFile != "" {
+		return i.read(i.ValuesFile)
+	}
+	for _, file := range loaded.Raw {
+		if file.Name == chartutil.ValuesfileName {
+			return file.Data, nil
+		}
+	}
+	return nil, broken("the chart %q has no %s; name a valuesFile", i.Name, chartutil.ValuesfileName)
+}
+
+// inlined is a values file and the values that stand in the kustomization, the latter over the former unless it says
+// otherwise.
+func (i *inflation) inlined(text []byte) ([]byte, error) {
+	if i.ValuesMerge == "replace" {
+		return yaml.Marshal(i.ValuesInline)
+	}
+	below, err := kyaml.Parse(string(text))
+	if err != nil {
+		return nil, err
+	}
+	above, err := kyaml.FromMap(i.ValuesInline)
+	if err != nil {
+		return nil, err
+	}
+	if i.ValuesMerge == "merge" {
+		above, below = below, above
+	}
+	merged, err := merge2.Merge(above, below, kyaml.MergeOptions{})
+	if err != nil {
+		return nil, err
+	}
+	values, err := merged.Map()
+	if err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(values)
+}
+
+// read is a file that the kustomization names: in its folder, unless files may be anywhere.
+func (i *inflation) read(name string) ([]byte, *failure) {
+	repo := i.walk.repo
+	if strings.Contains(name, "://") {
+		return nil, &failure{Kind: kindRemote, Feature: name, Error: "it is in another place"}
+	}
+	got, err := repo.stat(path.Join(i.folder, name))
+	if err != nil {
+		return nil, broken("%s: %s", name, unrooted(err))
+	}
+	real := within(got.Real)
+	if path.IsAbs(name) || treeOf(real) != treeOf(i.folder) {
+		return nil, &failure{Kind: kindOutside, Feature: name, Error: "it is outside the repository"}
+	}
+	if got.Kind != "file" {
+		return nil, broken("open %s: no such file", shown(path.Join(i.folder, name)))
+	}
+	if !i.walk.build.LoadAnywhere && !strings.HasPrefix(real, i.folder+"/") {
+		return nil, broken("security; file '%s' is not in or below '%s'", shown(real), shown(i.folder))
+	}
+	text, err := repo.ReadFile(real)
+	if err != nil {
+		return nil, broken("%s: %s", name, unrooted(err))
+	}
+	return text, nil
+}
+
+// release is the name of the release, by its template where there is one.
+func (i *inflation) release() (string, error) {
+	if i.NameTemplate == "" {
+		if i.ReleaseName == "" {
+			return unnamed, nil
+		}
+		return i.ReleaseName, nil
+	}
+	if i.ReleaseName != "" || i.Name == "" {
+		return "", fmt.Errorf("cannot set nameTemplate and also a releaseName")
+	}
+	parsed, err := template.New("nameTemplate").Funcs(sprig.TxtFuncMap()).Parse(i.NameTemplate)
+	if err != nil {
+		return "", err
+	}
+	var name bytes.Buffer
+	if err := parsed.Execute(&name, nil); err != nil {
+		return "", err
+	}
+	return name.String(), nil
+}
