@@ -37,6 +37,8 @@ type walk struct {
 	build buildOptions
 	// spaces are the namespaces that the charts of a folder are rendered for, where they have none of their own.
 	spaces map[string]string
+	// schemas says whether one of them brings schemas of its own, or chooses among the library's.
+	schemas bool
 	// chance are functions that charts name whose values are drawn, or of the moment.
 	chance []string
 }
@@ -70,6 +72,7 @@ func (w *walk) check(folder, namespace string) *failure {
 		return &failure{Kind: kindBuild, File: file, Error: err.Error()}
 	}
 	k.FixKustomization()
+	w.schemas = w.schemas || len(k.OpenAPI) > 0
 	if k.Namespace != "" {
 		namespace = k.Namespace
 	}

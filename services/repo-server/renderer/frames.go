@@ -98,10 +98,12 @@ type answer struct {
 	Refused string `json:"refused"`
 }
 
-// outcome ends a job: exactly one of the two is set.
+// outcome ends a job: exactly one of the first two is set.
 type outcome struct {
 	Done   *result  `json:"done,omitempty"`
 	Failed *failure `json:"failed,omitempty"`
+	// Retire says that the job left something behind in the process: it must not have another one.
+	Retire bool `json:"retire,omitempty"`
 }
 
 type result struct {

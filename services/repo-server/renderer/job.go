@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
@@ -13,12 +14,22 @@ import (
 
 const originAnnotation = "config.kubernetes.io/origin"
 
-// run does one job. A panic in a library is the job's failure, not the worker's.
+const (
+	// ownName is what the library calls whatever it is built into; no label may have such a value.
+	ownName = "kustomize-(devel)"
+	// officialName is what it calls itself in the command that has the same library.
+	officialName = "kustomize-v5.8.2"
+)
+
+// run does one job. A panic in a library is the job's failure, and the worker's end: nobody knows what it left undone.
 func run(p *pipe, j job) (out outcome) {
+	before := processState()
 	defer func() {
-		if panicked := recover(); panicked != nil {
+		panicked := recover()
+		if panicked != nil {
 			out = outcome{Failed: &failure{Kind: kindBuild, Error: fmt.Sprintf("%s failed inside: %v", j.Tool, panicked)}}
 		}
+		out.Retire = out.Retire || panicked != nil || processState() != before
 	}()
 	repo := newRepository(p)
 	switch j.Tool {
@@ -34,7 +45,7 @@ func run(p *pipe, j job) (out outcome) {
 }
 
 // runKustomize builds one kustomization.
-func runKustomize(repo *repository, j job) outcome {
+func runKustomize(repo *repository, j job) (out outcome) {
 	folder := within(j.Path)
 	file := kustomizationFile(repo, folder)
 	at := shown(path.Join(folder, file))
@@ -61,6 +72,8 @@ func runKustomize(repo *repository, j job) outcome {
 			asked = already
 		}
 	}
+	// The library keeps the schemas that a kustomization brings, and would use them for whoever comes next.
+	defer func() { out.Retire = walked.schemas }()
 	options := krusty.MakeDefaultOptions()
 	// As the command does: sorted, unless the kustomization says otherwise.
 	options.Reorder = krusty.ReorderOptionUnspecified
@@ -112,6 +125,12 @@ func export(repo *repository, r *resource.Resource, folder string, keep bool) (o
 			made.Path = shown(path.Join(folder, origin.Path))
 		case origin.ConfiguredIn != "":
 			made.Path, made.Generated = shown(path.Join(folder, origin.ConfiguredIn)), true
+		}
+	}
+	if labels := r.GetLabels(); labels[konfig.ManagedbyLabelKey] == ownName {
+		labels[konfig.ManagedbyLabelKey] = officialName
+		if err := r.SetLabels(labels); err != nil {
+			return made, err
 		}
 	}
 	if !keep {

@@ -12,6 +12,10 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
 
 func main() {
@@ -32,6 +36,24 @@ func main() {
 		if err := pipe.write(run(pipe, request.Job)); err != nil {
 			os.Exit(2)
 		}
+	}
+}
+
+// state is what jobs share in the process.
+type state struct {
+	folder, zone, schema, environment string
+	transport                         http.RoundTripper
+}
+
+// processState is what a job must leave as it found it.
+func processState() state {
+	folder, _ := os.Getwd()
+	return state{
+		folder:      folder,
+		zone:        time.Local.String(),
+		schema:      openapi.GetSchemaVersion(),
+		environment: strings.Join(os.Environ(), "\n"),
+		transport:   http.DefaultTransport,
 	}
 }
 

@@ -231,8 +231,16 @@ pub(super) struct ChartDetails {
 #[serde(untagged)]
 enum Said {
     Asked(Ask),
-    Done { done: Done },
-    Failed { failed: Failure },
+    Done {
+        done: Done,
+        #[serde(default)]
+        retire: bool,
+    },
+    Failed {
+        failed: Failure,
+        #[serde(default)]
+        retire: bool,
+    },
 }
 
 impl WorkerPool {
@@ -312,7 +320,7 @@ impl WorkerPool {
             // A worker that does not end a job properly is dropped, and so killed.
             let (mut worker, jobs) = self.ready()?;
             let talk = talk(&mut worker, &job, &mut answer);
-            let outcome = match tokio::time::timeout_at(deadline, talk).await {
+            let (outcome, retire) = match tokio::time::timeout_at(deadline, talk).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(Broken::Answer(error))) => return Err(error),
                 Ok(Err(Broken::Pipe(error))) => {
@@ -330,7 +338,7 @@ impl WorkerPool {
                     return Err(Error::new(Kind::TooLarge, message));
                 }
             };
-            if jobs + 1 < MAX_JOBS {
+            if jobs + 1 < MAX_JOBS && !retire {
                 let mut idle = self.0.idle.lock();
                 if idle.len() < self.0.limits.idle {
                     idle.push((worker, jobs + 1));
@@ -349,12 +357,13 @@ enum Broken {
     Pipe(io::Error),
 }
 
-/// Gives a worker its job and answers its questions until it has ended.
+/// Gives a worker its job and answers its questions until it has ended; says whether it left something behind in the
+/// process.
 async fn talk(
     worker: &mut Worker,
     job: &Start<'_>,
     answer: &mut impl FnMut(Ask) -> Result<Answer, Error>,
-) -> Result<Result<Done, Failure>, Broken> {
+) -> Result<(Result<Done, Failure>, bool), Broken> {
     send(worker, job).await.map_err(Broken::Pipe)?;
     loop {
         match receive(worker).await.map_err(Broken::Pipe)? {
@@ -362,8 +371,8 @@ async fn talk(
                 let answer = answer(question).map_err(Broken::Answer)?;
                 send(worker, &answer).await.map_err(Broken::Pipe)?;
             }
-            Said::Done { done } => return Ok(Ok(done)),
-            Said::Failed { failed } => return Ok(Err(failed)),
+            Said::Done { done, retire } => return Ok((Ok(done), retire)),
+            Said::Failed { failed, retire } => return Ok((Err(failed), retire)),
         }
     }
 }
@@ -401,6 +410,7 @@ async fn receive(worker: &mut Worker) -> io::Result<Said> {
                 kind: "too-many".to_owned(),
                 ..Failure::default()
             },
+            retire: false,
         });
     }
     Ok(serde_json::from_str(text)?)
