@@ -11,6 +11,7 @@ mod command_line;
 mod credentials;
 mod docs;
 mod drawn;
+mod elsewhere;
 mod faults;
 mod guide;
 mod healing;
