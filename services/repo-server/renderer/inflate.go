@@ -175,7 +175,11 @@ func (i *inflation) render() ([]json.RawMessage, *wanted, *failure) {
 	if err != nil {
 		return nil, nil, placed(i.walk.repo, at, broken("the chart %q: %s", i.Name, unrooted(err)))
 	}
-	for _, named := range chance(loaded, values) {
+	drawn := chance(loaded, values)
+	if strings.Contains(i.NameTemplate, "{{") {
+		drawn = append(drawn, "nameTemplate")
+	}
+	for _, named := range drawn {
 		if !slices.Contains(i.walk.chance, named) {
 			i.walk.chance = append(i.walk.chance, named)
 		}

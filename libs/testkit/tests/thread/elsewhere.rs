@@ -127,14 +127,11 @@ async fn a_submodule_and_a_chart_are_deployed_where_settings_and_project_permit_
     );
     set("--enable-helm").await?.ok()?;
 
-    // The project is asked about the submodule's repository, and about the chart's.
+    // The project is asked about the submodule's repository, and about the login of the chart's.
+    let own = tenant.repo_url.as_str();
     for (project, sources, missing) in [
-        ("own", vec![tenant.repo_url.as_str()], library_url.as_str()),
-        (
-            "library",
-            vec![tenant.repo_url.as_str(), library_url.as_str()],
-            url,
-        ),
+        ("charts", [own, url], library_url.as_str()),
+        ("library", [own, library_url.as_str()], "chart.login-needed"),
     ] {
         let mut narrow = vec!["proj", "create", project, "--dest", "*,*"];
         for source in sources {
