@@ -33,6 +33,7 @@ pub struct Error {
     kind: Kind,
     cause: Box<Cause>,
     also: Option<Box<Cause>>,
+    fetched: bool,
     detail: Option<Arc<str>>,
     needs: Vec<String>,
     wanted: Vec<String>,
@@ -55,6 +56,7 @@ impl Error {
             kind,
             cause: Box::new(cause),
             also: None,
+            fetched: false,
             detail: None,
             needs: Vec::new(),
             wanted: Vec::new(),
@@ -127,6 +129,19 @@ impl Error {
     #[must_use]
     pub fn cause(&self) -> &Cause {
         &self.cause
+    }
+
+    /// Notes that it is about fetching, which may go otherwise the next time.
+    #[must_use]
+    pub(crate) fn fetched(mut self) -> Self {
+        self.fetched = true;
+        self
+    }
+
+    /// Whether it is about fetching: neither the commit nor the options decide it alone.
+    #[must_use]
+    pub fn is_about_fetching(&self) -> bool {
+        self.fetched
     }
 
     /// Adds what else to tell people.

@@ -21,7 +21,7 @@ pub mod launch;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How much a child may say before the rest is thrown away.
-const MAX_OUTPUT: u64 = 1 << 20;
+pub(crate) const MAX_OUTPUT: u64 = 1 << 20;
 
 /// What a child may touch.
 #[derive(Clone, Debug)]

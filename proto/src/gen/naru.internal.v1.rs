@@ -1859,6 +1859,9 @@ pub struct RenderResponse {
     /// The addresses of those that it took files from.
     #[prost(string, repeated, tag = "10")]
     pub remotes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether it has to be asked for again though nothing is known to have changed: a range of charts in another place.
+    #[prost(bool, tag = "11")]
+    pub passing: bool,
 }
 impl ::prost::Name for RenderResponse {
     const NAME: &'static str = "RenderResponse";

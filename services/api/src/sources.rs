@@ -532,7 +532,7 @@ pub(crate) async fn render(
 }
 
 /// How often a render may ask for the way into more repositories.
-const MAX_ROUNDS: usize = 60;
+const MAX_ROUNDS: usize = 80;
 
 /// The ways into repositories that a source takes folders of by their addresses, where its project permits them.
 async fn ways_into(

@@ -61,6 +61,8 @@ pub struct Render {
     pub causes: Vec<Cause>,
     /// The addresses of the other repositories that folders were taken of; they may move unheard.
     pub remotes: Vec<String>,
+    /// Whether it has to be asked for again though nothing is known to have changed.
+    pub passing: bool,
 }
 
 /// The targets of an application, and what they were made from.

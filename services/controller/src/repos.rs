@@ -123,6 +123,9 @@ const MAX_NEEDS: usize = 16 << 20;
 /// How many places one source depends on.
 const MAX_NEEDS_OF_SOURCE: usize = 100;
 
+/// How often a render may ask for the ways into more places that charts depend on.
+const MAX_ROUNDS: usize = 24;
+
 /// How long a comparison is held against a repository that stopped answering before it is called unknown: Argo CD's
 /// grace period for repository errors.
 const GRACE: Duration = Duration::from_secs(180);
@@ -278,7 +281,7 @@ impl Repos {
         let about = (key.clone(), hash_of(&order.source));
         let mut needs = self.0.needs.lock().of(&about);
         // What it depends on is known once it was asked for, and may be another thing at another commit.
-        for _ in 0..3 {
+        for _ in 0..MAX_ROUNDS {
             let mut order = order.clone();
             order.dependencies = self.0.accesses.of_dependencies(key, &needs).await?;
             let sent = (references.clone(), remotes.clone());

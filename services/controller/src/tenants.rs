@@ -35,6 +35,8 @@ struct Known {
     clusters: HashMap<TenantId, Arc<Vec<[String; 2]>>>,
     /// What tenants' settings say about rendering.
     rendering: HashMap<TenantId, Arc<Rendering>>,
+    /// Grows whenever something is forgotten: what was read before is then not kept.
+    forgotten: u64,
 }
 
 /// A tenant and the namespaces that it may use.
@@ -141,6 +143,7 @@ impl Tenants {
         known.projects.clear();
         known.clusters.clear();
         known.rendering.clear();
+        known.forgotten += 1;
         Ok(all)
     }
 
@@ -183,6 +186,7 @@ impl Tenants {
         }
         known.projects.retain(|(whose, _), _| *whose != id);
         known.rendering.remove(&id);
+        known.forgotten += 1;
         Ok(())
     }
 
@@ -268,12 +272,19 @@ impl Tenants {
     /// # Errors
     /// When the database does not answer.
     pub async fn rendering(&self, tenant: TenantId) -> store::Result<Arc<Rendering>> {
-        if let Some(known) = self.0.known.read().rendering.get(&tenant) {
-            return Ok(known.clone());
-        }
+        let forgotten = {
+            let known = self.0.known.read();
+            if let Some(rendering) = known.rendering.get(&tenant) {
+                return Ok(rendering.clone());
+            }
+            known.forgotten
+        };
         let read = self.0.store.tenant(tenant).config().rendering().await?;
         let read = Arc::new(read);
-        self.0.known.write().rendering.insert(tenant, read.clone());
+        let mut known = self.0.known.write();
+        if known.forgotten == forgotten {
+            known.rendering.insert(tenant, read.clone());
+        }
         Ok(read)
     }
 

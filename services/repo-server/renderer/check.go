@@ -29,7 +29,9 @@ func kustomizationFile(repo *repository, folder string) string {
 // walk goes through the kustomizations that a job spans.
 type walk struct {
 	repo *repository
-	seen map[string]bool
+	seen map[string]*visited
+	// visits counts how often a folder that was seen is taken for another namespace.
+	visits int
 	// wanted are addresses of folders that are not open yet, and file the kustomization with the first of them.
 	wanted []string
 	file   string
@@ -50,14 +52,14 @@ func (w *walk) check(folder, namespace string) *failure {
 	if got, err := repo.stat(folder); err == nil && got.Kind == "dir" {
 		folder = within(got.Real)
 	}
-	visit := folder + "\x00" + namespace
-	if w.seen[visit] {
-		return nil
+	if known, seen := w.seen[folder]; seen {
+		return w.again(folder, namespace, known)
 	}
 	if len(w.seen) >= maxKustomizations {
 		return &failure{Kind: kindBuild, Error: "the kustomization spans more than 1000 folders"}
 	}
-	w.seen[visit] = true
+	known := &visited{spaces: map[string]bool{namespace: true}}
+	w.seen[folder] = known
 	name := kustomizationFile(repo, folder)
 	if name == "" {
 		return nil // kustomize says so better
@@ -73,12 +75,9 @@ func (w *walk) check(folder, namespace string) *failure {
 	}
 	k.FixKustomization()
 	w.schemas = w.schemas || len(k.OpenAPI) > 0
+	known.file, known.namespace = file, k.Namespace
 	if k.Namespace != "" {
 		namespace = k.Namespace
-	}
-	if before, there := w.spaces[folder]; there && before != namespace {
-		return &failure{Kind: kindRefused, File: file, Feature: "helmCharts",
-			Error: fmt.Sprintf("its charts are taken for the namespaces %q and %q at once; give them a namespace there", before, namespace)}
 	}
 	if len(k.HelmCharts) > 0 {
 		if refused := w.inflate(folder, name, namespace, &k); refused != nil {
@@ -124,12 +123,58 @@ func (w *walk) check(folder, namespace string) *failure {
 			next = path.Join(folder, entry)
 		}
 		if (other || !path.IsAbs(entry)) && repo.IsDir(next) {
+			known.takes = append(known.takes, next)
 			if refused := w.check(next, namespace); refused != nil {
 				return refused
 			}
 		}
 	}
 	return nil
+}
+
+// visited is what was seen of a folder's kustomization.
+type visited struct {
+	file string
+	// namespace is its own.
+	namespace string
+	// takes are the folders that it takes.
+	takes []string
+	// spaces are the namespaces of those that take it.
+	spaces map[string]bool
+}
+
+// maxVisits bounds in how many ways the kustomizations of a job may take each other.
+const maxVisits = 20_000
+
+// again looks at a folder that is taken once more: what it says is known, and its charts are rendered for one namespace.
+func (w *walk) again(folder, namespace string, known *visited) *failure {
+	if known.spaces[namespace] || known.namespace != "" {
+		return nil
+	}
+	if w.visits++; w.visits > maxVisits {
+		return &failure{Kind: kindBuild, Error: "the kustomizations take each other in more than 20000 ways"}
+	}
+	known.spaces[namespace] = true
+	if before, there := w.spaces[folder]; there && before != namespace {
+		return &failure{Kind: kindRefused, File: known.file, Feature: "helmCharts",
+			Error: fmt.Sprintf("its charts are taken for the namespaces %q and %q at once; give them a namespace there", before, namespace)}
+	}
+	for _, next := range known.takes {
+		if refused := w.check(next, namespace); refused != nil {
+			return refused
+		}
+	}
+	return nil
+}
+
+// field is the key that a kustomization has for a field: they are read whatever their case.
+func field(k map[string]any, name string) string {
+	for key := range k {
+		if strings.EqualFold(key, name) {
+			return key
+		}
+	}
+	return name
 }
 
 // redirect has a kustomization take folders of other repositories from where they are open.
@@ -142,8 +187,8 @@ func redirect(repo *repository, folder, name string, elsewhere map[string]string
 	if err := yaml.Unmarshal(text, &k); err != nil {
 		return err
 	}
-	for _, field := range []string{"resources", "bases", "components"} {
-		entries, _ := k[field].([]any)
+	for _, name := range []string{"resources", "bases", "components"} {
+		entries, _ := k[field(k, name)].([]any)
 		for at, entry := range entries {
 			written, _ := entry.(string)
 			if target, other := elsewhere[written]; other {
@@ -157,7 +202,7 @@ func redirect(repo *repository, folder, name string, elsewhere map[string]string
 	if err != nil {
 		return err
 	}
-	repo.overlay[path.Join(folder, name)] = changed
+	repo.change(path.Join(folder, name), changed)
 	return nil
 }
 
@@ -266,29 +311,40 @@ func plugins(repo *repository, folder, file string, k *types.Kustomization) *fai
 	return nil
 }
 
-// traceOrigins makes kustomize note the file of every object. It tells whether the kustomization asked for that itself.
-func traceOrigins(repo *repository, folder, file string) (bool, error) {
+// asksForOrigins tells whether a kustomization itself asks for the file of every object.
+func asksForOrigins(repo *repository, folder, file string) bool {
 	text, err := repo.ReadFile(path.Join(folder, file))
 	if err != nil {
-		return false, err
+		return false
+	}
+	var k types.Kustomization
+	return k.Unmarshal(text) == nil && slices.Contains(k.BuildMetadata, types.OriginAnnotations)
+}
+
+// traceOrigins makes kustomize note the file of every object.
+func traceOrigins(repo *repository, folder, file string) error {
+	text, err := repo.ReadFile(path.Join(folder, file))
+	if err != nil {
+		return err
 	}
 	var typed types.Kustomization
 	if err := typed.Unmarshal(text); err != nil || typed.CheckEmpty() != nil {
-		return false, errors.New("nothing to build")
+		return errors.New("nothing to build")
 	}
 	var k map[string]any
 	if err := yaml.Unmarshal(text, &k); err != nil || k == nil {
-		return false, errors.New("not a mapping")
+		return errors.New("not a mapping")
 	}
-	options, _ := k["buildMetadata"].([]any)
+	metadata := field(k, "buildMetadata")
+	options, _ := k[metadata].([]any)
 	if slices.Contains(options, any(types.OriginAnnotations)) {
-		return true, nil
+		return nil
 	}
-	k["buildMetadata"] = append(options, types.OriginAnnotations)
+	k[metadata] = append(options, types.OriginAnnotations)
 	changed, err := yaml.Marshal(k)
 	if err != nil {
-		return false, err
+		return err
 	}
-	repo.overlay[path.Join(folder, file)] = changed
-	return false, nil
+	repo.change(path.Join(folder, file), changed)
+	return nil
 }

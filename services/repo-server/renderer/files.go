@@ -115,6 +115,14 @@ func (r *repository) stat(name string) (answer, error) {
 	return got, nil
 }
 
+// change has a file be read otherwise, at its own path and where links lead.
+func (r *repository) change(name string, content []byte) {
+	r.overlay[name] = content
+	if got, err := r.stat(name); err == nil && got.Kind == "file" {
+		r.overlay[within(got.Real)] = content
+	}
+}
+
 // put has a file be seen that the repository does not have.
 func (r *repository) put(name string, content []byte) {
 	r.overlay[name] = content

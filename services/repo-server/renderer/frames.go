@@ -39,7 +39,9 @@ func (p *pipe) write(value any) error {
 		return err
 	}
 	if len(body) > maxFrame {
-		body, _ = json.Marshal(outcome{Failed: &failure{Kind: kindTooLarge, Error: "the result is larger than a frame"}})
+		// Whether it leaves something behind is not asked again: its successor is cheap.
+		failed := &failure{Kind: kindTooLarge, Error: "the result is larger than a frame"}
+		body, _ = json.Marshal(outcome{Failed: failed, Retire: true})
 	}
 	var head [4]byte
 	binary.BigEndian.PutUint32(head[:], uint32(len(body)))

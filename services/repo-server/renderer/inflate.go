@@ -2,7 +2,8 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"path"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/kio"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/kustomize/kyaml/yaml/merge2"
 	"sigs.k8s.io/yaml"
@@ -67,11 +69,7 @@ func (w *walk) inflate(folder, name, namespace string, k *types.Kustomization) *
 			}
 			return refused
 		}
-		for _, object := range objects {
-			text.WriteString("---\n")
-			text.Write(object)
-			text.WriteByte('\n')
-		}
+		text.Write(objects)
 	}
 	if len(missing) > 0 {
 		return &failure{Kind: kindBuild, File: file, Feature: missing[0].Name, Wanted: missing, Error: "the chart is in another place"}
@@ -92,22 +90,30 @@ func (w *walk) take(folder, name string, objects []byte) error {
 	if err := yaml.Unmarshal(text, &k); err != nil {
 		return err
 	}
-	for _, field := range []string{"helmCharts", "helmGlobals", "helmChartInflationGenerator"} {
-		delete(k, field)
+	for _, name := range []string{"helmCharts", "helmGlobals", "helmChartInflationGenerator"} {
+		delete(k, field(k, name))
 	}
 	if len(objects) > 0 {
-		resources, _ := k["resources"].([]any)
-		k["resources"] = append(resources, inflatedFile)
+		resources := field(k, "resources")
+		taken, _ := k[resources].([]any)
+		k[resources] = append(taken, inflatedFile)
 		w.repo.put(path.Join(folder, inflatedFile), objects)
-	} else {
-		// What has nothing at all in it is refused, which charts without objects are not.
+	}
+	left, err := yaml.Marshal(k)
+	if err != nil {
+		return err
+	}
+	var typed types.Kustomization
+	if len(objects) == 0 && typed.Unmarshal(left) == nil && typed.CheckEmpty() != nil {
+		// What has nothing at all in it is refused, which charts without objects are not. The one that is built says by itself
+		// what it has noted.
 		k["buildMetadata"] = []string{types.OriginAnnotations}
 	}
 	changed, err := yaml.Marshal(k)
 	if err != nil {
 		return err
 	}
-	w.repo.overlay[path.Join(folder, name)] = changed
+	w.repo.change(path.Join(folder, name), changed)
 	return nil
 }
 
@@ -124,7 +130,7 @@ func broken(format string, values ...any) *failure {
 }
 
 // render is the objects of the chart, or what is to be fetched first.
-func (i *inflation) render() ([]json.RawMessage, *wanted, *failure) {
+func (i *inflation) render() ([]byte, *wanted, *failure) {
 	if i.Name == "" {
 		return nil, nil, broken("chart name cannot be empty")
 	}
@@ -184,56 +190,36 @@ func (i *inflation) render() ([]json.RawMessage, *wanted, *failure) {
 			i.walk.chance = append(i.walk.chance, named)
 		}
 	}
-	var all []json.RawMessage
+	var all bytes.Buffer
 	for _, piece := range pieces {
-		objects, err := documents(piece.text)
-		if err != nil {
+		if err := mark(&all, piece.text); err != nil {
 			return nil, nil, broken("the chart %q: %s: %s", i.Name, piece.name, err)
 		}
-		for _, object := range objects {
-			marked, err := marked(object)
-			if err != nil {
-				return nil, nil, broken("the chart %q: %s: %s", i.Name, piece.name, err)
-			}
-			all = append(all, marked)
-		}
 	}
-	return all, nil, nil
+	return all.Bytes(), nil, nil
 }
 
-// marked is an object, or a list's, that kustomize knows for a chart's: its namespace is the chart's affair.
-func marked(object json.RawMessage) (json.RawMessage, error) {
-	var read map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	// Numbers stay as they are written.
-	decoder.UseNumber()
-	if err := decoder.Decode(&read); err != nil {
-		return nil, err
+// mark writes the objects of a text as kustomize reads them, each known for a chart's: its namespace is the chart's affair.
+func mark(into *bytes.Buffer, text string) error {
+	reader := kio.ByteReader{Reader: strings.NewReader(text), OmitReaderAnnotations: true}
+	nodes, err := reader.Read()
+	if err != nil {
+		return err
 	}
-	mark(read)
-	return json.Marshal(read)
-}
-
-func mark(object map[string]any) {
-	kind, _ := object["kind"].(string)
-	if items, list := object["items"].([]any); list && strings.HasSuffix(kind, "List") {
-		for _, item := range items {
-			if inner, ok := item.(map[string]any); ok {
-				mark(inner)
-			}
+	for _, node := range nodes {
+		if node.IsNilOrEmpty() {
+			continue
 		}
-		return
+		if err := node.PipeE(kyaml.SetAnnotation(konfig.HelmGeneratedAnnotation, "true")); err != nil {
+			return err
+		}
+		written, err := node.String()
+		if err != nil {
+			return err
+		}
+		into.WriteString("---\n" + written)
 	}
-	metadata, ok := object["metadata"].(map[string]any)
-	if !ok {
-		return // kustomize says so better
-	}
-	annotations, ok := metadata["annotations"].(map[string]any)
-	if !ok {
-		annotations = map[string]any{}
-		metadata["annotations"] = annotations
-	}
-	annotations[konfig.HelmGeneratedAnnotation] = "true"
+	return nil
 }
 
 // load is the chart and its folder: the one below the kustomization, else the one that was fetched. There is none yet where
@@ -284,36 +270,28 @@ func (i *inflation) elsewhere() *wanted {
 	return one
 }
 
+// folderOf is where a chart of another place is seen, below the kustomization's folder: each by where it is from.
+func folderOf(one *wanted) string {
+	sum := sha256.Sum256([]byte(one.Repository + "\x00" + one.Name + "\x00" + one.Version))
+	return path.Join(pulledFolder, hex.EncodeToString(sum[:16]))
+}
+
 // pulled is the chart as it was fetched, if it was.
 func (i *inflation) pulled() (*chart.Chart, error) {
 	repo := i.walk.repo
-	folder := path.Join(i.folder, pulledFolder, "charts")
+	folder := path.Join(i.folder, folderOf(i.elsewhere()), "charts")
 	if !repo.IsDir(folder) {
 		return nil, nil
 	}
 	items, err := repo.items(folder)
+	if err != nil || len(items) != 1 {
+		return nil, err
+	}
+	archive, err := repo.ReadFile(path.Join(folder, items[0].name))
 	if err != nil {
 		return nil, err
 	}
-	for _, item := range items {
-		if !strings.HasPrefix(item.name, path.Base(i.Name)+"-") {
-			continue
-		}
-		archive, err := repo.ReadFile(path.Join(folder, item.name))
-		if err != nil {
-			return nil, err
-		}
-		loaded, err := loader.LoadArchive(bytes.NewReader(archive))
-		if err != nil {
-			return nil, err
-		}
-		version := loaded.Metadata.Version
-		fits := i.Version == "" || i.Version == version || chartutil.IsCompatibleRange(i.Version, version)
-		if loaded.Name() == path.Base(i.Name) && fits {
-			return loaded, nil
-		}
-	}
-	return nil, nil
+	return loader.LoadArchive(bytes.NewReader(archive))
 }
 
 // values are what overrides the chart's own, as kustomize puts them together for the command.

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -23,13 +24,12 @@ const (
 
 // run does one job. A panic in a library is the job's failure, and the worker's end: nobody knows what it left undone.
 func run(p *pipe, j job) (out outcome) {
-	before := processState()
 	defer func() {
 		panicked := recover()
 		if panicked != nil {
 			out = outcome{Failed: &failure{Kind: kindBuild, Error: fmt.Sprintf("%s failed inside: %v", j.Tool, panicked)}}
 		}
-		out.Retire = out.Retire || panicked != nil || processState() != before
+		out.Retire = out.Retire || panicked != nil || processState() != pristine
 	}()
 	repo := newRepository(p)
 	switch j.Tool {
@@ -57,7 +57,8 @@ func runKustomize(repo *repository, j job) (out outcome) {
 			return fail(err)
 		}
 	}
-	walked := walk{repo: repo, seen: map[string]bool{}, build: j.Build, spaces: map[string]string{}}
+	asked := file != "" && asksForOrigins(repo, folder, file)
+	walked := walk{repo: repo, seen: map[string]*visited{}, build: j.Build, spaces: map[string]string{}}
 	if refused := walked.check(folder, ""); refused != nil {
 		return outcome{Failed: refused}
 	}
@@ -65,15 +66,15 @@ func runKustomize(repo *repository, j job) (out outcome) {
 		return outcome{Failed: &failure{Kind: kindRemote, File: walked.file, Feature: walked.wanted[0],
 			Remotes: walked.wanted, Error: "it is in another repository"}}
 	}
-	asked := true
 	if file != "" {
 		// A kustomization that cannot be read is reported by kustomize itself, below.
-		if already, err := traceOrigins(repo, folder, file); err == nil {
-			asked = already
-		}
+		_ = traceOrigins(repo, folder, file)
 	}
 	// The library keeps the schemas that a kustomization brings, and would use them for whoever comes next.
 	defer func() { out.Retire = walked.schemas }()
+	if !walked.schemas && openapi.GetSchemaVersion() != pristine.schema {
+		openapi.ResetOpenAPI()
+	}
 	options := krusty.MakeDefaultOptions()
 	// As the command does: sorted, unless the kustomization says otherwise.
 	options.Reorder = krusty.ReorderOptionUnspecified

@@ -23,6 +23,7 @@ func main() {
 	http.DefaultTransport = closedNetwork{}
 	os.Clearenv()
 	log.SetOutput(io.Discard)
+	pristine = processState()
 
 	pipe := &pipe{in: bufio.NewReaderSize(watched(os.Stdin), 64<<10), out: bufio.NewWriterSize(os.Stdout, 64<<10)}
 	for {
@@ -45,7 +46,10 @@ type state struct {
 	transport                         http.RoundTripper
 }
 
-// processState is what a job must leave as it found it.
+// pristine is how the process was before its first job.
+var pristine state
+
+// processState is what a job must leave as the process began.
 func processState() state {
 	folder, _ := os.Getwd()
 	return state{

@@ -101,7 +101,7 @@ func (o *options) apply(repo *repository, folder, file string) error {
 	if err != nil {
 		return err
 	}
-	repo.overlay[path.Join(folder, file)] = changed
+	repo.change(path.Join(folder, file), changed)
 	return nil
 }
 

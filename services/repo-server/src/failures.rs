@@ -68,7 +68,10 @@ impl Failures {
                 Kind::TooLarge,
                 Kind::NotFound,
             ];
-            kinds.contains(&error.kind()) && error.needs().is_empty() && error.wanted().is_empty()
+            kinds.contains(&error.kind())
+                && !error.is_about_fetching()
+                && error.needs().is_empty()
+                && error.wanted().is_empty()
         });
         let Some(error) = own else {
             all.pop(&name);

@@ -136,6 +136,7 @@ impl RepoServer for Service {
             needs: Vec::new(),
             wanted: Vec::new(),
             remotes: rendered.read_set.remotes(),
+            passing: rendered.read_set.is_passing(),
         }))
     }
 

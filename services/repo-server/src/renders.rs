@@ -305,6 +305,8 @@ fn key_of(order: &Order) -> String {
     add(order.access.scope().as_bytes());
     add(order.access.url().as_bytes());
     add(order.input.source_key().as_slice());
+    // Not part of the source's name, by which what was drawn is kept: a setting must draw no other password.
+    add(&serde_json::to_vec(&order.input.rendering).unwrap_or_default());
     // Applications that refer to others by the same names would otherwise take turns in one entry.
     for reference in &order.input.references {
         add(reference.name.as_bytes());

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::access::{Access, Scheme};
 use super::refs::{Refs, is_commit};
 use crate::error::{self, Error, Kind};
-use crate::sandbox::{Job, Profile, Sandbox, SandboxError};
+use crate::sandbox::{Job, MAX_OUTPUT, Profile, Sandbox, SandboxError};
 
 /// SIGXFSZ: a file grew over the limit.
 const FILE_SIZE_SIGNAL: i32 = 25;
@@ -346,11 +346,11 @@ impl<'a> Call<'a> {
 /// The largest file of settings that is read, in bytes.
 const MAX_SETTINGS: usize = 1 << 20;
 
-/// What a file in the format of git's settings says, each key with its value; git itself reads it, and nothing that it
-/// includes.
+/// What a file in the format of git's settings says, each key that a pattern names with its value; git itself reads it, and
+/// nothing that it includes.
 pub(super) async fn settings(
     sandbox: &Sandbox,
-    content: &[u8],
+    (content, keys): (&[u8], &str),
     temporary: &Path,
     deadline: Duration,
 ) -> Result<Vec<(String, String)>, Error> {
@@ -373,7 +373,8 @@ pub(super) async fn settings(
         "settings",
         "--no-includes",
         "--null",
-        "--list",
+        "--get-regexp",
+        keys,
     ];
     let job = Job {
         program: "git",
@@ -392,8 +393,13 @@ pub(super) async fn settings(
         },
     };
     let done = sandbox.run(job).await.map_err(Error::internal)?;
-    if !done.success {
+    // Nothing that the pattern names is an answer, too.
+    let silent = done.stderr.is_empty() && done.stdout.is_empty();
+    if !done.success && !silent {
         return Err(unreadable(done.stderr.trim()));
+    }
+    if done.stdout.len() as u64 >= MAX_OUTPUT {
+        return Err(unreadable("it says more than 1 MiB"));
     }
     let said = String::from_utf8_lossy(&done.stdout);
     let entries = said.split_terminator('\0');

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use domain::message;
-use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
+use git2::{ErrorCode, ObjectType, Oid, Repository, Tree, TreeEntry};
 use serde::{Deserialize, Serialize};
 
 use super::mirror::damaged;
@@ -78,11 +79,34 @@ pub struct Files<'r> {
     root: Oid,
     folders: RefCell<HashMap<String, Option<Oid>>>,
     parsed: RefCell<HashMap<Oid, Tree<'r>>>,
+    /// What is known of a tree that is looked into again and again.
+    known: Option<&'r Known>,
+}
+
+/// A folder's entries by name.
+type Entries = HashMap<String, (ItemKind, Oid)>;
+
+/// What is known of the folders of a tree that stays open between looks: parsing one of thousands of entries for each look
+/// would be their square.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    folders: RefCell<HashMap<String, Option<Oid>>>,
+    entries: RefCell<HashMap<Oid, Rc<Entries>>>,
 }
 
 impl std::fmt::Debug for Files<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Files({})", self.root)
+    }
+}
+
+fn kind(entry: &TreeEntry<'_>) -> Option<ItemKind> {
+    match (entry.kind()?, entry.filemode()) {
+        (ObjectType::Tree, _) => Some(ItemKind::Folder),
+        (ObjectType::Blob, LINK) => Some(ItemKind::Link),
+        (ObjectType::Blob, _) => Some(ItemKind::File),
+        (ObjectType::Commit, _) => Some(ItemKind::Submodule),
+        _ => None,
     }
 }
 
@@ -166,6 +190,15 @@ impl<'r> Files<'r> {
             root,
             folders: RefCell::default(),
             parsed: RefCell::default(),
+            known: None,
+        }
+    }
+
+    /// The same, with what is known from earlier looks.
+    pub(super) fn with(repository: &'r Repository, root: Oid, known: &'r Known) -> Self {
+        Self {
+            known: Some(known),
+            ..Self::new(repository, root)
         }
     }
 
@@ -181,6 +214,16 @@ impl<'r> Files<'r> {
         let Some(tree) = self.folder(folder)? else {
             return Ok(Node::Missing);
         };
+        if let Some(known) = self.known {
+            let entries = self.entries(known, tree)?;
+            return Ok(match entries.get(name) {
+                None => Node::Missing,
+                Some((ItemKind::Folder, id)) => Node::Folder(id.to_string()),
+                Some((ItemKind::Link, id)) => Node::Link(id.to_string()),
+                Some((ItemKind::File, id)) => Node::File(id.to_string()),
+                Some((ItemKind::Submodule, id)) => Node::Submodule(id.to_string()),
+            });
+        }
         let tree = self.tree(tree)?;
         Ok(match tree.get_name(name) {
             None => Node::Missing,
@@ -210,19 +253,39 @@ impl<'r> Files<'r> {
         Ok(tree)
     }
 
+    /// The entries of a folder that stays known.
+    fn entries(&self, known: &Known, id: Oid) -> Result<Rc<Entries>, Error> {
+        if let Some(entries) = known.entries.borrow().get(&id) {
+            return Ok(Rc::clone(entries));
+        }
+        let tree = self.tree(id)?;
+        let named = tree.iter().filter_map(|entry| {
+            let name = String::from_utf8(entry.name_bytes().to_vec()).ok()?;
+            Some((name, (kind(&entry)?, entry.id())))
+        });
+        let entries: Rc<Entries> = Rc::new(named.collect());
+        let mut all = known.entries.borrow_mut();
+        if all.len() >= PARSED {
+            all.clear();
+        }
+        all.insert(id, Rc::clone(&entries));
+        Ok(entries)
+    }
+
     /// The tree of a folder, no link followed.
     fn folder(&self, path: &str) -> Result<Option<Oid>, Error> {
         if path.is_empty() {
             return Ok(Some(self.root));
         }
-        if let Some(known) = self.folders.borrow().get(path) {
+        let folders = self.known.map_or(&self.folders, |known| &known.folders);
+        if let Some(known) = folders.borrow().get(path) {
             return Ok(*known);
         }
         let found = match self.node(path)? {
             Node::Folder(id) => Some(Oid::from_str(&id).map_err(Error::internal)?),
             _ => None,
         };
-        self.folders.borrow_mut().insert(path.to_owned(), found);
+        folders.borrow_mut().insert(path.to_owned(), found);
         Ok(found)
     }
 
@@ -254,13 +317,7 @@ impl<'r> Files<'r> {
             .iter()
             .filter_map(|entry| {
                 let name = String::from_utf8(entry.name_bytes().to_vec()).ok()?;
-                let kind = match (entry.kind()?, entry.filemode()) {
-                    (ObjectType::Tree, _) => ItemKind::Folder,
-                    (ObjectType::Blob, LINK) => ItemKind::Link,
-                    (ObjectType::Blob, _) => ItemKind::File,
-                    (ObjectType::Commit, _) => ItemKind::Submodule,
-                    _ => return None,
-                };
+                let kind = kind(&entry)?;
                 Some(Item { name, kind })
             })
             .collect();

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::access::{Access, Scheme};
 use super::command::Call;
 use super::egress;
-use super::files::Files;
+use super::files::{Files, Known};
 use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
@@ -134,6 +134,7 @@ impl Snapshot {
             handle: Some(self.mirror.open()?),
             mirror: self.mirror.clone(),
             tree: self.tree,
+            known: Known::default(),
         })
     }
 
@@ -163,12 +164,13 @@ pub(crate) struct Opened {
     mirror: Arc<Mirror>,
     handle: Option<git2::Repository>,
     tree: git2::Oid,
+    known: Known,
 }
 
 impl Opened {
     /// Its files.
     pub(crate) fn files(&self) -> Option<Files<'_>> {
-        Some(Files::new(self.handle.as_ref()?, self.tree))
+        Some(Files::with(self.handle.as_ref()?, self.tree, &self.known))
     }
 }
 
@@ -495,7 +497,7 @@ impl Mirrors {
         open(&mirror, commit).await?.ok_or_else(missing)
     }
 
-    /// What a file in the format of Git's settings says, each key with its value.
+    /// What a file in the format of Git's settings says about submodules, each key with its value.
     ///
     /// # Errors
     /// When Git does not understand it.
@@ -506,7 +508,8 @@ impl Mirrors {
             limits,
             ..
         } = &*self.0;
-        super::command::settings(sandbox, content, temporary, limits.list).await
+        let asked = (content, r"^submodule\..*\.(path|url|update)$");
+        super::command::settings(sandbox, asked, temporary, limits.list).await
     }
 
     /// Throws a damaged mirror away, so that the next [`Mirrors::ensure_commit`] fetches it anew.

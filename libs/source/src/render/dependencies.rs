@@ -42,11 +42,12 @@ enum From<'a> {
 }
 
 impl Dependencies<'_> {
-    /// Brings what is missing into the `charts` folder of a chart. Blocks; only on a thread where that is allowed.
+    /// Brings what is missing into the `charts` folder of the folder that is for it. Blocks; only on a thread where that is
+    /// allowed.
     pub(super) fn bring(
         &self,
         reader: &Reader<'_, '_>,
-        folder: &str,
+        folder: &dyn Fn(&Wanted) -> String,
         failure: &Failure,
         failed: &dyn Fn(&Failure) -> Error,
     ) -> Result<(), Error> {
@@ -91,8 +92,8 @@ impl Dependencies<'_> {
         }
         for (one, place) in places {
             match place {
-                From::Folder(path) => self.link(reader, folder, one, path),
-                From::Access(access) => self.fetch(reader, folder, one, access),
+                From::Folder(path) => self.link(reader, &folder(one), one, path),
+                From::Access(access) => self.fetch(reader, &folder(one), one, access),
             }
             .map_err(at)?;
         }

@@ -91,7 +91,7 @@ pub(super) fn render(
         match once()? {
             // Charts that it depends on and that are not in its folder: they are brought there, and it is tried again.
             Err(failure) if !failure.wanted.is_empty() => {
-                dependencies.bring(reader, folder, &failure, &failed)?;
+                dependencies.bring(reader, &|_| folder.to_owned(), &failure, &failed)?;
                 once()?.map_err(|failure| failed(&failure))
             }
             outcome => outcome.map_err(|failure| failed(&failure)),

@@ -8,6 +8,7 @@ use domain::manifest::Manifest;
 use domain::message;
 use domain::repository::without_passwords;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::ask;
 use super::dependencies::Dependencies;
@@ -22,7 +23,7 @@ use super::reader::Reader;
 use super::remote;
 use super::trees::{MAX_REMOTES, Trees, too_many};
 use super::web;
-use super::worker::{Build, Built, Done, Failure, Job, WorkerPool};
+use super::worker::{Build, Built, Done, Failure, Job, Wanted, WorkerPool};
 use super::yaml;
 use crate::error::{Error, Kind};
 
@@ -78,18 +79,26 @@ fn build_once(
     dependencies: &Dependencies<'_>,
     pool: &WorkerPool,
 ) -> Result<Done, Error> {
-    let (mut depth, mut charts) = (0, 0);
+    let (mut depth, mut charts, mut brought) = (0, 0, Vec::new());
     loop {
+        reader.trees().in_time()?;
         match ask::run(reader, folder, job, pool, dependencies.runtime)? {
             Ok(built) => return Ok(built),
-            Err(failure) if !failure.wanted.is_empty() && charts < MAX_KUSTOMIZATIONS => {
+            // What was brought already and is wanted again is not what it is said to be.
+            Err(failure)
+                if !failure.wanted.is_empty()
+                    && charts < MAX_KUSTOMIZATIONS
+                    && !brought.contains(&(failure.file.clone(), failure.wanted.clone())) =>
+            {
                 charts += 1;
                 let at = failure
                     .file
                     .rsplit_once('/')
                     .map_or("", |(folder, _)| folder);
+                let place = |one: &Wanted| below(at, &format!("{PULLED}/{}", place_of(one)));
                 let failed = |failure: &Failure| explain(reader, folder, failure);
-                dependencies.bring(reader, &below(at, PULLED), &failure, &failed)?;
+                dependencies.bring(reader, &place, &failure, &failed)?;
+                brought.push((failure.file, failure.wanted));
             }
             Err(failure) if failure.remotes.is_empty() => {
                 return Err(explain(reader, folder, &failure));
@@ -101,6 +110,12 @@ fn build_once(
             }
         }
     }
+}
+
+/// The folder of a chart of another place, told apart by where it is from.
+fn place_of(one: &Wanted) -> String {
+    let from = format!("{}\0{}\0{}", one.repository, one.name, one.version);
+    hex::encode(&Sha256::digest(from)[..16])
 }
 
 /// What was built, each object with where it is written.

@@ -178,6 +178,12 @@ impl ReadSet {
             .collect()
     }
 
+    /// Whether it may come out otherwise after a while though nothing of its own changes.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.remotes.iter().any(|remote| remote.until.is_some())
+    }
+
     /// The addresses of the repositories that folders were taken of by their addresses, and those of web servers' files.
     #[must_use]
     pub fn remotes(&self) -> Vec<String> {

@@ -311,7 +311,9 @@ impl<'f, 'r> Reader<'f, 'r> {
         };
         for (at, node) in &found.passed {
             self.looks(&whole(at), |looks, at| {
-                looks.entries.insert(at.to_owned(), node.clone());
+                // A submodule that is nothing is noted as what it is.
+                let entry = looks.entries.entry(at.to_owned());
+                entry.or_insert_with(|| node.clone());
             });
         }
         self.looks(&found.path, |looks, at| match &found.node {
@@ -340,6 +342,9 @@ impl<'f, 'r> Reader<'f, 'r> {
         self.looks(path, |looks, at| {
             looks.entries.insert(at.to_owned(), node.clone());
         });
+        if self.trees.is_left_out(path) {
+            return Ok(Node::Missing);
+        }
         let submodule = Submodule {
             path: path.to_owned(),
             commit: commit.clone(),

@@ -95,17 +95,15 @@ pub struct RenderInput {
 }
 
 impl RenderInput {
-    /// The source's options and the tenant's settings in a form in which equal ones are equal bytes. The revision is left
-    /// out: it has been resolved, and where it is filled into options it is part of the [`ReadSet`].
+    /// The source's options in a form in which equal ones are equal bytes. The revision is left out: it has been
+    /// resolved, and where it is filled into options it is part of the [`ReadSet`].
     #[must_use]
     pub fn source_key(&self) -> Vec<u8> {
         let mut source = self.source.clone();
         if let Some(fields) = source.as_object_mut() {
             fields.remove("targetRevision");
         }
-        // Flags and texts: that cannot fail.
-        let rendering = serde_json::to_value(&self.rendering).unwrap_or_default();
-        hash::canonical(&Value::Array(vec![source, rendering]))
+        hash::canonical(&source)
     }
 
     /// A text field of the source.
@@ -260,7 +258,8 @@ impl Renderer {
     ) -> Result<Rendered, Error> {
         substitute::check(&input.variables)?;
         Trees::check(&input.references)?;
-        let (snapshot, commit) = self.files(access, commit, input).await?;
+        let fetched = self.files(access, commit, input).await;
+        let (snapshot, commit) = fetched.map_err(Error::fetched)?;
         let (own, input, pool) = (access.clone(), input.clone(), self.pool.clone());
         let (mirrors, charts, runtime) =
             (self.mirrors.clone(), self.charts.clone(), Handle::current());

@@ -15,7 +15,7 @@ use crate::git::Node;
 /// Where the addresses are.
 const FILE: &str = ".gitmodules";
 /// The largest such file, in bytes.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE: u64 = 64 << 10;
 /// The longest address, in bytes.
 const MAX_ADDRESS: usize = 2_000;
 
@@ -38,6 +38,7 @@ pub(super) fn through<T>(
     work: impl Fn() -> Result<T, Error>,
 ) -> Result<T, Error> {
     loop {
+        reader.trees().in_time()?;
         let result = work();
         match reader.take_submodule() {
             Some(submodule) => submodule.open(reader)?,
@@ -86,7 +87,14 @@ impl Submodule {
         };
         let text = reader.within(&file, |files, _| files.blob(blob, MAX_FILE));
         let settings = trees.settings(&text.map_err(located)?).map_err(located)?;
-        let url = written(&settings, within).ok_or_else(refused)?;
+        let name = named(&settings, within).ok_or_else(refused)?;
+        if last(&settings, name, ".update") == Some("none") {
+            // As `git submodule update` leaves it: an empty folder.
+            trees.leave_out(&self.path);
+            return Ok(());
+        }
+        let url = last(&settings, name, ".url").filter(|url| !url.is_empty());
+        let url = url.ok_or_else(refused)?;
         let url = absolute(&trees.url(tree), url).ok_or_else(refused)?;
         if url.len() > MAX_ADDRESS || url.contains('?') || without_passwords(&url) != url {
             return Err(refused());
@@ -99,22 +107,23 @@ impl Submodule {
     }
 }
 
-/// The address that is written for a submodule's path; of several the last, as in Git.
-fn written<'a>(settings: &'a [(String, String)], path: &str) -> Option<&'a str> {
-    let of = |key: &str, name: &str| {
-        let mut found = settings.iter().rev();
-        found.find_map(|(known, value)| {
-            let rest = known.strip_prefix("submodule.")?.strip_suffix(key)?;
-            (rest == name).then_some(value.as_str())
-        })
-    };
+/// What a submodule's key says; of several values the last, as in Git.
+fn last<'a>(settings: &'a [(String, String)], name: &str, key: &str) -> Option<&'a str> {
+    let mut found = settings.iter().rev();
+    found.find_map(|(known, value)| {
+        let rest = known.strip_prefix("submodule.")?.strip_suffix(key)?;
+        (rest == name).then_some(value.as_str())
+    })
+}
+
+/// The name of the submodule at a path.
+fn named<'a>(settings: &'a [(String, String)], path: &str) -> Option<&'a str> {
+    let is_there = |value: &str| value.trim_end_matches('/') == path;
     let mut names = settings.iter().rev().filter_map(|(key, value)| {
         let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
-        (value.trim_end_matches('/') == path).then_some(name)
+        is_there(value).then_some(name)
     });
-    let name = names
-        .find(|name| of(".path", name).is_some_and(|last| last.trim_end_matches('/') == path))?;
-    of(".url", name).filter(|url| !url.is_empty())
+    names.find(|name| last(settings, name, ".path").is_some_and(is_there))
 }
 
 /// An address that may be relative to the repository's own, as `git submodule` takes it; `None` where it leads out of what
@@ -201,11 +210,16 @@ mod tests {
             ("submodule.empty.url", ""),
             ("core.path", "core"),
         ]);
-        assert_eq!(written(&settings, "lib/a"), Some("two"));
-        assert_eq!(written(&settings, "b"), Some("three"));
-        assert_eq!(written(&settings, "new"), Some("four"));
-        for path in ["old", "none", "empty", "core", "lib", ""] {
-            assert_eq!(written(&settings, path), None, "{path}");
+        let written = |path: &str| {
+            let name = named(&settings, path)?;
+            last(&settings, name, ".url")
+        };
+        assert_eq!(written("lib/a"), Some("two"));
+        assert_eq!(written("b"), Some("three"));
+        assert_eq!(written("new"), Some("four"));
+        assert_eq!(written("empty"), Some(""));
+        for path in ["old", "none", "core", "lib", ""] {
+            assert_eq!(written(path), None, "{path}");
         }
     }
 }

@@ -6,7 +6,7 @@
 //! is in, as in a working copy.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
@@ -27,6 +27,9 @@ pub(super) const MAX_REMOTES: usize = 50;
 /// How long one render waits for all other places together: whoever has many slow ones holds a turn no longer than whoever
 /// has one.
 const WAITING: Duration = Duration::from_secs(120);
+
+/// How long one render may take in all; no caller waits longer.
+const RENDERING: Duration = Duration::from_secs(150);
 
 /// Another source of the application, which options refer to as `$name/…`.
 #[derive(Clone, Debug)]
@@ -52,9 +55,13 @@ pub(super) struct Trees {
     fresh: bool,
     /// When it stops waiting for other places.
     deadline: Instant,
+    /// When the whole render is given up.
+    end: Instant,
     opened: RefCell<Vec<Rc<Tree>>>,
     /// The numbers of the submodules' trees, by where they stand.
     submodules: RefCell<BTreeMap<String, usize>>,
+    /// The submodules that nothing is fetched for.
+    left_out: RefCell<BTreeSet<String>>,
 }
 
 struct Tree {
@@ -91,7 +98,9 @@ impl Trees {
             remotes: input.remotes.clone(),
             fresh: input.fresh,
             deadline: Instant::now() + WAITING,
+            end: Instant::now() + RENDERING,
             opened: RefCell::default(),
+            left_out: RefCell::default(),
             submodules: RefCell::default(),
         }
     }
@@ -165,7 +174,7 @@ impl Trees {
     ) -> Result<T, Error> {
         let waiting = async {
             match tokio::time::timeout_at(self.deadline, work).await {
-                Ok(result) => result,
+                Ok(result) => result.map_err(Error::fetched),
                 Err(_) => {
                     let message = late.with("url", access.shown());
                     let message = message.with("seconds", WAITING.as_secs());
@@ -257,6 +266,30 @@ impl Trees {
         Ok(())
     }
 
+    /// Lets a submodule be nothing.
+    pub(super) fn leave_out(&self, submodule: &str) {
+        self.left_out.borrow_mut().insert(submodule.to_owned());
+    }
+
+    /// Whether a submodule is to be nothing.
+    pub(super) fn is_left_out(&self, submodule: &str) -> bool {
+        self.left_out.borrow().contains(submodule)
+    }
+
+    /// Whether the render may go on.
+    ///
+    /// # Errors
+    /// When it took too long in all.
+    pub(super) fn in_time(&self) -> Result<(), Error> {
+        if Instant::now() < self.end {
+            return Ok(());
+        }
+        let message = message::source::RENDER_TIMEOUT
+            .with("path", ".")
+            .with("seconds", RENDERING.as_secs());
+        Err(Error::new(Kind::TooLarge, message))
+    }
+
     /// Where a path without links really is: the number of its tree, none for the source's own, and the path in it.
     pub(super) fn place<'p>(&self, path: &'p str) -> (Option<usize>, &'p str) {
         let submodules = self.submodules.borrow();
@@ -279,11 +312,12 @@ impl Trees {
         tree.map_or_else(|| self.url.clone(), |tree| tree.url.clone())
     }
 
-    /// What a file in the format of Git's settings says.
+    /// What a file in the format of Git's settings says about submodules.
     ///
     /// # Errors
     /// When it says nothing that Git understands.
     pub(super) fn settings(&self, content: &[u8]) -> Result<Vec<(String, String)>, Error> {
+        self.in_time()?;
         self.runtime.block_on(self.mirrors.settings(content))
     }
 

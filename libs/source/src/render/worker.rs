@@ -197,7 +197,7 @@ pub(super) struct Failure {
 }
 
 /// A chart that another one depends on and that is not there.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Wanted {
     pub(super) name: String,
     /// The locked version, or a range.
@@ -410,7 +410,8 @@ async fn receive(worker: &mut Worker) -> io::Result<Said> {
                 kind: "too-many".to_owned(),
                 ..Failure::default()
             },
-            retire: false,
+            // Whether it said so itself stands in what was not read.
+            retire: true,
         });
     }
     Ok(serde_json::from_str(text)?)

@@ -242,6 +242,24 @@ fn modules(url: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_submodule_that_is_not_to_be_updated_is_an_empty_folder() {
+    let world = World::new();
+    world.write("app/a.yaml", &config_map("own"));
+    let gone = "0123456789012345678901234567890123456789";
+    link(&world, "app/lib", "https://h.example/none", gone);
+    let modules = format!("{}\tupdate = none\n", modules("https://h.example/none"));
+    world.write(".gitmodules", &modules);
+    world.commit();
+    let input = asked("app");
+    let rendered = world.render(&input).await.unwrap();
+    assert_eq!(names(&rendered), ["own"]);
+    assert!(world.holds(&rendered, &input).await);
+    point(&world, "app/lib", &gone.replace('0', "1"));
+    world.commit();
+    assert!(!world.holds(&rendered, &input).await);
+}
+
+#[tokio::test]
 async fn a_circle_of_submodules_ends_at_a_limit() {
     let world = World::new();
     let lib = Other::new(&world, "lib");

@@ -127,7 +127,9 @@ pub async fn desire(
     let known = renders(memory, &asked);
     if !wish.no_cache
         && let (Some(kept), Some(known)) = (&kept, &known)
-        && known.iter().all(|render| render.remotes.is_empty())
+        && known
+            .iter()
+            .all(|render| render.remotes.is_empty() && !render.passing)
         && kept
             .details
             .iter()
@@ -185,6 +187,7 @@ pub async fn desire(
             source_type: rendered.source_type,
             causes: rendered.causes,
             remotes: rendered.remotes,
+            passing: rendered.passing,
         });
         match (&mut manifests, rendered.manifests) {
             (Some(all), Some(more)) => all.extend(more),
@@ -305,7 +308,7 @@ pub async fn whole_set(
 }
 
 /// How often a render may ask for the way into more repositories.
-const MAX_ROUNDS: usize = 60;
+const MAX_ROUNDS: usize = 80;
 
 /// Renders a source; the repositories that it takes folders of by their addresses are ones that the project permits.
 async fn render(

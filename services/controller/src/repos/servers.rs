@@ -122,6 +122,8 @@ pub struct Rendered {
     pub wanted: Vec<String>,
     /// The addresses of the other repositories that folders were taken of.
     pub remotes: Vec<String>,
+    /// Whether it has to be asked for again though nothing is known to have changed.
+    pub passing: bool,
 }
 
 impl RepoServers {
@@ -380,6 +382,7 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
         needs: _,
         wanted,
         remotes,
+        passing,
     } = answer;
     let broken = || {
         Trouble::ours(Cause::error(
@@ -424,5 +427,6 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
         undetermined: (!undetermined.is_empty()).then_some(undetermined),
         wanted,
         remotes,
+        passing,
     })
 }
