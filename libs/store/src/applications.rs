@@ -5,12 +5,14 @@ pub(crate) mod row;
 pub(crate) mod together;
 mod write;
 
-use domain::application::{Application, REFRESH};
+use domain::application::{Application, REFRESH, project_of};
+use domain::project::Project;
 use sqlx::types::Json;
 
 pub use changes::AppChange;
 
 use crate::error::{Error, Result, exactly_one, unless_unique};
+use crate::projects;
 use crate::scope::{MAX_NAME, TenantScope};
 
 pub(crate) use row::repo_urls;
@@ -52,9 +54,9 @@ impl Applications<'_> {
         row.as_ref().map(row::application).transpose()
     }
 
-    /// One of them, for who may see it: `may` is asked with its spec's project (empty where it names none). One that is
-    /// not there and one that may not be seen are both `None`, and take as long: of the latter nothing but its project is
-    /// read.
+    /// One of them and its project, for who may see it: `may` is asked with its spec's project (empty where it names none).
+    /// One that is not there and one that may not be seen are both `None`, and take as long: of the latter nothing but its
+    /// project's name is read. The project is `None` where there is none of that name.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -63,7 +65,7 @@ impl Applications<'_> {
         &self,
         name: &str,
         may: impl FnOnce(&str) -> bool,
-    ) -> Result<Option<Application>> {
+    ) -> Result<Option<(Application, Option<Project>)>> {
         let mut tx = self.scope.begin().await?;
         let project: Option<String> = sqlx::query_scalar(
             "SELECT coalesce(spec ->> 'project', '') FROM naru.applications WHERE name = $1",
@@ -80,7 +82,12 @@ impl Applications<'_> {
             .bind(name)
             .fetch_optional(&mut *tx)
             .await?;
-        row.as_ref().map(row::application).transpose()
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let app = row::application(&row)?;
+        let project = projects::find(&mut tx, project_of(&app.spec)).await?;
+        Ok(Some((app, project)))
     }
 
     /// Some of them, by name; those that are not there are left out.

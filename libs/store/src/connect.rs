@@ -112,6 +112,11 @@ impl Store {
                 ("idle_in_transaction_session_timeout", "5s"),
                 ("lock_timeout", "10s"),
                 ("statement_timeout", "30s"),
+                // Every statement goes by a key. A plan that was made and kept while a table was small would read all of it,
+                // and what its updates left, long after it has grown.
+                ("enable_seqscan", "off"),
+                // The plans are short; where there is nothing but to read a table, the line above makes them look long.
+                ("jit", "off"),
             ])
             .log_statements(LevelFilter::Trace)
             .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));

@@ -2,9 +2,9 @@
 
 use domain::project::Project;
 use serde_json::Value;
-use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
+use sqlx::{Postgres, Row, Transaction};
 
 use crate::applications::row::{metadata, stored_metadata};
 use crate::error::{Error, Result, exactly_one, unless_unique};
@@ -38,12 +38,7 @@ impl Projects<'_> {
     #[tracing::instrument(name = "db.projects.find", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn find(&self, name: &str) -> Result<Option<Project>> {
         let mut tx = self.scope.begin().await?;
-        let statement = format!("SELECT {COLUMNS} FROM naru.projects WHERE name = $1");
-        let row = sqlx::query(&statement)
-            .bind(name)
-            .fetch_optional(&mut *tx)
-            .await?;
-        row.as_ref().map(project).transpose()
+        find(&mut tx, name).await
     }
 
     /// Makes one from its documents; `metadata` carries its name and a fresh uid.
@@ -140,6 +135,19 @@ impl Projects<'_> {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// One of the tenant's that the transaction is of.
+pub(crate) async fn find(
+    tx: &mut Transaction<'static, Postgres>,
+    name: &str,
+) -> Result<Option<Project>> {
+    let statement = format!("SELECT {COLUMNS} FROM naru.projects WHERE name = $1");
+    let row = sqlx::query(&statement)
+        .bind(name)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(project).transpose()
 }
 
 fn project(row: &PgRow) -> Result<Project> {

@@ -68,7 +68,7 @@ pub(super) async fn find(
         let object = format!("{}/{name}", project_or_default(project));
         permit::allows(actor, Resource::Applications, action, &object)
     };
-    let app = scope
+    let (app, project) = scope
         .applications()
         .find_for(name, may)
         .await
@@ -77,7 +77,7 @@ pub(super) async fn find(
     if asked.is_some_and(|asked| asked != project_of(&app.spec)) {
         return Err(not_found(name));
     }
-    let project = project_named(shared, actor, project_of(&app.spec)).await?;
+    let project = project.ok_or_else(|| no_project(project_of(&app.spec)))?;
     Ok(Found { app, project })
 }
 
@@ -97,11 +97,13 @@ pub(super) async fn project_named(
         .find(name)
         .await
         .map_err(failure::store)?;
-    found.ok_or_else(|| {
-        Status::invalid_argument(format!(
-            "app is not allowed in project {name:?}, or the project does not exist"
-        ))
-    })
+    found.ok_or_else(|| no_project(name))
+}
+
+fn no_project(name: &str) -> Status {
+    Status::invalid_argument(format!(
+        "app is not allowed in project {name:?}, or the project does not exist"
+    ))
 }
 
 /// Whether a namespace that a client names is the one that applications live in.
