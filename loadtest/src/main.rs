@@ -7,6 +7,7 @@
 //! cargo run -p loadtest -- s4 --pushes 200
 //! cargo run -p loadtest -- tenants --tenants 1000
 //! cargo run -p loadtest -- s2 --apps 1000 --objects 10 --minutes 15
+//! cargo run -p loadtest -- s6 --apps 1000 --pushes 20
 //! ```
 //!
 //! Every scenario prints its figures for people, and as JSON with `--json`. How a figure is taken stands with its
@@ -21,11 +22,12 @@ mod report;
 mod s1;
 mod s2;
 mod s4;
+mod s6;
 mod tenants;
 
 use clap::{Parser, Subcommand};
 
-/// Load programs: the floor of this machine, and the scenarios S1, S2, S4 and tenants.
+/// Load programs: the floor of this machine, and the scenarios S1, S2, S4, S6 and tenants.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -107,6 +109,8 @@ enum Scenario {
     S2(s2::Options),
     /// From a push that returned to the application reported Synced at that commit.
     S4(s4::Options),
+    /// A thousand kustomizations in one repository: one of them changes, then what all of them share.
+    S6(s6::Options),
     /// Tenants that only exist: memory for each in every process, and processor time while nothing happens.
     Tenants(tenants::Options),
 }
@@ -132,6 +136,7 @@ async fn run() -> anyhow::Result<()> {
         Scenario::S1(options) => s1::run(target, options).await?,
         Scenario::S2(options) => s2::run(target, options).await?,
         Scenario::S4(options) => s4::run(target, options).await?,
+        Scenario::S6(options) => s6::run(target, options).await?,
         Scenario::Tenants(options) => tenants::run(target, options).await?,
     };
     report.print(target.json);

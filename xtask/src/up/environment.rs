@@ -45,8 +45,8 @@ pub(super) fn write(
     put("KUBECONFIG", &parts.kubeconfig.to_string_lossy());
     put("DATABASE_URL", &parts.beneath.database.admin);
     put("REDIS_URL", &parts.beneath.redis_url);
-    for (name, pid) in parts::listed(&Supervisor::open(dir)?.all())? {
-        put(&name, &pid.to_string());
+    for (name, value) in parts::listed(&Supervisor::open(dir)?.all())? {
+        put(&name, &value);
     }
     paths::private_file(&dir.join("env"), (lines.join("\n") + "\n").as_bytes())
 }

@@ -127,22 +127,21 @@ impl Parts {
     }
 }
 
-/// Every process, by the name under which the environment file lists it.
-pub(super) fn listed(processes: &[Process]) -> Result<Vec<(String, i32)>> {
-    let named = processes.iter().map(|process| {
-        let name = process
-            .name()
-            .strip_prefix("naru-")
-            .unwrap_or(process.name());
-        (
-            format!("NARU_PID_{}", name.to_uppercase().replace('-', "_")),
-            process.id(),
-        )
-    });
-    let list: Vec<_> = named.collect();
+/// What the environment file says of the processes: the id of each, and where those that are ours show what they count.
+pub(super) fn listed(processes: &[Process]) -> Result<Vec<(String, String)>> {
+    let mut list = Vec::new();
+    for process in processes {
+        let name = process.name();
+        let name = name.strip_prefix("naru-").unwrap_or(name);
+        let name = name.to_uppercase().replace('-', "_");
+        if let Some(metrics) = process.spec().env.get("NARU_METRICS_LISTEN") {
+            let url = format!("http://{metrics}/metrics");
+            list.push((format!("NARU_METRICS_{name}"), url));
+        }
+        list.push((format!("NARU_PID_{name}"), process.id().to_string()));
+    }
     if list.is_empty() {
         bail!("nothing runs")
-    } else {
-        Ok(list)
     }
+    Ok(list)
 }
