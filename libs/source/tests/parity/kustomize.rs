@@ -10,8 +10,8 @@ use testkit::progress::Progress;
 use testkit::tools;
 
 use crate::{
-    World, as_expected, cases, committed, copy, copy_cases, expected, fail, git, input, judge,
-    output,
+    Case, World, as_expected, cases, committed, copy, copy_cases, expected, fail, find, git, input,
+    judge, output, published,
 };
 
 /// Writes the addresses into every file below a folder.
@@ -100,4 +100,56 @@ async fn kustomizations_are_built_as_kustomize_builds_them() {
         wrong.extend(judge(case, theirs, ours).map(|why| format!("{name}: {why}")));
     }
     fail("kustomize", cases.len(), &wrong);
+}
+
+/// Where kustomize's own kustomizations take a folder from, and at which tag.
+const HOME: (&str, &str) = (
+    "https://github.com/kubernetes-sigs/kustomize",
+    "kustomize/v4.5.7",
+);
+
+#[tokio::test]
+async fn kustomizes_own_kustomizations_are_built_as_kustomize_builds_them() {
+    let mut world = World::new().await;
+    let kustomize = tools::path("kustomize", &Progress::silent()).await.unwrap();
+    let module = published("kustomize", "sigs.k8s.io/kustomize/api");
+    // The repository that they name is another one's; the same folders stand in for it.
+    let home = world.folder.path().join("home.git");
+    copy(&module.join("krusty"), &home.join("api/krusty"));
+    committed(&home);
+    git(&home, &["tag", HOME.1]);
+    let url = format!("file://{}", home.display());
+    let rules = Rules { files: true };
+    world.remotes = vec![Access::new("tenant", "none", &url, Login::default(), rules).unwrap()];
+    let mut folders = Vec::new();
+    let names = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+    find(&names, &module, &module, &mut folders);
+    assert!(folders.len() >= 5, "only {folders:?}");
+    let mut ran = Vec::new();
+    for path in &folders {
+        let folder = world.work().join(path);
+        copy(&module.join(path), &folder);
+        for name in names {
+            let Ok(text) = std::fs::read_to_string(folder.join(name)) else {
+                continue;
+            };
+            // What lies in the module cache cannot be written, and a copy of it neither.
+            std::fs::remove_file(folder.join(name)).unwrap();
+            std::fs::write(folder.join(name), text.replace(HOME.0, &url)).unwrap();
+        }
+    }
+    for path in &folders {
+        let built = output(&kustomize, &world.work().join(path), &["build", "."]);
+        ran.push(as_expected(&world, path, &built));
+    }
+    let commit = world.commit();
+    let mut wrong = Vec::new();
+    for (path, ran) in folders.iter().zip(ran) {
+        let theirs = expected(&world, &commit, path, ran).await;
+        let source = json!({"repoURL": "x", "path": path, "kustomize": {}});
+        let ours = world.render(&commit, source).await;
+        let why = judge(&Case::default(), theirs, ours);
+        wrong.extend(why.map(|why| format!("{path}: {why}")));
+    }
+    fail("published kustomize", folders.len(), &wrong);
 }

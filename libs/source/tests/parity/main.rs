@@ -1,4 +1,5 @@
-//! What we render against what the tools' own commands render: a folder per case in `tests/cases`, and Helm's own charts.
+//! What we render against what the tools' own commands render: a folder per case in `tests/cases`, and what
+//! Helm and kustomize themselves publish.
 //!
 //! A case is a folder `tests/cases/<tool>/<name>` with the files of a repository and a `case.json`:
 //!
@@ -373,15 +374,9 @@ async fn charts_are_rendered_as_helm_template_does() {
 async fn helms_own_charts_are_rendered_as_helm_template_does() {
     let world = World::new().await;
     let helm = tools::path("helm", &Progress::silent()).await.unwrap();
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/tools/helm");
-    let listed = output(
-        Path::new("go"),
-        &module,
-        &["list", "-m", "-f", "{{.Dir}}", "helm.sh/helm/v3"],
-    );
-    let published = PathBuf::from(String::from_utf8(listed.stdout).unwrap().trim());
+    let published = published("helm", "helm.sh/helm/v3");
     let mut charts = Vec::new();
-    find_charts(&published, &published, &mut charts);
+    find(&["Chart.yaml"], &published, &published, &mut charts);
     assert!(
         charts.len() >= 40,
         "only {} charts in {}",
@@ -448,23 +443,25 @@ fn bring_dependencies(helm: &Path, folder: &Path) -> bool {
     charts.exists()
 }
 
-/// The folders with a chart, from the module's root.
-fn find_charts(root: &Path, folder: &Path, found: &mut Vec<String>) {
-    if folder.join("Chart.yaml").is_file() {
-        found.push(
-            folder
-                .strip_prefix(root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned(),
-        );
+/// Where a module is that one of the tools is built from.
+fn published(tool: &str, module: &str) -> PathBuf {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/tools");
+    let asked = ["list", "-m", "-f", "{{.Dir}}", module];
+    let listed = output(Path::new("go"), &tools.join(tool), &asked);
+    PathBuf::from(String::from_utf8(listed.stdout).unwrap().trim())
+}
+
+/// The outermost folders with a file of one of these names, from the module's root.
+fn find(names: &[&str], root: &Path, folder: &Path, found: &mut Vec<String>) {
+    if names.iter().any(|name| folder.join(name).is_file()) {
+        let path = folder.strip_prefix(root).unwrap();
+        found.push(path.to_str().unwrap().to_owned());
         return;
     }
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
-            find_charts(root, &entry.path(), found);
+            find(names, root, &entry.path(), found);
         }
     }
 }
