@@ -144,7 +144,21 @@ pub async fn path(name: &str, progress: &Progress) -> Result<PathBuf> {
 /// # Errors
 /// When there is no Go, or the build fails.
 pub async fn renderer(progress: &Progress) -> Result<PathBuf> {
-    own("renderer", "services/repo-server/renderer", progress).await
+    own("renderer", "services/repo-server/renderer", ".", progress).await
+}
+
+/// What tells how long the renderer's libraries take alone, for benchmarks.
+///
+/// # Errors
+/// When there is no Go, or the build fails.
+pub async fn floor(progress: &Progress) -> Result<PathBuf> {
+    own(
+        "floor",
+        "services/repo-server/renderer",
+        "./floor",
+        progress,
+    )
+    .await
 }
 
 /// A program that tries what a sandbox has to deny, and a renderer that misbehaves; see its source.
@@ -152,11 +166,11 @@ pub async fn renderer(progress: &Progress) -> Result<PathBuf> {
 /// # Errors
 /// When there is no Go, or the build fails.
 pub async fn probe(progress: &Progress) -> Result<PathBuf> {
-    own("probe", "libs/testkit/probe", progress).await
+    own("probe", "libs/testkit/probe", ".", progress).await
 }
 
-/// A Go program of the clone's own.
-async fn own(name: &str, folder: &str, progress: &Progress) -> Result<PathBuf> {
+/// A Go program of the clone's own: a package of the module in that folder.
+async fn own(name: &str, folder: &str, package: &str, progress: &Progress) -> Result<PathBuf> {
     let source = paths::clone_root()?.join(folder);
     let folder = paths::cache()?
         .join("tools")
@@ -166,7 +180,7 @@ async fn own(name: &str, folder: &str, progress: &Progress) -> Result<PathBuf> {
         what,
         name,
         source,
-        package: ".",
+        package,
         ldflags: "",
     }
     .ensure_in(&folder, progress)

@@ -1,30 +1,53 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
+	"strings"
 
 	"helm.sh/helm/v3/pkg/chart"
 )
 
 // drawn are the functions that may say something else the next time: chance, or the moment. Those that format a time are
 // among them, for without one they take the moment, and those that list a map in no order.
-var drawn = regexp.MustCompile(`\b(rand(?:AlphaNum|Alpha|Ascii|Numeric|Int|Bytes)|shuffle|uuidv4|gen(?:PrivateKey|CA|SelfSignedCert|SignedCert)(?:WithKey)?|htpasswd|bcrypt|encryptAES|now|ago|date|dateInZone|date_in_zone|htmlDate|htmlDateInZone|durationRound|keys|values)\b`)
+var drawn = func() map[string]bool {
+	names := map[string]bool{}
+	for _, name := range strings.Fields(`
+		randAlphaNum randAlpha randAscii randNumeric randInt randBytes shuffle uuidv4
+		genPrivateKey genPrivateKeyWithKey genCA genCAWithKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert
+		genSignedCertWithKey htpasswd bcrypt encryptAES
+		now ago date dateInZone date_in_zone htmlDate htmlDateInZone durationRound
+		keys values`) {
+		names[name] = true
+	}
+	return names
+}()
 
-// action is what a template computes; text around it says nothing.
-var action = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+// noName is whether no function's name has that character.
+func noName(c rune) bool {
+	return c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+}
 
 // chance names the functions of a chart and its values whose answer may differ from render to render. It may name one
 // that is never called, which costs a render and nothing else.
 func chance(loaded *chart.Chart, values map[string]any) []string {
 	found := map[string]struct{}{}
 	look := func(text []byte) {
-		for _, one := range action.FindAll(text, -1) {
-			for _, name := range drawn.FindAll(one, -1) {
-				found[string(name)] = struct{}{}
+		// What a template computes; text around it says nothing.
+		for {
+			_, rest, begun := bytes.Cut(text, []byte("{{"))
+			action, after, ended := bytes.Cut(rest, []byte("}}"))
+			if !begun || !ended {
+				return
 			}
+			for _, word := range bytes.FieldsFunc(action, noName) {
+				if drawn[string(word)] {
+					found[string(word)] = struct{}{}
+				}
+			}
+			text = after
 		}
 	}
 	var enter func(*chart.Chart)

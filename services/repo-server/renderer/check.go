@@ -43,6 +43,10 @@ type walk struct {
 	schemas bool
 	// chance are functions that charts name whose values are drawn, or of the moment.
 	chance []string
+	// made says whether one of them has charts, or generators in files of their own: where their objects come from only the
+	// library can tell.
+	made    bool
+	written written
 }
 
 // check refuses, by name, what must not run in a folder's kustomization and those that it takes, and has them take folders
@@ -79,6 +83,7 @@ func (w *walk) check(folder, namespace string) *failure {
 	if k.Namespace != "" {
 		namespace = k.Namespace
 	}
+	w.made = w.made || len(k.HelmCharts)+len(k.Generators) > 0
 	if len(k.HelmCharts) > 0 {
 		if refused := w.inflate(folder, name, namespace, &k); refused != nil {
 			return refused
@@ -117,10 +122,19 @@ func (w *walk) check(folder, namespace string) *failure {
 			return &failure{Kind: kindBuild, File: file, Error: err.Error()}
 		}
 	}
+	for _, generator := range k.ConfigMapGenerator {
+		w.written.Generated = append(w.written.Generated, generated{Kind: "ConfigMap", Name: generator.Name, Path: file})
+	}
+	for _, generator := range k.SecretGenerator {
+		w.written.Generated = append(w.written.Generated, generated{Kind: "Secret", Name: generator.Name, Path: file})
+	}
 	for _, entry := range taken {
 		next, other := elsewhere[entry]
 		if !other {
 			next = path.Join(folder, entry)
+		}
+		if got, err := repo.stat(next); err == nil && got.Kind == "file" {
+			w.written.Files = append(w.written.Files, got.Real)
 		}
 		if (other || !path.IsAbs(entry)) && repo.IsDir(next) {
 			known.takes = append(known.takes, next)

@@ -21,6 +21,9 @@ type repository struct {
 	contents map[string][]byte
 	// overlay holds files as the application's options changed them, by real path.
 	overlay map[string][]byte
+	// beside are folders that came without being asked for, and used what of them was then needed.
+	beside map[string]*beside
+	used   []ask
 	// broken is set once the pipe failed; nothing can be believed after it.
 	broken error
 }
@@ -36,7 +39,7 @@ var errReadOnly = errors.New("the repository is read-only")
 func newRepository(p *pipe) *repository {
 	return &repository{
 		pipe: p, stats: map[string]answer{}, folders: map[string][]item{}, contents: map[string][]byte{},
-		overlay: map[string][]byte{},
+		overlay: map[string][]byte{}, beside: map[string]*beside{},
 	}
 }
 
@@ -44,7 +47,45 @@ func (r *repository) question(what, name string) (answer, error) {
 	if !inside(name) {
 		return answer{}, fmt.Errorf("'%s' leads out of the repository", name)
 	}
-	return r.exchange(ask{Ask: what, Path: shown(name)})
+	asked := ask{Ask: what, Path: shown(name)}
+	if got, known := r.besides(what, asked.Path); known {
+		r.used = append(r.used, asked)
+		return got, nil
+	}
+	return r.exchange(asked)
+}
+
+// besides is the answer to a question that follows from what came with earlier answers, if one does.
+func (r *repository) besides(what, name string) (answer, bool) {
+	if folder := r.beside[name]; folder != nil {
+		switch what {
+		case "stat":
+			return answer{Kind: "dir", Real: folder.Real}, true
+		case "list":
+			return answer{Kind: "dir", Names: folder.Names, Kinds: folder.Kinds}, true
+		}
+	}
+	above, last := "", name
+	if at := strings.LastIndexByte(name, '/'); at >= 0 {
+		above, last = name[:at], name[at+1:]
+	}
+	folder := r.beside[above]
+	if folder == nil || last == "" {
+		return answer{}, false
+	}
+	at := slices.Index(folder.Names, last)
+	if at < 0 {
+		return answer{}, true
+	}
+	content, has := folder.Contents[last]
+	switch {
+	case folder.Kinds[at] != kindFile || what == "list":
+		return answer{}, false
+	case what == "stat":
+		return answer{Kind: "file", Real: path.Join(folder.Real, last)}, true
+	default:
+		return answer{Kind: "file", Content: content}, has
+	}
 }
 
 // exchange asks over the pipe.
@@ -60,6 +101,15 @@ func (r *repository) exchange(question ask) (answer, error) {
 	if err := r.pipe.read(&got); err != nil {
 		r.broken = err
 		return answer{}, err
+	}
+	if question.Ask == "remote" {
+		// What is brought from elsewhere is seen in a folder that may have come before.
+		clear(r.beside)
+	}
+	for _, folder := range got.Beside {
+		if len(folder.Names) == len(folder.Kinds) {
+			r.beside[folder.Folder] = folder
+		}
 	}
 	if got.Refused != "" {
 		return answer{}, errors.New(got.Refused)

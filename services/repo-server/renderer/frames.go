@@ -98,12 +98,28 @@ type answer struct {
 	Content []byte `json:"content"`
 	// Refused says why the question has no answer.
 	Refused string `json:"refused"`
+	// Beside are folders that were not asked for and probably will be.
+	Beside []*beside `json:"beside"`
+}
+
+// beside is a folder with what is in it.
+type beside struct {
+	Folder string `json:"folder"`
+	// Real is its path after symbolic links.
+	Real string `json:"real"`
+	// Names are its entries, and Kinds has a letter for each.
+	Names []string `json:"names"`
+	Kinds string   `json:"kinds"`
+	// Contents are those of its small files.
+	Contents map[string][]byte `json:"contents"`
 }
 
 // outcome ends a job: exactly one of the first two is set.
 type outcome struct {
 	Done   *result  `json:"done,omitempty"`
 	Failed *failure `json:"failed,omitempty"`
+	// Used are questions that were answered by what came beside other answers.
+	Used []ask `json:"used,omitempty"`
 	// Retire says that the job left something behind in the process: it must not have another one.
 	Retire bool `json:"retire,omitempty"`
 }
@@ -114,6 +130,24 @@ type result struct {
 	Chance []string `json:"chance,omitempty"`
 	// Details are what can be set of a chart, where that was asked.
 	Details *details `json:"details,omitempty"`
+	// Written is where the objects of a kustomization may stand, where it is not said of each.
+	Written *written `json:"written,omitempty"`
+}
+
+// written are the places where the objects of a kustomization come from.
+type written struct {
+	// Files are those that it takes objects of, from the repository's root.
+	Files []string `json:"files"`
+	// Generated are the objects that it makes of other files.
+	Generated []generated `json:"generated"`
+}
+
+// generated is an object that a kustomization makes: of which kind, by which name before it is changed, and the
+// kustomization.
+type generated struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	Path string `json:"path"`
 }
 
 type object struct {

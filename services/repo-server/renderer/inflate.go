@@ -37,6 +37,8 @@ type buildOptions struct {
 	LoadAnywhere bool     `json:"loadAnywhere"`
 	KubeVersion  string   `json:"kubeVersion"`
 	APIVersions  []string `json:"apiVersions"`
+	// Origins has the library note the file of every object, which costs it a third of its time.
+	Origins bool `json:"origins"`
 }
 
 // inflate renders the charts of a folder's kustomization as kustomize has the command render them, and has it take what

@@ -24,14 +24,15 @@ const (
 
 // run does one job. A panic in a library is the job's failure, and the worker's end: nobody knows what it left undone.
 func run(p *pipe, j job) (out outcome) {
+	repo := newRepository(p)
 	defer func() {
 		panicked := recover()
 		if panicked != nil {
 			out = outcome{Failed: &failure{Kind: kindBuild, Error: fmt.Sprintf("%s failed inside: %v", j.Tool, panicked)}}
 		}
 		out.Retire = out.Retire || panicked != nil || processState() != pristine
+		out.Used = repo.used
 	}()
-	repo := newRepository(p)
 	switch j.Tool {
 	case "helm":
 		return runHelm(repo, j)
@@ -66,7 +67,8 @@ func runKustomize(repo *repository, j job) (out outcome) {
 		return outcome{Failed: &failure{Kind: kindRemote, File: walked.file, Feature: walked.wanted[0],
 			Remotes: walked.wanted, Error: "it is in another repository"}}
 	}
-	if file != "" {
+	trace := asked || walked.made || j.Build.Origins
+	if file != "" && trace {
 		// A kustomization that cannot be read is reported by kustomize itself, below.
 		_ = traceOrigins(repo, folder, file)
 	}
@@ -88,6 +90,9 @@ func runKustomize(repo *repository, j job) (out outcome) {
 		return fail(err)
 	}
 	done := &result{Objects: make([]object, 0, built.Size()), Chance: walked.chance}
+	if !trace {
+		done.Written = &walked.written
+	}
 	for _, r := range built.Resources() {
 		made, err := export(repo, r, folder, asked)
 		if err != nil {

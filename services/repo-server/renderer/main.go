@@ -12,20 +12,28 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
+
+// garbage is how much of it may gather before it is collected, in percent of what is alive. A job leaves many times what
+// stays, and what stays is small: collecting at once costs a third of the time and saves memory that nobody else needs.
+const garbage = 600
 
 func main() {
 	// Whatever a job manages to reach in the library: no network and no program to start.
 	http.DefaultTransport = closedNetwork{}
 	os.Clearenv()
+	debug.SetGCPercent(garbage)
 	log.SetOutput(io.Discard)
 	pristine = processState()
 
-	pipe := &pipe{in: bufio.NewReaderSize(watched(os.Stdin), 64<<10), out: bufio.NewWriterSize(os.Stdout, 64<<10)}
+	go endWith(os.Stdin)
+	pipe := &pipe{in: bufio.NewReaderSize(os.Stdin, 64<<10), out: bufio.NewWriterSize(os.Stdout, 64<<10)}
 	for {
 		var request jobRequest
 		if err := pipe.read(&request); err != nil {
@@ -61,15 +69,18 @@ func processState() state {
 	}
 }
 
-// watched reads from the service ahead of the jobs, so that its end, which closes the pipe, also ends a job that would go on
-// for ever: nobody is left to stop it.
-func watched(from io.Reader) io.Reader {
-	out, in := io.Pipe()
-	go func() {
-		_, _ = io.Copy(in, from)
-		os.Exit(0)
-	}()
-	return out
+// endWith ends the process when the service has closed the pipe, though a job goes on for ever: nobody is left to stop it.
+func endWith(pipe *os.File) {
+	watched := []unix.PollFd{{Fd: int32(pipe.Fd())}}
+	for {
+		// Nothing is waited for but the other end's going, which is always told.
+		if _, err := unix.Poll(watched, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			os.Exit(2)
+		}
+		if watched[0].Revents != 0 {
+			os.Exit(0)
+		}
+	}
 }
 
 // closedNetwork is the transport of every HTTP client that names none.

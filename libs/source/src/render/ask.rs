@@ -1,15 +1,20 @@
 //! A worker's job over one render's reader: every look goes through it, and so into its read set.
 
+use std::collections::{HashSet, VecDeque};
+
 use tokio::runtime::Handle;
 
+use super::overrides::below;
 use super::reader::Reader;
 use super::remote;
 use super::trees::{self, Trees};
 use super::web;
-use super::worker::{Answer, Ask, Done, Failure, Job, WorkerPool};
+use super::worker::{Answer, Ask, Beside, Done, Failure, Job, WorkerPool, encoded};
 use crate::error::{Error, Kind};
 use crate::git::{ItemKind, Node};
 
+/// The most folders that one job is shown whole.
+const MAX_OFFERED: usize = 32;
 /// The most bytes of a tool's words that are read.
 const MAX_SAID: usize = 4096;
 
@@ -23,7 +28,11 @@ pub(super) fn run(
     runtime: &Handle,
 ) -> Result<Result<Done, Failure>, Error> {
     let mut refused = None;
-    let answer = |ask| match look(reader, ask) {
+    let mut offered = Offered {
+        folders: HashSet::new(),
+        deep: matches!(job, Job::Helm { .. }),
+    };
+    let answer = |ask| match offered.with(reader, ask) {
         // What the tenant can mend is also what the tool is told; the rest ends the job.
         Err(error)
             if reader.before_submodule()
@@ -71,6 +80,60 @@ fn letter(kind: ItemKind) -> char {
         // A submodule is a folder to tools.
         ItemKind::Folder | ItemKind::Submodule => 'd',
         ItemKind::Link => 'l',
+    }
+}
+
+/// The folders that a job has been shown whole.
+struct Offered {
+    folders: HashSet<String>,
+    /// Whether a folder comes with those below it: a chart is read whole.
+    deep: bool,
+}
+
+impl Offered {
+    /// Answers, and shows the folder that the question is about with it.
+    fn with(&mut self, reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
+        let path = match &ask {
+            Ask::Stat { path } | Ask::List { path } | Ask::Read { path } => Some(path.clone()),
+            _ => None,
+        };
+        let mut answer = look(reader, ask)?;
+        let folder = path.map(|path| match answer.kind {
+            "dir" => path,
+            _ => path
+                .rsplit_once('/')
+                .map_or_else(String::new, |(folder, _)| folder.to_owned()),
+        });
+        let mut next: VecDeque<String> = folder.into_iter().collect();
+        while let Some(folder) = next.pop_front()
+            && self.folders.len() < MAX_OFFERED
+        {
+            if !self.folders.insert(folder.clone()) {
+                continue;
+            }
+            let Some(found) = reader.peek(&folder) else {
+                continue;
+            };
+            if self.deep {
+                let folders = found
+                    .items
+                    .iter()
+                    .filter(|item| item.kind == ItemKind::Folder);
+                next.extend(folders.map(|item| below(&folder, &item.name)));
+            }
+            answer.beside.push(Beside {
+                kinds: found.items.iter().map(|item| letter(item.kind)).collect(),
+                names: found.items.into_iter().map(|item| item.name).collect(),
+                contents: found
+                    .contents
+                    .into_iter()
+                    .map(|(name, content)| (name, encoded(&content)))
+                    .collect(),
+                real: found.real,
+                folder,
+            });
+        }
+        Ok(answer)
     }
 }
 

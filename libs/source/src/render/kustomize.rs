@@ -19,7 +19,7 @@ use super::helm::Made;
 use super::images::Images;
 use super::origin::Origins;
 use super::overrides::below;
-use super::reader::Reader;
+use super::reader::{File, Reader};
 use super::remote;
 use super::trees::{MAX_REMOTES, Trees, too_many};
 use super::web;
@@ -48,17 +48,28 @@ pub(super) fn render(
         options: dependencies.input.rendering.build.clone(),
         kube_version: options.map_or_else(String::new, |given| given.kube_version.clone()),
         api_versions: options.map_or_else(Vec::new, |given| given.api_versions.clone()),
+        origins: false,
     };
-    let job = Job::Kustomize {
+    let mut job = Job::Kustomize {
         options: as_json,
         build,
     };
-    let once = || build_once(reader, folder, &job, dependencies, pool);
-    let built = once()?;
-    let chance = built.chance;
-    let manifests = manifests(reader, built.objects);
+    let once = |job: &Job| build_once(reader, folder, job, dependencies, pool);
+    let mut built = once(&job)?;
+    let mut manifests = manifests(reader, &built);
+    if manifests.is_none() {
+        // Which of its files an object is of, only the library can tell.
+        if let Job::Kustomize { build, .. } = &mut job {
+            build.origins = true;
+        }
+        built = once(&job)?;
+        manifests = self::manifests(reader, &built);
+    }
+    let chance = std::mem::take(&mut built.chance);
+    let manifests = manifests.unwrap_or_default();
     let undetermined = !chance.is_empty()
-        && hash::names(&self::manifests(reader, once()?.objects)) != hash::names(&manifests);
+        && hash::names(&self::manifests(reader, &once(&job)?).unwrap_or_default())
+            != hash::names(&manifests);
     if undetermined {
         let shown = if folder.is_empty() { "." } else { folder };
         let message = message::source::UNDETERMINED.with("path", shown);
@@ -118,25 +129,47 @@ fn place_of(one: &Wanted) -> String {
     hex::encode(&Sha256::digest(from)[..16])
 }
 
-/// What was built, each object with where it is written.
-fn manifests(reader: &Reader<'_, '_>, objects: Vec<Built>) -> Vec<Manifest> {
+/// What was built, each object with where it is written; `None` where that cannot be told of one of them.
+fn manifests(reader: &Reader<'_, '_>, built: &Done) -> Option<Vec<Manifest>> {
     let read = reader.all_read();
     let mut origins = Origins::default();
-    let mut manifests = Vec::with_capacity(objects.len());
-    for object in objects {
-        let file = read.get(&object.path);
-        manifests.push(match object.generated {
-            true => Manifest::new(
-                object.object,
-                file.map(|file| Location {
-                    path: file.path.clone(),
-                    line: 0,
-                }),
-            ),
-            false => origins.place(object.object, file),
+    let written = built.written.as_ref();
+    let files = written.and_then(|written| written.files.as_deref());
+    let files: Vec<&File> = files
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|path| read.get(path))
+        .collect();
+    let generated = written.and_then(|written| written.generated.as_deref());
+    let mut manifests = Vec::with_capacity(built.objects.len());
+    for Built {
+        object,
+        path,
+        generated: made,
+    } in &built.objects
+    {
+        let (object, file) = (object.clone(), read.get(path));
+        let whole = |file: &File| Location {
+            path: file.path.clone(),
+            line: 0,
+        };
+        manifests.push(match (written, made) {
+            (None, true) => Manifest::new(object, file.map(whole)),
+            (None, false) => origins.place(object, file),
+            (Some(_), _) => {
+                let kind = domain::resource::text(&object, &["kind"]);
+                let name = domain::resource::text(&object, &["metadata", "name"]);
+                let by = generated.unwrap_or_default().iter();
+                let mut by = by.filter(|one| one.kind == kind && name.contains(&one.name));
+                match (origins.among(&object, &files), by.next(), by.next()) {
+                    (Some(found), None, _) => found.of(object),
+                    (None, Some(by), None) => Manifest::new(object, read.get(&by.path).map(whole)),
+                    _ => return None,
+                }
+            }
         });
     }
-    manifests
+    Some(manifests)
 }
 
 /// How many kustomizations with charts of other places one may span.

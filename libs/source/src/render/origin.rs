@@ -65,29 +65,8 @@ impl Origins {
         let Some(file) = file else {
             return Manifest::new(object, None);
         };
-        let known = self.files.entry(file.path.clone()).or_insert_with(|| {
-            let text = file.text().unwrap_or_default();
-            yaml::documents(&text)
-                .0
-                .into_iter()
-                .flat_map(|document| objects(&file.path, document))
-                .collect()
-        });
-        let name = text(&object, &["metadata", "name"]);
-        let same_kind = |written: &&Manifest| {
-            text(&written.object, &["kind"]) == text(&object, &["kind"])
-                && name.contains(text(&written.object, &["metadata", "name"]))
-        };
-        let best = known
-            .iter()
-            .filter(same_kind)
-            .max_by_key(|written| text(&written.object, &["metadata", "name"]).len());
-        match best {
-            Some(written) => Manifest {
-                object,
-                location: written.location.clone(),
-                lines: written.lines.clone(),
-            },
+        match best(self.known(file), &object) {
+            Some((_, written)) => written.of(object),
             None => Manifest::new(
                 object,
                 Some(Location {
@@ -97,4 +76,70 @@ impl Origins {
             ),
         }
     }
+
+    /// The place of a result among files of which it may be: the one object of its kind whose name is the longest that its
+    /// own contains. `None` where there is none, or more than one.
+    pub(super) fn among(&mut self, object: &Value, files: &[&File]) -> Option<Written> {
+        let mut found: Option<(usize, Written)> = None;
+        let mut twice = false;
+        for file in files {
+            let Some((length, written)) = best(self.known(file), object) else {
+                continue;
+            };
+            match &found {
+                Some((known, _)) if *known > length => {}
+                Some((known, _)) if *known == length => twice = true,
+                _ => {
+                    twice = false;
+                    found = Some((length, written));
+                }
+            }
+        }
+        found.map(|(_, written)| written).filter(|_| !twice)
+    }
+
+    fn known(&mut self, file: &File) -> &[Manifest] {
+        self.files.entry(file.path.clone()).or_insert_with(|| {
+            let text = file.text().unwrap_or_default();
+            yaml::documents(&text)
+                .0
+                .into_iter()
+                .flat_map(|document| objects(&file.path, document))
+                .collect()
+        })
+    }
+}
+
+/// Where an object was written, with the lines of its fields.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    location: Option<Location>,
+    lines: Vec<(String, u32)>,
+}
+
+impl Written {
+    /// What was made of it.
+    pub(super) fn of(self, object: Value) -> Manifest {
+        Manifest {
+            object,
+            location: self.location,
+            lines: self.lines,
+        }
+    }
+}
+
+/// The one of a file's objects that a result was made of, and how long its name is.
+fn best(known: &[Manifest], object: &Value) -> Option<(usize, Written)> {
+    let name = text(object, &["metadata", "name"]);
+    let same_kind = known.iter().filter(|written| {
+        text(&written.object, &["kind"]) == text(object, &["kind"])
+            && name.contains(text(&written.object, &["metadata", "name"]))
+    });
+    let length = |written: &&Manifest| text(&written.object, &["metadata", "name"]).len();
+    let best = same_kind.max_by_key(length)?;
+    let written = Written {
+        location: best.location.clone(),
+        lines: best.lines.clone(),
+    };
+    Some((length(&best), written))
 }

@@ -26,6 +26,10 @@ const MAX_LOOKS: usize = 20_000;
 /// The most entries of folders that one render may list: a folder may be in itself many times over, by its tree's id.
 const MAX_ITEMS: usize = 200_000;
 
+/// The most bytes of files, and entries, that are looked at in a folder for who will probably ask.
+const MAX_PEEKED: u64 = 128 << 10;
+const MAX_PEEKED_ITEMS: usize = 256;
+
 /// How a pointer of Git LFS begins, and how long it is at most.
 const POINTER: (&[u8], usize) = (b"version https://git-lfs.github.com/spec/v1\n", 1024);
 /// The ends of the names of files that tools read as what they are: of these a pointer is of no use to anybody.
@@ -78,6 +82,22 @@ impl File {
     }
 }
 
+/// A file that nobody has asked for yet, and the variables in it.
+struct Peeked {
+    file: File,
+    variables: BTreeMap<String, Option<String>>,
+}
+
+/// A folder with what is in it, as [`Reader::peek`] finds it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    /// Its path without links.
+    pub(super) real: String,
+    pub(super) items: Vec<Item>,
+    /// Of small files, variables replaced.
+    pub(super) contents: BTreeMap<String, Arc<[u8]>>,
+}
+
 /// Reads a commit's files for one render, and those of the trees that it refers to.
 pub(super) struct Reader<'f, 'r> {
     files: &'f Files<'r>,
@@ -86,6 +106,8 @@ pub(super) struct Reader<'f, 'r> {
     target: &'f Target,
     set: RefCell<ReadSet>,
     read: RefCell<HashMap<String, File>>,
+    /// What was read of folders that were only peeked into, for when it is asked for.
+    peeked: RefCell<HashMap<String, Peeked>>,
     total: Cell<u64>,
     looks: Cell<usize>,
     items: Cell<usize>,
@@ -120,6 +142,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             target: &input.target,
             set: RefCell::default(),
             read: RefCell::default(),
+            peeked: RefCell::default(),
             total: Cell::new(0),
             looks: Cell::new(0),
             items: Cell::new(0),
@@ -512,6 +535,13 @@ impl<'f, 'r> Reader<'f, 'r> {
                 }))
             })
         };
+        let peeked = self.peeked.borrow_mut().remove(&found.path);
+        if let Some(Peeked { file, variables }) = peeked {
+            self.count(file.content.len())?;
+            self.note(|set| set.variables.extend(variables));
+            self.read.borrow_mut().insert(found.path, file.clone());
+            return Ok(Some(file));
+        }
         let bytes = self.within(&found.path, |files, _| files.blob(blob, MAX_FILE));
         let bytes = bytes.map_err(located)?;
         let read_by_tools = READ_BY_TOOLS.iter().any(|end| found.path.ends_with(end));
@@ -527,6 +557,62 @@ impl<'f, 'r> Reader<'f, 'r> {
         };
         self.read.borrow_mut().insert(found.path, file.clone());
         Ok(Some(file))
+    }
+
+    /// What a folder has in it, for who will probably ask: nothing of this is noted or counted. `None` where it is none, is
+    /// large, or has something in it that is shown there only.
+    pub(super) fn peek(&self, path: &str) -> Option<Folder> {
+        let within = |at: &String| {
+            let rest = at.strip_prefix(path);
+            rest.is_some_and(|rest| path.is_empty() || rest.starts_with('/'))
+        };
+        // Files of web servers are in no listing.
+        if self.moved(path).is_some() || self.mounts.borrow().keys().any(within) {
+            return None;
+        }
+        let set = self.set.take();
+        let read = self.read.take();
+        let counted = (self.total.get(), self.looks.get(), self.items.get());
+        let closed = self.closed.take();
+        let folder = self.folder(path);
+        self.set.replace(set);
+        self.read.replace(read);
+        self.total.set(counted.0);
+        self.looks.set(counted.1);
+        self.items.set(counted.2);
+        self.closed.replace(closed);
+        folder
+    }
+
+    fn folder(&self, path: &str) -> Option<Folder> {
+        let real = self.find(path).ok()?.path;
+        let items = self.list(path).ok()??;
+        if items.len() > MAX_PEEKED_ITEMS {
+            return None;
+        }
+        let (mut contents, mut left) = (BTreeMap::new(), MAX_PEEKED);
+        for item in items.iter().filter(|item| item.kind == ItemKind::File) {
+            let Ok(found) = self.find(&below(path, &item.name)) else {
+                continue;
+            };
+            let size = self.size(&found).ok().flatten();
+            let Some(rest) = size.and_then(|size| left.checked_sub(size)) else {
+                continue;
+            };
+            self.set.take();
+            if let Ok(Some(file)) = self.read(&below(path, &item.name)) {
+                left = rest;
+                contents.insert(item.name.clone(), file.content.clone());
+                let variables = std::mem::take(&mut self.set.borrow_mut().variables);
+                let mut peeked = self.peeked.borrow_mut();
+                peeked.insert(found.path, Peeked { file, variables });
+            }
+        }
+        Some(Folder {
+            real,
+            items,
+            contents,
+        })
     }
 
     /// Every file that was read so far, by its path.

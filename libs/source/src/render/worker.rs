@@ -103,6 +103,8 @@ pub(super) struct Build {
     /// For the charts in it; the cluster's where it is empty.
     pub(super) kube_version: String,
     pub(super) api_versions: Vec<String>,
+    /// Whether the file of every object is noted, which costs the library a third of its time.
+    pub(super) origins: bool,
 }
 
 /// What a worker is to do in a folder: the tool, and the application's options for it.
@@ -157,6 +159,20 @@ pub(super) struct Answer {
     pub(super) content: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) refused: String,
+    /// What else the worker will probably ask for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) beside: Vec<Beside>,
+}
+
+/// A folder that was not asked for: so a job asks once for each and not once for each file. What of it was used the worker
+/// says at the end.
+#[derive(Debug, Serialize)]
+pub(super) struct Beside {
+    pub(super) folder: String,
+    pub(super) real: String,
+    pub(super) names: Vec<String>,
+    pub(super) kinds: String,
+    pub(super) contents: BTreeMap<String, String>,
 }
 
 impl Answer {
@@ -164,10 +180,15 @@ impl Answer {
         Self {
             kind: "file",
             real,
-            content: BASE64_STANDARD.encode(content),
+            content: encoded(content),
             ..Self::default()
         }
     }
+}
+
+/// A file's bytes as they travel.
+pub(super) fn encoded(content: &[u8]) -> String {
+    BASE64_STANDARD.encode(content)
 }
 
 /// One object that a job made.
@@ -216,6 +237,29 @@ pub(super) struct Done {
     /// What can be set of a chart, where that was asked.
     #[serde(default)]
     pub(super) details: Option<ChartDetails>,
+    /// Where the objects of a kustomization may stand, where it is not said of each.
+    #[serde(default)]
+    pub(super) written: Option<Written>,
+}
+
+/// The places where the objects of a kustomization come from.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Written {
+    /// The files that it takes objects of.
+    pub(super) files: Option<Vec<String>>,
+    /// The objects that it makes of other files.
+    pub(super) generated: Option<Vec<Generated>>,
+}
+
+/// An object that a kustomization makes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Generated {
+    pub(super) kind: String,
+    /// Before it is changed.
+    pub(super) name: String,
+    /// The kustomization.
+    pub(super) path: String,
 }
 
 /// What can be set of a chart.
@@ -233,14 +277,24 @@ enum Said {
     Asked(Ask),
     Done {
         done: Done,
-        #[serde(default)]
-        retire: bool,
+        #[serde(flatten)]
+        end: End,
     },
     Failed {
         failed: Failure,
-        #[serde(default)]
-        retire: bool,
+        #[serde(flatten)]
+        end: End,
     },
+}
+
+/// What a worker says besides at the end of a job.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct End {
+    /// Whether the job left something behind in the process.
+    retire: bool,
+    /// What of [`Beside`] was used, as it would have been asked for.
+    used: Vec<Ask>,
 }
 
 impl WorkerPool {
@@ -371,10 +425,22 @@ async fn talk(
                 let answer = answer(question).map_err(Broken::Answer)?;
                 send(worker, &answer).await.map_err(Broken::Pipe)?;
             }
-            Said::Done { done, retire } => return Ok((Ok(done), retire)),
-            Said::Failed { failed, retire } => return Ok((Err(failed), retire)),
+            Said::Done { done, end } => return ended(Ok(done), end, answer),
+            Said::Failed { failed, end } => return ended(Err(failed), end, answer),
         }
     }
+}
+
+/// Looks at what was used without being asked for, so that it is noted, counted and refused as if it had been.
+fn ended(
+    outcome: Result<Done, Failure>,
+    end: End,
+    answer: &mut impl FnMut(Ask) -> Result<Answer, Error>,
+) -> Result<(Result<Done, Failure>, bool), Broken> {
+    for used in end.used {
+        answer(used).map_err(Broken::Answer)?;
+    }
+    Ok((outcome, end.retire))
 }
 
 fn died(path: &str, error: &io::Error) -> Error {
@@ -391,8 +457,11 @@ async fn send(worker: &mut Worker, message: &impl Serialize) -> io::Result<()> {
         .ok()
         .filter(|length| *length <= MAX_FRAME);
     let length = length.ok_or_else(|| io::Error::other("frame too large"))?;
-    worker.stdin.write_all(&length.to_be_bytes()).await?;
-    worker.stdin.write_all(&body).await?;
+    // One write: the worker would wake for the length alone.
+    let mut frame = Vec::with_capacity(4 + body.len());
+    frame.extend(length.to_be_bytes());
+    frame.extend(body);
+    worker.stdin.write_all(&frame).await?;
     worker.stdin.flush().await
 }
 
@@ -411,7 +480,10 @@ async fn receive(worker: &mut Worker) -> io::Result<Said> {
                 ..Failure::default()
             },
             // Whether it said so itself stands in what was not read.
-            retire: true,
+            end: End {
+                retire: true,
+                ..End::default()
+            },
         });
     }
     Ok(serde_json::from_str(text)?)

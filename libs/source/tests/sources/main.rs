@@ -312,6 +312,44 @@ async fn a_kustomization_is_built_by_the_library_with_the_applications_options()
 }
 
 #[tokio::test]
+async fn every_object_of_a_kustomization_has_its_own_file_though_others_have_its_name() {
+    let world = World::new();
+    let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n";
+    let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n";
+    for base in ["a", "b"] {
+        world
+            .write(&format!("{base}/service.yaml"), service)
+            .write(&format!("{base}/settings.yaml"), settings)
+            .write(
+                &format!("{base}/kustomization.yaml"),
+                &format!(
+                    "namePrefix: {base}-\nresources: [service.yaml, settings.yaml]\nconfigMapGenerator:\n- name: made\n  \
+                     literals: [a=b]\n"
+                ),
+            );
+    }
+    world.write("both/kustomization.yaml", "resources: [../a, ../b]\n");
+    world.commit();
+    for path in ["a", "b", "both"] {
+        let rendered = world.render(&input(json!({"path": path}))).await.unwrap();
+        for manifest in &rendered.manifests {
+            let key = manifest.key();
+            let (base, name) = key.name.split_once('-').unwrap();
+            let file = match (key.kind.as_str(), name) {
+                ("Service", _) => "service.yaml:1",
+                (_, "settings") => "settings.yaml:1",
+                _ => "kustomization.yaml",
+            };
+            assert_eq!(
+                manifest.location.as_ref().unwrap().to_string(),
+                format!("{base}/{file}"),
+                "{path}: {key}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_kustomization_cannot_reach_out() {
     let world = World::new();
     let cases = [
@@ -372,10 +410,13 @@ async fn a_read_set_holds_until_something_that_was_read_changes() {
         .write("base/service.yaml", SERVICE)
         .write("base/kustomization.yaml", "resources: [service.yaml]\n")
         .write("app/kustomization.yaml", "resources: [../base]\n")
+        // Beside what is read, and shown to the worker with it.
+        .write("base/unread.yaml", "${VM_NAME}")
         .write("README.md", "one");
     world.commit();
-    let asked = input(json!({"path": "app"}));
+    let mut asked = input(json!({"path": "app"}));
     let rendered = world.render(&asked).await.unwrap();
+    asked.variables.insert("VM_NAME".into(), "other".into());
     world
         .write("README.md", "two")
         .write("base/notes.txt", "x")
