@@ -161,14 +161,17 @@ pub struct ResourceResult {
     pub key: ResourceKey,
     /// The version it was applied in.
     pub version: String,
-    /// `Synced`, `SyncFailed`, `Pruned` or `PruneSkipped`.
-    pub status: ResultCode,
+    /// `Synced`, `SyncFailed`, `Pruned` or `PruneSkipped`; none for a hook whose `hook_phase` says more.
+    pub status: Option<ResultCode>,
     /// kubectl's word (`deployment.apps/web configured`), or why not.
     pub message: String,
-    /// `Running`, `Succeeded`, `Failed`.
+    /// `Running`, `Succeeded`, `Failed`; `Error` for a hook that vanished.
     pub hook_phase: Phase,
     /// `Sync` for ordinary objects.
     pub sync_phase: String,
+    /// Whether it is a hook, of the kind that `sync_phase` names.
+    #[serde(default)]
+    pub hook: bool,
     /// The images that it names.
     #[serde(default)]
     pub images: Vec<String>,

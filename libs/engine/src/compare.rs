@@ -13,6 +13,7 @@ use domain::status::{ResourceStatus, SyncCode};
 use serde_json::Value;
 
 use crate::fields::{MANAGER, Owned};
+use crate::hooks::{self, DeletePolicy};
 use crate::options::{self, Role, SyncOptions};
 use crate::prepare::{Target, TargetHash};
 use crate::structural;
@@ -166,6 +167,8 @@ impl Comparison {
     pub fn statuses(&self) -> Vec<ResourceStatus> {
         self.resources
             .iter()
+            // A hook is an object only while it is there.
+            .filter(|r| r.role != Role::Hook || r.live)
             .map(|r| ResourceStatus {
                 key: r.key.clone(),
                 version: r.version.clone(),
@@ -209,6 +212,16 @@ pub fn compare(input: &Input<'_>) -> Comparison {
                 .on(target.key.clone())
                 .located(target.locate("metadata.name"));
             causes.push(cause.clone());
+            compared.blocked = Some(cause);
+        }
+        if let (Role::Hook, Some(there), None) = (target.role, there, &compared.blocked)
+            && DeletePolicy::of(&target.object).before_creation
+            && !hooks::replaceable(there.essentials, &target.key, input.tenant, input.app)
+        {
+            let message = message::sync::HOOK_NAME_TAKEN.with("resource", &target.key);
+            let cause = Cause::error(message)
+                .on(target.key.clone())
+                .located(target.locate("metadata.name"));
             compared.blocked = Some(cause);
         }
         if target.role == Role::Ordinary {

@@ -56,7 +56,6 @@ impl Health {
 
 /// The annotation that keeps an object out of its application's health.
 const IGNORE: &str = "argocd.argoproj.io/ignore-healthcheck";
-const HOOK_FINALIZER: &str = "argocd.argoproj.io/hook-finalizer";
 
 /// How an object fares by what it says itself; `None` for kinds without a rule.
 #[must_use]
@@ -122,7 +121,7 @@ fn deleting(object: &Value) -> Option<Health> {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    if finalizers.contains(&HOOK_FINALIZER) {
+    if finalizers.contains(&crate::hooks::FINALIZER) {
         return None;
     }
     let shown = if finalizers.is_empty() {

@@ -11,7 +11,7 @@
 //!
 //! # Reading order
 //! [`prepare`] (manifests become targets), [`compare`] (targets meet live objects), [`autosync`] and [`retry`] (when to
-//! sync), [`plan`] (what a sync does), [`health`] (how objects fare), [`lint`] (what looks wrong though it works),
+//! sync), [`plan`] (what a sync does), [`hooks`] (what runs at its moments), [`health`] (how objects fare), [`lint`] (what looks wrong though it works),
 //! [`tree`] and [`views`] (what clients are shown), [`assemble`] (the status as stored).
 
 pub mod assemble;
@@ -20,6 +20,7 @@ pub mod canonical;
 pub mod compare;
 pub mod fields;
 pub mod health;
+pub mod hooks;
 pub mod lint;
 pub mod options;
 pub mod plan;

@@ -11,6 +11,7 @@ use domain::status::SyncCode;
 use serde_json::{Value, json};
 
 use crate::compare::{Compared, Comparison};
+use crate::hooks::{self, Attempt, DeletePolicy};
 use crate::options::{Propagation, Role, SyncOptions};
 use crate::prepare::{Prepared, Target, TargetHash, Territory};
 
@@ -39,15 +40,21 @@ pub struct Request<'a> {
     pub namespace_metadata: Option<&'a Value>,
     /// Whether deletions that wait for a person's approval have it.
     pub approved: bool,
+    /// The attempt that the plan is for, as its hooks name it.
+    pub attempt: Attempt<'a>,
 }
 
-/// The phases that exist so far.
+/// The phases of a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SyncPhase {
     /// Before the manifests.
     PreSync,
     /// The manifests.
     Sync,
+    /// When everything is healthy.
+    PostSync,
+    /// When something failed; only then.
+    SyncFail,
 }
 
 impl SyncPhase {
@@ -57,6 +64,8 @@ impl SyncPhase {
         match self {
             Self::PreSync => "PreSync",
             Self::Sync => "Sync",
+            Self::PostSync => "PostSync",
+            Self::SyncFail => "SyncFail",
         }
     }
 }
@@ -142,6 +151,8 @@ pub struct Step {
     pub version: String,
     /// What to do.
     pub action: Action,
+    /// When its object goes, where it is a hook's.
+    pub hook: Option<DeletePolicy>,
 }
 
 /// What a sync does.
@@ -149,6 +160,10 @@ pub struct Step {
 pub struct Plan {
     /// The steps in order. Where phase or wave changes, [`WAVE_DELAY_SECONDS`] pass and the wave before must be healthy.
     pub steps: Vec<Step>,
+    /// What runs when one of them fails: the hooks of phase `SyncFail`, all of one wave.
+    pub on_failure: Vec<Step>,
+    /// How the deletion of a hook's object reaches what it owns.
+    pub propagation: Propagation,
     /// Why nothing may be done at all; a plan with refusals has no steps.
     pub refusals: Vec<Cause>,
     /// Whether nothing may be changed.
@@ -183,19 +198,25 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
     let refusals = refusals(prepared, comparison, &selected, request);
     if !refusals.is_empty() {
         return Plan {
-            steps: Vec::new(),
             refusals,
             dry_run,
             selective,
+            ..Plan::default()
         };
     }
-    let mut steps = Vec::new();
+    let mut steps = hooks(prepared, comparison, request);
     steps.extend(create_namespace(prepared, request));
     let waves = order::prune_waves(selected.iter().copied().filter(|r| r.requires_pruning));
     let apply_waves = order::apply_waves(&prepared.targets);
     let last = selected
         .iter()
         .map(|r| r.target.map_or(r.wave, |at| apply_waves[at]))
+        .chain(
+            steps
+                .iter()
+                .filter(|step| step.phase == SyncPhase::Sync)
+                .map(|step| step.wave),
+        )
         .chain([0])
         .max()
         .unwrap_or_default()
@@ -222,11 +243,22 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
             key,
             version,
             action,
+            hook: None,
         });
     }
+    let (mut on_failure, mut steps): (Vec<Step>, Vec<Step>) = steps
+        .into_iter()
+        .partition(|step| step.phase == SyncPhase::SyncFail);
+    // They are what is left to do, so none waits for another.
+    for step in &mut on_failure {
+        step.wave = 0;
+    }
     order::sort(&mut steps);
+    order::sort(&mut on_failure);
     Plan {
         steps,
+        on_failure,
+        propagation: request.options.propagation.unwrap_or_default(),
         refusals: Vec::new(),
         dry_run,
         selective,
@@ -268,7 +300,7 @@ fn refusals(
     let hooks = comparison
         .resources
         .iter()
-        .filter(|r| r.role == Role::Hook && request.sync.resources.is_empty());
+        .filter(|r| r.role == Role::Hook && runs_hooks(request.sync));
     for compared in selected.iter().copied().chain(hooks) {
         if let Some(cause) = &compared.blocked
             && !refusals.contains(cause)
@@ -392,12 +424,52 @@ fn create_namespace(prepared: &Prepared, request: &Request<'_>) -> Option<Step> 
     };
     Some(Step {
         phase: SyncPhase::PreSync,
-        wave: 0,
+        // A wave of its own: before anything is made in it, the namespace has to be the tenant's.
+        wave: i64::MIN,
         batch: 0,
         key,
         version: "v1".to_owned(),
         action,
+        hook: None,
     })
+}
+
+/// Whether the request is about hooks: neither a selection of objects nor the strategy `apply` (a rollback's) runs them.
+fn runs_hooks(sync: &SyncRequest) -> bool {
+    let apply = sync
+        .sync_strategy
+        .as_ref()
+        .and_then(|strategy| strategy.get("apply"));
+    sync.resources.is_empty() && apply.is_none_or(Value::is_null)
+}
+
+fn hooks(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>) -> Vec<Step> {
+    if !runs_hooks(request.sync) {
+        return Vec::new();
+    }
+    let mut steps = Vec::new();
+    for compared in comparison.resources.iter().filter(|r| r.role == Role::Hook) {
+        let Some(target) = compared.target.map(|at| &prepared.targets[at]) else {
+            continue;
+        };
+        for phase in hooks::phases(&target.object) {
+            let (key, object) = hooks::object(&target.key, &target.object, &request.attempt, phase);
+            let mut action = apply(target, compared, request);
+            if let Action::Apply { object: body, .. } = &mut action {
+                *body = Arc::new(object);
+            }
+            steps.push(Step {
+                phase,
+                wave: target.wave,
+                batch: 0,
+                key,
+                version: target.version.clone(),
+                action,
+                hook: Some(DeletePolicy::of(&target.object)),
+            });
+        }
+    }
+    steps
 }
 
 /// The namespaces that the members of a plan live in, for whoever checks them before the first step.

@@ -228,7 +228,11 @@ fn target(
     let mut object = manifest.object.clone();
     let (group, version) = split_api_version(text(&manifest.object, &["apiVersion"]));
     let placed = place::place(&mut object, context, promised);
-    let key = ResourceKey::of(&object);
+    let mut key = ResourceKey::of(&object);
+    if key.name.is_empty() {
+        // A hook that is named when it runs; until then its prefix stands for it.
+        text(&object, &["metadata", "generateName"]).clone_into(&mut key.name);
+    }
 
     let root = context.schema.root(group, version, &key.kind);
     for dropped in sanitise::sanitise(&mut object, root) {
@@ -238,7 +242,7 @@ fn target(
 
     encode_string_data(&mut object, &key);
     mark(&mut object, context, &key);
-    let refusal = place::refusal(&object, &key, placed, role, context);
+    let refusal = place::refusal(&object, &key, placed, context);
     let (refused, forbidden_kind, outside) = match refusal {
         Some(refusal) => {
             let place = manifest.locate(refusal.field);

@@ -456,11 +456,17 @@ fn planned(
             territory,
             namespace_metadata: None,
             approved: case.approved,
+            attempt: engine::hooks::Attempt {
+                revision: "0123456789abcdef",
+                started_at: 1_767_225_600,
+                retries: 0,
+            },
         },
     );
     let steps: Vec<String> = plan
         .steps
         .iter()
+        .chain(&plan.on_failure)
         .map(|step| {
             let action = match &step.action {
                 Action::CreateNamespace { .. } => "create".to_owned(),
@@ -475,8 +481,19 @@ fn planned(
                 Action::Prune { uid, propagation } => format!("prune {uid} {propagation:?}"),
                 Action::Keep(kept) => format!("keep: {}", kept.as_str()),
             };
+            let mut hook = String::new();
+            if let Some(policy) = step.hook {
+                hook.push_str(", a hook that goes");
+                for (goes, when) in [
+                    (policy.before_creation, " before it is made"),
+                    (policy.succeeded, " after success"),
+                    (policy.failed, " after failure"),
+                ] {
+                    hook.push_str(if goes { when } else { "" });
+                }
+            }
             format!(
-                "{} wave {} batch {}: {} {action}",
+                "{} wave {} batch {}: {} {action}{hook}",
                 step.phase.as_str(),
                 step.wave,
                 step.batch,

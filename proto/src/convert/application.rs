@@ -164,10 +164,11 @@ mod tests {
                     resources: vec![ResourceResult {
                         key,
                         version: "v1".into(),
-                        status: ResultCode::Synced,
+                        status: Some(ResultCode::Synced),
                         message: "deployment.apps/a configured".into(),
                         hook_phase: Phase::Running,
                         sync_phase: "Sync".into(),
+                        hook: false,
                         images: vec![],
                     }],
                 }),

@@ -2,7 +2,9 @@
 
 use domain::application::HistoryEntry;
 use domain::message::Language;
-use domain::operation::{Initiator, Operation, OperationState, ResourceResult, SyncResult};
+use domain::operation::{
+    Initiator, Operation, OperationState, ResourceResult, ResultCode, SyncResult,
+};
 use serde_json::Value;
 
 use super::{document, text, time};
@@ -83,9 +85,9 @@ fn resource(result: &ResourceResult) -> v1alpha1::ResourceResult {
         kind: text(&result.key.kind),
         namespace: text(&result.key.namespace),
         name: text(&result.key.name),
-        status: text(result.status.as_str()),
+        status: text(result.status.map_or("", ResultCode::as_str)),
         message: text(&result.message),
-        hook_type: None,
+        hook_type: result.hook.then(|| result.sync_phase.clone()),
         hook_phase: text(result.hook_phase.as_str()),
         sync_phase: text(&result.sync_phase),
         images: result.images.clone(),

@@ -2,7 +2,7 @@
 //!
 //! The steps, in the order they happen: [`subject`] (client required), [`desire`] (client required), [`live`] and
 //! [`look`] (client required for bodies, the comparison itself is the engine's), [`operation`] (the state machine of a
-//! sync), [`apply`] (client required), [`publish`] (client required); [`deletion`] is the other end of a life.
+//! sync), [`apply`] and [`hooks`] (client required), [`publish`] (client required); [`deletion`] is the other end of a life.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::repos::Trouble;
 pub mod apply;
 pub mod deletion;
 pub mod desire;
+pub mod hooks;
 pub mod live;
 pub mod look;
 pub mod operation;
@@ -195,7 +196,9 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     let look = look::look(ctx, &subject, desired, memory)
         .await
         .map_err(Failure::Cluster)?;
-    let mut status = look::status(ctx, &subject, &look, Vec::new(), refresh.is_some());
+    hooks::release_idle(ctx, &subject, look.live.entries()).await;
+    let lasting = operation::lasting(&subject.app, &look);
+    let mut status = look::status(ctx, &subject, &look, lasting.clone(), refresh.is_some());
     let decision = autosync::decide(&autosync::Input {
         spec: &subject.spec,
         sources: &status.compared_sources,
@@ -227,7 +230,8 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
             );
         }
         Decision::Refused(cause) => {
-            status = look::status(ctx, &subject, &look, vec![*cause], refresh.is_some());
+            let causes = std::iter::once(*cause).chain(lasting).collect();
+            status = look::status(ctx, &subject, &look, causes, refresh.is_some());
         }
     }
     let report = Report {

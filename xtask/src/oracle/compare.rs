@@ -21,7 +21,7 @@ use crate::say;
 const SCRIPTS: &str = "xtask/src/oracle/scripts";
 /// Every script, in order. One that has commands is run over gRPC and then over gRPC-web, at a tenant's host; one of
 /// [`EVERYWHERE`] at another tenant's host the second time, and once more at the operator's, as the operator's admin.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "account",
     "accounts",
     "projects",
@@ -30,6 +30,7 @@ const ORDER: [&str; 10] = [
     "clusters",
     "repositories",
     "applications",
+    "hooks",
     "mistakes",
     "rest",
 ];

@@ -66,10 +66,20 @@ messages! {
         en: "{kind} `{name}` in Git is not supported yet; create it with the argocd command or the API and remove it from this folder",
         ko: "Git에 있는 {kind} `{name}`은(는) 아직 지원하지 않습니다. argocd 명령이나 API로 만들고 이 폴더에서 지우십시오",
     }
-    /// A hook among the manifests.
-    HOOKS_UNSUPPORTED = "sync.hooks-unsupported" {
-        en: "`{name}` is a sync hook, and hooks are not supported yet; remove the hook annotation or the object",
-        ko: "`{name}`은(는) 동기화 훅인데 훅은 아직 지원하지 않습니다. 훅 주석이나 오브젝트를 지우십시오",
+    /// A hook did not succeed.
+    HOOK_FAILED = "sync.hook-failed" {
+        en: "the hook {resource} failed: {reason}",
+        ko: "훅 {resource}이(가) 실패했습니다: {reason}",
+    }
+    /// A hook is gone before its end was seen.
+    HOOK_VANISHED = "sync.hook-vanished" {
+        en: "the hook {resource} was deleted while it was running; sync again to run it anew",
+        ko: "훅 {resource}이(가) 실행 중에 삭제되었습니다. 다시 실행하려면 다시 동기화하십시오",
+    }
+    /// A hook's name is taken by an object that the application did not make.
+    HOOK_NAME_TAKEN = "sync.hook-name-taken" {
+        en: "{resource} is there already and was not made by this application, so that the hook cannot replace it; rename the hook, or delete the object",
+        ko: "{resource}이(가) 이미 있고 이 애플리케이션이 만든 것이 아니어서 훅으로 바꿀 수 없습니다. 훅의 이름을 바꾸거나 그 오브젝트를 지우십시오",
     }
     /// Git has an object and the cluster does not.
     MISSING = "sync.missing" {
@@ -200,6 +210,26 @@ messages! {
     WAITING_HEALTHY_MORE = "sync.waiting-healthy-more" {
         en: "waiting for healthy state of {resource} and {count} more resources",
         ko: "{resource} 외 {count}개 리소스가 정상 상태가 되기를 기다립니다",
+    }
+    /// A hook has to run to its end.
+    WAITING_HOOK = "sync.waiting-hook" {
+        en: "waiting for completion of hook {resource}",
+        ko: "훅 {resource}이(가) 끝나기를 기다립니다",
+    }
+    /// The same, of several hooks.
+    WAITING_HOOK_MORE = "sync.waiting-hook-more" {
+        en: "waiting for completion of hook {resource} and {count} more hooks",
+        ko: "훅 {resource} 외 {count}개가 끝나기를 기다립니다",
+    }
+    /// The object of a hook's earlier run has to go.
+    WAITING_HOOK_DELETION = "sync.waiting-hook-deletion" {
+        en: "waiting for deletion of hook {resource}",
+        ko: "훅 {resource}이(가) 삭제되기를 기다립니다",
+    }
+    /// The same, of several hooks.
+    WAITING_HOOK_DELETION_MORE = "sync.waiting-hook-deletion-more" {
+        en: "waiting for deletion of hook {resource} and {count} more hooks",
+        ko: "훅 {resource} 외 {count}개가 삭제되기를 기다립니다",
     }
     /// Somebody stopped it.
     TERMINATED = "sync.terminated" {

@@ -20,6 +20,8 @@ pub struct Doomed {
     pub uid: String,
     /// Whether its deletion has begun, so that it is only waited for.
     pub deleting: bool,
+    /// Whether it is a hook that our finalizer keeps.
+    pub held: bool,
 }
 
 /// What a deletion does.
@@ -90,6 +92,7 @@ pub fn deletion(
                     version: there.version.to_owned(),
                     uid: there.uid.to_owned(),
                     deleting: crate::compare::deleting(there),
+                    held: crate::hooks::held(there.essentials),
                 });
         }
     }

@@ -8,7 +8,7 @@ use domain::resource::{ResourceKey, at, split_api_version, text};
 use serde_json::Value;
 
 use super::{Context, Scope, Territory};
-use crate::options::{Role, SyncOptions};
+use crate::options::SyncOptions;
 
 /// The kinds that CustomResourceDefinitions among the manifests will give the cluster: (group, version, kind).
 pub(super) type Promised = HashMap<(String, String, String), Scope>;
@@ -84,7 +84,6 @@ pub(super) fn refusal(
     object: &Value,
     key: &ResourceKey,
     placed: Placed,
-    role: Role,
     context: &Context<'_>,
 ) -> Option<Refusal> {
     // First, whatever else is wrong: it decides whether the live object may be looked at.
@@ -115,12 +114,6 @@ pub(super) fn refusal(
                 .with("kind", &key.kind)
                 .with("name", &key.name),
             "kind",
-        );
-    }
-    if role == Role::Hook {
-        return refuse(
-            message::sync::HOOKS_UNSUPPORTED.with("name", &key.name),
-            "metadata.annotations",
         );
     }
     if !context

@@ -1,8 +1,8 @@
 //! Nodes and pods that kwok simulates: a pod placed on a node runs at once, unless it says by annotation that it should
 //! not.
 //!
-//! `naru.test/outcome` on a pod is `crash` (its containers end again and again), `no-image` (its image cannot be pulled)
-//! or `pending` (nothing ever happens to it).
+//! `naru.test/outcome` on a pod is `crash` (its containers end again and again), `no-image` (its image cannot be pulled),
+//! `fail` (it ends with exit code 1) or `pending` (nothing ever happens to it).
 
 use std::fs;
 use std::time::Duration;
@@ -128,6 +128,12 @@ fn configuration(log: &str) -> String {
             status(&waiting("ImagePullBackOff", "Back-off pulling image", 0)),
         ),
         stage(
+            "pod-failing",
+            "Pod",
+            json!([absent(alive), absent(fresh), is(outcome, "fail")]),
+            status(FAILED),
+        ),
+        stage(
             "pod-of-a-job-done",
             "Pod",
             json!([
@@ -196,6 +202,17 @@ phase: Succeeded
 containerStatuses:
 {{ range .spec.containers }}
 - {name: {{ .name | Quote }}, image: {{ .image | Quote }}, imageID: "", ready: false, started: false, restartCount: 0, state: {terminated: {exitCode: 0, reason: Completed, startedAt: {{ $now }}, finishedAt: {{ $now }}}}}
+{{ end }}
+"#;
+
+const FAILED: &str = r#"{{ $now := Now | Quote }}
+phase: Failed
+startTime: {{ $now }}
+hostIP: {{ NodeIPWith .spec.nodeName | Quote }}
+podIP: {{ PodIPWith .spec.nodeName ( or .spec.hostNetwork false ) ( or .metadata.uid "" ) ( or .metadata.name "" ) ( or .metadata.namespace "" ) | Quote }}
+containerStatuses:
+{{ range .spec.containers }}
+- {name: {{ .name | Quote }}, image: {{ .image | Quote }}, imageID: "", ready: false, started: false, restartCount: 0, state: {terminated: {exitCode: 1, reason: Error, startedAt: {{ $now }}, finishedAt: {{ $now }}}}}
 {{ end }}
 "#;
 

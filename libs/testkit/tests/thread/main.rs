@@ -15,6 +15,7 @@ mod elsewhere;
 mod faults;
 mod guide;
 mod healing;
+mod hooks;
 mod inward;
 mod isolation;
 mod operator;

@@ -466,6 +466,13 @@ async fn established(ctx: &Context, definitions: &[ResourceKey]) {
     }
 }
 
+/// The result of a hook that was made before this process could say so.
+#[must_use]
+pub fn made(step: &Step) -> ResourceResult {
+    let words = format!("{} created", kubectl_name(&step.key));
+    result(step, ResultCode::Synced, words, false)
+}
+
 fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -> ResourceResult {
     let images = match &step.action {
         Action::Apply { object, .. } => images(object),
@@ -487,10 +494,11 @@ fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -> Re
     ResourceResult {
         key: step.key.clone(),
         version: step.version.clone(),
-        status,
+        status: Some(status),
         message,
         hook_phase,
         sync_phase: step.phase.as_str().to_owned(),
+        hook: step.hook.is_some(),
         images,
     }
 }

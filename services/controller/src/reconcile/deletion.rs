@@ -1,9 +1,10 @@
 //! The end of an application: its objects go, wave by wave, then its row (client required; what goes is the engine's
 //! decision).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::DeleteOptions;
+use cluster::{DeleteOptions, LiveEntry};
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
 use domain::message;
@@ -15,7 +16,7 @@ use futures::StreamExt;
 use super::apply::propagated;
 use super::live::LiveSet;
 use super::publish::{self, Report};
-use super::{Failure, Next};
+use super::{Failure, Next, hooks};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::tenants::TenantFacts;
@@ -72,8 +73,9 @@ pub async fn advance(
     let first = plan.waves.first().map_or(&[][..], Vec::as_slice);
     let mut sends = Vec::new();
     for doomed in first {
-        if !doomed.deleting {
-            sends.push(send(ctx, tenant, doomed, plan.propagation));
+        let held = live.find(&doomed.key).filter(|_| doomed.held);
+        if !doomed.deleting || held.is_some() {
+            sends.push(send(ctx, tenant, doomed, held, plan.propagation));
         }
     }
     let sent: Vec<_> = futures::stream::iter(sends)
@@ -102,8 +104,13 @@ async fn send(
     ctx: &Context,
     tenant: &TenantFacts,
     doomed: &plan::Doomed,
+    held: Option<&Arc<LiveEntry>>,
     propagation: Propagation,
 ) -> Option<(plan::Doomed, cluster::Error)> {
+    if let Some(hook) = held {
+        let removed = hooks::remove(ctx, tenant, hook, propagation).await;
+        return removed.err().map(|error| (doomed.clone(), error));
+    }
     let options = DeleteOptions {
         uid: Some(doomed.uid.clone()),
         propagation: propagated(propagation),

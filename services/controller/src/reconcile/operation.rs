@@ -25,8 +25,10 @@ use crate::memory::AppMemory;
 use crate::repos::Trouble;
 
 mod ending;
+mod hooks;
 mod waves;
 
+pub use ending::lasting;
 use ending::{end, invalid, invalid_tasks};
 use waves::{Progress, carry_out};
 
@@ -96,6 +98,9 @@ pub async fn advance(
         };
         run.state.retry_count = 0;
         let look = spec_look(ctx, &run.subject, None, memory, false).await?;
+        hooks::terminate(ctx, &mut run, &look.live)
+            .await
+            .map_err(Failure::Cluster)?;
         return end(
             ctx,
             run,
@@ -478,6 +483,7 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
             namespace_metadata: policy
                 .and_then(|policy| policy.managed_namespace_metadata.as_ref()),
             approved: approved.is_some_and(|at| at >= state.started_at),
+            attempt: hooks::attempt(run, desired.revisions.first().map_or("", String::as_str)),
         },
     )
 }

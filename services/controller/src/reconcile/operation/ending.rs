@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use domain::application::HistoryEntry;
+use domain::application::{Application, HistoryEntry};
 use domain::cause::{Cause, Severity};
 use domain::clock::Timestamp;
 use domain::message;
 use domain::operation::{OperationState, Phase, ResourceResult, ResultCode};
 use domain::status::{HealthCode, Status, SyncCode};
+use engine::options::Role;
 use engine::{plan, retry};
 
 use super::{End, Run};
@@ -146,16 +147,44 @@ fn operation_causes(state: &OperationState, look: &Look) -> Vec<Cause> {
     }
 }
 
+/// Why the last sync failed, as long as the next one would begin from the same: nothing has changed in Git or in the
+/// spec, and what it could not do is still not done.
+pub fn lasting(app: &Application, look: &Look) -> Vec<Cause> {
+    let failed = app.status.operation.as_ref().filter(|state| {
+        matches!(state.phase, Phase::Failed | Phase::Error) && !state.operation.sync.dry_run
+    });
+    let (Some(state), Ok(desired)) = (failed, &look.desired) else {
+        return Vec::new();
+    };
+    let Some(result) = state
+        .result
+        .as_ref()
+        .filter(|r| r.revisions == desired.revisions && r.sources == desired.sources)
+    else {
+        return Vec::new();
+    };
+    let mut causes = operation_causes(state, look);
+    // Of a hook no comparison says that it is still to be done.
+    let of_hook = |cause: &Cause| {
+        let hooks = result.resources.iter().filter(|r| r.hook);
+        hooks
+            .map(|r| &r.key)
+            .any(|key| Some(key) == cause.resource.as_ref())
+    };
+    if look.comparison.sync == SyncCode::Synced {
+        causes.retain(of_hook);
+    }
+    causes
+}
+
 /// What an applied object came to by the end, as Argo CD's results say.
 fn settle(state: &mut OperationState, status: &Status) {
     let Some(result) = &mut state.result else {
         return;
     };
-    for resource in result
-        .resources
-        .iter_mut()
-        .filter(|r| r.status == ResultCode::Synced && r.hook_phase == Phase::Running)
-    {
+    for resource in result.resources.iter_mut().filter(|r| {
+        !r.hook && r.status == Some(ResultCode::Synced) && r.hook_phase == Phase::Running
+    }) {
         let health = status
             .resources
             .iter()
@@ -242,15 +271,20 @@ pub(super) fn invalid(cause: &Cause, desired: &Desired) -> Option<ResourceResult
         .targets
         .iter()
         .find(|target| target.key == key);
+    let hook = target.filter(|target| target.role == Role::Hook);
+    let phase = hook
+        .and_then(|target| engine::hooks::phases(&target.object).first().copied())
+        .unwrap_or(plan::SyncPhase::Sync);
     Some(ResourceResult {
         version: target
             .map(|target| target.version.clone())
             .unwrap_or_default(),
         key,
-        status: ResultCode::SyncFailed,
+        status: Some(ResultCode::SyncFailed),
         message: cause.message.to_string(),
         hook_phase: Phase::Failed,
-        sync_phase: plan::SyncPhase::Sync.as_str().to_owned(),
+        sync_phase: phase.as_str().to_owned(),
+        hook: hook.is_some(),
         images: Vec::new(),
     })
 }

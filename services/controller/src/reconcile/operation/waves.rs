@@ -9,6 +9,7 @@ use domain::resource::ResourceKey;
 use domain::status::HealthCode;
 use engine::plan::{self, Plan, Step};
 
+use super::hooks::{self, Way};
 use super::{End, PATIENCE, Run};
 use crate::context::Context;
 use crate::memory::AppMemory;
@@ -37,12 +38,18 @@ pub(super) async fn carry_out(
     look: &mut Look,
     memory: &mut AppMemory,
 ) -> Result<Progress, Failure> {
-    let done: Vec<ResourceKey> = results(run)
-        .iter()
-        .filter(|r| r.status != ResultCode::SyncFailed)
-        .map(|r| r.key.clone())
-        .collect();
-    let waves: Vec<Vec<Step>> = plan.waves().map(<[Step]>::to_vec).collect();
+    if hooks::observe(ctx, run, &look.live) {
+        // Written down first; what follows from it is for the next look.
+        return Ok(Progress::Waits(Next::After(Duration::ZERO)));
+    }
+    if !plan.dry_run {
+        let released = hooks::release_ended(ctx, run, &look.live).await;
+        released.map_err(Failure::Cluster)?;
+    }
+    // It has failed already, and only what follows from that is left.
+    if !run.state.causes.is_empty() {
+        return fail(ctx, run, plan, message::sync::WAVE_FAILED, Vec::new(), look).await;
+    }
     if !plan.dry_run && run.state.operation.sync.manifests.is_empty() {
         ensure_unsaved(ctx, &run.subject, desired, memory).await;
     }
@@ -55,15 +62,7 @@ pub(super) async fn carry_out(
     );
     let (saved, progress) = tokio::join!(
         saving,
-        waves_in_turn(
-            ctx,
-            run,
-            &waves,
-            &done,
-            plan.dry_run,
-            look,
-            &mut memory.wave_ended
-        )
+        waves_in_turn(ctx, run, plan, look, &mut memory.wave_ended)
     );
     if saved {
         memory.saved = memory.unsaved.take().map(|(hash, _)| hash);
@@ -75,45 +74,53 @@ pub(super) async fn carry_out(
 async fn waves_in_turn(
     ctx: &Context,
     run: &mut Run,
-    waves: &[Vec<Step>],
-    done: &[ResourceKey],
-    dry_run: bool,
+    plan: &Plan,
     look: &mut Look,
     wave_ended: &mut Option<Instant>,
 ) -> Result<Progress, Failure> {
-    let mut causes = Vec::new();
-    for (at, wave) in waves.iter().enumerate() {
-        let rest: Vec<Step> = wave
-            .iter()
-            .filter(|step| !done.contains(&step.key))
-            .cloned()
-            .collect();
+    let dry_run = plan.dry_run;
+    // What was on record before this look; what it adds itself belongs to waves that are through.
+    let done = results(run).to_vec();
+    let is_done = |step: &Step| {
+        hooks::result_of(step, &done).is_some_and(|r| r.status != Some(ResultCode::SyncFailed))
+    };
+    let mut applied = 0;
+    for wave in plan.waves() {
+        let before = &plan.steps[..applied];
+        applied += wave.len();
+        let mut rest: Vec<Step> = wave.iter().filter(|step| !is_done(step)).cloned().collect();
         if !rest.is_empty() {
             // The steps before must be healthy, as the plan has it; the namespace alone needs no waiting.
-            let before = &waves[..at];
+            let waited_for =
+                |step: &Step| !matches!(step.action, plan::Action::CreateNamespace { .. });
             if !dry_run
-                && before
-                    .iter()
-                    .flatten()
-                    .any(|step| step.phase == plan::SyncPhase::Sync)
-                && let Some(waiting) = barrier(look, before, wave_ended)
+                && before.iter().any(waited_for)
+                && let Some(waiting) = barrier(look, before, results(run), wave_ended)
             {
-                return Ok(match waiting {
+                return match waiting {
                     Barrier::Wait(message, next) => {
                         run.state.message = message;
-                        Progress::Waits(next)
+                        Ok(Progress::Waits(next))
                     }
-                    Barrier::Failed(causes) => Progress::Ended(End::new(
-                        Phase::Failed,
-                        message::sync::WAVE_FAILED.message(),
-                        causes,
-                    )),
-                });
+                    Barrier::Failed(causes) => {
+                        fail(ctx, run, plan, message::sync::WAVE_FAILED, causes, look).await
+                    }
+                };
+            }
+            if !dry_run {
+                let way = hooks::clear_way(ctx, run, rest, &look.live, plan.propagation).await;
+                rest = match way.map_err(Failure::Cluster)? {
+                    Way::Clear(steps) => steps,
+                    Way::Blocked(message) => {
+                        run.state.message = message;
+                        return Ok(Progress::Waits(Next::After(BACKSTOP)));
+                    }
+                };
             }
             let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, &mut look.live).await;
             *wave_ended = Some(Instant::now());
             record(run, outcome.results);
-            causes.extend(outcome.causes);
+            let causes = outcome.causes;
             if let Some(error) = outcome.interrupted {
                 return interrupted(ctx, run, error);
             }
@@ -129,15 +136,26 @@ async fn waves_in_turn(
                 } else {
                     message::sync::APPLY_FAILED
                 };
-                return Ok(Progress::Ended(End::new(
-                    Phase::Failed,
-                    message.message(),
-                    causes,
-                )));
+                return fail(ctx, run, plan, message, causes, look).await;
+            }
+            if hooks::observe(ctx, run, &look.live) {
+                return Ok(Progress::Waits(Next::After(Duration::ZERO)));
             }
         }
     }
-    let message = match (dry_run, results(run).is_empty()) {
+    let running = hooks::running(plan.steps.iter(), results(run));
+    if !running.is_empty() {
+        run.state.message = hooks::waiting_for(&running);
+        return Ok(Progress::Waits(Next::After(BACKSTOP)));
+    }
+    let tidied = hooks::tidy(ctx, run, plan, &look.live, true).await;
+    tidied.map_err(Failure::Cluster)?;
+    // Argo CD ends when it finds nothing left to do where it had to come again for the last wave's hooks.
+    let waited = plan
+        .waves()
+        .last()
+        .is_some_and(|wave| wave.iter().any(|step| step.hook.is_some()));
+    let message = match (dry_run, results(run).is_empty() || waited) {
         (true, _) => message::sync::TRIED,
         (false, true) => message::sync::NOTHING_TO_DO,
         (false, false) => message::sync::SUCCEEDED,
@@ -146,6 +164,55 @@ async fn waves_in_turn(
         Phase::Succeeded,
         message.message(),
         Vec::new(),
+    )))
+}
+
+/// Ends an attempt that has failed, when its `SyncFail` hooks have run.
+async fn fail(
+    ctx: &Context,
+    run: &mut Run,
+    plan: &Plan,
+    why: message::Code,
+    causes: Vec<Cause>,
+    look: &mut Look,
+) -> Result<Progress, Failure> {
+    run.state.causes.extend(causes);
+    if !plan.dry_run {
+        let untried = |step: &&Step| hooks::result_of(step, results(run)).is_none();
+        let rest: Vec<Step> = plan.on_failure.iter().filter(untried).cloned().collect();
+        if !rest.is_empty() {
+            let way = hooks::clear_way(ctx, run, rest, &look.live, plan.propagation).await;
+            let steps = match way.map_err(Failure::Cluster)? {
+                Way::Clear(steps) => steps,
+                Way::Blocked(message) => {
+                    run.state.message = message;
+                    return Ok(Progress::Waits(Next::After(BACKSTOP)));
+                }
+            };
+            let outcome = apply::wave(ctx, &run.subject, &steps, false, &mut look.live).await;
+            record(run, outcome.results);
+            if let Some(error) = outcome.interrupted {
+                return interrupted(ctx, run, error);
+            }
+            run.state.causes.extend(outcome.causes);
+            hooks::observe(ctx, run, &look.live);
+            run.state.message =
+                hooks::waiting_for(&hooks::running(plan.on_failure.iter(), results(run)));
+            return Ok(Progress::Waits(Next::After(Duration::ZERO)));
+        }
+        let running = hooks::running(plan.on_failure.iter(), results(run));
+        if !running.is_empty() {
+            run.state.message = hooks::waiting_for(&running);
+            return Ok(Progress::Waits(Next::After(BACKSTOP)));
+        }
+        let tidied = hooks::tidy(ctx, run, plan, &look.live, false).await;
+        tidied.map_err(Failure::Cluster)?;
+    }
+    let causes = std::mem::take(&mut run.state.causes);
+    Ok(Progress::Ended(End::new(
+        Phase::Failed,
+        why.message(),
+        causes,
     )))
 }
 
@@ -169,12 +236,17 @@ enum Barrier {
 }
 
 /// What keeps the next wave from beginning.
-fn barrier(look: &Look, before: &[Vec<Step>], wave_ended: &mut Option<Instant>) -> Option<Barrier> {
+fn barrier(
+    look: &Look,
+    before: &[Step],
+    results: &[ResourceResult],
+    wave_ended: &mut Option<Instant>,
+) -> Option<Barrier> {
     let delay = Duration::from_secs(plan::WAVE_DELAY_SECONDS);
+    let running = hooks::running(before.iter(), results);
     let applied = before
         .iter()
-        .flatten()
-        .filter(|step| matches!(step.action, plan::Action::Apply { .. }));
+        .filter(|step| step.hook.is_none() && matches!(step.action, plan::Action::Apply { .. }));
     let mut waiting: Vec<&ResourceKey> = Vec::new();
     let mut failed = Vec::new();
     for step in applied {
@@ -193,10 +265,17 @@ fn barrier(look: &Look, before: &[Vec<Step>], wave_ended: &mut Option<Instant>) 
         .and_then(|ended| delay.checked_sub(ended.elapsed()))
         .filter(|rest| !rest.is_zero())
     {
-        return Some(Barrier::Wait(
-            waiting_for(&waiting, before),
-            Next::After(rest),
-        ));
+        let message = if running.is_empty() {
+            waiting_for(&waiting, before)
+        } else {
+            hooks::waiting_for(&running)
+        };
+        return Some(Barrier::Wait(message, Next::After(rest)));
+    }
+    // A hook that was begun runs to its end, whatever becomes of the rest.
+    if !running.is_empty() {
+        let message = hooks::waiting_for(&running);
+        return Some(Barrier::Wait(message, Next::After(BACKSTOP)));
     }
     if !failed.is_empty() {
         return Some(Barrier::Failed(failed));
@@ -210,13 +289,12 @@ fn barrier(look: &Look, before: &[Vec<Step>], wave_ended: &mut Option<Instant>) 
     ))
 }
 
-fn waiting_for(waiting: &[&ResourceKey], before: &[Vec<Step>]) -> Message {
-    let last = before.iter().flatten().next_back().map(|step| &step.key);
+fn waiting_for(waiting: &[&ResourceKey], before: &[Step]) -> Message {
+    let last = before.last().map(|step| &step.key);
     let Some(first) = waiting.first().copied().or(last) else {
         return message::sync::RUNNING.message();
     };
-    let name = format!("{}/{}/{}", first.group, first.kind, first.name);
-    let name = name.trim_start_matches('/');
+    let name = hooks::named(first);
     match waiting.len() {
         0 | 1 => message::sync::WAITING_HEALTHY.with("resource", name),
         count => message::sync::WAITING_HEALTHY_MORE
@@ -233,7 +311,7 @@ pub(super) fn results(run: &Run) -> &[ResourceResult] {
 }
 
 /// Notes what became of objects, in the place of what was noted before.
-fn record(run: &mut Run, results: Vec<ResourceResult>) {
+pub(super) fn record(run: &mut Run, results: Vec<ResourceResult>) {
     let Some(result) = &mut run.state.result else {
         return;
     };
@@ -241,7 +319,7 @@ fn record(run: &mut Run, results: Vec<ResourceResult>) {
         match result
             .resources
             .iter_mut()
-            .find(|known| known.key == fresh.key)
+            .find(|known| known.key == fresh.key && known.sync_phase == fresh.sync_phase)
         {
             Some(known) => *known = fresh,
             None => result.resources.push(fresh),

@@ -1,0 +1,550 @@
+//! Hooks: what runs before, with and after the manifests, and when something failed.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use testkit::kube::Kube;
+use testkit::platform::{self, Platform, Tenant};
+use testkit::progress::Progress;
+use testkit::wait;
+
+use crate::{PATIENCE, all_conditions, code, config_map, said};
+
+/// A Job that is a hook; `outcome` is what becomes of its pod (see testkit's simulated nodes), done at once where empty.
+fn job(name: &str, annotations: &[(&str, &str)], outcome: &str) -> String {
+    let annotations: serde_json::Map<String, Value> = annotations
+        .iter()
+        .map(|(name, value)| (format!("argocd.argoproj.io/{name}"), json!(value)))
+        .collect();
+    let metadata = if name.ends_with('-') {
+        json!({"generateName": name, "annotations": annotations})
+    } else {
+        json!({"name": name, "annotations": annotations})
+    };
+    let pod = if outcome.is_empty() {
+        json!({})
+    } else {
+        json!({"naru.test/outcome": outcome})
+    };
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"backoffLimit": 0, "template": {
+        "metadata": {"annotations": pod},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "run", "image": "registry.invalid/run:1"}]}}}})
+    .to_string()
+}
+
+/// A tenant with an application `app` of these files.
+async fn application(platform: &Platform, label: &str, files: &[(&str, String)]) -> Result<Tenant> {
+    let tenant = platform.tenant(label).await?;
+    for (name, text) in files {
+        tenant.checkout.write(&format!("app/{name}"), text)?;
+    }
+    tenant.checkout.commit("an application with hooks").await?;
+    tenant.checkout.push().await?;
+    tenant.connect().await?;
+    tenant.create_app("app", "app", &json!({})).await?;
+    Ok(tenant)
+}
+
+fn path(tenant: &Tenant, job: &str) -> String {
+    format!("/apis/batch/v1/namespaces/{}/jobs/{job}", tenant.name)
+}
+
+async fn sync(tenant: &Tenant, what: &Value) -> Result<()> {
+    let asked = tenant.client.post("/api/v1/applications/app/sync", what);
+    asked.await?.ok()?;
+    Ok(())
+}
+
+/// The application when its operation has ended in this phase.
+async fn ended(tenant: &Tenant, phase: &str) -> Result<Value> {
+    let state = |app: &Value| app["status"]["operationState"]["phase"] == phase;
+    tenant.client.app_when("app", PATIENCE, state).await
+}
+
+/// The application when its operation says this.
+async fn says(tenant: &Tenant, words: &str) -> Result<Value> {
+    let said = |app: &Value| app["status"]["operationState"]["message"] == words;
+    tenant.client.app_when("app", PATIENCE, said).await
+}
+
+/// What became of each object, as `PreSync Job/a Succeeded`.
+fn results(app: &Value) -> Vec<String> {
+    let all = &app["status"]["operationState"]["syncResult"]["resources"];
+    let text = |result: &Value, name: &str| result[name].as_str().unwrap_or_default().to_owned();
+    all.as_array()
+        .into_iter()
+        .flatten()
+        .map(|r| {
+            let of = |name| text(r, name);
+            let hook = if of("hookType").is_empty() {
+                ""
+            } else {
+                "hook "
+            };
+            format!(
+                "{} {hook}{}/{} {}",
+                of("syncPhase"),
+                of("kind"),
+                of("name"),
+                of("hookPhase")
+            )
+        })
+        .collect()
+}
+
+/// Has the pod of a job that waits end, well or badly.
+async fn finish(kube: &Kube, tenant: &Tenant, job: &str, phase: &str) -> Result<()> {
+    let pods = format!("/api/v1/namespaces/{}/pods", tenant.name);
+    let selected = format!("{pods}?labelSelector=job-name%3D{job}");
+    let pod = wait::until("the job has its pod", PATIENCE, || async {
+        let found = kube.get(&selected).await?.unwrap_or_default();
+        let name = found["items"][0]["metadata"]["name"].as_str();
+        name.map(str::to_owned).context("not yet")
+    })
+    .await?;
+    let ended = json!({"status": {"phase": phase}});
+    kube.merge(&format!("{pods}/{pod}/status"), &ended).await?;
+    Ok(())
+}
+
+async fn gone(kube: &Kube, path: &str) -> Result<()> {
+    wait::until("the object is gone", PATIENCE, || async {
+        let there = kube.get(path).await?;
+        ensure!(there.is_none(), "{}", there.unwrap_or_default()["metadata"]);
+        Ok(())
+    })
+    .await
+}
+
+fn is_held(job: &Value) -> bool {
+    let finalizers = job["metadata"]["finalizers"].as_array();
+    finalizers.is_some_and(|all| all.contains(&json!("argocd.argoproj.io/hook-finalizer")))
+}
+
+#[tokio::test]
+async fn hooks_run_before_with_and_after_the_manifests() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        (
+            "before.json",
+            job("before", &[("hook", "PreSync")], "pending"),
+        ),
+        (
+            "with.json",
+            job(
+                "with",
+                &[("hook", "Sync"), ("hook-delete-policy", "HookSucceeded")],
+                "",
+            ),
+        ),
+        ("after.json", job("after", &[("hook", "PostSync")], "")),
+        ("fail.json", job("fail", &[("hook", "SyncFail")], "")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "hooks", &files).await?;
+    let new = tenant.client.app("app").await?;
+    let listed = new["status"]["resources"].as_array().map_or(0, Vec::len);
+    assert!(listed <= 1, "a hook that is not there is no resource");
+    let map = format!("/api/v1/namespaces/{}/configmaps/a", tenant.name);
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+    assert!(
+        tenant.kube.get(&map).await?.is_none(),
+        "the manifests wait for PreSync"
+    );
+    let before = tenant.kube.get(&path(&tenant, "before")).await?;
+    assert!(before.is_some_and(|job| is_held(&job)));
+
+    finish(&platform.kube()?, &tenant, "before", "Succeeded").await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    assert_eq!(
+        results(&app),
+        [
+            "PreSync hook Job/before Succeeded",
+            "Sync ConfigMap/a Succeeded",
+            "Sync hook Job/with Succeeded",
+            "PostSync hook Job/after Succeeded",
+        ]
+    );
+    tenant.client.app_done("app", None, PATIENCE).await?;
+    gone(&tenant.kube, &path(&tenant, "with")).await?;
+    assert!(tenant.kube.get(&path(&tenant, "fail")).await?.is_none());
+    for name in ["before", "after"] {
+        wait::until("the hook is let go", PATIENCE, || async {
+            let job = tenant.kube.get(&path(&tenant, name)).await?.context(name)?;
+            ensure!(!is_held(&job), "{}", job["metadata"]);
+            Ok(())
+        })
+        .await?;
+    }
+    let shown = tenant
+        .client
+        .argocd(&["app", "get", "app", "--show-operation"])
+        .await?;
+    let shown = said(&shown);
+    assert!(
+        shown.contains("PreSync") && shown.contains("PostSync"),
+        "{shown}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hook_is_made_anew_each_time_and_not_where_only_some_objects_are_synced() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        ("before.json", job("before", &[("hook", "PreSync")], "")),
+        ("named.json", job("named-", &[("hook", "PostSync")], "")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "hooks-again", &files).await?;
+    let uid = || async {
+        let job = tenant
+            .kube
+            .get(&path(&tenant, "before"))
+            .await?
+            .context("the job")?;
+        Ok::<_, anyhow::Error>(job["metadata"]["uid"].clone())
+    };
+    sync(&tenant, &json!({})).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    let first = uid().await?;
+    let revision = app["status"]["sync"]["revision"]
+        .as_str()
+        .unwrap_or_default();
+    let start = format!("PostSync hook Job/named-{}-postsync-", &revision[..7]);
+    assert!(
+        results(&app).iter().any(|line| line.starts_with(&start)),
+        "{:?}",
+        results(&app)
+    );
+
+    sync(
+        &tenant,
+        &json!({"resources": [{"group": "", "kind": "ConfigMap", "name": "a"}]}),
+    )
+    .await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    assert_eq!(results(&app), ["Sync ConfigMap/a Succeeded"]);
+    assert_eq!(uid().await?, first);
+    sync(&tenant, &json!({"strategy": {"apply": {}}})).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    assert_eq!(results(&app), ["Sync ConfigMap/a Succeeded"]);
+
+    sync(&tenant, &json!({})).await?;
+    wait::until("the hook ran again", PATIENCE, || async {
+        ensure!(uid().await? != first, "the same object");
+        Ok(())
+    })
+    .await?;
+    ended(&tenant, "Succeeded").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hook_that_fails_ends_the_sync_and_says_why() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        (
+            "before.json",
+            job(
+                "before",
+                &[("hook", "PreSync"), ("hook-delete-policy", "HookFailed")],
+                "fail",
+            ),
+        ),
+        ("fail.json", job("fail", &[("hook", "SyncFail")], "")),
+        ("after.json", job("after", &[("hook", "PostSync")], "")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "hooks-fail", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    let app = ended(&tenant, "Failed").await?;
+    assert_eq!(
+        results(&app),
+        [
+            "PreSync hook Job/before Failed",
+            "SyncFail hook Job/fail Succeeded"
+        ]
+    );
+    let message = app["status"]["operationState"]["message"].as_str();
+    assert_eq!(
+        message,
+        Some("one or more synchronization tasks completed unsuccessfully")
+    );
+    assert!(
+        all_conditions(&app).contains("[sync.hook-failed]"),
+        "{}",
+        all_conditions(&app)
+    );
+    gone(&tenant.kube, &path(&tenant, "before")).await?;
+    let map = format!("/api/v1/namespaces/{}/configmaps/a", tenant.name);
+    assert!(
+        tenant.kube.get(&map).await?.is_none(),
+        "nothing is applied after a failed PreSync"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_refused_runs_the_hooks_of_failure() -> Result<()> {
+    let platform = platform::platform().await?;
+    let refused =
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\nspec:\n  ports: [{port: 99999999}]\n";
+    let files = [
+        ("fail.json", job("fail", &[("hook", "SyncFail")], "pending")),
+        ("s.yaml", refused.to_owned()),
+    ];
+    let tenant = application(platform, "hooks-refused", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/fail").await?;
+    finish(&platform.kube()?, &tenant, "fail", "Succeeded").await?;
+    let app = ended(&tenant, "Failed").await?;
+    assert_eq!(
+        results(&app),
+        ["Sync Service/s Failed", "SyncFail hook Job/fail Succeeded"]
+    );
+    assert!(
+        all_conditions(&app).contains("99999999"),
+        "{}",
+        all_conditions(&app)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sync_that_is_stopped_takes_its_running_hooks_with_it() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        (
+            "before.json",
+            job("before", &[("hook", "PreSync")], "pending"),
+        ),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "hooks-stop", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+    let stopped = tenant
+        .client
+        .argocd(&["app", "terminate-op", "app"])
+        .await?;
+    assert_eq!(code(&stopped), 0, "{}", said(&stopped));
+    let app = ended(&tenant, "Failed").await?;
+    assert_eq!(results(&app), ["PreSync hook Job/before Succeeded"]);
+    gone(&tenant.kube, &path(&tenant, "before")).await?;
+
+    // Deleted while it runs, whatever keeps it: the application's deletion does not wait for a hook's end.
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+    tenant
+        .client
+        .delete("/api/v1/applications/app?cascade=true")
+        .await?
+        .ok()?;
+    wait::until("the application is gone", PATIENCE, || async {
+        let answer = tenant.client.get("/api/v1/applications/app").await?;
+        ensure!(
+            answer.status == 404 || answer.status == 403,
+            "{}",
+            answer.body
+        );
+        Ok(())
+    })
+    .await?;
+    gone(&tenant.kube, &path(&tenant, "before")).await
+}
+
+#[tokio::test]
+async fn a_hook_that_somebody_takes_away_is_told_as_that() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [(
+        "before.json",
+        job("before", &[("hook", "PreSync")], "pending"),
+    )];
+    let tenant = application(platform, "hooks-gone", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+    let job = path(&tenant, "before");
+    tenant
+        .kube
+        .merge(&job, &json!({"metadata": {"finalizers": null}}))
+        .await?;
+    tenant.kube.delete(&job).await?;
+    let app = ended(&tenant, "Failed").await?;
+    assert_eq!(results(&app), ["PreSync hook Job/before Error"]);
+    assert!(
+        all_conditions(&app).contains("[sync.hook-vanished]"),
+        "{}",
+        all_conditions(&app)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hook_replaces_nothing_that_the_application_did_not_make() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [("before.json", job("before", &[("hook", "PreSync")], ""))];
+    let tenant = platform.tenant("hooks-taken").await?;
+    let other = platform.tenant("hooks-theirs").await?;
+    let jobs = format!("/apis/batch/v1/namespaces/{}/jobs", tenant.name);
+    let mine: Value = serde_json::from_str(&job("before", &[], "pending"))?;
+    tenant.kube.apply(&format!("{jobs}/before"), &mine).await?;
+    tenant.checkout.write("app/before.json", &files[0].1)?;
+    let mut theirs: Value = serde_json::from_str(&job("theirs", &[("hook", "PreSync")], ""))?;
+    theirs["metadata"]["namespace"] = json!(other.name);
+    tenant
+        .checkout
+        .write("elsewhere/theirs.json", theirs.to_string())?;
+    tenant.checkout.commit("hooks").await?;
+    tenant.checkout.push().await?;
+    tenant.connect().await?;
+    tenant.create_app("app", "app", &json!({})).await?;
+    sync(&tenant, &json!({})).await?;
+    let app = ended(&tenant, "Failed").await?;
+    assert!(
+        all_conditions(&app).contains("[sync.hook-name-taken]"),
+        "{}",
+        all_conditions(&app)
+    );
+    let there = tenant
+        .kube
+        .get(&format!("{jobs}/before"))
+        .await?
+        .context("still there")?;
+    assert!(there["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"].is_null());
+
+    tenant
+        .create_app("elsewhere", "elsewhere", &json!({}))
+        .await?;
+    let nothing = json!({});
+    let asked = tenant
+        .client
+        .post("/api/v1/applications/elsewhere/sync", &nothing);
+    asked.await?.ok()?;
+    let failed = |app: &Value| app["status"]["operationState"]["phase"] == "Failed";
+    let app = tenant
+        .client
+        .app_when("elsewhere", PATIENCE, failed)
+        .await?;
+    assert!(
+        all_conditions(&app).contains("[sync.namespace-not-yours]"),
+        "{}",
+        all_conditions(&app)
+    );
+    assert!(other.kube.get(&path(&other, "theirs")).await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dry_run_makes_no_hook() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        (
+            "before.json",
+            job("before", &[("hook", "PreSync")], "pending"),
+        ),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "hooks-dry", &files).await?;
+    sync(&tenant, &json!({"dryRun": true})).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    assert_eq!(
+        results(&app),
+        [
+            "PreSync hook Job/before Succeeded",
+            "Sync ConfigMap/a Succeeded"
+        ]
+    );
+    assert!(tenant.kube.get(&path(&tenant, "before")).await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hook_runs_once_though_the_controller_is_killed_under_it() -> Result<()> {
+    let dir = testkit::paths::test_platform()?.with_extension("hooks");
+    let platform = Platform::start(&dir, Progress::silent()).await?;
+    let files = [
+        (
+            "before.json",
+            job(
+                "before",
+                &[
+                    ("hook", "PreSync"),
+                    ("hook-delete-policy", "BeforeHookCreation,HookSucceeded"),
+                ],
+                "pending",
+            ),
+        ),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(&platform, "hooks-kill", &files).await?;
+    let job = path(&tenant, "before");
+    let controller = platform
+        .supervisor()?
+        .find("naru-controller")
+        .context("a controller runs")?;
+    sync(&tenant, &json!({})).await?;
+    // As soon as the object is there: whether it was written down that it is, nobody knows.
+    let made = wait::until("the hook is made", PATIENCE, || async {
+        tenant.kube.get(&job).await?.context("not yet")
+    })
+    .await?;
+    controller.kill().await?;
+    platform.supervisor()?.restart("naru-controller").await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+    let controller = platform
+        .supervisor()?
+        .find("naru-controller")
+        .context("a controller runs")?;
+    finish(&platform.kube()?, &tenant, "before", "Succeeded").await?;
+    controller.kill().await?;
+    let still = tenant.kube.get(&job).await?;
+    if let Some(still) = still {
+        assert_eq!(still["metadata"]["uid"], made["metadata"]["uid"], "one run");
+    }
+    platform.supervisor()?.restart("naru-controller").await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    assert_eq!(
+        results(&app),
+        [
+            "PreSync hook Job/before Succeeded",
+            "Sync ConfigMap/a Succeeded"
+        ]
+    );
+    gone(&tenant.kube, &job).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_hook_runs_in_a_namespace_that_the_same_sync_makes() -> Result<()> {
+    let tenant = platform::platform().await?.tenant("hooks-new").await?;
+    tenant
+        .checkout
+        .push_file("app/before.json", job("before", &[("hook", "PreSync")], ""))
+        .await?;
+    tenant.connect().await?;
+    let namespace = format!("{}-new", tenant.name);
+    let app = json!({
+        "metadata": {"name": "app"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": tenant.repo_url, "path": "app", "targetRevision": "HEAD"},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
+            "syncPolicy": {"syncOptions": ["CreateNamespace=true"]},
+        },
+    });
+    let created = tenant
+        .client
+        .post("/api/v1/applications?validate=false", &app);
+    created.await?.ok()?;
+    sync(&tenant, &json!({})).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    assert_eq!(
+        results(&app),
+        [
+            format!("PreSync Namespace/{namespace} Succeeded"),
+            "PreSync hook Job/before Succeeded".to_owned()
+        ]
+    );
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! The hooks of a sync under way: how far they have come, what is in their way, when their objects go (client required;
+//! what a hook's state means is the engine's decision).
+//!
+//! What is learnt of a hook is written down before anything follows from it: were the process killed between the two, its
+//! successor would find an object gone and could not say whether the hook had succeeded.
+
+use domain::message::{self, Message};
+use domain::operation::{Phase, ResourceResult};
+use domain::resource::ResourceKey;
+use domain::status::HealthCode;
+use engine::hooks::{self, Attempt, Before, DeletePolicy};
+use engine::options::Propagation;
+use engine::plan::{Plan, Step};
+
+use super::Run;
+use super::waves::{record, results};
+use crate::context::Context;
+use crate::reconcile::live::LiveSet;
+use crate::reconcile::look;
+use crate::reconcile::{apply, hooks as cluster_hooks};
+
+/// The attempt under way, as its hooks name it.
+pub(super) fn attempt<'a>(run: &Run, revision: &'a str) -> Attempt<'a> {
+    Attempt {
+        revision,
+        started_at: run.state.started_at.timestamp(),
+        retries: run.state.retry_count,
+    }
+}
+
+/// Notes how far the hooks have come that were made; `true` if one has ended since.
+pub(super) fn observe(ctx: &Context, run: &mut Run, live: &LiveSet) -> bool {
+    let Run { subject, state, .. } = run;
+    let mut ended = false;
+    let mut causes = Vec::new();
+    let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
+    for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
+        let entry = live.find(&result.key);
+        let below = entry.map_or_else(Vec::new, |entry| {
+            look::beneath(ctx, &subject.tenant, std::slice::from_ref(entry))
+        });
+        let below: Vec<_> = below.iter().map(|entry| entry.body.as_ref()).collect();
+        let standing = hooks::standing(&result.key, entry.map(|e| e.body.as_ref()), &below);
+        ended |= standing.phase != Phase::Running;
+        causes.extend(standing.causes);
+        result.status = None;
+        result.hook_phase = standing.phase;
+        result.message = standing.message;
+    }
+    state.causes.extend(causes);
+    ended
+}
+
+/// Those of the steps' hooks that have not ended.
+pub(super) fn running<'a>(
+    steps: impl Iterator<Item = &'a Step>,
+    results: &[ResourceResult],
+) -> Vec<&'a ResourceKey> {
+    let is_running = |step: &&Step| {
+        step.hook.is_some()
+            && result_of(step, results).is_some_and(|r| r.hook_phase == Phase::Running)
+    };
+    steps.filter(is_running).map(|step| &step.key).collect()
+}
+
+pub(super) fn result_of<'a>(
+    step: &Step,
+    results: &'a [ResourceResult],
+) -> Option<&'a ResourceResult> {
+    results
+        .iter()
+        .find(|r| r.key == step.key && r.sync_phase == step.phase.as_str())
+}
+
+/// Takes our finalizer off the hooks that are known to have ended.
+pub(super) async fn release_ended(
+    ctx: &Context,
+    run: &Run,
+    live: &LiveSet,
+) -> Result<(), cluster::Error> {
+    let results = run.state.result.iter().flat_map(|r| &r.resources);
+    for result in results.filter(|r| r.hook && r.hook_phase != Phase::Running) {
+        if let Some(entry) = live.find(&result.key) {
+            cluster_hooks::release(ctx, &run.subject.tenant, entry).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What the steps of a wave are to be done now.
+pub(super) enum Way {
+    /// These; nothing is in their way.
+    Clear(Vec<Step>),
+    /// None: objects of earlier runs have to go first.
+    Blocked(Message),
+}
+
+/// Has the objects of earlier runs deleted, and notes the hooks that this attempt has made though it is not on record.
+pub(super) async fn clear_way(
+    ctx: &Context,
+    run: &mut Run,
+    steps: Vec<Step>,
+    live: &LiveSet,
+    propagation: Propagation,
+) -> Result<Way, cluster::Error> {
+    let attempt = attempt(run, "");
+    let (mut clear, mut going, mut made) = (Vec::new(), Vec::new(), Vec::new());
+    for step in steps {
+        let entry = live.find(&step.key);
+        let way = step.hook.map_or(Before::Ready, |policy| {
+            let body = entry.map(|entry| entry.body.as_ref());
+            hooks::before(policy, &attempt.run(step.phase), body)
+        });
+        match way {
+            Before::Ready => clear.push(step),
+            Before::Made => made.push(apply::made(&step)),
+            Before::Gone => going.push(step.key),
+            Before::Delete => {
+                if let Some(entry) = entry {
+                    cluster_hooks::remove(ctx, &run.subject.tenant, entry, propagation).await?;
+                }
+                going.push(step.key);
+            }
+        }
+    }
+    record(run, made);
+    Ok(match going.as_slice() {
+        [] => Way::Clear(clear),
+        [first] => {
+            Way::Blocked(message::sync::WAITING_HOOK_DELETION.with("resource", named(first)))
+        }
+        [first, rest @ ..] => Way::Blocked(
+            message::sync::WAITING_HOOK_DELETION_MORE
+                .with("resource", named(first))
+                .with("count", rest.len()),
+        ),
+    })
+}
+
+/// Deletes the objects of hooks that ask for it now that the sync has come to its end. Where the cluster refuses, the
+/// hook's result says so.
+pub(super) async fn tidy(
+    ctx: &Context,
+    run: &mut Run,
+    plan: &Plan,
+    live: &LiveSet,
+    succeeded: bool,
+) -> Result<(), cluster::Error> {
+    let goes = |policy: DeletePolicy| {
+        if succeeded {
+            policy.succeeded
+        } else {
+            policy.failed
+        }
+    };
+    let steps = plan.steps.iter().chain(&plan.on_failure);
+    for step in steps.filter(|step| !plan.dry_run && step.hook.is_some_and(goes)) {
+        let ended = result_of(step, results(run)).filter(|r| r.hook_phase != Phase::Running);
+        let (Some(entry), Some(ended)) = (live.find(&step.key), ended) else {
+            continue;
+        };
+        let ended = ended.clone();
+        match cluster_hooks::remove(ctx, &run.subject.tenant, entry, plan.propagation).await {
+            Ok(()) => {}
+            Err(error) if passing(&error) => return Err(error),
+            Err(error) => {
+                let failed = ResourceResult {
+                    hook_phase: Phase::Error,
+                    message: format!("failed to delete resource: {error}"),
+                    ..ended
+                };
+                record(run, vec![failed]);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn passing(error: &cluster::Error) -> bool {
+    error.is_transient() || matches!(error, cluster::Error::NotHolder)
+}
+
+/// Stops the hooks of an operation that somebody stopped: those that run are deleted.
+pub(super) async fn terminate(
+    ctx: &Context,
+    run: &mut Run,
+    live: &LiveSet,
+) -> Result<(), cluster::Error> {
+    let Run { subject, state, .. } = run;
+    let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
+    for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
+        result.status = None;
+        let Some(entry) = live.find(&result.key) else {
+            let standing = hooks::standing(&result.key, None, &[]);
+            (result.hook_phase, result.message) = (standing.phase, standing.message);
+            continue;
+        };
+        let running = engine::health::assess(&entry.body).is_some_and(|health| {
+            matches!(health.code, HealthCode::Progressing | HealthCode::Suspended)
+        });
+        if !running {
+            let standing = hooks::standing(&result.key, Some(&entry.body), &[]);
+            (result.hook_phase, result.message) = (standing.phase, standing.message);
+            cluster_hooks::release(ctx, &subject.tenant, entry).await?;
+            continue;
+        }
+        let removed =
+            cluster_hooks::remove(ctx, &subject.tenant, entry, Propagation::default()).await;
+        (result.hook_phase, result.message) = match removed {
+            Ok(()) => (Phase::Succeeded, "Deleted".to_owned()),
+            Err(error) if passing(&error) => return Err(error),
+            Err(error) => (Phase::Failed, format!("Failed to delete: {error}")),
+        };
+    }
+    Ok(())
+}
+
+/// What an operation says that waits for hooks.
+pub(super) fn waiting_for(keys: &[&ResourceKey]) -> Message {
+    match keys {
+        [] => message::sync::RUNNING.message(),
+        [first] => message::sync::WAITING_HOOK.with("resource", named(first)),
+        [first, rest @ ..] => message::sync::WAITING_HOOK_MORE
+            .with("resource", named(first))
+            .with("count", rest.len()),
+    }
+}
+
+/// `batch/Job/migrate`, as Argo CD names what it waits for.
+pub(super) fn named(key: &ResourceKey) -> String {
+    let name = format!("{}/{}/{}", key.group, key.kind, key.name);
+    name.trim_start_matches('/').to_owned()
+}
