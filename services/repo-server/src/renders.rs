@@ -23,8 +23,8 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
 
-/// The kind of the entries in Redis; another number when their form changes.
-const KIND: &str = "render-3";
+/// The kind of the entries in Redis; another number when their form changes, or what is noted in them.
+const KIND: &str = "render-4";
 /// How long Redis keeps an entry, as Argo CD keeps its manifests.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -156,10 +156,6 @@ impl Renders {
             match self.remembered(&order, &key).await {
                 None => how = "first",
                 Some(earlier) => {
-                    let needs = earlier.read_set.needs(&order.input);
-                    if !needs.is_empty() {
-                        return Err(Error::internal("ways in are missing").needing(needs));
-                    }
                     let renderer = &self.0.renderer;
                     if renderer
                         .unchanged(

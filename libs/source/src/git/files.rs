@@ -69,8 +69,6 @@ pub struct Found {
     pub path: String,
     /// What is there: never a link.
     pub node: Node,
-    /// The paths on the way whose entries decided it, with those entries.
-    pub passed: Vec<(String, Node)>,
 }
 
 /// The files of one commit.
@@ -119,6 +117,8 @@ fn outside(path: &str) -> Error {
 
 /// Follows a path, `.`, `..` and symbolic links included, without ever leaving the tree that `node` knows: what stands at a
 /// clean path of it. `link` reads a link, given where it is and its blob. A submodule is the end of the way, as a file is.
+/// `passed` hears of the paths whose entries decide where it leads, also where it leads nowhere: links, what is in the way, what
+/// is not there, and folders that are left again by `..`.
 ///
 /// # Errors
 /// When it leads out of the tree, or through too many links.
@@ -126,11 +126,11 @@ pub(crate) fn walk(
     path: &str,
     node: impl Fn(&str) -> Result<Node, Error>,
     link: impl Fn(&str, &str) -> Result<Vec<u8>, Error>,
+    passed: impl Fn(&str, &Node),
 ) -> Result<Found, Error> {
     if path.len() > MAX_PATH || path.contains('\0') {
         return Err(outside(&path.chars().take(100).collect::<String>()));
     }
-    let mut passed = Vec::new();
     let mut done: Vec<String> = Vec::new();
     let mut todo: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
     let mut links = 0;
@@ -139,6 +139,7 @@ pub(crate) fn walk(
         match part.as_str() {
             "" | "." => continue,
             ".." => {
+                passed(&done.join("/"), &last);
                 done.pop().ok_or_else(|| outside(path))?;
                 last = node(&done.join("/"))?;
                 continue;
@@ -150,7 +151,8 @@ pub(crate) fn walk(
             Node::Submodule(_) => break,
             // Below a file.
             _ => {
-                passed.push((done.join("/"), std::mem::replace(&mut last, Node::Missing)));
+                passed(&done.join("/"), &last);
+                last = Node::Missing;
                 break;
             }
         }
@@ -159,16 +161,17 @@ pub(crate) fn walk(
         last = node(&at)?;
         match &last {
             Node::Missing => {
-                passed.push((at, last.clone()));
+                passed(&at, &last);
                 break;
             }
             Node::Link(id) => {
+                // Before it is read: where it leads out, another one there may not.
+                passed(&at, &last);
                 links += 1;
                 let target = String::from_utf8(link(&at, id)?).map_err(|_| outside(path))?;
                 if links > MAX_LINKS || target.starts_with('/') {
                     return Err(outside(path));
                 }
-                passed.push((at, last.clone()));
                 done.pop();
                 todo.extend(target.split('/').rev().map(str::to_owned));
                 last = node(&done.join("/"))?;
@@ -179,7 +182,6 @@ pub(crate) fn walk(
     Ok(Found {
         path: done.join("/"),
         node: last,
-        passed,
     })
 }
 
@@ -298,6 +300,7 @@ impl<'r> Files<'r> {
             path,
             |at| self.node(at),
             |_, link| self.blob(link, MAX_PATH as u64),
+            |_, _| {},
         )
     }
 

@@ -167,8 +167,7 @@ impl ReadSet {
     }
 
     /// The places of charts that were rendered along and that `input` knows no way into, as they are written.
-    #[must_use]
-    pub fn needs(&self, input: &RenderInput) -> Vec<String> {
+    fn needs(&self, input: &RenderInput) -> Vec<String> {
         let places = self.remotes.iter().map(|remote| &remote.place);
         let unknown = places.filter(|place| !input.dependencies.contains_key(*place));
         unknown
@@ -224,7 +223,8 @@ impl ReadSet {
     /// The source's options must be the same; they are part of the key under which a set is kept.
     ///
     /// # Errors
-    /// When a mirror is damaged, or another tree cannot be had.
+    /// When a mirror is damaged, or another tree cannot be had; with what it needs, where there is no way into the place of a
+    /// chart and all else holds.
     pub(super) fn holds(
         &self,
         files: &Files<'_>,
@@ -235,7 +235,9 @@ impl ReadSet {
         let environment = Environment::new(input, commit);
         let same =
             |(name, value): (&String, &Option<String>)| input.variables.get(name) == value.as_ref();
-        if !self.remotes.iter().all(|remote| remote.holds(input))
+        let known = |remote: &&Remote| input.dependencies.contains_key(&remote.place);
+        let mut remotes = self.remotes.iter().filter(known);
+        if !remotes.all(|remote| remote.holds(input))
             || !self.web.iter().all(|(url, file)| file.holds(url, input))
             || !self.cluster.holds(&input.target)
             || !self.variables.iter().all(same)
@@ -246,27 +248,41 @@ impl ReadSet {
         {
             return Ok(false);
         }
+        let whole = match &self.scope {
+            Some((folder, tree)) => files.node(folder)? == Node::Folder(tree.clone()),
+            None => false,
+        };
+        let holds = (whole || self.own.hold(files)?)
+            && self.override_holds(files, input)?
+            && self.others_hold(trees)?;
+        let needs = self.needs(input);
+        // Only now: what has changed may need no way there any more, and nobody may have one.
+        if holds && !needs.is_empty() {
+            return Err(Error::internal("ways in are missing").needing(needs));
+        }
+        Ok(holds)
+    }
+
+    /// Whether the application's own file of options is what it was, where all else of the tree is.
+    fn override_holds(&self, files: &Files<'_>, input: &RenderInput) -> Result<bool, Error> {
         let folder = input.folder();
-        let own = overrides::file_of(&folder, &input.app_name);
-        match (&self.application, own) {
-            // The file that counted is this application's own; its content is among the entries.
-            (Some((name, true)), _) if *name == input.app_name => {}
-            (Some((_, true)), _) | (None, Some(_)) => return Ok(false),
-            (Some((name, false)), Some(own)) => {
-                // Whether another application has such a file in a submodule is not seen from here.
-                let seen = matches!(files.node(&folder)?, Node::Folder(_));
-                if files.node(&own)? != Node::Missing || !seen && *name != input.app_name {
-                    return Ok(false);
-                }
-            }
-            _ => {}
+        let Some((name, there)) = &self.application else {
+            return Ok(overrides::file_of(&folder, &input.app_name).is_none());
+        };
+        if *there {
+            // The file that counted is that application's own; its content is among the entries.
+            return Ok(*name == input.app_name);
         }
-        if let Some((folder, tree)) = &self.scope
-            && files.node(folder)? == Node::Folder(tree.clone())
-        {
-            return self.others_hold(trees);
+        // Where the path leads: it may go through links, or be written with dots.
+        let found = files.find(&folder)?;
+        if !matches!(found.node, Node::Folder(_)) {
+            // Whether another application has such a file in a submodule is not seen from here.
+            return Ok(*name == input.app_name);
         }
-        Ok(self.own.hold(files)? && self.others_hold(trees)?)
+        match overrides::file_of(&found.path, &input.app_name) {
+            Some(own) => Ok(files.node(&own)? == Node::Missing),
+            None => Ok(true),
+        }
     }
 
     fn others_hold(&self, trees: &Trees) -> Result<bool, Error> {

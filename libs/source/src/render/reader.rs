@@ -301,7 +301,6 @@ impl<'f, 'r> Reader<'f, 'r> {
             return Ok(Found {
                 path: path.to_owned(),
                 node: Node::File(MOUNTED.to_owned()),
-                passed: Vec::new(),
             });
         }
         let found = self.find_own(path)?;
@@ -309,7 +308,6 @@ impl<'f, 'r> Reader<'f, 'r> {
             return Ok(Found {
                 path: path.to_owned(),
                 node: Node::Folder(MOUNTED.to_owned()),
-                passed: Vec::new(),
             });
         }
         Ok(found)
@@ -325,6 +323,7 @@ impl<'f, 'r> Reader<'f, 'r> {
                 path,
                 |at| self.node(files, base, &whole(at)),
                 |at, link| self.within(&whole(at), |files, _| files.blob(link, MAX_PATH as u64)),
+                |at, node| self.stood(&whole(at), node),
             )
         });
         let found = found.map_err(|error| self.outside(path, error))?;
@@ -332,23 +331,22 @@ impl<'f, 'r> Reader<'f, 'r> {
             path: whole(&found.path),
             ..found
         };
-        for (at, node) in &found.passed {
-            self.looks(&whole(at), |looks, at| {
-                // A submodule that is nothing is noted as what it is.
-                let entry = looks.entries.entry(at.to_owned());
-                entry.or_insert_with(|| node.clone());
-            });
-        }
-        self.looks(&found.path, |looks, at| match &found.node {
+        self.stood(&found.path, &found.node);
+        Ok(found)
+    }
+
+    /// Notes what stood at a path without links.
+    fn stood(&self, path: &str, node: &Node) {
+        self.looks(path, |looks, at| match node {
             Node::Folder(_) => {
                 looks.folders.insert(at.to_owned());
             }
+            // A submodule that is nothing is noted as what it is.
             node => {
                 let entry = looks.entries.entry(at.to_owned());
                 entry.or_insert_with(|| node.clone());
             }
         });
-        Ok(found)
     }
 
     /// What stands at a path without links, a submodule being the folder that it is in a working copy; `files` are those of

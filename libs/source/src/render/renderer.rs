@@ -274,7 +274,7 @@ impl Renderer {
     /// Whether a render at this commit would come out as the one that `set` was noted for.
     ///
     /// # Errors
-    /// When the commit cannot be had.
+    /// When the commit cannot be had; with what it needs, where all that is missing is the way into a place.
     pub async fn unchanged(
         &self,
         access: &Access,
@@ -282,6 +282,10 @@ impl Renderer {
         input: &RenderInput,
         set: &ReadSet,
     ) -> Result<bool, Error> {
+        if substitute::check(&input.variables).is_err() {
+            // No render would come out, whether it uses that one or not.
+            return Ok(false);
+        }
         let (snapshot, commit) = self.files(access, commit, input).await?;
         let (own, input, set) = (access.clone(), input.clone(), set.clone());
         let (mirrors, runtime) = (self.mirrors.clone(), Handle::current());

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::json;
 use source::render::{RenderInput, Target};
 
-use crate::World;
+use crate::{SERVICE, World};
 
 /// How many trees, and how many edits of each.
 const TREES: u64 = 24;
@@ -239,4 +239,93 @@ async fn where_a_read_set_holds_a_fresh_render_is_the_same() {
         held > 5 && broken > 5,
         "the draws must come out both ways: {held} held, {broken} did not"
     );
+}
+
+#[tokio::test]
+async fn an_applications_own_options_are_seen_when_they_come_however_the_path_is_written() {
+    let world = World::new();
+    world
+        .write("real/kustomization.yaml", "resources: [service.yaml]\n")
+        .write("real/service.yaml", SERVICE)
+        .write("detour/notes.txt", "");
+    symlink("real", world.work().join("linked")).unwrap();
+    world.commit();
+    for path in ["real", "linked", "detour/../real"] {
+        let input = crate::input(json!({"path": path, "kustomize": {}}));
+        let rendered = world.render(&input).await.unwrap();
+        assert!(world.holds(&rendered, &input).await, "{path}");
+        let other = RenderInput {
+            app_name: "other".to_owned(),
+            ..input.clone()
+        };
+        assert!(world.holds(&rendered, &other).await, "{path}");
+        let own = world.work().join("real/.argocd-source-app.yaml");
+        std::fs::write(&own, "kustomize: {namePrefix: own-}\n").unwrap();
+        world.commit();
+        assert!(!world.holds(&rendered, &input).await, "{path}");
+        assert!(world.holds(&rendered, &other).await, "{path}");
+        std::fs::remove_file(&own).unwrap();
+        world.commit();
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_a_path_only_passes_through_counts() {
+    let world = World::new();
+    world
+        .write("app/service.yaml", SERVICE)
+        .write("detour/notes.txt", "");
+    world.commit();
+    let input = crate::input(json!({"path": "detour/../app"}));
+    let rendered = world.render(&input).await.unwrap();
+    world.write("detour/notes.txt", "what is in it does not");
+    world.commit();
+    assert!(world.holds(&rendered, &input).await);
+    std::fs::remove_dir_all(world.work().join("detour")).unwrap();
+    world.commit();
+    assert!(!world.holds(&rendered, &input).await);
+    assert!(world.render(&input).await.is_err());
+}
+
+#[tokio::test]
+async fn a_link_that_leads_out_and_is_left_aside_counts() {
+    let world = World::new();
+    world
+        .write("app/kustomization.yaml", "resources: [service.yaml]\n")
+        .write("app/service.yaml", SERVICE)
+        .write(
+            "inside/kustomization.yaml",
+            "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamePrefix: more-\n",
+        );
+    let link = world.work().join("part");
+    symlink("../outside", &link).unwrap();
+    world.commit();
+    let options = json!({"components": ["../part"], "ignoreMissingComponents": true});
+    let input = crate::input(json!({"path": "app", "kustomize": options}));
+    let rendered = world.render(&input).await.unwrap();
+    assert!(world.holds(&rendered, &input).await);
+    std::fs::remove_file(&link).unwrap();
+    symlink("inside", &link).unwrap();
+    world.commit();
+    assert!(!world.holds(&rendered, &input).await);
+    let fresh = world.render(&input).await.unwrap();
+    assert_ne!(fresh.hash, rendered.hash);
+}
+
+#[tokio::test]
+async fn a_variable_that_no_render_takes_is_refused_with_what_is_remembered_too() {
+    let world = World::new();
+    world.write("app/service.yaml", SERVICE);
+    world.commit();
+    let mut input = crate::input(json!({"path": "app"}));
+    let rendered = world.render(&input).await.unwrap();
+    input
+        .variables
+        .insert("UNUSED".to_owned(), "user02".to_owned());
+    assert!(world.holds(&rendered, &input).await);
+    input
+        .variables
+        .insert("UNUSED".to_owned(), "a: b".to_owned());
+    assert!(!world.holds(&rendered, &input).await);
+    assert!(world.render(&input).await.is_err());
 }
