@@ -15,6 +15,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+	// Time zones: the files that a system has of them are out of a worker's sight.
+	_ "time/tzdata"
 
 	"golang.org/x/sys/unix"
 	"sigs.k8s.io/kustomize/kyaml/openapi"

@@ -328,6 +328,17 @@ async fn a_push_is_rendered_with_lines_and_what_did_not_change_is_a_hit() {
     assert!(
         String::from_utf8_lossy(&built.manifests[0].object).contains(r#""namespace":"user01""#)
     );
+    world
+        .push(
+            "zone/Chart.yaml",
+            "apiVersion: v2\nname: zone\nversion: 0.1.0\n",
+        )
+        .await;
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: zone\ndata:\n  at: '{{ dateInZone \"15:04\" (toDate \"2006-01-02 15:04\" \"2026-01-02 00:00\") \"Asia/Seoul\" }}'\n";
+    world.push("zone/templates/zone.yaml", template).await;
+    let zone = world.render("zone", &nothing).await.unwrap();
+    let zone = String::from_utf8_lossy(&zone.manifests[0].object).into_owned();
+    assert!(zone.contains("09:00"), "time zones are at hand: {zone}");
 
     let head = world.push("README.md", "unrelated").await;
     let again = world.render("app", &plain).await.unwrap();
