@@ -1,11 +1,13 @@
 //! Projects: what an application may be made of.
 
+pub mod gate;
 pub mod validate;
 pub mod window;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::window::Window;
 use crate::glob;
 use crate::rbac::{ProjectPolicy, Role};
 use crate::repository::{judged_forms, judged_pattern};
@@ -74,6 +76,8 @@ pub struct Rules {
     pub signature_keys: Vec<SignatureKey>,
     /// Whether only clusters that belong to the project may be deployed to.
     pub permit_only_project_scoped_clusters: bool,
+    /// When its applications may be synced.
+    pub sync_windows: Vec<Window>,
 }
 
 /// A key that commits may be signed with.

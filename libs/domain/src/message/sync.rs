@@ -146,6 +146,31 @@ messages! {
         en: "Failed last sync attempt to {revision}: {message}; it is not tried again until Git or the application changes, or you sync",
         ko: "{revision}(으)로의 마지막 동기화가 실패했습니다: {message}. Git이나 애플리케이션이 바뀌거나 직접 동기화할 때까지 다시 시도하지 않습니다",
     }
+    /// A window of the project keeps syncs back.
+    WINDOW_CLOSED = "sync.window-closed" {
+        en: "nothing is synced before {opens}: project `{project}` says so by its sync window {windows}; what waits goes on then, or change syncWindows of the project",
+        ko: "{opens} 전에는 동기화하지 않습니다. 프로젝트 `{project}`의 동기화 창 {windows} 때문입니다. 그때 이어서 진행하며, 그 전에 하려면 프로젝트의 syncWindows를 바꾸십시오",
+    }
+    /// The same, and no end of it is known.
+    WINDOW_STAYS_CLOSED = "sync.window-stays-closed" {
+        en: "nothing is synced for now, and no time is known at which that ends: project `{project}` says so by its sync window {windows}; change syncWindows of the project",
+        ko: "지금은 동기화하지 않으며 언제 풀릴지 알 수 없습니다. 프로젝트 `{project}`의 동기화 창 {windows} 때문입니다. 프로젝트의 syncWindows를 바꾸십시오",
+    }
+    /// A window of the project cannot be read.
+    WINDOW_INVALID = "sync.window-invalid" {
+        en: "nothing is synced, because a sync window of project `{project}` cannot be read: {error}; correct syncWindows of the project",
+        ko: "프로젝트 `{project}`의 동기화 창을 읽을 수 없어 동기화하지 않습니다: {error}. 프로젝트의 syncWindows를 고치십시오",
+    }
+    /// An operation waits for a window.
+    BLOCKED = "sync.blocked" {
+        en: "Sync operation blocked by sync window",
+        ko: "동기화 창이 열리기를 기다립니다",
+    }
+    /// An operation waits because a window cannot be read.
+    BLOCKED_INVALID = "sync.blocked-invalid" {
+        en: "Sync operation blocked by sync window: invalid sync windows: {error}",
+        ko: "동기화 창을 읽을 수 없어 기다립니다: {error}",
+    }
     /// The namespace to make is not the tenant's to make.
     CREATE_NAMESPACE_REFUSED = "sync.create-namespace-refused" {
         en: "namespace `{namespace}` may not be made by CreateNamespace=true; allowed: {allowed}",

@@ -284,6 +284,7 @@ fn policy(project: &str, role: &str, line: &str) -> Result<(), String> {
 }
 
 fn windows(spec: &Value) -> Result<(), Fault> {
+    const LISTS: [&str; 3] = ["applications", "namespaces", "clusters"];
     let mut seen = HashSet::new();
     for window in items(spec, "syncWindows").filter(|window| !window.is_null()) {
         let (kind, schedule, duration) = (
@@ -299,10 +300,12 @@ fn windows(spec: &Value) -> Result<(), Fault> {
             return Err(Fault::new(Kind::Twice, text));
         }
         window::check(window).map_err(|text| Fault::new(Kind::Unknown, text))?;
-        if ["applications", "namespaces", "clusters"]
-            .iter()
-            .all(|key| items(window, key).next().is_none())
-        {
+        for list in LISTS {
+            for pattern in texts(window, list) {
+                check_pattern(list, pattern)?;
+            }
+        }
+        if LISTS.iter().all(|key| items(window, key).next().is_none()) {
             let text = format!("{told} requires one of application, cluster or namespace");
             return Err(Fault::new(Kind::OutOfRange, text));
         }
@@ -520,6 +523,10 @@ mod tests {
         assert_eq!(
             told(&window(json!({"kind": "x"}))).1,
             "kind 'x' mismatch: can only be allow or deny"
+        );
+        assert_eq!(
+            told(&window(json!({"namespaces": ["web-{a"]}))).1,
+            "namespaces has an invalid format, 'web-{a'"
         );
         // Two may open at the same time for different applications; what one says and allows by hand makes no other.
         let two = |extra: Value| {
