@@ -1,11 +1,12 @@
 //! Whether an application syncs by itself now.
 
 use chrono::TimeDelta;
-use domain::application::{Retry, Spec};
+use domain::application::Retry;
 use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message::{self, Language};
 use domain::operation::{Initiator, Operation, OperationState, Phase, SyncRequest};
+use domain::project::gate::{Applicant, Begun, Closed};
 use domain::resource::ResourceKey;
 use domain::status::{ResourceStatus, SyncCode};
 use serde_json::Value;
@@ -20,8 +21,8 @@ const HEAL_WAITS: [i64; 7] = [0, 2, 6, 18, 54, 162, 300];
 /// Everything that decides it.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
-    /// The application's spec.
-    pub spec: &'a Spec,
+    /// The application: its name, its spec and its project's windows.
+    pub applicant: Applicant<'a>,
     /// Its sources as canonical JSON, one per source.
     pub sources: &'a [Value],
     /// Whether its deletion has begun.
@@ -51,12 +52,15 @@ pub enum Decision {
     Wait(Timestamp),
     /// Nothing, and somebody must look.
     Refused(Box<Cause>),
+    /// Nothing while the project's windows keep it back.
+    Closed(Box<Closed>),
 }
 
 /// Decides whether an application syncs by itself now.
 #[must_use]
 pub fn decide(input: &Input<'_>) -> Decision {
-    let Some(automated) = input.spec.automated() else {
+    let spec = input.applicant.spec;
+    let Some(automated) = spec.automated() else {
         return Decision::Nothing;
     };
     if input.busy || input.deleting || input.sync != SyncCode::OutOfSync {
@@ -71,12 +75,11 @@ pub fn decide(input: &Input<'_>) -> Decision {
     if !automated.prune && out_of_sync().all(|r| r.requires_pruning) {
         return Decision::Nothing;
     }
-    let multiple = !input.spec.sources.is_empty();
+    let multiple = !spec.sources.is_empty();
     let revision = input.revisions.join(", ");
     let mut request = SyncRequest {
         prune: automated.prune,
-        sync_options: input
-            .spec
+        sync_options: spec
             .sync_policy
             .as_ref()
             .map(|p| p.sync_options.clone())
@@ -129,11 +132,10 @@ pub fn decide(input: &Input<'_>) -> Decision {
         let message = message::sync::WIPE_OUT.with("revision", &revision);
         return Decision::Refused(Box::new(Cause::error(message)));
     }
-    let retry = input
-        .spec
-        .sync_policy
-        .as_ref()
-        .and_then(|p| p.retry.clone());
+    if let Some(closed) = input.applicant.closed(Begun::ByItself, input.now) {
+        return Decision::Closed(Box::new(closed));
+    }
+    let retry = spec.sync_policy.as_ref().and_then(|p| p.retry.clone());
     Decision::Sync(Box::new(Operation {
         sync: request,
         initiated_by: Initiator {

@@ -7,6 +7,8 @@ use domain::cause::{Cause, Severity};
 use domain::clock::Timestamp;
 use domain::message;
 use domain::operation::{Operation, OperationState, Phase, SyncResult};
+use domain::project::gate::Applicant;
+use domain::project::window::Window;
 use domain::resource::ResourceKey;
 use domain::status::{HealthCode, ResourceStatus, Status, SyncCode};
 use engine::assemble::Facts;
@@ -80,7 +82,11 @@ fn decided(
 ) -> Decision {
     let spec = spec(automated);
     decide(&Input {
-        spec: &spec,
+        applicant: Applicant {
+            windows: &[],
+            name: "app",
+            spec: &spec,
+        },
         sources: &[json!({"repoURL": "u"})],
         deleting: false,
         busy: false,
@@ -140,6 +146,70 @@ fn a_new_revision_is_synced_once_whatever_became_of_the_old_one() {
         ..ALL
     };
     assert_eq!(decided(off, None, &drifted, 1), Decision::Nothing);
+}
+
+#[test]
+fn windows_keep_a_sync_back_but_neither_hide_a_failure_nor_make_one() {
+    let window = |kind: &str, schedule: &str| Window {
+        kind: kind.into(),
+        schedule: schedule.into(),
+        duration: "1h".into(),
+        applications: vec!["app".into()],
+        manual_sync: true,
+        ..Window::default()
+    };
+    let (spec, sources) = (spec(ALL), [json!({"repoURL": "u"})]);
+    let drifted = [resource("a", SyncCode::OutOfSync, false)];
+    let decided = |windows: &[Window], last: Option<&OperationState>, sync| {
+        decide(&Input {
+            applicant: Applicant {
+                windows,
+                name: "app",
+                spec: &spec,
+            },
+            sources: &sources,
+            deleting: false,
+            busy: false,
+            last,
+            revisions: &["r2".to_owned()],
+            sync,
+            resources: &drifted,
+            now: at(0),
+        })
+    };
+    // It is 22:13:20 on a Tuesday.
+    let night = [window("deny", "0 22 * * *")];
+    let Decision::Closed(closed) = decided(&night, None, SyncCode::OutOfSync) else {
+        panic!("begun while a window denies it")
+    };
+    assert!(closed.cause.message.is(&message::sync::WINDOW_CLOSED));
+    assert_eq!(closed.cause.severity, Severity::Reason);
+    assert_eq!(closed.until, Some(at(46 * 60 + 40)));
+    let Decision::Closed(closed) =
+        decided(&[window("allow", "0 9 * * *")], None, SyncCode::OutOfSync)
+    else {
+        panic!("begun while no window allows it")
+    };
+    assert_eq!(closed.until, Some(at(10 * 3600 + 46 * 60 + 40)));
+    assert!(matches!(
+        decided(&[window("allow", "0 22 * * *")], None, SyncCode::OutOfSync),
+        Decision::Sync(_)
+    ));
+    assert_eq!(
+        decided(&night, None, SyncCode::Synced),
+        Decision::Nothing,
+        "nothing is kept back"
+    );
+    let failed = ended(Phase::Failed, "r2", 0);
+    assert!(matches!(
+        decided(&night, Some(&failed), SyncCode::OutOfSync),
+        Decision::Refused(_)
+    ));
+    let Decision::Closed(closed) = decided(&[window("deny", "soon")], None, SyncCode::OutOfSync)
+    else {
+        panic!("begun past a window that cannot be read")
+    };
+    assert!(closed.cause.message.is(&message::sync::WINDOW_INVALID));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
+use domain::clock::Timestamp;
 use domain::quota::Quota;
 use engine::autosync::{self, Decision};
 
@@ -200,7 +201,7 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     let lasting = operation::lasting(&subject.app, &look);
     let mut status = look::status(ctx, &subject, &look, lasting.clone(), refresh.is_some());
     let decision = autosync::decide(&autosync::Input {
-        spec: &subject.spec,
+        applicant: subject.applicant(),
         sources: &status.compared_sources,
         deleting: false,
         busy: false,
@@ -221,17 +222,14 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
                 .await;
         }
         Decision::Nothing | Decision::Sync(_) => {}
-        Decision::Wait(until) => {
-            let wait = until.signed_duration_since(ctx.clock.now());
-            next = Next::After(
-                wait.to_std()
-                    .unwrap_or_default()
-                    .max(Duration::from_millis(1)),
-            );
-        }
+        Decision::Wait(until) => next = at(ctx, until),
         Decision::Refused(cause) => {
             let causes = std::iter::once(*cause).chain(lasting).collect();
             status = look::status(ctx, &subject, &look, causes, refresh.is_some());
+        }
+        Decision::Closed(closed) => {
+            next = closed.until.map_or(Next::Sleep, |until| at(ctx, until));
+            status = look::status(ctx, &subject, &look, vec![closed.cause], refresh.is_some());
         }
     }
     let report = Report {
@@ -253,6 +251,13 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
         Some(trouble) => Err(Failure::Repository(trouble)),
         None => Ok(next),
     }
+}
+
+/// At a time; one that has just passed is now.
+fn at(ctx: &Context, time: Timestamp) -> Next {
+    let wait = time.signed_duration_since(ctx.clock.now());
+    let wait = wait.to_std().unwrap_or_default();
+    Next::After(wait.max(Duration::from_millis(1)))
 }
 
 /// Whether the tenant runs as many operations as it may.

@@ -8,6 +8,7 @@ use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
 use domain::operation::{Operation, OperationState, Phase, SyncResult};
+use domain::project::gate::Begun;
 use domain::quota::Quota;
 use domain::resource::{ResourceKey, text};
 use domain::status::Status;
@@ -19,7 +20,7 @@ use super::desire::{self, Desired, Wish};
 use super::look::{self, Look};
 use super::publish::{self, Report};
 use super::subject::Subject;
-use super::{Failure, Next};
+use super::{Failure, Next, at};
 use crate::context::Context;
 use crate::memory::AppMemory;
 use crate::repos::Trouble;
@@ -266,6 +267,16 @@ async fn run_on(
             report,
         );
     }
+    if let Some(closed) = run
+        .subject
+        .applicant()
+        .closed(begun_by(&run), ctx.clock.now())
+    {
+        run.state.message = closed.message;
+        let look = spec_look(ctx, &run.subject, at_hand, memory, false).await?;
+        let next = closed.until.map_or(Next::Sleep, |until| at(ctx, until));
+        return waits(ctx, &run, &look, vec![closed.cause], next).await;
+    }
     let causes = forbidden(&run);
     if let Some(first) = causes.first() {
         let end_ = End::new(Phase::Error, first.message.clone(), causes.clone());
@@ -317,7 +328,7 @@ async fn run_on(
     }
     let end_ = match carry_out(ctx, &mut run, &plan, &desired, &mut look, memory).await? {
         Progress::Ended(end_) => end_,
-        Progress::Waits(next) => return waits(ctx, &run, &look, next).await,
+        Progress::Waits(next) => return waits(ctx, &run, &look, Vec::new(), next).await,
     };
     // What the operation did is compared with what the spec wants, which may be something else.
     let after = look::look_at(ctx, &run.subject, look.desired, look.live, memory).await;
@@ -332,9 +343,23 @@ async fn run_on(
     end(ctx, run, end_, look, memory).await
 }
 
+/// Who began an operation: the one who may pass a window with `manualSync`, or the application itself.
+fn begun_by(run: &Run) -> Begun {
+    match run.state.operation.initiated_by.automated {
+        true => Begun::ByItself,
+        false => Begun::ByHand,
+    }
+}
+
 /// Records that an operation goes on.
-async fn waits(ctx: &Context, run: &Run, look: &Look, next: Next) -> Result<Next, Failure> {
-    let mut status = look::status(ctx, &run.subject, look, Vec::new(), run.refresh.is_some());
+async fn waits(
+    ctx: &Context,
+    run: &Run,
+    look: &Look,
+    causes: Vec<Cause>,
+    next: Next,
+) -> Result<Next, Failure> {
+    let mut status = look::status(ctx, &run.subject, look, causes, run.refresh.is_some());
     status.operation = Some(run.state.clone());
     let set_operation = run
         .state

@@ -9,6 +9,7 @@ use domain::application::{
 use domain::cause::Cause;
 use domain::message;
 use domain::project::Rules;
+use domain::project::gate::Applicant;
 use domain::settings::Rendering;
 use engine::options::SyncOptions;
 use serde::Deserialize;
@@ -43,6 +44,16 @@ impl Subject {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         self.project.rules.as_ref().unwrap_or(&self.no_rules)
+    }
+
+    /// As its project's windows choose it.
+    #[must_use]
+    pub fn applicant(&self) -> Applicant<'_> {
+        Applicant {
+            windows: &self.rules().sync_windows,
+            name: self.app.name(),
+            spec: &self.spec,
+        }
     }
 
     /// The tenant's name, which is also the installation id of its objects.
