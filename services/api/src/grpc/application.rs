@@ -13,6 +13,7 @@ mod remove;
 mod revisions;
 mod validate;
 mod watch;
+mod windows;
 mod write;
 
 pub(in crate::grpc) use validate::source_documents;
@@ -172,6 +173,13 @@ impl ApplicationService for Applications {
         answer!(self, request, manifests::get_manifests)
     }
 
+    async fn get_application_sync_windows(
+        &self,
+        request: Request<wire::ApplicationSyncWindowsQuery>,
+    ) -> Result<Response<wire::ApplicationSyncWindowsResponse>, Status> {
+        answer!(self, request, windows::sync_windows)
+    }
+
     async fn revision_metadata(
         &self,
         request: Request<wire::RevisionMetadataQuery>,
@@ -205,7 +213,6 @@ impl ApplicationService for Applications {
     not_served! {
         "ApplicationService";
         list_resource_events(wire::ApplicationResourceEventsQuery) -> EventList,
-        get_application_sync_windows(wire::ApplicationSyncWindowsQuery) -> wire::ApplicationSyncWindowsResponse,
         get_manifests_with_files(tonic::Streaming<wire::ApplicationManifestQueryWithFilesWrapper>) -> ManifestResponse,
         server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
         patch_resource(wire::ApplicationResourcePatchRequest) -> wire::ApplicationResourceResponse,

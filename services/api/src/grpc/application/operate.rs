@@ -1,8 +1,10 @@
 //! Asking for a deployment, going back to an earlier one, and stopping one that runs.
 
 use domain::application::{Application, Retry, Source, Spec, project_of};
+use domain::clock::Timestamp;
 use domain::message;
 use domain::operation::{Initiator, Operation, Phase, SyncRequest};
+use domain::project::gate::{Applicant, Begun, Gate};
 use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
 use proto::argocd::application as wire;
@@ -30,9 +32,10 @@ pub(super) async fn sync(
     };
     let found = find::find(shared, actor, Action::Get, asked).await?;
     let app = found.app;
-    permit::require(actor, Resource::Applications, Action::Sync, &object(&app))?;
     let rules = rules_of(&found.project)?;
     let spec = spec_of(&app)?;
+    refuse_closed(&app, &spec, &rules, shared.clock.now())?;
+    permit::require(actor, Resource::Applications, Action::Sync, &object(&app))?;
     let automated = spec.automated().is_some() && !request.dry_run();
     if !request.manifests.is_empty() {
         permit::require(
@@ -210,7 +213,41 @@ async fn commit(
         })
 }
 
-/// Goes back to what an entry of the history deployed, however old it is.
+/// An application as its project's windows choose it.
+pub(super) fn applicant<'a>(
+    app: &'a Application,
+    spec: &'a Spec,
+    rules: &'a Rules,
+) -> Applicant<'a> {
+    Applicant {
+        windows: &rules.sync_windows,
+        name: app.name(),
+        spec,
+    }
+}
+
+/// Asked before the right to sync, as in Argo CD.
+fn refuse_closed(
+    app: &Application,
+    spec: &Spec,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<(), Status> {
+    let gate = Gate::new(&applicant(app, spec, rules).assigned()).map_err(|error| {
+        Status::permission_denied(format!(
+            "cannot sync: invalid sync window: invalid sync windows: {error}"
+        ))
+    })?;
+    match gate.lets(Begun::ByHand, now) {
+        true => Ok(()),
+        false => Err(Status::permission_denied(
+            "cannot sync: blocked by sync window",
+        )),
+    }
+}
+
+/// Goes back to what an entry of the history deployed, however old it is. Where a window keeps it back it is taken all
+/// the same, as in Argo CD, and waits.
 pub(super) async fn rollback(
     shared: &Shared,
     actor: &Actor,
@@ -336,7 +373,7 @@ async fn set(
     Ok(convert::application::to_wire(&app, language::current()))
 }
 
-fn rules_of(project: &Project) -> Result<Rules, Status> {
+pub(super) fn rules_of(project: &Project) -> Result<Rules, Status> {
     project.rules().map_err(|error| {
         let message = message::app::PROJECT_INVALID.with("project", project.name());
         failure::say(Code::FailedPrecondition, &message.with("error", error))
@@ -367,7 +404,7 @@ fn refuse_deleting(app: &Application) -> Result<(), Status> {
     }
 }
 
-fn spec_of(app: &Application) -> Result<Spec, Status> {
+pub(super) fn spec_of(app: &Application) -> Result<Spec, Status> {
     app.view().map_err(|problem| {
         Status::failed_precondition(format!("the spec cannot be read: {problem}"))
     })
