@@ -11,6 +11,8 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ("/naru.internal.v1.Controller/WatchResourceTree", &[API]),
     ("/naru.internal.v1.Controller/ManagedResources", &[API]),
     ("/naru.internal.v1.Controller/GetResource", &[API]),
+    ("/naru.internal.v1.Controller/PatchResource", &[API]),
+    ("/naru.internal.v1.Controller/DeleteResource", &[API]),
     ("/naru.internal.v1.Controller/PodLogs", &[API]),
     ("/naru.internal.v1.Controller/ClusterInfo", &[API]),
     ("/naru.internal.v1.Controller/AddedCluster", &[API]),

@@ -64,17 +64,31 @@ pub struct DeleteOptions {
     pub resource_version: Option<String>,
     /// What becomes of what it owns.
     pub propagation: Propagation,
+    /// How long it has to end by itself; as it says itself where nothing is said here.
+    pub grace_seconds: Option<u32>,
     /// Only try.
     pub dry_run: bool,
 }
 
 /// How to write.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct WriteOptions {
     /// Only try.
     pub dry_run: bool,
     /// What to do about fields that the schema does not have.
     pub validation: Validation,
+    /// Whose the fields become that are written.
+    pub manager: &'static str,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            dry_run: false,
+            validation: Validation::default(),
+            manager: crate::FIELD_MANAGER,
+        }
+    }
 }
 
 /// What came of a deletion.
@@ -231,6 +245,9 @@ impl Account {
             "propagationPolicy": format!("{:?}", options.propagation)});
         if options.dry_run {
             body["dryRun"] = json!(["All"]);
+        }
+        if let Some(seconds) = options.grace_seconds {
+            body["gracePeriodSeconds"] = json!(seconds);
         }
         match self
             .send(Method::DELETE, &path, JSON, &body, &Value::Null)
@@ -392,7 +409,7 @@ fn named_namespace<'a>(kind: &ApiKind, key: &'a ResourceKey) -> Result<&'a str, 
 
 fn write_query(path: &str, options: WriteOptions) -> Query {
     Query::new(path)
-        .set("fieldManager", crate::FIELD_MANAGER)
+        .set("fieldManager", options.manager)
         .set("fieldValidation", options.validation.word())
         .set_if(options.dry_run, "dryRun", "All")
 }

@@ -43,3 +43,7 @@ pub use tenant::TENANT_LABEL;
 
 /// The field manager under which everything is applied; Argo CD's, so that objects can change hands either way.
 pub const FIELD_MANAGER: &str = "argocd-controller";
+
+/// The field manager under which somebody changes an object by hand, through us. What is written under it is not what
+/// was applied: a field that Git does not have is left alone, and one that it has is drift.
+pub const EDIT_MANAGER: &str = "argocd-server";

@@ -96,6 +96,59 @@ impl ::prost::Name for ResourceBody {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PatchResourceRequest {
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<ResourceRequest>,
+    #[prost(enumeration = "PatchKind", tag = "2")]
+    pub kind: i32,
+    /// JSON
+    #[prost(bytes = "vec", tag = "3")]
+    pub patch: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for PatchResourceRequest {
+    const NAME: &'static str = "PatchResourceRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.PatchResourceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.PatchResourceRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteResourceRequest {
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<ResourceRequest>,
+    /// At once, without the time that it has to end by itself.
+    #[prost(bool, tag = "2")]
+    pub force: bool,
+    /// Leave what it owns. Wins over `force`.
+    #[prost(bool, tag = "3")]
+    pub orphan: bool,
+}
+impl ::prost::Name for DeleteResourceRequest {
+    const NAME: &'static str = "DeleteResourceRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.DeleteResourceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.DeleteResourceRequest".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteResourceResponse {}
+impl ::prost::Name for DeleteResourceResponse {
+    const NAME: &'static str = "DeleteResourceResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.DeleteResourceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.DeleteResourceResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PodLogsRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
@@ -265,6 +318,35 @@ impl ::prost::Name for RotateClusterResponse {
         "/naru.internal.v1.RotateClusterResponse".into()
     }
 }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PatchKind {
+    Merge = 0,
+    Json = 1,
+    Strategic = 2,
+}
+impl PatchKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Merge => "PATCH_KIND_MERGE",
+            Self::Json => "PATCH_KIND_JSON",
+            Self::Strategic => "PATCH_KIND_STRATEGIC",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PATCH_KIND_MERGE" => Some(Self::Merge),
+            "PATCH_KIND_JSON" => Some(Self::Json),
+            "PATCH_KIND_STRATEGIC" => Some(Self::Strategic),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod controller_client {
     #![allow(
@@ -276,8 +358,8 @@ pub mod controller_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Live reads for the api, answered by the controller that owns the cluster. Every request names a tenant; what leaves is
-    /// filtered by that tenant's namespaces, and every body is read as the tenant's service account.
+    /// What is live, for the api: looked at and changed by the controller that owns the cluster. Every request names a tenant;
+    /// what leaves is filtered by that tenant's namespaces, and every body is read and written as the tenant's service account.
     #[derive(Debug, Clone)]
     pub struct ControllerClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -462,6 +544,55 @@ pub mod controller_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("naru.internal.v1.Controller", "GetResource"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes an object of the tree by a patch; answers as GetResource does.
+        pub async fn patch_resource(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PatchResourceRequest>,
+        ) -> std::result::Result<tonic::Response<super::ResourceBody>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/PatchResource",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.Controller", "PatchResource"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes an object of the tree.
+        pub async fn delete_resource(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteResourceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/DeleteResource",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("naru.internal.v1.Controller", "DeleteResource"),
+                );
             self.inner.unary(req, path, codec).await
         }
         pub async fn pod_logs(
@@ -674,6 +805,19 @@ pub mod controller_server {
             &self,
             request: tonic::Request<super::ResourceRequest>,
         ) -> std::result::Result<tonic::Response<super::ResourceBody>, tonic::Status>;
+        /// Changes an object of the tree by a patch; answers as GetResource does.
+        async fn patch_resource(
+            &self,
+            request: tonic::Request<super::PatchResourceRequest>,
+        ) -> std::result::Result<tonic::Response<super::ResourceBody>, tonic::Status>;
+        /// Deletes an object of the tree.
+        async fn delete_resource(
+            &self,
+            request: tonic::Request<super::DeleteResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteResourceResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the PodLogs method.
         type PodLogsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
@@ -729,8 +873,8 @@ pub mod controller_server {
             tonic::Status,
         >;
     }
-    /// Live reads for the api, answered by the controller that owns the cluster. Every request names a tenant; what leaves is
-    /// filtered by that tenant's namespaces, and every body is read as the tenant's service account.
+    /// What is live, for the api: looked at and changed by the controller that owns the cluster. Every request names a tenant;
+    /// what leaves is filtered by that tenant's namespaces, and every body is read and written as the tenant's service account.
     #[derive(Debug)]
     pub struct ControllerServer<T> {
         inner: Arc<T>,
@@ -970,6 +1114,96 @@ pub mod controller_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetResourceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/PatchResource" => {
+                    #[allow(non_camel_case_types)]
+                    struct PatchResourceSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::PatchResourceRequest>
+                    for PatchResourceSvc<T> {
+                        type Response = super::ResourceBody;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PatchResourceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::patch_resource(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PatchResourceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/DeleteResource" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteResourceSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::DeleteResourceRequest>
+                    for DeleteResourceSvc<T> {
+                        type Response = super::DeleteResourceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteResourceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::delete_resource(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteResourceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -91,9 +91,14 @@ impl Actor {
 
 /// Whether the actor may. Only [`require`] and the readers of lists ask.
 pub(crate) fn allows(actor: &Actor, resource: Resource, action: Action, object: &str) -> bool {
+    allows_deed(actor, resource, action.as_str(), object)
+}
+
+/// The same of an action that goes on to say what it is done to: `delete/apps/Deployment/web/hello`.
+pub(crate) fn allows_deed(actor: &Actor, resource: Resource, deed: &str, object: &str) -> bool {
     actor
         .rights
-        .allows(&actor.subject, resource.as_str(), action.as_str(), object)
+        .allows(&actor.subject, resource.as_str(), deed, object)
 }
 
 /// Demands a right.

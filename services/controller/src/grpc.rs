@@ -1,6 +1,7 @@
-//! Live reads for the api: trees, states, bodies, logs. Only the holder of the cluster's lease answers.
+//! What is live, for the api: trees, states, bodies, logs, and changes of single objects. Only the holder of the cluster's
+//! lease answers.
 //!
-//! Every request names a tenant; what leaves is that tenant's, and every body is read as the tenant's account.
+//! Every request names a tenant; what leaves is that tenant's, and every body is read and written as the tenant's account.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub fn serve(
     cluster_keys: OpeningKeys,
     egress: Egress,
 ) -> Result<(), MutualTlsError> {
-    let service = Reads {
+    let service = Live {
         added: AddedClusters::new(context.clone(), cluster_keys, egress),
         context,
         shard,
@@ -72,7 +73,7 @@ pub fn serve(
     )
 }
 
-struct Reads {
+struct Live {
     context: Arc<Context>,
     added: AddedClusters,
     shard: Shard,
@@ -81,11 +82,18 @@ struct Reads {
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-impl Reads {
+impl Live {
     /// The application that a request is about.
     fn app(&self, tenant: &str, app: &str) -> Result<AppKey, Status> {
         self.holder()?;
         Ok(AppKey::new(tenant_id(tenant)?, app))
+    }
+
+    /// The application whose object a request is about.
+    fn app_of(&self, object: Option<&wire::ResourceRequest>) -> Result<AppKey, Status> {
+        let named =
+            object.ok_or_else(|| Status::invalid_argument("the request names no object"))?;
+        self.app(&named.tenant, &named.app)
     }
 
     fn holder(&self) -> Result<(), Status> {
@@ -105,7 +113,7 @@ fn tenant_id(text: &str) -> Result<TenantId, Status> {
 }
 
 #[tonic::async_trait]
-impl Controller for Reads {
+impl Controller for Live {
     async fn resource_tree(
         &self,
         request: Request<wire::AppRequest>,
@@ -150,6 +158,28 @@ impl Controller for Reads {
         let request = request.into_inner();
         let app = self.app(&request.tenant, &request.app)?;
         resource::get_resource(&self.context, &app, request)
+            .await
+            .map(Response::new)
+    }
+
+    async fn patch_resource(
+        &self,
+        request: Request<wire::PatchResourceRequest>,
+    ) -> Result<Response<wire::ResourceBody>, Status> {
+        let request = request.into_inner();
+        let app = self.app_of(request.resource.as_ref())?;
+        resource::patch_resource(&self.context, &app, request)
+            .await
+            .map(Response::new)
+    }
+
+    async fn delete_resource(
+        &self,
+        request: Request<wire::DeleteResourceRequest>,
+    ) -> Result<Response<wire::DeleteResourceResponse>, Status> {
+        let request = request.into_inner();
+        let app = self.app_of(request.resource.as_ref())?;
+        resource::delete_resource(&self.context, &app, request)
             .await
             .map(Response::new)
     }
@@ -234,7 +264,7 @@ fn refused(error: &cluster::Error) -> Status {
         (_, Some(403)) => Code::PermissionDenied,
         (_, Some(409)) => Code::Aborted,
         (_, Some(400)) => Code::FailedPrecondition,
-        (_, Some(422)) => Code::InvalidArgument,
+        (_, Some(415 | 422)) => Code::InvalidArgument,
         (_, Some(429)) => Code::ResourceExhausted,
         (_, Some(503)) => Code::Unavailable,
         _ => Code::Unknown,

@@ -260,6 +260,7 @@ impl Account {
                 let write = super::WriteOptions {
                     dry_run: options.dry_run,
                     validation: options.validation,
+                    ..super::WriteOptions::default()
                 };
                 let path =
                     super::collection(&place.kind, named_namespace(&place.kind, &place.key)?);

@@ -121,4 +121,54 @@ messages! {
         en: "the deletion waits for approval of {resource}, which asks for it with Delete=confirm; set the annotation argocd.argoproj.io/deletion-approved on the application",
         ko: "{resource}이(가) Delete=confirm으로 승인을 요구하여 삭제가 대기 중입니다. 애플리케이션에 argocd.argoproj.io/deletion-approved 어노테이션을 설정하십시오",
     }
+    /// A call about one object does not say about which.
+    OBJECT_UNNAMED = "app.object-unnamed" {
+        en: "the request does not say which object it means: `{field}` is missing; name the object's kind and name, and its group and namespace where it has them",
+        ko: "요청이 어떤 오브젝트를 가리키는지 알 수 없습니다. `{field}`이(가) 없습니다. 오브젝트의 kind와 이름을, 있으면 group과 네임스페이스도 지정하십시오",
+    }
+    /// A patch of a type that there is not.
+    PATCH_TYPE_UNKNOWN = "app.patch-type-unknown" {
+        en: "there is no type of patch `{type}`; use application/merge-patch+json, application/json-patch+json or application/strategic-merge-patch+json",
+        ko: "`{type}` 패치 유형은 없습니다. application/merge-patch+json, application/json-patch+json 또는 application/strategic-merge-patch+json을 사용하십시오",
+    }
+    /// A patch that is no JSON.
+    PATCH_UNREADABLE = "app.patch-unreadable" {
+        en: "the patch is no JSON: line {line}, column {column}; correct it there",
+        ko: "패치가 JSON이 아닙니다. {line}행 {column}열을 고치십시오",
+    }
+    /// A merge patch that is no object.
+    PATCH_NO_OBJECT = "app.patch-no-object" {
+        en: "a patch of type {type} is a JSON object with the fields to change; write one, such as {example}",
+        ko: "{type} 유형의 패치는 변경할 필드를 담은 JSON 오브젝트입니다. {example}처럼 작성하십시오",
+    }
+    /// A JSON patch that is no list of operations.
+    PATCH_NO_LIST = "app.patch-no-list" {
+        en: "a patch of type {type} is a JSON list of operations; write one, such as {example}, or say another type",
+        ko: "{type} 유형의 패치는 연산의 JSON 목록입니다. {example}처럼 작성하거나 다른 유형을 지정하십시오",
+    }
+    /// An operation of a JSON patch that is none.
+    PATCH_OPERATION = "app.patch-operation" {
+        en: "operation {position} of the patch is none: it needs `op` (add, remove, replace, move, copy or test), `path`, and `value` or `from`; correct it",
+        ko: "패치의 {position}번째 연산이 올바르지 않습니다. `op`(add, remove, replace, move, copy, test), `path`, 그리고 `value` 또는 `from`이 필요합니다",
+    }
+    /// An operation of a JSON patch that would put a Secret's values where they are shown.
+    PATCH_REVEALS = "app.patch-reveals" {
+        en: "operation {position} of the patch takes values of the Secret to a place where they are shown; write what shall stand there instead of copying it",
+        ko: "패치의 {position}번째 연산은 Secret 값을 화면에 표시되는 곳으로 옮깁니다. 복사하지 말고 그곳에 둘 값을 직접 쓰십시오",
+    }
+    /// An object that the application shows, and that is not its own.
+    OBJECT_OF_ANOTHER = "app.object-of-another" {
+        en: "{resource} is not changed here: it belongs to another application or another Argo CD; change it there, or rename it in one of the two",
+        ko: "{resource}은(는) 여기서 변경할 수 없습니다. 다른 애플리케이션이나 다른 Argo CD에 속합니다. 그쪽에서 변경하거나 둘 중 하나의 이름을 바꾸십시오",
+    }
+    /// An object was replaced by another of its name between looking and writing.
+    OBJECT_REPLACED = "app.object-replaced" {
+        en: "{resource} was made anew a moment ago, and the new one was left alone; look at it and try again",
+        ko: "{resource}이(가) 방금 새로 만들어졌으며 새 오브젝트는 변경하지 않았습니다. 확인한 뒤 다시 시도하십시오",
+    }
+    /// The cluster refused a change of a Secret.
+    SECRET_REFUSED = "app.secret-refused" {
+        en: "the cluster refused the change of {resource} (HTTP {code} {reason}); its words may hold values of the Secret and are left out; check the patch against the object",
+        ko: "클러스터가 {resource} 변경을 거부했습니다 (HTTP {code} {reason}). 응답에 Secret 값이 있을 수 있어 표시하지 않습니다. 패치를 오브젝트와 비교해 확인하십시오",
+    }
 }

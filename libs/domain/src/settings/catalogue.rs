@@ -119,7 +119,7 @@ const CM: &[Key] = &[
     kept("resource.respectRBAC", OneOf(&["", "normal", "strict"]), ""),
     kept("resource.sensitive.mask.annotations", Text, ""),
     kept("server.maxPodLogsToRender", Integer, "10"),
-    kept(
+    acts(
         "server.rbac.disableApplicationFineGrainedRBACInheritance",
         Bool,
         "true",

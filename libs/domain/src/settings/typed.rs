@@ -213,6 +213,15 @@ impl Config {
         self.flag("exec.enabled", false)
     }
 
+    /// Whether the right to change or delete an application reaches the objects below it.
+    #[must_use]
+    pub fn rights_reach_objects(&self) -> bool {
+        !self.flag(
+            "server.rbac.disableApplicationFineGrainedRBACInheritance",
+            true,
+        )
+    }
+
     /// Whether badges are served, and from which address.
     #[must_use]
     pub fn status_badge(&self) -> (bool, &str) {
@@ -358,6 +367,7 @@ mod tests {
         assert_eq!(config.password_pattern(), PASSWORD_PATTERN);
         assert_eq!(config.tracking_method(), "annotation");
         assert!(!config.anonymous_enabled() && !config.logins_disabled());
+        assert!(!config.rights_reach_objects());
         assert_eq!(config.rbac().scopes, ["groups"]);
         assert_eq!(config.rbac().match_mode, "glob");
         assert!(config.analytics().anonymize_users);
@@ -392,6 +402,10 @@ mod tests {
                 ("help.download.linux-amd64", "https://get.example"),
                 ("kustomize.version.v5.0.0", "/x"),
                 ("admin.enabled", "false"),
+                (
+                    "server.rbac.disableApplicationFineGrainedRBACInheritance",
+                    "false",
+                ),
                 ("additionalUrls", "- https://b.example"),
                 (
                     "oidc.config",
@@ -410,7 +424,7 @@ mod tests {
             "https://get.example"
         );
         assert_eq!(config.kustomize().versions, ["v5.0.0"]);
-        assert!(config.logins_disabled());
+        assert!(config.logins_disabled() && config.rights_reach_objects());
         assert_eq!(config.additional_urls(), ["https://b.example"]);
         assert_eq!(config.oidc().unwrap().name, "Okta");
         assert_eq!(config.dex_connectors().unwrap()[0].kind, "github");

@@ -18,6 +18,7 @@ mod healing;
 mod hooks;
 mod inward;
 mod isolation;
+mod objects;
 mod operator;
 mod push;
 mod references;

@@ -9,7 +9,9 @@ mod logs;
 mod manifests;
 mod mask;
 mod operate;
+mod patch;
 mod remove;
+mod resource;
 mod revisions;
 mod validate;
 mod watch;
@@ -163,7 +165,21 @@ impl ApplicationService for Applications {
         &self,
         request: Request<wire::ApplicationResourceRequest>,
     ) -> Result<Response<wire::ApplicationResourceResponse>, Status> {
-        answer!(self, request, live::get_resource)
+        answer!(self, request, resource::get)
+    }
+
+    async fn patch_resource(
+        &self,
+        request: Request<wire::ApplicationResourcePatchRequest>,
+    ) -> Result<Response<wire::ApplicationResourceResponse>, Status> {
+        answer!(self, request, resource::patch)
+    }
+
+    async fn delete_resource(
+        &self,
+        request: Request<wire::ApplicationResourceDeleteRequest>,
+    ) -> Result<Response<wire::ApplicationResponse>, Status> {
+        answer!(self, request, resource::delete)
     }
 
     async fn get_manifests(
@@ -215,11 +231,9 @@ impl ApplicationService for Applications {
         list_resource_events(wire::ApplicationResourceEventsQuery) -> EventList,
         get_manifests_with_files(tonic::Streaming<wire::ApplicationManifestQueryWithFilesWrapper>) -> ManifestResponse,
         server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
-        patch_resource(wire::ApplicationResourcePatchRequest) -> wire::ApplicationResourceResponse,
         list_resource_actions(wire::ApplicationResourceRequest) -> wire::ResourceActionsListResponse,
         run_resource_action(wire::ResourceActionRunRequest) -> wire::ApplicationResponse,
         run_resource_action_v2(wire::ResourceActionRunRequestV2) -> wire::ApplicationResponse,
-        delete_resource(wire::ApplicationResourceDeleteRequest) -> wire::ApplicationResponse,
         list_links(wire::ListAppLinksRequest) -> wire::LinksResponse,
         list_resource_links(wire::ApplicationResourceRequest) -> wire::LinksResponse,
     }

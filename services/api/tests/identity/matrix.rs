@@ -280,13 +280,11 @@ async fn s04_everybody_gets_through_where_the_matrix_says_so_and_nowhere_else() 
 
 /// What comes with later work.
 const LATER: &[&str] = &[
-    "/application.ApplicationService/DeleteResource",
     "/application.ApplicationService/GetManifestsWithFiles",
     "/application.ApplicationService/ListLinks",
     "/application.ApplicationService/ListResourceActions",
     "/application.ApplicationService/ListResourceEvents",
     "/application.ApplicationService/ListResourceLinks",
-    "/application.ApplicationService/PatchResource",
     "/application.ApplicationService/RunResourceAction",
     "/application.ApplicationService/RunResourceActionV2",
     "/application.ApplicationService/ServerSideDiff",

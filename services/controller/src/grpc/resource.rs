@@ -1,21 +1,43 @@
-//! One live object of an application, whole, read as the tenant's account.
+//! One live object of an application, whole: looked at and changed as the tenant's account.
 
-use domain::resource::ResourceKey;
+use cluster::{
+    Account, DeleteOptions, Deletion, EDIT_MANAGER, PatchKind, Propagation, WriteOptions,
+};
+use domain::message;
+use domain::resource::{ResourceKey, text};
+use engine::compare::Owner;
 use engine::views;
-use proto::naru::internal::v1::{ResourceBody, ResourceRequest};
-use tonic::Status;
+use proto::naru::internal::v1 as wire;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
 
-use super::{refused, scene, tree};
+use super::{refused, say, scene, tree};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
+use crate::reconcile::subject::Subject;
+
+/// An object of an application's tree, as the cluster has it now.
+pub(super) struct Object {
+    pub(super) key: ResourceKey,
+    /// The version that it is read and written in.
+    pub(super) version: String,
+    pub(super) body: Value,
+    /// Who reads and writes it.
+    pub(super) account: Account,
+    pub(super) subject: Subject,
+    /// Of the object that the tree has.
+    uid: String,
+    /// Whether nothing else of the application made it.
+    own: bool,
+}
 
 /// The object, if it is in the application's tree.
-pub(super) async fn get_resource(
+pub(super) async fn find(
     ctx: &Context,
     app: &AppKey,
-    request: ResourceRequest,
-) -> Result<ResourceBody, Status> {
-    let ResourceRequest {
+    asked: Option<wire::ResourceRequest>,
+) -> Result<Object, Status> {
+    let wire::ResourceRequest {
         tenant: _,
         app: _,
         group,
@@ -23,7 +45,7 @@ pub(super) async fn get_resource(
         kind,
         namespace,
         name,
-    } = request;
+    } = asked.ok_or_else(|| Status::invalid_argument("the request names no object"))?;
     let key = ResourceKey {
         group,
         kind,
@@ -33,9 +55,9 @@ pub(super) async fn get_resource(
     let scene = scene::scene(ctx, app).await?;
     let nodes = tree::nodes(ctx, &scene);
     let node = nodes
-        .iter()
+        .into_iter()
         .find(|node| node.key == key && !node.uid.is_empty());
-    let Some(node) = node else {
+    let (Some(node), Some((subject, _))) = (node, scene.seen) else {
         let ResourceKey {
             group, kind, name, ..
         } = &key;
@@ -46,23 +68,251 @@ pub(super) async fn get_resource(
         return Err(Status::invalid_argument(message));
     };
     let version = if version.is_empty() {
-        node.version.as_str()
+        node.version
     } else {
-        version.as_str()
+        version
     };
     let account = ctx
         .account(&scene.tenant, &key.namespace)
         .map_err(|error| refused(&error))?;
     let body = account
-        .get(&key, Some(version))
+        .get(&key, Some(&version))
         .await
         .map_err(|error| refused(&error))?;
-    let missing = || Status::not_found(format!("{key} not found"));
-    let mut body = body.ok_or_else(missing)?;
-    if key.group.is_empty() && key.kind == "Secret" {
+    let body = body.ok_or_else(|| missing(&key))?;
+    Ok(Object {
+        key,
+        version,
+        body,
+        account,
+        subject,
+        uid: node.uid,
+        own: node.parents.is_empty(),
+    })
+}
+
+impl Object {
+    /// Demands that it may be changed for the application. To be in the tree is enough to be seen, not for this: Git may
+    /// name what is another application's, what was found may have been replaced meanwhile, and the project may no longer
+    /// permit what was deployed. What the application's objects made themselves, no project lists.
+    pub(super) fn may_change(&self) -> Result<(), Status> {
+        if text(&self.body, &["metadata", "uid"]) != self.uid {
+            let replaced = message::app::OBJECT_REPLACED.with("resource", &self.key);
+            return Err(say(Code::Aborted, &replaced));
+        }
+        let subject = &self.subject;
+        match Owner::of(
+            &self.body,
+            &self.key,
+            subject.tenant_name(),
+            &subject.key.name,
+        ) {
+            Owner::Ours | Owner::Nobody => {}
+            Owner::App(_) | Owner::Installation(_) => {
+                let foreign = message::app::OBJECT_OF_ANOTHER.with("resource", &self.key);
+                return Err(say(Code::FailedPrecondition, &foreign));
+            }
+        }
+        if self.own {
+            permitted(subject, &self.key)?;
+        }
+        Ok(())
+    }
+
+    /// The uid of the object that was looked at: nothing else is written to.
+    pub(super) fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// What the cluster's no to a change means to a caller. Of a Secret it may repeat values.
+    pub(super) fn refused(&self, error: &cluster::Error) -> Status {
+        let status = refused(error);
+        let Some(refusal) = error.refusal() else {
+            return status;
+        };
+        if !is_secret(&self.key) || matches!(refusal.code, 403 | 404 | 409) {
+            return status;
+        }
+        let hidden = message::app::SECRET_REFUSED
+            .with("resource", &self.key)
+            .with("code", refusal.code)
+            .with("reason", &refusal.reason);
+        say(status.code(), &hidden)
+    }
+}
+
+/// Demands that the application's project permits the kind, and the place.
+pub(super) fn permitted(subject: &Subject, key: &ResourceKey) -> Result<(), Status> {
+    use message::sync as m;
+    let (rules, project) = (subject.rules(), subject.spec.project());
+    let namespaced = !key.namespace.is_empty();
+    let to = &subject.destination;
+    let refusal = if !rules.permits_kind(&key.group_kind(), &key.name, namespaced) {
+        let message = match namespaced {
+            true => m::NAMESPACED_KIND_FORBIDDEN,
+            false => m::CLUSTER_KIND_FORBIDDEN,
+        };
+        message.with("kind", key.group_kind())
+    } else if namespaced && !rules.permits_destination(&to.server, &to.name, &key.namespace) {
+        m::NAMESPACE_NOT_IN_PROJECT.with("namespace", &key.namespace)
+    } else {
+        return Ok(());
+    };
+    Err(say(
+        Code::PermissionDenied,
+        &refusal.with("project", project),
+    ))
+}
+
+/// The object, as one may see it.
+pub(super) async fn get_resource(
+    ctx: &Context,
+    app: &AppKey,
+    request: wire::ResourceRequest,
+) -> Result<wire::ResourceBody, Status> {
+    let object = find(ctx, app, Some(request)).await?;
+    shown(&object.key, object.body)
+}
+
+/// Changes it, and tells how it is then.
+pub(super) async fn patch_resource(
+    ctx: &Context,
+    app: &AppKey,
+    request: wire::PatchResourceRequest,
+) -> Result<wire::ResourceBody, Status> {
+    let kind = request.kind();
+    let patch = serde_json::from_slice(&request.patch)
+        .map_err(|_| Status::invalid_argument("the patch is no JSON"))?;
+    let object = find(ctx, app, request.resource).await?;
+    object.may_change()?;
+    let (language, patch) = of_that_object(kind, patch, object.uid());
+    let changed = object
+        .account
+        .patch(
+            &object.key,
+            Some(&object.version),
+            language,
+            &patch,
+            by_hand(),
+        )
+        .await
+        .map_err(|error| object.refused(&error))?;
+    shown(&object.key, changed)
+}
+
+/// Deletes it. What it owns goes first, unless it is asked for otherwise.
+pub(super) async fn delete_resource(
+    ctx: &Context,
+    app: &AppKey,
+    request: wire::DeleteResourceRequest,
+) -> Result<wire::DeleteResourceResponse, Status> {
+    let object = find(ctx, app, request.resource).await?;
+    object.may_change()?;
+    let (propagation, grace_seconds) = match (request.orphan, request.force) {
+        (true, _) => (Propagation::Orphan, None),
+        (false, true) => (Propagation::Background, Some(0)),
+        (false, false) => (Propagation::Foreground, None),
+    };
+    let options = DeleteOptions {
+        uid: Some(object.uid().to_owned()),
+        propagation,
+        grace_seconds,
+        ..DeleteOptions::default()
+    };
+    let deleted = object
+        .account
+        .delete(&object.key, Some(&object.version), &options)
+        .await
+        .map_err(|error| object.refused(&error))?;
+    match deleted {
+        Deletion::Absent => Err(missing(&object.key)),
+        Deletion::Gone | Deletion::Waiting => Ok(wire::DeleteResourceResponse {}),
+    }
+}
+
+/// What is written by hand is not what was applied.
+pub(super) fn by_hand() -> WriteOptions {
+    WriteOptions {
+        manager: EDIT_MANAGER,
+        ..WriteOptions::default()
+    }
+}
+
+/// The patch, which fails on any object but that of the uid.
+fn of_that_object(kind: wire::PatchKind, patch: Value, uid: &str) -> (PatchKind, Value) {
+    let language = match kind {
+        wire::PatchKind::Merge => PatchKind::Merge,
+        wire::PatchKind::Strategic => PatchKind::Strategic,
+        wire::PatchKind::Json => PatchKind::Json,
+    };
+    (language, with_uid(patch, uid))
+}
+
+/// A JSON patch asks for the uid first; in the others it is one more field, which nobody can change.
+pub(super) fn with_uid(mut patch: Value, uid: &str) -> Value {
+    match &mut patch {
+        Value::Array(operations) => {
+            let test = json!({"op": "test", "path": "/metadata/uid", "value": uid});
+            operations.insert(0, test);
+        }
+        Value::Object(fields) => {
+            let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+            if let Some(metadata) = metadata.as_object_mut() {
+                metadata.insert("uid".to_owned(), json!(uid));
+            }
+        }
+        _ => {}
+    }
+    patch
+}
+
+fn is_secret(key: &ResourceKey) -> bool {
+    key.group.is_empty() && key.kind == "Secret"
+}
+
+fn missing(key: &ResourceKey) -> Status {
+    Status::not_found(format!("{key} not found"))
+}
+
+/// An object as it leaves: a Secret's values masked.
+fn shown(key: &ResourceKey, mut body: Value) -> Result<wire::ResourceBody, Status> {
+    if is_secret(key) {
         views::mask(&mut [Some(&mut body)]);
     }
     let object =
         serde_json::to_vec(&body).map_err(|_| Status::internal("the object cannot be written"))?;
-    Ok(ResourceBody { object })
+    Ok(wire::ResourceBody { object })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_is_for_the_object_that_was_looked_at() {
+        assert_eq!(
+            with_uid(json!({"data": {"a": "b"}}), "u"),
+            json!({"data": {"a": "b"}, "metadata": {"uid": "u"}})
+        );
+        assert_eq!(
+            with_uid(json!({"metadata": {"labels": {"a": "b"}, "uid": "x"}}), "u"),
+            json!({"metadata": {"labels": {"a": "b"}, "uid": "u"}})
+        );
+        assert_eq!(
+            with_uid(json!([{"op": "remove", "path": "/data/a"}]), "u"),
+            json!([{"op": "test", "path": "/metadata/uid", "value": "u"}, {"op": "remove", "path": "/data/a"}])
+        );
+    }
+
+    #[test]
+    fn a_secret_shows_no_value() {
+        let key = ResourceKey {
+            kind: "Secret".into(),
+            name: "a".into(),
+            ..ResourceKey::default()
+        };
+        let body = json!({"data": {"password": "aHVudGVy"}});
+        let seen = String::from_utf8(shown(&key, body).unwrap().object).unwrap();
+        assert_eq!(seen, r#"{"data":{"password":"++++++++"}}"#);
+    }
 }

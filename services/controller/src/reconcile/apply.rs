@@ -205,6 +205,7 @@ async fn apply(
     let write = WriteOptions {
         dry_run,
         validation,
+        ..WriteOptions::default()
     };
     let (object, created) = if how.replace {
         (account.replace(object, write).await?, before.is_none())
@@ -279,6 +280,7 @@ async fn prune(
         uid: Some(uid.to_owned()),
         resource_version: None,
         propagation: propagated(propagation),
+        grace_seconds: None,
         dry_run,
     };
     let deletion = account

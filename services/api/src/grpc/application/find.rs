@@ -37,6 +37,19 @@ pub(super) async fn find(
     action: Action,
     query: Query<'_>,
 ) -> Result<Found, Status> {
+    find_to(shared, actor, action.as_str(), query).await
+}
+
+/// The same for an action that goes on to say what it is done to: `delete/apps/Deployment/web/hello`.
+///
+/// # Errors
+/// As [`find`].
+pub(super) async fn find_to(
+    shared: &Shared,
+    actor: &Actor,
+    deed: &str,
+    query: Query<'_>,
+) -> Result<Found, Status> {
     let Query {
         name,
         namespace,
@@ -44,10 +57,10 @@ pub(super) async fn find(
     } = query;
     let asked = project.filter(|project| !project.is_empty());
     if let Some(project) = asked
-        && !permit::allows(
+        && !permit::allows_deed(
             actor,
             Resource::Applications,
-            action,
+            deed,
             &format!("{project}/{name}"),
         )
     {
@@ -66,7 +79,7 @@ pub(super) async fn find(
     };
     let may = |project: &str| {
         let object = format!("{}/{name}", project_or_default(project));
-        permit::allows(actor, Resource::Applications, action, &object)
+        permit::allows_deed(actor, Resource::Applications, deed, &object)
     };
     let (app, project) = scope
         .applications()

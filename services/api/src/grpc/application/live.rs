@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::message;
 use futures::StreamExt;
 use proto::argocd::application as wire;
-use proto::naru::internal::v1::{AppRequest, ResourceRequest};
+use proto::naru::internal::v1::AppRequest;
 use proto::v1alpha1;
 use tonic::{Code, Response, Status};
 
@@ -99,39 +99,6 @@ pub(super) async fn watch_resource_tree(
     let may =
         move |actor: &Actor| permit::allows(actor, Resource::Applications, Action::Get, &right);
     Ok(while_permitted(shared, actor, may, Box::pin(trees)))
-}
-
-/// One live object of the application.
-pub(super) async fn get_resource(
-    shared: &Shared,
-    actor: &Actor,
-    query: wire::ApplicationResourceRequest,
-) -> Result<wire::ApplicationResourceResponse, Status> {
-    let asked = Query {
-        name: &query.name,
-        namespace: query.app_namespace.as_deref(),
-        project: query.project.as_deref(),
-    };
-    let found = find::find(shared, actor, Action::Get, asked).await?;
-    let request = ResourceRequest {
-        tenant: actor.tenant.id.to_string(),
-        app: found.app.name().to_owned(),
-        group: query.group().to_owned(),
-        version: query.version.clone(),
-        kind: query.kind.clone(),
-        namespace: query.namespace().to_owned(),
-        name: query.resource_name.clone(),
-    };
-    let body = shared
-        .controllers
-        .owner()
-        .await?
-        .get_resource(request)
-        .await
-        .map_err(peer)?
-        .into_inner();
-    let manifest = String::from_utf8(body.object).map_err(|_| failure::internal())?;
-    Ok(wire::ApplicationResourceResponse { manifest })
 }
 
 /// What the controller said, or that it is away. Its details are ours alone.

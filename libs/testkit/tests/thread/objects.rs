@@ -1,0 +1,370 @@
+//! Single live objects, changed and deleted through an application: by whom, which, and what is told of them.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use testkit::client::{Answer, Client};
+use testkit::platform::{self, Tenant};
+use testkit::wait;
+
+use crate::{PATIENCE, code, config_map, said};
+
+const MERGE: &str = "application/merge-patch+json";
+const JSON: &str = "application/json-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+/// What the Secret holds; nobody is to be told.
+const CANARY: &str = "Y2FuYXJ5LW9sZA==";
+
+const DEPLOYMENT: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  replicas: 1
+  selector:
+    matchLabels: {app: web}
+  template:
+    metadata:
+      labels: {app: web}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: main
+        image: registry.example/web:1.0.0
+";
+
+/// A tenant with an application `a`, deployed, of a ConfigMap, a Secret and a Deployment.
+async fn deployed(label: &str) -> Result<Tenant> {
+    let tenant = platform::tenant(label).await?;
+    tenant.checkout.write("app/a.yaml", config_map("a", "1"))?;
+    tenant.checkout.write("app/web.yaml", DEPLOYMENT)?;
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\ndata:\n  password: {CANARY}\n"
+    );
+    tenant.checkout.push_file("app/s.yaml", secret).await?;
+    tenant.connect().await?;
+    // It follows Git, and leaves alone what is done by hand.
+    tenant
+        .create_app("a", "app", &json!({"automated": {}}))
+        .await?;
+    tenant.client.app_done("a", None, PATIENCE).await?;
+    Ok(tenant)
+}
+
+/// The path of an object of an application.
+fn path(app: &str, namespace: &str, object: (&str, &str, &str), more: &str) -> String {
+    let (group, kind, name) = object;
+    format!(
+        "/api/v1/applications/{app}/resource?namespace={namespace}&resourceName={name}&version=v1&group={group}\
+         &kind={kind}{more}"
+    )
+}
+
+/// Patches as whoever the client is.
+async fn patch(
+    client: &Client,
+    namespace: &str,
+    object: (&str, &str, &str),
+    kind: &str,
+    patch: &Value,
+) -> Result<Answer> {
+    let kind = kind.replace('+', "%2B");
+    let path = path("a", namespace, object, &format!("&patchType={kind}"));
+    client.post(&path, &json!(patch.to_string())).await
+}
+
+fn live(namespace: &str, kinds: &str, name: &str) -> String {
+    let root = if kinds == "deployments" || kinds == "replicasets" {
+        "/apis/apps/v1"
+    } else {
+        "/api/v1"
+    };
+    format!("{root}/namespaces/{namespace}/{kinds}/{name}")
+}
+
+const MAP: (&str, &str, &str) = ("", "ConfigMap", "a");
+const SECRET: (&str, &str, &str) = ("", "Secret", "s");
+const WEB: (&str, &str, &str) = ("apps", "Deployment", "web");
+
+#[tokio::test]
+async fn objects_are_patched_and_deleted_and_a_secret_stays_one() -> Result<()> {
+    let tenant = deployed("objects").await?;
+    let (client, ns) = (&tenant.client, tenant.name.as_str());
+    let argocd = async |args: &[&str]| -> Result<String> {
+        let output = client.argocd(args).await?;
+        ensure!(code(&output) == 0, "{args:?}: {}", said(&output));
+        Ok(said(&output))
+    };
+    let kube = async |kinds: &str, name: &str| -> Result<Value> {
+        let found = tenant.kube.get(&live(ns, kinds, name)).await?;
+        found.with_context(|| format!("no {name}"))
+    };
+
+    // What an object made is in the tree too: a pod is deleted, by force, and another comes.
+    let tree = client
+        .get("/api/v1/applications/a/resource-tree")
+        .await?
+        .ok()?;
+    let nodes = tree["nodes"].as_array().context("no nodes")?;
+    let pod = nodes
+        .iter()
+        .find(|node| node["kind"] == "Pod")
+        .and_then(|node| node["name"].as_str())
+        .context("no pod")?;
+    let gone = path("a", ns, ("", "Pod", pod), "&force=true");
+    client.delete(&gone).await?.ok()?;
+    wait::until("the pod is gone", PATIENCE, || async {
+        let there = tenant.kube.get(&live(ns, "pods", pod)).await?;
+        ensure!(there.is_none(), "still there");
+        Ok(())
+    })
+    .await?;
+
+    // The three types of patch, the first by the command.
+    argocd(&[
+        "app",
+        "patch-resource",
+        "a",
+        "--kind",
+        "ConfigMap",
+        "--patch",
+        r#"{"data": {"value": "2"}}"#,
+    ])
+    .await?;
+    assert_eq!(kube("configmaps", "a").await?["data"]["value"], "2");
+    let operations = json!([{"op": "add", "path": "/data/more", "value": "3"}]);
+    let seen = patch(client, ns, MAP, JSON, &operations).await?.ok()?;
+    let seen: Value = serde_json::from_str(seen["manifest"].as_str().context("no manifest")?)?;
+    assert_eq!(seen["data"], json!({"value": "2", "more": "3"}));
+    let image = json!({"spec": {"template": {"spec": {"containers": [
+        {"name": "main", "image": "registry.example/web:1.0.1"},
+    ]}}}});
+    patch(client, ns, WEB, STRATEGIC, &image).await?.ok()?;
+    let web = kube("deployments", "web").await?;
+    let main = &web["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(main["image"], "registry.example/web:1.0.1");
+    let managers = web["metadata"]["managedFields"].to_string();
+    assert!(managers.contains("argocd-server"), "{managers}");
+
+    // A Secret's values are in no answer, a refusal's words included.
+    let other = json!({"data": {"password": "Y2FuYXJ5LW5ldw=="}});
+    let seen = patch(client, ns, SECRET, MERGE, &other).await?.ok()?;
+    let manifest = seen["manifest"].as_str().context("no manifest")?;
+    assert!(manifest.contains("++++++++"), "{manifest}");
+    assert!(!manifest.contains("Y2FuYXJ5"), "{manifest}");
+    for (kind, bad) in [
+        (MERGE, json!({"data": {"password": "canary is no base64"}})),
+        (
+            JSON,
+            json!([{"op": "test", "path": "/data/password", "value": "canary"}]),
+        ),
+    ] {
+        let refused = patch(client, ns, SECRET, kind, &bad).await?;
+        assert!(refused.status >= 400, "{}", refused.body);
+        let words = refused.body.to_string();
+        assert!(words.contains("are left out"), "{words}");
+        assert!(
+            !words.contains("canary") && !words.contains("Y2FuYXJ5"),
+            "{words}"
+        );
+    }
+    let taken = json!([{"op": "copy", "from": "/data/password", "path": "/metadata/annotations"}]);
+    let refused = patch(client, ns, SECRET, JSON, &taken).await?;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert_eq!(
+        kube("secrets", "s").await?["data"]["password"],
+        "Y2FuYXJ5LW5ldw=="
+    );
+
+    // A Deployment goes and leaves what it made; a ConfigMap by the command.
+    let sets = format!("/apis/apps/v1/namespaces/{ns}/replicasets");
+    client
+        .delete(&path("a", ns, WEB, "&orphan=true"))
+        .await?
+        .ok()?;
+    wait::until("the Deployment is gone", PATIENCE, || async {
+        let there = tenant.kube.get(&live(ns, "deployments", "web")).await?;
+        ensure!(there.is_none(), "still there");
+        Ok(())
+    })
+    .await?;
+    let left = tenant.kube.get(&sets).await?.context("no list")?;
+    assert_ne!(left["items"], json!([]), "orphans stay");
+    argocd(&["app", "delete-resource", "a", "--kind", "ConfigMap"]).await?;
+    assert_eq!(tenant.kube.get(&live(ns, "configmaps", "a")).await?, None);
+
+    // Each is on record, under the object's name.
+    let record = client
+        .get("/api/naru/v1/audit?action=Resource")
+        .await?
+        .ok()?;
+    let said = record.to_string();
+    for wanted in [
+        format!("a/{ns}/ConfigMap"),
+        format!("a/{ns}/Secret/s"),
+        format!("a/{ns}/Pod/{pod}"),
+    ] {
+        assert!(said.contains(&wanted), "no {wanted}: {said}");
+    }
+    assert!(
+        !said.contains("canary") && !said.contains("Y2FuYXJ5"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn s17_only_objects_of_the_tree_are_touched_and_never_anothers() -> Result<()> {
+    let tenant = deployed("touch").await?;
+    let (client, ns) = (&tenant.client, tenant.name.as_str());
+    let mark = json!({"metadata": {"labels": {"touched": "yes"}}});
+
+    // What is not in the tree, or is called otherwise than there.
+    for object in [
+        ("", "ConfigMap", "kube-root-ca.crt"),
+        ("", "ServiceAccount", "naru"),
+        ("", "configmaps", "a"),
+        ("apps", "ConfigMap", "a"),
+        ("", "ConfigMap", "../secrets/s"),
+    ] {
+        let answer = patch(client, ns, object, MERGE, &mark).await?;
+        assert_eq!(answer.status, 400, "{object:?}: {}", answer.body);
+        let answer = client.delete(&path("a", ns, object, "")).await?;
+        assert_eq!(answer.status, 400, "{object:?}: {}", answer.body);
+        assert!(
+            answer.body.to_string().contains("not found as part of"),
+            "{}",
+            answer.body
+        );
+    }
+
+    // Another tenant's, with the same names.
+    let other = deployed("touch-b").await?;
+    for (client, namespace) in [(client, other.name.as_str()), (&other.client, ns)] {
+        let answer = client.delete(&path("a", namespace, MAP, "")).await?;
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        let answer = patch(client, namespace, MAP, MERGE, &mark).await?;
+        assert_eq!(answer.status, 400, "{}", answer.body);
+    }
+
+    // Another application's, which Git names here as well.
+    tenant
+        .checkout
+        .push_file("second/a.yaml", config_map("a", "second"))
+        .await?;
+    tenant.create_app("second", "second", &json!({})).await?;
+    let shown = path("second", ns, MAP, "");
+    wait::until("the object is shown", PATIENCE, || async {
+        client.get(&shown).await?.ok().map(drop)
+    })
+    .await?;
+    let answer = client.delete(&shown).await?;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert!(
+        answer.body.to_string().contains("belongs to another"),
+        "{}",
+        answer.body
+    );
+
+    // What its project no longer permits.
+    let mut project = client.get("/api/v1/projects/default").await?.ok()?;
+    project["spec"]["namespaceResourceBlacklist"] = json!([{"group": "", "kind": "Secret"}]);
+    client
+        .put("/api/v1/projects/default", &json!({"project": project}))
+        .await?
+        .ok()?;
+    wait::until("the project counts", PATIENCE, || async {
+        let answer = patch(client, ns, SECRET, MERGE, &mark).await?;
+        ensure!(answer.status == 403, "{}", answer.body);
+        ensure!(answer.body.to_string().contains("does not permit the kind"));
+        Ok(())
+    })
+    .await?;
+
+    // A request that cannot be meant says what to write.
+    for (object, kind, bad, wanted) in [
+        (MAP, "merge", json!({}), MERGE),
+        (MAP, JSON, json!({"a": "b"}), "JSON list of operations"),
+        (MAP, JSON, json!([{"op": "put"}]), "operation 1"),
+        (MAP, MERGE, json!([]), "JSON object"),
+        (("", "", "a"), MERGE, json!({}), "`kind` is missing"),
+        (
+            ("", "ConfigMap", ""),
+            MERGE,
+            json!({}),
+            "`resourceName` is missing",
+        ),
+    ] {
+        let answer = patch(client, ns, object, kind, &bad).await?;
+        assert_eq!(answer.status, 400, "{bad}: {}", answer.body);
+        let words = answer.body["message"].as_str().unwrap_or_default();
+        assert!(words.contains(wanted), "{bad}: {words}");
+    }
+    for (who, namespace) in [(&tenant, ns), (&other, other.name.as_str())] {
+        let map = who.kube.get(&live(namespace, "configmaps", "a")).await?;
+        let map = map.context("the ConfigMap is gone")?;
+        assert_eq!(map["metadata"]["labels"], Value::Null, "{map}");
+        assert_eq!(map["data"]["value"], "1");
+    }
+    Ok(())
+}
+
+async fn set(tenant: &Tenant, object: &str, key: &str, value: &str) -> Result<()> {
+    let body = json!({"changes": [{"object": object, "key": key, "value": value}]});
+    tenant
+        .client
+        .patch("/api/naru/v1/settings", &body)
+        .await?
+        .ok()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_right_on_the_application_is_none_on_its_objects() -> Result<()> {
+    let tenant = deployed("parts").await?;
+    let ns = tenant.name.as_str();
+    set(&tenant, "argocd-cm", "accounts.bob", "apiKey").await?;
+    let answer = tenant
+        .client
+        .post("/api/v1/account/bob/token", &json!({"name": "bob"}))
+        .await?
+        .ok()?;
+    let bob = tenant
+        .client
+        .with_token(answer["token"].as_str().context("no token")?);
+    let mark = json!({"metadata": {"labels": {"by": "bob"}}});
+    let may = async |object: (&str, &str, &str)| -> Result<(u16, u16)> {
+        let patched = patch(&bob, ns, object, MERGE, &mark).await?;
+        // Of an object that is not there nothing is deleted, and who may not, hears the same of one that is.
+        let absent = (object.0, object.1, "absent");
+        let deleted = bob.delete(&path("a", ns, absent, "")).await?;
+        for answer in [&patched, &deleted] {
+            let words = &answer.body["message"];
+            ensure!(
+                answer.status != 403 || words == "permission denied",
+                "{words}"
+            );
+        }
+        Ok((patched.status, deleted.status))
+    };
+    let on_application = "p, bob, applications, get, */*, allow\n\
+         p, bob, applications, update, */*, allow\np, bob, applications, delete, */*, allow\n";
+    set(&tenant, "argocd-rbac-cm", "policy.csv", on_application).await?;
+    assert_eq!(may(MAP).await?, (403, 403));
+
+    let policy = format!(
+        "{on_application}p, bob, applications, update//ConfigMap/{ns}/*, */*, allow\n\
+         p, bob, applications, delete/*/Deployment/*, */*, allow\n"
+    );
+    set(&tenant, "argocd-rbac-cm", "policy.csv", &policy).await?;
+    assert_eq!(may(MAP).await?, (200, 403));
+    assert_eq!(may(WEB).await?, (403, 400));
+    assert_eq!(may(SECRET).await?, (403, 403));
+
+    // Where the settings let the right on an application reach its objects.
+    set(&tenant, "argocd-rbac-cm", "policy.csv", on_application).await?;
+    let inherit = "server.rbac.disableApplicationFineGrainedRBACInheritance";
+    set(&tenant, "argocd-cm", inherit, "false").await?;
+    assert_eq!(may(SECRET).await?, (200, 400));
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! A patch of one object, as far as it can be judged without the object. What is wrong is said by place, never by what
+//! stands there: it may be a Secret's.
+
+use domain::message::{self, Message};
+use proto::naru::internal::v1::PatchKind;
+use serde_json::Value;
+
+/// The types, as Kubernetes names them, with an example of each.
+const TYPES: [(&str, PatchKind, &str); 3] = [
+    (
+        "application/merge-patch+json",
+        PatchKind::Merge,
+        r#"{"spec": {"replicas": 2}}"#,
+    ),
+    (
+        "application/json-patch+json",
+        PatchKind::Json,
+        r#"[{"op": "replace", "path": "/spec/replicas", "value": 2}]"#,
+    ),
+    (
+        "application/strategic-merge-patch+json",
+        PatchKind::Strategic,
+        r#"{"spec": {"replicas": 2}}"#,
+    ),
+];
+
+/// Reads a patch of a type. Of a `secret` no value may be moved to where values are not masked.
+///
+/// # Errors
+/// What to correct.
+pub(super) fn read(kind: &str, patch: &str, secret: bool) -> Result<(PatchKind, Value), Message> {
+    use message::app as m;
+    let known = TYPES.iter().find(|(name, ..)| *name == kind);
+    let Some((_, language, example)) = known else {
+        return Err(m::PATCH_TYPE_UNKNOWN.with("type", kind));
+    };
+    let patch: Value = serde_json::from_str(patch).map_err(|problem| {
+        m::PATCH_UNREADABLE
+            .with("line", problem.line())
+            .with("column", problem.column())
+    })?;
+    match (language, &patch) {
+        (PatchKind::Json, Value::Array(operations)) => {
+            let bad = operations.iter().position(|operation| !is_one(operation));
+            if let Some(at) = bad {
+                return Err(m::PATCH_OPERATION.with("position", at + 1));
+            }
+            let bad = operations.iter().position(reveals);
+            if let Some(at) = bad.filter(|_| secret) {
+                return Err(m::PATCH_REVEALS.with("position", at + 1));
+            }
+        }
+        (PatchKind::Json, _) => {
+            return Err(m::PATCH_NO_LIST.with("type", kind).with("example", example));
+        }
+        (PatchKind::Merge | PatchKind::Strategic, Value::Object(_)) => {}
+        (PatchKind::Merge | PatchKind::Strategic, _) => {
+            return Err(m::PATCH_NO_OBJECT
+                .with("type", kind)
+                .with("example", example));
+        }
+    }
+    Ok((*language, patch))
+}
+
+fn is_one(operation: &Value) -> bool {
+    serde_json::from_value::<json_patch::PatchOperation>(operation.clone()).is_ok()
+}
+
+/// Whether an operation takes what a Secret holds out of where it is masked; the whole object holds it too.
+fn reveals(operation: &Value) -> bool {
+    let place = |name: &str| {
+        let pointer = operation.get(name).and_then(Value::as_str)?;
+        let mut parts = pointer.split('/').skip(1);
+        Some((parts.next().unwrap_or_default(), parts.next().is_some()))
+    };
+    let masked = |name: &str| matches!(name, "data" | "stringData");
+    match (place("from"), place("path")) {
+        (Some((from, _)), Some((to, within))) => {
+            (from.is_empty() || masked(from)) && !(masked(to) && within)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(kind: &str, patch: &str) -> String {
+        let refused = read(kind, patch, true).unwrap_err();
+        assert!(!refused.to_string().contains("canary"), "{refused}");
+        refused.code
+    }
+
+    #[test]
+    fn three_types_and_no_other() {
+        for (name, kind, example) in TYPES {
+            assert_eq!(read(name, example, true).unwrap().0, kind);
+        }
+        for other in ["", "merge", "application/apply-patch+yaml"] {
+            assert_eq!(refusal(other, "{}"), "app.patch-type-unknown", "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_place() {
+        let [(merge, ..), (json, ..), (strategic, ..)] = TYPES;
+        for kind in [merge, json, strategic] {
+            assert_eq!(refusal(kind, "canary"), "app.patch-unreadable");
+        }
+        assert_eq!(refusal(merge, r#"["canary"]"#), "app.patch-no-object");
+        assert_eq!(refusal(strategic, r#""canary""#), "app.patch-no-object");
+        assert_eq!(refusal(json, r#"{"a": "canary"}"#), "app.patch-no-list");
+        let second = r#"[{"op": "remove", "path": "/a"}, {"op": "canary", "path": "/a", "value": "canary"}]"#;
+        assert_eq!(refusal(json, second), "app.patch-operation");
+        let refused = read(json, second, true).unwrap_err();
+        assert!(refused.to_string().starts_with("operation 2 "), "{refused}");
+        for bad in [
+            json!([{"op": "add", "path": "/a"}]),
+            json!([{"op": "copy", "path": "/a"}]),
+            json!([1]),
+        ] {
+            assert_eq!(
+                refusal(json, &bad.to_string()),
+                "app.patch-operation",
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secrets_values_stay_where_they_are_masked() {
+        let [_, (kind, ..), _] = TYPES;
+        let patch = |op: &str, from: &str, to: &str| {
+            json!([{"op": "test", "path": "/kind", "value": "Secret"}, {"op": op, "from": from, "path": to}]).to_string()
+        };
+        for (op, from, to) in [
+            ("copy", "/data/a", "/metadata/annotations/a"),
+            ("move", "/data", "/metadata/annotations"),
+            ("copy", "/stringData/a", "/type"),
+            ("copy", "", "/metadata/annotations/a"),
+            ("copy", "/data/a", "/data"),
+        ] {
+            let patch = patch(op, from, to);
+            assert_eq!(refusal(kind, &patch), "app.patch-reveals", "{patch}");
+            assert!(read(kind, &patch, false).is_ok(), "{patch}");
+        }
+        for (from, to) in [
+            ("/data/a", "/data/b"),
+            ("/metadata/labels/a", "/metadata/labels/b"),
+        ] {
+            assert!(read(kind, &patch("copy", from, to), true).is_ok());
+        }
+    }
+}
