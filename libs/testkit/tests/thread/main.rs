@@ -30,6 +30,7 @@ mod timing;
 mod trace;
 mod twins;
 mod ways;
+mod windows;
 
 use std::path::PathBuf;
 use std::process::Output;
