@@ -29,6 +29,8 @@ const TRIES: usize = 4;
 const BREATH: Duration = Duration::from_millis(100);
 /// A list is not read further than this.
 const MAX_LISTED: usize = 20_000;
+/// Nor is what was said of one object.
+const MAX_EVENTS: usize = 1_000;
 
 /// Waits after a conflict, before one of the `left` tries: a controller that reports on a new object writes it several
 /// times in a row, and is let finish.
@@ -278,6 +280,31 @@ impl Account {
         namespace: &str,
         selector: &str,
     ) -> Result<Vec<Value>, Error> {
+        let selected = ("labelSelector", selector);
+        self.select(group, kind, namespace, selected, MAX_LISTED)
+            .await
+    }
+
+    /// The events of a namespace that are about the object of that uid, as far as a thousand of them.
+    ///
+    /// # Errors
+    /// As [`Account::get`].
+    pub async fn events(&self, namespace: &str, uid: &str) -> Result<Vec<Value>, Error> {
+        let about = format!("involvedObject.uid={uid}");
+        let selected = ("fieldSelector", about.as_str());
+        self.select("", "Event", namespace, selected, MAX_EVENTS)
+            .await
+    }
+
+    /// The objects that a selector names (all when empty), until there are as many as shall be read.
+    async fn select(
+        &self,
+        group: &str,
+        kind: &str,
+        namespace: &str,
+        selector: (&str, &str),
+        most: usize,
+    ) -> Result<Vec<Value>, Error> {
         #[derive(Deserialize)]
         struct List {
             #[serde(default)]
@@ -291,7 +318,7 @@ impl Account {
         loop {
             let path = Query::new(&collection(&kind, namespace))
                 .set("limit", "500")
-                .set_if(!selector.is_empty(), "labelSelector", selector)
+                .set_if(!selector.1.is_empty(), selector.0, selector.1)
                 .set_if(!more.is_empty(), "continue", &more)
                 .build();
             let list: List = self
@@ -301,7 +328,7 @@ impl Account {
                 .json()?;
             found.extend(list.items);
             more = text(&list.metadata, &["continue"]).to_owned();
-            if more.is_empty() || found.len() >= MAX_LISTED {
+            if more.is_empty() || found.len() >= most {
                 return Ok(found);
             }
         }

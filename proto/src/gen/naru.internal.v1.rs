@@ -149,6 +149,29 @@ impl ::prost::Name for DeleteResourceResponse {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourceEventsRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub app: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub uid: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ResourceEventsRequest {
+    const NAME: &'static str = "ResourceEventsRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ResourceEventsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ResourceEventsRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PodLogsRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
@@ -595,6 +618,33 @@ pub mod controller_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What was said lately of an object of the tree.
+        pub async fn resource_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResourceEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::super::events::EventList>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/ResourceEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("naru.internal.v1.Controller", "ResourceEvents"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn pod_logs(
             &mut self,
             request: impl tonic::IntoRequest<super::PodLogsRequest>,
@@ -816,6 +866,14 @@ pub mod controller_server {
             request: tonic::Request<super::DeleteResourceRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteResourceResponse>,
+            tonic::Status,
+        >;
+        /// What was said lately of an object of the tree.
+        async fn resource_events(
+            &self,
+            request: tonic::Request<super::ResourceEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::super::events::EventList>,
             tonic::Status,
         >;
         /// Server streaming response type for the PodLogs method.
@@ -1204,6 +1262,51 @@ pub mod controller_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteResourceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/ResourceEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResourceEventsSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::ResourceEventsRequest>
+                    for ResourceEventsSvc<T> {
+                        type Response = super::super::super::super::events::EventList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResourceEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::resource_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResourceEventsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

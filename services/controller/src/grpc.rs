@@ -11,6 +11,7 @@ use domain::message::Message;
 use domain::tenant::TenantId;
 use futures::Stream;
 use proto::argocd::application::{LogEntry, ManagedResourcesResponse};
+use proto::argocd::events::EventList;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::controller_server::{Controller, ControllerServer};
 use proto::v1alpha1::ApplicationTree;
@@ -29,6 +30,7 @@ use crate::driver::queue::AppKey;
 use crate::shard::Shard;
 
 mod added;
+mod events;
 mod info;
 mod log_filter;
 mod log_merge;
@@ -180,6 +182,17 @@ impl Controller for Live {
         let request = request.into_inner();
         let app = self.app_of(request.resource.as_ref())?;
         resource::delete_resource(&self.context, &app, request)
+            .await
+            .map(Response::new)
+    }
+
+    async fn resource_events(
+        &self,
+        request: Request<wire::ResourceEventsRequest>,
+    ) -> Result<Response<EventList>, Status> {
+        let request = request.into_inner();
+        let app = self.app(&request.tenant, &request.app)?;
+        events::resource_events(&self.context, &app, request)
             .await
             .map(Response::new)
     }

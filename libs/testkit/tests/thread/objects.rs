@@ -368,3 +368,53 @@ async fn a_right_on_the_application_is_none_on_its_objects() -> Result<()> {
     assert_eq!(may(SECRET).await?, (200, 400));
     Ok(())
 }
+
+#[tokio::test]
+async fn s17_events_are_told_of_objects_in_the_tree_alone() -> Result<()> {
+    let tenant = deployed("events").await?;
+    let (client, ns) = (&tenant.client, tenant.name.as_str());
+    let uid = async |kinds: &str, name: &str| -> Result<String> {
+        let found = tenant.kube.get(&live(ns, kinds, name)).await?;
+        let found = found.with_context(|| format!("no {name}"))?;
+        let uid = found["metadata"]["uid"].as_str().context("no uid")?;
+        Ok(uid.to_owned())
+    };
+    let events = |namespace: &str, name: &str, uid: &str| {
+        format!(
+            "/api/v1/applications/a/events?resourceNamespace={namespace}&resourceName={name}&resourceUID={uid}"
+        )
+    };
+    let web = uid("deployments", "web").await?;
+    let of_web = events(ns, "web", &web);
+    let said = wait::until("the Deployment's events", PATIENCE, || async {
+        let said = client.get(&of_web).await?.ok()?;
+        ensure!(said["items"].is_array(), "{said}");
+        Ok(said)
+    })
+    .await?;
+    let first = &said["items"][0];
+    assert_eq!(first["reason"], "ScalingReplicaSet", "{first}");
+    assert_eq!(first["involvedObject"]["uid"], web.as_str());
+    assert!(first["lastTimestamp"].is_string(), "{first}");
+    assert_eq!(first["metadata"]["managedFields"], Value::Null);
+
+    // Of the application itself nothing is said in the cluster.
+    let own = client.get("/api/v1/applications/a/events").await?.ok()?;
+    assert_eq!(own["items"], Value::Null, "{own}");
+
+    // What is not in the tree, or is another object than it was.
+    let account = uid("serviceaccounts", "naru").await?;
+    for path in [
+        events(ns, "naru", &account),
+        events(ns, "web", &account),
+        events("default", "web", &web),
+        events(ns, "web", ""),
+    ] {
+        let answer = client.get(&path).await?;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+    }
+    let other = deployed("events-b").await?;
+    let answer = other.client.get(&of_web).await?;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! Applications: reading and writing them, deploying them, looking at what is live.
 
 mod document;
+mod events;
 mod find;
 mod get;
 mod list;
@@ -168,6 +169,13 @@ impl ApplicationService for Applications {
         answer!(self, request, resource::get)
     }
 
+    async fn list_resource_events(
+        &self,
+        request: Request<wire::ApplicationResourceEventsQuery>,
+    ) -> Result<Response<EventList>, Status> {
+        answer!(self, request, events::list)
+    }
+
     async fn patch_resource(
         &self,
         request: Request<wire::ApplicationResourcePatchRequest>,
@@ -228,7 +236,6 @@ impl ApplicationService for Applications {
 
     not_served! {
         "ApplicationService";
-        list_resource_events(wire::ApplicationResourceEventsQuery) -> EventList,
         get_manifests_with_files(tonic::Streaming<wire::ApplicationManifestQueryWithFilesWrapper>) -> ManifestResponse,
         server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
         list_resource_actions(wire::ApplicationResourceRequest) -> wire::ResourceActionsListResponse,

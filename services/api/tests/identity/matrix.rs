@@ -283,7 +283,6 @@ const LATER: &[&str] = &[
     "/application.ApplicationService/GetManifestsWithFiles",
     "/application.ApplicationService/ListLinks",
     "/application.ApplicationService/ListResourceActions",
-    "/application.ApplicationService/ListResourceEvents",
     "/application.ApplicationService/ListResourceLinks",
     "/application.ApplicationService/RunResourceAction",
     "/application.ApplicationService/RunResourceActionV2",
