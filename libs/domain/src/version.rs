@@ -117,6 +117,24 @@ fn cut(text: &str) -> Option<(&str, &str)> {
     (build.is_none_or(words) && pre.is_none_or(words)).then_some((numbers, pre.unwrap_or("")))
 }
 
+/// How many versions are named of those that there are.
+const NAMED: usize = 5;
+
+/// The newest of what there is, as a person is told; what is no version is left out. A dash where nothing is left.
+#[must_use]
+pub fn newest_of<'a>(there: impl IntoIterator<Item = &'a str>) -> String {
+    let known = there.into_iter();
+    let mut known: Vec<(Version, &str)> = known
+        .filter_map(|text| Some((Version::parse(text)?, text)))
+        .collect();
+    known.sort_by(|a, b| b.0.cmp(&a.0));
+    let named: Vec<&str> = known.iter().take(NAMED).map(|(_, text)| *text).collect();
+    match named.is_empty() {
+        true => "-".to_owned(),
+        false => named.join(", "),
+    }
+}
+
 /// A range of versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range(Vec<Vec<Comparison>>);
@@ -370,6 +388,21 @@ impl Versions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_of_what_there_is_are_named() {
+        let there = [
+            "1.0.0",
+            "v1.10.0",
+            "1.9.0",
+            "main",
+            "2.0.0-rc.1",
+            "1.2",
+            "0.1.0",
+        ];
+        assert_eq!(newest_of(there), "2.0.0-rc.1, v1.10.0, 1.9.0, 1.2, 1.0.0");
+        assert_eq!(newest_of(["main"]), "-");
+    }
 
     /// As `semver.NewConstraint(range).Check(version)` of Masterminds/semver 3.4 answers.
     #[test]

@@ -38,8 +38,8 @@ messages! {
     }
     /// No such version.
     VERSION_NOT_FOUND = "chart.version-not-found" {
-        en: "no version of the chart `{chart}` in `{url}` is `{version}`; correct spec.source.targetRevision, or publish one",
-        ko: "`{url}`의 차트 `{chart}`에 `{version}`에 해당하는 버전이 없습니다. spec.source.targetRevision을 고치거나 버전을 게시하십시오",
+        en: "no version of the chart `{chart}` in `{url}` is `{version}`; the newest are {versions}. Correct spec.source.targetRevision, or publish one",
+        ko: "`{url}`의 차트 `{chart}`에 `{version}`에 해당하는 버전이 없습니다. 가장 새로운 버전은 {versions}입니다. spec.source.targetRevision을 고치거나 버전을 게시하십시오",
     }
     /// The archive is not what the index or the registry names.
     DIGEST_MISMATCH = "chart.digest-mismatch" {
@@ -93,13 +93,28 @@ messages! {
     }
     /// The place of a dependency is of no form that is used.
     DEPENDENCY_REPOSITORY = "chart.dependency-repository" {
-        en: "the dependency `{chart}` comes from `{repository}`, which is no place that charts are taken from; write an https://, oci:// or file:// address, or connect a chart repository of that name",
-        ko: "의존성 `{chart}`의 위치 `{repository}`에서는 차트를 가져올 수 없습니다. https://, oci://, file:// 주소를 쓰거나 그 이름의 차트 저장소를 연결하십시오",
+        en: "the dependency `{chart}` comes from `{repository}`, which is no place that charts are taken from; write an https://, oci:// or file:// address that sourceRepos of the project permits, or connect a chart repository of that name",
+        ko: "의존성 `{chart}`의 위치 `{repository}`에서는 차트를 가져올 수 없습니다. 프로젝트의 sourceRepos가 허용하는 https://, oci://, file:// 주소를 쓰거나 그 이름의 차트 저장소를 연결하십시오",
+    }
+    /// A dependency is called as no chart is.
+    DEPENDENCY_NAME = "chart.dependency-name" {
+        en: "the dependency `{chart}` from `{repository}` is called as no chart can be; correct its `name` in the file named here",
+        ko: "`{repository}`에서 가져올 의존성 `{chart}`은(는) 차트 이름이 될 수 없습니다. 여기에 표시된 파일에서 `name`을 고치십시오",
+    }
+    /// The place of a dependency has no chart of that name.
+    DEPENDENCY_NOT_FOUND = "chart.dependency-not-found" {
+        en: "there is no chart `{chart}` in `{repository}`, from which the dependency is to come; correct its `name` or `repository` in the file named here",
+        ko: "의존성을 가져올 `{repository}`에 차트 `{chart}`이(가) 없습니다. 여기에 표시된 파일에서 `name`이나 `repository`를 고치십시오",
+    }
+    /// The folder of a dependency is none of a chart.
+    DEPENDENCY_FOLDER = "chart.dependency-folder" {
+        en: "the dependency `{chart}` comes from `{repository}`, and `{path}` is no folder with a Chart.yaml; the address is from the folder of the chart that has the dependency: correct it in the file named here, or push the folder",
+        ko: "의존성 `{chart}`의 위치는 `{repository}`인데 `{path}`은(는) Chart.yaml이 있는 폴더가 아닙니다. 주소는 의존성을 가진 차트의 폴더를 기준으로 합니다. 여기에 표시된 파일에서 고치거나 폴더를 푸시하십시오",
     }
     /// No version of a dependency fits.
     DEPENDENCY_VERSION = "chart.dependency-version" {
-        en: "no version of the dependency `{chart}` in `{repository}` is `{version}`; correct the version in Chart.yaml, or run `helm dependency update` and commit Chart.lock",
-        ko: "`{repository}`의 의존성 `{chart}`에 `{version}`에 해당하는 버전이 없습니다. Chart.yaml의 버전을 고치거나 `helm dependency update`를 실행하고 Chart.lock을 커밋하십시오",
+        en: "no version of the dependency `{chart}` in `{repository}` is `{version}`; the newest are {versions}. Correct its `version` in the file named here; where there is a lock file, run `helm dependency update` and commit it",
+        ko: "`{repository}`의 의존성 `{chart}`에 `{version}`에 해당하는 버전이 없습니다. 가장 새로운 버전은 {versions}입니다. 여기에 표시된 파일에서 `version`을 고치십시오. 잠금 파일이 있으면 `helm dependency update`를 실행하고 커밋하십시오",
     }
     /// The lock is of other dependencies.
     LOCK_OUTDATED = "chart.lock-outdated" {

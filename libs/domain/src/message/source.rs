@@ -71,6 +71,11 @@ messages! {
         en: "`{revision}` is no branch, tag or commit of `{url}`; push it, or correct spec.source.targetRevision",
         ko: "`{revision}`은(는) `{url}`의 브랜치, 태그, 커밋이 아닙니다. 푸시하거나 spec.source.targetRevision을 고치십시오",
     }
+    /// A range of versions that no tag is in.
+    RANGE_UNMATCHED = "source.range-unmatched" {
+        en: "no tag of `{url}` is in the range `{revision}`; the newest versions among its tags are {tags}. Correct spec.source.targetRevision, or push a tag",
+        ko: "`{url}`의 태그 중 범위 `{revision}`에 맞는 것이 없습니다. 태그 중 가장 새로운 버전은 {tags}입니다. spec.source.targetRevision을 고치거나 태그를 푸시하십시오",
+    }
     /// A shortened commit fits several.
     REVISION_AMBIGUOUS = "source.revision-ambiguous" {
         en: "several commits of `{url}` begin with `{revision}`; write more of it in spec.source.targetRevision",
@@ -100,6 +105,11 @@ messages! {
     PATH_NOT_GIVEN = "source.path-not-given" {
         en: "the source names no folder; set spec.source.path (`.` for the root)",
         ko: "소스에 폴더가 없습니다. spec.source.path를 지정하십시오 (루트는 `.`)",
+    }
+    /// The path begins with a slash.
+    PATH_ABSOLUTE = "source.path-absolute" {
+        en: "`{path}` begins with a slash, and paths are from the repository's root; write `{relative}` into spec.source.path",
+        ko: "`{path}`이(가) 슬래시로 시작합니다. 경로는 저장소의 루트를 기준으로 하므로 spec.source.path에 `{relative}`을(를) 쓰십시오",
     }
     /// The source's options cannot be read.
     OPTIONS_INVALID = "source.options-invalid" {
@@ -175,6 +185,16 @@ messages! {
     KUSTOMIZE_FAILED = "source.kustomize-failed" {
         en: "kustomize cannot build `{path}`; correct the kustomization as it says",
         ko: "kustomize가 `{path}`을(를) 빌드하지 못했습니다. 메시지대로 kustomization을 고치십시오",
+    }
+    /// Another Kustomize is asked for.
+    KUSTOMIZE_VERSION = "source.kustomize-version" {
+        en: "spec.source.kustomize.version asks for `{wanted}`, and {version} is the only one there is; delete the field, or write {version}",
+        ko: "spec.source.kustomize.version이 `{wanted}`을(를) 요구하지만 사용할 수 있는 버전은 {version}뿐입니다. 필드를 지우거나 {version}을(를) 쓰십시오",
+    }
+    /// Charts in a kustomization, which the tenant's settings do not permit.
+    KUSTOMIZE_HELM_OFF = "source.kustomize-helm-off" {
+        en: "the kustomization has `helmCharts`, and charts in kustomizations are rendered only where the tenant's setting `kustomize.buildOptions` has --enable-helm; set it (a key of argocd-cm), or take the charts out",
+        ko: "kustomization에 `helmCharts`가 있지만 kustomization 안의 차트는 테넌트 설정 `kustomize.buildOptions`에 --enable-helm이 있을 때만 렌더링합니다. 설정(argocd-cm의 키)에 추가하거나 차트를 빼십시오",
     }
     /// Something that a kustomization must not do here.
     KUSTOMIZE_REFUSED = "source.kustomize-refused" {

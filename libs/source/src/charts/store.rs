@@ -9,7 +9,7 @@ use bytes::Bytes;
 use domain::cause::Cause;
 use domain::message;
 use domain::repository::without_login;
-use domain::version::{Range, Version, Wanted, choose, wanted};
+use domain::version::{Range, Version, Wanted, choose, newest_of, wanted};
 use parking_lot::Mutex;
 use reqwest::StatusCode;
 use reqwest::header::HeaderName;
@@ -177,7 +177,10 @@ impl Charts {
         let versions = self.versions(access, chart, fresh).await?;
         choose(revision, versions.iter().map(String::as_str))
             .map(str::to_owned)
-            .ok_or_else(|| no_version(access, chart, revision))
+            .ok_or_else(|| {
+                let there = newest_of(versions.iter().map(String::as_str));
+                no_version(access, chart, revision, &there)
+            })
     }
 
     /// The files of a version of a chart, fetched now unless they are kept; `fresh` asks the repository whether they
@@ -514,9 +517,11 @@ impl Charts {
                 let tags = registry.tags().await;
                 let tags = tags.map_err(|error| of_chart(error, access, chart))?;
                 let found = pick(version, tags.iter().map(String::as_str));
-                tag = found
-                    .ok_or_else(|| no_version(access, chart, version))?
-                    .to_owned();
+                let missing = || {
+                    let there = newest_of(tags.iter().map(String::as_str));
+                    no_version(access, chart, version, &there)
+                };
+                tag = found.ok_or_else(missing)?.to_owned();
                 registry.layer(&tag).await?
             }
             Err(error) => return Err(error),
@@ -545,17 +550,17 @@ impl Charts {
         version: &str,
         known: Option<&str>,
     ) -> Result<Option<Fetched>, Error> {
-        let mut found = Ok(None);
+        let mut found = Err(Error::internal("no index was listed"));
         // What was published a moment ago is not in a listing that is older.
         for fresh in [known.is_some(), true] {
             if let Listed::Index(index) = &*self.listed(access, chart, fresh).await? {
-                found = entry_of(index, access, chart, version).map(|entry| entry.cloned());
+                found = entry_of(index, access, chart, version).cloned();
             }
-            if matches!(found, Ok(Some(_))) {
+            if found.is_ok() {
                 break;
             }
         }
-        let entry = found?.ok_or_else(|| no_version(access, chart, version))?;
+        let entry = found?;
         let stated = entry.digest.trim_start_matches("sha256:").to_lowercase();
         if !stated.is_empty() && known == Some(stated.as_str()) {
             return Ok(None);
@@ -629,15 +634,14 @@ fn entry_of<'a>(
     access: &Access,
     chart: &str,
     version: &str,
-) -> Result<Option<&'a Entry>, Error> {
+) -> Result<&'a Entry, Error> {
     let entries = index.get(chart).ok_or_else(|| no_chart(access, chart))?;
     let there = entries.iter().filter(|entry| !entry.url.is_empty());
-    let found = pick(version, there.map(|entry| entry.version.as_str()));
-    Ok(found.and_then(|found| {
-        entries
-            .iter()
-            .find(|entry| entry.version == found && !entry.url.is_empty())
-    }))
+    let versions = there.clone().map(|entry| entry.version.as_str());
+    let found = pick(version, versions.clone());
+    let mut there = there.filter(|entry| found == Some(entry.version.as_str()));
+    let missing = || no_version(access, chart, version, &newest_of(versions));
+    there.next().ok_or_else(missing)
 }
 
 /// As Helm finds the archive of a version: written just so, else the newest that the version as a range holds.
@@ -729,11 +733,12 @@ fn no_chart(access: &Access, chart: &str) -> Error {
     )
 }
 
-fn no_version(access: &Access, chart: &str, version: &str) -> Error {
+fn no_version(access: &Access, chart: &str, version: &str, there: &str) -> Error {
     let message = message::chart::VERSION_NOT_FOUND
         .with("url", access.shown())
         .with("chart", chart)
-        .with("version", version);
+        .with("version", version)
+        .with("versions", there);
     let cause = Cause::error(message).field("spec.source.targetRevision");
     Error::of(Kind::NotFound, cause)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use domain::egress::Egress;
 use domain::message;
 use domain::signature::{Signature, Verdict};
+use domain::version::newest_of;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -19,7 +20,7 @@ use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Mirror};
-use super::refs::{Named, Refs, is_commit};
+use super::refs::{Named, Refs, is_commit, is_range};
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
 use crate::sandbox::Sandbox;
@@ -364,6 +365,13 @@ impl Mirrors {
                 let mirror = self.mirror(access);
                 let refs = self.ask(&mirror, access, Some(revision)).await?;
                 refs.refs.get(revision).cloned().ok_or_else(missing)
+            }
+            Named::Nothing if is_range(revision) => {
+                let message = message::source::RANGE_UNMATCHED
+                    .with("url", access.url())
+                    .with("revision", revision)
+                    .with("tags", newest_of(refs.tags()));
+                Err(Error::new(Kind::NotFound, message))
             }
             Named::Nothing => Err(missing()),
             Named::Short(short) => {

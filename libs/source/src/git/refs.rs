@@ -58,19 +58,16 @@ impl Refs {
         names.into_iter().find(|name| self.refs.contains_key(name))
     }
 
+    /// The names of the tags.
+    pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
+        let names = self.refs.keys();
+        names.filter_map(|name| name.strip_prefix("refs/tags/"))
+    }
+
     /// The highest tag that satisfies a version constraint; `None` when the text is none or nothing satisfies it.
     fn newest(&self, constraint: &str) -> Option<String> {
-        if version(constraint).is_some() {
-            return None; // an exact version is the name of a tag
-        }
-        let alternatives = constraint
-            .split("||")
-            .map(requirement)
-            .collect::<Option<Vec<_>>>()?;
-        let tags = self
-            .refs
-            .keys()
-            .filter_map(|name| name.strip_prefix("refs/tags/"));
+        let alternatives = alternatives(constraint)?;
+        let tags = self.tags();
         tags.filter_map(|tag| Some((version(tag)?, tag)))
             .filter(|(version, _)| {
                 alternatives
@@ -80,6 +77,18 @@ impl Refs {
             .max_by(|a, b| a.0.cmp_precedence(&b.0))
             .map(|(_, tag)| tag.to_owned())
     }
+}
+
+/// Whether a revision is a range of versions, and no name.
+pub(super) fn is_range(revision: &str) -> bool {
+    alternatives(revision).is_some()
+}
+
+fn alternatives(constraint: &str) -> Option<Vec<VersionReq>> {
+    if version(constraint).is_some() {
+        return None; // an exact version is the name of a tag
+    }
+    constraint.split("||").map(requirement).collect()
 }
 
 /// A version as tags are written: an optional `v`, and missing parts are zero.
@@ -192,5 +201,8 @@ mod tests {
             assert_eq!(found(revision), expected, "{revision}");
         }
         assert_eq!(found(&"C".repeat(40)), "c");
+        for (revision, range) in [("^3", true), ("3.x", true), ("gone", false), ("v3", false)] {
+            assert_eq!(is_range(revision), range, "{revision}");
+        }
     }
 }
