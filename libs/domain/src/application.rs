@@ -25,6 +25,9 @@ pub const IN_CLUSTER_NAME: &str = "in-cluster";
 /// The namespace that every application is said to live in.
 pub const CONTROL_PLANE_NAMESPACE: &str = "argocd";
 
+/// The one Kustomize that builds, as its versions are written.
+pub const KUSTOMIZE_VERSION: &str = "v5.8.2";
+
 /// An application as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Application {

@@ -168,6 +168,7 @@ const (
 const (
 	kindBuild      = "build"
 	kindRefused    = "refused"
+	kindHelmOff    = "helm-off"
 	kindRemote     = "remote"
 	kindOutside    = "outside"
 	kindTooLarge   = "too-large"

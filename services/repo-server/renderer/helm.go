@@ -74,6 +74,9 @@ func checkChart(loaded *chart.Chart, folder string, options *helmOptions) *failu
 	if kind := loaded.Metadata.Type; kind != "" && kind != "application" {
 		return &failure{Kind: kindBuild, File: at, Error: kind + " charts are not installable"}
 	}
+	if slices.ContainsFunc(loaded.Raw, func(f *chart.File) bool { return f.Name == "requirements.yaml" }) {
+		at = shown(path.Join(folder, "requirements.yaml"))
+	}
 	var missing []string
 	for _, wanted := range loaded.Metadata.Dependencies {
 		named := func(d *chart.Chart) bool { return d.Name() == wanted.Name }
@@ -255,6 +258,51 @@ var parseError = regexp.MustCompile(`YAML parse error on ([^\s:]+):`)
 
 var templateLine = regexp.MustCompile(`([^\s()":]+/[^\s()":]+):(\d+)`)
 
+// loadError is how Helm says which of a chart's files it cannot read, and what says the same without its name.
+var (
+	loadError  = regexp.MustCompile(`cannot load (\S+): `)
+	chartError = regexp.MustCompile(`Chart\.yaml file is missing|validation: |chart requires kubeVersion: `)
+	// A schema is named by its chart.
+	schemaError = regexp.MustCompile(`schema\(s\) in the following chart\(s\):\n(\S+):\n`)
+	// The charts within others, outermost first.
+	packedError = regexp.MustCompile(`error unpacking subchart (\S+) in `)
+)
+
+// chartFile is the file of a chart that Helm's message is about; empty where it is about none.
+func chartFile(repo *repository, folder, said string) string {
+	if found := schemaError.FindStringSubmatch(said); found != nil {
+		own := path.Join(folder, "charts", found[1])
+		if _, read := repo.contents[path.Join(own, "values.schema.json")]; !read {
+			own = folder
+		}
+		return shown(path.Join(own, "values.schema.json"))
+	}
+	name := "Chart.yaml"
+	if found := loadError.FindStringSubmatch(said); found != nil {
+		name = found[1]
+	} else if !chartError.MatchString(said) {
+		return ""
+	}
+	for _, found := range packedError.FindAllStringSubmatch(said, -1) {
+		folder = path.Join(folder, "charts", found[1])
+		if path.Ext(folder) == ".tgz" {
+			return shown(folder)
+		}
+	}
+	return shown(path.Join(folder, name))
+}
+
+var yamlError = regexp.MustCompile(`yaml: line (\d+)`)
+
+// yamlLine is the line that a message about YAML names; 0 where it names none.
+func yamlLine(said string) int {
+	line := 0
+	if found := yamlError.FindStringSubmatch(said); found != nil {
+		line, _ = strconv.Atoi(found[1])
+	}
+	return line
+}
+
 // placed adds the file and line that Helm's message names.
 func placed(repo *repository, folder string, failed *failure) *failure {
 	if found := parseError.FindStringSubmatch(failed.Error); found != nil {
@@ -267,6 +315,11 @@ func placed(repo *repository, folder string, failed *failure) *failure {
 		if _, read := repo.contents[name]; read {
 			failed.File = shown(name)
 			failed.Line, _ = strconv.Atoi(found[2])
+		}
+	}
+	if failed.File == "" {
+		if failed.File = chartFile(repo, folder, failed.Error); failed.File != "" {
+			failed.Line = yamlLine(failed.Error)
 		}
 	}
 	return failed

@@ -46,8 +46,8 @@ type buildOptions struct {
 func (w *walk) inflate(folder, name, namespace string, k *types.Kustomization) *failure {
 	file := shown(path.Join(folder, name))
 	if !w.build.EnableHelm {
-		return &failure{Kind: kindRefused, File: file, Feature: "helmCharts",
-			Error: "charts are rendered inside kustomizations where the setting kustomize.buildOptions has --enable-helm"}
+		return &failure{Kind: kindHelmOff, File: file, Feature: "helmCharts",
+			Error: "the setting kustomize.buildOptions has no --enable-helm"}
 	}
 	var globals types.HelmGlobals
 	if k.HelmGlobals != nil {
@@ -66,8 +66,9 @@ func (w *walk) inflate(folder, name, namespace string, k *types.Kustomization) *
 			missing = append(missing, *elsewhere)
 		}
 		if refused != nil {
-			if refused.File == "" {
-				refused.File = file
+			// What was fetched is in no file that anybody could edit.
+			if refused.File == "" || strings.Contains("/"+refused.File, "/"+pulledFolder+"/") {
+				refused.File, refused.Line = file, 0
 			}
 			return refused
 		}

@@ -55,7 +55,8 @@ func (o *helmOptions) values(repo *repository, folder string, trees map[string]i
 			return nil, &failure{Kind: kindBuild, File: shown(file.name), Error: unrooted(err)}
 		}
 		if merged, err = mergeText(merged, text); err != nil {
-			return nil, &failure{Kind: kindBuild, File: shown(file.name), Error: fmt.Sprintf("failed to parse %s: %v", file.written, err)}
+			return nil, &failure{Kind: kindBuild, File: shown(file.name), Line: yamlLine(err.Error()),
+				Error: fmt.Sprintf("failed to parse %s: %v", file.written, err)}
 		}
 	}
 	bad := func(field string, err error) *failure {

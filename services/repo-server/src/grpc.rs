@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use domain::clock::Clock;
-use domain::message;
 use domain::repository::{Credentials, GithubApp};
 use domain::secret::Secret;
 use domain::settings::Rendering;
@@ -511,14 +510,12 @@ impl Service {
         }
         let mut dependencies = BTreeMap::new();
         for (place, access) in asked.dependencies {
-            // Nothing stands for a place that the tenant has no way to.
-            if access.url.is_empty() {
-                let message = message::chart::DEPENDENCY_REPOSITORY
-                    .with("chart", "?")
-                    .with("repository", place);
-                return Err(refused(Error::new(Kind::Invalid, message)));
-            }
-            dependencies.insert(place, self.access(Some(access))?);
+            // Nothing stands for a place that the tenant has no way to: the chart that names it is told.
+            let way = match access.url.is_empty() {
+                true => None,
+                false => Some(self.access(Some(access))?),
+            };
+            dependencies.insert(place, way);
         }
         Ok(Order {
             tenant,
@@ -580,5 +577,7 @@ fn refused(error: Error) -> Status {
     };
     let causes: Vec<_> = error.causes().collect();
     let details = serde_json::to_vec(&causes).unwrap_or_default();
-    Status::with_details(code, error.to_string(), details.into())
+    // The whole is in the details; both are headers, of which a caller takes so many bytes.
+    let text = error.cause().message.to_string();
+    Status::with_details(code, text, details.into())
 }

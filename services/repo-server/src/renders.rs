@@ -267,10 +267,10 @@ fn name_of(order: &Order, key: &str) -> [u8; 32] {
     } = &order.input;
     let references: Vec<_> = references.iter().map(|one| &one.commit).collect();
     let ways = dependencies.iter();
-    let ways = ways.map(|(place, access)| (place.as_str(), access));
-    let ways = ways.chain(remotes.iter().map(|access| ("", access)));
+    let ways = ways.map(|(place, access)| (place.as_str(), access.as_ref()));
+    let ways = ways.chain(remotes.iter().map(|access| ("", Some(access))));
     let ways: Vec<_> = ways
-        .map(|(place, access)| (place, access.url(), access.scope()))
+        .map(|(place, access)| (place, access.map(|way| (way.url(), way.scope()))))
         .collect();
     let parts = (key, &order.commit, app_name, project, namespace);
     let all = (

@@ -81,4 +81,34 @@ messages! {
         en: "the tag of image `{image}` is all digits: in a kustomization, newTag must be written in quotes (newTag: \"{tag}\"), or it is read as a number",
         ko: "이미지 `{image}`의 태그가 숫자뿐입니다. kustomization에서는 newTag를 따옴표로 감싸야 합니다 (newTag: \"{tag}\"). 그렇지 않으면 숫자로 읽힙니다",
     }
+    /// A folder without a single manifest.
+    NO_MANIFESTS = "lint.no-manifests" {
+        en: "`{path}` has no manifest, so nothing is deployed from it: files that end in .yaml, .yml, .json or .jsonnet and hold objects with a `kind` are read, and here are {files}; correct spec.source.path, or recurse, include and exclude of spec.source.directory",
+        ko: "`{path}`에 매니페스트가 없어 아무것도 배포되지 않습니다. .yaml, .yml, .json, .jsonnet으로 끝나고 `kind`가 있는 오브젝트를 담은 파일을 읽는데 여기에는 {files}이(가) 있습니다. spec.source.path 또는 spec.source.directory의 recurse, include, exclude를 고치십시오",
+    }
+    /// A folder that is a chart's but for `Chart.yaml`.
+    TEMPLATES_WITHOUT_CHART = "lint.templates-without-chart" {
+        en: "`{path}` has `templates` and `{values}` as a Helm chart, but no Chart.yaml, so its files are deployed as they are; add Chart.yaml (written just so), or correct spec.source.path",
+        ko: "`{path}`에 Helm 차트처럼 `templates`와 `{values}`이(가) 있지만 Chart.yaml이 없어 파일을 그대로 배포합니다. Chart.yaml(정확히 이 이름)을 추가하거나 spec.source.path를 고치십시오",
+    }
+    /// A folder that two tools could build.
+    CHART_BESIDE_KUSTOMIZATION = "lint.chart-beside-kustomization" {
+        en: "`{path}` has both `{chart}` and `{kustomization}`: {tool} builds it, and the other file has no effect; take one of them out, or set an option of the tool that is meant (spec.source.helm or spec.source.kustomize)",
+        ko: "`{path}`에 `{chart}`와 `{kustomization}`이(가) 모두 있습니다. {tool}이(가) 빌드하며 다른 파일은 효과가 없습니다. 하나를 빼거나 의도한 도구의 옵션(spec.source.helm 또는 spec.source.kustomize)을 지정하십시오",
+    }
+    /// Something in a repository's own options that is none.
+    OPTIONS_FILE_FIELD = "lint.options-file-field" {
+        en: "`{field}` has no effect: what this file may set there is {known}",
+        ko: "`{field}`은(는) 효과가 없습니다. 이 파일이 그 자리에 지정할 수 있는 것은 {known}입니다",
+    }
+    /// Something in a repository's own options that is nearly one.
+    OPTIONS_FILE_FIELD_SIMILAR = "lint.options-file-field-similar" {
+        en: "`{field}` is no option, so it has no effect; did you mean `{meant}`?",
+        ko: "`{field}`은(는) 옵션이 아니므로 효과가 없습니다. `{meant}`을(를) 쓰려던 것입니까?",
+    }
+    /// A patch for nothing that there is.
+    PATCH_UNMATCHED = "lint.patch-unmatched" {
+        en: "the patch for {target} has no effect: nothing here is called so (there is {objects}); correct its target, or take the patch out",
+        ko: "{target}에 대한 패치는 효과가 없습니다. 여기에 그런 오브젝트가 없습니다(있는 것: {objects}). target을 고치거나 패치를 빼십시오",
+    }
 }

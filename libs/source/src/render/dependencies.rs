@@ -3,7 +3,7 @@
 
 use domain::cause::{Cause, Location};
 use domain::message;
-use domain::version::{Range, Version, Wanted as Revision, wanted};
+use domain::version::{Range, Version, Wanted as Revision, newest_of, wanted};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -57,11 +57,11 @@ impl Dependencies<'_> {
                 .with("limit", MAX_CHARTS);
             return Err(Error::new(Kind::TooLarge, message));
         }
-        let at = |error: Error| {
+        let at = |one: &Wanted, error: Error| {
             error.map(|cause| {
                 cause.located(Some(Location {
-                    path: failure.file.clone(),
-                    line: 0,
+                    path: reader.trees().shown(&failure.file),
+                    line: line_of(reader, &failure.file, &one.name),
                 }))
             })
         };
@@ -76,8 +76,9 @@ impl Dependencies<'_> {
                 continue;
             }
             match self.input.dependencies.get(&one.repository) {
-                Some(access) => places.push((one, From::Access(access))),
-                None if one.repository.len() > MAX_ADDRESS => return Err(at(nowhere(one))),
+                Some(Some(access)) => places.push((one, From::Access(access))),
+                Some(None) => return Err(at(one, nowhere(one))),
+                None if one.repository.len() > MAX_ADDRESS => return Err(at(one, nowhere(one))),
                 None if needs.contains(&one.repository) => {}
                 None => needs.push(one.repository.clone()),
             }
@@ -87,15 +88,15 @@ impl Dependencies<'_> {
                 .wanted
                 .iter()
                 .find(|one| needs.contains(&one.repository));
-            let error = unknown.map_or_else(|| failed(failure), nowhere);
-            return Err(at(error).needing(needs));
+            let error = unknown.map_or_else(|| failed(failure), |one| at(one, nowhere(one)));
+            return Err(error.needing(needs));
         }
         for (one, place) in places {
             match place {
                 From::Folder(path) => self.link(reader, &folder(one), one, path),
                 From::Access(access) => self.fetch(reader, &folder(one), one, access),
             }
-            .map_err(at)?;
+            .map_err(|error| at(one, error))?;
         }
         Ok(())
     }
@@ -116,21 +117,26 @@ impl Dependencies<'_> {
             return Err(outside());
         }
         let found = reader.find(&below(folder, path))?;
+        let none = || {
+            let message = message::chart::DEPENDENCY_FOLDER
+                .with("chart", shown(&one.name))
+                .with("repository", shown(&one.repository))
+                .with("path", reader.trees().shown(&found.path));
+            Error::of(Kind::NotFound, Cause::error(message))
+        };
         let Node::Folder(_) = found.node else {
-            return Err(no_version(one));
+            return Err(none());
         };
         let file = reader.read(&below(&found.path, "Chart.yaml"))?;
-        let file = file.ok_or_else(|| no_version(one))?;
+        let file = file.ok_or_else(none)?;
         let (documents, _) = yaml::documents(&file.text()?);
-        let version = documents.first().and_then(|chart| {
-            let version = chart.value.get("version").and_then(Value::as_str)?;
-            Version::parse(version)
-        });
+        let version = documents.first();
+        let version = version.and_then(|chart| chart.value.get("version")?.as_str());
         let fits = Range::parse(&one.version)
-            .zip(version)
+            .zip(version.and_then(Version::parse))
             .is_some_and(|(range, version)| range.has(&version));
         if !fits {
-            return Err(no_version(one));
+            return Err(no_version(one, &newest_of(version)));
         }
         let at = below(&below(folder, "charts"), &file_name(&one.name));
         reader.mount(at, Mount::Folder(found.path))
@@ -150,10 +156,7 @@ impl Dependencies<'_> {
         let pulled = reader
             .trees()
             .wait(access, &message::chart::TIMEOUT, pulling)
-            .map_err(|error| match error.kind() {
-                Kind::NotFound => no_version(one),
-                _ => error,
-            })?;
+            .map_err(|error| error.map(|cause| of_dependency(cause, one)))?;
         let range = wanted(&one.version) != Revision::Exact;
         let until = self.input.now + RANGE_HOLDS;
         reader.note(|set| {
@@ -192,10 +195,52 @@ fn nowhere(one: &Wanted) -> Error {
     Error::of(Kind::Invalid, Cause::error(message))
 }
 
-fn no_version(one: &Wanted) -> Error {
+/// What is said of a chart that an application names, said of one that another chart names.
+fn of_dependency(cause: Cause, one: &Wanted) -> Cause {
+    let message = &cause.message;
+    let code = if message.is(&message::chart::NAME_REFUSED) {
+        message::chart::DEPENDENCY_NAME
+    } else if message.is(&message::chart::NOT_FOUND) {
+        message::chart::DEPENDENCY_NOT_FOUND
+    } else if message.is(&message::chart::VERSION_NOT_FOUND) {
+        let there = message.arguments.get("versions");
+        return no_version(one, there.map_or("-", String::as_str))
+            .cause()
+            .clone();
+    } else {
+        return cause;
+    };
+    let message = code
+        .with("chart", shown(&one.name))
+        .with("repository", shown(&one.repository));
+    Cause::error(message)
+}
+
+fn no_version(one: &Wanted, there: &str) -> Error {
     let message = message::chart::DEPENDENCY_VERSION
         .with("chart", shown(&one.name))
         .with("repository", shown(&one.repository))
-        .with("version", shown(&one.version));
+        .with("version", shown(&one.version))
+        .with("versions", there);
     Error::of(Kind::NotFound, Cause::error(message))
+}
+
+/// The line at which a chart stands among those that a file names; 0 where it is not found.
+fn line_of(reader: &Reader<'_, '_>, path: &str, name: &str) -> u32 {
+    let read = reader.all_read();
+    let text = read.get(path).and_then(|file| file.text().ok());
+    let Some(document) = text.and_then(|text| yaml::documents(&text).0.into_iter().next()) else {
+        return 0;
+    };
+    for list in ["dependencies", "helmCharts"] {
+        let charts = document.value.get(list).and_then(Value::as_array);
+        let mut charts = charts.into_iter().flatten();
+        let at = charts.position(|chart| chart.get("name").and_then(Value::as_str) == Some(name));
+        let field = at.map(|at| format!("{list}[{at}].name"));
+        let mut lines = document.lines.iter();
+        if let Some((_, line)) = lines.find(|(known, _)| Some(known) == field.as_ref()) {
+            return *line;
+        }
+    }
+    0
 }

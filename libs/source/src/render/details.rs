@@ -65,7 +65,8 @@ impl Renderer {
                         &Environment::new(&input, &commit),
                         &pool,
                         (&runtime, &input.rendering),
-                    )?;
+                    );
+                    let found = found.map_err(|error| placed.blamed(error))?;
                     details.value_files = found.value_files.unwrap_or_default();
                     details.values = found.values;
                     details.parameters = found.parameters.into_iter().collect();

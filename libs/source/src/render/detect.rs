@@ -70,7 +70,7 @@ pub(super) fn tool(
 
 /// The tool that a folder's files name. They come in the order of their names, and the last one wins, as Argo CD's walk has
 /// it.
-fn by_files(items: &[Item], rendering: &Rendering) -> Option<SourceType> {
+pub(super) fn by_files(items: &[Item], rendering: &Rendering) -> Option<SourceType> {
     let files = items
         .iter()
         .filter(|item| !matches!(item.kind, ItemKind::Folder | ItemKind::Submodule));

@@ -15,7 +15,7 @@ use super::environment::Environment;
 use super::reader::Reader;
 use super::web;
 use super::worker::{ChartDetails, Failure, Job, WorkerPool};
-use super::{ask, hash, made};
+use super::{ask, hash, made, overrides};
 use crate::error::{Error, Kind};
 
 /// An application's options, as Argo CD's ApplicationSourceHelm has them.
@@ -141,11 +141,7 @@ fn fill_in(
     reader: &Reader<'_, '_>,
 ) -> Result<Options, Error> {
     let mut filled = match options {
-        Some(options) => Options::deserialize(options).map_err(|error| {
-            let cause = Cause::error(message::source::OPTIONS_INVALID.message());
-            let cause = cause.field("spec.source.helm").evidence(error.to_string());
-            Error::of(Kind::Invalid, cause)
-        })?,
+        Some(given) => overrides::options(given, "spec.source.helm")?,
         None => Options::default(),
     };
     if !matches!(filled.version.as_str(), "" | "v2" | "v3") {

@@ -1,6 +1,5 @@
 //! Jsonnet files of a plain directory, through a worker.
 
-use domain::cause::Cause;
 use domain::manifest::Manifest;
 use domain::message;
 use serde::{Deserialize, Serialize};
@@ -10,8 +9,8 @@ use tokio::runtime::Handle;
 use super::environment::Environment;
 use super::reader::Reader;
 use super::worker::{Job, WorkerPool};
-use super::{ask, made};
-use crate::error::{Error, Kind};
+use super::{ask, made, overrides};
+use crate::error::Error;
 
 /// An application's options, as Argo CD's ApplicationSourceJsonnet has them.
 #[derive(Debug, Default, Deserialize)]
@@ -49,11 +48,7 @@ impl<'a> Jsonnet<'a> {
         runtime: &'a Handle,
     ) -> Result<Self, Error> {
         let mut options = match options {
-            Some(options) => Options::deserialize(options).map_err(|error| {
-                let cause = Cause::error(message::source::OPTIONS_INVALID.message());
-                let cause = cause.field("spec.source.directory.jsonnet");
-                Error::of(Kind::Invalid, cause.evidence(error.to_string()))
-            })?,
+            Some(given) => overrides::options(given, "spec.source.directory.jsonnet")?,
             None => Options::default(),
         };
         for variable in options.ext_vars.iter_mut().chain(&mut options.tlas) {

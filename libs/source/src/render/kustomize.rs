@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::application::Kustomize;
+use domain::application::{KUSTOMIZE_VERSION, Kustomize};
 use domain::cause::{Cause, Location, Severity};
 use domain::manifest::Manifest;
 use domain::message;
@@ -19,6 +19,7 @@ use super::helm::Made;
 use super::images::Images;
 use super::origin::Origins;
 use super::overrides::below;
+use super::patches::Objects;
 use super::reader::{File, Reader};
 use super::remote;
 use super::trees::{MAX_REMOTES, Trees, too_many};
@@ -38,6 +39,9 @@ pub(super) fn render(
     pool: &WorkerPool,
     causes: &mut Vec<Cause>,
 ) -> Result<Made, Error> {
+    if let Some(wanted) = options.map(|options| options.version.as_str()) {
+        one_version(wanted)?;
+    }
     let filled = options.map(|options| fill_in(options, environment, reader));
     let as_json = filled
         .as_ref()
@@ -75,11 +79,24 @@ pub(super) fn render(
         let message = message::source::UNDETERMINED.with("path", shown);
         causes.push(Cause::warning(message.with("functions", chance.join(", "))));
     }
-    check_images(reader, filled.as_ref(), causes);
+    check(reader, filled.as_ref(), &manifests, causes);
     Ok(Made {
         manifests,
         undetermined,
     })
+}
+
+/// Refuses another Kustomize than the one that there is, with or without the `v` of its versions.
+fn one_version(wanted: &str) -> Result<(), Error> {
+    let same = wanted.trim_start_matches('v') == KUSTOMIZE_VERSION.trim_start_matches('v');
+    if wanted.is_empty() || same {
+        return Ok(());
+    }
+    let message = message::source::KUSTOMIZE_VERSION
+        .with("wanted", wanted)
+        .with("version", KUSTOMIZE_VERSION);
+    let cause = Cause::error(message).field("spec.source.kustomize.version");
+    Err(Error::of(Kind::Invalid, cause))
 }
 
 /// Builds it, bringing what it takes of other places.
@@ -299,6 +316,11 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
             .and_then(|at| u32::try_from(at + 1).ok())
     };
     match failure.kind.as_str() {
+        "helm-off" => {
+            let cause = Cause::error(message::source::KUSTOMIZE_HELM_OFF.message());
+            let line = line_of("helmChart").unwrap_or(0);
+            Error::of(Kind::Invalid, cause.located(location(line)))
+        }
         "refused" => {
             let message = message::source::KUSTOMIZE_REFUSED
                 .with("feature", &failure.feature)
@@ -338,7 +360,11 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
             if failure.error.contains("newTag")
                 && let Some((Some(document), _)) = &kustomization
                 && let Some(cause) = Images::default()
-                    .check(&failure.file, document, Severity::Error)
+                    .check(
+                        &reader.trees().shown(&failure.file),
+                        document,
+                        Severity::Error,
+                    )
                     .into_iter()
                     .find(|cause| cause.message.is(&message::lint::TAG_IS_NUMBER))
             {
@@ -366,9 +392,17 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
     }
 }
 
-/// Overrides that match none of the images in the files that were read.
-fn check_images(reader: &Reader<'_, '_>, options: Option<&Kustomize>, causes: &mut Vec<Cause>) {
-    let mut images = Images::default();
+/// Overrides that match none of the images in the files that were read, and patches that are for no object in them.
+fn check(
+    reader: &Reader<'_, '_>,
+    options: Option<&Kustomize>,
+    manifests: &[Manifest],
+    causes: &mut Vec<Cause>,
+) {
+    let (mut images, mut objects) = (Images::default(), Objects::default());
+    for manifest in manifests {
+        objects.add(&manifest.object);
+    }
     let mut kustomizations = Vec::new();
     let mut made = BTreeSet::new();
     for (path, file) in reader.all_read() {
@@ -376,6 +410,7 @@ fn check_images(reader: &Reader<'_, '_>, options: Option<&Kustomize>, causes: &m
         let name = path.rsplit('/').next().unwrap_or_default();
         for document in yaml::documents(&text).0 {
             images.add(&document.value);
+            objects.add(&document.value);
             if KUSTOMIZATIONS.contains(&name) {
                 let names = document
                     .value
@@ -386,7 +421,8 @@ fn check_images(reader: &Reader<'_, '_>, options: Option<&Kustomize>, causes: &m
                 made.extend(
                     names.filter_map(|item| item.get("newName")?.as_str().map(str::to_owned)),
                 );
-                kustomizations.push((path.clone(), document));
+                objects.add_made(&document.value);
+                kustomizations.push((file.path.clone(), document));
             }
         }
     }
@@ -395,8 +431,10 @@ fn check_images(reader: &Reader<'_, '_>, options: Option<&Kustomize>, causes: &m
     }
     for (path, document) in &kustomizations {
         causes.extend(images.check(path, document, Severity::Warning));
+        causes.extend(objects.check(path, document));
     }
     if let Some(options) = options {
         causes.extend(images.check_options(&options.images, &made));
+        causes.extend(objects.check_options(&options.patches));
     }
 }

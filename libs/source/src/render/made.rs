@@ -79,7 +79,7 @@ pub(super) fn explain(failure: &Failure, failed: Message, reader: &Reader<'_, '_
         ),
         "lock" => (
             Kind::Invalid,
-            message::chart::LOCK_OUTDATED.with("path", &failure.file),
+            message::chart::LOCK_OUTDATED.with("path", &file),
         ),
         "too-large" => {
             let message = message::source::TOO_LARGE

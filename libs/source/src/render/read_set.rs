@@ -94,8 +94,9 @@ pub(super) struct Remote {
 
 impl Remote {
     fn holds(&self, input: &RenderInput) -> bool {
-        let same = input.dependencies.get(&self.place);
-        same.is_some_and(|access| access.url() == self.url && access.scope() == self.scope)
+        let way = input.dependencies.get(&self.place);
+        way.and_then(Option::as_ref)
+            .is_some_and(|access| access.url() == self.url && access.scope() == self.scope)
             && self.until.is_none_or(|until| input.now < until)
     }
 }
@@ -166,7 +167,8 @@ impl ReadSet {
         hex::encode(hash.finalize())
     }
 
-    /// The places of charts that were rendered along and that `input` knows no way into, as they are written.
+    /// The places of charts that were rendered along and of which `input` does not say whether there is a way in, as they
+    /// are written.
     fn needs(&self, input: &RenderInput) -> Vec<String> {
         let places = self.remotes.iter().map(|remote| &remote.place);
         let unknown = places.filter(|place| !input.dependencies.contains_key(*place));
@@ -316,7 +318,7 @@ mod tests {
         let input = |access: Option<Access>| RenderInput {
             now: 99,
             dependencies: access
-                .map(|access| ("@stable".to_owned(), access))
+                .map(|access| ("@stable".to_owned(), Some(access)))
                 .into_iter()
                 .collect(),
             ..RenderInput::default()

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use domain::application::{Directory, Source};
+use domain::application::Source;
 use domain::cause::{Cause, Location, Severity};
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
 use domain::settings::Rendering;
-use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -17,11 +16,12 @@ use super::detect::{self, Tool};
 use super::environment::Environment;
 use super::images::Images;
 use super::jsonnet::Jsonnet;
+use super::overrides::OptionsFile;
 use super::read_set::ReadSet;
 use super::reader::Reader;
 use super::trees::{Reference, Trees};
 use super::worker::WorkerPool;
-use super::{checks, directory, hash, helm, kustomize, overrides, submodules, substitute};
+use super::{checks, directory, hash, helm, kustomize, lints, overrides, submodules, substitute};
 use crate::charts::Charts;
 use crate::error::{Error, Kind};
 use crate::git::{Access, Files, Mirrors, Node, Snapshot};
@@ -86,8 +86,8 @@ pub struct RenderInput {
     pub fresh: bool,
     /// When it is asked for, in Unix seconds.
     pub now: i64,
-    /// The ways into the places that charts depend on, by what the chart writes.
-    pub dependencies: BTreeMap<String, Access>,
+    /// The ways into the places that charts depend on, by what the chart writes; `None` where there is none.
+    pub dependencies: BTreeMap<String, Option<Access>>,
     /// The ways into the repositories that it may take folders of by their addresses.
     pub remotes: Vec<Access>,
     /// What the tenant's settings say about it.
@@ -331,23 +331,46 @@ fn make(
     pool: &WorkerPool,
     runtime: &Handle,
 ) -> Result<Made, Error> {
-    let given = parse(&input.source)?;
-    let mut causes = Vec::new();
+    let given: Source = overrides::options(&input.source, overrides::SOURCE)?;
     if !given.yields() {
         // A source that others refer to, and nothing else.
         return Ok(Made {
             manifests: Vec::new(),
             tool: SourceType::Directory,
-            causes,
+            causes: Vec::new(),
             undetermined: false,
         });
     }
+    let placed = place(reader, commit, input)?;
+    let made = build(reader, commit, &placed, input, charts, pool, runtime);
+    let mut made = made.map_err(|error| placed.blamed(error))?;
+    let own = std::mem::take(&mut made.causes).into_iter();
+    made.causes = own
+        .map(|cause| overrides::placed(cause, &placed.files))
+        .collect();
+    made.causes
+        .extend(placed.files.iter().flat_map(OptionsFile::unread));
+    Ok(made)
+}
+
+fn build(
+    reader: &Reader<'_, '_>,
+    commit: &str,
+    placed: &Placed,
+    input: &RenderInput,
+    charts: &Charts,
+    pool: &WorkerPool,
+    runtime: &Handle,
+) -> Result<Made, Error> {
     let Placed {
         folder,
         tree,
         source,
         tool,
-    } = place(reader, commit, input)?;
+        files: _,
+    } = placed;
+    let mut causes = Vec::new();
+    causes.extend(lints::two_tools(reader, folder, source, &input.rendering)?);
     let environment = Environment::new(input, commit);
     let dependencies = Dependencies {
         charts,
@@ -355,11 +378,11 @@ fn make(
         runtime,
     };
     let mut undetermined = false;
-    let manifests = match tool {
+    let manifests = match *tool {
         SourceType::Helm => {
             let made = helm::render(
                 reader,
-                &folder,
+                folder,
                 source.helm.as_ref(),
                 &environment,
                 &dependencies,
@@ -372,7 +395,7 @@ fn make(
         SourceType::Kustomize => {
             let made = kustomize::render(
                 reader,
-                &folder,
+                folder,
                 source.kustomize.as_ref(),
                 &environment,
                 &dependencies,
@@ -383,26 +406,37 @@ fn make(
             made.manifests
         }
         SourceType::Directory => {
-            let options = source.directory.unwrap_or_else(Directory::default);
+            let options = source.directory.clone().unwrap_or_default();
             let jsonnet = Jsonnet::new(
                 reader,
-                &folder,
+                folder,
                 options.jsonnet.as_ref(),
                 &environment,
                 pool,
                 runtime,
             )?;
-            let manifests = directory::render(reader, &folder, &options, &jsonnet, &mut causes)?;
-            misnamed(reader, &folder, &manifests, &mut causes)?;
+            let made = directory::render(reader, folder, &options, &jsonnet, &mut causes);
+            let no_chart = lints::no_chart(reader, folder)?;
+            let manifests = match (made, &no_chart) {
+                // Templates are no YAML.
+                (Err(error), Some(why)) => return Err(error.also(why.clone())),
+                (made, _) => made?,
+            };
+            misnamed(reader, folder, &manifests, &mut causes)?;
+            causes.extend(no_chart);
+            // One that says what is wrong with the folder says why it has none.
+            if manifests.is_empty() && causes.is_empty() {
+                causes.extend(lints::no_manifests(reader, folder)?);
+            }
             manifests
         }
     };
     checks::refuse(&manifests)?;
     checks::placeholders(&manifests, &mut causes);
-    reader.note(|set| set.close(&folder, &tree));
+    reader.note(|set| set.close(folder, tree));
     Ok(Made {
         manifests,
-        tool,
+        tool: *tool,
         causes,
         undetermined,
     })
@@ -414,6 +448,15 @@ pub(super) struct Placed {
     pub(super) tree: String,
     pub(super) source: Source,
     pub(super) tool: SourceType,
+    /// Where the repository's own options stand.
+    files: Vec<OptionsFile>,
+}
+
+impl Placed {
+    /// A failure about an option, at the file that sets it where the application does not.
+    pub(super) fn blamed(&self, error: Error) -> Error {
+        error.map(|cause| overrides::placed(cause, &self.files))
+    }
 }
 
 pub(super) fn place(
@@ -421,7 +464,7 @@ pub(super) fn place(
     commit: &str,
     input: &RenderInput,
 ) -> Result<Placed, Error> {
-    let given = parse(&input.source)?;
+    let given: Source = overrides::options(&input.source, overrides::SOURCE)?;
     let path = match given.path.as_str() {
         _ if !given.chart.is_empty() => ".",
         // A chart in a registry is a whole one.
@@ -429,12 +472,8 @@ pub(super) fn place(
         path => path,
     };
     let (folder, tree) = folder(reader, path, commit)?;
-    let source = parse(&overrides::merged(
-        reader,
-        &folder,
-        &input.app_name,
-        &input.source,
-    )?)?;
+    let (merged, files) = overrides::merged(reader, &folder, &input.app_name, &input.source)?;
+    let source = overrides::options(&merged, overrides::SOURCE)?;
     let shown = if folder.is_empty() { "." } else { &folder };
     match detect::tool(reader, &folder, &source, &input.rendering)? {
         Tool::Known(tool) => Ok(Placed {
@@ -442,6 +481,7 @@ pub(super) fn place(
             tree,
             source,
             tool,
+            files,
         }),
         Tool::Plugin => Err(unsupported(shown, "a config management plugin")),
     }
@@ -464,13 +504,6 @@ fn finish(reader: Reader<'_, '_>, made: Made, input: &RenderInput) -> Rendered {
     }
 }
 
-fn parse(source: &Value) -> Result<Source, Error> {
-    Source::deserialize(source).map_err(|error| {
-        let cause = Cause::error(message::source::OPTIONS_INVALID.message()).field("spec.source");
-        Error::of(Kind::Invalid, cause.evidence(error.to_string()))
-    })
-}
-
 fn unsupported(path: &str, tool: &str) -> Error {
     Error::new(
         Kind::Unsupported,
@@ -491,10 +524,13 @@ fn folder(reader: &Reader<'_, '_>, path: &str, commit: &str) -> Result<(String, 
         ));
     }
     if path.starts_with('/') {
-        return Err(Error::of(
-            Kind::Invalid,
-            cause(&message::source::PATH_OUTSIDE),
-        ));
+        let relative = match path.trim_matches('/') {
+            "" => ".",
+            relative => relative,
+        };
+        let message = message::source::PATH_ABSOLUTE.with("path", path);
+        let cause = Cause::error(message.with("relative", relative));
+        return Err(Error::of(Kind::Invalid, cause.field("spec.source.path")));
     }
     let found = reader.find(path)?;
     match found.node {

@@ -1,7 +1,7 @@
 //! Files of web servers, which options and kustomizations name by their addresses.
 
 use domain::cause::Cause;
-use domain::message::{self, Language};
+use domain::message;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -107,11 +107,31 @@ fn failed(url: &str) -> Error {
 /// What speaks of chart repositories, said of a file.
 fn explained(error: Error, url: &str) -> Error {
     error.map(|cause| {
-        if !cause.message.code.starts_with("chart.") {
+        let said = &cause.message;
+        if !said.code.starts_with("chart.") {
             return cause;
         }
-        let said = cause.render(Language::English);
-        Cause::error(message::source::WEB_FILE.with("url", url)).evidence(said)
+        let argument = |name: &str| said.arguments.get(name).map_or("?", String::as_str);
+        if said.is(&message::chart::TIMEOUT) {
+            let late = message::source::WEB_FILE_TIMEOUT.with("url", url);
+            return Cause::error(late.with("seconds", argument("seconds")));
+        }
+        let login = [
+            &message::chart::LOGIN_NEEDED,
+            &message::chart::LOGIN_REFUSED,
+        ];
+        let why = if login.into_iter().any(|code| said.is(code)) {
+            "the server wants another login".to_owned()
+        } else if said.is(&message::chart::REPOSITORY_NOT_FOUND) {
+            "there is nothing at this address".to_owned()
+        } else if said.is(&message::chart::REDIRECT_REFUSED) {
+            let (target, reason) = (argument("target"), argument("reason"));
+            format!("it leads to {target}, which is not followed: {reason}")
+        } else {
+            let unreachable = "the server cannot be reached".to_owned();
+            cause.evidence.unwrap_or(unreachable)
+        };
+        Cause::error(message::source::WEB_FILE.with("url", url)).evidence(why)
     })
 }
 

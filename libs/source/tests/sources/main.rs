@@ -5,6 +5,7 @@
 mod faults;
 mod hostile;
 mod lfs;
+mod mistakes;
 mod read_set;
 mod references;
 mod remotes;
@@ -365,7 +366,7 @@ async fn a_kustomization_cannot_reach_out() {
             "configMapGenerator:\n- name: a\n  files: [a=https://example.com/x]\n",
             "source.kustomize-remote",
         ),
-        ("helmCharts:\n- name: x\n", "source.kustomize-refused"),
+        ("helmCharts:\n- name: x\n", "source.kustomize-helm-off"),
         (
             "transformers:\n- |-\n  apiVersion: v1\n  kind: X\n  metadata:\n    name: x\n    annotations:\n      config.kubernetes.io/function: 'exec: {path: /bin/sh}'\n",
             "source.kustomize-refused",

@@ -1,5 +1,6 @@
 //! Which version answers.
 
+use domain::application::KUSTOMIZE_VERSION;
 use proto::argocd::version::VersionMessage;
 use proto::argocd::version::version_service_server::VersionService;
 use tonic::{Request, Response, Status};
@@ -24,7 +25,7 @@ impl VersionService for Version {
             answer.compiler = "rustc".to_owned();
             answer.platform = format!("{}/{}", std::env::consts::OS, go_arch());
             answer.git_tree_state = "clean".to_owned();
-            answer.kustomize_version = "v5.8.2".to_owned();
+            answer.kustomize_version = KUSTOMIZE_VERSION.to_owned();
             answer.helm_version = "v3.22.0".to_owned();
             answer.jsonnet_version = "v0.21.0".to_owned();
         }
