@@ -13,6 +13,8 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ("/naru.internal.v1.Controller/GetResource", &[API]),
     ("/naru.internal.v1.Controller/PatchResource", &[API]),
     ("/naru.internal.v1.Controller/DeleteResource", &[API]),
+    ("/naru.internal.v1.Controller/ResourceActions", &[API]),
+    ("/naru.internal.v1.Controller/RunAction", &[API]),
     ("/naru.internal.v1.Controller/ResourceEvents", &[API]),
     ("/naru.internal.v1.Controller/PodLogs", &[API]),
     ("/naru.internal.v1.Controller/ClusterInfo", &[API]),

@@ -11,9 +11,11 @@
 //!
 //! # Reading order
 //! [`prepare`] (manifests become targets), [`compare`] (targets meet live objects), [`autosync`] and [`retry`] (when to
-//! sync), [`plan`] (what a sync does), [`hooks`] (what runs at its moments), [`health`] (how objects fare), [`lint`] (what looks wrong though it works),
-//! [`tree`] and [`views`] (what clients are shown), [`assemble`] (the status as stored).
+//! sync), [`plan`] (what a sync does), [`hooks`] (what runs at its moments), [`health`] (how objects fare), [`lint`] (what
+//! looks wrong though it works), [`actions`] (what can be done to one object), [`tree`] and [`views`] (what clients are
+//! shown), [`assemble`] (the status as stored).
 
+pub mod actions;
 pub mod assemble;
 pub mod autosync;
 pub mod canonical;

@@ -1,7 +1,7 @@
 //! Every case is a folder under `tests/cases`: `case.json` says what is there and what is shown, `expected.json` what
 //! must come out. `UPDATE_EXPECT=1 cargo test -p engine --test cases` writes what came out instead; read it then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,7 +45,18 @@ struct Case {
     namespace_exists: bool,
     approved: bool,
     around: Option<Vec<Value>>,
+    /// Actions to run on each live object.
+    runs: Vec<Run>,
     show: Vec<String>,
+}
+
+/// An action and its parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Run {
+    action: String,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
 }
 
 impl Default for Case {
@@ -67,6 +78,7 @@ impl Default for Case {
             namespace_exists: true,
             approved: false,
             around: None,
+            runs: vec![],
             show: vec![],
         }
     }
@@ -394,6 +406,8 @@ fn run(case: &Case) -> Value {
             }
             "health" => bodies.iter().map(|body| health(body, &[])).collect(),
             "explained" => health(&bodies[0], &bodies[1..].iter().collect::<Vec<_>>()),
+            "actions" => bodies.iter().map(actions).collect(),
+            "runs" => bodies.iter().map(|body| runs(case, body)).collect(),
             "deletion" => deletion(case, &live, &options),
             other => panic!("nothing called {other} is shown"),
         };
@@ -406,6 +420,43 @@ fn health(body: &Value, beneath: &[&Value]) -> Value {
     let health = engine::health::assess_with(body, beneath);
     let health = health.map(|h| json!([h.code.as_str(), h.message, lines(&h.causes)]));
     json!({"object": ResourceKey::of(body).to_string(), "health": health})
+}
+
+fn actions(body: &Value) -> Value {
+    let all = engine::actions::actions(body).into_iter();
+    let lines: Vec<String> = all
+        .map(|action| {
+            let mut line = action.name.to_owned();
+            for parameter in action.parameters {
+                line.push_str(&format!(" <{parameter}>"));
+            }
+            if action.disabled {
+                line.push_str(" disabled");
+            }
+            for shown in [action.title, action.icon] {
+                if !shown.is_empty() {
+                    line.push_str(&format!(" `{shown}`"));
+                }
+            }
+            line
+        })
+        .collect();
+    json!({"object": ResourceKey::of(body).to_string(), "actions": lines})
+}
+
+fn runs(case: &Case, body: &Value) -> Value {
+    use engine::actions::Change;
+    let now = "2026-01-02T03:04:05Z".parse().expect("a time");
+    let run = |run: &Run| {
+        let change = match engine::actions::run(body, &run.action, &run.parameters, now) {
+            Ok(Change::Nothing) => json!("nothing"),
+            Ok(Change::Merge(patch)) => json!({"merge": patch}),
+            Ok(Change::Create(made)) => json!({"create": made}),
+            Err(refusal) => json!({"refused": refusal.render(Language::English)}),
+        };
+        json!([run.action, run.parameters, change])
+    };
+    json!({"object": ResourceKey::of(body).to_string(), "runs": case.runs.iter().map(run).collect::<Value>()})
 }
 
 fn compared(comparison: &engine::Comparison) -> Value {

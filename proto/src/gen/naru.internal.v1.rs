@@ -148,6 +148,54 @@ impl ::prost::Name for DeleteResourceResponse {
         "/naru.internal.v1.DeleteResourceResponse".into()
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RunActionRequest {
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<ResourceRequest>,
+    #[prost(string, tag = "2")]
+    pub action: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub parameters: ::prost::alloc::vec::Vec<ActionParameter>,
+}
+impl ::prost::Name for RunActionRequest {
+    const NAME: &'static str = "RunActionRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.RunActionRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.RunActionRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActionParameter {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ActionParameter {
+    const NAME: &'static str = "ActionParameter";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ActionParameter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ActionParameter".into()
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunActionResponse {}
+impl ::prost::Name for RunActionResponse {
+    const NAME: &'static str = "RunActionResponse";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.RunActionResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.RunActionResponse".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResourceEventsRequest {
     #[prost(string, tag = "1")]
@@ -618,6 +666,59 @@ pub mod controller_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What can be done to an object of the tree, as it is now.
+        pub async fn resource_actions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                super::super::super::super::application::ResourceActionsListResponse,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/ResourceActions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("naru.internal.v1.Controller", "ResourceActions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn run_action(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RunActionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RunActionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/RunAction",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.Controller", "RunAction"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What was said lately of an object of the tree.
         pub async fn resource_events(
             &mut self,
@@ -866,6 +967,23 @@ pub mod controller_server {
             request: tonic::Request<super::DeleteResourceRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteResourceResponse>,
+            tonic::Status,
+        >;
+        /// What can be done to an object of the tree, as it is now.
+        async fn resource_actions(
+            &self,
+            request: tonic::Request<super::ResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                super::super::super::super::application::ResourceActionsListResponse,
+            >,
+            tonic::Status,
+        >;
+        async fn run_action(
+            &self,
+            request: tonic::Request<super::RunActionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RunActionResponse>,
             tonic::Status,
         >;
         /// What was said lately of an object of the tree.
@@ -1262,6 +1380,96 @@ pub mod controller_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteResourceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/ResourceActions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResourceActionsSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::ResourceRequest>
+                    for ResourceActionsSvc<T> {
+                        type Response = super::super::super::super::application::ResourceActionsListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResourceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::resource_actions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResourceActionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/RunAction" => {
+                    #[allow(non_camel_case_types)]
+                    struct RunActionSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::RunActionRequest>
+                    for RunActionSvc<T> {
+                        type Response = super::RunActionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RunActionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::run_action(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RunActionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

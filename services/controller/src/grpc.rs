@@ -10,7 +10,7 @@ use domain::egress::Egress;
 use domain::message::Message;
 use domain::tenant::TenantId;
 use futures::Stream;
-use proto::argocd::application::{LogEntry, ManagedResourcesResponse};
+use proto::argocd::application::{LogEntry, ManagedResourcesResponse, ResourceActionsListResponse};
 use proto::argocd::events::EventList;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::controller_server::{Controller, ControllerServer};
@@ -29,6 +29,7 @@ use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::shard::Shard;
 
+mod actions;
 mod added;
 mod events;
 mod info;
@@ -182,6 +183,28 @@ impl Controller for Live {
         let request = request.into_inner();
         let app = self.app_of(request.resource.as_ref())?;
         resource::delete_resource(&self.context, &app, request)
+            .await
+            .map(Response::new)
+    }
+
+    async fn resource_actions(
+        &self,
+        request: Request<wire::ResourceRequest>,
+    ) -> Result<Response<ResourceActionsListResponse>, Status> {
+        let request = request.into_inner();
+        let app = self.app(&request.tenant, &request.app)?;
+        actions::list(&self.context, &app, request)
+            .await
+            .map(Response::new)
+    }
+
+    async fn run_action(
+        &self,
+        request: Request<wire::RunActionRequest>,
+    ) -> Result<Response<wire::RunActionResponse>, Status> {
+        let request = request.into_inner();
+        let app = self.app_of(request.resource.as_ref())?;
+        actions::run(&self.context, &app, request)
             .await
             .map(Response::new)
     }

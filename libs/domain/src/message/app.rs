@@ -171,4 +171,24 @@ messages! {
         en: "the cluster refused the change of {resource} (HTTP {code} {reason}); its words may hold values of the Secret and are left out; check the patch against the object",
         ko: "클러스터가 {resource} 변경을 거부했습니다 (HTTP {code} {reason}). 응답에 Secret 값이 있을 수 있어 표시하지 않습니다. 패치를 오브젝트와 비교해 확인하십시오",
     }
+    /// A kind has actions, and not this one.
+    ACTION_UNKNOWN = "app.action-unknown" {
+        en: "there is no action `{action}` for {kind}; choose one of {known}",
+        ko: "{kind}에 `{action}` 동작은 없습니다. {known} 중에서 고르십시오",
+    }
+    /// A kind has no actions.
+    ACTION_NONE = "app.action-none" {
+        en: "there are no actions for {kind}; change the object in Git, or with argocd app patch-resource",
+        ko: "{kind}에는 동작이 없습니다. Git에서 오브젝트를 바꾸거나 argocd app patch-resource를 사용하십시오",
+    }
+    /// A number of replicas that is none.
+    ACTION_REPLICAS = "app.action-replicas" {
+        en: "`{given}` is no number of replicas; give the action's parameter `replicas` a whole number, 0 or more",
+        ko: "`{given}`은(는) 레플리카 수가 아닙니다. 동작의 `replicas` 파라미터에 0 이상의 정수를 지정하십시오",
+    }
+    /// A suspended Job is to be ended.
+    ACTION_SUSPENDED = "app.action-suspended" {
+        en: "the Job `{name}` is suspended and nothing of it runs; delete it, or resume it first",
+        ko: "Job `{name}`은(는) 일시 중단되어 실행 중인 것이 없습니다. 삭제하거나 먼저 재개하십시오",
+    }
 }

@@ -418,3 +418,239 @@ async fn s17_events_are_told_of_objects_in_the_tree_alone() -> Result<()> {
     assert_eq!(answer.status, 400, "{}", answer.body);
     Ok(())
 }
+
+/// A schedule that never comes, of a Job that never ends by itself.
+const CRON_JOB: &str = "\
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: nightly
+spec:
+  schedule: '0 0 1 1 *'
+  suspend: true
+  jobTemplate:
+    spec:
+      template:
+        metadata:
+          annotations: {naru.test/outcome: pending}
+        spec:
+          restartPolicy: Never
+          containers:
+          - name: main
+            image: registry.example/nightly:1.0.0
+";
+
+const CRON: (&str, &str, &str) = ("batch", "CronJob", "nightly");
+
+/// Runs an action as whoever the client is.
+async fn run(
+    client: &Client,
+    app: &str,
+    namespace: &str,
+    object: (&str, &str, &str),
+    action: &str,
+    replicas: Option<&str>,
+) -> Result<Answer> {
+    let (group, kind, name) = object;
+    let parameters: Vec<Value> = replicas
+        .into_iter()
+        .map(|value| json!({"name": "replicas", "value": value}))
+        .collect();
+    let body = json!({
+        "name": app, "namespace": namespace, "resourceName": name, "version": "v1", "group": group, "kind": kind,
+        "action": action, "resourceActionParameters": parameters,
+    });
+    let path = format!("/api/v1/applications/{app}/resource/actions/v2");
+    client.post(&path, &body).await
+}
+
+#[tokio::test]
+async fn actions_are_listed_and_run() -> Result<()> {
+    let tenant = deployed("actions").await?;
+    tenant
+        .checkout
+        .push_file("app/nightly.yaml", CRON_JOB)
+        .await?;
+    let (client, ns) = (&tenant.client, tenant.name.as_str());
+    client
+        .get("/api/v1/applications/a?refresh=normal")
+        .await?
+        .ok()?;
+    let has = |app: &Value| app["status"]["resources"].to_string().contains("nightly");
+    client.app_when("a", PATIENCE, has).await?;
+    client.app_done("a", None, PATIENCE).await?;
+    let argocd = async |args: &[&str]| -> Result<String> {
+        let output = client.argocd(args).await?;
+        ensure!(code(&output) == 0, "{args:?}: {}", said(&output));
+        Ok(said(&output))
+    };
+    let web = async || -> Result<Value> {
+        let found = tenant.kube.get(&live(ns, "deployments", "web")).await?;
+        found.context("no Deployment")
+    };
+    let listed = async || -> Result<Vec<String>> {
+        let listed = argocd(&["app", "actions", "list", "a"]).await?;
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(listed.lines().map(words).collect())
+    };
+    assert_eq!(
+        listed().await?,
+        [
+            "GROUP KIND NAME ACTION DISABLED",
+            "apps Deployment web restart false",
+            "apps Deployment web resume true",
+            "apps Deployment web scale false",
+            "batch CronJob nightly create-job false",
+            "batch CronJob nightly resume false",
+        ]
+    );
+
+    let act = async |action: &str, kind: &str| {
+        argocd(&["app", "actions", "run", "a", action, "--kind", kind]).await
+    };
+    act("restart", "Deployment").await?;
+    act("pause", "Deployment").await?;
+    let seen = web().await?;
+    let annotations = &seen["spec"]["template"]["metadata"]["annotations"];
+    assert!(
+        annotations["kubectl.kubernetes.io/restartedAt"].is_string(),
+        "{annotations}"
+    );
+    assert_eq!(seen["spec"]["paused"], true);
+    assert!(
+        listed()
+            .await?
+            .contains(&"apps Deployment web pause false".to_owned())
+    );
+    act("resume", "Deployment").await?;
+    assert_eq!(web().await?["spec"]["paused"], Value::Null);
+    // What Git does not say is no drift.
+    let app = client
+        .get("/api/v1/applications/a?refresh=normal")
+        .await?
+        .ok()?;
+    assert_eq!(app["status"]["sync"]["status"], "Synced", "{app}");
+    run(client, "a", ns, WEB, "scale", Some("3")).await?.ok()?;
+    assert_eq!(web().await?["spec"]["replicas"], 3);
+    let app = client
+        .get("/api/v1/applications/a?refresh=normal")
+        .await?
+        .ok()?;
+    assert_eq!(app["status"]["sync"]["status"], "OutOfSync", "{app}");
+
+    // A schedule is run by hand, and what came of it is ended.
+    act("create-job", "CronJob").await?;
+    let jobs = format!("/apis/batch/v1/namespaces/{ns}/jobs");
+    let made = tenant.kube.get(&jobs).await?.context("no list")?;
+    let job = made["items"][0]["metadata"]["name"]
+        .as_str()
+        .context("no Job")?
+        .to_owned();
+    assert!(job.starts_with("nightly-"), "{job}");
+    wait::until("the Job is ended", PATIENCE, || async {
+        let ended = run(client, "a", ns, ("batch", "Job", &job), "terminate", None).await?;
+        ended.ok()?;
+        let seen = tenant.kube.get(&format!("{jobs}/{job}")).await?;
+        let seen = seen.context("no Job")?;
+        let conditions = seen["status"]["conditions"].to_string();
+        ensure!(conditions.contains("\"Failed\""), "{conditions}");
+        Ok(())
+    })
+    .await?;
+    act("resume", "CronJob").await?;
+    let cron = format!("/apis/batch/v1/namespaces/{ns}/cronjobs/nightly");
+    let seen = tenant.kube.get(&cron).await?.context("no CronJob")?;
+    assert_eq!(seen["spec"]["suspend"], false);
+
+    // Older clients ask in another way.
+    let old = path("a", ns, WEB, "").replace("/resource?", "/resource/actions?");
+    client.post(&old, &json!("restart")).await?.ok()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn s17_an_action_is_run_by_who_may_on_what_is_the_applications() -> Result<()> {
+    let tenant = deployed("acting").await?;
+    let (client, ns) = (&tenant.client, tenant.name.as_str());
+    for (object, action, replicas, wanted) in [
+        (WEB, "explode", None, "pause, restart, resume, scale"),
+        (WEB, "scale", Some("many"), "`replicas`"),
+        (WEB, "scale", None, "`replicas`"),
+        (MAP, "restart", None, "no actions"),
+        (("apps", "Deployment", "none"), "restart", None, "not found"),
+        (
+            ("apps", "Deployment", ""),
+            "restart",
+            None,
+            "`resourceName`",
+        ),
+    ] {
+        let answer = run(client, "a", ns, object, action, replicas).await?;
+        assert_eq!(answer.status, 400, "{action}: {}", answer.body);
+        let words = answer.body["message"].as_str().unwrap_or_default();
+        assert!(words.contains(wanted), "{action}: {words}");
+    }
+    // Another tenant's, and another application's, which Git names here as well.
+    let other = deployed("acting-b").await?;
+    let answer = run(&other.client, "a", ns, WEB, "restart", None).await?;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    tenant
+        .checkout
+        .push_file("second/web.yaml", DEPLOYMENT)
+        .await?;
+    tenant.create_app("second", "second", &json!({})).await?;
+    let shown = path("second", ns, WEB, "");
+    wait::until("the object is shown", PATIENCE, || async {
+        client.get(&shown).await?.ok().map(drop)
+    })
+    .await?;
+    let answer = run(client, "second", ns, WEB, "restart", None).await?;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    let words = answer.body.to_string();
+    assert!(words.contains("belongs to another"), "{words}");
+
+    // One action of one kind.
+    set(&tenant, "argocd-cm", "accounts.bob", "apiKey").await?;
+    let answer = client
+        .post("/api/v1/account/bob/token", &json!({"name": "bob"}))
+        .await?
+        .ok()?;
+    let bob = client.with_token(answer["token"].as_str().context("no token")?);
+    let policy = "p, bob, applications, get, */*, allow\np, bob, applications, update, */*, allow\n\
+         p, bob, applications, update/*, */*, allow\np, bob, applications, action/apps/Deployment/restart, */*, allow\n";
+    set(&tenant, "argocd-rbac-cm", "policy.csv", policy).await?;
+    let refused = run(&bob, "a", ns, WEB, "scale", Some("2")).await?;
+    assert_eq!(
+        (refused.status, &refused.body["message"]),
+        (403, &json!("permission denied"))
+    );
+    run(&bob, "a", ns, WEB, "restart", None).await?.ok()?;
+    let list = path("a", ns, WEB, "").replace("/resource?", "/resource/actions?");
+    let seen = bob.get(&list).await?.ok()?;
+    let names: Vec<&str> = seen["actions"]
+        .as_array()
+        .context("no actions")?
+        .iter()
+        .filter_map(|action| action["name"].as_str())
+        .collect();
+    assert_eq!(names, ["restart", "resume", "scale"]);
+    assert_eq!(seen["actions"][2]["params"], json!([{"name": "replicas"}]));
+    // The application itself has none.
+    let own = path("a", "argocd", ("argoproj.io", "Application", "a"), "")
+        .replace("/resource?", "/resource/actions?");
+    assert_eq!(client.get(&own).await?.ok()?, json!({}));
+    let kept = tenant.kube.get(&live(ns, "deployments", "web")).await?;
+    assert_eq!(kept.context("no Deployment")?["spec"]["replicas"], 1);
+
+    // Which of them, is on record.
+    let record = client
+        .get("/api/naru/v1/audit?action=RunResourceActionV2")
+        .await?
+        .ok()?;
+    let words = record.to_string();
+    assert!(
+        words.contains(&format!("a/{ns}/Deployment/web/restart")),
+        "{words}"
+    );
+    Ok(())
+}

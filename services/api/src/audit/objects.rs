@@ -35,7 +35,15 @@ const NAMES: [&str; 22] = [
 ];
 
 /// What narrows it further, in this order.
-const PARTS: [&str; 6] = ["role", "id", "namespace", "kind", "resourceName", "key"];
+const PARTS: [&str; 7] = [
+    "role",
+    "id",
+    "namespace",
+    "kind",
+    "resourceName",
+    "action",
+    "key",
+];
 
 /// The fields of one call's request, as the numbers that lead to them.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Applications: reading and writing them, deploying them, looking at what is live.
 
+mod actions;
 mod document;
 mod events;
 mod find;
@@ -169,6 +170,27 @@ impl ApplicationService for Applications {
         answer!(self, request, resource::get)
     }
 
+    async fn list_resource_actions(
+        &self,
+        request: Request<wire::ApplicationResourceRequest>,
+    ) -> Result<Response<wire::ResourceActionsListResponse>, Status> {
+        answer!(self, request, actions::list)
+    }
+
+    async fn run_resource_action(
+        &self,
+        request: Request<wire::ResourceActionRunRequest>,
+    ) -> Result<Response<wire::ApplicationResponse>, Status> {
+        answer!(self, request, actions::run)
+    }
+
+    async fn run_resource_action_v2(
+        &self,
+        request: Request<wire::ResourceActionRunRequestV2>,
+    ) -> Result<Response<wire::ApplicationResponse>, Status> {
+        answer!(self, request, actions::run_with)
+    }
+
     async fn list_resource_events(
         &self,
         request: Request<wire::ApplicationResourceEventsQuery>,
@@ -238,9 +260,6 @@ impl ApplicationService for Applications {
         "ApplicationService";
         get_manifests_with_files(tonic::Streaming<wire::ApplicationManifestQueryWithFilesWrapper>) -> ManifestResponse,
         server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
-        list_resource_actions(wire::ApplicationResourceRequest) -> wire::ResourceActionsListResponse,
-        run_resource_action(wire::ResourceActionRunRequest) -> wire::ApplicationResponse,
-        run_resource_action_v2(wire::ResourceActionRunRequestV2) -> wire::ApplicationResponse,
         list_links(wire::ListAppLinksRequest) -> wire::LinksResponse,
         list_resource_links(wire::ApplicationResourceRequest) -> wire::LinksResponse,
     }

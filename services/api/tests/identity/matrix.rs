@@ -282,10 +282,7 @@ async fn s04_everybody_gets_through_where_the_matrix_says_so_and_nowhere_else() 
 const LATER: &[&str] = &[
     "/application.ApplicationService/GetManifestsWithFiles",
     "/application.ApplicationService/ListLinks",
-    "/application.ApplicationService/ListResourceActions",
     "/application.ApplicationService/ListResourceLinks",
-    "/application.ApplicationService/RunResourceAction",
-    "/application.ApplicationService/RunResourceActionV2",
     "/application.ApplicationService/ServerSideDiff",
     "/applicationset.ApplicationSetService/Create",
     "/applicationset.ApplicationSetService/Delete",

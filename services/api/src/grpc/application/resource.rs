@@ -39,6 +39,7 @@ macro_rules! named {
         }
     };
 }
+pub(super) use named;
 
 impl Named {
     pub(super) fn query(&self) -> Query<'_> {
@@ -64,6 +65,19 @@ impl Named {
 
     fn is_secret(&self) -> bool {
         self.group.as_deref().unwrap_or_default().is_empty() && self.kind == "Secret"
+    }
+
+    /// Running an action of the object, as rights name it: `action/<group>/<kind>/<action>`.
+    pub(super) fn run(&self, action: &str) -> String {
+        let group = self.group.as_deref().unwrap_or_default();
+        [Action::Run.as_str(), group, &self.kind, action].join("/")
+    }
+
+    /// Whether it is the application itself, which clients list beside its objects.
+    pub(super) fn is_application(&self) -> bool {
+        self.group.as_deref() == Some("argoproj.io")
+            && self.kind == "Application"
+            && self.name == self.app
     }
 
     /// As the controller is asked for it.
@@ -181,7 +195,7 @@ async fn changeable(
 }
 
 /// The line in the log; what the object is called, and nothing that it holds.
-fn told(actor: &Actor, doing: &str, object: &ResourceRequest) {
+pub(super) fn told(actor: &Actor, doing: &str, object: &ResourceRequest) {
     let ResourceRequest {
         app,
         group,
