@@ -5,6 +5,7 @@ mod document;
 mod events;
 mod find;
 mod get;
+mod links;
 mod list;
 mod live;
 mod logs;
@@ -191,6 +192,20 @@ impl ApplicationService for Applications {
         answer!(self, request, actions::run_with)
     }
 
+    async fn list_links(
+        &self,
+        request: Request<wire::ListAppLinksRequest>,
+    ) -> Result<Response<wire::LinksResponse>, Status> {
+        answer!(self, request, links::of_application)
+    }
+
+    async fn list_resource_links(
+        &self,
+        request: Request<wire::ApplicationResourceRequest>,
+    ) -> Result<Response<wire::LinksResponse>, Status> {
+        answer!(self, request, links::of_object)
+    }
+
     async fn list_resource_events(
         &self,
         request: Request<wire::ApplicationResourceEventsQuery>,
@@ -260,7 +275,5 @@ impl ApplicationService for Applications {
         "ApplicationService";
         get_manifests_with_files(tonic::Streaming<wire::ApplicationManifestQueryWithFilesWrapper>) -> ManifestResponse,
         server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
-        list_links(wire::ListAppLinksRequest) -> wire::LinksResponse,
-        list_resource_links(wire::ApplicationResourceRequest) -> wire::LinksResponse,
     }
 }
