@@ -13,7 +13,7 @@ use domain::status::{ResourceStatus, SyncCode};
 use serde_json::Value;
 
 use crate::fields::{MANAGER, Owned};
-use crate::hooks::{self, DeletePolicy};
+use crate::hooks;
 use crate::options::{self, Role, SyncOptions};
 use crate::prepare::{Target, TargetHash};
 use crate::structural;
@@ -215,7 +215,6 @@ pub fn compare(input: &Input<'_>) -> Comparison {
             compared.blocked = Some(cause);
         }
         if let (Role::Hook, Some(there), None) = (target.role, there, &compared.blocked)
-            && DeletePolicy::of(&target.object).before_creation
             && !hooks::replaceable(there.essentials, &target.key, input.tenant, input.app)
         {
             let message = message::sync::HOOK_NAME_TAKEN.with("resource", &target.key);

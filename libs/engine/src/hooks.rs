@@ -101,29 +101,31 @@ fn words<'a>(object: &'a Value, name: &str) -> Vec<&'a str> {
 pub struct Attempt<'a> {
     /// The commit; empty where there is none.
     pub revision: &'a str,
-    /// When the operation began, in seconds since 1970.
+    /// When the operation began, in milliseconds since 1970.
     pub started_at: i64,
     /// How often it was tried again.
     pub retries: i64,
 }
 
 impl Attempt<'_> {
-    /// What [`RUN`] says of a hook of this attempt.
+    /// What [`RUN`] says of a hook of this attempt in a phase, by the phase's word.
     #[must_use]
-    pub fn run(&self, phase: SyncPhase) -> String {
-        format!(
-            "{}.{}.{}",
-            self.started_at,
-            self.retries,
-            phase.as_str().to_lowercase()
-        )
+    pub fn run(&self, phase: &str) -> String {
+        let (operation, retries) = (self.operation(), self.retries);
+        format!("{operation}{retries}.{}", phase.to_lowercase())
+    }
+
+    /// What [`RUN`] begins with in all attempts of the operation.
+    #[must_use]
+    pub fn operation(&self) -> String {
+        format!("{}.", self.started_at)
     }
 
     /// The name of a hook that has `generateName` only, as Argo CD makes it.
     fn name(&self, prefix: &str, phase: SyncPhase) -> String {
         let revision: String = self.revision.chars().take(7).collect();
         let phase = phase.as_str().to_lowercase();
-        format!("{prefix}{revision}-{phase}-{}", self.started_at)
+        format!("{prefix}{revision}-{phase}-{}", self.started_at / 1000)
     }
 }
 
@@ -154,7 +156,7 @@ pub(crate) fn object(
         .entry("annotations")
         .or_insert_with(|| Value::Object(Map::new()));
     if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(RUN.to_owned(), attempt.run(phase).into());
+        annotations.insert(RUN.to_owned(), attempt.run(phase.as_str()).into());
     }
     let finalizers = metadata
         .entry("finalizers")
@@ -204,10 +206,10 @@ pub fn before(policy: DeletePolicy, run: &str, live: Option<&Value>) -> Before {
     let Some(live) = live else {
         return Before::Ready;
     };
-    if annotation(live, RUN) == Some(run) {
+    let deleting = !text(live, &["metadata", "deletionTimestamp"]).is_empty();
+    if annotation(live, RUN) == Some(run) && (!deleting || held(live)) {
         return Before::Made;
     }
-    let deleting = !text(live, &["metadata", "deletionTimestamp"]).is_empty();
     match (deleting, policy.before_creation) {
         (true, _) if held(live) => Before::Delete,
         (true, _) => Before::Gone,
@@ -359,10 +361,10 @@ mod tests {
     fn what_is_there_says_whether_a_hook_can_be_made() {
         let attempt = Attempt {
             revision: "0123456789",
-            started_at: 1_700_000_000,
+            started_at: 1_700_000_000_123,
             retries: 1,
         };
-        let run = attempt.run(SyncPhase::PreSync);
+        let run = attempt.run("PreSync");
         let default = DeletePolicy::of(&hook(json!({})));
         let keeps = DeletePolicy::of(&hook(json!({DELETE_POLICY: "HookSucceeded"})));
         let old = hook(json!({RUN: "1600000000.0.presync"}));
@@ -393,7 +395,7 @@ mod tests {
         };
         let attempt = Attempt {
             revision: "0123456789",
-            started_at: 1_700_000_000,
+            started_at: 1_700_000_000_123,
             retries: 0,
         };
         let (key, object) = object(&key, &body, &attempt, SyncPhase::PostSync);
@@ -403,7 +405,7 @@ mod tests {
             object["metadata"],
             json!({"name": name, "namespace": "a", "finalizers": ["example.com/mine", FINALIZER],
                 "annotations": {resource::TRACKING_ID: format!("web:batch/Job:a/{name}"),
-                    RUN: "1700000000.0.postsync"}})
+                    RUN: "1700000000123.0.postsync"}})
         );
         assert!(replaceable(&object, &key, "t", "web"));
         assert!(!replaceable(&object, &key, "t", "other"));

@@ -173,6 +173,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether anything of it is a hook.
+    #[must_use]
+    pub fn has_hooks(&self) -> bool {
+        let mut steps = self.steps.iter().chain(&self.on_failure);
+        steps.any(|step| step.hook.is_some())
+    }
+
     /// The steps wave by wave.
     pub fn waves(&self) -> impl Iterator<Item = &[Step]> {
         self.steps

@@ -509,7 +509,7 @@ fn planned(
             approved: case.approved,
             attempt: engine::hooks::Attempt {
                 revision: "0123456789abcdef",
-                started_at: 1_767_225_600,
+                started_at: 1_767_225_600_000,
                 retries: 0,
             },
         },

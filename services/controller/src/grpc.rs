@@ -37,6 +37,7 @@ mod log_filter;
 mod log_merge;
 mod logs;
 mod managed;
+mod owner;
 mod remove;
 mod resource;
 mod scene;

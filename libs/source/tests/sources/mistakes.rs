@@ -253,12 +253,6 @@ async fn what_is_wrong_in_a_repositorys_own_options_is_told_at_their_file() {
         ),
         (
             all,
-            "- helm\n",
-            "source.options-invalid spec.source web/.argocd-source.yaml:1",
-            "invalid type",
-        ),
-        (
-            all,
             "helm: [\n",
             "source.yaml-broken web/.argocd-source.yaml:2",
             "",
@@ -481,7 +475,7 @@ async fn a_patch_that_is_for_nothing_is_told_at_its_target() {
         .write("base/kustomization.yaml", "resources: [a.yaml]\n")
         .write(
             "app/kustomization.yaml",
-            "resources: [../base]\nnamePrefix: x-\npatches:\n- target: {kind: ConfigMap, name: a}\n  patch: '[{op: add, path:              /data, value: {k: v}}]'\n- patch: '[{op: remove, path: /data}]'\n  target:\n    kind: ConfigMap\n    name: b\n",
+            "resources: [../base]\nnamePrefix: x-\npatches:\n- target: {kind: ConfigMap, name: a}\n  patch: '[{\"op\": \"add\", \"path\": \"/data\", \"value\": {\"k\": \"v\"}}]'\n- patch: '[{\"op\": \"remove\", \"path\": \"/data\"}]'\n  target:\n    kind: ConfigMap\n    name: b\n",
         );
     world.commit();
     let patch = json!({"patch": "[]", "target": {"kind": "Service"}});

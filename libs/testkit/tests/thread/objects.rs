@@ -152,17 +152,23 @@ async fn objects_are_patched_and_deleted_and_a_secret_stays_one() -> Result<()> 
     let manifest = seen["manifest"].as_str().context("no manifest")?;
     assert!(manifest.contains("++++++++"), "{manifest}");
     assert!(!manifest.contains("Y2FuYXJ5"), "{manifest}");
-    for (kind, bad) in [
-        (MERGE, json!({"data": {"password": "canary is no base64"}})),
+    for (kind, bad, told) in [
+        (
+            MERGE,
+            json!({"data": {"password": "canary is no base64"}}),
+            "are left out",
+        ),
+        // Nor whether a guess is right.
         (
             JSON,
             json!([{"op": "test", "path": "/data/password", "value": "canary"}]),
+            "operation 1 of the patch",
         ),
     ] {
         let refused = patch(client, ns, SECRET, kind, &bad).await?;
         assert!(refused.status >= 400, "{}", refused.body);
         let words = refused.body.to_string();
-        assert!(words.contains("are left out"), "{words}");
+        assert!(words.contains(told), "{words}");
         assert!(
             !words.contains("canary") && !words.contains("Y2FuYXJ5"),
             "{words}"
@@ -191,7 +197,12 @@ async fn objects_are_patched_and_deleted_and_a_secret_stays_one() -> Result<()> 
     let left = tenant.kube.get(&sets).await?.context("no list")?;
     assert_ne!(left["items"], json!([]), "orphans stay");
     argocd(&["app", "delete-resource", "a", "--kind", "ConfigMap"]).await?;
-    assert_eq!(tenant.kube.get(&live(ns, "configmaps", "a")).await?, None);
+    wait::until("the ConfigMap is gone", PATIENCE, || async {
+        let there = tenant.kube.get(&live(ns, "configmaps", "a")).await?;
+        ensure!(there.is_none(), "still there");
+        Ok(())
+    })
+    .await?;
 
     // Each is on record, under the object's name.
     let record = client
@@ -439,8 +450,6 @@ spec:
           - name: main
             image: registry.example/nightly:1.0.0
 ";
-
-const CRON: (&str, &str, &str) = ("batch", "CronJob", "nightly");
 
 /// Runs an action as whoever the client is.
 async fn run(

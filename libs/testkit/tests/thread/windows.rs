@@ -180,7 +180,7 @@ async fn an_operation_that_waits_between_waves_is_held_and_goes_on() -> Result<(
     let tenant = prepared("windows-held").await?;
     let client = &tenant.client;
     let wave = "  annotations:\n    argocd.argoproj.io/sync-wave: \"1\"\n";
-    let later = config_map("later", "from-git").replace("data:\n", &format!("{wave}data:\n"));
+    let later = config_map("later", "from-git").replace("\ndata:\n", &format!("\n{wave}data:\n"));
     tenant.checkout.push_file("app/later.yaml", later).await?;
     let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  type: LoadBalancer\n  selector:\n    app: web\n  ports:\n  - port: 80\n";
     tenant.checkout.push_file("app/web.yaml", service).await?;
@@ -196,7 +196,8 @@ async fn an_operation_that_waits_between_waves_is_held_and_goes_on() -> Result<(
     // What it waited for comes, and it is looked at again.
     let address = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
     let path = format!("/api/v1/namespaces/{}/services/web/status", tenant.name);
-    tenant.kube.merge(&path, &address).await?;
+    let kube = platform::platform().await?.kube()?;
+    kube.merge(&path, &address).await?;
     let healthy = |app: &Value| {
         let resources = app["status"]["resources"].as_array();
         let mut resources = resources.into_iter().flatten();

@@ -11,7 +11,7 @@ use proto::naru::internal::v1 as wire;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use super::{refused, say, scene, tree};
+use super::{owner, refused, say, scene, tree};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::reconcile::subject::Subject;
@@ -185,6 +185,7 @@ pub(super) async fn patch_resource(
         .map_err(|_| Status::invalid_argument("the patch is no JSON"))?;
     let object = find(ctx, app, request.resource).await?;
     object.may_change()?;
+    owner::stays(&patch)?;
     let (language, patch) = of_that_object(kind, patch, object.uid());
     let changed = object
         .account

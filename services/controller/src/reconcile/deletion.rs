@@ -43,6 +43,9 @@ pub async fn advance(
 ) -> Result<Next, Failure> {
     let name = tenant.tenant.name.as_str();
     let Some(propagation) = plan::cascade(app.finalizers()) else {
+        // What stays must not wait for somebody who is gone.
+        let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
+        hooks::release_idle(ctx, tenant, &key.name, live.entries()).await;
         return remove(ctx, key, name, &app).await;
     };
     let connection = ctx.cluster.connection().borrow().reachable;
@@ -60,6 +63,7 @@ pub async fn advance(
         approved(&app),
     );
     if plan.done() {
+        hooks::release_idle(ctx, tenant, &key.name, live.entries()).await;
         return remove(ctx, key, name, &app).await;
     }
     let left: usize = plan.waves.iter().map(Vec::len).sum();

@@ -9,7 +9,6 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::apply::propagated;
-use super::subject::Subject;
 use crate::context::Context;
 use crate::tenants::TenantFacts;
 
@@ -101,16 +100,16 @@ pub async fn remove(
 }
 
 /// Lets go of what an operation left behind that ended, or whose process did, before it could.
-pub async fn release_idle(ctx: &Context, subject: &Subject, live: &[Arc<LiveEntry>]) {
-    let (tenant, app) = (subject.tenant_name(), &*subject.key.name);
+pub async fn release_idle(ctx: &Context, tenant: &TenantFacts, app: &str, live: &[Arc<LiveEntry>]) {
+    let name = tenant.tenant.name.as_str();
     let left = live.iter().filter(|entry| {
         hooks::held(&entry.body)
             && options::role(&entry.body) == Role::Hook
-            && hooks::replaceable(&entry.body, &entry.key, tenant, app)
+            && hooks::replaceable(&entry.body, &entry.key, name, app)
     });
     let releases: Vec<_> = left
         .map(|entry| async move {
-            if let Err(error) = release(ctx, &subject.tenant, entry).await {
+            if let Err(error) = release(ctx, tenant, entry).await {
                 tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
             }
         })

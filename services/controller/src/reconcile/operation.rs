@@ -3,6 +3,8 @@
 //! Each look takes it as far as it goes without waiting and records where it stands, so that another process can go on
 //! from there: applying is idempotent, and what the record says is done is not done again.
 
+use std::time::Duration;
+
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
 use domain::clock::Timestamp;
@@ -326,6 +328,11 @@ async fn run_on(
         let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
         return end(ctx, run, end_, look, memory).await;
     }
+    if plan.has_hooks() && !plan.dry_run && !on_record(&run) {
+        // A hook is known again by the attempt that made it, so the attempt is on record before its first hook is made:
+        // another operation may have been asked for meanwhile, and a successor must find the same one.
+        return waits(ctx, &run, &look, Vec::new(), Next::After(Duration::ZERO)).await;
+    }
     let end_ = match carry_out(ctx, &mut run, &plan, &desired, &mut look, memory).await? {
         Progress::Ended(end_) => end_,
         Progress::Waits(next) => return waits(ctx, &run, &look, Vec::new(), next).await,
@@ -349,6 +356,18 @@ fn begun_by(run: &Run) -> Begun {
         true => Begun::ByItself,
         false => Begun::ByHand,
     }
+}
+
+/// Whether the row says that this attempt runs.
+fn on_record(run: &Run) -> bool {
+    let recorded = run.subject.app.status.operation.as_ref();
+    recorded.is_some_and(|state| {
+        !state.phase.completed()
+            && state.finished_at.is_none()
+            && state.started_at == run.state.started_at
+            && state.retry_count == run.state.retry_count
+            && state.operation == run.state.operation
+    })
 }
 
 /// Records that an operation goes on.

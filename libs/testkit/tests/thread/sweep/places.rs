@@ -61,9 +61,11 @@ pub(crate) const MAY: &[May] = &[
     may("custom annotation", "answer GET /api/v1/applications/app/managed-resources", ANNOTATION),
     may("custom annotation", "answer GET /api/v1/applications/app/manifests", ANNOTATION),
     may("custom annotation", "answer GET /api/v1/applications/app/resource", ANNOTATION),
+    may("custom annotation", "answer POST /api/v1/applications/app/resource", ANNOTATION),
     may("custom annotation", "argocd app manifests", ANNOTATION),
     may("live annotation", "answer GET /api/v1/applications/app/managed-resources", ANNOTATION),
     may("live annotation", "answer GET /api/v1/applications/app/resource", ANNOTATION),
+    may("live annotation", "answer POST /api/v1/applications/app/resource", ANNOTATION),
     may("live annotation", "argocd app manifests", ANNOTATION),
 ];
 

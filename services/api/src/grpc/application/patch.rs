@@ -67,18 +67,22 @@ fn is_one(operation: &Value) -> bool {
     serde_json::from_value::<json_patch::PatchOperation>(operation.clone()).is_ok()
 }
 
-/// Whether an operation takes what a Secret holds out of where it is masked; the whole object holds it too.
+/// Whether an operation takes what a Secret holds out of where it is masked, or tells whether a guess of it is right. Values
+/// are in `data`, in the note of what was applied last, and in the whole object; what is left are a label and a kind.
 fn reveals(operation: &Value) -> bool {
-    let place = |name: &str| {
-        let pointer = operation.get(name).and_then(Value::as_str)?;
-        let mut parts = pointer.split('/').skip(1);
-        Some((parts.next().unwrap_or_default(), parts.next().is_some()))
+    let place = |name: &str| operation.get(name).and_then(Value::as_str);
+    let safe = |pointer: &str| {
+        pointer.starts_with("/metadata/labels/") || matches!(pointer, "/kind" | "/apiVersion")
     };
-    let masked = |name: &str| matches!(name, "data" | "stringData");
-    match (place("from"), place("path")) {
-        (Some((from, _)), Some((to, within))) => {
-            (from.is_empty() || masked(from)) && !(masked(to) && within)
-        }
+    let within = |pointer: &str| {
+        ["/data/", "/stringData/"]
+            .iter()
+            .any(|at| pointer.starts_with(at))
+    };
+    let (from, path) = (place("from"), place("path").unwrap_or_default());
+    match (operation.get("op").and_then(Value::as_str), from) {
+        (Some("test"), _) => !safe(path),
+        (Some("copy" | "move"), Some(from)) => !(safe(from) || within(from) && within(path)),
         _ => false,
     }
 }
@@ -143,6 +147,11 @@ mod tests {
             ("copy", "/stringData/a", "/type"),
             ("copy", "", "/metadata/annotations/a"),
             ("copy", "/data/a", "/data"),
+            (
+                "copy",
+                "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration",
+                "/metadata/labels/a",
+            ),
         ] {
             let patch = patch(op, from, to);
             assert_eq!(refusal(kind, &patch), "app.patch-reveals", "{patch}");
@@ -154,5 +163,7 @@ mod tests {
         ] {
             assert!(read(kind, &patch("copy", from, to), true).is_ok());
         }
+        let guess = r#"[{"op": "test", "path": "/data/a", "value": "canary"}]"#;
+        assert_eq!(refusal(kind, guess), "app.patch-reveals");
     }
 }

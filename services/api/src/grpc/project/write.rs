@@ -34,6 +34,7 @@ pub(super) async fn create(
     let name = name_of(&sent);
     permit::require(actor, Resource::Projects, Action::Create, &name)?;
     let wanted = draft(&sent, &name, None);
+    few_windows(&wanted.spec)?;
     validate::validate(&name, &wanted.spec).map_err(|fault| {
         // A refusal with a code of its own is told as it is.
         match fault.kind {
@@ -89,6 +90,7 @@ pub(super) async fn update(
     let found = scope.projects().find(&name).await.map_err(failure::store)?;
     let old = found.ok_or_else(|| not_found(&name))?;
     let wanted = draft(&sent, &name, Some(&old));
+    few_windows(&wanted.spec)?;
     validate::validate(&name, &wanted.spec).map_err(|fault| told(&fault))?;
     valid_namespace(&sent)?;
     may_become(shared, actor, &old, &wanted).await?;
@@ -211,6 +213,19 @@ fn draft(sent: &v1alpha1::AppProject, name: &str, stored: Option<&Project>) -> P
         spec,
         resource_version: stored.map_or(0, |project| project.resource_version),
     }
+}
+
+/// How many sync windows a project may have: each look at an application judges all that are for it.
+const MAX_WINDOWS: usize = 100;
+
+fn few_windows(spec: &Value) -> Result<(), Status> {
+    let windows = spec.get("syncWindows").and_then(Value::as_array);
+    if windows.is_some_and(|windows| windows.len() > MAX_WINDOWS) {
+        return Err(Status::invalid_argument(format!(
+            "a project has at most {MAX_WINDOWS} sync windows; join those that open at the same times"
+        )));
+    }
+    Ok(())
 }
 
 fn told(fault: &Fault) -> Status {
@@ -419,6 +434,14 @@ mod tests {
 
     fn rules_of(spec: Value) -> Rules {
         serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn a_project_has_a_hundred_windows_at_most() {
+        let windows = |count: usize| json!({"syncWindows": vec![json!({}); count]});
+        assert!(few_windows(&windows(MAX_WINDOWS)).is_ok());
+        assert!(few_windows(&windows(MAX_WINDOWS + 1)).is_err());
+        assert!(few_windows(&json!({})).is_ok());
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! What is learnt of a hook is written down before anything follows from it: were the process killed between the two, its
 //! successor would find an object gone and could not say whether the hook had succeeded.
 
+use domain::cause::Cause;
 use domain::message::{self, Message};
 use domain::operation::{Phase, ResourceResult};
-use domain::resource::ResourceKey;
+use domain::resource::{ResourceKey, annotation};
 use domain::status::HealthCode;
 use engine::hooks::{self, Attempt, Before, DeletePolicy};
 use engine::options::Propagation;
@@ -23,24 +24,37 @@ use crate::reconcile::{apply, hooks as cluster_hooks};
 pub(super) fn attempt<'a>(run: &Run, revision: &'a str) -> Attempt<'a> {
     Attempt {
         revision,
-        started_at: run.state.started_at.timestamp(),
+        started_at: run.state.started_at.timestamp_millis(),
         retries: run.state.retry_count,
     }
 }
 
 /// Notes how far the hooks have come that were made; `true` if one has ended since.
-pub(super) fn observe(ctx: &Context, run: &mut Run, live: &LiveSet) -> bool {
+pub(super) async fn observe(
+    ctx: &Context,
+    run: &mut Run,
+    live: &LiveSet,
+) -> Result<bool, cluster::Error> {
     let Run { subject, state, .. } = run;
     let mut ended = false;
     let mut causes = Vec::new();
     let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
         let entry = live.find(&result.key);
+        let fetched = match entry {
+            Some(_) => None,
+            // Not every version of a kind is watched, nor a kind that has just been made.
+            None => {
+                let account = ctx.account(&subject.tenant, &result.key.namespace)?;
+                account.get(&result.key, Some(&result.version)).await?
+            }
+        };
         let below = entry.map_or_else(Vec::new, |entry| {
             look::beneath(ctx, &subject.tenant, std::slice::from_ref(entry))
         });
         let below: Vec<_> = below.iter().map(|entry| entry.body.as_ref()).collect();
-        let standing = hooks::standing(&result.key, entry.map(|e| e.body.as_ref()), &below);
+        let body = entry.map(|entry| entry.body.as_ref()).or(fetched.as_ref());
+        let standing = hooks::standing(&result.key, body, &below);
         ended |= standing.phase != Phase::Running;
         causes.extend(standing.causes);
         result.status = None;
@@ -48,7 +62,7 @@ pub(super) fn observe(ctx: &Context, run: &mut Run, live: &LiveSet) -> bool {
         result.message = standing.message;
     }
     state.causes.extend(causes);
-    ended
+    Ok(ended)
 }
 
 /// Those of the steps' hooks that have not ended.
@@ -72,16 +86,27 @@ pub(super) fn result_of<'a>(
         .find(|r| r.key == step.key && r.sync_phase == step.phase.as_str())
 }
 
-/// Takes our finalizer off the hooks that are known to have ended.
+/// Takes our finalizer off the hooks that are known to have ended. Where the cluster refuses, that is for later.
 pub(super) async fn release_ended(
     ctx: &Context,
     run: &Run,
     live: &LiveSet,
 ) -> Result<(), cluster::Error> {
+    let attempt = attempt(run, "");
     let results = run.state.result.iter().flat_map(|r| &r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase != Phase::Running) {
-        if let Some(entry) = live.find(&result.key) {
-            cluster_hooks::release(ctx, &run.subject.tenant, entry).await?;
+        // An object of two phases is made anew for the second.
+        let name = attempt.run(&result.sync_phase);
+        let entry = live
+            .find(&result.key)
+            .filter(|entry| annotation(&entry.body, hooks::RUN) == Some(name.as_str()));
+        let Some(entry) = entry else { continue };
+        match cluster_hooks::release(ctx, &run.subject.tenant, entry).await {
+            Err(error) if passing(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(resource = %result.key, %error, "a hook's finalizer could not be taken off");
+            }
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -93,6 +118,8 @@ pub(super) enum Way {
     Clear(Vec<Step>),
     /// None: objects of earlier runs have to go first.
     Blocked(Message),
+    /// None: such an object can not be made to go.
+    Refused(Cause),
 }
 
 /// Has the objects of earlier runs deleted, and notes the hooks that this attempt has made though it is not on record.
@@ -109,7 +136,7 @@ pub(super) async fn clear_way(
         let entry = live.find(&step.key);
         let way = step.hook.map_or(Before::Ready, |policy| {
             let body = entry.map(|entry| entry.body.as_ref());
-            hooks::before(policy, &attempt.run(step.phase), body)
+            hooks::before(policy, &attempt.run(step.phase.as_str()), body)
         });
         match way {
             Before::Ready => clear.push(step),
@@ -117,7 +144,13 @@ pub(super) async fn clear_way(
             Before::Gone => going.push(step.key),
             Before::Delete => {
                 if let Some(entry) = entry {
-                    cluster_hooks::remove(ctx, &run.subject.tenant, entry, propagation).await?;
+                    let removed =
+                        cluster_hooks::remove(ctx, &run.subject.tenant, entry, propagation).await;
+                    match removed {
+                        Err(error) if passing(&error) => return Err(error),
+                        Err(error) => return Ok(Way::Refused(error.cause().on(step.key))),
+                        Ok(()) => {}
+                    }
                 }
                 going.push(step.key);
             }
@@ -201,7 +234,7 @@ pub(super) async fn terminate(
         if !running {
             let standing = hooks::standing(&result.key, Some(&entry.body), &[]);
             (result.hook_phase, result.message) = (standing.phase, standing.message);
-            cluster_hooks::release(ctx, &subject.tenant, entry).await?;
+            // Nothing runs any more; who looks next lets it go.
             continue;
         }
         let removed =
@@ -211,6 +244,25 @@ pub(super) async fn terminate(
             Err(error) if passing(&error) => return Err(error),
             Err(error) => (Phase::Failed, format!("Failed to delete: {error}")),
         };
+    }
+    // What was made without coming on record: the process was killed, or the cluster did not answer in time.
+    let of_operation = attempt(run, "").operation();
+    let known = super::waves::results(run);
+    let unknown = live.entries().iter().filter(|entry| {
+        annotation(&entry.body, hooks::RUN).is_some_and(|name| name.starts_with(&of_operation))
+            && hooks::held(&entry.body)
+            && known.iter().all(|result| result.key != entry.key)
+    });
+    for entry in unknown {
+        let removed =
+            cluster_hooks::remove(ctx, &run.subject.tenant, entry, Propagation::default()).await;
+        match removed {
+            Err(error) if passing(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(resource = %entry.key, %error, "a hook could not be stopped");
+            }
+            Ok(()) => {}
+        }
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ pub(super) async fn carry_out(
     look: &mut Look,
     memory: &mut AppMemory,
 ) -> Result<Progress, Failure> {
-    if hooks::observe(ctx, run, &look.live) {
+    let ended = hooks::observe(ctx, run, &look.live).await;
+    if ended.map_err(Failure::Cluster)? {
         // Written down first; what follows from it is for the next look.
         return Ok(Progress::Waits(Next::After(Duration::ZERO)));
     }
@@ -115,6 +116,10 @@ async fn waves_in_turn(
                         run.state.message = message;
                         return Ok(Progress::Waits(Next::After(BACKSTOP)));
                     }
+                    Way::Refused(cause) => {
+                        let why = message::sync::APPLY_FAILED;
+                        return fail(ctx, run, plan, why, vec![cause], look).await;
+                    }
                 };
             }
             let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, &mut look.live).await;
@@ -138,7 +143,8 @@ async fn waves_in_turn(
                 };
                 return fail(ctx, run, plan, message, causes, look).await;
             }
-            if hooks::observe(ctx, run, &look.live) {
+            let ended = hooks::observe(ctx, run, &look.live).await;
+            if ended.map_err(Failure::Cluster)? {
                 return Ok(Progress::Waits(Next::After(Duration::ZERO)));
             }
         }
@@ -188,6 +194,12 @@ async fn fail(
                     run.state.message = message;
                     return Ok(Progress::Waits(Next::After(BACKSTOP)));
                 }
+                Way::Refused(cause) => {
+                    run.state.causes.push(cause);
+                    let causes = std::mem::take(&mut run.state.causes);
+                    let why = why.message();
+                    return Ok(Progress::Ended(End::new(Phase::Failed, why, causes)));
+                }
             };
             let outcome = apply::wave(ctx, &run.subject, &steps, false, &mut look.live).await;
             record(run, outcome.results);
@@ -195,7 +207,8 @@ async fn fail(
                 return interrupted(ctx, run, error);
             }
             run.state.causes.extend(outcome.causes);
-            hooks::observe(ctx, run, &look.live);
+            let ended = hooks::observe(ctx, run, &look.live).await;
+            ended.map_err(Failure::Cluster)?;
             run.state.message =
                 hooks::waiting_for(&hooks::running(plan.on_failure.iter(), results(run)));
             return Ok(Progress::Waits(Next::After(Duration::ZERO)));
