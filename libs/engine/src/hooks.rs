@@ -11,7 +11,7 @@ use domain::status::HealthCode;
 use serde_json::{Map, Value};
 
 use crate::health;
-use crate::options::{HELM_HOOK, HOOK};
+use crate::options::{HELM_HOOK, HOOK, words};
 use crate::plan::SyncPhase;
 
 /// The annotation with a hook's delete policies.
@@ -38,12 +38,10 @@ impl DeletePolicy {
     /// The policies that an object's annotations name; Helm's count where there are none of Argo CD's.
     #[must_use]
     pub fn of(object: &Value) -> Self {
-        let ours = words(object, DELETE_POLICY);
-        let said: Vec<&str> = if ours.is_empty() {
-            words(object, HELM_DELETE_POLICY)
-        } else {
-            ours
-        };
+        let mut said: Vec<&str> = words(object, DELETE_POLICY).collect();
+        if said.is_empty() {
+            said.extend(words(object, HELM_DELETE_POLICY));
+        }
         let has = |name: &str, helm: &str| said.iter().any(|word| *word == name || *word == helm);
         let (succeeded, failed) = (
             has("HookSucceeded", "hook-succeeded"),
@@ -61,7 +59,6 @@ impl DeletePolicy {
 /// The phases of a sync in which a hook runs; none for those of a deletion alone.
 #[must_use]
 pub fn phases(object: &Value) -> Vec<SyncPhase> {
-    let ours = words(object, HOOK);
     let phase = |word: &str| match word {
         "PreSync" => Some(SyncPhase::PreSync),
         "Sync" => Some(SyncPhase::Sync),
@@ -74,26 +71,13 @@ pub fn phases(object: &Value) -> Vec<SyncPhase> {
         "post-install" | "post-upgrade" => Some(SyncPhase::PostSync),
         _ => None,
     };
-    let mut phases: Vec<SyncPhase> = if ours.is_empty() {
-        words(object, HELM_HOOK)
-            .into_iter()
-            .filter_map(of_helm)
-            .collect()
-    } else {
-        ours.into_iter().filter_map(phase).collect()
+    let mut phases: Vec<SyncPhase> = match words(object, HOOK).next() {
+        Some(_) => words(object, HOOK).filter_map(phase).collect(),
+        None => words(object, HELM_HOOK).filter_map(of_helm).collect(),
     };
     phases.sort_unstable();
     phases.dedup();
     phases
-}
-
-fn words<'a>(object: &'a Value, name: &str) -> Vec<&'a str> {
-    annotation(object, name)
-        .into_iter()
-        .flat_map(|text| text.split(','))
-        .map(str::trim)
-        .filter(|word| !word.is_empty())
-        .collect()
 }
 
 /// One attempt of a sync, as its hooks name it.

@@ -146,16 +146,19 @@ pub enum Role {
     Ignored,
 }
 
+/// The words of an annotation, separated by commas.
+pub(crate) fn words<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    annotation(object, name)
+        .into_iter()
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+}
+
 /// What an object is to a sync, by its annotations.
 #[must_use]
 pub fn role(object: &Value) -> Role {
-    let words = |name| {
-        annotation(object, name)
-            .into_iter()
-            .flat_map(|text| text.split(','))
-            .map(str::trim)
-            .filter(|w| !w.is_empty())
-    };
+    let words = |name| words(object, name);
     if words(HOOK).next().is_some() {
         if words(HOOK).any(|word| word == "Skip") {
             return Role::Skipped;

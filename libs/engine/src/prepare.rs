@@ -21,6 +21,7 @@ mod place;
 mod sanitise;
 mod territory;
 
+pub use place::{kind_forbidden, namespace_forbidden};
 pub use territory::Territory;
 
 /// Whether the objects of a kind live in namespaces.

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use domain::application::Destination;
 use domain::manifest::Manifest;
 use domain::message::{self, Message};
+use domain::project::Rules;
 use domain::resource::{ResourceKey, at, split_api_version, text};
 use serde_json::Value;
 
@@ -116,18 +118,8 @@ pub(super) fn refusal(
             "kind",
         );
     }
-    if !context
-        .rules
-        .permits_kind(&key.group_kind(), &key.name, placed.namespaced)
-    {
-        let message = if placed.namespaced {
-            message::sync::NAMESPACED_KIND_FORBIDDEN
-        } else {
-            message::sync::CLUSTER_KIND_FORBIDDEN
-        };
-        let message = message
-            .with("kind", key.group_kind())
-            .with("project", context.project);
+    let (rules, project) = (context.rules, context.project);
+    if let Some(message) = kind_forbidden(rules, project, key, placed.namespaced) {
         return Some(Refusal {
             message,
             field: "kind",
@@ -141,19 +133,10 @@ pub(super) fn refusal(
             "metadata.namespace",
         );
     }
-    let destination = context.destination;
     if placed.namespaced
-        && !context.rules.permits_destination(
-            &destination.server,
-            &destination.name,
-            &key.namespace,
-        )
+        && let Some(message) = namespace_forbidden(rules, project, context.destination, key)
     {
-        let message = message::sync::NAMESPACE_NOT_IN_PROJECT.with("namespace", &key.namespace);
-        return refuse(
-            message.with("project", context.project),
-            "metadata.namespace",
-        );
+        return refuse(message, "metadata.namespace");
     }
     let tolerant = context.options.skip_dry_run_on_missing
         || SyncOptions::of_object(object).skip_dry_run_on_missing;
@@ -171,6 +154,41 @@ pub(super) fn refusal(
         );
     }
     None
+}
+
+/// Why a project does not permit an object of its kind.
+#[must_use]
+pub fn kind_forbidden(
+    rules: &Rules,
+    project: &str,
+    key: &ResourceKey,
+    namespaced: bool,
+) -> Option<Message> {
+    if rules.permits_kind(&key.group_kind(), &key.name, namespaced) {
+        return None;
+    }
+    let message = if namespaced {
+        message::sync::NAMESPACED_KIND_FORBIDDEN
+    } else {
+        message::sync::CLUSTER_KIND_FORBIDDEN
+    };
+    let message = message.with("kind", key.group_kind());
+    Some(message.with("project", project))
+}
+
+/// Why a project does not permit a namespaced object where it is.
+#[must_use]
+pub fn namespace_forbidden(
+    rules: &Rules,
+    project: &str,
+    destination: &Destination,
+    key: &ResourceKey,
+) -> Option<Message> {
+    if rules.permits_destination(&destination.server, &destination.name, &key.namespace) {
+        return None;
+    }
+    let message = message::sync::NAMESPACE_NOT_IN_PROJECT.with("namespace", &key.namespace);
+    Some(message.with("project", project))
 }
 
 /// An object's namespace, or a Namespace's own name, must be the tenant's.

@@ -6,6 +6,7 @@ use cluster::{
 use domain::message;
 use domain::resource::{ResourceKey, text};
 use engine::compare::Owner;
+use engine::prepare::{kind_forbidden, namespace_forbidden};
 use engine::views;
 use proto::naru::internal::v1 as wire;
 use serde_json::{Value, json};
@@ -143,25 +144,12 @@ impl Object {
 
 /// Demands that the application's project permits the kind, and the place.
 pub(super) fn permitted(subject: &Subject, key: &ResourceKey) -> Result<(), Status> {
-    use message::sync as m;
     let (rules, project) = (subject.rules(), subject.spec.project());
     let namespaced = !key.namespace.is_empty();
-    let to = &subject.destination;
-    let refusal = if !rules.permits_kind(&key.group_kind(), &key.name, namespaced) {
-        let message = match namespaced {
-            true => m::NAMESPACED_KIND_FORBIDDEN,
-            false => m::CLUSTER_KIND_FORBIDDEN,
-        };
-        message.with("kind", key.group_kind())
-    } else if namespaced && !rules.permits_destination(&to.server, &to.name, &key.namespace) {
-        m::NAMESPACE_NOT_IN_PROJECT.with("namespace", &key.namespace)
-    } else {
-        return Ok(());
-    };
-    Err(say(
-        Code::PermissionDenied,
-        &refusal.with("project", project),
-    ))
+    let place = || namespace_forbidden(rules, project, &subject.destination, key);
+    let refusal = kind_forbidden(rules, project, key, namespaced)
+        .or_else(|| namespaced.then(place).flatten());
+    refusal.map_or(Ok(()), |message| Err(say(Code::PermissionDenied, &message)))
 }
 
 /// The object, as one may see it.
