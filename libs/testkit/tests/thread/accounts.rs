@@ -2,11 +2,10 @@
 //! of docs/accounts.md.
 
 use anyhow::{Context, Result};
-use serde_json::json;
 use testkit::client::Client;
 use testkit::platform::{self, Tenant};
 
-use crate::{code, said};
+use crate::{code, said, set};
 
 async fn run(client: &Client, web: bool, expected: i32, args: &[&str]) -> Result<String> {
     let mut args = args.to_vec();
@@ -22,16 +21,6 @@ async fn run(client: &Client, web: bool, expected: i32, args: &[&str]) -> Result
         said(&output)
     );
     Ok(said(&output))
-}
-
-async fn set(tenant: &Tenant, object: &str, key: &str, value: &str) -> Result<()> {
-    let body = json!({"changes": [{"object": object, "key": key, "value": value}]});
-    tenant
-        .client
-        .patch("/api/naru/v1/settings", &body)
-        .await?
-        .ok()?;
-    Ok(())
 }
 
 async fn walk(tenant: &Tenant, web: bool) -> Result<()> {

@@ -36,7 +36,10 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
-use serde_json::Value;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use testkit::client::Client;
+use testkit::platform::Tenant;
 
 /// Long enough for anything that works, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,6 +80,33 @@ fn conditions<'a>(app: &'a Value, kind: &str) -> Vec<&'a str> {
 /// All its condition messages, for what a test prints when it fails.
 fn all_conditions(app: &Value) -> String {
     serde_json::to_string_pretty(&app["status"]["conditions"]).unwrap_or_default()
+}
+
+/// Changes one of a tenant's settings.
+async fn set(tenant: &Tenant, object: &str, key: &str, value: &str) -> Result<()> {
+    let body = json!({"changes": [{"object": object, "key": key, "value": value}]});
+    tenant
+        .client
+        .patch("/api/naru/v1/settings", &body)
+        .await?
+        .ok()?;
+    Ok(())
+}
+
+/// A new account that may have keys and has no rights, with a key of its own.
+async fn with_key(tenant: &Tenant, account: &str) -> Result<Client> {
+    set(
+        tenant,
+        "argocd-cm",
+        &format!("accounts.{account}"),
+        "apiKey",
+    )
+    .await?;
+    let path = format!("/api/v1/account/{account}/token");
+    let answer = tenant.client.post(&path, &json!({"name": account})).await?;
+    let answer = answer.ok()?;
+    let token = answer["token"].as_str().context("no token")?;
+    Ok(tenant.client.with_token(token))
 }
 
 /// A ConfigMap, as YAML.

@@ -6,7 +6,7 @@ use testkit::client::{Answer, Client};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::{PATIENCE, code, config_map, said};
+use crate::{PATIENCE, code, config_map, said, set, with_key};
 
 const MERGE: &str = "application/merge-patch+json";
 const JSON: &str = "application/json-patch+json";
@@ -320,29 +320,11 @@ async fn s17_only_objects_of_the_tree_are_touched_and_never_anothers() -> Result
     Ok(())
 }
 
-async fn set(tenant: &Tenant, object: &str, key: &str, value: &str) -> Result<()> {
-    let body = json!({"changes": [{"object": object, "key": key, "value": value}]});
-    tenant
-        .client
-        .patch("/api/naru/v1/settings", &body)
-        .await?
-        .ok()?;
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_right_on_the_application_is_none_on_its_objects() -> Result<()> {
     let tenant = deployed("parts").await?;
     let ns = tenant.name.as_str();
-    set(&tenant, "argocd-cm", "accounts.bob", "apiKey").await?;
-    let answer = tenant
-        .client
-        .post("/api/v1/account/bob/token", &json!({"name": "bob"}))
-        .await?
-        .ok()?;
-    let bob = tenant
-        .client
-        .with_token(answer["token"].as_str().context("no token")?);
+    let bob = with_key(&tenant, "bob").await?;
     let mark = json!({"metadata": {"labels": {"by": "bob"}}});
     let may = async |object: (&str, &str, &str)| -> Result<(u16, u16)> {
         let patched = patch(&bob, ns, object, MERGE, &mark).await?;
@@ -619,12 +601,7 @@ async fn s17_an_action_is_run_by_who_may_on_what_is_the_applications() -> Result
     assert!(words.contains("belongs to another"), "{words}");
 
     // One action of one kind.
-    set(&tenant, "argocd-cm", "accounts.bob", "apiKey").await?;
-    let answer = client
-        .post("/api/v1/account/bob/token", &json!({"name": "bob"}))
-        .await?
-        .ok()?;
-    let bob = client.with_token(answer["token"].as_str().context("no token")?);
+    let bob = with_key(&tenant, "bob").await?;
     let policy = "p, bob, applications, get, */*, allow\np, bob, applications, update, */*, allow\n\
          p, bob, applications, update/*, */*, allow\np, bob, applications, action/apps/Deployment/restart, */*, allow\n";
     set(&tenant, "argocd-rbac-cm", "policy.csv", policy).await?;

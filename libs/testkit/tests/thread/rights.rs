@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::client::Client;
 use testkit::platform::{self, Tenant};
 
-use crate::{PATIENCE, code, config_map, said};
+use crate::{PATIENCE, code, config_map, said, set, with_key};
 
 /// A project that permits the tenant's repository and namespace, with a role `ci` of these policies.
 fn project(tenant: &Tenant, name: &str, policies: &[&str]) -> Value {
@@ -409,28 +409,10 @@ async fn a_policy_is_checked_and_a_right_explained() -> Result<()> {
     Ok(())
 }
 
-async fn set(tenant: &Tenant, object: &str, key: &str, value: &str) -> Result<()> {
-    let body = json!({"changes": [{"object": object, "key": key, "value": value}]});
-    tenant
-        .client
-        .patch("/api/naru/v1/settings", &body)
-        .await?
-        .ok()?;
-    Ok(())
-}
-
 #[tokio::test]
 async fn s15_a_policy_decides_for_an_account_and_a_disabled_one_is_cut_off() -> Result<()> {
     let tenant = ready("policy").await?;
-    set(&tenant, "argocd-cm", "accounts.bob", "apiKey").await?;
-    let answer = tenant
-        .client
-        .post("/api/v1/account/bob/token", &json!({"name": "bob"}))
-        .await?
-        .ok()?;
-    let bob = tenant
-        .client
-        .with_token(answer["token"].as_str().context("no token")?);
+    let bob = with_key(&tenant, "bob").await?;
     app(&tenant, "a", "default").await?;
     assert_eq!(bob.get("/api/v1/applications/a").await?.status, 403);
     let policy = "p, bob, applications, get, default/*, allow\np, bob, logs, get, default/*, allow";
