@@ -59,12 +59,18 @@ pub(super) fn merged(
                 let Some(document) = documents.into_iter().next() else {
                     return Ok(true);
                 };
-                patch(&mut merged, document.value.clone());
-                keep_fixed(&mut merged, source);
                 let file = OptionsFile {
                     path: file.path.clone(),
                     document,
                 };
+                // A list would be read as the fields in their order.
+                if !matches!(file.document.value, Value::Object(_) | Value::Null) {
+                    let cause = Cause::error(message::source::OPTIONS_INVALID.message());
+                    let cause = cause.evidence("invalid type: expected a map of fields");
+                    return Err(file.blamed(Error::of(Kind::Invalid, cause)));
+                }
+                patch(&mut merged, file.document.value.clone());
+                keep_fixed(&mut merged, source);
                 // At the first file with which it is none: an application's own spec was read before it came here.
                 if let Err(error) = options::<Source>(&merged, SOURCE) {
                     return Err(file.blamed(error));
@@ -181,6 +187,9 @@ impl OptionsFile {
     }
 
     fn look(&self, value: &Value, above: &str, causes: &mut Vec<Cause>) {
+        for (position, item) in value.as_array().into_iter().flatten().enumerate() {
+            self.look(item, &format!("{above}[{position}]"), causes);
+        }
         let (Some(known), Some(map)) = (known_below(above), value.as_object()) else {
             return;
         };
@@ -217,6 +226,26 @@ pub(super) fn placed(cause: Cause, files: &[OptionsFile]) -> Cause {
 
 /// What a file may set, by what it stands in; `None` where anything may stand. As Argo CD's ApplicationSource has it.
 fn known_below(above: &str) -> Option<&'static [&'static str]> {
+    // All items of a list have the same fields.
+    let (list, item) = match above.split_once('[') {
+        Some((list, item)) => (list, item.split_once(']').map_or("", |(_, below)| below)),
+        None => (above, ""),
+    };
+    if list == "kustomize.patches" {
+        return Some(match (above.len() > list.len(), item) {
+            (true, "") => &["options", "patch", "path", "target"],
+            (true, ".target") => &[
+                "annotationSelector",
+                "group",
+                "kind",
+                "labelSelector",
+                "name",
+                "namespace",
+                "version",
+            ],
+            _ => return None,
+        });
+    }
     Some(match above {
         "" => &["directory", "helm", "kustomize", "plugin"],
         "directory" => &["exclude", "include", "jsonnet", "recurse"],

@@ -13,6 +13,8 @@ use super::yaml::Document;
 const MAX_NAMED: usize = 5;
 /// How many patches of one render are looked at: each may be held against all objects.
 const MAX_PATCHES: usize = 1_000;
+/// How many patches of one render are told of.
+const MAX_TOLD: usize = 20;
 
 /// The lists of a kustomization whose entries have a target.
 const LISTS: [&str; 2] = ["patches", "patchesJson6902"];
@@ -25,6 +27,8 @@ pub(super) struct Objects {
     others: bool,
     /// How many patches were looked at.
     looked: usize,
+    /// Of how many something was told.
+    told: usize,
 }
 
 impl Objects {
@@ -101,18 +105,18 @@ impl Objects {
             fits(kind, known_kind) && fits(name, known_name)
         };
         let unsaid = self.others || (kind.is_empty() && name.is_empty());
-        if unsaid || self.looked > MAX_PATCHES || self.known.iter().any(meant) {
+        let enough = self.looked > MAX_PATCHES || self.told >= MAX_TOLD;
+        if unsaid || enough || self.known.iter().any(meant) {
             return None;
         }
+        self.told += 1;
         let of_kind = self.known.iter().filter(|(known, _)| fits(kind, known));
-        let mut there: Vec<String> = of_kind
-            .map(|(kind, name)| format!("{kind}/{name}"))
-            .collect();
+        let shown = of_kind.map(|(kind, name)| format!("{kind}/{name}"));
+        let mut there: Vec<String> = shown.take(MAX_NAMED).collect();
         if there.is_empty() {
-            there = self.known.iter().map(|(kind, _)| kind.clone()).collect();
-            there.dedup();
+            let kinds: BTreeSet<&String> = self.known.iter().map(|(kind, _)| kind).collect();
+            there = kinds.into_iter().take(MAX_NAMED).cloned().collect();
         }
-        there.truncate(MAX_NAMED);
         if there.is_empty() {
             there.push("-".to_owned());
         }

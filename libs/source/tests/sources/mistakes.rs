@@ -257,6 +257,12 @@ async fn what_is_wrong_in_a_repositorys_own_options_is_told_at_their_file() {
             "source.yaml-broken web/.argocd-source.yaml:2",
             "",
         ),
+        (
+            all,
+            "# A list of fields.\n- helm\n- kustomize\n",
+            "source.options-invalid web/.argocd-source.yaml:2",
+            "expected a map of fields",
+        ),
     ] {
         own(name, options);
         let (told, text) = refused(&world, json!({"path": "web"})).await;
@@ -298,6 +304,26 @@ async fn what_is_wrong_in_a_repositorys_own_options_is_told_at_their_file() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
+
+    // The items of a list have fields too.
+    let patches = "kustomize:\n  patches:\n  - target: {kind: ConfigMap}\n    patch: |\n      - {op: remove, path: /data}\n  \
+                   - traget:\n      kind: ConfigMap\n    patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}'\n  - target:\n      \
+                   nmae: a\n    patch: '[{\"op\": \"add\", \"path\": \"/metadata/labels\", \"value\": {\"a\": \"b\"}}]'\n    options: {anything: true}\n";
+    world
+        .write("kept/kustomization.yaml", "resources: [a.yaml]\n")
+        .write("kept/a.yaml", &format!("{CONFIG_MAP}data: {{a: b}}\n"))
+        .write("kept/.argocd-source.yaml", patches);
+    world.commit();
+    let rendered = world.render(&input(json!({"path": "kept"}))).await.unwrap();
+    let mut found = codes(&rendered);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "lint.options-file-field-similar kept/.argocd-source.yaml:10",
+            "lint.options-file-field-similar kept/.argocd-source.yaml:6",
+        ]
+    );
 }
 
 #[tokio::test]
