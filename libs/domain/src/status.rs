@@ -67,6 +67,20 @@ impl HealthCode {
             Self::Unknown => "Unknown",
         }
     }
+
+    /// The code of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::Healthy,
+            Self::Suspended,
+            Self::Progressing,
+            Self::Missing,
+            Self::Degraded,
+            Self::Unknown,
+        ];
+        all.into_iter().find(|code| code.as_str() == word)
+    }
 }
 
 /// One managed object's state.

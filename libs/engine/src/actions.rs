@@ -91,6 +91,36 @@ pub fn run(
     }
 }
 
+/// The merge patch (RFC 7386) that makes one object another. What the server writes is left as it is.
+#[must_use]
+pub fn merge_patch(from: &Value, to: &Value) -> Value {
+    let mut patch = serde_json::Map::new();
+    let empty = serde_json::Map::new();
+    let (from, to) = (from.as_object(), to.as_object());
+    let (from, to) = (from.unwrap_or(&empty), to.unwrap_or(&empty));
+    for name in from.keys().filter(|name| !to.contains_key(*name)) {
+        // A script's tables have no nulls: one that was there has not been removed.
+        if !from[name].is_null() {
+            patch.insert(name.clone(), Value::Null);
+        }
+    }
+    for (name, value) in to {
+        match from.get(name) {
+            Some(before) if before == value => {}
+            Some(before) if before.is_object() && value.is_object() => {
+                let below = merge_patch(before, value);
+                if below.as_object().is_some_and(|below| !below.is_empty()) {
+                    patch.insert(name.clone(), below);
+                }
+            }
+            _ => {
+                patch.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Value::Object(patch)
+}
+
 fn unknown(group: &str, kind: &str, action: &str) -> Message {
     let known = KNOWN
         .iter()
@@ -114,6 +144,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_merge_patch_names_what_became_otherwise() {
+        let from = json!({"kind": "A", "gone": 1, "null": null, "same": {"a": [1]}, "below": {"a": 1, "b": 2}, "list": [1]});
+        let to = json!({"kind": "A", "same": {"a": [1]}, "below": {"a": 1, "b": 3, "c": {}}, "list": [1, 2]});
+        let patch = json!({"gone": null, "below": {"b": 3, "c": {}}, "list": [1, 2]});
+        assert_eq!(merge_patch(&from, &to), patch);
+    }
 
     #[test]
     fn every_known_action_can_be_run_and_every_listed_one_is_known() {

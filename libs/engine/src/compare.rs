@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use domain::application::IgnoreDifference;
 use domain::cause::Cause;
 use domain::message;
 use domain::resource::{self, ResourceKey, annotation};
@@ -22,8 +21,8 @@ mod explain;
 mod ignore;
 
 pub use explain::Difference;
-pub(crate) use ignore::by_manager;
-pub use ignore::{ignored, respected};
+pub(crate) use ignore::{by_manager, respected};
+pub use ignore::{Ignored, Named, expressions, ignored, leaves_out};
 
 /// What tells two states of a live object apart without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,8 +106,8 @@ pub struct Input<'a> {
     pub live: &'a [Live<'a>],
     /// What was there after the last apply.
     pub applied: &'a HashMap<ResourceKey, Applied>,
-    /// What the application leaves out.
-    pub ignore: &'a [IgnoreDifference],
+    /// What is left out.
+    pub ignore: Ignored<'a>,
     /// The cluster's schemas.
     pub schema: &'a SchemaSet,
 }
@@ -197,7 +196,7 @@ pub fn compare(input: &Input<'_>) -> Comparison {
         input.live.iter().map(|live| (&live.key, live)).collect();
     let mut resources: BTreeMap<&ResourceKey, Compared> = BTreeMap::new();
     let mut needs_body = Vec::new();
-    let mut causes = ignore::complaints(input.ignore);
+    let mut causes = ignore::complaints(input.ignore.rules);
 
     for (position, target) in input.targets.iter().enumerate() {
         let foreign = |there: &&Live<'_>| matches!(owner(there, input), Owner::Installation(_));
@@ -364,7 +363,7 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Option<Vec<D
         return Some(Vec::new());
     }
     let body = there.body?;
-    let pair = Pair::new(target, body, input.ignore, input.schema);
+    let pair = Pair::new(target, body, &input.ignore, input.schema);
     Some(explain::describe(&pair.deltas(), target))
 }
 
@@ -383,7 +382,7 @@ impl<'a> Pair<'a> {
     pub(crate) fn new(
         target: &'a Target,
         body: &'a Value,
-        ignore: &[IgnoreDifference],
+        ignore: &Ignored<'_>,
         schema: &'a SchemaSet,
     ) -> Self {
         let key = &target.key;

@@ -104,6 +104,45 @@ pub fn assess_with(object: &Value, beneath: &[&Value]) -> Option<Health> {
     Some(health)
 }
 
+/// What a tenant's own check says of an object, in place of the built-in rule: `None` where it says nothing of it.
+pub type Checked = Option<Health>;
+
+/// What a script's words come to. A word that is none of Argo CD's is Unknown, and no word at all says nothing.
+#[must_use]
+pub fn checked(status: &str, message: &str, object: &Value) -> Checked {
+    if status.is_empty() {
+        return None;
+    }
+    let health = match HealthCode::parse(status) {
+        Some(code) => Health::new(code, message),
+        None => {
+            let unknown = named(message::health::CHECK_WORD, object).with("word", status);
+            Health::new(HealthCode::Unknown, message).because(cause(unknown, object))
+        }
+    };
+    Some(with_some_cause(health, object))
+}
+
+/// What comes of a check that could not be carried out.
+#[must_use]
+pub fn unchecked(why: &str, object: &Value) -> Health {
+    let message = named(message::health::CHECK_FAILED, object);
+    Health::new(HealthCode::Unknown, why).because(said(cause(message, object), why))
+}
+
+/// How an object fares, by its tenant's own check where there is one. Being deleted goes before both.
+#[must_use]
+pub fn assess_checked(
+    object: &Value,
+    beneath: &[&Value],
+    check: Option<&Checked>,
+) -> Option<Health> {
+    match (deleting(object), check) {
+        (None, Some(verdict)) => verdict.clone(),
+        _ => assess_with(object, beneath),
+    }
+}
+
 /// Whether an object counts for its application's health.
 #[must_use]
 pub fn counts(object: &Value) -> bool {

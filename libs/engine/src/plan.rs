@@ -7,10 +7,11 @@ use domain::cause::{Cause, Severity};
 use domain::message;
 use domain::operation::SyncRequest;
 use domain::resource::{ResourceKey, text};
+use domain::schema::SchemaSet;
 use domain::status::SyncCode;
 use serde_json::{Value, json};
 
-use crate::compare::{Compared, Comparison};
+use crate::compare::{Compared, Comparison, Ignored, Live, respected};
 use crate::hooks::{self, Attempt, DeletePolicy};
 use crate::options::{Propagation, Role, SyncOptions};
 use crate::prepare::{Prepared, Target, TargetHash, Territory};
@@ -42,6 +43,12 @@ pub struct Request<'a> {
     pub approved: bool,
     /// The attempt that the plan is for, as its hooks name it.
     pub attempt: Attempt<'a>,
+    /// What comparisons leave out, and with `RespectIgnoreDifferences=true` syncs too.
+    pub ignore: Ignored<'a>,
+    /// The live objects, with their bodies where syncs leave something out.
+    pub live: &'a [Live<'a>],
+    /// The cluster's schemas.
+    pub schema: &'a SchemaSet,
 }
 
 /// The phases of a sync.
@@ -356,12 +363,25 @@ fn apply(target: &Target, compared: &Compared, request: &Request<'_>) -> Action 
         force: target.options.force || options.force || forced(request.sync),
         validate: !(target.options.no_validate || options.no_validate),
     };
+    let respects = options.respect_ignored && compared.live && target.role == Role::Ordinary;
     Action::Apply {
-        object: target.object.clone(),
+        object: match respects.then(|| respecting(target, request)).flatten() {
+            Some(object) => Arc::new(object),
+            None => target.object.clone(),
+        },
         hash: target.hash,
         how,
         exists: compared.live,
     }
+}
+
+/// A target as a sync that respects what is left out applies it; `None` where nothing of it is.
+fn respecting(target: &Target, request: &Request<'_>) -> Option<Value> {
+    let key = &target.key;
+    let live = request.live.iter().find(|live| live.key == *key)?.body?;
+    let root = request.schema.root(&key.group, &target.version, &key.kind);
+    let object = respected(&target.object, live, key, &request.ignore, root);
+    (object != *target.object).then_some(object)
 }
 
 /// Whether the strategy says `force`, under either name.

@@ -7,7 +7,7 @@ use domain::resource::{ResourceKey, annotation, at};
 use domain::status::{HealthCode, ResourceStatus};
 use serde_json::Value;
 
-use crate::health::{self, Health};
+use crate::health::{self, Checked, Health};
 
 mod network;
 mod pod;
@@ -35,16 +35,25 @@ pub struct Entry<'a> {
     pub images: Vec<&'a str>,
 }
 
+/// What tenants' own checks say, by object.
+pub type Checks = HashMap<ResourceKey, Checked>;
+
 /// How each live object fares, with what is beneath it: the input of [`assemble`](crate::assemble()).
 #[must_use]
-pub fn assess(live: &[Entry<'_>], beneath: &[Entry<'_>]) -> HashMap<ResourceKey, Health> {
+pub fn assess(
+    live: &[Entry<'_>],
+    beneath: &[Entry<'_>],
+    checks: &Checks,
+) -> HashMap<ResourceKey, Health> {
     let children = Children::of(live.iter().chain(beneath));
     live.iter()
-        .filter_map(|entry| {
-            let health = health::assess_with(entry.body, &children.bodies_below(entry.uid))?;
-            Some((entry.key.clone(), health))
-        })
+        .filter_map(|entry| Some((entry.key.clone(), fares(entry, &children, checks)?)))
         .collect()
+}
+
+fn fares(entry: &Entry<'_>, children: &Children<'_>, checks: &Checks) -> Option<Health> {
+    let below = children.bodies_below(entry.uid);
+    health::assess_checked(entry.body, &below, checks.get(entry.key))
 }
 
 /// A node's parent.
@@ -87,7 +96,12 @@ pub struct Node {
 ///
 /// `live` are the managed objects that are there; `beneath` is everything below them.
 #[must_use]
-pub fn build(managed: &[ResourceStatus], live: &[Entry<'_>], beneath: &[Entry<'_>]) -> Vec<Node> {
+pub fn build(
+    managed: &[ResourceStatus],
+    live: &[Entry<'_>],
+    beneath: &[Entry<'_>],
+    checks: &Checks,
+) -> Vec<Node> {
     let children = Children::of(live.iter().chain(beneath));
     let entries: HashMap<&ResourceKey, &Entry<'_>> =
         live.iter().map(|entry| (entry.key, entry)).collect();
@@ -100,10 +114,7 @@ pub fn build(managed: &[ResourceStatus], live: &[Entry<'_>], beneath: &[Entry<'_
     let mut nodes: Vec<Node> = managed
         .iter()
         .map(|status| match entries.get(&status.key) {
-            Some(entry) => {
-                let health = health::assess_with(entry.body, &children.bodies_below(entry.uid));
-                node(entry, Vec::new(), health)
-            }
+            Some(entry) => node(entry, Vec::new(), fares(entry, &children, checks)),
             None => absent(status),
         })
         .collect();
@@ -127,7 +138,8 @@ pub fn build(managed: &[ResourceStatus], live: &[Entry<'_>], beneath: &[Entry<'_
             .collect();
         // A node without a parent would be drawn as one of the application's own.
         if !parents.is_empty() {
-            nodes.push(node(entry, parents, health::assess(entry.body)));
+            let health = health::assess_checked(entry.body, &[], checks.get(entry.key));
+            nodes.push(node(entry, parents, health));
         }
     }
     nodes

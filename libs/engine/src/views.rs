@@ -4,12 +4,11 @@
 //! Server-side apply leaves no such annotation, so one is written here: what Git says, plus what we set and Git no longer
 //! says. Values that mean the same are spelled as in Git. So the command sees just the differences that we see.
 
-use domain::application::IgnoreDifference;
 use domain::resource::{ResourceKey, at};
 use domain::schema::SchemaSet;
 use serde_json::{Map, Value};
 
-use crate::compare::{Pair, by_manager};
+use crate::compare::{Ignored, Pair, by_manager};
 use crate::fields::Owned;
 use crate::options::SYNC_OPTIONS;
 use crate::prepare::Target;
@@ -39,7 +38,7 @@ pub struct View {
 pub fn view(
     target: Option<&Target>,
     live: Option<&Value>,
-    ignore: &[IgnoreDifference],
+    ignore: &Ignored<'_>,
     schema: &SchemaSet,
 ) -> View {
     let mut states = States::default();
@@ -107,14 +106,14 @@ fn both(
     states: &mut States,
     target: &Target,
     live: &Value,
-    ignore: &[IgnoreDifference],
+    ignore: &Ignored<'_>,
     schema: &SchemaSet,
 ) {
     let pair = Pair::new(target, live, ignore, schema);
     let removed = removed_only(&pair);
 
     let mut normalized = structural::aligned(&target.object, live, pair.root, pair.rules);
-    for set in by_manager(live, &target.key, ignore) {
+    for set in by_manager(live, &target.key, ignore.rules) {
         // The command cannot leave these out itself: it does not see who owns what.
         set.remove_from(&mut normalized, pair.root);
         normalized = structural::with_removed(&normalized, &set, &target.object, pair.root);

@@ -15,7 +15,7 @@ use domain::project::{Project, Rules};
 use domain::resource::{ResourceKey, split_api_version, text};
 use domain::schema::{Document, ListMerge, Node, SchemaSet, Type};
 use domain::tenant::TenantName;
-use engine::compare::{Applied, Input, Live, Seen};
+use engine::compare::{Applied, Ignored, Input, Live, Named, Seen};
 use engine::options::SyncOptions;
 use engine::plan::{Action, Request};
 use engine::prepare::{Context, Kinds, Prepared, Scope, Territory};
@@ -41,6 +41,8 @@ struct Case {
     remembered: bool,
     bodies: bool,
     ignore: Vec<IgnoreDifference>,
+    /// The places that jq expressions name, by `kind/name`: as wanted and as live.
+    places: BTreeMap<String, [Vec<String>; 2]>,
     sync: SyncRequest,
     namespace_exists: bool,
     approved: bool,
@@ -74,6 +76,7 @@ impl Default for Case {
             remembered: false,
             bodies: true,
             ignore: vec![],
+            places: BTreeMap::new(),
             sync: SyncRequest::default(),
             namespace_exists: true,
             approved: false,
@@ -333,6 +336,12 @@ fn run(case: &Case) -> Value {
         .enumerate()
         .map(|(i, l)| live_body(l, &context, i))
         .collect();
+    let named: HashMap<ResourceKey, Named> =
+        bodies.iter().filter_map(|body| named(case, body)).collect();
+    let ignore = Ignored {
+        rules: &case.ignore,
+        named: &named,
+    };
     let live: Vec<Live<'_>> = bodies
         .iter()
         .map(|body| Live {
@@ -370,7 +379,7 @@ fn run(case: &Case) -> Value {
         incomplete: prepared.incomplete,
         live: &live,
         applied: &applied,
-        ignore: &case.ignore,
+        ignore,
         schema: &schema,
     });
     let mut shown = Map::new();
@@ -390,8 +399,15 @@ fn run(case: &Case) -> Value {
                 .map(|t| t.key.to_string())
                 .collect(),
             "comparison" => compared(&comparison),
-            "plan" => planned(case, &prepared, &comparison, &options, territory),
-            "views" => views(case, &prepared, &bodies, &schema),
+            "plan" => planned(
+                case,
+                &prepared,
+                &comparison,
+                &options,
+                territory,
+                (ignore, &live, &schema),
+            ),
+            "views" => views(&ignore, &prepared, &bodies, &schema),
             "lint" => {
                 let around: Option<Vec<&Value>> =
                     case.around.as_ref().map(|objects| objects.iter().collect());
@@ -414,6 +430,16 @@ fn run(case: &Case) -> Value {
         shown.insert(what.clone(), value);
     }
     Value::Object(shown)
+}
+
+/// The places that a case names of an object.
+fn named(case: &Case, body: &Value) -> Option<(ResourceKey, Named)> {
+    let key = ResourceKey::of(body);
+    let [want, got] = case
+        .places
+        .get(&format!("{}/{}", key.kind, key.name))?
+        .clone();
+    Some((key, Named { want, got }))
 }
 
 fn health(body: &Value, beneath: &[&Value]) -> Value {
@@ -495,6 +521,7 @@ fn planned(
     comparison: &engine::Comparison,
     options: &SyncOptions,
     territory: Territory<'_>,
+    (ignore, live, schema): (Ignored<'_>, &[Live<'_>], &SchemaSet),
 ) -> Value {
     let plan = engine::plan(
         prepared,
@@ -512,6 +539,9 @@ fn planned(
                 started_at: 1_767_225_600_000,
                 retries: 0,
             },
+            ignore,
+            live,
+            schema,
         },
     );
     let steps: Vec<String> = plan
@@ -521,12 +551,24 @@ fn planned(
         .map(|step| {
             let action = match &step.action {
                 Action::CreateNamespace { .. } => "create".to_owned(),
-                Action::Apply { how, exists, .. } => {
+                Action::Apply {
+                    object,
+                    how,
+                    exists,
+                    ..
+                } => {
                     let mut words = vec![if *exists { "change" } else { "make" }];
                     words.extend((!how.server_side).then_some("client-side"));
                     words.extend(how.replace.then_some("replacing"));
                     words.extend(how.force.then_some("by force"));
                     words.extend((!how.validate).then_some("unchecked"));
+                    let target = prepared
+                        .targets
+                        .iter()
+                        .find(|target| target.key == step.key);
+                    let other = target
+                        .is_some_and(|target| step.hook.is_none() && target.object != *object);
+                    words.extend(other.then_some("but for what is left out"));
                     words.join(" ")
                 }
                 Action::Prune { uid, propagation } => format!("prune {uid} {propagation:?}"),
@@ -555,10 +597,10 @@ fn planned(
     json!({"steps": steps, "refusals": lines(&plan.refusals)})
 }
 
-fn views(case: &Case, prepared: &Prepared, bodies: &[Value], schema: &SchemaSet) -> Value {
+fn views(ignore: &Ignored<'_>, prepared: &Prepared, bodies: &[Value], schema: &SchemaSet) -> Value {
     let parse = |text: &str| serde_json::from_str::<Value>(text).expect("a well-formed case");
     let show = |target: Option<&engine::Target>, body: Option<&Value>| {
-        let view = engine::views::view(target, body, &case.ignore, schema);
+        let view = engine::views::view(target, body, ignore, schema);
         let mut normalized = parse(&view.normalized_live);
         let last = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
         let record = normalized.pointer(last).and_then(Value::as_str).map(parse);

@@ -481,7 +481,7 @@ fn the_tree_hangs_pods_below_their_owners_and_shows_what_is_not_there() {
         status(&keys[0]),
         status(&keys[3]),
     ];
-    let nodes = engine::tree::build(&managed, &live, &beneath);
+    let nodes = engine::tree::build(&managed, &live, &beneath, &HashMap::new());
     let shown: Vec<(String, Option<String>)> = nodes
         .iter()
         .map(|n| (n.key.to_string(), n.parents.first().map(|p| p.uid.clone())))
@@ -535,7 +535,7 @@ fn the_tree_hangs_pods_below_their_owners_and_shows_what_is_not_there() {
         (1, "s")
     );
 
-    let health = engine::tree::assess(&live, &beneath);
+    let health = engine::tree::assess(&live, &beneath, &HashMap::new());
     assert_eq!(health[&keys[0]].code, HealthCode::Progressing);
     assert!(
         health[&keys[0]].causes[0]

@@ -5,7 +5,7 @@
 //! handed back as a [`render::ReadSet`], and remembering it is the caller's business.
 //!
 //! # Invariants
-//! - Only [`sandbox`] starts child processes: clean environment, deadline, and the whole process group is killed.
+//! - Child processes are started by the crate `sandbox` only: restricted, with a deadline.
 //! - A credential is never on a command line, in a mirror's configuration, in an error or in a log.
 //! - No path leaves the repository: symbolic links and `..` are resolved inside the tree, by us.
 //! - What comes out of Git or of an archive is hostile: every size, count, depth and duration has a limit with a cause of
@@ -13,12 +13,11 @@
 //!
 //! # Reading order
 //! [`error`], [`git::Access`], [`git::Mirrors`], [`git::Files`], [`charts::Charts`], [`render::Renderer`],
-//! [`render::ReadSet`], [`sandbox`].
+//! [`render::ReadSet`].
 
 pub mod charts;
 pub mod error;
 pub mod git;
 pub mod render;
-pub mod sandbox;
 
 pub use error::{Error, Kind};

@@ -3,7 +3,7 @@
 //! Accounts and webhook secrets have tables of their own, which are the truth; `accounts.*`, `admin.*` and
 //! `webhook.*.secret` are how settings show and change them.
 
-use domain::settings::{self, Config, Object, Raw, Rendering, Value, accounts as account_keys};
+use domain::settings::{self, Config, Object, Raw, Value, accounts as account_keys};
 use sqlx::{Postgres, Row, Transaction};
 
 use crate::accounts;
@@ -61,12 +61,12 @@ impl Settings<'_> {
         self.read(&mut tx).await
     }
 
-    /// What they say about rendering. No secret is read for it.
+    /// Those in plain text that the caller's role may read. No secret is read for it.
     ///
     /// # Errors
     /// When the database does not answer.
-    #[tracing::instrument(name = "db.config.rendering", skip_all, fields(tenant = %self.scope.tenant()))]
-    pub async fn rendering(&self) -> Result<Rendering> {
+    #[tracing::instrument(name = "db.config.plain", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn plain(&self) -> Result<Config> {
         let mut tx = self.scope.begin().await?;
         let object = Object::Cm;
         let rows = sqlx::query("SELECT key, value FROM naru.config WHERE object = $1")
@@ -79,7 +79,7 @@ impl Settings<'_> {
                 raw.set(&object, &row.try_get::<String, _>("key")?, &value);
             }
         }
-        Ok(Config::from_raw(raw).rendering())
+        Ok(Config::from_raw(raw))
     }
 
     /// Changes them: `change` sees them as they are, under lock, and decides. In force on the next call everywhere.

@@ -79,6 +79,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "rendering",
         include_str!("../../../migrations/0013_rendering.sql"),
     ),
+    (
+        14,
+        "customizations",
+        include_str!("../../../migrations/0014_customizations.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 const EDGES: &[(&str, &[&str])] = &[
     ("libs/domain", &[]),
     ("libs/engine", &["domain"]),
-    ("libs/source", &["domain"]),
+    ("libs/sandbox", &[]),
+    ("libs/source", &["domain", "sandbox"]),
+    ("libs/script", &["domain", "sandbox"]),
     ("libs/cluster", &["domain"]),
     ("libs/store", &["domain"]),
     ("libs/cache", &["domain"]),
@@ -21,12 +23,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "services/repo-server",
-        &["domain", "proto", "cache", "source", "runtime"],
+        &["domain", "proto", "cache", "source", "sandbox", "runtime"],
     ),
     (
         "services/controller",
         &[
-            "domain", "proto", "store", "cache", "cluster", "engine", "runtime",
+            "domain", "proto", "store", "cache", "cluster", "engine", "script", "sandbox", "runtime",
         ],
     ),
     ("loadtest", &["proto", "testkit"]),
@@ -40,6 +42,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("kube", &["libs/cluster"]),
     ("k8s-openapi", &["libs/cluster"]),
     ("git2", &["libs/source"]),
+    ("mlua", &["libs/script"]),
+    ("landlock", &["libs/sandbox"]),
     ("axum", &["libs/runtime", "services/api"]),
     ("tracing-subscriber", &["libs/runtime"]),
     ("clap", &["xtask", "loadtest"]),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cluster::{Account, Cluster};
 use domain::clock::Clock;
+use script::Scripts;
 use store::Store;
 
 use crate::memory::Memory;
@@ -31,6 +32,8 @@ pub struct Context {
     pub memory: Memory,
     /// What is counted.
     pub metrics: Metrics,
+    /// What runs the scripts of settings.
+    pub scripts: Scripts,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

@@ -26,6 +26,7 @@ use runtime::config::{ConfigError, EX_USAGE};
 use runtime::metrics::Registry;
 use runtime::ops::{self, Need, Readiness};
 use runtime::{Lifecycle, telemetry};
+use script::Scripts;
 use store::{Controller, KeyFile, OpeningKeys, Options, Role, Store};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -163,6 +164,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         clock,
         store,
         cluster: cluster.clone(),
+        scripts: Scripts::new(std::env::current_exe()?),
     });
 
     let listener = TcpListener::bind(&config.listen).await?;

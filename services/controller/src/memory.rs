@@ -19,6 +19,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 
 use crate::driver::queue::AppKey;
+use crate::reconcile::custom::Known;
 
 /// How many bytes of targets are kept.
 const TARGETS: usize = 24 << 20;
@@ -42,6 +43,10 @@ pub struct AppMemory {
     pub deployed: Option<ManifestSetHash>,
     /// When the last wave of the operation under way was applied.
     pub wave_ended: Option<Instant>,
+    /// What the tenant's own checks said of objects.
+    pub checked: HashMap<ResourceKey, Known>,
+    /// Names the rules of what is left out by which `applied` was found.
+    pub ignore: u64,
 }
 
 /// One source's last render.

@@ -1,7 +1,7 @@
 //! Brings one application to what Git says, once. Takes no hint about what changed.
 //!
 //! The steps, in the order they happen: [`subject`] (client required), [`desire`] (client required), [`live`] and
-//! [`look`] (client required for bodies, the comparison itself is the engine's), [`operation`] (the state machine of a
+//! [`look`] (client required for bodies, the comparison itself is the engine's), [`custom`] (client required), [`operation`] (the state machine of a
 //! sync), [`apply`] and [`hooks`] (client required), [`publish`] (client required); [`deletion`] is the other end of a life.
 
 use std::fmt;
@@ -20,6 +20,7 @@ use crate::publisher::Unwritten;
 use crate::repos::Trouble;
 
 pub mod apply;
+pub mod custom;
 pub mod deletion;
 pub mod desire;
 pub mod hooks;

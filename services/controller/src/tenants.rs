@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
-use domain::settings::Rendering;
+use domain::settings::{Customizations, Rendering};
 use domain::tenant::{Tenant, TenantId, TenantName, TenantState};
 use engine::prepare::Territory;
 use parking_lot::{Mutex, RwLock};
@@ -33,8 +33,8 @@ struct Known {
     projects: HashMap<(TenantId, String), Option<Arc<ProjectFacts>>>,
     /// The addresses and names of the clusters that tenants have added.
     clusters: HashMap<TenantId, Arc<Vec<[String; 2]>>>,
-    /// What tenants' settings say about rendering.
-    rendering: HashMap<TenantId, Arc<Rendering>>,
+    /// What tenants' settings say of what is done here.
+    settings: HashMap<TenantId, TenantSettings>,
     /// Grows whenever something is forgotten: what was read before is then not kept.
     forgotten: u64,
 }
@@ -104,6 +104,15 @@ impl TenantFacts {
     }
 }
 
+/// What a tenant's settings say of what is done here. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct TenantSettings {
+    /// How its sources are rendered.
+    pub rendering: Arc<Rendering>,
+    /// How kinds are compared and assessed.
+    pub customizations: Arc<Customizations>,
+}
+
 /// A project's rules, or why they cannot be read.
 #[derive(Debug)]
 pub struct ProjectFacts {
@@ -142,7 +151,7 @@ impl Tenants {
         known.by_id = all.iter().map(|f| (f.tenant.id, f.clone())).collect();
         known.projects.clear();
         known.clusters.clear();
-        known.rendering.clear();
+        known.settings.clear();
         known.forgotten += 1;
         Ok(all)
     }
@@ -185,7 +194,7 @@ impl Tenants {
             known.by_id.insert(id, Arc::new(facts(tenant, &map)));
         }
         known.projects.retain(|(whose, _), _| *whose != id);
-        known.rendering.remove(&id);
+        known.settings.remove(&id);
         known.forgotten += 1;
         Ok(())
     }
@@ -267,23 +276,26 @@ impl Tenants {
         Ok(facts)
     }
 
-    /// What a tenant's settings say about rendering.
+    /// What a tenant's settings say of what is done here.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn rendering(&self, tenant: TenantId) -> store::Result<Arc<Rendering>> {
+    pub async fn settings(&self, tenant: TenantId) -> store::Result<TenantSettings> {
         let forgotten = {
             let known = self.0.known.read();
-            if let Some(rendering) = known.rendering.get(&tenant) {
-                return Ok(rendering.clone());
+            if let Some(settings) = known.settings.get(&tenant) {
+                return Ok(settings.clone());
             }
             known.forgotten
         };
-        let read = self.0.store.tenant(tenant).config().rendering().await?;
-        let read = Arc::new(read);
+        let config = self.0.store.tenant(tenant).config().plain().await?;
+        let read = TenantSettings {
+            rendering: Arc::new(config.rendering()),
+            customizations: Arc::new(config.customizations()),
+        };
         let mut known = self.0.known.write();
         if known.forgotten == forgotten {
-            known.rendering.insert(tenant, read.clone());
+            known.settings.insert(tenant, read.clone());
         }
         Ok(read)
     }

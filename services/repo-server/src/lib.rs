@@ -34,7 +34,7 @@ use runtime::mtls::{self, MutualTlsError};
 use runtime::ops::{self, Readiness};
 use source::git::{Mirrors, Rules};
 use source::render::{Renderer, WorkerPool};
-use source::sandbox::Sandbox;
+use sandbox::Sandbox;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 

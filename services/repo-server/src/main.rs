@@ -9,10 +9,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments
         .next()
-        .is_some_and(|first| first == source::sandbox::launch::ARGUMENT)
+        .is_some_and(|first| first == sandbox::launch::ARGUMENT)
     {
         // Before anything starts a thread: the restrictions have to hold for the whole process.
-        return match source::sandbox::launch::main(arguments) {
+        return match sandbox::launch::main(arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 126),
         };

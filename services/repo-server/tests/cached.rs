@@ -31,7 +31,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use source::git::{Access, Limits, Login, Mirrors, Rules};
 use source::render::{Reference, RenderInput, Renderer, Target, WorkerLimits, WorkerPool};
-use source::sandbox::Sandbox;
+use sandbox::Sandbox;
 use tempfile::TempDir;
 use testkit::certs::Authority;
 use testkit::charts::{Reply, Site};

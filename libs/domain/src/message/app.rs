@@ -176,6 +176,16 @@ messages! {
         en: "there is no action `{action}` for {kind}; choose one of {known}",
         ko: "{kind}에 `{action}` 동작은 없습니다. {known} 중에서 고르십시오",
     }
+    /// A script of the settings fails.
+    ACTION_SCRIPT = "app.action-script" {
+        en: "the script that the settings have for actions of {kind} (resource.customizations) fails: {why}",
+        ko: "설정(resource.customizations)에 있는 {kind} 동작 스크립트가 실패했습니다: {why}",
+    }
+    /// A script of the settings changes what it was not given.
+    ACTION_OF_ANOTHER = "app.action-of-another" {
+        en: "the script of the action changes {resource}; it may change {own}, and make others",
+        ko: "동작 스크립트가 {resource}을(를) 바꾸려 합니다. {own}만 바꿀 수 있고, 다른 오브젝트는 만들 수만 있습니다",
+    }
     /// A kind has no actions.
     ACTION_NONE = "app.action-none" {
         en: "there are no actions for {kind}; change the object in Git, or with argocd app patch-resource",

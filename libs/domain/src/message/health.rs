@@ -1,6 +1,16 @@
 //! Messages about health.
 
 messages! {
+    /// A tenant's own check cannot be carried out.
+    CHECK_FAILED = "health.check-failed" {
+        en: "the health check that the settings have for {kind} `{name}` (resource.customizations) fails; correct the script",
+        ko: "설정(resource.customizations)에 있는 {kind} `{name}`의 상태 검사 스크립트가 실패했습니다. 스크립트를 고치십시오",
+    }
+    /// A tenant's own check answers with a word that is none.
+    CHECK_WORD = "health.check-word" {
+        en: "the health check that the settings have for {kind} `{name}` answers `{word}`; it has to answer Healthy, Progressing, Degraded, Suspended, Missing or Unknown",
+        ko: "설정에 있는 {kind} `{name}`의 상태 검사가 `{word}`(이)라고 답했습니다. Healthy, Progressing, Degraded, Suspended, Missing, Unknown 가운데 하나로 답해야 합니다",
+    }
     /// An Ingress has no address in its status.
     INGRESS_WITHOUT_ADDRESS = "health.ingress-without-address" {
         en: "the Ingress has no address yet: status.loadBalancer.ingress is empty; the ingress controller of class `{class}` has to publish its service's address (Traefik: providers.kubernetesIngress.publishedService)",

@@ -126,12 +126,12 @@ messages! {
         en: "{resource} exists already and belongs to another installation; it is left alone: choose another name",
         ko: "{resource}은(는) 이미 있으며 다른 설치의 것이므로 건드리지 않습니다. 다른 이름을 쓰십시오",
     }
-    /// jq expressions are not evaluated yet.
-    JQ_UNSUPPORTED = "sync.jq-unsupported" {
-        en: "ignoreDifferences uses jqPathExpressions, which are not supported yet and have no effect; use jsonPointers",
-        ko: "ignoreDifferences의 jqPathExpressions는 아직 지원하지 않아 효과가 없습니다. jsonPointers를 쓰십시오",
+    /// A jq expression of what is left out cannot be evaluated.
+    JQ_INVALID = "sync.jq-invalid" {
+        en: "an expression of jqPathExpressions in ignoreDifferences cannot be evaluated, so that what it names is compared; correct it",
+        ko: "ignoreDifferences의 jqPathExpressions에 평가할 수 없는 식이 있어, 그 식이 가리키는 필드도 비교합니다. 식을 고치십시오",
     }
-    /// A field manager's fields cannot be found without the object's body.
+    /// A pointer of what is left out is none.
     IGNORED_POINTER_INVALID = "sync.ignored-pointer-invalid" {
         en: "`{pointer}` in ignoreDifferences is not a JSON pointer; it must begin with `/`",
         ko: "ignoreDifferences의 `{pointer}`은(는) JSON 포인터가 아닙니다. `/`로 시작해야 합니다",

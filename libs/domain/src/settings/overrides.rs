@@ -50,7 +50,20 @@ impl Config {
     /// The customisations by `<group>/<kind>`, with what is left out of every comparison.
     #[must_use]
     pub fn resource_overrides(&self) -> BTreeMap<String, ResourceOverride> {
-        let mut all = BTreeMap::new();
+        let mut all = self.customized();
+        if let Some(kind) = self.status_left_out() {
+            all.entry(kind.to_owned())
+                .or_default()
+                .ignore_differences
+                .json_pointers
+                .push("/status".to_owned());
+        }
+        all
+    }
+
+    /// The customisations by `<group>/<kind>` as they are written.
+    pub(super) fn customized(&self) -> BTreeMap<String, ResourceOverride> {
+        let mut all: BTreeMap<String, ResourceOverride> = BTreeMap::new();
         if let Some(Ok(Json::Object(kinds))) = self.raw.text(&Object::Cm, PREFIX).map(yaml::read) {
             for (kind, document) in &kinds {
                 all.insert(kind.clone(), whole(document));
@@ -69,13 +82,6 @@ impl Config {
                 _ => kind.replacen('_', "/", 1),
             };
             part(all.entry(kind).or_default(), what, value.expose());
-        }
-        if let Some(kind) = self.status_left_out() {
-            all.entry(kind.to_owned())
-                .or_default()
-                .ignore_differences
-                .json_pointers
-                .push("/status".to_owned());
         }
         all
     }

@@ -1,6 +1,7 @@
 //! What an application leaves out of its comparison.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use domain::application::IgnoreDifference;
 use domain::cause::Cause;
@@ -12,17 +13,41 @@ use serde_json::Value;
 
 use crate::fields::Owned;
 
+/// Where the jq expressions of rules lead in the two states of an object, as JSON pointers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// In what is wanted.
+    pub want: Vec<String>,
+    /// In what is there.
+    pub got: Vec<String>,
+}
+
+/// What a comparison leaves out.
+#[derive(Clone, Copy, Debug)]
+pub struct Ignored<'a> {
+    /// The application's rules, and its tenant's.
+    pub rules: &'a [IgnoreDifference],
+    /// The places that their jq expressions name, by object: whoever compares has had them evaluated.
+    pub named: &'a HashMap<ResourceKey, Named>,
+}
+
+/// The jq expressions that are for an object.
+#[must_use]
+pub fn expressions(rules: &[IgnoreDifference], key: &ResourceKey) -> Vec<String> {
+    let of = rules.iter().filter(|rule| applies(rule, key));
+    let all = of.flat_map(|rule| &rule.jq_path_expressions);
+    all.cloned().collect()
+}
+
+/// Whether rules leave anything of an object out.
+#[must_use]
+pub fn leaves_out(rules: &[IgnoreDifference], key: &ResourceKey) -> bool {
+    rules.iter().any(|rule| applies(rule, key))
+}
+
 /// What is wrong with the rules themselves.
 pub(super) fn complaints(rules: &[IgnoreDifference]) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if rules
-        .iter()
-        .any(|rule| !rule.jq_path_expressions.is_empty())
-    {
-        causes.push(
-            Cause::warning(message::sync::JQ_UNSUPPORTED.message()).field("spec.ignoreDifferences"),
-        );
-    }
     let bad = |pointer: &&String| !pointer.starts_with('/');
     if let Some(pointer) = rules.iter().flat_map(|rule| &rule.json_pointers).find(bad) {
         let message = message::sync::IGNORED_POINTER_INVALID.with("pointer", pointer);
@@ -45,11 +70,15 @@ pub fn ignored<'a>(
     want: &'a Value,
     got: &'a Value,
     key: &ResourceKey,
-    rules: &[IgnoreDifference],
+    ignore: &Ignored<'_>,
     root: Option<Node<'_>>,
 ) -> (Cow<'a, Value>, Cow<'a, Value>) {
     let (mut want, mut got) = (Cow::Borrowed(want), Cow::Borrowed(got));
-    for rule in rules.iter().filter(|rule| applies(rule, key)) {
+    if let Some(named) = ignore.named.get(key) {
+        remove_all(&mut want, &named.want);
+        remove_all(&mut got, &named.got);
+    }
+    for rule in ignore.rules.iter().filter(|rule| applies(rule, key)) {
         for pointer in &rule.json_pointers {
             if want.pointer(pointer).is_some() {
                 remove(want.to_mut(), pointer);
@@ -86,27 +115,58 @@ pub(crate) fn by_manager(
         .collect()
 }
 
-/// The target as `RespectIgnoreDifferences=true` has it applied: with the live values of the pointed fields.
+/// The target as `RespectIgnoreDifferences=true` has it applied: with the live values of the fields that are left out, and
+/// without those that another manager has.
 #[must_use]
-pub fn respected(
+pub(crate) fn respected(
     want: &Value,
     live: &Value,
     key: &ResourceKey,
-    rules: &[IgnoreDifference],
+    ignore: &Ignored<'_>,
+    root: Option<Node<'_>>,
 ) -> Value {
     let mut result = want.clone();
-    for pointer in rules
-        .iter()
-        .filter(|rule| applies(rule, key))
-        .flat_map(|rule| &rule.json_pointers)
-    {
-        match (live.pointer(pointer), result.pointer_mut(pointer)) {
-            (Some(value), Some(place)) => *place = value.clone(),
-            (None, Some(_)) => remove(&mut result, pointer),
-            (_, None) => {}
+    let of = ignore.rules.iter().filter(|rule| applies(rule, key));
+    let pointers = of.clone().flat_map(|rule| &rule.json_pointers);
+    let named = ignore.named.get(key);
+    let named = named.map_or(&[][..], |named| &named.want);
+    for pointer in pointers.chain(named) {
+        if let (Some(value), Some(place)) = (live.pointer(pointer), result.pointer_mut(pointer)) {
+            *place = value.clone();
         }
     }
+    let pointers = of.clone().flat_map(|rule| &rule.json_pointers);
+    let absent: Vec<String> = pointers
+        .chain(named)
+        .filter(|pointer| live.pointer(pointer).is_none())
+        .cloned()
+        .collect();
+    let mut result = Cow::Owned(result);
+    remove_all(&mut result, &absent);
+    let mut result = result.into_owned();
+    for set in of.flat_map(|rule| managers(rule, live)) {
+        set.remove_from(&mut result, root);
+    }
     result
+}
+
+/// Removes places, those of a list from its end: what stands before keeps its position.
+fn remove_all(object: &mut Cow<'_, Value>, pointers: &[String]) {
+    let mut there: Vec<&String> = pointers
+        .iter()
+        .filter(|pointer| object.pointer(pointer).is_some())
+        .collect();
+    let words = |pointer: &str| -> Vec<(usize, String)> {
+        let words = pointer.split('/');
+        words
+            .map(|word| (word.parse().unwrap_or_default(), word.to_owned()))
+            .collect()
+    };
+    there.sort_by_cached_key(|pointer| std::cmp::Reverse(words(pointer)));
+    there.dedup();
+    for pointer in there {
+        remove(object.to_mut(), pointer);
+    }
 }
 
 fn remove(object: &mut Value, pointer: &str) {
@@ -126,5 +186,59 @@ fn remove(object: &mut Value, pointer: &str) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn places_of_a_list_are_removed_from_its_end() {
+        let object = json!({"list": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, {"a": 1, "b": 2}], "more": 1});
+        let pointers = [
+            "/list/2",
+            "/list/10/a",
+            "/list/9",
+            "/more",
+            "/none/1",
+            "/list/2",
+        ];
+        let pointers = pointers.map(str::to_owned);
+        let mut less = Cow::Borrowed(&object);
+        remove_all(&mut less, &pointers);
+        assert_eq!(*less, json!({"list": [0, 1, 3, 4, 5, 6, 7, 8, {"b": 2}]}));
+    }
+
+    #[test]
+    fn what_is_left_out_is_applied_as_it_is_there() {
+        let rule = IgnoreDifference {
+            group: "apps".to_owned(),
+            kind: "Deployment".to_owned(),
+            json_pointers: vec!["/spec/replicas".to_owned(), "/spec/paused".to_owned()],
+            ..IgnoreDifference::default()
+        };
+        let key = ResourceKey {
+            group: "apps".to_owned(),
+            kind: "Deployment".to_owned(),
+            ..ResourceKey::default()
+        };
+        let of = |want: &[&str]| Named {
+            want: want.iter().map(|place| (*place).to_owned()).collect(),
+            got: Vec::new(),
+        };
+        let named = HashMap::from([(key.clone(), of(&["/spec/list/0/v"]))]);
+        let rules = [rule];
+        let ignore = Ignored {
+            rules: &rules,
+            named: &named,
+        };
+        let want =
+            json!({"spec": {"replicas": 1, "paused": true, "list": [{"v": 1}], "other": "git"}});
+        let live = json!({"spec": {"replicas": 5, "list": [{"v": 9}], "other": "live"}});
+        let expected = json!({"spec": {"replicas": 5, "list": [{"v": 9}], "other": "git"}});
+        assert_eq!(respected(&want, &live, &key, &ignore, None), expected);
     }
 }

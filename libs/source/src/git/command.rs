@@ -10,12 +10,12 @@ use std::time::Duration;
 use domain::cause::Cause;
 use domain::message;
 use domain::secret::Secret;
+use sandbox::{Job, MAX_OUTPUT, Profile, Sandbox, SandboxError};
 use tempfile::TempDir;
 
 use super::access::{Access, Scheme};
 use super::refs::{Refs, is_commit};
 use crate::error::{self, Error, Kind};
-use crate::sandbox::{Job, MAX_OUTPUT, Profile, Sandbox, SandboxError};
 
 /// SIGXFSZ: a file grew over the limit.
 const FILE_SIZE_SIGNAL: i32 = 25;

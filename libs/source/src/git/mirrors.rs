@@ -10,6 +10,7 @@ use domain::message;
 use domain::signature::{Signature, Verdict};
 use domain::version::newest_of;
 use parking_lot::Mutex;
+use sandbox::Sandbox;
 use sha2::{Digest, Sha256};
 
 use super::access::{Access, Scheme};
@@ -23,7 +24,6 @@ use super::mirror::{Expanded, Mirror};
 use super::refs::{Named, Refs, is_commit, is_range};
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
-use crate::sandbox::Sandbox;
 
 /// How many tags of one commit are looked at for a signature.
 const MOST_TAGS: usize = 16;

@@ -12,13 +12,13 @@ use domain::cause::Cause;
 use domain::message;
 use domain::settings::BuildOptions;
 use parking_lot::Mutex;
+use sandbox::{Sandbox, Worker};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind};
-use crate::sandbox::{Sandbox, Worker};
 
 /// The largest frame in either direction; the renderer keeps to the same.
 const MAX_FRAME: u32 = 64 << 20;

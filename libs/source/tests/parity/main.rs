@@ -23,11 +23,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use domain::egress::Egress;
+use sandbox::Sandbox;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use source::git::{Access, Limits, Login, Mirrors, Rules};
 use source::render::{Reference, RenderInput, Renderer, Target, WorkerLimits, WorkerPool};
-use source::sandbox::Sandbox;
 use tempfile::TempDir;
 use testkit::progress::Progress;
 use testkit::tools;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use domain::repository::Credentials;
 use domain::secret::Secret;
+use sandbox::Sandbox;
 use source::Kind;
 use source::git::{Access, Limits, Login, Mirrors, Rules};
-use source::sandbox::Sandbox;
 use tempfile::TempDir;
 use testkit::git::GitHome;
 use testkit::git::checkout::Checkout;

@@ -21,10 +21,10 @@ use std::sync::OnceLock;
 
 use domain::egress::Egress;
 use domain::manifest::SourceType;
+use sandbox::Sandbox;
 use serde_json::{Value, json};
 use source::git::{Access, Limits, Login, Mirrors, Rules};
 use source::render::{RenderInput, Rendered, Renderer, Target, WorkerLimits, WorkerPool};
-use source::sandbox::Sandbox;
 use source::{Error, Kind};
 use tempfile::TempDir;
 

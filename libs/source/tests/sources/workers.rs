@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sandbox::Sandbox;
 use serde_json::json;
 use source::render::{Renderer, WorkerLimits, WorkerPool};
-use source::sandbox::Sandbox;
 use testkit::progress::Progress;
 
 use super::{World, input};

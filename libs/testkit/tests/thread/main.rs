@@ -9,6 +9,7 @@ mod charts;
 mod collector;
 mod command_line;
 mod credentials;
+mod customizations;
 mod docs;
 mod drawn;
 mod elsewhere;

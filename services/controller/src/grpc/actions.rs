@@ -1,28 +1,85 @@
 //! The actions of one live object: which it has, and carrying them out as the tenant's account.
 
+use domain::message;
 use domain::resource::ResourceKey;
+use domain::settings::Actions;
 use engine::actions::{self, Change};
 use proto::argocd::application::ResourceActionsListResponse;
 use proto::naru::internal::v1 as wire;
 use proto::v1alpha1::{ResourceAction, ResourceActionParam};
+use script::{Answer, Changed, Job, Offer};
 use tonic::{Code, Status};
 
-use super::resource::{self, by_hand, permitted, with_uid};
-use super::say;
+use super::resource::{self, Object, by_hand, permitted, with_uid};
+use super::{owner, say};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
+use crate::reconcile::custom;
 
-/// The actions that an object of the application's tree has as it is now.
+/// The actions that an object of the application's tree has as it is now: those of the tenant's settings, and the built-in
+/// ones where the settings have none for the kind or leave them.
 pub(super) async fn list(
     ctx: &Context,
     app: &AppKey,
     request: wire::ResourceRequest,
 ) -> Result<ResourceActionsListResponse, Status> {
     let object = resource::find(ctx, app, Some(request)).await?;
-    let actions = actions::actions(&object.body).into_iter().map(to_wire);
-    Ok(ResourceActionsListResponse {
-        actions: actions.collect(),
-    })
+    let own = object.subject.customizations.actions(&object.key);
+    let mut listed: Vec<ResourceAction> = match own {
+        Some(own) if !own.discovery.is_empty() => {
+            let discovery = Job::Actions {
+                script: own.discovery.clone(),
+                object: object.body.clone(),
+            };
+            match run_script(ctx, &object, discovery).await? {
+                Answer::Actions(offers) => offers.into_iter().map(offered).collect(),
+                _ => Vec::new(),
+            }
+        }
+        _ => Vec::new(),
+    };
+    if own.is_none_or(|own| own.merge_builtin) {
+        let known: Vec<Option<String>> = listed.iter().map(|action| action.name.clone()).collect();
+        let built_in = actions::actions(&object.body).into_iter().map(to_wire);
+        listed.extend(built_in.filter(|action| !known.contains(&action.name)));
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    Ok(ResourceActionsListResponse { actions: listed })
+}
+
+/// Runs a script of the tenant's settings over an object.
+async fn run_script(ctx: &Context, object: &Object, job: Job) -> Result<Answer, Status> {
+    let mut outcome = ctx.scripts.run(object.subject.tenant_name(), &[job]).await;
+    match outcome.pop() {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(refusal)) => {
+            let failed = message::app::ACTION_SCRIPT
+                .with("kind", &object.key.kind)
+                .with("why", custom::words(&refusal));
+            Err(say(Code::FailedPrecondition, &failed))
+        }
+        None => Err(Status::internal("no script was run")),
+    }
+}
+
+fn offered(offer: Offer) -> ResourceAction {
+    let Offer {
+        name,
+        disabled,
+        parameters,
+        icon,
+        title,
+    } = offer;
+    let parameters = parameters.into_iter();
+    ResourceAction {
+        name: Some(name),
+        params: parameters
+            .map(|name| ResourceActionParam { name: Some(name) })
+            .collect(),
+        disabled: Some(disabled),
+        icon_class: Some(icon),
+        display_name: Some(title),
+    }
 }
 
 fn to_wire(action: actions::Action) -> ResourceAction {
@@ -56,12 +113,78 @@ pub(super) async fn run(
     permitted(&object.subject, &object.key)?;
     let parameters = request.parameters.into_iter();
     let parameters = parameters.map(|one| (one.name, one.value)).collect();
-    let now = ctx.clock.now();
-    let change = actions::run(&object.body, &request.action, &parameters, now)
-        .map_err(|message| say(Code::InvalidArgument, &message))?;
+    let own = object.subject.customizations.actions(&object.key);
+    let script = own.and_then(|own| script_of(own, &request.action));
+    let changes = match (script, own) {
+        (Some(script), _) => {
+            let job = Job::Act {
+                script: script.to_owned(),
+                object: object.body.clone(),
+                parameters,
+            };
+            match run_script(ctx, &object, job).await? {
+                Answer::Changed(changed) => of_script(&object, changed)?,
+                _ => Vec::new(),
+            }
+        }
+        (None, Some(own)) if !own.merge_builtin => {
+            let names: Vec<&str> = own.scripts.iter().map(|(name, _)| name.as_str()).collect();
+            let unknown = message::app::ACTION_UNKNOWN
+                .with("kind", &object.key.kind)
+                .with("action", &request.action)
+                .with("known", names.join(", "));
+            return Err(say(Code::InvalidArgument, &unknown));
+        }
+        (None, _) => {
+            let now = ctx.clock.now();
+            let change = actions::run(&object.body, &request.action, &parameters, now);
+            vec![change.map_err(|message| say(Code::InvalidArgument, &message))?]
+        }
+    };
+    // All that is made has to be permitted before anything is written.
+    for change in &changes {
+        if let Change::Create(made) = change {
+            permitted(&object.subject, &ResourceKey::of(made))?;
+        }
+    }
+    for change in changes {
+        carry_out(&object, change).await?;
+    }
+    Ok(wire::RunActionResponse {})
+}
+
+/// The script of an action.
+fn script_of<'a>(own: &'a Actions, action: &str) -> Option<&'a str> {
+    let known = own.scripts.iter().find(|(name, _)| name == action);
+    known.map(|(_, script)| script.as_str())
+}
+
+/// What a script's objects change. It changes the object that it was given, and no other; of nothing that it changes or makes
+/// does it say whose that is.
+fn of_script(object: &Object, changed: Vec<Changed>) -> Result<Vec<Change>, Status> {
+    let mut changes = Vec::new();
+    for Changed { create, object: to } in changed {
+        if create {
+            owner::stays(&to)?;
+            changes.push(Change::Create(to));
+        } else if ResourceKey::of(&to) == object.key {
+            let patch = actions::merge_patch(&object.body, &to);
+            owner::stays(&patch)?;
+            changes.push(Change::Merge(patch));
+        } else {
+            let other = message::app::ACTION_OF_ANOTHER
+                .with("resource", ResourceKey::of(&to))
+                .with("own", &object.key);
+            return Err(say(Code::FailedPrecondition, &other));
+        }
+    }
+    Ok(changes)
+}
+
+async fn carry_out(object: &Object, change: Change) -> Result<(), Status> {
     let account = &object.account;
     let done = match change {
-        Change::Nothing => return Ok(wire::RunActionResponse {}),
+        Change::Nothing => return Ok(()),
         Change::Merge(patch) => {
             let patch = with_uid(patch, object.uid());
             let merge = cluster::PatchKind::Merge;
@@ -70,11 +193,7 @@ pub(super) async fn run(
                 .patch(&object.key, version, merge, &patch, by_hand())
                 .await
         }
-        Change::Create(made) => {
-            permitted(&object.subject, &ResourceKey::of(&made))?;
-            account.create(&made, by_hand()).await
-        }
+        Change::Create(made) => account.create(&made, by_hand()).await,
     };
-    done.map(|_| wire::RunActionResponse {})
-        .map_err(|error| object.refused(&error))
+    done.map(drop).map_err(|error| object.refused(&error))
 }

@@ -11,6 +11,7 @@ use tonic::Status;
 use super::{refused, scene};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
+use crate::reconcile::custom;
 
 /// The states of an application's objects. Hooks are not compared, hence not listed.
 pub(super) async fn managed_resources(
@@ -38,6 +39,9 @@ pub(super) async fn managed_resources(
         .fetch(ctx, &subject, &missing)
         .await
         .map_err(|error| refused(&error))?;
+    let places = std::mem::take(&mut look.places);
+    look.places = custom::places(ctx, &subject, look.targets(), &look.live, places).await;
+    let ignored = look.ignored(&subject);
     let items = listed.into_iter().map(|compared| {
         let target = compared
             .target
@@ -46,7 +50,7 @@ pub(super) async fn managed_resources(
         let view = views::view(
             target,
             live,
-            &subject.spec.ignore_differences,
+            &ignored,
             &desired.schema,
         );
         let version = live

@@ -91,7 +91,7 @@ pub(super) fn nodes(ctx: &Context, scene: &Scene) -> Vec<Node> {
         .map(|entry| look::tree_entry(entry))
         .collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| look::tree_entry(entry)).collect();
-    tree::build(&look.comparison.statuses(), &live, &under)
+    tree::build(&look.comparison.statuses(), &live, &under, &look.checks)
 }
 
 fn to_wire(node: &Node) -> wire::ResourceNode {

@@ -1,20 +1,22 @@
 //! Git and cluster side by side: the comparison, how the objects fare, what looks wrong (client required for bodies).
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::resource::ResourceKey;
 use domain::status::Status;
-use engine::compare::{self, Applied, Comparison};
+use engine::compare::{self, Applied, Comparison, Ignored, leaves_out};
 use engine::health;
 use engine::lint::{self, Around};
 use engine::prepare::Target;
-use engine::tree::{self, Entry};
+use engine::tree::{self, Checks, Entry};
 use engine::{assemble, options};
 use serde_json::Value;
 
+use super::custom::{self, Places};
 use super::desire::Desired;
 use super::live::{LiveSet, may_see};
 use super::subject::Subject;
@@ -34,6 +36,10 @@ pub struct Look {
     pub live: LiveSet,
     /// The two compared.
     pub comparison: Comparison,
+    /// What the jq expressions of what is left out name.
+    pub places: Places,
+    /// What the tenant's own health checks say.
+    pub checks: Checks,
 }
 
 impl Look {
@@ -43,6 +49,43 @@ impl Look {
         self.desired
             .as_ref()
             .map_or(&[], |desired| &desired.prepared.targets)
+    }
+
+    /// What its comparison left out.
+    #[must_use]
+    pub fn ignored<'a>(&'a self, subject: &'a Subject) -> Ignored<'a> {
+        ignored(subject, &self.places)
+    }
+
+    /// Fetches the bodies of the objects that something is left out of, for a sync that leaves that as it is.
+    ///
+    /// # Errors
+    /// When the cluster does not give one.
+    pub async fn fetch_ignored(
+        &mut self,
+        ctx: &Context,
+        subject: &Subject,
+    ) -> Result<(), cluster::Error> {
+        let missing = |target: &&Target| {
+            leaves_out(&subject.ignore, &target.key)
+                && self.live.find(&target.key).is_some()
+                && self.live.body(&target.key).is_none()
+        };
+        let missing = self.targets().iter().filter(missing);
+        let missing: Vec<(ResourceKey, String)> = missing
+            .map(|target| (target.key.clone(), target.version.clone()))
+            .collect();
+        self.live.fetch(ctx, subject, &missing).await?;
+        let known = std::mem::take(&mut self.places);
+        self.places = custom::places(ctx, subject, self.targets(), &self.live, known).await;
+        Ok(())
+    }
+}
+
+fn ignored<'a>(subject: &'a Subject, places: &'a Places) -> Ignored<'a> {
+    Ignored {
+        rules: &subject.ignore,
+        named: &places.named,
     }
 }
 
@@ -75,11 +118,13 @@ pub async fn look_at(
     mut live: LiveSet,
     memory: &mut AppMemory,
 ) -> Result<Look, cluster::Error> {
-    let mut comparison = compare(subject, &desired, &live, memory);
+    let targets: &[Target] = desired
+        .as_ref()
+        .map_or(&[], |desired| &desired.prepared.targets);
+    forget_others(subject, memory);
+    let mut places = custom::places(ctx, subject, targets, &live, Places::default()).await;
+    let mut comparison = compare(subject, &desired, &live, &places, memory);
     if !comparison.needs_body.is_empty() {
-        let targets: &[Target] = desired
-            .as_ref()
-            .map_or(&[], |desired| &desired.prepared.targets);
         let version = |key: &ResourceKey| {
             targets
                 .iter()
@@ -93,20 +138,37 @@ pub async fn look_at(
             .map(|key| (key.clone(), version(key)))
             .collect();
         live.fetch(ctx, subject, &wanted).await?;
-        comparison = compare(subject, &desired, &live, memory);
+        places = custom::places(ctx, subject, targets, &live, places).await;
+        comparison = compare(subject, &desired, &live, &places, memory);
     }
     remember(&desired, &live, &comparison, memory);
+    let checks = custom::checks(ctx, subject, &live, memory).await;
     Ok(Look {
         desired,
         live,
         comparison,
+        places,
+        checks,
     })
+}
+
+/// Forgets what was found equal by other rules of what is left out.
+fn forget_others(subject: &Subject, memory: &mut AppMemory) {
+    let mut hasher = DefaultHasher::new();
+    // Their `Debug` shows every field; equal texts are equal rules.
+    format!("{:?}", subject.ignore).hash(&mut hasher);
+    let rules = hasher.finish();
+    if memory.ignore != rules {
+        memory.applied.clear();
+        memory.ignore = rules;
+    }
 }
 
 fn compare(
     subject: &Subject,
     desired: &Result<Desired, Trouble>,
     live: &LiveSet,
+    places: &Places,
     memory: &AppMemory,
 ) -> Comparison {
     let nothing = domain::schema::SchemaSet::default();
@@ -126,7 +188,7 @@ fn compare(
         incomplete,
         live: &live.as_live(),
         applied: &memory.applied,
-        ignore: &subject.spec.ignore_differences,
+        ignore: ignored(subject, places),
         schema,
     })
 }
@@ -220,8 +282,8 @@ pub fn status(
         .map(|entry| tree_entry(entry))
         .collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
-    let health = tree::assess(&live, &under);
-    let (external_urls, images) = tree::summary(&tree::build(&statuses, &live, &under));
+    let health = tree::assess(&live, &under, &look.checks);
+    let (external_urls, images) = tree::summary(&tree::build(&statuses, &live, &under, &look.checks));
     let ignored: Vec<ResourceKey> = look
         .live
         .entries()
@@ -230,6 +292,7 @@ pub fn status(
         .map(|e| e.key.clone())
         .collect();
     let mut causes = more;
+    causes.extend(look.places.causes.iter().cloned());
     let mut facts = assemble::Facts {
         now: ctx.clock.now(),
         comparison: Some(&look.comparison),

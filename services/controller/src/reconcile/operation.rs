@@ -48,6 +48,16 @@ struct Run {
     refresh: Option<String>,
 }
 
+impl Run {
+    /// The sync options in force: the request's where it names some, else the application's.
+    fn options(&self) -> SyncOptions {
+        match self.state.operation.sync.sync_options.as_slice() {
+            [] => self.subject.options.clone(),
+            named => SyncOptions::parse(named.iter().map(String::as_str)),
+        }
+    }
+}
+
 /// How an attempt ended.
 struct End {
     phase: Phase,
@@ -311,6 +321,10 @@ async fn run_on(
         let end_ = End::new(Phase::Error, message, vec![cause]);
         return end(ctx, run, end_, look, memory).await;
     }
+    if run.options().respect_ignored {
+        let fetched = look.fetch_ignored(ctx, &run.subject).await;
+        fetched.map_err(Failure::Cluster)?;
+    }
     let plan = make_plan(ctx, &run, &desired, &look);
     let result = run.state.result.get_or_insert_with(|| SyncResult {
         revisions: desired.revisions.clone(),
@@ -499,7 +513,7 @@ async fn too_many(ctx: &Context, run: &Run, wanted: usize) -> Result<Option<Caus
 fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
     let Run { subject, state, .. } = run;
     let sync = &state.operation.sync;
-    let asked = SyncOptions::parse(sync.sync_options.iter().map(String::as_str));
+    let options = run.options();
     let namespace = subject.destination.namespace.as_str();
     let key = ResourceKey {
         kind: "Namespace".into(),
@@ -516,11 +530,7 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
         &look.comparison,
         &plan::Request {
             sync,
-            options: if sync.sync_options.is_empty() {
-                &subject.options
-            } else {
-                &asked
-            },
+            options: &options,
             namespace,
             namespace_exists: ctx.cluster.index().get(&key).is_some(),
             territory: subject.tenant.territory(),
@@ -528,6 +538,9 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
                 .and_then(|policy| policy.managed_namespace_metadata.as_ref()),
             approved: approved.is_some_and(|at| at >= state.started_at),
             attempt: hooks::attempt(run, desired.revisions.first().map_or("", String::as_str)),
+            ignore: look.ignored(subject),
+            live: &look.live.as_live(),
+            schema: &desired.schema,
         },
     )
 }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use domain::application::{
-    Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, Source, Spec,
+    Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, IgnoreDifference, Source, Spec,
 };
 use domain::cause::Cause;
 use domain::message;
 use domain::project::Rules;
 use domain::project::gate::Applicant;
-use domain::settings::Rendering;
+use domain::settings::{Customizations, Rendering};
 use engine::options::SyncOptions;
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,6 +35,10 @@ pub struct Subject {
     pub destination: Destination,
     /// What the tenant's settings say about rendering.
     pub rendering: Arc<Rendering>,
+    /// What they say about kinds.
+    pub customizations: Arc<Customizations>,
+    /// What comparisons leave out, by its spec and its tenant's settings.
+    pub ignore: Vec<IgnoreDifference>,
     project: Arc<ProjectFacts>,
     no_rules: Rules,
 }
@@ -150,9 +154,13 @@ pub async fn read(
         .map(|policy| policy.sync_options.as_slice())
         .unwrap_or_default();
     let options = SyncOptions::parse(options.iter().map(String::as_str));
-    let rendering = ctx.tenants.rendering(key.tenant).await?;
+    let settings = ctx.tenants.settings(key.tenant).await?;
+    let of_tenant = settings.customizations.ignore.iter();
+    let ignore = spec.ignore_differences.iter().chain(of_tenant);
     Ok(Ok(Subject {
-        rendering,
+        ignore: ignore.cloned().collect(),
+        rendering: settings.rendering,
+        customizations: settings.customizations,
         key: key.clone(),
         app,
         spec,

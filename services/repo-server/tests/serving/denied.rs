@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use source::sandbox::{Sandbox, Worker};
+use sandbox::{Sandbox, Worker};
 use tempfile::TempDir;
 use testkit::progress::Progress;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

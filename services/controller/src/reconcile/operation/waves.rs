@@ -263,10 +263,9 @@ fn barrier(
     let mut waiting: Vec<&ResourceKey> = Vec::new();
     let mut failed = Vec::new();
     for step in applied {
-        let health = look
-            .live
-            .find(&step.key)
-            .and_then(|entry| engine::health::assess(&entry.body));
+        let health = look.live.find(&step.key).and_then(|entry| {
+            engine::health::assess_checked(&entry.body, &[], look.checks.get(&step.key))
+        });
         match health {
             Some(health) if health.code == HealthCode::Degraded => failed.extend(health.causes),
             Some(health) if health.code != HealthCode::Healthy => waiting.push(&step.key),

@@ -1,8 +1,9 @@
-//! The one place that starts child processes: Git, and the renderer's workers.
+//! The one place that starts child processes: Git, the renderer's workers, and what runs the scripts of settings.
 //!
 //! A child gets an environment of ours and nothing else, a process group of its own, and a deadline after which the whole
-//! group is killed. In production it is started through the launcher (this service's own binary with the argument
-//! `sandbox`), which restricts itself and then becomes the child; see [`launch`].
+//! group is killed. In production it is started through the launcher (the service's own binary with the argument
+//! `sandbox`), which restricts itself and then becomes the child; see [`launch`]. A service may also be its own child:
+//! started with another argument, it [`confine`]s itself before it reads anything.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -21,7 +22,9 @@ pub mod launch;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How much a child may say before the rest is thrown away.
-pub(crate) const MAX_OUTPUT: u64 = 1 << 20;
+pub const MAX_OUTPUT: u64 = 1 << 20;
+
+pub use launch::confine;
 
 /// What a child may touch.
 #[derive(Clone, Debug)]
@@ -124,12 +127,7 @@ impl Sandbox {
             }
             None => Command::new(program),
         };
-        command
-            .env_clear()
-            .env("PATH", PATH)
-            .env("LC_ALL", "C")
-            .process_group(0)
-            .kill_on_drop(true);
+        alone(&mut command);
         command
     }
 
@@ -191,21 +189,23 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .current_dir("/");
-        let start = |cause| SandboxError::Start {
-            program: program.display().to_string(),
-            cause,
-        };
-        let mut child = command.spawn().map_err(start)?;
-        let group = Group::of(&child);
-        match (child.stdin.take(), child.stdout.take()) {
-            (Some(stdin), Some(stdout)) => Ok(Worker {
-                stdin,
-                stdout,
-                _group: group,
-                child,
-            }),
-            _ => Err(start(io::Error::other("no pipes"))),
-        }
+        Worker::start(command, program)
+    }
+
+    /// Starts a program of ours that [`confine`]s itself when it sees this argument, with pipes to it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn own(program: &Path, argument: &str) -> Result<Worker, SandboxError> {
+        let mut command = Command::new(program);
+        alone(&mut command);
+        command
+            .arg(argument)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .current_dir("/");
+        Worker::start(command, program)
     }
 
     /// What the launcher reaches on this machine for a worker, in words for the health endpoint.
@@ -230,6 +230,16 @@ impl Sandbox {
     }
 }
 
+/// With an environment of ours and nothing else, and a process group of its own.
+fn alone(command: &mut Command) {
+    command
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LC_ALL", "C")
+        .process_group(0)
+        .kill_on_drop(true);
+}
+
 /// A child that lives on. Dropping it kills it.
 #[derive(Debug)]
 pub struct Worker {
@@ -242,13 +252,31 @@ pub struct Worker {
 }
 
 impl Worker {
+    fn start(mut command: Command, program: &Path) -> Result<Self, SandboxError> {
+        let start = |cause| SandboxError::Start {
+            program: program.display().to_string(),
+            cause,
+        };
+        let mut child = command.spawn().map_err(start)?;
+        let group = Group::of(&child);
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(stdin), Some(stdout)) => Ok(Self {
+                stdin,
+                stdout,
+                _group: group,
+                child,
+            }),
+            _ => Err(start(io::Error::other("no pipes"))),
+        }
+    }
+
     /// Whether it still runs, as far as is known without waiting.
-    pub(crate) fn runs(&mut self) -> bool {
+    pub fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Whether it ended because somebody killed it, and not by itself. To be asked once its pipes are closed.
-    pub(crate) async fn was_killed(&mut self) -> bool {
+    pub async fn was_killed(&mut self) -> bool {
         use std::os::unix::process::ExitStatusExt;
         let ended = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await;
         matches!(ended, Ok(Ok(status)) if status.signal() == Some(Signal::SIGKILL as i32))

@@ -22,7 +22,7 @@ use seccompiler::{
     SeccompRule,
 };
 
-use super::Profile;
+use crate::Profile;
 
 /// Why a filter cannot be made or set.
 type Refused = Box<dyn std::error::Error + Send + Sync>;
@@ -133,6 +133,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> io::Result<()> {
     Err(std::os::unix::process::CommandExt::exec(
         command.args(arguments),
     ))
+}
+
+/// Restricts this process for good to what a worker may do: its pipes, its own memory and threads, the time.
+///
+/// # Errors
+/// When a restriction that the kernel offers cannot be set: then nothing of a stranger's may be run here.
+pub fn confine(memory: u64) -> io::Result<()> {
+    restrict(&Profile::Worker { memory }, None).map(drop)
 }
 
 /// Restricts this process for good; says what was reached.
