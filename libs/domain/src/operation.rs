@@ -1,7 +1,7 @@
 //! What somebody asked to be done, and how it went.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::application::Retry;
 use crate::cause::Cause;
@@ -32,6 +32,26 @@ pub struct Operation {
     pub info: Vec<Value>,
     /// What to do after a failure.
     pub retry: Retry,
+}
+
+/// The fact of an operation that says at which revisions auto-sync holds still after it.
+const HOLD: &str = "naru.io/hold";
+
+impl Operation {
+    /// Has auto-sync hold still after this operation: what Git says at these revisions is not synced by itself, until Git
+    /// says something else or somebody syncs.
+    pub fn hold(&mut self, revisions: &[String]) {
+        self.info
+            .push(json!({"name": HOLD, "value": revisions.join(",")}));
+    }
+
+    /// Whether auto-sync holds still at these revisions.
+    #[must_use]
+    pub fn holds(&self, revisions: &[String]) -> bool {
+        let facts = self.info.iter().filter(|fact| fact["name"] == HOLD);
+        let held = facts.filter_map(|fact| fact["value"].as_str()).next_back();
+        held == Some(&revisions.join(","))
+    }
 }
 
 /// The particulars of a sync.

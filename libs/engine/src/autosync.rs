@@ -77,6 +77,21 @@ pub fn decide(input: &Input<'_>) -> Decision {
     }
     let multiple = !spec.sources.is_empty();
     let revision = input.revisions.join(", ");
+    if let Some(last) = input
+        .last
+        .filter(|last| last.operation.holds(input.revisions))
+    {
+        let deployed = &last.operation.sync;
+        let deployed = match deployed.revisions.as_slice() {
+            [] => deployed.revision.clone(),
+            several => several.join(", "),
+        };
+        let message = message::sync::HELD
+            .with("account", &last.operation.initiated_by.username)
+            .with("deployed", deployed)
+            .with("revision", &revision);
+        return Decision::Refused(Box::new(Cause::reason(message)));
+    }
     let mut request = SyncRequest {
         prune: automated.prune,
         sync_options: spec

@@ -149,6 +149,24 @@ fn a_new_revision_is_synced_once_whatever_became_of_the_old_one() {
 }
 
 #[test]
+fn auto_sync_holds_still_after_a_rollback_until_git_moves() {
+    let drifted = [resource("a", SyncCode::OutOfSync, false)];
+    for phase in [Phase::Succeeded, Phase::Failed] {
+        let mut back = ended(phase, "r1", 0);
+        back.operation.hold(&["r2".to_owned()]);
+        let Decision::Refused(cause) = decided(ALL, Some(&back), &drifted, 1000) else {
+            panic!("synced by itself")
+        };
+        assert!(cause.message.is(&message::sync::HELD));
+        assert_eq!(cause.severity, Severity::Reason);
+        let mut before = ended(phase, "r0", 0);
+        before.operation.hold(&["r1".to_owned()]);
+        let decision = decided(ALL, Some(&before), &drifted, 1000);
+        assert!(matches!(decision, Decision::Sync(_)), "{decision:?}");
+    }
+}
+
+#[test]
 fn windows_keep_a_sync_back_but_neither_hide_a_failure_nor_make_one() {
     let window = |kind: &str, schedule: &str| Window {
         kind: kind.into(),

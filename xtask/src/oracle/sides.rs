@@ -183,6 +183,10 @@ async fn accounts(admin: &Client) -> Result<()> {
         .map(|(name, uses)| json!({"object": "argocd-cm", "key": format!("accounts.{name}"), "value": uses}))
         .collect();
     changes.push(json!({"object": "argocd-rbac-cm", "key": "policy.csv", "value": POLICY}));
+    // As Argo CD: the scripts go on from where it refused.
+    changes.push(
+        json!({"object": "argocd-cm", "key": "naru.rollbackWithAutoSync", "value": "refuse"}),
+    );
     let body = json!({"changes": changes});
     admin.patch("/api/naru/v1/settings", &body).await?.ok()?;
     Ok(())

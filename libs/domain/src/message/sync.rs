@@ -146,6 +146,11 @@ messages! {
         en: "Failed last sync attempt to {revision}: {message}; it is not tried again until Git or the application changes, or you sync",
         ko: "{revision}(으)로의 마지막 동기화가 실패했습니다: {message}. Git이나 애플리케이션이 바뀌거나 직접 동기화할 때까지 다시 시도하지 않습니다",
     }
+    /// Somebody went back, and auto-sync holds still.
+    HELD = "sync.held" {
+        en: "`{account}` rolled back to {deployed}, so {revision} is not synced by itself; auto-sync goes on when Git has another commit, or when somebody syncs",
+        ko: "`{account}`이(가) {deployed}(으)로 롤백했으므로 {revision}을(를) 자동으로 동기화하지 않습니다. Git에 다른 커밋이 생기거나 누군가 동기화하면 자동 동기화를 다시 시작합니다",
+    }
     /// A window of the project keeps syncs back.
     WINDOW_CLOSED = "sync.window-closed" {
         en: "nothing is synced before {opens}: project `{project}` says so by its sync window {windows}; what waits goes on then, or change syncWindows of the project",

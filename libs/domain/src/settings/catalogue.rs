@@ -89,6 +89,11 @@ const CM: &[Key] = &[
     acts("kustomize.enable", Bool, "true"),
     acts("kustomize.path.<rest>", Text, ""),
     acts("kustomize.version.<rest>", Text, ""),
+    acts(
+        "naru.rollbackWithAutoSync",
+        OneOf(&["hold", "refuse"]),
+        "hold",
+    ),
     acts("oidc.config", Mapping, ""),
     kept("oidc.tls.insecure.skip.verify", Bool, "false"),
     acts("passwordPattern", Pattern, "^.{8,32}$"),

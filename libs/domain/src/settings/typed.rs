@@ -207,6 +207,12 @@ impl Config {
             .unwrap_or("annotation")
     }
 
+    /// Whether going back is refused while auto-sync is on, as Argo CD does; else auto-sync holds still after it.
+    #[must_use]
+    pub fn rollback_refused_with_auto_sync(&self) -> bool {
+        self.cm("naru.rollbackWithAutoSync") == Some("refuse")
+    }
+
     /// Whether terminals are allowed.
     #[must_use]
     pub fn exec_enabled(&self) -> bool {

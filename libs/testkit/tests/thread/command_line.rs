@@ -150,8 +150,6 @@ async fn walk(walker: &Walker, checkout: &Checkout) -> Result<()> {
             &["app", "set", app, "--sync-policy", "auto", "--self-heal"],
         )
         .await?;
-    let refused = walker.go(20, &["app", "rollback", app, "0"]).await?;
-    assert!(refused.contains("auto-sync is enabled"), "{refused}");
     let patch = r#"{"metadata":{"labels":{"a":"b"}}}"#;
     walker
         .go(

@@ -1,11 +1,11 @@
 //! Drift is undone where self-heal is on, and shown, untouched, where it is off.
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::{PATIENCE, code, config_map, said};
+use crate::{PATIENCE, all_conditions, code, config_map, said};
 
 async fn one_config_map(label: &str, policy: &serde_json::Value) -> Result<(Tenant, String)> {
     let tenant = platform::tenant(label).await?;
@@ -117,4 +117,67 @@ async fn a_field_that_somebody_adds_is_drift_only_where_git_names_it() -> Result
     let diff = tenant.client.argocd(&["app", "diff", "app"]).await?;
     assert_eq!(code(&diff), 0, "{}", said(&diff));
     Ok(())
+}
+
+#[tokio::test]
+async fn auto_sync_holds_still_after_a_rollback_until_git_or_a_person_goes_on() -> Result<()> {
+    let (tenant, path) = one_config_map("hold", &platform::automated()).await?;
+    let value = async || -> Result<Value> {
+        let there = tenant.kube.get(&path).await?;
+        Ok(there.map_or(Value::Null, |there| there["data"]["value"].clone()))
+    };
+    let push = async |text: &str| {
+        let file = config_map("a", text);
+        tenant.checkout.push_file("app/a.yaml", file).await
+    };
+    let become_ = async |text: &str| {
+        wait::until(text, PATIENCE, || async {
+            let value = value().await?;
+            ensure!(value == text, "{value}");
+            Ok(())
+        })
+        .await
+    };
+    tenant.client.app_done("app", None, PATIENCE).await?;
+    push("second").await?;
+    become_("second").await?;
+    tenant.client.app_done("app", None, PATIENCE).await?;
+
+    let back = tenant
+        .client
+        .argocd(&["app", "rollback", "app", "0"])
+        .await?;
+    assert_eq!(code(&back), 0, "{}", said(&back));
+    let held = |app: &Value| {
+        let conditions = all_conditions(app);
+        app["status"]["sync"]["status"] == "OutOfSync" && conditions.contains("rolled back")
+    };
+    tenant.client.app_when("app", PATIENCE, held).await?;
+    // Looking again, and drift, change nothing.
+    tenant
+        .kube
+        .merge(&path, &json!({"data": {"more": "drift"}}))
+        .await?;
+    tenant
+        .client
+        .get("/api/v1/applications/app?refresh=hard")
+        .await?
+        .ok()?;
+    tenant.client.app_when("app", PATIENCE, held).await?;
+    assert_eq!(value().await?, "from-git");
+
+    push("third").await?;
+    become_("third").await?;
+    tenant.client.app_done("app", None, PATIENCE).await?;
+
+    let back = tenant
+        .client
+        .argocd(&["app", "rollback", "app", "1"])
+        .await?;
+    assert_eq!(code(&back), 0, "{}", said(&back));
+    become_("second").await?;
+    tenant.client.app_when("app", PATIENCE, held).await?;
+    let synced = tenant.client.argocd(&["app", "sync", "app"]).await?;
+    assert_eq!(code(&synced), 0, "{}", said(&synced));
+    become_("third").await
 }

@@ -184,10 +184,19 @@ async fn what_the_command_does_is_done_by_curl_too() -> Result<()> {
     let patch = r#"{"spec":{"syncPolicy":{"automated":{"selfHeal":true}}}}"#;
     let patched = json!({"patch": patch, "patchType": "merge"});
     client.patch(app, &patched).await?.ok()?;
-    let refused = client
-        .post(&format!("{app}/rollback"), &json!({"id": 0}))
-        .await?;
-    assert_eq!((refused.status, &refused.body["code"]), (400, &json!(9)));
+    crate::set(&tenant, "argocd-cm", "naru.rollbackWithAutoSync", "refuse").await?;
+    testkit::wait::until("the refusal", PATIENCE, || async {
+        let refused = client
+            .post(&format!("{app}/rollback"), &json!({"id": 7}))
+            .await?;
+        anyhow::ensure!(
+            (refused.status, &refused.body["code"]) == (400, &json!(9)),
+            "{}",
+            refused.body
+        );
+        Ok(())
+    })
+    .await?;
 
     client.delete(app).await?.ok()?;
     testkit::wait::until("the application is gone", PATIENCE, || async {

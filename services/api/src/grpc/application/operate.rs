@@ -262,10 +262,15 @@ pub(super) async fn rollback(
     let rules = rules_of(&project)?;
     refuse_deleting(&app)?;
     let spec = spec_of(&app)?;
-    if spec.automated().is_some() {
-        return Err(Status::failed_precondition(
-            "rollback cannot be initiated when auto-sync is enabled",
-        ));
+    let automated = spec.automated().is_some();
+    if automated {
+        let config = shared.configs.of(actor.tenant.id).await;
+        let config = config.map_err(failure::store)?;
+        if config.rollback_refused_with_auto_sync() {
+            return Err(Status::failed_precondition(
+                "rollback cannot be initiated when auto-sync is enabled",
+            ));
+        }
     }
     let scope = shared.store.tenant(actor.tenant.id);
     let entry = scope
@@ -289,7 +294,7 @@ pub(super) async fn rollback(
             Vec::new(),
         ),
     };
-    let operation = Operation {
+    let mut operation = Operation {
         sync: SyncRequest {
             revision,
             revisions,
@@ -319,6 +324,9 @@ pub(super) async fn rollback(
         info: Vec::<Value>::new(),
         retry: Retry::default(),
     };
+    if automated && !request.dry_run() {
+        operation.hold(&app.status.revisions);
+    }
     set(shared, actor, &request.name, operation).await
 }
 
