@@ -1,12 +1,14 @@
 //! Projects: what an application may be made of.
 
 pub mod gate;
+pub mod orphaned;
 pub mod validate;
 pub mod window;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::orphaned::OrphanedResources;
 use self::window::Window;
 use crate::glob;
 use crate::rbac::{ProjectPolicy, Role};
@@ -78,6 +80,8 @@ pub struct Rules {
     pub permit_only_project_scoped_clusters: bool,
     /// When its applications may be synced.
     pub sync_windows: Vec<Window>,
+    /// Whether it watches for objects that no application has; absent where it does not.
+    pub orphaned_resources: Option<OrphanedResources>,
 }
 
 /// A key that commits may be signed with.

@@ -21,8 +21,8 @@ mod explain;
 mod ignore;
 
 pub use explain::Difference;
-pub(crate) use ignore::{by_manager, respected};
 pub use ignore::{Ignored, Named, expressions, ignored, leaves_out};
+pub(crate) use ignore::{by_manager, respected};
 
 /// What tells two states of a live object apart without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,7 +28,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "services/controller",
         &[
-            "domain", "proto", "store", "cache", "cluster", "engine", "script", "sandbox", "runtime",
+            "domain", "proto", "store", "cache", "cluster", "engine", "script", "sandbox",
+            "runtime",
         ],
     ),
     ("loadtest", &["proto", "testkit"]),

@@ -255,10 +255,10 @@ impl Driver {
                 }
             }
             Wake::Untracked(key) => {
-                self.context
-                    .memory
-                    .who_wants(&key)
-                    .into_iter()
+                let memory = &self.context.memory;
+                let concerned = memory.who_wants(&key).into_iter();
+                concerned
+                    .chain(memory.who_watches(&key.namespace))
                     .for_each(|app| self.queue.push(app));
             }
             Wake::Namespace(namespace) => self.tenancy.namespace_changed(&namespace),

@@ -98,6 +98,9 @@ struct Inner {
     wanted: HashMap<u64, Vec<AppKey>>,
     wants: HashMap<AppKey, Vec<u64>>,
     failures: HashMap<AppKey, u32>,
+    /// Who watches a namespace for objects that no application has.
+    watching: HashMap<String, HashSet<AppKey>>,
+    watches: HashMap<AppKey, String>,
     namespaces: HashSet<(TenantId, String)>,
 }
 
@@ -111,6 +114,8 @@ impl Default for Memory {
             wanted: HashMap::new(),
             wants: HashMap::new(),
             failures: HashMap::new(),
+            watching: HashMap::new(),
+            watches: HashMap::new(),
             namespaces: HashSet::new(),
         })))
     }
@@ -209,6 +214,28 @@ impl Memory {
             .unwrap_or_default()
     }
 
+    /// Has an application woken by what is made or goes in a namespace without being anybody's; by none with `None`.
+    pub fn watch_namespace(&self, app: &AppKey, namespace: Option<&str>) {
+        let mut inner = self.0.lock();
+        if inner.watches.get(app).map(String::as_str) == namespace {
+            return;
+        }
+        inner.stop_watching(app);
+        if let Some(namespace) = namespace {
+            let apps = inner.watching.entry(namespace.to_owned()).or_default();
+            apps.insert(app.clone());
+            inner.watches.insert(app.clone(), namespace.to_owned());
+        }
+    }
+
+    /// The applications that watch a namespace.
+    #[must_use]
+    pub fn who_watches(&self, namespace: &str) -> Vec<AppKey> {
+        let inner = self.0.lock();
+        let apps = inner.watching.get(namespace);
+        apps.into_iter().flatten().cloned().collect()
+    }
+
     /// Notes that a look went well.
     pub fn succeeded(&self, app: &AppKey) {
         self.0.lock().failures.remove(app);
@@ -243,6 +270,7 @@ impl Memory {
         }
         inner.drop_targets(app);
         inner.stop_wanting(app);
+        inner.stop_watching(app);
         inner.failures.remove(app);
     }
 
@@ -256,6 +284,8 @@ impl Memory {
             wanted,
             wants,
             failures,
+            watching,
+            watches,
             namespaces,
         } = &mut *self.0.lock();
         apps.clear();
@@ -265,6 +295,8 @@ impl Memory {
         wanted.clear();
         wants.clear();
         failures.clear();
+        watching.clear();
+        watches.clear();
         namespaces.clear();
     }
 }
@@ -273,6 +305,18 @@ impl Inner {
     fn drop_targets(&mut self, app: &AppKey) {
         if let Some((size, _)) = self.targets.pop(app) {
             self.targets_size -= size;
+        }
+    }
+
+    fn stop_watching(&mut self, app: &AppKey) {
+        let Some(namespace) = self.watches.remove(app) else {
+            return;
+        };
+        if let Some(apps) = self.watching.get_mut(&namespace) {
+            apps.remove(app);
+            if apps.is_empty() {
+                self.watching.remove(&namespace);
+            }
         }
     }
 

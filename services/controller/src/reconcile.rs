@@ -27,6 +27,7 @@ pub mod hooks;
 pub mod live;
 pub mod look;
 pub mod operation;
+pub mod orphans;
 pub mod publish;
 pub mod subject;
 

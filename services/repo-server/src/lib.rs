@@ -32,9 +32,9 @@ use runtime::Lifecycle;
 use runtime::metrics::Registry;
 use runtime::mtls::{self, MutualTlsError};
 use runtime::ops::{self, Readiness};
+use sandbox::Sandbox;
 use source::git::{Mirrors, Rules};
 use source::render::{Renderer, WorkerPool};
-use sandbox::Sandbox;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 

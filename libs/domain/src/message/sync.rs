@@ -146,6 +146,11 @@ messages! {
         en: "Failed last sync attempt to {revision}: {message}; it is not tried again until Git or the application changes, or you sync",
         ko: "{revision}(으)로의 마지막 동기화가 실패했습니다: {message}. Git이나 애플리케이션이 바뀌거나 직접 동기화할 때까지 다시 시도하지 않습니다",
     }
+    /// Objects that no application has.
+    ORPHANED_RESOURCE = "sync.orphaned-resource" {
+        en: "Application has {count} orphaned resources: no application has them, {first} for one; put them into Git, delete them, or let the project ignore them (orphanedResources.ignore)",
+        ko: "애플리케이션의 네임스페이스에 어느 애플리케이션에도 속하지 않은 리소스가 {count}개 있습니다 (예: {first}). Git에 넣거나, 지우거나, 프로젝트의 orphanedResources.ignore에 지정하십시오",
+    }
     /// Somebody went back, and auto-sync holds still.
     HELD = "sync.held" {
         en: "`{account}` rolled back to {deployed}, so {revision} is not synced by itself; auto-sync goes on when Git has another commit, or when somebody syncs",

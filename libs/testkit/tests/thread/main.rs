@@ -21,6 +21,7 @@ mod inward;
 mod isolation;
 mod objects;
 mod operator;
+mod orphans;
 mod push;
 mod references;
 mod rest;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::Wake;
+use cluster::{LiveEntry, Wake};
 use engine::tree::{self, Entry, Network, Node};
 use futures::Stream;
 use proto::convert::time;
@@ -23,11 +23,26 @@ const GATHER: Duration = Duration::from_millis(100);
 
 /// The tree now.
 pub(super) async fn tree(ctx: &Context, app: &AppKey) -> Result<wire::ApplicationTree, Status> {
-    let nodes = nodes(ctx, &scene::scene(ctx, app).await?);
+    let scene = scene::scene(ctx, app).await?;
     Ok(wire::ApplicationTree {
-        nodes: nodes.iter().map(to_wire).collect(),
+        nodes: nodes(ctx, &scene).iter().map(to_wire).collect(),
+        orphaned_nodes: orphaned(&scene).iter().map(to_wire).collect(),
         ..wire::ApplicationTree::default()
     })
+}
+
+/// The nodes of what no application has, as far as the project asks.
+fn orphaned(scene: &Scene) -> Vec<Node> {
+    let Some((_, look)) = &scene.seen else {
+        return Vec::new();
+    };
+    let orphans = &look.orphans;
+    let (top, below) = (entries(&orphans.entries), entries(&orphans.beneath));
+    tree::build(&orphans.statuses(), &top, &below, &look.checks)
+}
+
+fn entries(all: &[Arc<LiveEntry>]) -> Vec<Entry<'_>> {
+    all.iter().map(|entry| look::tree_entry(entry)).collect()
 }
 
 /// The tree now, and again whenever it has changed.
@@ -61,7 +76,10 @@ pub(super) fn watch(
                     Wake::App { installation, app: named } => {
                         *named == app.name && ctx.tenants.id_of(installation) == Some(app.tenant)
                     }
-                    Wake::Untracked(key) => ctx.memory.who_wants(key).contains(&app),
+                    Wake::Untracked(key) => {
+                        ctx.memory.who_wants(key).contains(&app)
+                            || ctx.memory.who_watches(&key.namespace).contains(&app)
+                    }
                     Wake::Namespace(_) | Wake::Kinds => false,
                     Wake::Resync => true,
                 };
@@ -84,13 +102,7 @@ pub(super) fn nodes(ctx: &Context, scene: &Scene) -> Vec<Node> {
         return Vec::new();
     };
     let below = look::beneath(ctx, &scene.tenant, look.live.entries());
-    let live: Vec<Entry<'_>> = look
-        .live
-        .entries()
-        .iter()
-        .map(|entry| look::tree_entry(entry))
-        .collect();
-    let under: Vec<Entry<'_>> = below.iter().map(|entry| look::tree_entry(entry)).collect();
+    let (live, under) = (entries(look.live.entries()), entries(&below));
     tree::build(&look.comparison.statuses(), &live, &under, &look.checks)
 }
 

@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::custom::{self, Places};
 use super::desire::Desired;
 use super::live::{LiveSet, may_see};
+use super::orphans::Orphans;
 use super::subject::Subject;
 use crate::context::Context;
 use crate::memory::AppMemory;
@@ -40,6 +41,8 @@ pub struct Look {
     pub places: Places,
     /// What the tenant's own health checks say.
     pub checks: Checks,
+    /// What no application has, as far as the project asks.
+    pub orphans: Orphans,
 }
 
 impl Look {
@@ -149,6 +152,7 @@ pub async fn look_at(
         comparison,
         places,
         checks,
+        orphans: Orphans::find(ctx, subject).await,
     })
 }
 
@@ -283,7 +287,8 @@ pub fn status(
         .collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
     let health = tree::assess(&live, &under, &look.checks);
-    let (external_urls, images) = tree::summary(&tree::build(&statuses, &live, &under, &look.checks));
+    let (external_urls, images) =
+        tree::summary(&tree::build(&statuses, &live, &under, &look.checks));
     let ignored: Vec<ResourceKey> = look
         .live
         .entries()
@@ -293,6 +298,7 @@ pub fn status(
         .collect();
     let mut causes = more;
     causes.extend(look.places.causes.iter().cloned());
+    causes.extend(look.orphans.cause(subject));
     let mut facts = assemble::Facts {
         now: ctx.clock.now(),
         comparison: Some(&look.comparison),

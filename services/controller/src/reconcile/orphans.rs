@@ -1,0 +1,148 @@
+//! Objects of the destination's namespace that no application has (client required: the index, and which applications
+//! there are).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cluster::{LiveEntry, TENANT_LABEL};
+use domain::cause::Cause;
+use domain::message;
+use domain::resource::{ResourceKey, at};
+use domain::status::ResourceStatus;
+
+use super::live::may_see;
+use super::subject::Subject;
+use crate::context::Context;
+
+/// Objects that no application has.
+#[derive(Clone, Debug, Default)]
+pub struct Orphans {
+    /// Those that no other object owns.
+    pub entries: Vec<Arc<LiveEntry>>,
+    /// What these have made.
+    pub beneath: Vec<Arc<LiveEntry>>,
+}
+
+impl Orphans {
+    /// What the project wants to know of; nothing where it does not ask.
+    pub async fn find(ctx: &Context, subject: &Subject) -> Self {
+        let namespace = subject.destination.namespace.as_str();
+        let rules = subject.rules().orphaned_resources.as_ref();
+        let rules = rules.filter(|_| !namespace.is_empty());
+        ctx.memory
+            .watch_namespace(&subject.key, rules.map(|_| namespace));
+        let Some(rules) = rules else {
+            return Self::default();
+        };
+        let mut entries = ctx.cluster.index().in_namespace(namespace);
+        entries.retain(|entry| {
+            entry.owners.is_empty()
+                && may_see(&subject.tenant, &entry.key)
+                && !rules.leaves_out(&entry.key)
+                && !of_the_cluster(&entry.key)
+                && !of_the_tenant(entry, subject)
+                && permitted(subject, &entry.key)
+        });
+        let applications = applications(ctx, subject, &entries).await;
+        entries
+            .retain(|entry| app_of(entry, subject).is_none_or(|app| !applications.contains(app)));
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut beneath = ctx
+            .cluster
+            .index()
+            .descendants(entries.iter().map(|entry| entry.uid.as_ref()));
+        beneath.retain(|entry| may_see(&subject.tenant, &entry.key));
+        Self { entries, beneath }
+    }
+
+    /// What is to be said of them.
+    #[must_use]
+    pub fn cause(&self, subject: &Subject) -> Option<Cause> {
+        let rules = subject.rules().orphaned_resources.as_ref()?;
+        let first = self.entries.first().filter(|_| rules.warns())?;
+        let count = self.entries.len() + self.beneath.len();
+        let message = message::sync::ORPHANED_RESOURCE
+            .with("count", count)
+            .with("first", &first.key);
+        Some(Cause::warning(message))
+    }
+
+    /// As the tree lists objects.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<ResourceStatus> {
+        let status = |entry: &Arc<LiveEntry>| ResourceStatus {
+            key: entry.key.clone(),
+            version: entry.version.to_string(),
+            status: None,
+            health: None,
+            health_message: String::new(),
+            requires_pruning: false,
+            sync_wave: 0,
+            hook: false,
+        };
+        self.entries.iter().map(status).collect()
+    }
+}
+
+/// Whether the cluster makes objects of the kind by itself, and names nothing that owns them. By default Argo CD looks at
+/// none of these.
+fn of_the_cluster(key: &ResourceKey) -> bool {
+    let kinds = [
+        ("", "Endpoints"),
+        ("", "Event"),
+        ("coordination.k8s.io", "Lease"),
+    ];
+    kinds.contains(&(key.group.as_str(), key.kind.as_str()))
+}
+
+/// Whether it is what makes the namespace the tenant's.
+fn of_the_tenant(entry: &LiveEntry, subject: &Subject) -> bool {
+    let label = at(&entry.body, &["metadata", "labels", TENANT_LABEL]);
+    label.and_then(serde_json::Value::as_str) == Some(subject.tenant_name())
+}
+
+/// The application of this tenant that an object says it is of.
+fn app_of<'a>(entry: &'a LiveEntry, subject: &Subject) -> Option<&'a str> {
+    let tracking = entry.tracking.as_ref()?;
+    (*tracking.installation == *subject.tenant_name()).then_some(&*tracking.app)
+}
+
+/// Which of the applications that objects name there are; all of them while the database does not answer.
+async fn applications(
+    ctx: &Context,
+    subject: &Subject,
+    entries: &[Arc<LiveEntry>],
+) -> BTreeSet<String> {
+    let named: BTreeSet<&str> = entries
+        .iter()
+        .filter_map(|entry| app_of(entry, subject))
+        .collect();
+    let own = subject.key.name.to_string();
+    let others: Vec<String> = named
+        .into_iter()
+        .filter(|name| *name != own)
+        .map(str::to_owned)
+        .collect();
+    let mut known = BTreeSet::from([own]);
+    if !others.is_empty() {
+        let scope = ctx.store.tenant(subject.key.tenant);
+        match scope.applications().find_many(&others).await {
+            Ok(found) => known.extend(found.iter().map(|app| app.name().to_owned())),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "the applications that objects name could not be read"
+                );
+                known.extend(others);
+            }
+        }
+    }
+    known
+}
+
+/// Whether the project could have it: of what it permits nowhere nothing is said.
+fn permitted(subject: &Subject, key: &ResourceKey) -> bool {
+    let (rules, project) = (subject.rules(), subject.spec.project());
+    engine::prepare::kind_forbidden(rules, project, key, true).is_none()
+}
