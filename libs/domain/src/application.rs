@@ -18,6 +18,14 @@ pub const REFRESH: &str = "argocd.argoproj.io/refresh";
 pub const VARIABLES: &str = "naru.io/variables";
 /// The finalizer that makes deletion cascade.
 pub const RESOURCES_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
+/// The finalizer that keeps an application until its `PreDelete` hooks have run.
+pub const PRE_DELETE_FINALIZER: &str = "pre-delete-finalizer.argocd.argoproj.io";
+/// The finalizer that keeps it until they are cleaned up.
+pub const PRE_DELETE_CLEANUP: &str = "pre-delete-finalizer.argocd.argoproj.io/cleanup";
+/// The finalizer that keeps an application until its `PostDelete` hooks have run.
+pub const POST_DELETE_FINALIZER: &str = "post-delete-finalizer.argocd.argoproj.io";
+/// The finalizer that keeps it until they are cleaned up.
+pub const POST_DELETE_CLEANUP: &str = "post-delete-finalizer.argocd.argoproj.io/cleanup";
 /// The in-cluster server address, as every Argo CD client writes it.
 pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
 /// The in-cluster name.
@@ -87,6 +95,23 @@ impl Application {
     /// When a field that the platform reads has the wrong shape; the text names it.
     pub fn view(&self) -> Result<Spec, serde_json::Error> {
         Spec::deserialize(&self.spec)
+    }
+}
+
+/// Finalizers that an application gets and loses; what it has already, or not, stays so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FinalizerChange {
+    /// Those that it gets, unless its deletion has begun.
+    pub add: Vec<String>,
+    /// Those that it loses.
+    pub remove: Vec<String>,
+}
+
+impl FinalizerChange {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty()
     }
 }
 

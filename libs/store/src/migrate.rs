@@ -84,6 +84,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "customizations",
         include_str!("../../../migrations/0014_customizations.sql"),
     ),
+    (
+        15,
+        "finalizers",
+        include_str!("../../../migrations/0015_finalizers.sql"),
+    ),
 ];
 
 /// The version that a database must have.

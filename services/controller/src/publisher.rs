@@ -135,6 +135,7 @@ fn merge(earlier: &mut StatusWrite, later: StatusWrite) {
         clear_refresh,
         history,
         remove,
+        finalizers,
     } = later;
     earlier.status = status;
     earlier.observed_version = observed_version;
@@ -144,6 +145,9 @@ fn merge(earlier: &mut StatusWrite, later: StatusWrite) {
     earlier.clear_refresh = clear_refresh.or(earlier.clear_refresh.take());
     earlier.history = history.or(earlier.history.take());
     earlier.remove |= remove;
+    if !finalizers.is_empty() {
+        earlier.finalizers = finalizers;
+    }
 }
 
 impl Writer {
@@ -259,6 +263,7 @@ mod tests {
             clear_refresh: None,
             history: None,
             remove: false,
+            finalizers: domain::application::FinalizerChange::default(),
         }
     }
 

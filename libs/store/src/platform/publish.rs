@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::application::HistoryEntry;
+use domain::application::{FinalizerChange, HistoryEntry};
 use domain::operation::Operation;
 use domain::status::Status;
 use domain::tenant::TenantId;
@@ -37,6 +37,8 @@ pub struct StatusWrite {
     pub history: Option<HistoryEntry>,
     /// Whether its deletion is finished: the row goes.
     pub remove: bool,
+    /// The finalizers that it gets and loses.
+    pub finalizers: FinalizerChange,
 }
 
 impl StatusWrite {
@@ -59,6 +61,7 @@ impl StatusWrite {
             clear_refresh: None,
             history: None,
             remove: false,
+            finalizers: FinalizerChange::default(),
         }
     }
 }
@@ -101,6 +104,8 @@ struct Row<'a> {
     clear_refresh: Option<&'a str>,
     history: Option<&'a HistoryEntry>,
     remove: bool,
+    add_finalizers: &'a [String],
+    remove_finalizers: &'a [String],
 }
 
 impl<'a> From<&'a StatusWrite> for Row<'a> {
@@ -117,6 +122,7 @@ impl<'a> From<&'a StatusWrite> for Row<'a> {
             clear_refresh,
             history,
             remove,
+            finalizers,
         } = write;
         Self {
             tenant: *tenant,
@@ -130,6 +136,8 @@ impl<'a> From<&'a StatusWrite> for Row<'a> {
             clear_refresh: clear_refresh.as_deref(),
             history: history.as_ref(),
             remove: *remove,
+            add_finalizers: &finalizers.add,
+            remove_finalizers: &finalizers.remove,
         }
     }
 }

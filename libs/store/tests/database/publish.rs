@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::application::{Application, HistoryEntry, REFRESH};
+use domain::application::{Application, FinalizerChange, HistoryEntry, REFRESH};
 use domain::message;
 use domain::operation::{Initiator, Operation, OperationState, Phase};
 use domain::status::{HealthCode, Status};
@@ -203,6 +203,61 @@ async fn what_was_asked_for_meanwhile_survives_a_result_that_did_not_know_it() {
         assert_eq!(
             (ended.operation, ended.status.operation.unwrap().phase),
             (None, Phase::Failed)
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_may_give_finalizers_and_take_them_but_gives_none_to_what_is_deleted() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let fence = world.lease().await.fence;
+        let seen = scope.applications().create(&app("hello", 1)).await.unwrap();
+        let change = |add: &[&str], remove: &[&str]| StatusWrite {
+            finalizers: FinalizerChange {
+                add: add.iter().map(|&name| name.to_owned()).collect(),
+                remove: remove.iter().map(|&name| name.to_owned()).collect(),
+            },
+            ..StatusWrite::status(scope.tenant(), &seen, healthy())
+        };
+        let given = change(&["a", "b", "c"], &[]);
+        assert_eq!(write(world, fence, given.clone()).await, Verdict::Written);
+        assert_eq!(
+            find(&scope).await.metadata["finalizers"],
+            json!(["a", "b", "c"])
+        );
+        assert_eq!(write(world, fence, given).await, Verdict::Unchanged);
+        assert_eq!(
+            write(world, fence, change(&["d"], &["b", "x"])).await,
+            Verdict::Written
+        );
+        assert_eq!(
+            find(&scope).await.metadata["finalizers"],
+            json!(["a", "c", "d"])
+        );
+
+        scope
+            .applications()
+            .update("hello", None, |app| {
+                app.metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            write(world, fence, change(&["e"], &["a"])).await,
+            Verdict::Written
+        );
+        assert_eq!(find(&scope).await.metadata["finalizers"], json!(["c", "d"]));
+        assert_eq!(
+            write(world, fence, change(&[], &["c", "d"])).await,
+            Verdict::Written
+        );
+        let left = find(&scope).await;
+        assert!(
+            left.metadata.get("finalizers").is_none(),
+            "the row stays until it is told to go"
         );
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::application::{Application, HistoryEntry};
+use domain::application::{Application, FinalizerChange, HistoryEntry};
 use domain::operation::Operation;
 use domain::status::Status;
 use store::{StatusWrite, Verdict};
@@ -26,6 +26,8 @@ pub struct Report {
     pub history: Option<HistoryEntry>,
     /// Whether the row goes.
     pub remove: bool,
+    /// The finalizers that it gets and loses.
+    pub finalizers: FinalizerChange,
     /// When to look again.
     pub next: Next,
 }
@@ -39,6 +41,7 @@ impl Default for Report {
             set_operation: None,
             history: None,
             remove: false,
+            finalizers: FinalizerChange::default(),
             next: Next::Sleep,
         }
     }
@@ -85,9 +88,13 @@ fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite>
         set_operation,
         history,
         remove,
+        finalizers,
         next: _,
     } = report;
-    let asks = clear_refresh.is_some() || clear_operation.is_some() || set_operation.is_some();
+    let asks = clear_refresh.is_some()
+        || clear_operation.is_some()
+        || set_operation.is_some()
+        || !finalizers.is_empty();
     if status == app.status && !asks && history.is_none() && !remove {
         return None;
     }
@@ -104,6 +111,7 @@ fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite>
         clear_refresh,
         history,
         remove,
+        finalizers,
         ..StatusWrite::status(key.tenant, app, status)
     })
 }
