@@ -56,7 +56,7 @@ impl DeletePolicy {
     }
 }
 
-/// The phases of a sync in which a hook runs; none for those of a deletion alone.
+/// The phases of a sync in which a hook runs; none for those of a deletion alone ([`crate::plan::Moment`]).
 #[must_use]
 pub fn phases(object: &Value) -> Vec<SyncPhase> {
     let phase = |word: &str| match word {
@@ -121,6 +121,18 @@ pub(crate) fn object(
     attempt: &Attempt<'_>,
     phase: SyncPhase,
 ) -> (ResourceKey, Value) {
+    let run = attempt.run(phase.as_str());
+    run_of(key, body, &run, |prefix| attempt.name(prefix, phase))
+}
+
+/// The object that a hook has in the run of this name, and its key. One that has `generateName` only is named by `name`.
+#[must_use]
+pub(crate) fn run_of(
+    key: &ResourceKey,
+    body: &Value,
+    run: &str,
+    name: impl FnOnce(&str) -> String,
+) -> (ResourceKey, Value) {
     let (mut key, mut object) = (key.clone(), body.clone());
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
         return (key, object);
@@ -132,7 +144,7 @@ pub(crate) fn object(
     {
         metadata.remove("generateName");
         let wanted = key.clone();
-        key.name = attempt.name(&wanted.name, phase);
+        key.name = name(&wanted.name);
         metadata.insert("name".into(), key.name.clone().into());
         retrack(metadata, &wanted, &key);
     }
@@ -140,7 +152,7 @@ pub(crate) fn object(
         .entry("annotations")
         .or_insert_with(|| Value::Object(Map::new()));
     if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(RUN.to_owned(), attempt.run(phase.as_str()).into());
+        annotations.insert(RUN.to_owned(), run.into());
     }
     let finalizers = metadata
         .entry("finalizers")

@@ -19,7 +19,10 @@ use crate::prepare::{Prepared, Target, TargetHash, Territory};
 mod deletion;
 mod order;
 
-pub use deletion::{DeletionPlan, Doomed, cascade, deletion};
+pub use deletion::{
+    DeletionPlan, Doomed, Fate, HookSeen, Moment, Stage, Turn, cascade, cleanup, deletion,
+    deletion_hooks, finalizer_change, of_deletion, stage, turn,
+};
 
 /// Between two waves: how long to wait before the health of the first is looked at, in seconds.
 pub const WAVE_DELAY_SECONDS: u64 = 2;
@@ -51,7 +54,7 @@ pub struct Request<'a> {
     pub schema: &'a SchemaSet,
 }
 
-/// The phases of a sync.
+/// The phases of a sync, and of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SyncPhase {
     /// Before the manifests.
@@ -62,6 +65,10 @@ pub enum SyncPhase {
     PostSync,
     /// When something failed; only then.
     SyncFail,
+    /// Before an application's objects are deleted with it.
+    PreDelete,
+    /// When they are gone.
+    PostDelete,
 }
 
 impl SyncPhase {
@@ -73,6 +80,8 @@ impl SyncPhase {
             Self::Sync => "Sync",
             Self::PostSync => "PostSync",
             Self::SyncFail => "SyncFail",
+            Self::PreDelete => "PreDelete",
+            Self::PostDelete => "PostDelete",
         }
     }
 }
@@ -352,18 +361,10 @@ fn refusals(
 }
 
 fn apply(target: &Target, compared: &Compared, request: &Request<'_>) -> Action {
-    let options = request.options;
-    let how = How {
-        server_side: target
-            .options
-            .server_side
-            .or(options.server_side)
-            .unwrap_or(true),
-        replace: target.options.replace || options.replace,
-        force: target.options.force || options.force || forced(request.sync),
-        validate: !(target.options.no_validate || options.no_validate),
-    };
-    let respects = options.respect_ignored && compared.live && target.role == Role::Ordinary;
+    let mut how = how(target, request.options);
+    how.force |= forced(request.sync);
+    let ordinary = compared.live && target.role == Role::Ordinary;
+    let respects = ordinary && request.options.respect_ignored;
     Action::Apply {
         object: match respects.then(|| respecting(target, request)).flatten() {
             Some(object) => Arc::new(object),
@@ -372,6 +373,20 @@ fn apply(target: &Target, compared: &Compared, request: &Request<'_>) -> Action 
         hash: target.hash,
         how,
         exists: compared.live,
+    }
+}
+
+/// How a target is applied, as it and the application say.
+fn how(target: &Target, options: &SyncOptions) -> How {
+    How {
+        server_side: target
+            .options
+            .server_side
+            .or(options.server_side)
+            .unwrap_or(true),
+        replace: target.options.replace || options.replace,
+        force: target.options.force || options.force,
+        validate: !(target.options.no_validate || options.no_validate),
     }
 }
 

@@ -425,6 +425,7 @@ fn run(case: &Case) -> Value {
             "actions" => bodies.iter().map(actions).collect(),
             "runs" => bodies.iter().map(|body| runs(case, body)).collect(),
             "deletion" => deletion(case, &live, &options),
+            "deletion-hooks" => deletion_hooks(&prepared, &options),
             other => panic!("nothing called {other} is shown"),
         };
         shown.insert(what.clone(), value);
@@ -649,6 +650,28 @@ fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {
         .map(|wave| wave.iter().map(|doomed| doomed.key.to_string()).collect())
         .collect();
     json!({"waves": waves, "kept": names(&plan.kept), "unconfirmed": names(&plan.unconfirmed)})
+}
+
+fn deletion_hooks(prepared: &Prepared, options: &SyncOptions) -> Value {
+    use engine::plan::Moment;
+    let hooks = |moment| {
+        let steps = engine::plan::deletion_hooks(prepared, options, moment, 1_767_225_600_000);
+        steps.map_or_else(
+            |causes| lines(&causes),
+            |steps| {
+                let line = |step: engine::plan::Step| {
+                    let phase = step.phase.as_str();
+                    format!(
+                        "{phase} wave {} batch {}: {}",
+                        step.wave, step.batch, step.key
+                    )
+                };
+                steps.into_iter().map(line).collect()
+            },
+        )
+    };
+    let finalizers = engine::plan::finalizer_change(prepared, []);
+    json!({"finalizers": finalizers.add, "before": hooks(Moment::Before), "after": hooks(Moment::After)})
 }
 
 fn check(folder: &Path) -> Result<(), String> {

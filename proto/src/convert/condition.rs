@@ -30,6 +30,9 @@ fn type_of(cause: &Cause) -> String {
     let (area, name) = code.split_once('.').unwrap_or((code, code));
     match cause.severity {
         Severity::Error if area == "sync" => "SyncError".to_owned(),
+        Severity::Error if area == "app" && name.starts_with("deletion-") => {
+            "DeletionError".to_owned()
+        }
         Severity::Error if area == "app" => "InvalidSpecError".to_owned(),
         Severity::Error => "ComparisonError".to_owned(),
         Severity::Warning => format!("{}Warning", pascal(name)),
@@ -71,6 +74,10 @@ mod tests {
         assert_eq!(
             of(Severity::Error, "app.destination-missing"),
             "InvalidSpecError"
+        );
+        assert_eq!(
+            of(Severity::Error, "app.deletion-hook-failed"),
+            "DeletionError"
         );
         assert_eq!(of(Severity::Error, "source.not-found"), "ComparisonError");
         assert_eq!(

@@ -103,6 +103,11 @@ pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
         .await?
     else {
         forget(ctx, key);
+        if let Some(tenant) = ctx.tenants.get(key.tenant).await?
+            && tenant.active()
+        {
+            deletion::let_go(ctx, key, &tenant).await;
+        }
         return Ok(Next::Sleep);
     };
     if app.annotation(SKIP) == Some("true") {
@@ -139,7 +144,7 @@ async fn with_memory(
         return Ok(Next::Sleep);
     };
     if app.deleting() {
-        return deletion::advance(ctx, key, app, &tenant).await;
+        return deletion::advance(ctx, key, app, &tenant, memory).await;
     }
     let subject = match subject::read(ctx, key, app, tenant.clone()).await? {
         Ok(subject) => subject,
@@ -237,6 +242,7 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     let report = Report {
         status,
         clear_refresh: refresh,
+        finalizers: look::finalizers(&subject, &look),
         next,
         ..Report::default()
     };

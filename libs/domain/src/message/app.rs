@@ -121,6 +121,31 @@ messages! {
         en: "the deletion waits for approval of {resource}, which asks for it with Delete=confirm; set the annotation argocd.argoproj.io/deletion-approved on the application",
         ko: "{resource}이(가) Delete=confirm으로 승인을 요구하여 삭제가 대기 중입니다. 애플리케이션에 argocd.argoproj.io/deletion-approved 어노테이션을 설정하십시오",
     }
+    /// A hook of the deletion is waited for.
+    DELETION_WAITS_FOR_HOOK = "app.deletion-waits-for-hook" {
+        en: "Pending deletion: waiting for completion of the {moment} hook {resource}",
+        ko: "삭제 대기 중입니다. {moment} 훅 {resource}이(가) 끝나기를 기다립니다",
+    }
+    /// What is left of a hook's earlier run has to go before it is made.
+    DELETION_CLEARS_HOOK = "app.deletion-clears-hook" {
+        en: "Pending deletion: waiting for deletion of the {moment} hook {resource}",
+        ko: "삭제 대기 중입니다. {moment} 훅 {resource}이(가) 삭제되기를 기다립니다",
+    }
+    /// A hook of the deletion failed, which keeps the application.
+    DELETION_HOOK_FAILED = "app.deletion-hook-failed" {
+        en: "the application is not deleted, because its {moment} hook {resource} failed: {reason}; correct the hook in Git, delete its object to run it once more, or go on without it: take `{finalizer}` out of metadata.finalizers with `argocd app patch`",
+        ko: "{moment} 훅 {resource}이(가) 실패하여 애플리케이션을 삭제하지 않습니다: {reason}. Git에서 훅을 고치거나, 훅의 오브젝트를 지워 다시 실행하거나, `argocd app patch`로 metadata.finalizers에서 `{finalizer}`을(를) 빼고 훅 없이 진행하십시오",
+    }
+    /// A hook of the deletion cannot be made, which keeps the application.
+    DELETION_HOOK_REFUSED = "app.deletion-hook-refused" {
+        en: "the application is not deleted, because its {moment} hook {resource} cannot be made; correct the hook in Git, or go on without it: take `{finalizer}` out of metadata.finalizers with `argocd app patch`",
+        ko: "{moment} 훅 {resource}을(를) 만들 수 없어 애플리케이션을 삭제하지 않습니다. Git에서 훅을 고치거나, `argocd app patch`로 metadata.finalizers에서 `{finalizer}`을(를) 빼고 훅 없이 진행하십시오",
+    }
+    /// Nobody knows what the hooks of the deletion are, which keeps the application.
+    DELETION_HOOKS_UNKNOWN = "app.deletion-hooks-unknown" {
+        en: "the application is not deleted, because it has {moment} hooks and Git does not say what they are; correct what is named besides, or go on without them: take `{finalizer}` out of metadata.finalizers with `argocd app patch`",
+        ko: "{moment} 훅이 있지만 Git에서 그 내용을 알 수 없어 애플리케이션을 삭제하지 않습니다. 함께 표시된 문제를 고치거나, `argocd app patch`로 metadata.finalizers에서 `{finalizer}`을(를) 빼고 훅 없이 진행하십시오",
+    }
     /// A call about one object does not say about which.
     OBJECT_UNNAMED = "app.object-unnamed" {
         en: "the request does not say which object it means: `{field}` is missing; name the object's kind and name, and its group and namespace where it has them",

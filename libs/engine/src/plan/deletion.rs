@@ -9,6 +9,12 @@ use super::order::rank;
 use crate::compare::{Live, Owner};
 use crate::options::{self, Propagation, SyncOptions};
 
+mod hooks;
+
+pub use hooks::{
+    Fate, HookSeen, Moment, Turn, cleanup, deletion_hooks, finalizer_change, of_deletion, turn,
+};
+
 /// One object to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doomed {
@@ -56,6 +62,37 @@ pub fn cascade<'a>(finalizers: impl IntoIterator<Item = &'a str>) -> Option<Prop
             _ => None,
         }
     })
+}
+
+/// How far the deletion of an application has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The hooks of a moment run.
+    Hooks(Moment),
+    /// They are cleaned up.
+    Cleanup(Moment),
+    /// The objects go.
+    Objects(Propagation),
+    /// Nothing is left to do.
+    Over,
+}
+
+/// How far the deletion of an application has come, by the finalizers that it still has.
+#[must_use]
+pub fn stage<'a>(finalizers: impl IntoIterator<Item = &'a str>) -> Stage {
+    let finalizers: Vec<&str> = finalizers.into_iter().collect();
+    let of = |moment: Moment| {
+        if finalizers.contains(&moment.finalizer()) {
+            Some(Stage::Hooks(moment))
+        } else {
+            let cleanup = finalizers.contains(&moment.cleanup());
+            cleanup.then_some(Stage::Cleanup(moment))
+        }
+    };
+    of(Moment::Before)
+        .or_else(|| cascade(finalizers.iter().copied()).map(Stage::Objects))
+        .or_else(|| of(Moment::After))
+        .unwrap_or(Stage::Over)
 }
 
 /// Plans the deletion of an application's objects. Only its own go: never those of other applications or tenants, nor
@@ -108,4 +145,37 @@ pub fn deletion(
         })
         .collect();
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_finalizers_say_how_far_a_deletion_has_come() {
+        let mut finalizers = vec![
+            "mine",
+            "post-delete-finalizer.argocd.argoproj.io/cleanup",
+            "post-delete-finalizer.argocd.argoproj.io",
+            "resources-finalizer.argocd.argoproj.io/background",
+            "pre-delete-finalizer.argocd.argoproj.io/cleanup",
+            "pre-delete-finalizer.argocd.argoproj.io",
+        ];
+        let mut stages = Vec::new();
+        while !finalizers.is_empty() {
+            stages.push(stage(finalizers.iter().copied()));
+            finalizers.pop();
+        }
+        assert_eq!(
+            stages,
+            [
+                Stage::Hooks(Moment::Before),
+                Stage::Cleanup(Moment::Before),
+                Stage::Objects(Propagation::Background),
+                Stage::Hooks(Moment::After),
+                Stage::Cleanup(Moment::After),
+                Stage::Over,
+            ]
+        );
+    }
 }

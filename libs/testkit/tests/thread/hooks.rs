@@ -10,7 +10,7 @@ use testkit::wait;
 use crate::{PATIENCE, all_conditions, code, config_map, said};
 
 /// A Job that is a hook; `outcome` is what becomes of its pod (see testkit's simulated nodes), done at once where empty.
-fn job(name: &str, annotations: &[(&str, &str)], outcome: &str) -> String {
+pub(crate) fn job(name: &str, annotations: &[(&str, &str)], outcome: &str) -> String {
     let annotations: serde_json::Map<String, Value> = annotations
         .iter()
         .map(|(name, value)| (format!("argocd.argoproj.io/{name}"), json!(value)))
@@ -32,7 +32,11 @@ fn job(name: &str, annotations: &[(&str, &str)], outcome: &str) -> String {
 }
 
 /// A tenant with an application `app` of these files.
-async fn application(platform: &Platform, label: &str, files: &[(&str, String)]) -> Result<Tenant> {
+pub(crate) async fn application(
+    platform: &Platform,
+    label: &str,
+    files: &[(&str, String)],
+) -> Result<Tenant> {
     let tenant = platform.tenant(label).await?;
     for (name, text) in files {
         tenant.checkout.write(&format!("app/{name}"), text)?;
@@ -44,18 +48,18 @@ async fn application(platform: &Platform, label: &str, files: &[(&str, String)])
     Ok(tenant)
 }
 
-fn path(tenant: &Tenant, job: &str) -> String {
+pub(crate) fn path(tenant: &Tenant, job: &str) -> String {
     format!("/apis/batch/v1/namespaces/{}/jobs/{job}", tenant.name)
 }
 
-async fn sync(tenant: &Tenant, what: &Value) -> Result<()> {
+pub(crate) async fn sync(tenant: &Tenant, what: &Value) -> Result<()> {
     let asked = tenant.client.post("/api/v1/applications/app/sync", what);
     asked.await?.ok()?;
     Ok(())
 }
 
 /// The application when its operation has ended in this phase.
-async fn ended(tenant: &Tenant, phase: &str) -> Result<Value> {
+pub(crate) async fn ended(tenant: &Tenant, phase: &str) -> Result<Value> {
     let state = |app: &Value| app["status"]["operationState"]["phase"] == phase;
     tenant.client.app_when("app", PATIENCE, state).await
 }
@@ -71,7 +75,7 @@ async fn says(tenant: &Tenant, words: &str) -> Result<Value> {
 }
 
 /// What became of each object, as `PreSync Job/a Succeeded`.
-fn results(app: &Value) -> Vec<String> {
+pub(crate) fn results(app: &Value) -> Vec<String> {
     let all = &app["status"]["operationState"]["syncResult"]["resources"];
     let text = |result: &Value, name: &str| result[name].as_str().unwrap_or_default().to_owned();
     all.as_array()
@@ -96,7 +100,7 @@ fn results(app: &Value) -> Vec<String> {
 }
 
 /// Has the pod of a job that waits end, well or badly.
-async fn finish(kube: &Kube, tenant: &Tenant, job: &str, phase: &str) -> Result<()> {
+pub(crate) async fn finish(kube: &Kube, tenant: &Tenant, job: &str, phase: &str) -> Result<()> {
     let pods = format!("/api/v1/namespaces/{}/pods", tenant.name);
     let selected = format!("{pods}?labelSelector=job-name%3D{job}");
     let pod = wait::until("the job has its pod", PATIENCE, || async {
@@ -110,7 +114,7 @@ async fn finish(kube: &Kube, tenant: &Tenant, job: &str, phase: &str) -> Result<
     Ok(())
 }
 
-async fn gone(kube: &Kube, path: &str) -> Result<()> {
+pub(crate) async fn gone(kube: &Kube, path: &str) -> Result<()> {
     wait::until("the object is gone", PATIENCE, || async {
         let there = kube.get(path).await?;
         ensure!(there.is_none(), "{}", there.unwrap_or_default()["metadata"]);
@@ -119,7 +123,21 @@ async fn gone(kube: &Kube, path: &str) -> Result<()> {
     .await
 }
 
-fn is_held(job: &Value) -> bool {
+/// Waits until the application is gone.
+pub(crate) async fn app_gone(tenant: &Tenant) -> Result<()> {
+    wait::until("the application is gone", PATIENCE, || async {
+        let answer = tenant.client.get("/api/v1/applications/app").await?;
+        ensure!(
+            answer.status == 404 || answer.status == 403,
+            "{}",
+            answer.body
+        );
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) fn is_held(job: &Value) -> bool {
     let finalizers = job["metadata"]["finalizers"].as_array();
     finalizers.is_some_and(|all| all.contains(&json!("argocd.argoproj.io/hook-finalizer")))
 }
@@ -346,16 +364,7 @@ async fn a_sync_that_is_stopped_takes_its_running_hooks_with_it() -> Result<()> 
         .delete("/api/v1/applications/app?cascade=true")
         .await?
         .ok()?;
-    wait::until("the application is gone", PATIENCE, || async {
-        let answer = tenant.client.get("/api/v1/applications/app").await?;
-        ensure!(
-            answer.status == 404 || answer.status == 403,
-            "{}",
-            answer.body
-        );
-        Ok(())
-    })
-    .await?;
+    app_gone(&tenant).await?;
     gone(&tenant.kube, &path(&tenant, "before")).await
 }
 
@@ -480,6 +489,17 @@ async fn a_hook_runs_once_though_the_controller_is_killed_under_it() -> Result<(
                 "pending",
             ),
         ),
+        (
+            "leave.json",
+            job(
+                "leave",
+                &[
+                    ("hook", "PreDelete"),
+                    ("hook-delete-policy", "HookSucceeded"),
+                ],
+                "pending",
+            ),
+        ),
         ("a.yaml", config_map("a", "1")),
     ];
     let tenant = application(&platform, "hooks-kill", &files).await?;
@@ -516,6 +536,30 @@ async fn a_hook_runs_once_though_the_controller_is_killed_under_it() -> Result<(
             "Sync ConfigMap/a Succeeded"
         ]
     );
+    gone(&tenant.kube, &job).await?;
+
+    // The same of a deletion: a second run would not end, since nobody ends its pod.
+    let job = path(&tenant, "leave");
+    let deleted = tenant
+        .client
+        .delete("/api/v1/applications/app?cascade=true");
+    deleted.await?.ok()?;
+    for finished in [false, true] {
+        wait::until("the hook is made", PATIENCE, || async {
+            tenant.kube.get(&job).await?.context("not yet")
+        })
+        .await?;
+        if finished {
+            finish(&platform.kube()?, &tenant, "leave", "Succeeded").await?;
+        }
+        let controller = platform
+            .supervisor()?
+            .find("naru-controller")
+            .context("a controller runs")?;
+        controller.kill().await?;
+        platform.supervisor()?.restart("naru-controller").await?;
+    }
+    app_gone(&tenant).await?;
     gone(&tenant.kube, &job).await?;
     platform.stop().await
 }

@@ -10,6 +10,7 @@ mod collector;
 mod command_line;
 mod credentials;
 mod customizations;
+mod deletion_hooks;
 mod docs;
 mod drawn;
 mod elsewhere;

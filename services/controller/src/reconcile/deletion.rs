@@ -1,16 +1,16 @@
-//! The end of an application: its objects go, wave by wave, then its row (client required; what goes is the engine's
-//! decision).
+//! The end of an application: the hooks before it run, its objects go, wave by wave, the hooks after it run, then its row
+//! goes (client required; what goes is the engine's decision). The application's finalizers say how far that has come.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{DeleteOptions, LiveEntry};
-use domain::application::{Application, REFRESH};
+use domain::application::{Application, FinalizerChange, REFRESH};
 use domain::cause::Cause;
 use domain::message;
 use domain::status::{HealthCode, Status, SyncCode};
 use engine::options::{Propagation, SyncOptions};
-use engine::plan;
+use engine::plan::{self, Stage};
 use futures::StreamExt;
 
 use super::apply::propagated;
@@ -19,7 +19,10 @@ use super::publish::{self, Report};
 use super::{Failure, Next, hooks};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
+use crate::memory::AppMemory;
 use crate::tenants::TenantFacts;
+
+mod moments;
 
 /// How many deletions of one application are sent at once.
 const AT_ONCE: usize = 16;
@@ -30,6 +33,14 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// The annotation with which a person approves deletions.
 const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
 
+/// What a look at one stage of a deletion came to.
+enum Came {
+    /// Why it waits, and when to look again.
+    Waits(Vec<Cause>, Next),
+    /// It is over, and with it these finalizers.
+    Through(Vec<String>),
+}
+
 /// Takes the deletion of an application as far as it goes now.
 ///
 /// # Errors
@@ -39,32 +50,61 @@ pub async fn advance(
     ctx: &Context,
     key: &AppKey,
     app: Application,
-    tenant: &TenantFacts,
+    tenant: &Arc<TenantFacts>,
+    memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
     let name = tenant.tenant.name.as_str();
-    let Some(propagation) = plan::cascade(app.finalizers()) else {
-        // What stays must not wait for somebody who is gone.
-        let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
-        hooks::release_idle(ctx, tenant, &key.name, live.entries()).await;
-        return remove(ctx, key, name, &app).await;
+    let came = match plan::stage(app.finalizers()) {
+        Stage::Over => return remove(ctx, key, tenant, &app).await,
+        _ if !is_known(ctx) => {
+            let message = message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name());
+            Came::Waits(vec![Cause::error(message)], Next::After(AGAIN))
+        }
+        Stage::Hooks(moment) => moments::run(ctx, key, &app, tenant, moment, memory).await?,
+        Stage::Cleanup(moment) => moments::clean(ctx, key, &app, tenant, moment).await?,
+        Stage::Objects(propagation) => objects(ctx, key, &app, tenant, propagation).await?,
     };
-    let connection = ctx.cluster.connection().borrow().reachable;
-    if !connection || !ctx.cluster.index().is_ready() {
-        let cause = Cause::error(message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name()));
-        return pending(ctx, key, name, &app, vec![cause], Next::After(AGAIN)).await;
+    match came {
+        Came::Waits(causes, next) => pending(ctx, key, name, &app, causes, next).await,
+        Came::Through(done) => {
+            let left = app
+                .finalizers()
+                .filter(|name| !done.iter().any(|gone| gone == name));
+            if plan::stage(left) == Stage::Over {
+                return remove(ctx, key, tenant, &app).await;
+            }
+            pass(ctx, key, name, &app, done).await
+        }
     }
+}
+
+/// Whether the index says what the cluster has.
+fn is_known(ctx: &Context) -> bool {
+    ctx.cluster.connection().borrow().reachable && ctx.cluster.index().is_ready()
+}
+
+/// Deletes the application's objects as far as that goes without waiting.
+async fn objects(
+    ctx: &Context,
+    key: &AppKey,
+    app: &Application,
+    tenant: &TenantFacts,
+    propagation: Propagation,
+) -> Result<Came, Failure> {
     let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
     let plan = plan::deletion(
         &live.as_live(),
-        name,
+        tenant.tenant.name.as_str(),
         &key.name,
-        &options(&app),
+        &options(app),
         propagation,
-        approved(&app),
+        approved(app),
     );
     if plan.done() {
-        hooks::release_idle(ctx, tenant, &key.name, live.entries()).await;
-        return remove(ctx, key, name, &app).await;
+        let cascading = app
+            .finalizers()
+            .filter(|name| plan::cascade([*name]).is_some());
+        return Ok(Came::Through(cascading.map(str::to_owned).collect()));
     }
     let left: usize = plan.waves.iter().map(Vec::len).sum();
     let mut causes = vec![Cause::reason(
@@ -88,7 +128,7 @@ pub async fn advance(
         .await;
     let mut next = Next::After(BACKSTOP);
     for (doomed, error) in sent.into_iter().flatten() {
-        if error.is_transient() || matches!(error, cluster::Error::NotHolder) {
+        if passing(&error) {
             return Err(Failure::Cluster(error));
         }
         let message = message::app::DELETION_REFUSED.with("resource", &doomed.key);
@@ -100,7 +140,12 @@ pub async fn advance(
         );
         next = Next::After(AGAIN);
     }
-    pending(ctx, key, name, &app, causes, next).await
+    Ok(Came::Waits(causes, next))
+}
+
+/// Whether the same request may succeed later, here or elsewhere, without anybody changing anything.
+fn passing(error: &cluster::Error) -> bool {
+    error.is_transient() || matches!(error, cluster::Error::NotHolder)
 }
 
 /// Asks for one object to go; what went wrong, if anything did.
@@ -131,22 +176,50 @@ async fn send(
     Some((doomed.clone(), error))
 }
 
-/// The row goes; nothing of it is in the cluster any more, or what is there was asked to stay.
-async fn remove(
+/// A stage is over: its finalizers go, and the next stage follows.
+async fn pass(
     ctx: &Context,
     key: &AppKey,
     tenant: &str,
     app: &Application,
+    done: Vec<String>,
 ) -> Result<Next, Failure> {
+    let report = Report {
+        status: app.status.clone(),
+        finalizers: FinalizerChange {
+            remove: done,
+            ..FinalizerChange::default()
+        },
+        next: Next::After(Duration::ZERO),
+        ..Report::default()
+    };
+    publish::report(ctx, key, tenant, app, report).await
+}
+
+/// The row goes; nothing of it is in the cluster any more, or what is there was asked to stay.
+async fn remove(
+    ctx: &Context,
+    key: &AppKey,
+    tenant: &TenantFacts,
+    app: &Application,
+) -> Result<Next, Failure> {
+    let_go(ctx, key, tenant).await;
     let report = Report {
         status: app.status.clone(),
         remove: true,
         ..Report::default()
     };
-    let next = publish::report(ctx, key, tenant, app, report).await?;
+    let name = tenant.tenant.name.as_str();
+    let next = publish::report(ctx, key, name, app, report).await?;
     tracing::info!(app = %key.name, "the application is deleted");
     super::forget(ctx, key);
     Ok(next)
+}
+
+/// What stays of an application's hooks must not wait for somebody who is gone.
+pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts) {
+    let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
+    hooks::release_idle(ctx, tenant, &key.name, live.entries()).await;
 }
 
 async fn pending(
@@ -215,14 +288,22 @@ fn options(app: &Application) -> SyncOptions {
 
 /// Whether a person approved the deletion after it was asked for.
 fn approved(app: &Application) -> bool {
-    let time = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
-    let asked = app
-        .metadata
-        .get("deletionTimestamp")
-        .and_then(serde_json::Value::as_str)
-        .and_then(time);
     let approved = app.annotation(APPROVED).and_then(time);
     approved
-        .zip(asked)
+        .zip(asked_at(app))
         .is_some_and(|(approved, asked)| approved >= asked)
+}
+
+/// When the deletion was asked for, in milliseconds since 1970: its hooks are named after it.
+fn began(app: &Application) -> i64 {
+    asked_at(app).map_or(0, |asked| asked.timestamp_millis())
+}
+
+fn asked_at(app: &Application) -> Option<chrono::DateTime<chrono::FixedOffset>> {
+    let asked = app.metadata.get("deletionTimestamp")?;
+    asked.as_str().and_then(time)
+}
+
+fn time(text: &str) -> Option<chrono::DateTime<chrono::FixedOffset>> {
+    chrono::DateTime::parse_from_rfc3339(text).ok()
 }

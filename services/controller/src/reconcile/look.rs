@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use cluster::LiveEntry;
+use domain::application::FinalizerChange;
 use domain::cause::Cause;
 use domain::resource::ResourceKey;
 use domain::status::Status;
@@ -13,7 +14,7 @@ use engine::health;
 use engine::lint::{self, Around};
 use engine::prepare::Target;
 use engine::tree::{self, Checks, Entry};
-use engine::{assemble, options};
+use engine::{assemble, options, plan};
 use serde_json::Value;
 
 use super::custom::{self, Places};
@@ -339,6 +340,15 @@ pub fn status(
     }
     facts.causes = causes;
     assemble::assemble(&subject.app.status, facts)
+}
+
+/// How the application's finalizers follow the hooks that Git has for its deletion. They stay while nobody knows what Git says.
+#[must_use]
+pub fn finalizers(subject: &Subject, look: &Look) -> FinalizerChange {
+    match &look.desired {
+        Ok(desired) => plan::finalizer_change(&desired.prepared, subject.app.finalizers()),
+        Err(_) => FinalizerChange::default(),
+    }
 }
 
 /// The status of an application that cannot be compared at all.

@@ -191,6 +191,7 @@ pub async fn begin_automated(
         },
         set_operation: Some(asked),
         clear_refresh: refresh,
+        finalizers: look::finalizers(&subject, &look),
         ..Report::default()
     };
     publish::progress(

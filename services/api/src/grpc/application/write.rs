@@ -209,6 +209,8 @@ async fn replace(
         project,
     };
     let found = find::find(shared, actor, Action::Update, asked).await?;
+    // Whoever takes a finalizer off what is being deleted often does so because its source is gone.
+    let repositories = repositories && !found.app.deleting();
     validate::check(
         shared,
         actor,

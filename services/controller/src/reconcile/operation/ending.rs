@@ -65,6 +65,7 @@ pub(super) async fn end(
 
     let mut report = Report {
         clear_refresh: refresh,
+        finalizers: look::finalizers(&subject, &look),
         ..Report::default()
     };
     if let Some(again) = again {

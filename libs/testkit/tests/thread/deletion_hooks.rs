@@ -1,0 +1,201 @@
+//! Hooks of a deletion: what runs before an application's objects go and when they are gone, and what keeps it.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use testkit::platform::{self, Tenant};
+use testkit::wait;
+
+use crate::hooks::{app_gone, application, ended, finish, gone, is_held, job, path, results, sync};
+use crate::{PATIENCE, all_conditions, code, conditions, config_map, said};
+
+const PRE_DELETE: &str = "pre-delete-finalizer.argocd.argoproj.io";
+const POST_DELETE: &str = "post-delete-finalizer.argocd.argoproj.io";
+
+/// A Job that Helm would run at this moment.
+fn helm_job(name: &str, moment: &str, policy: &str, outcome: &str) -> Result<String> {
+    let mut job: Value = serde_json::from_str(&job(name, &[], outcome))?;
+    job["metadata"]["annotations"] =
+        json!({"helm.sh/hook": moment, "helm.sh/hook-delete-policy": policy});
+    Ok(job.to_string())
+}
+
+fn map(tenant: &Tenant) -> String {
+    format!("/api/v1/namespaces/{}/configmaps/a", tenant.name)
+}
+
+fn finalizers(app: &Value) -> Vec<&str> {
+    let all = app["metadata"]["finalizers"].as_array();
+    all.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+async fn delete(tenant: &Tenant, cascade: bool) -> Result<()> {
+    let path = format!("/api/v1/applications/app?cascade={cascade}");
+    tenant.client.delete(&path).await?.ok()?;
+    Ok(())
+}
+
+/// The application when a cause of this code keeps it.
+async fn kept(tenant: &Tenant, code: &str) -> Result<Value> {
+    let named = |app: &Value| all_conditions(app).contains(code);
+    tenant.client.app_when("app", PATIENCE, named).await
+}
+
+/// Waits until a hook is there.
+async fn made(tenant: &Tenant, job: &str) -> Result<Value> {
+    wait::until("the hook is made", PATIENCE, || async {
+        tenant
+            .kube
+            .get(&path(tenant, job))
+            .await?
+            .context("not yet")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn hooks_run_before_the_objects_go_and_when_they_are_gone() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        (
+            "before.json",
+            job("before", &[("hook", "PreDelete")], "pending"),
+        ),
+        (
+            "after.json",
+            helm_job("after", "post-delete", "hook-succeeded", "pending")?,
+        ),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "bye", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    assert_eq!(results(&app), ["Sync ConfigMap/a Succeeded"]);
+    let app = tenant.client.app_done("app", None, PATIENCE).await?;
+    for name in [PRE_DELETE, POST_DELETE] {
+        let cleanup = format!("{name}/cleanup");
+        for wanted in [name, cleanup.as_str()] {
+            assert!(finalizers(&app).contains(&wanted), "{}", app["metadata"]);
+        }
+    }
+
+    delete(&tenant, true).await?;
+    let before = made(&tenant, "before").await?;
+    assert!(is_held(&before));
+    let app = kept(&tenant, "[app.deletion-waits-for-hook]").await?;
+    assert!(
+        all_conditions(&app).contains("batch/Job"),
+        "{}",
+        all_conditions(&app)
+    );
+    assert!(
+        tenant.kube.get(&map(&tenant)).await?.is_some(),
+        "the objects wait for PreDelete"
+    );
+    assert!(tenant.kube.get(&path(&tenant, "after")).await?.is_none());
+
+    finish(&platform.kube()?, &tenant, "before", "Succeeded").await?;
+    made(&tenant, "after").await?;
+    assert!(
+        tenant.kube.get(&map(&tenant)).await?.is_none(),
+        "PostDelete waits until the objects are gone"
+    );
+    assert!(
+        tenant.kube.get(&path(&tenant, "before")).await?.is_none(),
+        "it went with them"
+    );
+    finish(&platform.kube()?, &tenant, "after", "Succeeded").await?;
+    app_gone(&tenant).await?;
+    gone(&tenant.kube, &path(&tenant, "after")).await
+}
+
+#[tokio::test]
+async fn a_hook_that_fails_keeps_everything_until_it_is_mended() -> Result<()> {
+    let platform = platform::platform().await?;
+    let failing = job("before", &[("hook", "PreDelete")], "fail");
+    let files = [("before.json", failing), ("a.yaml", config_map("a", "1"))];
+    let tenant = application(platform, "bye-fail", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    delete(&tenant, true).await?;
+    let app = kept(&tenant, "[app.deletion-hook-failed]").await?;
+    let errors = conditions(&app, "DeletionError").join("; ");
+    assert!(
+        errors.contains("/before") && errors.contains(PRE_DELETE),
+        "{errors}"
+    );
+    assert!(tenant.kube.get(&map(&tenant)).await?.is_some());
+
+    let mended = job("before", &[("hook", "PreDelete")], "");
+    tenant.checkout.push_file("app/before.json", mended).await?;
+    // The answer may come when the application is gone.
+    tenant
+        .client
+        .get("/api/v1/applications/app?refresh=normal")
+        .await?;
+    app_gone(&tenant).await?;
+    gone(&tenant.kube, &map(&tenant)).await?;
+    gone(&tenant.kube, &path(&tenant, "before")).await
+}
+
+#[tokio::test]
+async fn an_application_whose_hooks_nobody_knows_any_more_goes_when_its_finalizer_is_taken_off()
+-> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        ("before.json", job("before", &[("hook", "PreDelete")], "")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "bye-lost", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    tenant.checkout.remove("app")?;
+    tenant.checkout.push_file("README.md", "moved").await?;
+    tenant
+        .client
+        .get("/api/v1/applications/app?refresh=normal")
+        .await?
+        .ok()?;
+    delete(&tenant, true).await?;
+    let app = kept(&tenant, "[app.deletion-hooks-unknown]").await?;
+    assert!(
+        finalizers(&app).contains(&PRE_DELETE),
+        "{}",
+        app["metadata"]
+    );
+    assert!(tenant.kube.get(&map(&tenant)).await?.is_some());
+
+    let left = r#"{"metadata":{"finalizers":["resources-finalizer.argocd.argoproj.io"]}}"#;
+    let patched = tenant
+        .client
+        .argocd(&["app", "patch", "app", "--type", "merge", "--patch", left])
+        .await?;
+    assert_eq!(code(&patched), 0, "{}", said(&patched));
+    app_gone(&tenant).await?;
+    gone(&tenant.kube, &map(&tenant)).await?;
+    assert!(tenant.kube.get(&path(&tenant, "before")).await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn hooks_run_too_where_the_objects_stay() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        ("after.json", job("after", &[("hook", "PostDelete")], "")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "bye-stay", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    delete(&tenant, false).await?;
+    app_gone(&tenant).await?;
+    assert!(tenant.kube.get(&map(&tenant)).await?.is_some());
+    let after = made(&tenant, "after").await?;
+    assert!(
+        !is_held(&after),
+        "it stays, and whoever wants to may delete it"
+    );
+    Ok(())
+}

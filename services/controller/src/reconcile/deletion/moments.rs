@@ -1,0 +1,283 @@
+//! The hooks of a deletion are made, waited for and cleaned up, as the tenant's account (client required; what is to do
+//! about each is the engine's decision).
+//!
+//! A moment is over when its finalizer is off the application: until then what its hooks came to has to stay in the cluster.
+
+use std::sync::Arc;
+
+use cluster::LiveEntry;
+use domain::application::{Application, REFRESH};
+use domain::cause::Cause;
+use domain::message;
+use domain::resource::ResourceKey;
+use engine::options::Propagation;
+use engine::plan::{self, Fate, HookSeen, Moment, Step, Turn};
+use serde_json::Value;
+
+use super::{AGAIN, BACKSTOP, Came, began, passing};
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+use crate::memory::AppMemory;
+use crate::reconcile::desire::{self, Desired, Wish};
+use crate::reconcile::live::LiveSet;
+use crate::reconcile::look;
+use crate::reconcile::subject::{self, Subject};
+use crate::reconcile::{Failure, LOOK_AGAIN, Next, PATIENCE, apply, hooks};
+use crate::tenants::TenantFacts;
+
+/// Has the hooks of a moment run that Git has now, as far as that goes without waiting.
+///
+/// # Errors
+/// When something of ours did not answer.
+pub(super) async fn run(
+    ctx: &Context,
+    key: &AppKey,
+    app: &Application,
+    tenant: &Arc<TenantFacts>,
+    moment: Moment,
+    memory: &mut AppMemory,
+) -> Result<Came, Failure> {
+    let subject = match subject::read(ctx, key, app.clone(), tenant.clone()).await? {
+        Ok(subject) => subject,
+        // As in Argo CD: where nothing can have been deployed, nothing has to be undone.
+        Err((_, causes)) if causes.iter().any(leads_nowhere) => return Ok(through(moment)),
+        Err((_, causes)) => return Ok(unknown(moment, &causes, Next::Sleep)),
+    };
+    let desired = match wanted(ctx, &subject, moment, memory).await? {
+        Ok(desired) => desired,
+        Err(came) => return Ok(came),
+    };
+    let steps = plan::deletion_hooks(&desired.prepared, &subject.options, moment, began(app));
+    let steps = match steps {
+        Ok(steps) => steps,
+        Err(causes) => return Ok(Came::Waits(causes, Next::Sleep)),
+    };
+    let mut live = LiveSet::gather(ctx, tenant, &key.name, &desired.prepared.targets);
+    for wave in steps.chunk_by(|a, b| a.wave == b.wave) {
+        let there = match look_for(ctx, tenant, wave, &live).await {
+            Ok(there) => there,
+            Err((_, error)) if passing(&error) => return Err(Failure::Cluster(error)),
+            Err((hook, error)) => {
+                let causes = vec![error.cause().on(hook.clone()), moment.refused(&hook)];
+                return Ok(Came::Waits(causes, Next::After(AGAIN)));
+            }
+        };
+        let seen: Vec<HookSeen<'_>> = there.iter().map(There::seen).collect();
+        let turn = plan::turn(moment, wave, &seen, subject.tenant_name(), &key.name);
+        if !turn.over() {
+            return act(ctx, &subject, moment, turn, &mut live).await;
+        }
+    }
+    Ok(through(moment))
+}
+
+fn through(moment: Moment) -> Came {
+    Came::Through(vec![moment.finalizer().to_owned()])
+}
+
+/// Whether a destination is no cluster that anything is deployed to.
+fn leads_nowhere(cause: &Cause) -> bool {
+    cause.message.is(&message::app::DESTINATION_UNKNOWN)
+        || cause.message.is(&message::app::DESTINATION_NOT_SERVED)
+}
+
+fn unknown(moment: Moment, causes: &[Cause], next: Next) -> Came {
+    let causes = causes.iter().cloned().chain([moment.unknown()]);
+    Came::Waits(causes.collect(), next)
+}
+
+/// What Git says now, so that a hook can be mended there; the inner error is that nobody knows.
+async fn wanted(
+    ctx: &Context,
+    subject: &Subject,
+    moment: Moment,
+    memory: &mut AppMemory,
+) -> Result<Result<Desired, Came>, Failure> {
+    let refresh = subject.app.annotation(REFRESH);
+    let wish = Wish::of_spec(subject, refresh.is_some(), refresh == Some("hard"));
+    let desired = desire::desire(ctx, subject, &wish, memory).await;
+    let known = desired.as_ref().ok();
+    desire::follow(
+        ctx,
+        subject,
+        known.map(|desired| desired.revisions.as_slice()),
+    );
+    match desired {
+        Ok(desired) => Ok(Ok(desired)),
+        Err(trouble) if trouble.ours && ctx.memory.failures(&subject.key) < PATIENCE => {
+            Err(Failure::Repository(trouble))
+        }
+        Err(trouble) => {
+            let again = trouble.ours || trouble.passing;
+            let next = match again {
+                true => Next::After(AGAIN),
+                false => Next::Sleep,
+            };
+            Ok(Err(unknown(moment, &trouble.causes, next)))
+        }
+    }
+}
+
+/// What is there of a hook.
+struct There {
+    entry: Option<Arc<LiveEntry>>,
+    fetched: Option<Value>,
+    beneath: Vec<Arc<LiveEntry>>,
+}
+
+impl There {
+    fn seen(&self) -> HookSeen<'_> {
+        let entry = self.entry.as_ref().map(|entry| entry.body.as_ref());
+        let beneath = self.beneath.iter().map(|entry| entry.body.as_ref());
+        HookSeen {
+            live: entry.or(self.fetched.as_ref()),
+            beneath: beneath.collect(),
+        }
+    }
+}
+
+/// Finds the objects of a wave's hooks; an error is about the hook that it names.
+async fn look_for(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    wave: &[Step],
+    live: &LiveSet,
+) -> Result<Vec<There>, (ResourceKey, cluster::Error)> {
+    let mut all = Vec::with_capacity(wave.len());
+    for step in wave {
+        let entry = live.find(&step.key).cloned();
+        let beneath = entry.as_ref().map_or_else(Vec::new, |entry| {
+            look::beneath(ctx, tenant, std::slice::from_ref(entry))
+        });
+        let fetched = match &entry {
+            Some(_) => None,
+            // Not every version of a kind is watched, nor a kind that has just been made.
+            None => fetch(ctx, tenant, step)
+                .await
+                .map_err(|error| (step.key.clone(), error))?,
+        };
+        all.push(There {
+            entry,
+            fetched,
+            beneath,
+        });
+    }
+    Ok(all)
+}
+
+async fn fetch(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    step: &Step,
+) -> Result<Option<Value>, cluster::Error> {
+    let account = ctx.account(tenant, &step.key.namespace)?;
+    account.get(&step.key, Some(&step.version)).await
+}
+
+/// Does what is to be done about a wave that is not over.
+async fn act(
+    ctx: &Context,
+    subject: &Subject,
+    moment: Moment,
+    turn: Turn,
+    live: &mut LiveSet,
+) -> Result<Came, Failure> {
+    let Turn {
+        delete,
+        make,
+        failed,
+        mut causes,
+    } = turn;
+    let mut next = Next::After(BACKSTOP);
+    for entry in delete.iter().filter_map(|key| live.find(key)) {
+        let removed = hooks::remove(ctx, &subject.tenant, entry, Propagation::default()).await;
+        if let Err(error) = removed {
+            let refused = refused(&entry.key, error).map_err(Failure::Cluster)?;
+            causes.insert(0, refused);
+            next = Next::After(AGAIN);
+        }
+    }
+    for entry in failed.iter().filter_map(|key| live.find(key)) {
+        let_go(ctx, &subject.tenant, entry).await?;
+    }
+    if !make.is_empty() {
+        let made = apply::wave(ctx, subject, &make, false, live).await;
+        if let Some(error) = made.interrupted {
+            return Err(Failure::Cluster(error));
+        }
+        if made.causes.is_empty() {
+            next = Next::After(LOOK_AGAIN);
+            causes.extend(make.iter().map(|step| moment.waits(&step.key)));
+        } else {
+            next = Next::After(AGAIN);
+            let named = made.causes.iter().filter_map(|c| c.resource.as_ref());
+            let kept: Vec<Cause> = named.map(|hook| moment.refused(hook)).collect();
+            causes.splice(0..0, made.causes.into_iter().chain(kept));
+        }
+    }
+    Ok(Came::Waits(causes, next))
+}
+
+/// Cleans up after a moment: its hooks are deleted as their policies say, and the others are let go.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub(super) async fn clean(
+    ctx: &Context,
+    key: &AppKey,
+    app: &Application,
+    tenant: &TenantFacts,
+    moment: Moment,
+) -> Result<Came, Failure> {
+    let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
+    let began = began(app);
+    let made = live
+        .entries()
+        .iter()
+        .filter(|entry| plan::of_deletion(&entry.body, moment, began));
+    let made: Vec<&Arc<LiveEntry>> = made.collect();
+    let bodies: Vec<&Value> = made.iter().map(|entry| entry.body.as_ref()).collect();
+    let (mut causes, mut next) = (Vec::new(), Next::After(BACKSTOP));
+    for (entry, fate) in made.iter().zip(plan::cleanup(&bodies)) {
+        match fate {
+            Fate::Stay => let_go(ctx, tenant, entry).await?,
+            Fate::Going => causes.push(moment.clears(&entry.key)),
+            Fate::Delete => {
+                let removed = hooks::remove(ctx, tenant, entry, Propagation::default()).await;
+                if let Err(error) = removed {
+                    let refused = refused(&entry.key, error).map_err(Failure::Cluster)?;
+                    causes.insert(0, refused);
+                    next = Next::After(AGAIN);
+                } else {
+                    causes.push(moment.clears(&entry.key));
+                }
+            }
+        }
+    }
+    if causes.is_empty() {
+        return Ok(Came::Through(vec![moment.cleanup().to_owned()]));
+    }
+    Ok(Came::Waits(causes, next))
+}
+
+/// That the cluster does not delete a hook's object; what passes by itself is an error of ours.
+fn refused(hook: &ResourceKey, error: cluster::Error) -> Result<Cause, cluster::Error> {
+    if passing(&error) {
+        return Err(error);
+    }
+    let message = message::app::DELETION_REFUSED.with("resource", hook);
+    let cause = Cause::error(message).on(hook.clone());
+    Ok(cause.evidence(error.to_string()))
+}
+
+/// Takes our finalizer off a hook. Where the cluster refuses, that is for later.
+async fn let_go(ctx: &Context, tenant: &TenantFacts, entry: &LiveEntry) -> Result<(), Failure> {
+    match hooks::release(ctx, tenant, entry).await {
+        Err(error) if passing(&error) => Err(Failure::Cluster(error)),
+        Err(error) => {
+            tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
