@@ -25,6 +25,7 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ("/naru.internal.v1.RepoServer/ListRefs", &[API, CONTROLLER]),
     ("/naru.internal.v1.RepoServer/Resolve", &[API, CONTROLLER]),
     ("/naru.internal.v1.RepoServer/Render", &[API, CONTROLLER]),
+    ("/naru.internal.v1.RepoServer/RenderLocal", &[API]),
     ("/naru.internal.v1.RepoServer/PathIds", &[CONTROLLER]),
     ("/naru.internal.v1.RepoServer/Discover", &[API]),
     ("/naru.internal.v1.RepoServer/RevisionMetadata", &[API]),

@@ -6,6 +6,9 @@ use serde_json::Value;
 use crate::cause::Location;
 use crate::resource::ResourceKey;
 
+/// The largest archive of a folder that somebody sends to be rendered in place of the repository, in bytes: that of a chart.
+pub const MAX_LOCAL: usize = 32 << 20;
+
 /// One rendered object, and where in Git it was written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {

@@ -16,6 +16,7 @@ mod images;
 mod jsonnet;
 mod kustomize;
 mod lints;
+mod local;
 mod made;
 mod origin;
 mod overrides;

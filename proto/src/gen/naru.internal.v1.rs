@@ -2345,6 +2345,26 @@ impl ::prost::Name for RenderRequest {
         "/naru.internal.v1.RenderRequest".into()
     }
 }
+/// The first says what to render, and each one after it has the next part of the archive.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RenderLocalRequest {
+    /// Its commit is not looked at.
+    #[prost(message, optional, tag = "1")]
+    pub source: ::core::option::Option<RenderRequest>,
+    /// Of a tar archive, gzip.
+    #[prost(bytes = "vec", tag = "2")]
+    pub chunk: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for RenderLocalRequest {
+    const NAME: &'static str = "RenderLocalRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.RenderLocalRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.RenderLocalRequest".into()
+    }
+}
 /// A source that others refer to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SourceReference {
@@ -2814,6 +2834,30 @@ pub mod repo_server_client {
                 .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "Render"));
             self.inner.unary(req, path, codec).await
         }
+        /// The manifests of one source whose repository's files are sent along, and kept nowhere.
+        pub async fn render_local(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::RenderLocalRequest,
+            >,
+        ) -> std::result::Result<tonic::Response<super::RenderResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.RepoServer/RenderLocal",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.RepoServer", "RenderLocal"));
+            self.inner.client_streaming(req, path, codec).await
+        }
         /// What stands at some paths of a commit. A hint for what to look at first when a branch moved: whether manifests are
         /// the same is for Render to say.
         pub async fn path_ids(
@@ -3150,6 +3194,11 @@ pub mod repo_server_server {
             &self,
             request: tonic::Request<super::RenderRequest>,
         ) -> std::result::Result<tonic::Response<super::RenderResponse>, tonic::Status>;
+        /// The manifests of one source whose repository's files are sent along, and kept nowhere.
+        async fn render_local(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::RenderLocalRequest>>,
+        ) -> std::result::Result<tonic::Response<super::RenderResponse>, tonic::Status>;
         /// What stands at some paths of a commit. A hint for what to look at first when a branch moved: whether manifests are
         /// the same is for Render to say.
         async fn path_ids(
@@ -3449,6 +3498,53 @@ pub mod repo_server_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.RepoServer/RenderLocal" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenderLocalSvc<T: RepoServer>(pub Arc<T>);
+                    impl<
+                        T: RepoServer,
+                    > tonic::server::ClientStreamingService<super::RenderLocalRequest>
+                    for RenderLocalSvc<T> {
+                        type Response = super::RenderResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::RenderLocalRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RepoServer>::render_local(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenderLocalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

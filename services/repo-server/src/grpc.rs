@@ -1,8 +1,11 @@
 //! `naru.internal.v1.RepoServer`: parse, ask, convert.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::clock::Clock;
+use domain::manifest::MAX_LOCAL;
+use domain::message;
 use domain::repository::{Credentials, GithubApp};
 use domain::secret::Secret;
 use domain::settings::Rendering;
@@ -14,10 +17,10 @@ use source::charts::{ArtifactNotes, Charts};
 use source::git::{Access, Files, Login, Mirrors, Node, Place, Rules};
 use source::render::{ChartDetails, Reference, RenderInput, Target};
 use source::{Error, Kind};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::fair::Fair;
-use crate::renders::{Order, Renders};
+use crate::renders::{Order, Outcome, Renders};
 
 /// The most paths of one request.
 const MAX_PATHS: usize = 10_000;
@@ -30,6 +33,8 @@ const MAX_VARIABLES: usize = 1000;
 /// The most signing keys of one request, and their length in bytes.
 const MAX_KEYS: usize = 1000;
 const MAX_KEYS_LENGTH: usize = 16 << 20;
+/// How long a folder may take to arrive, once there is a turn for it: whoever sends it has all of it.
+const RECEIVING: Duration = Duration::from_secs(60);
 
 /// The service.
 pub(crate) struct Service {
@@ -99,44 +104,20 @@ impl RepoServer for Service {
             std::mem::take(&mut asked.known_detail),
         );
         let order = self.order(asked)?;
-        let (rendered, cache) = match self.renders.get(order).await {
-            Err(error) if !error.needs().is_empty() || !error.wanted().is_empty() => {
-                return Ok(Response::new(wire::RenderResponse {
-                    needs: error.needs().to_vec(),
-                    wanted: error.wanted().to_vec(),
-                    ..wire::RenderResponse::default()
-                }));
-            }
-            result => result.map_err(refused)?,
-        };
-        let unchanged = rendered.hash.0 == known_hash
-            && (known_detail.is_empty() || rendered.detail == known_detail);
-        let manifests = match unchanged {
-            true => Vec::new(),
-            false => rendered
-                .manifests
-                .iter()
-                .map(to_manifest)
-                .collect::<Result<_, _>>()?,
-        };
-        Ok(Response::new(wire::RenderResponse {
-            hash: rendered.hash.0.clone(),
-            unchanged,
-            manifests,
-            source_type: rendered.source_type.as_str().to_owned(),
-            causes: rendered
-                .causes
-                .iter()
-                .filter_map(|cause| serde_json::to_string(cause).ok())
-                .collect(),
-            cache: cache.to_owned(),
-            detail: rendered.detail.clone(),
-            undetermined: rendered.undetermined.clone().unwrap_or_default(),
-            needs: Vec::new(),
-            wanted: Vec::new(),
-            remotes: rendered.read_set.remotes(),
-            passing: rendered.read_set.is_passing(),
-        }))
+        let outcome = self.renders.get(order).await;
+        answer(outcome, &known_hash, &known_detail)
+    }
+
+    async fn render_local(
+        &self,
+        request: Request<Streaming<wire::RenderLocalRequest>>,
+    ) -> Result<Response<wire::RenderResponse>, Status> {
+        let mut parts = request.into_inner();
+        let first = parts.message().await?.unwrap_or_default();
+        let asked = first.source;
+        let asked = asked.ok_or_else(|| Status::invalid_argument("the request names no source"))?;
+        let order = self.order(asked)?;
+        answer(self.renders.local(order, archive(parts)).await, "", "")
     }
 
     async fn path_ids(
@@ -398,6 +379,70 @@ impl RepoServer for Service {
             home,
         }))
     }
+}
+
+/// A render as it is told to whoever has the set of these names already, or what it could not do without.
+fn answer(
+    outcome: Outcome,
+    known_hash: &str,
+    known_detail: &str,
+) -> Result<Response<wire::RenderResponse>, Status> {
+    let (rendered, cache) = match outcome {
+        Err(error) if !error.needs().is_empty() || !error.wanted().is_empty() => {
+            return Ok(Response::new(wire::RenderResponse {
+                needs: error.needs().to_vec(),
+                wanted: error.wanted().to_vec(),
+                ..wire::RenderResponse::default()
+            }));
+        }
+        result => result.map_err(refused)?,
+    };
+    let unchanged = rendered.hash.0 == known_hash
+        && (known_detail.is_empty() || rendered.detail == known_detail);
+    let manifests = match unchanged {
+        true => Vec::new(),
+        false => rendered
+            .manifests
+            .iter()
+            .map(to_manifest)
+            .collect::<Result<_, _>>()?,
+    };
+    Ok(Response::new(wire::RenderResponse {
+        hash: rendered.hash.0.clone(),
+        unchanged,
+        manifests,
+        source_type: rendered.source_type.as_str().to_owned(),
+        causes: rendered
+            .causes
+            .iter()
+            .filter_map(|cause| serde_json::to_string(cause).ok())
+            .collect(),
+        cache: cache.to_owned(),
+        detail: rendered.detail.clone(),
+        undetermined: rendered.undetermined.clone().unwrap_or_default(),
+        needs: Vec::new(),
+        wanted: Vec::new(),
+        remotes: rendered.read_set.remotes(),
+        passing: rendered.read_set.is_passing(),
+    }))
+}
+
+/// The archive of a folder, put together from its parts.
+async fn archive(mut parts: Streaming<wire::RenderLocalRequest>) -> Result<Vec<u8>, Error> {
+    let receiving = async {
+        let mut archive = Vec::new();
+        while let Some(part) = parts.message().await.map_err(Error::internal)? {
+            if archive.len() + part.chunk.len() > MAX_LOCAL {
+                let limit = format!("{} MiB", MAX_LOCAL >> 20);
+                let message = message::source::LOCAL_TOO_LARGE.with("limit", limit);
+                return Err(Error::new(Kind::TooLarge, message));
+            }
+            archive.extend_from_slice(&part.chunk);
+        }
+        Ok(archive)
+    };
+    let received = tokio::time::timeout(RECEIVING, receiving).await;
+    received.map_err(Error::internal)?
 }
 
 /// Whether a request is about an artifact, unless it names a chart.

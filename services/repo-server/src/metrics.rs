@@ -24,7 +24,7 @@ struct GitLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RenderLabels {
     tenant: String,
-    /// `hit`, `first`, `changed`, `bypassed`, `failed`.
+    /// `hit`, `first`, `changed`, `bypassed`, `local`, `incomplete`, `failed`.
     cache: &'static str,
 }
 

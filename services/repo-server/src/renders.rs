@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use source::Error;
 use source::git::Access;
-use source::render::{ChartDetails, Details, ReadSet, RenderInput, Renderer};
+use source::render::{ChartDetails, Details, ReadSet, RenderInput, Rendered, Renderer};
 
 use crate::config::Config;
 use crate::failures::Failures;
@@ -28,6 +28,9 @@ const KIND: &str = "render-4";
 /// How long Redis keeps an entry, as Argo CD keeps its manifests.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
+/// How many folders that people send are held at once: 32 MiB each, 64 MiB unpacked, and as much again when it is read.
+const LOCALS: usize = 3;
+
 /// A finished render, as it is remembered.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Remembered {
@@ -39,6 +42,23 @@ pub(crate) struct Remembered {
     pub(crate) undetermined: Option<String>,
     pub(crate) read_set: ReadSet,
 }
+
+impl From<Rendered> for Remembered {
+    fn from(rendered: Rendered) -> Self {
+        Self {
+            manifests: rendered.manifests,
+            hash: rendered.hash,
+            detail: rendered.detail,
+            source_type: rendered.source_type,
+            causes: rendered.causes,
+            undetermined: rendered.undetermined,
+            read_set: rendered.read_set,
+        }
+    }
+}
+
+/// A render, and how it was come by.
+pub(crate) type Outcome = Result<(Arc<Remembered>, &'static str), Error>;
 
 /// What is asked for.
 pub(crate) struct Order {
@@ -63,6 +83,8 @@ struct Inner {
     cache: Option<Cache>,
     memory: Memory<Remembered>,
     turns: Fair,
+    /// The turns of those who send folders, taken before the others.
+    locals: Fair,
     rates: Rates,
     failures: Failures,
     running: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
@@ -81,6 +103,7 @@ impl Renders {
             cache,
             memory: Memory::new(config.memory_mib << 20),
             turns: Fair::new(config.parallelism),
+            locals: Fair::new(LOCALS),
             rates: Rates::default(),
             failures: Failures::default(),
             running: Mutex::default(),
@@ -131,22 +154,47 @@ impl Renders {
     }
 
     /// The render, and how it was come by.
-    pub(crate) async fn get(&self, order: Order) -> Result<(Arc<Remembered>, &'static str), Error> {
-        let begun = Instant::now();
+    pub(crate) async fn get(&self, order: Order) -> Outcome {
         let tenant = order.access.tenant().to_owned();
-        let _pending = self.0.metrics.pending(&tenant);
-        let result = self.answer(order).await;
+        self.counted(&tenant, self.answer(order)).await
+    }
+
+    /// The render of a folder that somebody sends, and that is read only when there is a turn for it. Neither it nor that it
+    /// failed is remembered.
+    pub(crate) async fn local(
+        &self,
+        order: Order,
+        archive: impl Future<Output = Result<Vec<u8>, Error>>,
+    ) -> Outcome {
+        let tenant = order.access.tenant();
+        let rendering = async {
+            let _place = self.0.locals.turn(tenant).await;
+            let _turn = self.0.turns.turn(tenant).await;
+            self.0.rates.take(order.tenant, order.per_minute)?;
+            let archive = archive.await?;
+            let renderer = &self.0.renderer;
+            let rendered = renderer.render_local(&order.access, archive, &order.input);
+            Outcome::Ok((Arc::new(Remembered::from(rendered.await?)), "local"))
+        };
+        self.counted(tenant, rendering).await
+    }
+
+    /// Counts a tenant's render, and how it was come by.
+    async fn counted(&self, tenant: &str, render: impl Future<Output = Outcome>) -> Outcome {
+        let begun = Instant::now();
+        let _pending = self.0.metrics.pending(tenant);
+        let result = render.await;
         let how = match &result {
             Ok((_, how)) => how,
             // It is asked again, with what was missing.
             Err(error) if !error.needs().is_empty() => "incomplete",
             Err(_) => "failed",
         };
-        self.0.metrics.rendered(&tenant, how, begun.elapsed());
+        self.0.metrics.rendered(tenant, how, begun.elapsed());
         result
     }
 
-    async fn answer(&self, order: Order) -> Result<(Arc<Remembered>, &'static str), Error> {
+    async fn answer(&self, order: Order) -> Outcome {
         let key = key_of(&order);
         let one_at_a_time = self.lock(&key);
         let _alone = one_at_a_time.lock().await;
@@ -188,15 +236,7 @@ impl Renders {
         let rendered = self.0.renderer.render(access, commit, input).await;
         self.0.failures.note(name, rendered.as_ref().err());
         let rendered = rendered?;
-        let fresh = Arc::new(Remembered {
-            manifests: rendered.manifests,
-            hash: rendered.hash,
-            detail: rendered.detail,
-            source_type: rendered.source_type,
-            causes: rendered.causes,
-            undetermined: rendered.undetermined,
-            read_set: rendered.read_set,
-        });
+        let fresh = Arc::new(Remembered::from(rendered));
         // What was drawn is its application's own, and kept by who deploys it: another one with the same source must not get it.
         if fresh.undetermined.is_none() {
             self.remember(&order, key, fresh.clone()).await;

@@ -8,6 +8,8 @@ mod denied;
 mod faults;
 #[path = "serving/hostile.rs"]
 mod hostile;
+#[path = "serving/local.rs"]
+mod local;
 #[path = "serving/transports.rs"]
 mod transports;
 

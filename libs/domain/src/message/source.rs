@@ -96,6 +96,31 @@ messages! {
         en: "`{path}` is a file; spec.source.path names a folder",
         ko: "`{path}`은(는) 파일입니다. spec.source.path에는 폴더를 쓰십시오",
     }
+    /// The folder that somebody sent to be rendered does not have the application's path.
+    LOCAL_PATH_MISSING = "source.local-path-missing" {
+        en: "the folder `{path}` of spec.source.path is not among the files that were sent; let `--local` name the root of the repository, and `--local-include` the files that count besides *.yaml, *.yml and *.json",
+        ko: "보낸 파일에 spec.source.path의 `{path}` 폴더가 없습니다. `--local`에 저장소의 루트를 지정하고, *.yaml, *.yml, *.json 외에 필요한 파일은 `--local-include`로 지정하십시오",
+    }
+    /// The archive of such a folder cannot be read, or tries something.
+    LOCAL_REFUSED = "source.local-refused" {
+        en: "the folder that was sent cannot be used: {reason}; leave out what is named here, or send another folder (`--local`, `--local-include`)",
+        ko: "보낸 폴더를 사용할 수 없습니다: {reason}. 해당 항목을 빼거나 다른 폴더를 보내십시오(`--local`, `--local-include`)",
+    }
+    /// The archive of such a folder is too large.
+    LOCAL_TOO_LARGE = "source.local-too-large" {
+        en: "the folder that was sent is larger than {limit} when it is packed; send a smaller one, or fewer of its files (`--local`, `--local-include`)",
+        ko: "보낸 폴더를 압축한 크기가 {limit}보다 큽니다. 더 작은 폴더나 더 적은 파일을 보내십시오(`--local`, `--local-include`)",
+    }
+    /// The archive that arrived is not the one that was announced.
+    LOCAL_CHECKSUM = "source.local-checksum" {
+        en: "the folder did not arrive as it was sent: the SHA-256 of its archive is {found}, and not the checksum of the request; send it again",
+        ko: "폴더가 보낸 그대로 도착하지 않았습니다. 압축 파일의 SHA-256이 {found}이며 요청의 checksum과 다릅니다. 다시 보내십시오",
+    }
+    /// The parts of such a request are not what they have to be.
+    LOCAL_PARTS = "source.local-parts" {
+        en: "the request is none about a folder: its first part has to be `query`, with the application's name, and every other one `chunk`; send it with `argocd app diff --local --server-side-generate`",
+        ko: "폴더에 대한 요청이 아닙니다. 첫 부분은 애플리케이션 이름이 있는 `query`, 나머지는 모두 `chunk`여야 합니다. `argocd app diff --local --server-side-generate`로 보내십시오",
+    }
     /// The path leaves the repository.
     PATH_OUTSIDE = "source.path-outside" {
         en: "`{path}` leads out of the repository; use a path inside it",

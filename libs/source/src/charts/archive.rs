@@ -1,5 +1,5 @@
-//! The archives of charts and artifacts, unpacked without trusting any word in them: nothing is written to a path that they
-//! name.
+//! The archives of charts, artifacts and folders, unpacked without trusting any word in them: nothing is written to a path
+//! that they name.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
@@ -38,7 +38,7 @@ pub(super) enum Entry {
 pub(super) enum Layout {
     /// A chart's: one folder, whose name is dropped, and no links.
     Chart,
-    /// An artifact's: everything as it is.
+    /// An artifact's, or that of a folder which somebody sends: everything as it is.
     Artifact,
 }
 

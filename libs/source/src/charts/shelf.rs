@@ -246,7 +246,7 @@ fn commit(
 }
 
 /// Writes files as a tree, folder by folder from the deepest.
-fn write_tree(handle: &Repository, files: Tree) -> Result<Oid, git2::Error> {
+pub(super) fn write_tree(handle: &Repository, files: Tree) -> Result<Oid, git2::Error> {
     let mut folders: std::collections::BTreeMap<String, Vec<(String, Oid, FileMode)>> =
         [(String::new(), Vec::new())].into();
     for (path, entry) in files {

@@ -240,14 +240,20 @@ impl Renderer {
                     "" => self.mirrors.forget(access).await?,
                     chart => self.charts.forget(access, chart)?,
                 }
-                let references = input.references.iter().map(|other| &other.access);
-                for other in references.chain(&input.remotes) {
-                    self.mirrors.forget(other).await?;
-                }
+                self.forget_others(input).await?;
                 self.try_render(access, commit, input).await
             }
             result => result,
         }
+    }
+
+    /// Throws away the mirrors of what a source takes files from besides its own repository.
+    pub(super) async fn forget_others(&self, input: &RenderInput) -> Result<(), Error> {
+        let references = input.references.iter().map(|other| &other.access);
+        for other in references.chain(&input.remotes) {
+            self.mirrors.forget(other).await?;
+        }
+        Ok(())
     }
 
     async fn try_render(
@@ -298,7 +304,11 @@ impl Renderer {
     }
 }
 
-fn render(
+/// The manifests of a source whose repository's files are these, at what is called so. Blocks.
+///
+/// # Errors
+/// Why it cannot be rendered.
+pub(super) fn render(
     files: &Files<'_>,
     trees: &Trees,
     commit: &str,

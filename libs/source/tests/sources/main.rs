@@ -5,6 +5,7 @@
 mod faults;
 mod hostile;
 mod lfs;
+mod local;
 mod mistakes;
 mod read_set;
 mod references;

@@ -1,0 +1,83 @@
+//! Files of no repository: Git's objects in memory.
+
+use git2::{Odb, Oid, Repository};
+
+use super::files::Files;
+
+/// Objects that are in memory, and gone with this.
+pub(crate) struct Memory {
+    handle: Repository,
+    tree: Oid,
+}
+
+impl Memory {
+    /// The objects that `write` writes; it says which one is the tree.
+    ///
+    /// # Errors
+    /// What Git's library says of them.
+    pub(crate) fn new(
+        write: impl FnOnce(&Repository) -> Result<Oid, git2::Error>,
+    ) -> Result<Self, git2::Error> {
+        let objects = Odb::new()?;
+        // The only place that it has.
+        objects.add_new_mempack_backend(1)?;
+        let handle = Repository::from_odb(objects)?;
+        let tree = write(&handle)?;
+        Ok(Self { handle, tree })
+    }
+
+    /// The tree's files.
+    pub(crate) fn files(&self) -> Files<'_> {
+        Files::new(&self.handle, self.tree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use git2::FileMode;
+
+    use super::*;
+    use crate::git::Node;
+
+    #[test]
+    fn what_is_in_memory_is_read_like_a_commit() {
+        let memory = Memory::new(|objects| {
+            let empty = objects.blob(b"")?;
+            let text = objects.blob(b"kind: X\n")?;
+            let mut folder = objects.treebuilder(None)?;
+            folder.insert("a.yaml", text, FileMode::Blob.into())?;
+            let folder = folder.write()?;
+            let mut root = objects.treebuilder(None)?;
+            root.insert("app", folder, FileMode::Tree.into())?;
+            root.insert("empty", empty, FileMode::Blob.into())?;
+            root.insert("link", objects.blob(b"app/a.yaml")?, FileMode::Link.into())?;
+            root.write()
+        })
+        .unwrap();
+        let files = memory.files();
+        let content = |path: &str| match files.find(path).unwrap().node {
+            Node::File(blob) => Some(files.blob(&blob, 100).unwrap()),
+            _ => None,
+        };
+        assert_eq!(content("app/a.yaml").unwrap(), b"kind: X\n");
+        assert_eq!(content("link").unwrap(), b"kind: X\n");
+        assert_eq!(content("empty").unwrap(), b"");
+        assert_eq!(content("app/b.yaml"), None);
+        let Node::Folder(root) = files.node("").unwrap() else {
+            panic!("no folder");
+        };
+        let names = files.list(&root).unwrap().into_iter().map(|item| item.name);
+        assert_eq!(names.collect::<Vec<_>>(), ["app", "empty", "link"]);
+    }
+
+    #[test]
+    fn what_git_does_not_take_is_refused() {
+        let refused = Memory::new(|objects| {
+            let text = objects.blob(b"x")?;
+            let mut root = objects.treebuilder(None)?;
+            root.insert(".git", text, FileMode::Blob.into())?;
+            root.write()
+        });
+        assert!(refused.is_err());
+    }
+}
