@@ -20,6 +20,7 @@ mod healing;
 mod hooks;
 mod inward;
 mod isolation;
+mod local;
 mod objects;
 mod operator;
 mod orphans;

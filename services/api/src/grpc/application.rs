@@ -8,6 +8,7 @@ mod get;
 mod links;
 mod list;
 mod live;
+mod local;
 mod logs;
 mod manifests;
 mod mask;
@@ -30,7 +31,7 @@ use proto::argocd::application::application_service_server::ApplicationService;
 use proto::argocd::events::EventList;
 use proto::argocd::repository::ManifestResponse;
 use proto::v1alpha1;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::grpc::{Parts, not_served};
 use crate::identity;
@@ -234,6 +235,13 @@ impl ApplicationService for Applications {
         answer!(self, request, manifests::get_manifests)
     }
 
+    async fn get_manifests_with_files(
+        &self,
+        request: Request<Streaming<wire::ApplicationManifestQueryWithFilesWrapper>>,
+    ) -> Result<Response<ManifestResponse>, Status> {
+        answer!(self, request, local::get_manifests)
+    }
+
     async fn get_application_sync_windows(
         &self,
         request: Request<wire::ApplicationSyncWindowsQuery>,
@@ -273,7 +281,6 @@ impl ApplicationService for Applications {
 
     not_served! {
         "ApplicationService";
-        get_manifests_with_files(tonic::Streaming<wire::ApplicationManifestQueryWithFilesWrapper>) -> ManifestResponse,
         server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
     }
 }

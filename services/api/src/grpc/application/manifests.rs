@@ -56,13 +56,12 @@ pub(super) async fn get_manifests(
             variables: tenant.variables(app.annotation(VARIABLES)),
             no_cache: query.no_cache(),
             references: references.clone(),
+            local: None,
         };
         let rendered = sources::render(shared, tenant, &access, order).await?;
-        for mut object in objects(shared, actor, &app, rendered).await? {
-            track(&mut object, app.name(), namespace, tenant.name.as_str());
-            mask(&mut object);
-            manifests.push(object.to_string());
-        }
+        let objects = objects(shared, actor, &app, rendered).await?;
+        let objects = objects.into_iter();
+        manifests.extend(objects.map(|object| shown(object, &app, actor)));
     }
     Ok(ManifestResponse {
         manifests,
@@ -77,28 +76,50 @@ async fn objects(
     app: &Application,
     rendered: RenderResponse,
 ) -> Result<Vec<Value>, Status> {
-    let unreadable = |error: serde_json::Error| {
-        tracing::error!(%error, "a rendered manifest is not JSON");
-        failure::internal()
-    };
     if !rendered.undetermined.is_empty() {
         let uid = domain::resource::text(&app.metadata, &["uid"]);
         let name = HeldSet::name(uid, &rendered.undetermined);
         let scope = shared.store.tenant(actor.tenant.id);
         if let Some(bytes) = scope.manifest_set(&name).await.map_err(failure::store)? {
-            let held: HeldSet = serde_json::from_slice(&bytes).map_err(unreadable)?;
+            let held: HeldSet =
+                serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
             let manifests = held.manifests.into_iter();
             return Ok(manifests.map(|manifest| manifest.object).collect());
         }
     }
+    made(&rendered)
+}
+
+/// The objects of a render.
+pub(super) fn made(rendered: &RenderResponse) -> Result<Vec<Value>, Status> {
     let manifests = rendered.manifests.iter();
     manifests
-        .map(|manifest| serde_json::from_slice(&manifest.object).map_err(unreadable))
+        .map(|manifest| {
+            serde_json::from_slice(&manifest.object).map_err(|error| unreadable(&error))
+        })
         .collect()
 }
 
+fn unreadable(error: &serde_json::Error) -> Status {
+    tracing::error!(%error, "a rendered manifest is not JSON");
+    failure::internal()
+}
+
+/// An object as whoever may see the application sees it: tied to it, and without the values of a Secret.
+pub(super) fn shown(mut object: Value, app: &Application, actor: &Actor) -> String {
+    let namespace = domain::resource::text(&app.spec, &["destination", "namespace"]);
+    track(
+        &mut object,
+        app.name(),
+        namespace,
+        actor.tenant.name.as_str(),
+    );
+    mask(&mut object);
+    object.to_string()
+}
+
 /// The sources with the revisions at which to render them.
-fn chosen(
+pub(super) fn chosen(
     spec: &Value,
     query: &wire::ApplicationManifestQuery,
 ) -> Result<Vec<(Value, String)>, Status> {
