@@ -13,16 +13,18 @@ use serde_json::Value;
 
 use crate::fields::{MANAGER, Owned};
 use crate::hooks;
-use crate::options::{self, Role, SyncOptions};
+use crate::options::{self, CompareOptions, Role, SyncOptions};
 use crate::prepare::{Target, TargetHash};
 use crate::structural;
 
 mod explain;
 mod ignore;
+mod predicted;
 
 pub use explain::Difference;
 pub use ignore::{Ignored, Named, expressions, ignored, leaves_out};
 pub(crate) use ignore::{by_manager, respected};
+pub(crate) use predicted::Sides;
 
 /// What tells two states of a live object apart without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,17 @@ pub struct Live<'a> {
     pub essentials: &'a Value,
     /// The whole object with its managedFields in the target's version, where it was fetched.
     pub body: Option<&'a Value>,
+    /// What came of a dry run of its target, where there was one.
+    pub predicted: Option<Predicted<'a>>,
+}
+
+/// What came of a dry run.
+#[derive(Clone, Copy, Debug)]
+pub enum Predicted<'a> {
+    /// The whole object as it would be, with its managedFields.
+    Object(&'a Value),
+    /// Why the cluster would not have it.
+    Refused(&'a Cause),
 }
 
 /// What was there right after our last apply of an object: while both sides are still this, nothing needs comparing.
@@ -108,6 +121,8 @@ pub struct Input<'a> {
     pub applied: &'a HashMap<ResourceKey, Applied>,
     /// What is left out.
     pub ignore: Ignored<'a>,
+    /// The application's compare options.
+    pub options: CompareOptions,
     /// The cluster's schemas.
     pub schema: &'a SchemaSet,
 }
@@ -150,12 +165,15 @@ pub struct Compared {
 /// What a comparison found.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// Whether the cluster is what Git says; Unknown while bodies are needed or a manifest is unusable.
+    /// Whether the cluster is what Git says; Unknown while bodies or dry runs are needed, a manifest is unusable, or a dry
+    /// run was refused.
     pub sync: SyncCode,
     /// Every object of either side, sorted by key.
     pub resources: Vec<Compared>,
     /// The objects whose bodies are needed to decide; with them in [`Live::body`] the comparison is run again.
     pub needs_body: Vec<ResourceKey>,
+    /// The objects whose targets have to be applied for trial; what comes of it goes into [`Live::predicted`].
+    pub needs_dry_run: Vec<ResourceKey>,
     /// Why it is not Synced, and what else was noticed.
     pub causes: Vec<Cause>,
 }
@@ -196,6 +214,8 @@ pub fn compare(input: &Input<'_>) -> Comparison {
         input.live.iter().map(|live| (&live.key, live)).collect();
     let mut resources: BTreeMap<&ResourceKey, Compared> = BTreeMap::new();
     let mut needs_body = Vec::new();
+    let mut needs_dry_run = Vec::new();
+    let mut refused = false;
     let mut causes = ignore::complaints(input.ignore.rules);
 
     for (position, target) in input.targets.iter().enumerate() {
@@ -238,7 +258,7 @@ pub fn compare(input: &Input<'_>) -> Comparison {
                         compared.shared_with = Some(other);
                     }
                     match verdict(target, there, input) {
-                        Some(differences) => {
+                        Verdict::Found(differences) => {
                             let same = differences.is_empty();
                             compared.sync = Some(if same {
                                 SyncCode::Synced
@@ -247,9 +267,15 @@ pub fn compare(input: &Input<'_>) -> Comparison {
                             });
                             compared.differences = differences;
                         }
-                        None => {
+                        Verdict::Needs { body, dry_run } => {
                             compared.sync = Some(SyncCode::Unknown);
-                            needs_body.push(target.key.clone());
+                            needs_body.extend(body.then(|| target.key.clone()));
+                            needs_dry_run.extend(dry_run.then(|| target.key.clone()));
+                        }
+                        Verdict::Refused(cause) => {
+                            compared.sync = Some(SyncCode::Unknown);
+                            refused = true;
+                            causes.push(*cause);
                         }
                     }
                 }
@@ -272,7 +298,8 @@ pub fn compare(input: &Input<'_>) -> Comparison {
     let out_of_sync = resources
         .iter()
         .any(|r| r.counts && r.sync == Some(SyncCode::OutOfSync));
-    let sync = if input.incomplete || !needs_body.is_empty() {
+    let needy = !needs_body.is_empty() || !needs_dry_run.is_empty();
+    let sync = if input.incomplete || needy || refused {
         SyncCode::Unknown
     } else if out_of_sync {
         SyncCode::OutOfSync
@@ -294,6 +321,7 @@ pub fn compare(input: &Input<'_>) -> Comparison {
         sync,
         resources,
         needs_body,
+        needs_dry_run,
         causes,
     }
 }
@@ -354,17 +382,53 @@ fn owner(there: &Live<'_>, input: &Input<'_>) -> Owner {
     Owner::of(there.essentials, &there.key, input.tenant, input.app)
 }
 
-/// What differs between a target and its live object; `None` when the body is needed to say.
-fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Option<Vec<Difference>> {
+/// What can be said of a target and its live object.
+enum Verdict {
+    /// What differs.
+    Found(Vec<Difference>),
+    /// Nothing before more is known.
+    Needs { body: bool, dry_run: bool },
+    /// Nothing, since the cluster would not have the target.
+    Refused(Box<Cause>),
+}
+
+fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
     let applied = input.applied.get(&target.key);
     if applied.is_some_and(|applied| {
         applied.target == target.hash && there.seen.as_ref() == Some(&applied.seen)
     }) {
-        return Some(Vec::new());
+        return Verdict::Found(Vec::new());
     }
-    let body = there.body?;
-    let pair = Pair::new(target, body, &input.ignore, input.schema);
-    Some(explain::describe(&pair.deltas(), target))
+    let options = input.options.of_object(&target.object);
+    // What may not be applied is not applied for trial either.
+    let by_server = options.server_side == Some(true) && target.refused.is_none();
+    let needs = Verdict::Needs {
+        body: there.body.is_none(),
+        dry_run: by_server && there.predicted.is_none(),
+    };
+    match (there.body, by_server, there.predicted) {
+        (_, true, Some(Predicted::Refused(cause))) => {
+            let cause = cause.clone();
+            let place = target.locate(cause.field.as_deref().unwrap_or_default());
+            Verdict::Refused(Box::new(cause.on(target.key.clone()).located(place)))
+        }
+        (Some(body), true, Some(Predicted::Object(predicted))) => {
+            let sides = Sides::new(
+                target,
+                predicted,
+                body,
+                &input.ignore,
+                input.schema,
+                options,
+            );
+            Verdict::Found(explain::describe(&sides.deltas(), target))
+        }
+        (Some(body), false, _) => {
+            let pair = Pair::new(target, body, &input.ignore, input.schema);
+            Verdict::Found(explain::describe(&pair.deltas(), target))
+        }
+        (None, ..) | (Some(_), true, None) => needs,
+    }
 }
 
 /// A target and its live body, less what is not compared.
@@ -389,10 +453,7 @@ impl<'a> Pair<'a> {
         let root = schema.root(&key.group, &target.version, &key.kind);
         let (want, got) = ignored(&target.object, body, key, ignore, root);
         let (mut want, mut got) = (want, got);
-        let aggregated = key.group == "rbac.authorization.k8s.io"
-            && [&want, &got]
-                .iter()
-                .any(|role| role.get("aggregationRule").is_some_and(Value::is_object));
+        let aggregated = aggregated(key, &want, &got);
         if aggregated {
             remove(want.to_mut(), "rules");
             remove(got.to_mut(), "rules");
@@ -419,6 +480,14 @@ impl<'a> Pair<'a> {
         deltas.retain(|delta| seen.insert(delta.path.clone()));
         deltas
     }
+}
+
+/// Whether an object is a ClusterRole whose rules the cluster fills from others.
+fn aggregated(key: &ResourceKey, want: &Value, got: &Value) -> bool {
+    key.group == "rbac.authorization.k8s.io"
+        && [want, got]
+            .iter()
+            .any(|role| role.get("aggregationRule").is_some_and(Value::is_object))
 }
 
 /// Fields that are recorded as ours without ever being in Git.

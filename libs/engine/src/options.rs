@@ -123,6 +123,42 @@ pub fn compare_option(object: &Value, option: &str) -> bool {
         .any(|o| o.trim() == option)
 }
 
+/// Who says what a target would make of its live object, by the compare options of an application or of one object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompareOptions {
+    /// `ServerSideDiff=true|false`; `None` when not said.
+    pub server_side: Option<bool>,
+    /// `IncludeMutationWebhook=true`.
+    pub webhooks: bool,
+}
+
+impl CompareOptions {
+    /// Reads the text of the annotation.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut options = Self::default();
+        for option in text.split(',') {
+            match option.trim() {
+                "ServerSideDiff=true" => options.server_side = Some(true),
+                "ServerSideDiff=false" => options.server_side = Some(false),
+                "IncludeMutationWebhook=true" => options.webhooks = true,
+                _ => {}
+            }
+        }
+        options
+    }
+
+    /// Those of an object of an application: its own word counts before the application's.
+    #[must_use]
+    pub fn of_object(self, object: &Value) -> Self {
+        let own = Self::parse(annotation(object, COMPARE_OPTIONS).unwrap_or_default());
+        Self {
+            server_side: own.server_side.or(self.server_side),
+            webhooks: own.webhooks || self.webhooks,
+        }
+    }
+}
+
 /// An object's wave; Helm's hook weight where there is none, else 0.
 #[must_use]
 pub fn wave(object: &Value) -> i64 {
@@ -233,5 +269,16 @@ mod tests {
         assert!(
             SyncOptions::of_object(&object(json!({"helm.sh/resource-policy": "keep"}))).no_delete
         );
+    }
+
+    #[test]
+    fn an_objects_word_on_how_it_is_compared_counts_before_the_applications() {
+        let object = |words: &str| json!({"metadata": {"annotations": {COMPARE_OPTIONS: words}}});
+        let app = CompareOptions::parse("ServerSideDiff=true, IncludeMutationWebhook=true");
+        assert_eq!(app.of_object(&json!({})), app);
+        let taken_out = app.of_object(&object("IgnoreExtraneous,ServerSideDiff=false"));
+        assert_eq!(taken_out.server_side, Some(false));
+        let alone = CompareOptions::default().of_object(&object("ServerSideDiff=true"));
+        assert_eq!((alone.server_side, alone.webhooks), (Some(true), false));
     }
 }

@@ -317,7 +317,7 @@ fn refusals(
                 .cloned(),
         );
     }
-    if !comparison.needs_body.is_empty() {
+    if !comparison.needs_body.is_empty() || !comparison.needs_dry_run.is_empty() {
         refusals.push(Cause::error(message::sync::NOT_COMPARED.message()));
     }
     let hooks = comparison

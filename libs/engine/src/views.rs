@@ -14,8 +14,10 @@ use crate::options::SYNC_OPTIONS;
 use crate::prepare::Target;
 use crate::structural;
 
+mod by_server;
 mod mask;
 
+pub use by_server::{Diff, by_server, is_as_shown};
 pub use mask::mask;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -80,17 +82,17 @@ pub fn view(
     if let (Some(normalized), Some(last)) = (&mut states.normalized, &states.last_applied) {
         annotate(normalized, LAST_APPLIED, crate::canonical::text(last));
     }
-    let shown = |state: Option<Value>| {
-        state
-            .as_ref()
-            .map_or_else(|| "null".to_owned(), crate::canonical::text)
-    };
     View {
-        target: shown(states.target),
-        live: shown(states.live),
-        normalized_live: shown(states.normalized),
-        predicted_live: shown(states.predicted),
+        target: shown(states.target.as_ref()),
+        live: shown(states.live.as_ref()),
+        normalized_live: shown(states.normalized.as_ref()),
+        predicted_live: shown(states.predicted.as_ref()),
     }
+}
+
+/// A state as clients read it.
+fn shown(state: Option<&Value>) -> String {
+    state.map_or_else(|| "null".to_owned(), crate::canonical::text)
 }
 
 #[derive(Default)]

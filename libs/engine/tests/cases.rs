@@ -15,8 +15,8 @@ use domain::project::{Project, Rules};
 use domain::resource::{ResourceKey, split_api_version, text};
 use domain::schema::{Document, ListMerge, Node, SchemaSet, Type};
 use domain::tenant::TenantName;
-use engine::compare::{Applied, Ignored, Input, Live, Named, Seen};
-use engine::options::SyncOptions;
+use engine::compare::{Applied, Ignored, Input, Live, Named, Predicted, Seen};
+use engine::options::{CompareOptions, SyncOptions};
 use engine::plan::{Action, Request};
 use engine::prepare::{Context, Kinds, Prepared, Scope, Territory};
 use serde::Deserialize;
@@ -43,6 +43,8 @@ struct Case {
     ignore: Vec<IgnoreDifference>,
     /// The places that jq expressions name, by `kind/name`: as wanted and as live.
     places: BTreeMap<String, [Vec<String>; 2]>,
+    /// The application's compare options, as its annotation says them.
+    compare: String,
     sync: SyncRequest,
     namespace_exists: bool,
     approved: bool,
@@ -77,6 +79,7 @@ impl Default for Case {
             bodies: true,
             ignore: vec![],
             places: BTreeMap::new(),
+            compare: String::new(),
             sync: SyncRequest::default(),
             namespace_exists: true,
             approved: false,
@@ -124,6 +127,10 @@ struct LiveGiven {
     body: Option<Value>,
     #[serde(default)]
     then: Value,
+    /// What a dry run of its target makes of it.
+    predicted: Option<Box<LiveGiven>>,
+    /// What the cluster says against it instead.
+    refused: Option<String>,
 }
 
 struct Known;
@@ -286,6 +293,10 @@ fn lines(causes: &[Cause]) -> Value {
         .collect()
 }
 
+fn refusal(words: &str) -> Cause {
+    Cause::error(domain::message::cluster::INVALID_OBJECT.message()).evidence(words)
+}
+
 fn seen(body: &Value) -> Option<Seen> {
     let mut content = body.clone();
     let managed = content["metadata"]["managedFields"].take();
@@ -342,9 +353,21 @@ fn run(case: &Case) -> Value {
         rules: &case.ignore,
         named: &named,
     };
+    let predictions: Vec<Option<Value>> = case
+        .live
+        .iter()
+        .enumerate()
+        .map(|(i, l)| l.predicted.as_ref().map(|p| live_body(p, &context, i)))
+        .collect();
+    let refusals: Vec<Option<Cause>> = case
+        .live
+        .iter()
+        .map(|l| l.refused.as_deref().map(refusal))
+        .collect();
     let live: Vec<Live<'_>> = bodies
         .iter()
-        .map(|body| Live {
+        .zip(predictions.iter().zip(&refusals))
+        .map(|(body, (predicted, refused))| Live {
             key: ResourceKey::of(body),
             version: split_api_version(text(body, &["apiVersion"])).1,
             uid: text(body, &["metadata", "uid"]),
@@ -352,6 +375,10 @@ fn run(case: &Case) -> Value {
             seen: seen(body),
             essentials: body,
             body: case.bodies.then_some(body),
+            predicted: match (predicted, refused) {
+                (Some(predicted), _) => Some(Predicted::Object(predicted)),
+                (None, refused) => refused.as_ref().map(Predicted::Refused),
+            },
         })
         .collect();
     let mut applied = HashMap::new();
@@ -380,6 +407,7 @@ fn run(case: &Case) -> Value {
         live: &live,
         applied: &applied,
         ignore,
+        options: CompareOptions::parse(&case.compare),
         schema: &schema,
     });
     let mut shown = Map::new();
@@ -408,6 +436,7 @@ fn run(case: &Case) -> Value {
                 (ignore, &live, &schema),
             ),
             "views" => views(&ignore, &prepared, &bodies, &schema),
+            "by server" => by_server(case, &ignore, &prepared, &live, &schema),
             "lint" => {
                 let around: Option<Vec<&Value>> =
                     case.around.as_ref().map(|objects| objects.iter().collect());
@@ -513,7 +542,13 @@ fn compared(comparison: &engine::Comparison) -> Value {
         .iter()
         .map(ToString::to_string)
         .collect();
-    json!({"sync": comparison.sync.as_str(), "resources": resources, "needs body": needs, "causes": lines(&comparison.causes)})
+    let mut shown = json!({"sync": comparison.sync.as_str(), "resources": resources, "needs body": needs,
+        "causes": lines(&comparison.causes)});
+    if !comparison.needs_dry_run.is_empty() {
+        let needs = comparison.needs_dry_run.iter().map(ToString::to_string);
+        shown["needs dry run"] = needs.collect();
+    }
+    shown
 }
 
 fn planned(
@@ -630,6 +665,34 @@ fn views(ignore: &Ignored<'_>, prepared: &Prepared, bodies: &[Value], schema: &S
             .map(|body| show(None, Some(body))),
     );
     Value::Array(all)
+}
+
+fn by_server(
+    case: &Case,
+    ignore: &Ignored<'_>,
+    prepared: &Prepared,
+    live: &[Live<'_>],
+    schema: &SchemaSet,
+) -> Value {
+    let parse = |text: &str| serde_json::from_str::<Value>(text).expect("a well-formed case");
+    let options = CompareOptions::parse(&case.compare);
+    let diffs = live.iter().map(|there| {
+        let target = prepared.targets.iter().find(|t| t.key == there.key);
+        let predicted = match there.predicted {
+            Some(Predicted::Object(predicted)) => Some(predicted),
+            _ => None,
+        };
+        let diff = engine::views::by_server(
+            target,
+            there.body,
+            predicted,
+            ignore,
+            options,
+            schema,
+        );
+        json!({"predicted": parse(&diff.predicted), "live": parse(&diff.live), "modified": diff.modified})
+    });
+    diffs.collect()
 }
 
 fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {

@@ -52,6 +52,26 @@ impl ::prost::Name for AppRequest {
         "/naru.internal.v1.AppRequest".into()
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServerSideDiffRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Of the live objects only which they are: what they hold is looked up.
+    #[prost(message, optional, tag = "2")]
+    pub query: ::core::option::Option<
+        super::super::super::application::ApplicationServerSideDiffQuery,
+    >,
+}
+impl ::prost::Name for ServerSideDiffRequest {
+    const NAME: &'static str = "ServerSideDiffRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ServerSideDiffRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ServerSideDiffRequest".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResourceRequest {
     #[prost(string, tag = "1")]
@@ -596,6 +616,35 @@ pub mod controller_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What the cluster would make of manifests, beside what it has; nothing is written.
+        pub async fn server_side_diff(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ServerSideDiffRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                super::super::super::super::application::ApplicationServerSideDiffResponse,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/ServerSideDiff",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("naru.internal.v1.Controller", "ServerSideDiff"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn get_resource(
             &mut self,
             request: impl tonic::IntoRequest<super::ResourceRequest>,
@@ -952,6 +1001,16 @@ pub mod controller_server {
             >,
             tonic::Status,
         >;
+        /// What the cluster would make of manifests, beside what it has; nothing is written.
+        async fn server_side_diff(
+            &self,
+            request: tonic::Request<super::ServerSideDiffRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                super::super::super::super::application::ApplicationServerSideDiffResponse,
+            >,
+            tonic::Status,
+        >;
         async fn get_resource(
             &self,
             request: tonic::Request<super::ResourceRequest>,
@@ -1245,6 +1304,51 @@ pub mod controller_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ManagedResourcesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/ServerSideDiff" => {
+                    #[allow(non_camel_case_types)]
+                    struct ServerSideDiffSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::ServerSideDiffRequest>
+                    for ServerSideDiffSvc<T> {
+                        type Response = super::super::super::super::application::ApplicationServerSideDiffResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ServerSideDiffRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::server_side_diff(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ServerSideDiffSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -10,7 +10,10 @@ use domain::egress::Egress;
 use domain::message::Message;
 use domain::tenant::TenantId;
 use futures::Stream;
-use proto::argocd::application::{LogEntry, ManagedResourcesResponse, ResourceActionsListResponse};
+use proto::argocd::application::{
+    ApplicationServerSideDiffResponse, LogEntry, ManagedResourcesResponse,
+    ResourceActionsListResponse,
+};
 use proto::argocd::events::EventList;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::controller_server::{Controller, ControllerServer};
@@ -31,6 +34,7 @@ use crate::shard::Shard;
 
 mod actions;
 mod added;
+mod diff;
 mod events;
 mod info;
 mod log_filter;
@@ -151,6 +155,18 @@ impl Controller for Live {
         let wire::AppRequest { tenant, app } = request.into_inner();
         let app = self.app(&tenant, &app)?;
         managed::managed_resources(&self.context, &app)
+            .await
+            .map(Response::new)
+    }
+
+    async fn server_side_diff(
+        &self,
+        request: Request<wire::ServerSideDiffRequest>,
+    ) -> Result<Response<ApplicationServerSideDiffResponse>, Status> {
+        let wire::ServerSideDiffRequest { tenant, query } = request.into_inner();
+        let query = query.ok_or_else(|| Status::invalid_argument("the query is missing"))?;
+        let app = self.app(&tenant, &query.app_name)?;
+        diff::server_side_diff(&self.context, &app, query)
             .await
             .map(Response::new)
     }

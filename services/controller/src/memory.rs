@@ -35,6 +35,8 @@ pub struct AppMemory {
     pub renders: Vec<Render>,
     /// What was there after the last apply or the last comparison that found no difference.
     pub applied: HashMap<ResourceKey, Applied>,
+    /// Names the way in which that was compared.
+    pub compared_by: u64,
     /// The manifest set that the database has.
     pub saved: Option<ManifestSetHash>,
     /// The rendered set as it is to be kept, until it is.
@@ -45,8 +47,6 @@ pub struct AppMemory {
     pub wave_ended: Option<Instant>,
     /// What the tenant's own checks said of objects.
     pub checked: HashMap<ResourceKey, Known>,
-    /// Names the rules of what is left out by which `applied` was found.
-    pub ignore: u64,
 }
 
 /// One source's last render.

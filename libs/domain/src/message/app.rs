@@ -193,8 +193,33 @@ messages! {
     }
     /// The cluster refused a change of a Secret.
     SECRET_REFUSED = "app.secret-refused" {
-        en: "the cluster refused the change of {resource} (HTTP {code} {reason}); its words may hold values of the Secret and are left out; check the patch against the object",
-        ko: "클러스터가 {resource} 변경을 거부했습니다 (HTTP {code} {reason}). 응답에 Secret 값이 있을 수 있어 표시하지 않습니다. 패치를 오브젝트와 비교해 확인하십시오",
+        en: "the cluster refused the change of {resource} (HTTP {code} {reason}); its words may hold values of the Secret and are left out; check what was to be changed against the object",
+        ko: "클러스터가 {resource} 변경을 거부했습니다 (HTTP {code} {reason}). 응답에 Secret 값이 있을 수 있어 표시하지 않습니다. 변경하려는 내용을 오브젝트와 비교해 확인하십시오",
+    }
+    /// A diff is asked for with more manifests than objects, or fewer.
+    DIFF_UNEVEN = "app.diff-uneven" {
+        en: "the request names {objects} objects and brings {manifests} manifests; send one manifest for each object, an empty one where there is none",
+        ko: "요청에 오브젝트가 {objects}개, 매니페스트가 {manifests}개 있습니다. 오브젝트마다 매니페스트를 하나씩 보내고, 없으면 빈 매니페스트를 보내십시오",
+    }
+    /// A diff is asked for of too many objects.
+    DIFF_TOO_MANY = "app.diff-too-many" {
+        en: "the request asks for the diff of {objects} objects, and {limit} are compared at once; ask in several requests",
+        ko: "요청이 오브젝트 {objects}개의 차이를 묻지만 한 번에 {limit}개까지 비교합니다. 여러 요청으로 나누십시오",
+    }
+    /// The manifests of a diff are too large.
+    DIFF_TOO_LARGE = "app.diff-too-large" {
+        en: "the manifests of the request have {size} bytes, and {limit} are taken at once; ask in several requests",
+        ko: "요청의 매니페스트가 {size}바이트이지만 한 번에 {limit}바이트까지 받습니다. 여러 요청으로 나누십시오",
+    }
+    /// A manifest of a diff cannot be read.
+    DIFF_MANIFEST_UNREADABLE = "app.diff-manifest-unreadable" {
+        en: "the manifest of {resource} is no JSON; send the object as JSON",
+        ko: "{resource}의 매니페스트가 JSON이 아닙니다. 오브젝트를 JSON으로 보내십시오",
+    }
+    /// A Secret is brought that Git does not name.
+    DIFF_SECRET_FOREIGN = "app.diff-secret-foreign" {
+        en: "{resource} is compared with nothing but what Git says of it, and Git does not name it; leave it out of the diff",
+        ko: "{resource}은(는) Git의 내용과만 비교하며 Git에는 이 Secret이 없습니다. 비교에서 제외하십시오",
     }
     /// A kind has actions, and not this one.
     ACTION_UNKNOWN = "app.action-unknown" {

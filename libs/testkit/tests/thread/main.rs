@@ -28,6 +28,7 @@ mod push;
 mod references;
 mod rest;
 mod rights;
+mod server_side;
 mod signed;
 mod sweep;
 mod timing;

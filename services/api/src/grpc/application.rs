@@ -1,6 +1,7 @@
 //! Applications: reading and writing them, deploying them, looking at what is live.
 
 mod actions;
+mod diff;
 mod document;
 mod events;
 mod find;
@@ -33,7 +34,7 @@ use proto::argocd::repository::ManifestResponse;
 use proto::v1alpha1;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::grpc::{Parts, not_served};
+use crate::grpc::Parts;
 use crate::identity;
 use crate::shared::Shared;
 
@@ -147,6 +148,13 @@ impl ApplicationService for Applications {
         request: Request<wire::ResourcesQuery>,
     ) -> Result<Response<wire::ManagedResourcesResponse>, Status> {
         answer!(self, request, live::managed_resources)
+    }
+
+    async fn server_side_diff(
+        &self,
+        request: Request<wire::ApplicationServerSideDiffQuery>,
+    ) -> Result<Response<wire::ApplicationServerSideDiffResponse>, Status> {
+        answer!(self, request, diff::server_side)
     }
 
     async fn resource_tree(
@@ -277,10 +285,5 @@ impl ApplicationService for Applications {
         request: Request<wire::ApplicationPodLogsQuery>,
     ) -> Result<Response<Self::PodLogsStream>, Status> {
         answer!(self, request, logs::pod_logs)
-    }
-
-    not_served! {
-        "ApplicationService";
-        server_side_diff(wire::ApplicationServerSideDiffQuery) -> wire::ApplicationServerSideDiffResponse,
     }
 }

@@ -280,7 +280,6 @@ async fn s04_everybody_gets_through_where_the_matrix_says_so_and_nowhere_else() 
 
 /// What comes with later work.
 const LATER: &[&str] = &[
-    "/application.ApplicationService/ServerSideDiff",
     "/applicationset.ApplicationSetService/Create",
     "/applicationset.ApplicationSetService/Delete",
     "/applicationset.ApplicationSetService/Generate",

@@ -127,19 +127,24 @@ impl Object {
 
     /// What the cluster's no to a change means to a caller. Of a Secret it may repeat values.
     pub(super) fn refused(&self, error: &cluster::Error) -> Status {
-        let status = refused(error);
-        let Some(refusal) = error.refusal() else {
-            return status;
-        };
-        if !is_secret(&self.key) || matches!(refusal.code, 403 | 404 | 409) {
-            return status;
-        }
-        let hidden = message::app::SECRET_REFUSED
-            .with("resource", &self.key)
-            .with("code", refusal.code)
-            .with("reason", &refusal.reason);
-        say(status.code(), &hidden)
+        refused_of(&self.key, error)
     }
+}
+
+/// The same, of an object of that key.
+pub(super) fn refused_of(key: &ResourceKey, error: &cluster::Error) -> Status {
+    let status = refused(error);
+    let Some(refusal) = error.refusal() else {
+        return status;
+    };
+    if !is_secret(key) || matches!(refusal.code, 403 | 404 | 409) {
+        return status;
+    }
+    let hidden = message::app::SECRET_REFUSED
+        .with("resource", key)
+        .with("code", refusal.code)
+        .with("reason", &refusal.reason);
+    say(status.code(), &hidden)
 }
 
 /// Demands that the application's project permits the kind, and the place.
@@ -255,7 +260,7 @@ pub(super) fn with_uid(mut patch: Value, uid: &str) -> Value {
     patch
 }
 
-fn is_secret(key: &ResourceKey) -> bool {
+pub(super) fn is_secret(key: &ResourceKey) -> bool {
     key.group.is_empty() && key.kind == "Secret"
 }
 

@@ -48,31 +48,48 @@ pub struct Known {
     checked: Checked,
 }
 
-/// Where the jq expressions of what is left out lead, for every object whose body is at hand and not known yet.
+/// Where the jq expressions of what is left out lead, for every object whose body is at hand and not known yet; those that
+/// the cluster was asked about are looked at as it would make them.
 pub async fn places(
     ctx: &Context,
     subject: &Subject,
     targets: &[Target],
     live: &LiveSet,
+    known: Places,
+) -> Places {
+    let pairs = targets.iter().filter_map(|target| {
+        let predicted = live.predicted(&target.key);
+        if predicted.is_none() && known.named.contains_key(&target.key) {
+            return None;
+        }
+        let want = predicted.unwrap_or(&target.object);
+        Some((&target.key, want, live.body(&target.key)?))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    named(ctx, subject, &pairs, known).await
+}
+
+/// The same for objects as they are wanted and as they are.
+pub async fn named(
+    ctx: &Context,
+    subject: &Subject,
+    pairs: &[(&ResourceKey, &Value, &Value)],
     mut known: Places,
 ) -> Places {
     let mut asked = Vec::new();
     let mut jobs = Vec::new();
-    for target in targets {
-        let Some(body) = live.body(&target.key) else {
-            continue;
-        };
-        let expressions = expressions(&subject.ignore, &target.key);
-        if expressions.is_empty() || known.named.contains_key(&target.key) {
+    for (key, want, got) in pairs {
+        let expressions = expressions(&subject.ignore, key);
+        if expressions.is_empty() {
             continue;
         }
-        for object in [target.object.as_ref(), body] {
+        for object in [want, got] {
             jobs.push(Job::Places {
                 expressions: expressions.clone(),
-                object: object.clone(),
+                object: (*object).clone(),
             });
         }
-        asked.push(target.key.clone());
+        asked.push((*key).clone());
     }
     if jobs.is_empty() {
         return known;

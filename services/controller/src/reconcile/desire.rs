@@ -244,6 +244,21 @@ async fn brought(
     ))
 }
 
+/// What manifests that somebody brings are to an application, and the schemas they were sanitised with. Nothing is
+/// remembered or kept.
+///
+/// # Errors
+/// When the cluster does not say what kinds it has.
+pub async fn targets_of(
+    ctx: &Context,
+    subject: &Subject,
+    manifests: &[Manifest],
+) -> Result<(Arc<Prepared>, Arc<SchemaSet>), Trouble> {
+    let discovery = ctx.cluster.discovery();
+    let made = prepare(ctx, subject, manifests, &[], facts(subject), &discovery).await?;
+    Ok((made.prepared, made.schema))
+}
+
 /// Notes what the application's own sources follow, so that a moved revision wakes it.
 pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>) {
     let sources = subject.sources();

@@ -1,11 +1,13 @@
-//! What the cluster has for an application: the index's entries, and whole bodies where a comparison needs them.
+//! What the cluster has for an application: the index's entries, and where a comparison needs them, whole bodies and what
+//! came of dry runs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cluster::LiveEntry;
+use cluster::{ApplyOptions, LiveEntry, Validation};
+use domain::cause::Cause;
 use domain::resource::ResourceKey;
-use engine::compare::{Live, Seen};
+use engine::compare::{Live, Predicted, Seen};
 use engine::prepare::Target;
 use futures::StreamExt;
 use serde_json::Value;
@@ -14,7 +16,7 @@ use super::subject::Subject;
 use crate::context::Context;
 use crate::tenants::TenantFacts;
 
-/// How many bodies are fetched at once for one application.
+/// How many bodies are fetched, or targets tried, at once for one application.
 const AT_ONCE: usize = 16;
 
 /// What the cluster has for an application.
@@ -22,6 +24,8 @@ const AT_ONCE: usize = 16;
 pub struct LiveSet {
     entries: Vec<Arc<LiveEntry>>,
     bodies: HashMap<ResourceKey, Value>,
+    /// What came of dry runs of targets, or why nothing did.
+    tried: HashMap<ResourceKey, Result<Value, Cause>>,
 }
 
 impl LiveSet {
@@ -47,6 +51,7 @@ impl LiveSet {
         Self {
             entries,
             bodies: HashMap::new(),
+            tried: HashMap::new(),
         }
     }
 
@@ -71,20 +76,21 @@ impl LiveSet {
     /// As the engine reads it.
     #[must_use]
     pub fn as_live(&self) -> Vec<Live<'_>> {
-        fn live<'a>(entry: &'a LiveEntry, bodies: &'a HashMap<ResourceKey, Value>) -> Live<'a> {
-            Live {
+        self.entries
+            .iter()
+            .map(|entry| Live {
                 key: entry.key.clone(),
                 version: &entry.version,
                 uid: &entry.uid,
                 owned: !entry.owners.is_empty(),
                 seen: seen(entry),
                 essentials: &entry.body,
-                body: bodies.get(&entry.key),
-            }
-        }
-        self.entries
-            .iter()
-            .map(|entry| live(entry, &self.bodies))
+                body: self.bodies.get(&entry.key),
+                predicted: self.tried.get(&entry.key).map(|tried| match tried {
+                    Ok(object) => Predicted::Object(object),
+                    Err(cause) => Predicted::Refused(cause),
+                }),
+            })
             .collect()
     }
 
@@ -115,6 +121,52 @@ impl LiveSet {
         Ok(())
     }
 
+    /// Applies targets for trial, as the tenant's account, to the objects that are there; a no is kept as its cause.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or is not ours any more.
+    pub async fn try_out(
+        &mut self,
+        ctx: &Context,
+        subject: &Subject,
+        wanted: &[&Target],
+    ) -> Result<(), cluster::Error> {
+        let runs: Vec<_> = wanted
+            .iter()
+            .filter_map(|target| {
+                let uid = self.find(&target.key)?.uid.to_string();
+                Some(tried(ctx, &subject.tenant, target, uid))
+            })
+            .collect();
+        let done: Vec<_> = futures::stream::iter(runs)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (key, result) in done {
+            let kept = match result {
+                Err(error)
+                    if error.is_transient() || matches!(error, cluster::Error::NotHolder) =>
+                {
+                    return Err(error);
+                }
+                result => result.map_err(|error| error.cause()),
+            };
+            self.tried.insert(key, kept);
+        }
+        Ok(())
+    }
+
+    /// Forgets what came of dry runs: they were of the targets of another look.
+    pub fn forget_tried(&mut self) {
+        self.tried.clear();
+    }
+
+    /// Whether the cluster would not have an object's target.
+    #[must_use]
+    pub fn is_refused(&self, key: &ResourceKey) -> bool {
+        self.tried.get(key).is_some_and(Result::is_err)
+    }
+
     /// Takes an object in as the cluster answered it, so that entry and body are of one state.
     pub async fn take_in(&mut self, ctx: &Context, key: ResourceKey, body: Value) {
         if let Some(entry) = ctx.cluster.index().observe(&body).await {
@@ -123,13 +175,22 @@ impl LiveSet {
                 None => self.entries.push(entry),
             }
         }
+        // Of another state than this one.
+        self.tried.remove(&key);
         self.bodies.insert(key, body);
+    }
+
+    /// What the cluster would make of a target, where it was asked.
+    #[must_use]
+    pub fn predicted(&self, key: &ResourceKey) -> Option<&Value> {
+        self.tried.get(key)?.as_ref().ok()
     }
 
     /// Forgets an object.
     pub fn remove(&mut self, key: &ResourceKey) {
         self.entries.retain(|entry| entry.key != *key);
         self.bodies.remove(key);
+        self.tried.remove(key);
     }
 
     /// The state of an entry, if its body is of just that state.
@@ -155,6 +216,37 @@ async fn get(
             .await
     };
     (key.clone(), got.await)
+}
+
+async fn tried(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    target: &Target,
+    uid: String,
+) -> (ResourceKey, Result<Value, cluster::Error>) {
+    let result = dry_run(ctx, tenant, target, uid).await;
+    (target.key.clone(), result)
+}
+
+/// The object of a uid as it would be if a target were applied to it by the tenant's account.
+///
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub async fn dry_run(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    target: &Target,
+    uid: String,
+) -> Result<Value, cluster::Error> {
+    let options = ApplyOptions {
+        dry_run: true,
+        validation: Validation::Ignore,
+        uid: Some(uid),
+        ..ApplyOptions::default()
+    };
+    let account = ctx.account(tenant, &target.key.namespace)?;
+    let applied = account.apply(&target.object, &options).await?;
+    Ok(applied.object)
 }
 
 /// Whether an object may be shown to a tenant: namespaced ones where it owns the namespace, a Namespace where it owns

@@ -1,6 +1,7 @@
-//! Git and cluster side by side: the comparison, how the objects fare, what looks wrong (client required for bodies).
+//! Git and cluster side by side: the comparison, how the objects fare, what looks wrong (client required for bodies and
+//! dry runs).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -96,7 +97,7 @@ fn ignored<'a>(subject: &'a Subject, places: &'a Places) -> Ignored<'a> {
 /// Compares what Git says with what the index has.
 ///
 /// # Errors
-/// When a body is needed and the cluster does not give it.
+/// When a body or a dry run is needed and the cluster does not answer.
 pub async fn look(
     ctx: &Context,
     subject: &Subject,
@@ -113,7 +114,7 @@ pub async fn look(
 /// The same, with live objects at hand (those just applied).
 ///
 /// # Errors
-/// When a body is needed and the cluster does not give it.
+/// When a body or a dry run is needed and the cluster does not answer.
 #[tracing::instrument(name = "compare", skip_all)]
 pub async fn look_at(
     ctx: &Context,
@@ -125,10 +126,15 @@ pub async fn look_at(
     let targets: &[Target] = desired
         .as_ref()
         .map_or(&[], |desired| &desired.prepared.targets);
-    forget_others(subject, memory);
+    let way = way(subject);
+    if memory.compared_by != way {
+        memory.applied.clear();
+        memory.compared_by = way;
+    }
+    live.forget_tried();
     let mut places = custom::places(ctx, subject, targets, &live, Places::default()).await;
     let mut comparison = compare(subject, &desired, &live, &places, memory);
-    if !comparison.needs_body.is_empty() {
+    if !comparison.needs_body.is_empty() || !comparison.needs_dry_run.is_empty() {
         let version = |key: &ResourceKey| {
             targets
                 .iter()
@@ -142,6 +148,8 @@ pub async fn look_at(
             .map(|key| (key.clone(), version(key)))
             .collect();
         live.fetch(ctx, subject, &wanted).await?;
+        let untried = untried(targets, &comparison);
+        live.try_out(ctx, subject, &untried).await?;
         places = custom::places(ctx, subject, targets, &live, places).await;
         comparison = compare(subject, &desired, &live, &places, memory);
     }
@@ -155,18 +163,6 @@ pub async fn look_at(
         checks,
         orphans: Orphans::find(ctx, subject).await,
     })
-}
-
-/// Forgets what was found equal by other rules of what is left out.
-fn forget_others(subject: &Subject, memory: &mut AppMemory) {
-    let mut hasher = DefaultHasher::new();
-    // Their `Debug` shows every field; equal texts are equal rules.
-    format!("{:?}", subject.ignore).hash(&mut hasher);
-    let rules = hasher.finish();
-    if memory.ignore != rules {
-        memory.applied.clear();
-        memory.ignore = rules;
-    }
 }
 
 fn compare(
@@ -194,8 +190,26 @@ fn compare(
         live: &live.as_live(),
         applied: &memory.applied,
         ignore: ignored(subject, places),
+        options: subject.compare_options(),
         schema,
     })
+}
+
+/// The targets that have to be tried.
+fn untried<'a>(targets: &'a [Target], comparison: &Comparison) -> Vec<&'a Target> {
+    let keys: HashSet<&ResourceKey> = comparison.needs_dry_run.iter().collect();
+    targets
+        .iter()
+        .filter(|target| keys.contains(&target.key))
+        .collect()
+}
+
+/// Names the way in which an application's objects are compared: what was found in one holds in no other.
+fn way(subject: &Subject) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // Their `Debug` shows every field; equal texts are equal values.
+    format!("{:?} {:?}", subject.ignore, subject.compare_options()).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Notes which states were found to be as Git says, so that they need no body while both sides stay.
@@ -213,11 +227,9 @@ fn remember(
         else {
             continue;
         };
-        if let (true, true, Some(seen)) = (
-            compared.live,
-            compared.differences.is_empty(),
-            live.seen_with_body(&compared.key),
-        ) {
+        let same = compared.differences.is_empty() && !live.is_refused(&compared.key);
+        if let (true, true, Some(seen)) = (compared.live, same, live.seen_with_body(&compared.key))
+        {
             memory.applied.insert(
                 compared.key.clone(),
                 Applied {

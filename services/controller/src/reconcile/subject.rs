@@ -11,7 +11,7 @@ use domain::message;
 use domain::project::Rules;
 use domain::project::gate::Applicant;
 use domain::settings::{Customizations, Rendering};
-use engine::options::SyncOptions;
+use engine::options::{COMPARE_OPTIONS, CompareOptions, SyncOptions};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -58,6 +58,12 @@ impl Subject {
             name: self.app.name(),
             spec: &self.spec,
         }
+    }
+
+    /// What its annotation asks of the comparison.
+    #[must_use]
+    pub fn compare_options(&self) -> CompareOptions {
+        CompareOptions::parse(self.app.annotation(COMPARE_OPTIONS).unwrap_or_default())
     }
 
     /// The tenant's name, which is also the installation id of its objects.
