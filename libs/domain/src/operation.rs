@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::application::Retry;
 use crate::cause::Cause;
 use crate::clock::Timestamp;
+use crate::manifest::ManifestSetHash;
 use crate::message::Message;
 use crate::resource::ResourceKey;
 
@@ -38,19 +39,32 @@ pub struct Operation {
 const HOLD: &str = "naru.io/hold";
 
 impl Operation {
-    /// Has auto-sync hold still after this operation: what Git says at these revisions is not synced by itself, until Git
-    /// says something else or somebody syncs.
-    pub fn hold(&mut self, revisions: &[String]) {
-        self.info
-            .push(json!({"name": HOLD, "value": revisions.join(",")}));
+    /// Has auto-sync hold still after this operation: what Git says now, named by its manifest set or else by its
+    /// revisions, is not synced by itself until Git says something else or somebody syncs.
+    pub fn hold(&mut self, set: Option<&ManifestSetHash>, revisions: &[String]) {
+        let what = set.map_or_else(|| revisions.join(","), |set| set.0.clone());
+        self.info.push(json!({"name": HOLD, "value": what}));
     }
 
-    /// Whether auto-sync holds still at these revisions.
+    /// Whether auto-sync holds still while Git says this.
     #[must_use]
-    pub fn holds(&self, revisions: &[String]) -> bool {
+    pub fn holds(&self, set: Option<&ManifestSetHash>, revisions: &[String]) -> bool {
+        self.held()
+            .is_some_and(|held| set.is_some_and(|set| set.0 == held) || held == revisions.join(","))
+    }
+
+    /// What an operation before it held stays held where this one deploys nothing, or not everything: it has not gone on.
+    pub fn keep_hold(&mut self, before: &Self) {
+        let partly = self.sync.dry_run || !self.sync.resources.is_empty();
+        if let Some(held) = before.held().filter(|_| partly && self.held().is_none()) {
+            let fact = json!({"name": HOLD, "value": held});
+            self.info.push(fact);
+        }
+    }
+
+    fn held(&self) -> Option<&str> {
         let facts = self.info.iter().filter(|fact| fact["name"] == HOLD);
-        let held = facts.filter_map(|fact| fact["value"].as_str()).next_back();
-        held == Some(&revisions.join(","))
+        facts.filter_map(|fact| fact["value"].as_str()).next_back()
     }
 }
 

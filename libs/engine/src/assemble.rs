@@ -107,8 +107,8 @@ fn resources(
     health: &HashMap<ResourceKey, Health>,
 ) -> Vec<ResourceStatus> {
     let mut statuses = comparison.statuses();
-    for (status, compared) in statuses.iter_mut().zip(&comparison.resources) {
-        if !compared.live {
+    for status in &mut statuses {
+        if !comparison.find(&status.key).is_some_and(|r| r.live) {
             status.health = Some(HealthCode::Missing);
         } else if let Some(health) = health.get(&status.key) {
             status.health = Some(health.code);

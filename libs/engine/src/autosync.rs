@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use domain::application::Retry;
 use domain::cause::Cause;
 use domain::clock::Timestamp;
+use domain::manifest::ManifestSetHash;
 use domain::message::{self, Language};
 use domain::operation::{Initiator, Operation, OperationState, Phase, SyncRequest};
 use domain::project::gate::{Applicant, Begun, Closed};
@@ -33,6 +34,8 @@ pub struct Input<'a> {
     pub last: Option<&'a OperationState>,
     /// The revisions just compared, one per source.
     pub revisions: &'a [String],
+    /// The manifest set just compared.
+    pub manifest_set: Option<&'a ManifestSetHash>,
     /// What the comparison says.
     pub sync: SyncCode,
     /// The objects compared.
@@ -79,7 +82,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let revision = input.revisions.join(", ");
     if let Some(last) = input
         .last
-        .filter(|last| last.operation.holds(input.revisions))
+        .filter(|last| last.operation.holds(input.manifest_set, input.revisions))
     {
         let deployed = &last.operation.sync;
         let deployed = match deployed.revisions.as_slice() {

@@ -192,7 +192,8 @@ impl Comparison {
                 status: r.sync,
                 health: None,
                 health_message: String::new(),
-                requires_pruning: r.requires_pruning,
+                // As in Argo CD, for which a hook that is there is one that Git does not want as an object.
+                requires_pruning: r.requires_pruning || r.role == Role::Hook,
                 sync_wave: r.wave,
                 hook: r.role == Role::Hook,
             })
@@ -388,7 +389,7 @@ enum Verdict {
     Found(Vec<Difference>),
     /// Nothing before more is known.
     Needs { body: bool, dry_run: bool },
-    /// Nothing, since the cluster would not have the target.
+    /// Nothing, since the cluster would not have the target, or nobody can say what of it is left out.
     Refused(Box<Cause>),
 }
 
@@ -398,6 +399,11 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
         applied.target == target.hash && there.seen.as_ref() == Some(&applied.seen)
     }) {
         return Verdict::Found(Vec::new());
+    }
+    if there.body.is_some() && input.ignore.unnamed.contains(&target.key) {
+        let message = message::sync::JQ_NOT_NOW.with("resource", &target.key);
+        let cause = Cause::error(message).field("spec.ignoreDifferences");
+        return Verdict::Refused(Box::new(cause.on(target.key.clone())));
     }
     let options = input.options.of_object(&target.object);
     // What may not be applied is not applied for trial either.

@@ -77,6 +77,20 @@ impl Owned {
         }
     }
 
+    /// This set without the fields that identify elements of lists: without its keys an element is none.
+    #[must_use]
+    pub fn but_keys(&self) -> Self {
+        let children = self.children.iter().map(|(step, beneath)| {
+            let mut beneath = beneath.but_keys();
+            beneath.children.retain(|child, _| !is_key_of(child, step));
+            (step.clone(), beneath)
+        });
+        Self {
+            owned: self.owned,
+            children: children.collect(),
+        }
+    }
+
     /// Takes the fields of this set out of a value. Containers that others fill too stay.
     pub fn remove_from(&self, value: &mut Value, node: Option<Node<'_>>) {
         match value {

@@ -278,6 +278,10 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
     }
     order::sort(&mut steps);
     order::sort(&mut on_failure);
+    if dry_run {
+        // Nothing fails: it is tried whether they could be made.
+        steps.append(&mut on_failure);
+    }
     Plan {
         steps,
         on_failure,
@@ -329,6 +333,10 @@ fn refusals(
             && !refusals.contains(cause)
         {
             refusals.push(cause.clone());
+        }
+        if request.options.respect_ignored && request.ignore.unnamed.contains(&compared.key) {
+            let message = message::sync::JQ_NOT_NOW.with("resource", &compared.key);
+            refusals.push(Cause::error(message).on(compared.key.clone()));
         }
         if let Some(other) = compared
             .shared_with

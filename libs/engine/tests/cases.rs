@@ -1,7 +1,7 @@
 //! Every case is a folder under `tests/cases`: `case.json` says what is there and what is shown, `expected.json` what
 //! must come out. `UPDATE_EXPECT=1 cargo test -p engine --test cases` writes what came out instead; read it then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +43,8 @@ struct Case {
     ignore: Vec<IgnoreDifference>,
     /// The places that jq expressions name, by `kind/name`: as wanted and as live.
     places: BTreeMap<String, [Vec<String>; 2]>,
+    /// The objects for which nobody could say that now, as `kind/name`.
+    unnamed: Vec<String>,
     /// The application's compare options, as its annotation says them.
     compare: String,
     sync: SyncRequest,
@@ -79,6 +81,7 @@ impl Default for Case {
             bodies: true,
             ignore: vec![],
             places: BTreeMap::new(),
+            unnamed: vec![],
             compare: String::new(),
             sync: SyncRequest::default(),
             namespace_exists: true,
@@ -128,7 +131,7 @@ struct LiveGiven {
     #[serde(default)]
     then: Value,
     /// What a dry run of its target makes of it.
-    predicted: Option<Box<LiveGiven>>,
+    predicted: Option<Box<Self>>,
     /// What the cluster says against it instead.
     refused: Option<String>,
 }
@@ -349,9 +352,14 @@ fn run(case: &Case) -> Value {
         .collect();
     let named: HashMap<ResourceKey, Named> =
         bodies.iter().filter_map(|body| named(case, body)).collect();
+    let unnamed = bodies.iter().map(ResourceKey::of);
+    let unnamed =
+        unnamed.filter(|key| case.unnamed.contains(&format!("{}/{}", key.kind, key.name)));
+    let unnamed: HashSet<ResourceKey> = unnamed.collect();
     let ignore = Ignored {
         rules: &case.ignore,
         named: &named,
+        unnamed: &unnamed,
     };
     let predictions: Vec<Option<Value>> = case
         .live
@@ -469,7 +477,15 @@ fn named(case: &Case, body: &Value) -> Option<(ResourceKey, Named)> {
         .places
         .get(&format!("{}/{}", key.kind, key.name))?
         .clone();
-    Some((key, Named { want, got }))
+    let predicted = want.clone();
+    Some((
+        key,
+        Named {
+            want,
+            predicted,
+            got,
+        },
+    ))
 }
 
 fn health(body: &Value, beneath: &[&Value]) -> Value {

@@ -92,6 +92,7 @@ fn decided(
         busy: false,
         last,
         revisions: &["r2".to_owned()],
+        manifest_set: None,
         sync: SyncCode::OutOfSync,
         resources,
         now: at(now),
@@ -153,16 +154,28 @@ fn auto_sync_holds_still_after_a_rollback_until_git_moves() {
     let drifted = [resource("a", SyncCode::OutOfSync, false)];
     for phase in [Phase::Succeeded, Phase::Failed] {
         let mut back = ended(phase, "r1", 0);
-        back.operation.hold(&["r2".to_owned()]);
+        back.operation.hold(None, &["r2".to_owned()]);
         let Decision::Refused(cause) = decided(ALL, Some(&back), &drifted, 1000) else {
             panic!("synced by itself")
         };
         assert!(cause.message.is(&message::sync::HELD));
         assert_eq!(cause.severity, Severity::Reason);
         let mut before = ended(phase, "r0", 0);
-        before.operation.hold(&["r1".to_owned()]);
+        before.operation.hold(None, &["r1".to_owned()]);
         let decision = decided(ALL, Some(&before), &drifted, 1000);
         assert!(matches!(decision, Decision::Sync(_)), "{decision:?}");
+
+        // What is only tried, or is about some objects, has not gone on.
+        for partly in [true, false] {
+            let mut later = ended(Phase::Succeeded, "r2", 0);
+            later.operation.sync.dry_run = partly;
+            later.operation.keep_hold(&back.operation);
+            let held = matches!(
+                decided(ALL, Some(&later), &drifted, 1000),
+                Decision::Refused(_)
+            );
+            assert_eq!(held, partly);
+        }
     }
 }
 
@@ -190,6 +203,7 @@ fn windows_keep_a_sync_back_but_neither_hide_a_failure_nor_make_one() {
             busy: false,
             last,
             revisions: &["r2".to_owned()],
+            manifest_set: None,
             sync,
             resources: &drifted,
             now: at(0),

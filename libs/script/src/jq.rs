@@ -5,8 +5,9 @@ use jaq_core::{Compiler, Ctx, Vars, data, load};
 use jaq_json::{Val, read};
 use serde_json::Value;
 
-/// How many places one expression may name.
+/// How many places one expression may name, and how long their pointers may be together, in bytes.
 const MAX_PLACES: usize = 10_000;
+const MAX_LENGTH: usize = 256 << 10;
 
 /// The JSON pointers of the places. One that meets something it cannot read names nothing, as in Argo CD.
 ///
@@ -27,19 +28,21 @@ pub(crate) fn places(expression: &str, object: &Value) -> Result<Vec<String>, St
     let input = read::parse_single(object.to_string().as_bytes());
     let input = input.map_err(|_| "the object is no JSON".to_owned())?;
     let context = Ctx::<data::JustLut<Val>>::new(&filter.lut, Vars::new([]));
-    let mut found = Vec::new();
+    let (mut found, mut length) = (Vec::new(), 0);
     for path in filter.id.run((context, input)) {
         let Ok(path) = path else {
             // It failed, or wants to stop.
             return Ok(Vec::new());
         };
         let path: Value = serde_json::from_str(&path.to_string()).unwrap_or_default();
+        let before = found.len();
         pointers(
             object,
             path.as_array().map_or(&[], Vec::as_slice),
             &mut found,
         );
-        if found.len() > MAX_PLACES {
+        length += found[before..].iter().map(String::len).sum::<usize>();
+        if found.len() > MAX_PLACES || length > MAX_LENGTH {
             return Err(format!("it names more than {MAX_PLACES} places"));
         }
     }

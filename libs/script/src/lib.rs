@@ -116,10 +116,18 @@ pub enum Refusal {
     TooLong,
     /// It took more memory than it may, or broke the child in another way.
     TooMuch,
-    /// One like it broke a limit a moment ago, and is not tried again yet.
-    HeldBack,
+    /// It broke a limit a moment ago, or there was no time left for it: it is to be asked for again.
+    NotNow,
     /// The child could not be started.
     Unavailable,
+}
+
+impl Refusal {
+    /// Whether the same job may have another outcome later, without anybody changing anything.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
 }
 
 #[cfg(test)]

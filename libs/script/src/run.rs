@@ -1,33 +1,40 @@
 //! Starting children for jobs, and stopping them.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use domain::resource::ResourceKey;
 use lru::LruCache;
 use parking_lot::Mutex;
 use sandbox::{Sandbox, Worker};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::Semaphore;
 
+use crate::serve::READY;
 use crate::{ARGUMENT, Answer, Job, Refusal};
 
 /// How long a job may take, as in Argo CD.
 const LIMIT: Duration = Duration::from_secs(1);
-/// How long the first answer may take besides: the child has to start.
-const START: Duration = Duration::from_secs(4);
-/// How many children run at once.
+/// How long all jobs of a list may take: what is left then is for the next time, and others have their turn.
+const BUDGET: Duration = Duration::from_secs(5);
+/// How long a child may take to start.
+const START: Duration = Duration::from_secs(10);
+/// How many children run at once; no two of them are one tenant's.
 const AT_ONCE: usize = 2;
-/// How many children may be lost over one list of jobs before the rest is left.
+/// How many limits a tenant's list of jobs may break before all of its scripts are held back.
 const MAX_LOST: usize = 3;
-/// How long a script that broke a limit is held back.
+/// How long what broke a limit is held back.
 const HELD: Duration = Duration::from_secs(60);
 /// How many of those are remembered.
-const MAX_HELD: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
-/// The longest answer, in bytes.
-const MAX_ANSWER: u64 = 16 << 20;
+const MAX_HELD: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// The longest answer, in bytes: an object and what stands around it.
+const MAX_ANSWER: u64 = 4 << 20;
+/// How much is sent to a child at once, in bytes: the jobs beyond are another child's.
+const MAX_SENT: usize = 8 << 20;
 
 /// Runs scripts. Cheap to clone.
 #[derive(Clone)]
@@ -36,7 +43,20 @@ pub struct Scripts(Arc<Inner>);
 struct Inner {
     program: PathBuf,
     turns: Semaphore,
+    /// Each tenant's one turn, while somebody waits for it or has it.
+    tenants: Mutex<HashMap<String, Weak<Semaphore>>>,
+    /// What broke a limit, and when: a tenant's script on an object, or a tenant's name alone.
     held: Mutex<LruCache<u64, Instant>>,
+}
+
+type Outcome = Result<Answer, Refusal>;
+
+/// What became of one child.
+struct Child {
+    /// Its answers, in the order of the jobs.
+    answers: Vec<Outcome>,
+    /// Why there are no more of them.
+    lost: Option<Refusal>,
 }
 
 impl Scripts {
@@ -46,108 +66,136 @@ impl Scripts {
         Self(Arc::new(Inner {
             program,
             turns: Semaphore::new(AT_ONCE),
+            tenants: Mutex::default(),
             held: Mutex::new(LruCache::new(MAX_HELD)),
         }))
     }
 
-    /// What comes of each job, in their order. `whose` are they: who breaks a limit is held back alone.
-    pub async fn run(&self, whose: &str, jobs: &[Job]) -> Vec<Result<Answer, Refusal>> {
-        let mut outcomes: Vec<Option<Result<Answer, Refusal>>> = Vec::with_capacity(jobs.len());
+    /// What comes of each job, in their order. `whose` are they: who breaks a limit is held back alone, and waits for
+    /// itself alone.
+    pub async fn run(&self, whose: &str, jobs: &[Job]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(jobs.len());
         outcomes.resize_with(jobs.len(), || None);
-        let mut left: Vec<usize> = Vec::new();
-        for (position, job) in jobs.iter().enumerate() {
-            if self.is_held(name(whose, job)) {
-                outcomes[position] = Some(Err(Refusal::HeldBack));
-            } else {
-                left.push(position);
-            }
-        }
-        // The semaphore is never closed.
+        let own = self.own_turn(whose);
+        // Neither semaphore is ever closed.
+        let _own = own.acquire().await;
         let _turn = self.0.turns.acquire().await;
-        for _ in 0..MAX_LOST {
-            if left.is_empty() {
+        let begun = Instant::now();
+        let mut lost = 0;
+        loop {
+            let left = self.left(whose, jobs, &outcomes);
+            let rest = BUDGET.saturating_sub(begun.elapsed());
+            if left.is_empty() || rest.is_zero() {
                 break;
             }
             let asked: Vec<&Job> = left.iter().map(|position| &jobs[*position]).collect();
-            let (answers, lost) = self.child(&asked).await;
-            let mut answered = answers.into_iter();
-            left.retain(|position| match answered.next() {
-                Some(answer) => {
-                    outcomes[*position] = Some(answer);
-                    false
+            let child = self.child(&asked, rest).await;
+            let answered = child.answers.len();
+            for (position, answer) in left.iter().zip(child.answers) {
+                outcomes[*position] = Some(answer);
+            }
+            match (child.lost, left.get(answered)) {
+                // As much as was sent, or as there was time for.
+                (None, _) | (_, None) => {}
+                (Some(Refusal::Unavailable), _) => break,
+                (Some(refusal), Some(at)) => {
+                    self.hold(name(whose, Some(&jobs[*at])));
+                    outcomes[*at] = Some(Err(refusal));
+                    lost += 1;
+                    if lost == MAX_LOST {
+                        self.hold(name(whose, None));
+                    }
                 }
-                None => true,
-            });
-            if let Some(refusal) = lost
-                && !left.is_empty()
-            {
-                // The one that it was at.
-                let position = left.remove(0);
-                if refusal != Refusal::Unavailable {
-                    self.hold(name(whose, &jobs[position]));
-                }
-                outcomes[position] = Some(Err(refusal));
             }
         }
-        let missing = || Err(Refusal::HeldBack);
+        let missing = || Err(Refusal::NotNow);
         let outcomes = outcomes.into_iter();
         outcomes
             .map(|outcome| outcome.unwrap_or_else(missing))
             .collect()
     }
 
-    /// The answers of one child, and why there are no more of them.
-    async fn child(&self, jobs: &[&Job]) -> (Vec<Result<Answer, Refusal>>, Option<Refusal>) {
+    /// The jobs that have no outcome and are not held back.
+    fn left(&self, whose: &str, jobs: &[Job], outcomes: &[Option<Outcome>]) -> Vec<usize> {
+        if self.is_held(name(whose, None)) {
+            return Vec::new();
+        }
+        let open = outcomes.iter().enumerate();
+        let open = open.filter(|(position, outcome)| {
+            outcome.is_none() && !self.is_held(name(whose, Some(&jobs[*position])))
+        });
+        open.map(|(position, _)| position).collect()
+    }
+
+    fn own_turn(&self, whose: &str) -> Arc<Semaphore> {
+        let mut tenants = self.0.tenants.lock();
+        tenants.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = tenants.get(whose).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(Semaphore::new(1));
+        tenants.insert(whose.to_owned(), Arc::downgrade(&turn));
+        turn
+    }
+
+    /// Has one child do as many jobs as may be sent at once and as there is time for.
+    async fn child(&self, jobs: &[&Job], rest: Duration) -> Child {
         let mut answers = Vec::new();
         let worker = match Sandbox::own(&self.0.program, ARGUMENT) {
             Ok(worker) => worker,
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "scripts cannot be run"
-                );
-                return (answers, Some(Refusal::Unavailable));
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "scripts cannot be run");
+                return Child {
+                    answers,
+                    lost: Some(Refusal::Unavailable),
+                };
             }
         };
         let mut lines = Vec::new();
+        let mut sent = 0;
         for job in jobs {
+            if lines.len() > MAX_SENT {
+                break;
+            }
             // A job is plain data.
             let _ = serde_json::to_writer(&mut lines, job);
             lines.push(b'\n');
+            sent += 1;
         }
+        // Dropped with this call, and the child with it.
         let Worker {
             mut stdin, stdout, ..
         } = worker;
-        // Dropped with this call, and the child with it.
         let mut output = BufReader::new(stdout);
         let write = async {
             let _ = stdin.write_all(&lines).await;
             drop(stdin);
+            std::future::pending().await
         };
         let read = async {
-            let mut limit = LIMIT + START;
-            while answers.len() < jobs.len() {
-                let mut line = Vec::new();
-                let mut bounded = tokio::io::AsyncReadExt::take(&mut output, MAX_ANSWER);
-                match tokio::time::timeout(limit, bounded.read_until(b'\n', &mut line)).await {
-                    Err(_) => return Some(Refusal::TooLong),
-                    Ok(Err(_)) => return Some(Refusal::TooMuch),
-                    Ok(Ok(_)) => {}
+            if line(&mut output, START).await.as_deref() != Ok(READY) {
+                tracing::error!("the child that runs scripts does not start");
+                return Some(Refusal::Unavailable);
+            }
+            let begun = Instant::now();
+            while answers.len() < sent && begun.elapsed() < rest {
+                match line(&mut output, LIMIT).await {
+                    Ok(line) => match serde_json::from_slice(&line) {
+                        Ok(answer) => answers.push(answer),
+                        Err(_) => return Some(Refusal::TooMuch),
+                    },
+                    Err(refusal) => return Some(refusal),
                 }
-                let Ok(answer) = serde_json::from_slice(&line) else {
-                    return Some(Refusal::TooMuch);
-                };
-                answers.push(answer);
-                limit = LIMIT;
             }
             None
         };
         // Ends with the reading: a child that does not read on is no reason to wait.
         let lost = tokio::select! {
             lost = read => lost,
-            ((), lost) = async { (write.await, std::future::pending().await) } => lost,
+            lost = write => lost,
         };
-        (answers, lost)
+        Child { answers, lost }
     }
 
     fn is_held(&self, name: u64) -> bool {
@@ -160,15 +208,42 @@ impl Scripts {
     }
 }
 
-/// Names a tenant's script.
-fn name(whose: &str, job: &Job) -> u64 {
+/// A line with its end.
+async fn line(
+    output: &mut (impl AsyncBufRead + Unpin),
+    limit: Duration,
+) -> Result<Vec<u8>, Refusal> {
+    let mut line = Vec::new();
+    let mut bounded = output.take(MAX_ANSWER);
+    match tokio::time::timeout(limit, bounded.read_until(b'\n', &mut line)).await {
+        Err(_) => Err(Refusal::TooLong),
+        Ok(Ok(_)) if line.ends_with(b"\n") => Ok(line),
+        Ok(_) => Err(Refusal::TooMuch),
+    }
+}
+
+/// Names a tenant's script on an object; the tenant alone without a job.
+fn name(whose: &str, job: Option<&Job>) -> u64 {
     let mut hasher = DefaultHasher::new();
     whose.hash(&mut hasher);
-    match job {
-        Job::Places { expressions, .. } => expressions.hash(&mut hasher),
-        Job::Health { script, .. } | Job::Actions { script, .. } | Job::Act { script, .. } => {
-            script.hash(&mut hasher);
+    let object = match job {
+        None => return hasher.finish(),
+        Some(Job::Places {
+            expressions,
+            object,
+        }) => {
+            expressions.hash(&mut hasher);
+            object
         }
-    }
+        Some(
+            Job::Health { script, object }
+            | Job::Actions { script, object }
+            | Job::Act { script, object, .. },
+        ) => {
+            script.hash(&mut hasher);
+            object
+        }
+    };
+    ResourceKey::of(object).hash(&mut hasher);
     hasher.finish()
 }

@@ -2,7 +2,13 @@
 
 use std::io::{self, BufRead, Write};
 
-use crate::{Answer, Job, Refusal, jq, lua};
+use crate::{Answer, Job, Refusal, Verdict, jq, lua};
+
+/// What the child says first, when it is confined.
+pub(crate) const READY: &[u8] = b"ready\n";
+/// How long a script's word, and its sentence, may be, in characters.
+const MAX_WORD: usize = 64;
+const MAX_SENTENCE: usize = 2_000;
 
 /// How much memory the child may write to, in bytes. A large object takes some ten times its size here.
 const MEMORY: u64 = 256 << 20;
@@ -14,6 +20,8 @@ const MEMORY: u64 = 256 << 20;
 pub fn serve() -> io::Result<()> {
     sandbox::confine(MEMORY)?;
     let mut out = io::stdout().lock();
+    out.write_all(READY)?;
+    out.flush()?;
     for line in io::stdin().lock().lines() {
         let job = serde_json::from_str::<Job>(&line?)?;
         serde_json::to_writer(&mut out, &answer(&job))?;
@@ -37,7 +45,10 @@ pub(crate) fn answer(job: &Job) -> Result<Answer, Refusal> {
             let places: Result<Vec<_>, String> = places.collect();
             places.map(|places| Answer::Places(places.concat()))
         }
-        Job::Health { script, object } => lua::health(script, object).map(Answer::Health),
+        Job::Health { script, object } => {
+            let said = lua::health(script, object);
+            said.map(|said| Answer::Health(said.map(bounded)))
+        }
         Job::Actions { script, object } => lua::actions(script, object).map(Answer::Actions),
         Job::Act {
             script,
@@ -45,5 +56,21 @@ pub(crate) fn answer(job: &Job) -> Result<Answer, Refusal> {
             parameters,
         } => lua::act(script, object, parameters).map(Answer::Changed),
     };
-    answer.map_err(Refusal::Failed)
+    answer.map_err(|why| Refusal::Failed(cut(why, MAX_SENTENCE)))
+}
+
+/// What a script says is shown, kept and sent to whoever watches: so much of it, and no more.
+fn bounded(said: Verdict) -> Verdict {
+    Verdict {
+        status: cut(said.status, MAX_WORD),
+        message: cut(said.message, MAX_SENTENCE),
+    }
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

@@ -14,7 +14,7 @@ use crate::repos::Repos;
 use crate::tenants::{TenantFacts, Tenants};
 
 /// The name of a tenant's service account in each of its namespaces.
-const ACCOUNT: &str = "naru";
+pub(crate) const ACCOUNT: &str = "naru";
 
 /// What looking at an application needs, shared by all workers.
 pub struct Context {

@@ -117,6 +117,10 @@ impl Driver {
                 () = term.lost.cancelled() => continue,
             };
             self.plan(&turn.app, next);
+            if !self.context.memory.knows(&turn.app) {
+                // What it leaves behind is nobody's now.
+                self.watchers(turn.app.tenant);
+            }
             self.context
                 .metrics
                 .reconciled(&tenant, began.elapsed().as_secs_f64());
@@ -251,7 +255,12 @@ impl Driver {
         match wake {
             Wake::App { installation, app } => {
                 if let Some(tenant) = self.context.tenants.id_of(&installation) {
-                    self.queue.push(AppKey { tenant, name: app });
+                    let app = AppKey { tenant, name: app };
+                    if !self.context.memory.knows(&app) {
+                        // Of an application that there may not be any more.
+                        self.watchers(tenant);
+                    }
+                    self.queue.push(app);
                 }
             }
             Wake::Untracked(key) => {
@@ -264,6 +273,12 @@ impl Driver {
             Wake::Namespace(namespace) => self.tenancy.namespace_changed(&namespace),
             Wake::Kinds | Wake::Resync => self.all().await,
         }
+    }
+
+    /// Wakes a tenant's applications that watch for objects that no application has.
+    fn watchers(&self, tenant: TenantId) {
+        let watchers = self.context.memory.watchers_of(tenant);
+        watchers.into_iter().for_each(|app| self.queue.push(app));
     }
 
     async fn of_tenant(&self, tenant: TenantId) {

@@ -228,6 +228,20 @@ impl Memory {
         }
     }
 
+    /// Whether anything is known of an application.
+    #[must_use]
+    pub fn knows(&self, app: &AppKey) -> bool {
+        self.0.lock().apps.contains_key(app)
+    }
+
+    /// A tenant's applications that watch a namespace.
+    #[must_use]
+    pub fn watchers_of(&self, tenant: TenantId) -> Vec<AppKey> {
+        let inner = self.0.lock();
+        let of_tenant = inner.watches.keys().filter(|app| app.tenant == tenant);
+        of_tenant.cloned().collect()
+    }
+
     /// The applications that watch a namespace.
     #[must_use]
     pub fn who_watches(&self, namespace: &str) -> Vec<AppKey> {

@@ -42,6 +42,8 @@ const PATIENCE: u32 = 3;
 /// A cluster that is away for no longer than this is not called so: an apiserver that restarts, or the first listing.
 const BLINK: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// When the scripts of settings are asked again that took too long.
+const SCRIPTS_AGAIN: Duration = Duration::from_secs(60);
 /// When an application tries again whose tenant runs as many operations as it may.
 const FULL: Duration = Duration::from_secs(5);
 
@@ -214,11 +216,15 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
         busy: false,
         last: subject.app.status.operation.as_ref(),
         revisions: &status.revisions,
+        manifest_set: status.manifest_set.as_ref(),
         sync: status.sync,
         resources: &status.resources,
         now: ctx.clock.now(),
     });
-    let mut next = Next::Sleep;
+    let mut next = match look.again {
+        true => Next::After(SCRIPTS_AGAIN),
+        false => Next::Sleep,
+    };
     match decision {
         Decision::Sync(_) if look.desired.is_ok() && busy(ctx, &subject).await? => {
             // As many operations run as may; this one begins when one has ended.
@@ -235,7 +241,7 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
             status = look::status(ctx, &subject, &look, causes, refresh.is_some());
         }
         Decision::Closed(closed) => {
-            next = closed.until.map_or(Next::Sleep, |until| at(ctx, until));
+            next = closed.until.map_or(next, |until| at(ctx, until));
             status = look::status(ctx, &subject, &look, vec![closed.cause], refresh.is_some());
         }
     }

@@ -48,6 +48,8 @@ pub struct LiveEntry {
     /// A pruned copy with what health, tree and lints read: metadata (name, namespace, labels, some annotations,
     /// deletionTimestamp, finalizers, generation), parts of spec, status. Of unknown kinds only conditions and phases.
     pub body: Arc<Value>,
+    /// Of the status, for kinds of whose status [`LiveEntry::body`] keeps little: it moves when the status does. 0 for others.
+    pub status: u64,
     /// The container images that it names.
     pub images: Box<[Arc<str>]>,
 }
@@ -83,6 +85,7 @@ impl LiveEntry {
             || self.fingerprint != other.fingerprint
             || self.managed != other.managed
             || self.owners != other.owners
+            || self.status != other.status
             || self.body != other.body
     }
 }
@@ -189,6 +192,7 @@ impl Reader {
             tracking,
             fingerprint,
             body: Arc::new(body::prune(object, group, version, kind)),
+            status: body::status_of(object, group, kind),
             images: body::images(object, kind)
                 .into_iter()
                 .map(|image| self.shared(image))

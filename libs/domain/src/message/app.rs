@@ -231,6 +231,11 @@ messages! {
         en: "the script that the settings have for actions of {kind} (resource.customizations) fails: {why}",
         ko: "설정(resource.customizations)에 있는 {kind} 동작 스크립트가 실패했습니다: {why}",
     }
+    /// A script of the settings would see a Secret.
+    ACTION_SECRET = "app.action-secret" {
+        en: "{resource} is a Secret, over which no script of the settings is run",
+        ko: "{resource}은(는) Secret이므로 설정의 스크립트를 실행하지 않습니다",
+    }
     /// A script of the settings changes what it was not given.
     ACTION_OF_ANOTHER = "app.action-of-another" {
         en: "the script of the action changes {resource}; it may change {own}, and make others",

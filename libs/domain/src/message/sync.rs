@@ -131,6 +131,11 @@ messages! {
         en: "an expression of jqPathExpressions in ignoreDifferences cannot be evaluated, so that what it names is compared; correct it",
         ko: "ignoreDifferences의 jqPathExpressions에 평가할 수 없는 식이 있어, 그 식이 가리키는 필드도 비교합니다. 식을 고치십시오",
     }
+    /// A jq expression of what is left out takes too much of an object.
+    JQ_NOT_NOW = "sync.jq-not-now" {
+        en: "the jqPathExpressions of ignoreDifferences take longer than a second for {resource}, or more memory than they may, so that nobody can say what of it is left out; make them simpler; they are tried again in a minute",
+        ko: "ignoreDifferences의 jqPathExpressions가 {resource}에서 1초를 넘기거나 허용된 메모리를 넘어, 무엇을 비교에서 뺄지 알 수 없습니다. 식을 단순하게 고치십시오. 1분 뒤에 다시 시도합니다",
+    }
     /// A pointer of what is left out is none.
     IGNORED_POINTER_INVALID = "sync.ignored-pointer-invalid" {
         en: "`{pointer}` in ignoreDifferences is not a JSON pointer; it must begin with `/`",
@@ -153,8 +158,8 @@ messages! {
     }
     /// Somebody went back, and auto-sync holds still.
     HELD = "sync.held" {
-        en: "`{account}` rolled back to {deployed}, so {revision} is not synced by itself; auto-sync goes on when Git has another commit, or when somebody syncs",
-        ko: "`{account}`이(가) {deployed}(으)로 롤백했으므로 {revision}을(를) 자동으로 동기화하지 않습니다. Git에 다른 커밋이 생기거나 누군가 동기화하면 자동 동기화를 다시 시작합니다",
+        en: "`{account}` rolled back to {deployed}, so {revision} is not synced by itself; auto-sync goes on when Git says something else, or when somebody syncs",
+        ko: "`{account}`이(가) {deployed}(으)로 롤백했으므로 {revision}을(를) 자동으로 동기화하지 않습니다. Git의 내용이 달라지거나 누군가 동기화하면 자동 동기화를 다시 시작합니다",
     }
     /// A window of the project keeps syncs back.
     WINDOW_CLOSED = "sync.window-closed" {

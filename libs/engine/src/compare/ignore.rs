@@ -1,7 +1,7 @@
 //! What an application leaves out of its comparison.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::application::IgnoreDifference;
 use domain::cause::Cause;
@@ -11,13 +11,15 @@ use domain::resource::ResourceKey;
 use domain::schema::Node;
 use serde_json::Value;
 
-use crate::fields::Owned;
+use crate::fields::{Owned, keys_of};
 
 /// Where the jq expressions of rules lead in the two states of an object, as JSON pointers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
     /// In what is wanted.
     pub want: Vec<String>,
+    /// In what the cluster would make of that, where it was asked.
+    pub predicted: Vec<String>,
     /// In what is there.
     pub got: Vec<String>,
 }
@@ -29,6 +31,8 @@ pub struct Ignored<'a> {
     pub rules: &'a [IgnoreDifference],
     /// The places that their jq expressions name, by object: whoever compares has had them evaluated.
     pub named: &'a HashMap<ResourceKey, Named>,
+    /// The objects for which that could not be done now: nobody can say what of them is left out.
+    pub unnamed: &'a HashSet<ResourceKey>,
 }
 
 /// The jq expressions that are for an object.
@@ -73,12 +77,47 @@ pub fn ignored<'a>(
     ignore: &Ignored<'_>,
     root: Option<Node<'_>>,
 ) -> (Cow<'a, Value>, Cow<'a, Value>) {
+    let places = ignore.named.get(key);
+    let places = places.map(|named| [&named.want, &named.got]);
+    let (want, got) = without_places(want, got, places);
+    without(want, got, key, ignore.rules, root)
+}
+
+/// The same for what the cluster would make of a target.
+pub(crate) fn ignored_predicted<'a>(
+    predicted: &'a Value,
+    got: &'a Value,
+    key: &ResourceKey,
+    ignore: &Ignored<'_>,
+    root: Option<Node<'_>>,
+) -> (Cow<'a, Value>, Cow<'a, Value>) {
+    let places = ignore.named.get(key);
+    let places = places.map(|named| [&named.predicted, &named.got]);
+    let (predicted, got) = without_places(predicted, got, places);
+    without(predicted, got, key, ignore.rules, root)
+}
+
+fn without_places<'a>(
+    want: &'a Value,
+    got: &'a Value,
+    places: Option<[&Vec<String>; 2]>,
+) -> (Cow<'a, Value>, Cow<'a, Value>) {
     let (mut want, mut got) = (Cow::Borrowed(want), Cow::Borrowed(got));
-    if let Some(named) = ignore.named.get(key) {
-        remove_all(&mut want, &named.want);
-        remove_all(&mut got, &named.got);
+    if let Some([in_want, in_got]) = places {
+        remove_all(&mut want, in_want);
+        remove_all(&mut got, in_got);
     }
-    for rule in ignore.rules.iter().filter(|rule| applies(rule, key)) {
+    (want, got)
+}
+
+fn without<'a>(
+    mut want: Cow<'a, Value>,
+    mut got: Cow<'a, Value>,
+    key: &ResourceKey,
+    rules: &[IgnoreDifference],
+    root: Option<Node<'_>>,
+) -> (Cow<'a, Value>, Cow<'a, Value>) {
+    for rule in rules.iter().filter(|rule| applies(rule, key)) {
         for pointer in &rule.json_pointers {
             if want.pointer(pointer).is_some() {
                 remove(want.to_mut(), pointer);
@@ -130,24 +169,73 @@ pub(crate) fn respected(
     let pointers = of.clone().flat_map(|rule| &rule.json_pointers);
     let named = ignore.named.get(key);
     let named = named.map_or(&[][..], |named| &named.want);
+    let mut absent = Vec::new();
     for pointer in pointers.chain(named) {
-        if let (Some(value), Some(place)) = (live.pointer(pointer), result.pointer_mut(pointer)) {
-            *place = value.clone();
+        // What stands in an element that is not there is as Git has it.
+        let Some(there) = counterpart(pointer, want, live, root) else {
+            continue;
+        };
+        match (live.pointer(&there), result.pointer_mut(pointer)) {
+            (Some(value), Some(place)) => *place = value.clone(),
+            (None, Some(_)) => absent.push(pointer.clone()),
+            (_, None) => {}
         }
     }
-    let pointers = of.clone().flat_map(|rule| &rule.json_pointers);
-    let absent: Vec<String> = pointers
-        .chain(named)
-        .filter(|pointer| live.pointer(pointer).is_none())
-        .cloned()
-        .collect();
     let mut result = Cow::Owned(result);
     remove_all(&mut result, &absent);
     let mut result = result.into_owned();
     for set in of.flat_map(|rule| managers(rule, live)) {
-        set.remove_from(&mut result, root);
+        set.but_keys().remove_from(&mut result, root);
     }
     result
+}
+
+/// The place in `live` that a place in `want` stands for: elements of lists are found by their keys, by their names where
+/// no schema says what their keys are, else by their positions. `None` where an element on the way is not there.
+fn counterpart(
+    pointer: &str,
+    want: &Value,
+    live: &Value,
+    root: Option<Node<'_>>,
+) -> Option<String> {
+    let (mut want, mut live, mut node) = (Some(want), Some(live), root);
+    let mut there = String::new();
+    for word in pointer.split('/').skip(1) {
+        let name = word.replace("~1", "/").replace("~0", "~");
+        match (want, live) {
+            (Some(Value::Array(items)), Some(Value::Array(others))) => {
+                let position: usize = name.parse().ok()?;
+                let item = items.get(position)?;
+                let at = element(item, position, others, node)?;
+                there.push_str(&format!("/{at}"));
+                (want, live) = (Some(item), others.get(at));
+                node = node.and_then(Node::element);
+            }
+            (at_want, at_live) => {
+                there.push('/');
+                there.push_str(word);
+                want = at_want.and_then(|value| value.get(&name));
+                live = at_live.and_then(|value| value.get(&name));
+                node = node.and_then(|node| node.value(&name));
+            }
+        }
+    }
+    Some(there)
+}
+
+/// Where the element of a list is in another.
+fn element(item: &Value, at: usize, others: &[Value], list: Option<Node<'_>>) -> Option<usize> {
+    if let Some(keys) = keys_of(item, list) {
+        return others
+            .iter()
+            .position(|other| keys_of(other, list).as_ref() == Some(&keys));
+    }
+    match item.get("name").filter(|name| name.is_string()) {
+        Some(name) => others
+            .iter()
+            .position(|other| other.get("name") == Some(name)),
+        None => (at < others.len()).then_some(at),
+    }
 }
 
 /// Removes places, those of a list from its end: what stands before keeps its position.
@@ -227,18 +315,22 @@ mod tests {
         };
         let of = |want: &[&str]| Named {
             want: want.iter().map(|place| (*place).to_owned()).collect(),
-            got: Vec::new(),
+            ..Named::default()
         };
-        let named = HashMap::from([(key.clone(), of(&["/spec/list/0/v"]))]);
+        let named = HashMap::from([(key.clone(), of(&["/spec/list/0/v", "/spec/list/1/v"]))]);
         let rules = [rule];
         let ignore = Ignored {
             rules: &rules,
             named: &named,
+            unnamed: &HashSet::new(),
         };
-        let want =
-            json!({"spec": {"replicas": 1, "paused": true, "list": [{"v": 1}], "other": "git"}});
-        let live = json!({"spec": {"replicas": 5, "list": [{"v": 9}], "other": "live"}});
-        let expected = json!({"spec": {"replicas": 5, "list": [{"v": 9}], "other": "git"}});
+        let want = json!({"spec": {"replicas": 1, "paused": true, "other": "git",
+            "list": [{"name": "app", "v": 1}, {"name": "new", "v": 2}]}});
+        // What a webhook has put before it is another element.
+        let live = json!({"spec": {"replicas": 5, "other": "live",
+            "list": [{"name": "proxy", "v": 7}, {"name": "app", "v": 9}]}});
+        let expected = json!({"spec": {"replicas": 5, "other": "git",
+            "list": [{"name": "app", "v": 9}, {"name": "new", "v": 2}]}});
         assert_eq!(respected(&want, &live, &key, &ignore, None), expected);
     }
 }

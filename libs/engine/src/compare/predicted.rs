@@ -6,7 +6,8 @@ use domain::resource::at;
 use domain::schema::{ListMerge, Node, SchemaSet, Type};
 use serde_json::{Map, Value};
 
-use super::{Ignored, aggregated, built_in, ignored, remove};
+use super::ignore::ignored_predicted;
+use super::{Ignored, aggregated, built_in, remove};
 use crate::fields::{Element, MANAGER, Owned, keys_of};
 use crate::options::CompareOptions;
 use crate::prepare::Target;
@@ -49,7 +50,7 @@ impl<'a> Sides<'a> {
             without_others(predicted, body, root)
         };
         as_written(&mut result, body);
-        let (want, got) = ignored(&result, body, key, ignore, root);
+        let (want, got) = ignored_predicted(&result, body, key, ignore, root);
         let (mut want, mut got) = (want.into_owned(), got.into_owned());
         let aggregated = aggregated(key, &want, &got);
         for side in [&mut want, &mut got] {

@@ -1,9 +1,8 @@
 //! Objects of a namespace that no application has: where a project asks, they are shown and warned of.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use testkit::platform;
-use testkit::wait;
 
 use crate::{PATIENCE, code, conditions, config_map, said};
 
@@ -79,22 +78,18 @@ async fn what_no_application_has_is_shown_where_the_project_asks() -> Result<()>
         .delete("/api/v1/applications/two?cascade=false")
         .await?;
     deleted.ok()?;
-    wait::until(
-        "the object that was left behind is shown",
-        PATIENCE,
-        || async {
-            let path = "/api/v1/applications/one/resource-tree";
-            tenant
-                .client
-                .get("/api/v1/applications/one?refresh=normal")
-                .await?
-                .ok()?;
-            let tree = tenant.client.get(path).await?.ok()?;
-            let nodes = tree["orphanedNodes"].as_array().context("no orphans")?;
-            ensure!(nodes.iter().any(|node| node["name"] == "b"), "{tree}");
-            Ok(())
-        },
-    )
-    .await?;
+    let left = |app: &Value| {
+        warned(app)
+            .iter()
+            .any(|text| text.contains("ConfigMap") && text.contains("/b"))
+    };
+    tenant.client.app_when("one", PATIENCE, left).await?;
+    let tree = tenant
+        .client
+        .get("/api/v1/applications/one/resource-tree")
+        .await?
+        .ok()?;
+    let nodes = tree["orphanedNodes"].as_array().context("no orphans")?;
+    assert!(nodes.iter().any(|node| node["name"] == "b"), "{tree}");
     Ok(())
 }

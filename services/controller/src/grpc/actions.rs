@@ -1,5 +1,7 @@
 //! The actions of one live object: which it has, and carrying them out as the tenant's account.
 
+use domain::cause::Severity;
+use domain::manifest::Manifest;
 use domain::message;
 use domain::resource::ResourceKey;
 use domain::settings::Actions;
@@ -8,13 +10,15 @@ use proto::argocd::application::ResourceActionsListResponse;
 use proto::naru::internal::v1 as wire;
 use proto::v1alpha1::{ResourceAction, ResourceActionParam};
 use script::{Answer, Changed, Job, Offer};
+use serde_json::Value;
 use tonic::{Code, Status};
 
 use super::resource::{self, Object, by_hand, permitted, with_uid};
-use super::{owner, say};
+use super::{owner, say, scene};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
-use crate::reconcile::custom;
+use crate::reconcile::subject::Subject;
+use crate::reconcile::{custom, desire};
 
 /// The actions that an object of the application's tree has as it is now: those of the tenant's settings, and the built-in
 /// ones where the settings have none for the kind or leave them.
@@ -47,8 +51,12 @@ pub(super) async fn list(
     Ok(ResourceActionsListResponse { actions: listed })
 }
 
-/// Runs a script of the tenant's settings over an object.
+/// Runs a script of the tenant's settings over an object. Not over a Secret: what it wrote elsewhere would be its values.
 async fn run_script(ctx: &Context, object: &Object, job: Job) -> Result<Answer, Status> {
+    if resource::is_secret(&object.key) {
+        let secret = message::app::ACTION_SECRET.with("resource", &object.key);
+        return Err(say(Code::FailedPrecondition, &secret));
+    }
     let mut outcome = ctx.scripts.run(object.subject.tenant_name(), &[job]).await;
     match outcome.pop() {
         Some(Ok(answer)) => Ok(answer),
@@ -144,13 +152,33 @@ pub(super) async fn run(
     // All that is made has to be permitted before anything is written.
     for change in &changes {
         if let Change::Create(made) = change {
-            permitted(&object.subject, &ResourceKey::of(made))?;
+            may_be_made(ctx, &object.subject, made).await?;
         }
     }
     for change in changes {
         carry_out(&object, change).await?;
     }
     Ok(wire::RunActionResponse {})
+}
+
+/// Demands that an object could be one of the application's: where it would be, and of its kind, as for what Git has.
+async fn may_be_made(ctx: &Context, subject: &Subject, made: &Value) -> Result<(), Status> {
+    let manifest = Manifest::new(made.clone(), None);
+    let (prepared, _) = desire::targets_of(ctx, subject, &[manifest])
+        .await
+        .map_err(|trouble| scene::unknown(&trouble))?;
+    let Some(target) = prepared.targets.first() else {
+        let errors = |cause: &&domain::cause::Cause| cause.severity == Severity::Error;
+        let why = prepared.causes.iter().find(errors);
+        return Err(why.map_or_else(
+            || Status::invalid_argument("the action makes no object"),
+            |cause| say(Code::InvalidArgument, &cause.message),
+        ));
+    };
+    match &target.refused {
+        Some(cause) => Err(say(Code::PermissionDenied, &cause.message)),
+        None => Ok(()),
+    }
 }
 
 /// The script of an action.

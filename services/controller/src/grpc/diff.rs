@@ -203,12 +203,13 @@ async fn diff(
         }
         _ => None,
     };
-    let pair = predicted.as_ref().zip(body);
-    let pair = pair.map(|(want, got)| (&key, want, got));
-    let places = custom::named(ctx, subject, pair.as_slice(), Places::default()).await;
+    let states = predicted.as_ref().zip(body);
+    let states = states.map(|(want, got)| (&key, [None, Some(got), Some(want)]));
+    let places = custom::named(ctx, subject, states.as_slice(), Places::default()).await;
     let ignored = Ignored {
         rules: &subject.ignore,
         named: &places.named,
+        unnamed: &places.unnamed,
     };
     let diff = views::by_server(
         target.as_ref(),

@@ -3,17 +3,17 @@
 //! Scripts see whole objects, which are fetched as the tenant's account. What came out is remembered by script and
 //! resourceVersion: nothing is run while nothing changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use domain::cause::Cause;
 use domain::message;
 use domain::resource::{ResourceKey, text};
 use engine::compare::{Named, expressions};
-use engine::health::{self, Checked};
+use engine::health;
 use engine::prepare::Target;
 use engine::tree::Checks;
-use futures::StreamExt;
+use engine::views;
 use script::{Answer, Job, Refusal};
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ use crate::memory::AppMemory;
 
 /// No look runs health scripts over more objects.
 const MAX_CHECKED: usize = 1_000;
-/// How many objects are fetched at once for one application.
+/// How many objects are fetched, and looked at, at once for one application.
 const AT_ONCE: usize = 16;
 
 /// What jq expressions name, and why some name nothing.
@@ -33,8 +33,19 @@ const AT_ONCE: usize = 16;
 pub struct Places {
     /// By object.
     pub named: HashMap<ResourceKey, Named>,
+    /// The objects for which that could not be said now.
+    pub unnamed: HashSet<ResourceKey>,
     /// Why some could not be evaluated.
     pub causes: Vec<Cause>,
+}
+
+/// What tenants' own checks say, as far as they could be asked.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// By object.
+    pub checks: Checks,
+    /// Whether some have to be asked again though nothing changes.
+    pub again: bool,
 }
 
 /// What was found out about an object by a script.
@@ -45,7 +56,7 @@ pub struct Known {
     /// The object's resourceVersion.
     version: String,
     /// What the script says.
-    checked: Checked,
+    checked: health::Checked,
 }
 
 /// Where the jq expressions of what is left out lead, for every object whose body is at hand and not known yet; those that
@@ -62,73 +73,85 @@ pub async fn places(
         if predicted.is_none() && known.named.contains_key(&target.key) {
             return None;
         }
-        let want = predicted.unwrap_or(&target.object);
-        Some((&target.key, want, live.body(&target.key)?))
+        let want: &Value = &target.object;
+        Some((&target.key, [Some(want), live.body(&target.key), predicted]))
     });
+    let pairs = pairs.filter(|(_, [_, body, _])| body.is_some());
     let pairs: Vec<_> = pairs.collect();
     named(ctx, subject, &pairs, known).await
 }
 
-/// The same for objects as they are wanted and as they are.
+/// The same for objects as they are wanted, as they are, and as the cluster would make them.
 pub async fn named(
     ctx: &Context,
     subject: &Subject,
-    pairs: &[(&ResourceKey, &Value, &Value)],
+    states: &[(&ResourceKey, [Option<&Value>; 3])],
     mut known: Places,
 ) -> Places {
-    let mut asked = Vec::new();
-    let mut jobs = Vec::new();
-    for (key, want, got) in pairs {
+    for (key, states) in states {
         let expressions = expressions(&subject.ignore, key);
         if expressions.is_empty() {
             continue;
         }
-        for object in [want, got] {
-            jobs.push(Job::Places {
-                expressions: expressions.clone(),
-                object: (*object).clone(),
-            });
-        }
-        asked.push((*key).clone());
-    }
-    if jobs.is_empty() {
-        return known;
-    }
-    let outcomes = ctx.scripts.run(subject.tenant_name(), &jobs).await;
-    for (key, pair) in asked.into_iter().zip(outcomes.chunks(2)) {
-        let mut sides = pair.iter().map(|outcome| match outcome {
-            Ok(Answer::Places(places)) => places.clone(),
+        let jobs = states.iter().map(|state| Job::Places {
+            expressions: expressions.clone(),
+            object: unveiled(key, state.cloned().unwrap_or_default()),
+        });
+        let jobs: Vec<Job> = jobs.collect();
+        let outcomes = ctx.scripts.run(subject.tenant_name(), &jobs).await;
+        known.unnamed.remove(*key);
+        let mut sides = outcomes.into_iter().map(|outcome| match outcome {
+            Ok(Answer::Places(places)) => places,
             Ok(_) => Vec::new(),
+            Err(refusal) if refusal.passes() => {
+                known.unnamed.insert((*key).clone());
+                Vec::new()
+            }
             Err(refusal) => {
                 let cause = Cause::warning(message::sync::JQ_INVALID.message());
                 let cause = cause.field("spec.ignoreDifferences");
-                let cause = cause.evidence(words(refusal));
+                let cause = cause.evidence(words(&refusal));
                 if !known.causes.contains(&cause) {
                     known.causes.push(cause);
                 }
                 Vec::new()
             }
         });
-        let named = Named {
-            want: sides.next().unwrap_or_default(),
-            got: sides.next().unwrap_or_default(),
-        };
+        let mut side = || sides.next().unwrap_or_default();
+        let (want, got, predicted) = (side(), side(), side());
         drop(sides);
-        known.named.insert(key, named);
+        let named = Named {
+            want,
+            predicted,
+            got,
+        };
+        known.named.insert((*key).clone(), named);
     }
     known
 }
 
+/// An object as scripts may see it: of a Secret no values.
+fn unveiled(key: &ResourceKey, mut object: Value) -> Value {
+    if key.group.is_empty() && key.kind == "Secret" {
+        views::mask(&mut [Some(&mut object)]);
+    }
+    object
+}
+
 /// What the tenant's own health checks say of the application's objects and of those beneath them.
+///
+/// # Errors
+/// When the cluster does not give an object now.
 pub async fn checks(
     ctx: &Context,
     subject: &Subject,
     live: &LiveSet,
     memory: &mut AppMemory,
-) -> Checks {
+) -> Result<Checked, cluster::Error> {
+    let mut found = Checked::default();
     if !subject.customizations.check_health() {
         memory.checked.clear();
-        return Checks::default();
+        return Ok(found);
     }
     let below = look::beneath(ctx, &subject.tenant, live.entries());
     let mut kept = HashMap::new();
@@ -144,29 +167,43 @@ pub async fn checks(
                 kept.insert(entry.key.clone(), known);
             }
             _ if kept.len() + wanted.len() < MAX_CHECKED => wanted.push((entry.clone(), script)),
-            _ => {}
+            _ => {
+                let many = format!("no more than {MAX_CHECKED} objects are checked by scripts");
+                let unknown = health::unchecked(&many, &entry.body);
+                found.checks.insert(entry.key.clone(), Some(unknown));
+            }
         }
     }
-    let bodies: Vec<_> = wanted
-        .iter()
-        .map(|(entry, _)| body(ctx, subject, live, &entry.key, &entry.version))
-        .collect();
-    let bodies: Vec<Option<Value>> = futures::stream::iter(bodies)
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let (mut asked, mut jobs) = (Vec::new(), Vec::new());
-    for ((entry, script), body) in wanted.iter().zip(bodies) {
-        // What is gone, or not to be had now, is asked for again by the next look.
-        let Some(object) = body else { continue };
-        let version = text(&object, &["metadata", "resourceVersion"]).to_owned();
-        asked.push((entry, name(script), version));
-        jobs.push(Job::Health {
-            script: (*script).to_owned(),
-            object,
-        });
-    }
-    if !jobs.is_empty() {
+    // So many at once as may be in memory whole.
+    for some in wanted.chunks(AT_ONCE) {
+        let bodies = some
+            .iter()
+            .map(|(entry, _)| body(ctx, subject, live, &entry.key, &entry.version));
+        let bodies = futures::future::join_all(bodies).await;
+        let (mut asked, mut jobs) = (Vec::new(), Vec::new());
+        for ((entry, script), body) in some.iter().zip(bodies) {
+            let object = match body {
+                Ok(Some(object)) => object,
+                // It is gone.
+                Ok(None) => continue,
+                Err(error)
+                    if error.is_transient() || matches!(error, cluster::Error::NotHolder) =>
+                {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let unknown = health::unchecked(&error.to_string(), &entry.body);
+                    found.checks.insert(entry.key.clone(), Some(unknown));
+                    continue;
+                }
+            };
+            let version = text(&object, &["metadata", "resourceVersion"]).to_owned();
+            asked.push((entry, name(script), version));
+            jobs.push(Job::Health {
+                script: (*script).to_owned(),
+                object: unveiled(&entry.key, object),
+            });
+        }
         let outcomes = ctx.scripts.run(subject.tenant_name(), &jobs).await;
         for ((entry, script, version), outcome) in asked.into_iter().zip(outcomes) {
             let checked = match outcome {
@@ -175,13 +212,13 @@ pub async fn checks(
                 }
                 Ok(_) => None,
                 Err(refusal) => {
-                    // The words of a script may quote what it has read.
-                    let secret = entry.key.group.is_empty() && entry.key.kind == "Secret";
-                    let why = match &refusal {
-                        Refusal::Failed(_) if secret => "the script fails".to_owned(),
-                        refusal => words(refusal),
-                    };
-                    Some(health::unchecked(&why, &entry.body))
+                    let unknown = health::unchecked(&words(&refusal), &entry.body);
+                    if refusal.passes() {
+                        found.again = true;
+                        found.checks.insert(entry.key.clone(), Some(unknown));
+                        continue;
+                    }
+                    Some(unknown)
                 }
             };
             let known = Known {
@@ -193,24 +230,24 @@ pub async fn checks(
         }
     }
     let said = |(key, known): (&ResourceKey, &Known)| (key.clone(), known.checked.clone());
-    let checks = kept.iter().map(said).collect();
+    found.checks.extend(kept.iter().map(said));
     memory.checked = kept;
-    checks
+    Ok(found)
 }
 
-/// A whole object: at hand, or fetched as the tenant's account.
+/// A whole object: at hand, or fetched as the tenant's account; `None` where it is gone.
 async fn body(
     ctx: &Context,
     subject: &Subject,
     live: &LiveSet,
     key: &ResourceKey,
     version: &str,
-) -> Option<Value> {
+) -> Result<Option<Value>, cluster::Error> {
     if let Some(body) = live.body(key) {
-        return Some(body.clone());
+        return Ok(Some(body.clone()));
     }
-    let account = ctx.account(&subject.tenant, &key.namespace).ok()?;
-    account.get(key, Some(version)).await.ok()?
+    let account = ctx.account(&subject.tenant, &key.namespace)?;
+    account.get(key, Some(version)).await
 }
 
 fn name(script: &str) -> u64 {
@@ -219,15 +256,14 @@ fn name(script: &str) -> u64 {
     hasher.finish()
 }
 
-/// Why a script says nothing, in words.
+/// Why a script says nothing, in words. What passes has one sentence: its kind may be another each time.
 #[must_use]
 pub fn words(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Failed(why) => why.clone(),
-        Refusal::TooLong => "it takes longer than a second".to_owned(),
-        Refusal::TooMuch => "it takes more memory than a script may".to_owned(),
-        Refusal::HeldBack => {
-            "it took too long or too much; it is tried again in a minute".to_owned()
+        Refusal::TooLong | Refusal::TooMuch | Refusal::NotNow => {
+            "it takes longer than a second, or more memory than a script may; it is tried again in a minute"
+                .to_owned()
         }
         Refusal::Unavailable => "scripts cannot be run at the moment".to_owned(),
     }

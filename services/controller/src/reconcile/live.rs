@@ -144,8 +144,10 @@ impl LiveSet {
             .await;
         for (key, result) in done {
             let kept = match result {
+                // A webhook that fails is answered with 500: that is a no to this object, and may stay one.
                 Err(error)
-                    if error.is_transient() || matches!(error, cluster::Error::NotHolder) =>
+                    if matches!(error, cluster::Error::NotHolder)
+                        || (error.is_transient() && error.code() != Some(500)) =>
                 {
                     return Err(error);
                 }

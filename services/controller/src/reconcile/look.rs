@@ -43,6 +43,8 @@ pub struct Look {
     pub places: Places,
     /// What the tenant's own health checks say.
     pub checks: Checks,
+    /// Whether some of them have to be asked again though nothing changes.
+    pub again: bool,
     /// What no application has, as far as the project asks.
     pub orphans: Orphans,
 }
@@ -91,6 +93,7 @@ fn ignored<'a>(subject: &'a Subject, places: &'a Places) -> Ignored<'a> {
     Ignored {
         rules: &subject.ignore,
         named: &places.named,
+        unnamed: &places.unnamed,
     }
 }
 
@@ -154,13 +157,14 @@ pub async fn look_at(
         comparison = compare(subject, &desired, &live, &places, memory);
     }
     remember(&desired, &live, &comparison, memory);
-    let checks = custom::checks(ctx, subject, &live, memory).await;
+    let checked = custom::checks(ctx, subject, &live, memory).await?;
     Ok(Look {
         desired,
         live,
         comparison,
+        again: checked.again || !places.unnamed.is_empty(),
         places,
-        checks,
+        checks: checked.checks,
         orphans: Orphans::find(ctx, subject).await,
     })
 }

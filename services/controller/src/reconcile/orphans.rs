@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cluster::{LiveEntry, TENANT_LABEL};
+use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::message;
-use domain::resource::{ResourceKey, at};
+use domain::resource::ResourceKey;
 use domain::status::ResourceStatus;
 
 use super::live::may_see;
 use super::subject::Subject;
-use crate::context::Context;
+use crate::context::{ACCOUNT, Context};
 
 /// Objects that no application has.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ impl Orphans {
                 && may_see(&subject.tenant, &entry.key)
                 && !rules.leaves_out(&entry.key)
                 && !of_the_cluster(&entry.key)
-                && !of_the_tenant(entry, subject)
+                && !of_the_tenant(&entry.key)
                 && permitted(subject, &entry.key)
         });
         let applications = applications(ctx, subject, &entries).await;
@@ -95,10 +95,13 @@ fn of_the_cluster(key: &ResourceKey) -> bool {
     kinds.contains(&(key.group.as_str(), key.kind.as_str()))
 }
 
-/// Whether it is what makes the namespace the tenant's.
-fn of_the_tenant(entry: &LiveEntry, subject: &Subject) -> bool {
-    let label = at(&entry.body, &["metadata", "labels", TENANT_LABEL]);
-    label.and_then(serde_json::Value::as_str) == Some(subject.tenant_name())
+/// Whether it is what makes the namespace the tenant's: its account, and what that may do.
+fn of_the_tenant(key: &ResourceKey) -> bool {
+    let kinds = [
+        ("", "ServiceAccount"),
+        ("rbac.authorization.k8s.io", "RoleBinding"),
+    ];
+    key.name == ACCOUNT && kinds.contains(&(key.group.as_str(), key.kind.as_str()))
 }
 
 /// The application of this tenant that an object says it is of.

@@ -325,7 +325,7 @@ pub(super) async fn rollback(
         retry: Retry::default(),
     };
     if automated && !request.dry_run() {
-        operation.hold(&app.status.revisions);
+        operation.hold(app.status.manifest_set.as_ref(), &app.status.revisions);
     }
     set(shared, actor, &request.name, operation).await
 }
@@ -362,7 +362,7 @@ async fn set(
     shared: &Shared,
     actor: &Actor,
     name: &str,
-    operation: Operation,
+    mut operation: Operation,
 ) -> Result<v1alpha1::Application, Status> {
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
@@ -371,6 +371,9 @@ async fn set(
             return Err(Refused(Status::failed_precondition(
                 "another operation is already in progress",
             )));
+        }
+        if let Some(before) = &app.status.operation {
+            operation.keep_hold(&before.operation);
         }
         app.operation = Some(operation);
         app.status.operation = None;
