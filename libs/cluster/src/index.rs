@@ -183,6 +183,18 @@ impl Index {
         self.get(&key)
     }
 
+    /// An object as the index would have it, for one of a kind that it does not watch. `None` when it has no name or uid.
+    #[must_use]
+    pub fn read(&self, object: &Value) -> Option<Arc<LiveEntry>> {
+        let key = ResourceKey::of(object);
+        let api_version = domain::resource::text(object, &["apiVersion"]);
+        let (_, version) = domain::resource::split_api_version(api_version);
+        let entry = self
+            .reader
+            .read(object, &key.group, &key.kind, &version.into());
+        entry.map(Arc::new)
+    }
+
     /// The fingerprint of a whole object as the index takes it, for one in the watched version.
     #[must_use]
     pub fn fingerprint(&self, object: &Value) -> Fingerprint {

@@ -199,3 +199,120 @@ async fn hooks_run_too_where_the_objects_stay() -> Result<()> {
     );
     Ok(())
 }
+
+/// Has the application go on without its hooks, with the finalizers that are to stay.
+async fn go_on(tenant: &Tenant, left: &[&str]) -> Result<()> {
+    let patch = json!({"metadata": {"finalizers": left}}).to_string();
+    let patched = tenant
+        .client
+        .argocd(&["app", "patch", "app", "--type", "merge", "--patch", &patch])
+        .await?;
+    assert_eq!(code(&patched), 0, "{}", said(&patched));
+    app_gone(tenant).await
+}
+
+#[tokio::test]
+async fn what_is_being_deleted_gets_no_finalizers_that_it_had_not() -> Result<()> {
+    const CASCADE: &str = "resources-finalizer.argocd.argoproj.io";
+    let platform = platform::platform().await?;
+    let files = [
+        (
+            "before.json",
+            job("before", &[("hook", "PreDelete")], "pending"),
+        ),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "bye-again", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    delete(&tenant, false).await?;
+    let app = kept(&tenant, "[app.deletion-waits-for-hook]").await?;
+    let had: Vec<String> = finalizers(&app).into_iter().map(str::to_owned).collect();
+    assert!(had.iter().any(|name| name == PRE_DELETE) && had.iter().all(|name| name != CASCADE));
+
+    let mut wanted = json!(had);
+    if let Some(all) = wanted.as_array_mut() {
+        all.push(json!(CASCADE));
+    }
+    let whole = json!({"metadata": {"name": "app", "finalizers": wanted}, "spec": app["spec"]});
+    let path = "/api/v1/applications/app";
+    let patch = json!({"metadata": {"finalizers": wanted}}).to_string();
+    let patch = json!({"name": "app", "patch": patch, "patchType": "merge"});
+    let upsert = "/api/v1/applications?upsert=true";
+    for answer in [
+        tenant.client.put(path, &whole).await?,
+        tenant.client.patch(path, &patch).await?,
+        tenant.client.post(upsert, &whole).await?,
+    ] {
+        assert_eq!(finalizers(&answer.ok()?), had);
+    }
+
+    go_on(&tenant, &[]).await?;
+    assert!(tenant.kube.get(&map(&tenant)).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn manifests_that_somebody_brings_leave_the_finalizers_of_git_s_hooks() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        ("before.json", job("before", &[("hook", "PreDelete")], "")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "bye-brought", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    let brought = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"value": "2"}});
+    let mark = json!([{"name": "mark", "value": "brought"}]);
+    let asked = json!({"manifests": [brought.to_string()], "infos": mark});
+    sync(&tenant, &asked).await?;
+    let over = |app: &Value| {
+        let state = &app["status"]["operationState"];
+        state["phase"] == "Succeeded" && state["operation"]["info"][0] == mark[0]
+    };
+    let app = tenant.client.app_when("app", PATIENCE, over).await?;
+    assert!(
+        finalizers(&app).contains(&PRE_DELETE),
+        "{}",
+        app["metadata"]
+    );
+    assert_eq!(app["status"]["sync"]["status"], "OutOfSync", "Git says 1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn hooks_of_kinds_that_nobody_watches_are_cleaned_up_too() -> Result<()> {
+    let platform = platform::platform().await?;
+    let lease = |name: &str, policy: &str| {
+        let annotations = json!({"argocd.argoproj.io/hook": "PostDelete", "argocd.argoproj.io/hook-delete-policy": policy});
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "bye"},
+            "metadata": {"name": name, "annotations": annotations}})
+        .to_string()
+    };
+    let files = [
+        ("goes.json", lease("goes", "HookSucceeded")),
+        ("stays.json", lease("stays", "HookFailed")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "bye-lease", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    let leases = format!(
+        "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+        tenant.name
+    );
+    let mut left: Value = serde_json::from_str(&lease("goes", "HookSucceeded"))?;
+    left["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = json!(format!(
+        "app:coordination.k8s.io/Lease:{}/goes",
+        tenant.name
+    ));
+    left["metadata"]["annotations"]["naru.io/hook-run"] = json!("1600000000000.0-0.postdelete");
+    tenant.kube.apply(&format!("{leases}/goes"), &left).await?;
+
+    delete(&tenant, true).await?;
+    app_gone(&tenant).await?;
+    gone(&tenant.kube, &format!("{leases}/goes")).await?;
+    let stays = tenant.kube.get(&format!("{leases}/stays")).await?;
+    assert!(!is_held(&stays.context("it stays")?));
+    Ok(())
+}

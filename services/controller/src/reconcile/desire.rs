@@ -46,6 +46,8 @@ pub struct Desired {
     pub sources: Vec<Value>,
     /// Whether they are several by the spec's word.
     pub multiple: bool,
+    /// Whether somebody brought the manifests instead: Git says something else, whatever the commits are.
+    pub brought: bool,
     /// The commits, one per source.
     pub revisions: Vec<String>,
     /// The manifest set.
@@ -602,6 +604,7 @@ fn desired(
     Desired {
         sources: wish.sources.clone(),
         multiple: wish.multiple,
+        brought: !wish.brought.is_empty(),
         revisions,
         set: set_hash(renders),
         source_types: renders.iter().map(|render| render.source_type).collect(),

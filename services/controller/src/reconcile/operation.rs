@@ -559,7 +559,8 @@ async fn spec_look(
         Some(look) => {
             let same = match &look.desired {
                 Ok(desired) => {
-                    desired.sources == wish.sources
+                    !desired.brought
+                        && desired.sources == wish.sources
                         && desire::is_current(ctx, subject, &desired.revisions, applied).await
                 }
                 Err(_) => false,

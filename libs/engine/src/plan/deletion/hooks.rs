@@ -14,7 +14,7 @@ use domain::application::{
 use domain::cause::{Cause, Severity};
 use domain::message;
 use domain::operation::Phase;
-use domain::resource::{ResourceKey, annotation, text};
+use domain::resource::{ResourceKey, annotation, at, text};
 use serde_json::Value;
 
 use crate::hooks::{self, DeletePolicy, RUN, Standing};
@@ -201,7 +201,8 @@ fn step(target: &Target, options: &SyncOptions, moment: Moment, began: i64, amon
     let phase = moment.phase();
     let word = phase.as_str().to_lowercase();
     let run = format!("{began}.{own}-{among}.{word}");
-    let name = |prefix: &str| format!("{prefix}{own}-{word}-{}", began / 1000);
+    // Whatever Git says since: a name of the manifest's own would hide what has run already.
+    let name = |prefix: &str| format!("{prefix}{word}-{}", began / 1000);
     let (key, object) = hooks::run_of(&target.key, &target.object, &run, name);
     Step {
         phase,
@@ -278,7 +279,7 @@ pub struct Turn {
     pub delete: Vec<ResourceKey>,
     /// The hooks to make.
     pub make: Vec<Step>,
-    /// The hooks that have failed: their objects need not be kept.
+    /// The hooks that have failed whose objects need not be kept.
     pub failed: Vec<ResourceKey>,
     /// What is waited for, or in the way.
     pub causes: Vec<Cause>,
@@ -315,7 +316,10 @@ pub fn turn(moment: Moment, wave: &[Step], seen: &[HookSeen<'_>], tenant: &str, 
                 turn.causes.extend(details);
             }
             Course::Failed(standing) => {
-                turn.failed.push(key.clone());
+                // What the cluster deletes by itself would be gone, and run again, for ever.
+                if !expires(step) {
+                    turn.failed.push(key.clone());
+                }
                 turn.causes.extend(moment.failed(key, standing));
             }
             Course::Going => turn.causes.push(moment.clears(key)),
@@ -366,6 +370,16 @@ fn course(step: &Step, live: &Value, beneath: &[&Value]) -> Course {
             Course::Running(health.map(|health| health.causes).unwrap_or_default())
         }
         _ => Course::Past,
+    }
+}
+
+/// Whether the cluster deletes a hook's object some time after its end.
+fn expires(step: &Step) -> bool {
+    match &step.action {
+        Action::Apply { object, .. } => {
+            at(object, &["spec", "ttlSecondsAfterFinished"]).is_some_and(Value::is_number)
+        }
+        _ => false,
     }
 }
 
@@ -529,6 +543,53 @@ mod tests {
         let failed = ended(body(&before[1]), "Failed");
         assert_eq!(of(&after[1], Some(&failed)), "delete");
         assert_eq!(of(&after[1], Some(&body(&before[1]))), waits);
+    }
+
+    #[test]
+    fn a_hook_without_a_name_runs_once_too() {
+        let named = |image: &str| {
+            let mut target = job(image);
+            let mut object = target.object.as_ref().clone();
+            object["metadata"]["name"] = Value::Null;
+            object["metadata"]["generateName"] = json!("bye-");
+            target.key.name = "bye-".into();
+            object["metadata"]["annotations"][domain::resource::TRACKING_ID] =
+                domain::resource::tracking_id("web", &target.key, "a").into();
+            target.hash = canonical::hash(&object);
+            target.object = Arc::new(object);
+            target
+        };
+        let (before, after) = (steps(&[named("1")]), steps(&[named("2")]));
+        assert_eq!(before[0].key.name, "bye-predelete-1767225600");
+        assert_eq!(before[0].key, after[0].key, "whatever Git says since");
+        let done = ended(body(&before[0]), "Complete");
+        assert_eq!(of(&after[0], Some(&done)), "over");
+        let failed = ended(body(&before[0]), "Failed");
+        assert_eq!(of(&after[0], Some(&failed)), "delete");
+    }
+
+    #[test]
+    fn a_hook_that_failed_is_let_go_unless_the_cluster_would_delete_it() {
+        let failed = |spec: Value| {
+            let step = steps(&[target("Job", "bye", &spec, json!({HOOK: "PreDelete"}))]).remove(0);
+            let mut live = ended(body(&step), "Failed");
+            // As the cluster does when the time is up.
+            live["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            let seen = HookSeen {
+                live: Some(&live),
+                beneath: Vec::new(),
+            };
+            let turn = turn(Moment::Before, &[step], &[seen], "t", "web");
+            assert!(turn.make.is_empty() && turn.delete.is_empty());
+            assert!(
+                turn.causes[0]
+                    .message
+                    .is(&message::app::DELETION_HOOK_FAILED)
+            );
+            turn.failed.len()
+        };
+        assert_eq!(failed(json!({})), 1);
+        assert_eq!(failed(json!({"ttlSecondsAfterFinished": 0})), 0);
     }
 
     #[test]

@@ -94,20 +94,45 @@ impl Draft {
         let same = |key: &str| {
             self.fields.get(key) == app.metadata.get(key).filter(|value| !is_empty(value))
         };
-        known_spec(&app.spec) == known_spec(&self.spec)
+        self.same_spec(app)
             && ["labels", "annotations", "finalizers"]
                 .into_iter()
                 .all(same)
     }
 
+    /// Whether the stored application has the same spec.
+    pub(super) fn same_spec(&self, app: &Application) -> bool {
+        known_spec(&app.spec) == known_spec(&self.spec)
+    }
+
+    /// The finalizers that the stored application is to have. As in Kubernetes, what is being deleted gets no new ones:
+    /// those that it had say what is done already.
+    fn finalizers(&self, app: &Application) -> Option<Value> {
+        let given = self.fields.get("finalizers")?;
+        if !app.deleting() {
+            return Some(given.clone());
+        }
+        let there: Vec<&str> = app.finalizers().collect();
+        let given = given.as_array().into_iter().flatten();
+        let kept: Vec<Value> = given
+            .filter(|name| name.as_str().is_some_and(|name| there.contains(&name)))
+            .cloned()
+            .collect();
+        (!kept.is_empty()).then_some(Value::Array(kept))
+    }
+
     /// Writes it over the stored application. With `merge`, labels and annotations that it does not name stay.
     pub(super) fn write_over(&self, app: &mut Application, merge: bool) {
         app.spec = overlay(&app.spec, &known_spec(&app.spec), self.spec.clone());
+        let finalizers = self.finalizers(app);
         let Some(metadata) = app.metadata.as_object_mut() else {
             return;
         };
         for key in ["labels", "annotations", "finalizers"] {
-            let given = self.fields.get(key).cloned();
+            let given = match key {
+                "finalizers" => finalizers.clone(),
+                _ => self.fields.get(key).cloned(),
+            };
             let next = match (metadata.remove(key), given) {
                 (Some(Value::Object(mut kept)), Some(Value::Object(given))) if merge => {
                     kept.extend(given);
@@ -205,6 +230,10 @@ mod tests {
         assert_eq!(app.spec["source"]["path"], "b");
         assert_eq!(app.spec["fromTheFuture"], json!({"x": 1}));
         assert_eq!(app.spec["source"]["alsoNew"], true);
+        let same = |path| {
+            draft(&json!({"metadata": {"labels": {"x": "1"}}, "spec": spec(path)})).same_spec(&app)
+        };
+        assert!(same("b") && !same("a"));
     }
 
     #[test]
@@ -231,6 +260,24 @@ mod tests {
         assert_eq!(app.metadata["labels"], json!({"x": "1", "y": "2"}));
         assert_eq!(app.metadata["annotations"], json!({"k": "v"}));
         assert!(app.metadata.get("finalizers").is_none());
+    }
+
+    #[test]
+    fn what_is_being_deleted_loses_finalizers_and_gets_none() {
+        for merge in [false, true] {
+            let mut app = app(
+                json!({"name": "a", "finalizers": ["f", "g"], "deletionTimestamp": "2026-01-01T00:00:00Z"}),
+                spec("a"),
+            );
+            let write = |app: &mut Application, finalizers: Value| {
+                let metadata = json!({"name": "a", "finalizers": finalizers});
+                draft(&json!({"metadata": metadata, "spec": spec("a")})).write_over(app, merge);
+            };
+            write(&mut app, json!(["new", "g"]));
+            assert_eq!(app.metadata["finalizers"], json!(["g"]));
+            write(&mut app, json!(["f"]));
+            assert!(app.metadata.get("finalizers").is_none());
+        }
     }
 
     #[test]

@@ -56,6 +56,17 @@ impl From<Status> for Fault {
     }
 }
 
+/// Checks that a draft is not larger than an application may be.
+pub(super) fn size(draft: &Draft) -> Result<(), Fault> {
+    let size = draft.spec.to_string().len() + Value::Object(draft.fields.clone()).to_string().len();
+    if size > MAX_BYTES {
+        let message = message::api::APPLICATION_TOO_LARGE.with("name", &draft.name);
+        let message = message.with("size", size).with("limit", MAX_BYTES);
+        return Err(failure::say(Code::InvalidArgument, &message).into());
+    }
+    Ok(())
+}
+
 /// Checks a draft that is about to replace `stored` (the spec in force, if there is one) in the project `project`, and
 /// brings its spec into the form in which it is kept. Without `repositories`, they are not asked.
 pub(super) async fn check(
@@ -69,12 +80,7 @@ pub(super) async fn check(
     if draft.name.is_empty() {
         return Err(Fault::Plain("resource name may not be empty".to_owned()));
     }
-    let size = draft.spec.to_string().len() + Value::Object(draft.fields.clone()).to_string().len();
-    if size > MAX_BYTES {
-        let message = message::api::APPLICATION_TOO_LARGE.with("name", &draft.name);
-        let message = message.with("size", size).with("limit", MAX_BYTES);
-        return Err(failure::say(Code::InvalidArgument, &message).into());
-    }
+    size(draft)?;
     let spec = view(&draft.spec)?;
     unique_names(&draft.name, &spec)?;
     for source in spec.source.iter().chain(&spec.sources) {

@@ -209,18 +209,21 @@ async fn replace(
         project,
     };
     let found = find::find(shared, actor, Action::Update, asked).await?;
-    // Whoever takes a finalizer off what is being deleted often does so because its source is gone.
-    let repositories = repositories && !found.app.deleting();
-    validate::check(
-        shared,
-        actor,
-        &mut draft,
-        Some(&found.app.spec),
-        found.project,
-        repositories,
-    )
-    .await
-    .map_err(|fault| fault.while_doing("error validating and normalizing app"))?;
+    // Whoever takes a finalizer off what is being deleted often does so because its source is gone, or not permitted any more.
+    let checked = if found.app.deleting() && draft.same_spec(&found.app) {
+        validate::size(&draft)
+    } else {
+        validate::check(
+            shared,
+            actor,
+            &mut draft,
+            Some(&found.app.spec),
+            found.project,
+            repositories,
+        )
+        .await
+    };
+    checked.map_err(|fault| fault.while_doing("error validating and normalizing app"))?;
     write(shared, actor, &draft, false).await
 }
 

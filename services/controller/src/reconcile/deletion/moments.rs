@@ -53,6 +53,7 @@ pub(super) async fn run(
         Err(causes) => return Ok(Came::Waits(causes, Next::Sleep)),
     };
     let mut live = LiveSet::gather(ctx, tenant, &key.name, &desired.prepared.targets);
+    let mut unwatched: Vec<Arc<LiveEntry>> = Vec::new();
     for wave in steps.chunk_by(|a, b| a.wave == b.wave) {
         let there = match look_for(ctx, tenant, wave, &live).await {
             Ok(there) => there,
@@ -64,10 +65,15 @@ pub(super) async fn run(
         };
         let seen: Vec<HookSeen<'_>> = there.iter().map(There::seen).collect();
         let turn = plan::turn(moment, wave, &seen, subject.tenant_name(), &key.name);
+        for entry in settled(&there, &live, moment, began(app)) {
+            let_go(ctx, tenant, &entry).await?;
+            unwatched.push(entry);
+        }
         if !turn.over() {
-            return act(ctx, &subject, moment, turn, &mut live).await;
+            return act(ctx, &subject, moment, turn, &there, &mut live).await;
         }
     }
+    dismiss(ctx, tenant, &unwatched).await?;
     Ok(through(moment))
 }
 
@@ -121,19 +127,34 @@ async fn wanted(
 /// What is there of a hook.
 struct There {
     entry: Option<Arc<LiveEntry>>,
-    fetched: Option<Value>,
     beneath: Vec<Arc<LiveEntry>>,
 }
 
 impl There {
     fn seen(&self) -> HookSeen<'_> {
-        let entry = self.entry.as_ref().map(|entry| entry.body.as_ref());
         let beneath = self.beneath.iter().map(|entry| entry.body.as_ref());
         HookSeen {
-            live: entry.or(self.fetched.as_ref()),
+            live: self.entry.as_ref().map(|entry| entry.body.as_ref()),
             beneath: beneath.collect(),
         }
     }
+}
+
+fn entry_of<'a>(there: &'a [There], key: &ResourceKey) -> Option<&'a Arc<LiveEntry>> {
+    let mut entries = there.iter().filter_map(|there| there.entry.as_ref());
+    entries.find(|entry| entry.key == *key)
+}
+
+/// The objects of this deletion that the index does not have and that have nothing to come to: they are neither found
+/// again when the moment is over nor kept for anything.
+fn settled(there: &[There], live: &LiveSet, moment: Moment, began: i64) -> Vec<Arc<LiveEntry>> {
+    let entries = there.iter().filter_map(|there| there.entry.as_ref());
+    let settled = entries.filter(|entry| {
+        live.find(&entry.key).is_none()
+            && plan::of_deletion(&entry.body, moment, began)
+            && engine::health::assess(&entry.body).is_none()
+    });
+    settled.cloned().collect()
 }
 
 /// Finds the objects of a wave's hooks; an error is about the hook that it names.
@@ -145,22 +166,18 @@ async fn look_for(
 ) -> Result<Vec<There>, (ResourceKey, cluster::Error)> {
     let mut all = Vec::with_capacity(wave.len());
     for step in wave {
-        let entry = live.find(&step.key).cloned();
-        let beneath = entry.as_ref().map_or_else(Vec::new, |entry| {
+        let watched = live.find(&step.key).cloned();
+        let beneath = watched.as_ref().map_or_else(Vec::new, |entry| {
             look::beneath(ctx, tenant, std::slice::from_ref(entry))
         });
-        let fetched = match &entry {
-            Some(_) => None,
-            // Not every version of a kind is watched, nor a kind that has just been made.
+        let entry = match watched {
+            Some(entry) => Some(entry),
+            // Not every kind is watched, nor one that has just been made.
             None => fetch(ctx, tenant, step)
                 .await
                 .map_err(|error| (step.key.clone(), error))?,
         };
-        all.push(There {
-            entry,
-            fetched,
-            beneath,
-        });
+        all.push(There { entry, beneath });
     }
     Ok(all)
 }
@@ -169,9 +186,10 @@ async fn fetch(
     ctx: &Context,
     tenant: &TenantFacts,
     step: &Step,
-) -> Result<Option<Value>, cluster::Error> {
+) -> Result<Option<Arc<LiveEntry>>, cluster::Error> {
     let account = ctx.account(tenant, &step.key.namespace)?;
-    account.get(&step.key, Some(&step.version)).await
+    let body = account.get(&step.key, Some(&step.version)).await?;
+    Ok(body.and_then(|body| ctx.cluster.index().read(&body)))
 }
 
 /// Does what is to be done about a wave that is not over.
@@ -180,6 +198,7 @@ async fn act(
     subject: &Subject,
     moment: Moment,
     turn: Turn,
+    there: &[There],
     live: &mut LiveSet,
 ) -> Result<Came, Failure> {
     let Turn {
@@ -189,7 +208,7 @@ async fn act(
         mut causes,
     } = turn;
     let mut next = Next::After(BACKSTOP);
-    for entry in delete.iter().filter_map(|key| live.find(key)) {
+    for entry in delete.iter().filter_map(|key| entry_of(there, key)) {
         let removed = hooks::remove(ctx, &subject.tenant, entry, Propagation::default()).await;
         if let Err(error) = removed {
             let refused = refused(&entry.key, error).map_err(Failure::Cluster)?;
@@ -197,7 +216,7 @@ async fn act(
             next = Next::After(AGAIN);
         }
     }
-    for entry in failed.iter().filter_map(|key| live.find(key)) {
+    for entry in failed.iter().filter_map(|key| entry_of(there, key)) {
         let_go(ctx, &subject.tenant, entry).await?;
     }
     if !make.is_empty() {
@@ -216,6 +235,30 @@ async fn act(
         }
     }
     Ok(Came::Waits(causes, next))
+}
+
+/// Deletes hooks of a moment that have all succeeded, as their policies say, where nobody would find them later. That they
+/// go is not waited for: one that is gone would be made again.
+///
+/// # Errors
+/// When the cluster does not answer.
+async fn dismiss(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    made: &[Arc<LiveEntry>],
+) -> Result<(), Failure> {
+    let bodies: Vec<&Value> = made.iter().map(|entry| entry.body.as_ref()).collect();
+    let fates = made.iter().zip(plan::cleanup(&bodies));
+    for (entry, _) in fates.filter(|(_, fate)| *fate == Fate::Delete) {
+        match hooks::remove(ctx, tenant, entry, Propagation::default()).await {
+            Err(error) if passing(&error) => return Err(Failure::Cluster(error)),
+            Err(error) => {
+                tracing::warn!(resource = %entry.key, %error, "a hook's object could not be deleted");
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Cleans up after a moment: its hooks are deleted as their policies say, and the others are let go.
