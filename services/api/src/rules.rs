@@ -90,16 +90,23 @@ pub(crate) fn is_public(path: &str) -> bool {
 }
 
 /// The methods whose requests carry manifests; every other names something, or carries one object or policy.
-const MANIFESTS: [&str; 4] = [
+const MANIFESTS: [&str; 3] = [
     "/application.ApplicationService/Create",
     "/application.ApplicationService/Sync",
-    "/application.ApplicationService/GetManifestsWithFiles",
     "/application.ApplicationService/ServerSideDiff",
 ];
+
+/// The method whose requests carry a folder.
+const FOLDER: &str = "/application.ApplicationService/GetManifestsWithFiles";
 
 /// Whether a method's requests may be as large as manifests are.
 pub(crate) fn carries_manifests(path: &str) -> bool {
     MANIFESTS.contains(&path)
+}
+
+/// Whether a method's requests may be as large as a packed folder is.
+pub(crate) fn carries_a_folder(path: &str) -> bool {
+    path == FOLDER
 }
 
 #[cfg(test)]
@@ -148,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_carries_manifests_is_served() {
-        for path in MANIFESTS {
+        for path in MANIFESTS.into_iter().chain([FOLDER]) {
             assert!(find(path).is_some(), "{path}");
         }
         assert!(!carries_manifests("/session.SessionService/Create"));

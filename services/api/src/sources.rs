@@ -1,9 +1,9 @@
 //! Asking repo-servers about repositories: with the tenant's credentials, and in words that its people understand.
 
-use std::collections::BTreeMap;
-use std::iter;
+mod local;
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+
 use domain::application::project_or_default;
 use domain::cause::Cause;
 use domain::certificate::Trust;
@@ -12,19 +12,19 @@ use domain::project::SignatureKey;
 use domain::repository::{self, Known, Repository, Template, without_passwords};
 use domain::signature::{Signature, Verdict};
 use domain::tenant::{Tenant, TenantId};
-use futures::stream::{self, Stream};
 use proto::convert::repository::{access_to_wire, dependencies_to_wire};
 use proto::naru::internal::v1::{
     AppDetailsRequest, AppDetailsResponse, ArtifactNotesRequest, ArtifactNotesResponse, Chart,
     ChartDetailsRequest, ChartDetailsResponse, DiscoverRequest, ListChartsRequest, ListRefsRequest,
-    ListVersionsRequest, RenderLocalRequest, RenderRequest, RenderResponse, RepositoryAccess,
-    ResolveRequest, RevisionMetadataRequest, RevisionMetadataResponse, SignatureRequest,
-    SourceReference, TestAccessRequest,
+    ListVersionsRequest, RenderRequest, RenderResponse, RepositoryAccess, ResolveRequest,
+    RevisionMetadataRequest, RevisionMetadataResponse, SignatureRequest, SourceReference,
+    TestAccessRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tonic::{Code, Status};
 
+pub(crate) use self::local::render_local;
 use crate::failure;
 use crate::language;
 use crate::shared::Shared;
@@ -461,8 +461,6 @@ pub(crate) struct Order<'a> {
     pub(crate) no_cache: bool,
     /// The application's sources that options may refer to.
     pub(crate) references: Vec<SourceReference>,
-    /// The archive of a folder that somebody sends in place of the repository; the commit is not looked at then.
-    pub(crate) local: Option<Bytes>,
 }
 
 /// Whether a source makes manifests; one that others only refer to does not.
@@ -514,20 +512,14 @@ pub(crate) async fn render(
     shared: &Shared,
     tenant: &Tenant,
     access: &RepositoryAccess,
-    mut order: Order<'_>,
+    order: Order<'_>,
 ) -> Result<RenderResponse, Trouble> {
     let project = order.project.to_owned();
-    let local = order.local.take();
     let mut request = request(shared, tenant, access, order).await?;
     for _ in 0..MAX_ROUNDS {
         let asked = shared.repo_servers.ask(access, |mut client| {
-            let (request, local) = (request.clone(), local.clone());
-            async move {
-                match local {
-                    None => client.render(request).await,
-                    Some(archive) => client.render_local(parts(request, archive)).await,
-                }
-            }
+            let request = request.clone();
+            async move { client.render(request).await }
         });
         let answer = asked.await.map_err(|status| Trouble::of(&status))?;
         if answer.wanted.is_empty() && answer.needs.is_empty() {
@@ -544,26 +536,6 @@ pub(crate) async fn render(
 
 /// How often a render may ask for the way into more repositories.
 const MAX_ROUNDS: usize = 80;
-
-/// How many bytes of an archive travel at once: a repo-server takes 8 MiB.
-const CHUNK: usize = 1 << 20;
-
-/// What to render, and then the archive that it is in.
-fn parts(
-    source: RenderRequest,
-    archive: Bytes,
-) -> impl Stream<Item = RenderLocalRequest> + Send + 'static {
-    let first = RenderLocalRequest {
-        source: Some(source),
-        chunk: Vec::new(),
-    };
-    let starts = (0..archive.len()).step_by(CHUNK);
-    let chunks = starts.map(move |start| RenderLocalRequest {
-        source: None,
-        chunk: archive[start..archive.len().min(start + CHUNK)].to_vec(),
-    });
-    stream::iter(iter::once(first).chain(chunks))
-}
 
 /// The ways into repositories that a source takes folders of by their addresses, where its project permits them.
 async fn ways_into(
@@ -716,28 +688,8 @@ pub(crate) fn is_commit(revision: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use domain::message;
-    use futures::{FutureExt, StreamExt};
 
     use super::*;
-
-    #[test]
-    fn an_archive_travels_after_what_is_to_be_rendered_in_parts_that_are_taken() {
-        let archive: Bytes = (0..=CHUNK).map(|n| n as u8).collect();
-        let source = RenderRequest {
-            app_name: "app".to_owned(),
-            ..RenderRequest::default()
-        };
-        let sent: Vec<_> = parts(source.clone(), archive.clone())
-            .collect::<Vec<_>>()
-            .now_or_never()
-            .unwrap();
-        assert_eq!(sent[0].source, Some(source));
-        assert!(sent[1..].iter().all(|part| part.source.is_none()));
-        let sizes: Vec<usize> = sent.iter().map(|part| part.chunk.len()).collect();
-        assert_eq!(sizes, [0, CHUNK, 1]);
-        let chunks: Vec<&[u8]> = sent.iter().map(|part| &part.chunk[..]).collect();
-        assert_eq!(chunks.concat(), archive);
-    }
 
     #[test]
     fn a_repo_servers_causes_are_told_in_full() {

@@ -13,13 +13,13 @@ use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
 use runtime::clock::SystemClock;
+use runtime::fair::Fair;
 use source::charts::{ArtifactNotes, Charts};
 use source::git::{Access, Files, Login, Mirrors, Node, Place, Rules};
 use source::render::{ChartDetails, Reference, RenderInput, Target};
 use source::{Error, Kind};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::fair::Fair;
 use crate::renders::{Order, Outcome, Renders};
 
 /// The most paths of one request.
@@ -33,7 +33,7 @@ const MAX_VARIABLES: usize = 1000;
 /// The most signing keys of one request, and their length in bytes.
 const MAX_KEYS: usize = 1000;
 const MAX_KEYS_LENGTH: usize = 16 << 20;
-/// How long a folder may take to arrive, once there is a turn for it: whoever sends it has all of it.
+/// How long a folder may take to arrive, once there is a place for it: whoever sends it has all of it.
 const RECEIVING: Duration = Duration::from_secs(60);
 
 /// The service.
@@ -430,7 +430,8 @@ fn answer(
 /// The archive of a folder, put together from its parts.
 async fn archive(mut parts: Streaming<wire::RenderLocalRequest>) -> Result<Vec<u8>, Error> {
     let receiving = async {
-        let mut archive = Vec::new();
+        // What is not written to takes no memory, and growing would take twice as much.
+        let mut archive = Vec::with_capacity(MAX_LOCAL);
         while let Some(part) = parts.message().await.map_err(Error::internal)? {
             if archive.len() + part.chunk.len() > MAX_LOCAL {
                 let limit = format!("{} MiB", MAX_LOCAL >> 20);

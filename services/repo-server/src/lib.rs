@@ -10,11 +10,10 @@
 //! - A failure that people can mend carries its cause (JSON) in the status's details.
 //!
 //! # Reading order
-//! [`config`], `grpc`, `renders`, `fair`, `memory`, `metrics`.
+//! [`config`], `grpc`, `renders`, `memory`, `metrics`.
 
 pub mod config;
 mod failures;
-mod fair;
 mod grpc;
 mod memory;
 mod metrics;
@@ -29,6 +28,7 @@ use cache::Cache;
 use domain::egress::NotANetwork;
 use proto::naru::internal::v1::repo_server_server::RepoServerServer;
 use runtime::Lifecycle;
+use runtime::fair::Fair;
 use runtime::metrics::Registry;
 use runtime::mtls::{self, MutualTlsError};
 use runtime::ops::{self, Readiness};
@@ -39,7 +39,6 @@ use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::config::Config;
-use crate::fair::Fair;
 use crate::grpc::Service;
 use crate::metrics::Metrics;
 use crate::renders::Renders;

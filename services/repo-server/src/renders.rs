@@ -7,18 +7,19 @@ use std::time::{Duration, Instant};
 use cache::Cache;
 use domain::cause::Cause;
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::message;
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
+use runtime::fair::Fair;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use source::Error;
 use source::git::Access;
 use source::render::{ChartDetails, Details, ReadSet, RenderInput, Rendered, Renderer};
+use source::{Error, Kind};
 
 use crate::config::Config;
 use crate::failures::Failures;
-use crate::fair::Fair;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
@@ -83,7 +84,7 @@ struct Inner {
     cache: Option<Cache>,
     memory: Memory<Remembered>,
     turns: Fair,
-    /// The turns of those who send folders, taken before the others.
+    /// The places of folders that people send, taken before a turn.
     locals: Fair,
     rates: Rates,
     failures: Failures,
@@ -159,8 +160,8 @@ impl Renders {
         self.counted(&tenant, self.answer(order)).await
     }
 
-    /// The render of a folder that somebody sends, and that is read only when there is a turn for it. Neither it nor that it
-    /// failed is remembered.
+    /// The render of a folder that somebody sends. It is read to its end or not at all: one that waited unread would keep what
+    /// others send from arriving. Neither it nor that it failed is remembered.
     pub(crate) async fn local(
         &self,
         order: Order,
@@ -168,12 +169,12 @@ impl Renders {
     ) -> Outcome {
         let tenant = order.access.tenant();
         let rendering = async {
-            let _place = self.0.locals.turn(tenant).await;
-            let _turn = self.0.turns.turn(tenant).await;
+            let place = self.0.locals.turn_now(tenant).ok_or_else(busy)?;
             self.0.rates.take(order.tenant, order.per_minute)?;
             let archive = archive.await?;
+            let held = (place, self.0.turns.turn(tenant).await);
             let renderer = &self.0.renderer;
-            let rendered = renderer.render_local(&order.access, archive, &order.input);
+            let rendered = renderer.render_local(&order.access, archive, held, &order.input);
             Outcome::Ok((Arc::new(Remembered::from(rendered.await?)), "local"))
         };
         self.counted(tenant, rendering).await
@@ -286,6 +287,11 @@ impl Renders {
         }
         self.0.memory.put(key, fresh, bytes.len());
     }
+}
+
+/// That there is no place for a folder.
+fn busy() -> Error {
+    Error::new(Kind::TooLarge, message::source::LOCAL_BUSY.message())
 }
 
 /// Names everything that a render is made of, where it has no read set: one that failed.

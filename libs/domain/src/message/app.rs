@@ -101,6 +101,16 @@ messages! {
         en: "Cannot use local sync when signature keys are required: the project `{project}` names signatureKeys, and what is brought is signed by nobody; push it and sync the revision",
         ko: "서명 키가 필요한 경우 로컬 동기화를 사용할 수 없습니다. 프로젝트 `{project}`에 signatureKeys가 지정되어 있고 가져온 매니페스트에는 서명이 없습니다. 푸시한 뒤 리비전을 동기화하십시오",
     }
+    /// A folder that is sent takes files from where its sender may not look.
+    LOCAL_UNSEEN = "app.local-unseen" {
+        en: "the folder that was sent, or the application, takes files from another repository, which is for those who have the right `repositories, get` for it; leave that out of the folder, or ask for the right",
+        ko: "보낸 폴더 또는 애플리케이션이 다른 저장소의 파일을 사용하며, 그 저장소에 대한 `repositories, get` 권한이 필요합니다. 폴더에서 해당 항목을 빼거나 권한을 요청하십시오",
+    }
+    /// A folder that is sent takes files over a login of the tenant's.
+    LOCAL_OPENED = "app.local-opened" {
+        en: "the folder that was sent, or the application, takes files from `{repository}`, which opens only to a login that is kept here; that is for those who have the right `applications, override` for `{application}`; leave it out of the folder, or ask for the right",
+        ko: "보낸 폴더 또는 애플리케이션이 `{repository}`의 파일을 사용하며, 이 저장소는 여기에 보관된 로그인으로만 열립니다. `{application}`에 대한 `applications, override` 권한이 필요합니다. 폴더에서 해당 항목을 빼거나 권한을 요청하십시오",
+    }
     /// The database does not answer.
     DATABASE_UNAVAILABLE = "app.database-unavailable" {
         en: "the platform's database does not answer at the moment; it is tried again",

@@ -111,6 +111,11 @@ messages! {
         en: "the folder that was sent is larger than {limit} when it is packed; send a smaller one, or fewer of its files (`--local`, `--local-include`)",
         ko: "보낸 폴더를 압축한 크기가 {limit}보다 큽니다. 더 작은 폴더나 더 적은 파일을 보내십시오(`--local`, `--local-include`)",
     }
+    /// There is no place for another such folder.
+    LOCAL_BUSY = "source.local-busy" {
+        en: "as many folders as the platform takes at once are being rendered; try again in a few seconds",
+        ko: "지금 동시에 처리할 수 있는 만큼의 폴더를 렌더링하고 있습니다. 몇 초 후 다시 시도하십시오",
+    }
     /// The archive that arrived is not the one that was announced.
     LOCAL_CHECKSUM = "source.local-checksum" {
         en: "the folder did not arrive as it was sent: the SHA-256 of its archive is {found}, and not the checksum of the request; send it again",

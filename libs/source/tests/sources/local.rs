@@ -99,7 +99,7 @@ impl World {
         );
         let renderer = &self.renderer;
         renderer
-            .render_local(&access.unwrap(), archive, &input(source))
+            .render_local(&access.unwrap(), archive, (), &input(source))
             .await
     }
 }
@@ -289,4 +289,30 @@ async fn s01_s02_folders_that_mean_harm_are_refused_by_name_in_bounded_time() {
     let sent = world.sent(deep, json!({"path": "app"})).await.unwrap();
     assert_eq!(sent.manifests.len(), 1);
     assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_is_held_for_a_folder_is_held_as_long_as_a_thread_has_it() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).enable_all().build();
+    runtime.unwrap().block_on(async {
+        let world = World::new();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let (held, mut dropped) = tokio::sync::oneshot::channel::<()>();
+        let nowhere = "https://nowhere.invalid/team/app.git";
+        let (login, rules) = (Login::default(), Rules::default());
+        let access = Access::new("tenant", "none", nowhere, login, rules).unwrap();
+        let archive = of(&[Entry::file("app/map.yaml", MAP.as_bytes())]);
+        let source = input(json!({"path": "app"}));
+        let rendering = world.renderer.render_local(&access, archive, held, &source);
+        // Nobody waits for it any more.
+        let given_up = tokio::time::timeout(Duration::ZERO, rendering).await;
+        assert!(given_up.is_err());
+        let empty = tokio::sync::oneshot::error::TryRecvError::Empty;
+        assert_eq!(dropped.try_recv(), Err(empty));
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        assert!(dropped.await.is_err(), "it is dropped with the folder");
+    });
 }

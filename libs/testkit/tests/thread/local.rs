@@ -8,9 +8,10 @@ use rand::RngCore;
 use reqwest::Method;
 use sha2::{Digest, Sha256};
 use testkit::client::Client;
+use testkit::command::{command, output};
 use testkit::platform::{self, Tenant};
 
-use crate::{PATIENCE, code, config_map, said, with_key};
+use crate::{PATIENCE, code, config_map, said, set, with_key};
 
 /// The call that the command makes.
 const CALL: &str = "/application.ApplicationService/GetManifestsWithFiles";
@@ -132,7 +133,7 @@ async fn an_edit_on_disk_is_the_only_difference() -> Result<()> {
     checkout.write("app/a.yaml", "kind: [\n")?;
     let broken = diff(client, &root).await?;
     assert_eq!(code(&broken), 20, "{}", said(&broken));
-    assert!(said(&broken).contains("app/a.yaml"), "{}", said(&broken));
+    assert!(said(&broken).contains("File: a.yaml"), "{}", said(&broken));
     Ok(())
 }
 
@@ -191,13 +192,54 @@ async fn s18_who_may_not_learns_nothing_and_what_must_be_signed_is_not_brought()
     let key = ["proj", "add-signature-key", "default", "D56C4FCA57A46444"];
     let added = tenant.client.argocd(&key).await?;
     assert_eq!(code(&added), 0, "{}", said(&added));
+    let archive = b"x";
+    let checksum = hex::encode(Sha256::digest(archive));
+    let (_, text) = call(&tenant.client, "app", &checksum, archive).await?;
+    assert!(text.contains("signature keys are required"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn s18_what_is_not_in_the_folder_is_for_who_may_read_it() -> Result<()> {
+    let tenant = deployed("local-read").await?;
+    let (url, private) = tenant.another_repository("private").await?;
+    private.write("web/kustomization.yaml", "resources: [a.yaml]\n")?;
+    let secret = config_map("taken", "of-the-private-repository");
+    private.push_file("web/a.yaml", secret).await?;
+    let kustomization = format!("resources:\n- {url}//web?ref=main\n");
+    tenant
+        .checkout
+        .write("app/kustomization.yaml", kustomization)?;
+    let file = tempfile::NamedTempFile::new()?;
+    let mut tar = command("tar");
+    tar.arg("-czf").arg(file.path()).arg("-C");
+    tar.arg(tenant.checkout.dir())
+        .arg("--exclude=.git")
+        .arg(".");
+    output(&mut tar).await?;
+    let archive = std::fs::read(file.path())?;
+    let checksum = hex::encode(Sha256::digest(&archive));
+
+    let bob = with_key(&tenant, "bob").await?;
+    let get = "p, bob, applications, get, default/app, allow\n";
+    let sees = "g, bob, role:readonly\n";
+    let brings = format!("{sees}p, bob, applications, override, default/app, allow\n");
+    for (policy, missing) in [(get, "repositories, get"), (sees, "applications, override")] {
+        set(&tenant, "argocd-rbac-cm", "policy.csv", policy).await?;
+        let (status, text) = call(&bob, "app", &checksum, &archive).await?;
+        let text = text.replace("%20", " ");
+        assert_eq!(status, "7", "{text}");
+        assert!(text.contains(missing), "{text}");
+        assert_eq!(text.contains(&url), policy == sees, "{text}");
+    }
+    set(&tenant, "argocd-rbac-cm", "policy.csv", &brings).await?;
     let root = tenant.checkout.dir().display().to_string();
-    let refused = diff(&tenant.client, &root).await?;
-    assert_eq!(code(&refused), 20, "{}", said(&refused));
+    let taken = diff(&bob, &root).await?;
+    assert_eq!(code(&taken), 1, "{}", said(&taken));
     assert!(
-        said(&refused).contains("signature keys are required"),
+        said(&taken).contains("of-the-private-repository"),
         "{}",
-        said(&refused)
+        said(&taken)
     );
     Ok(())
 }

@@ -61,6 +61,7 @@ impl Admission {
         let (most, patience, holder) = match known {
             Some(actor) => {
                 let most = match (rules::carries_manifests(path), road) {
+                    _ if rules::carries_a_folder(path) => limit::FOLDER,
                     (false, _) => limit::OBJECT,
                     (true, Road::Rest) => limit::REST,
                     (true, Road::Grpc | Road::GrpcWeb) => limit::MANIFESTS,

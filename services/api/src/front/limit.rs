@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use domain::manifest::MAX_LOCAL;
 use domain::message;
 use http_body::Frame;
 use tokio::time::Instant;
@@ -24,6 +25,9 @@ pub(crate) const LOGIN: usize = 8 << 10;
 pub(crate) const OBJECT: usize = 4 << 20;
 /// The most that is read of a call that carries manifests: what Argo CD lets through.
 pub(crate) const MANIFESTS: usize = 200 << 20;
+/// The most that is read of a call that carries a folder: a quarter more than is taken, so that whoever sends somewhat too
+/// much still hears why. What is too large is read on and not kept, yet counted.
+pub(crate) const FOLDER: usize = MAX_LOCAL + MAX_LOCAL / 4;
 /// The most that REST reads.
 pub(crate) const REST: usize = 64 << 20;
 /// How long a stranger may take over a body.

@@ -8,6 +8,7 @@ use domain::repository::rank;
 use proto::naru::internal::v1::RepositoryAccess;
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
 use runtime::config::MutualTls;
+use runtime::fair::{Fair, Turn};
 use runtime::mtls::{self, Channel, Component, MutualTlsError};
 use tonic::{Code, Response, Status};
 
@@ -19,12 +20,16 @@ const MAX_MESSAGE: usize = 200 << 20;
 /// How long an answer may take: a render has a limit of its own, which is shorter.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// How many folders that people send are with repo-servers at once: as many as one of them takes.
+const LOCALS: usize = 3;
+
 /// A client of one repo-server.
 pub(crate) type Client = RepoServerClient<Channel>;
 
 /// All repo-servers.
 pub(crate) struct RepoServers {
     servers: Vec<(String, Client)>,
+    locals: Fair,
 }
 
 impl RepoServers {
@@ -42,6 +47,7 @@ impl RepoServers {
         };
         Ok(Self {
             servers: addresses.iter().map(connect).collect::<Result<_, _>>()?,
+            locals: Fair::new(LOCALS),
         })
     }
 
@@ -50,6 +56,11 @@ impl RepoServers {
         self.servers
             .iter()
             .map(|(address, client)| (address.as_str(), client.clone()))
+    }
+
+    /// Waits for the tenant's turn to send a folder. A repo-server takes what it has a place for, and refuses the rest.
+    pub(crate) async fn turn_to_send(&self, tenant: &str) -> Turn {
+        self.locals.turn(tenant).await
     }
 
     /// Asks the repository's own server, and the next in its order while one is away.

@@ -1,5 +1,8 @@
 //! Folders that are sent along: rendered like a commit, and neither they nor their failures are remembered.
 
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
 use proto::naru::internal::v1::{RenderLocalRequest, RenderRequest, RenderResponse};
 use testkit::command::{command, output};
 use tonic::{Code, Status};
@@ -105,4 +108,41 @@ async fn s02_what_is_no_folder_is_refused_each_time_anew() {
     let archive = world.packed().await;
     let sent = world.sent("api", source, &archive).await.unwrap();
     assert_eq!(sent.manifests.len(), 1, "the next one is served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_there_is_no_place_for_is_refused_at_once_and_not_left_unread() {
+    let world = World::new().await;
+    world.push("app/service.yaml", SERVICE).await;
+    let source = world.request("app").await.unwrap();
+    let archive = world.packed().await;
+    // What is announced, and does not come; who finds no place tries again, so that both have one in the end.
+    let silent = async || {
+        loop {
+            let first = RenderLocalRequest {
+                source: Some(source.clone()),
+                chunk: Vec::new(),
+            };
+            let parts = stream::iter([first]).chain(stream::pending());
+            let ended = world.client("api").render_local(parts).await;
+            match ended {
+                Err(refused) if code(&refused) == "source.local-busy" => {}
+                ended => return ended.map(drop),
+            }
+        }
+    };
+    let ends_as = async |expected: &str| {
+        testkit::wait::until_true(expected, Duration::from_secs(30), || async {
+            let sent = world.sent("api", source.clone(), &archive).await;
+            Ok(sent.map_or_else(|refused| code(&refused), |_| String::new()) == expected)
+        })
+        .await
+        .unwrap();
+    };
+    tokio::select! {
+        ended = async { tokio::join!(silent(), silent()) } => panic!("{ended:?}"),
+        () = ends_as("source.local-busy") => {}
+    }
+    // They were given up.
+    ends_as("").await;
 }

@@ -72,9 +72,8 @@ pub(super) async fn get_manifests(
         variables: tenant.variables(app.annotation(VARIABLES)),
         no_cache: false,
         references,
-        local: Some(archive),
     };
-    let rendered = sources::render(shared, tenant, &access, order).await?;
+    let rendered = sources::render_local(shared, actor, &access, order, archive).await?;
     let objects = made(&rendered)?.into_iter();
     Ok(ManifestResponse {
         manifests: objects.map(|object| shown(object, &app, actor)).collect(),
@@ -96,7 +95,8 @@ async fn received(project: &Project, parts: &mut Parts, checksum: &str) -> Resul
         let message = message::app::SIGNATURE_LOCAL.with("project", project.name());
         return Err(failure::say(Code::FailedPrecondition, &message));
     }
-    let mut archive = Vec::new();
+    // What is not written to takes no memory, and growing would take twice as much.
+    let mut archive = Vec::with_capacity(MAX_LOCAL);
     while let Some(part) = parts.message().await? {
         let Some(Part::Chunk(wire::FileChunk { chunk })) = part.part else {
             return Err(no_folder());

@@ -56,7 +56,6 @@ pub(super) async fn get_manifests(
             variables: tenant.variables(app.annotation(VARIABLES)),
             no_cache: query.no_cache(),
             references: references.clone(),
-            local: None,
         };
         let rendered = sources::render(shared, tenant, &access, order).await?;
         let objects = objects(shared, actor, &app, rendered).await?;

@@ -327,7 +327,6 @@ async fn ask_repositories(
                     variables: tenant.variables(annotation),
                     no_cache: false,
                     references: references.clone(),
-                    local: None,
                 };
                 sources::render(shared, tenant, access, order)
                     .await

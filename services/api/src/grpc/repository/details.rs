@@ -84,7 +84,6 @@ pub(super) async fn of(
         variables: tenant.variables(app.as_ref().and_then(|app| app.annotation(VARIABLES))),
         no_cache: false,
         references,
-        local: None,
     };
     let found = sources::details(shared, tenant, &access, order).await?;
     let mut answer = wire::RepoAppDetailsResponse {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 /// Hands out turns, one tenant after the other, and never all to one. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Fair(Arc<Mutex<State>>);
+pub struct Fair(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -24,10 +24,12 @@ struct State {
 
 /// A turn; it goes to the next tenant when dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Option<(Fair, String)>);
+pub struct Turn(Option<(Fair, String)>);
 
 impl Fair {
-    pub(crate) fn new(turns: usize) -> Self {
+    /// So many turns, at least one.
+    #[must_use]
+    pub fn new(turns: usize) -> Self {
         let turns = turns.max(1);
         Self(Arc::new(Mutex::new(State {
             free: turns,
@@ -39,12 +41,10 @@ impl Fair {
     }
 
     /// Waits for a turn. Dropping the future gives the place up.
-    pub(crate) async fn turn(&self, tenant: &str) -> Turn {
+    pub async fn turn(&self, tenant: &str) -> Turn {
         let receiver = {
             let mut state = self.0.lock();
-            if state.free > 0 && state.may(tenant) {
-                state.free -= 1;
-                state.begin(tenant);
+            if state.take(tenant) {
                 return self.given(tenant);
             }
             let (sender, receiver) = oneshot::channel();
@@ -60,6 +60,13 @@ impl Fair {
         };
         // The sender is dropped only together with the queue, which this holds.
         receiver.await.unwrap_or(Turn(None))
+    }
+
+    /// A turn, where one is free for the tenant at this moment.
+    #[must_use]
+    pub fn turn_now(&self, tenant: &str) -> Option<Turn> {
+        let taken = self.0.lock().take(tenant);
+        taken.then(|| self.given(tenant))
     }
 
     fn given(&self, tenant: &str) -> Turn {
@@ -92,6 +99,16 @@ impl Fair {
 impl State {
     fn may(&self, tenant: &str) -> bool {
         self.running.get(tenant).is_none_or(|has| *has < self.share)
+    }
+
+    /// Takes a free turn, where there is one and the tenant has not had its share.
+    fn take(&mut self, tenant: &str) -> bool {
+        let taken = self.free > 0 && self.may(tenant);
+        if taken {
+            self.free -= 1;
+            self.begin(tenant);
+        }
+        taken
     }
 
     fn begin(&mut self, tenant: &str) {
@@ -179,5 +196,16 @@ mod tests {
         let mut fourth = Box::pin(fair.turn("many"));
         assert!((&mut fourth).now_or_never().is_none());
         let _last = fair.turn("other").now_or_never().expect("a free turn");
+    }
+
+    #[tokio::test]
+    async fn whoever_cannot_wait_is_told_at_once() {
+        let fair = Fair::new(3);
+        let (first, _second) = (fair.turn_now("many"), fair.turn_now("many"));
+        assert!(fair.turn_now("many").is_none(), "it has its share");
+        let _few = fair.turn_now("few").expect("a free turn");
+        assert!(fair.turn_now("other").is_none(), "none is free");
+        drop(first);
+        assert!(fair.turn_now("other").is_some());
     }
 }
