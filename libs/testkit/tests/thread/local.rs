@@ -11,7 +11,7 @@ use testkit::client::Client;
 use testkit::command::{command, output};
 use testkit::platform::{self, Tenant};
 
-use crate::{PATIENCE, code, config_map, said, set, with_key};
+use crate::{PATIENCE, code, config_map, field, said, set, with_key};
 
 /// The call that the command makes.
 const CALL: &str = "/application.ApplicationService/GetManifestsWithFiles";
@@ -28,19 +28,6 @@ async fn diff(client: &Client, folder: &str) -> Result<Output> {
             "--server-side-generate",
         ])
         .await
-}
-
-/// A field of a message: its number, its length, its bytes.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![(number << 3) | 2];
-    let mut length = content.len();
-    while length > 0x7f {
-        bytes.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    bytes.push(length as u8);
-    bytes.extend(content);
-    bytes
 }
 
 /// Makes the call without the command: the status and what is said.

@@ -12,9 +12,9 @@ const MERGE: &str = "application/merge-patch+json";
 const JSON: &str = "application/json-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 /// What the Secret holds; nobody is to be told.
-const CANARY: &str = "Y2FuYXJ5LW9sZA==";
+pub(crate) const CANARY: &str = "Y2FuYXJ5LW9sZA==";
 
-const DEPLOYMENT: &str = "\
+pub(crate) const DEPLOYMENT: &str = "\
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -34,7 +34,7 @@ spec:
 ";
 
 /// A tenant with an application `a`, deployed, of a ConfigMap, a Secret and a Deployment.
-async fn deployed(label: &str) -> Result<Tenant> {
+pub(crate) async fn deployed(label: &str) -> Result<Tenant> {
     let tenant = platform::tenant(label).await?;
     tenant.checkout.write("app/a.yaml", config_map("a", "1"))?;
     tenant.checkout.write("app/web.yaml", DEPLOYMENT)?;

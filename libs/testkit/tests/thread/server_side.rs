@@ -7,47 +7,8 @@ use testkit::client::Client;
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::{PATIENCE, all_conditions, code, conditions, config_map, said};
-
-/// What the Secret holds; nobody is to be told.
-const CANARY: &str = "Y2FuYXJ5LW9sZA==";
-
-/// The cluster adds more than a dozen fields to it.
-const DEPLOYMENT: &str = "\
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: web
-spec:
-  replicas: 1
-  selector:
-    matchLabels: {app: web}
-  template:
-    metadata:
-      labels: {app: web}
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-      - name: main
-        image: registry.example/web:1.0.0
-";
-
-/// A tenant with an application `a`, deployed, of a ConfigMap, a Secret and a Deployment; what is done by hand stays.
-async fn deployed(label: &str) -> Result<Tenant> {
-    let tenant = platform::tenant(label).await?;
-    tenant.checkout.write("app/a.yaml", config_map("a", "1"))?;
-    tenant.checkout.write("app/web.yaml", DEPLOYMENT)?;
-    let secret = format!(
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\ndata:\n  password: {CANARY}\n"
-    );
-    tenant.checkout.push_file("app/s.yaml", secret).await?;
-    tenant.connect().await?;
-    tenant
-        .create_app("a", "app", &json!({"automated": {}}))
-        .await?;
-    tenant.client.app_done("a", None, PATIENCE).await?;
-    Ok(tenant)
-}
+use crate::objects::{CANARY, DEPLOYMENT, deployed};
+use crate::{PATIENCE, all_conditions, code, conditions, config_map, field, said};
 
 fn live(tenant: &Tenant, kinds: &str, name: &str) -> String {
     format!("/api/v1/namespaces/{}/{kinds}/{name}", tenant.name)
@@ -176,19 +137,6 @@ async fn an_application_that_asks_for_it_is_compared_by_the_cluster() -> Result<
         Ok(())
     })
     .await
-}
-
-/// One field of a message.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![(number << 3) | 2];
-    let mut length = content.len();
-    while length > 127 {
-        bytes.push((length & 127) as u8 | 128);
-        length >>= 7;
-    }
-    bytes.push(length as u8);
-    bytes.extend(content);
-    bytes
 }
 
 /// What somebody hears who asks without the command: code and message, then the answer, as far as it is text.
