@@ -77,10 +77,7 @@ pub fn ignored<'a>(
     ignore: &Ignored<'_>,
     root: Option<Node<'_>>,
 ) -> (Cow<'a, Value>, Cow<'a, Value>) {
-    let places = ignore.named.get(key);
-    let places = places.map(|named| [&named.want, &named.got]);
-    let (want, got) = without_places(want, got, places);
-    without(want, got, key, ignore.rules, root)
+    without(want, got, key, ignore, root, |named| &named.want)
 }
 
 /// The same for what the cluster would make of a target.
@@ -91,33 +88,24 @@ pub(crate) fn ignored_predicted<'a>(
     ignore: &Ignored<'_>,
     root: Option<Node<'_>>,
 ) -> (Cow<'a, Value>, Cow<'a, Value>) {
-    let places = ignore.named.get(key);
-    let places = places.map(|named| [&named.predicted, &named.got]);
-    let (predicted, got) = without_places(predicted, got, places);
-    without(predicted, got, key, ignore.rules, root)
+    without(predicted, got, key, ignore, root, |named| &named.predicted)
 }
 
-fn without_places<'a>(
+/// Both sides without what is left out; `side` are the places of the first one.
+fn without<'a>(
     want: &'a Value,
     got: &'a Value,
-    places: Option<[&Vec<String>; 2]>,
+    key: &ResourceKey,
+    ignore: &Ignored<'_>,
+    root: Option<Node<'_>>,
+    side: fn(&Named) -> &Vec<String>,
 ) -> (Cow<'a, Value>, Cow<'a, Value>) {
     let (mut want, mut got) = (Cow::Borrowed(want), Cow::Borrowed(got));
-    if let Some([in_want, in_got]) = places {
-        remove_all(&mut want, in_want);
-        remove_all(&mut got, in_got);
+    if let Some(named) = ignore.named.get(key) {
+        remove_all(&mut want, side(named));
+        remove_all(&mut got, &named.got);
     }
-    (want, got)
-}
-
-fn without<'a>(
-    mut want: Cow<'a, Value>,
-    mut got: Cow<'a, Value>,
-    key: &ResourceKey,
-    rules: &[IgnoreDifference],
-    root: Option<Node<'_>>,
-) -> (Cow<'a, Value>, Cow<'a, Value>) {
-    for rule in rules.iter().filter(|rule| applies(rule, key)) {
+    for rule in ignore.rules.iter().filter(|rule| applies(rule, key)) {
         for pointer in &rule.json_pointers {
             if want.pointer(pointer).is_some() {
                 remove(want.to_mut(), pointer);
