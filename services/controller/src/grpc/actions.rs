@@ -1,7 +1,5 @@
 //! The actions of one live object: which it has, and carrying them out as the tenant's account.
 
-use domain::cause::Severity;
-use domain::manifest::Manifest;
 use domain::message;
 use domain::resource::ResourceKey;
 use domain::settings::Actions;
@@ -17,8 +15,8 @@ use super::resource::{self, Object, by_hand, permitted, with_uid};
 use super::{owner, say, scene};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
+use crate::reconcile::custom;
 use crate::reconcile::subject::Subject;
-use crate::reconcile::{custom, desire};
 
 /// The actions that an object of the application's tree has as it is now: those of the tenant's settings, and the built-in
 /// ones where the settings have none for the kind or leave them.
@@ -163,18 +161,9 @@ pub(super) async fn run(
 
 /// Demands that an object could be one of the application's: where it would be, and of its kind, as for what Git has.
 async fn may_be_made(ctx: &Context, subject: &Subject, made: &Value) -> Result<(), Status> {
-    let manifest = Manifest::new(made.clone(), None);
-    let (prepared, _) = desire::targets_of(ctx, subject, &[manifest])
-        .await
-        .map_err(|trouble| scene::unknown(&trouble))?;
-    let Some(target) = prepared.targets.first() else {
-        let errors = |cause: &&domain::cause::Cause| cause.severity == Severity::Error;
-        let why = prepared.causes.iter().find(errors);
-        return Err(why.map_or_else(
-            || Status::invalid_argument("the action makes no object"),
-            |cause| say(Code::InvalidArgument, &cause.message),
-        ));
-    };
+    let target = scene::target_of(ctx, subject, made.clone()).await?;
+    let nothing = || Status::invalid_argument("the action makes no object");
+    let (target, _) = target.ok_or_else(nothing)?;
     match &target.refused {
         Some(cause) => Err(say(Code::PermissionDenied, &cause.message)),
         None => Ok(()),

@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use domain::cause::Severity;
-use domain::manifest::Manifest;
 use domain::message;
 use domain::resource::{ResourceKey, text};
 use domain::schema::SchemaSet;
@@ -25,7 +23,7 @@ use super::{refused, resource, say, scene};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::reconcile::custom::{self, Places};
-use crate::reconcile::desire::{self, ClusterKinds, Desired};
+use crate::reconcile::desire::{ClusterKinds, Desired};
 use crate::reconcile::live::{self, LiveSet};
 use crate::reconcile::look::Look;
 use crate::reconcile::subject::Subject;
@@ -124,19 +122,12 @@ async fn read(
         let unreadable = message::app::DIFF_MANIFEST_UNREADABLE.with("resource", &named);
         say(Code::InvalidArgument, &unreadable)
     })?;
-    let (prepared, schema) = desire::targets_of(ctx, subject, &[Manifest::new(object, None)])
-        .await
-        .map_err(|trouble| scene::unknown(&trouble))?;
-    let Some(given) = prepared.targets.first() else {
-        let errors = |cause: &&domain::cause::Cause| cause.severity == Severity::Error;
-        return match prepared.causes.iter().find(errors) {
-            Some(cause) => Err(say(Code::InvalidArgument, &cause.message)),
-            // A hook of no known kind: as if it were not there.
-            None => Ok(Asked {
-                hook: true,
-                ..going(desired, look, named)
-            }),
-        };
+    let Some((given, schema)) = scene::target_of(ctx, subject, object).await? else {
+        // A hook of no known kind: as if it were not there.
+        return Ok(Asked {
+            hook: true,
+            ..going(desired, look, named)
+        });
     };
     let secret = resource::is_secret(&given.key);
     let own = desired
@@ -145,10 +136,10 @@ async fn read(
         .iter()
         .find(|target| target.key == given.key)
         // Values of Secrets reach no client and are taken from none: what is equal to a guess is not told either.
-        .filter(|target| secret || views::is_as_shown(given, target));
+        .filter(|target| secret || views::is_as_shown(&given, target));
     let (target, schema) = match own {
         Some(own) => (own.clone(), desired.schema.clone()),
-        None => (given.clone(), schema),
+        None => (given, schema),
     };
     let key = target.key.clone();
     let discovery = ctx.cluster.discovery();

@@ -3,6 +3,11 @@
 use std::sync::Arc;
 
 use domain::application::Application;
+use domain::cause::{Cause, Severity};
+use domain::manifest::Manifest;
+use domain::schema::SchemaSet;
+use engine::prepare::Target;
+use serde_json::Value;
 use tonic::{Code, Status};
 
 use super::{database, refused, say};
@@ -41,6 +46,24 @@ pub(super) async fn scene(ctx: &Context, key: &AppKey) -> Result<Scene, Status> 
         tenant,
         seen: Some((subject, look)),
     })
+}
+
+/// What a manifest that is no part of Git comes to as one of the application's, judged as Git's are; `None` where it is
+/// nothing to apply.
+pub(super) async fn target_of(
+    ctx: &Context,
+    subject: &Subject,
+    manifest: Value,
+) -> Result<Option<(Target, Arc<SchemaSet>)>, Status> {
+    let (prepared, schema) = desire::targets_of(ctx, subject, &[Manifest::new(manifest, None)])
+        .await
+        .map_err(|trouble| unknown(&trouble))?;
+    let target = prepared.targets.first().cloned();
+    let errors = |cause: &&Cause| cause.severity == Severity::Error;
+    match (target, prepared.causes.iter().find(errors)) {
+        (None, Some(cause)) => Err(say(Code::InvalidArgument, &cause.message)),
+        (target, _) => Ok(target.map(|target| (target, schema))),
+    }
 }
 
 /// The row and its tenant.
