@@ -88,46 +88,60 @@ pub async fn named(
     states: &[(&ResourceKey, [Option<&Value>; 3])],
     mut known: Places,
 ) -> Places {
-    for (key, states) in states {
+    let asked = states.iter().filter_map(|(key, states)| {
         let expressions = expressions(&subject.ignore, key);
-        if expressions.is_empty() {
-            continue;
-        }
-        let jobs = states.iter().map(|state| Job::Places {
-            expressions: expressions.clone(),
-            object: unveiled(key, state.cloned().unwrap_or_default()),
+        (!expressions.is_empty()).then_some((*key, states, expressions))
+    });
+    let asked: Vec<_> = asked.collect();
+    // So many at once as may be in memory whole.
+    for some in asked.chunks(AT_ONCE) {
+        let jobs = some.iter().flat_map(|(key, states, expressions)| {
+            states.iter().flatten().map(|state| Job::Places {
+                expressions: expressions.clone(),
+                object: unveiled(key, (*state).clone()),
+            })
         });
         let jobs: Vec<Job> = jobs.collect();
-        let outcomes = ctx.scripts.run(subject.tenant_name(), &jobs).await;
-        known.unnamed.remove(*key);
-        let mut sides = outcomes.into_iter().map(|outcome| match outcome {
-            Ok(Answer::Places(places)) => places,
-            Ok(_) => Vec::new(),
-            Err(refusal) if refusal.passes() => {
-                known.unnamed.insert((*key).clone());
-                Vec::new()
+        let mut outcomes = ctx
+            .scripts
+            .run(subject.tenant_name(), &jobs)
+            .await
+            .into_iter();
+        for (key, states, _) in some {
+            known.unnamed.remove(*key);
+            let [want, got, predicted] =
+                states.map(|state| known.take(key, state.and_then(|_| outcomes.next())));
+            let named = Named {
+                want,
+                predicted,
+                got,
+            };
+            known.named.insert((*key).clone(), named);
+        }
+    }
+    known
+}
+
+impl Places {
+    /// The places of a state of an object; none of one that there is not.
+    fn take(&mut self, key: &ResourceKey, outcome: Option<Result<Answer, Refusal>>) -> Vec<String> {
+        match outcome {
+            Some(Ok(Answer::Places(places))) => return places,
+            Some(Err(refusal)) if refusal.passes() => {
+                self.unnamed.insert(key.clone());
             }
-            Err(refusal) => {
+            Some(Err(refusal)) => {
                 let cause = Cause::warning(message::sync::JQ_INVALID.message());
                 let cause = cause.field("spec.ignoreDifferences");
                 let cause = cause.evidence(words(&refusal));
-                if !known.causes.contains(&cause) {
-                    known.causes.push(cause);
+                if !self.causes.contains(&cause) {
+                    self.causes.push(cause);
                 }
-                Vec::new()
             }
-        });
-        let mut side = || sides.next().unwrap_or_default();
-        let (want, got, predicted) = (side(), side(), side());
-        drop(sides);
-        let named = Named {
-            want,
-            predicted,
-            got,
-        };
-        known.named.insert((*key).clone(), named);
+            Some(Ok(_)) | None => {}
+        }
+        Vec::new()
     }
-    known
 }
 
 /// An object as scripts may see it: of a Secret no values.
