@@ -117,10 +117,6 @@ impl Driver {
                 () = term.lost.cancelled() => continue,
             };
             self.plan(&turn.app, next);
-            if !self.context.memory.knows(&turn.app) {
-                // What it leaves behind is nobody's now.
-                self.watchers(turn.app.tenant);
-            }
             self.context
                 .metrics
                 .reconciled(&tenant, began.elapsed().as_secs_f64());
@@ -150,6 +146,11 @@ impl Driver {
         };
         match next {
             Next::Sleep => self.timers.cancel(app.clone()),
+            Next::Gone => {
+                self.timers.cancel(app.clone());
+                // What it leaves behind is nobody's now.
+                self.watchers(app.tenant);
+            }
             Next::After(delay) if delay.is_zero() => {
                 self.timers.cancel(app.clone());
                 self.queue.push(app.clone());

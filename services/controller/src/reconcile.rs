@@ -54,6 +54,8 @@ pub enum Next {
     Sleep,
     /// After this long.
     After(Duration),
+    /// Never: there is no such application any more.
+    Gone,
 }
 
 /// Why a look came to nothing; it is tried again.
@@ -110,7 +112,7 @@ pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
         {
             deletion::let_go(ctx, key, &tenant).await;
         }
-        return Ok(Next::Sleep);
+        return Ok(Next::Gone);
     };
     if app.annotation(SKIP) == Some("true") {
         return Ok(Next::Sleep);
@@ -124,7 +126,10 @@ pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
     }
     let mut memory = ctx.memory.take(key, app.uid());
     let next = with_memory(ctx, key, app, &mut memory).await;
-    ctx.memory.put(key, memory);
+    match next {
+        Ok(Next::Gone) => forget(ctx, key),
+        _ => ctx.memory.put(key, memory),
+    }
     next
 }
 

@@ -207,12 +207,14 @@ async fn remove(
     let report = Report {
         status: app.status.clone(),
         remove: true,
+        next: Next::Gone,
         ..Report::default()
     };
     let name = tenant.tenant.name.as_str();
     let next = publish::report(ctx, key, name, app, report).await?;
-    tracing::info!(app = %key.name, "the application is deleted");
-    super::forget(ctx, key);
+    if next == Next::Gone {
+        tracing::info!(app = %key.name, "the application is deleted");
+    }
     Ok(next)
 }
 
