@@ -80,9 +80,11 @@ impl Tree {
         }
     }
 
-    /// What is below a folder, by the paths from there.
+    /// What is below a folder, by the paths from there; nothing where an edit has made it something else.
     pub(crate) fn below(&self, folder: &str) -> Self {
-        self.clone().take(folder)
+        let mut below = self.clone().take(folder);
+        below.0.remove("");
+        below
     }
 
     pub(crate) fn paths(&self) -> Vec<String> {
