@@ -9,7 +9,7 @@ use crate::resource::ResourceKey;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct OrphanedResources {
-    /// Whether they are a warning of the application's; they are unless it says no.
+    /// Whether they are a warning of the application's; only where it says so.
     pub warn: Option<bool>,
     /// Which of them nobody need know of.
     pub ignore: Vec<Ignored>,
@@ -31,7 +31,7 @@ impl OrphanedResources {
     /// Whether they are a warning.
     #[must_use]
     pub fn warns(&self) -> bool {
-        self.warn != Some(false)
+        self.warn == Some(true)
     }
 
     /// Whether nobody need know of an object that no application has: the rules say so, or every namespace has it.
@@ -68,7 +68,11 @@ mod tests {
     fn what_every_namespace_has_and_what_is_ignored_is_left_out() {
         let rules = json!({"ignore": [{"group": "apps", "kind": "Deploy*", "name": "old-*"}, {"kind": "Secret"}]});
         let rules: OrphanedResources = serde_json::from_value(rules).unwrap();
-        assert!(rules.warns());
+        assert!(!rules.warns());
+        for warn in [true, false] {
+            let rules: OrphanedResources = serde_json::from_value(json!({"warn": warn})).unwrap();
+            assert_eq!(rules.warns(), warn);
+        }
         for (group, kind, name, expected) in [
             ("", "ServiceAccount", "default", true),
             ("", "ServiceAccount", "other", false),

@@ -69,7 +69,7 @@ async fn what_no_application_has_is_shown_where_the_project_asks() -> Result<()>
     tenant.client.app_when("one", PATIENCE, none).await?;
     tenant.kube.apply(&format!("{maps}/lost"), &lost).await?;
     tenant.client.app_when("one", PATIENCE, one).await?;
-    ask(json!({"ignore": [{"kind": "ConfigMap", "name": "lo*"}]})).await?;
+    ask(json!({"warn": true, "ignore": [{"kind": "ConfigMap", "name": "lo*"}]})).await?;
     tenant.client.app_when("one", PATIENCE, none).await?;
 
     // What an application leaves behind has none any more.
