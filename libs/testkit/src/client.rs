@@ -27,6 +27,8 @@ pub struct Client {
     authority: Option<PathBuf>,
     /// The clusters that the command reaches by itself.
     kubeconfig: Option<PathBuf>,
+    /// What the command opens files with for somebody to edit, and its words before the file.
+    editor: Option<String>,
     /// The command's own configuration, apart from the user's.
     argocd_home: Arc<TempDir>,
 }
@@ -74,6 +76,7 @@ impl Client {
             http: http::unchecked()?,
             authority: None,
             kubeconfig: None,
+            editor: None,
             argocd_home,
         })
     }
@@ -130,6 +133,15 @@ impl Client {
     pub fn with_kubeconfig(&self, file: &Path) -> Self {
         Self {
             kubeconfig: Some(file.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same, whose command opens files with that program and its words, divided by spaces.
+    #[must_use]
+    pub fn with_editor(&self, editor: &str) -> Self {
+        Self {
+            editor: Some(editor.to_owned()),
             ..self.clone()
         }
     }
@@ -308,6 +320,9 @@ impl Client {
             .env_remove("ARGOCD_OPTS");
         if let Some(file) = &self.kubeconfig {
             argocd.env("KUBECONFIG", file);
+        }
+        if let Some(editor) = &self.editor {
+            argocd.env("EDITOR", editor);
         }
         if !self.token.is_empty() && args.first() != Some(&"login") {
             argocd.env("ARGOCD_AUTH_TOKEN", &self.token);

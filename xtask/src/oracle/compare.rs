@@ -21,7 +21,7 @@ use crate::say;
 const SCRIPTS: &str = "xtask/src/oracle/scripts";
 /// Every script, in order. One that has commands is run over gRPC and then over gRPC-web, at a tenant's host; one of
 /// [`EVERYWHERE`] at another tenant's host the second time, and once more at the operator's, as the operator's admin.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 20] = [
     "account",
     "accounts",
     "projects",
@@ -32,6 +32,14 @@ const ORDER: [&str; 12] = [
     "applications",
     "hooks",
     "windows",
+    "options",
+    "commands",
+    "objects",
+    "customizations",
+    "serverside",
+    "local",
+    "deletion",
+    "orphans",
     "mistakes",
     "rest",
 ];

@@ -37,6 +37,14 @@ pub(super) enum Action {
     Settle(String, Vec<String>),
     /// `gone app`: until there is no such application.
     Gone(String),
+    /// `set argocd-cm key ['value']`: what the settings hold there; nothing, where no value is given.
+    Set(String, String, Option<String>),
+    /// `kube GET /api/v1/... [json]`: what somebody with every right does in the cluster. `PUT` applies, `PATCH` merges.
+    Kube(Method, String, Option<String>),
+    /// `edit app 'old text' 'new text'`: `argocd app edit`, where the editor puts one in the other's place.
+    Edit(String, String, String),
+    /// `shows 'text' argocd app list`: until the command prints that.
+    Shows(String, Vec<String>),
 }
 
 /// Reads a script.
@@ -99,6 +107,35 @@ fn step(line: &str) -> Result<Step> {
             Action::Settle(app, words.collect())
         }
         "gone" => Action::Gone(rest.to_owned()),
+        "set" => {
+            let mut words = words(rest)?.into_iter();
+            match (words.next(), words.next(), words.next(), words.next()) {
+                (Some(object), Some(key), value, None) => Action::Set(object, key, value),
+                _ => bail!("set takes an object, a key and perhaps a value"),
+            }
+        }
+        "kube" => {
+            let (method, rest) = rest.split_once(' ').context("kube takes a path")?;
+            ensure!(
+                ["GET", "PUT", "PATCH", "DELETE"].contains(&method),
+                "nobody can `kube {method}`"
+            );
+            let (path, body) = path_and_body(rest);
+            Action::Kube(method.parse()?, path, body)
+        }
+        "edit" => match <[String; 3]>::try_from(words(rest)?) {
+            Ok([app, from, to]) => Action::Edit(app, from, to),
+            Err(_) => bail!("edit takes an application, what is there and what shall be"),
+        },
+        "shows" => {
+            let mut words = words(rest)?.into_iter();
+            let text = words.next().context("shows takes a text")?;
+            ensure!(
+                words.next().as_deref() == Some("argocd"),
+                "shows takes a command"
+            );
+            Action::Shows(text, words.collect())
+        }
         other => bail!("nobody can `{other}`"),
     };
     Ok(Step {
@@ -175,6 +212,24 @@ mod tests {
             steps[1].action,
             Action::Rest(Method::GET, "/y".into(), None)
         );
+        let steps = parse(
+            "-: set argocd-cm a.b 'c d'\n-: set argocd-cm a.b\n-: kube PATCH /z {\"a\": 1}\n-: edit app 'a b' c\n\
+             -: shows 'a b' argocd app list\n",
+        )
+        .unwrap();
+        let actions: Vec<Action> = steps.into_iter().map(|step| step.action).collect();
+        let (object, key) = ("argocd-cm".to_owned(), "a.b".to_owned());
+        let list = ["app", "list"].map(str::to_owned).to_vec();
+        assert_eq!(
+            actions,
+            [
+                Action::Set(object.clone(), key.clone(), Some("c d".into())),
+                Action::Set(object, key, None),
+                Action::Kube(Method::PATCH, "/z".into(), Some("{\"a\": 1}".into())),
+                Action::Edit("app".into(), "a b".into(), "c".into()),
+                Action::Shows("a b".into(), list),
+            ]
+        );
     }
 
     #[test]
@@ -187,6 +242,12 @@ mod tests {
             "a: push x y",
             "a: as reader",
             "a: keep x /y GET",
+            "a: set argocd-cm",
+            "a: set argocd-cm a b c",
+            "a: kube POST /x {}",
+            "a: kube GET",
+            "a: edit app x",
+            "a: shows x kubectl get",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

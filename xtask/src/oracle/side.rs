@@ -8,10 +8,11 @@ use anyhow::{Context, Result, ensure};
 use figment::Figment;
 use figment::providers::{Format, Yaml};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::client::{Client, summary};
 use testkit::git::Login;
 use testkit::git::checkout::Checkout;
+use testkit::kube::Kube;
 use testkit::wait;
 
 use super::difference::{Said, Text};
@@ -31,17 +32,29 @@ pub(super) struct Ingredients {
     pub(super) repo: String,
     pub(super) login: Login,
     pub(super) checkout: Checkout,
-    /// A cluster to add: its address, and a kubeconfig with every right in it, whose context is called `naru`.
-    pub(super) cluster: String,
+    /// Its cluster, which is also the one to add, and a kubeconfig with every right in it, whose context is called `naru`.
+    pub(super) kube: Kube,
+    pub(super) settings: Settings,
     pub(super) kubeconfig: PathBuf,
     /// The folder of the files that commands read, the same for every side.
     pub(super) inputs: PathBuf,
+}
+
+/// Where a side's settings are.
+#[derive(Clone, Copy)]
+pub(super) enum Settings {
+    /// Argo CD's own.
+    ConfigMaps,
+    /// Those of the account's tenant.
+    OfTenant,
 }
 
 /// One side.
 pub(super) struct Side {
     client: Client,
     checkout: Checkout,
+    kube: Kube,
+    settings: Settings,
     /// What the placeholders of a script stand for here.
     values: BTreeMap<String, String>,
     normal: Normal,
@@ -56,6 +69,8 @@ impl Side {
         let server = made.client.server().to_owned();
         let home = made.client.argocd_home().to_string_lossy().into_owned();
         let inputs = made.inputs.to_string_lossy().into_owned();
+        let checkout = made.checkout.dir().to_string_lossy().into_owned();
+        let cluster = made.kube.server().to_owned();
         let known = [
             (made.client.base(), "url"),
             (server.as_str(), "server"),
@@ -64,9 +79,10 @@ impl Side {
             (made.git.as_str(), "git"),
             (escaped_git.as_str(), "git"),
             (made.namespace.as_str(), "tenant"),
-            (made.cluster.as_str(), "cluster"),
+            (cluster.as_str(), "cluster"),
             (home.as_str(), "home"),
             (inputs.as_str(), "inputs"),
+            (checkout.as_str(), "checkout"),
         ];
         for (value, word) in known {
             normal.call(value, word);
@@ -80,14 +96,15 @@ impl Side {
             ("{git}", made.git),
             ("{git_user}", made.login.user),
             ("{git_password}", made.login.password),
-            ("{cluster/}", escaped(&made.cluster)),
-            ("{cluster}", made.cluster),
+            ("{cluster/}", escaped(&cluster)),
+            ("{cluster}", cluster),
             ("{context}", "naru".to_owned()),
             (
                 "{kubeconfig}",
                 made.kubeconfig.to_string_lossy().into_owned(),
             ),
-            ("{inputs}", inputs.clone()),
+            ("{inputs}", inputs),
+            ("{checkout}", checkout),
         ]);
         let values = values
             .into_iter()
@@ -95,6 +112,8 @@ impl Side {
         let mut side = Self {
             client: made.client.with_kubeconfig(&made.kubeconfig),
             checkout: made.checkout,
+            kube: made.kube,
+            settings: made.settings,
             values: values.collect(),
             normal,
         };
@@ -156,6 +175,16 @@ impl Side {
             Action::Push(file, from, to) => Ok(said(self.push(file, from, to).await)),
             Action::Settle(app, wanted) => Ok(said(self.settle(app, wanted).await)),
             Action::Gone(app) => Ok(said(self.gone(app).await)),
+            Action::Set(object, key, value) => {
+                Ok(said(self.set(object, key, value.as_deref()).await))
+            }
+            Action::Kube(method, path, body) => self.kube(method, path, body.as_deref()).await,
+            Action::Edit(app, from, to) => {
+                let client = self.actor(step)?.with_editor(&editor(from, to));
+                let args = ["app", "edit", app.as_str()].map(str::to_owned);
+                self.argocd(&client, &args, web).await
+            }
+            Action::Shows(text, args) => Ok(said(self.shows(&self.actor(step)?, text, args).await)),
         }
     }
 
@@ -226,6 +255,64 @@ impl Side {
         Ok(())
     }
 
+    /// What a key of the settings holds. It may take a moment until it counts.
+    async fn set(&self, object: &str, key: &str, value: Option<&str>) -> Result<()> {
+        match self.settings {
+            Settings::ConfigMaps => {
+                let path = format!("/api/v1/namespaces/argocd/configmaps/{object}");
+                let patch = json!({"data": {key: value}});
+                self.kube.merge(&path, &patch).await.map(drop)
+            }
+            Settings::OfTenant => {
+                let change = match value {
+                    Some(value) => json!({"object": object, "key": key, "value": value}),
+                    None => json!({"object": object, "key": key, "remove": true}),
+                };
+                let body = json!({"changes": [change]});
+                let answer = self.client.patch("/api/naru/v1/settings", &body).await?;
+                answer.ok().map(drop)
+            }
+        }
+    }
+
+    /// What somebody does in the cluster; an object without who wrote which of its fields.
+    async fn kube(&self, method: &Method, path: &str, body: Option<&str>) -> Result<Said> {
+        let path = self.fill(path);
+        let body = body.map(|body| self.fill(body)).unwrap_or_default();
+        let object = || serde_json::from_str::<Value>(&body).context("it is no JSON");
+        let done = match method.as_str() {
+            "PUT" => self.kube.apply(&path, &object()?).await.map(drop),
+            "PATCH" => self.kube.merge(&path, &object()?).await.map(drop),
+            "DELETE" => self.kube.delete(&path).await.map(drop),
+            _ => {
+                let mut found = self.kube.get(&path).await?;
+                let metadata = found.as_mut().and_then(|one| one.pointer_mut("/metadata"));
+                if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
+                    metadata.remove("managedFields");
+                }
+                return Ok(Said::Answer {
+                    status: if found.is_some() { 200 } else { 404 },
+                    body: self.normal.json(&found.unwrap_or_default()),
+                });
+            }
+        };
+        Ok(said(done))
+    }
+
+    /// Until a command prints a text.
+    async fn shows(&self, client: &Client, text: &str, args: &[String]) -> Result<()> {
+        let text = self.fill(text);
+        let args: Vec<String> = args.iter().map(|arg| self.fill(arg)).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        wait::until(&text, PATIENCE, || async {
+            let done = client.argocd(&args).await?;
+            let printed = String::from_utf8_lossy(&done.stdout);
+            ensure!(printed.contains(text.as_str()), "it prints: {printed}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Until nothing is under way and the application's states are those wanted.
     async fn settle(&self, app: &str, wanted: &[String]) -> Result<()> {
         let rests = |app: &Value| {
@@ -254,6 +341,12 @@ impl Side {
         })
         .await
     }
+}
+
+/// An editor that puts a text in another's place, once a line. The command divides it at spaces.
+fn editor(from: &str, to: &str) -> String {
+    let whole = |text: &str| text.replace(' ', "\\x20");
+    format!("sed -i s|{}|{}|", whole(from), whole(to))
 }
 
 fn request(

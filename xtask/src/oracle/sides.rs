@@ -14,7 +14,7 @@ use testkit::platform::{Platform, Tenant};
 use testkit::{paths, wait};
 
 use super::parts::Running;
-use super::side::{Ingredients, Side};
+use super::side::{Ingredients, Settings, Side};
 use crate::samples::{self, REPOSITORY};
 
 /// The accounts beside `admin`, and what they may be used for.
@@ -111,7 +111,8 @@ async fn argo_cd(ground: &Ground, running: &Running, inputs: &Inputs, name: &str
         repo,
         login,
         checkout,
-        cluster: kube.server().to_owned(),
+        kube: kube.clone(),
+        settings: Settings::ConfigMaps,
         kubeconfig: running.plane.kubeconfig.clone(),
         inputs: inputs.dir.clone(),
     };
@@ -158,7 +159,8 @@ async fn naru(platform: &Platform, inputs: &Inputs, name: &str) -> Result<Ingred
         repo,
         login,
         checkout,
-        cluster: platform.kube()?.server().to_owned(),
+        kube: platform.kube()?,
+        settings: Settings::OfTenant,
         kubeconfig: platform.control_plane().kubeconfig.clone(),
         inputs: inputs.dir.clone(),
     })
