@@ -17,14 +17,18 @@ use crate::options::{self, CompareOptions, Role, SyncOptions};
 use crate::prepare::{Target, TargetHash};
 use crate::structural;
 
+mod drift;
 mod explain;
 mod ignore;
 mod predicted;
 
+pub use drift::{Drift, Hand};
 pub use explain::Difference;
 pub use ignore::{Ignored, Named, expressions, ignored, leaves_out};
 pub(crate) use ignore::{by_manager, respected};
 pub(crate) use predicted::Sides;
+
+use drift::{Between, Past};
 
 /// What tells two states of a live object apart without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -412,6 +416,11 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
         body: there.body.is_none(),
         dry_run: by_server && there.predicted.is_none(),
     };
+    let past = |body| Past {
+        body,
+        applied,
+        target: target.hash,
+    };
     match (there.body, by_server, there.predicted) {
         (_, true, Some(Predicted::Refused(cause))) => {
             let cause = cause.clone();
@@ -427,11 +436,31 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
                 input.schema,
                 options,
             );
-            Verdict::Found(explain::describe(&sides.deltas(), target))
+            let between = Between {
+                want: &sides.predicted,
+                got: &sides.live,
+                root: sides.root,
+            };
+            Verdict::Found(explain::describe(
+                &sides.deltas(),
+                target,
+                past(body),
+                between,
+            ))
         }
         (Some(body), false, _) => {
             let pair = Pair::new(target, body, &input.ignore, input.schema);
-            Verdict::Found(explain::describe(&pair.deltas(), target))
+            let between = Between {
+                want: &pair.want,
+                got: &pair.got,
+                root: pair.root,
+            };
+            Verdict::Found(explain::describe(
+                &pair.deltas(),
+                target,
+                past(body),
+                between,
+            ))
         }
         (None, ..) | (Some(_), true, None) => needs,
     }

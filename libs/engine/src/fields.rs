@@ -23,6 +23,23 @@ pub enum Element {
     Item(String),
 }
 
+impl Element {
+    /// Reads a step as FieldsV1 writes it; `None` for what leads to no place beneath.
+    pub(crate) fn read(step: &str) -> Option<Self> {
+        match step.split_once(':')? {
+            ("f", field) => Some(Self::Field(field.to_owned())),
+            ("k", keys) => Some(Self::Key(canonical(keys))),
+            ("v", item) => Some(Self::Item(canonical(item))),
+            _ => None,
+        }
+    }
+
+    /// The step to an element of a list.
+    pub(crate) fn of_item(item: &Value, list: Option<Node<'_>>) -> Self {
+        keys_of(item, list).map_or_else(|| Self::Item(crate::canonical::text(item)), Self::Key)
+    }
+}
+
 /// A set of fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owned {
@@ -61,15 +78,9 @@ impl Owned {
             self.owned = true;
         }
         for (name, beneath) in fields {
-            let element = match name.split_once(':') {
-                None if name == "." => {
-                    self.owned = true;
-                    continue;
-                }
-                Some(("f", field)) => Element::Field(field.to_owned()),
-                Some(("k", keys)) => Element::Key(canonical(keys)),
-                Some(("v", item)) => Element::Item(canonical(item)),
-                _ => continue,
+            self.owned |= name == ".";
+            let Some(element) = Element::read(name) else {
+                continue;
             };
             if let Some(beneath) = beneath.as_object() {
                 self.children.entry(element).or_default().read(beneath);

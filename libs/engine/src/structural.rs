@@ -292,11 +292,9 @@ fn covers(owned: &Owned, got: &Value, node: Option<Node<'_>>) -> bool {
         Value::Object(fields) => fields
             .keys()
             .all(|name| owned.children.contains_key(&Element::Field(name.clone()))),
-        Value::Array(items) => items.iter().all(|item| {
-            let key = keys_of(item, node)
-                .map_or_else(|| Element::Item(crate::canonical::text(item)), Element::Key);
-            owned.children.contains_key(&key)
-        }),
+        Value::Array(items) => items
+            .iter()
+            .all(|item| owned.children.contains_key(&Element::of_item(item, node))),
         _ => true,
     }
 }

@@ -130,6 +130,9 @@ struct LiveGiven {
     body: Option<Value>,
     #[serde(default)]
     then: Value,
+    /// Whether it was looked at before `then`, and found to be as Git said.
+    #[serde(default)]
+    drifted: bool,
     /// What a dry run of its target makes of it.
     predicted: Option<Box<Self>>,
     /// What the cluster says against it instead.
@@ -252,33 +255,41 @@ fn merge_patch(value: &mut Value, patch: &Value) {
     }
 }
 
+/// The target that an apply was of.
+fn applied_target(applied: &Value, context: &Context<'_>) -> engine::Target {
+    let manifest = Manifest::new(applied.clone(), None);
+    let prepared = engine::prepare(&[manifest], context);
+    prepared.targets[0].clone()
+}
+
+/// What an apply made.
+fn applied_body(applied: &Value, context: &Context<'_>) -> Value {
+    let target = applied_target(applied, context);
+    let mut body = target.object.as_ref().clone();
+    let root = context
+        .schema
+        .root(&target.key.group, &target.version, &target.key.kind);
+    let mut fields = fields_v1(&body, root);
+    for name in ["f:apiVersion", "f:kind"] {
+        fields
+            .as_object_mut()
+            .expect("a well-formed case")
+            .remove(name);
+    }
+    for name in ["f:name", "f:namespace"] {
+        fields["f:metadata"]
+            .as_object_mut()
+            .expect("a well-formed case")
+            .remove(name);
+    }
+    body["metadata"]["managedFields"] = json!([{"manager": engine::fields::MANAGER, "operation": "Apply",
+        "apiVersion": body["apiVersion"], "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+    body
+}
+
 fn live_body(given: &LiveGiven, context: &Context<'_>, position: usize) -> Value {
     let mut body = match (&given.applied, &given.body) {
-        (Some(applied), None) => {
-            let manifest = Manifest::new(applied.clone(), None);
-            let prepared = engine::prepare(&[manifest], context);
-            let target = &prepared.targets[0];
-            let mut body = target.object.as_ref().clone();
-            let root = context
-                .schema
-                .root(&target.key.group, &target.version, &target.key.kind);
-            let mut fields = fields_v1(&body, root);
-            for name in ["f:apiVersion", "f:kind"] {
-                fields
-                    .as_object_mut()
-                    .expect("a well-formed case")
-                    .remove(name);
-            }
-            for name in ["f:name", "f:namespace"] {
-                fields["f:metadata"]
-                    .as_object_mut()
-                    .expect("a well-formed case")
-                    .remove(name);
-            }
-            body["metadata"]["managedFields"] = json!([{"manager": engine::fields::MANAGER, "operation": "Apply",
-                "apiVersion": body["apiVersion"], "fieldsType": "FieldsV1", "fieldsV1": fields}]);
-            body
-        }
+        (Some(applied), None) => applied_body(applied, context),
         (None, Some(body)) => body.clone(),
         _ => panic!("a live object is either applied or a body"),
     };
@@ -287,6 +298,18 @@ fn live_body(given: &LiveGiven, context: &Context<'_>, position: usize) -> Value
     }
     body["metadata"]["uid"] = json!(format!("uid-{position}"));
     body
+}
+
+/// What was found of a live object before it was changed.
+fn before(given: &LiveGiven, context: &Context<'_>) -> (ResourceKey, Applied) {
+    let applied = given.applied.as_ref().expect("a well-formed case");
+    let target = applied_target(applied, context);
+    let seen = seen(&applied_body(applied, context)).expect("a well-formed case");
+    let found = Applied {
+        target: target.hash,
+        seen,
+    };
+    (target.key, found)
 }
 
 fn lines(causes: &[Cause]) -> Value {
@@ -407,6 +430,8 @@ fn run(case: &Case) -> Value {
             );
         }
     }
+    let drifted = case.live.iter().filter(|given| given.drifted);
+    applied.extend(drifted.map(|given| before(given, &context)));
     let comparison = engine::compare(&Input {
         tenant: &case.tenant,
         app: "hello",

@@ -101,6 +101,31 @@ messages! {
         en: "`{field}` was removed from Git and is still {got} in the cluster; sync to remove it",
         ko: "`{field}`이(가) Git에서 삭제되었지만 클러스터에는 아직 {got}(으)로 있습니다. 동기화하면 제거됩니다",
     }
+    /// Somebody gave a field another value in the cluster.
+    FIELD_CHANGED = "sync.field-changed" {
+        en: "`{field}` is {got} in the cluster and {want} in Git: `{manager}` set it in the cluster ({operation}, last at {time}); sync to undo that, or write it to Git",
+        ko: "`{field}` 값이 클러스터에서는 {got}, Git에서는 {want}입니다. 클러스터에서 `{manager}`이(가) 설정했습니다 ({operation}, 마지막 {time}). 동기화하면 되돌려집니다. 유지하려면 Git에 반영하십시오",
+    }
+    /// Somebody gave a field another value in the cluster, and nobody is on record for it.
+    FIELD_CHANGED_UNRECORDED = "sync.field-changed-unrecorded" {
+        en: "`{field}` is {got} in the cluster and {want} in Git: it was changed in the cluster, which has no record of who did; sync to undo that, or write it to Git",
+        ko: "`{field}` 값이 클러스터에서는 {got}, Git에서는 {want}입니다. 클러스터에서 변경되었고 누가 했는지는 기록에 없습니다. 동기화하면 되돌려집니다. 유지하려면 Git에 반영하십시오",
+    }
+    /// Somebody wrote what a field is part of in the cluster, without the field.
+    FIELD_LEFT_OUT = "sync.field-left-out" {
+        en: "`{field}` is {want} in Git and not set in the cluster: `{manager}` left it out there ({operation}, last at {time}); sync to undo that, or write it to Git",
+        ko: "`{field}` 값이 Git에서는 {want}인데 클러스터에는 없습니다. 클러스터에서 `{manager}`이(가) 뺐습니다 ({operation}, 마지막 {time}). 동기화하면 되돌려집니다. 유지하려면 Git에 반영하십시오",
+    }
+    /// A field was there and was taken out in the cluster.
+    FIELD_TAKEN_OUT = "sync.field-taken-out" {
+        en: "`{field}` is {want} in Git and was taken out in the cluster, which keeps no record of who does that; sync to put it back, or take it out of Git",
+        ko: "`{field}` 값이 Git에서는 {want}인데 클러스터에서 제거되었습니다. 누가 제거했는지는 클러스터의 기록에 남지 않습니다. 동기화하면 다시 들어갑니다. 유지하려면 Git에서도 지우십시오",
+    }
+    /// Somebody added a field in the cluster to what is replaced as a whole.
+    FIELD_ADDED = "sync.field-added" {
+        en: "`{field}` is {got} in the cluster and not in Git: `{manager}` set it in the cluster ({operation}, last at {time}); sync to remove it, or write it to Git",
+        ko: "`{field}` 값이 클러스터에서는 {got}인데 Git에는 없습니다. 클러스터에서 `{manager}`이(가) 설정했습니다 ({operation}, 마지막 {time}). 동기화하면 제거됩니다. 유지하려면 Git에 반영하십시오",
+    }
     /// More fields differ than are shown.
     MORE_FIELDS = "sync.more-fields" {
         en: "and {count} more fields differ; `argocd app diff` shows them all",

@@ -1,11 +1,12 @@
 //! Says what differs, for people.
 
 use domain::cause::{Cause, Location};
-use domain::message;
+use domain::message::{self, Message};
 use domain::status::SyncCode;
 use serde_json::Value;
 
 use super::Compared;
+use super::drift::{Between, Drift, Past};
 use crate::prepare::Target;
 use crate::structural::Delta;
 
@@ -20,6 +21,8 @@ pub struct Difference {
     pub got: Option<String>,
     /// Where Git says it.
     pub location: Option<Location>,
+    /// Whose doing it is, where the cluster's; found out for the fields that are named.
+    pub drift: Option<Drift>,
 }
 
 /// Longer values are cut: a cause is a sentence.
@@ -29,7 +32,12 @@ const MAX_FIELDS: usize = 3;
 /// Causes of one comparison.
 const MAX_CAUSES: usize = 30;
 
-pub(super) fn describe(deltas: &[Delta<'_>], target: &Target) -> Vec<Difference> {
+pub(super) fn describe(
+    deltas: &[Delta<'_>],
+    target: &Target,
+    past: Past<'_>,
+    between: Between<'_>,
+) -> Vec<Difference> {
     let secret = target.key.group.is_empty() && target.key.kind == "Secret";
     let show = |path: &str, value: Option<&Value>, mask: &str| {
         value.map(|value| {
@@ -44,11 +52,15 @@ pub(super) fn describe(deltas: &[Delta<'_>], target: &Target) -> Vec<Difference>
     };
     deltas
         .iter()
-        .map(|delta| Difference {
+        .enumerate()
+        .map(|(position, delta)| Difference {
             path: delta.path.clone(),
             want: show(&delta.path, delta.want, "++++++++"),
             got: show(&delta.path, delta.got, "++++++++++++"),
             location: target.locate(&delta.path),
+            drift: (position < MAX_FIELDS)
+                .then(|| past.drift(delta, between))
+                .flatten(),
         })
         .collect()
 }
@@ -106,14 +118,37 @@ pub(super) fn causes(resources: &[Compared], targets: &[Target]) -> Vec<Cause> {
 }
 
 fn of_difference(difference: &Difference) -> Cause {
-    let message = match (&difference.want, &difference.got) {
-        (Some(want), Some(got)) => message::sync::FIELD_DIFFERS
-            .with("want", want)
-            .with("got", got),
-        (Some(want), None) => message::sync::FIELD_MISSING.with("want", want),
-        (None, got) => message::sync::FIELD_REMOVED.with("got", got.as_deref().unwrap_or_default()),
-    };
-    Cause::reason(message.with("field", &difference.path))
+    let message = message(difference).with("field", &difference.path);
+    Cause::reason(message)
         .field(difference.path.clone())
         .located(difference.location.clone())
+}
+
+/// What is said of a difference, without its field.
+fn message(difference: &Difference) -> Message {
+    use domain::message::sync as m;
+    let (want, got) = (difference.want.as_deref(), difference.got.as_deref());
+    let (code, hand) = match (&difference.drift, want, got) {
+        (None, Some(_), Some(_)) => (m::FIELD_DIFFERS, None),
+        (None, Some(_), None) => (m::FIELD_MISSING, None),
+        (None | Some(Drift::Unrecorded), None, _) => (m::FIELD_REMOVED, None),
+        (Some(Drift::Unrecorded), Some(_), Some(_)) => (m::FIELD_CHANGED_UNRECORDED, None),
+        (Some(Drift::Unrecorded), Some(_), None) => (m::FIELD_TAKEN_OUT, None),
+        (Some(Drift::By(hand)), Some(_), Some(_)) => (m::FIELD_CHANGED, Some(hand)),
+        (Some(Drift::By(hand)), Some(_), None) => (m::FIELD_LEFT_OUT, Some(hand)),
+        (Some(Drift::By(hand)), None, _) => (m::FIELD_ADDED, Some(hand)),
+    };
+    let mut message = code.message();
+    for (name, value) in [("want", want), ("got", got)] {
+        if let Some(value) = value {
+            message = message.with(name, value);
+        }
+    }
+    match hand {
+        Some(hand) => message
+            .with("manager", shorten(&hand.manager))
+            .with("operation", shorten(&hand.operation))
+            .with("time", shorten(&hand.time)),
+        None => message,
+    }
 }

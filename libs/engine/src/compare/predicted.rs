@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::ignore::ignored_predicted;
 use super::{Ignored, aggregated, built_in, remove};
-use crate::fields::{Element, MANAGER, Owned, keys_of};
+use crate::fields::{Element, MANAGER, Owned};
 use crate::options::CompareOptions;
 use crate::prepare::Target;
 use crate::structural::{self, Delta};
@@ -28,7 +28,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub(crate) struct Sides<'a> {
     pub(crate) predicted: Value,
     pub(crate) live: Value,
-    root: Option<Node<'a>>,
+    pub(super) root: Option<Node<'a>>,
     rules: structural::Rules,
 }
 
@@ -175,7 +175,10 @@ fn fields(
 fn items(after: &[Value], before: &[Value], ours: Ours<'_>, node: Option<Node<'_>>) -> Vec<Value> {
     let element = node.and_then(Node::element);
     let steps = |items: &[Value]| -> Vec<Element> {
-        items.iter().map(|item| step_to(item, node)).collect()
+        items
+            .iter()
+            .map(|item| Element::of_item(item, node))
+            .collect()
     };
     let (afters, befores) = (steps(after), steps(before));
     let mut result = Vec::with_capacity(after.len());
@@ -209,7 +212,7 @@ fn only(value: &Value, owned: &Owned, node: Option<Node<'_>>) -> Value {
         Value::Array(items) if merging(node) => {
             let element = node.and_then(Node::element);
             let ours = items.iter().filter_map(|item| {
-                let beneath = owned.children.get(&step_to(item, node))?;
+                let beneath = owned.children.get(&Element::of_item(item, node))?;
                 Some(only(item, beneath, element))
             });
             Value::Array(ours.collect())
@@ -235,10 +238,6 @@ fn merging(node: Option<Node<'_>>) -> bool {
             ..
         })
     )
-}
-
-fn step_to(item: &Value, list: Option<Node<'_>>) -> Element {
-    keys_of(item, list).map_or_else(|| Element::Item(crate::canonical::text(item)), Element::Key)
 }
 
 /// Gives a dry run's result what the cluster alone writes, as it is live.

@@ -1,6 +1,6 @@
 //! Drift is undone where self-heal is on, and shown, untouched, where it is off.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
@@ -94,6 +94,49 @@ async fn without_self_heal_drift_shows_as_a_diff_that_the_command_agrees_with() 
         Some("edited".into())
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn drift_says_which_manager_changed_which_field_and_when() -> Result<()> {
+    let (tenant, path) = one_config_map("drift-by", &json!({"automated": {"prune": true}})).await?;
+    tenant.client.app_done("app", None, PATIENCE).await?;
+    let told = async |words: String| {
+        let tells = |app: &Value| {
+            let said = all_conditions(app);
+            said.contains("`data") && said.contains(&words)
+        };
+        tenant.client.app_when("app", PATIENCE, tells).await
+    };
+    let edited = json!({"data": {"value": "edited"}});
+    let changed = tenant.kube.merge(&path, &edited).await?;
+    let time = written_at(&changed, "testkit-edit")?;
+    told(format!(
+        "`testkit-edit` set it in the cluster (Update, last at {time})"
+    ))
+    .await?;
+    let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"value": "applied"}});
+    let changed = tenant.kube.apply(&path, &applied).await?;
+    let time = written_at(&changed, "testkit")?;
+    told(format!(
+        "`testkit` set it in the cluster (Apply, last at {time})"
+    ))
+    .await?;
+    let gone = json!({"data": {"value": null}});
+    tenant.kube.merge(&path, &gone).await?;
+    told("was taken out in the cluster".to_owned()).await?;
+    Ok(())
+}
+
+/// When a manager last wrote an object, as the cluster has it on record.
+fn written_at(object: &Value, manager: &str) -> Result<String> {
+    object["metadata"]["managedFields"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|entry| entry["manager"] == manager)
+        .and_then(|entry| entry["time"].as_str())
+        .map(str::to_owned)
+        .with_context(|| format!("{manager} is not on record"))
 }
 
 #[tokio::test]
