@@ -1,6 +1,7 @@
 //! What can go wrong between us and a cluster.
 
 use domain::cause::{Cause, Severity};
+use domain::denial::Denial;
 use domain::message::{self, Message};
 use serde::Deserialize;
 
@@ -128,6 +129,34 @@ impl Refusal {
         }
     }
 
+    /// What to tell a person: why, where its words tell, else what its code says.
+    fn for_people(&self) -> Message {
+        use message::cluster as m;
+        match (Denial::read(&self.message), self.code) {
+            (Some(Denial::Webhook(name)), _) => m::WEBHOOK_REFUSED.with("webhook", name),
+            (Some(Denial::WebhookFailed(name)), _) => m::WEBHOOK_FAILED.with("webhook", name),
+            (Some(Denial::Policy(name)), _) => m::POLICY_REFUSED.with("policy", name),
+            (Some(Denial::Quota), _) => m::QUOTA_EXCEEDED.message(),
+            (Some(Denial::Limits), _) => m::LIMIT_RANGE.message(),
+            (Some(Denial::PodSecurity), _) => m::POD_SECURITY.message(),
+            (Some(Denial::ServiceAccount), _) => m::SERVICE_ACCOUNT_MISSING.message(),
+            (Some(Denial::NamespaceEnding), _) => m::NAMESPACE_ENDING.message(),
+            (Some(Denial::Immutable), _) => m::IMMUTABLE_FIELD.message(),
+            (None, 403) => m::FORBIDDEN.message(),
+            (None, 400 | 422) => m::INVALID_OBJECT.message(),
+            (None, code) => m::REFUSED.with("code", code).with("reason", &self.reason),
+        }
+    }
+
+    /// The field that it is about: the one that may not be changed, where it says so of one, else the first.
+    fn field(&self) -> Option<&str> {
+        let immutable =
+            |cause: &&FieldCause| Denial::read(&cause.message) == Some(Denial::Immutable);
+        let cause = self.causes.iter().find(immutable);
+        let cause = cause.or(self.causes.first())?;
+        (!cause.field.is_empty()).then_some(cause.field.as_str())
+    }
+
     /// Takes texts that must not be seen out of everything that was said.
     pub(crate) fn redact(&mut self, hidden: &[&str]) {
         let clean = |text: &mut String| {
@@ -216,13 +245,7 @@ impl Error {
                 .with("namespace", namespace)
                 .with("tenant", tenant),
             Self::NotUnderstood(_) => m::NOT_UNDERSTOOD.message(),
-            Self::Refused(refusal) => match refusal.code {
-                403 => m::FORBIDDEN.message(),
-                400 | 422 => m::INVALID_OBJECT.message(),
-                code => m::REFUSED
-                    .with("code", code)
-                    .with("reason", &refusal.reason),
-            },
+            Self::Refused(refusal) => refusal.for_people(),
         }
     }
 
@@ -233,12 +256,8 @@ impl Error {
         match self {
             Self::Refused(refusal) => {
                 let cause = cause.evidence(refusal.message.clone());
-                match refusal
-                    .causes
-                    .first()
-                    .filter(|first| !first.field.is_empty())
-                {
-                    Some(first) => cause.field(first.field.clone()),
+                match refusal.field() {
+                    Some(field) => cause.field(field),
                     None => cause,
                 }
             }
@@ -247,5 +266,59 @@ impl Error {
             }
             _ => cause,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, message: &str, causes: &[(&str, &str)]) -> Cause {
+        let causes = causes.iter().map(|(field, message)| FieldCause {
+            reason: String::new(),
+            message: (*message).to_owned(),
+            field: (*field).to_owned(),
+        });
+        let refusal = Refusal {
+            code,
+            message: message.to_owned(),
+            causes: causes.collect(),
+            ..Refusal::default()
+        };
+        Error::Refused(Box::new(refusal)).cause()
+    }
+
+    #[test]
+    fn a_field_that_may_not_be_changed_is_named() {
+        let cause = refused(
+            422,
+            "Deployment.apps \"a\" is invalid: [spec.replicas: Invalid value: -1, spec.selector: field is immutable]",
+            &[
+                ("spec.replicas", "Invalid value: -1"),
+                ("spec.selector", "Invalid value: {}: field is immutable"),
+            ],
+        );
+        assert!(cause.message.is(&message::cluster::IMMUTABLE_FIELD));
+        assert_eq!(cause.field.as_deref(), Some("spec.selector"));
+    }
+
+    #[test]
+    fn what_admission_refuses_is_no_lack_of_rights() {
+        let quota = "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1";
+        let cause = refused(403, quota, &[]);
+        assert!(cause.message.is(&message::cluster::QUOTA_EXCEEDED));
+        assert_eq!(cause.evidence.as_deref(), Some(quota));
+        let denied = "admission webhook \"w.example.com\" denied the request: no";
+        let cause = refused(400, denied, &[]);
+        assert!(cause.message.is(&message::cluster::WEBHOOK_REFUSED));
+        assert_eq!(cause.message.arguments["webhook"], "w.example.com");
+    }
+
+    #[test]
+    fn what_its_words_do_not_tell_is_told_by_its_code() {
+        let code = |code, words: &str| refused(code, words, &[]).message;
+        assert!(code(403, "User \"u\" cannot create it").is(&message::cluster::FORBIDDEN));
+        assert!(code(422, "it is invalid").is(&message::cluster::INVALID_OBJECT));
+        assert!(code(409, "it exists").is(&message::cluster::REFUSED));
     }
 }

@@ -18,6 +18,7 @@ pub mod cause;
 pub mod certificate;
 pub mod clock;
 pub mod cluster;
+pub mod denial;
 pub mod egress;
 pub mod field_set;
 pub mod glob;

@@ -12,7 +12,7 @@ use domain::status::{HealthCode, ResourceStatus, Status, SyncCode};
 use serde_json::Value;
 
 use crate::compare::Comparison;
-use crate::health::{Health, Part, rollup};
+use crate::health::{Health, Part, is_vague, rollup};
 use crate::options::Role;
 
 /// No status carries more.
@@ -194,7 +194,7 @@ fn order(severity: Severity) -> u8 {
     }
 }
 
-/// Why objects are not healthy, the worst objects first.
+/// Why objects are not healthy, the worst objects first; among them those that say more than that they are not done.
 fn health_causes(facts: &Facts<'_>) -> Vec<Cause> {
     let mut by_code: BTreeMap<std::cmp::Reverse<HealthCode>, Vec<(&ResourceKey, &Health)>> =
         BTreeMap::new();
@@ -212,7 +212,8 @@ fn health_causes(facts: &Facts<'_>) -> Vec<Cause> {
     by_code
         .into_values()
         .flat_map(|mut objects| {
-            objects.sort_by_key(|(key, _)| *key);
+            let vague = |health: &Health| health.causes.first().is_none_or(is_vague);
+            objects.sort_by_key(|(key, health)| (vague(health), *key));
             objects
         })
         .flat_map(|(_, health)| health.causes.iter().cloned())

@@ -16,6 +16,8 @@ mod scaling;
 mod storage;
 mod workloads;
 
+pub(crate) use explain::is_vague;
+
 /// How an object fares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
@@ -99,6 +101,13 @@ pub fn assess_with(object: &Value, beneath: &[&Value]) -> Option<Health> {
     let mut health = assess(object)?;
     if matches!(health.code, HealthCode::Progressing | HealthCode::Degraded) {
         let found = explain::beneath(object, beneath);
+        let same = |a: &Cause, b: &Cause| {
+            a.message.code == b.message.code && a.resource == b.resource && a.evidence == b.evidence
+        };
+        // A Deployment repeats what its ReplicaSets say.
+        health
+            .causes
+            .retain(|own| !found.iter().any(|cause| same(cause, own)));
         health.causes.splice(0..0, found);
     }
     Some(health)

@@ -13,7 +13,9 @@ use domain::resource::ResourceKey;
 use domain::status::{HealthCode, ResourceStatus, Status, SyncCode};
 use engine::assemble::Facts;
 use engine::autosync::{Decision, Input, decide};
-use engine::health::{Part, rollup};
+use engine::compare::Compared;
+use engine::health::{Health, Part, rollup};
+use engine::options::{Role, SyncOptions};
 use engine::tree::Entry;
 use serde_json::{Value, json};
 
@@ -444,6 +446,52 @@ fn a_state_that_is_not_good_always_says_why() {
             .iter()
             .any(|cause| cause.severity != Severity::Warning)
     );
+}
+
+fn synced(key: ResourceKey) -> Compared {
+    Compared {
+        key,
+        version: "v1".into(),
+        target: Some(0),
+        uid: "uid".into(),
+        live: true,
+        deleting: false,
+        sync: Some(SyncCode::Synced),
+        requires_pruning: false,
+        counts: true,
+        differences: vec![],
+        blocked: None,
+        shared_with: None,
+        wave: 0,
+        role: Role::Ordinary,
+        options: SyncOptions::default(),
+    }
+}
+
+#[test]
+fn an_object_that_cannot_start_comes_before_one_that_merely_starts() {
+    let progressing = |code: message::Code| Health {
+        code: HealthCode::Progressing,
+        message: String::new(),
+        causes: vec![Cause::reason(code.message())],
+    };
+    let (starting, stuck) = (key("Pod", "a"), key("Pod", "b"));
+    let comparison = engine::Comparison {
+        sync: SyncCode::Synced,
+        resources: vec![synced(starting.clone()), synced(stuck.clone())],
+        ..engine::Comparison::default()
+    };
+    let health = HashMap::from([
+        (starting, progressing(message::health::POD_PENDING)),
+        (stuck, progressing(message::health::IMAGE_PULL)),
+    ]);
+    let facts = Facts {
+        comparison: Some(&comparison),
+        ..facts(0, vec![], &health)
+    };
+    let status = engine::assemble(&Status::default(), facts);
+    let first = status.causes.first().map(|cause| &cause.message);
+    assert_eq!(first, Some(&message::health::IMAGE_PULL.message()));
 }
 
 fn entry<'a>(

@@ -36,6 +36,51 @@ messages! {
         en: "the cluster refused the object as invalid; correct the field in the manifest",
         ko: "클러스터가 오브젝트를 잘못된 것으로 거부했습니다. 매니페스트의 해당 필드를 고치세요",
     }
+    /// The object is there, and the field may not be changed.
+    IMMUTABLE_FIELD = "cluster.immutable-field" {
+        en: "this cannot be changed in an object that is there; change it back in Git, or have the object deleted and made anew by the annotation argocd.argoproj.io/sync-options: Force=true,Replace=true",
+        ko: "이미 있는 오브젝트에서는 이 값을 바꿀 수 없습니다. Git에서 되돌리거나 argocd.argoproj.io/sync-options: Force=true,Replace=true 어노테이션으로 오브젝트를 지우고 다시 만들게 하세요",
+    }
+    /// A quota of the namespace is used up, or wants amounts named.
+    QUOTA_EXCEEDED = "cluster.quota-exceeded" {
+        en: "the namespace's ResourceQuota does not allow the object; ask for less, delete what is not needed, or have the quota raised",
+        ko: "네임스페이스의 ResourceQuota가 오브젝트를 허용하지 않습니다. 요청량을 줄이거나, 필요 없는 것을 지우거나, 할당량을 늘려 달라고 하세요",
+    }
+    /// A LimitRange does not allow an amount.
+    LIMIT_RANGE = "cluster.limit-range" {
+        en: "the namespace's LimitRange does not allow the amounts that the object asks for; change its resources",
+        ko: "네임스페이스의 LimitRange가 오브젝트의 요청량을 허용하지 않습니다. resources를 고치세요",
+    }
+    /// The namespace's pod security level does not allow a pod.
+    POD_SECURITY = "cluster.pod-security" {
+        en: "the namespace's pod security level does not allow the pod; change the securityContext as the cluster's words say",
+        ko: "네임스페이스의 파드 보안 수준이 파드를 허용하지 않습니다. 클러스터의 설명대로 securityContext를 고치세요",
+    }
+    /// A pod's service account is not there.
+    SERVICE_ACCOUNT_MISSING = "cluster.service-account-missing" {
+        en: "the pod's service account does not exist; create it, or correct serviceAccountName",
+        ko: "파드의 서비스 계정이 없습니다. 만들거나 serviceAccountName을 고치세요",
+    }
+    /// An admission webhook said no.
+    WEBHOOK_REFUSED = "cluster.webhook-refused" {
+        en: "the cluster's admission webhook `{webhook}` refused the object; change the object as its words say, or ask who runs the webhook",
+        ko: "클러스터의 어드미션 웹훅 `{webhook}`이(가) 오브젝트를 거부했습니다. 설명대로 오브젝트를 고치거나 웹훅 운영자에게 문의하세요",
+    }
+    /// An admission webhook does not answer.
+    WEBHOOK_FAILED = "cluster.webhook-failed" {
+        en: "the cluster's admission webhook `{webhook}` does not answer as it should, and without it nothing is taken; it has to be mended by who runs it, the object is sent again",
+        ko: "클러스터의 어드미션 웹훅 `{webhook}`이(가) 제대로 응답하지 않아 아무것도 받아들여지지 않습니다. 웹훅 운영자가 고쳐야 하며, 오브젝트는 다시 보냅니다",
+    }
+    /// An admission policy said no.
+    POLICY_REFUSED = "cluster.policy-refused" {
+        en: "the cluster's ValidatingAdmissionPolicy `{policy}` refused the object; change the object as its words say",
+        ko: "클러스터의 ValidatingAdmissionPolicy `{policy}`이(가) 오브젝트를 거부했습니다. 설명대로 오브젝트를 고치세요",
+    }
+    /// A namespace on its way out takes nothing.
+    NAMESPACE_ENDING = "cluster.namespace-ending" {
+        en: "the namespace is being deleted and takes nothing new; wait until it is gone, or see which finalizers hold it",
+        ko: "네임스페이스가 삭제되는 중이라 새 오브젝트를 받지 않습니다. 삭제가 끝나기를 기다리거나 어떤 파이널라이저가 잡고 있는지 확인하세요",
+    }
     /// The cluster refused a request for another reason.
     REFUSED = "cluster.refused" {
         en: "the cluster refused the request (HTTP {code} {reason})",

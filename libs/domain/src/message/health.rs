@@ -33,8 +33,13 @@ messages! {
     }
     /// A container ends again and again.
     CRASH_LOOP = "health.crash-loop" {
-        en: "container `{container}` of pod `{pod}` keeps ending (exit code {exit_code}, {restarts} restarts); read its log: argocd app logs",
-        ko: "파드 `{pod}`의 컨테이너 `{container}`이(가) 계속 종료됩니다 (종료 코드 {exit_code}, 재시작 {restarts}회). argocd app logs로 로그를 확인하십시오",
+        en: "container `{container}` of pod `{pod}` keeps ending (exit code {exit_code}, {restarts} restarts); read its last lines: argocd app logs APP --kind Pod --name {pod} --container {container} --previous",
+        ko: "파드 `{pod}`의 컨테이너 `{container}`이(가) 계속 종료됩니다 (종료 코드 {exit_code}, 재시작 {restarts}회). 마지막 로그를 확인하십시오: argocd app logs APP --kind Pod --name {pod} --container {container} --previous",
+    }
+    /// A container was started again and is not ready.
+    CONTAINER_RESTARTED = "health.container-restarted" {
+        en: "container `{container}` of pod `{pod}` ended with exit code {exit_code}, was started again ({restarts} restarts) and is not ready; it ended by itself or its liveness probe failed: argocd app logs APP --kind Pod --name {pod} --container {container} --previous",
+        ko: "파드 `{pod}`의 컨테이너 `{container}`이(가) 종료 코드 {exit_code}(으)로 끝난 뒤 다시 시작되었지만 (재시작 {restarts}회) 준비되지 않았습니다. 스스로 끝났거나 liveness 검사가 실패했습니다: argocd app logs APP --kind Pod --name {pod} --container {container} --previous",
     }
     /// A container was killed for its memory.
     OUT_OF_MEMORY = "health.out-of-memory" {
@@ -45,6 +50,16 @@ messages! {
     CONTAINER_CONFIG = "health.container-config" {
         en: "container `{container}` of pod `{pod}` cannot be made ({reason}); usually a ConfigMap, Secret or key that it names does not exist",
         ko: "파드 `{pod}`의 컨테이너 `{container}`을(를) 만들 수 없습니다 ({reason}). 대개 참조하는 ConfigMap, Secret 또는 키가 없기 때문입니다",
+    }
+    /// A container's configuration names an object that is not there.
+    CONFIG_MISSING = "health.config-missing" {
+        en: "container `{container}` of pod `{pod}` cannot be made: it needs the {kind} `{name}`, which does not exist; create it or correct the reference",
+        ko: "파드 `{pod}`의 컨테이너 `{container}`을(를) 만들 수 없습니다. 필요한 {kind} `{name}`이(가) 없습니다. 만들거나 참조를 고치십시오",
+    }
+    /// A container's configuration names a key that is not there.
+    CONFIG_KEY_MISSING = "health.config-key-missing" {
+        en: "container `{container}` of pod `{pod}` cannot be made: it needs the key `{key}` of the {kind} `{name}`, which has none of that name; add it or correct the reference",
+        ko: "파드 `{pod}`의 컨테이너 `{container}`을(를) 만들 수 없습니다. {kind} `{name}`에 필요한 키 `{key}`이(가) 없습니다. 추가하거나 참조를 고치십시오",
     }
     /// A container cannot start for another reason.
     CONTAINER_WAITING = "health.container-waiting" {
@@ -60,6 +75,21 @@ messages! {
     CONTAINER_NOT_READY = "health.container-not-ready" {
         en: "container `{container}` of pod `{pod}` runs but is not ready; its readiness probe has not passed yet",
         ko: "파드 `{pod}`의 컨테이너 `{container}`이(가) 실행 중이지만 준비되지 않았습니다. readiness 검사를 아직 통과하지 못했습니다",
+    }
+    /// A container runs and its startup probe has not passed.
+    CONTAINER_STARTING = "health.container-starting" {
+        en: "container `{container}` of pod `{pod}` runs but its startup probe has not passed yet",
+        ko: "파드 `{pod}`의 컨테이너 `{container}`이(가) 실행 중이지만 startup 검사를 아직 통과하지 못했습니다",
+    }
+    /// An init container has not ended.
+    INIT_RUNNING = "health.init-running" {
+        en: "init container `{container}` of pod `{pod}` is running; the others wait until it has ended",
+        ko: "파드 `{pod}`의 초기화 컨테이너 `{container}`이(가) 실행 중입니다. 끝나야 나머지가 시작됩니다",
+    }
+    /// Containers are ready and somebody else says that the pod is not.
+    READINESS_GATE = "health.readiness-gate" {
+        en: "the containers of pod `{pod}` are ready, but one of its readiness gates is not; see what has to set that condition",
+        ko: "파드 `{pod}`의 컨테이너는 준비되었지만 readiness gate 하나가 준비되지 않았습니다. 그 조건을 설정해야 하는 쪽을 확인하십시오",
     }
     /// No node takes a pod.
     UNSCHEDULABLE = "health.unschedulable" {
@@ -80,6 +110,41 @@ messages! {
     REPLICA_FAILURE = "health.replica-failure" {
         en: "pods of {kind} `{name}` cannot be created; quota, admission and the service account are the usual reasons",
         ko: "{kind} `{name}`의 파드를 만들 수 없습니다. 할당량, 어드미션, 서비스 어카운트를 확인하십시오",
+    }
+    /// A quota keeps pods from being made.
+    PODS_QUOTA = "health.pods-quota" {
+        en: "pods of {kind} `{name}` cannot be created: the namespace's ResourceQuota does not allow them; ask for less, delete what is not needed, or have the quota raised",
+        ko: "{kind} `{name}`의 파드를 만들 수 없습니다. 네임스페이스의 ResourceQuota가 허용하지 않습니다. 요청량을 줄이거나, 필요 없는 것을 지우거나, 할당량을 늘려 달라고 하십시오",
+    }
+    /// A LimitRange keeps pods from being made.
+    PODS_LIMITS = "health.pods-limits" {
+        en: "pods of {kind} `{name}` cannot be created: the namespace's LimitRange does not allow the amounts that they ask for; change their resources",
+        ko: "{kind} `{name}`의 파드를 만들 수 없습니다. 네임스페이스의 LimitRange가 요청량을 허용하지 않습니다. resources를 고치십시오",
+    }
+    /// The pod security level keeps pods from being made.
+    PODS_SECURITY = "health.pods-security" {
+        en: "pods of {kind} `{name}` cannot be created: the namespace's pod security level does not allow them; change the securityContext as the cluster's words say",
+        ko: "{kind} `{name}`의 파드를 만들 수 없습니다. 네임스페이스의 파드 보안 수준이 허용하지 않습니다. 클러스터의 설명대로 securityContext를 고치십시오",
+    }
+    /// Pods want a service account that is not there.
+    PODS_SERVICE_ACCOUNT = "health.pods-service-account" {
+        en: "pods of {kind} `{name}` cannot be created: their service account does not exist; create it, or correct serviceAccountName",
+        ko: "{kind} `{name}`의 파드를 만들 수 없습니다. 서비스 어카운트가 없습니다. 만들거나 serviceAccountName을 고치십시오",
+    }
+    /// An admission webhook keeps pods from being made.
+    PODS_WEBHOOK = "health.pods-webhook" {
+        en: "pods of {kind} `{name}` cannot be created: the cluster's admission webhook `{webhook}` refuses them; change them as its words say, or ask who runs the webhook",
+        ko: "{kind} `{name}`의 파드를 만들 수 없습니다. 클러스터의 어드미션 웹훅 `{webhook}`이(가) 거부합니다. 설명대로 고치거나 웹훅 운영자에게 문의하십시오",
+    }
+    /// An admission webhook does not answer, so that pods are not made.
+    PODS_WEBHOOK_FAILED = "health.pods-webhook-failed" {
+        en: "pods of {kind} `{name}` cannot be created: the cluster's admission webhook `{webhook}` does not answer as it should; it has to be mended by who runs it",
+        ko: "{kind} `{name}`의 파드를 만들 수 없습니다. 클러스터의 어드미션 웹훅 `{webhook}`이(가) 제대로 응답하지 않습니다. 웹훅 운영자가 고쳐야 합니다",
+    }
+    /// An admission policy keeps pods from being made.
+    PODS_POLICY = "health.pods-policy" {
+        en: "pods of {kind} `{name}` cannot be created: the cluster's ValidatingAdmissionPolicy `{policy}` refuses them; change them as its words say",
+        ko: "{kind} `{name}`의 파드를 만들 수 없습니다. 클러스터의 ValidatingAdmissionPolicy `{policy}`이(가) 거부합니다. 설명대로 고치십시오",
     }
     /// A Deployment took too long.
     DEADLINE_EXCEEDED = "health.deadline-exceeded" {

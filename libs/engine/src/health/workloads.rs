@@ -5,7 +5,7 @@ use domain::resource::{at, text};
 use domain::status::HealthCode;
 use serde_json::Value;
 
-use super::{Health, cause, condition, named, number, said};
+use super::{Health, cause, condition, explain, named, number, said};
 
 /// Whether the controller has not seen the newest spec.
 fn lags(object: &Value) -> bool {
@@ -105,13 +105,7 @@ pub(super) fn deployment(object: &Value) -> Health {
 impl Health {
     /// Puts a condition ReplicaFailure first: it says why pods are missing.
     fn or_failure(mut self, object: &Value) -> Self {
-        if let Some(failure) =
-            condition(object, "ReplicaFailure").filter(|c| text(c, &["status"]) == "True")
-        {
-            let reason = said(
-                cause(named(message::health::REPLICA_FAILURE, object), object),
-                text(failure, &["message"]),
-            );
+        if let Some(reason) = explain::unmade(object, object) {
             self.causes.insert(0, reason);
         }
         self

@@ -4,6 +4,7 @@ mod accounts;
 mod artifacts;
 mod audit;
 mod bad_input;
+mod causes;
 mod chart;
 mod charts;
 mod collector;

@@ -1,0 +1,103 @@
+//! Causes: what does not come up, or is refused, says why in a code and the cluster's words.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use testkit::platform::{self, Tenant};
+use testkit::wait;
+
+use crate::{PATIENCE, all_conditions, config_map};
+
+/// A Deployment of one pod, with annotations.
+fn deployment(name: &str, annotations: &str) -> String {
+    format!(
+        "\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+spec:
+  replicas: 1
+  selector:
+    matchLabels: {{app: {name}}}
+  template:
+    metadata:
+      labels: {{app: {name}}}
+      annotations: {{{annotations}}}
+    spec:
+      containers:
+      - name: main
+        image: registry.example/{name}:1.0.0
+"
+    )
+}
+
+/// A tenant with an application `app` of one ConfigMap, deployed.
+async fn following(label: &str, config_map: String) -> Result<Tenant> {
+    let tenant = platform::tenant(label).await?;
+    tenant.checkout.push_file("app/a.yaml", config_map).await?;
+    tenant.connect().await?;
+    tenant
+        .create_app("app", "app", &platform::automated())
+        .await?;
+    tenant.client.app_done("app", None, PATIENCE).await?;
+    Ok(tenant)
+}
+
+async fn push(tenant: &Tenant, file: &str, text: String) -> Result<()> {
+    tenant.checkout.push_file(file, text).await?;
+    tenant
+        .client
+        .get("/api/v1/applications/app?refresh=normal")
+        .await?
+        .ok()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_container_that_keeps_ending_says_how_to_read_its_last_lines() -> Result<()> {
+    let tenant = following("crash", config_map("a", "1")).await?;
+    let text = deployment("web", "naru.test/outcome: crash");
+    push(&tenant, "app/web.yaml", text).await?;
+    let told = |app: &Value| {
+        let said = all_conditions(app);
+        said.contains("[health.crash-loop]") && said.contains("--container main --previous")
+    };
+    tenant.client.app_when("app", PATIENCE, told).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn pods_that_a_quota_does_not_allow_are_told_as_that() -> Result<()> {
+    let tenant = following("quota", config_map("a", "1")).await?;
+    let path = format!("/api/v1/namespaces/{}/resourcequotas/none", tenant.name);
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
+        "spec": {"hard": {"pods": "0"}}});
+    tenant.kube.apply(&path, &quota).await?;
+    wait::until("the quota counts", PATIENCE, || async {
+        let there = tenant.kube.get(&path).await?.unwrap_or_default();
+        ensure!(there["status"]["hard"]["pods"] == "0", "{there}");
+        Ok(())
+    })
+    .await?;
+    push(&tenant, "app/web.yaml", deployment("web", "")).await?;
+    let told = |app: &Value| {
+        let said = all_conditions(app);
+        said.contains("[health.pods-quota]") && said.contains("exceeded quota: none")
+    };
+    tenant.client.app_when("app", PATIENCE, told).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_field_that_cannot_be_changed_is_named() -> Result<()> {
+    let fixed = |value: &str| config_map("a", value) + "immutable: true\n";
+    let tenant = following("immutable", fixed("1")).await?;
+    push(&tenant, "app/a.yaml", fixed("2")).await?;
+    let told = |app: &Value| {
+        let said = &app["status"]["operationState"]["message"];
+        let said = said.as_str().unwrap_or_default();
+        said.contains("[cluster.immutable-field]") && said.contains(", data")
+    };
+    tenant.client.app_when("app", PATIENCE, told).await?;
+    Ok(())
+}
