@@ -266,6 +266,28 @@ pub fn beneath(
     below
 }
 
+/// Why some of the objects are not healthy, with what is beneath them.
+#[must_use]
+pub fn explained(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    look: &Look,
+    keys: &[ResourceKey],
+) -> Vec<Cause> {
+    let entries: Vec<Arc<LiveEntry>> = keys
+        .iter()
+        .filter_map(|key| look.live.find(key).cloned())
+        .collect();
+    let below = beneath(ctx, tenant, &entries);
+    let live: Vec<Entry<'_>> = entries.iter().map(|entry| tree_entry(entry)).collect();
+    let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
+    let health = tree::assess(&live, &under, &look.checks);
+    keys.iter()
+        .filter_map(|key| health.get(key))
+        .flat_map(|health| health.causes.iter().cloned())
+        .collect()
+}
+
 /// An entry as the tree reads it.
 #[must_use]
 pub fn tree_entry(entry: &LiveEntry) -> Entry<'_> {

@@ -14,7 +14,7 @@ use super::{End, PATIENCE, Run};
 use crate::context::Context;
 use crate::memory::AppMemory;
 use crate::reconcile::desire::{self, Desired};
-use crate::reconcile::look::Look;
+use crate::reconcile::look::{self, Look};
 use crate::reconcile::subject::Subject;
 use crate::reconcile::{Failure, Next, apply};
 
@@ -103,7 +103,8 @@ async fn waves_in_turn(
                         run.state.message = message;
                         Ok(Progress::Waits(next))
                     }
-                    Barrier::Failed(causes) => {
+                    Barrier::Failed(keys) => {
+                        let causes = look::explained(ctx, &run.subject.tenant, look, &keys);
                         fail(ctx, run, plan, message::sync::WAVE_FAILED, causes, look).await
                     }
                 };
@@ -245,7 +246,8 @@ fn interrupted(ctx: &Context, run: &Run, error: cluster::Error) -> Result<Progre
 
 enum Barrier {
     Wait(Message, Next),
-    Failed(Vec<Cause>),
+    /// These objects do not work.
+    Failed(Vec<ResourceKey>),
 }
 
 /// What keeps the next wave from beginning.
@@ -267,7 +269,7 @@ fn barrier(
             engine::health::assess_checked(&entry.body, &[], look.checks.get(&step.key))
         });
         match health {
-            Some(health) if health.code == HealthCode::Degraded => failed.extend(health.causes),
+            Some(health) if health.code == HealthCode::Degraded => failed.push(step.key.clone()),
             Some(health) if health.code != HealthCode::Healthy => waiting.push(&step.key),
             _ => {}
         }
