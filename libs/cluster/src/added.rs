@@ -3,7 +3,7 @@
 //! Nothing is kept: one connection per question. What such a cluster says is a stranger's word, and passes through a
 //! redactor that knows what it was told.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,6 @@ use domain::egress::Egress;
 use domain::secret::{Redactor, Secret};
 use http_body_util::{LengthLimitError, Limited};
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret as KubeSecret, ServiceAccount};
 use kube::api::{DeleteParams, PostParams};
@@ -26,6 +24,7 @@ use serde::Deserialize;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::error::cut;
+use crate::resolver::{Resolver, is_not_allowed};
 
 /// The most that is read of an answer: a version, a Secret or a service account.
 const MAX_ANSWER: usize = 1 << 20;
@@ -62,29 +61,10 @@ impl AddedCluster {
     /// # Errors
     /// When a certificate, a key or the address is none, or the address is not allowed.
     pub fn new(server: &str, login: &Login, egress: &Arc<Egress>) -> Result<Self, Refused> {
-        // Somebody else may have chosen the same provider before; there is only one in this build.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let redactor = Redactor::new(login.secrets());
-        let unusable =
-            |error: &dyn std::fmt::Display| Refused::Said(redactor.redact(&error.to_string()));
-        let server: http::Uri = server.parse().map_err(|error| unusable(&error))?;
-        // An address that is written out is asked of no resolver.
-        let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
-        if host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| !egress.allows(address))
-        {
-            return Err(Refused::Address);
-        }
-        let mut config = Config::new(server);
-        config.accept_invalid_certs = login.insecure;
-        config.disable_compression = login.disable_compression;
-        config.tls_server_name = (!login.server_name.is_empty()).then(|| login.server_name.clone());
-        if !login.ca.is_empty() {
-            config.root_cert = Some(certificates(&login.ca)?);
-        }
-        config.auth_info = authentication(login);
-        let client = client(&config, egress).map_err(|error| unusable(&error))?;
+        let config = configuration(server, login, egress)?;
+        let client = client(&config, egress)
+            .map_err(|error| Refused::Said(redactor.redact(&error.to_string())))?;
         Ok(Self {
             client,
             redactor,
@@ -197,7 +177,7 @@ impl AddedCluster {
     ) -> Result<T, Refused> {
         match tokio::time::timeout(PATIENCE, question).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) if is_refused_address(&error) => Err(Refused::Address),
+            Ok(Err(error)) if is_not_allowed(&error) => Err(Refused::Address),
             Ok(Err(error)) => Err(Refused::Said(self.redactor.redact(&words(&error)))),
             Err(_) => Err(Refused::Said(format!(
                 "no answer within {} s",
@@ -241,24 +221,42 @@ fn claims(token: &str) -> Option<Claims> {
     serde_json::from_slice(&bytes).ok()
 }
 
+/// How to get into a cluster with what a tenant gave.
+///
+/// # Errors
+/// When a certificate, a key or the address is none, or the address is not allowed.
+pub(crate) fn configuration(
+    server: &str,
+    login: &Login,
+    egress: &Egress,
+) -> Result<Config, Refused> {
+    // Somebody else may have chosen the same provider before; there is only one in this build.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server: http::Uri = server
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| Refused::Said(error.to_string()))?;
+    // An address that is written out is asked of no resolver.
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    if host
+        .parse::<IpAddr>()
+        .is_ok_and(|address| !egress.allows(address))
+    {
+        return Err(Refused::Address);
+    }
+    let mut config = Config::new(server);
+    config.accept_invalid_certs = login.insecure;
+    config.disable_compression = login.disable_compression;
+    config.tls_server_name = (!login.server_name.is_empty()).then(|| login.server_name.clone());
+    if !login.ca.is_empty() {
+        config.root_cert = Some(certificates(&login.ca)?);
+    }
+    config.auth_info = authentication(login);
+    Ok(config)
+}
+
 /// A client that connects only where `egress` allows, follows no redirect and asks no proxy.
 fn client(config: &Config, egress: &Arc<Egress>) -> Result<Client, kube::Error> {
-    let egress = Arc::clone(egress);
-    let resolver = tower::service_fn(move |name: Name| {
-        let egress = Arc::clone(&egress);
-        async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found
-                .filter(|address| egress.allows(address.ip()))
-                .collect();
-            if allowed.is_empty() {
-                return Err(std::io::Error::other(Refused::Address));
-            }
-            Ok(allowed.into_iter())
-        }
-    });
-    let mut plain = HttpConnector::new_with_resolver(resolver);
-    plain.enforce_http(false);
+    let mut plain = Resolver::within(egress).connector();
     plain.set_connect_timeout(Some(PATIENCE));
     let connector = config.rustls_https_connector_with_connector(plain)?;
     let pool: Pool<_, Body> = Pool::builder(TokioExecutor::new()).build(connector);
@@ -269,17 +267,6 @@ fn client(config: &Config, egress: &Arc<Egress>) -> Result<Client, kube::Error> 
         .map_response(|answer: http::Response<_>| answer.map(|body| Limited::new(body, MAX_ANSWER)))
         .service(pool);
     Ok(ClientBuilder::new(stack, config.default_namespace.clone()).build())
-}
-
-/// Whether the resolver found no address that is allowed.
-fn is_refused_address(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| {
-        error.downcast_ref::<Refused>() == Some(&Refused::Address)
-            || error
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref)
-                .is_some_and(|inner| inner.downcast_ref::<Refused>() == Some(&Refused::Address))
-    })
 }
 
 fn authentication(login: &Login) -> AuthInfo {

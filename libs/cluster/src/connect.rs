@@ -5,17 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::clock::{Clock, Timestamp};
-use http::header::{HeaderValue, USER_AGENT};
+use domain::cluster::Login;
+use domain::egress::Egress;
+use domain::secret::Redactor;
+use http::header::{HeaderName, HeaderValue, USER_AGENT};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::watch;
 
 use crate::account::Account;
+use crate::added::Refused;
 use crate::discovery::{ApiKind, Discoverer, Discovery};
 use crate::error::Error;
 use crate::gate::WriteGate;
-use crate::index::{Index, Keeper};
+use crate::index::{Index, Keeper, Watched};
+use crate::resolver::Resolver;
 use crate::schemas::Schemas;
-use crate::transport::{Identity, Limits, Transport};
+use crate::transport::{Identity, Limits, Transport, Way};
 
 /// How to reach a cluster.
 pub struct ConnectOptions {
@@ -25,6 +30,13 @@ pub struct ConnectOptions {
     pub kubeconfig: Option<PathBuf>,
     /// The context of that file; its current one when absent.
     pub context: Option<String>,
+    /// How this process deals with it.
+    pub terms: Terms,
+}
+
+/// How this process deals with a cluster, whichever it is.
+#[derive(Clone)]
+pub struct Terms {
     /// The longest that a read may take.
     pub request_timeout: Duration,
     /// The longest that a write may take; must be below the margin that the lease's holder keeps.
@@ -65,6 +77,9 @@ pub(crate) struct Inner {
     pub(crate) keeper: tokio::sync::Mutex<Keeper>,
     pub(crate) connection: watch::Sender<Connection>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watched: Watched,
+    gate: Arc<dyn WriteGate>,
+    added: bool,
 }
 
 impl Cluster {
@@ -74,37 +89,79 @@ impl Cluster {
     /// [`Error::Configuration`] when the kubeconfig or the pod's service account cannot be used.
     pub async fn connect(options: ConnectOptions) -> Result<Self, Error> {
         let config = configuration(&options).await?;
-        let server = config
-            .cluster_url
-            .to_string()
-            .trim_end_matches('/')
-            .to_owned();
-        let client = crate::gated::client(&config, Arc::clone(&options.gate))?;
-        let limits = Limits {
-            read: options.request_timeout,
-            write: options.write_timeout,
+        let server = config.cluster_url.to_string();
+        let gate = Arc::clone(&options.terms.gate);
+        let way = Way {
+            client: crate::gated::client(&config, Resolver::default(), gate)?,
+            redactor: None,
         };
-        let transport = Transport::new(client, &options.name, limits, options.gate);
-        let (index, keeper) = crate::index::create(options.fingerprint_key);
-        let since = options.clock.now();
+        let everything = Watched::default();
+        Ok(Self::new(
+            &options.name,
+            &server,
+            way,
+            everything,
+            options.terms,
+        ))
+    }
+
+    /// A cluster that a tenant has added, reached with what the tenant gave, and only where `egress` allows. Nothing is
+    /// sent. What it says is a stranger's word: it is bounded, and holds nothing that it was told.
+    ///
+    /// # Errors
+    /// When a certificate, a key or the address is none, or the address is not allowed.
+    pub fn added(
+        added: &domain::cluster::Cluster,
+        login: &Login,
+        egress: &Arc<Egress>,
+        terms: Terms,
+    ) -> Result<Self, Refused> {
+        let way = way_into(&added.server, login, egress, &terms.gate)?;
+        let watched = Watched::of(added);
+        Ok(Self::new(&added.name, &added.server, way, watched, terms))
+    }
+
+    /// Goes on with other credentials of the same cluster, without a gap: open watches stay open.
+    ///
+    /// # Errors
+    /// As [`Cluster::added`]; those in use stay then.
+    pub fn log_in_with(&self, login: &Login, egress: &Arc<Egress>) -> Result<(), Refused> {
+        let way = way_into(self.server(), login, egress, &self.inner.gate)?;
+        self.inner.transport.replace(way);
+        Ok(())
+    }
+
+    fn new(name: &str, server: &str, way: Way, watched: Watched, terms: Terms) -> Self {
+        let added = way.redactor.is_some();
+        let limits = Limits {
+            read: terms.request_timeout,
+            write: terms.write_timeout,
+            answer: watched.largest_answer,
+        };
+        let transport = Transport::new(way, name, limits, Arc::clone(&terms.gate));
+        let (index, keeper) = crate::index::create(terms.fingerprint_key, &watched);
+        let since = terms.clock.now();
         let (connection, _) = watch::channel(Connection {
             reachable: false,
             message: String::new(),
             since,
         });
-        Ok(Self {
+        Self {
             inner: Arc::new(Inner {
-                name: options.name,
-                server,
+                name: name.to_owned(),
+                server: server.trim_end_matches('/').to_owned(),
                 discoverer: Discoverer::new(transport.clone()),
                 schemas: Schemas::new(transport.clone()),
                 transport,
                 index,
                 keeper: tokio::sync::Mutex::new(keeper),
                 connection,
-                clock: options.clock,
+                clock: terms.clock,
+                watched,
+                gate: terms.gate,
+                added,
             }),
-        })
+        }
     }
 
     /// Keeps kinds, index and connection state true until it is dropped; never ends by itself. Run it once: a second
@@ -123,6 +180,12 @@ impl Cluster {
     #[must_use]
     pub fn server(&self) -> &str {
         &self.inner.server
+    }
+
+    /// Whether a tenant has added it: it is reached with what that tenant gave.
+    #[must_use]
+    pub fn is_added(&self) -> bool {
+        self.inner.added
     }
 
     /// Whether it answers, and changes of that.
@@ -211,7 +274,8 @@ impl Cluster {
         ))
     }
 
-    /// Requests as Naru itself. Never for anything that a tenant's input causes.
+    /// Requests as whoever the credentials are of. On the platform's cluster that is Naru itself, and never for anything
+    /// that a tenant's input causes; on one that a tenant has added it is whom the tenant gave.
     #[must_use]
     pub fn as_platform(&self) -> Account {
         Account::new(self.clone(), Identity::default())
@@ -235,6 +299,28 @@ impl Cluster {
     }
 }
 
+/// The connections into a cluster that a tenant has added.
+fn way_into(
+    server: &str,
+    login: &Login,
+    egress: &Arc<Egress>,
+    gate: &Arc<dyn WriteGate>,
+) -> Result<Way, Refused> {
+    let redactor = Redactor::new(login.secrets());
+    let mut config = crate::added::configuration(server, login, egress)?;
+    config.headers.push(user_agent());
+    let client = crate::gated::client(&config, Resolver::within(egress), Arc::clone(gate))
+        .map_err(|error| Refused::Said(redactor.redact(&error.to_string())))?;
+    Ok(Way {
+        client,
+        redactor: Some(redactor),
+    })
+}
+
+fn user_agent() -> (HeaderName, HeaderValue) {
+    (USER_AGENT, HeaderValue::from_static("naru-controller"))
+}
+
 async fn configuration(options: &ConnectOptions) -> Result<kube::Config, Error> {
     // Somebody else may have chosen the same provider before; there is only one in this build.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -256,8 +342,6 @@ async fn configuration(options: &ConnectOptions) -> Result<kube::Config, Error> 
         }
         None => kube::Config::incluster().map_err(|error| broken(&error))?,
     };
-    config
-        .headers
-        .push((USER_AGENT, HeaderValue::from_static("naru-controller")));
+    config.headers.push(user_agent());
     Ok(config)
 }

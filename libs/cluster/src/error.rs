@@ -3,6 +3,7 @@
 use domain::cause::{Cause, Severity};
 use domain::denial::Denial;
 use domain::message::{self, Message};
+use domain::secret::Redactor;
 use serde::Deserialize;
 
 /// More of a server's words than this is not kept.
@@ -155,6 +156,27 @@ impl Refusal {
         let cause = self.causes.iter().find(immutable);
         let cause = cause.or(self.causes.first())?;
         (!cause.field.is_empty()).then_some(cause.field.as_str())
+    }
+
+    /// The no of a cluster that a tenant has added, as far as it is passed on. What is no Kubernetes' answer is not: the
+    /// address may be of something else altogether.
+    pub(crate) fn of_stranger(self, redactor: &Redactor) -> Self {
+        if self.reason.split_whitespace().count() != 1 {
+            return Self {
+                code: self.code,
+                retry_after_seconds: self.retry_after_seconds,
+                ..Self::default()
+            };
+        }
+        let causes = self.causes.into_iter().map(|cause| FieldCause {
+            message: redactor.redact(&cause.message),
+            ..cause
+        });
+        Self {
+            message: redactor.redact(&self.message),
+            causes: causes.collect(),
+            ..self
+        }
     }
 
     /// Takes texts that must not be seen out of everything that was said.

@@ -13,13 +13,13 @@ use bytes::Bytes;
 use http::{Method, Request};
 use http_body::{Frame, SizeHint};
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use tower::{BoxError, ServiceBuilder};
 
 use crate::error::Error;
 use crate::gate::WriteGate;
+use crate::resolver::Resolver;
 
 /// A connection that takes longer than this has failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,15 +37,14 @@ pub(crate) fn closed(error: &(dyn std::error::Error + 'static)) -> bool {
 /// A client of the configured cluster, whose writes pass the gate.
 pub(crate) fn client(
     config: &kube::Config,
+    resolver: Resolver,
     gate: Arc<dyn WriteGate>,
 ) -> Result<kube::Client, Error> {
     let broken = |error: &dyn std::fmt::Display| Error::Configuration(error.to_string());
     if config.proxy_url.is_some() {
         return Err(Error::Configuration("proxies are not supported".to_owned()));
     }
-    let mut plain = HttpConnector::new();
-    plain.enforce_http(false);
-    plain.set_nodelay(true);
+    let mut plain = resolver.connector();
     plain.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let connector = config
         .rustls_https_connector_with_connector(plain)

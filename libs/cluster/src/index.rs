@@ -16,12 +16,14 @@ mod fingerprint;
 mod keeper;
 mod state;
 mod wake;
+mod watched;
 mod watcher;
 
 pub use entry::{LiveEntry, Owner, Tracking};
 pub use fingerprint::Fingerprint;
 pub(crate) use keeper::{Keeper, run};
 pub use wake::{Wake, Wakes};
+pub(crate) use watched::Watched;
 
 use entry::Reader;
 use state::State;
@@ -48,9 +50,10 @@ enum Change {
         key: ResourceKey,
         resource_version: u64,
     },
-    /// Every object of a kind has been reported since the listing began.
+    /// Every object of a kind, in a namespace or in all, has been reported since the listing began.
     Listed {
         kind: GroupKind,
+        namespace: Box<str>,
         resource_version: u64,
         keys: std::collections::HashSet<ResourceKey>,
     },
@@ -63,12 +66,12 @@ enum Change {
     },
 }
 
-pub(crate) fn create(fingerprint_key: [u8; 32]) -> (Index, Keeper) {
+pub(crate) fn create(fingerprint_key: [u8; 32], watched: &Watched) -> (Index, Keeper) {
     let (changes, inbox) = mpsc::channel(QUEUE);
     let (ready_sender, ready) = watch::channel(false);
     let state = Arc::new(RwLock::new(State::default()));
     let wakes = wake::Sender::new();
-    let reader = Arc::new(Reader::new(fingerprint_key));
+    let reader = Arc::new(Reader::new(fingerprint_key, watched.is_bounded()));
     let index = Index {
         state,
         changes,
@@ -126,6 +129,11 @@ impl Index {
     #[must_use]
     pub fn len(&self) -> usize {
         self.state.read().len()
+    }
+
+    /// About how many bytes they take, where that is bounded.
+    fn weight(&self) -> usize {
+        self.state.read().weight()
     }
 
     /// Whether there is nothing.

@@ -10,6 +10,8 @@
 //! - One task changes the index ([`Cluster::run`]); everyone else reads it.
 //! - [`WriteGate::may_write`] is asked before a write begins and again when its bytes are about to leave; it ends within
 //!   [`ConnectOptions::write_timeout`], and on the server within as much again.
+//! - A cluster that a tenant has added is reached with what that tenant gave, and is a stranger: where it is, how much it
+//!   says and what is repeated of it are bounded.
 //! - A cluster that does not answer keeps its last known state, which [`Connection`] then says.
 //!
 //! # Reading order
@@ -24,6 +26,7 @@ mod gate;
 mod gated;
 mod index;
 mod release;
+mod resolver;
 mod schemas;
 mod tenant;
 mod transport;
@@ -34,7 +37,7 @@ pub use account::{
     PatchKind, Propagation, Validation, WriteOptions,
 };
 pub use added::{AddedCluster, NewToken, Refused};
-pub use connect::{Cluster, ConnectOptions, Connection};
+pub use connect::{Cluster, ConnectOptions, Connection, Terms};
 pub use discovery::{ApiKind, Discovery, ServerVersion, is_excluded};
 pub use error::{Error, FieldCause, Refusal};
 pub use gate::{AlwaysMayWrite, WriteGate};

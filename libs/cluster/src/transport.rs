@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::secret::Redactor;
 use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use kube::client::Body;
+use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Refusal};
 use crate::gate::WriteGate;
 
-/// An object of a cluster has at most a few megabytes; OpenAPI documents are the largest answers.
-const MAX_ANSWER: usize = 64 << 20;
 /// What is read of a refusal.
 const MAX_REFUSAL: usize = 64 << 10;
 
@@ -58,20 +58,29 @@ impl Identity {
     }
 }
 
-/// The shared pool.
+/// The connections to a cluster, with whatever lets them in.
+pub(crate) struct Way {
+    pub(crate) client: kube::Client,
+    /// Takes out of what a tenant's own cluster says what that was told. The platform's cluster repeats nothing.
+    pub(crate) redactor: Option<Redactor>,
+}
+
+/// The shared pool. Clones share the way, also after it was replaced.
 #[derive(Clone)]
 pub(crate) struct Transport {
-    client: kube::Client,
+    way: Arc<RwLock<Arc<Way>>>,
     cluster: Arc<str>,
     limits: Limits,
     gate: Arc<dyn WriteGate>,
 }
 
-/// How long requests may take.
+/// How long requests may take, and how much they may bring.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) read: Duration,
     pub(crate) write: Duration,
+    /// The most that is read of an answer, in bytes.
+    pub(crate) answer: usize,
 }
 
 /// A request's answer, read to its end.
@@ -80,33 +89,48 @@ pub(crate) struct Answer {
     /// The server's `Warning` headers.
     pub(crate) warnings: Vec<String>,
     pub(crate) code: u16,
+    /// Whether it comes from a tenant's own cluster, or whatever is at its address: it is not quoted then.
+    strange: bool,
 }
 
 impl Answer {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| Error::NotUnderstood(error.to_string()))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Error::NotUnderstood(match self.strange {
+                true => "the answer is none that a Kubernetes API server gives".to_owned(),
+                false => error.to_string(),
+            })
+        })
     }
 }
 
 impl Transport {
-    pub(crate) fn new(
-        client: kube::Client,
-        cluster: &str,
-        limits: Limits,
-        gate: Arc<dyn WriteGate>,
-    ) -> Self {
+    pub(crate) fn new(way: Way, cluster: &str, limits: Limits, gate: Arc<dyn WriteGate>) -> Self {
         Self {
-            client,
+            way: Arc::new(RwLock::new(Arc::new(way))),
             cluster: cluster.into(),
             limits,
             gate,
         }
     }
 
+    /// Replaces what lets requests in. Those under way, and open watches, end as they began.
+    pub(crate) fn replace(&self, way: Way) {
+        *self.way.write() = Arc::new(way);
+    }
+
+    fn way(&self) -> Arc<Way> {
+        Arc::clone(&self.way.read())
+    }
+
     pub(crate) fn unreachable(&self, why: impl ToString) -> Error {
+        let mut why = why.to_string();
+        if let Some(redactor) = &self.way().redactor {
+            why = redactor.redact(&why);
+        }
         Error::Unreachable {
             cluster: self.cluster.as_ref().to_owned(),
-            why: crate::error::cut(why.to_string()),
+            why: crate::error::cut(why),
         }
     }
 
@@ -183,7 +207,7 @@ impl Transport {
             .filter_map(|value| warning(value.to_str().ok()?));
         let warnings = warnings.take(32).collect();
         let code = response.status().as_u16();
-        let body = Limited::new(response.into_body(), MAX_ANSWER)
+        let body = Limited::new(response.into_body(), self.limits.answer)
             .collect()
             .await;
         let body = body.map_err(|error| self.unreachable(error))?.to_bytes();
@@ -191,6 +215,7 @@ impl Transport {
             body,
             warnings,
             code,
+            strange: self.way().redactor.is_some(),
         })
     }
 
@@ -214,13 +239,12 @@ impl Transport {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        let response =
-            self.client.send(request).await.map_err(|error| {
-                match crate::gated::closed(&error) {
-                    true => Error::NotHolder,
-                    false => self.unreachable(chain(&error)),
-                }
-            })?;
+        let way = self.way();
+        let sent = way.client.send(request).await;
+        let response = sent.map_err(|error| match crate::gated::closed(&error) {
+            true => Error::NotHolder,
+            false => self.unreachable(chain(&error)),
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -229,7 +253,11 @@ impl Transport {
             .collect()
             .await;
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-        Err(Error::Refused(Box::new(Refusal::read(code, &body))))
+        let refusal = Refusal::read(code, &body);
+        Err(Error::Refused(Box::new(match &way.redactor {
+            Some(redactor) => refusal.of_stranger(redactor),
+            None => refusal,
+        })))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::application::{IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
+use crate::application::{Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
 use crate::clock::Timestamp;
 use crate::message::{self, Message};
 use crate::repository::without_login;
@@ -135,6 +135,20 @@ impl Login {
     }
 }
 
+/// The cluster that a destination means, among those that a tenant has added. One that has both name and address means none.
+#[must_use]
+pub fn meant<'a>(destination: &Destination, added: &'a [Cluster]) -> Option<&'a Cluster> {
+    let Destination { server, name, .. } = destination;
+    let is_meant = |one: &&Cluster| match server.as_str() {
+        "" => !name.is_empty() && one.name == *name,
+        server => name.is_empty() && one.server == server.trim_end_matches('/'),
+    };
+    added
+        .iter()
+        .find(is_meant)
+        .filter(|one| !one.is_in_cluster())
+}
+
 /// Whether an address means the cluster that the installation runs on.
 #[must_use]
 pub fn is_in_cluster(server: &str) -> bool {
@@ -185,6 +199,26 @@ mod tests {
         }
         let refused = server("https://me:hunter2@k8s").unwrap_err().to_string();
         assert!(!refused.contains("hunter2"), "{refused}");
+    }
+
+    #[test]
+    fn a_destination_means_a_cluster_by_address_or_name() {
+        let added = [Cluster {
+            server: "https://k8s.example:6443".into(),
+            name: "prod".into(),
+            ..Cluster::default()
+        }];
+        let to = |server: &str, name: &str| {
+            let destination = Destination {
+                server: server.into(),
+                name: name.into(),
+                namespace: "web".into(),
+            };
+            meant(&destination, &added).is_some()
+        };
+        assert!(to("https://k8s.example:6443/", "") && to("", "prod"));
+        assert!(!to("", "") && !to("https://k8s.example:6443", "prod"));
+        assert!(!to(IN_CLUSTER_SERVER, "") && !to("", IN_CLUSTER_NAME));
     }
 
     #[test]

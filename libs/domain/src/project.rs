@@ -213,13 +213,16 @@ impl Rules {
         says
     }
 
-    /// Whether a cluster and namespace may be deployed to. While only the shared cluster is deployed to, which is no
-    /// project's own, a project that keeps to its own clusters permits none.
+    /// Whether a cluster of some project's (empty: of none) may be deployed to by one of that name, as far as it keeps to its
+    /// own clusters. The shared cluster is no project's.
+    #[must_use]
+    pub fn permits_cluster_of(&self, owner: &str, project: &str) -> bool {
+        !self.permit_only_project_scoped_clusters || owner == project
+    }
+
+    /// Whether a cluster and namespace may be deployed to; see also [`Rules::permits_cluster_of`].
     #[must_use]
     pub fn permits_destination(&self, server: &str, name: &str, namespace: &str) -> bool {
-        if self.permit_only_project_scoped_clusters {
-            return false;
-        }
         let mut allowed = false;
         for rule in &self.destinations {
             let in_namespace = Says::of(&rule.namespace, namespace, None);

@@ -164,6 +164,11 @@ impl Clusters<'_> {
                 .execute(&mut *tx)
                 .await?;
         exactly_one(done.rows_affected(), "cluster", server)?;
+        // Nothing that a client reads has another version now; whoever is in the cluster goes on with the new ones.
+        sqlx::query("SELECT pg_notify('naru', $1)")
+            .bind(format!("{} access", self.scope.whose()))
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }

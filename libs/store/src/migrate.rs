@@ -89,6 +89,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "finalizers",
         include_str!("../../../migrations/0015_finalizers.sql"),
     ),
+    (
+        16,
+        "controllers_settings",
+        include_str!("../../../migrations/0016_controllers_settings.sql"),
+    ),
 ];
 
 /// The version that a database must have.

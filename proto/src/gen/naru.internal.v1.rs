@@ -331,6 +331,11 @@ pub struct AddedClusterResponse {
     pub server_version: ::prost::alloc::string::String,
     #[prost(int64, tag = "4")]
     pub asked_unix_seconds: i64,
+    /// What is followed of it while an application goes there.
+    #[prost(int64, tag = "5")]
+    pub resources: i64,
+    #[prost(int64, tag = "6")]
+    pub apis: i64,
 }
 impl ::prost::Name for AddedClusterResponse {
     const NAME: &'static str = "AddedClusterResponse";

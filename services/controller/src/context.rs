@@ -6,7 +6,9 @@ use cluster::{Account, Cluster};
 use domain::clock::Clock;
 use script::Scripts;
 use store::Store;
+use tokio_util::sync::CancellationToken;
 
+use crate::clusters::Clusters;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
@@ -16,13 +18,17 @@ use crate::tenants::{TenantFacts, Tenants};
 /// The name of a tenant's service account in each of its namespaces.
 pub(crate) const ACCOUNT: &str = "naru";
 
-/// What looking at an application needs, shared by all workers.
+/// What looking at an application needs, shared by all workers. There is one for each cluster: whatever is read of
+/// `cluster` is judged by what `tenants` says may be done there.
+#[derive(Clone)]
 pub struct Context {
     /// The truth.
     pub store: Store,
-    /// The cluster.
+    /// The cluster: the shared one, or one that a tenant has added.
     pub cluster: Cluster,
-    /// Tenants and projects.
+    /// Those that tenants have added.
+    pub clusters: Clusters,
+    /// Tenants and projects, as they are in this cluster.
     pub tenants: Tenants,
     /// Repositories.
     pub repos: Repos,
@@ -36,6 +42,8 @@ pub struct Context {
     pub scripts: Scripts,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Cancelled when nothing is done in this cluster any more.
+    pub closed: CancellationToken,
 }
 
 impl Context {
@@ -44,11 +52,13 @@ impl Context {
         self.memory.forget_all();
         self.repos.forget_all();
         self.metrics.forget_all();
+        self.clusters.close_all();
     }
 
     /// Requests as the tenant's service account for objects of a namespace (empty: cluster-scoped ones).
     ///
-    /// A tenant has an account per namespace of its own, with rights only there; the operator's has one for all.
+    /// A tenant has an account per namespace of its own, with rights only there; the operator's has one for all. In a cluster
+    /// that it has added it is whom it gave.
     ///
     /// # Errors
     /// When the names are no names.
@@ -57,6 +67,9 @@ impl Context {
         tenant: &TenantFacts,
         namespace: &str,
     ) -> Result<Account, cluster::Error> {
+        if self.cluster.is_added() {
+            return Ok(self.cluster.as_platform());
+        }
         let home =
             namespace.is_empty() || tenant.tenant.name.is_operator() || !tenant.owns(namespace);
         self.cluster

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::clusters::Event;
 use crate::context::Context;
 use crate::reconcile::{self, Next};
 use crate::shard::{Shard, Term};
@@ -55,7 +56,7 @@ pub struct Driver {
 
 impl Driver {
     /// Follows the leases, the change feed and the cluster until the stop.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
         let mut changes = pin!(self.context.store.platform().listen());
         let mut wakes = self.context.cluster.index().subscribe();
         let mut connection = self.context.cluster.connection();
@@ -79,6 +80,7 @@ impl Driver {
                     }
                 }
                 wake = wakes.next() => if term.is_some() { self.woken(wake).await },
+                Some(event) = events.recv() => if term.is_some() { self.told(event).await },
                 Ok(()) = connection.changed() => {
                     let reachable = connection.borrow_and_update().reachable;
                     self.context.metrics.cluster_reachable(reachable);
@@ -199,6 +201,7 @@ impl Driver {
             (Some(tenant), ChangeKind::Access) => {
                 self.context.repos.forget_credentials(tenant);
                 self.context.tenants.forget_clusters(tenant);
+                self.context.clusters.review(&self.context, tenant).await;
                 let known = self.context.repos.of_tenant(tenant);
                 known
                     .into_iter()
@@ -273,6 +276,28 @@ impl Driver {
             }
             Wake::Namespace(namespace) => self.tenancy.namespace_changed(&namespace),
             Wake::Kinds | Wake::Resync => self.all().await,
+        }
+    }
+
+    /// Something happened in a cluster that a tenant has added. It is a stranger's word, and concerns that tenant alone.
+    async fn told(&self, Event { tenant, wake }: Event) {
+        match wake {
+            Some(Wake::App { installation, app }) => {
+                if self.context.tenants.id_of(&installation) == Some(tenant) {
+                    self.queue.push(AppKey { tenant, name: app });
+                }
+            }
+            Some(Wake::Untracked(key)) => {
+                let memory = &self.context.memory;
+                let concerned = memory.who_wants(&key).into_iter();
+                concerned
+                    .chain(memory.who_watches(&key.namespace))
+                    .filter(|app| app.tenant == tenant)
+                    .for_each(|app| self.queue.push(app));
+            }
+            // Whose a namespace is there, nobody asks.
+            Some(Wake::Namespace(_)) => {}
+            Some(Wake::Kinds | Wake::Resync) | None => self.of_tenant(tenant).await,
         }
     }
 

@@ -6,7 +6,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use domain::egress::Egress;
 use domain::message::Message;
 use domain::tenant::TenantId;
 use futures::Stream;
@@ -21,7 +20,6 @@ use proto::v1alpha1::ApplicationTree;
 use runtime::Lifecycle;
 use runtime::config::MutualTls;
 use runtime::mtls::{self, MutualTlsError};
-use store::OpeningKeys;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
@@ -60,11 +58,9 @@ pub fn serve(
     identity: &MutualTls,
     context: Arc<Context>,
     shard: Shard,
-    cluster_keys: OpeningKeys,
-    egress: Egress,
 ) -> Result<(), MutualTlsError> {
     let service = Live {
-        added: AddedClusters::new(context.clone(), cluster_keys, egress),
+        added: AddedClusters::new(context.clone()),
         context,
         shard,
         life: life.clone(),
@@ -91,17 +87,22 @@ struct Live {
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Live {
-    /// The application that a request is about.
-    fn app(&self, tenant: &str, app: &str) -> Result<AppKey, Status> {
+    /// The application that a request is about, and what is needed where it goes.
+    async fn app(&self, tenant: &str, app: &str) -> Result<(Arc<Context>, AppKey), Status> {
         self.holder()?;
-        Ok(AppKey::new(tenant_id(tenant)?, app))
+        let app = AppKey::new(tenant_id(tenant)?, app);
+        let place = scene::place(&self.context, &app).await?;
+        Ok((place, app))
     }
 
-    /// The application whose object a request is about.
-    fn app_of(&self, object: Option<&wire::ResourceRequest>) -> Result<AppKey, Status> {
+    /// The application whose object a request is about, and what is needed where it goes.
+    async fn app_of(
+        &self,
+        object: Option<&wire::ResourceRequest>,
+    ) -> Result<(Arc<Context>, AppKey), Status> {
         let named =
             object.ok_or_else(|| Status::invalid_argument("the request names no object"))?;
-        self.app(&named.tenant, &named.app)
+        self.app(&named.tenant, &named.app).await
     }
 
     fn holder(&self) -> Result<(), Status> {
@@ -127,8 +128,8 @@ impl Controller for Live {
         request: Request<wire::AppRequest>,
     ) -> Result<Response<ApplicationTree>, Status> {
         let wire::AppRequest { tenant, app } = request.into_inner();
-        let app = self.app(&tenant, &app)?;
-        tree::tree(&self.context, &app).await.map(Response::new)
+        let (place, app) = self.app(&tenant, &app).await?;
+        tree::tree(&place, &app).await.map(Response::new)
     }
 
     type WatchResourceTreeStream = Answers<ApplicationTree>;
@@ -138,13 +139,8 @@ impl Controller for Live {
         request: Request<wire::AppRequest>,
     ) -> Result<Response<Self::WatchResourceTreeStream>, Status> {
         let wire::AppRequest { tenant, app } = request.into_inner();
-        let app = self.app(&tenant, &app)?;
-        let trees = tree::watch(
-            self.context.clone(),
-            app,
-            self.shard.clone(),
-            self.life.token(),
-        );
+        let (place, app) = self.app(&tenant, &app).await?;
+        let trees = tree::watch(place, app, self.shard.clone(), self.life.token());
         Ok(Response::new(Box::pin(trees)))
     }
 
@@ -153,8 +149,8 @@ impl Controller for Live {
         request: Request<wire::AppRequest>,
     ) -> Result<Response<ManagedResourcesResponse>, Status> {
         let wire::AppRequest { tenant, app } = request.into_inner();
-        let app = self.app(&tenant, &app)?;
-        managed::managed_resources(&self.context, &app)
+        let (place, app) = self.app(&tenant, &app).await?;
+        managed::managed_resources(&place, &app)
             .await
             .map(Response::new)
     }
@@ -165,8 +161,8 @@ impl Controller for Live {
     ) -> Result<Response<ApplicationServerSideDiffResponse>, Status> {
         let wire::ServerSideDiffRequest { tenant, query } = request.into_inner();
         let query = query.ok_or_else(|| Status::invalid_argument("the query is missing"))?;
-        let app = self.app(&tenant, &query.app_name)?;
-        diff::server_side_diff(&self.context, &app, query)
+        let (place, app) = self.app(&tenant, &query.app_name).await?;
+        diff::server_side_diff(&place, &app, query)
             .await
             .map(Response::new)
     }
@@ -176,8 +172,8 @@ impl Controller for Live {
         request: Request<wire::ResourceRequest>,
     ) -> Result<Response<wire::ResourceBody>, Status> {
         let request = request.into_inner();
-        let app = self.app(&request.tenant, &request.app)?;
-        resource::get_resource(&self.context, &app, request)
+        let (place, app) = self.app(&request.tenant, &request.app).await?;
+        resource::get_resource(&place, &app, request)
             .await
             .map(Response::new)
     }
@@ -187,8 +183,8 @@ impl Controller for Live {
         request: Request<wire::PatchResourceRequest>,
     ) -> Result<Response<wire::ResourceBody>, Status> {
         let request = request.into_inner();
-        let app = self.app_of(request.resource.as_ref())?;
-        resource::patch_resource(&self.context, &app, request)
+        let (place, app) = self.app_of(request.resource.as_ref()).await?;
+        resource::patch_resource(&place, &app, request)
             .await
             .map(Response::new)
     }
@@ -198,8 +194,8 @@ impl Controller for Live {
         request: Request<wire::DeleteResourceRequest>,
     ) -> Result<Response<wire::DeleteResourceResponse>, Status> {
         let request = request.into_inner();
-        let app = self.app_of(request.resource.as_ref())?;
-        resource::delete_resource(&self.context, &app, request)
+        let (place, app) = self.app_of(request.resource.as_ref()).await?;
+        resource::delete_resource(&place, &app, request)
             .await
             .map(Response::new)
     }
@@ -209,8 +205,8 @@ impl Controller for Live {
         request: Request<wire::ResourceRequest>,
     ) -> Result<Response<ResourceActionsListResponse>, Status> {
         let request = request.into_inner();
-        let app = self.app(&request.tenant, &request.app)?;
-        actions::list(&self.context, &app, request)
+        let (place, app) = self.app(&request.tenant, &request.app).await?;
+        actions::list(&place, &app, request)
             .await
             .map(Response::new)
     }
@@ -220,10 +216,8 @@ impl Controller for Live {
         request: Request<wire::RunActionRequest>,
     ) -> Result<Response<wire::RunActionResponse>, Status> {
         let request = request.into_inner();
-        let app = self.app_of(request.resource.as_ref())?;
-        actions::run(&self.context, &app, request)
-            .await
-            .map(Response::new)
+        let (place, app) = self.app_of(request.resource.as_ref()).await?;
+        actions::run(&place, &app, request).await.map(Response::new)
     }
 
     async fn resource_events(
@@ -231,8 +225,8 @@ impl Controller for Live {
         request: Request<wire::ResourceEventsRequest>,
     ) -> Result<Response<EventList>, Status> {
         let request = request.into_inner();
-        let app = self.app(&request.tenant, &request.app)?;
-        events::resource_events(&self.context, &app, request)
+        let (place, app) = self.app(&request.tenant, &request.app).await?;
+        events::resource_events(&place, &app, request)
             .await
             .map(Response::new)
     }
@@ -245,8 +239,8 @@ impl Controller for Live {
     ) -> Result<Response<Self::PodLogsStream>, Status> {
         let wire::PodLogsRequest { tenant, query } = request.into_inner();
         let query = query.ok_or_else(|| Status::invalid_argument("the query is missing"))?;
-        let app = self.app(&tenant, &query.name)?;
-        let lines = logs::pod_logs(&self.context, &app, query, self.life.token()).await?;
+        let (place, app) = self.app(&tenant, &query.name).await?;
+        let lines = logs::pod_logs(&place, &app, query, self.life.token()).await?;
         Ok(Response::new(Box::pin(lines)))
     }
 

@@ -13,13 +13,13 @@
 //! - One application is worked on by one worker at a time, and tenants take turns.
 //!
 //! # Reading order
-//! [`config`], [`shard`], [`driver`], [`reconcile`], [`repos`], [`publisher`], [`memory`], [`grpc`].
+//! [`config`], [`shard`], [`driver`], [`reconcile`], [`clusters`], [`repos`], [`publisher`], [`memory`], [`grpc`].
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, ConnectOptions};
+use cluster::{Cluster, ConnectOptions, Terms};
 use domain::clock::{Clock, IdSource};
 use runtime::clock::{RandomIds, SystemClock};
 use runtime::config::{ConfigError, EX_USAGE};
@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub mod clusters;
 pub mod config;
 pub mod context;
 pub mod driver;
@@ -45,6 +46,7 @@ pub mod sealing;
 pub mod shard;
 pub mod tenants;
 
+use clusters::Clusters;
 use config::Config;
 use context::Context;
 use driver::Driver;
@@ -140,17 +142,21 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     };
     let store =
         Store::connect_with(&config.database_url, Role::Controller, key_file, options).await?;
-    let cluster = Cluster::connect(ConnectOptions {
-        name: domain::application::IN_CLUSTER_NAME.to_owned(),
-        kubeconfig: config.kubeconfig.clone(),
-        context: None,
+    let terms = Terms {
         request_timeout: READ,
         write_timeout: WRITE,
         gate: Arc::new(gate),
         fingerprint_key: fingerprint_key(),
         clock: clock.clone(),
+    };
+    let cluster = Cluster::connect(ConnectOptions {
+        name: domain::application::IN_CLUSTER_NAME.to_owned(),
+        kubeconfig: config.kubeconfig.clone(),
+        context: None,
+        terms: terms.clone(),
     })
     .await?;
+    let (clusters, events) = Clusters::new(life, cluster_keys, egress, terms);
     let servers = RepoServers::new(&config.repo_servers, &config.internal)?;
     let (repos, found) = Repos::new(store.clone(), servers, config.poll_interval());
     let (publisher, writer) =
@@ -164,6 +170,8 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         clock,
         store,
         cluster: cluster.clone(),
+        clusters: clusters.clone(),
+        closed: CancellationToken::new(),
         scripts: Scripts::new(std::env::current_exe()?),
     });
 
@@ -174,8 +182,6 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         &config.internal,
         context.clone(),
         shard.clone(),
-        cluster_keys,
-        egress,
     )?;
     life.spawn("results", writer.run(drained.clone()));
     life.spawn(
@@ -183,9 +189,19 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         sealing::run(context.store.platform(), holder, life.token()),
     );
     life.spawn("cluster", until(life.token(), cluster.run()));
-    drive(life, &config, context, shard, repos, found, drained);
+    life.spawn("clusters", clusters.sweep(life.token()));
+    let feeds = Feeds { found, events };
+    drive(life, &config, context, shard, repos, feeds, drained);
     listening.set(true);
     Ok(())
+}
+
+/// What tells of work.
+struct Feeds {
+    /// Repositories that are followed from now on.
+    found: mpsc::UnboundedReceiver<repos::RepoKey>,
+    /// What happens in clusters that tenants have added.
+    events: mpsc::Receiver<clusters::Event>,
 }
 
 /// The driver, its workers and what feeds them. `drained` is cancelled when the last worker has ended.
@@ -195,7 +211,7 @@ fn drive(
     context: Arc<Context>,
     shard: Shard,
     repos: Repos,
-    found: mpsc::UnboundedReceiver<repos::RepoKey>,
+    feeds: Feeds,
     drained: CancellationToken,
 ) {
     let queue = Queue::new(config.workers_per_tenant);
@@ -203,7 +219,7 @@ fn drive(
     let (poller, polls) = Poller::new(
         repos,
         queue.clone(),
-        found,
+        feeds.found,
         config.poll_interval(),
         config.poll_jitter(),
     );
@@ -233,7 +249,7 @@ fn drive(
         });
     }
     drop(alive);
-    life.spawn("driver", driver.run(life.token()));
+    life.spawn("driver", driver.run(feeds.events, life.token()));
     let stop = life.token();
     life.spawn("drain", async move {
         // Nobody ever sends; the channel closes when the last worker has gone.

@@ -59,9 +59,11 @@ struct ServerLabel {
     server: String,
 }
 
-/// The controller's metrics. Cheap to clone.
+/// The controller's metrics, of one cluster. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// The cluster's address.
+    server: Arc<str>,
     app_info: Family<AppInfo, Gauge>,
     shown: Arc<Mutex<HashMap<AppKey, AppInfo>>>,
     syncs: Family<SyncLabels, Counter>,
@@ -80,6 +82,7 @@ impl Metrics {
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         Self {
+            server: IN_CLUSTER_SERVER.into(),
             app_info: registry.add(
                 "argocd_app_info",
                 "Information about application",
@@ -119,6 +122,15 @@ impl Metrics {
         }
     }
 
+    /// The same of another cluster.
+    #[must_use]
+    pub fn at(&self, server: &str) -> Self {
+        Self {
+            server: server.into(),
+            ..self.clone()
+        }
+    }
+
     /// Shows an application as it is now.
     pub fn show(&self, key: &AppKey, tenant: &str, app: &Application, status: &Status) {
         let spec = app.view().unwrap_or_default();
@@ -140,7 +152,7 @@ impl Metrics {
             project: spec.project().to_owned(),
             autosync_enabled: spec.automated().is_some().to_string(),
             repo: source,
-            dest_server: IN_CLUSTER_SERVER.to_owned(),
+            dest_server: self.server.to_string(),
             dest_namespace: spec.destination.namespace.clone(),
             sync_status: status.sync.as_str().to_owned(),
             health_status: status.health.unwrap_or_default().as_str().to_owned(),
@@ -177,7 +189,7 @@ impl Metrics {
             namespace: CONTROL_PLANE_NAMESPACE.to_owned(),
             name: key.name.to_string(),
             project: project.to_owned(),
-            dest_server: IN_CLUSTER_SERVER.to_owned(),
+            dest_server: self.server.to_string(),
             phase: phase.as_str().to_owned(),
             dry_run: dry_run.to_string(),
         };
@@ -189,7 +201,7 @@ impl Metrics {
         let labels = ReconcileLabels {
             tenant: tenant.to_owned(),
             namespace: CONTROL_PLANE_NAMESPACE.to_owned(),
-            dest_server: IN_CLUSTER_SERVER.to_owned(),
+            dest_server: self.server.to_string(),
         };
         self.reconcile.get_or_create(&labels).observe(seconds);
     }
@@ -198,7 +210,7 @@ impl Metrics {
     pub fn cluster_reachable(&self, reachable: bool) {
         self.cluster
             .get_or_create(&ServerLabel {
-                server: IN_CLUSTER_SERVER.to_owned(),
+                server: self.server.to_string(),
             })
             .set(i64::from(reachable));
     }

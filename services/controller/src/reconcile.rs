@@ -5,6 +5,7 @@
 //! sync), [`apply`] and [`hooks`] (client required), [`publish`] (client required); [`deletion`] is the other end of a life.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::application::{Application, REFRESH};
@@ -98,7 +99,7 @@ impl From<Unwritten> for Failure {
 ///
 /// # Errors
 /// When something of ours did not answer; the caller comes again.
-pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
+pub async fn reconcile(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
     let Some(app) = ctx
         .store
         .tenant(key.tenant)
@@ -106,6 +107,8 @@ pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
         .find(&key.name)
         .await?
     else {
+        // What it left behind is where it was.
+        let ctx = &ctx.clusters.leave(key).unwrap_or_else(|| ctx.clone());
         forget(ctx, key);
         if let Some(tenant) = ctx.tenants.get(key.tenant).await?
             && tenant.active()
@@ -122,15 +125,37 @@ pub async fn reconcile(ctx: &Context, key: &AppKey) -> Result<Next, Failure> {
     {
         // Neither compared, nor synced, nor polled; what it has stays, and the tenant's change wakes it.
         forget(ctx, key);
+        ctx.clusters.leave(key);
         return Ok(Next::Sleep);
     }
+    let ctx = &match subject::placed(ctx, key, &app).await? {
+        Ok(place) => place,
+        Err(cause) => return locked_out(ctx, key, &app, cause).await,
+    };
     let mut memory = ctx.memory.take(key, app.uid());
     let next = with_memory(ctx, key, app, &mut memory).await;
     match next {
-        Ok(Next::Gone) => forget(ctx, key),
+        Ok(Next::Gone) => {
+            ctx.clusters.leave(key);
+            forget(ctx, key);
+        }
         _ => ctx.memory.put(key, memory),
     }
     next
+}
+
+/// Nobody gets into the cluster that an application goes to, until somebody changes what is known of the cluster.
+async fn locked_out(
+    ctx: &Context,
+    key: &AppKey,
+    app: &Application,
+    cause: Cause,
+) -> Result<Next, Failure> {
+    let tenant = ctx.tenants.name_of(key.tenant);
+    if app.deleting() {
+        return deletion::pending(ctx, key, &tenant, app, vec![cause], Next::Sleep).await;
+    }
+    hopeless(ctx, key, &tenant, app, vec![cause]).await
 }
 
 /// Forgets an application that is gone.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::cluster::Cluster;
 use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
 use domain::settings::{Customizations, Rendering};
@@ -14,7 +15,11 @@ use store::Store;
 
 /// What is known of tenants and projects. Cheap to clone.
 #[derive(Clone)]
-pub struct Tenants(Arc<Inner>);
+pub struct Tenants {
+    inner: Arc<Inner>,
+    /// The cluster in which the tenants' facts hold, where it is not the shared one.
+    at: Option<Arc<Cluster>>,
+}
 
 struct Inner {
     store: Store,
@@ -31,19 +36,21 @@ struct Known {
     by_id: HashMap<TenantId, Arc<TenantFacts>>,
     by_name: HashMap<String, TenantId>,
     projects: HashMap<(TenantId, String), Option<Arc<ProjectFacts>>>,
-    /// The addresses and names of the clusters that tenants have added.
-    clusters: HashMap<TenantId, Arc<Vec<[String; 2]>>>,
+    /// The clusters that tenants have added.
+    clusters: HashMap<TenantId, Arc<Vec<Cluster>>>,
     /// What tenants' settings say of what is done here.
     settings: HashMap<TenantId, TenantSettings>,
     /// Grows whenever something is forgotten: what was read before is then not kept.
     forgotten: u64,
 }
 
-/// A tenant and the namespaces that it may use.
-#[derive(Debug)]
+/// A tenant and the namespaces that it may use, in the shared cluster or in one that it has added.
+#[derive(Clone, Debug)]
 pub struct TenantFacts {
     /// The tenant.
     pub tenant: Tenant,
+    /// The cluster that it has added and that this is about; the shared one when absent.
+    at: Option<Arc<Cluster>>,
     /// The patterns of namespaces that it may have made, with its name filled in.
     patterns: Vec<String>,
     /// The namespaces of all tenants but this one.
@@ -54,21 +61,46 @@ impl TenantFacts {
     /// The namespaces that it may use.
     #[must_use]
     pub fn territory(&self) -> Territory<'_> {
-        if self.tenant.name.is_operator() {
-            Territory::AllBut(&self.foreign)
-        } else {
-            Territory::Only {
+        match &self.at {
+            // It is the tenant's own; what may be done there is for the credentials to say.
+            Some(added) if added.namespaces.is_empty() => Territory::AllBut(&[]),
+            Some(added) => Territory::Only {
+                namespaces: &added.namespaces,
+                patterns: &[],
+            },
+            None if self.tenant.name.is_operator() => Territory::AllBut(&self.foreign),
+            None => Territory::Only {
                 namespaces: &self.tenant.namespaces,
                 patterns: &self.patterns,
-            }
+            },
         }
+    }
+
+    /// Whether objects without a namespace may be looked at and touched for the tenant.
+    fn owns_the_whole(&self) -> bool {
+        match &self.at {
+            Some(added) => added.namespaces.is_empty() || added.cluster_resources,
+            None => self.tenant.name.is_operator(),
+        }
+    }
+
+    /// Whether it makes namespaces itself, and no map says whose they are.
+    #[must_use]
+    pub fn makes_namespaces(&self) -> bool {
+        self.at.is_some() || self.tenant.name.is_operator()
+    }
+
+    /// The cluster that it has added and that this is about; the shared one when absent.
+    #[must_use]
+    pub fn added(&self) -> Option<&Cluster> {
+        self.at.as_deref()
     }
 
     /// Whether an object in this namespace may be shown to and touched for the tenant.
     #[must_use]
     pub fn owns(&self, namespace: &str) -> bool {
         if namespace.is_empty() {
-            return self.tenant.name.is_operator();
+            return self.owns_the_whole();
         }
         self.territory().permits(namespace, false)
     }
@@ -77,7 +109,7 @@ impl TenantFacts {
     #[must_use]
     pub fn owns_cluster(&self, key: &ResourceKey) -> bool {
         let namespace = key.group.is_empty() && key.kind == "Namespace";
-        self.tenant.name.is_operator() || (namespace && self.owns(&key.name))
+        self.owns_the_whole() || (namespace && self.owns(&key.name))
     }
 
     /// The namespaces that Naru makes and keeps for it.
@@ -124,11 +156,23 @@ impl Tenants {
     /// Nothing known yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self(Arc::new(Inner {
-            store,
-            known: RwLock::default(),
-            objects: Mutex::default(),
-        }))
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                known: RwLock::default(),
+                objects: Mutex::default(),
+            }),
+            at: None,
+        }
+    }
+
+    /// The same, for what is done in a cluster that a tenant has added.
+    #[must_use]
+    pub fn at(&self, added: &Cluster) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            at: Some(Arc::new(added.clone())),
+        }
     }
 
     /// Reads all tenants anew and forgets all projects.
@@ -136,14 +180,14 @@ impl Tenants {
     /// # Errors
     /// When the database does not answer.
     pub async fn reload(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
-        let platform = self.0.store.platform();
+        let platform = self.inner.store.platform();
         let tenants = platform.tenants().await?;
         let map: BTreeMap<String, TenantId> = platform.namespace_map().await?.into_iter().collect();
         let all: Vec<Arc<TenantFacts>> = tenants
             .into_iter()
             .map(|tenant| Arc::new(facts(tenant, &map)))
             .collect();
-        let mut known = self.0.known.write();
+        let mut known = self.inner.known.write();
         known.by_name = all
             .iter()
             .map(|f| (f.tenant.name.as_str().to_owned(), f.tenant.id))
@@ -161,8 +205,8 @@ impl Tenants {
     /// # Errors
     /// When the database does not answer.
     pub async fn refresh(&self, id: TenantId) -> store::Result<()> {
-        let found = self.0.store.platform().tenant_by_id(id).await?;
-        let mut known = self.0.known.write();
+        let found = self.inner.store.platform().tenant_by_id(id).await?;
+        let mut known = self.inner.known.write();
         if let Some(old) = known.by_id.remove(&id) {
             known.by_name.remove(old.tenant.name.as_str());
         }
@@ -204,7 +248,7 @@ impl Tenants {
     /// # Errors
     /// Never; the shape is [`Tenants::reload`]'s.
     pub fn known(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
-        Ok(self.0.known.read().by_id.values().cloned().collect())
+        Ok(self.inner.known.read().by_id.values().cloned().collect())
     }
 
     /// One of them, read if it is not known yet.
@@ -212,11 +256,19 @@ impl Tenants {
     /// # Errors
     /// When the database does not answer.
     pub async fn get(&self, id: TenantId) -> store::Result<Option<Arc<TenantFacts>>> {
-        if let Some(facts) = self.0.known.read().by_id.get(&id) {
-            return Ok(Some(facts.clone()));
+        let known = || self.inner.known.read().by_id.get(&id).cloned();
+        let mut found = known();
+        if found.is_none() {
+            self.reload().await?;
+            found = known();
         }
-        self.reload().await?;
-        Ok(self.0.known.read().by_id.get(&id).cloned())
+        Ok(found.map(|facts| match &self.at {
+            None => facts,
+            Some(added) => Arc::new(TenantFacts {
+                at: Some(added.clone()),
+                ..facts.as_ref().clone()
+            }),
+        }))
     }
 
     /// How many objects a tenant's applications manage, as of ten seconds ago at most.
@@ -224,14 +276,14 @@ impl Tenants {
     /// # Errors
     /// When the database does not answer.
     pub async fn objects(&self, tenant: TenantId) -> store::Result<u64> {
-        let counted = self.0.objects.lock().get(&tenant).copied();
+        let counted = self.inner.objects.lock().get(&tenant).copied();
         if let Some((at, objects)) = counted
             && at.elapsed() < COUNTED
         {
             return Ok(objects);
         }
-        let objects = self.0.store.tenant(tenant).objects().await?;
-        let mut all = self.0.objects.lock();
+        let objects = self.inner.store.tenant(tenant).objects().await?;
+        let mut all = self.inner.objects.lock();
         all.retain(|_, (at, _)| at.elapsed() < COUNTED);
         all.insert(tenant, (Instant::now(), objects));
         Ok(objects)
@@ -240,13 +292,13 @@ impl Tenants {
     /// The tenant of a name, if it is known.
     #[must_use]
     pub fn id_of(&self, name: &str) -> Option<TenantId> {
-        self.0.known.read().by_name.get(name).copied()
+        self.inner.known.read().by_name.get(name).copied()
     }
 
     /// The name of a tenant, for logs and metrics; its id while the name is not known.
     #[must_use]
     pub fn name_of(&self, id: TenantId) -> String {
-        let known = self.0.known.read().by_id.get(&id).cloned();
+        let known = self.inner.known.read().by_id.get(&id).cloned();
         known.map_or_else(
             || id.to_string(),
             |facts| facts.tenant.name.as_str().to_owned(),
@@ -263,16 +315,22 @@ impl Tenants {
         name: &str,
     ) -> store::Result<Option<Arc<ProjectFacts>>> {
         let key = (tenant, name.to_owned());
-        if let Some(known) = self.0.known.read().projects.get(&key) {
+        if let Some(known) = self.inner.known.read().projects.get(&key) {
             return Ok(known.clone());
         }
-        let found = self.0.store.tenant(tenant).projects().find(name).await?;
+        let found = self
+            .inner
+            .store
+            .tenant(tenant)
+            .projects()
+            .find(name)
+            .await?;
         let facts = found.map(|project: Project| {
             Arc::new(ProjectFacts {
                 rules: project.rules().map_err(|error| error.to_string()),
             })
         });
-        self.0.known.write().projects.insert(key, facts.clone());
+        self.inner.known.write().projects.insert(key, facts.clone());
         Ok(facts)
     }
 
@@ -282,51 +340,50 @@ impl Tenants {
     /// When the database does not answer.
     pub async fn settings(&self, tenant: TenantId) -> store::Result<TenantSettings> {
         let forgotten = {
-            let known = self.0.known.read();
+            let known = self.inner.known.read();
             if let Some(settings) = known.settings.get(&tenant) {
                 return Ok(settings.clone());
             }
             known.forgotten
         };
-        let config = self.0.store.tenant(tenant).config().plain().await?;
+        let config = self.inner.store.tenant(tenant).config().plain().await?;
         let read = TenantSettings {
             rendering: Arc::new(config.rendering()),
             customizations: Arc::new(config.customizations()),
         };
-        let mut known = self.0.known.write();
+        let mut known = self.inner.known.write();
         if known.forgotten == forgotten {
             known.settings.insert(tenant, read.clone());
         }
         Ok(read)
     }
 
-    /// Whether a tenant has added a cluster of this address or name.
+    /// The clusters that a tenant has added.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn has_cluster(&self, tenant: TenantId, wanted: &str) -> store::Result<bool> {
-        let known = self.0.known.read().clusters.get(&tenant).cloned();
-        let clusters = match known {
-            Some(clusters) => clusters,
-            None => {
-                let added = self.0.store.tenant(tenant).clusters().list().await?;
-                let added = added.into_iter().map(|one| [one.server, one.name]);
-                let clusters = Arc::new(added.collect::<Vec<_>>());
-                self.0
-                    .known
-                    .write()
-                    .clusters
-                    .insert(tenant, clusters.clone());
-                clusters
+    pub async fn clusters(&self, tenant: TenantId) -> store::Result<Arc<Vec<Cluster>>> {
+        let forgotten = {
+            let known = self.inner.known.read();
+            if let Some(clusters) = known.clusters.get(&tenant) {
+                return Ok(clusters.clone());
             }
+            known.forgotten
         };
-        let wanted = wanted.trim_end_matches('/');
-        Ok(clusters.iter().flatten().any(|known| known == wanted))
+        let added = self.inner.store.tenant(tenant).clusters().list().await?;
+        let clusters = Arc::new(added);
+        let mut known = self.inner.known.write();
+        if known.forgotten == forgotten {
+            known.clusters.insert(tenant, clusters.clone());
+        }
+        Ok(clusters)
     }
 
     /// Forgets a tenant's clusters: one has changed.
     pub fn forget_clusters(&self, tenant: TenantId) {
-        self.0.known.write().clusters.remove(&tenant);
+        let mut known = self.inner.known.write();
+        known.clusters.remove(&tenant);
+        known.forgotten += 1;
     }
 
     /// Forgets a tenant's projects: one has changed.
@@ -360,5 +417,6 @@ fn facts(tenant: Tenant, map: &BTreeMap<String, TenantId>) -> TenantFacts {
         patterns,
         foreign: Arc::new(foreign),
         tenant,
+        at: None,
     }
 }

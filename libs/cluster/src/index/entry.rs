@@ -52,6 +52,8 @@ pub struct LiveEntry {
     pub status: u64,
     /// The container images that it names.
     pub images: Box<[Arc<str>]>,
+    /// About how many bytes all this takes; 0 where nobody counts.
+    pub(super) weight: usize,
 }
 
 /// An owner reference.
@@ -109,6 +111,8 @@ const MAX_NAME: usize = 1024;
 /// Makes entries, sharing what many of them have in common.
 pub(super) struct Reader {
     fingerprint_key: [u8; 32],
+    /// Whether it is counted what entries take.
+    weighs: bool,
     texts: Mutex<HashSet<Arc<str>>>,
     field_sets: Mutex<FieldSets>,
 }
@@ -121,9 +125,10 @@ struct FieldSets {
 }
 
 impl Reader {
-    pub(super) fn new(fingerprint_key: [u8; 32]) -> Self {
+    pub(super) fn new(fingerprint_key: [u8; 32], weighs: bool) -> Self {
         Self {
             fingerprint_key,
+            weighs,
             texts: Mutex::default(),
             field_sets: Mutex::default(),
         }
@@ -173,7 +178,13 @@ impl Reader {
             .into_iter()
             .flatten();
         let owners = owners.take(MAX_OWNERS).map(owner).collect();
+        let body = body::prune(object, group, version, kind);
+        let weight = match self.weighs {
+            true => weight(&body) + weight(metadata),
+            false => 0,
+        };
         Some(LiveEntry {
+            weight,
             version: Arc::clone(version),
             uid: uid.into(),
             resource_version: part("resourceVersion").into(),
@@ -191,7 +202,7 @@ impl Reader {
             managed: tracking.as_ref().and_then(|_| self.managed(metadata)),
             tracking,
             fingerprint,
-            body: Arc::new(body::prune(object, group, version, kind)),
+            body: Arc::new(body),
             status: body::status_of(object, group, kind),
             images: body::images(object, kind)
                 .into_iter()
@@ -257,6 +268,21 @@ impl Reader {
     }
 }
 
+/// About how many bytes a document takes in memory.
+fn weight(value: &Value) -> usize {
+    /// Of a value, with its place in a map or list.
+    const NODE: usize = 64;
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| name.len() + weight(value))
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
 fn owner(reference: &Value) -> Owner {
     let (group, _) = domain::resource::split_api_version(text(reference, &["apiVersion"]));
     Owner {
@@ -275,7 +301,7 @@ mod tests {
 
     fn read(object: &Value) -> LiveEntry {
         let (group, version) = domain::resource::split_api_version(text(object, &["apiVersion"]));
-        Reader::new([7; 32])
+        Reader::new([7; 32], true)
             .read(object, group, text(object, &["kind"]), &version.into())
             .unwrap()
     }
@@ -306,5 +332,15 @@ mod tests {
             "{kept}"
         );
         assert!(entry.fingerprint.is_some());
+    }
+
+    #[test]
+    fn what_an_entry_takes_is_counted() {
+        let pod = |message: &str| {
+            let pod = json!({"apiVersion": "v1", "kind": "Pod", "status": {"message": message},
+                "metadata": {"name": "s", "namespace": "web", "uid": "u", "resourceVersion": "5"}});
+            read(&pod).weight
+        };
+        assert_eq!(pod(&"x".repeat(1000)) - pod("x"), 999);
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::state::State;
 use super::watcher::Watcher;
-use super::{Change, Index, Wake};
+use super::{Change, Index, Wake, Watched};
 use crate::connect::Cluster;
 use crate::discovery::ApiKind;
 
@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const LOOK_DOWN: Duration = Duration::from_secs(1);
 /// Kinds are asked for this often even when nothing hints at a change.
 const REDISCOVER: Duration = Duration::from_secs(600);
+/// When a cluster that had more than may be is tried again.
+const TOO_MUCH: Duration = Duration::from_secs(60);
 /// Changes of definitions come in groups; one question answers them all.
 const SETTLE: Duration = Duration::from_millis(250);
 
@@ -37,8 +39,8 @@ impl Keeper {
         Self { inbox, ready }
     }
 
-    /// Takes changes in, until the process ends.
-    async fn keep(&mut self, index: &Index, kinds_changed: &Notify) {
+    /// Takes changes in, until there are more objects than may be.
+    async fn keep(&mut self, index: &Index, watched: &Watched, kinds_changed: &Notify) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.inbox.recv_many(&mut batch, BATCH).await > 0 {
             let mut told = Vec::new();
@@ -56,6 +58,7 @@ impl Keeper {
                     ready = state.all_synced();
                 }
             }
+            let full = index.len() > watched.most_objects || index.weight() > watched.most_bytes;
             for done in told {
                 // Whoever waited may have given up.
                 let _ = done.send(());
@@ -67,7 +70,18 @@ impl Keeper {
             for wake in wakes {
                 index.wakes.send(wake);
             }
+            if full {
+                return;
+            }
         }
+    }
+
+    /// Forgets all that is known.
+    fn clear(&mut self, index: &Index) {
+        self.ready.send_replace(false);
+        *index.state.write() = State::default();
+        // What the watches had still to say counts for nothing: no kind is expected.
+        while self.inbox.try_recv().is_ok() {}
     }
 }
 
@@ -106,11 +120,12 @@ fn take(
         } => state.remove(&key, resource_version),
         Change::Listed {
             kind,
+            namespace,
             resource_version,
             keys,
         } => {
-            let wakes = state.retain(&kind, &keys, resource_version);
-            state.set_synced(&kind);
+            let wakes = state.retain(&kind, &namespace, &keys, resource_version);
+            state.set_listed(&kind, &namespace);
             wakes
         }
         Change::Dropped { kind } => state.forget_kind(&kind),
@@ -130,16 +145,40 @@ fn defines_kinds(kind: &GroupKind) -> bool {
 /// Keeps a cluster's kinds, index and connection state true. Never ends by itself.
 pub(crate) async fn run(cluster: Cluster) {
     let mut keeper = cluster.inner.keeper.lock().await;
+    let index = cluster.index();
+    loop {
+        let why = follow(&cluster, &mut keeper).await;
+        // Watching on would cost memory that is everybody's; it is tried again, since much can be deleted.
+        keeper.clear(index);
+        cluster.set_connection(Some(why));
+        tokio::time::sleep(TOO_MUCH).await;
+    }
+}
+
+/// Watches, until there is more than may be watched; why that is so.
+async fn follow(cluster: &Cluster, keeper: &mut Keeper) -> String {
     let kinds_changed = Notify::new();
     let trouble = Arc::new(Notify::new());
     let index = cluster.index();
+    let watched = &cluster.inner.watched;
     let (found_sender, found) = watch::channel(());
-    tokio::join!(
-        keeper.keep(index, &kinds_changed),
-        look(&cluster, &trouble, &kinds_changed),
-        rediscover(&cluster, &kinds_changed, &found_sender),
-        watch_kinds(&cluster, &trouble, found),
-    );
+    let rest = async {
+        tokio::join!(
+            look(cluster, &trouble, &kinds_changed),
+            rediscover(cluster, &kinds_changed, &found_sender),
+        )
+    };
+    tokio::select! {
+        () = keeper.keep(index, watched, &kinds_changed) => too_much("objects"),
+        () = watch_kinds(cluster, &trouble, found) => too_much("kinds"),
+        _ = rest => String::new(),
+    }
+}
+
+fn too_much(what: &str) -> String {
+    format!(
+        "the cluster has more {what} than are followed; add it with the namespaces that matter (`argocd cluster add --namespace`)"
+    )
 }
 
 /// Looks whether the cluster answers.
@@ -187,51 +226,58 @@ async fn rediscover(cluster: &Cluster, kinds_changed: &Notify, found: &watch::Se
     }
 }
 
-/// Runs one watch per kind, as kinds come and go.
+/// Runs the watches of each kind, as kinds come and go, until there are more than may be.
 async fn watch_kinds(cluster: &Cluster, trouble: &Arc<Notify>, mut found: watch::Receiver<()>) {
-    let mut running: HashMap<GroupKind, (ApiKind, AbortHandle)> = HashMap::new();
+    let mut running: HashMap<(GroupKind, Box<str>), (ApiKind, AbortHandle)> = HashMap::new();
     // Dropping the set ends them all.
     let mut tasks = JoinSet::new();
+    let watched = &cluster.inner.watched;
     while found.changed().await.is_ok() {
         while tasks.try_join_next().is_some() {}
         let discovery = cluster.discovery();
-        let wanted: HashMap<GroupKind, &ApiKind> = discovery
-            .watched()
-            .map(|kind| (kind.group_kind(), kind))
-            .collect();
+        let places = discovery.watched().flat_map(|kind| {
+            let places = watched.places(kind).into_iter();
+            places.map(move |place| ((kind.group_kind(), place), kind))
+        });
+        let wanted: HashMap<(GroupKind, Box<str>), &ApiKind> = places.collect();
+        if wanted.len() > watched.most_watches {
+            return;
+        }
         let mut changed = false;
-        let ended: Vec<GroupKind> = running
+        let ended: Vec<(GroupKind, Box<str>)> = running
             .iter()
-            .filter(|(kind, (watched, task))| {
-                wanted.get(kind) != Some(&watched) || task.is_finished()
-            })
-            .map(|(kind, _)| kind.clone())
+            .filter(|(place, (kind, task))| wanted.get(place) != Some(&kind) || task.is_finished())
+            .map(|(place, _)| place.clone())
             .collect();
-        for kind in ended {
-            if let Some((_, task)) = running.remove(&kind) {
+        for place in ended {
+            if let Some((_, task)) = running.remove(&place) {
                 task.abort();
             }
-            if !wanted.contains_key(&kind) {
+            if !wanted.contains_key(&place) {
                 changed = true;
+                let (kind, _) = place;
                 // Behind whatever the watch had reported before it ended.
                 let _ = cluster.index().changes.send(Change::Dropped { kind }).await;
             }
         }
         let new: Vec<_> = wanted
             .into_iter()
-            .filter(|(kind, _)| !running.contains_key(kind))
+            .filter(|(place, _)| !running.contains_key(place))
             .collect();
         changed |= !new.is_empty();
         expect(&cluster.index().state, &new);
-        for (group_kind, kind) in new {
+        for (place, kind) in new {
             let watcher = Watcher {
                 transport: cluster.inner.transport.clone(),
                 reader: Arc::clone(&cluster.index().reader),
                 changes: cluster.index().changes.clone(),
                 trouble: Arc::clone(trouble),
                 kind: kind.clone(),
+                namespace: place.1.clone(),
+                events: Arc::clone(&watched.events),
+                page: watched.page,
             };
-            running.insert(group_kind, (kind.clone(), tasks.spawn(watcher.run())));
+            running.insert(place, (kind.clone(), tasks.spawn(watcher.run())));
         }
         if changed {
             cluster.index().wakes.send(Wake::Kinds);
@@ -241,9 +287,10 @@ async fn watch_kinds(cluster: &Cluster, trouble: &Arc<Notify>, mut found: watch:
 
 /// Tells the index which kinds come, all at once, so that it is not ready before the last of them. Whatever is known of
 /// a kind stays until its listing says otherwise.
-fn expect(state: &RwLock<State>, new: &[(GroupKind, &ApiKind)]) {
+fn expect(state: &RwLock<State>, new: &[((GroupKind, Box<str>), &ApiKind)]) {
     let mut state = state.write();
-    for (group_kind, kind) in new {
-        state.expect(group_kind.clone(), kind.version.as_str().into());
+    for ((group_kind, place), kind) in new {
+        let version = kind.version.as_str().into();
+        state.expect(group_kind.clone(), version, place.clone());
     }
 }

@@ -27,12 +27,21 @@ pub(super) struct State {
     by_kind: HashMap<GroupKind, Keys>,
     kinds: HashMap<GroupKind, Kind>,
     graves: HashMap<ResourceKey, u64>,
+    /// What the entries take.
+    weight: usize,
 }
 
 /// What is known of a watched kind.
 struct Kind {
     version: Arc<str>,
-    synced: bool,
+    /// Where it has not been listed yet: namespaces, or the empty one for everywhere.
+    unlisted: HashSet<Box<str>>,
+}
+
+impl Kind {
+    fn synced(&self) -> bool {
+        self.unlisted.is_empty()
+    }
 }
 
 impl State {
@@ -88,33 +97,36 @@ impl State {
         self.entries.len()
     }
 
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
     pub(super) fn is_synced(&self, kind: &GroupKind) -> bool {
-        self.kinds.get(kind).is_some_and(|known| known.synced)
+        self.kinds.get(kind).is_some_and(Kind::synced)
     }
 
     /// Whether every watched kind has been listed, and there is at least one.
     pub(super) fn all_synced(&self) -> bool {
-        !self.kinds.is_empty() && self.kinds.values().all(|kind| kind.synced)
+        !self.kinds.is_empty() && self.kinds.values().all(Kind::synced)
     }
 
     pub(super) fn watched_version(&self, kind: &GroupKind) -> Option<Arc<str>> {
         self.kinds.get(kind).map(|known| Arc::clone(&known.version))
     }
 
-    /// A watch of a kind begins.
-    pub(super) fn expect(&mut self, kind: GroupKind, version: Arc<str>) {
-        self.kinds.insert(
-            kind,
-            Kind {
-                version,
-                synced: false,
-            },
-        );
+    /// A watch of a kind begins, in a namespace or everywhere.
+    pub(super) fn expect(&mut self, kind: GroupKind, version: Arc<str>, namespace: Box<str>) {
+        let known = self.kinds.entry(kind).or_insert_with(|| Kind {
+            version: Arc::clone(&version),
+            unlisted: HashSet::new(),
+        });
+        known.version = version;
+        known.unlisted.insert(namespace);
     }
 
-    pub(super) fn set_synced(&mut self, kind: &GroupKind) {
+    pub(super) fn set_listed(&mut self, kind: &GroupKind, namespace: &str) {
         if let Some(known) = self.kinds.get_mut(kind) {
-            known.synced = true;
+            known.unlisted.remove(namespace);
         }
     }
 
@@ -194,10 +206,12 @@ impl State {
         wakes
     }
 
-    /// A listing of a kind at a version has ended: what it did not name and is not newer is gone.
+    /// A listing of a kind, in a namespace or everywhere, at a version has ended: what it did not name and is not newer is
+    /// gone.
     pub(super) fn retain(
         &mut self,
         kind: &GroupKind,
+        namespace: &str,
         listed: &HashSet<ResourceKey>,
         resource_version: u64,
     ) -> HashSet<Wake> {
@@ -208,7 +222,9 @@ impl State {
             .flatten()
             .cloned()
             .collect();
-        let missing = keys.iter().filter(|key| !listed.contains(key.as_ref()));
+        let missing = keys.iter().filter(|key| {
+            (namespace.is_empty() || key.namespace == namespace) && !listed.contains(key.as_ref())
+        });
         missing
             .flat_map(|key| self.remove(key, resource_version))
             .collect()
@@ -230,6 +246,7 @@ impl State {
 
     fn link(&mut self, entry: &Entry) {
         let key = Arc::new(entry.key.clone());
+        self.weight += entry.weight;
         self.by_uid.insert(entry.uid.clone(), Arc::clone(&key));
         if let Some(tracking) = &entry.tracking {
             self.by_app
@@ -257,6 +274,7 @@ impl State {
     fn unlink(&mut self, entry: &Entry) {
         let key = &entry.key;
         self.entries.remove(key);
+        self.weight = self.weight.saturating_sub(entry.weight);
         if self
             .by_uid
             .get(&entry.uid)
@@ -352,7 +370,7 @@ mod tests {
         }
         let object: Value = json!({"metadata": metadata});
         Arc::new(
-            Reader::new([0; 32])
+            Reader::new([0; 32], false)
                 .read(&object, "", kind, &"v1".into())
                 .unwrap(),
         )
@@ -426,7 +444,7 @@ mod tests {
             state.put(entry("Pod", name, version, None, None));
         }
         let listed = HashSet::from([entry("Pod", "kept", 1, None, None).key.clone()]);
-        state.retain(&GroupKind::new("", "Pod"), &listed, 20);
+        state.retain(&GroupKind::new("", "Pod"), "", &listed, 20);
         let mut names: Vec<_> = state
             .in_namespace("web")
             .iter()

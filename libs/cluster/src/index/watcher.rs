@@ -1,4 +1,4 @@
-//! The watch of one kind: list it as a stream, follow it, begin again where that is needed.
+//! The watch of one kind, in a namespace or everywhere: list it as a stream, follow it, begin again where that is needed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::Change;
 use super::entry::{Reader, is_metadata_only, version_number};
+use super::watched::{Events, Held};
 use crate::discovery::ApiKind;
 use crate::error::{Error, Refusal};
 use crate::transport::{Identity, Transport};
@@ -25,14 +26,13 @@ const WATCH_SECONDS: usize = 290;
 const SILENCE: Duration = Duration::from_secs(130);
 /// Inside a listing, this much silence means that its end is not going to be told.
 const LISTING_SILENCE: Duration = Duration::from_secs(20);
-/// The largest event; etcd refuses objects a tenth of this size.
-const MAX_EVENT: usize = 32 << 20;
 /// An API server that has just started refuses, for a moment, what it serves: it does not know its rights and its defined
 /// kinds yet. A kind that was listed is therefore given up only when it has been refused for this long.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-const PAGE: &str = "500";
+/// A buffer that an event has made larger than this is not kept for the next.
+const LARGE_BUFFER: usize = 64 << 10;
 
 const FULL: &str = "application/json";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -46,6 +46,12 @@ pub(super) struct Watcher {
     /// Told when a watch fails, so that the connection is looked at.
     pub(super) trouble: Arc<tokio::sync::Notify>,
     pub(super) kind: ApiKind,
+    /// Where; the empty one is everywhere.
+    pub(super) namespace: Box<str>,
+    /// What may be held of events.
+    pub(super) events: Arc<Events>,
+    /// How many objects are asked for at once where they are listed by pages.
+    pub(super) page: usize,
 }
 
 /// What follows the end of a stream.
@@ -127,12 +133,7 @@ impl Watcher {
                         && refused_since.get_or_insert_with(Instant::now).elapsed()
                             < REFUSED_FOR => {}
                 Ok(Next::Stop) => {
-                    let _ = self
-                        .changes
-                        .send(Change::Dropped {
-                            kind: self.kind.group_kind(),
-                        })
-                        .await;
+                    let _ = self.changes.send(self.nothing()).await;
                     return;
                 }
                 Err(error) => {
@@ -156,6 +157,20 @@ impl Watcher {
         }
     }
 
+    /// That there is nothing of it to be seen. In one namespace that says nothing of the others.
+    fn nothing(&self) -> Change {
+        let kind = self.kind.group_kind();
+        match self.namespace.is_empty() {
+            true => Change::Dropped { kind },
+            false => Change::Listed {
+                kind,
+                namespace: self.namespace.clone(),
+                resource_version: u64::MAX,
+                keys: HashSet::new(),
+            },
+        }
+    }
+
     async fn follow(&self, at: &mut Position) -> Result<Next, Error> {
         let listing = at.resource_version.is_empty();
         if listing && at.by_pages {
@@ -173,7 +188,7 @@ impl Watcher {
         at.listing = streamed.then(HashSet::new);
         // Spread by name, so that not all of them begin anew in the same second.
         let seconds = WATCH_SECONDS + self.kind.plural.bytes().map(usize::from).sum::<usize>() % 60;
-        let path = Query::new(&collection(&self.kind, ""))
+        let path = Query::new(&collection(&self.kind, &self.namespace))
             .set("watch", "1")
             .set("allowWatchBookmarks", "true")
             .set("timeoutSeconds", &seconds.to_string())
@@ -197,6 +212,7 @@ impl Watcher {
         };
         let mut buffer = BytesMut::new();
         let mut searched = 0;
+        let mut held = Held::new(&self.events);
         loop {
             let patience = if at.listing.is_some() {
                 LISTING_SILENCE
@@ -227,10 +243,11 @@ impl Watcher {
                 searched = 0;
             }
             searched = buffer.len();
-            if buffer.len() > MAX_EVENT {
-                return Err(Error::NotUnderstood(
-                    "an event larger than any object".into(),
-                ));
+            if buffer.is_empty() && buffer.capacity() > LARGE_BUFFER {
+                buffer = BytesMut::new();
+            }
+            if !held.hold(buffer.len()) {
+                return Err(Error::NotUnderstood("events larger than any object".into()));
             }
         }
     }
@@ -263,6 +280,7 @@ impl Watcher {
                     at.listed = true;
                     self.send(Change::Listed {
                         kind: self.kind.group_kind(),
+                        namespace: self.namespace.clone(),
                         resource_version: number,
                         keys,
                     })
@@ -319,8 +337,8 @@ impl Watcher {
             FULL
         };
         loop {
-            let path = Query::new(&collection(&self.kind, ""))
-                .set("limit", PAGE)
+            let path = Query::new(&collection(&self.kind, &self.namespace))
+                .set("limit", &self.page.to_string())
                 .set_if(!more.is_empty(), "continue", &more)
                 .build();
             let page: Page = self
@@ -338,6 +356,7 @@ impl Watcher {
                 let resource_version = version_number(&page.metadata.resource_version);
                 self.send(Change::Listed {
                     kind: self.kind.group_kind(),
+                    namespace: self.namespace.clone(),
                     resource_version,
                     keys,
                 })

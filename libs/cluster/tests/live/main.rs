@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cluster::{Cluster, ConnectOptions, WriteGate};
+use cluster::{Cluster, ConnectOptions, Terms, WriteGate};
 use domain::clock::{Clock, Timestamp};
 use domain::tenant::TenantName;
 use futures::FutureExt as _;
@@ -63,11 +63,13 @@ impl World {
             name: "in-cluster".into(),
             kubeconfig: Some(plane.controller_kubeconfig.clone()),
             context: None,
-            request_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(10),
-            gate: gate.clone(),
-            fingerprint_key: [7; 32],
-            clock: Arc::new(Clockwork),
+            terms: Terms {
+                request_timeout: Duration::from_secs(10),
+                write_timeout: Duration::from_secs(10),
+                gate: gate.clone(),
+                fingerprint_key: [7; 32],
+                clock: Arc::new(Clockwork),
+            },
         };
         let cluster = Cluster::connect(options).await.unwrap();
         Self {

@@ -38,13 +38,8 @@ messages! {
     }
     /// No cluster of that address or name.
     DESTINATION_UNKNOWN = "app.destination-unknown" {
-        en: "there is no cluster `{cluster}`; set spec.destination.server to https://kubernetes.default.svc",
-        ko: "`{cluster}` 클러스터가 없습니다. spec.destination.server를 https://kubernetes.default.svc로 지정하십시오",
-    }
-    /// The cluster is known, and nothing is deployed there yet.
-    DESTINATION_NOT_SERVED = "app.destination-not-served" {
-        en: "the cluster `{cluster}` is added, but this version deploys only to https://kubernetes.default.svc; set spec.destination.server to it",
-        ko: "`{cluster}` 클러스터는 추가되어 있지만 이 버전은 https://kubernetes.default.svc에만 배포합니다. spec.destination.server를 이 주소로 지정하십시오",
+        en: "there is no cluster `{cluster}`; set spec.destination.server to https://kubernetes.default.svc, or add the cluster (`argocd cluster add`)",
+        ko: "`{cluster}` 클러스터가 없습니다. spec.destination.server를 https://kubernetes.default.svc로 지정하거나 클러스터를 추가하십시오(`argocd cluster add`)",
     }
     /// Both address and name are given.
     DESTINATION_AMBIGUOUS = "app.destination-ambiguous" {

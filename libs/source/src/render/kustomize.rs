@@ -17,6 +17,7 @@ use super::environment::Environment;
 use super::hash;
 use super::helm::Made;
 use super::images::Images;
+use super::made::without_addresses;
 use super::origin::Origins;
 use super::overrides::below;
 use super::patches::Objects;
@@ -386,7 +387,12 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
                 .located(location(line));
             Error::of(
                 Kind::Invalid,
-                cause.evidence(failure.error.chars().take(1000).collect::<String>()),
+                cause.evidence(
+                    without_addresses(&failure.error)
+                        .chars()
+                        .take(1000)
+                        .collect::<String>(),
+                ),
             )
         }
     }

@@ -42,7 +42,7 @@ fn unpack(object: Value) -> Vec<Value> {
 
 /// A tool's words without the places in its memory that it names (`0xc000123450`): they are others each time, and what is
 /// said of the same failure would change with every render.
-fn without_addresses(text: &str) -> String {
+pub(super) fn without_addresses(text: &str) -> String {
     /// No shorter number is an address.
     const SHORTEST: usize = 8;
     let mut parts = text.split("0x");

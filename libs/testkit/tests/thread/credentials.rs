@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 
-use crate::{PATIENCE, all_conditions, code, conditions, examples, said};
+use crate::{PATIENCE, code, examples, said};
 
 /// Runs a command and checks its exit code; what it printed.
 async fn run(tenant: &Tenant, expected: i32, args: &[&str]) -> Result<String> {
@@ -568,35 +568,6 @@ async fn a_cluster_is_added_rotated_and_removed() -> Result<()> {
     assert_eq!(
         fresh["connectionState"]["status"], "Successful",
         "with the new token: {fresh}"
-    );
-
-    // An application that goes there says why it does not.
-    tenant.push_guide(&examples()).await?;
-    tenant.connect().await?;
-    let app = json!({
-        "metadata": {"name": "elsewhere"},
-        "spec": {
-            "project": "default",
-            "source": {"repoURL": tenant.repo_url, "path": "gitops/hello-world-flask"},
-            "destination": {"name": "near", "namespace": "x"},
-        },
-    });
-    tenant
-        .client
-        .post("/api/v1/applications", &app)
-        .await?
-        .ok()?;
-    let told = |app: &Value| {
-        conditions(app, "InvalidSpecError")
-            .iter()
-            .any(|text| text.contains("app.destination-not-served"))
-    };
-    let app = tenant.client.app_when("elsewhere", PATIENCE, told).await?;
-    assert_eq!(
-        app["status"]["sync"]["status"],
-        "Unknown",
-        "{}",
-        all_conditions(&app)
     );
 
     let shared = run(&tenant, 20, &["cluster", "rm", "in-cluster", "-y"]).await?;

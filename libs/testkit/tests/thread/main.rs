@@ -7,6 +7,7 @@ mod bad_input;
 mod causes;
 mod chart;
 mod charts;
+mod clusters;
 mod collector;
 mod command_line;
 mod credentials;

@@ -34,8 +34,6 @@ const ASKED_AT_ONCE: (usize, usize) = (16, 256);
 /// What the added clusters said when last asked.
 pub(super) struct AddedClusters {
     context: Arc<Context>,
-    keys: OpeningKeys,
-    egress: Arc<Egress>,
     said: Mutex<HashMap<(TenantId, String), Said>>,
     tried: Places<TenantId>,
     asked: Places<TenantId>,
@@ -51,15 +49,21 @@ struct Said {
 }
 
 impl AddedClusters {
-    pub(super) fn new(context: Arc<Context>, keys: OpeningKeys, egress: Egress) -> Self {
+    pub(super) fn new(context: Arc<Context>) -> Self {
         Self {
             context,
-            keys,
-            egress: Arc::new(egress),
             said: Mutex::default(),
             tried: Places::new(TRIED_AT_ONCE.0, TRIED_AT_ONCE.1),
             asked: Places::new(ASKED_AT_ONCE.0, ASKED_AT_ONCE.1),
         }
+    }
+
+    fn keys(&self) -> &OpeningKeys {
+        self.context.clusters.keys()
+    }
+
+    fn egress(&self) -> &Arc<Egress> {
+        self.context.clusters.egress()
     }
 
     /// Whether an added cluster answers.
@@ -75,6 +79,7 @@ impl AddedClusters {
         let id = tenant_id(&tenant)?;
         let scope = self.context.store.tenant(id);
         let sealed = stored(&scope, &server).await?;
+        let open = self.context.clusters.find(id, &server);
         let key = (id, server);
         let known = self.said.lock().get(&key).cloned();
         let said = match known {
@@ -103,11 +108,17 @@ impl AddedClusters {
                 serde_json::to_string(&message).unwrap_or_default(),
             ),
         };
+        let (resources, apis) = open.as_ref().map_or((0, 0), |open| {
+            let watched = open.cluster.discovery().watched().count();
+            (open.cluster.index().len(), watched)
+        });
         Ok(wire::AddedClusterResponse {
             reachable: message.is_empty(),
             message,
             server_version,
             asked_unix_seconds: said.at.timestamp(),
+            resources: i64::try_from(resources).unwrap_or(i64::MAX),
+            apis: i64::try_from(apis).unwrap_or(i64::MAX),
         })
     }
 
@@ -171,7 +182,7 @@ impl AddedClusters {
             failed(Code::FailedPrecondition, &message)
         };
         let old =
-            AddedCluster::new(&server, &login, &self.egress).map_err(|error| refused(&error))?;
+            AddedCluster::new(&server, &login, self.egress()).map_err(|error| refused(&error))?;
         let token = old.new_token().await.map_err(|error| refused(&error))?;
         if let Err(status) = self.adopt(&scope, &server, &sealed, &login, &token).await {
             if let Err(error) = old.withdraw(&token).await {
@@ -179,6 +190,8 @@ impl AddedClusters {
             }
             return Err(status);
         }
+        // What is open goes on with the new one before the old one ends.
+        self.context.clusters.review(&self.context, id).await;
         old.retire(&token).await.map_err(|error| refused(&error))?;
         tracing::info!(tenant, server, "a cluster's token was rotated");
         Ok(wire::RotateClusterResponse {})
@@ -202,7 +215,7 @@ impl AddedClusters {
         tried.map_err(|message| failed(Code::FailedPrecondition, &message))?;
         let clusters = scope.clusters();
         let resealed = clusters
-            .seal(&self.keys.sealing(), server, &next)
+            .seal(&self.keys().sealing(), server, &next)
             .map_err(|error| database(&error))?;
         clusters
             .reseal(server, sealed, &resealed)
@@ -223,14 +236,14 @@ impl AddedClusters {
     ) -> Result<String, Message> {
         let login = scope
             .clusters()
-            .open(&self.keys, server, sealed)
+            .open(self.keys(), server, sealed)
             .map_err(|_| message::credentials::CLUSTER_SEALED.with("server", server))?;
         self.ask(server, &login).await
     }
 
     async fn ask(&self, server: &str, login: &Login) -> Result<String, Message> {
         let asked = async {
-            AddedCluster::new(server, login, &self.egress)?
+            AddedCluster::new(server, login, self.egress())?
                 .version()
                 .await
         };
@@ -250,7 +263,7 @@ impl AddedClusters {
     ) -> Result<Login, Status> {
         scope
             .clusters()
-            .open(&self.keys, server, sealed)
+            .open(self.keys(), server, sealed)
             .map_err(|_| {
                 let message = message::credentials::CLUSTER_SEALED.with("server", server);
                 failed(Code::FailedPrecondition, &message)

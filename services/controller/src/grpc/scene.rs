@@ -1,10 +1,12 @@
 //! An application as a reader finds it: its row, its tenant, Git and cluster side by side.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::application::Application;
 use domain::cause::{Cause, Severity};
 use domain::manifest::Manifest;
+use domain::message;
 use domain::schema::SchemaSet;
 use engine::prepare::Target;
 use serde_json::Value;
@@ -24,6 +26,30 @@ pub(super) struct Scene {
     pub(super) tenant: Arc<TenantFacts>,
     /// `None` where only an edit can help: such an application shows no objects.
     pub(super) seen: Option<(Subject, Look)>,
+}
+
+/// How long a cluster that was opened a moment ago may take to be listed.
+const LISTED: Duration = Duration::from_secs(5);
+
+/// What is needed where an application goes, once it is known what is there.
+pub(super) async fn place(shared: &Arc<Context>, key: &AppKey) -> Result<Arc<Context>, Status> {
+    let clusters = shared.tenants.clusters(key.tenant).await;
+    let place = match clusters.map_err(|error| database(&error))?.is_empty() {
+        true => shared.clone(),
+        false => {
+            let (app, _) = find(shared, key).await?;
+            let placed = subject::placed(shared, key, &app).await;
+            placed
+                .map_err(|error| database(&error))?
+                .map_err(|cause| say(Code::FailedPrecondition, &cause.message))?
+        }
+    };
+    let listed = place.cluster.ready();
+    if tokio::time::timeout(LISTED, listed).await.is_err() {
+        let away = message::cluster::UNREACHABLE.with("cluster", place.cluster.name());
+        return Err(say(Code::Unavailable, &away));
+    }
+    Ok(place)
 }
 
 /// Looks at an application; nothing is written and nothing remembered.

@@ -71,6 +71,10 @@ pub(super) fn watch(
                 let wake = tokio::select! {
                     wake = wakes.next() => wake,
                     () = stop.cancelled() => return,
+                    () = ctx.closed.cancelled() => {
+                        yield Err(Status::unavailable("the cluster is not followed in this way any more"));
+                        return;
+                    }
                 };
                 let concerned = match &wake {
                     Wake::App { installation, app: named } => {

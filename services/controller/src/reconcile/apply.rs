@@ -326,8 +326,8 @@ async fn create_namespace(
         name: namespace.to_owned(),
         ..ResourceKey::default()
     };
-    if tenant.name.is_operator() {
-        // The operator's account may make namespaces itself.
+    if subject.tenant.makes_namespaces() {
+        // Its account may do so itself.
         let account = ctx.account(&subject.tenant, "")?;
         let applied = account.apply(object, &ApplyOptions::default()).await?;
         return Ok(words(if applied.created {

@@ -224,7 +224,11 @@ pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts) {
     hooks::release_idle(ctx, tenant, &key.name, live.entries()).await;
 }
 
-async fn pending(
+/// Reports why a deletion waits.
+///
+/// # Errors
+/// When that could not be written.
+pub async fn pending(
     ctx: &Context,
     key: &AppKey,
     tenant: &str,

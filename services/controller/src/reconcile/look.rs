@@ -129,9 +129,10 @@ pub async fn look_at(
     let targets: &[Target] = desired
         .as_ref()
         .map_or(&[], |desired| &desired.prepared.targets);
-    let way = way(subject);
+    let way = way(ctx, subject);
     if memory.compared_by != way {
         memory.applied.clear();
+        memory.checked.clear();
         memory.compared_by = way;
     }
     live.forget_tried();
@@ -208,9 +209,11 @@ fn untried<'a>(targets: &'a [Target], comparison: &Comparison) -> Vec<&'a Target
         .collect()
 }
 
-/// Names the way in which an application's objects are compared: what was found in one holds in no other.
-fn way(subject: &Subject) -> u64 {
+/// Names the way in which an application's objects are compared, and where they are: what was found in one holds in no
+/// other.
+fn way(ctx: &Context, subject: &Subject) -> u64 {
     let mut hasher = DefaultHasher::new();
+    ctx.cluster.server().hash(&mut hasher);
     // Their `Debug` shows every field; equal texts are equal values.
     format!("{:?} {:?}", subject.ignore, subject.compare_options()).hash(&mut hasher);
     hasher.finish()

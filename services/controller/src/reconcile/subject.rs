@@ -12,6 +12,7 @@ use domain::project::Rules;
 use domain::project::gate::Applicant;
 use domain::settings::{Customizations, Rendering};
 use engine::options::{COMPARE_OPTIONS, CompareOptions, SyncOptions};
+use engine::prepare::Territory;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -142,12 +143,9 @@ pub async fn read(
             )));
         }
     };
-    let destination = match destination(&spec) {
+    let destination = match destination(&spec, &tenant) {
         Ok(destination) => destination,
-        Err(cause) => {
-            let cause = added(ctx, key, &spec.destination, cause).await?;
-            return Ok(Err((app, vec![cause])));
-        }
+        Err(cause) => return Ok(Err((app, vec![cause]))),
     };
     let sources: Vec<&Source> = spec.effective_sources();
     let causes = permitted(&sources, &destination, &tenant, &spec, rules);
@@ -178,25 +176,58 @@ pub async fn read(
     }))
 }
 
-/// The destination with address and name filled in. There is one cluster for now.
-fn destination(spec: &Spec) -> Result<Destination, Cause> {
+/// What an application needs that goes where this one does: into the shared cluster, or into one that its tenant has added.
+/// The inner error says why nobody gets into that one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn placed(
+    ctx: &Arc<Context>,
+    key: &AppKey,
+    app: &Application,
+) -> store::Result<Result<Arc<Context>, Cause>> {
+    let clusters = ctx.tenants.clusters(key.tenant).await?;
+    let spec = match clusters.is_empty() {
+        true => Spec::default(),
+        false => app.view().unwrap_or_default(),
+    };
+    match domain::cluster::meant(&spec.destination, &clusters) {
+        Some(added) => ctx.clusters.enter(ctx, key, added).await,
+        None => {
+            ctx.clusters.leave(key);
+            Ok(Ok(ctx.clone()))
+        }
+    }
+}
+
+/// The destination with address and name filled in.
+fn destination(spec: &Spec, tenant: &TenantFacts) -> Result<Destination, Cause> {
     let Destination {
         server,
         name,
         namespace,
     } = &spec.destination;
-    let known = Destination {
-        server: IN_CLUSTER_SERVER.to_owned(),
-        name: IN_CLUSTER_NAME.to_owned(),
-        namespace: namespace.clone(),
+    let at = |server: &str, name: &str| {
+        Ok(Destination {
+            server: server.to_owned(),
+            name: name.to_owned(),
+            namespace: namespace.clone(),
+        })
     };
+    if let Some(added) = tenant.added()
+        && domain::cluster::meant(&spec.destination, std::slice::from_ref(added)).is_some()
+    {
+        return at(&added.server, &added.name);
+    }
     let refuse = |message, field: &str| Err(Cause::error(message).field(field));
     match (server.as_str(), name.as_str()) {
         ("", "") => refuse(
             message::app::DESTINATION_MISSING.message(),
             "spec.destination",
         ),
-        (IN_CLUSTER_SERVER, "") | ("", IN_CLUSTER_NAME) => Ok(known),
+        (IN_CLUSTER_SERVER, "") | ("", IN_CLUSTER_NAME) if tenant.added().is_none() => {
+            at(IN_CLUSTER_SERVER, IN_CLUSTER_NAME)
+        }
         ("", unknown) => refuse(
             message::app::DESTINATION_UNKNOWN.with("cluster", unknown),
             "spec.destination.name",
@@ -212,25 +243,6 @@ fn destination(spec: &Spec) -> Result<Destination, Cause> {
             refuse(message, "spec.destination")
         }
     }
-}
-
-/// Why a destination is not served, where it is a cluster that the tenant has added.
-async fn added(
-    ctx: &Context,
-    key: &AppKey,
-    destination: &Destination,
-    cause: Cause,
-) -> store::Result<Cause> {
-    let (cluster, field) = match (destination.server.as_str(), destination.name.as_str()) {
-        (server, "") => (server, "spec.destination.server"),
-        ("", name) => (name, "spec.destination.name"),
-        _ => return Ok(cause),
-    };
-    if cluster.is_empty() || !ctx.tenants.has_cluster(key.tenant, cluster).await? {
-        return Ok(cause);
-    }
-    let message = message::app::DESTINATION_NOT_SERVED.with("cluster", cluster);
-    Ok(Cause::error(message).field(field))
 }
 
 fn permitted(
@@ -258,7 +270,10 @@ fn permitted(
         name,
         namespace,
     } = destination;
-    if !rules.permits_destination(server, name, namespace) {
+    let own = tenant.added().map_or("", |added| added.project.as_str());
+    if !rules.permits_cluster_of(own, spec.project())
+        || !rules.permits_destination(server, name, namespace)
+    {
         let message = message::app::DESTINATION_NOT_PERMITTED
             .with("server", server)
             .with("namespace", namespace);
@@ -272,10 +287,11 @@ fn permitted(
         .unwrap_or_default();
     let creating = SyncOptions::parse(options.iter().map(String::as_str)).create_namespace;
     if !namespace.is_empty() && !tenant.territory().permits(namespace, creating) {
-        let message = if tenant.tenant.name.is_operator() {
-            message::sync::NAMESPACE_OF_TENANT.message()
-        } else {
-            message::sync::NAMESPACE_NOT_YOURS.with("allowed", tenant.tenant.namespaces.join(", "))
+        let message = match tenant.territory() {
+            Territory::AllBut(_) => message::sync::NAMESPACE_OF_TENANT.message(),
+            Territory::Only { namespaces, .. } => {
+                message::sync::NAMESPACE_NOT_YOURS.with("allowed", namespaces.join(", "))
+            }
         };
         let message = message.with("namespace", namespace);
         causes.push(Cause::error(message).field("spec.destination.namespace"));

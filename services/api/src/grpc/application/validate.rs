@@ -181,11 +181,7 @@ fn destination<'a>(destination: &Destination, added: &'a [Cluster]) -> Result<Na
         name,
         namespace: _,
     } = destination;
-    let is_meant = |one: &&Cluster| match server.as_str() {
-        "" => one.name == *name,
-        server => name.is_empty() && one.server == server.trim_end_matches('/'),
-    };
-    if let Some(cluster) = added.iter().find(is_meant) {
+    if let Some(cluster) = domain::cluster::meant(destination, added) {
         return Ok(Named::Added(cluster));
     }
     match (server.as_str(), name.as_str()) {
@@ -237,11 +233,17 @@ fn permissions(spec: &Spec, rules: &Rules, project: &str, destination: Named<'_>
         }
     }
     let namespace = &spec.destination.namespace;
-    let (server, name) = match destination {
-        Named::Server | Named::Name => (IN_CLUSTER_SERVER, IN_CLUSTER_NAME),
-        Named::Added(cluster) => (cluster.server.as_str(), cluster.name.as_str()),
+    let (server, name, own) = match destination {
+        Named::Server | Named::Name => (IN_CLUSTER_SERVER, IN_CLUSTER_NAME, ""),
+        Named::Added(cluster) => (
+            cluster.server.as_str(),
+            cluster.name.as_str(),
+            cluster.project.as_str(),
+        ),
     };
-    if !rules.permits_destination(server, name, namespace) {
+    if !rules.permits_cluster_of(own, project)
+        || !rules.permits_destination(server, name, namespace)
+    {
         let server = match destination {
             Named::Server => IN_CLUSTER_SERVER,
             Named::Name => IN_CLUSTER_NAME,

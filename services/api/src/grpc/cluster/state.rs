@@ -88,6 +88,14 @@ pub(super) async fn added(
         Err(status) => Err(status),
     };
     let now = shared.clock.now().timestamp();
+    let cache = said.as_ref().map_or_else(
+        |_| v1alpha1::ClusterCacheInfo::default(),
+        |said| v1alpha1::ClusterCacheInfo {
+            resources_count: Some(said.resources),
+            apis_count: Some(said.apis),
+            ..Default::default()
+        },
+    );
     let (state, version) = match said {
         Ok(AddedClusterResponse {
             reachable: true,
@@ -111,7 +119,7 @@ pub(super) async fn added(
             String::new(),
         ),
     };
-    answered(apps, cluster, state, version)
+    answered(apps, cluster, state, version, cache)
 }
 
 /// An added cluster that has answered just now.
@@ -124,7 +132,8 @@ pub(super) async fn reached(
     let now = shared.clock.now().timestamp();
     let state = state("Successful", String::new(), now);
     let apps = applications(shared, actor).await?;
-    Ok(answered(&apps, cluster, state, version))
+    let cache = v1alpha1::ClusterCacheInfo::default();
+    Ok(answered(&apps, cluster, state, version, cache))
 }
 
 fn answered(
@@ -132,11 +141,12 @@ fn answered(
     cluster: &Cluster,
     state: v1alpha1::ConnectionState,
     version: String,
+    cache: v1alpha1::ClusterCacheInfo,
 ) -> v1alpha1::Cluster {
     let info = v1alpha1::ClusterInfo {
         connection_state: Some(state),
         server_version: Some(version),
-        cache_info: Some(v1alpha1::ClusterCacheInfo::default()),
+        cache_info: Some(cache),
         applications_count: Some(count(apps, &cluster.server, &cluster.name)),
         ..Default::default()
     };

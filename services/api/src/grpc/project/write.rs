@@ -256,7 +256,13 @@ async fn may_become(
     let clusters = scope.clusters().list().await.map_err(failure::store)?;
     may_add(actor, &clusters, old, new)?;
     let applications = scope.applications().list().await.map_err(failure::store)?;
-    still_permitted(&applications, new.name(), &rules(old)?, &rules(new)?)
+    still_permitted(
+        &applications,
+        &clusters,
+        new.name(),
+        &rules(old)?,
+        &rules(new)?,
+    )
 }
 
 /// The clusters of a spec's destinations, by address: a name that is a cluster's stands for its address, as rights know
@@ -334,6 +340,7 @@ fn may_add(
 
 fn still_permitted(
     applications: &[Application],
+    clusters: &[Cluster],
     project: &str,
     old: &Rules,
     new: &Rules,
@@ -353,12 +360,13 @@ fn still_permitted(
         if all(old) && !all(new) {
             sources += 1;
         }
+        let added = domain::cluster::meant(&spec.destination, clusters);
+        let (server, name, own) = added.map_or((IN_CLUSTER_SERVER, IN_CLUSTER_NAME, ""), |added| {
+            (&*added.server, &*added.name, &*added.project)
+        });
         let goes = |rules: &Rules| {
-            rules.permits_destination(
-                IN_CLUSTER_SERVER,
-                IN_CLUSTER_NAME,
-                &spec.destination.namespace,
-            )
+            rules.permits_cluster_of(own, project)
+                && rules.permits_destination(server, name, &spec.destination.namespace)
         };
         if goes(old) && !goes(new) {
             destinations += 1;

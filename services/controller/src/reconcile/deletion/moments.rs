@@ -81,10 +81,9 @@ fn through(moment: Moment) -> Came {
     Came::Through(vec![moment.finalizer().to_owned()])
 }
 
-/// Whether a destination is no cluster that anything is deployed to.
+/// Whether a destination is no cluster.
 fn leads_nowhere(cause: &Cause) -> bool {
     cause.message.is(&message::app::DESTINATION_UNKNOWN)
-        || cause.message.is(&message::app::DESTINATION_NOT_SERVED)
 }
 
 fn unknown(moment: Moment, causes: &[Cause], next: Next) -> Came {

@@ -1,0 +1,271 @@
+//! Applications in clusters that tenants have added, with the rights that the tenants gave.
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::kube::Kube;
+use testkit::platform::{self, Tenant, automated};
+use testkit::unruly::{Mood, Unruly};
+use testkit::wait;
+
+use crate::objects::DEPLOYMENT;
+use crate::{PATIENCE, all_conditions, conditions, config_map, said};
+
+/// A service account with a ClusterRole, in one namespace or everywhere; a token of it.
+async fn guest(kube: &Kube, name: &str, namespace: &str, role: Role<'_>) -> Result<String> {
+    kube.ensure_namespace(namespace).await?;
+    let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": name, "namespace": namespace}});
+    kube.apply(&format!("{accounts}/{name}"), &account).await?;
+    let (kind, path, role) = match role {
+        Role::Everywhere(role) => ("ClusterRoleBinding", "clusterrolebindings".to_owned(), role),
+        Role::Here(role) => (
+            "RoleBinding",
+            format!("namespaces/{namespace}/rolebindings"),
+            role,
+        ),
+    };
+    let called = format!("{namespace}-{name}");
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": called},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]});
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/{path}/{called}");
+    kube.apply(&path, &binding).await?;
+    let request =
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let answer = kube
+        .request(Method::POST, &format!("{accounts}/{name}/token"))
+        .json(&request)
+        .send()
+        .await?
+        .error_for_status()?;
+    let answer: Value = answer.json().await?;
+    let token = answer["status"]["token"].as_str().context("no token")?;
+    Ok(token.to_owned())
+}
+
+#[derive(Clone, Copy)]
+enum Role<'a> {
+    Everywhere(&'a str),
+    Here(&'a str),
+}
+
+/// Adds a cluster, or changes it.
+async fn add(tenant: &Tenant, server: &str, token: &str, namespaces: &[&str]) -> Result<Value> {
+    let cluster = json!({"server": server, "name": "far", "namespaces": namespaces,
+        "config": {"bearerToken": token, "tlsClientConfig": {"insecure": true}}});
+    tenant
+        .client
+        .post("/api/v1/clusters?upsert=true", &cluster)
+        .await?
+        .ok()
+}
+
+/// An application of the folder `app` that goes to the added cluster.
+fn app(tenant: &Tenant, name: &str, namespace: &str, policy: &Value) -> Value {
+    json!({
+        "metadata": {"name": name, "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": tenant.repo_url, "path": "app"},
+            "destination": {"name": "far", "namespace": namespace},
+            "syncPolicy": policy,
+        },
+    })
+}
+
+fn map(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/configmaps/a")
+}
+
+async fn value(kube: &Kube, namespace: &str) -> Result<Option<String>> {
+    let map = kube.get(&map(namespace)).await?;
+    Ok(map.map(|map| map["data"]["value"].as_str().unwrap_or_default().to_owned()))
+}
+
+#[tokio::test]
+async fn an_application_lives_in_a_cluster_that_was_added() -> Result<()> {
+    let platform = platform::platform().await?;
+    let (tenant, other) = (
+        platform::tenant("far").await?,
+        platform::tenant("far-b").await?,
+    );
+    let kube = platform.kube()?;
+    let home = format!("{}-guests", tenant.name);
+    let made = format!("{}-made", tenant.name);
+    let first = guest(&kube, "first", &home, Role::Everywhere("cluster-admin")).await?;
+    let second = guest(&kube, "second", &home, Role::Everywhere("cluster-admin")).await?;
+    let behind = kube.server().trim_start_matches("https://").parse()?;
+    let way = Unruly::start(behind).await?;
+    let server = format!("https://{}", way.address);
+    add(&tenant, &server, &first, &[]).await?;
+
+    tenant.checkout.write("app/a.yaml", config_map("a", "1"))?;
+    tenant
+        .checkout
+        .push_file("app/web.yaml", DEPLOYMENT)
+        .await?;
+    tenant.connect().await?;
+    tenant.turn_webhook_on()?;
+    let mut policy = automated();
+    policy["syncOptions"] = json!(["CreateNamespace=true"]);
+    let client = &tenant.client;
+    let body = app(&tenant, "a", &made, &policy);
+    client.post("/api/v1/applications", &body).await?.ok()?;
+    client.app_done("a", None, PATIENCE).await?;
+    ensure!(value(&kube, &made).await?.as_deref() == Some("1"));
+    let tree = client
+        .get("/api/v1/applications/a/resource-tree")
+        .await?
+        .ok()?;
+    ensure!(tree.to_string().contains("\"Pod\""), "{tree}");
+    let seen = client
+        .get("/api/v1/clusters/far?id.type=name")
+        .await?
+        .ok()?;
+    ensure!(
+        seen["info"]["applicationsCount"] == 1 && seen["info"]["cacheInfo"]["resourcesCount"] != 0,
+        "{seen}"
+    );
+
+    // What happens there is seen as it happens, and undone.
+    kube.merge(&map(&made), &json!({"data": {"value": "by hand"}}))
+        .await?;
+    wait::until("the value is Git's again", PATIENCE, || async {
+        ensure!(
+            value(&kube, &made).await?.as_deref() == Some("1"),
+            "not yet"
+        );
+        Ok(())
+    })
+    .await?;
+
+    // It is this tenant's alone.
+    let theirs = app(&other, "a", &made, &policy);
+    let refused = other.client.post("/api/v1/applications", &theirs).await?;
+    ensure!(
+        refused.status == 400
+            && refused
+                .body
+                .to_string()
+                .contains("no clusters with this name"),
+        "{}",
+        refused.body
+    );
+
+    // Other credentials: it goes on with them, and those before are used no more.
+    add(&tenant, &server, &second, &[]).await?;
+    kube.delete(&format!("/api/v1/namespaces/{home}/serviceaccounts/first"))
+        .await?;
+    tenant
+        .checkout
+        .push_file("app/a.yaml", config_map("a", "3"))
+        .await?;
+    wait::until("the push has arrived", PATIENCE, || async {
+        ensure!(
+            value(&kube, &made).await?.as_deref() == Some("3"),
+            "not yet"
+        );
+        Ok(())
+    })
+    .await?;
+    client.app_done("a", None, PATIENCE).await?;
+
+    // While it does not answer nobody knows, and that is said.
+    way.set(Mood::Silent);
+    let unknown = |app: &Value| {
+        app["status"]["sync"]["status"] == "Unknown"
+            && all_conditions(app).contains("cluster.unreachable")
+    };
+    client.app_when("a", PATIENCE, unknown).await?;
+    way.set(Mood::Straight);
+    client.app_done("a", None, PATIENCE).await?;
+
+    // Its objects go with it, there.
+    client
+        .delete("/api/v1/applications/a?cascade=true")
+        .await?
+        .ok()?;
+    wait::until("the objects are gone", PATIENCE, || async {
+        ensure!(
+            value(&kube, &made).await?.is_none()
+                && client.get("/api/v1/applications/a").await?.status != 200,
+            "not yet"
+        );
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn in_an_added_cluster_an_application_can_do_what_its_credentials_can() -> Result<()> {
+    let platform = platform::platform().await?;
+    let tenant = platform::tenant("part").await?;
+    let kube = platform.kube()?;
+    let here = format!("{}-here", tenant.name);
+    let token = guest(&kube, "guest", &here, Role::Here("admin")).await?;
+    add(&tenant, kube.server(), &token, &[&here]).await?;
+    tenant
+        .checkout
+        .push_file("app/a.yaml", config_map("a", "1"))
+        .await?;
+    tenant.connect().await?;
+    tenant.turn_webhook_on()?;
+    let client = &tenant.client;
+    let body = app(&tenant, "a", &here, &automated());
+    client.post("/api/v1/applications", &body).await?.ok()?;
+    client.app_done("a", None, PATIENCE).await?;
+
+    // Neither into a namespace that was not named, though the tenant itself has it in the shared cluster, ...
+    let elsewhere = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: b\n  namespace: {}\n",
+        tenant.name
+    );
+    tenant.checkout.push_file("app/b.yaml", elsewhere).await?;
+    let refused = |app: &Value| all_conditions(app).contains("sync.namespace-not-yours");
+    client.app_when("a", PATIENCE, refused).await?;
+    // ... nor what the credentials may not.
+    tenant.checkout.remove("app/b.yaml")?;
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: far-reaching\nrules: []\n";
+    tenant.checkout.push_file("app/role.yaml", role).await?;
+    let refused = |app: &Value| {
+        let state = &app["status"]["operationState"];
+        state["phase"] == "Failed" && state.to_string().contains("far-reaching")
+            || all_conditions(app).contains("cluster.forbidden")
+    };
+    client.app_when("a", PATIENCE, refused).await?;
+    ensure!(
+        kube.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/far-reaching")
+            .await?
+            .is_none()
+    );
+
+    // A cluster that is no longer known is no place to clean up.
+    let output = client.argocd(&["cluster", "rm", "far", "-y"]).await?;
+    ensure!(said(&output).contains("removed"), "{}", said(&output));
+    let lost = |app: &Value| {
+        conditions(app, "InvalidSpecError")
+            .iter()
+            .any(|text| text.contains("app.destination-unknown"))
+    };
+    client.app_when("a", PATIENCE, lost).await?;
+    client
+        .delete("/api/v1/applications/a?cascade=true")
+        .await?
+        .ok()?;
+    wait::until("the application is gone", PATIENCE, || async {
+        ensure!(
+            client.get("/api/v1/applications/a").await?.status != 200,
+            "not yet"
+        );
+        Ok(())
+    })
+    .await?;
+    ensure!(
+        value(&kube, &here).await?.as_deref() == Some("1"),
+        "it stays"
+    );
+    Ok(())
+}
