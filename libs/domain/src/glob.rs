@@ -11,12 +11,12 @@ const MAX_ALTERNATIVES: usize = 256;
 const MAX_MULTIPLIED: usize = 16 * 1024;
 
 /// A compiled glob.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Glob {
     alternatives: Vec<Vec<Token>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Token {
     Literal(char),
     /// One character that is no separator.

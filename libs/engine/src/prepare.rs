@@ -1,6 +1,6 @@
 //! Rendered manifests become targets: placed, sanitised, marked as ours, and checked against what may be deployed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -11,6 +11,7 @@ use domain::message;
 use domain::project::Rules;
 use domain::resource::{self, ResourceKey, split_api_version, text};
 use domain::schema::SchemaSet;
+use domain::settings::KindFilter;
 use domain::tenant::TenantName;
 use serde_json::{Map, Value};
 
@@ -65,6 +66,8 @@ pub struct Context<'a> {
     pub schema: &'a SchemaSet,
     /// The cluster's kinds.
     pub kinds: &'a dyn Kinds,
+    /// The kinds that the tenant's settings leave out.
+    pub filter: &'a KindFilter,
 }
 
 /// SHA-256 of a target's canonical JSON.
@@ -130,9 +133,15 @@ pub fn prepare(manifests: &[Manifest], context: &Context<'_>) -> Prepared {
     let mut targets: Vec<Target> = Vec::with_capacity(manifests.len());
     let mut causes = Vec::new();
     let mut incomplete = false;
+    let mut excluded: BTreeMap<ResourceKey, Cause> = BTreeMap::new();
     let mut places: HashMap<ResourceKey, (usize, Vec<Option<Location>>)> = HashMap::new();
     for manifest in manifests {
         if options::role(&manifest.object) == Role::Ignored {
+            continue;
+        }
+        let key = manifest.key();
+        if is_excluded(&key, context) {
+            excluded.insert(key.clone(), excluded_cause(key, manifest));
             continue;
         }
         let Some(target) = target(manifest, context, &promised, &mut causes) else {
@@ -162,6 +171,7 @@ pub fn prepare(manifests: &[Manifest], context: &Context<'_>) -> Prepared {
     for (key, (_, seen)) in repeated {
         causes.push(repeated_cause(key, seen));
     }
+    causes.extend(excluded.into_values());
     causes.extend(targets.iter().filter_map(|target| target.refused.clone()));
     bound(&mut causes);
     Prepared {
@@ -169,6 +179,24 @@ pub fn prepare(manifests: &[Manifest], context: &Context<'_>) -> Prepared {
         causes,
         incomplete,
     }
+}
+
+/// Whether a kind is one that the tenant's settings leave out. What has no kind is no object at all, which is another matter.
+fn is_excluded(key: &ResourceKey, context: &Context<'_>) -> bool {
+    let (group, kind) = (key.group.as_str(), key.kind.as_str());
+    !kind.is_empty()
+        && context
+            .filter
+            .excludes(group, kind, &context.destination.server)
+}
+
+fn excluded_cause(key: ResourceKey, manifest: &Manifest) -> Cause {
+    let message = message::sync::EXCLUDED_RESOURCE
+        .with("group", &key.group)
+        .with("kind", &key.kind)
+        .with("name", &key.name);
+    let location = manifest.location.clone();
+    Cause::warning(message).on(key).located(location)
 }
 
 fn repeated_cause(key: ResourceKey, mut seen: Vec<Option<Location>>) -> Cause {

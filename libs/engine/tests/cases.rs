@@ -14,6 +14,7 @@ use domain::operation::SyncRequest;
 use domain::project::{Project, Rules};
 use domain::resource::{ResourceKey, split_api_version, text};
 use domain::schema::{Document, ListMerge, Node, SchemaSet, Type};
+use domain::settings::{Config, Object, Raw};
 use domain::tenant::TenantName;
 use engine::compare::{Applied, Ignored, Input, Live, Named, Predicted, Seen};
 use engine::options::{CompareOptions, SyncOptions};
@@ -36,6 +37,8 @@ struct Case {
     mapped: Option<Vec<String>>,
     options: Vec<String>,
     project: Option<Value>,
+    /// `resource.exclusions` of the tenant's settings.
+    exclusions: String,
     live: Vec<LiveGiven>,
     /// Objects remembered as applied: nothing of theirs is compared while hash and state stay.
     remembered: bool,
@@ -76,6 +79,7 @@ impl Default for Case {
             mapped: None,
             options: vec![],
             project: None,
+            exclusions: String::new(),
             live: vec![],
             remembered: false,
             bodies: true,
@@ -354,6 +358,9 @@ fn run(case: &Case) -> Value {
     let rules: Rules =
         serde_json::from_value(case.project.clone().unwrap_or_else(Project::default_spec))
             .expect("a well-formed case");
+    let mut raw = Raw::default();
+    raw.set(&Object::Cm, "resource.exclusions", &case.exclusions);
+    let filter = Config::from_raw(raw).kind_filter();
     let context = Context {
         app: "hello",
         tenant: &tenant,
@@ -364,6 +371,7 @@ fn run(case: &Case) -> Value {
         rules: &rules,
         schema: &schema,
         kinds: &Known,
+        filter: &filter,
     };
     let manifests: Vec<Manifest> = case.manifests.iter().map(Given::manifest).collect();
     let prepared = engine::prepare(&manifests, &context);

@@ -75,7 +75,7 @@ pub struct Render {
 pub struct Targets {
     /// The sets and places they came from.
     pub details: Vec<String>,
-    /// Names the rest: destination, options, rules, territory.
+    /// Names the rest: destination, options, rules, territory, the kinds that are left out.
     pub facts: u64,
     /// The schemas they were sanitised with.
     pub schema: Arc<SchemaSet>,

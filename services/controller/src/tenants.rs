@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use domain::cluster::Cluster;
 use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
-use domain::settings::{Customizations, Rendering};
+use domain::settings::{Customizations, KindFilter, Rendering};
 use domain::tenant::{Tenant, TenantId, TenantName, TenantState};
 use engine::prepare::Territory;
 use parking_lot::{Mutex, RwLock};
@@ -143,6 +143,8 @@ pub struct TenantSettings {
     pub rendering: Arc<Rendering>,
     /// How kinds are compared and assessed.
     pub customizations: Arc<Customizations>,
+    /// The kinds that are left out of everything.
+    pub kinds: Arc<KindFilter>,
 }
 
 /// A project's rules, or why they cannot be read.
@@ -350,6 +352,7 @@ impl Tenants {
         let read = TenantSettings {
             rendering: Arc::new(config.rendering()),
             customizations: Arc::new(config.customizations()),
+            kinds: Arc::new(config.kind_filter()),
         };
         let mut known = self.inner.known.write();
         if known.forgotten == forgotten {

@@ -246,6 +246,11 @@ messages! {
         en: "the script of the action changes {resource}; it may change {own}, and make others",
         ko: "동작 스크립트가 {resource}을(를) 바꾸려 합니다. {own}만 바꿀 수 있고, 다른 오브젝트는 만들 수만 있습니다",
     }
+    /// A script of the settings makes an object of a kind that the settings leave out.
+    ACTION_EXCLUDED = "app.action-excluded" {
+        en: "the action makes {resource}, whose kind is excluded in the settings; change resource.exclusions and resource.inclusions",
+        ko: "동작이 {resource}을(를) 만들려 하지만 설정에서 제외된 종류입니다. resource.exclusions와 resource.inclusions를 바꾸십시오",
+    }
     /// A kind has no actions.
     ACTION_NONE = "app.action-none" {
         en: "there are no actions for {kind}; change the object in Git, or with argocd app patch-resource",

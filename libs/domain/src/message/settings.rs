@@ -81,6 +81,11 @@ messages! {
         en: "`{key}` in `{object}` must be a YAML list",
         ko: "`{object}`의 `{key}`은(는) YAML 목록이어야 합니다",
     }
+    /// No list of kinds.
+    NOT_KINDS = "settings.not-kinds" {
+        en: "`{what}` in `{key}` of `{object}` does not name kinds; write a list of entries with `apiGroups`, `kinds` and `clusters`, each a list of texts; groups and clusters may be globs",
+        ko: "`{object}`의 `{key}`에 쓴 `{what}`은(는) 종류를 가리키지 않습니다. `apiGroups`, `kinds`, `clusters`가 각각 문자열 목록인 항목의 목록을 쓰십시오. 그룹과 클러스터에는 글롭을 쓸 수 있습니다",
+    }
     /// No capability.
     NOT_CAPABILITY = "settings.not-capability" {
         en: "`{word}` in `{key}` of `{object}` is no capability; write `login`, `apiKey`, or both with a comma",

@@ -16,6 +16,11 @@ messages! {
         en: "{resource} appears {count} times in this application and the last one is used; delete the others",
         ko: "{resource}이(가) 이 애플리케이션에 {count}번 나오며 마지막 것이 쓰입니다. 나머지를 지우십시오",
     }
+    /// The tenant's settings leave the kind out.
+    EXCLUDED_RESOURCE = "sync.excluded-resource" {
+        en: "Resource {group}/{kind} {name} is excluded in the settings: it is neither deployed nor compared; remove it from Git, or change resource.exclusions and resource.inclusions",
+        ko: "Resource {group}/{kind} {name} is excluded in the settings: 설정에서 제외되어 배포하지도 비교하지도 않습니다. Git에서 지우거나 resource.exclusions와 resource.inclusions를 바꾸십시오",
+    }
     /// The cluster does not have the kind.
     UNKNOWN_KIND = "sync.unknown-kind" {
         en: "the cluster has no kind `{kind}` in `{version}`; correct it, or install the CustomResourceDefinition first",

@@ -37,7 +37,7 @@ const fn kept(name: &'static str, check: Check, default: &'static str) -> Key {
 }
 
 use Check::{
-    Bool, BuildOptions, Capabilities, Duration, Integer, LabelKey, List, Mapping, OneOf,
+    Bool, BuildOptions, Capabilities, Duration, Integer, Kinds, LabelKey, List, Mapping, OneOf,
     PasswordHash, Pattern, Place, Policy, SigningSecret, Structure, Text, Time, Tokens, Url, Urls,
 };
 
@@ -116,9 +116,9 @@ const CM: &[Key] = &[
     acts("resource.customizations.knownTypeFields.<rest>", List, ""),
     acts("resource.customizations.useOpenLibs.<rest>", Bool, "false"),
     kept("resource.excludeEventLabelKeys", Text, ""),
-    kept("resource.exclusions", List, ""),
+    acts("resource.exclusions", Kinds, ""),
     kept("resource.ignoreResourceUpdatesEnabled", Bool, "true"),
-    kept("resource.inclusions", List, ""),
+    acts("resource.inclusions", Kinds, ""),
     kept("resource.includeEventLabelKeys", Text, ""),
     kept("resource.links", List, ""),
     kept("resource.respectRBAC", OneOf(&["", "normal", "strict"]), ""),

@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{BuildOptions, accounts, duration, yaml};
+use super::{BuildOptions, KindFilter, accounts, duration, yaml};
 use crate::clock::Timestamp;
 use crate::message::{Message, settings as say};
 use crate::rbac::{Effect, Policy, Rule};
@@ -58,6 +58,8 @@ pub enum Check {
     SigningSecret,
     /// Options of `kustomize build`.
     BuildOptions,
+    /// A list of kinds, in YAML.
+    Kinds,
 }
 
 impl Check {
@@ -85,6 +87,7 @@ impl Check {
             Self::Policy => "policy",
             Self::SigningSecret => "secret",
             Self::BuildOptions => "build-options",
+            Self::Kinds => "kind-list",
         }
     }
 
@@ -141,6 +144,7 @@ impl Check {
             }
             Self::Structure => structure(text).map(|_| ()),
             Self::BuildOptions => BuildOptions::parse(text).map(drop),
+            Self::Kinds => KindFilter::check(text),
             Self::Capabilities => {
                 match accounts::capabilities(text)
                     .find(|word| accounts::Capability::parse(word).is_none())

@@ -161,6 +161,12 @@ pub(super) async fn run(
 
 /// Demands that an object could be one of the application's: where it would be, and of its kind, as for what Git has.
 async fn may_be_made(ctx: &Context, subject: &Subject, made: &Value) -> Result<(), Status> {
+    let key = ResourceKey::of(made);
+    let server = &subject.destination.server;
+    if subject.kinds.excludes(&key.group, &key.kind, server) {
+        let excluded = message::app::ACTION_EXCLUDED.with("resource", key);
+        return Err(say(Code::FailedPrecondition, &excluded));
+    }
     let target = scene::target_of(ctx, subject, made.clone()).await?;
     let nothing = || Status::invalid_argument("the action makes no object");
     let (target, _) = target.ok_or_else(nothing)?;

@@ -102,10 +102,10 @@ pub(super) fn watch(
 
 /// The nodes of a scene.
 pub(super) fn nodes(ctx: &Context, scene: &Scene) -> Vec<Node> {
-    let Some((_, look)) = &scene.seen else {
+    let Some((subject, look)) = &scene.seen else {
         return Vec::new();
     };
-    let below = look::beneath(ctx, &scene.tenant, look.live.entries());
+    let below = look::beneath(ctx, subject.sight(), look.live.entries());
     let (live, under) = (entries(look.live.entries()), entries(&below));
     tree::build(&look.comparison.statuses(), &live, &under, &look.checks)
 }

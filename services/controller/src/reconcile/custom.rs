@@ -167,7 +167,7 @@ pub async fn checks(
         memory.checked.clear();
         return Ok(found);
     }
-    let below = look::beneath(ctx, &subject.tenant, live.entries());
+    let below = look::beneath(ctx, subject.sight(), live.entries());
     let mut kept = HashMap::new();
     let mut wanted = Vec::new();
     for entry in live.entries().iter().chain(&below) {

@@ -14,7 +14,7 @@ use engine::plan::{self, Stage};
 use futures::StreamExt;
 
 use super::apply::propagated;
-use super::live::LiveSet;
+use super::live::{LiveSet, Sight};
 use super::publish::{self, Report};
 use super::{Failure, Next, hooks};
 use crate::context::Context;
@@ -91,7 +91,13 @@ async fn objects(
     tenant: &TenantFacts,
     propagation: Propagation,
 ) -> Result<Came, Failure> {
-    let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
+    // As in Argo CD, what the settings leave out stays.
+    let settings = ctx.tenants.settings(key.tenant).await?;
+    let sight = Sight {
+        tenant,
+        kinds: Some(&settings.kinds),
+    };
+    let live = LiveSet::gather(ctx, sight, &key.name, &[]);
     let plan = plan::deletion(
         &live.as_live(),
         tenant.tenant.name.as_str(),
@@ -220,7 +226,11 @@ async fn remove(
 
 /// What stays of an application's hooks must not wait for somebody who is gone.
 pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts) {
-    let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
+    let sight = Sight {
+        tenant,
+        kinds: None,
+    };
+    let live = LiveSet::gather(ctx, sight, &key.name, &[]);
     hooks::release_idle(ctx, tenant, &key.name, live.entries()).await;
 }
 

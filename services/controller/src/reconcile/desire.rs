@@ -643,6 +643,7 @@ fn facts(subject: &Subject) -> u64 {
     let mut hasher = DefaultHasher::new();
     subject.destination.hash(&mut hasher);
     subject.spec.project().hash(&mut hasher);
+    subject.kinds.hash(&mut hasher);
     // Their `Debug` shows every field; equal texts are equal values.
     format!(
         "{:?} {:?} {:?}",
@@ -723,6 +724,7 @@ async fn prepare(
             rules: subject.rules(),
             schema: &schema,
             kinds: &ClusterKinds(discovery),
+            filter: &subject.kinds,
         },
     );
     Ok(Targets {

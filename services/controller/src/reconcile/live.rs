@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cluster::{ApplyOptions, LiveEntry, Validation};
+use domain::application::IN_CLUSTER_SERVER;
 use domain::cause::Cause;
 use domain::resource::ResourceKey;
+use domain::settings::KindFilter;
 use engine::compare::{Live, Predicted, Seen};
+use engine::hooks;
 use engine::prepare::Target;
 use futures::StreamExt;
 use serde_json::Value;
@@ -18,6 +21,32 @@ use crate::tenants::TenantFacts;
 
 /// How many bodies are fetched, or targets tried, at once for one application.
 const AT_ONCE: usize = 16;
+
+/// What a tenant sees of the cluster, which has one index for all: its own objects, but for the kinds that its settings
+/// leave out.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// Whose it is.
+    pub tenant: &'a TenantFacts,
+    /// The kinds that are left out; nothing where what an application leaves behind is let go of.
+    pub kinds: Option<&'a KindFilter>,
+}
+
+impl Sight<'_> {
+    /// Whether it sees an object.
+    #[must_use]
+    pub fn sees(self, key: &ResourceKey) -> bool {
+        let excludes =
+            |kinds: &KindFilter| kinds.excludes(&key.group, &key.kind, IN_CLUSTER_SERVER);
+        may_see(self.tenant, key) && !self.kinds.is_some_and(excludes)
+    }
+
+    /// Whether it sees a live object that is its own; a hook that our finalizer keeps is not lost sight of before it is
+    /// let go.
+    fn sees_own(self, entry: &LiveEntry) -> bool {
+        self.sees(&entry.key) || (may_see(self.tenant, &entry.key) && hooks::held(&entry.body))
+    }
+}
 
 /// What the cluster has for an application.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +61,16 @@ impl LiveSet {
     /// The objects that are tracked as the application's and those that have the key of a target, as far as the tenant
     /// may see them.
     #[must_use]
-    pub fn gather(ctx: &Context, tenant: &TenantFacts, app: &str, targets: &[Target]) -> Self {
+    pub fn gather(ctx: &Context, sight: Sight<'_>, app: &str, targets: &[Target]) -> Self {
         let index = ctx.cluster.index();
+        let tenant = sight.tenant;
         let mut entries = index.snapshot(tenant.tenant.name.as_str(), app);
-        entries.retain(|entry| may_see(tenant, &entry.key));
+        entries.retain(|entry| sight.sees_own(entry));
         let tracked: std::collections::HashSet<ResourceKey> =
             entries.iter().map(|entry| entry.key.clone()).collect();
         // Whether somebody else's cluster-scoped object exists is not an ordinary tenant's to know.
         let visible = |key: &ResourceKey| {
-            may_see(tenant, key) && (!key.namespace.is_empty() || tenant.owns_cluster(key))
+            sight.sees(key) && (!key.namespace.is_empty() || tenant.owns_cluster(key))
         };
         let others = targets
             .iter()
@@ -253,8 +283,7 @@ pub async fn dry_run(
 
 /// Whether an object may be shown to a tenant: namespaced ones where it owns the namespace, a Namespace where it owns
 /// that, other cluster-scoped ones when they are tracked as its own (which only its own account can have made).
-#[must_use]
-pub fn may_see(tenant: &TenantFacts, key: &ResourceKey) -> bool {
+fn may_see(tenant: &TenantFacts, key: &ResourceKey) -> bool {
     if key.namespace.is_empty() {
         let namespace = key.group.is_empty() && key.kind == "Namespace";
         return !namespace || tenant.owns(&key.name);

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::custom::{self, Places};
 use super::desire::Desired;
-use super::live::{LiveSet, may_see};
+use super::live::{LiveSet, Sight};
 use super::orphans::Orphans;
 use super::subject::Subject;
 use crate::context::Context;
@@ -110,7 +110,7 @@ pub async fn look(
     let targets: &[Target] = desired
         .as_ref()
         .map_or(&[], |desired| &desired.prepared.targets);
-    let live = LiveSet::gather(ctx, &subject.tenant, &subject.key.name, targets);
+    let live = LiveSet::gather(ctx, subject.sight(), &subject.key.name, targets);
     look_at(ctx, subject, desired, live, memory).await
 }
 
@@ -254,18 +254,14 @@ fn remember(
     memory.applied.retain(|key, _| listed(key));
 }
 
-/// Everything beneath some objects that the tenant may see.
+/// Everything beneath some objects that the tenant sees.
 #[must_use]
-pub fn beneath(
-    ctx: &Context,
-    tenant: &TenantFacts,
-    live: &[Arc<LiveEntry>],
-) -> Vec<Arc<LiveEntry>> {
+pub fn beneath(ctx: &Context, sight: Sight<'_>, live: &[Arc<LiveEntry>]) -> Vec<Arc<LiveEntry>> {
     let mut below = ctx
         .cluster
         .index()
         .descendants(live.iter().map(|entry| entry.uid.as_ref()));
-    below.retain(|entry| may_see(tenant, &entry.key));
+    below.retain(|entry| sight.sees(&entry.key));
     below
 }
 
@@ -319,7 +315,7 @@ pub fn status(
     more: Vec<Cause>,
     requested: bool,
 ) -> Status {
-    let below = beneath(ctx, &subject.tenant, look.live.entries());
+    let below = beneath(ctx, subject.sight(), look.live.entries());
     let statuses = look.comparison.statuses();
     let live: Vec<Entry<'_>> = look
         .live

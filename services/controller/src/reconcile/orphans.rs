@@ -10,7 +10,6 @@ use domain::message;
 use domain::resource::ResourceKey;
 use domain::status::ResourceStatus;
 
-use super::live::may_see;
 use super::subject::Subject;
 use crate::context::{ACCOUNT, Context};
 
@@ -37,7 +36,7 @@ impl Orphans {
         let mut entries = ctx.cluster.index().in_namespace(namespace);
         entries.retain(|entry| {
             entry.owners.is_empty()
-                && may_see(&subject.tenant, &entry.key)
+                && subject.sight().sees(&entry.key)
                 && !rules.leaves_out(&entry.key)
                 && !of_the_cluster(&entry.key)
                 && !of_the_tenant(&entry.key)
@@ -51,7 +50,7 @@ impl Orphans {
             .cluster
             .index()
             .descendants(entries.iter().map(|entry| entry.uid.as_ref()));
-        beneath.retain(|entry| may_see(&subject.tenant, &entry.key));
+        beneath.retain(|entry| subject.sight().sees(&entry.key));
         Self { entries, beneath }
     }
 

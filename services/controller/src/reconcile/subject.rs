@@ -10,12 +10,13 @@ use domain::cause::Cause;
 use domain::message;
 use domain::project::Rules;
 use domain::project::gate::Applicant;
-use domain::settings::{Customizations, Rendering};
+use domain::settings::{Customizations, KindFilter, Rendering};
 use engine::options::{COMPARE_OPTIONS, CompareOptions, SyncOptions};
 use engine::prepare::Territory;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::live::Sight;
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::tenants::{ProjectFacts, TenantFacts};
@@ -38,6 +39,8 @@ pub struct Subject {
     pub rendering: Arc<Rendering>,
     /// What they say about kinds.
     pub customizations: Arc<Customizations>,
+    /// The kinds that they leave out.
+    pub kinds: Arc<KindFilter>,
     /// What comparisons leave out, by its spec and its tenant's settings.
     pub ignore: Vec<IgnoreDifference>,
     project: Arc<ProjectFacts>,
@@ -49,6 +52,15 @@ impl Subject {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         self.project.rules.as_ref().unwrap_or(&self.no_rules)
+    }
+
+    /// What its tenant sees of the cluster.
+    #[must_use]
+    pub fn sight(&self) -> Sight<'_> {
+        Sight {
+            tenant: &self.tenant,
+            kinds: Some(&self.kinds),
+        }
     }
 
     /// As its project's windows choose it.
@@ -165,6 +177,7 @@ pub async fn read(
         ignore: ignore.cloned().collect(),
         rendering: settings.rendering,
         customizations: settings.customizations,
+        kinds: settings.kinds,
         key: key.clone(),
         app,
         spec,

@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
 use crate::reconcile::desire::{self, Desired, Wish};
-use crate::reconcile::live::LiveSet;
+use crate::reconcile::live::{LiveSet, Sight};
 use crate::reconcile::look;
 use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::{Failure, LOOK_AGAIN, Next, PATIENCE, apply, hooks};
@@ -52,10 +52,10 @@ pub(super) async fn run(
         Ok(steps) => steps,
         Err(causes) => return Ok(Came::Waits(causes, Next::Sleep)),
     };
-    let mut live = LiveSet::gather(ctx, tenant, &key.name, &desired.prepared.targets);
+    let mut live = LiveSet::gather(ctx, subject.sight(), &key.name, &desired.prepared.targets);
     let mut unwatched: Vec<Arc<LiveEntry>> = Vec::new();
     for wave in steps.chunk_by(|a, b| a.wave == b.wave) {
-        let there = match look_for(ctx, tenant, wave, &live).await {
+        let there = match look_for(ctx, &subject, wave, &live).await {
             Ok(there) => there,
             Err((_, error)) if passing(&error) => return Err(Failure::Cluster(error)),
             Err((hook, error)) => {
@@ -159,7 +159,7 @@ fn settled(there: &[There], live: &LiveSet, moment: Moment, began: i64) -> Vec<A
 /// Finds the objects of a wave's hooks; an error is about the hook that it names.
 async fn look_for(
     ctx: &Context,
-    tenant: &TenantFacts,
+    subject: &Subject,
     wave: &[Step],
     live: &LiveSet,
 ) -> Result<Vec<There>, (ResourceKey, cluster::Error)> {
@@ -167,12 +167,12 @@ async fn look_for(
     for step in wave {
         let watched = live.find(&step.key).cloned();
         let beneath = watched.as_ref().map_or_else(Vec::new, |entry| {
-            look::beneath(ctx, tenant, std::slice::from_ref(entry))
+            look::beneath(ctx, subject.sight(), std::slice::from_ref(entry))
         });
         let entry = match watched {
             Some(entry) => Some(entry),
             // Not every kind is watched, nor one that has just been made.
-            None => fetch(ctx, tenant, step)
+            None => fetch(ctx, &subject.tenant, step)
                 .await
                 .map_err(|error| (step.key.clone(), error))?,
         };
@@ -271,7 +271,11 @@ pub(super) async fn clean(
     tenant: &TenantFacts,
     moment: Moment,
 ) -> Result<Came, Failure> {
-    let live = LiveSet::gather(ctx, tenant, &key.name, &[]);
+    let sight = Sight {
+        tenant,
+        kinds: None,
+    };
+    let live = LiveSet::gather(ctx, sight, &key.name, &[]);
     let began = began(app);
     let made = live
         .entries()

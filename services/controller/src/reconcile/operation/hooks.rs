@@ -50,7 +50,7 @@ pub(super) async fn observe(
             }
         };
         let below = entry.map_or_else(Vec::new, |entry| {
-            look::beneath(ctx, &subject.tenant, std::slice::from_ref(entry))
+            look::beneath(ctx, subject.sight(), std::slice::from_ref(entry))
         });
         let below: Vec<_> = below.iter().map(|entry| entry.body.as_ref()).collect();
         let body = entry.map(|entry| entry.body.as_ref()).or(fetched.as_ref());
