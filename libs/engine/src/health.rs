@@ -9,6 +9,7 @@ use domain::status::HealthCode;
 use serde_json::Value;
 
 mod batch;
+mod conventions;
 mod explain;
 mod network;
 mod pods;
@@ -59,9 +60,16 @@ impl Health {
 /// The annotation that keeps an object out of its application's health.
 const IGNORE: &str = "argocd.argoproj.io/ignore-healthcheck";
 
-/// How an object fares by what it says itself; `None` for kinds without a rule.
+/// How an object fares by what it says itself; `None` for kinds without a rule, and for custom resources that do not follow
+/// the conventions.
 #[must_use]
 pub fn assess(object: &Value) -> Option<Health> {
+    built_in(object).or_else(|| conventions::custom_resource(object))
+}
+
+/// The same by the rules of kinds alone.
+#[must_use]
+pub fn built_in(object: &Value) -> Option<Health> {
     if let Some(deleting) = deleting(object) {
         return Some(deleting);
     }
@@ -98,7 +106,10 @@ pub fn assess(object: &Value) -> Option<Health> {
 /// How an object fares, explained by what is beneath it: its ReplicaSets and pods say what a workload waits for.
 #[must_use]
 pub fn assess_with(object: &Value, beneath: &[&Value]) -> Option<Health> {
-    let mut health = assess(object)?;
+    Some(explained(assess(object)?, object, beneath))
+}
+
+fn explained(mut health: Health, object: &Value, beneath: &[&Value]) -> Health {
     if matches!(health.code, HealthCode::Progressing | HealthCode::Degraded) {
         let found = explain::beneath(object, beneath);
         let same = |a: &Cause, b: &Cause| {
@@ -110,7 +121,7 @@ pub fn assess_with(object: &Value, beneath: &[&Value]) -> Option<Health> {
             .retain(|own| !found.iter().any(|cause| same(cause, own)));
         health.causes.splice(0..0, found);
     }
-    Some(health)
+    health
 }
 
 /// What a tenant's own check says of an object, in place of the built-in rule: `None` where it says nothing of it.
@@ -150,6 +161,13 @@ pub fn assess_checked(
         (None, Some(verdict)) => verdict.clone(),
         _ => assess_with(object, beneath),
     }
+}
+
+/// How a hook fares: by the built-in rules alone. A custom resource follows conventions from the moment on at which its
+/// controller has come to it, and a hook that was looked at before would have ended already.
+#[must_use]
+pub(crate) fn assess_hook(object: &Value, beneath: &[&Value]) -> Option<Health> {
+    Some(explained(built_in(object)?, object, beneath))
 }
 
 /// Whether an object counts for its application's health.

@@ -258,7 +258,7 @@ pub fn standing(key: &ResourceKey, live: Option<&Value>, beneath: &[&Value]) -> 
             causes: vec![Cause::error(message).on(key.clone())],
         };
     };
-    let Some(health) = health::assess_with(live, beneath) else {
+    let Some(health) = health::assess_hook(live, beneath) else {
         return Standing {
             phase: Phase::Succeeded,
             message: format!("{} created", key.name),

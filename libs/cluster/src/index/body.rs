@@ -361,12 +361,15 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_keeps_conditions_and_phase() {
-        let object = json!({"metadata": {"name": "a"}, "spec": {"big": "x"}, "status": {"phase": "Ready", "big": {"x": 1},
-            "conditions": [{"type": "Ready", "status": "True"}]}});
+        let object = json!({"metadata": {"name": "a", "generation": 3}, "spec": {"big": "x"}, "status": {"phase": "Ready",
+            "observedGeneration": 2, "big": {"x": 1}, "conditions": [
+                {"type": "Ready", "status": "True", "reason": "r", "message": "m", "observedGeneration": 2, "other": "x"}]}});
         let kept = prune(&object, "example.com", "v1", "Thing");
+        assert_eq!(kept["metadata"]["generation"], 3);
         assert_eq!(
             kept["status"],
-            json!({"phase": "Ready", "conditions": [{"type": "Ready", "status": "True"}]})
+            json!({"phase": "Ready", "observedGeneration": 2, "conditions": [
+                {"type": "Ready", "status": "True", "reason": "r", "message": "m", "observedGeneration": 2}]})
         );
         assert_eq!(kept.get("spec"), None);
     }

@@ -211,6 +211,11 @@ messages! {
         en: "{kind} `{name}` reports {condition}",
         ko: "{kind} `{name}` 상태: {condition}",
     }
+    /// A controller has not looked at what was changed.
+    UNOBSERVED = "health.unobserved" {
+        en: "{kind} `{name}` has changed and its controller has not looked at it since; if that lasts, look whether the controller runs",
+        ko: "{kind} `{name}`이(가) 바뀌었지만 컨트롤러가 아직 확인하지 않았습니다. 오래 이어지면 컨트롤러가 실행 중인지 확인하십시오",
+    }
     /// An object is not there.
     MISSING = "health.missing" {
         en: "nothing of this application is in the cluster yet; sync it",

@@ -359,14 +359,14 @@ fn course(step: &Step, live: &Value, beneath: &[&Value]) -> Course {
         return Course::Past;
     }
     let standing = hooks::standing(&step.key, Some(live), beneath);
-    let (same, ends) = (made.own == wanted.own, health::assess(live).is_some());
+    let (same, ends) = (made.own == wanted.own, health::built_in(live).is_some());
     match standing.phase {
         // What says itself that it is done has done it, whatever Git says since; a script that it reads is another matter.
         Phase::Succeeded if same || ends => Course::Succeeded,
         Phase::Failed | Phase::Error if made == wanted => Course::Failed(standing),
         // One that somebody deletes while it runs does not come to its end.
         Phase::Running | Phase::Terminating if same && !is_deleting(live) => {
-            let health = health::assess_with(live, beneath);
+            let health = health::assess_hook(live, beneath);
             Course::Running(health.map(|health| health.causes).unwrap_or_default())
         }
         _ => Course::Past,

@@ -151,7 +151,7 @@ fn settled(there: &[There], live: &LiveSet, moment: Moment, began: i64) -> Vec<A
     let settled = entries.filter(|entry| {
         live.find(&entry.key).is_none()
             && plan::of_deletion(&entry.body, moment, began)
-            && engine::health::assess(&entry.body).is_none()
+            && engine::health::built_in(&entry.body).is_none()
     });
     settled.cloned().collect()
 }

@@ -228,7 +228,7 @@ pub(super) async fn terminate(
             (result.hook_phase, result.message) = (standing.phase, standing.message);
             continue;
         };
-        let running = engine::health::assess(&entry.body).is_some_and(|health| {
+        let running = engine::health::built_in(&entry.body).is_some_and(|health| {
             matches!(health.code, HealthCode::Progressing | HealthCode::Suspended)
         });
         if !running {
