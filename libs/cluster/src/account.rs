@@ -223,6 +223,29 @@ impl Account {
             .json()
     }
 
+    /// Changes the status of an object by a merge patch, where that is written apart; `false` where it is a part like others,
+    /// and nothing is done.
+    ///
+    /// # Errors
+    /// As [`Account::patch`].
+    pub async fn patch_status(
+        &self,
+        key: &ResourceKey,
+        version: Option<&str>,
+        patch: &Value,
+        options: WriteOptions,
+    ) -> Result<bool, Error> {
+        let kind = self.cluster.resolve(&key.group, version, &key.kind).await?;
+        if !kind.status_apart {
+            return Ok(false);
+        }
+        let path = object(&kind, named_namespace(&kind, key)?, named(key)?);
+        let path = write_query(&format!("{path}/status"), options).build();
+        let merge = "application/merge-patch+json";
+        self.send(Method::PATCH, &path, merge, patch, patch).await?;
+        Ok(true)
+    }
+
     /// Deletes an object.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ pub struct ApiKind {
     pub namespaced: bool,
     /// What can be done to it (`get`, `list`, `watch`, `patch`).
     pub verbs: Vec<String>,
+    /// Whether the status of its objects is written apart: it is no part of what other writes change.
+    pub status_apart: bool,
 }
 
 impl ApiKind {
@@ -226,6 +228,7 @@ mod tests {
             plural: kind.to_lowercase(),
             namespaced: true,
             verbs: vec!["list".into(), "watch".into()],
+            status_apart: false,
         }
     }
 

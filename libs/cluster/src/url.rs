@@ -78,6 +78,7 @@ mod tests {
             plural: "deployments".into(),
             namespaced: true,
             verbs: Vec::new(),
+            status_apart: true,
         };
         assert_eq!(
             object(&kind, "web", "a"),

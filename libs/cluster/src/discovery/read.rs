@@ -1,5 +1,7 @@
 //! Reading the discovery endpoints: aggregated where offered, else group by group.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 
 use super::{ApiKind, Discovery, ServerVersion};
@@ -9,6 +11,8 @@ use crate::transport::{Identity, Transport};
 const AGGREGATED: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 const JSON: &str = "application/json";
+/// The part of a resource that its status is written by.
+const STATUS: &str = "status";
 
 #[derive(Deserialize)]
 struct Version {
@@ -61,6 +65,13 @@ struct Resource {
     scope: String,
     #[serde(default)]
     verbs: Vec<String>,
+    #[serde(default)]
+    subresources: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    subresource: String,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +169,9 @@ fn aggregated(group: Group, before: &Discovery, kinds: &mut Vec<ApiKind>) {
             else {
                 continue;
             };
+            let mut parts = resource.subresources.iter();
             kinds.push(ApiKind {
+                status_apart: parts.any(|part| part.subresource == STATUS),
                 group: group.metadata.name.clone(),
                 version: version.version.clone(),
                 kind,
@@ -193,11 +206,19 @@ async fn plain(
         Err(error) => return Err(error),
     };
     // A name with a slash is a part of a resource (`deployments/scale`).
+    let apart: HashSet<String> = list
+        .resources
+        .iter()
+        .filter_map(|resource| resource.name.split_once('/'))
+        .filter(|(_, part)| *part == STATUS)
+        .map(|(name, _)| name.to_owned())
+        .collect();
     kinds.extend(
         list.resources
             .into_iter()
             .filter(|resource| !resource.name.contains('/'))
             .map(|resource| ApiKind {
+                status_apart: apart.contains(&resource.name),
                 group: group.to_owned(),
                 version: version.to_owned(),
                 kind: resource.kind,

@@ -1,6 +1,6 @@
 //! Kinds, versions and schemas.
 
-use cluster::{Error, Wake};
+use cluster::{Error, Wake, WriteOptions};
 use domain::resource::{GroupKind, ResourceKey};
 use domain::schema::{ListMerge, Scalar, Type};
 use serde_json::{Value, json};
@@ -50,6 +50,11 @@ pub(crate) async fn what_the_cluster_has_is_known(world: &World) {
             .unwrap()
             .namespaced
     );
+    let apart = |group: &str, kind: &str| {
+        let kind = discovery.resolve(group, None, kind).unwrap();
+        kind.status_apart
+    };
+    assert!(apart("apps", "Deployment") && apart("", "Pod") && !apart("", "ConfigMap"));
     let error = world
         .cluster
         .resolve("example.com", Some("v1"), "Nothing")
@@ -159,6 +164,12 @@ pub(crate) async fn kinds_come_and_go(world: &World) {
         json!({"phase": "On", "conditions": [{"type": "Lit", "status": "True"}]})
     );
     assert_eq!(entry.version.as_ref(), "v1");
+    let off = json!({"status": {"phase": "Off"}});
+    let apart = platform
+        .patch_status(&key, None, &off, WriteOptions::default())
+        .await
+        .unwrap();
+    assert!(!apart, "its status is a part like others");
     // A kind can be used a moment before its schema is published.
     let wanted = [("example.com".to_owned(), "v1".to_owned())];
     let published = || async {

@@ -1,5 +1,6 @@
 //! The actions of one live object: which it has, and carrying them out as the tenant's account.
 
+use cluster::PatchKind;
 use domain::message;
 use domain::resource::ResourceKey;
 use domain::settings::Actions;
@@ -8,7 +9,7 @@ use proto::argocd::application::ResourceActionsListResponse;
 use proto::naru::internal::v1 as wire;
 use proto::v1alpha1::{ResourceAction, ResourceActionParam};
 use script::{Answer, Changed, Job, Offer};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
 use super::resource::{self, Object, by_hand, permitted, with_uid};
@@ -208,15 +209,30 @@ async fn carry_out(object: &Object, change: Change) -> Result<(), Status> {
     let account = &object.account;
     let done = match change {
         Change::Nothing => return Ok(()),
-        Change::Merge(patch) => {
-            let patch = with_uid(patch, object.uid());
-            let merge = cluster::PatchKind::Merge;
-            let version = Some(object.version.as_str());
-            account
-                .patch(&object.key, version, merge, &patch, by_hand())
-                .await
-        }
-        Change::Create(made) => account.create(&made, by_hand()).await,
+        Change::Merge(patch) => merge(object, patch).await,
+        Change::Create(made) => account.create(&made, by_hand()).await.map(drop),
     };
-    done.map(drop).map_err(|error| object.refused(&error))
+    done.map_err(|error| object.refused(&error))
+}
+
+/// Changes parts of an object. As in Argo CD its status goes first, on its own, where the kind has it written apart.
+async fn merge(object: &Object, mut patch: Value) -> Result<(), cluster::Error> {
+    let (account, key) = (&object.account, &object.key);
+    let version = Some(object.version.as_str());
+    let part = patch
+        .as_object_mut()
+        .and_then(|fields| fields.remove("status"));
+    if let Some(status) = part {
+        let of_status = with_uid(json!({"status": status}), object.uid());
+        let apart = account.patch_status(key, version, &of_status, by_hand());
+        if !apart.await? {
+            patch["status"] = of_status["status"].clone();
+        }
+    }
+    if patch.as_object().is_some_and(Map::is_empty) {
+        return Ok(());
+    }
+    let patch = with_uid(patch, object.uid());
+    let merged = account.patch(key, version, PatchKind::Merge, &patch, by_hand());
+    merged.await.map(drop)
 }
