@@ -163,11 +163,26 @@ pub fn assess_checked(
     }
 }
 
-/// How a hook fares: by the built-in rules alone. A custom resource follows conventions from the moment on at which its
-/// controller has come to it, and a hook that was looked at before would have ended already.
+/// What comes of a check that could not be carried out now, where its outcome is waited for.
 #[must_use]
-pub(crate) fn assess_hook(object: &Value, beneath: &[&Value]) -> Option<Health> {
-    Some(explained(built_in(object)?, object, beneath))
+pub fn postponed(why: &str, object: &Value) -> Health {
+    let message = named(message::health::CHECK_POSTPONED, object);
+    Health::progressing(why).because(said(cause(message, object), why))
+}
+
+/// How a hook fares: by its tenant's own check where there is one, else by the rules of kinds alone. A custom resource follows
+/// conventions from the moment on at which its controller has come to it, and a hook that was looked at before would have
+/// ended already.
+#[must_use]
+pub(crate) fn assess_hook(
+    object: &Value,
+    beneath: &[&Value],
+    check: Option<&Checked>,
+) -> Option<Health> {
+    match (deleting(object), check) {
+        (None, Some(verdict)) => verdict.clone(),
+        _ => Some(explained(built_in(object)?, object, beneath)),
+    }
 }
 
 /// Whether an object counts for its application's health.

@@ -10,7 +10,7 @@ use domain::resource::{self, ResourceKey, annotation, at, text};
 use domain::status::HealthCode;
 use serde_json::{Map, Value};
 
-use crate::health;
+use crate::health::{self, Checked};
 use crate::options::{HELM_HOOK, HOOK, words};
 use crate::plan::SyncPhase;
 
@@ -247,9 +247,15 @@ pub struct Standing {
     pub causes: Vec<Cause>,
 }
 
-/// How far a hook has come that was made; `live` is what is there of it, `beneath` what it has made itself.
+/// How far a hook has come that was made; `live` is what is there of it, `beneath` what it has made itself, `check` what its
+/// tenant's own check says.
 #[must_use]
-pub fn standing(key: &ResourceKey, live: Option<&Value>, beneath: &[&Value]) -> Standing {
+pub fn standing(
+    key: &ResourceKey,
+    live: Option<&Value>,
+    beneath: &[&Value],
+    check: Option<&Checked>,
+) -> Standing {
     let Some(live) = live else {
         let message = message::sync::HOOK_VANISHED.with("resource", key);
         return Standing {
@@ -258,7 +264,7 @@ pub fn standing(key: &ResourceKey, live: Option<&Value>, beneath: &[&Value]) -> 
             causes: vec![Cause::error(message).on(key.clone())],
         };
     };
-    let Some(health) = health::assess_hook(live, beneath) else {
+    let Some(health) = health::assess_hook(live, beneath, check) else {
         return Standing {
             phase: Phase::Succeeded,
             message: format!("{} created", key.name),
@@ -351,6 +357,40 @@ mod tests {
             policy(json!({DELETE_POLICY: "never"})),
             (true, false, false)
         );
+    }
+
+    #[test]
+    fn what_a_check_says_decides_how_far_a_hook_has_come() {
+        let live = json!({"apiVersion": "example.com/v1", "kind": "Run", "metadata": {"name": "a", "namespace": "a"},
+            "status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+        let key = ResourceKey::of(&live);
+        let phase = |check: Option<&Checked>| standing(&key, Some(&live), &[], check).phase;
+        assert_eq!(phase(None), Phase::Succeeded, "it is there");
+        assert_eq!(phase(Some(&None)), Phase::Succeeded, "it says nothing");
+        for (word, expected) in [
+            ("Healthy", Phase::Succeeded),
+            ("Progressing", Phase::Running),
+            ("Suspended", Phase::Running),
+            ("Degraded", Phase::Failed),
+            ("Fine", Phase::Failed),
+        ] {
+            let check = health::checked(word, "so it says", &live);
+            let standing = standing(&key, Some(&live), &[], Some(&check));
+            assert_eq!(
+                (standing.phase, standing.message.as_str()),
+                (expected, "so it says")
+            );
+        }
+        let later = Some(health::postponed("not now", &live));
+        assert_eq!(phase(Some(&later)), Phase::Running);
+        // It is in place of the built-in rule, too.
+        let mut job = hook(json!({}));
+        job["status"] = json!({"conditions": [{"type": "Failed", "status": "True"}]});
+        let healthy = health::checked("Healthy", "", &job);
+        let key = ResourceKey::of(&job);
+        assert_eq!(standing(&key, Some(&job), &[], None).phase, Phase::Failed);
+        let standing = standing(&key, Some(&job), &[], Some(&healthy));
+        assert_eq!(standing.phase, Phase::Succeeded);
     }
 
     #[test]

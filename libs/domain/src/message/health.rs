@@ -6,6 +6,11 @@ messages! {
         en: "the health check that the settings have for {kind} `{name}` (resource.customizations) fails; correct the script",
         ko: "설정(resource.customizations)에 있는 {kind} `{name}`의 상태 검사 스크립트가 실패했습니다. 스크립트를 고치십시오",
     }
+    /// A tenant's own check could not be carried out yet.
+    CHECK_POSTPONED = "health.check-postponed" {
+        en: "the health check that the settings have for {kind} `{name}` (resource.customizations) could not be carried out yet; it is tried again, and what it says is waited for",
+        ko: "설정(resource.customizations)에 있는 {kind} `{name}`의 상태 검사를 아직 실행하지 못했습니다. 다시 시도하며 결과를 기다립니다",
+    }
     /// A tenant's own check answers with a word that is none.
     CHECK_WORD = "health.check-word" {
         en: "the health check that the settings have for {kind} `{name}` answers `{word}`; it has to answer Healthy, Progressing, Degraded, Suspended, Missing or Unknown",

@@ -6,9 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::message;
 use domain::resource::{ResourceKey, text};
+use domain::settings::Customizations;
 use engine::compare::{Named, expressions};
 use engine::health;
 use engine::prepare::Target;
@@ -22,6 +24,7 @@ use super::look;
 use super::subject::Subject;
 use crate::context::Context;
 use crate::memory::AppMemory;
+use crate::tenants::TenantFacts;
 
 /// No look runs health scripts over more objects.
 const MAX_CHECKED: usize = 1_000;
@@ -220,19 +223,13 @@ pub async fn checks(
         }
         let outcomes = ctx.scripts.run(subject.tenant_name(), &jobs).await;
         for ((entry, script, version), outcome) in asked.into_iter().zip(outcomes) {
-            let checked = match outcome {
-                Ok(Answer::Health(Some(said))) => {
-                    health::checked(&said.status, &said.message, &entry.body)
-                }
-                Ok(_) => None,
+            let checked = match judged(outcome, &entry.body) {
+                Ok(checked) => checked,
                 Err(refusal) => {
                     let unknown = health::unchecked(&words(&refusal), &entry.body);
-                    if refusal.passes() {
-                        found.again = true;
-                        found.checks.insert(entry.key.clone(), Some(unknown));
-                        continue;
-                    }
-                    Some(unknown)
+                    found.again = true;
+                    found.checks.insert(entry.key.clone(), Some(unknown));
+                    continue;
                 }
             };
             let known = Known {
@@ -247,6 +244,128 @@ pub async fn checks(
     found.checks.extend(kept.iter().map(said));
     memory.checked = kept;
     Ok(found)
+}
+
+/// What a script's answer says of an object; the error is that it says nothing yet.
+fn judged(
+    outcome: Result<Answer, Refusal>,
+    essentials: &Value,
+) -> Result<health::Checked, Refusal> {
+    match outcome {
+        Ok(Answer::Health(Some(said))) => {
+            Ok(health::checked(&said.status, &said.message, essentials))
+        }
+        Ok(_) => Ok(None),
+        Err(refusal) if refusal.passes() => Err(refusal),
+        Err(refusal) => Ok(Some(health::unchecked(&words(&refusal), essentials))),
+    }
+}
+
+/// Who has hooks checked: a tenant, by the scripts of its settings.
+#[derive(Clone, Copy)]
+pub struct Checker<'a> {
+    /// Whose the hooks are.
+    pub tenant: &'a TenantFacts,
+    /// The scripts.
+    pub customizations: &'a Customizations,
+    /// What they have said already.
+    pub known: &'a HashMap<ResourceKey, Known>,
+}
+
+/// A hook as it was seen.
+#[derive(Clone, Copy)]
+pub struct SeenHook<'a> {
+    /// Which object.
+    pub key: &'a ResourceKey,
+    /// The version that it is read in.
+    pub version: &'a str,
+    /// Its resourceVersion.
+    pub state: &'a str,
+    /// What the rules of kinds read of it.
+    pub essentials: &'a Value,
+    /// All of it, where that is at hand.
+    pub whole: Option<&'a Value>,
+}
+
+impl<'a> SeenHook<'a> {
+    /// As the index has it.
+    #[must_use]
+    pub fn of(entry: &'a LiveEntry) -> Self {
+        Self {
+            key: &entry.key,
+            version: &entry.version,
+            state: &entry.resource_version,
+            essentials: &entry.body,
+            whole: None,
+        }
+    }
+}
+
+impl<'a> Checker<'a> {
+    /// An application's tenant.
+    #[must_use]
+    pub fn of(subject: &'a Subject, known: &'a HashMap<ResourceKey, Known>) -> Self {
+        Self {
+            tenant: &subject.tenant,
+            customizations: &subject.customizations,
+            known,
+        }
+    }
+
+    /// What the tenant's own check says of a hook; `None` where there is none for its kind. What a check says later is
+    /// waited for.
+    ///
+    /// # Errors
+    /// When the cluster does not give the object now.
+    pub async fn verdict(
+        self,
+        ctx: &Context,
+        hook: SeenHook<'_>,
+    ) -> Result<Option<health::Checked>, cluster::Error> {
+        let Some(script) = self.customizations.health(hook.key) else {
+            return Ok(None);
+        };
+        let known = self.known.get(hook.key);
+        let same = |known: &&Known| known.script == name(script) && known.version == hook.state;
+        if let Some(known) = known.filter(same) {
+            return Ok(Some(known.checked.clone()));
+        }
+        let later = |why: &str| Ok(Some(Some(health::postponed(why, hook.essentials))));
+        let object = match self.whole(ctx, hook).await {
+            Ok(Some(object)) => object,
+            Ok(None) => return later("the object is not there any more"),
+            Err(error) if error.is_transient() || matches!(error, cluster::Error::NotHolder) => {
+                return Err(error);
+            }
+            Err(error) => {
+                let unknown = health::unchecked(&error.to_string(), hook.essentials);
+                return Ok(Some(Some(unknown)));
+            }
+        };
+        let job = Job::Health {
+            script: script.to_owned(),
+            object: unveiled(hook.key, object),
+        };
+        let whose = self.tenant.tenant.name.as_str();
+        let outcome = ctx.scripts.run(whose, &[job]).await.pop();
+        let outcome = outcome.unwrap_or(Err(Refusal::Unavailable));
+        match judged(outcome, hook.essentials) {
+            Ok(checked) => Ok(Some(checked)),
+            Err(refusal) => later(&words(&refusal)),
+        }
+    }
+
+    async fn whole(
+        self,
+        ctx: &Context,
+        hook: SeenHook<'_>,
+    ) -> Result<Option<Value>, cluster::Error> {
+        if let Some(whole) = hook.whole {
+            return Ok(Some(whole.clone()));
+        }
+        let account = ctx.account(self.tenant, &hook.key.namespace)?;
+        account.get(hook.key, Some(hook.version)).await
+    }
 }
 
 /// A whole object: at hand, or fetched as the tenant's account; `None` where it is gone.

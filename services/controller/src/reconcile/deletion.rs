@@ -61,7 +61,7 @@ pub async fn advance(
             Came::Waits(vec![Cause::error(message)], Next::After(AGAIN))
         }
         Stage::Hooks(moment) => moments::run(ctx, key, &app, tenant, moment, memory).await?,
-        Stage::Cleanup(moment) => moments::clean(ctx, key, &app, tenant, moment).await?,
+        Stage::Cleanup(moment) => moments::clean(ctx, key, &app, tenant, moment, memory).await?,
         Stage::Objects(propagation) => objects(ctx, key, &app, tenant, propagation).await?,
     };
     match came {

@@ -111,7 +111,7 @@ pub async fn advance(
         };
         run.state.retry_count = 0;
         let look = spec_look(ctx, &run.subject, None, memory, false).await?;
-        hooks::terminate(ctx, &mut run, &look.live)
+        hooks::terminate(ctx, &mut run, &look.live, &memory.checked)
             .await
             .map_err(Failure::Cluster)?;
         return end(

@@ -17,11 +17,12 @@ use domain::operation::Phase;
 use domain::resource::{ResourceKey, annotation, at, text};
 use serde_json::Value;
 
+use crate::canonical;
+use crate::health::{self, Checked};
 use crate::hooks::{self, DeletePolicy, RUN, Standing};
 use crate::options::{HELM_HOOK, HOOK, Role, SyncOptions, words};
 use crate::plan::{Action, Step, SyncPhase, how, order};
 use crate::prepare::{Prepared, Target, TargetHash};
-use crate::{canonical, health};
 
 /// The moments of a deletion at which hooks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,6 +271,8 @@ pub struct HookSeen<'a> {
     pub live: Option<&'a Value>,
     /// What that has made itself.
     pub beneath: Vec<&'a Value>,
+    /// What its tenant's own check says.
+    pub check: Option<&'a Checked>,
 }
 
 /// What is to be done about a wave of hooks, and why the deletion waits.
@@ -309,7 +312,7 @@ pub fn turn(moment: Moment, wave: &[Step], seen: &[HookSeen<'_>], tenant: &str, 
             turn.causes.push(moment.refused(key));
             continue;
         }
-        match course(step, live, &seen.beneath) {
+        match course(step, live, seen) {
             Course::Succeeded => {}
             Course::Running(details) => {
                 turn.causes.push(moment.waits(key));
@@ -344,7 +347,7 @@ enum Course {
     Past,
 }
 
-fn course(step: &Step, live: &Value, beneath: &[&Value]) -> Course {
+fn course(step: &Step, live: &Value, seen: &HookSeen<'_>) -> Course {
     if is_going(live) {
         return Course::Going;
     }
@@ -358,15 +361,15 @@ fn course(step: &Step, live: &Value, beneath: &[&Value]) -> Course {
     if (made.began, made.word) != (wanted.began, wanted.word) {
         return Course::Past;
     }
-    let standing = hooks::standing(&step.key, Some(live), beneath);
-    let (same, ends) = (made.own == wanted.own, health::built_in(live).is_some());
+    let standing = hooks::standing(&step.key, Some(live), &seen.beneath, seen.check);
+    let health = health::assess_hook(live, &seen.beneath, seen.check);
+    let (same, ends) = (made.own == wanted.own, health.is_some());
     match standing.phase {
         // What says itself that it is done has done it, whatever Git says since; a script that it reads is another matter.
         Phase::Succeeded if same || ends => Course::Succeeded,
         Phase::Failed | Phase::Error if made == wanted => Course::Failed(standing),
         // One that somebody deletes while it runs does not come to its end.
         Phase::Running | Phase::Terminating if same && !is_deleting(live) => {
-            let health = health::assess_hook(live, beneath);
             Course::Running(health.map(|health| health.causes).unwrap_or_default())
         }
         _ => Course::Past,
@@ -403,14 +406,14 @@ pub enum Fate {
     Stay,
 }
 
-/// What becomes of the hooks of a moment when that is over, by their delete policies. As in Argo CD they have one outcome:
-/// that of the worst.
+/// What becomes of the hooks of a moment when that is over, by their delete policies and by what their tenant's own checks
+/// say of them. As in Argo CD they have one outcome: that of the worst.
 #[must_use]
-pub fn cleanup(hooks: &[&Value]) -> Vec<Fate> {
+pub fn cleanup(hooks: &[(&Value, Option<&Checked>)]) -> Vec<Fate> {
     let outcomes: Vec<Phase> = hooks
         .iter()
-        .filter(|hook| !is_going(hook))
-        .map(|hook| hooks::standing(&ResourceKey::of(hook), Some(hook), &[]).phase)
+        .filter(|(hook, _)| !is_going(hook))
+        .map(|(hook, check)| hooks::standing(&ResourceKey::of(hook), Some(hook), &[], *check).phase)
         .collect();
     let succeeded = outcomes.iter().all(|phase| *phase == Phase::Succeeded);
     let failed = outcomes
@@ -418,7 +421,7 @@ pub fn cleanup(hooks: &[&Value]) -> Vec<Fate> {
         .any(|phase| matches!(phase, Phase::Failed | Phase::Error));
     hooks
         .iter()
-        .map(|hook| {
+        .map(|(hook, _)| {
             let policy = DeletePolicy::of(hook);
             if is_going(hook) {
                 Fate::Going
@@ -491,7 +494,7 @@ mod tests {
     fn of(step: &Step, live: Option<&Value>) -> String {
         let seen = HookSeen {
             live,
-            beneath: Vec::new(),
+            ..HookSeen::default()
         };
         let wave = std::slice::from_ref(step);
         let turn = turn(Moment::Before, wave, &[seen], "t", "web");
@@ -577,7 +580,7 @@ mod tests {
             live["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
             let seen = HookSeen {
                 live: Some(&live),
-                beneath: Vec::new(),
+                ..HookSeen::default()
             };
             let turn = turn(Moment::Before, &[step], &[seen], "t", "web");
             assert!(turn.make.is_empty() && turn.delete.is_empty());
@@ -661,7 +664,10 @@ mod tests {
             let target = target("Job", "bye", &json!(""), policies);
             ended(body(&steps(&[target])[0]), how)
         };
-        let fates = |hooks: &[Value]| cleanup(&hooks.iter().collect::<Vec<_>>());
+        let fates = |hooks: &[Value]| {
+            let unchecked = hooks.iter().map(|hook| (hook, None));
+            cleanup(&unchecked.collect::<Vec<_>>())
+        };
         let (kept, good, bad) = (
             hook("BeforeHookCreation", "Complete"),
             hook("HookSucceeded", "Complete"),

@@ -3,6 +3,7 @@
 //!
 //! A moment is over when its finalizer is off the application: until then what its hooks came to has to stay in the cluster.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cluster::LiveEntry;
@@ -10,6 +11,7 @@ use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
 use domain::message;
 use domain::resource::ResourceKey;
+use engine::health::Checked;
 use engine::options::Propagation;
 use engine::plan::{self, Fate, HookSeen, Moment, Step, Turn};
 use serde_json::Value;
@@ -18,6 +20,7 @@ use super::{AGAIN, BACKSTOP, Came, began, passing};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
+use crate::reconcile::custom::{Checker, Known, SeenHook};
 use crate::reconcile::desire::{self, Desired, Wish};
 use crate::reconcile::live::{LiveSet, Sight};
 use crate::reconcile::look;
@@ -55,7 +58,7 @@ pub(super) async fn run(
     let mut live = LiveSet::gather(ctx, subject.sight(), &key.name, &desired.prepared.targets);
     let mut unwatched: Vec<Arc<LiveEntry>> = Vec::new();
     for wave in steps.chunk_by(|a, b| a.wave == b.wave) {
-        let there = match look_for(ctx, &subject, wave, &live).await {
+        let there = match look_for(ctx, &subject, wave, &live, &memory.checked).await {
             Ok(there) => there,
             Err((_, error)) if passing(&error) => return Err(Failure::Cluster(error)),
             Err((hook, error)) => {
@@ -123,10 +126,11 @@ async fn wanted(
     }
 }
 
-/// What is there of a hook.
+/// What is there of a hook, and what its tenant's own check says of that.
 struct There {
     entry: Option<Arc<LiveEntry>>,
     beneath: Vec<Arc<LiveEntry>>,
+    check: Option<Checked>,
 }
 
 impl There {
@@ -135,6 +139,7 @@ impl There {
         HookSeen {
             live: self.entry.as_ref().map(|entry| entry.body.as_ref()),
             beneath: beneath.collect(),
+            check: self.check.as_ref(),
         }
     }
 }
@@ -147,7 +152,8 @@ fn entry_of<'a>(there: &'a [There], key: &ResourceKey) -> Option<&'a Arc<LiveEnt
 /// The objects of this deletion that the index does not have and that have nothing to come to: they are neither found
 /// again when the moment is over nor kept for anything.
 fn settled(there: &[There], live: &LiveSet, moment: Moment, began: i64) -> Vec<Arc<LiveEntry>> {
-    let entries = there.iter().filter_map(|there| there.entry.as_ref());
+    let unchecked = there.iter().filter(|there| there.check.is_none());
+    let entries = unchecked.filter_map(|there| there.entry.as_ref());
     let settled = entries.filter(|entry| {
         live.find(&entry.key).is_none()
             && plan::of_deletion(&entry.body, moment, began)
@@ -162,7 +168,9 @@ async fn look_for(
     subject: &Subject,
     wave: &[Step],
     live: &LiveSet,
+    known: &HashMap<ResourceKey, Known>,
 ) -> Result<Vec<There>, (ResourceKey, cluster::Error)> {
+    let checker = Checker::of(subject, known);
     let mut all = Vec::with_capacity(wave.len());
     for step in wave {
         let watched = live.find(&step.key).cloned();
@@ -176,7 +184,18 @@ async fn look_for(
                 .await
                 .map_err(|error| (step.key.clone(), error))?,
         };
-        all.push(There { entry, beneath });
+        let check = match &entry {
+            Some(entry) => checker
+                .verdict(ctx, SeenHook::of(entry))
+                .await
+                .map_err(|error| (step.key.clone(), error))?,
+            None => None,
+        };
+        all.push(There {
+            entry,
+            beneath,
+            check,
+        });
     }
     Ok(all)
 }
@@ -246,7 +265,8 @@ async fn dismiss(
     tenant: &TenantFacts,
     made: &[Arc<LiveEntry>],
 ) -> Result<(), Failure> {
-    let bodies: Vec<&Value> = made.iter().map(|entry| entry.body.as_ref()).collect();
+    let bodies = made.iter().map(|entry| (entry.body.as_ref(), None));
+    let bodies: Vec<(&Value, Option<&Checked>)> = bodies.collect();
     let fates = made.iter().zip(plan::cleanup(&bodies));
     for (entry, _) in fates.filter(|(_, fate)| *fate == Fate::Delete) {
         match hooks::remove(ctx, tenant, entry, Propagation::default()).await {
@@ -270,6 +290,7 @@ pub(super) async fn clean(
     app: &Application,
     tenant: &TenantFacts,
     moment: Moment,
+    memory: &AppMemory,
 ) -> Result<Came, Failure> {
     let sight = Sight {
         tenant,
@@ -282,7 +303,20 @@ pub(super) async fn clean(
         .iter()
         .filter(|entry| plan::of_deletion(&entry.body, moment, began));
     let made: Vec<&Arc<LiveEntry>> = made.collect();
-    let bodies: Vec<&Value> = made.iter().map(|entry| entry.body.as_ref()).collect();
+    let settings = ctx.tenants.settings(key.tenant).await?;
+    let checker = Checker {
+        tenant,
+        customizations: &settings.customizations,
+        known: &memory.checked,
+    };
+    let mut checks = Vec::with_capacity(made.len());
+    for entry in &made {
+        let check = checker.verdict(ctx, SeenHook::of(entry)).await;
+        checks.push(check.map_err(Failure::Cluster)?);
+    }
+    let bodies = made.iter().zip(&checks);
+    let bodies = bodies.map(|(entry, check)| (entry.body.as_ref(), check.as_ref()));
+    let bodies: Vec<(&Value, Option<&Checked>)> = bodies.collect();
     let (mut causes, mut next) = (Vec::new(), Next::After(BACKSTOP));
     for (entry, fate) in made.iter().zip(plan::cleanup(&bodies)) {
         match fate {

@@ -4,18 +4,22 @@
 //! What is learnt of a hook is written down before anything follows from it: were the process killed between the two, its
 //! successor would find an object gone and could not say whether the hook had succeeded.
 
+use std::collections::HashMap;
+
+use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::message::{self, Message};
 use domain::operation::{Phase, ResourceResult};
-use domain::resource::{ResourceKey, annotation};
-use domain::status::HealthCode;
+use domain::resource::{ResourceKey, annotation, text};
 use engine::hooks::{self, Attempt, Before, DeletePolicy};
 use engine::options::Propagation;
 use engine::plan::{Plan, Step};
+use serde_json::Value;
 
 use super::Run;
 use super::waves::{record, results};
 use crate::context::Context;
+use crate::reconcile::custom::{Checker, Known, SeenHook};
 use crate::reconcile::live::LiveSet;
 use crate::reconcile::look;
 use crate::reconcile::{apply, hooks as cluster_hooks};
@@ -34,8 +38,10 @@ pub(super) async fn observe(
     ctx: &Context,
     run: &mut Run,
     live: &LiveSet,
+    known: &HashMap<ResourceKey, Known>,
 ) -> Result<bool, cluster::Error> {
     let Run { subject, state, .. } = run;
+    let checker = Checker::of(subject, known);
     let mut ended = false;
     let mut causes = Vec::new();
     let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
@@ -54,7 +60,22 @@ pub(super) async fn observe(
         });
         let below: Vec<_> = below.iter().map(|entry| entry.body.as_ref()).collect();
         let body = entry.map(|entry| entry.body.as_ref()).or(fetched.as_ref());
-        let standing = hooks::standing(&result.key, body, &below);
+        let seen = match (entry, &fetched) {
+            (Some(entry), _) => Some(seen_in(live, entry)),
+            (None, Some(body)) => Some(SeenHook {
+                key: &result.key,
+                version: &result.version,
+                state: text(body, &["metadata", "resourceVersion"]),
+                essentials: body,
+                whole: Some(body),
+            }),
+            (None, None) => None,
+        };
+        let check = match seen {
+            Some(seen) => checker.verdict(ctx, seen).await?,
+            None => None,
+        };
+        let standing = hooks::standing(&result.key, body, &below, check.as_ref());
         ended |= standing.phase != Phase::Running;
         causes.extend(standing.causes);
         result.status = None;
@@ -63,6 +84,17 @@ pub(super) async fn observe(
     }
     state.causes.extend(causes);
     Ok(ended)
+}
+
+/// A hook as the index has it, whole where that is at hand.
+fn seen_in<'a>(live: &'a LiveSet, entry: &'a LiveEntry) -> SeenHook<'a> {
+    let same = |body: &&Value| {
+        text(body, &["metadata", "resourceVersion"]) == entry.resource_version.as_ref()
+    };
+    SeenHook {
+        whole: live.body(&entry.key).filter(same),
+        ..SeenHook::of(entry)
+    }
 }
 
 /// Those of the steps' hooks that have not ended.
@@ -218,21 +250,21 @@ pub(super) async fn terminate(
     ctx: &Context,
     run: &mut Run,
     live: &LiveSet,
+    known: &HashMap<ResourceKey, Known>,
 ) -> Result<(), cluster::Error> {
     let Run { subject, state, .. } = run;
+    let checker = Checker::of(subject, known);
     let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
         result.status = None;
         let Some(entry) = live.find(&result.key) else {
-            let standing = hooks::standing(&result.key, None, &[]);
+            let standing = hooks::standing(&result.key, None, &[], None);
             (result.hook_phase, result.message) = (standing.phase, standing.message);
             continue;
         };
-        let running = engine::health::built_in(&entry.body).is_some_and(|health| {
-            matches!(health.code, HealthCode::Progressing | HealthCode::Suspended)
-        });
-        if !running {
-            let standing = hooks::standing(&result.key, Some(&entry.body), &[]);
+        let check = checker.verdict(ctx, seen_in(live, entry)).await?;
+        let standing = hooks::standing(&result.key, Some(&entry.body), &[], check.as_ref());
+        if standing.phase != Phase::Running {
             (result.hook_phase, result.message) = (standing.phase, standing.message);
             // Nothing runs any more; who looks next lets it go.
             continue;

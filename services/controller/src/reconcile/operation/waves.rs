@@ -1,5 +1,6 @@
 //! Wave after wave: what is left of a plan is carried out as far as it goes without waiting.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
@@ -13,6 +14,7 @@ use super::hooks::{self, Way};
 use super::{End, PATIENCE, Run};
 use crate::context::Context;
 use crate::memory::AppMemory;
+use crate::reconcile::custom::Known;
 use crate::reconcile::desire::{self, Desired};
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::subject::Subject;
@@ -38,7 +40,7 @@ pub(super) async fn carry_out(
     look: &mut Look,
     memory: &mut AppMemory,
 ) -> Result<Progress, Failure> {
-    let ended = hooks::observe(ctx, run, &look.live).await;
+    let ended = hooks::observe(ctx, run, &look.live, &memory.checked).await;
     if ended.map_err(Failure::Cluster)? {
         // Written down first; what follows from it is for the next look.
         return Ok(Progress::Waits(Next::After(Duration::ZERO)));
@@ -49,7 +51,8 @@ pub(super) async fn carry_out(
     }
     // It has failed already, and only what follows from that is left.
     if !run.state.causes.is_empty() {
-        return fail(ctx, run, plan, message::sync::WAVE_FAILED, Vec::new(), look).await;
+        let why = message::sync::WAVE_FAILED;
+        return fail(ctx, run, plan, why, Vec::new(), look, &memory.checked).await;
     }
     if !plan.dry_run && run.state.operation.sync.manifests.is_empty() {
         ensure_unsaved(ctx, &run.subject, desired, memory).await;
@@ -63,7 +66,14 @@ pub(super) async fn carry_out(
     );
     let (saved, progress) = tokio::join!(
         saving,
-        waves_in_turn(ctx, run, plan, look, &mut memory.wave_ended)
+        waves_in_turn(
+            ctx,
+            run,
+            plan,
+            look,
+            &memory.checked,
+            &mut memory.wave_ended
+        )
     );
     if saved {
         memory.saved = memory.unsaved.take().map(|(hash, _)| hash);
@@ -77,6 +87,7 @@ async fn waves_in_turn(
     run: &mut Run,
     plan: &Plan,
     look: &mut Look,
+    known: &HashMap<ResourceKey, Known>,
     wave_ended: &mut Option<Instant>,
 ) -> Result<Progress, Failure> {
     let dry_run = plan.dry_run;
@@ -104,8 +115,9 @@ async fn waves_in_turn(
                         Ok(Progress::Waits(next))
                     }
                     Barrier::Failed(keys) => {
-                        let causes = look::explained(ctx, &run.subject.tenant, look, &keys);
-                        fail(ctx, run, plan, message::sync::WAVE_FAILED, causes, look).await
+                        let causes = look::explained(ctx, &run.subject.sight(), look, &keys);
+                        let why = message::sync::WAVE_FAILED;
+                        fail(ctx, run, plan, why, causes, look, known).await
                     }
                 };
             }
@@ -119,7 +131,7 @@ async fn waves_in_turn(
                     }
                     Way::Refused(cause) => {
                         let why = message::sync::APPLY_FAILED;
-                        return fail(ctx, run, plan, why, vec![cause], look).await;
+                        return fail(ctx, run, plan, why, vec![cause], look, known).await;
                     }
                 };
             }
@@ -142,9 +154,9 @@ async fn waves_in_turn(
                 } else {
                     message::sync::APPLY_FAILED
                 };
-                return fail(ctx, run, plan, message, causes, look).await;
+                return fail(ctx, run, plan, message, causes, look, known).await;
             }
-            let ended = hooks::observe(ctx, run, &look.live).await;
+            let ended = hooks::observe(ctx, run, &look.live, known).await;
             if ended.map_err(Failure::Cluster)? {
                 return Ok(Progress::Waits(Next::After(Duration::ZERO)));
             }
@@ -182,6 +194,7 @@ async fn fail(
     why: message::Code,
     causes: Vec<Cause>,
     look: &mut Look,
+    known: &HashMap<ResourceKey, Known>,
 ) -> Result<Progress, Failure> {
     run.state.causes.extend(causes);
     if !plan.dry_run {
@@ -208,7 +221,7 @@ async fn fail(
                 return interrupted(ctx, run, error);
             }
             run.state.causes.extend(outcome.causes);
-            let ended = hooks::observe(ctx, run, &look.live).await;
+            let ended = hooks::observe(ctx, run, &look.live, known).await;
             ended.map_err(Failure::Cluster)?;
             run.state.message =
                 hooks::waiting_for(&hooks::running(plan.on_failure.iter(), results(run)));
