@@ -65,7 +65,7 @@ pub(crate) async fn ended(tenant: &Tenant, phase: &str) -> Result<Value> {
 }
 
 /// The application when its operation says this.
-async fn says(tenant: &Tenant, words: &str) -> Result<Value> {
+pub(crate) async fn says(tenant: &Tenant, words: &str) -> Result<Value> {
     // What failed already is told along.
     let said = |app: &Value| {
         let message = app["status"]["operationState"]["message"].as_str();

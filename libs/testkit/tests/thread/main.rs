@@ -22,6 +22,7 @@ mod healing;
 mod hooks;
 mod inward;
 mod isolation;
+mod kinds;
 mod local;
 mod objects;
 mod operator;
