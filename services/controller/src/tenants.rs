@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::application::IN_CLUSTER_SERVER;
 use domain::cluster::Cluster;
 use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
@@ -12,6 +13,7 @@ use domain::tenant::{Tenant, TenantId, TenantName, TenantState};
 use engine::prepare::Territory;
 use parking_lot::{Mutex, RwLock};
 use store::Store;
+use tokio::sync::broadcast;
 
 /// What is known of tenants and projects. Cheap to clone.
 #[derive(Clone)]
@@ -26,7 +28,12 @@ struct Inner {
     known: RwLock<Known>,
     /// How many objects each tenant's applications manage, and when that was counted.
     objects: Mutex<HashMap<TenantId, (Instant, u64)>>,
+    /// Tells those who look on which tenant was read anew.
+    refreshed: broadcast::Sender<TenantId>,
 }
+
+/// How many tenants may have been read anew before an onlooker is told to look whichever it was.
+const REFRESHED: usize = 256;
 
 /// How long a count of objects is good enough for a quota.
 const COUNTED: Duration = Duration::from_secs(10);
@@ -123,6 +130,13 @@ impl TenantFacts {
             .chain(home)
     }
 
+    /// The address of the cluster that this is about.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.added()
+            .map_or(IN_CLUSTER_SERVER, |added| added.server.as_str())
+    }
+
     /// Whether anything is done for it.
     #[must_use]
     pub fn active(&self) -> bool {
@@ -163,6 +177,7 @@ impl Tenants {
                 store,
                 known: RwLock::default(),
                 objects: Mutex::default(),
+                refreshed: broadcast::channel(REFRESHED).0,
             }),
             at: None,
         }
@@ -175,6 +190,12 @@ impl Tenants {
             inner: self.inner.clone(),
             at: Some(Arc::new(added.clone())),
         }
+    }
+
+    /// The tenants that are read anew from now on, since they, their projects or their settings have changed.
+    #[must_use]
+    pub fn refreshed(&self) -> broadcast::Receiver<TenantId> {
+        self.inner.refreshed.subscribe()
     }
 
     /// Reads all tenants anew and forgets all projects.
@@ -242,6 +263,9 @@ impl Tenants {
         known.projects.retain(|(whose, _), _| *whose != id);
         known.settings.remove(&id);
         known.forgotten += 1;
+        drop(known);
+        // Nobody looking on is no error.
+        let _ = self.inner.refreshed.send(id);
         Ok(())
     }
 

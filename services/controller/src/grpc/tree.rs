@@ -54,6 +54,8 @@ pub(super) fn watch(
 ) -> impl Stream<Item = Result<wire::ApplicationTree, Status>> + Send {
     async_stream::stream! {
         let mut wakes = ctx.cluster.index().subscribe();
+        // What the tenant's settings say of kinds shows in the tree, too.
+        let mut tenants = ctx.tenants.refreshed();
         let mut shown: Option<wire::ApplicationTree> = None;
         loop {
             match tree(&ctx, &app).await {
@@ -70,6 +72,10 @@ pub(super) fn watch(
             loop {
                 let wake = tokio::select! {
                     wake = wakes.next() => wake,
+                    refreshed = tenants.recv() => match refreshed {
+                        Ok(tenant) if tenant != app.tenant => continue,
+                        Ok(_) | Err(_) => break,
+                    },
                     () = stop.cancelled() => return,
                     () = ctx.closed.cancelled() => {
                         yield Err(Status::unavailable("the cluster is not followed in this way any more"));

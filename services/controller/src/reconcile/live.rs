@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cluster::{ApplyOptions, LiveEntry, Validation};
-use domain::application::IN_CLUSTER_SERVER;
 use domain::cause::Cause;
 use domain::resource::ResourceKey;
 use domain::settings::KindFilter;
@@ -37,7 +36,7 @@ impl Sight<'_> {
     #[must_use]
     pub fn sees(self, key: &ResourceKey) -> bool {
         let excludes =
-            |kinds: &KindFilter| kinds.excludes(&key.group, &key.kind, IN_CLUSTER_SERVER);
+            |kinds: &KindFilter| kinds.excludes(&key.group, &key.kind, self.tenant.server());
         may_see(self.tenant, key) && !self.kinds.is_some_and(excludes)
     }
 

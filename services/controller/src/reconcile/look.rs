@@ -269,7 +269,7 @@ pub fn beneath(ctx: &Context, sight: Sight<'_>, live: &[Arc<LiveEntry>]) -> Vec<
 #[must_use]
 pub fn explained(
     ctx: &Context,
-    tenant: &TenantFacts,
+    sight: Sight<'_>,
     look: &Look,
     keys: &[ResourceKey],
 ) -> Vec<Cause> {
@@ -277,7 +277,7 @@ pub fn explained(
         .iter()
         .filter_map(|key| look.live.find(key).cloned())
         .collect();
-    let below = beneath(ctx, tenant, &entries);
+    let below = beneath(ctx, sight, &entries);
     let live: Vec<Entry<'_>> = entries.iter().map(|entry| tree_entry(entry)).collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
     let health = tree::assess(&live, &under, &look.checks);

@@ -115,7 +115,7 @@ async fn waves_in_turn(
                         Ok(Progress::Waits(next))
                     }
                     Barrier::Failed(keys) => {
-                        let causes = look::explained(ctx, &run.subject.sight(), look, &keys);
+                        let causes = look::explained(ctx, run.subject.sight(), look, &keys);
                         let why = message::sync::WAVE_FAILED;
                         fail(ctx, run, plan, why, causes, look, known).await
                     }
