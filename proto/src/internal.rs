@@ -18,6 +18,7 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ("/naru.internal.v1.Controller/RunAction", &[API]),
     ("/naru.internal.v1.Controller/ResourceEvents", &[API]),
     ("/naru.internal.v1.Controller/PodLogs", &[API]),
+    ("/naru.internal.v1.Controller/Exec", &[API]),
     ("/naru.internal.v1.Controller/ClusterInfo", &[API]),
     ("/naru.internal.v1.Controller/AddedCluster", &[API]),
     ("/naru.internal.v1.Controller/TryCluster", &[API]),

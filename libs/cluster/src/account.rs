@@ -15,11 +15,13 @@ use crate::transport::{Answer, Identity, Transport};
 use crate::url::{Query, collection, object};
 
 mod apply;
+mod exec;
 mod logs;
 mod migrate;
 mod three_way;
 
 pub use apply::{Applied, ApplyMethod, ApplyOptions, Conflict, Validation};
+pub use exec::{Ending, Said, Saying, Typing};
 pub use logs::LogOptions;
 
 pub(crate) const JSON: &str = "application/json";

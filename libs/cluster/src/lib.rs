@@ -33,8 +33,8 @@ mod transport;
 mod url;
 
 pub use account::{
-    Account, Applied, ApplyMethod, ApplyOptions, Conflict, DeleteOptions, Deletion, LogOptions,
-    PatchKind, Propagation, Validation, WriteOptions,
+    Account, Applied, ApplyMethod, ApplyOptions, Conflict, DeleteOptions, Deletion, Ending,
+    LogOptions, PatchKind, Propagation, Said, Saying, Typing, Validation, WriteOptions,
 };
 pub use added::{AddedCluster, NewToken, Refused};
 pub use connect::{Cluster, ConnectOptions, Connection, Terms};

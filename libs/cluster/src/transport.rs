@@ -10,18 +10,30 @@ use bytes::Bytes;
 use domain::secret::Redactor;
 use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::{
+    ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use kube::client::Body;
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::error::{Error, Refusal};
 use crate::gate::WriteGate;
 
 /// What is read of a refusal.
 const MAX_REFUSAL: usize = 64 << 10;
+/// The largest piece of a websocket.
+const MAX_PIECE: usize = 4 << 20;
+/// What Kubernetes speaks over websockets, the one preferred first.
+const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -57,6 +69,9 @@ impl Identity {
         Ok(Self(Arc::new(headers)))
     }
 }
+
+/// A connection that speaks one of [`PROTOCOLS`].
+pub(crate) type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// The connections to a cluster, with whatever lets them in.
 pub(crate) struct Way {
@@ -191,6 +206,46 @@ impl Transport {
         ))
     }
 
+    /// Opens a websocket; only its beginning is bounded in time. It takes a connection of the pool for itself.
+    pub(crate) async fn websocket(
+        &self,
+        identity: &Identity,
+        path: &str,
+    ) -> Result<WebSocket, Error> {
+        within(self.limits.read, self.upgrade(identity, path)).await
+    }
+
+    async fn upgrade(&self, identity: &Identity, path: &str) -> Result<WebSocket, Error> {
+        if !self.gate.may_write() {
+            return Err(Error::NotHolder);
+        }
+        let key = generate_key();
+        let broken = |error: http::Error| Error::NotUnderstood(error.to_string());
+        let mut request = Request::builder()
+            .method(Method::GET)
+            .uri(path)
+            .header(CONNECTION, "Upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_VERSION, "13")
+            .header(SEC_WEBSOCKET_KEY, &key)
+            .header(SEC_WEBSOCKET_PROTOCOL, PROTOCOLS.join(", "))
+            .body(Body::from(Vec::new()))
+            .map_err(broken)?;
+        request.headers_mut().extend(identity.0.as_ref().clone());
+        let response = self.dispatch(request).await?;
+        if !agrees(&response, &key) {
+            let status = response.status();
+            let what = format!("no websocket was opened, the answer was {status}");
+            return Err(Error::NotUnderstood(what));
+        }
+        let upgraded = hyper::upgrade::on(response).await;
+        let upgraded = TokioIo::new(upgraded.map_err(|error| self.unreachable(error))?);
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_PIECE))
+            .max_frame_size(Some(MAX_PIECE));
+        Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
+    }
+
     async fn request(
         &self,
         identity: &Identity,
@@ -239,13 +294,19 @@ impl Transport {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
+        self.dispatch(request).await
+    }
+
+    /// Sends a request; a refusal is an error.
+    async fn dispatch(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let way = self.way();
         let sent = way.client.send(request).await;
         let response = sent.map_err(|error| match crate::gated::closed(&error) {
             true => Error::NotHolder,
             false => self.unreachable(chain(&error)),
         })?;
-        if response.status().is_success() {
+        let status = response.status();
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
         let code = response.status().as_u16();
@@ -259,6 +320,14 @@ impl Transport {
             None => refusal,
         })))
     }
+}
+
+/// Whether an answer opens the websocket that was asked for with that key.
+fn agrees(response: &Response<Body>, key: &str) -> bool {
+    let said = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && said(SEC_WEBSOCKET_ACCEPT) == Some(derive_accept_key(key.as_bytes()).as_str())
+        && said(SEC_WEBSOCKET_PROTOCOL).is_some_and(|said| PROTOCOLS.contains(&said))
 }
 
 async fn within<T>(

@@ -163,6 +163,7 @@ pub mod settings;
 pub mod source;
 pub mod sync;
 pub mod tenant;
+pub mod terminal;
 
 const AREAS: &[&[Code]] = &[
     access::ALL,
@@ -179,6 +180,7 @@ const AREAS: &[&[Code]] = &[
     source::ALL,
     sync::ALL,
     tenant::ALL,
+    terminal::ALL,
 ];
 
 /// Every message there is.

@@ -1,4 +1,4 @@
-//! What is live, for the api: trees, states, bodies, logs, and changes of single objects. Only the holder of the cluster's
+//! What is live, for the api: trees, states, bodies, logs, terminals, and changes of single objects. Only the holder of the cluster's
 //! lease answers.
 //!
 //! Every request names a tenant; what leaves is that tenant's, and every body is read and written as the tenant's account.
@@ -22,18 +22,20 @@ use runtime::config::MutualTls;
 use runtime::mtls::{self, MutualTlsError};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use added::AddedClusters;
+use exec::Terminals;
 
 use crate::context::Context;
 use crate::driver::queue::AppKey;
-use crate::shard::Shard;
+use crate::shard::{Shard, Term};
 
 mod actions;
 mod added;
 mod diff;
 mod events;
+mod exec;
 mod info;
 mod log_filter;
 mod log_merge;
@@ -61,6 +63,7 @@ pub fn serve(
 ) -> Result<(), MutualTlsError> {
     let service = Live {
         added: AddedClusters::new(context.clone()),
+        terminals: Terminals::new(),
         context,
         shard,
         life: life.clone(),
@@ -80,6 +83,7 @@ pub fn serve(
 struct Live {
     context: Arc<Context>,
     added: AddedClusters,
+    terminals: Terminals,
     shard: Shard,
     life: Lifecycle,
 }
@@ -105,13 +109,10 @@ impl Live {
         self.app(&named.tenant, &named.app).await
     }
 
-    fn holder(&self) -> Result<(), Status> {
-        match self.shard.term() {
-            Some(_) => Ok(()),
-            None => Err(Status::unavailable(
-                "this controller does not hold the cluster's lease",
-            )),
-        }
+    fn holder(&self) -> Result<Arc<Term>, Status> {
+        self.shard
+            .term()
+            .ok_or_else(|| Status::unavailable("this controller does not hold the cluster's lease"))
     }
 }
 
@@ -242,6 +243,28 @@ impl Controller for Live {
         let (place, app) = self.app(&tenant, &query.name).await?;
         let lines = logs::pod_logs(&place, &app, query, self.life.token()).await?;
         Ok(Response::new(Box::pin(lines)))
+    }
+
+    type ExecStream = Answers<wire::ExecOutput>;
+
+    async fn exec(
+        &self,
+        request: Request<Streaming<wire::ExecRequest>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
+        let mut typed = request.into_inner();
+        let first = typed.message().await?;
+        let start = first
+            .and_then(|first| first.start)
+            .ok_or_else(|| Status::invalid_argument("the request names no container"))?;
+        let (place, app) = self.app(&start.tenant, &start.app).await?;
+        let open = exec::While {
+            stop: self.life.token(),
+            closed: place.closed.clone(),
+            term: self.holder()?,
+            _place: self.terminals.enter(app.tenant)?,
+        };
+        let said = exec::exec(&place, &app, start, typed, open).await?;
+        Ok(Response::new(Box::pin(said)))
     }
 
     async fn cluster_info(

@@ -91,6 +91,11 @@ messages! {
         en: "`{word}` in `{key}` of `{object}` is no capability; write `login`, `apiKey`, or both with a comma",
         ko: "`{object}`의 `{key}`에 쓴 `{word}`은(는) 기능이 아닙니다. `login`, `apiKey` 또는 쉼표로 둘 다 쓰십시오",
     }
+    /// No shells.
+    NOT_SHELLS = "settings.not-shells" {
+        en: "`{key}` in `{object}` must be names of programs with commas between, such as `bash,sh`; at most {limit} of them",
+        ko: "`{object}`의 `{key}`은(는) `bash,sh`처럼 쉼표로 구분한 프로그램 이름이어야 하며 최대 {limit}개입니다",
+    }
     /// An option of `kustomize build` that is not taken.
     BUILD_OPTION = "settings.build-option" {
         en: "`{option}` in `{key}` of `{object}` is not taken; of kustomize's options there are `--enable-helm` and `--load-restrictor` with `LoadRestrictionsNone` or `LoadRestrictionsRootOnly`",

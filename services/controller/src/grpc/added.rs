@@ -287,7 +287,7 @@ fn place(places: &Places<TenantId>, tenant: TenantId) -> Result<Place<TenantId>,
 }
 
 /// A refusal whose message travels as JSON in the details, so that the api tells it in its reader's language.
-fn failed(code: Code, message: &Message) -> Status {
+pub(super) fn failed(code: Code, message: &Message) -> Status {
     let details = serde_json::to_vec(message).unwrap_or_default();
     let said = say(code, message);
     Status::with_details(code, said.message(), details.into())
