@@ -30,6 +30,8 @@ pub struct Options {
     pub audit: bool,
     /// How many nodes are simulated.
     pub nodes: usize,
+    /// Whether programs can be run in simulated containers, which is to say on this machine.
+    pub enterable: bool,
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Default for Options {
             durable: false,
             audit: false,
             nodes: 2,
+            enterable: false,
         }
     }
 }
@@ -85,7 +88,7 @@ impl ControlPlane {
         frame.grant_controller().await?;
         frame.controller_manager(ground).await?;
         frame.scheduler(ground).await?;
-        nodes::simulate(ground, &frame, options.nodes).await?;
+        nodes::simulate(ground, &frame, options).await?;
         Ok(frame.admin)
     }
 

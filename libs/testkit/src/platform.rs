@@ -107,6 +107,7 @@ pub async fn control_plane() -> Result<ControlPlane> {
 fn plane_options() -> control_plane::Options {
     control_plane::Options {
         audit: true,
+        enterable: true,
         ..control_plane::Options::default()
     }
 }

@@ -25,6 +25,7 @@ use tonic::{Code, Status};
 use crate::failure::say;
 use crate::identity::Caller;
 use crate::metrics::code_name;
+use crate::permit::Actor;
 use crate::rules;
 use crate::shared::Shared;
 use crate::ttl::TtlMap;
@@ -96,6 +97,78 @@ impl Bounds {
     }
 }
 
+/// Something that goes on for a while, and whose beginning is in the record.
+pub(crate) struct Begun {
+    entry: AuditEntry,
+    tenant: TenantId,
+}
+
+impl Begun {
+    /// What ties its entries to logs and traces.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.entry.request_id
+    }
+}
+
+/// Records that somebody begins something that is no call.
+///
+/// # Errors
+/// `Unavailable` when the record cannot be written; it must not begin then.
+pub(crate) async fn begun(
+    shared: &Shared,
+    actor: &Actor,
+    action: &str,
+    object: &str,
+) -> Result<Begun, Status> {
+    let tenant = actor.tenant.id;
+    let mut entry = AuditEntry {
+        actor: actor.account.clone(),
+        actor_kind: kind_of(Some(actor)).to_owned(),
+        action: action.to_owned(),
+        object: shortened(object),
+        source: source().map(|ip| ip.to_string()).unwrap_or_default(),
+        request_id: shared.ids.id().to_string(),
+        ..AuditEntry::default()
+    };
+    begin(shared, tenant, &mut entry).await?;
+    Ok(Begun { entry, tenant })
+}
+
+/// Records how it ended. Particulars hold nothing that was said or shown.
+pub(crate) async fn ended(shared: &Shared, begun: Begun, code: Code, particulars: Value) {
+    let Begun { mut entry, tenant } = begun;
+    entry.result = code_name(code).to_owned();
+    entry.details = particulars;
+    if let Err(error) = shared.store.tenant(tenant).audit().append(&entry).await {
+        // It was done, and the record says that it was begun.
+        tracing::error!(%error, action = entry.action, "the end of what was begun cannot be recorded");
+    }
+}
+
+/// Puts an entry into the record before anything is done; what is added later is about it.
+async fn begin(shared: &Shared, tenant: TenantId, entry: &mut AuditEntry) -> Result<(), Status> {
+    match shared.store.tenant(tenant).audit().append(entry).await {
+        Ok(id) => {
+            entry.about = Some(id);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(%error, action = entry.action, "a call cannot be recorded");
+            let message = domain::message::tenant::NOT_RECORDED.message();
+            Err(say(Code::Unavailable, &message))
+        }
+    }
+}
+
+/// What kind of actor somebody is.
+fn kind_of(actor: Option<&Actor>) -> &'static str {
+    match actor {
+        Some(actor) if actor.operator => "operator",
+        Some(_) => "account",
+        None => "anonymous",
+    }
+}
+
 /// Carries out a call that may have to be recorded. `call` gets the request as it was.
 ///
 /// # Errors
@@ -129,12 +202,7 @@ where
     };
     let mut entry = AuditEntry {
         actor: actor.as_ref().map_or(name, |actor| actor.account.clone()),
-        actor_kind: match &actor {
-            Some(actor) if actor.operator => "operator",
-            Some(_) => "account",
-            None => "anonymous",
-        }
-        .to_owned(),
+        actor_kind: kind_of(actor.as_ref()).to_owned(),
         action: path,
         object,
         source: source().map(|ip| ip.to_string()).unwrap_or_default(),
@@ -144,14 +212,7 @@ where
     let tenant = actor.as_ref().map_or(site.id, |actor| actor.tenant.id);
     // A login writes nothing: it is recorded once, when its end is known.
     if !login {
-        match shared.store.tenant(tenant).audit().append(&entry).await {
-            Ok(id) => entry.about = Some(id),
-            Err(error) => {
-                tracing::error!(%error, action = entry.action, "a call cannot be recorded");
-                let message = domain::message::tenant::NOT_RECORDED.message();
-                return Err(say(Code::Unavailable, &message));
-            }
-        }
+        begin(shared, tenant, &mut entry).await?;
     }
     let carried_out = NOTES.scope(RefCell::default(), async {
         let response = call(request).await;

@@ -11,7 +11,7 @@ mod notification;
 mod project;
 mod quota;
 mod rbac;
-mod recheck;
+pub(crate) mod recheck;
 mod repocreds;
 mod repository;
 mod session;
@@ -28,6 +28,8 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::{Code, Status};
+
+pub(crate) use application::terminal;
 
 use crate::failure;
 use crate::shared::Shared;

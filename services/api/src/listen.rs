@@ -188,7 +188,7 @@ async fn http<S>(
         .initial_connection_window_size(4 << 20)
         .keep_alive_interval(Duration::from_secs(60))
         .keep_alive_timeout(Duration::from_secs(20));
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let silent = tokio::time::sleep(SILENT);
     tokio::pin!(silent);

@@ -1,10 +1,11 @@
-//! REST: every route is a gRPC call in another dress, and takes the same road.
+//! REST: every route is a gRPC call in another dress, and takes the same road. Besides, what is no call: webhooks, terminals.
 
 mod answer;
 mod cookie;
 mod logout;
 mod messages;
 mod stream;
+mod terminal;
 mod transcode;
 
 use std::sync::Arc;
@@ -29,6 +30,10 @@ pub(crate) fn router(shared: &Arc<Shared>, guard: Guard) -> Router {
         .route(
             "/auth/logout",
             any(logout::logout).with_state(Arc::clone(shared)),
+        )
+        .route(
+            "/terminal",
+            any(terminal::open).with_state(Arc::clone(shared)),
         )
         .fallback(any(transcode::call).with_state(guard))
 }

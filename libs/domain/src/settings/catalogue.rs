@@ -38,7 +38,8 @@ const fn kept(name: &'static str, check: Check, default: &'static str) -> Key {
 
 use Check::{
     Bool, BuildOptions, Capabilities, Duration, Integer, Kinds, LabelKey, List, Mapping, OneOf,
-    PasswordHash, Pattern, Place, Policy, SigningSecret, Structure, Text, Time, Tokens, Url, Urls,
+    PasswordHash, Pattern, Place, Policy, Shells, SigningSecret, Structure, Text, Time, Tokens,
+    Url, Urls,
 };
 
 const CM: &[Key] = &[
@@ -71,7 +72,7 @@ const CM: &[Key] = &[
     kept("dex.auth.connectorId", Text, ""),
     acts("dex.config", Mapping, ""),
     acts("exec.enabled", Bool, "false"),
-    kept("exec.shells", Text, "bash,sh,powershell,cmd"),
+    acts("exec.shells", Shells, "bash,sh,powershell,cmd"),
     kept("extension.config", Mapping, ""),
     kept("extension.config.<rest>", Mapping, ""),
     acts("ga.anonymizeusers", Bool, "true"),

@@ -11,6 +11,8 @@ use crate::rbac::{Effect, Policy, Rule};
 pub(super) const MAX_VALUE: usize = 256 << 10;
 /// The costliest hash: each step doubles the work of a login.
 const MAX_COST: u32 = 12;
+/// The most shells that are tried for one terminal.
+const MAX_SHELLS: usize = 16;
 /// The longest regular expression, and how large a compiled one may be.
 const MAX_PATTERN: usize = 1_000;
 const MAX_COMPILED: usize = 1 << 20;
@@ -60,6 +62,8 @@ pub enum Check {
     BuildOptions,
     /// A list of kinds, in YAML.
     Kinds,
+    /// Names of programs, with commas between.
+    Shells,
 }
 
 impl Check {
@@ -88,6 +92,7 @@ impl Check {
             Self::SigningSecret => "secret",
             Self::BuildOptions => "build-options",
             Self::Kinds => "kind-list",
+            Self::Shells => "shells",
         }
     }
 
@@ -145,6 +150,9 @@ impl Check {
             Self::Structure => structure(text).map(|_| ()),
             Self::BuildOptions => BuildOptions::parse(text).map(drop),
             Self::Kinds => KindFilter::check(text),
+            Self::Shells => holds(text.is_empty() || are_shells(text), || {
+                say::NOT_SHELLS.with("limit", MAX_SHELLS)
+            }),
             Self::Capabilities => {
                 match accounts::capabilities(text)
                     .find(|word| accounts::Capability::parse(word).is_none())
@@ -211,6 +219,13 @@ pub(super) fn is_url(text: &str) -> bool {
 fn is_path(text: &str) -> bool {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '\\' && c != ':';
     !text.starts_with("//") && text.chars().all(plain)
+}
+
+/// Names or paths of programs, with commas between; what is around a name is part of it.
+fn are_shells(text: &str) -> bool {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    let is_name = |name: &str| (1..=255).contains(&name.len()) && name.chars().all(plain);
+    text.split(',').count() <= MAX_SHELLS && text.split(',').all(is_name)
 }
 
 fn is_label_key(text: &str) -> bool {
@@ -357,6 +372,17 @@ mod tests {
             ],
         );
         takes(Check::SigningSecret, &["x"], &["", "  "]);
+        takes(
+            Check::Shells,
+            &["bash,sh,powershell,cmd", "/bin/bash", ""],
+            &[
+                "bash, sh",
+                "bash,",
+                ",",
+                "sh -c",
+                "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q",
+            ],
+        );
     }
 
     #[test]

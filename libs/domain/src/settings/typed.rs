@@ -13,6 +13,8 @@ const SESSION: Duration = Duration::from_secs(24 * 3_600);
 const PASSWORD_PATTERN: &str = "^.{8,32}$";
 /// The label of the objects of an application.
 const LABEL_KEY: &str = "app.kubernetes.io/instance";
+/// What is tried for a terminal.
+const SHELLS: &str = "bash,sh,powershell,cmd";
 
 /// Who may do what, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +221,14 @@ impl Config {
         self.flag("exec.enabled", false)
     }
 
+    /// The shells that a terminal tries, in this order.
+    #[must_use]
+    pub fn shells(&self) -> Vec<String> {
+        let said = self.cm("exec.shells").filter(|said| !said.is_empty());
+        let said = said.unwrap_or(SHELLS);
+        said.split(',').map(str::to_owned).collect()
+    }
+
     /// Whether the right to change or delete an application reaches the objects below it.
     #[must_use]
     pub fn rights_reach_objects(&self) -> bool {
@@ -376,6 +386,8 @@ mod tests {
         assert!(!config.rights_reach_objects());
         assert_eq!(config.rbac().scopes, ["groups"]);
         assert_eq!(config.rbac().match_mode, "glob");
+        assert!(!config.exec_enabled());
+        assert_eq!(config.shells(), ["bash", "sh", "powershell", "cmd"]);
         assert!(config.analytics().anonymize_users);
         assert_eq!(config.help(), Help::default());
         assert!(config.oidc().is_none() && config.dex_connectors().is_none());
@@ -404,6 +416,8 @@ mod tests {
             &Object::Cm,
             &[
                 ("users.session.duration", "1h"),
+                ("exec.enabled", "true"),
+                ("exec.shells", "/bin/zsh,sh"),
                 ("help.chatUrl", "https://chat.example"),
                 ("help.download.linux-amd64", "https://get.example"),
                 ("kustomize.version.v5.0.0", "/x"),
@@ -424,6 +438,8 @@ mod tests {
             ],
         );
         assert_eq!(config.session_duration(), Duration::from_secs(3_600));
+        assert!(config.exec_enabled());
+        assert_eq!(config.shells(), ["/bin/zsh", "sh"]);
         assert_eq!(config.help().chat_text, "Chat now!");
         assert_eq!(
             config.help().binary_urls["linux-amd64"],

@@ -1,6 +1,8 @@
 //! Nodes and pods that kwok simulates: a pod placed on a node runs at once, unless it says by annotation that it should
 //! not.
 //!
+//! Where containers are enterable, what is run in one runs on this machine, as whoever runs the tests, in an empty folder.
+//!
 //! `naru.test/outcome` on a pod is `crash` (its containers end again and again), `no-image` (its image cannot be pulled),
 //! `fail` (it ends with exit code 1) or `pending` (nothing ever happens to it).
 
@@ -10,21 +12,30 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::{Frame, READY};
+use super::{Frame, Options, READY};
 use crate::certs::Authority;
 use crate::ground::Ground;
 use crate::process::Spec;
 use crate::tools;
 
 /// Starts kwok and makes the nodes.
-pub(super) async fn simulate(ground: &mut Ground, frame: &Frame, count: usize) -> Result<()> {
+pub(super) async fn simulate(ground: &mut Ground, frame: &Frame, options: &Options) -> Result<()> {
+    let count = options.nodes;
     let port = ground.port("kwok", "kwok", None)?;
     let identity =
         Authority::open(&frame.dir.join("certs"))?.server("kwok", &["localhost", "127.0.0.1"])?;
     let log = frame.dir.join("pod.log");
     fs::write(&log, POD_LOG)?;
-    let config = frame.dir.join("kwok.yaml");
-    fs::write(&config, configuration(&log.to_string_lossy()))?;
+    let mut config = frame.dir.join("kwok.yaml");
+    let mut settings = configuration(&log.to_string_lossy());
+    if options.enterable {
+        // By another name, so that a kwok that runs without is started anew.
+        config.set_file_name("kwok-enterable.yaml");
+        let inside = frame.dir.join("container");
+        fs::create_dir_all(&inside)?;
+        settings.push_str(&entering(&inside.to_string_lossy()));
+    }
+    fs::write(&config, settings)?;
     let spec = Spec::new("kwok", tools::path("kwok", &ground.progress).await?)
         .arg(format!("--config={}", config.display()))
         .arg(format!("--kubeconfig={}", frame.admin.kubeconfig.display()))
@@ -156,6 +167,18 @@ fn configuration(log: &str) -> String {
         .iter()
         .map(|document| format!("---\n{document}\n"))
         .collect()
+}
+
+/// How programs are run in containers: here, in a folder.
+fn entering(folder: &str) -> String {
+    let variables = json!([
+        {"name": "HOME", "value": folder}, {"name": "PS1", "value": "$ "}, {"name": "TERM", "value": "xterm"},
+    ]);
+    let exec = json!({
+        "apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterExec", "metadata": {"name": "every-pod"},
+        "spec": {"execs": [{"local": {"workDir": folder, "envs": variables}}]},
+    });
+    format!("---\n{exec}\n")
 }
 
 /// What every simulated container has said, in the form in which container runtimes write it down.

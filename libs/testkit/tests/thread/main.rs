@@ -34,6 +34,7 @@ mod rights;
 mod server_side;
 mod signed;
 mod sweep;
+mod terminal;
 mod timing;
 mod trace;
 mod twins;

@@ -10,16 +10,18 @@ use crate::identity::credentials;
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// What is asked for by `GET` and does more than read.
+const CHANGING: [&str; 2] = ["/auth/logout", "/terminal"];
 
 /// Whether a request may go on, as far as browsers are concerned.
 ///
 /// What changes something must not come from another origin, whether or not it is signed in: signing somebody in as
-/// somebody else is an attack too. With a cookie, which a browser adds by itself, it must say that it comes from ours;
+/// somebody else is an attack too. Leaving and opening a terminal change something, though they are asked for by `GET`. With a cookie, which a browser adds by itself, it must say that it comes from ours;
 /// and reading with a cookie is for our own pages alone. What is no browser says nothing of an origin, and carries its
 /// token in a header.
 pub(super) fn is_welcome<B>(request: &Request<B>, secure: bool) -> bool {
     let with_cookie = secure && credentials::has_cookie(request.headers());
-    let reading = request.method().is_safe() && request.uri().path() != "/auth/logout";
+    let reading = request.method().is_safe() && !CHANGING.contains(&request.uri().path());
     match origin(request, secure) {
         Origin::Ours => true,
         Origin::Foreign => reading && !with_cookie,
@@ -161,5 +163,23 @@ mod tests {
         let leave = |headers: &[(&str, &str)]| welcome(Method::GET, "/auth/logout", headers);
         assert!(leave(&[COOKIE, ("sec-fetch-site", "same-origin")]));
         assert!(!leave(&[COOKIE, ("sec-fetch-site", "same-site")]));
+    }
+
+    #[test]
+    fn s09_a_page_of_another_origin_opens_no_terminal() {
+        let open = |headers: &[(&str, &str)]| welcome(Method::GET, "/terminal", headers);
+        let ours = ("origin", "https://user01.example:8443");
+        assert!(open(&[COOKIE, ours]));
+        assert!(open(&[]), "a program comes with a token in a header");
+        assert!(!open(&[COOKIE]), "a browser says where it comes from");
+        for foreign in [
+            "https://evil.example",
+            "https://user02.example:8443",
+            "null",
+        ] {
+            assert!(!open(&[COOKIE, ("origin", foreign)]), "{foreign}");
+            assert!(!open(&[("origin", foreign)]), "{foreign}");
+        }
+        assert!(!open(&[COOKIE, ours, ("sec-fetch-site", "same-site")]));
     }
 }

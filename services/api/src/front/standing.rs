@@ -84,6 +84,17 @@ impl Standing {
         tenant: TenantId,
         body: tonic::body::Body,
     ) -> tonic::body::Body {
+        tonic::body::Body::new(Ending {
+            body: Some(body),
+            stay: self.stay(tenant),
+            words: message::tenant::SUSPENDED
+                .message()
+                .render(language::current()),
+        })
+    }
+
+    /// Something long that is to end when its tenant is closed.
+    pub(crate) fn stay(self: &std::sync::Arc<Self>, tenant: TenantId) -> Stay {
         let mut all = self.open.lock();
         let open = all.entry(tenant).or_insert_with(|| Open {
             streams: 0,
@@ -96,17 +107,26 @@ impl Standing {
         open.streams += 1;
         let ended = Box::pin(open.ended.clone().cancelled_owned());
         drop(all);
-        tonic::body::Body::new(Ending {
-            body: Some(body),
+        Stay {
             ended,
-            words: message::tenant::SUSPENDED
-                .message()
-                .render(language::current()),
             _counted: Counted {
                 standing: std::sync::Arc::clone(self),
                 tenant,
             },
-        })
+        }
+    }
+}
+
+/// For how long something may go on, as far as its tenant is concerned.
+pub(crate) struct Stay {
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    _counted: Counted,
+}
+
+impl Stay {
+    /// Waits until the tenant is closed.
+    pub(crate) async fn ended(&mut self) {
+        self.ended.as_mut().await;
     }
 }
 
@@ -130,9 +150,8 @@ impl Drop for Counted {
 
 struct Ending {
     body: Option<tonic::body::Body>,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    stay: Stay,
     words: String,
-    _counted: Counted,
 }
 
 impl http_body::Body for Ending {
@@ -144,7 +163,7 @@ impl http_body::Body for Ending {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         // What the stream was about is let go of at once.
-        if self.body.is_some() && self.ended.as_mut().poll(cx).is_ready() {
+        if self.body.is_some() && self.stay.ended.as_mut().poll(cx).is_ready() {
             self.body = None;
             let mut trailers = HeaderMap::new();
             let status = Status::new(Code::PermissionDenied, self.words.clone());

@@ -18,6 +18,7 @@ mod patch;
 mod remove;
 mod resource;
 mod revisions;
+pub(crate) mod terminal;
 mod validate;
 mod watch;
 mod windows;

@@ -18,21 +18,21 @@ const LOOK: Duration = Duration::from_secs(2);
 const PATIENCE: u32 = 3;
 
 /// When to look, and what the last looks brought.
-pub(super) struct Recheck {
+pub(crate) struct Recheck {
     ticks: tokio::time::Interval,
     away: u32,
 }
 
 impl Recheck {
     /// The first look is one interval from now: the caller has just been let in.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         Self { ticks, away: 0 }
     }
 
     /// Waits until it is time to look.
-    pub(super) async fn due(&mut self) {
+    pub(crate) async fn due(&mut self) {
         self.ticks.tick().await;
     }
 
@@ -40,7 +40,7 @@ impl Recheck {
     ///
     /// # Errors
     /// Why the token does not count any more.
-    pub(super) async fn look(
+    pub(crate) async fn look(
         &mut self,
         shared: &Shared,
         actor: &mut Actor,

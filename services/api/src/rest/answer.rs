@@ -23,15 +23,16 @@ pub(super) fn error(status: &Status) -> Response<Body> {
         http_status(status.code()),
         &json!({"error": text, "code": i32::from(status.code()), "message": text}),
     );
-    // When to come again is a header on both roads.
-    if let Some(after) = status
-        .metadata()
-        .get(header::RETRY_AFTER.as_str())
-        .and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
-    {
+    if let Some(after) = retry_after(status) {
         response.headers_mut().insert(header::RETRY_AFTER, after);
     }
     response
+}
+
+/// When to come again, which is a header on every road.
+pub(super) fn retry_after(status: &Status) -> Option<HeaderValue> {
+    let value = status.metadata().get(header::RETRY_AFTER.as_str())?;
+    HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
 /// The HTTP status of a code.
