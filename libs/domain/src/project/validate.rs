@@ -8,6 +8,9 @@ use super::window;
 use crate::rbac::ProjectPolicy;
 use crate::resource::text;
 
+/// How many sync windows a project may have: each look at an application judges all that are for it.
+const MAX_WINDOWS: usize = 100;
+
 /// What kind of mistake it is, as callers tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -285,6 +288,12 @@ fn policy(project: &str, role: &str, line: &str) -> Result<(), String> {
 
 fn windows(spec: &Value) -> Result<(), Fault> {
     const LISTS: [&str; 3] = ["applications", "namespaces", "clusters"];
+    if items(spec, "syncWindows").count() > MAX_WINDOWS {
+        let text = format!(
+            "a project has at most {MAX_WINDOWS} sync windows; join those that open at the same times"
+        );
+        return Err(Fault::new(Kind::Invalid, text));
+    }
     let mut seen = HashSet::new();
     for window in items(spec, "syncWindows").filter(|window| !window.is_null()) {
         let (kind, schedule, duration) = (
@@ -542,6 +551,26 @@ mod tests {
             (
                 Kind::Twice,
                 "sync window with kind 'allow', schedule '0 22 * * *', and duration '1h' already exists".into()
+            )
+        );
+    }
+
+    #[test]
+    fn a_project_has_a_hundred_windows_at_most() {
+        let windows = |count: usize| {
+            let window = |minute: usize| {
+                json!({"kind": "deny", "schedule": format!("{} {} * * *", minute % 60, minute / 60), "duration": "1m",
+                    "applications": ["*"]})
+            };
+            json!({"syncWindows": (0..count).map(window).collect::<Vec<_>>()})
+        };
+        assert!(validate("p", &windows(MAX_WINDOWS)).is_ok());
+        assert_eq!(
+            told(&windows(MAX_WINDOWS + 1)),
+            (
+                Kind::Invalid,
+                "a project has at most 100 sync windows; join those that open at the same times"
+                    .into()
             )
         );
     }

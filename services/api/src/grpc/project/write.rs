@@ -34,7 +34,6 @@ pub(super) async fn create(
     let name = name_of(&sent);
     permit::require(actor, Resource::Projects, Action::Create, &name)?;
     let wanted = draft(&sent, &name, None);
-    few_windows(&wanted.spec)?;
     validate::validate(&name, &wanted.spec).map_err(|fault| {
         // A refusal with a code of its own is told as it is.
         match fault.kind {
@@ -90,7 +89,6 @@ pub(super) async fn update(
     let found = scope.projects().find(&name).await.map_err(failure::store)?;
     let old = found.ok_or_else(|| not_found(&name))?;
     let wanted = draft(&sent, &name, Some(&old));
-    few_windows(&wanted.spec)?;
     validate::validate(&name, &wanted.spec).map_err(|fault| told(&fault))?;
     valid_namespace(&sent)?;
     may_become(shared, actor, &old, &wanted).await?;
@@ -213,19 +211,6 @@ fn draft(sent: &v1alpha1::AppProject, name: &str, stored: Option<&Project>) -> P
         spec,
         resource_version: stored.map_or(0, |project| project.resource_version),
     }
-}
-
-/// How many sync windows a project may have: each look at an application judges all that are for it.
-const MAX_WINDOWS: usize = 100;
-
-fn few_windows(spec: &Value) -> Result<(), Status> {
-    let windows = spec.get("syncWindows").and_then(Value::as_array);
-    if windows.is_some_and(|windows| windows.len() > MAX_WINDOWS) {
-        return Err(Status::invalid_argument(format!(
-            "a project has at most {MAX_WINDOWS} sync windows; join those that open at the same times"
-        )));
-    }
-    Ok(())
 }
 
 fn told(fault: &Fault) -> Status {
@@ -445,14 +430,6 @@ mod tests {
     }
 
     #[test]
-    fn a_project_has_a_hundred_windows_at_most() {
-        let windows = |count: usize| json!({"syncWindows": vec![json!({}); count]});
-        assert!(few_windows(&windows(MAX_WINDOWS)).is_ok());
-        assert!(few_windows(&windows(MAX_WINDOWS + 1)).is_err());
-        assert!(few_windows(&json!({})).is_ok());
-    }
-
-    #[test]
     fn no_application_loses_what_it_uses() {
         let app = Application {
             metadata: json!({"name": "a"}),
@@ -465,16 +442,16 @@ mod tests {
             json!({"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}]}),
         );
         let apps = [app];
-        assert!(still_permitted(&apps, "p", &all, &all).is_ok());
-        assert!(still_permitted(&apps, "q", &all, &Rules::default()).is_ok());
+        assert!(still_permitted(&apps, &[], "p", &all, &all).is_ok());
+        assert!(still_permitted(&apps, &[], "q", &all, &Rules::default()).is_ok());
         assert_eq!(
-            still_permitted(&apps, "p", &all, &Rules::default())
+            still_permitted(&apps, &[], "p", &all, &Rules::default())
                 .unwrap_err()
                 .message(),
             "as a result of project update 1 applications source became invalid and 1 applications destination became \
              invalid"
         );
-        assert!(still_permitted(&apps, "p", &Rules::default(), &Rules::default()).is_ok());
+        assert!(still_permitted(&apps, &[], "p", &Rules::default(), &Rules::default()).is_ok());
     }
 
     #[test]
