@@ -345,7 +345,8 @@ fn refused(error: &cluster::Error) -> Status {
     Status::new(code, words)
 }
 
-/// A message as a caller gets it.
+/// A message as a caller gets it: in English, and in the details as JSON, so that the api tells it in its reader's language.
 fn say(code: Code, message: &Message) -> Status {
-    Status::new(code, message.to_string())
+    let details = serde_json::to_vec(message).unwrap_or_default();
+    Status::with_details(code, message.to_string(), details.into())
 }

@@ -191,6 +191,11 @@ messages! {
         en: "{resource} is not changed here: it belongs to another application or another Argo CD; change it there, or rename it in one of the two",
         ko: "{resource}은(는) 여기서 변경할 수 없습니다. 다른 애플리케이션이나 다른 Argo CD에 속합니다. 그쪽에서 변경하거나 둘 중 하나의 이름을 바꾸십시오",
     }
+    /// A patch writes what says whose the object is.
+    OWNER_WRITTEN = "app.owner-written" {
+        en: "the patch writes {place}, which says whose object it is; name single annotations, and none of {names}",
+        ko: "패치가 오브젝트의 소유자를 나타내는 {place}을(를) 변경합니다. {names}을(를) 뺀 개별 어노테이션만 지정하십시오",
+    }
     /// An object was replaced by another of its name between looking and writing.
     OBJECT_REPLACED = "app.object-replaced" {
         en: "{resource} was made anew a moment ago, and the new one was left alone; look at it and try again",

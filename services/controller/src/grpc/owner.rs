@@ -1,10 +1,13 @@
 //! What says whose an object is: no patch of a person's changes it. An object that changed hands so would be compared, pruned
 //! and deleted by an application that the person may have no right on.
 
+use domain::message;
 use domain::resource::{INSTALLATION_ID, TRACKING_ID};
 use engine::hooks;
 use serde_json::Value;
-use tonic::Status;
+use tonic::{Code, Status};
+
+use super::say;
 
 /// Refuses a patch that writes what says whose the object is.
 ///
@@ -16,10 +19,10 @@ pub(super) fn stays(patch: &Value) -> Result<(), Status> {
         other => of_merge(other),
     };
     place.map_or(Ok(()), |place| {
-        Err(Status::invalid_argument(format!(
-            "the patch writes {place}, which says whose object it is; name single annotations, and none of {}",
-            OWNER.join(", ")
-        )))
+        let written = message::app::OWNER_WRITTEN
+            .with("place", place)
+            .with("names", OWNER.join(", "));
+        Err(say(Code::InvalidArgument, &written))
     })
 }
 

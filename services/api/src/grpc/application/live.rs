@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::message;
+use domain::message::{self, Message};
 use futures::StreamExt;
 use proto::argocd::application as wire;
 use proto::naru::internal::v1::AppRequest;
@@ -101,13 +101,38 @@ pub(super) async fn watch_resource_tree(
     Ok(while_permitted(shared, actor, may, Box::pin(trees)))
 }
 
-/// What the controller said, or that it is away. Its details are ours alone.
+/// What the controller said, in the reader's language where it is a message of the catalogue; or that it is away. Its
+/// details are ours alone.
 pub(super) fn peer(status: Status) -> Status {
+    if let Ok(said) = serde_json::from_slice::<Message>(status.details()) {
+        return failure::say(status.code(), &said);
+    }
     match status.code() {
         Code::Unavailable => {
             tracing::warn!(error = %status, "the controller is away");
             failure::say(Code::Unavailable, &message::api::NO_CONTROLLER.message())
         }
         code => Status::new(code, status.message()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::message::Language;
+
+    use super::*;
+    use crate::language;
+
+    #[tokio::test]
+    async fn what_the_controller_says_is_told_in_the_readers_language() {
+        let message = message::app::OWNER_WRITTEN.with("place", "`metadata`");
+        let details = serde_json::to_vec(&message).unwrap();
+        let said = Status::with_details(Code::InvalidArgument, message.to_string(), details.into());
+        let told = language::scope(Language::Korean, async { peer(said) }).await;
+        assert_eq!(told.code(), Code::InvalidArgument);
+        assert_eq!(told.message(), message.render(Language::Korean));
+        assert!(told.details().is_empty());
+        let plain = peer(Status::not_found("pods \"a\" not found"));
+        assert_eq!(plain.message(), "pods \"a\" not found");
     }
 }
