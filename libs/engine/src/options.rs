@@ -59,6 +59,8 @@ pub struct SyncOptions {
     pub respect_ignored: bool,
     /// `Validate=false`.
     pub no_validate: bool,
+    /// `ClientSideApplyMigration=false`.
+    pub no_migration: bool,
 }
 
 impl SyncOptions {
@@ -90,6 +92,7 @@ impl SyncOptions {
                 "FailOnSharedResource=true" => set.fail_on_shared = true,
                 "RespectIgnoreDifferences=true" => set.respect_ignored = true,
                 "Validate=false" => set.no_validate = true,
+                "ClientSideApplyMigration=false" => set.no_migration = true,
                 _ => {}
             }
         }

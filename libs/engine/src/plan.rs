@@ -97,6 +97,8 @@ pub struct How {
     pub force: bool,
     /// Whether the cluster checks the fields.
     pub validate: bool,
+    /// Whether server-side apply takes over what a client-side apply has written.
+    pub migrate: bool,
 }
 
 /// Why an object that left Git stays.
@@ -395,6 +397,7 @@ fn how(target: &Target, options: &SyncOptions) -> How {
         replace: target.options.replace || options.replace,
         force: target.options.force || options.force,
         validate: !(target.options.no_validate || options.no_validate),
+        migrate: !options.no_migration,
     }
 }
 

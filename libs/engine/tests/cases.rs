@@ -647,6 +647,7 @@ fn planned(
                     words.extend(how.replace.then_some("replacing"));
                     words.extend(how.force.then_some("by force"));
                     words.extend((!how.validate).then_some("unchecked"));
+                    words.extend((!how.migrate).then_some("taking nothing over"));
                     let target = prepared
                         .targets
                         .iter()
@@ -761,7 +762,7 @@ fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {
         .iter()
         .map(|wave| wave.iter().map(|doomed| doomed.key.to_string()).collect())
         .collect();
-    json!({"waves": waves, "kept": names(&plan.kept), "unconfirmed": names(&plan.unconfirmed)})
+    json!({"waves": waves, "left": plan.left, "kept": names(&plan.kept), "unconfirmed": names(&plan.unconfirmed)})
 }
 
 fn deletion_hooks(prepared: &Prepared, options: &SyncOptions) -> Value {

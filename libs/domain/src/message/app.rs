@@ -123,8 +123,8 @@ messages! {
     }
     /// Its objects wait for an approval.
     DELETION_UNCONFIRMED = "app.deletion-unconfirmed" {
-        en: "the deletion waits for approval of {resource}, which asks for it with Delete=confirm; set the annotation argocd.argoproj.io/deletion-approved on the application",
-        ko: "{resource}이(가) Delete=confirm으로 승인을 요구하여 삭제가 대기 중입니다. 애플리케이션에 argocd.argoproj.io/deletion-approved 어노테이션을 설정하십시오",
+        en: "the deletion waits for approval of {resource}, which asks for it with Delete=confirm; approve it with `argocd app confirm-deletion`",
+        ko: "{resource}이(가) Delete=confirm으로 승인을 요구하여 삭제가 대기 중입니다. `argocd app confirm-deletion`으로 승인하십시오",
     }
     /// A hook of the deletion is waited for.
     DELETION_WAITS_FOR_HOOK = "app.deletion-waits-for-hook" {

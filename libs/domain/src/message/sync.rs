@@ -301,6 +301,26 @@ messages! {
         en: "waiting for deletion of hook {resource} and {count} more hooks",
         ko: "훅 {resource} 외 {count}개가 삭제되기를 기다립니다",
     }
+    /// An object that was deleted has to be gone before the next wave.
+    WAITING_DELETION = "sync.waiting-deletion" {
+        en: "waiting for deletion of {resource}",
+        ko: "{resource}이(가) 삭제되기를 기다립니다",
+    }
+    /// The same, of several objects.
+    WAITING_DELETION_MORE = "sync.waiting-deletion-more" {
+        en: "waiting for deletion of {resource} and {count} more resources",
+        ko: "{resource} 외 {count}개 리소스가 삭제되기를 기다립니다",
+    }
+    /// A person has to approve that an object is deleted.
+    WAITING_APPROVAL = "sync.waiting-approval" {
+        en: "waiting for pruning confirmation of {resource}",
+        ko: "{resource} 삭제 승인을 기다립니다 (argocd app confirm-deletion)",
+    }
+    /// The same, of several objects.
+    WAITING_APPROVAL_MORE = "sync.waiting-approval-more" {
+        en: "waiting for pruning confirmation of {resource} and {count} more resources",
+        ko: "{resource} 외 {count}개 리소스의 삭제 승인을 기다립니다 (argocd app confirm-deletion)",
+    }
     /// Somebody stopped it.
     TERMINATED = "sync.terminated" {
         en: "Operation terminated",

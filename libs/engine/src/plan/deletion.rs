@@ -33,8 +33,11 @@ pub struct Doomed {
 /// What a deletion does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeletionPlan {
-    /// The objects, wave by wave, the last applied first; a wave begins when the one before is gone.
+    /// The objects, wave by wave, the last applied first; a wave begins when the one before is gone. None while one of them
+    /// waits for approval, as in Argo CD: what a person has not approved yet would stand there without the rest.
     pub waves: Vec<Vec<Doomed>>,
+    /// How many objects are to go.
+    pub left: usize,
     /// The objects that stay: `Delete=false`.
     pub kept: Vec<ResourceKey>,
     /// The objects that wait for a person's approval: `Delete=confirm`.
@@ -47,7 +50,7 @@ impl DeletionPlan {
     /// Whether nothing is left to delete or wait for.
     #[must_use]
     pub fn done(&self) -> bool {
-        self.waves.is_empty() && self.unconfirmed.is_empty()
+        self.left == 0
     }
 }
 
@@ -132,6 +135,11 @@ pub fn deletion(
                     held: crate::hooks::held(there.essentials),
                 });
         }
+    }
+    let going: usize = waves.values().map(Vec::len).sum();
+    plan.left = going + plan.unconfirmed.len();
+    if !plan.unconfirmed.is_empty() {
+        return plan;
     }
     plan.waves = waves
         .into_values()

@@ -35,6 +35,7 @@ mod server_side;
 mod signed;
 mod sweep;
 mod terminal;
+mod sync_options;
 mod timing;
 mod trace;
 mod twins;

@@ -207,15 +207,24 @@ async fn apply(
         validation,
         ..WriteOptions::default()
     };
-    let (object, created) = if how.replace {
+    let anew = how.replace && how.force && before.is_some() && !dry_run && dispensable(&step.key);
+    let (object, created) = if anew {
+        let made = recreate(&account, &step.key, &step.version, object, write).await?;
+        (made, false)
+    } else if how.replace {
         (account.replace(object, write).await?, before.is_none())
     } else {
-        let options = ApplyOptions {
+        let mut options = ApplyOptions {
             dry_run,
             validation,
             client_side: !how.server_side,
             ..ApplyOptions::default()
         };
+        match subject.migrates_from() {
+            _ if !how.migrate => options.migrate_from = None,
+            Some(manager) => options.migrate_from = Some(manager.to_owned()),
+            None => {}
+        }
         match account.apply(object, &options).await {
             Ok(applied) => {
                 for conflict in &applied.conflicts {
@@ -223,10 +232,17 @@ async fn apply(
                 }
                 (applied.object, applied.created)
             }
-            Err(error) if how.force && !dry_run && matches!(error.code(), Some(409 | 422)) => (
-                recreate(&account, &step.key, &step.version, object, write).await?,
-                false,
-            ),
+            Err(error)
+                if how.force
+                    && !dry_run
+                    && dispensable(&step.key)
+                    && matches!(error.code(), Some(409 | 422)) =>
+            {
+                (
+                    recreate(&account, &step.key, &step.version, object, write).await?,
+                    false,
+                )
+            }
             Err(error) => return Err(error.into()),
         }
     };
@@ -246,7 +262,15 @@ async fn apply(
     })
 }
 
-/// Deletes an object that cannot be changed and makes it anew.
+/// Whether an object may be made anew: with a definition or a namespace everything in it would go.
+fn dispensable(key: &ResourceKey) -> bool {
+    !matches!(
+        (key.group.as_str(), key.kind.as_str()),
+        ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
+    )
+}
+
+/// Deletes an object that cannot be changed, or shall not be, and makes it anew.
 async fn recreate(
     account: &cluster::Account,
     key: &ResourceKey,

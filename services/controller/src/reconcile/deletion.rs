@@ -112,15 +112,19 @@ async fn objects(
             .filter(|name| plan::cascade([*name]).is_some());
         return Ok(Came::Through(cascading.map(str::to_owned).collect()));
     }
-    let left: usize = plan.waves.iter().map(Vec::len).sum();
     let mut causes = vec![Cause::reason(
-        message::app::PENDING_DELETION.with("count", left + plan.unconfirmed.len()),
+        message::app::PENDING_DELETION.with("count", plan.left),
     )];
-    if let Some(waiting) = plan.unconfirmed.first().filter(|_| plan.waves.is_empty()) {
+    if let Some(waiting) = plan.unconfirmed.first() {
         let message = message::app::DELETION_UNCONFIRMED.with("resource", waiting);
         causes.push(Cause::reason(message).on(waiting.clone()));
     }
     let first = plan.waves.first().map_or(&[][..], Vec::as_slice);
+    // One of those that have been asked to go says what it waits for.
+    let staying = first.iter().filter(|doomed| doomed.deleting);
+    let staying = staying.filter_map(|doomed| live.find(&doomed.key));
+    let why = staying.filter_map(|entry| engine::health::assess(&entry.body));
+    causes.extend(why.flat_map(|health| health.causes).next());
     let mut sends = Vec::new();
     for doomed in first {
         let held = live.find(&doomed.key).filter(|_| doomed.held);
@@ -307,7 +311,8 @@ fn approved(app: &Application) -> bool {
     let approved = app.annotation(APPROVED).and_then(time);
     approved
         .zip(asked_at(app))
-        .is_some_and(|(approved, asked)| approved >= asked)
+        // The command writes whole seconds.
+        .is_some_and(|(approved, asked)| approved.timestamp() >= asked.timestamp())
 }
 
 /// When the deletion was asked for, in milliseconds since 1970: its hooks are named after it.

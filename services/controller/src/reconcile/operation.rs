@@ -537,7 +537,8 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
             territory: subject.tenant.territory(),
             namespace_metadata: policy
                 .and_then(|policy| policy.managed_namespace_metadata.as_ref()),
-            approved: approved.is_some_and(|at| at >= state.started_at),
+            // The command writes whole seconds.
+            approved: approved.is_some_and(|at| at.timestamp() >= state.started_at.timestamp()),
             attempt: hooks::attempt(run, desired.revisions.first().map_or("", String::as_str)),
             ignore: look.ignored(subject),
             live: &look.live.as_live(),

@@ -21,6 +21,9 @@ use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::tenants::{ProjectFacts, TenantFacts};
 
+/// The annotation of an application that names the manager whose fields syncs take over.
+const MIGRATION_MANAGER: &str = "argocd.argoproj.io/client-side-apply-migration-manager";
+
 /// An application that may be compared.
 pub struct Subject {
     /// Which.
@@ -77,6 +80,14 @@ impl Subject {
     #[must_use]
     pub fn compare_options(&self) -> CompareOptions {
         CompareOptions::parse(self.app.annotation(COMPARE_OPTIONS).unwrap_or_default())
+    }
+
+    /// Whose fields a sync takes over, where it is said: a client-side apply's, from before the application was Naru's.
+    #[must_use]
+    pub fn migrates_from(&self) -> Option<&str> {
+        self.app
+            .annotation(MIGRATION_MANAGER)
+            .filter(|manager| !manager.is_empty())
     }
 
     /// The tenant's name, which is also the installation id of its objects.

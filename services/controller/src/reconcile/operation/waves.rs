@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
+use domain::clock::Timestamp;
 use domain::message::{self, Message};
 use domain::operation::{Phase, ResourceResult, ResultCode};
-use domain::resource::ResourceKey;
+use domain::resource::{ResourceKey, text};
 use domain::status::HealthCode;
 use engine::plan::{self, Plan, Step};
+use serde_json::Value;
 
 use super::hooks::{self, Way};
 use super::{End, PATIENCE, Run};
@@ -22,6 +24,8 @@ use crate::reconcile::{Failure, Next, apply};
 
 /// A waiting operation is looked at this often even if no event comes.
 const BACKSTOP: Duration = Duration::from_secs(30);
+/// A wave is not waited for any longer when an object that it deleted is still there so long after it should be gone.
+const LINGERING: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 
 /// How far it went.
 pub(super) enum Progress {
@@ -107,7 +111,8 @@ async fn waves_in_turn(
                 |step: &Step| !matches!(step.action, plan::Action::CreateNamespace { .. });
             if !dry_run
                 && before.iter().any(waited_for)
-                && let Some(waiting) = barrier(look, before, results(run), wave_ended)
+                && let Some(waiting) =
+                    barrier(look, before, results(run), wave_ended, ctx.clock.now())
             {
                 return match waiting {
                     Barrier::Wait(message, next) => {
@@ -120,6 +125,10 @@ async fn waves_in_turn(
                         fail(ctx, run, plan, why, causes, look, known).await
                     }
                 };
+            }
+            if !dry_run && let Some(message) = unconfirmed(&rest) {
+                run.state.message = message;
+                return Ok(Progress::Waits(Next::After(BACKSTOP)));
             }
             if !dry_run {
                 let way = hooks::clear_way(ctx, run, rest, &look.live, plan.propagation).await;
@@ -269,6 +278,7 @@ fn barrier(
     before: &[Step],
     results: &[ResourceResult],
     wave_ended: &mut Option<Instant>,
+    now: Timestamp,
 ) -> Option<Barrier> {
     let delay = Duration::from_secs(plan::WAVE_DELAY_SECONDS);
     let running = hooks::running(before.iter(), results);
@@ -308,12 +318,67 @@ fn barrier(
         return Some(Barrier::Failed(failed));
     }
     if waiting.is_empty() {
-        return None;
+        return going(look, before, now);
     }
     Some(Barrier::Wait(
         waiting_for(&waiting, before),
         Next::After(BACKSTOP),
     ))
+}
+
+/// What the next wave waits for of what those before it have deleted.
+fn going(look: &Look, before: &[Step], now: Timestamp) -> Option<Barrier> {
+    let there = |step: &Step| match &step.action {
+        plan::Action::Prune { uid, .. } => look
+            .live
+            .find(&step.key)
+            .filter(|entry| *entry.uid == **uid)
+            .cloned(),
+        _ => None,
+    };
+    let there: Vec<_> = before.iter().filter_map(there).collect();
+    let lingering = there.iter().filter(|entry| lingers(&entry.body, now));
+    let why: Vec<Cause> = lingering
+        .filter_map(|entry| engine::health::assess(&entry.body))
+        .flat_map(|health| health.causes)
+        .collect();
+    if !why.is_empty() {
+        return Some(Barrier::Failed(why));
+    }
+    let keys: Vec<&ResourceKey> = there.iter().map(|entry| &entry.key).collect();
+    let (one, more) = (
+        message::sync::WAITING_DELETION,
+        message::sync::WAITING_DELETION_MORE,
+    );
+    let message = waits_for(&keys, one, more)?;
+    Some(Barrier::Wait(message, Next::After(BACKSTOP)))
+}
+
+/// Whether an object that was asked to go should be gone for long.
+fn lingers(object: &Value, now: Timestamp) -> bool {
+    let due = text(object, &["metadata", "deletionTimestamp"]);
+    chrono::DateTime::parse_from_rfc3339(due).is_ok_and(|due| now - due.to_utc() > LINGERING)
+}
+
+/// What a wave waits for whose deletions a person has to approve.
+fn unconfirmed(wave: &[Step]) -> Option<Message> {
+    let asks = |step: &&Step| matches!(step.action, plan::Action::Keep(plan::Kept::Unconfirmed));
+    let keys: Vec<&ResourceKey> = wave.iter().filter(asks).map(|step| &step.key).collect();
+    let (one, more) = (
+        message::sync::WAITING_APPROVAL,
+        message::sync::WAITING_APPROVAL_MORE,
+    );
+    waits_for(&keys, one, more)
+}
+
+/// That the first of these objects is waited for, and how many besides.
+fn waits_for(keys: &[&ResourceKey], one: message::Code, more: message::Code) -> Option<Message> {
+    let (first, rest) = keys.split_first()?;
+    let name = hooks::named(first);
+    Some(match rest.len() {
+        0 => one.with("resource", name),
+        count => more.with("resource", name).with("count", count),
+    })
 }
 
 fn waiting_for(waiting: &[&ResourceKey], before: &[Step]) -> Message {
@@ -394,5 +459,27 @@ async fn save_manifests(
             );
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_asked_to_go_is_waited_for_a_while() {
+        let at = |text: &str| {
+            let time = chrono::DateTime::parse_from_rfc3339(text);
+            time.unwrap().to_utc()
+        };
+        let going = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        assert!(!lingers(&going, at("2026-01-01T00:15:00Z")));
+        assert!(lingers(&going, at("2026-01-01T00:15:01Z")));
+        assert!(!lingers(
+            &json!({"metadata": {}}),
+            at("2026-01-01T00:15:01Z")
+        ));
     }
 }

@@ -1,0 +1,389 @@
+//! Sync options, of applications and of objects: what each changes about a sync, at a real apiserver.
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::platform::{self, Tenant};
+use testkit::wait;
+
+use crate::hooks::{app_gone, ended, results, sync};
+use crate::{PATIENCE, all_conditions, code, config_map, said};
+
+/// A tenant with an application `app` of these files and options.
+async fn application(label: &str, files: &[(&str, String)], options: &[&str]) -> Result<Tenant> {
+    let tenant = platform::tenant(label).await?;
+    for (name, text) in files {
+        tenant.checkout.write(&format!("app/{name}"), text)?;
+    }
+    tenant.checkout.commit("an application").await?;
+    tenant.checkout.push().await?;
+    tenant.connect().await?;
+    let policy = json!({"syncOptions": options});
+    tenant.create_app("app", "app", &policy).await?;
+    Ok(tenant)
+}
+
+/// A ConfigMap with annotations of ours.
+fn annotated(name: &str, value: &str, annotations: &[(&str, &str)]) -> String {
+    let annotations: serde_json::Map<String, Value> = annotations
+        .iter()
+        .map(|(name, value)| (format!("argocd.argoproj.io/{name}"), json!(value)))
+        .collect();
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": annotations},
+        "data": {"value": value}})
+    .to_string()
+}
+
+fn map(tenant: &Tenant, name: &str) -> String {
+    format!("/api/v1/namespaces/{}/configmaps/{name}", tenant.name)
+}
+
+async fn there(tenant: &Tenant, name: &str) -> Result<Value> {
+    let found = tenant.kube.get(&map(tenant, name)).await?;
+    found.with_context(|| format!("no ConfigMap {name}"))
+}
+
+/// Waits until the operation says just this.
+async fn says(tenant: &Tenant, words: &str) -> Result<Value> {
+    let said = |app: &Value| app["status"]["operationState"]["message"] == words;
+    tenant.client.app_when("app", PATIENCE, said).await
+}
+
+/// Syncs, and waits until that has ended in this phase.
+async fn synced(tenant: &Tenant, what: &Value, phase: &str) -> Result<Value> {
+    sync(tenant, what).await?;
+    ended(tenant, phase).await
+}
+
+async fn argocd(tenant: &Tenant, words: &[&str]) -> Result<String> {
+    let output = tenant.client.argocd(words).await?;
+    ensure!(code(&output) == 0, "argocd {words:?}:\n{}", said(&output));
+    Ok(said(&output))
+}
+
+#[tokio::test]
+async fn what_asks_for_it_is_deleted_when_a_person_confirms() -> Result<()> {
+    let asks = [("sync-options", "Prune=confirm,Delete=confirm")];
+    let files = [
+        ("a.json", annotated("a", "1", &asks)),
+        ("b.json", annotated("b", "1", &asks)),
+        ("c.yaml", config_map("c", "1")),
+    ];
+    let tenant = application("confirm", &files, &[]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+
+    tenant.checkout.remove("app/a.json")?;
+    tenant.checkout.write("app/c.yaml", config_map("c", "2"))?;
+    tenant.checkout.commit("one goes").await?;
+    tenant.checkout.push().await?;
+    sync(&tenant, &json!({"prune": true})).await?;
+    says(&tenant, "waiting for pruning confirmation of ConfigMap/a").await?;
+    there(&tenant, "a").await?;
+    assert_eq!(there(&tenant, "c").await?["data"]["value"], "1");
+    argocd(&tenant, &["app", "confirm-deletion", "app"]).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    let gone = tenant.kube.get(&map(&tenant, "a")).await?;
+    assert!(gone.is_none(), "{gone:?}");
+    assert!(
+        results(&app).contains(&"Sync ConfigMap/a Succeeded".to_owned()),
+        "{:?}",
+        results(&app)
+    );
+    assert_eq!(there(&tenant, "c").await?["data"]["value"], "2");
+
+    // What was confirmed for that sync is not confirmed for a deletion, and nothing goes without it.
+    wait::until("a second has passed", PATIENCE, || async {
+        let app = tenant.client.app("app").await?;
+        let confirmed = app["metadata"]["annotations"]["argocd.argoproj.io/deletion-approved"]
+            .as_str()
+            .context("the annotation")?;
+        let confirmed = chrono::DateTime::parse_from_rfc3339(confirmed)?;
+        ensure!(now() > confirmed.timestamp(), "not yet");
+        Ok(())
+    })
+    .await?;
+    let deleted = tenant
+        .client
+        .delete("/api/v1/applications/app?cascade=true");
+    deleted.await?.ok()?;
+    let waits = |app: &Value| all_conditions(app).contains("[app.deletion-unconfirmed]");
+    tenant.client.app_when("app", PATIENCE, waits).await?;
+    there(&tenant, "b").await?;
+    there(&tenant, "c").await?;
+    argocd(&tenant, &["app", "confirm-deletion", "app"]).await?;
+    app_gone(&tenant).await?;
+    for name in ["b", "c"] {
+        let left = tenant.kube.get(&map(&tenant, name)).await?;
+        assert!(left.is_none(), "{left:?}");
+    }
+    Ok(())
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
+}
+
+#[tokio::test]
+async fn what_a_wave_deletes_is_gone_before_the_next_begins() -> Result<()> {
+    let files = [
+        ("a.yaml", config_map("a", "1")),
+        ("b.json", annotated("b", "1", &[("sync-wave", "5")])),
+    ];
+    let tenant = application("waves-gone", &files, &[]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let hold = json!({"metadata": {"finalizers": ["example.com/never"]}});
+    tenant.kube.merge(&map(&tenant, "a"), &hold).await?;
+    tenant.checkout.remove("app/a.yaml")?;
+    let later = annotated("b", "2", &[("sync-wave", "5")]);
+    tenant.checkout.write("app/b.json", later)?;
+    tenant.checkout.commit("one goes, one changes").await?;
+    tenant.checkout.push().await?;
+    sync(&tenant, &json!({"prune": true})).await?;
+    says(&tenant, "waiting for deletion of ConfigMap/a").await?;
+    assert_eq!(there(&tenant, "b").await?["data"]["value"], "1");
+    let release = json!({"metadata": {"finalizers": null}});
+    tenant.kube.merge(&map(&tenant, "a"), &release).await?;
+    ended(&tenant, "Succeeded").await?;
+    assert_eq!(there(&tenant, "b").await?["data"]["value"], "2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_is_replaced_and_by_force_made_anew() -> Result<()> {
+    let files = [
+        (
+            "a.json",
+            annotated("a", "1", &[("sync-options", "Replace=true")]),
+        ),
+        (
+            "b.json",
+            annotated("b", "1", &[("sync-options", "Replace=true,Force=true")]),
+        ),
+        ("c.yaml", config_map("c", "1")),
+    ];
+    let tenant = application("replace", &files, &[]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let mut uids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let more = json!({"data": {"more": "somebody's"}});
+        let live = tenant.kube.merge(&map(&tenant, name), &more).await?;
+        uids.push(live["metadata"]["uid"].clone());
+    }
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let (a, b, c) = (
+        there(&tenant, "a").await?,
+        there(&tenant, "b").await?,
+        there(&tenant, "c").await?,
+    );
+    assert_eq!(a["metadata"]["uid"], uids[0]);
+    assert_eq!(a["data"], json!({"value": "1"}), "replaced as a whole");
+    assert_ne!(b["metadata"]["uid"], uids[1]);
+    assert_eq!(b["data"], json!({"value": "1"}));
+    assert_eq!(c["data"]["more"], "somebody's", "applied, field by field");
+    Ok(())
+}
+
+/// A Deployment without a pod to wait for.
+fn deployment() -> String {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {
+        "replicas": 0, "selector": {"matchLabels": {"app": "d"}},
+        "template": {"metadata": {"labels": {"app": "d"}},
+            "spec": {"containers": [{"name": "run", "image": "registry.invalid/run:1"}]}}}})
+    .to_string()
+}
+
+#[tokio::test]
+async fn what_is_pruned_leaves_its_own_behind_where_that_is_asked_for() -> Result<()> {
+    let files = [("d.json", deployment()), ("c.yaml", config_map("c", "1"))];
+    let options = ["PrunePropagationPolicy=orphan"];
+    let tenant = application("propagation", &files, &options).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let sets = format!("/apis/apps/v1/namespaces/{}/replicasets", tenant.name);
+    let made = wait::until("the ReplicaSet is made", PATIENCE, || async {
+        let sets = tenant.kube.get(&sets).await?.unwrap_or_default();
+        let uid = sets["items"][0]["metadata"]["uid"].clone();
+        ensure!(uid.is_string(), "not yet");
+        Ok(uid)
+    })
+    .await?;
+    tenant.checkout.remove("app/d.json")?;
+    tenant.checkout.commit("it goes").await?;
+    tenant.checkout.push().await?;
+    synced(&tenant, &json!({"prune": true}), "Succeeded").await?;
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", tenant.name);
+    crate::hooks::gone(&tenant.kube, &path).await?;
+    let left = tenant.kube.get(&sets).await?.unwrap_or_default();
+    assert_eq!(left["items"][0]["metadata"]["uid"], made);
+    assert!(
+        left["items"][0]["metadata"]["ownerReferences"].is_null(),
+        "{left}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_that_a_sync_makes_gets_what_a_tenant_may_write_on_it() -> Result<()> {
+    let tenant = platform::tenant("ns-meta").await?;
+    let file = config_map("a", "1");
+    tenant.checkout.push_file("app/a.yaml", file).await?;
+    tenant.connect().await?;
+    let namespace = format!("{}-made", tenant.name);
+    let app = |team: &str| {
+        let labels = json!({"team": team, "pod-security.kubernetes.io/enforce": "privileged"});
+        let metadata =
+            json!({"labels": labels, "annotations": {"contact": "a@b.c", "naru.io/x": "1"}});
+        json!({
+            "metadata": {"name": "app"},
+            "spec": {
+                "project": "default",
+                "source": {"repoURL": tenant.repo_url, "path": "app", "targetRevision": "HEAD"},
+                "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
+                "syncPolicy": {"syncOptions": ["CreateNamespace=true"], "managedNamespaceMetadata": metadata},
+            },
+        })
+    };
+    let created = tenant
+        .client
+        .post("/api/v1/applications?validate=false", &app("one"));
+    created.await?.ok()?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let admin = platform::platform().await?.kube()?;
+    let path = format!("/api/v1/namespaces/{namespace}");
+    let made = admin.get(&path).await?.context("the namespace")?;
+    assert_eq!(made["metadata"]["labels"]["team"], "one");
+    assert_eq!(made["metadata"]["annotations"]["contact"], "a@b.c");
+    let foreign = |made: &Value| {
+        made["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+            || made["metadata"]["annotations"]["naru.io/x"] == "1"
+    };
+    assert!(!foreign(&made), "{}", made["metadata"]);
+
+    // What changes is written by the next sync.
+    let changed = tenant.client.post(
+        "/api/v1/applications?upsert=true&validate=false",
+        &app("two"),
+    );
+    changed.await?.ok()?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let made = admin.get(&path).await?.context("the namespace")?;
+    assert_eq!(made["metadata"]["labels"]["team"], "two");
+    assert!(!foreign(&made), "{}", made["metadata"]);
+    Ok(())
+}
+
+/// Makes a ConfigMap as a client-side apply does, with a key that Git does not have.
+async fn by_client_side_apply(tenant: &Tenant, name: &str, manager: &str) -> Result<()> {
+    let path = format!(
+        "/api/v1/namespaces/{}/configmaps?fieldManager={manager}",
+        tenant.name
+    );
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+        "data": {"value": "1", "old": "x"}});
+    let made = tenant.kube.request(Method::POST, &path).json(&object);
+    made.send().await?.error_for_status()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_client_side_apply_wrote_is_taken_over_unless_it_shall_not_be() -> Result<()> {
+    const KUBECTL: &str = "kubectl-client-side-apply";
+    let annotation = "argocd.argoproj.io/client-side-apply-migration-manager";
+    for (label, manager, options, named, old) in [
+        ("migrate", KUBECTL, vec![], None, Value::Null),
+        (
+            "migrate-not",
+            KUBECTL,
+            vec!["ClientSideApplyMigration=false"],
+            None,
+            json!("x"),
+        ),
+        (
+            "migrate-whom",
+            "their-tool",
+            vec![],
+            Some("their-tool"),
+            Value::Null,
+        ),
+        ("migrate-other", "their-tool", vec![], None, json!("x")),
+    ] {
+        let files = [("a.yaml", config_map("a", "1"))];
+        let tenant = application(label, &files, &options).await?;
+        by_client_side_apply(&tenant, "a", manager).await?;
+        if let Some(named) = named {
+            let patch = json!({"metadata": {"annotations": {annotation: named}}}).to_string();
+            let words = ["app", "patch", "app", "--type", "merge", "--patch", &patch];
+            argocd(&tenant, &words).await?;
+        }
+        synced(&tenant, &json!({}), "Succeeded").await?;
+        assert_eq!(there(&tenant, "a").await?["data"]["old"], old, "{label}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_what_differs_is_applied_where_that_is_asked_for() -> Result<()> {
+    let files = [
+        ("a.yaml", config_map("a", "1")),
+        ("b.yaml", config_map("b", "1")),
+    ];
+    let tenant = application("differing", &files, &["ApplyOutOfSyncOnly=true"]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let changed = config_map("b", "2");
+    tenant.checkout.push_file("app/b.yaml", changed).await?;
+    let app = synced(&tenant, &json!({}), "Succeeded").await?;
+    assert_eq!(results(&app), ["Sync ConfigMap/b Succeeded"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_of_another_application_fails_a_sync_that_does_not_share() -> Result<()> {
+    let files = [("a.yaml", config_map("a", "1"))];
+    let tenant = application("unshared", &files, &["FailOnSharedResource=true"]).await?;
+    tenant
+        .create_app("first", "app", &platform::automated())
+        .await?;
+    tenant.client.app_done("first", None, PATIENCE).await?;
+    let app = synced(&tenant, &json!({}), "Failed").await?;
+    let message = app["status"]["operationState"]["message"].as_str();
+    let named = message.is_some_and(|message| message.contains("belongs to application `first`"));
+    assert!(named, "{message:?}");
+    let object = there(&tenant, "a").await?;
+    let whose = &object["metadata"]["annotations"];
+    let id = whose["argocd.argoproj.io/tracking-id"].as_str();
+    assert!(id.is_some_and(|id| id.starts_with("first:")), "{whose}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_kind_that_the_cluster_has_not_yet_is_tried_where_that_is_asked_for() -> Result<()> {
+    let ghost = |options: &str| {
+        json!({"apiVersion": "nowhere.example/v1", "kind": "Ghost", "metadata": {"name": "g",
+            "annotations": {"argocd.argoproj.io/sync-options": options}}})
+        .to_string()
+    };
+    let files = [
+        ("a.yaml", config_map("a", "1")),
+        ("ghost.json", ghost("Prune=false")),
+    ];
+    let tenant = application("not-yet", &files, &[]).await?;
+    // Nothing is applied of a plan that cannot be carried out.
+    let app = synced(&tenant, &json!({}), "Failed").await?;
+    assert!(all_conditions(&app).contains("[sync.unknown-kind]"));
+    assert!(tenant.kube.get(&map(&tenant, "a")).await?.is_none());
+    let tolerated = ghost("SkipDryRunOnMissingResource=true");
+    tenant
+        .checkout
+        .push_file("app/ghost.json", tolerated)
+        .await?;
+    let app = synced(&tenant, &json!({}), "Failed").await?;
+    assert!(
+        all_conditions(&app).contains("[cluster.unknown-kind]"),
+        "{}",
+        all_conditions(&app)
+    );
+    there(&tenant, "a").await?;
+    Ok(())
+}
