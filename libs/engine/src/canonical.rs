@@ -14,6 +14,20 @@ impl Sink for Sha256 {
     }
 }
 
+/// A hasher that counts.
+#[derive(Default)]
+struct Measure {
+    hasher: Sha256,
+    length: usize,
+}
+
+impl Sink for Measure {
+    fn put(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.length += bytes.len();
+    }
+}
+
 impl Sink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
@@ -26,6 +40,14 @@ pub fn hash(value: &Value) -> [u8; 32] {
     let mut hasher = Sha256::new();
     write(value, &mut hasher);
     hasher.finalize().into()
+}
+
+/// [`hash`], and how long that text is.
+#[must_use]
+pub fn measured(value: &Value) -> ([u8; 32], usize) {
+    let mut measure = Measure::default();
+    write(value, &mut measure);
+    (measure.hasher.finalize().into(), measure.length)
 }
 
 /// A value's canonical JSON.
@@ -83,6 +105,7 @@ mod tests {
         let b: Value = serde_json::from_str(r#"{"a":{"x":"é\n","y":[1,2]},"b":1}"#).unwrap();
         assert_eq!(hash(&a), hash(&b));
         assert_eq!(text(&a), r#"{"a":{"x":"é\n","y":[1,2]},"b":1}"#);
+        assert_eq!(measured(&a), (hash(&b), text(&b).len()));
         assert_ne!(
             hash(&a),
             hash(&json!({"a": {"x": "é\n", "y": [2, 1]}, "b": 1}))

@@ -271,7 +271,9 @@ fn target(
 
     encode_string_data(&mut object, &key);
     mark(&mut object, context, &key);
+    let (hash, size) = canonical::measured(&object);
     let refusal = place::refusal(&object, &key, placed, context);
+    let refusal = refusal.or_else(|| place::too_large(&key, size));
     let (refused, forbidden_kind, outside) = match refusal {
         Some(refusal) => {
             let place = manifest.locate(refusal.field);
@@ -285,7 +287,7 @@ fn target(
     };
     Some(Target {
         version: version.to_owned(),
-        hash: canonical::hash(&object),
+        hash,
         location,
         lines: manifest.lines.clone().into(),
         namespaced: placed.namespaced,

@@ -45,6 +45,8 @@ pub struct AppMemory {
     pub deployed: Option<ManifestSetHash>,
     /// When the last wave of the operation under way was applied.
     pub wave_ended: Option<Instant>,
+    /// The object whose write the cluster does not finish, and since when.
+    pub unfinished: Option<(ResourceKey, Instant)>,
     /// What the tenant's own checks said of objects.
     pub checked: HashMap<ResourceKey, Known>,
 }

@@ -16,6 +16,16 @@ messages! {
         en: "the cluster did not answer within {seconds} s; it will be asked again",
         ko: "클러스터가 {seconds}초 안에 응답하지 않았습니다. 다시 요청합니다",
     }
+    /// The cluster answers, and does not finish a write.
+    WRITE_UNFINISHED = "cluster.write-unfinished" {
+        en: "the cluster answers, but does not finish writing {resource}: most likely an admission webhook that it asks about such objects hangs; have it mended or removed (kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations), then sync again",
+        ko: "클러스터가 응답하지만 {resource} 쓰기를 끝내지 못합니다. 이런 오브젝트를 검사하는 어드미션 웹훅이 멈춘 것으로 보입니다. 웹훅을 고치거나 지운 뒤(kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations) 다시 동기화하세요",
+    }
+    /// An object is larger than the cluster keeps.
+    TOO_LARGE = "cluster.too-large" {
+        en: "the object is larger than the cluster keeps (about 1.5 MiB); split it, or keep its data elsewhere",
+        ko: "오브젝트가 클러스터의 한도(약 1.5 MiB)보다 큽니다. 나누거나 데이터를 다른 곳에 두세요",
+    }
     /// This controller no longer holds the cluster's lease.
     NOT_HOLDER = "cluster.not-holder" {
         en: "this controller may not write to the cluster any more; another one takes over",
@@ -68,8 +78,8 @@ messages! {
     }
     /// An admission webhook does not answer.
     WEBHOOK_FAILED = "cluster.webhook-failed" {
-        en: "the cluster's admission webhook `{webhook}` does not answer as it should, and without it nothing is taken; it has to be mended by who runs it, the object is sent again",
-        ko: "클러스터의 어드미션 웹훅 `{webhook}`이(가) 제대로 응답하지 않아 아무것도 받아들여지지 않습니다. 웹훅 운영자가 고쳐야 하며, 오브젝트는 다시 보냅니다",
+        en: "the cluster's admission webhook `{webhook}` does not answer as it should, and without it nothing is taken; have it mended by who runs it, then sync again",
+        ko: "클러스터의 어드미션 웹훅 `{webhook}`이(가) 제대로 응답하지 않아 아무것도 받아들여지지 않습니다. 웹훅 운영자에게 수정을 요청한 뒤 다시 동기화하십시오",
     }
     /// An admission policy said no.
     POLICY_REFUSED = "cluster.policy-refused" {

@@ -11,6 +11,11 @@ messages! {
         en: "the manifest has no valid `{field}`; every object needs apiVersion, kind and metadata.name",
         ko: "매니페스트에 올바른 `{field}`이(가) 없습니다. 모든 오브젝트에는 apiVersion, kind, metadata.name이 필요합니다",
     }
+    /// An object is larger than any cluster takes.
+    OBJECT_TOO_LARGE = "sync.object-too-large" {
+        en: "{resource} has {size} bytes, more than the {limit} that a cluster takes; split it, or keep its data elsewhere",
+        ko: "{resource}의 크기가 {size}바이트로 클러스터가 받는 한도 {limit}바이트를 넘습니다. 나누거나 데이터를 다른 곳에 두십시오",
+    }
     /// One object is written several times.
     REPEATED_RESOURCE = "sync.repeated-resource" {
         en: "{resource} appears {count} times in this application and the last one is used; delete the others",

@@ -156,6 +156,26 @@ pub(super) fn refusal(
     None
 }
 
+/// No apiserver takes a larger request.
+const MAX_OBJECT: usize = 3 << 20;
+
+/// Why an object whose JSON has so many bytes must not be applied.
+pub(super) fn too_large(key: &ResourceKey, size: usize) -> Option<Refusal> {
+    if size <= MAX_OBJECT {
+        return None;
+    }
+    let message = message::sync::OBJECT_TOO_LARGE
+        .with("resource", key)
+        .with("size", size)
+        .with("limit", MAX_OBJECT);
+    Some(Refusal {
+        message,
+        field: "metadata.name",
+        forbidden_kind: false,
+        outside: false,
+    })
+}
+
 /// Why a project does not permit an object of its kind.
 #[must_use]
 pub fn kind_forbidden(

@@ -195,9 +195,11 @@ fn read_file(
     let (documents, failed) = yaml::documents(&text);
     let mut good = Vec::new();
     let mut error = failed.map(|why| broken(file, why, false));
+    let mut kindless = None;
     for document in documents {
         if kind(&document).is_none() {
             error = Some(without_kind(file, &document));
+            kindless = Some(document.line);
             break;
         }
         good.push(document);
@@ -210,6 +212,16 @@ fn read_file(
         if !good.is_empty() || manifest_like || error.kind() == Kind::TooLarge {
             return Err(error);
         }
+        // Left alone as in Argo CD, and said: somebody may wait for it.
+        let almost = ["apiVersion:", "metadata:"]
+            .iter()
+            .all(|word| text.contains(word));
+        let line = kindless.filter(|_| almost);
+        causes.extend(line.map(|line| {
+            let path = file.path.clone();
+            let cause = Cause::warning(message::source::KIND_MISSING.message());
+            cause.located(Some(Location { path, line }))
+        }));
         return Ok(0);
     }
     let nodes = good.iter().map(|document| document.nodes).sum();

@@ -1,9 +1,13 @@
 //! Bad input: a clear error, a typed cause, and nothing else disturbed.
 
-use anyhow::Result;
-use serde_json::json;
+use anyhow::{Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
+use testkit::unruly::{Mood, Unruly};
+use testkit::wait;
 
+use crate::hooks::{app_gone, ended, sync};
 use crate::{PATIENCE, all_conditions, code, conditions, config_map, said};
 
 /// Creates an application without validation and waits until a condition mentions every part.
@@ -22,8 +26,7 @@ async fn fails_with(tenant: &Tenant, name: &str, path: &str, parts: &[&str]) -> 
         .post("/api/v1/applications?validate=false", &app)
         .await?
         .ok()?;
-    let wanted =
-        |app: &serde_json::Value| parts.iter().all(|part| all_conditions(app).contains(part));
+    let wanted = |app: &Value| parts.iter().all(|part| all_conditions(app).contains(part));
     let app = tenant.client.app_when(name, PATIENCE, wanted).await?;
     assert_ne!(
         app["status"]["health"]["status"], "Healthy",
@@ -49,6 +52,12 @@ async fn each_mistake_in_git_is_a_typed_cause_with_file_and_line() -> Result<()>
         "nested/a.yaml",
         "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: child\nspec: {}\n",
     )?;
+    tenant.checkout.write(
+        "nameless/a.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  labels: {}\n",
+    )?;
+    let large = config_map("a", &"x".repeat(5 << 20));
+    tenant.checkout.write("large/a.yaml", large)?;
     tenant
         .checkout
         .push_file(
@@ -96,11 +105,246 @@ async fn each_mistake_in_git_is_a_typed_cause_with_file_and_line() -> Result<()>
         &["Nothing", "unknown/a.yaml"],
     )
     .await?;
+    fails_with(
+        &tenant,
+        "nameless",
+        "nameless",
+        &["[sync.invalid-object]", "metadata.name", "nameless/a.yaml"],
+    )
+    .await?;
+    fails_with(
+        &tenant,
+        "large",
+        "large",
+        &["[sync.object-too-large]", "large/a.yaml"],
+    )
+    .await?;
     let good = tenant.client.app_done("good", None, PATIENCE).await?;
     assert!(
         conditions(&good, "ComparisonError").is_empty(),
         "the good one is not disturbed: {}",
         all_conditions(&good)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_git_says_twice_or_half_is_named_and_the_rest_deployed() -> Result<()> {
+    let tenant = platform::tenant("twice").await?;
+    tenant.checkout.write("app/a.yaml", config_map("a", "1"))?;
+    tenant.checkout.write("app/b.yaml", config_map("a", "2"))?;
+    tenant
+        .checkout
+        .push_file(
+            "app/c.yaml",
+            "apiVersion: v1\nmetadata:\n  name: c\ndata: {}\n",
+        )
+        .await?;
+    tenant.connect().await?;
+    tenant
+        .create_app("app", "app", &platform::automated())
+        .await?;
+    let app = tenant.client.app_done("app", None, PATIENCE).await?;
+    let twice = conditions(&app, "RepeatedResourceWarning");
+    assert!(
+        twice.iter().any(|said| said.contains("app/b.yaml")),
+        "{}",
+        all_conditions(&app)
+    );
+    assert!(
+        all_conditions(&app).contains("[source.kind-missing]")
+            && all_conditions(&app).contains("app/c.yaml"),
+        "{}",
+        all_conditions(&app)
+    );
+    let path = format!("/api/v1/namespaces/{}/configmaps/a", tenant.name);
+    let live = tenant.kube.get(&path).await?.unwrap_or_default();
+    assert_eq!(live["data"]["value"], "2", "the last one counts");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_definition_and_its_object_come_in_one_commit() -> Result<()> {
+    let tenant = platform::tenant("defined").await?;
+    let group = format!("{}.example", tenant.name);
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("gadgets.{group}")},
+        "spec": {"group": group, "scope": "Namespaced",
+            "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
+                {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}}}]}});
+    let gadget = json!({"apiVersion": format!("{group}/v1"), "kind": "Gadget", "metadata": {"name": "g"},
+        "spec": {"size": 3}});
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": group},
+        "rules": [
+            {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["*"]},
+            {"apiGroups": [group], "resources": ["*"], "verbs": ["*"]}]});
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": group},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": group},
+        "subjects": [{"kind": "ServiceAccount", "namespace": tenant.name, "name": "naru"}]});
+    let admin = platform::platform().await?.kube()?;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    admin
+        .apply(&format!("{rbac}/clusterroles/{group}"), &role)
+        .await?;
+    admin
+        .apply(&format!("{rbac}/clusterrolebindings/{group}"), &binding)
+        .await?;
+    // The object's file comes first: it is the kinds that say what is applied before what.
+    tenant
+        .checkout
+        .write("app/a-gadget.json", gadget.to_string())?;
+    tenant
+        .checkout
+        .push_file("app/b-definition.json", definition.to_string())
+        .await?;
+    tenant.connect().await?;
+    tenant
+        .create_app("app", "app", &platform::automated())
+        .await?;
+    tenant.client.app_done("app", None, PATIENCE).await?;
+    let path = format!("/apis/{group}/v1/namespaces/{}/gadgets/g", tenant.name);
+    let live = tenant.kube.get(&path).await?.unwrap_or_default();
+    assert_eq!(live["spec"]["size"], 3);
+    Ok(())
+}
+
+/// An application of one ConfigMap that follows Git, which nothing disturbs.
+async fn undisturbed(tenant: &Tenant) -> Result<()> {
+    tenant
+        .checkout
+        .push_file("fine/a.yaml", config_map("fine", "1"))
+        .await?;
+    tenant
+        .create_app("fine", "fine", &platform::automated())
+        .await?;
+    tenant.client.app_done("fine", None, PATIENCE).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_finalizer_that_never_ends_is_named_and_keeps_nobody_else() -> Result<()> {
+    let tenant = platform::tenant("endless").await?;
+    tenant
+        .checkout
+        .push_file("app/a.yaml", config_map("a", "1"))
+        .await?;
+    tenant.connect().await?;
+    tenant
+        .create_app("app", "app", &platform::automated())
+        .await?;
+    tenant.client.app_done("app", None, PATIENCE).await?;
+    let path = format!("/api/v1/namespaces/{}/configmaps/a", tenant.name);
+    let hold = json!({"metadata": {"finalizers": ["example.com/never"]}});
+    tenant.kube.merge(&path, &hold).await?;
+    let deleted = tenant
+        .client
+        .delete("/api/v1/applications/app?cascade=true");
+    deleted.await?.ok()?;
+    let named = |app: &Value| {
+        let said = all_conditions(app);
+        said.contains("[app.pending-deletion]") && said.contains("example.com/never")
+    };
+    tenant.client.app_when("app", PATIENCE, named).await?;
+    undisturbed(&tenant).await?;
+    let release = json!({"metadata": {"finalizers": null}});
+    tenant.kube.merge(&path, &release).await?;
+    app_gone(&tenant).await
+}
+
+/// A webhook that is asked about ConfigMaps of the tenant with the label `slow`, and never answers.
+fn silent_webhook(tenant: &Tenant, address: std::net::SocketAddr) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": tenant.name},
+        "webhooks": [{
+            "name": "slow.example.com", "clientConfig": {"url": format!("https://{address}/")},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": tenant.name}},
+            "objectSelector": {"matchLabels": {"slow": "yes"}},
+            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10, "failurePolicy": "Fail"}]})
+}
+
+#[tokio::test]
+async fn a_webhook_that_hangs_is_suspected_and_delays_nothing_else() -> Result<()> {
+    let tenant = platform::tenant("hanging").await?;
+    let silent = Unruly::start(std::net::SocketAddr::from(([127, 0, 0, 1], 1))).await?;
+    silent.set(Mood::Silent);
+    let admin = platform::platform().await?.kube()?;
+    let webhook = format!(
+        "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{}",
+        tenant.name
+    );
+    let configuration = silent_webhook(&tenant, silent.address);
+    admin.apply(&webhook, &configuration).await?;
+    let slow = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": {"slow": "yes"}}, "data": {"value": "1"}})
+    };
+    let maps = format!("/api/v1/namespaces/{}/configmaps", tenant.name);
+    let trial = format!("{maps}?dryRun=All&timeout=1s");
+    wait::until("the webhook is asked", PATIENCE, || async {
+        let asked = tenant
+            .kube
+            .request(Method::POST, &trial)
+            .json(&slow("trial"));
+        asked.send().await?;
+        ensure!(silent.came() > 0, "not yet");
+        Ok(())
+    })
+    .await?;
+    tenant.checkout.write("app/a.json", slow("a").to_string())?;
+    tenant
+        .checkout
+        .push_file("app/b.yaml", config_map("b", "1"))
+        .await?;
+    tenant.connect().await?;
+    tenant.create_app("app", "app", &json!({})).await?;
+    sync(&tenant, &json!({})).await?;
+    undisturbed(&tenant).await?;
+    let failed = |app: &Value| {
+        let said = all_conditions(app);
+        app["status"]["operationState"]["phase"] == "Failed"
+            && said.contains("[cluster.write-unfinished]")
+            && said.contains(&format!("ConfigMap {}/a", tenant.name))
+    };
+    tenant.client.app_when("app", PATIENCE * 2, failed).await?;
+    let b = tenant.kube.get(&format!("{maps}/b")).await?;
+    assert!(b.is_some(), "what is applied beside it is there");
+    admin.delete(&webhook).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn ten_thousand_objects_of_one_application_delay_no_other() -> Result<()> {
+    const MANY: usize = 10_000;
+    let tenant = platform::tenant("many").await?;
+    let objects: Vec<String> = (0..MANY)
+        .map(|at| config_map(&format!("m-{at}"), "1"))
+        .collect();
+    tenant
+        .checkout
+        .push_file("many/a.yaml", objects.join("---\n"))
+        .await?;
+    tenant.connect().await?;
+    tenant.create_app("many", "many", &json!({})).await?;
+    undisturbed(&tenant).await?;
+    let listed = |app: &Value| {
+        let resources = app["status"]["resources"].as_array();
+        app["status"]["sync"]["status"] == "OutOfSync"
+            && resources.is_some_and(|resources| resources.len() == MANY)
+    };
+    let app = tenant.client.app_when("many", PATIENCE * 2, listed).await?;
+    let said = all_conditions(&app);
+    assert!(
+        said.len() < 100_000,
+        "what is said of so many is bounded: {} bytes",
+        said.len()
     );
     Ok(())
 }

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub causes: Vec<Cause>,
     /// The cluster does not answer, or is not ours any more: the rest was not tried, and must be.
     pub interrupted: Option<cluster::Error>,
+    /// The first object whose write the cluster did not finish in time, where that is why.
+    pub unfinished: Option<ResourceKey>,
     /// Whether a namespace was made, so that the tenant's territory has changed.
     pub namespace_made: bool,
 }
@@ -86,9 +88,10 @@ pub async fn wave(
                         _ => {}
                     }
                 }
-                Err(Refused::ByCluster(error))
-                    if error.is_transient() || matches!(error, cluster::Error::NotHolder) =>
-                {
+                Err(Refused::ByCluster(error)) if passes(&error) => {
+                    if is_late(&error) {
+                        outcome.unfinished.get_or_insert_with(|| step.key.clone());
+                    }
                     outcome.interrupted = Some(error);
                 }
                 Err(refused) => {
@@ -109,6 +112,36 @@ pub async fn wave(
         }
     }
     outcome
+}
+
+/// Whether what went wrong is no word on the object: the same request may succeed later, here or elsewhere.
+fn passes(error: &cluster::Error) -> bool {
+    (error.is_transient() && !is_word_on_object(error))
+        || matches!(error, cluster::Error::NotHolder)
+}
+
+/// Whether a failure of the cluster's own, as its code has it, is about the object: it is larger than the cluster keeps, or
+/// a webhook that is asked about it does not answer. To try again without a word would not help.
+fn is_word_on_object(error: &cluster::Error) -> bool {
+    let no = error.refusal();
+    is_too_large(error) || no.is_some_and(|no| no.message.contains("failed calling webhook"))
+}
+
+/// Whether the object is larger than the cluster takes or keeps.
+fn is_too_large(error: &cluster::Error) -> bool {
+    const SAID: [&str; 3] = [
+        "Request entity too large",
+        "etcdserver: request is too large",
+        "trying to send message larger than max",
+    ];
+    let words = error.refusal().map_or("", |no| no.message.as_str());
+    error.code() == Some(413) || SAID.iter().any(|said| words.contains(said))
+}
+
+/// Whether the cluster did not finish in time. It may have done what was asked, or do it yet.
+#[must_use]
+pub fn is_late(error: &cluster::Error) -> bool {
+    matches!(error, cluster::Error::TimedOut { .. }) || error.code() == Some(504)
 }
 
 /// A step that went well.
@@ -147,6 +180,11 @@ impl From<cluster::Error> for Refused {
 impl Refused {
     fn explain(self, step: &Step) -> (String, Cause) {
         match self {
+            Self::ByCluster(error) if is_too_large(&error) => {
+                let cause = Cause::error(message::cluster::TOO_LARGE.message());
+                let cause = cause.on(step.key.clone()).evidence(error.to_string());
+                (cause.message.to_string(), cause)
+            }
             Self::ByCluster(error) => {
                 let words = error
                     .refusal()
@@ -497,6 +535,17 @@ async fn established(ctx: &Context, definitions: &[ResourceKey]) {
 pub fn made(step: &Step) -> ResourceResult {
     let words = format!("{} created", kubectl_name(&step.key));
     result(step, ResultCode::Synced, words, false)
+}
+
+/// The result of a step that is given up for that cause.
+#[must_use]
+pub fn given_up(step: &Step, cause: &Cause) -> ResourceResult {
+    result(
+        step,
+        ResultCode::SyncFailed,
+        cause.message.to_string(),
+        false,
+    )
 }
 
 fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -> ResourceResult {

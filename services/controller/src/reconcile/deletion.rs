@@ -13,7 +13,7 @@ use engine::options::{Propagation, SyncOptions};
 use engine::plan::{self, Stage};
 use futures::StreamExt;
 
-use super::apply::propagated;
+use super::apply::{is_late, propagated};
 use super::live::{LiveSet, Sight};
 use super::publish::{self, Report};
 use super::{Failure, Next, hooks};
@@ -30,6 +30,8 @@ const AT_ONCE: usize = 16;
 const BACKSTOP: Duration = Duration::from_secs(30);
 /// A refused deletion is tried again after this.
 const AGAIN: Duration = Duration::from_secs(10);
+/// One that the cluster did not finish in time is asked for again after this.
+const SOON: Duration = Duration::from_secs(2);
 /// The annotation with which a person approves deletions.
 const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
 
@@ -138,6 +140,14 @@ async fn objects(
         .await;
     let mut next = Next::After(BACKSTOP);
     for (doomed, error) in sent.into_iter().flatten() {
+        if is_late(&error) {
+            // It may be done yet; where it never is, this is why.
+            let message = message::cluster::WRITE_UNFINISHED.with("resource", &doomed.key);
+            let cause = Cause::reason(message).on(doomed.key.clone());
+            causes.push(cause.evidence(error.to_string()));
+            next = Next::After(SOON);
+            continue;
+        }
         if passing(&error) {
             return Err(Failure::Cluster(error));
         }

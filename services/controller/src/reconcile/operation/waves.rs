@@ -26,6 +26,8 @@ use crate::reconcile::{Failure, Next, apply};
 const BACKSTOP: Duration = Duration::from_secs(30);
 /// A wave is not waited for any longer when an object that it deleted is still there so long after it should be gone.
 const LINGERING: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// An object whose write a cluster that answers has not finished for so long is given up.
+const UNFINISHED: Duration = Duration::from_secs(20);
 
 /// How far it went.
 pub(super) enum Progress {
@@ -76,7 +78,8 @@ pub(super) async fn carry_out(
             plan,
             look,
             &memory.checked,
-            &mut memory.wave_ended
+            &mut memory.wave_ended,
+            &mut memory.unfinished
         )
     );
     if saved {
@@ -93,6 +96,7 @@ async fn waves_in_turn(
     look: &mut Look,
     known: &HashMap<ResourceKey, Known>,
     wave_ended: &mut Option<Instant>,
+    unfinished: &mut Option<(ResourceKey, Instant)>,
 ) -> Result<Progress, Failure> {
     let dry_run = plan.dry_run;
     // What was on record before this look; what it adds itself belongs to waves that are through.
@@ -149,8 +153,16 @@ async fn waves_in_turn(
             record(run, outcome.results);
             let causes = outcome.causes;
             if let Some(error) = outcome.interrupted {
-                return interrupted(ctx, run, error);
+                let cause = give_up(ctx, run, &rest, outcome.unfinished, unfinished).await;
+                return match cause {
+                    Some(cause) => {
+                        let causes = causes.into_iter().chain([cause]).collect();
+                        fail(ctx, run, plan, message::sync::APPLY_FAILED, causes, look).await
+                    }
+                    None => interrupted(ctx, run, error),
+                };
             }
+            *unfinished = None;
             if outcome.namespace_made {
                 ctx.tenants.reload().await?;
                 if let Some(tenant) = ctx.tenants.get(run.subject.key.tenant).await? {
@@ -250,6 +262,41 @@ async fn fail(
         why.message(),
         causes,
     )))
+}
+
+/// Why an object is given up whose write the cluster has not finished for a while, though it answers: what it asks about
+/// such objects does not.
+async fn give_up(
+    ctx: &Context,
+    run: &mut Run,
+    steps: &[Step],
+    late: Option<ResourceKey>,
+    since: &mut Option<(ResourceKey, Instant)>,
+) -> Option<Cause> {
+    let Some(key) = late else {
+        *since = None;
+        return None;
+    };
+    let step = steps.iter().find(|step| step.key == key)?;
+    let long = since
+        .as_ref()
+        .is_some_and(|(known, at)| *known == key && at.elapsed() > UNFINISHED);
+    if !long {
+        if since.as_ref().is_none_or(|(known, _)| *known != key) {
+            *since = Some((key, Instant::now()));
+        }
+        return None;
+    }
+    // Nobody is asked about what is only read.
+    let account = ctx.account(&run.subject.tenant, &key.namespace).ok()?;
+    let read = account.get(&key, Some(&step.version)).await;
+    if read.is_err_and(|error| error.is_transient()) {
+        return None;
+    }
+    *since = None;
+    let cause = Cause::error(message::cluster::WRITE_UNFINISHED.with("resource", &key)).on(key);
+    record(run, vec![apply::given_up(step, &cause)]);
+    Some(cause)
 }
 
 /// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
