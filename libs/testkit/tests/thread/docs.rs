@@ -289,43 +289,48 @@ async fn every_example_works_as_it_is_printed() -> Result<()> {
     Ok(())
 }
 
-/// Every test and file that docs/security.md names as a proof.
+/// Every test and file that these pages name as a proof, in the last column of their tables.
 #[test]
-fn what_security_names_as_its_proof_exists() -> Result<()> {
+fn what_pages_name_as_their_proof_exists() -> Result<()> {
     let root = paths::clone_root()?;
-    let page = std::fs::read_to_string(root.join("docs/security.md"))?;
     let mut tests = Vec::new();
     for folder in ["libs", "services", "proto", "xtask"] {
         functions(&root.join(folder), &mut tests)?;
     }
-    let mut wrong = Vec::new();
-    for row in page.lines().filter(|line| line.starts_with('|')) {
-        let proof = row
-            .trim_end_matches('|')
-            .rsplit('|')
-            .next()
-            .unwrap_or_default();
-        let quoted = proof.split('`').skip(1).step_by(2);
-        for name in quoted.filter(|name| !name.contains(' ')) {
-            let there = if name.contains('/') || name.ends_with(".rs") {
-                name.ends_with(".rs") && !name.contains('/') || root.join(name).exists()
-            } else {
-                let prefix = name.trim_end_matches('*');
-                tests.iter().any(|test| {
-                    test == name || prefix.len() < name.len() && test.starts_with(prefix)
-                })
-            };
-            if !there {
-                wrong.push(name);
-            }
-        }
-    }
-    ensure!(
-        wrong.is_empty(),
-        "docs/security.md names what there is not: {wrong:?}"
-    );
     ensure!(tests.len() > 300, "only {} tests were found", tests.len());
+    for page in ["docs/security.md", "docs/pitfalls.md"] {
+        let text = std::fs::read_to_string(root.join(page))?;
+        let wrong: Vec<&str> = proofs(&text)
+            .filter(|name| !is_there(&root, &tests, name))
+            .collect();
+        ensure!(
+            wrong.is_empty(),
+            "{page} names what there is not: {wrong:?}"
+        );
+    }
     Ok(())
+}
+
+/// What a page's tables quote in their last columns.
+fn proofs(page: &str) -> impl Iterator<Item = &str> {
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let last = rows.map(|row| {
+        let mut cells = row.trim_end_matches('|').rsplit('|');
+        cells.next().unwrap_or_default()
+    });
+    let quoted = last.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    quoted.filter(|name| !name.contains(' '))
+}
+
+/// Whether there is such a file, or such a test; a star at the end stands for any end.
+fn is_there(root: &Path, tests: &[String], name: &str) -> bool {
+    if name.contains('/') || name.ends_with(".rs") {
+        return name.ends_with(".rs") && !name.contains('/') || root.join(name).exists();
+    }
+    let prefix = name.trim_end_matches('*');
+    tests
+        .iter()
+        .any(|test| test == name || prefix.len() < name.len() && test.starts_with(prefix))
 }
 
 /// The names of the functions in a folder's Rust files.

@@ -80,6 +80,12 @@ async fn what_asks_for_it_is_deleted_when_a_person_confirms() -> Result<()> {
     says(&tenant, "waiting for pruning confirmation of ConfigMap/a").await?;
     there(&tenant, "a").await?;
     assert_eq!(there(&tenant, "c").await?["data"]["value"], "1");
+    // One operation at a time.
+    let path = "/api/v1/applications/app/sync";
+    let second = tenant.client.post(path, &json!({})).await?;
+    assert_eq!(second.body["code"], 9, "{}", second.body);
+    let words = "another operation is already in progress";
+    assert_eq!(second.body["message"], words);
     argocd(&tenant, &["app", "confirm-deletion", "app"]).await?;
     let app = ended(&tenant, "Succeeded").await?;
     let gone = tenant.kube.get(&map(&tenant, "a")).await?;
@@ -245,10 +251,8 @@ async fn a_namespace_that_a_sync_makes_gets_what_a_tenant_may_write_on_it() -> R
             },
         })
     };
-    let created = tenant
-        .client
-        .post("/api/v1/applications?validate=false", &app("one"));
-    created.await?.ok()?;
+    let create = "/api/v1/applications?validate=false";
+    tenant.client.post(create, &app("one")).await?.ok()?;
     synced(&tenant, &json!({}), "Succeeded").await?;
     let admin = platform::platform().await?.kube()?;
     let path = format!("/api/v1/namespaces/{namespace}");
@@ -262,11 +266,8 @@ async fn a_namespace_that_a_sync_makes_gets_what_a_tenant_may_write_on_it() -> R
     assert!(!foreign(&made), "{}", made["metadata"]);
 
     // What changes is written by the next sync.
-    let changed = tenant.client.post(
-        "/api/v1/applications?upsert=true&validate=false",
-        &app("two"),
-    );
-    changed.await?.ok()?;
+    let change = "/api/v1/applications?upsert=true&validate=false";
+    tenant.client.post(change, &app("two")).await?.ok()?;
     synced(&tenant, &json!({}), "Succeeded").await?;
     let made = admin.get(&path).await?.context("the namespace")?;
     assert_eq!(made["metadata"]["labels"]["team"], "two");
