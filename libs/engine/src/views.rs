@@ -35,6 +35,49 @@ pub struct View {
     pub predicted_live: String,
 }
 
+impl View {
+    /// The view without the values of these annotations, where the object is a Secret.
+    #[must_use]
+    pub fn hiding(mut self, key: &ResourceKey, names: &[String]) -> Self {
+        if names.is_empty() || !is_secret(key) {
+            return self;
+        }
+        hide(
+            [
+                &mut self.target,
+                &mut self.live,
+                &mut self.normalized_live,
+                &mut self.predicted_live,
+            ],
+            names,
+        );
+        self
+    }
+}
+
+/// An object as it leaves: of a Secret no values, neither of its data nor of these annotations.
+pub fn veil(key: &ResourceKey, object: &mut Value, names: &[String]) {
+    if is_secret(key) {
+        mask(&mut [Some(&mut *object)]);
+        mask::mask_annotations(&mut [object], names);
+    }
+}
+
+fn is_secret(key: &ResourceKey) -> bool {
+    key.group.is_empty() && key.kind == "Secret"
+}
+
+/// Masks annotations in states of a Secret that are text already.
+fn hide<const N: usize>(texts: [&mut String; N], names: &[String]) {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let mut states: [Value; N] = std::array::from_fn(|at| read(texts[at].as_str()));
+    let mut all: Vec<&mut Value> = states.iter_mut().collect();
+    mask::mask_annotations(&mut all, names);
+    for (text, state) in texts.into_iter().zip(&states) {
+        *text = crate::canonical::text(state);
+    }
+}
+
 /// The states of one object. `live` is its body with managedFields.
 #[must_use]
 pub fn view(
@@ -63,7 +106,7 @@ pub fn view(
         .map(|t| t.key.clone())
         .or_else(|| live.map(ResourceKey::of))
         .unwrap_or_default();
-    if key.group.is_empty() && key.kind == "Secret" {
+    if is_secret(&key) {
         let States {
             target,
             live,

@@ -123,7 +123,7 @@ const CM: &[Key] = &[
     kept("resource.includeEventLabelKeys", Text, ""),
     kept("resource.links", List, ""),
     kept("resource.respectRBAC", OneOf(&["", "normal", "strict"]), ""),
-    kept("resource.sensitive.mask.annotations", Text, ""),
+    acts("resource.sensitive.mask.annotations", Text, ""),
     kept("server.maxPodLogsToRender", Integer, "10"),
     acts(
         "server.rbac.disableApplicationFineGrainedRBACInheritance",

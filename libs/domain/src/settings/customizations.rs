@@ -12,6 +12,8 @@ use crate::resource::ResourceKey;
 pub struct Customizations {
     /// What every comparison leaves out, besides what an application leaves out.
     pub ignore: Vec<IgnoreDifference>,
+    /// The annotations of Secrets whose values nobody is shown.
+    pub masked: Vec<String>,
     kinds: Vec<Kind>,
 }
 
@@ -72,7 +74,10 @@ impl Config {
     /// What it says about kinds. What cannot be read says nothing: writing it is refused.
     #[must_use]
     pub fn customizations(&self) -> Customizations {
-        let mut all = Customizations::default();
+        let mut all = Customizations {
+            masked: self.masked_annotations(),
+            ..Customizations::default()
+        };
         for (name, of) in self.customized() {
             let left_out = of.ignore_differences;
             let (group, kind) = name.split_once('/').unwrap_or(("", &name));
@@ -140,6 +145,7 @@ mod tests {
                 "resource.customizations.ignoreDifferences.apps_Deployment",
                 "jsonPointers: [/spec/replicas]\njqPathExpressions: ['.spec.a']\n",
             ),
+            ("resource.sensitive.mask.annotations", "token, api-key,"),
         ] {
             raw.set(&Object::Cm, key, value);
         }
@@ -174,6 +180,7 @@ mod tests {
         );
         assert_eq!(all.ignore[0].json_pointers, ["/spec/replicas"]);
         assert_eq!(all.ignore[0].jq_path_expressions, [".spec.a"]);
+        assert_eq!(all.masked, ["token", "api-key"]);
         assert_eq!(
             Config::default().customizations(),
             Customizations::default()

@@ -143,6 +143,20 @@ impl Config {
         yaml::read(self.cm(key)?).ok().filter(Json::is_object)
     }
 
+    /// The annotations of Secrets whose values nobody is shown, as those of their data.
+    #[must_use]
+    pub fn masked_annotations(&self) -> Vec<String> {
+        let names = self
+            .cm("resource.sensitive.mask.annotations")
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim);
+        names
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// The address that people know.
     #[must_use]
     pub fn url(&self) -> Option<&str> {

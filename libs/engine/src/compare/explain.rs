@@ -42,7 +42,11 @@ pub(super) fn describe(
     let show = |path: &str, value: Option<&Value>, mask: &str| {
         value.map(|value| {
             if secret
-                && (path == "data" || path.starts_with("data.") || path.starts_with("stringData"))
+                && (path == "data"
+                    || path.starts_with("data.")
+                    || path.starts_with("stringData")
+                    // Settings may name annotations that hold secrets; which do is not known here.
+                    || path.starts_with("metadata.annotations"))
             {
                 mask.to_owned()
             } else {

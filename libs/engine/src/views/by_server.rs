@@ -4,7 +4,7 @@ use domain::resource::ResourceKey;
 use domain::schema::SchemaSet;
 use serde_json::Value;
 
-use super::{mask, presentable, shown};
+use super::{hide, is_secret, mask, presentable, shown};
 use crate::compare::{Ignored, Sides};
 use crate::options::CompareOptions;
 use crate::prepare::Target;
@@ -18,6 +18,17 @@ pub struct Diff {
     pub live: String,
     /// Whether the two differ.
     pub modified: bool,
+}
+
+impl Diff {
+    /// The diff without the values of these annotations, where the object is a Secret.
+    #[must_use]
+    pub fn hiding(mut self, key: &ResourceKey, names: &[String]) -> Self {
+        if !names.is_empty() && is_secret(key) {
+            hide([&mut self.predicted, &mut self.live], names);
+        }
+        self
+    }
 }
 
 /// The sides of one object. `live` and `predicted`, what a dry run of the target made of it, have their managedFields;
@@ -48,7 +59,7 @@ pub fn by_server(
         .map(|target| target.key.clone())
         .or_else(|| live.map(ResourceKey::of))
         .unwrap_or_default();
-    if key.group.is_empty() && key.kind == "Secret" {
+    if is_secret(&key) {
         mask(&mut [would_be.as_mut(), is.as_mut()]);
     }
     Diff {

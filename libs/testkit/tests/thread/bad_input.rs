@@ -8,7 +8,7 @@ use testkit::unruly::{Mood, Unruly};
 use testkit::wait;
 
 use crate::hooks::{app_gone, ended, sync};
-use crate::{PATIENCE, all_conditions, code, conditions, config_map, said};
+use crate::{PATIENCE, all_conditions, code, conditions, config_map, said, set};
 
 /// Creates an application without validation and waits until a condition mentions every part.
 async fn fails_with(tenant: &Tenant, name: &str, path: &str, parts: &[&str]) -> Result<()> {
@@ -56,7 +56,7 @@ async fn each_mistake_in_git_is_a_typed_cause_with_file_and_line() -> Result<()>
         "nameless/a.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  labels: {}\n",
     )?;
-    let large = config_map("a", &"x".repeat(5 << 20));
+    let large = config_map("large", &"x".repeat(5 << 20));
     tenant.checkout.write("large/a.yaml", large)?;
     tenant
         .checkout
@@ -306,8 +306,9 @@ async fn a_webhook_that_hangs_is_suspected_and_delays_nothing_else() -> Result<(
     sync(&tenant, &json!({})).await?;
     undisturbed(&tenant).await?;
     let failed = |app: &Value| {
-        let said = all_conditions(app);
-        app["status"]["operationState"]["phase"] == "Failed"
+        let state = &app["status"]["operationState"];
+        let said = state["message"].as_str().unwrap_or_default();
+        state["phase"] == "Failed"
             && said.contains("[cluster.write-unfinished]")
             && said.contains(&format!("ConfigMap {}/a", tenant.name))
     };
@@ -428,8 +429,12 @@ async fn the_command_line_says_what_is_wrong() -> Result<()> {
 #[tokio::test]
 async fn no_secret_is_seen_anywhere() -> Result<()> {
     let tenant = platform::tenant("secrets").await?;
-    let secret =
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\nstringData:\n  key: tooth-fairy\n";
+    let annotation = "example.com/token";
+    let key = "resource.sensitive.mask.annotations";
+    set(&tenant, "argocd-cm", key, annotation).await?;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"key": "tooth-fairy"},
+        "metadata": {"name": "s", "annotations": {annotation: "tooth-fairy"}}})
+    .to_string();
     tenant.checkout.push_file("app/s.yaml", secret).await?;
     tenant.connect().await?;
     tenant

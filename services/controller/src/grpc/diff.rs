@@ -209,7 +209,8 @@ async fn diff(
         &ignored,
         subject.compare_options(),
         &schema,
-    );
+    )
+    .hiding(&key, &subject.customizations.masked);
     let ResourceKey {
         group,
         kind,

@@ -164,7 +164,8 @@ pub(super) async fn get_resource(
     request: wire::ResourceRequest,
 ) -> Result<wire::ResourceBody, Status> {
     let object = find(ctx, app, Some(request)).await?;
-    shown(&object.key, object.body)
+    let hidden = &object.subject.customizations.masked;
+    veiled(&object.key, object.body, hidden)
 }
 
 /// Changes it, and tells how it is then.
@@ -191,7 +192,7 @@ pub(super) async fn patch_resource(
         )
         .await
         .map_err(|error| object.refused(&error))?;
-    shown(&object.key, changed)
+    veiled(&object.key, changed, &object.subject.customizations.masked)
 }
 
 /// Deletes it. What it owns goes first, unless it is asked for otherwise.
@@ -268,11 +269,13 @@ fn missing(key: &ResourceKey) -> Status {
     Status::not_found(format!("{key} not found"))
 }
 
-/// An object as it leaves: a Secret's values masked.
-fn shown(key: &ResourceKey, mut body: Value) -> Result<wire::ResourceBody, Status> {
-    if is_secret(key) {
-        views::mask(&mut [Some(&mut body)]);
-    }
+/// An object as it leaves: a Secret's values masked, and those of these annotations.
+fn veiled(
+    key: &ResourceKey,
+    mut body: Value,
+    annotations: &[String],
+) -> Result<wire::ResourceBody, Status> {
+    views::veil(key, &mut body, annotations);
     let object =
         serde_json::to_vec(&body).map_err(|_| Status::internal("the object cannot be written"))?;
     Ok(wire::ResourceBody { object })
@@ -305,8 +308,10 @@ mod tests {
             name: "a".into(),
             ..ResourceKey::default()
         };
-        let body = json!({"data": {"password": "aHVudGVy"}});
-        let seen = String::from_utf8(shown(&key, body).unwrap().object).unwrap();
-        assert_eq!(seen, r#"{"data":{"password":"++++++++"}}"#);
+        let body = json!({"data": {"password": "aHVudGVy"}, "metadata": {"annotations": {"token": "hunter"}}});
+        let seen = veiled(&key, body, &["token".to_owned()]).unwrap().object;
+        let seen: Value = serde_json::from_slice(&seen).unwrap();
+        let hidden = json!({"data": {"password": "++++++++"}, "metadata": {"annotations": {"token": "++++++++"}}});
+        assert_eq!(seen, hidden);
     }
 }

@@ -147,7 +147,7 @@ impl Places {
     }
 }
 
-/// An object as scripts may see it: of a Secret no values.
+/// An object as scripts may see it: of a Secret no values. Its annotations stay, which are for whoever the scripts are of.
 fn unveiled(key: &ResourceKey, mut object: Value) -> Value {
     if key.group.is_empty() && key.kind == "Secret" {
         views::mask(&mut [Some(&mut object)]);

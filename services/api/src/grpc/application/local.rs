@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tonic::{Code, Status, Streaming};
 
 use super::find::{self, Found, Query};
-use super::manifests::{chosen, made, shown};
+use super::manifests::{chosen, hidden, made, shown};
 use super::operate::rules_of;
 use crate::failure;
 use crate::permit::{Action, Actor};
@@ -75,8 +75,11 @@ pub(super) async fn get_manifests(
     };
     let rendered = sources::render_local(shared, actor, &access, order, archive).await?;
     let objects = made(&rendered)?.into_iter();
+    let hidden = hidden(shared, actor).await?;
     Ok(ManifestResponse {
-        manifests: objects.map(|object| shown(object, &app, actor)).collect(),
+        manifests: objects
+            .map(|object| shown(object, &app, actor, &hidden))
+            .collect(),
         ..ManifestResponse::default()
     })
 }

@@ -37,6 +37,7 @@ pub(super) async fn get_manifests(
     let tenant = &*actor.tenant;
     let project = project_of(&app.spec);
     let namespace = domain::resource::text(&app.spec, &["destination", "namespace"]);
+    let hidden = hidden(shared, actor).await?;
     let mut manifests = Vec::new();
     let chosen = chosen(&app.spec, &query)?;
     let references = sources::references(shared, tenant, project, &chosen).await?;
@@ -60,7 +61,7 @@ pub(super) async fn get_manifests(
         let rendered = sources::render(shared, tenant, &access, order).await?;
         let objects = objects(shared, actor, &app, rendered).await?;
         let objects = objects.into_iter();
-        manifests.extend(objects.map(|object| shown(object, &app, actor)));
+        manifests.extend(objects.map(|object| shown(object, &app, actor, &hidden)));
     }
     Ok(ManifestResponse {
         manifests,
@@ -104,8 +105,19 @@ fn unreadable(error: &serde_json::Error) -> Status {
     failure::internal()
 }
 
+/// The annotations of Secrets whose values the tenant's settings hide.
+pub(super) async fn hidden(shared: &Shared, actor: &Actor) -> Result<Vec<String>, Status> {
+    let config = shared.configs.of(actor.tenant.id).await;
+    Ok(config.map_err(failure::store)?.masked_annotations())
+}
+
 /// An object as whoever may see the application sees it: tied to it, and without the values of a Secret.
-pub(super) fn shown(mut object: Value, app: &Application, actor: &Actor) -> String {
+pub(super) fn shown(
+    mut object: Value,
+    app: &Application,
+    actor: &Actor,
+    hidden: &[String],
+) -> String {
     let namespace = domain::resource::text(&app.spec, &["destination", "namespace"]);
     track(
         &mut object,
@@ -113,7 +125,7 @@ pub(super) fn shown(mut object: Value, app: &Application, actor: &Actor) -> Stri
         namespace,
         actor.tenant.name.as_str(),
     );
-    mask(&mut object);
+    mask(&mut object, hidden);
     object.to_string()
 }
 
