@@ -159,6 +159,8 @@ pub struct TenantSettings {
     pub customizations: Arc<Customizations>,
     /// The kinds that are left out of everything.
     pub kinds: Arc<KindFilter>,
+    /// After how long an operation is stopped that has not ended.
+    pub sync_timeout: Option<Duration>,
 }
 
 /// A project's rules, or why they cannot be read.
@@ -377,6 +379,7 @@ impl Tenants {
             rendering: Arc::new(config.rendering()),
             customizations: Arc::new(config.customizations()),
             kinds: Arc::new(config.kind_filter()),
+            sync_timeout: config.sync_timeout(),
         };
         let mut known = self.inner.known.write();
         if known.forgotten == forgotten {
@@ -415,7 +418,7 @@ impl Tenants {
 
     /// Forgets a tenant's projects: one has changed.
     pub fn forget_projects(&self, tenant: TenantId) {
-        self.0
+        self.inner
             .known
             .write()
             .projects

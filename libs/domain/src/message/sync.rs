@@ -331,6 +331,11 @@ messages! {
         en: "Operation terminated",
         ko: "작업이 중단되었습니다",
     }
+    /// It took longer than it may.
+    TIMED_OUT = "sync.timed-out" {
+        en: "Operation terminated, it did not end within the {seconds} s of naru.syncTimeout: {message}",
+        ko: "naru.syncTimeout에서 정한 {seconds}초 안에 끝나지 않아 작업을 중단했습니다: {message}",
+    }
     /// It is tried again.
     RETRYING = "sync.retrying" {
         en: "{outcome}. Retrying attempt #{attempt} at {time}.",

@@ -95,6 +95,7 @@ const CM: &[Key] = &[
         OneOf(&["hold", "refuse"]),
         "hold",
     ),
+    acts("naru.syncTimeout", Duration, "0s"),
     acts("oidc.config", Mapping, ""),
     kept("oidc.tls.insecure.skip.verify", Bool, "false"),
     acts("passwordPattern", Pattern, "^.{8,32}$"),

@@ -229,6 +229,13 @@ impl Config {
         self.cm("naru.rollbackWithAutoSync") == Some("refuse")
     }
 
+    /// After how long an operation is stopped that has not ended; `None` for never, as in Argo CD where nothing is set.
+    #[must_use]
+    pub fn sync_timeout(&self) -> Option<Duration> {
+        let set = self.cm("naru.syncTimeout").and_then(duration::go_duration);
+        set.filter(|limit| !limit.is_zero())
+    }
+
     /// Whether terminals are allowed.
     #[must_use]
     pub fn exec_enabled(&self) -> bool {

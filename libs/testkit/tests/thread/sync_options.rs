@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::hooks::{app_gone, ended, results, sync};
-use crate::{PATIENCE, all_conditions, code, config_map, said};
+use crate::hooks::{app_gone, ended, gone, job, path, results, sync};
+use crate::{PATIENCE, all_conditions, code, config_map, said, set};
 
 /// A tenant with an application `app` of these files and options.
 async fn application(label: &str, files: &[(&str, String)], options: &[&str]) -> Result<Tenant> {
@@ -192,6 +192,24 @@ async fn an_object_is_replaced_and_by_force_made_anew() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_sync_that_takes_longer_than_the_settings_allow_is_stopped_and_says_what_it_waited_for()
+-> Result<()> {
+    let files = [(
+        "before.json",
+        job("before", &[("hook", "PreSync")], "pending"),
+    )];
+    let tenant = application("too-long", &files, &[]).await?;
+    set(&tenant, "argocd-cm", "naru.syncTimeout", "3s").await?;
+    let app = synced(&tenant, &json!({}), "Failed").await?;
+    let said = all_conditions(&app);
+    assert!(
+        said.contains("[sync.timed-out]") && said.contains("batch/Job/before"),
+        "{said}"
+    );
+    gone(&tenant.kube, &path(&tenant, "before")).await
+}
+
 /// A Deployment without a pod to wait for.
 fn deployment() -> String {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {
@@ -220,7 +238,7 @@ async fn what_is_pruned_leaves_its_own_behind_where_that_is_asked_for() -> Resul
     tenant.checkout.push().await?;
     synced(&tenant, &json!({"prune": true}), "Succeeded").await?;
     let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", tenant.name);
-    crate::hooks::gone(&tenant.kube, &path).await?;
+    gone(&tenant.kube, &path).await?;
     let left = tenant.kube.get(&sets).await?.unwrap_or_default();
     assert_eq!(left["items"][0]["metadata"]["uid"], made);
     assert!(

@@ -103,7 +103,8 @@ pub async fn advance(
         .filter(|state| !state.phase.completed() && state.operation == asked);
     let begun = under_way.is_none();
     let mut state = under_way.unwrap_or_else(|| new_state(asked, now));
-    if state.phase == Phase::Terminating {
+    let late = deadline(&subject, &state).is_some_and(|deadline| now >= deadline);
+    if state.phase == Phase::Terminating || late {
         let mut run = Run {
             subject,
             state,
@@ -114,18 +115,10 @@ pub async fn advance(
         hooks::terminate(ctx, &mut run, &look.live, &memory.checked)
             .await
             .map_err(Failure::Cluster)?;
-        return end(
-            ctx,
-            run,
-            End::new(
-                Phase::Failed,
-                message::sync::TERMINATED.message(),
-                Vec::new(),
-            ),
-            look,
-            memory,
-        )
-        .await;
+        let end_ = stopped(&run);
+        // What is stopped is not tried again.
+        run.state.phase = Phase::Terminating;
+        return end(ctx, run, end_, look, memory).await;
     }
     if let Some(finished) = state.finished_at {
         // It waits for its next try.
@@ -167,6 +160,24 @@ pub async fn advance(
         memory,
     )
     .await
+}
+
+/// When an operation is stopped that has not ended, where the tenant's settings say so.
+fn deadline(subject: &Subject, state: &OperationState) -> Option<Timestamp> {
+    let limit = chrono::TimeDelta::from_std(subject.sync_timeout?).ok()?;
+    state.started_at.checked_add_signed(limit)
+}
+
+/// The end of an operation that somebody stopped, or the time that it may take.
+fn stopped(run: &Run) -> End {
+    let (Phase::Running, Some(limit)) = (run.state.phase, run.subject.sync_timeout) else {
+        let message = message::sync::TERMINATED.message();
+        return End::new(Phase::Failed, message, Vec::new());
+    };
+    let message = message::sync::TIMED_OUT
+        .with("seconds", limit.as_secs())
+        .with("message", &run.state.message);
+    End::new(Phase::Failed, message.clone(), vec![Cause::error(message)])
 }
 
 /// Begins a sync that nobody asked for: the application syncs by itself.
@@ -395,6 +406,14 @@ async fn waits(
 ) -> Result<Next, Failure> {
     let mut status = look::status(ctx, &run.subject, look, causes, run.refresh.is_some());
     status.operation = Some(run.state.clone());
+    let next = match (deadline(&run.subject, &run.state), next) {
+        (Some(deadline), Next::Sleep) => at(ctx, deadline),
+        (Some(deadline), Next::After(pause)) => match at(ctx, deadline) {
+            Next::After(left) => Next::After(left.min(pause)),
+            other => other,
+        },
+        (_, next) => next,
+    };
     let set_operation = run
         .state
         .operation

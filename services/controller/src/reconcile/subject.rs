@@ -2,6 +2,7 @@
 //! required for reading, none for judging).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::application::{
     Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, IgnoreDifference, Source, Spec,
@@ -44,6 +45,8 @@ pub struct Subject {
     pub customizations: Arc<Customizations>,
     /// The kinds that they leave out.
     pub kinds: Arc<KindFilter>,
+    /// After how long its operations are stopped that have not ended.
+    pub sync_timeout: Option<Duration>,
     /// What comparisons leave out, by its spec and its tenant's settings.
     pub ignore: Vec<IgnoreDifference>,
     project: Arc<ProjectFacts>,
@@ -189,6 +192,7 @@ pub async fn read(
         rendering: settings.rendering,
         customizations: settings.customizations,
         kinds: settings.kinds,
+        sync_timeout: settings.sync_timeout,
         key: key.clone(),
         app,
         spec,
