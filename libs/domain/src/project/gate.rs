@@ -75,6 +75,20 @@ impl<'a> Applicant<'a> {
         if gate.lets(begun, now) {
             return None;
         }
+        Some(self.told(&gate, begun, now))
+    }
+
+    /// Why a sync that has begun at a time may not go on now; `None` when it may.
+    #[must_use]
+    pub fn held(&self, begun: Begun, since: Timestamp, now: Timestamp) -> Option<Closed> {
+        let closed = self.closed(begun, now)?;
+        let gate = Gate::new(&self.assigned());
+        let over = gate.is_ok_and(|gate| gate.runs_over(begun, since, now));
+        (!over).then_some(closed)
+    }
+
+    fn told(&self, gate: &Gate<'_>, begun: Begun, now: Timestamp) -> Closed {
+        let project = self.spec.project();
         let change = gate.changes(begun, now);
         let by = gate.closed_by(now);
         let message = match change.filter(|change| change.sure) {
@@ -85,11 +99,11 @@ impl<'a> Applicant<'a> {
         let message = message
             .with("project", project)
             .with("windows", named.join(", "));
-        Some(Closed {
+        Closed {
             cause: Cause::reason(message).field("spec.project"),
             message: message::sync::BLOCKED.message(),
             until: change.map(|change| change.at),
-        })
+        }
     }
 }
 
@@ -136,6 +150,24 @@ impl<'a> Gate<'a> {
     #[must_use]
     pub fn lets(&self, begun: Begun, now: Timestamp) -> bool {
         self.judge(begun, &self.states(now))
+    }
+
+    /// Whether a sync that has begun at a time may go on though none may begin (`syncOverrun`): it was let through then, and
+    /// the windows that deny now all say so, or where none does, one that allowed it then.
+    #[must_use]
+    pub fn runs_over(&self, begun: Begun, since: Timestamp, now: Timestamp) -> bool {
+        if !self.lets(begun, since) {
+            return false;
+        }
+        let by_hand = begun == Begun::ByHand;
+        let in_the_way = self.in_the_way(&self.states(now));
+        if in_the_way.iter().any(|(window, _)| window.denies()) {
+            let passes = |window: &Window| window.sync_overrun || by_hand && window.manual_sync;
+            return in_the_way.iter().all(|(window, _)| passes(window));
+        }
+        let allowed =
+            |(window, hours): &&(&Window, Hours)| window.sync_overrun && hours.open(since);
+        in_the_way.iter().any(allowed)
     }
 
     /// When [`Gate::lets`] answers otherwise than now; `None` when it does not within a year.
@@ -347,6 +379,39 @@ mod tests {
             let seen = (lets(Begun::ByHand), lets(Begun::ByItself));
             assert_eq!(seen, expected, "{of:?}");
         }
+    }
+
+    #[test]
+    fn what_has_begun_goes_on_where_the_windows_let_it() {
+        let during = |kind: &str, hour: u32, overrun: bool| {
+            json!({"kind": kind, "schedule": format!("0 {hour} * * *"), "duration": "1h", "applications": ["*"],
+                "syncOverrun": overrun})
+        };
+        let goes_on = |of: &[Value], since: &str, now: &str| {
+            let (windows, spec) = (windows(of), spec(json!({"server": SERVER})));
+            let applicant = Applicant {
+                windows: &windows,
+                name: "web",
+                spec: &spec,
+            };
+            let time = |hour: &str| -> Timestamp {
+                let text = format!("2026-11-28T{hour}:00Z");
+                text.parse().unwrap()
+            };
+            let held = applicant.held(Begun::ByItself, time(since), time(now));
+            held.is_none()
+        };
+        let denied = |overrun| [during("deny", 12, overrun)];
+        assert!(goes_on(&denied(true), "11:50", "12:10"));
+        assert!(!goes_on(&denied(false), "11:50", "12:10"));
+        assert!(!goes_on(&denied(true), "12:05", "12:10"), "begun in it");
+        let both = [during("deny", 12, true), during("deny", 12, false)];
+        assert!(!goes_on(&both, "11:50", "12:10"), "one of two");
+        let allowed = |overrun| [during("allow", 11, overrun), during("allow", 3, true)];
+        assert!(goes_on(&allowed(true), "11:50", "12:10"));
+        assert!(!goes_on(&allowed(false), "11:50", "12:10"), "of another");
+        assert!(!goes_on(&allowed(true), "12:05", "12:10"), "begun outside");
+        assert!(goes_on(&allowed(false), "11:50", "11:55"), "still open");
     }
 
     #[test]

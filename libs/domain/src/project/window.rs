@@ -38,6 +38,8 @@ pub struct Window {
     pub and_operator: bool,
     /// Whether a person may sync where the window would not let them.
     pub manual_sync: bool,
+    /// Whether what has begun while it let it goes on where it lets nothing begin.
+    pub sync_overrun: bool,
 }
 
 /// A schedule of five fields, in minutes.

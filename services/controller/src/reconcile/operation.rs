@@ -291,10 +291,10 @@ async fn run_on(
             report,
         );
     }
-    if let Some(closed) = run
-        .subject
-        .applicant()
-        .closed(begun_by(&run), ctx.clock.now())
+    if let Some(closed) =
+        run.subject
+            .applicant()
+            .held(begun_by(&run), run.state.started_at, ctx.clock.now())
     {
         run.state.message = closed.message;
         let look = spec_look(ctx, &run.subject, at_hand, memory, false).await?;
