@@ -158,6 +158,30 @@ async fn what_a_wave_deletes_is_gone_before_the_next_begins() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_goes_last_goes_when_all_else_is_there() -> Result<()> {
+    let last = [("sync-options", "PruneLast=true")];
+    let files = [
+        ("a.json", annotated("a", "1", &last)),
+        ("b.json", annotated("b", "1", &[("sync-wave", "5")])),
+        ("c.yaml", config_map("c", "1")),
+    ];
+    let tenant = application("prune-last", &files, &[]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    tenant.checkout.remove("app/a.json")?;
+    tenant.checkout.remove("app/c.yaml")?;
+    tenant.checkout.commit("two go").await?;
+    tenant.checkout.push().await?;
+    let app = synced(&tenant, &json!({"prune": true}), "Succeeded").await?;
+    let (c, b, a) = (
+        "Sync ConfigMap/c Succeeded",
+        "Sync ConfigMap/b Succeeded",
+        "Sync ConfigMap/a Succeeded",
+    );
+    assert_eq!(results(&app), [c, b, a]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_object_is_replaced_and_by_force_made_anew() -> Result<()> {
     let files = [
         (
