@@ -525,8 +525,32 @@ async fn established(ctx: &Context, definitions: &[ResourceKey]) {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    if let Err(error) = ctx.cluster.refresh_discovery().await {
-        tracing::warn!(%error, "the new kinds could not be read yet");
+    served(ctx, definitions).await;
+}
+
+/// Waits until the cluster lists new kinds: it does so a moment after it takes their objects.
+async fn served(ctx: &Context, definitions: &[ResourceKey]) {
+    let deadline = tokio::time::Instant::now() + ESTABLISHED;
+    loop {
+        let kinds = match ctx.cluster.refresh_discovery().await {
+            Ok(kinds) => kinds,
+            Err(error) => {
+                tracing::warn!(%error, "the new kinds could not be read yet");
+                return;
+            }
+        };
+        let listed = definitions.iter().all(|key| {
+            // One that has not been seen yet is not waited for.
+            ctx.cluster.index().get(key).is_none_or(|entry| {
+                let group = text(&entry.body, &["spec", "group"]);
+                let kind = text(&entry.body, &["spec", "names", "kind"]);
+                kinds.resolve(group, None, kind).is_some()
+            })
+        });
+        if listed || tokio::time::Instant::now() >= deadline {
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
