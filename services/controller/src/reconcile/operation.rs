@@ -29,6 +29,7 @@ use crate::repos::Trouble;
 
 mod ending;
 mod hooks;
+mod waits;
 mod waves;
 
 pub use ending::lasting;

@@ -4,16 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
-use domain::clock::Timestamp;
 use domain::message::{self, Message};
 use domain::operation::{Phase, ResourceResult, ResultCode};
-use domain::resource::{ResourceKey, text};
+use domain::resource::ResourceKey;
 use domain::status::HealthCode;
 use engine::plan::{self, Plan, Step};
-use serde_json::Value;
 
 use super::hooks::{self, Way};
-use super::{End, PATIENCE, Run};
+use super::{End, PATIENCE, Run, waits};
 use crate::context::Context;
 use crate::memory::AppMemory;
 use crate::reconcile::custom::Known;
@@ -24,10 +22,6 @@ use crate::reconcile::{Failure, Next, apply};
 
 /// A waiting operation is looked at this often even if no event comes.
 const BACKSTOP: Duration = Duration::from_secs(30);
-/// A wave is not waited for any longer when an object that it deleted is still there so long after it should be gone.
-const LINGERING: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
-/// An object whose write a cluster that answers has not finished for so long is given up.
-const UNFINISHED: Duration = Duration::from_secs(20);
 
 /// How far it went.
 pub(super) enum Progress {
@@ -115,8 +109,7 @@ async fn waves_in_turn(
                 |step: &Step| !matches!(step.action, plan::Action::CreateNamespace { .. });
             if !dry_run
                 && before.iter().any(waited_for)
-                && let Some(waiting) =
-                    barrier(look, before, results(run), wave_ended, ctx.clock.now())
+                && let Some(waiting) = barrier(look, before, results(run), wave_ended)
             {
                 return match waiting {
                     Barrier::Wait(message, next) => {
@@ -130,9 +123,19 @@ async fn waves_in_turn(
                     }
                 };
             }
-            if !dry_run && let Some(message) = unconfirmed(&rest) {
-                run.state.message = message;
-                return Ok(Progress::Waits(Next::After(BACKSTOP)));
+            if !dry_run {
+                let going = waits::going(look, before, ctx.clock.now());
+                match going.or_else(|| waits::unconfirmed(&rest).map(Ok)) {
+                    Some(Ok(message)) => {
+                        run.state.message = message;
+                        return Ok(Progress::Waits(Next::After(BACKSTOP)));
+                    }
+                    Some(Err(causes)) => {
+                        let why = message::sync::WAVE_FAILED;
+                        return fail(ctx, run, plan, why, causes, look, known).await;
+                    }
+                    None => {}
+                }
             }
             if !dry_run {
                 let way = hooks::clear_way(ctx, run, rest, &look.live, plan.propagation).await;
@@ -153,11 +156,12 @@ async fn waves_in_turn(
             record(run, outcome.results);
             let causes = outcome.causes;
             if let Some(error) = outcome.interrupted {
-                let cause = give_up(ctx, run, &rest, outcome.unfinished, unfinished).await;
+                let cause = waits::give_up(ctx, run, &rest, outcome.unfinished, unfinished).await;
                 return match cause {
                     Some(cause) => {
                         let causes = causes.into_iter().chain([cause]).collect();
-                        fail(ctx, run, plan, message::sync::APPLY_FAILED, causes, look).await
+                        let why = message::sync::APPLY_FAILED;
+                        fail(ctx, run, plan, why, causes, look, known).await
                     }
                     None => interrupted(ctx, run, error),
                 };
@@ -264,41 +268,6 @@ async fn fail(
     )))
 }
 
-/// Why an object is given up whose write the cluster has not finished for a while, though it answers: what it asks about
-/// such objects does not.
-async fn give_up(
-    ctx: &Context,
-    run: &mut Run,
-    steps: &[Step],
-    late: Option<ResourceKey>,
-    since: &mut Option<(ResourceKey, Instant)>,
-) -> Option<Cause> {
-    let Some(key) = late else {
-        *since = None;
-        return None;
-    };
-    let step = steps.iter().find(|step| step.key == key)?;
-    let long = since
-        .as_ref()
-        .is_some_and(|(known, at)| *known == key && at.elapsed() > UNFINISHED);
-    if !long {
-        if since.as_ref().is_none_or(|(known, _)| *known != key) {
-            *since = Some((key, Instant::now()));
-        }
-        return None;
-    }
-    // Nobody is asked about what is only read.
-    let account = ctx.account(&run.subject.tenant, &key.namespace).ok()?;
-    let read = account.get(&key, Some(&step.version)).await;
-    if read.is_err_and(|error| error.is_transient()) {
-        return None;
-    }
-    *since = None;
-    let cause = Cause::error(message::cluster::WRITE_UNFINISHED.with("resource", &key)).on(key);
-    record(run, vec![apply::given_up(step, &cause)]);
-    Some(cause)
-}
-
 /// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
 fn interrupted(ctx: &Context, run: &Run, error: cluster::Error) -> Result<Progress, Failure> {
     let too_long = ctx.clock.now().signed_duration_since(run.state.started_at) > PATIENCE;
@@ -325,7 +294,6 @@ fn barrier(
     before: &[Step],
     results: &[ResourceResult],
     wave_ended: &mut Option<Instant>,
-    now: Timestamp,
 ) -> Option<Barrier> {
     let delay = Duration::from_secs(plan::WAVE_DELAY_SECONDS);
     let running = hooks::running(before.iter(), results);
@@ -365,67 +333,12 @@ fn barrier(
         return Some(Barrier::Failed(failed));
     }
     if waiting.is_empty() {
-        return going(look, before, now);
+        return None;
     }
     Some(Barrier::Wait(
         waiting_for(&waiting, before),
         Next::After(BACKSTOP),
     ))
-}
-
-/// What the next wave waits for of what those before it have deleted.
-fn going(look: &Look, before: &[Step], now: Timestamp) -> Option<Barrier> {
-    let there = |step: &Step| match &step.action {
-        plan::Action::Prune { uid, .. } => look
-            .live
-            .find(&step.key)
-            .filter(|entry| *entry.uid == **uid)
-            .cloned(),
-        _ => None,
-    };
-    let there: Vec<_> = before.iter().filter_map(there).collect();
-    let lingering = there.iter().filter(|entry| lingers(&entry.body, now));
-    let why: Vec<Cause> = lingering
-        .filter_map(|entry| engine::health::assess(&entry.body))
-        .flat_map(|health| health.causes)
-        .collect();
-    if !why.is_empty() {
-        return Some(Barrier::Failed(why));
-    }
-    let keys: Vec<&ResourceKey> = there.iter().map(|entry| &entry.key).collect();
-    let (one, more) = (
-        message::sync::WAITING_DELETION,
-        message::sync::WAITING_DELETION_MORE,
-    );
-    let message = waits_for(&keys, one, more)?;
-    Some(Barrier::Wait(message, Next::After(BACKSTOP)))
-}
-
-/// Whether an object that was asked to go should be gone for long.
-fn lingers(object: &Value, now: Timestamp) -> bool {
-    let due = text(object, &["metadata", "deletionTimestamp"]);
-    chrono::DateTime::parse_from_rfc3339(due).is_ok_and(|due| now - due.to_utc() > LINGERING)
-}
-
-/// What a wave waits for whose deletions a person has to approve.
-fn unconfirmed(wave: &[Step]) -> Option<Message> {
-    let asks = |step: &&Step| matches!(step.action, plan::Action::Keep(plan::Kept::Unconfirmed));
-    let keys: Vec<&ResourceKey> = wave.iter().filter(asks).map(|step| &step.key).collect();
-    let (one, more) = (
-        message::sync::WAITING_APPROVAL,
-        message::sync::WAITING_APPROVAL_MORE,
-    );
-    waits_for(&keys, one, more)
-}
-
-/// That the first of these objects is waited for, and how many besides.
-fn waits_for(keys: &[&ResourceKey], one: message::Code, more: message::Code) -> Option<Message> {
-    let (first, rest) = keys.split_first()?;
-    let name = hooks::named(first);
-    Some(match rest.len() {
-        0 => one.with("resource", name),
-        count => more.with("resource", name).with("count", count),
-    })
 }
 
 fn waiting_for(waiting: &[&ResourceKey], before: &[Step]) -> Message {
@@ -506,27 +419,5 @@ async fn save_manifests(
             );
             false
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_was_asked_to_go_is_waited_for_a_while() {
-        let at = |text: &str| {
-            let time = chrono::DateTime::parse_from_rfc3339(text);
-            time.unwrap().to_utc()
-        };
-        let going = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
-        assert!(!lingers(&going, at("2026-01-01T00:15:00Z")));
-        assert!(lingers(&going, at("2026-01-01T00:15:01Z")));
-        assert!(!lingers(
-            &json!({"metadata": {}}),
-            at("2026-01-01T00:15:01Z")
-        ));
     }
 }
