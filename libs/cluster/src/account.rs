@@ -25,6 +25,7 @@ pub use exec::{Ending, Said, Saying, Typing};
 pub use logs::LogOptions;
 
 pub(crate) const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
 /// How often an update is tried again when somebody else's came between.
 const TRIES: usize = 4;
 /// How much longer each further try waits after that.
@@ -215,7 +216,7 @@ impl Account {
         let kind = self.cluster.resolve(&key.group, version, &key.kind).await?;
         let path = object(&kind, named_namespace(&kind, key)?, named(key)?);
         let content_type = match language {
-            PatchKind::Merge => "application/merge-patch+json",
+            PatchKind::Merge => MERGE_PATCH,
             PatchKind::Json => "application/json-patch+json",
             PatchKind::Strategic => "application/strategic-merge-patch+json",
         };

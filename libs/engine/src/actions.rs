@@ -1,17 +1,22 @@
-//! What can be done to a live object besides editing its manifest: Argo CD's built-in actions of the common workloads, by
-//! its names and parameters.
+//! What can be done to a live object besides editing its manifest: Argo CD's built-in actions, by its names and parameters.
 //!
 //! Which actions an object has is what a list shows; an action that is known for the kind may be run whether or not it is
 //! listed just then, as in Argo CD, and changes nothing where it has nothing to do.
 
 use std::collections::BTreeMap;
 
+use chrono::SecondsFormat;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
 use domain::resource::{split_api_version, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 mod batch;
+mod external_secrets;
+mod flux;
+mod numaflow;
+mod rollouts;
+mod workflows;
 mod workloads;
 
 /// Something that can be done to an object.
@@ -29,12 +34,30 @@ pub struct Action {
     pub title: &'static str,
 }
 
+impl Action {
+    /// One that is called so, and takes nothing.
+    const fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            disabled: false,
+            parameters: &[],
+            icon: "",
+            title: "",
+        }
+    }
+
+    /// The same, where there is something for it to do or not.
+    const fn disabled(self, disabled: bool) -> Self {
+        Self { disabled, ..self }
+    }
+}
+
 /// What an action comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The object is as the action would have it.
     Nothing,
-    /// A merge patch of the object.
+    /// A merge patch of the object; what it says of the status goes where the kind has that written.
     Merge(Value),
     /// Another object, to be made beside it.
     Create(Value),
@@ -49,19 +72,92 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
         &["pause", "restart", "resume", "scale"],
     ),
     ("apps", "StatefulSet", &["restart", "scale"]),
+    ("argoproj.io", "AnalysisRun", &["terminate"]),
+    ("argoproj.io", "CronWorkflow", &["create-workflow"]),
+    (
+        "argoproj.io",
+        "Rollout",
+        &[
+            "abort",
+            "pause",
+            "promote-full",
+            "restart",
+            "resume",
+            "retry",
+            "skip-current-step",
+        ],
+    ),
+    ("argoproj.io", "WorkflowTemplate", &["create-workflow"]),
     ("batch", "CronJob", &["create-job", "resume", "suspend"]),
     ("batch", "Job", &["resume", "suspend", "terminate"]),
+    ("external-secrets.io", "ExternalSecret", &["refresh"]),
+    ("external-secrets.io", "PushSecret", &["push"]),
+    ("helm.toolkit.fluxcd.io", "HelmRelease", flux::ALL),
+    ("image.toolkit.fluxcd.io", "ImageRepository", flux::ALL),
+    (
+        "image.toolkit.fluxcd.io",
+        "ImageUpdateAutomation",
+        flux::ALL,
+    ),
+    ("kustomize.toolkit.fluxcd.io", "Kustomization", flux::ALL),
+    ("notification.toolkit.fluxcd.io", "Alert", flux::HELD),
+    ("notification.toolkit.fluxcd.io", "Provider", flux::HELD),
+    ("notification.toolkit.fluxcd.io", "Receiver", flux::ALL),
+    (
+        "numaflow.numaproj.io",
+        "InterStepBufferService",
+        &["force-promote"],
+    ),
+    (
+        "numaflow.numaproj.io",
+        "MonoVertex",
+        &["force-promote", "pause", "unpause-fast", "unpause-gradual"],
+    ),
+    (
+        "numaflow.numaproj.io",
+        "Pipeline",
+        &["force-promote", "pause", "unpause-fast", "unpause-gradual"],
+    ),
+    (
+        "numaplane.numaproj.io",
+        "MonoVertexRollout",
+        &["pause", "unpause-fast", "unpause-gradual"],
+    ),
+    (
+        "numaplane.numaproj.io",
+        "PipelineRollout",
+        &[
+            "allow-data-loss",
+            "disallow-data-loss",
+            "pause",
+            "unpause-fast",
+            "unpause-gradual",
+        ],
+    ),
+    ("source.toolkit.fluxcd.io", "Bucket", flux::ALL),
+    ("source.toolkit.fluxcd.io", "GitRepository", flux::ALL),
+    ("source.toolkit.fluxcd.io", "HelmChart", flux::ALL),
+    ("source.toolkit.fluxcd.io", "HelmRepository", flux::ALL),
+    ("source.toolkit.fluxcd.io", "OCIRepository", flux::ALL),
 ];
 
 /// The actions that an object has as it is now, by name.
 #[must_use]
 pub fn actions(object: &Value) -> Vec<Action> {
-    match kind_of(object) {
+    let (group, kind) = kind_of(object);
+    match (group, kind) {
         ("apps", "DaemonSet") => workloads::daemon_set(),
         ("apps", "Deployment") => workloads::deployment(object),
         ("apps", "StatefulSet") => workloads::stateful_set(),
+        ("argoproj.io", "AnalysisRun") => rollouts::analysis_run(object),
+        ("argoproj.io", "Rollout") => rollouts::rollout(object),
+        ("argoproj.io", "CronWorkflow" | "WorkflowTemplate") => workflows::actions(),
         ("batch", "CronJob") => batch::cron_job(object),
         ("batch", "Job") => batch::job(object),
+        ("external-secrets.io", "ExternalSecret") => external_secrets::external_secret(object),
+        ("external-secrets.io", "PushSecret") => external_secrets::push_secret(object),
+        ("numaflow.numaproj.io" | "numaplane.numaproj.io", _) => numaflow::actions(object, kind),
+        _ if flux::is_group(group) => flux::actions(object, known(group, kind)),
         _ => Vec::new(),
     }
 }
@@ -76,18 +172,33 @@ pub fn run(
     parameters: &BTreeMap<String, String>,
     now: Timestamp,
 ) -> Result<Change, Message> {
-    match (kind_of(object), action) {
-        (("apps", "DaemonSet" | "Deployment" | "StatefulSet"), "restart") => {
-            Ok(workloads::restart(now))
-        }
-        (("apps", "Deployment" | "StatefulSet"), "scale") => workloads::scale(parameters),
-        (("apps", "Deployment"), "pause") => Ok(workloads::pause()),
-        (("apps", "Deployment"), "resume") => Ok(workloads::resume(object)),
-        (("batch", "CronJob"), "create-job") => Ok(batch::create_job(object, now)),
-        (("batch", "CronJob" | "Job"), "suspend") => Ok(batch::suspend()),
-        (("batch", "CronJob" | "Job"), "resume") => Ok(batch::resume(object)),
-        (("batch", "Job"), "terminate") => batch::terminate(object),
-        ((group, kind), _) => Err(unknown(group, kind, action)),
+    let (group, kind) = kind_of(object);
+    if !known(group, kind).contains(&action) {
+        return Err(unknown(group, kind, action));
+    }
+    match (group, kind, action) {
+        ("apps", _, "restart") => Ok(workloads::restart(now)),
+        ("apps", _, "scale") => workloads::scale(parameters),
+        ("apps", _, "pause") => Ok(workloads::pause()),
+        ("apps", _, "resume") => Ok(workloads::resume(object)),
+        ("argoproj.io", "AnalysisRun", "terminate") => Ok(rollouts::terminate()),
+        ("argoproj.io", "CronWorkflow", _) => Ok(workflows::of_schedule(object, now)),
+        ("argoproj.io", "WorkflowTemplate", _) => Ok(workflows::of_template(object, now)),
+        ("argoproj.io", "Rollout", "abort") => Ok(rollouts::abort()),
+        ("argoproj.io", "Rollout", "pause") => Ok(rollouts::pause()),
+        ("argoproj.io", "Rollout", "promote-full") => Ok(rollouts::promote_full(object)),
+        ("argoproj.io", "Rollout", "restart") => Ok(rollouts::restart(now)),
+        ("argoproj.io", "Rollout", "resume") => Ok(rollouts::resume(object)),
+        ("argoproj.io", "Rollout", "retry") => Ok(rollouts::retry(object)),
+        ("argoproj.io", "Rollout", "skip-current-step") => Ok(rollouts::skip(object)),
+        ("batch", "CronJob", "create-job") => Ok(batch::create_job(object, now)),
+        ("batch", "Job", "terminate") => batch::terminate(object),
+        ("external-secrets.io", _, _) => Ok(external_secrets::refresh(now)),
+        ("numaflow.numaproj.io" | "numaplane.numaproj.io", _, _) => Ok(numaflow::run(kind, action)),
+        (_, _, "reconcile") => Ok(flux::reconcile(now)),
+        (_, _, "suspend") => Ok(batch::suspend()),
+        (_, _, "resume") => Ok(batch::resume(object)),
+        _ => Err(unknown(group, kind, action)),
     }
 }
 
@@ -121,17 +232,32 @@ pub fn merge_patch(from: &Value, to: &Value) -> Value {
     Value::Object(patch)
 }
 
+/// The names of a kind's actions.
+fn known(group: &str, kind: &str) -> &'static [&'static str] {
+    let of_kind = KNOWN.iter().find(|of| (of.0, of.1) == (group, kind));
+    of_kind.map(|(.., names)| *names).unwrap_or_default()
+}
+
 fn unknown(group: &str, kind: &str, action: &str) -> Message {
-    let known = KNOWN
-        .iter()
-        .find(|known| (known.0, known.1) == (group, kind));
-    match known {
-        Some((.., names)) => message::app::ACTION_UNKNOWN
+    match known(group, kind) {
+        [] => message::app::ACTION_NONE.with("kind", kind),
+        names => message::app::ACTION_UNKNOWN
             .with("kind", kind)
             .with("action", action)
             .with("known", names.join(", ")),
-        None => message::app::ACTION_NONE.with("kind", kind),
     }
+}
+
+/// The moment, as annotations and fields have it.
+fn stamp(now: Timestamp) -> String {
+    now.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A value at the end of a path: the object that has nothing else.
+fn nested(path: &[&str], value: Value) -> Value {
+    path.iter()
+        .rev()
+        .fold(value, |below, name| json!({ *name: below }))
 }
 
 fn kind_of(object: &Value) -> (&str, &str) {
@@ -141,8 +267,6 @@ fn kind_of(object: &Value) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -13,6 +13,8 @@ mod conventions;
 mod explain;
 mod network;
 mod pods;
+mod ready;
+mod rollouts;
 mod scaling;
 mod storage;
 mod workloads;
@@ -98,6 +100,12 @@ pub fn built_in(object: &Value) -> Option<Health> {
         ("apiregistration.k8s.io", "APIService") => scaling::api_service(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => scaling::definition(object),
         ("argoproj.io", "Workflow") => batch::workflow(object),
+        ("argoproj.io", "Rollout") => rollouts::rollout(object),
+        ("argoproj.io", "AnalysisRun") => rollouts::analysis_run(object),
+        ("cert-manager.io", "Certificate") => ready::certificate(object),
+        ("cert-manager.io", "Issuer") => ready::issuer(object),
+        ("cert-manager.io", "ClusterIssuer") => ready::cluster_issuer(object),
+        ("external-secrets.io", "ExternalSecret") => ready::external_secret(object),
         _ => return None,
     };
     Some(with_some_cause(health, object))

@@ -85,7 +85,9 @@ fn is_kept_annotation(name: &str) -> bool {
         || name.starts_with("naru.io/")
         || matches!(
             name,
-            "deployment.kubernetes.io/revision" | "autoscaling.alpha.kubernetes.io/conditions"
+            "deployment.kubernetes.io/revision"
+                | "autoscaling.alpha.kubernetes.io/conditions"
+                | "rollout.argoproj.io/workload-generation"
         )
 }
 
@@ -126,6 +128,7 @@ fn spec_fields(group: &str, kind: &str) -> Option<&'static [&'static str]> {
         ("apps", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet")
         | ("", "ReplicationController") => WORKLOAD,
         ("batch", "Job" | "CronJob") => JOB,
+        ("argoproj.io", "Rollout") => &["replicas", "paused", "strategy", "workloadRef"],
         ("", "Service") => &[
             "type",
             "ports",
@@ -239,7 +242,7 @@ pub(super) fn status_of(object: &Value, group: &str, kind: &str) -> u64 {
 
 fn conditions_and_phase(status: &Value) -> Value {
     let mut kept = Map::new();
-    for name in ["phase", "observedGeneration", "health", "state"] {
+    for name in ["phase", "message", "observedGeneration", "health", "state"] {
         if let Some(value) = status
             .get(name)
             .filter(|value| value.is_string() || value.is_number())
@@ -372,5 +375,22 @@ mod tests {
                 {"type": "Ready", "status": "True", "reason": "r", "message": "m", "observedGeneration": 2}]})
         );
         assert_eq!(kept.get("spec"), None);
+    }
+
+    #[test]
+    fn a_rollout_keeps_what_health_reads() {
+        let object = json!({"metadata": {"name": "a", "annotations": {"rollout.argoproj.io/workload-generation": "4"}},
+            "spec": {"replicas": 2, "template": {"spec": {}}, "strategy": {"blueGreen": {"activeService": "a"}}},
+            "status": {"currentPodHash": "b", "blueGreen": {"activeSelector": "b"}, "observedGeneration": "3"}});
+        let kept = prune(&object, "argoproj.io", "v1alpha1", "Rollout");
+        assert_eq!(kept["status"], object["status"]);
+        assert_eq!(
+            kept["spec"],
+            json!({"replicas": 2, "strategy": {"blueGreen": {"activeService": "a"}}})
+        );
+        assert_eq!(
+            kept["metadata"]["annotations"],
+            object["metadata"]["annotations"]
+        );
     }
 }

@@ -10,23 +10,20 @@ use super::{Action, Change};
 /// The conditions of a Job after which nothing of it runs any more.
 const ENDED: [&str; 4] = ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"];
 
-const SUSPEND: Action = action("suspend", "fa fa-fw fa-pause");
-const RESUME: Action = action("resume", "fa fa-fw fa-play");
+const SUSPEND: Action = drawn("suspend", "fa fa-fw fa-pause");
+const RESUME: Action = drawn("resume", "fa fa-fw fa-play");
 
-const fn action(name: &'static str, icon: &'static str) -> Action {
+const fn drawn(name: &'static str, icon: &'static str) -> Action {
     Action {
-        name,
-        disabled: false,
-        parameters: &[],
         icon,
-        title: "",
+        ..Action::named(name)
     }
 }
 
 pub(super) fn cron_job(object: &Value) -> Vec<Action> {
     let create = Action {
         title: "Create Job",
-        ..action("create-job", "fa fa-fw fa-plus")
+        ..drawn("create-job", "fa fa-fw fa-plus")
     };
     vec![
         create,
@@ -45,10 +42,8 @@ pub(super) fn job(object: &Value) -> Vec<Action> {
     let suspended = is_suspended(object);
     let mut actions = vec![if suspended { RESUME } else { SUSPEND }];
     if object.get("status").is_some() {
-        actions.push(Action {
-            disabled: suspended,
-            ..action("terminate", "fa fa-fw fa-stop")
-        });
+        let terminate = drawn("terminate", "fa fa-fw fa-stop");
+        actions.push(terminate.disabled(suspended));
     }
     actions
 }
@@ -108,7 +103,8 @@ pub(super) fn create_job(object: &Value, now: Timestamp) -> Change {
     )
 }
 
-fn is_suspended(object: &Value) -> bool {
+/// Whether it waits to be resumed; things of Flux too say it so.
+pub(super) fn is_suspended(object: &Value) -> bool {
     at(object, &["spec", "suspend"]) == Some(&Value::Bool(true))
 }
 

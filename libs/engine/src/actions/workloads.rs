@@ -2,34 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use chrono::SecondsFormat;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
 use domain::resource::at;
 use serde_json::{Value, json};
 
-use super::{Action, Change};
+use super::{Action, Change, stamp};
 
 /// The annotation by which kubectl too has all pods made anew.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// The parameter of `scale`.
 const REPLICAS: &str = "replicas";
 
-const RESTART: Action = action("restart");
+const RESTART: Action = Action::named("restart");
 const SCALE: Action = Action {
     parameters: &[REPLICAS],
-    ..action("scale")
+    ..Action::named("scale")
 };
-
-const fn action(name: &'static str) -> Action {
-    Action {
-        name,
-        disabled: false,
-        parameters: &[],
-        icon: "",
-        title: "",
-    }
-}
 
 pub(super) fn daemon_set() -> Vec<Action> {
     vec![RESTART]
@@ -42,17 +31,13 @@ pub(super) fn stateful_set() -> Vec<Action> {
 /// `pause` is listed where the object says whether it is paused, and not disabled then, as in Argo CD.
 pub(super) fn deployment(object: &Value) -> Vec<Action> {
     let paused = at(object, &["spec", "paused"]).and_then(Value::as_bool);
-    let resume = Action {
-        disabled: paused != Some(true),
-        ..action("resume")
-    };
-    let pause = paused.map(|_| action("pause"));
+    let resume = Action::named("resume").disabled(paused != Some(true));
+    let pause = paused.map(|_| Action::named("pause"));
     pause.into_iter().chain([RESTART, resume, SCALE]).collect()
 }
 
 pub(super) fn restart(now: Timestamp) -> Change {
-    let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let annotations = json!({RESTARTED_AT: at});
+    let annotations = json!({RESTARTED_AT: stamp(now)});
     Change::Merge(json!({"spec": {"template": {"metadata": {"annotations": annotations}}}}))
 }
 

@@ -2,7 +2,7 @@
 
 use cluster::PatchKind;
 use domain::message;
-use domain::resource::ResourceKey;
+use domain::resource::{ResourceKey, text};
 use domain::settings::Actions;
 use engine::actions::{self, Change};
 use proto::argocd::application::ResourceActionsListResponse;
@@ -215,7 +215,9 @@ async fn carry_out(object: &Object, change: Change) -> Result<(), Status> {
     done.map_err(|error| object.refused(&error))
 }
 
-/// Changes parts of an object. As in Argo CD its status goes first, on its own, where the kind has it written apart.
+/// Changes parts of an object. As in Argo CD its status goes first, on its own, where the kind has it written apart. It was
+/// thought up over the object as it was read, and a step that is skipped must not be skipped twice: in another state nothing
+/// of the status is written.
 async fn merge(object: &Object, mut patch: Value) -> Result<(), cluster::Error> {
     let (account, key) = (&object.account, &object.key);
     let version = Some(object.version.as_str());
@@ -223,7 +225,8 @@ async fn merge(object: &Object, mut patch: Value) -> Result<(), cluster::Error> 
         .as_object_mut()
         .and_then(|fields| fields.remove("status"));
     if let Some(status) = part {
-        let of_status = with_uid(json!({"status": status}), object.uid());
+        let state = text(&object.body, &["metadata", "resourceVersion"]);
+        let of_status = json!({"metadata": {"resourceVersion": state}, "status": status});
         let apart = account.patch_status(key, version, &of_status, by_hand());
         if !apart.await? {
             patch["status"] = of_status["status"].clone();
