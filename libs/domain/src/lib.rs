@@ -11,7 +11,7 @@
 //!
 //! # Reading order
 //! [`tenant`], [`resource`], [`application`], [`operation`], [`status`], [`manifest`], [`schema`], [`cause`],
-//! [`settings`], [`message`], [`trace`].
+//! [`settings`], [`formula`], [`message`], [`trace`].
 
 pub mod application;
 pub mod cause;
@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod denial;
 pub mod egress;
 pub mod field_set;
+pub mod formula;
 pub mod glob;
 pub mod link;
 pub mod manifest;

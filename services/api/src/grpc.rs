@@ -6,6 +6,7 @@ mod applicationset;
 mod audit;
 mod certificate;
 mod cluster;
+mod deep_links;
 mod gpgkey;
 mod notification;
 mod project;

@@ -21,7 +21,7 @@ use crate::say;
 const SCRIPTS: &str = "xtask/src/oracle/scripts";
 /// Every script, in order. One that has commands is run over gRPC and then over gRPC-web, at a tenant's host; one of
 /// [`EVERYWHERE`] at another tenant's host the second time, and once more at the operator's, as the operator's admin.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "account",
     "accounts",
     "projects",
@@ -41,6 +41,7 @@ const ORDER: [&str; 20] = [
     "deletion",
     "orphans",
     "mistakes",
+    "links",
     "rest",
 ];
 const EVERYWHERE: [&str; 5] = ["accounts", "projects", "credentials", "keys", "clusters"];

@@ -25,6 +25,49 @@ const ACCOUNTS: [(&str, &str); 4] = [
     ("robot", "apiKey"),
 ];
 const POLICY: &str = "g, reader, role:readonly";
+/// The links of applications, of their objects and of projects.
+const LINKS: [(&str, &str); 3] = [
+    (
+        "application.links",
+        r#"
+- title: Logs
+  url: https://logs.example/{{ .cluster.name }}?app={{.app.metadata.name}}&project={{.application.spec.project}}
+  description: what it writes
+  icon.class: fa-book
+- title: Server
+  url: https://clusters.example/?server={{ .cluster.server | urlquery }}
+- title: Nothing
+  url: https://nothing.example/{{ .app.metadata.labels.nothing | default "none" | upper }}
+- title: No value
+  url: https://nothing.example/{{ .app.metadata.labels.nothing }}
+- title: Other
+  url: https://other.example/
+  if: application.spec.project == "other"
+- title: Fault
+  url: https://fault.example/
+  if: app.metadata.labels.nothing == "x"
+"#,
+    ),
+    (
+        "project.links",
+        r#"
+- title: Team
+  url: https://teams.example/{{.project.metadata.name}}
+  if: project.metadata.name != "other"
+"#,
+    ),
+    (
+        "resource.links",
+        r#"
+- title: Kind
+  url: https://kinds.example/{{.resource.kind}}/{{.resource.metadata.name}}?project={{.project.metadata.name}}
+  if: resource.kind in ["Service", "Deployment"]
+- title: Port
+  url: https://ports.example/{{ (index .resource.spec.ports 0).port }}
+  if: resource.kind == "Service"
+"#,
+    ),
+];
 /// What the operator's namespace and Git account are called.
 const OPERATORS: &str = "oracle-operator";
 
@@ -92,15 +135,16 @@ async fn argo_cd(ground: &Ground, running: &Running, inputs: &Inputs, name: &str
     let checkout = Checkout::clone(&repo, Some(&login), &work).await?;
     copy(&checkout, &inputs.root)?;
     samples::replace_everywhere(&checkout.dir().join("gitops"), name)?;
-    let accounts: serde_json::Map<String, Value> = ACCOUNTS
+    let mut settings: serde_json::Map<String, Value> = ACCOUNTS
         .iter()
         .map(|(name, uses)| (format!("accounts.{name}"), json!(uses)))
         .collect();
+    settings.extend(LINKS.map(|(key, links)| (key.to_owned(), json!(links))));
     let maps = "/api/v1/namespaces/argocd/configmaps";
     let policy = json!({"data": {"policy.csv": POLICY}});
     kube.merge(&format!("{maps}/argocd-rbac-cm"), &policy)
         .await?;
-    kube.merge(&format!("{maps}/argocd-cm"), &json!({"data": accounts}))
+    kube.merge(&format!("{maps}/argocd-cm"), &json!({"data": settings}))
         .await?;
     known(&running.client).await?;
     let made = Ingredients {
@@ -178,13 +222,16 @@ async fn side(made: Ingredients) -> Result<Side> {
     Ok(Side::new(made, &commit))
 }
 
-/// Gives Naru the accounts; Argo CD has them in its ConfigMaps.
+/// Gives Naru the accounts and the links; Argo CD has them in its ConfigMaps.
 async fn accounts(admin: &Client) -> Result<()> {
     let mut changes: Vec<Value> = ACCOUNTS
         .iter()
         .map(|(name, uses)| json!({"object": "argocd-cm", "key": format!("accounts.{name}"), "value": uses}))
         .collect();
     changes.push(json!({"object": "argocd-rbac-cm", "key": "policy.csv", "value": POLICY}));
+    let links =
+        LINKS.map(|(key, links)| json!({"object": "argocd-cm", "key": key, "value": links}));
+    changes.extend(links);
     // As Argo CD: the scripts go on from where it refused.
     changes.push(
         json!({"object": "argocd-cm", "key": "naru.rollbackWithAutoSync", "value": "refuse"}),

@@ -86,6 +86,41 @@ messages! {
         en: "`{what}` in `{key}` of `{object}` does not name kinds; write a list of entries with `apiGroups`, `kinds` and `clusters`, each a list of texts; groups and clusters may be globs",
         ko: "`{object}`의 `{key}`에 쓴 `{what}`은(는) 종류를 가리키지 않습니다. `apiGroups`, `kinds`, `clusters`가 각각 문자열 목록인 항목의 목록을 쓰십시오. 그룹과 클러스터에는 글롭을 쓸 수 있습니다",
     }
+    /// More links than a key may have.
+    LINKS_MANY = "settings.links-many" {
+        en: "`{key}` in `{object}` has more than {limit} links; take some away",
+        ko: "`{object}`의 `{key}`에 링크가 {limit}개를 넘습니다. 일부를 지우십시오",
+    }
+    /// No link.
+    LINK_NONE = "settings.link-none" {
+        en: "item {number} of `{key}` in `{object}` is no link; write a YAML mapping with `title` and `url`",
+        ko: "`{object}`의 `{key}` {number}번째 항목은 링크가 아닙니다. `title`과 `url`이 있는 YAML 매핑으로 쓰십시오",
+    }
+    /// A field that a link does not have, or that is no text.
+    LINK_FIELD = "settings.link-field" {
+        en: "`{field}` of link {number} of `{key}` in `{object}` is no field of a link, or no text; a link has `title` and `url`, and may have `description`, `icon.class` and `if`, each a text (in quotes where it looks like a number)",
+        ko: "`{object}`의 `{key}` {number}번째 링크의 `{field}`은(는) 링크의 필드가 아니거나 텍스트가 아닙니다. 링크에는 `title`과 `url`이 있고 `description`, `icon.class`, `if`를 둘 수 있으며 모두 텍스트입니다(숫자처럼 보이면 따옴표로 감싸십시오)",
+    }
+    /// A link without its name or its address.
+    LINK_LACKS = "settings.link-lacks" {
+        en: "link {number} of `{key}` in `{object}` has no `{field}`; write one",
+        ko: "`{object}`의 `{key}` {number}번째 링크에 `{field}`이(가) 없습니다. 쓰십시오",
+    }
+    /// A word of a link's template or condition that is not understood.
+    LINK_WORD = "settings.link-word" {
+        en: "`{word}` (character {at} of `{field}` of link {number} of `{key}` in `{object}`) is not understood; write it without, the documentation on deep links lists the words that there are",
+        ko: "`{object}`의 `{key}` {number}번째 링크 `{field}`의 {at}번째 글자에 있는 `{word}`을(를) 이해할 수 없습니다. 빼고 쓰십시오. 쓸 수 있는 낱말은 딥 링크 문서에 나옵니다",
+    }
+    /// A link's template or condition that ends too early.
+    LINK_END = "settings.link-end" {
+        en: "`{field}` of link {number} of `{key}` in `{object}` ends before it is complete; close what is open (braces, brackets, quotes, `if`)",
+        ko: "`{object}`의 `{key}` {number}번째 링크의 `{field}`이(가) 끝맺지 않고 끝납니다. 열린 것(중괄호, 괄호, 따옴표, `if`)을 닫으십시오",
+    }
+    /// A link's template or condition that is longer or deeper than it may be.
+    LINK_TOO_LARGE = "settings.link-too-large" {
+        en: "`{field}` of link {number} of `{key}` in `{object}` is longer, or nested deeper, than it may be (4096 bytes, 32 levels); make it simpler",
+        ko: "`{object}`의 `{key}` {number}번째 링크의 `{field}`이(가) 허용되는 길이나 중첩(4096바이트, 32단계)을 넘습니다. 더 간단하게 쓰십시오",
+    }
     /// No capability.
     NOT_CAPABILITY = "settings.not-capability" {
         en: "`{word}` in `{key}` of `{object}` is no capability; write `login`, `apiKey`, or both with a comma",

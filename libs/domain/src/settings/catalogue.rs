@@ -37,9 +37,9 @@ const fn kept(name: &'static str, check: Check, default: &'static str) -> Key {
 }
 
 use Check::{
-    Bool, BuildOptions, Capabilities, Duration, Integer, Kinds, LabelKey, List, Mapping, OneOf,
-    PasswordHash, Pattern, Place, Policy, Shells, SigningSecret, Structure, Text, Time, Tokens,
-    Url, Urls,
+    Bool, BuildOptions, Capabilities, Duration, Integer, Kinds, LabelKey, Links, List, Mapping,
+    OneOf, PasswordHash, Pattern, Place, Policy, Shells, SigningSecret, Structure, Text, Time,
+    Tokens, Url, Urls,
 };
 
 const CM: &[Key] = &[
@@ -53,7 +53,7 @@ const CM: &[Key] = &[
         LabelKey,
         "app.kubernetes.io/instance",
     ),
-    kept("application.links", List, ""),
+    acts("application.links", Links, ""),
     acts(
         "application.resourceTrackingMethod",
         OneOf(&["annotation", "label", "annotation+label"]),
@@ -99,7 +99,7 @@ const CM: &[Key] = &[
     acts("oidc.config", Mapping, ""),
     kept("oidc.tls.insecure.skip.verify", Bool, "false"),
     acts("passwordPattern", Pattern, "^.{8,32}$"),
-    kept("project.links", List, ""),
+    acts("project.links", Links, ""),
     kept("resource.compareoptions", Mapping, ""),
     kept("resource.customLabels", Text, ""),
     acts("resource.customizations", Mapping, ""),
@@ -122,7 +122,7 @@ const CM: &[Key] = &[
     kept("resource.ignoreResourceUpdatesEnabled", Bool, "true"),
     acts("resource.inclusions", Kinds, ""),
     kept("resource.includeEventLabelKeys", Text, ""),
-    kept("resource.links", List, ""),
+    acts("resource.links", Links, ""),
     kept("resource.respectRBAC", OneOf(&["", "normal", "strict"]), ""),
     acts("resource.sensitive.mask.annotations", Text, ""),
     kept("server.maxPodLogsToRender", Integer, "10"),

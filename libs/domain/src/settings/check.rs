@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{BuildOptions, KindFilter, accounts, duration, yaml};
+use super::{BuildOptions, KindFilter, accounts, duration, links, yaml};
 use crate::clock::Timestamp;
 use crate::message::{Message, settings as say};
 use crate::rbac::{Effect, Policy, Rule};
@@ -64,6 +64,8 @@ pub enum Check {
     Kinds,
     /// Names of programs, with commas between.
     Shells,
+    /// A list of links, in YAML.
+    Links,
 }
 
 impl Check {
@@ -93,6 +95,7 @@ impl Check {
             Self::BuildOptions => "build-options",
             Self::Kinds => "kind-list",
             Self::Shells => "shells",
+            Self::Links => "link-list",
         }
     }
 
@@ -153,6 +156,7 @@ impl Check {
             Self::Shells => holds(text.is_empty() || are_shells(text), || {
                 say::NOT_SHELLS.with("limit", MAX_SHELLS)
             }),
+            Self::Links => links::read(&structure(text)?).map(drop),
             Self::Capabilities => {
                 match accounts::capabilities(text)
                     .find(|word| accounts::Capability::parse(word).is_none())
@@ -342,6 +346,11 @@ mod tests {
         takes(Check::OneOf(&["a", "b"]), &["a"], &["c", ""]);
         takes(Check::Mapping, &["a: b", ""], &["- a", "a: ["]);
         takes(Check::List, &["- a", ""], &["a: b"]);
+        takes(
+            Check::Links,
+            &["- title: a\n  url: https://a/{{ .app.b }}\n  if: 1 < 2", ""],
+            &["a: b", "- a", "- title: a\n  url: '{{'"],
+        );
         takes(
             Check::Capabilities,
             &["login, apiKey", "apiKey", ""],

@@ -127,7 +127,7 @@ pub struct OidcConfig {
 }
 
 impl Config {
-    fn cm(&self, key: &str) -> Option<&str> {
+    pub(super) fn cm(&self, key: &str) -> Option<&str> {
         self.raw.text(&Object::Cm, key)
     }
 

@@ -23,6 +23,7 @@ mod hooks;
 mod inward;
 mod isolation;
 mod kinds;
+mod links;
 mod local;
 mod objects;
 mod operator;

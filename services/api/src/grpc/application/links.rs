@@ -1,14 +1,26 @@
-//! Links that a tenant's settings would add to applications and to their objects.
+//! Links that a tenant's settings add to applications and to their objects.
 
+use domain::application::{Application, IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
+use domain::cluster::{Cluster, is_in_cluster};
+use domain::resource::text;
+use domain::settings::Linked;
 use proto::argocd::application as wire;
+use proto::naru::internal::v1::ResourceRequest;
+use proto::{convert, json};
+use serde_json::{Map, Value};
 use tonic::Status;
 
-use super::find::{self, Query};
+use super::find::{self, Found, Query};
+use super::live::peer;
+use super::mask::mask;
 use super::resource::named;
+use crate::failure;
+use crate::grpc::deep_links;
+use crate::language;
 use crate::permit::{Action, Actor};
 use crate::shared::Shared;
 
-/// The links of an application: none while the setting `application.links` says none.
+/// The links of an application.
 pub(super) async fn of_application(
     shared: &Shared,
     actor: &Actor,
@@ -19,11 +31,19 @@ pub(super) async fn of_application(
         namespace: request.namespace.as_deref(),
         project: request.project.as_deref(),
     };
-    find::find(shared, actor, Action::Get, asked).await?;
-    Ok(wire::LinksResponse { items: Vec::new() })
+    let found = find::find(shared, actor, Action::Get, asked).await?;
+    let links = deep_links::of(shared, actor, Linked::Application).await?;
+    if links.is_empty() {
+        return Ok(wire::LinksResponse::default());
+    }
+    let mut values = values(&found.app);
+    let cluster = cluster(shared, actor, &found).await?;
+    values.extend(cluster.map(|cluster| ("cluster".to_owned(), cluster)));
+    let values = Value::Object(values);
+    Ok(deep_links::shown(actor, found.app.name(), &links, &values))
 }
 
-/// The links of one object: none while the setting `resource.links` says none. As nothing is told of the object, nobody
+/// The links of one object, of which clients take the application itself for one. Where there are none for objects, nobody
 /// looks whether it is there.
 pub(super) async fn of_object(
     shared: &Shared,
@@ -31,7 +51,129 @@ pub(super) async fn of_object(
     mut request: wire::ApplicationResourceRequest,
 ) -> Result<wire::LinksResponse, Status> {
     let named = named!(request);
-    find::find(shared, actor, Action::Get, named.query()).await?;
-    named.object(actor)?;
-    Ok(wire::LinksResponse { items: Vec::new() })
+    let found = find::find(shared, actor, Action::Get, named.query()).await?;
+    let itself = named.is_application();
+    let asked = named.object(actor)?;
+    let links = deep_links::of(shared, actor, Linked::Resource).await?;
+    if links.is_empty() {
+        return Ok(wire::LinksResponse::default());
+    }
+    let name = asked.name.clone();
+    let mut values = values(&found.app);
+    let object = match values.get("app") {
+        Some(app) if itself => app.clone(),
+        _ => live(shared, actor, asked).await?,
+    };
+    values.insert("resource".to_owned(), object);
+    if let Some(cluster) = cluster(shared, actor, &found).await? {
+        values.insert("cluster".to_owned(), cluster);
+        values.insert("project".to_owned(), deep_links::project(&found.project));
+    }
+    let values = Value::Object(values);
+    Ok(deep_links::shown(actor, &name, &links, &values))
+}
+
+/// The application by both of its names.
+fn values(app: &Application) -> Map<String, Value> {
+    let app = json::to_value(&convert::application::to_wire(app, language::current()));
+    let mut values = Map::new();
+    values.insert("application".to_owned(), app.clone());
+    values.insert("app".to_owned(), app);
+    values
+}
+
+/// The object, without the values of a Secret.
+async fn live(shared: &Shared, actor: &Actor, asked: ResourceRequest) -> Result<Value, Status> {
+    let mut owner = shared.controllers.owner().await?;
+    let body = owner.get_resource(asked).await.map_err(peer)?.into_inner();
+    let mut object = serde_json::from_slice(&body.object).map_err(|_| failure::internal())?;
+    mask(&mut object, &hidden(shared, actor).await?);
+    Ok(object)
+}
+
+/// The cluster that the application goes to, without what opens it; `None` for one that nobody knows.
+async fn cluster(shared: &Shared, actor: &Actor, found: &Found) -> Result<Option<Value>, Status> {
+    let part = |field: &str| text(&found.app.spec, &["destination", field]);
+    let (server, name) = (part("server"), part("name"));
+    let scope = shared.store.tenant(actor.tenant.id);
+    let added = scope.clusters().list().await.map_err(failure::store)?;
+    let is_meant = |one: &Cluster| match server {
+        "" => one.name == name,
+        server => one.server == server.trim_end_matches('/'),
+    };
+    let is_shared = match server {
+        "" => name == IN_CLUSTER_NAME,
+        server => is_in_cluster(server),
+    };
+    let cluster = match added.into_iter().find(is_meant) {
+        Some(cluster) => cluster,
+        None if is_shared => Cluster {
+            server: IN_CLUSTER_SERVER.to_owned(),
+            name: IN_CLUSTER_NAME.to_owned(),
+            ..Cluster::default()
+        },
+        None => return Ok(None),
+    };
+    let rules = found.project.rules().map_err(|_| failure::internal())?;
+    if !rules.permits_destination(&cluster.server, &cluster.name, part("namespace")) {
+        return Err(Status::unknown("error getting destination cluster"));
+    }
+    Ok(Some(document(&cluster)))
+}
+
+/// Of a cluster what Argo CD gives links of it; a field that is empty is not there.
+fn document(cluster: &Cluster) -> Value {
+    let Cluster {
+        server,
+        name,
+        project,
+        labels,
+        annotations,
+        namespaces,
+        cluster_resources: _,
+        shard,
+        shown: _,
+        refresh_requested: _,
+    } = cluster;
+    let mut fields = Map::new();
+    let mut put = |field: &str, there: bool, value: Value| {
+        if there {
+            fields.insert(field.to_owned(), value);
+        }
+    };
+    put("server", true, server.as_str().into());
+    put("name", true, name.as_str().into());
+    put("project", !project.is_empty(), project.as_str().into());
+    put("shard", shard.is_some(), (*shard).into());
+    put(
+        "namespaces",
+        !namespaces.is_empty(),
+        namespaces.as_slice().into(),
+    );
+    put("labels", !labels.is_empty(), serde_json::json!(labels));
+    let noted = !annotations.is_empty();
+    put("annotations", noted, serde_json::json!(annotations));
+    Value::Object(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_shows_what_links_need_and_no_way_in() {
+        let mut cluster = Cluster {
+            server: "https://a.example".into(),
+            name: "a".into(),
+            labels: [("team".to_owned(), "shop".to_owned())].into(),
+            ..Cluster::default()
+        };
+        cluster.shown.proxy_url = "https://proxy.example".into();
+        assert_eq!(
+            document(&cluster),
+            json!({"server": "https://a.example", "name": "a", "labels": {"team": "shop"}})
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use domain::project::{Project, window};
 use domain::rbac::object;
+use domain::settings::Linked;
 use proto::argocd::application::LinksResponse;
 use proto::argocd::events::EventList;
 use proto::argocd::project as wire;
@@ -11,6 +12,7 @@ use tonic::Status;
 
 use super::not_found;
 use crate::failure;
+use crate::grpc::deep_links;
 use crate::permit::{self, Action, Actor, Resource};
 use crate::shared::Shared;
 
@@ -133,7 +135,7 @@ pub(super) async fn open_windows(
     Ok(wire::SyncWindowsResponse { windows: open })
 }
 
-/// The links of a project: none while the setting `project.links` says none.
+/// The links that the tenant's settings add to a project.
 pub(super) async fn links(
     shared: &Shared,
     actor: &Actor,
@@ -143,6 +145,8 @@ pub(super) async fn links(
         let text = format!("unauthorized access to project {}", query.name);
         return Err(Status::unknown(text));
     }
-    visible(shared, actor, &query.name).await?;
-    Ok(LinksResponse { items: Vec::new() })
+    let project = visible(shared, actor, &query.name).await?;
+    let links = deep_links::of(shared, actor, Linked::Project).await?;
+    let values = serde_json::json!({"project": deep_links::project(&project)});
+    Ok(deep_links::shown(actor, project.name(), &links, &values))
 }
