@@ -20,6 +20,7 @@ use crate::structural;
 mod drift;
 mod explain;
 mod ignore;
+mod merged;
 mod predicted;
 
 pub use drift::{Drift, Hand};
@@ -450,17 +451,17 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
         }
         (Some(body), false, _) => {
             let pair = Pair::new(target, body, &input.ignore, input.schema);
+            let merged = options.merged.then(|| merged::predicted(&pair)).flatten();
+            let (want, deltas) = match &merged {
+                Some(predicted) => (predicted, merged::deltas(predicted, &pair)),
+                None => (pair.want.as_ref(), pair.deltas()),
+            };
             let between = Between {
-                want: &pair.want,
+                want,
                 got: &pair.got,
                 root: pair.root,
             };
-            Verdict::Found(explain::describe(
-                &pair.deltas(),
-                target,
-                past(body),
-                between,
-            ))
+            Verdict::Found(explain::describe(&deltas, target, past(body), between))
         }
         (None, ..) | (Some(_), true, None) => needs,
     }
@@ -470,7 +471,10 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
 pub(crate) struct Pair<'a> {
     pub(crate) want: Cow<'a, Value>,
     pub(crate) got: Cow<'a, Value>,
+    /// What an apply of ours takes away where it no longer names it: what we have and nobody else.
     pub(crate) owned: Option<Owned>,
+    ours: Option<Owned>,
+    others: Owned,
     pub(crate) root: Option<domain::schema::Node<'a>>,
     pub(crate) rules: structural::Rules,
     /// A ClusterRole whose rules the cluster fills from others.
@@ -493,14 +497,19 @@ impl<'a> Pair<'a> {
             remove(want.to_mut(), "rules");
             remove(got.to_mut(), "rules");
         }
+        let ours = Owned::of_manager(body, MANAGER);
+        let others = Owned::of_others(body);
         Self {
-            owned: Owned::of_manager(body, MANAGER),
+            owned: ours.as_ref().map(|ours| ours.without(&others)),
+            ours,
+            others,
             want,
             got,
             root,
             aggregated,
             rules: structural::Rules {
                 built_in: built_in(&key.group),
+                ordered: false,
             },
         }
     }

@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 
 /// The field manager under which everything of ours is applied.
 pub const MANAGER: &str = "argocd-controller";
+/// The client-side manager whose fields an apply of ours takes over.
+const TAKEN_OVER: &str = "kubectl-client-side-apply";
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +73,58 @@ impl Owned {
             }
         }
         set
+    }
+
+    /// What others than our manager have of an object, in whatever version and through whatever sub-resource; not what an
+    /// apply of ours takes over.
+    #[must_use]
+    pub fn of_others(object: &Value) -> Self {
+        let mut set = Self::default();
+        for entry in at(object, &["metadata", "managedFields"])
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let manager = text(entry, &["manager"]);
+            let taken_over = manager == TAKEN_OVER
+                && text(entry, &["operation"]) == "Update"
+                && text(entry, &["subresource"]).is_empty();
+            if manager == MANAGER || taken_over {
+                continue;
+            }
+            if let Some(fields) = entry.get("fieldsV1").and_then(Value::as_object) {
+                set.read(fields);
+            }
+        }
+        set
+    }
+
+    /// This set without the places that `others` have too: what goes when its manager lets go.
+    #[must_use]
+    pub fn without(&self, others: &Self) -> Self {
+        let mut rest = Self {
+            owned: self.owned,
+            children: BTreeMap::new(),
+        };
+        for (step, beneath) in &self.children {
+            let Some(theirs) = others.children.get(step) else {
+                rest.children.insert(step.clone(), beneath.clone());
+                continue;
+            };
+            let mut left = beneath.without(theirs);
+            left.owned &= !theirs.holds(step);
+            if left.owned || !left.children.is_empty() {
+                rest.children.insert(step.clone(), left);
+            }
+        }
+        rest
+    }
+
+    /// Whether the place itself stays for this set's sake: a field does with anything beneath it, an element of a list
+    /// only when it was itself named.
+    #[must_use]
+    pub fn holds(&self, step: &Element) -> bool {
+        self.owned || (matches!(step, Element::Field(_)) && !self.children.is_empty())
     }
 
     fn read(&mut self, fields: &Map<String, Value>) {
@@ -174,6 +228,12 @@ pub fn keys_of(item: &Value, list: Option<Node<'_>>) -> Option<String> {
     Some(crate::canonical::text(&Value::Object(values)))
 }
 
+/// The step to an element of a list that merges.
+#[must_use]
+pub fn step_to(item: &Value, list: Option<Node<'_>>) -> Element {
+    keys_of(item, list).map_or_else(|| Element::Item(crate::canonical::text(item)), Element::Key)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -199,5 +259,29 @@ mod tests {
             [&Element::Field("replicas".into())]
         );
         assert!(Owned::of_manager(&object, "nobody").is_none());
+    }
+
+    #[test]
+    fn what_another_has_too_does_not_go() {
+        let entry = |manager: &str, operation: &str, fields: Value| json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields});
+        let object = json!({"apiVersion": "v1", "metadata": {"managedFields": [
+            entry(MANAGER, "Apply", json!({"f:data": {"f:a": {}, "f:b": {}, "f:c": {}},
+                "f:list": {"k:{\"name\":\"x\"}": {".": {}, "f:name": {}, "f:v": {}}}})),
+            entry("other", "Apply", json!({"f:data": {"f:a": {}},
+                "f:list": {"k:{\"name\":\"x\"}": {".": {}, "f:name": {}}}})),
+            entry(TAKEN_OVER, "Update", json!({"f:data": {".": {}, "f:b": {}}})),
+        ]}});
+        let ours = Owned::of_manager(&object, MANAGER).unwrap();
+        let alone = ours.without(&Owned::of_others(&object));
+        let field = |name: &str| Element::Field(name.into());
+        let data = &alone.children[&field("data")];
+        assert_eq!(
+            data.children.keys().collect::<Vec<_>>(),
+            [&field("b"), &field("c")]
+        );
+        let item =
+            &alone.children[&field("list")].children[&Element::Key("{\"name\":\"x\"}".into())];
+        assert!(!item.owned);
+        assert_eq!(item.children.keys().collect::<Vec<_>>(), [&field("v")]);
     }
 }

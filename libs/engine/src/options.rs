@@ -126,13 +126,15 @@ pub fn compare_option(object: &Value, option: &str) -> bool {
         .any(|o| o.trim() == option)
 }
 
-/// Who says what a target would make of its live object, by the compare options of an application or of one object.
+/// Who says what a target would make of its live object, by the options of an application or of one object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompareOptions {
     /// `ServerSideDiff=true|false`; `None` when not said.
     pub server_side: Option<bool>,
     /// `IncludeMutationWebhook=true`.
     pub webhooks: bool,
+    /// Whether server-side apply is asked for, whose merge then says it.
+    pub merged: bool,
 }
 
 impl CompareOptions {
@@ -151,13 +153,25 @@ impl CompareOptions {
         options
     }
 
-    /// Those of an object of an application: its own word counts before the application's.
+    /// The same with what an application's sync options ask of the comparison.
+    #[must_use]
+    pub fn with_sync(self, options: &SyncOptions) -> Self {
+        Self {
+            merged: options.server_side == Some(true),
+            ..self
+        }
+    }
+
+    /// Those of an object of an application: its own word counts before the application's. `ServerSideApply=false` does
+    /// not, as in Argo CD.
     #[must_use]
     pub fn of_object(self, object: &Value) -> Self {
-        let own = Self::parse(annotation(object, COMPARE_OPTIONS).unwrap_or_default());
+        let own = Self::parse(annotation(object, COMPARE_OPTIONS).unwrap_or_default())
+            .with_sync(&SyncOptions::of_object(object));
         Self {
             server_side: own.server_side.or(self.server_side),
             webhooks: own.webhooks || self.webhooks,
+            merged: own.merged || self.merged,
         }
     }
 }
@@ -283,5 +297,15 @@ mod tests {
         assert_eq!(taken_out.server_side, Some(false));
         let alone = CompareOptions::default().of_object(&object("ServerSideDiff=true"));
         assert_eq!((alone.server_side, alone.webhooks), (Some(true), false));
+    }
+
+    #[test]
+    fn server_side_apply_asks_for_its_merge() {
+        let object = |words: &str| json!({"metadata": {"annotations": {SYNC_OPTIONS: words}}});
+        let plain = CompareOptions::default();
+        assert!(!plain.of_object(&object("Prune=false")).merged);
+        assert!(plain.of_object(&object("ServerSideApply=true")).merged);
+        let app = plain.with_sync(&SyncOptions::parse(["ServerSideApply=true"]));
+        assert!(app.of_object(&object("ServerSideApply=false")).merged);
     }
 }

@@ -8,10 +8,12 @@ use serde_json::{Map, Value};
 
 use crate::fields::{Element, Owned, keys_of};
 
+mod applied;
 mod defaults;
 mod merge;
 mod scalar;
 
+pub use applied::{Owners, applied};
 pub use defaults::is_default;
 pub use merge::{aligned, merged, with_removed};
 pub use scalar::{quantity, same as same_scalar};
@@ -32,6 +34,8 @@ pub struct Delta<'a> {
 pub struct Rules {
     /// Whether the kind is built into Kubernetes, whose encoding leaves out zero values.
     pub built_in: bool,
+    /// Whether lists that merge also have to be in order, which is only a question where it is known how they merge.
+    pub ordered: bool,
 }
 
 /// Everything that is wanted and not there, or otherwise there.
@@ -162,28 +166,33 @@ impl<'a> Walk<'a> {
         };
         match merge {
             ListMerge::Map { .. } => {
+                let mut places = Vec::with_capacity(wanted.len());
                 for (position, item) in wanted.iter().enumerate() {
                     let keys = keys_of(item, node);
-                    let matches = |other: &&Value| keys_of(other, node) == keys;
+                    let place = there.iter().position(|other| keys_of(other, node) == keys);
+                    places.extend(place);
                     self.beneath(&format!("[{position}]"), |walk| {
-                        match there.iter().find(matches) {
+                        match place.and_then(|place| there.get(place)) {
                             Some(other) => walk.value(item, Some(other), element, false, false),
                             None => walk.report(Some(item), None),
                         }
                     });
                 }
+                self.order(&places, want, got);
             }
             ListMerge::Set => {
+                let mut places = Vec::with_capacity(wanted.len());
                 for (position, item) in wanted.iter().enumerate() {
-                    if !there
-                        .iter()
-                        .any(|other| scalar::same(item, other, element.map(Node::kind)))
-                    {
+                    let same = |other: &Value| scalar::same(item, other, element.map(Node::kind));
+                    let place = there.iter().position(same);
+                    places.extend(place);
+                    if place.is_none() {
                         self.beneath(&format!("[{position}]"), |walk| {
                             walk.report(Some(item), None)
                         });
                     }
                 }
+                self.order(&places, want, got);
             }
             ListMerge::Atomic if wanted.len() == there.len() => {
                 for (position, (item, other)) in wanted.iter().zip(there).enumerate() {
@@ -193,6 +202,13 @@ impl<'a> Walk<'a> {
                 }
             }
             ListMerge::Atomic => self.report(Some(want), Some(got)),
+        }
+    }
+
+    /// `places`: where the wanted elements of a list are in the one that is there.
+    fn order(&mut self, places: &[usize], want: &'a Value, got: &'a Value) {
+        if self.rules.ordered && !places.is_sorted() {
+            self.report(Some(want), Some(got));
         }
     }
 }
@@ -334,6 +350,25 @@ fn absent_means(value: &Value, node: Option<Node<'_>>, rules: Rules, entry: bool
         Value::Array(items) => items.is_empty() && rules.built_in,
         _ => rules.built_in && is_zero(value),
     }
+}
+
+/// Whether the fields of an object have owners of their own.
+pub(crate) fn granular(node: Option<Node<'_>>) -> bool {
+    !matches!(
+        node.map(Node::kind),
+        Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })
+    )
+}
+
+/// Whether the elements of a list have.
+pub(crate) fn merging(node: Option<Node<'_>>) -> bool {
+    matches!(
+        node.map(Node::kind),
+        Some(Type::List {
+            merge: ListMerge::Map { .. } | ListMerge::Set,
+            ..
+        })
+    )
 }
 
 fn is_container(value: &Value) -> bool {

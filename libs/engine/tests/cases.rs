@@ -137,6 +137,9 @@ struct LiveGiven {
     /// Whether it was looked at before `then`, and found to be as Git said.
     #[serde(default)]
     drifted: bool,
+    /// What others than our manager have of it, as managedFields say it.
+    #[serde(default)]
+    others: Vec<Value>,
     /// What a dry run of its target makes of it.
     predicted: Option<Box<Self>>,
     /// What the cluster says against it instead.
@@ -300,6 +303,9 @@ fn live_body(given: &LiveGiven, context: &Context<'_>, position: usize) -> Value
     if !given.then.is_null() {
         merge_patch(&mut body, &given.then);
     }
+    if let Some(Value::Array(entries)) = body.pointer_mut("/metadata/managedFields") {
+        entries.extend(given.others.iter().cloned());
+    }
     body["metadata"]["uid"] = json!(format!("uid-{position}"));
     body
 }
@@ -448,7 +454,7 @@ fn run(case: &Case) -> Value {
         live: &live,
         applied: &applied,
         ignore,
-        options: CompareOptions::parse(&case.compare),
+        options: CompareOptions::parse(&case.compare).with_sync(&options),
         schema: &schema,
     });
     let mut shown = Map::new();

@@ -19,6 +19,7 @@ use testkit::progress::Progress;
 mod applying;
 mod following;
 mod kinds;
+mod merging;
 mod tenants;
 
 /// Nothing here takes longer on a machine that also builds.
@@ -148,6 +149,7 @@ async fn tell(ground: &mut Ground) {
     applying::a_field_that_left_git_leaves_the_cluster(&world).await;
     applying::repeated_keys_are_applied_by_three_way_merge(&world).await;
     applying::deletions_ask_for_the_uid(&world).await;
+    merging::the_schema_says_what_the_server_makes_of_an_apply(&world).await;
     following::secrets_are_nowhere_in_the_index(&world).await;
     following::pods_wake_their_application_and_have_logs(&world).await;
     following::a_restarted_apiserver_leaves_no_gap(&world, ground).await;

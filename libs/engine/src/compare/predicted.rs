@@ -3,15 +3,15 @@
 use std::collections::{BTreeSet, HashSet};
 
 use domain::resource::at;
-use domain::schema::{ListMerge, Node, SchemaSet, Type};
+use domain::schema::{Node, SchemaSet};
 use serde_json::{Map, Value};
 
 use super::ignore::ignored_predicted;
 use super::{Ignored, aggregated, built_in, remove};
-use crate::fields::{Element, MANAGER, Owned};
+use crate::fields::{Element, MANAGER, Owned, step_to};
 use crate::options::CompareOptions;
 use crate::prepare::Target;
-use crate::structural::{self, Delta};
+use crate::structural::{self, Delta, granular, merging};
 
 /// Metadata that the cluster writes by itself: a dry run's says nothing of what is wanted.
 const WRITTEN: [&str; 5] = [
@@ -65,6 +65,7 @@ impl<'a> Sides<'a> {
             root,
             rules: structural::Rules {
                 built_in: built_in(&key.group),
+                ordered: true,
             },
         }
     }
@@ -77,19 +78,29 @@ impl<'a> Sides<'a> {
             root,
             rules,
         } = self;
-        let mut deltas = structural::differences(predicted, live, *root, *rules);
-        let missing = structural::differences(live, predicted, *root, *rules);
-        let gone = missing.into_iter().filter(|delta| delta.got.is_none());
-        deltas.extend(gone.map(|delta| Delta {
-            path: delta.path,
-            want: None,
-            got: delta.want,
-        }));
-        // Positions are those of the side that has the element.
-        let mut seen = HashSet::new();
-        deltas.retain(|delta| seen.insert((delta.path.clone(), delta.want.is_some())));
-        deltas
+        both_ways(predicted, live, *root, *rules)
     }
+}
+
+/// What differs between what would be and what is: also what would not be any more.
+pub(super) fn both_ways<'v>(
+    predicted: &'v Value,
+    live: &'v Value,
+    root: Option<Node<'_>>,
+    rules: structural::Rules,
+) -> Vec<Delta<'v>> {
+    let mut deltas = structural::differences(predicted, live, root, rules);
+    let missing = structural::differences(live, predicted, root, rules);
+    let gone = missing.into_iter().filter(|delta| delta.got.is_none());
+    deltas.extend(gone.map(|delta| Delta {
+        path: delta.path,
+        want: None,
+        got: delta.want,
+    }));
+    // Positions are those of the side that has the element.
+    let mut seen = HashSet::new();
+    deltas.retain(|delta| seen.insert((delta.path.clone(), delta.want.is_some())));
+    deltas
 }
 
 /// A dry run's result without what mutation webhooks, and others who write along, made of it: what changes that is neither
@@ -219,25 +230,6 @@ fn only(value: &Value, owned: &Owned, node: Option<Node<'_>>) -> Value {
         }
         _ => value.clone(),
     }
-}
-
-/// Whether the fields of an object have owners of their own.
-fn granular(node: Option<Node<'_>>) -> bool {
-    !matches!(
-        node.map(Node::kind),
-        Some(Type::Object { atomic: true, .. } | Type::Map { atomic: true, .. })
-    )
-}
-
-/// Whether the elements of a list have.
-fn merging(node: Option<Node<'_>>) -> bool {
-    matches!(
-        node.map(Node::kind),
-        Some(Type::List {
-            merge: ListMerge::Map { .. } | ListMerge::Set,
-            ..
-        })
-    )
 }
 
 /// Gives a dry run's result what the cluster alone writes, as it is live.

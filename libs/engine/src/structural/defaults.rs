@@ -34,6 +34,7 @@ const DEFAULTS: &[Default] = &[
         vec![json!("/dev/termination-log")]
     }),
     ("terminationMessagePolicy", || vec![json!("File")]),
+    ("resources", || vec![json!({})]),
     // Volumes
     ("defaultMode", || vec![json!(420)]),
     ("volumeMode", || vec![json!("Filesystem")]),
@@ -50,6 +51,7 @@ const DEFAULTS: &[Default] = &[
     ("spec.schedulerName", || vec![json!("default-scheduler")]),
     ("spec.terminationGracePeriodSeconds", || vec![json!(30)]),
     ("spec.enableServiceLinks", || vec![json!(true)]),
+    ("spec.securityContext", || vec![json!({})]),
     // Workloads
     ("spec.replicas", || vec![json!(1)]),
     ("^spec.revisionHistoryLimit", || vec![json!(10)]),

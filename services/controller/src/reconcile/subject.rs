@@ -79,10 +79,11 @@ impl Subject {
         }
     }
 
-    /// What its annotation asks of the comparison.
+    /// What its annotation and its sync options ask of the comparison.
     #[must_use]
     pub fn compare_options(&self) -> CompareOptions {
         CompareOptions::parse(self.app.annotation(COMPARE_OPTIONS).unwrap_or_default())
+            .with_sync(&self.options)
     }
 
     /// Whose fields a sync takes over, where it is said: a client-side apply's, from before the application was Naru's.
