@@ -509,7 +509,7 @@ impl<'a> Pair<'a> {
             aggregated,
             rules: structural::Rules {
                 built_in: built_in(&key.group),
-                ordered: false,
+                exact: false,
             },
         }
     }

@@ -228,12 +228,6 @@ pub fn keys_of(item: &Value, list: Option<Node<'_>>) -> Option<String> {
     Some(crate::canonical::text(&Value::Object(values)))
 }
 
-/// The step to an element of a list that merges.
-#[must_use]
-pub fn step_to(item: &Value, list: Option<Node<'_>>) -> Element {
-    keys_of(item, list).map_or_else(|| Element::Item(crate::canonical::text(item)), Element::Key)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -263,7 +257,10 @@ mod tests {
 
     #[test]
     fn what_another_has_too_does_not_go() {
-        let entry = |manager: &str, operation: &str, fields: Value| json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields});
+        let entry = |manager: &str, operation: &str, fields: Value| {
+            json!({"manager": manager, "operation": operation, "apiVersion": "v1",
+                "fieldsV1": fields})
+        };
         let object = json!({"apiVersion": "v1", "metadata": {"managedFields": [
             entry(MANAGER, "Apply", json!({"f:data": {"f:a": {}, "f:b": {}, "f:c": {}},
                 "f:list": {"k:{\"name\":\"x\"}": {".": {}, "f:name": {}, "f:v": {}}}})),

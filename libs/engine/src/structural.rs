@@ -34,8 +34,9 @@ pub struct Delta<'a> {
 pub struct Rules {
     /// Whether the kind is built into Kubernetes, whose encoding leaves out zero values.
     pub built_in: bool,
-    /// Whether lists that merge also have to be in order, which is only a question where it is known how they merge.
-    pub ordered: bool,
+    /// Whether it is asked what an apply would change: also the order of lists that merge, and a zero that would give way
+    /// to another default.
+    pub exact: bool,
 }
 
 /// Everything that is wanted and not there, or otherwise there.
@@ -94,7 +95,7 @@ impl<'a> Walk<'a> {
         }
         let got = got.filter(|got| !got.is_null());
         let Some(got) = got else {
-            if !absent_means(want, node, self.rules, entry) {
+            if !absent_means(want, node, self.rules, entry) || self.gives_way(want) {
                 self.report(Some(want), None);
             }
             return;
@@ -205,9 +206,18 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Whether a zero is not what the cluster fills in at this place (`replicas: 0`). Empty text is: nobody means it.
+    fn gives_way(&self, value: &Value) -> bool {
+        let says = value.is_number() || value.is_boolean();
+        self.rules.exact
+            && self.rules.built_in
+            && says
+            && defaults::has_other_default(&self.path, value)
+    }
+
     /// `places`: where the wanted elements of a list are in the one that is there.
     fn order(&mut self, places: &[usize], want: &'a Value, got: &'a Value) {
-        if self.rules.ordered && !places.is_sorted() {
+        if self.rules.exact && !places.is_sorted() {
             self.report(Some(want), Some(got));
         }
     }

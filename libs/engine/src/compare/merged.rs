@@ -22,13 +22,14 @@ pub(super) fn predicted(pair: &Pair<'_>) -> Option<Value> {
 /// What differs between that and what is there, in either direction.
 pub(super) fn deltas<'v>(predicted: &'v Value, pair: &'v Pair<'_>) -> Vec<Delta<'v>> {
     let rules = Rules {
-        ordered: true,
+        exact: true,
         ..pair.rules
     };
     let mut deltas = both_ways(predicted, &pair.got, pair.root, rules);
     deltas.retain(|delta| match (delta.want, delta.got) {
         (None, Some(got)) => {
-            !not_ours(&delta.path) && !(rules.built_in && comes_back(&delta.path, got))
+            let stays = not_ours(&delta.path) || (rules.built_in && comes_back(&delta.path, got));
+            !stays
         }
         _ => true,
     });

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::ignore::ignored_predicted;
 use super::{Ignored, aggregated, built_in, remove};
-use crate::fields::{Element, MANAGER, Owned, step_to};
+use crate::fields::{Element, MANAGER, Owned};
 use crate::options::CompareOptions;
 use crate::prepare::Target;
 use crate::structural::{self, Delta, granular, merging};
@@ -65,7 +65,7 @@ impl<'a> Sides<'a> {
             root,
             rules: structural::Rules {
                 built_in: built_in(&key.group),
-                ordered: true,
+                exact: true,
             },
         }
     }

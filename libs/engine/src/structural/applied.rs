@@ -7,7 +7,7 @@ use domain::schema::{ListMerge, Node, Type};
 use serde_json::{Map, Value};
 
 use super::{find, granular, merging};
-use crate::fields::{Element, Owned, step_to};
+use crate::fields::{Element, Owned};
 
 /// Who has what of a live object.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ fn repeats(value: &Value, node: Option<Node<'_>>) -> bool {
         Value::Array(items) => {
             let element = node.and_then(Node::element);
             let mut seen = BTreeSet::new();
-            let twice = |item: &Value| !seen.insert(step_to(item, node));
+            let twice = |item: &Value| !seen.insert(Element::of_item(item, node));
             (merging(node) && items.iter().any(twice))
                 || items.iter().any(|item| repeats(item, element))
         }
@@ -197,7 +197,10 @@ fn merge_fields(
 fn merged_items(items: &[Value], wanted: &[Value], list: Option<Node<'_>>) -> Vec<Value> {
     let element = list.and_then(Node::element);
     let steps = |items: &[Value]| -> Vec<Element> {
-        items.iter().map(|item| step_to(item, list)).collect()
+        items
+            .iter()
+            .map(|item| Element::of_item(item, list))
+            .collect()
     };
     let (there, wants) = (steps(items), steps(wanted));
     let mut result = Vec::with_capacity(items.len().max(wanted.len()));
@@ -328,8 +331,10 @@ mod tests {
     fn what_we_alone_had_and_no_longer_want_goes() {
         check(
             json!({"keyed": [{"name": "x"}], "labels": {"kept": "1"}, "free": {"a": {"kept": 1}}}),
-            json!({"keyed": [{"name": "x", "port": 80, "value": "1"}, {"name": "gone", "port": 80}, {"name": "shared", "port": 80}],
-                "set": ["gone", "shared"], "pair": {"a": "1", "b": "unowned"}, "labels": {"kept": "1", "gone": "1", "theirs": "1"},
+            json!({"keyed": [{"name": "x", "port": 80, "value": "1"}, {"name": "gone", "port": 80},
+                    {"name": "shared", "port": 80}],
+                "set": ["gone", "shared"], "pair": {"a": "1", "b": "unowned"},
+                "labels": {"kept": "1", "gone": "1", "theirs": "1"},
                 "free": {"a": {"kept": 1, "gone": 1}, "b": {"gone": [1]}}, "list": ["1"], "count": 1}),
             json!({"f:keyed": {
                     "k:{\"name\":\"x\",\"port\":80}": {".": {}, "f:name": {}, "f:port": {}, "f:value": {}},

@@ -93,6 +93,24 @@ const DEFAULTS: &[Default] = &[
 /// Left out are defaults that depend on other fields (imagePullPolicy on the tag, targetPort on the port).
 #[must_use]
 pub fn is_default(path: &str, value: &Value) -> bool {
+    let plain = plain(path);
+    DEFAULTS
+        .iter()
+        .any(|(end, values)| ends(&plain, end) && values().contains(value))
+}
+
+/// Whether a built-in kind gets another value than this at a place when nobody says anything.
+pub(super) fn has_other_default(path: &str, value: &Value) -> bool {
+    let plain = plain(path);
+    let mut here = DEFAULTS
+        .iter()
+        .filter(|(end, _)| ends(&plain, end))
+        .peekable();
+    here.peek().is_some() && !here.any(|(_, values)| values().contains(value))
+}
+
+/// A path without the positions in lists.
+fn plain(path: &str) -> String {
     let mut plain = String::with_capacity(path.len());
     let mut inside = false;
     for c in path.chars() {
@@ -106,9 +124,7 @@ pub fn is_default(path: &str, value: &Value) -> bool {
             _ => {}
         }
     }
-    DEFAULTS
-        .iter()
-        .any(|(end, values)| ends(&plain, end) && values().contains(value))
+    plain
 }
 
 fn ends(path: &str, end: &str) -> bool {
@@ -136,6 +152,9 @@ mod tests {
         assert!(!is_default("spec.ports[0].protocol", &json!("UDP")));
         assert!(is_default("spec.replicas", &json!(1)));
         assert!(!is_default("spec.replicas", &json!(3)));
+        assert!(has_other_default("spec.replicas", &json!(0)));
+        assert!(!has_other_default("spec.replicas", &json!(1)));
+        assert!(!has_other_default("spec.minReadySeconds", &json!(0)));
         assert!(is_default("type", &json!("Opaque")));
         assert!(!is_default("spec.x.type", &json!("Opaque")));
     }
