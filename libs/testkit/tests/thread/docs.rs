@@ -1,17 +1,33 @@
 //! The examples in docs/, run as they are printed: each `console` block is typed into one shell per page, as a tenant of
 //! the page's own, and what comes out is compared; each `csv` block is a policy that the server finds nothing wrong with, and
-//! each `yaml` block a part of an application's source that is kept as it is written.
+//! each `yaml` block a part of an application's source that is kept as it is written. `yaml app` and `yaml manifest` are
+//! applications that are made and synced (see `trials`).
 
+mod trials;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::paths;
 use testkit::platform::{self, Tenant};
 use testkit::progress::Progress;
 use testkit::tools;
 use tokio::io::AsyncWriteExt;
+
+use trials::Trials;
+
+/// What a block may be, and what that means.
+const KINDS: [(&str, &str); 6] = [
+    ("console", "run"),
+    ("csv", "a policy"),
+    ("yaml", "of a source"),
+    ("yaml app", "of an application's spec"),
+    ("yaml manifest", "in Git"),
+    ("text", "no example, or what comes of one"),
+];
 
 /// What a shell prints between two commands; no command prints it.
 const MARK: &str = "\u{1}done\u{1}\n";
@@ -30,6 +46,7 @@ struct Page {
     examples: Vec<Example>,
     policies: Vec<String>,
     sources: Vec<String>,
+    trials: Trials,
 }
 
 impl Page {
@@ -42,9 +59,10 @@ impl Page {
                 (Some(_), Some(_)) => within = None,
                 (None, Some(kind)) => {
                     ensure!(
-                        ["console", "csv", "yaml", "text"].contains(&kind),
-                        "line {number}: a block is `console` (run), `csv` (a policy), `yaml` (of a source) or `text` (no example), not `{kind}`"
+                        KINDS.iter().any(|(known, _)| *known == kind),
+                        "line {number}: a block is one of {KINDS:?}, not `{kind}`"
                     );
+                    page.trials.fence(number, kind);
                     match kind {
                         "csv" => page.policies.push(String::new()),
                         "yaml" => page.sources.push(String::new()),
@@ -62,9 +80,12 @@ impl Page {
                     block.push_str(line);
                     block.push('\n');
                 }
-                _ => {}
+                (Some(kind), None) => page.trials.line(kind, line),
+                (None, None) if line.starts_with('#') => page.trials.heading(),
+                (None, None) => {}
             }
         }
+        page.trials.check()?;
         Ok(page)
     }
 
@@ -212,6 +233,11 @@ async fn holds(name: &str) -> Result<()> {
     let tenant = platform::tenant(&format!("docs-{label}")).await?;
     tenant.push_guide(&crate::examples()).await?;
     let home = tempfile::tempdir()?;
+    // First, for they connect the repository.
+    page.trials
+        .hold(&tenant, home.path())
+        .await
+        .with_context(|| format!("docs/{name}"))?;
     run(&page, &tenant, home.path())
         .await
         .with_context(|| format!("docs/{name}"))?;
@@ -238,30 +264,50 @@ async fn holds(name: &str) -> Result<()> {
 
 /// Makes an application whose source has this part, and finds every key of it there again.
 async fn kept(source: &str, tenant: &Tenant, home: &Path) -> Result<()> {
-    let indented: String = source.lines().map(|line| format!("    {line}\n")).collect();
-    let file = home.join("example.yaml");
+    let indented: String = source.lines().map(|line| format!("  {line}\n")).collect();
+    let spec = format!(
+        "source:\n  repoURL: {}\n  path: .\n{indented}",
+        tenant.repo_url
+    );
+    let app = made("example", &spec, tenant, home).await?;
+    has_keys(source, &app["spec"]["source"])
+}
+
+/// Makes an application with these parts of a spec, and gives it as it is kept.
+async fn made(name: &str, parts: &str, tenant: &Tenant, home: &Path) -> Result<Value> {
+    let mut spec = format!("project: default\n{parts}");
+    if !parts.lines().any(|line| line.starts_with("destination:")) {
+        spec.push_str(&format!(
+            "destination: {{server: https://kubernetes.default.svc, namespace: {}}}\n",
+            tenant.name
+        ));
+    }
+    let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    let file = home.join(format!("{name}.yaml"));
     std::fs::write(
         &file,
         format!(
-            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: example\nspec:\n  project: default\n  \
-             destination: {{server: https://kubernetes.default.svc, namespace: {}}}\n  source:\n    repoURL: {}\n    path: .\n{indented}",
-            tenant.name, tenant.repo_url
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: {name}\nspec:\n{spec}"
         ),
     )?;
     let file = file.to_string_lossy();
     let create = ["app", "create", "--upsert", "--validate=false", "-f", &file];
     let made = tenant.client.argocd(&create).await?;
-    ensure!(made.status.success(), "{source}{}", crate::said(&made));
-    let app = tenant.client.app("example").await?;
-    let shown = app["spec"]["source"].to_string();
-    for line in source.lines() {
+    ensure!(made.status.success(), "{parts}{}", crate::said(&made));
+    tenant.client.app(name).await
+}
+
+/// Whether every key of a block is in what was kept of it.
+fn has_keys(block: &str, kept: &Value) -> Result<()> {
+    let shown = kept.to_string();
+    for line in block.lines() {
         let line = line.trim().trim_start_matches("- ");
         if let Some((key, _)) = line.split_once(':')
             && key.chars().all(char::is_alphanumeric)
         {
             ensure!(
                 shown.contains(&format!("\"{key}\":")),
-                "{key} of\n{source}was not kept: {shown}"
+                "{key} of\n{block}was not kept: {shown}"
             );
         }
     }
@@ -362,4 +408,29 @@ fn output_is_compared_by_words_and_dots_stand_for_anything() {
     assert!(!matches(&["a", "...", "b"], &["a", "c"]));
     assert!(!matches(&["x ... z"], &["x y"]));
     assert!(!matches(&[], &["something"]));
+}
+
+/// The page lists every option of a sync and of a comparison that the engine reads, and no other.
+#[test]
+fn the_page_of_options_lists_what_the_engine_reads() -> Result<()> {
+    let root = paths::clone_root()?;
+    let source = std::fs::read_to_string(root.join("libs/engine/src/options.rs"))?;
+    let page = std::fs::read_to_string(root.join("docs/sync-options.md"))?;
+    let read = source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let read: BTreeSet<&str> = read.map(|(option, _)| option).collect();
+    // What only objects are told has no value, and is read elsewhere.
+    let listed = rows.map(|(option, _)| option);
+    let listed: BTreeSet<&str> = listed.filter(|option| option.contains('=')).collect();
+    ensure!(read.len() > 15, "only {read:?} were found");
+    ensure!(
+        read == listed,
+        "only the engine or only the page has {:?}",
+        read.symmetric_difference(&listed)
+    );
+    Ok(())
 }
