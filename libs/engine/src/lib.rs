@@ -11,9 +11,9 @@
 //!
 //! # Reading order
 //! [`prepare`] (manifests become targets), [`compare`] (targets meet live objects), [`autosync`] and [`retry`] (when to
-//! sync), [`plan`] (what a sync does), [`hooks`] (what runs at its moments), [`health`] (how objects fare), [`lint`] (what
-//! looks wrong though it works), [`actions`] (what can be done to one object), [`tree`] and [`views`] (what clients are
-//! shown), [`assemble`] (the status as stored).
+//! sync), [`plan`] (what a sync does), [`operation`] (how it begins and ends), [`hooks`] (what runs at its moments),
+//! [`health`] (how objects fare), [`lint`] (what looks wrong though it works), [`actions`] (what can be done to one
+//! object), [`tree`] and [`views`] (what clients are shown), [`assemble`] (the status as stored).
 
 pub mod actions;
 pub mod assemble;
@@ -24,6 +24,7 @@ pub mod fields;
 pub mod health;
 pub mod hooks;
 pub mod lint;
+pub mod operation;
 pub mod options;
 pub mod plan;
 pub mod prepare;

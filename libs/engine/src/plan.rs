@@ -18,6 +18,7 @@ use crate::prepare::{Prepared, Target, TargetHash, Territory};
 
 mod deletion;
 mod order;
+pub mod pace;
 
 pub use deletion::{
     DeletionPlan, Doomed, Fate, HookSeen, Moment, Stage, Turn, cascade, cleanup, deletion,

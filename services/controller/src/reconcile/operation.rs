@@ -8,15 +8,15 @@ use std::time::Duration;
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
 use domain::clock::Timestamp;
-use domain::message::{self, Message};
+use domain::message;
 use domain::operation::{Operation, OperationState, Phase, SyncResult};
 use domain::project::gate::Begun;
 use domain::quota::Quota;
 use domain::resource::{ResourceKey, text};
 use domain::status::Status;
+use engine::operation::{self, End, TakenUp};
 use engine::options::SyncOptions;
 use engine::plan::{self, Plan};
-use engine::retry;
 
 use super::desire::{self, Desired, Wish};
 use super::look::{self, Look};
@@ -59,23 +59,6 @@ impl Run {
     }
 }
 
-/// How an attempt ended.
-struct End {
-    phase: Phase,
-    message: Message,
-    causes: Vec<Cause>,
-}
-
-impl End {
-    fn new(phase: Phase, message: Message, causes: Vec<Cause>) -> Self {
-        Self {
-            phase,
-            message,
-            causes,
-        }
-    }
-}
-
 /// Takes the operation that the row asks for as far as it goes now.
 ///
 /// # Errors
@@ -96,14 +79,12 @@ pub async fn advance(
         },
     );
     let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
-    let under_way = subject
-        .app
-        .status
-        .operation
-        .clone()
-        .filter(|state| !state.phase.completed() && state.operation == asked);
-    let begun = under_way.is_none();
-    let mut state = under_way.unwrap_or_else(|| new_state(asked, now));
+    let recorded = subject.app.status.operation.as_ref();
+    let TakenUp {
+        state,
+        begun,
+        until,
+    } = operation::take_up(recorded, asked, now);
     let late = deadline(&subject, &state).is_some_and(|deadline| now >= deadline);
     if state.phase == Phase::Terminating || late {
         let mut run = Run {
@@ -121,33 +102,8 @@ pub async fn advance(
         run.state.phase = Phase::Terminating;
         return end(ctx, run, end_, look, memory).await;
     }
-    if let Some(finished) = state.finished_at {
-        // It waits for its next try.
-        let Some(again) = retry::again(&state.operation.retry, state.retry_count, finished) else {
-            state.finished_at = None;
-            return run_on(
-                ctx,
-                Run {
-                    subject,
-                    state,
-                    refresh,
-                },
-                None,
-                begun,
-                memory,
-            )
-            .await;
-        };
-        if let Ok(wait) = again.at.signed_duration_since(now).to_std()
-            && !wait.is_zero()
-        {
-            return Ok(Next::After(wait));
-        }
-        state.retry_count = again.attempt;
-        state.finished_at = None;
-        state.result = None;
-        state.causes.clear();
-        state.message = message::sync::RUNNING.message();
+    if let Some(until) = until {
+        return Ok(at(ctx, until));
     }
     run_on(
         ctx,
@@ -195,7 +151,7 @@ pub async fn begin_automated(
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
     tracing::Span::current().record("operation", "auto-sync");
-    let state = new_state(asked.clone(), ctx.clock.now());
+    let state = operation::begin(asked.clone(), ctx.clock.now());
     let report = Report {
         status: Status {
             operation: Some(state.clone()),
@@ -241,7 +197,7 @@ pub fn refused(
         .operation
         .clone()
         .filter(|state| !state.phase.completed());
-    let mut state = before.unwrap_or_else(|| new_state(asked.clone(), now));
+    let mut state = before.unwrap_or_else(|| operation::begin(asked.clone(), now));
     state.phase = Phase::Error;
     if let Some(first) = causes.first() {
         state.message = first.message.clone();
@@ -250,19 +206,6 @@ pub fn refused(
     state.finished_at = Some(now);
     state.result.get_or_insert_default();
     state
-}
-
-fn new_state(asked: Operation, now: Timestamp) -> OperationState {
-    OperationState {
-        operation: asked,
-        phase: Phase::Running,
-        message: message::sync::RUNNING.message(),
-        causes: Vec::new(),
-        started_at: now,
-        finished_at: None,
-        retry_count: 0,
-        result: None,
-    }
 }
 
 /// Carries an operation on. `look` is a comparison of what the operation wants, if one is at hand.

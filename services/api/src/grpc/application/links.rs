@@ -12,6 +12,7 @@ use tonic::Status;
 
 use super::find::{self, Found, Query};
 use super::live::peer;
+use super::manifests::hidden;
 use super::mask::mask;
 use super::resource::named;
 use crate::failure;

@@ -8,10 +8,11 @@ use domain::clock::Timestamp;
 use domain::message;
 use domain::operation::{OperationState, Phase, ResourceResult, ResultCode};
 use domain::status::{HealthCode, Status, SyncCode};
+use engine::operation::{self, End};
 use engine::options::Role;
-use engine::{plan, retry};
+use engine::plan;
 
-use super::{End, Run};
+use super::Run;
 use crate::context::Context;
 use crate::memory::AppMemory;
 use crate::reconcile::desire::Desired;
@@ -38,28 +39,7 @@ pub(super) async fn end(
     } = run;
     let now = ctx.clock.now();
     memory.wave_ended = None;
-    state.finished_at = Some(now);
-    state.result.get_or_insert_default();
-    state.causes = ended.causes;
-    let failed =
-        matches!(ended.phase, Phase::Failed | Phase::Error) && state.phase != Phase::Terminating;
-    let again = retry::again(&state.operation.retry, state.retry_count, now).filter(|_| failed);
-    let outcome = ended.message.to_string();
-    state.message = match (&again, state.retry_count) {
-        (Some(again), _) => message::sync::RETRYING
-            .with("outcome", outcome)
-            .with("attempt", again.attempt)
-            .with("time", again.announced.format("%-I:%M%p")),
-        (None, 0) => ended.message,
-        (None, count) => message::sync::RETRIED
-            .with("outcome", outcome)
-            .with("count", count),
-    };
-    state.phase = if again.is_some() {
-        Phase::Running
-    } else {
-        ended.phase
-    };
+    let again = operation::conclude(&mut state, ended, now);
     let mut status = look::status(ctx, &subject, &look, operation_causes(&state, &look), true);
     settle(&mut state, &status);
 

@@ -13,6 +13,7 @@ use domain::operation::{Phase, ResourceResult};
 use domain::resource::{ResourceKey, annotation, text};
 use engine::hooks::{self, Attempt, Before, DeletePolicy};
 use engine::options::Propagation;
+use engine::plan::pace::{named, result_of};
 use engine::plan::{Plan, Step};
 use serde_json::Value;
 
@@ -95,27 +96,6 @@ fn seen_in<'a>(live: &'a LiveSet, entry: &'a LiveEntry) -> SeenHook<'a> {
         whole: live.body(&entry.key).filter(same),
         ..SeenHook::of(entry)
     }
-}
-
-/// Those of the steps' hooks that have not ended.
-pub(super) fn running<'a>(
-    steps: impl Iterator<Item = &'a Step>,
-    results: &[ResourceResult],
-) -> Vec<&'a ResourceKey> {
-    let is_running = |step: &&Step| {
-        step.hook.is_some()
-            && result_of(step, results).is_some_and(|r| r.hook_phase == Phase::Running)
-    };
-    steps.filter(is_running).map(|step| &step.key).collect()
-}
-
-pub(super) fn result_of<'a>(
-    step: &Step,
-    results: &'a [ResourceResult],
-) -> Option<&'a ResourceResult> {
-    results
-        .iter()
-        .find(|r| r.key == step.key && r.sync_phase == step.phase.as_str())
 }
 
 /// Takes our finalizer off the hooks that are known to have ended. Where the cluster refuses, that is for later.
@@ -297,21 +277,4 @@ pub(super) async fn terminate(
         }
     }
     Ok(())
-}
-
-/// What an operation says that waits for hooks.
-pub(super) fn waiting_for(keys: &[&ResourceKey]) -> Message {
-    match keys {
-        [] => message::sync::RUNNING.message(),
-        [first] => message::sync::WAITING_HOOK.with("resource", named(first)),
-        [first, rest @ ..] => message::sync::WAITING_HOOK_MORE
-            .with("resource", named(first))
-            .with("count", rest.len()),
-    }
-}
-
-/// `batch/Job/migrate`, as Argo CD names what it waits for.
-pub(super) fn named(key: &ResourceKey) -> String {
-    let name = format!("{}/{}/{}", key.group, key.kind, key.name);
-    name.trim_start_matches('/').to_owned()
 }

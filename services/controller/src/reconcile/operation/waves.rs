@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
-use domain::message::{self, Message};
-use domain::operation::{Phase, ResourceResult, ResultCode};
+use domain::message;
+use domain::operation::{Phase, ResourceResult};
 use domain::resource::ResourceKey;
-use domain::status::HealthCode;
-use engine::plan::{self, Plan, Step};
+use engine::operation::End;
+use engine::plan::pace::{self, Barrier, Sight};
+use engine::plan::{Plan, Step};
 
 use super::hooks::{self, Way};
-use super::{End, PATIENCE, Run, waits};
+use super::{PATIENCE, Run, waits};
 use crate::context::Context;
 use crate::memory::AppMemory;
 use crate::reconcile::custom::Known;
@@ -95,26 +96,27 @@ async fn waves_in_turn(
     let dry_run = plan.dry_run;
     // What was on record before this look; what it adds itself belongs to waves that are through.
     let done = results(run).to_vec();
-    let is_done = |step: &Step| {
-        hooks::result_of(step, &done).is_some_and(|r| r.status != Some(ResultCode::SyncFailed))
-    };
+    let others = pace::of_others(plan, &done, wave_ended.map(|ended| ended.elapsed()));
+    if !others.is_empty() {
+        let wanted: Vec<(ResourceKey, String)> = others
+            .into_iter()
+            .map(|step| (step.key.clone(), step.version.clone()))
+            .collect();
+        let fetched = look.live.fetch(ctx, &run.subject, &wanted).await;
+        fetched.map_err(Failure::Cluster)?;
+        *wave_ended = Some(Instant::now());
+    }
     let mut applied = 0;
     for wave in plan.waves() {
         let before = &plan.steps[..applied];
         applied += wave.len();
-        let mut rest: Vec<Step> = wave.iter().filter(|step| !is_done(step)).cloned().collect();
+        let mut rest = pace::left(wave, &done);
         if !rest.is_empty() {
-            // The steps before must be healthy, as the plan has it; the namespace alone needs no waiting.
-            let waited_for =
-                |step: &Step| !matches!(step.action, plan::Action::CreateNamespace { .. });
-            if !dry_run
-                && before.iter().any(waited_for)
-                && let Some(waiting) = barrier(look, before, results(run), wave_ended)
-            {
-                return match waiting {
-                    Barrier::Wait(message, next) => {
+            if !dry_run && let Some(barrier) = barrier(look, before, results(run), *wave_ended) {
+                return match barrier {
+                    Barrier::Wait(message, rest) => {
                         run.state.message = message;
-                        Ok(Progress::Waits(next))
+                        Ok(Progress::Waits(Next::After(rest.unwrap_or(BACKSTOP))))
                     }
                     Barrier::Failed(keys) => {
                         let causes = look::explained(ctx, run.subject.sight(), look, &keys);
@@ -187,9 +189,9 @@ async fn waves_in_turn(
             }
         }
     }
-    let running = hooks::running(plan.steps.iter(), results(run));
+    let running = pace::running(plan.steps.iter(), results(run));
     if !running.is_empty() {
-        run.state.message = hooks::waiting_for(&running);
+        run.state.message = pace::waiting_for_hooks(&running);
         return Ok(Progress::Waits(Next::After(BACKSTOP)));
     }
     let tidied = hooks::tidy(ctx, run, plan, &look.live, true).await;
@@ -223,7 +225,7 @@ async fn fail(
 ) -> Result<Progress, Failure> {
     run.state.causes.extend(causes);
     if !plan.dry_run {
-        let untried = |step: &&Step| hooks::result_of(step, results(run)).is_none();
+        let untried = |step: &&Step| pace::result_of(step, results(run)).is_none();
         let rest: Vec<Step> = plan.on_failure.iter().filter(untried).cloned().collect();
         if !rest.is_empty() {
             let way = hooks::clear_way(ctx, run, rest, &look.live, plan.propagation).await;
@@ -249,12 +251,12 @@ async fn fail(
             let ended = hooks::observe(ctx, run, &look.live, known).await;
             ended.map_err(Failure::Cluster)?;
             run.state.message =
-                hooks::waiting_for(&hooks::running(plan.on_failure.iter(), results(run)));
+                pace::waiting_for_hooks(&pace::running(plan.on_failure.iter(), results(run)));
             return Ok(Progress::Waits(Next::After(Duration::ZERO)));
         }
-        let running = hooks::running(plan.on_failure.iter(), results(run));
+        let running = pace::running(plan.on_failure.iter(), results(run));
         if !running.is_empty() {
-            run.state.message = hooks::waiting_for(&running);
+            run.state.message = pace::waiting_for_hooks(&running);
             return Ok(Progress::Waits(Next::After(BACKSTOP)));
         }
         let tidied = hooks::tidy(ctx, run, plan, &look.live, false).await;
@@ -282,77 +284,23 @@ fn interrupted(ctx: &Context, run: &Run, error: cluster::Error) -> Result<Progre
     Err(Failure::Cluster(error))
 }
 
-enum Barrier {
-    Wait(Message, Next),
-    /// These objects do not work.
-    Failed(Vec<ResourceKey>),
-}
-
 /// What keeps the next wave from beginning.
 fn barrier(
     look: &Look,
     before: &[Step],
     results: &[ResourceResult],
-    wave_ended: &mut Option<Instant>,
+    wave_ended: Option<Instant>,
 ) -> Option<Barrier> {
-    let delay = Duration::from_secs(plan::WAVE_DELAY_SECONDS);
-    let running = hooks::running(before.iter(), results);
-    let applied = before
-        .iter()
-        .filter(|step| step.hook.is_none() && matches!(step.action, plan::Action::Apply { .. }));
-    let mut waiting: Vec<&ResourceKey> = Vec::new();
-    let mut failed = Vec::new();
-    for step in applied {
-        let health = look.live.find(&step.key).and_then(|entry| {
-            engine::health::assess_checked(&entry.body, &[], look.checks.get(&step.key))
-        });
-        match health {
-            Some(health) if health.code == HealthCode::Degraded => failed.push(step.key.clone()),
-            Some(health) if health.code != HealthCode::Healthy => waiting.push(&step.key),
-            _ => {}
-        }
-    }
-    // The delay gives controllers time to notice; what they then say counts.
-    if let Some(rest) = wave_ended
-        .and_then(|ended| delay.checked_sub(ended.elapsed()))
-        .filter(|rest| !rest.is_zero())
-    {
-        let message = if running.is_empty() {
-            waiting_for(&waiting, before)
-        } else {
-            hooks::waiting_for(&running)
-        };
-        return Some(Barrier::Wait(message, Next::After(rest)));
-    }
-    // A hook that was begun runs to its end, whatever becomes of the rest.
-    if !running.is_empty() {
-        let message = hooks::waiting_for(&running);
-        return Some(Barrier::Wait(message, Next::After(BACKSTOP)));
-    }
-    if !failed.is_empty() {
-        return Some(Barrier::Failed(failed));
-    }
-    if waiting.is_empty() {
-        return None;
-    }
-    Some(Barrier::Wait(
-        waiting_for(&waiting, before),
-        Next::After(BACKSTOP),
-    ))
-}
-
-fn waiting_for(waiting: &[&ResourceKey], before: &[Step]) -> Message {
-    let last = before.last().map(|step| &step.key);
-    let Some(first) = waiting.first().copied().or(last) else {
-        return message::sync::RUNNING.message();
+    let health = |key: &ResourceKey| {
+        let entry = look.live.find(key)?;
+        engine::health::assess_checked(&entry.body, &[], look.checks.get(key))
     };
-    let name = hooks::named(first);
-    match waiting.len() {
-        0 | 1 => message::sync::WAITING_HEALTHY.with("resource", name),
-        count => message::sync::WAITING_HEALTHY_MORE
-            .with("resource", name)
-            .with("count", count - 1),
-    }
+    let sight = Sight {
+        results,
+        since: wave_ended.map(|ended| ended.elapsed()),
+        health: &health,
+    };
+    pace::barrier(before, &sight)
 }
 
 pub(super) fn results(run: &Run) -> &[ResourceResult] {

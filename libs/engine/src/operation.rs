@@ -1,0 +1,180 @@
+//! The states of an operation: begun, taken up again, ended for good or until its next try.
+
+use domain::cause::Cause;
+use domain::clock::Timestamp;
+use domain::message::{self, Message};
+use domain::operation::{Operation, OperationState, Phase};
+
+use crate::retry::{self, Again};
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// In a word.
+    pub phase: Phase,
+    /// In a sentence.
+    pub message: Message,
+    /// Why, where it did not end well.
+    pub causes: Vec<Cause>,
+}
+
+impl End {
+    /// Puts the three together.
+    #[must_use]
+    pub fn new(phase: Phase, message: Message, causes: Vec<Cause>) -> Self {
+        Self {
+            phase,
+            message,
+            causes,
+        }
+    }
+}
+
+/// An operation that somebody goes on with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenUp {
+    /// Where it stands.
+    pub state: OperationState,
+    /// Whether it begins only now.
+    pub begun: bool,
+    /// When its next try comes; there is nothing to do before.
+    pub until: Option<Timestamp>,
+}
+
+/// The state of an operation that begins.
+#[must_use]
+pub fn begin(asked: Operation, now: Timestamp) -> OperationState {
+    OperationState {
+        operation: asked,
+        phase: Phase::Running,
+        message: message::sync::RUNNING.message(),
+        causes: Vec::new(),
+        started_at: now,
+        finished_at: None,
+        retry_count: 0,
+        result: None,
+    }
+}
+
+/// Takes up the operation that is asked for where the record says it stands: a record of another one, or of one that has
+/// ended, says nothing of it.
+#[must_use]
+pub fn take_up(recorded: Option<&OperationState>, asked: Operation, now: Timestamp) -> TakenUp {
+    let under_way = recorded.filter(|state| !state.phase.completed() && state.operation == asked);
+    let begun = under_way.is_none();
+    let mut state = under_way.cloned().unwrap_or_else(|| begin(asked, now));
+    let finished = state
+        .finished_at
+        .filter(|_| state.phase != Phase::Terminating);
+    let Some(finished) = finished else {
+        return TakenUp {
+            state,
+            begun,
+            until: None,
+        };
+    };
+    // It waits for its next try.
+    let again = retry::again(&state.operation.retry, state.retry_count, finished);
+    let until = again.map(|again| again.at).filter(|at| *at > now);
+    if until.is_none() {
+        state.finished_at = None;
+    }
+    if let (Some(again), None) = (again, until) {
+        state.retry_count = again.attempt;
+        state.result = None;
+        state.causes.clear();
+        state.message = message::sync::RUNNING.message();
+    }
+    TakenUp {
+        state,
+        begun,
+        until,
+    }
+}
+
+/// Ends an attempt: for good, or until the next one, which is then the answer. Who stopped an operation wants no further
+/// try.
+pub fn conclude(state: &mut OperationState, ended: End, now: Timestamp) -> Option<Again> {
+    let failed =
+        matches!(ended.phase, Phase::Failed | Phase::Error) && state.phase != Phase::Terminating;
+    state.finished_at = Some(now);
+    state.result.get_or_insert_default();
+    state.causes = ended.causes;
+    let again = retry::again(&state.operation.retry, state.retry_count, now).filter(|_| failed);
+    let outcome = ended.message.to_string();
+    state.message = match (&again, state.retry_count) {
+        (Some(again), _) => message::sync::RETRYING
+            .with("outcome", outcome)
+            .with("attempt", again.attempt)
+            .with("time", again.announced.format("%-I:%M%p")),
+        (None, 0) => ended.message,
+        (None, count) => message::sync::RETRIED
+            .with("outcome", outcome)
+            .with("count", count),
+    };
+    state.phase = match again {
+        Some(_) => Phase::Running,
+        None => ended.phase,
+    };
+    again
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use domain::application::Retry;
+
+    use super::*;
+
+    fn asked(limit: i64) -> Operation {
+        Operation {
+            retry: Retry {
+                limit,
+                ..Retry::default()
+            },
+            ..Operation::default()
+        }
+    }
+
+    fn failed() -> End {
+        End::new(
+            Phase::Failed,
+            message::sync::APPLY_FAILED.message(),
+            Vec::new(),
+        )
+    }
+
+    #[test]
+    fn a_failed_attempt_waits_for_its_next_try_and_the_last_one_ends_it() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut state = begin(asked(1), start);
+        let again = conclude(&mut state, failed(), start).unwrap();
+        assert_eq!((state.phase, again.attempt), (Phase::Running, 1));
+        let early = take_up(Some(&state), asked(1), again.at - TimeDelta::seconds(1));
+        assert_eq!((early.until, early.begun), (Some(again.at), false));
+        let due = take_up(Some(&state), asked(1), again.at);
+        assert_eq!((due.until, due.state.retry_count), (None, 1));
+        assert!(due.state.finished_at.is_none() && due.state.result.is_none());
+        state = due.state;
+        assert!(conclude(&mut state, failed(), again.at).is_none());
+        assert_eq!(state.phase, Phase::Failed);
+    }
+
+    #[test]
+    fn what_is_on_record_of_another_operation_says_nothing_of_this_one() {
+        let state = begin(asked(1), Timestamp::UNIX_EPOCH);
+        let later = Timestamp::UNIX_EPOCH + TimeDelta::seconds(9);
+        let other = take_up(Some(&state), asked(2), later);
+        assert_eq!((other.begun, other.state.started_at), (true, later));
+        let same = take_up(Some(&state), asked(1), later);
+        assert_eq!((same.begun, same.state), (false, state));
+    }
+
+    #[test]
+    fn one_that_was_stopped_is_not_tried_again() {
+        let mut state = begin(asked(5), Timestamp::UNIX_EPOCH);
+        state.phase = Phase::Terminating;
+        assert!(conclude(&mut state, failed(), Timestamp::UNIX_EPOCH).is_none());
+        assert_eq!(state.phase, Phase::Failed);
+    }
+}

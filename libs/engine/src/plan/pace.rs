@@ -1,0 +1,262 @@
+//! How fast a plan is carried out: what is left of a wave, and what keeps it from beginning.
+
+use std::time::Duration;
+
+use domain::message::{self, Message};
+use domain::operation::{Phase, ResourceResult, ResultCode};
+use domain::resource::ResourceKey;
+use domain::status::HealthCode;
+
+use super::{Action, Plan, Step, WAVE_DELAY_SECONDS};
+use crate::health::Health;
+
+/// What is known when a wave is to begin.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// What became of the steps so far.
+    pub results: &'a [ResourceResult],
+    /// How long ago the last wave ended, if whoever asks carried it out.
+    pub since: Option<Duration>,
+    /// How an object fares; `None` where it is not there, or nothing can be said of its kind.
+    pub health: &'a dyn Fn(&ResourceKey) -> Option<Health>,
+}
+
+/// What keeps a wave from beginning.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Barrier {
+    /// Something takes its time; for this long at least, where that is known.
+    Wait(Message, Option<Duration>),
+    /// These objects, which were applied before, do not work.
+    Failed(Vec<ResourceKey>),
+}
+
+/// What became of a step.
+#[must_use]
+pub fn result_of<'a>(step: &Step, results: &'a [ResourceResult]) -> Option<&'a ResourceResult> {
+    results
+        .iter()
+        .find(|r| r.key == step.key && r.sync_phase == step.phase.as_str())
+}
+
+/// The steps of a wave that are still to be done. What the record says is done is not done again.
+#[must_use]
+pub fn left(wave: &[Step], results: &[ResourceResult]) -> Vec<Step> {
+    let is_done = |step: &Step| {
+        result_of(step, results).is_some_and(|r| r.status != Some(ResultCode::SyncFailed))
+    };
+    wave.iter().filter(|step| !is_done(step)).cloned().collect()
+}
+
+/// The steps that another process applied, as the record tells one that takes over and has ended no wave itself. What it
+/// knows of their objects may be older than that: they are asked for before anything is concluded from them, and the wave
+/// counts as ended then.
+#[must_use]
+pub fn of_others<'a>(
+    plan: &'a Plan,
+    results: &[ResourceResult],
+    since: Option<Duration>,
+) -> Vec<&'a Step> {
+    if since.is_some() || plan.dry_run {
+        return Vec::new();
+    }
+    let applied = |step: &&Step| step.hook.is_none() && matches!(step.action, Action::Apply { .. });
+    let steps = plan.steps.iter().filter(applied);
+    steps
+        .filter(|step| result_of(step, results).is_some())
+        .collect()
+}
+
+/// Those of the steps' hooks that have not ended.
+#[must_use]
+pub fn running<'a>(
+    steps: impl Iterator<Item = &'a Step>,
+    results: &[ResourceResult],
+) -> Vec<&'a ResourceKey> {
+    let is_running = |step: &&Step| {
+        step.hook.is_some()
+            && result_of(step, results).is_some_and(|r| r.hook_phase == Phase::Running)
+    };
+    steps.filter(is_running).map(|step| &step.key).collect()
+}
+
+/// What keeps a wave from beginning, by the steps before it: these must be healthy. A namespace needs no waiting.
+#[must_use]
+pub fn barrier(before: &[Step], sight: &Sight<'_>) -> Option<Barrier> {
+    let waited_for = |step: &Step| !matches!(step.action, Action::CreateNamespace { .. });
+    if !before.iter().any(waited_for) {
+        return None;
+    }
+    let running = running(before.iter(), sight.results);
+    let applied = before
+        .iter()
+        .filter(|step| step.hook.is_none() && matches!(step.action, Action::Apply { .. }));
+    let mut waiting: Vec<&ResourceKey> = Vec::new();
+    let mut failed = Vec::new();
+    for step in applied {
+        match (sight.health)(&step.key) {
+            Some(health) if health.code == HealthCode::Degraded => failed.push(step.key.clone()),
+            Some(health) if health.code != HealthCode::Healthy => waiting.push(&step.key),
+            _ => {}
+        }
+    }
+    // The delay gives controllers time to notice; what they then say counts.
+    let delay = Duration::from_secs(WAVE_DELAY_SECONDS);
+    let rest = sight.since.and_then(|since| delay.checked_sub(since));
+    if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
+        let message = match running.is_empty() {
+            true => waiting_for_health(&waiting, before),
+            false => waiting_for_hooks(&running),
+        };
+        return Some(Barrier::Wait(message, Some(rest)));
+    }
+    // A hook that was begun runs to its end, whatever becomes of the rest.
+    if !running.is_empty() {
+        return Some(Barrier::Wait(waiting_for_hooks(&running), None));
+    }
+    if !failed.is_empty() {
+        return Some(Barrier::Failed(failed));
+    }
+    (!waiting.is_empty()).then(|| Barrier::Wait(waiting_for_health(&waiting, before), None))
+}
+
+/// What an operation says that waits for hooks.
+#[must_use]
+pub fn waiting_for_hooks(keys: &[&ResourceKey]) -> Message {
+    match keys {
+        [] => message::sync::RUNNING.message(),
+        [first] => message::sync::WAITING_HOOK.with("resource", named(first)),
+        [first, rest @ ..] => message::sync::WAITING_HOOK_MORE
+            .with("resource", named(first))
+            .with("count", rest.len()),
+    }
+}
+
+fn waiting_for_health(waiting: &[&ResourceKey], before: &[Step]) -> Message {
+    let last = before.last().map(|step| &step.key);
+    let Some(first) = waiting.first().copied().or(last) else {
+        return message::sync::RUNNING.message();
+    };
+    let name = named(first);
+    match waiting.len() {
+        0 | 1 => message::sync::WAITING_HEALTHY.with("resource", name),
+        count => message::sync::WAITING_HEALTHY_MORE
+            .with("resource", name)
+            .with("count", count - 1),
+    }
+}
+
+/// `batch/Job/migrate`, as Argo CD names what it waits for.
+#[must_use]
+pub fn named(key: &ResourceKey) -> String {
+    let name = format!("{}/{}/{}", key.group, key.kind, key.name);
+    name.trim_start_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::health::assess;
+    use crate::plan::{How, SyncPhase};
+
+    fn step(name: &str) -> Step {
+        let how = How {
+            server_side: true,
+            replace: false,
+            force: false,
+            validate: true,
+            migrate: true,
+        };
+        Step {
+            phase: SyncPhase::Sync,
+            wave: 0,
+            batch: 0,
+            key: ResourceKey {
+                group: "apps".into(),
+                kind: "Deployment".into(),
+                namespace: "web".into(),
+                name: name.into(),
+            },
+            version: "v1".into(),
+            action: Action::Apply {
+                object: Arc::new(json!({})),
+                hash: [0; 32],
+                how,
+                exists: true,
+            },
+            hook: None,
+        }
+    }
+
+    /// A workload of that name: `up`, `down`, or on its way.
+    fn health(key: &ResourceKey) -> Option<Health> {
+        let condition = json!({"type": "Progressing", "reason": "ProgressDeadlineExceeded"});
+        let status = match key.name.as_str() {
+            "up" => json!({"updatedReplicas": 1, "replicas": 1, "availableReplicas": 1}),
+            "down" => json!({"conditions": [condition]}),
+            _ => json!({"updatedReplicas": 0}),
+        };
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": key.name},
+            "spec": {"replicas": 1}, "status": status});
+        assess(&object)
+    }
+
+    fn barrier_after(names: &[&str], since: Option<u64>) -> Option<Barrier> {
+        let before: Vec<Step> = names.iter().map(|name| step(name)).collect();
+        let sight = Sight {
+            results: &[],
+            since: since.map(Duration::from_secs),
+            health: &health,
+        };
+        barrier(&before, &sight)
+    }
+
+    #[test]
+    fn what_another_process_applied_is_asked_for_once() {
+        let plan = Plan {
+            steps: vec![step("theirs"), step("left")],
+            ..Plan::default()
+        };
+        let result = |step: &Step| ResourceResult {
+            key: step.key.clone(),
+            version: String::new(),
+            status: Some(ResultCode::Synced),
+            message: String::new(),
+            hook_phase: Phase::Running,
+            sync_phase: step.phase.as_str().to_owned(),
+            hook: false,
+            images: Vec::new(),
+        };
+        let results = [result(&plan.steps[0])];
+        let names = |since| {
+            let steps = of_others(&plan, &results, since).into_iter();
+            steps.map(|step| step.key.name.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(None), ["theirs"]);
+        assert!(
+            names(Some(Duration::ZERO)).is_empty(),
+            "it has ended a wave itself"
+        );
+    }
+
+    #[test]
+    fn a_wave_begins_a_while_after_the_last_one_and_when_all_of_it_is_up() {
+        assert_eq!(barrier_after(&[], Some(0)), None);
+        let early = barrier_after(&["up"], Some(1));
+        let rest = Some(Duration::from_secs(1));
+        assert!(matches!(early, Some(Barrier::Wait(_, left)) if left == rest));
+        assert_eq!(barrier_after(&["up"], Some(2)), None);
+        assert_eq!(
+            barrier_after(&["up"], None),
+            None,
+            "another process ended it"
+        );
+        let coming = barrier_after(&["up", "coming"], Some(9));
+        assert!(matches!(coming, Some(Barrier::Wait(_, None))));
+        let down = barrier_after(&["coming", "down"], Some(9));
+        assert!(matches!(down, Some(Barrier::Failed(keys)) if !keys.is_empty()));
+    }
+}
