@@ -61,7 +61,7 @@ impl AddedCluster {
     /// # Errors
     /// When a certificate, a key or the address is none, or the address is not allowed.
     pub fn new(server: &str, login: &Login, egress: &Arc<Egress>) -> Result<Self, Refused> {
-        let redactor = Redactor::new(login.secrets());
+        let redactor = redactor_of(login);
         let config = configuration(server, login, egress)?;
         let client = client(&config, egress)
             .map_err(|error| Refused::Said(redactor.redact(&error.to_string())))?;
@@ -178,7 +178,7 @@ impl AddedCluster {
         match tokio::time::timeout(PATIENCE, question).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if is_not_allowed(&error) => Err(Refused::Address),
-            Ok(Err(error)) => Err(Refused::Said(self.redactor.redact(&words(&error)))),
+            Ok(Err(error)) => Err(Refused::Said(cut(self.redactor.redact(&words(&error))))),
             Err(_) => Err(Refused::Said(format!(
                 "no answer within {} s",
                 PATIENCE.as_secs()
@@ -219,6 +219,16 @@ fn claims(token: &str) -> Option<Claims> {
     let body = token.split('.').nth(1)?;
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(body).ok()?;
     serde_json::from_slice(&bytes).ok()
+}
+
+/// Takes out of what a cluster says what it was told to let somebody in.
+pub(crate) fn redactor_of(login: &Login) -> Redactor {
+    // As basic authentication sends them.
+    let pair = login.password.as_ref().map(|password| {
+        let password = password.expose_str();
+        Secret::from(format!("{}:{password}", login.username))
+    });
+    Redactor::new(login.secrets().chain(&pair))
 }
 
 /// How to get into a cluster with what a tenant gave.
@@ -311,10 +321,7 @@ fn words(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         // What is no Kubernetes' answer is not passed on: the address may be of something else altogether.
         return match status.reason.split_whitespace().count() {
-            1 => cut(format!(
-                "HTTP {} {}: {}",
-                status.code, status.reason, status.message
-            )),
+            1 => format!("HTTP {} {}: {}", status.code, status.reason, status.message),
             _ => format!("HTTP {}", status.code),
         };
     }
@@ -325,7 +332,7 @@ fn words(error: &kube::Error) -> String {
     if inner.is::<LengthLimitError>() {
         return format!("its answer is larger than {MAX_ANSWER} bytes");
     }
-    cut(inner.to_string())
+    inner.to_string()
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use std::time::Duration;
 use domain::clock::{Clock, Timestamp};
 use domain::cluster::Login;
 use domain::egress::Egress;
-use domain::secret::Redactor;
 use http::header::{HeaderName, HeaderValue, USER_AGENT};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::watch;
 
 use crate::account::Account;
-use crate::added::Refused;
+use crate::added::{Refused, redactor_of};
+use crate::budget::Budget;
 use crate::discovery::{ApiKind, Discoverer, Discovery};
 use crate::error::Error;
 use crate::gate::WriteGate;
@@ -106,7 +106,8 @@ impl Cluster {
     }
 
     /// A cluster that a tenant has added, reached with what the tenant gave, and only where `egress` allows. Nothing is
-    /// sent. What it says is a stranger's word: it is bounded, and holds nothing that it was told.
+    /// sent. What it says is a stranger's word: it is bounded, also by the budget that it shares with others, and holds nothing
+    /// that it was told.
     ///
     /// # Errors
     /// When a certificate, a key or the address is none, or the address is not allowed.
@@ -114,10 +115,11 @@ impl Cluster {
         added: &domain::cluster::Cluster,
         login: &Login,
         egress: &Arc<Egress>,
+        budget: &Arc<Budget>,
         terms: Terms,
     ) -> Result<Self, Refused> {
         let way = way_into(&added.server, login, egress, &terms.gate)?;
-        let watched = Watched::of(added);
+        let watched = Watched::of(added, budget);
         Ok(Self::new(&added.name, &added.server, way, watched, terms))
     }
 
@@ -306,7 +308,7 @@ fn way_into(
     egress: &Arc<Egress>,
     gate: &Arc<dyn WriteGate>,
 ) -> Result<Way, Refused> {
-    let redactor = Redactor::new(login.secrets());
+    let redactor = redactor_of(login);
     let mut config = crate::added::configuration(server, login, egress)?;
     config.headers.push(user_agent());
     let client = crate::gated::client(&config, Resolver::within(egress), Arc::clone(gate))
@@ -344,4 +346,93 @@ async fn configuration(options: &ConnectOptions) -> Result<kube::Config, Error> 
     };
     config.headers.push(user_agent());
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::cluster::Cluster as Added;
+    use domain::secret::Secret;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::gate::AlwaysMayWrite;
+
+    struct Clockwork;
+
+    impl Clock for Clockwork {
+        fn now(&self) -> Timestamp {
+            chrono::DateTime::UNIX_EPOCH
+        }
+    }
+
+    /// A server that repeats what it is let in with, in all that is passed on of an answer.
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+    async fn echo() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = vec![0; 8192];
+                let read = stream.read(&mut asked).await.unwrap();
+                let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
+                let mut words = asked.lines().filter_map(|line| line.split_once("Basic "));
+                let told = words.next().map_or("nothing", |(_, told)| told);
+                let status = match asked.starts_with("GET /refused") {
+                    true => "403 Forbidden",
+                    false => "200 OK",
+                };
+                let body = serde_json::json!({"reason": told, "message": format!("no {told}"),
+                    "details": {"causes": [{"reason": told, "message": told, "field": told}]}})
+                .to_string();
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nWarning: 299 - \"{told}\"\r\nConnection: close\r\n\
+                     Content-Length: {length}\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        server
+    }
+
+    #[tokio::test]
+    async fn what_a_strange_cluster_repeats_is_hidden() {
+        let added = Added {
+            server: echo().await,
+            name: "strange".into(),
+            ..Added::default()
+        };
+        let login = Login {
+            username: "me".into(),
+            password: Some(Secret::from("hunter2hunter2")),
+            insecure: true,
+            ..Login::default()
+        };
+        let egress = Arc::new(Egress {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Egress::default()
+        });
+        let terms = Terms {
+            request_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+            gate: Arc::new(AlwaysMayWrite),
+            fingerprint_key: [7; 32],
+            clock: Arc::new(Clockwork),
+        };
+        let budget = Budget::unbounded();
+        let cluster = Cluster::added(&added, &login, &egress, &budget, terms).unwrap();
+        let transport = &cluster.inner.transport;
+        let (nobody, json) = (Identity::default(), "application/json");
+        let refused = transport.get(&nobody, "/refused", json).await;
+        let refused = refused.err().unwrap();
+        // "me:hunter2hunter2", as basic authentication says it.
+        assert!(
+            !format!("{refused:?}").contains("bWU6aHVudGVy"),
+            "{refused:?}"
+        );
+        assert_eq!(refused.refusal().unwrap().message, "no ++++++++");
+        let answer = transport.get(&nobody, "/", json).await.unwrap();
+        assert_eq!(answer.warnings, ["++++++++"]);
+    }
 }

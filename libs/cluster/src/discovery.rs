@@ -15,6 +15,11 @@ mod read;
 /// An answer younger than this is not asked for again because of an unknown name.
 const RECENT: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// A group, version, kind or verb of the API is shorter.
+const MAX_WORD: usize = 256;
+/// A kind has fewer verbs.
+const MAX_VERBS: usize = 32;
+
 /// One kind in one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKind {
@@ -51,6 +56,13 @@ impl ApiKind {
         GroupKind::new(self.group.clone(), self.kind.clone())
     }
 
+    /// Whether its words are as short as an API's are: each object of it repeats them.
+    fn is_sane(&self) -> bool {
+        let words = [&self.group, &self.version, &self.kind, &self.plural];
+        let mut words = words.into_iter().chain(&self.verbs);
+        self.verbs.len() <= MAX_VERBS && words.all(|word| word.len() <= MAX_WORD)
+    }
+
     /// Whether something can be done to it.
     #[must_use]
     pub fn can(&self, verb: &str) -> bool {
@@ -82,7 +94,7 @@ impl Discovery {
     fn new(version: ServerVersion, all: Vec<ApiKind>) -> Self {
         let mut api_versions = Vec::new();
         let mut kinds: HashMap<GroupKind, Vec<ApiKind>> = HashMap::new();
-        for kind in all {
+        for kind in all.into_iter().filter(ApiKind::is_sane) {
             if kind.can("list") && kind.can("watch") && !is_excluded(&kind.group, &kind.kind) {
                 api_versions.push(kind.api_version());
                 api_versions.push(format!("{}/{}", kind.api_version(), kind.kind));
@@ -257,5 +269,16 @@ mod tests {
         ];
         assert_eq!(discovery.api_versions()[..3], expected);
         assert_eq!(discovery.api_versions()[4..], ["v1", "v1/Pod"]);
+    }
+
+    #[test]
+    fn what_no_api_has_is_no_kind() {
+        let long = kind("", "v1", &"X".repeat(MAX_WORD + 1));
+        let mut able = kind("", "v1", "Able");
+        able.verbs.resize(MAX_VERBS + 1, "list".into());
+        let all = vec![long, able, kind("", "v1", "Pod")];
+        let discovery = Discovery::new(ServerVersion::default(), all);
+        let known: Vec<_> = discovery.preferred().map(|known| &known.kind).collect();
+        assert_eq!(known, ["Pod"]);
     }
 }

@@ -93,7 +93,10 @@ impl std::fmt::Display for Refusal {
 
 impl Refusal {
     /// Reads a refusal's body: a Kubernetes `Status`, or whatever a proxy on the way wrote.
-    pub(crate) fn read(code: u16, body: &[u8]) -> Self {
+    ///
+    /// That of a cluster that a tenant has added comes with a redactor of what it was told, and is passed on only where it is
+    /// Kubernetes' answer: the address may be of something else altogether.
+    pub(crate) fn read(code: u16, body: &[u8], redactor: Option<&Redactor>) -> Self {
         #[derive(Deserialize, Default)]
         #[serde(default)]
         struct Status {
@@ -112,19 +115,33 @@ impl Refusal {
             ..Status::default()
         });
         let details = status.details.unwrap_or_default();
+        if redactor.is_some() && status.reason.split_whitespace().count() != 1 {
+            return Self {
+                code,
+                retry_after_seconds: details.retry_after_seconds,
+                ..Self::default()
+            };
+        }
+        // Cut last: half a secret is not known for one.
+        let clean = |words: String| {
+            cut(match redactor {
+                Some(redactor) => redactor.redact(&words),
+                None => words,
+            })
+        };
         let causes = details
             .causes
             .into_iter()
             .take(MAX_CAUSES)
             .map(|cause| FieldCause {
-                reason: cut(cause.reason),
-                message: cut(cause.message),
-                field: cut(cause.field),
+                reason: clean(cause.reason),
+                message: clean(cause.message),
+                field: clean(cause.field),
             });
         Self {
             code,
-            reason: cut(status.reason),
-            message: cut(status.message),
+            reason: clean(status.reason),
+            message: clean(status.message),
             causes: causes.collect(),
             retry_after_seconds: details.retry_after_seconds,
         }
@@ -156,27 +173,6 @@ impl Refusal {
         let cause = self.causes.iter().find(immutable);
         let cause = cause.or(self.causes.first())?;
         (!cause.field.is_empty()).then_some(cause.field.as_str())
-    }
-
-    /// The no of a cluster that a tenant has added, as far as it is passed on. What is no Kubernetes' answer is not: the
-    /// address may be of something else altogether.
-    pub(crate) fn of_stranger(self, redactor: &Redactor) -> Self {
-        if self.reason.split_whitespace().count() != 1 {
-            return Self {
-                code: self.code,
-                retry_after_seconds: self.retry_after_seconds,
-                ..Self::default()
-            };
-        }
-        let causes = self.causes.into_iter().map(|cause| FieldCause {
-            message: redactor.redact(&cause.message),
-            ..cause
-        });
-        Self {
-            message: redactor.redact(&self.message),
-            causes: causes.collect(),
-            ..self
-        }
     }
 
     /// Takes texts that must not be seen out of everything that was said.
@@ -342,5 +338,26 @@ mod tests {
         assert!(code(403, "User \"u\" cannot create it").is(&message::cluster::FORBIDDEN));
         assert!(code(422, "it is invalid").is(&message::cluster::INVALID_OBJECT));
         assert!(code(409, "it exists").is(&message::cluster::REFUSED));
+    }
+
+    #[test]
+    fn a_stranger_repeats_nothing_that_it_was_told() {
+        let token = domain::secret::Secret::from("hunter2hunter2");
+        let redactor = Redactor::new([&token]);
+        let read = |reason: &str, message: &str| {
+            let status = serde_json::json!({"reason": reason, "message": message, "details": {"retryAfterSeconds": 3,
+                "causes": [{"reason": "hunter2hunter2", "message": "no hunter2hunter2", "field": "hunter2hunter2"}]}});
+            Refusal::read(403, status.to_string().as_bytes(), Some(&redactor))
+        };
+        let at_the_cut = "x".repeat(MAX_WORDS - 4) + "hunter2hunter2";
+        for refusal in [
+            read("hunter2hunter2", "no hunter2hunter2"),
+            read("Forbidden", &at_the_cut),
+            read("", "hunter2hunter2"),
+        ] {
+            assert!(!format!("{refusal:?}").contains("hunt"), "{refusal:?}");
+            assert_eq!((refusal.code, refusal.retry_after_seconds), (403, 3));
+        }
+        assert_eq!(read("Forbidden", "no").message, "no");
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::resource::{GroupKind, ResourceKey};
 use parking_lot::RwLock;
@@ -14,6 +15,7 @@ mod body;
 mod entry;
 mod fingerprint;
 mod keeper;
+mod named;
 mod state;
 mod wake;
 mod watched;
@@ -25,11 +27,13 @@ pub(crate) use keeper::{Keeper, run};
 pub use wake::{Wake, Wakes};
 pub(crate) use watched::Watched;
 
+use crate::budget::Share;
 use entry::Reader;
+use named::Named;
 use state::State;
 
-/// How many changes may wait for the keeper; a full queue slows the watches down.
-const QUEUE: usize = 4096;
+/// How long the keeper has to take the answer to a write in. Nobody may be there any more who does.
+const TAKING_IN: Duration = Duration::from_secs(5);
 
 /// A handle to what lives in the cluster. Clones are cheap.
 #[derive(Clone)]
@@ -55,7 +59,7 @@ enum Change {
         kind: GroupKind,
         namespace: Box<str>,
         resource_version: u64,
-        keys: std::collections::HashSet<ResourceKey>,
+        named: Named,
     },
     /// The kind cannot be listed (any more): nobody waits for it, and what was known of it goes.
     Dropped { kind: GroupKind },
@@ -67,11 +71,11 @@ enum Change {
 }
 
 pub(crate) fn create(fingerprint_key: [u8; 32], watched: &Watched) -> (Index, Keeper) {
-    let (changes, inbox) = mpsc::channel(QUEUE);
+    let (changes, inbox) = mpsc::channel(watched.queue);
     let (ready_sender, ready) = watch::channel(false);
     let state = Arc::new(RwLock::new(State::default()));
-    let wakes = wake::Sender::new();
-    let reader = Arc::new(Reader::new(fingerprint_key, watched.is_bounded()));
+    let wakes = wake::Sender::new(watched.wakes);
+    let reader = Arc::new(Reader::new(fingerprint_key, watched.strange));
     let index = Index {
         state,
         changes,
@@ -79,7 +83,8 @@ pub(crate) fn create(fingerprint_key: [u8; 32], watched: &Watched) -> (Index, Ke
         ready,
         reader,
     };
-    (index, Keeper::new(inbox, ready_sender))
+    let share = Share::of_bytes(&watched.budget);
+    (index, Keeper::new(inbox, ready_sender, share))
 }
 
 impl Index {
@@ -131,11 +136,6 @@ impl Index {
         self.state.read().len()
     }
 
-    /// About how many bytes they take, where that is bounded.
-    fn weight(&self) -> usize {
-        self.state.read().weight()
-    }
-
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -163,6 +163,17 @@ impl Index {
         *self.ready.borrow()
     }
 
+    /// For how long the cluster has answered and yet not every kind is listed, and one that is not. `None` where all are
+    /// listed, it does not answer, or its kinds are not known.
+    #[must_use]
+    pub fn lagging(&self) -> Option<(Duration, GroupKind)> {
+        if self.is_ready() {
+            return None;
+        }
+        let (since, kind) = self.state.read().lagging()?;
+        Some((since.elapsed(), kind))
+    }
+
     /// What changes from now on.
     #[must_use]
     pub fn subscribe(&self) -> Wakes {
@@ -172,7 +183,8 @@ impl Index {
     /// Takes in the object that the cluster answered to a write of ours, so that a comparison need not wait for the
     /// watch to say the same; the newer of the two stays. Gives the entry as it is now in the index.
     ///
-    /// `None` where the object's version is not the one that is watched: the watch brings it.
+    /// `None` where the object's version is not the one that is watched, or it is not taken in soon: the watch brings it,
+    /// unless the cluster is not followed any more.
     pub async fn observe(&self, object: &Value) -> Option<Arc<LiveEntry>> {
         let key = ResourceKey::of(object);
         let api_version = domain::resource::text(object, &["apiVersion"]);
@@ -182,12 +194,13 @@ impl Index {
             return None;
         }
         let entry = Arc::new(self.reader.read(object, &key.group, &key.kind, &watched)?);
-        let (done, taken) = oneshot::channel();
-        self.changes
-            .send(Change::Observed { entry, done })
-            .await
-            .ok()?;
-        taken.await.ok()?;
+        let taken_in = async {
+            let (done, taken) = oneshot::channel();
+            let observed = Change::Observed { entry, done };
+            self.changes.send(observed).await.ok()?;
+            taken.await.ok()
+        };
+        tokio::time::timeout(TAKING_IN, taken_in).await.ok()??;
         self.get(&key)
     }
 
@@ -207,5 +220,47 @@ impl Index {
     #[must_use]
     pub fn fingerprint(&self, object: &Value) -> Fingerprint {
         self.reader.fingerprint(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pods() -> GroupKind {
+        GroupKind::new("", "Pod")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_in_is_not_waited_for() {
+        let (index, _keeper) = create([0; 32], &Watched::default());
+        index
+            .state
+            .write()
+            .expect(pods(), "v1".into(), Box::default());
+        let pod = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "a", "namespace": "web", "uid": "u", "resourceVersion": "5"}});
+        assert!(index.observe(&pod).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_not_listed_is_named_while_the_cluster_answers() {
+        let (index, _keeper) = create([0; 32], &Watched::default());
+        index
+            .state
+            .write()
+            .expect(pods(), "v1".into(), Box::default());
+        assert_eq!(index.lagging(), None, "it has not answered yet");
+        index.state.write().set_reachable(true);
+        tokio::time::advance(Duration::from_secs(31)).await;
+        index.state.write().set_reachable(true);
+        assert_eq!(index.lagging(), Some((Duration::from_secs(31), pods())));
+        index.state.write().set_reachable(false);
+        assert_eq!(index.lagging(), None, "it is away");
+        index.state.write().set_reachable(true);
+        index.state.write().set_listed(&pods(), "");
+        assert_eq!(index.lagging(), None, "all is listed");
     }
 }

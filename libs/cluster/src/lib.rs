@@ -11,7 +11,7 @@
 //! - [`WriteGate::may_write`] is asked before a write begins and again when its bytes are about to leave; it ends within
 //!   [`ConnectOptions::write_timeout`], and on the server within as much again.
 //! - A cluster that a tenant has added is reached with what that tenant gave, and is a stranger: where it is, how much it
-//!   says and what is repeated of it are bounded.
+//!   says, alone and with others in a [`Budget`], and what is repeated of it are bounded.
 //! - A cluster that does not answer keeps its last known state, which [`Connection`] then says.
 //!
 //! # Reading order
@@ -19,6 +19,7 @@
 
 mod account;
 mod added;
+mod budget;
 mod connect;
 mod discovery;
 mod error;
@@ -37,6 +38,7 @@ pub use account::{
     LogOptions, PatchKind, Propagation, Said, Saying, Typing, Validation, WriteOptions,
 };
 pub use added::{AddedCluster, NewToken, Refused};
+pub use budget::Budget;
 pub use connect::{Cluster, ConnectOptions, Connection, Terms};
 pub use discovery::{ApiKind, Discovery, ServerVersion, is_excluded};
 pub use error::{Error, FieldCause, Refusal};

@@ -25,7 +25,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, cut};
 use crate::gate::WriteGate;
 
 /// What is read of a refusal.
@@ -73,11 +73,43 @@ impl Identity {
 /// A connection that speaks one of [`PROTOCOLS`].
 pub(crate) type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
 
+/// An answer whose end is the server's.
+pub(crate) type Pieces = BoxStream<'static, Result<Bytes, Error>>;
+
 /// The connections to a cluster, with whatever lets them in.
 pub(crate) struct Way {
     pub(crate) client: kube::Client,
     /// Takes out of what a tenant's own cluster says what that was told. The platform's cluster repeats nothing.
     pub(crate) redactor: Option<Redactor>,
+}
+
+/// What a request was sent with, and what is to be hidden of the answer to it, whatever requests are sent with by then.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    way: Arc<Way>,
+    cluster: Arc<str>,
+}
+
+impl Sent {
+    /// The other end's words without what it was told, and no more of them than are kept.
+    pub(crate) fn clean(&self, words: impl ToString) -> String {
+        let words = words.to_string();
+        cut(match &self.way.redactor {
+            Some(redactor) => redactor.redact(&words),
+            None => words,
+        })
+    }
+
+    pub(crate) fn unreachable(&self, why: impl ToString) -> Error {
+        Error::Unreachable {
+            cluster: self.cluster.as_ref().to_owned(),
+            why: self.clean(why),
+        }
+    }
+
+    pub(crate) fn refusal(&self, code: u16, body: &[u8]) -> Refusal {
+        Refusal::read(code, body, self.way.redactor.as_ref())
+    }
 }
 
 /// The shared pool. Clones share the way, also after it was replaced.
@@ -134,18 +166,11 @@ impl Transport {
         *self.way.write() = Arc::new(way);
     }
 
-    fn way(&self) -> Arc<Way> {
-        Arc::clone(&self.way.read())
-    }
-
-    pub(crate) fn unreachable(&self, why: impl ToString) -> Error {
-        let mut why = why.to_string();
-        if let Some(redactor) = &self.way().redactor {
-            why = redactor.redact(&why);
-        }
-        Error::Unreachable {
-            cluster: self.cluster.as_ref().to_owned(),
-            why: crate::error::cut(why),
+    /// What a request that begins now is sent with.
+    fn begin(&self) -> Sent {
+        Sent {
+            way: Arc::clone(&self.way.read()),
+            cluster: Arc::clone(&self.cluster),
         }
     }
 
@@ -196,14 +221,13 @@ impl Transport {
         identity: &Identity,
         path: &str,
         accept: &'static str,
-    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+    ) -> Result<(Sent, Pieces), Error> {
         let opened = self.send(identity, Method::GET, path, accept, None);
-        let response = within(self.limits.read, opened).await?;
-        let this = self.clone();
-        let stream = response.into_body().into_data_stream();
-        Ok(Box::pin(
-            stream.map_err(move |error| this.unreachable(error)),
-        ))
+        let (sent, response) = within(self.limits.read, opened).await?;
+        let pieces = response.into_body().into_data_stream();
+        let told = sent.clone();
+        let pieces = pieces.map_err(move |error| told.unreachable(error));
+        Ok((sent, Box::pin(pieces)))
     }
 
     /// Opens a websocket; only its beginning is bounded in time. It takes a connection of the pool for itself.
@@ -211,11 +235,11 @@ impl Transport {
         &self,
         identity: &Identity,
         path: &str,
-    ) -> Result<WebSocket, Error> {
+    ) -> Result<(Sent, WebSocket), Error> {
         within(self.limits.read, self.upgrade(identity, path)).await
     }
 
-    async fn upgrade(&self, identity: &Identity, path: &str) -> Result<WebSocket, Error> {
+    async fn upgrade(&self, identity: &Identity, path: &str) -> Result<(Sent, WebSocket), Error> {
         if !self.gate.may_write() {
             return Err(Error::NotHolder);
         }
@@ -232,18 +256,19 @@ impl Transport {
             .body(Body::from(Vec::new()))
             .map_err(broken)?;
         request.headers_mut().extend(identity.0.as_ref().clone());
-        let response = self.dispatch(request).await?;
+        let (sent, response) = self.dispatch(request).await?;
         if !agrees(&response, &key) {
             let status = response.status();
             let what = format!("no websocket was opened, the answer was {status}");
             return Err(Error::NotUnderstood(what));
         }
         let upgraded = hyper::upgrade::on(response).await;
-        let upgraded = TokioIo::new(upgraded.map_err(|error| self.unreachable(error))?);
+        let upgraded = TokioIo::new(upgraded.map_err(|error| sent.unreachable(error))?);
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_PIECE))
             .max_frame_size(Some(MAX_PIECE));
-        Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
+        let socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await;
+        Ok((sent, socket))
     }
 
     async fn request(
@@ -254,23 +279,24 @@ impl Transport {
         accept: &'static str,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<Answer, Error> {
-        let response = self.send(identity, method, path, accept, body).await?;
+        let (sent, response) = self.send(identity, method, path, accept, body).await?;
         let warnings = response
             .headers()
             .get_all("warning")
             .iter()
-            .filter_map(|value| warning(value.to_str().ok()?));
+            .filter_map(|value| warning(value.to_str().ok()?))
+            .map(|said| sent.clean(said));
         let warnings = warnings.take(32).collect();
         let code = response.status().as_u16();
         let body = Limited::new(response.into_body(), self.limits.answer)
             .collect()
             .await;
-        let body = body.map_err(|error| self.unreachable(error))?.to_bytes();
+        let body = body.map_err(|error| sent.unreachable(error))?.to_bytes();
         Ok(Answer {
             body,
             warnings,
             code,
-            strange: self.way().redactor.is_some(),
+            strange: sent.way.redactor.is_some(),
         })
     }
 
@@ -281,7 +307,7 @@ impl Transport {
         path: &str,
         accept: &'static str,
         body: Option<(&'static str, Vec<u8>)>,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<(Sent, Response<Body>), Error> {
         let (content_type, body) = body.unzip();
         let mut request = Request::builder()
             .method(method)
@@ -298,27 +324,23 @@ impl Transport {
     }
 
     /// Sends a request; a refusal is an error.
-    async fn dispatch(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let way = self.way();
-        let sent = way.client.send(request).await;
-        let response = sent.map_err(|error| match crate::gated::closed(&error) {
+    async fn dispatch(&self, request: Request<Body>) -> Result<(Sent, Response<Body>), Error> {
+        let sent = self.begin();
+        let answered = sent.way.client.send(request).await;
+        let response = answered.map_err(|error| match crate::gated::closed(&error) {
             true => Error::NotHolder,
-            false => self.unreachable(chain(&error)),
+            false => sent.unreachable(chain(&error)),
         })?;
         let status = response.status();
         if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(response);
+            return Ok((sent, response));
         }
         let code = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_REFUSAL)
             .collect()
             .await;
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-        let refusal = Refusal::read(code, &body);
-        Err(Error::Refused(Box::new(match &way.redactor {
-            Some(redactor) => refusal.of_stranger(redactor),
-            None => refusal,
-        })))
+        Err(Error::Refused(Box::new(sent.refusal(code, &body))))
     }
 }
 
@@ -364,9 +386,7 @@ fn warning(header: &str) -> Option<String> {
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
         .unwrap_or(quoted);
-    Some(crate::error::cut(
-        text.replace("\\\"", "\"").replace("\\\\", "\\"),
-    ))
+    Some(text.replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Account, named, named_namespace};
-use crate::error::{Error, cut};
-use crate::transport::{Transport, WebSocket};
+use crate::error::Error;
+use crate::transport::{Sent, WebSocket};
 use crate::url::{Query, object};
 
 /// What is typed.
@@ -51,13 +51,13 @@ impl Ending {
 /// What is sent to a program.
 pub struct Typing {
     socket: SplitSink<WebSocket, Message>,
-    transport: Transport,
+    sent: Sent,
 }
 
 /// What a program says.
 pub struct Saying {
     socket: SplitStream<WebSocket>,
-    transport: Transport,
+    sent: Sent,
     ended: bool,
 }
 
@@ -93,17 +93,16 @@ impl Account {
             .set("stdout", "true")
             .set("tty", "true")
             .build();
-        let socket = self.transport().websocket(&self.identity, &path).await?;
+        let (sent, socket) = self.transport().websocket(&self.identity, &path).await?;
         let (sink, stream) = socket.split();
-        let transport = self.transport();
         Ok((
             Typing {
                 socket: sink,
-                transport: transport.clone(),
+                sent: sent.clone(),
             },
             Saying {
                 socket: stream,
-                transport: transport.clone(),
+                sent,
                 ended: false,
             },
         ))
@@ -152,8 +151,8 @@ impl Typing {
     }
 
     async fn put(&mut self, message: Message) -> Result<(), Error> {
-        let sent = self.socket.send(message).await;
-        sent.map_err(|error| self.transport.unreachable(error))
+        let put = self.socket.send(message).await;
+        put.map_err(|error| self.sent.unreachable(error))
     }
 }
 
@@ -162,7 +161,9 @@ impl Saying {
     pub async fn next(&mut self) -> Option<Result<Said, Error>> {
         while !self.ended {
             let said = match self.socket.next().await {
-                Some(Ok(Message::Binary(piece))) => read(&piece).map(Ok),
+                Some(Ok(Message::Binary(piece))) => {
+                    read(&piece).map(|said| Ok(clean(said, &self.sent)))
+                }
                 Some(Ok(Message::Close(_))) | None => {
                     self.ended = true;
                     None
@@ -170,7 +171,7 @@ impl Saying {
                 Some(Ok(_)) => None,
                 Some(Err(error)) => {
                     self.ended = true;
-                    Some(Err(self.transport.unreachable(error)))
+                    Some(Err(self.sent.unreachable(error)))
                 }
             };
             if let Some(said) = said {
@@ -179,6 +180,14 @@ impl Saying {
             }
         }
         None
+    }
+}
+
+/// Takes what the cluster was told out of its own words. What the program writes is the program's.
+fn clean(said: Said, sent: &Sent) -> Said {
+    match said {
+        Said::Ended(Ending::Failed(words)) => Said::Ended(Ending::Failed(sent.clean(words))),
+        said => said,
     }
 }
 
@@ -215,7 +224,7 @@ fn ending(status: &[u8]) -> Ending {
         message: String,
     }
     let Ok(status) = serde_json::from_slice::<Status>(status) else {
-        return Ending::Failed(cut(String::from_utf8_lossy(status).into_owned()));
+        return Ending::Failed(String::from_utf8_lossy(status).into_owned());
     };
     if status.status == "Success" {
         return Ending::Code(0);
@@ -227,7 +236,7 @@ fn ending(status: &[u8]) -> Ending {
         .and_then(|cause| cause.message.parse().ok());
     match code {
         Some(code) => Ending::Code(code),
-        None => Ending::Failed(cut(status.message)),
+        None => Ending::Failed(status.message),
     }
 }
 

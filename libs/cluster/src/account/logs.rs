@@ -88,6 +88,7 @@ impl Account {
                 &number(options.limit_bytes),
             )
             .build();
-        self.transport().stream(&self.identity, &path, "*/*").await
+        let opened = self.transport().stream(&self.identity, &path, "*/*").await;
+        opened.map(|(_, pieces)| pieces)
     }
 }

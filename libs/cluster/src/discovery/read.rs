@@ -11,6 +11,8 @@ use crate::transport::{Identity, Transport};
 const AGGREGATED: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 const JSON: &str = "application/json";
+/// No cluster has as many kinds, each version counted.
+const MOST_KINDS: usize = 50_000;
 /// The part of a resource that its status is written by.
 const STATUS: &str = "status";
 
@@ -227,6 +229,9 @@ async fn plain(
                 verbs: resource.verbs,
             }),
     );
+    if kinds.len() > MOST_KINDS {
+        return Err(Error::NotUnderstood("more kinds than there are".into()));
+    }
     Ok(())
 }
 

@@ -106,7 +106,13 @@ pub(super) fn is_metadata_only(group: &str, kind: &str) -> bool {
 /// An object has at most this many owners kept.
 const MAX_OWNERS: usize = 64;
 /// A name or uid of the API is shorter.
-const MAX_NAME: usize = 1024;
+pub(super) const MAX_NAME: usize = 1024;
+/// A resourceVersion of the API is shorter.
+pub(super) const MAX_VERSION: usize = 256;
+/// Of a value or a key, with its place in a map or list.
+const NODE: usize = 64;
+/// How often an object's key is kept: in the entry, beside it in the maps, and in a listing.
+const KEYS: usize = 3;
 
 /// Makes entries, sharing what many of them have in common.
 pub(super) struct Reader {
@@ -155,7 +161,12 @@ impl Reader {
         let metadata = object.get("metadata")?;
         let part = |name: &str| text(metadata, &[name]);
         let (name, uid) = (part("name"), part("uid"));
-        if name.is_empty() || uid.is_empty() || name.len() > MAX_NAME || uid.len() > MAX_NAME {
+        let names = [name, uid, part("namespace")];
+        if name.is_empty()
+            || uid.is_empty()
+            || names.iter().any(|name| name.len() > MAX_NAME)
+            || part("resourceVersion").len() > MAX_VERSION
+        {
             return None;
         }
         let key = ResourceKey {
@@ -177,10 +188,14 @@ impl Reader {
             .and_then(Value::as_array)
             .into_iter()
             .flatten();
-        let owners = owners.take(MAX_OWNERS).map(owner).collect();
+        let owners = owners.take(MAX_OWNERS).filter_map(owner).collect();
         let body = body::prune(object, group, version, kind);
+        let images = body::images(object, kind);
         let weight = match self.weighs {
-            true => weight(&body) + weight(metadata),
+            true => {
+                let images: usize = images.iter().map(|image| NODE + image.len()).sum();
+                weight(&body) + weight(metadata) + images + KEYS * weight_of_key(&key)
+            }
             false => 0,
         };
         Some(LiveEntry {
@@ -204,10 +219,7 @@ impl Reader {
             fingerprint,
             body: Arc::new(body),
             status: body::status_of(object, group, kind),
-            images: body::images(object, kind)
-                .into_iter()
-                .map(|image| self.shared(image))
-                .collect(),
+            images: images.into_iter().map(|image| self.shared(image)).collect(),
             key,
         })
     }
@@ -253,8 +265,12 @@ impl Reader {
         Some(set)
     }
 
-    /// One copy of a text that many entries name (applications, tenants, images).
+    /// One copy of a text that many entries name (applications, tenants, images). A stranger could name a new one with
+    /// each: there every entry has its own, which counts with it.
     fn shared(&self, text: &str) -> Arc<str> {
+        if self.weighs {
+            return text.into();
+        }
         let mut texts = self.texts.lock();
         if let Some(known) = texts.get(text) {
             return Arc::clone(known);
@@ -268,10 +284,14 @@ impl Reader {
     }
 }
 
+/// About how many bytes a key takes in memory.
+pub(super) fn weight_of_key(key: &ResourceKey) -> usize {
+    let texts = [&key.group, &key.kind, &key.namespace, &key.name];
+    NODE + texts.iter().map(|text| text.len()).sum::<usize>() + size_of::<ResourceKey>()
+}
+
 /// About how many bytes a document takes in memory.
 fn weight(value: &Value) -> usize {
-    /// Of a value, with its place in a map or list.
-    const NODE: usize = 64;
     NODE + match value {
         Value::String(text) => text.len(),
         Value::Array(items) => items.iter().map(weight).sum(),
@@ -283,14 +303,21 @@ fn weight(value: &Value) -> usize {
     }
 }
 
-fn owner(reference: &Value) -> Owner {
+/// An owner reference; `None` where no object has such a name.
+fn owner(reference: &Value) -> Option<Owner> {
     let (group, _) = domain::resource::split_api_version(text(reference, &["apiVersion"]));
-    Owner {
-        uid: text(reference, &["uid"]).into(),
-        group: group.into(),
-        kind: text(reference, &["kind"]).into(),
-        name: text(reference, &["name"]).into(),
+    let part = |name: &str| text(reference, &[name]);
+    let texts = [part("uid"), group, part("kind"), part("name")];
+    if texts.iter().any(|text| text.len() > MAX_NAME) {
+        return None;
     }
+    let [uid, group, kind, name] = texts.map(Box::from);
+    Some(Owner {
+        uid,
+        group,
+        kind,
+        name,
+    })
 }
 
 #[cfg(test)]
@@ -342,5 +369,39 @@ mod tests {
             read(&pod).weight
         };
         assert_eq!(pod(&"x".repeat(1000)) - pod("x"), 999);
+        let running = |image: &str| {
+            let pod = json!({"apiVersion": "v1", "kind": "Deployment",
+                "spec": {"template": {"spec": {"containers": [{"image": image}]}}},
+                "metadata": {"name": "s", "namespace": "web", "uid": "u", "resourceVersion": "5"}});
+            read(&pod).weight
+        };
+        let more = running(&"x".repeat(1000)) - running("x");
+        assert!(more >= 999, "its images too: {more}");
+    }
+
+    #[test]
+    fn nothing_is_kept_under_a_name_that_no_object_has() {
+        let pod = |part: &str, length: usize| {
+            let mut pod = json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": "s", "namespace": "web", "uid": "u", "resourceVersion": "5"}});
+            pod["metadata"][part] = json!("1".repeat(length));
+            let reader = Reader::new([7; 32], true);
+            reader.read(&pod, "", "Pod", &"v1".into()).is_some()
+        };
+        for part in ["name", "namespace", "uid"] {
+            assert!(pod(part, MAX_NAME) && !pod(part, MAX_NAME + 1), "{part}");
+        }
+        assert!(pod("resourceVersion", MAX_VERSION) && !pod("resourceVersion", MAX_VERSION + 1));
+        let owned = |name: &str| owner(&json!({"uid": "u", "kind": "X", "name": name}));
+        assert!(owned("a").is_some() && owned(&"a".repeat(MAX_NAME + 1)).is_none());
+    }
+
+    #[test]
+    fn of_a_strangers_texts_no_common_copy_is_kept() {
+        let shared = |weighs| {
+            let reader = Reader::new([7; 32], weighs);
+            Arc::ptr_eq(&reader.shared("image"), &reader.shared("image"))
+        };
+        assert!(shared(false) && !shared(true));
     }
 }

@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use domain::resource::GroupKind;
 use parking_lot::RwLock;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{MutexGuard, Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::state::State;
 use super::watcher::Watcher;
 use super::{Change, Index, Wake, Watched};
+use crate::budget::Share;
 use crate::connect::Cluster;
 use crate::discovery::ApiKind;
 
-/// How many changes are taken in under one lock.
-const BATCH: usize = 512;
 /// The connection is looked at this often, and at once when a watch fails.
 const LOOK: Duration = Duration::from_secs(10);
 /// While it is down, this often.
@@ -32,25 +31,41 @@ const SETTLE: Duration = Duration::from_millis(250);
 pub(crate) struct Keeper {
     inbox: mpsc::Receiver<Change>,
     ready: watch::Sender<bool>,
+    /// What is known, where that is weighed.
+    share: Share,
 }
 
 impl Keeper {
-    pub(super) fn new(inbox: mpsc::Receiver<Change>, ready: watch::Sender<bool>) -> Self {
-        Self { inbox, ready }
+    pub(super) fn new(
+        inbox: mpsc::Receiver<Change>,
+        ready: watch::Sender<bool>,
+        share: Share,
+    ) -> Self {
+        Self {
+            inbox,
+            ready,
+            share,
+        }
     }
 
     /// Takes changes in, until there are more objects than may be.
     async fn keep(&mut self, index: &Index, watched: &Watched, kinds_changed: &Notify) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while self.inbox.recv_many(&mut batch, BATCH).await > 0 {
+        let mut batch = Vec::with_capacity(watched.batch);
+        while self.inbox.recv_many(&mut batch, watched.batch).await > 0 {
             let mut told = Vec::new();
             let mut wakes = HashSet::new();
             let was_ready = *self.ready.borrow();
             let mut ready = false;
+            let mut full = false;
             {
                 let mut state = index.state.write();
                 for change in batch.drain(..) {
                     wakes.extend(take(&mut state, change, &mut told, kinds_changed));
+                    // With each: one alone may be megabytes.
+                    full = watched.strange && !self.fits(&state, watched);
+                    if full {
+                        break;
+                    }
                 }
                 if !was_ready {
                     // Until everything is listed, everything is news; one resync follows for all.
@@ -58,7 +73,6 @@ impl Keeper {
                     ready = state.all_synced();
                 }
             }
-            let full = index.len() > watched.most_objects || index.weight() > watched.most_bytes;
             for done in told {
                 // Whoever waited may have given up.
                 let _ = done.send(());
@@ -76,12 +90,37 @@ impl Keeper {
         }
     }
 
+    /// Whether what is known is no more than may be.
+    fn fits(&mut self, state: &State, watched: &Watched) -> bool {
+        state.len() <= watched.most_objects && self.share.hold(state.weight())
+    }
+
     /// Forgets all that is known.
     fn clear(&mut self, index: &Index) {
         self.ready.send_replace(false);
         *index.state.write() = State::default();
-        // What the watches had still to say counts for nothing: no kind is expected.
+        self.share.hold(0);
+        self.ignore();
+    }
+
+    /// What the watches had still to say counts for nothing: no kind is expected. Whoever waits for an answer is released by
+    /// the drop.
+    fn ignore(&mut self) {
         while self.inbox.try_recv().is_ok() {}
+    }
+}
+
+/// Keeps the index; with its end nothing that is known is true any more.
+struct Kept<'a> {
+    keeper: MutexGuard<'a, Keeper>,
+    index: &'a Index,
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.keeper.ready.send_replace(false);
+        self.index.state.write().expect_nothing();
+        self.keeper.ignore();
     }
 }
 
@@ -122,9 +161,9 @@ fn take(
             kind,
             namespace,
             resource_version,
-            keys,
+            named,
         } => {
-            let wakes = state.retain(&kind, &namespace, &keys, resource_version);
+            let wakes = state.retain(&kind, &namespace, named.keys(), resource_version);
             state.set_listed(&kind, &namespace);
             wakes
         }
@@ -144,12 +183,15 @@ fn defines_kinds(kind: &GroupKind) -> bool {
 
 /// Keeps a cluster's kinds, index and connection state true. Never ends by itself.
 pub(crate) async fn run(cluster: Cluster) {
-    let mut keeper = cluster.inner.keeper.lock().await;
     let index = cluster.index();
+    let mut kept = Kept {
+        keeper: cluster.inner.keeper.lock().await,
+        index,
+    };
     loop {
-        let why = follow(&cluster, &mut keeper).await;
+        let why = follow(&cluster, &mut kept.keeper).await;
         // Watching on would cost memory that is everybody's; it is tried again, since much can be deleted.
-        keeper.clear(index);
+        kept.keeper.clear(index);
         cluster.set_connection(Some(why));
         tokio::time::sleep(TOO_MUCH).await;
     }
@@ -159,6 +201,7 @@ pub(crate) async fn run(cluster: Cluster) {
 async fn follow(cluster: &Cluster, keeper: &mut Keeper) -> String {
     let kinds_changed = Notify::new();
     let trouble = Arc::new(Notify::new());
+    let full = Arc::new(Notify::new());
     let index = cluster.index();
     let watched = &cluster.inner.watched;
     let (found_sender, found) = watch::channel(());
@@ -170,14 +213,16 @@ async fn follow(cluster: &Cluster, keeper: &mut Keeper) -> String {
     };
     tokio::select! {
         () = keeper.keep(index, watched, &kinds_changed) => too_much("objects"),
-        () = watch_kinds(cluster, &trouble, found) => too_much("kinds"),
+        () = full.notified() => too_much("objects"),
+        () = watch_kinds(cluster, &trouble, &full, found) => too_much("kinds"),
         _ = rest => String::new(),
     }
 }
 
 fn too_much(what: &str) -> String {
     format!(
-        "the cluster has more {what} than are followed; add it with the namespaces that matter (`argocd cluster add --namespace`)"
+        "the cluster has more {what} than are followed, by itself or with the others that are added; \
+         add it with the namespaces that matter (`argocd cluster add --namespace`)"
     )
 }
 
@@ -195,6 +240,7 @@ async fn look(cluster: &Cluster, trouble: &Notify, kinds_changed: &Notify) {
             .await;
         let failure = asked.err().map(|error| error.to_string());
         let up = failure.is_none();
+        cluster.index().state.write().set_reachable(up);
         cluster.set_connection(failure);
         if up && was_up == Some(false) {
             // What happened meanwhile comes through the watches; what the clock brought does not.
@@ -227,11 +273,17 @@ async fn rediscover(cluster: &Cluster, kinds_changed: &Notify, found: &watch::Se
 }
 
 /// Runs the watches of each kind, as kinds come and go, until there are more than may be.
-async fn watch_kinds(cluster: &Cluster, trouble: &Arc<Notify>, mut found: watch::Receiver<()>) {
+async fn watch_kinds(
+    cluster: &Cluster,
+    trouble: &Arc<Notify>,
+    full: &Arc<Notify>,
+    mut found: watch::Receiver<()>,
+) {
     let mut running: HashMap<(GroupKind, Box<str>), (ApiKind, AbortHandle)> = HashMap::new();
     // Dropping the set ends them all.
     let mut tasks = JoinSet::new();
     let watched = &cluster.inner.watched;
+    let mut open = Share::of_watches(&watched.budget);
     while found.changed().await.is_ok() {
         while tasks.try_join_next().is_some() {}
         let discovery = cluster.discovery();
@@ -240,7 +292,7 @@ async fn watch_kinds(cluster: &Cluster, trouble: &Arc<Notify>, mut found: watch:
             places.map(move |place| ((kind.group_kind(), place), kind))
         });
         let wanted: HashMap<(GroupKind, Box<str>), &ApiKind> = places.collect();
-        if wanted.len() > watched.most_watches {
+        if !open.hold(wanted.len()) {
             return;
         }
         let mut changed = false;
@@ -272,9 +324,13 @@ async fn watch_kinds(cluster: &Cluster, trouble: &Arc<Notify>, mut found: watch:
                 reader: Arc::clone(&cluster.index().reader),
                 changes: cluster.index().changes.clone(),
                 trouble: Arc::clone(trouble),
+                full: Arc::clone(full),
+                strange: watched.strange,
                 kind: kind.clone(),
                 namespace: place.1.clone(),
                 events: Arc::clone(&watched.events),
+                pages: Arc::clone(&watched.pages),
+                budget: Arc::clone(&watched.budget),
                 page: watched.page,
             };
             running.insert(place, (kind.clone(), tasks.spawn(watcher.run())));
@@ -292,5 +348,63 @@ fn expect(state: &RwLock<State>, new: &[((GroupKind, Box<str>), &ApiKind)]) {
     for ((group_kind, place), kind) in new {
         let version = kind.version.as_str().into();
         state.expect(group_kind.clone(), version, place.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::budget::Budget;
+
+    fn pods() -> GroupKind {
+        GroupKind::new("", "Pod")
+    }
+
+    #[tokio::test]
+    async fn an_index_that_nobody_keeps_is_not_ready() {
+        let (index, keeper) = crate::index::create([0; 32], &Watched::default());
+        let keeper = tokio::sync::Mutex::new(keeper);
+        let kept = Kept {
+            keeper: keeper.lock().await,
+            index: &index,
+        };
+        {
+            let mut state = index.state.write();
+            state.expect(pods(), "v1".into(), Box::default());
+            state.set_listed(&pods(), "");
+        }
+        kept.keeper.ready.send_replace(true);
+        assert!(index.is_ready() && index.is_synced(&pods()));
+        drop(kept);
+        assert!(!index.is_ready() && !index.is_synced(&pods()));
+        let pod = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "a", "namespace": "web", "uid": "u", "resourceVersion": "5"}});
+        assert!(index.observe(&pod).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn of_a_strangers_cluster_no_more_is_kept_than_the_budget_has() {
+        let budget = Budget::new(64 << 10, 10, None);
+        let watched = Watched::of(&domain::cluster::Cluster::default(), &budget);
+        let (index, mut keeper) = crate::index::create([0; 32], &watched);
+        index
+            .state
+            .write()
+            .expect(pods(), "v1".into(), Box::default());
+        for number in 0..watched.queue {
+            let name = format!("pod-{number}");
+            let pod = json!({"status": {"message": "x".repeat(4096)},
+                "metadata": {"name": name, "namespace": "web", "uid": name, "resourceVersion": "5"}});
+            let entry = index.reader.read(&pod, "", "Pod", &"v1".into()).unwrap();
+            let seen = Change::Seen(Arc::new(entry));
+            index.changes.try_send(seen).unwrap();
+        }
+        keeper.keep(&index, &watched, &Notify::new()).await;
+        assert!(!index.is_empty() && index.len() < watched.queue);
+        keeper.clear(&index);
+        let mut all = Share::of_bytes(&budget);
+        assert!(all.hold(64 << 10), "it is given back");
     }
 }

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::resource::{GroupKind, ResourceKey};
+use tokio::time::Instant;
 
-use super::entry::{LiveEntry, Tracking, version_number};
+use super::entry::{LiveEntry, Tracking, version_number, weight_of_key};
 use super::wake::Wake;
 
 /// An owner chain is followed this far: Deployment, ReplicaSet, Pod and a few more.
@@ -27,8 +28,12 @@ pub(super) struct State {
     by_kind: HashMap<GroupKind, Keys>,
     kinds: HashMap<GroupKind, Kind>,
     graves: HashMap<ResourceKey, u64>,
+    /// What the graves take.
+    buried: usize,
     /// What the entries take.
     weight: usize,
+    /// Since when the cluster answers; nothing while it does not.
+    reachable_since: Option<Instant>,
 }
 
 /// What is known of a watched kind.
@@ -97,8 +102,31 @@ impl State {
         self.entries.len()
     }
 
+    /// About how many bytes all this takes, where entries are weighed.
     pub(super) fn weight(&self) -> usize {
-        self.weight
+        self.weight + self.buried
+    }
+
+    /// The cluster answers, or does not any more.
+    pub(super) fn set_reachable(&mut self, reachable: bool) {
+        match reachable {
+            true => self.reachable_since = self.reachable_since.or_else(|| Some(Instant::now())),
+            false => self.reachable_since = None,
+        }
+    }
+
+    /// Since when the cluster has answered although a kind is not listed, and the first such kind.
+    pub(super) fn lagging(&self) -> Option<(Instant, GroupKind)> {
+        let since = self.reachable_since?;
+        let unlisted = self.kinds.iter().filter(|(_, known)| !known.synced());
+        let kind = unlisted.map(|(kind, _)| kind).min()?;
+        Some((since, kind.clone()))
+    }
+
+    /// Nobody follows the cluster any more: no kind is listed, and none will be.
+    pub(super) fn expect_nothing(&mut self) {
+        self.kinds.clear();
+        self.reachable_since = None;
     }
 
     pub(super) fn is_synced(&self, kind: &GroupKind) -> bool {
@@ -172,7 +200,7 @@ impl State {
                 return HashSet::new();
             }
         }
-        self.graves.remove(&entry.key);
+        self.open_grave(&entry.key);
         let mut wakes = HashSet::new();
         let quiet = before
             .as_ref()
@@ -240,8 +268,18 @@ impl State {
             let middle = versions.len() / 2;
             let (_, &mut median, _) = versions.select_nth_unstable(middle);
             self.graves.retain(|_, version| *version > median);
+            self.buried = self.graves.keys().map(weight_of_key).sum();
         }
-        self.graves.insert(key.clone(), resource_version);
+        if self.graves.insert(key.clone(), resource_version).is_none() {
+            self.buried += weight_of_key(key);
+        }
+    }
+
+    /// An object is there again.
+    fn open_grave(&mut self, key: &ResourceKey) {
+        if self.graves.remove(key).is_some() {
+            self.buried -= weight_of_key(key);
+        }
     }
 
     fn link(&mut self, entry: &Entry) {
@@ -452,5 +490,27 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["kept", "newer"]);
+    }
+
+    #[test]
+    fn what_is_remembered_of_the_dead_is_counted() {
+        let mut state = State::default();
+        let key = |number: u64| {
+            entry("Pod", &format!("pod-{number:05}"), 1, None, None)
+                .key
+                .clone()
+        };
+        state.remove(&key(1), 5);
+        let one = state.weight();
+        assert!(one > 0);
+        state.remove(&key(1), 6);
+        assert_eq!(state.weight(), one, "it is the same grave");
+        state.put(entry("Pod", "pod-00001", 7, None, None));
+        assert_eq!(state.weight(), 0, "it is there again");
+        for number in 2..MAX_GRAVES as u64 + 3 {
+            state.remove(&key(number), number);
+        }
+        assert_eq!(state.weight(), state.graves.len() * one);
+        assert!(state.graves.len() < MAX_GRAVES);
     }
 }

@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-/// How many wakes may wait for a reader before it is told to look at everything.
-const BUFFER: usize = 8192;
-
 /// Something changed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wake {
@@ -32,8 +29,9 @@ pub enum Wake {
 pub(super) struct Sender(broadcast::Sender<Wake>);
 
 impl Sender {
-    pub(super) fn new() -> Self {
-        Self(broadcast::channel(BUFFER).0)
+    /// So many may wait for a reader before it is told to look at everything.
+    pub(super) fn new(waiting: usize) -> Self {
+        Self(broadcast::channel(waiting).0)
     }
 
     pub(super) fn send(&self, wake: Wake) {

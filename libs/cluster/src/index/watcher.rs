@@ -1,6 +1,5 @@
 //! The watch of one kind, in a namespace or everywhere: list it as a stream, follow it, begin again where that is needed.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,14 +9,16 @@ use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::Change;
-use super::entry::{Reader, is_metadata_only, version_number};
-use super::watched::{Events, Held};
+use super::entry::{MAX_NAME, MAX_VERSION, Reader, is_metadata_only, version_number};
+use super::named::Named;
+use super::watched::{Events, Held, Pages};
+use crate::budget::Budget;
 use crate::discovery::ApiKind;
 use crate::error::{Error, Refusal};
-use crate::transport::{Identity, Transport};
+use crate::transport::{Identity, Sent, Transport};
 use crate::url::{Query, collection};
 
 /// A watch is asked to last this long and up to a minute more; then it goes on where it stopped.
@@ -29,10 +30,15 @@ const LISTING_SILENCE: Duration = Duration::from_secs(20);
 /// An API server that has just started refuses, for a moment, what it serves: it does not know its rights and its defined
 /// kinds yet. A kind that was listed is therefore given up only when it has been refused for this long.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
+/// In a cluster that a tenant has added the rights may be as new as that. Nothing is known of the cluster meanwhile, and most
+/// credentials lack some kind for good: it is not for long.
+const REFUSED_AT_FIRST: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A buffer that an event has made larger than this is not kept for the next.
 const LARGE_BUFFER: usize = 64 << 10;
+/// What says where a listing goes on names the next object, encoded twice: it is longer than a name, and shorter than this.
+const MAX_CONTINUE: usize = 4 * MAX_NAME;
 
 const FULL: &str = "application/json";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -44,12 +50,20 @@ pub(super) struct Watcher {
     pub(super) reader: Arc<Reader>,
     pub(super) changes: mpsc::Sender<Change>,
     /// Told when a watch fails, so that the connection is looked at.
-    pub(super) trouble: Arc<tokio::sync::Notify>,
+    pub(super) trouble: Arc<Notify>,
+    /// Told when there is more than may be.
+    pub(super) full: Arc<Notify>,
+    /// Whether it is a cluster that a tenant has added.
+    pub(super) strange: bool,
     pub(super) kind: ApiKind,
     /// Where; the empty one is everywhere.
     pub(super) namespace: Box<str>,
     /// What may be held of events.
     pub(super) events: Arc<Events>,
+    /// What may be held of listings by pages.
+    pub(super) pages: Arc<Pages>,
+    /// What listings name counts here.
+    pub(super) budget: Arc<Budget>,
     /// How many objects are asked for at once where they are listed by pages.
     pub(super) page: usize,
 }
@@ -62,8 +76,8 @@ enum Next {
     Relist,
     /// The server does not list as a stream.
     ListByPages,
-    /// The kind is gone, or may not be watched.
-    Stop,
+    /// The kind is gone, or may not be watched; as this code says.
+    Stop(u16),
 }
 
 #[derive(Deserialize)]
@@ -95,7 +109,7 @@ struct Position {
     /// Follow from here; list first when empty.
     resource_version: String,
     /// What the listing in progress has named so far.
-    listing: Option<HashSet<ResourceKey>>,
+    listing: Option<Named>,
     by_pages: bool,
     /// Whether anything came since the last failure.
     lively: bool,
@@ -117,7 +131,7 @@ impl Watcher {
         let mut refused_since = None;
         while !self.changes.is_closed() {
             let next = self.follow(&mut at).await;
-            if !matches!(next, Ok(Next::Stop)) {
+            if !matches!(next, Ok(Next::Stop(_))) {
                 refused_since = None;
             }
             match next {
@@ -128,11 +142,10 @@ impl Watcher {
                     at.resource_version.clear();
                     continue;
                 }
-                Ok(Next::Stop)
-                    if at.listed
-                        && refused_since.get_or_insert_with(Instant::now).elapsed()
-                            < REFUSED_FOR => {}
-                Ok(Next::Stop) => {
+                Ok(Next::Stop(code))
+                    if refused_since.get_or_insert_with(Instant::now).elapsed()
+                        < patience(code, at.listed, self.strange) => {}
+                Ok(Next::Stop(_)) => {
                     let _ = self.changes.send(self.nothing()).await;
                     return;
                 }
@@ -166,7 +179,7 @@ impl Watcher {
                 kind,
                 namespace: self.namespace.clone(),
                 resource_version: u64::MAX,
-                keys: HashSet::new(),
+                named: Named::new(&self.budget),
             },
         }
     }
@@ -185,7 +198,7 @@ impl Watcher {
             }
         }
         let streamed = listing && !at.by_pages;
-        at.listing = streamed.then(HashSet::new);
+        at.listing = streamed.then(|| Named::new(&self.budget));
         // Spread by name, so that not all of them begin anew in the same second.
         let seconds = WATCH_SECONDS + self.kind.plural.bytes().map(usize::from).sum::<usize>() % 60;
         let path = Query::new(&collection(&self.kind, &self.namespace))
@@ -201,12 +214,12 @@ impl Watcher {
         } else {
             FULL
         };
-        let mut stream = match self
+        let (sent, mut stream) = match self
             .transport
             .stream(&Identity::default(), &path, accept)
             .await
         {
-            Ok(stream) => stream,
+            Ok(opened) => opened,
             Err(Error::Refused(refusal)) => return refused(&refusal, streamed),
             Err(error) => return Err(error),
         };
@@ -224,11 +237,7 @@ impl Watcher {
                 Ok(None) => return Ok(Next::Resume),
                 // A server that ignores `sendInitialEvents` never says that its listing has ended.
                 Err(_) if at.listing.is_some() => return Ok(Next::ListByPages),
-                Err(_) => {
-                    return Err(self
-                        .transport
-                        .unreachable("the watch has been silent for too long"));
-                }
+                Err(_) => return Err(sent.unreachable("the watch has been silent for too long")),
             };
             buffer.extend_from_slice(&chunk);
             while let Some(end) = buffer[searched..]
@@ -236,7 +245,7 @@ impl Watcher {
                 .position(|byte| *byte == b'\n')
                 .map(|end| searched + end)
             {
-                if let Some(next) = self.event(&buffer[..end], at).await? {
+                if let Some(next) = self.event(&buffer[..end], at, &sent).await? {
                     return Ok(next);
                 }
                 buffer.advance(end + 1);
@@ -253,15 +262,22 @@ impl Watcher {
     }
 
     /// Takes one event in.
-    async fn event(&self, line: &[u8], at: &mut Position) -> Result<Option<Next>, Error> {
+    async fn event(
+        &self,
+        line: &[u8],
+        at: &mut Position,
+        sent: &Sent,
+    ) -> Result<Option<Next>, Error> {
         if line.is_empty() {
             return Ok(None);
         }
-        let broken =
-            |error: serde_json::Error| Error::NotUnderstood(format!("a watch event: {error}"));
+        let broken = |error: serde_json::Error| {
+            Error::NotUnderstood(sent.clean(format!("a watch event: {error}")))
+        };
         let event: Event<'_> = serde_json::from_slice(line).map_err(broken)?;
         if event.kind == "ERROR" {
-            let refusal = Refusal::read(code_of(event.object.get()), event.object.get().as_bytes());
+            let status = event.object.get();
+            let refusal = sent.refusal(code_of(status), status.as_bytes());
             // A list that takes the server too long and a version that it no longer has are both told here.
             return match refusal.code {
                 404 | 405 | 410 => Ok(Some(Next::Relist)),
@@ -271,26 +287,27 @@ impl Watcher {
         at.lively = true;
         let object: Value = serde_json::from_str(event.object.get()).map_err(broken)?;
         let resource_version = domain::resource::text(&object, &["metadata", "resourceVersion"]);
+        let resource_version = sane_version(resource_version)?;
         let number = version_number(resource_version);
         match event.kind {
             "BOOKMARK" => {
                 let ended = domain::resource::annotation(&object, "k8s.io/initial-events-end")
                     == Some("true");
-                if ended && let Some(keys) = at.listing.take() {
+                if ended && let Some(named) = at.listing.take() {
                     at.listed = true;
                     self.send(Change::Listed {
                         kind: self.kind.group_kind(),
                         namespace: self.namespace.clone(),
                         resource_version: number,
-                        keys,
+                        named,
                     })
                     .await?;
                 }
             }
             "DELETED" => {
                 if let Some(key) = self.key(&object) {
-                    if let Some(keys) = &mut at.listing {
-                        keys.remove(&key);
+                    if let Some(named) = &mut at.listing {
+                        named.remove(&key);
                     }
                     self.send(Change::Gone {
                         key,
@@ -301,9 +318,9 @@ impl Watcher {
             }
             _ => {
                 if let Some(key) = self.seen(&object).await?
-                    && let Some(keys) = &mut at.listing
+                    && let Some(named) = &mut at.listing
                 {
-                    keys.insert(key);
+                    self.name(named, key)?;
                 }
             }
         }
@@ -327,9 +344,23 @@ impl Watcher {
         Ok(Some(key))
     }
 
+    /// Notes that a listing has named an object.
+    fn name(&self, named: &mut Named, key: ResourceKey) -> Result<(), Error> {
+        match named.insert(key) {
+            true => Ok(()),
+            false => Err(self.too_much()),
+        }
+    }
+
+    /// That there is no room; the whole cluster is left alone then.
+    fn too_much(&self) -> Error {
+        self.full.notify_one();
+        Error::NotUnderstood("a listing of more than may be held".into())
+    }
+
     /// Lists by pages, for servers that do not list as a stream.
     async fn list(&self) -> Result<String, Error> {
-        let mut keys = HashSet::new();
+        let mut named = Named::new(&self.budget);
         let mut more = String::new();
         let accept = if self.is_metadata_only() {
             METADATA_LIST
@@ -341,6 +372,7 @@ impl Watcher {
                 .set("limit", &self.page.to_string())
                 .set_if(!more.is_empty(), "continue", &more)
                 .build();
+            let _turn = self.pages.turn().await.ok_or_else(|| self.too_much())?;
             let page: Page = self
                 .transport
                 .get(&Identity::default(), &path, accept)
@@ -349,16 +381,22 @@ impl Watcher {
             for item in &page.items {
                 let object: Value = serde_json::from_str(item.get())
                     .map_err(|error| Error::NotUnderstood(error.to_string()))?;
-                keys.extend(self.seen(&object).await?);
+                if let Some(key) = self.seen(&object).await? {
+                    self.name(&mut named, key)?;
+                }
             }
             more = page.metadata.r#continue;
+            if more.len() > MAX_CONTINUE {
+                return Err(Error::NotUnderstood("where a listing goes on".into()));
+            }
             if more.is_empty() {
-                let resource_version = version_number(&page.metadata.resource_version);
+                let reached = sane_version(&page.metadata.resource_version)?;
+                let resource_version = version_number(reached);
                 self.send(Change::Listed {
                     kind: self.kind.group_kind(),
                     namespace: self.namespace.clone(),
                     resource_version,
-                    keys,
+                    named,
                 })
                 .await?;
                 return Ok(page.metadata.resource_version);
@@ -379,7 +417,9 @@ impl Watcher {
             namespace: part("namespace"),
             name: part("name"),
         };
-        (!key.name.is_empty()).then_some(key)
+        // Of what is longer no entry was made, nor is its deletion remembered.
+        let sane = key.name.len() <= MAX_NAME && key.namespace.len() <= MAX_NAME;
+        (sane && !key.name.is_empty()).then_some(key)
     }
 
     async fn send(&self, change: Change) -> Result<(), Error> {
@@ -395,8 +435,25 @@ fn refused(refusal: &Refusal, streamed: bool) -> Result<Next, Error> {
     match refusal.code {
         400 | 422 if streamed => Ok(Next::ListByPages),
         410 => Ok(Next::Relist),
-        403..=405 => Ok(Next::Stop),
+        code @ 403..=405 => Ok(Next::Stop(code)),
         _ => Err(Error::Refused(Box::new(refusal.clone()))),
+    }
+}
+
+/// For how long a kind that is refused with that code may be served in a moment.
+fn patience(code: u16, listed: bool, strange: bool) -> Duration {
+    match listed {
+        true => REFUSED_FOR,
+        false if strange && code == 403 => REFUSED_AT_FIRST,
+        false => Duration::ZERO,
+    }
+}
+
+/// A resourceVersion, if it is as short as one is: it is held for as long as the watch.
+fn sane_version(resource_version: &str) -> Result<&str, Error> {
+    match resource_version.len() <= MAX_VERSION {
+        true => Ok(resource_version),
+        false => Err(Error::NotUnderstood("a resourceVersion".into())),
     }
 }
 
@@ -409,4 +466,27 @@ fn code_of(status: &str) -> u16 {
     serde_json::from_str::<Code>(status)
         .map(|status| status.code)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_kind_may_come_where_it_was_listed_or_the_cluster_is_new_to_us() {
+        for (code, listed, strange, long) in [
+            (403, false, false, Duration::ZERO),
+            (403, false, true, REFUSED_AT_FIRST),
+            (404, false, true, Duration::ZERO),
+            (404, true, false, REFUSED_FOR),
+        ] {
+            assert_eq!(patience(code, listed, strange), long, "{code} {listed}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_as_short_as_one_is() {
+        assert_eq!(sane_version("12").ok(), Some("12"));
+        assert!(sane_version(&"1".repeat(MAX_VERSION + 1)).is_err());
+    }
 }
