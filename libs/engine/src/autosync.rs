@@ -169,7 +169,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
 }
 
 /// Whether the last operation was for just these revisions and sources. One that ended without any result counts: it
-/// would only fail again.
+/// would only fail again. So does one that came to nothing: its result says what it was for.
 fn attempted(last: &OperationState, input: &Input<'_>) -> bool {
     match &last.result {
         None => last.phase.completed(),

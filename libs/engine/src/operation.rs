@@ -3,7 +3,7 @@
 use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
-use domain::operation::{Operation, OperationState, Phase};
+use domain::operation::{Operation, OperationState, Phase, SyncRequest, SyncResult};
 
 use crate::retry::{self, Again};
 
@@ -93,12 +93,13 @@ pub fn take_up(recorded: Option<&OperationState>, asked: Operation, now: Timesta
 }
 
 /// Ends an attempt: for good, or until the next one, which is then the answer. Who stopped an operation wants no further
-/// try.
+/// try. One that has come to nothing is on record with what it was for, so that it does not begin again by itself.
 pub fn conclude(state: &mut OperationState, ended: End, now: Timestamp) -> Option<Again> {
     let failed =
         matches!(ended.phase, Phase::Failed | Phase::Error) && state.phase != Phase::Terminating;
     state.finished_at = Some(now);
-    state.result.get_or_insert_default();
+    let request = &state.operation.sync;
+    state.result.get_or_insert_with(|| nothing_done(request));
     state.causes = ended.causes;
     let again = retry::again(&state.operation.retry, state.retry_count, now).filter(|_| failed);
     let outcome = ended.message.to_string();
@@ -119,10 +120,31 @@ pub fn conclude(state: &mut OperationState, ended: End, now: Timestamp) -> Optio
     again
 }
 
+/// The result of an attempt that has come to nothing: what was asked for, as far as the request names it.
+fn nothing_done(request: &SyncRequest) -> SyncResult {
+    let multiple = !request.sources.is_empty();
+    let (revisions, sources) = if multiple {
+        (request.revisions.clone(), request.sources.clone())
+    } else {
+        let revision = Some(request.revision.clone()).filter(|revision| !revision.is_empty());
+        (
+            revision.into_iter().collect(),
+            request.source.iter().cloned().collect(),
+        )
+    };
+    SyncResult {
+        revisions,
+        sources,
+        multiple,
+        resources: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
     use domain::application::Retry;
+    use serde_json::json;
 
     use super::*;
 
@@ -168,6 +190,35 @@ mod tests {
         assert_eq!((other.begun, other.state.started_at), (true, later));
         let same = take_up(Some(&state), asked(1), later);
         assert_eq!((same.begun, same.state), (false, state));
+    }
+
+    #[test]
+    fn one_that_came_to_nothing_is_on_record_with_what_it_was_for() {
+        let concluded = |request: SyncRequest| {
+            let operation = Operation {
+                sync: request,
+                ..Operation::default()
+            };
+            let mut state = begin(operation, Timestamp::UNIX_EPOCH);
+            conclude(&mut state, failed(), Timestamp::UNIX_EPOCH);
+            state.result.unwrap()
+        };
+        let (a, b) = (json!({"repoURL": "a"}), json!({"repoURL": "b"}));
+        let one = concluded(SyncRequest {
+            revision: "r".into(),
+            source: Some(a.clone()),
+            ..SyncRequest::default()
+        });
+        assert_eq!((one.revisions, one.multiple), (vec!["r".to_owned()], false));
+        assert_eq!(one.sources, [a.clone()]);
+        let revisions = vec!["r".to_owned(), "s".to_owned()];
+        let several = concluded(SyncRequest {
+            revisions: revisions.clone(),
+            sources: vec![a.clone(), b.clone()],
+            ..SyncRequest::default()
+        });
+        assert_eq!((several.revisions, several.multiple), (revisions, true));
+        assert_eq!(several.sources, [a, b]);
     }
 
     #[test]

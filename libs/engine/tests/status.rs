@@ -15,6 +15,7 @@ use engine::assemble::Facts;
 use engine::autosync::{Decision, Input, decide};
 use engine::compare::Compared;
 use engine::health::{Health, Part, rollup};
+use engine::operation::{End, begin, conclude};
 use engine::options::{Role, SyncOptions};
 use engine::tree::Entry;
 use serde_json::{Value, json};
@@ -107,6 +108,27 @@ const ALL: Automated = Automated {
     allow_empty: false,
     enabled: None,
 };
+
+#[test]
+fn a_sync_that_was_stopped_before_it_had_a_result_does_not_begin_again_by_itself() {
+    let drifted = [resource("a", SyncCode::OutOfSync, false)];
+    for (phase, ended) in [
+        (Phase::Terminating, message::sync::TERMINATED),
+        (Phase::Running, message::sync::TIMED_OUT),
+    ] {
+        let Decision::Sync(operation) = decided(ALL, None, &drifted, 1) else {
+            panic!("no sync")
+        };
+        let mut operation = *operation;
+        operation.retry.limit = 0;
+        let mut last = begin(operation, at(1));
+        last.phase = phase;
+        let end = End::new(Phase::Failed, ended.message(), Vec::new());
+        assert!(conclude(&mut last, end, at(2)).is_none());
+        let again = decided(ALL, Some(&last), &drifted, 3);
+        assert!(matches!(again, Decision::Refused(_)), "{again:?}");
+    }
+}
 
 #[test]
 fn a_new_revision_is_synced_once_whatever_became_of_the_old_one() {
