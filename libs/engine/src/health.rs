@@ -158,6 +158,13 @@ pub fn unchecked(why: &str, object: &Value) -> Health {
     Health::new(HealthCode::Unknown, why).because(said(cause(message, object), why))
 }
 
+/// What comes of a check that is not carried out, since there are too many.
+#[must_use]
+pub fn left_out(why: &str, object: &Value) -> Health {
+    let message = named(message::health::CHECK_LEFT_OUT, object);
+    Health::new(HealthCode::Unknown, why).because(said(cause(message, object), why))
+}
+
 /// How an object fares, by its tenant's own check where there is one. Being deleted goes before both.
 #[must_use]
 pub fn assess_checked(

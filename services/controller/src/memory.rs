@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cluster::Discovery;
 use domain::cause::Cause;
@@ -25,6 +25,8 @@ use crate::reconcile::custom::Known;
 const TARGETS: usize = 24 << 20;
 /// How many bytes of rendered sets wait to be kept in the database.
 const UNSAVED: usize = 16 << 20;
+/// A check that nobody has asked for so long was not put off since: who waits for one asks every minute.
+const UNASKED: Duration = Duration::from_secs(600);
 
 /// What is known of one application. Taken out while it is worked on.
 #[derive(Clone, Debug, Default)]
@@ -43,12 +45,23 @@ pub struct AppMemory {
     pub unsaved: Option<(ManifestSetHash, Arc<[u8]>)>,
     /// The manifest set that was applied last.
     pub deployed: Option<ManifestSetHash>,
-    /// When the last wave of the operation under way was applied.
-    pub wave_ended: Option<Instant>,
-    /// The object whose write the cluster does not finish, and since when.
-    pub unfinished: Option<(ResourceKey, Instant)>,
+    /// What the operation under way waits by.
+    pub times: Times,
     /// What the tenant's own checks said of objects.
     pub checked: HashMap<ResourceKey, Known>,
+}
+
+/// When that began which the operation under way waits for.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
+    /// When its last wave was applied.
+    pub wave_ended: Option<Instant>,
+    /// Since when the cluster does not finish the writes of these objects.
+    pub unfinished: HashMap<ResourceKey, Instant>,
+    /// Since when the cluster does not let it go on.
+    pub interrupted: Option<Instant>,
+    /// Since when a service of ours does not say what Git wants.
+    pub unrendered: Option<Instant>,
 }
 
 /// One source's last render.
@@ -100,6 +113,8 @@ struct Inner {
     wanted: HashMap<u64, Vec<AppKey>>,
     wants: HashMap<AppKey, Vec<u64>>,
     failures: HashMap<AppKey, u32>,
+    /// Whose checks are put off, since when, and when that was asked last.
+    postponed: HashMap<(TenantId, ResourceKey), (Instant, Instant)>,
     /// Who watches a namespace for objects that no application has.
     watching: HashMap<String, HashSet<AppKey>>,
     watches: HashMap<AppKey, String>,
@@ -116,6 +131,7 @@ impl Default for Memory {
             wanted: HashMap::new(),
             wants: HashMap::new(),
             failures: HashMap::new(),
+            postponed: HashMap::new(),
             watching: HashMap::new(),
             watches: HashMap::new(),
             namespaces: HashSet::new(),
@@ -271,6 +287,26 @@ impl Memory {
         self.0.lock().failures.get(app).copied().unwrap_or_default()
     }
 
+    /// Notes that the check of a tenant's object could not be carried out now, and says for how long it could not.
+    #[must_use]
+    pub fn postponed(&self, tenant: TenantId, object: &ResourceKey, now: Instant) -> Duration {
+        let mut inner = self.0.lock();
+        let asked = |last: Instant| now.saturating_duration_since(last) < UNASKED;
+        inner.postponed.retain(|_, (_, last)| asked(*last));
+        let whose = (tenant, object.clone());
+        let (since, last) = inner.postponed.entry(whose).or_insert((now, now));
+        *last = now;
+        now.saturating_duration_since(*since)
+    }
+
+    /// Notes that a check could be carried out.
+    pub fn checked(&self, tenant: TenantId, object: &ResourceKey) {
+        let mut inner = self.0.lock();
+        if !inner.postponed.is_empty() {
+            inner.postponed.remove(&(tenant, object.clone()));
+        }
+    }
+
     /// Notes that a tenant's namespace is there; `true` the first time.
     pub fn namespace_made(&self, namespace: (TenantId, String)) -> bool {
         self.0.lock().namespaces.insert(namespace)
@@ -300,6 +336,7 @@ impl Memory {
             wanted,
             wants,
             failures,
+            postponed,
             watching,
             watches,
             namespaces,
@@ -311,6 +348,7 @@ impl Memory {
         wanted.clear();
         wants.clear();
         failures.clear();
+        postponed.clear();
         watching.clear();
         watches.clear();
         namespaces.clear();
@@ -379,5 +417,22 @@ mod tests {
         memory.put(&app, first);
         assert!(memory.take(&app, "2").saved.is_none());
         assert_eq!(memory.0.lock().unsaved_size, 0);
+    }
+
+    #[test]
+    fn a_check_is_put_off_since_it_could_not_be_carried_out_first() {
+        let memory = Memory::default();
+        let (tenant, hook, start) = (
+            TenantId(Uuid::nil()),
+            ResourceKey::default(),
+            Instant::now(),
+        );
+        let after = |seconds| memory.postponed(tenant, &hook, start + Duration::from_secs(seconds));
+        assert_eq!(after(0), Duration::ZERO);
+        assert_eq!(after(60), Duration::from_secs(60));
+        assert_eq!(after(360), Duration::from_secs(360));
+        memory.checked(tenant, &hook);
+        assert_eq!(after(400), Duration::ZERO, "it was carried out meanwhile");
+        assert_eq!(after(1_000), Duration::ZERO, "nobody has asked for long");
     }
 }

@@ -189,14 +189,7 @@ async fn with_memory(
         ClusterState::Known => {}
         ClusterState::NotYet => return Ok(Next::After(LOOK_AGAIN)),
         ClusterState::Away(cause) => {
-            let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
-            let status = look::unknown(ctx, &subject.app, vec![*cause], refresh.is_some());
-            let report = Report {
-                status,
-                clear_refresh: refresh,
-                ..Report::default()
-            };
-            return publish::report(ctx, key, subject.tenant_name(), &subject.app, report).await;
+            return operation::without_cluster(ctx, &subject, *cause).await;
         }
     }
     match subject.app.operation.clone() {

@@ -6,6 +6,11 @@ messages! {
         en: "the health check that the settings have for {kind} `{name}` (resource.customizations) fails; correct the script",
         ko: "설정(resource.customizations)에 있는 {kind} `{name}`의 상태 검사 스크립트가 실패했습니다. 스크립트를 고치십시오",
     }
+    /// A tenant's own check is not carried out: there are too many.
+    CHECK_LEFT_OUT = "health.check-left-out" {
+        en: "the health check that the settings have for {kind} `{name}` (resource.customizations) is not carried out: the application has more objects of such kinds than are checked; split the application, or have the script for fewer kinds",
+        ko: "설정(resource.customizations)에 있는 {kind} `{name}`의 상태 검사를 실행하지 않았습니다. 검사할 오브젝트가 한도보다 많습니다. 애플리케이션을 나누거나 스크립트를 더 적은 종류에만 두십시오",
+    }
     /// A tenant's own check could not be carried out yet.
     CHECK_POSTPONED = "health.check-postponed" {
         en: "the health check that the settings have for {kind} `{name}` (resource.customizations) could not be carried out yet; it is tried again, and what it says is waited for",

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use domain::message::{self, Message};
+use domain::message::{self, Code, Message};
 use domain::operation::{Phase, ResourceResult, ResultCode};
 use domain::resource::ResourceKey;
 use domain::status::HealthCode;
 
 use super::{Action, Plan, Step, WAVE_DELAY_SECONDS};
 use crate::health::Health;
+
+/// A check of the tenant's own that fails is believed after this long: many read a status that is still to be written.
+const CHECK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is known when a wave is to begin.
 #[derive(Clone, Copy)]
@@ -93,10 +96,10 @@ pub fn barrier(before: &[Step], sight: &Sight<'_>) -> Option<Barrier> {
     let mut waiting: Vec<&ResourceKey> = Vec::new();
     let mut failed = Vec::new();
     for step in applied {
-        match (sight.health)(&step.key) {
-            Some(health) if health.code == HealthCode::Degraded => failed.push(step.key.clone()),
-            Some(health) if health.code != HealthCode::Healthy => waiting.push(&step.key),
-            _ => {}
+        match (sight.health)(&step.key).map_or(Verdict::Works, |h| verdict(&h, sight.since)) {
+            Verdict::Fails => failed.push(step.key.clone()),
+            Verdict::Waits => waiting.push(&step.key),
+            Verdict::Works => {}
         }
     }
     // The delay gives controllers time to notice; what they then say counts.
@@ -117,6 +120,29 @@ pub fn barrier(before: &[Step], sight: &Sight<'_>) -> Option<Barrier> {
         return Some(Barrier::Failed(failed));
     }
     (!waiting.is_empty()).then(|| Barrier::Wait(waiting_for_health(&waiting, before), None))
+}
+
+/// What an object that was applied means for the next wave.
+enum Verdict {
+    Works,
+    Waits,
+    Fails,
+}
+
+/// What a wave concludes from how an object fares that was applied so long ago. Of one whose check fails nothing better is
+/// heard before somebody corrects the script; of one that is not checked nothing is heard at all.
+fn verdict(health: &Health, since: Option<Duration>) -> Verdict {
+    use message::health::{CHECK_FAILED, CHECK_LEFT_OUT, CHECK_WORD};
+    let because = |code: &Code| health.causes.iter().any(|cause| cause.message.is(code));
+    let fails = because(&CHECK_FAILED) || because(&CHECK_WORD);
+    let lasting = since.is_some_and(|since| since >= CHECK_PATIENCE);
+    match health.code {
+        HealthCode::Healthy => Verdict::Works,
+        HealthCode::Degraded => Verdict::Fails,
+        HealthCode::Unknown if because(&CHECK_LEFT_OUT) => Verdict::Works,
+        HealthCode::Unknown if fails && lasting => Verdict::Fails,
+        _ => Verdict::Waits,
+    }
 }
 
 /// What an operation says that waits for hooks.
@@ -159,7 +185,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::health::assess;
+    use crate::health::{assess, checked, left_out, unchecked};
     use crate::plan::{How, SyncPhase};
 
     fn step(name: &str) -> Step {
@@ -258,5 +284,28 @@ mod tests {
         assert!(matches!(coming, Some(Barrier::Wait(_, None))));
         let down = barrier_after(&["coming", "down"], Some(9));
         assert!(matches!(down, Some(Barrier::Failed(keys)) if !keys.is_empty()));
+    }
+
+    #[test]
+    fn a_check_that_fails_keeps_a_wave_for_a_while_and_one_that_is_left_out_not_at_all() {
+        let object = json!({"kind": "Widget", "metadata": {"name": "w"}});
+        let after = |seconds, health: &Health| {
+            let before = [step("w")];
+            let sight = Sight {
+                results: &[],
+                since: Some(Duration::from_secs(seconds)),
+                health: &|_| Some(health.clone()),
+            };
+            barrier(&before, &sight)
+        };
+        let broken = unchecked("attempt to index a nil value", &object);
+        let word = checked("Fine", "", &object).unwrap();
+        for health in [&broken, &word] {
+            assert!(matches!(after(9, health), Some(Barrier::Wait(_, None))));
+            assert!(matches!(after(60, health), Some(Barrier::Failed(_))));
+        }
+        let unknown = checked("Unknown", "", &object).unwrap();
+        assert!(matches!(after(60, &unknown), Some(Barrier::Wait(_, None))));
+        assert_eq!(after(9, &left_out("too many", &object)), None);
     }
 }

@@ -217,6 +217,75 @@ async fn an_object_is_replaced_and_by_force_made_anew() -> Result<()> {
 }
 
 #[tokio::test]
+async fn force_makes_anew_what_cannot_be_changed_and_loses_nothing() -> Result<()> {
+    let force = json!({"argocd.argoproj.io/sync-options": "Force=true"});
+    let service = |port: u64| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "annotations": force},
+            "spec": {"ports": [{"port": port}]}})
+        .to_string()
+    };
+    let fixed = |data: Value| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "annotations": force},
+            "immutable": true, "data": data})
+        .to_string()
+    };
+    let files = [
+        ("s.json", service(80)),
+        ("m.json", fixed(json!({"value": "1"}))),
+    ];
+    let tenant = application("force", &files, &[]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let path = format!("/api/v1/namespaces/{}/services/s", tenant.name);
+    let before = tenant.kube.get(&path).await?.context("the Service")?;
+    let first = there(&tenant, "m").await?;
+
+    // What goes slowly is waited for, and made when it is gone.
+    let hold = json!({"metadata": {"finalizers": ["example.com/never"]}});
+    tenant.kube.merge(&map(&tenant, "m"), &hold).await?;
+    let second = fixed(json!({"value": "2"}));
+    tenant.checkout.push_file("app/m.json", second).await?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for deletion of ConfigMap/m").await?;
+    let release = json!({"metadata": {"finalizers": null}});
+    tenant.kube.merge(&map(&tenant, "m"), &release).await?;
+    ended(&tenant, "Succeeded").await?;
+    let second = there(&tenant, "m").await?;
+    assert_ne!(second["metadata"]["uid"], first["metadata"]["uid"]);
+    assert_eq!(second["data"], json!({"value": "2"}));
+
+    // What the cluster would not have in any object is not deleted for it, or is put back.
+    tenant.checkout.write("app/s.json", service(99_999_999))?;
+    let invalid = fixed(json!({"not a key": "3"}));
+    tenant.checkout.write("app/m.json", invalid)?;
+    tenant.checkout.commit("neither can be").await?;
+    tenant.checkout.push().await?;
+    synced(&tenant, &json!({}), "Failed").await?;
+    let after = tenant.kube.get(&path).await?.context("the Service")?;
+    assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    let third = there(&tenant, "m").await?;
+    assert_eq!(third["data"], json!({"value": "2"}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sync_is_stopped_between_two_tries_and_says_what_failed() -> Result<()> {
+    let invalid = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"},
+        "data": {"not a key": "1"}});
+    let files = [("a.json", invalid.to_string())];
+    let tenant = application("tries", &files, &[]).await?;
+    set(&tenant, "argocd-cm", "naru.syncTimeout", "10s").await?;
+    let backoff = json!({"duration": "10m", "maxDuration": "10m"});
+    let retry = json!({"retryStrategy": {"limit": 5, "backoff": backoff}});
+    let app = synced(&tenant, &retry, "Failed").await?;
+    let said = all_conditions(&app);
+    assert!(
+        said.contains("[sync.timed-out]") && said.contains("Retrying attempt #1"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_sync_that_takes_longer_than_the_settings_allow_is_stopped_and_says_what_it_waited_for()
 -> Result<()> {
     let files = [(

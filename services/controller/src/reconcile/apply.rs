@@ -5,13 +5,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster::{ApplyOptions, DeleteOptions, Deletion, PatchKind, Validation, WriteOptions};
+use cluster::{
+    ApplyOptions, DeleteOptions, Deletion, LiveEntry, PatchKind, Validation, WriteOptions,
+};
 use domain::cause::Cause;
+use domain::clock::Timestamp;
+use domain::denial::Denial;
 use domain::message;
 use domain::operation::{Phase, ResourceResult, ResultCode};
 use domain::quota::Quota;
 use domain::resource::{GroupKind, ResourceKey, at, text};
 use engine::options::Propagation;
+use engine::plan::pace::named;
 use engine::plan::{Action, How, Plan, Step};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -25,9 +30,20 @@ use crate::context::Context;
 const AT_ONCE: usize = 16;
 /// How long a new definition is waited for, as in Argo CD.
 const ESTABLISHED: Duration = Duration::from_secs(3);
-/// How long an object that is made again is waited for to go.
+/// How long an object that is made again is waited for to go; what takes longer, the next look goes on with.
 const GONE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// What only the cluster says of an object, and nobody who makes one.
+const OF_CLUSTER: [&str; 8] = [
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+];
 
 /// What became of a wave.
 #[derive(Debug, Default)]
@@ -38,28 +54,29 @@ pub struct Outcome {
     pub causes: Vec<Cause>,
     /// The cluster does not answer, or is not ours any more: the rest was not tried, and must be.
     pub interrupted: Option<cluster::Error>,
-    /// The first object whose write the cluster did not finish in time, where that is why.
-    pub unfinished: Option<ResourceKey>,
+    /// The objects whose writes the cluster did not finish in time, where that is why.
+    pub unfinished: Vec<ResourceKey>,
+    /// Objects that are made anew when what is there of them is gone; nothing has become of them yet.
+    pub going: Vec<ResourceKey>,
     /// Whether a namespace was made, so that the tenant's territory has changed.
     pub namespace_made: bool,
 }
 
-/// Carries out one wave.
+/// Carries out one wave. What was made anew since the attempt began is not made anew once more.
 #[tracing::instrument(name = "apply", skip_all, fields(objects = steps.len(), dry_run))]
 pub async fn wave(
     ctx: &Context,
     subject: &Subject,
     steps: &[Step],
     dry_run: bool,
+    began: Timestamp,
     live: &mut LiveSet,
 ) -> Outcome {
     let mut outcome = Outcome::default();
     for batch in Plan::batches(steps) {
         let mut executions = Vec::with_capacity(batch.len());
         for step in batch {
-            let before = live
-                .find(&step.key)
-                .map(|entry| entry.resource_version.to_string());
+            let before = live.find(&step.key).map(|entry| Before::of(entry, began));
             executions.push(execute(ctx, subject, step, before, dry_run));
         }
         // In order, so that results read as the plan does.
@@ -79,7 +96,7 @@ pub async fn wave(
                         .push(result(step, done.code, done.words, dry_run));
                     match done.object {
                         Some(object) if !dry_run => {
-                            if step.key.kind == "CustomResourceDefinition" {
+                            if step.key.kind == "CustomResourceDefinition" && is_served(&object) {
                                 definitions.push(step.key.clone());
                             }
                             live.take_in(ctx, step.key.clone(), object).await;
@@ -90,10 +107,11 @@ pub async fn wave(
                 }
                 Err(Refused::ByCluster(error)) if passes(&error) => {
                     if is_late(&error) {
-                        outcome.unfinished.get_or_insert_with(|| step.key.clone());
+                        outcome.unfinished.push(step.key.clone());
                     }
                     outcome.interrupted = Some(error);
                 }
+                Err(Refused::StillThere) => outcome.going.push(step.key.clone()),
                 Err(refused) => {
                     prune_failed |= matches!(step.action, Action::Prune { .. });
                     let (words, cause) = refused.explain(step);
@@ -169,6 +187,32 @@ impl Done {
 enum Refused {
     ByCluster(cluster::Error),
     ByUs(Cause),
+    /// What it makes anew is not gone yet.
+    StillThere,
+}
+
+/// What is there of an object when its step begins.
+struct Before {
+    uid: String,
+    resource_version: String,
+    /// Whether it was made since the attempt began.
+    fresh: bool,
+}
+
+impl Before {
+    fn of(entry: &LiveEntry, began: Timestamp) -> Self {
+        Self {
+            uid: entry.uid.to_string(),
+            resource_version: entry.resource_version.to_string(),
+            fresh: entry.created_at.is_some_and(|made| is_fresh(made, began)),
+        }
+    }
+}
+
+/// Whether an object was made since an attempt began. The cluster says in which second, so that one which was made in the
+/// very second of the beginning is taken for older, and at worst made anew once more.
+fn is_fresh(made: Timestamp, began: Timestamp) -> bool {
+    made > began
 }
 
 impl From<cluster::Error> for Refused {
@@ -192,6 +236,11 @@ impl Refused {
                 (words, error.cause().on(step.key.clone()))
             }
             Self::ByUs(cause) => (cause.message.to_string(), cause.on(step.key.clone())),
+            Self::StillThere => {
+                let message = message::sync::WAITING_DELETION.with("resource", named(&step.key));
+                let cause = Cause::reason(message).on(step.key.clone());
+                (cause.message.to_string(), cause)
+            }
         }
     }
 }
@@ -205,7 +254,7 @@ async fn execute(
     ctx: &Context,
     subject: &Subject,
     step: &Step,
-    before: Option<String>,
+    before: Option<Before>,
     dry_run: bool,
 ) -> Result<Done, Refused> {
     match &step.action {
@@ -217,7 +266,7 @@ async fn execute(
             hash: _,
             how,
             exists: _,
-        } => apply(ctx, subject, step, object, *how, before.as_deref(), dry_run).await,
+        } => apply(ctx, subject, step, object, *how, before.as_ref(), dry_run).await,
         Action::Prune { uid, propagation } => {
             prune(ctx, subject, step, uid, *propagation, dry_run).await
         }
@@ -231,7 +280,7 @@ async fn apply(
     step: &Step,
     object: &Value,
     how: How,
-    before: Option<&str>,
+    before: Option<&Before>,
     dry_run: bool,
 ) -> Result<Done, Refused> {
     let account = ctx.account(&subject.tenant, &step.key.namespace)?;
@@ -245,12 +294,21 @@ async fn apply(
         validation,
         ..WriteOptions::default()
     };
-    let anew = how.replace && how.force && before.is_some() && !dry_run && dispensable(&step.key);
-    let (object, created) = if anew {
-        let made = recreate(&account, &step.key, &step.version, object, write).await?;
-        (made, false)
-    } else if how.replace {
-        (account.replace(object, write).await?, before.is_none())
+    let forces = how.force && !dry_run && dispensable(&step.key);
+    let (object, created) = if how.replace {
+        let anew = forces && before.is_some_and(|before| !before.fresh);
+        let replaced = match anew {
+            true => Err(None),
+            false => account.replace(object, write).await.map_err(Some),
+        };
+        match replaced {
+            Ok(object) => (object, before.is_none()),
+            Err(Some(error)) if !(forces && needs_another(&error)) => return Err(error.into()),
+            Err(_) => (
+                recreate(&account, step, before, object, write).await?,
+                false,
+            ),
+        }
     } else {
         let mut options = ApplyOptions {
             dry_run,
@@ -270,22 +328,15 @@ async fn apply(
                 }
                 (applied.object, applied.created)
             }
-            Err(error)
-                if how.force
-                    && !dry_run
-                    && dispensable(&step.key)
-                    && matches!(error.code(), Some(409 | 422)) =>
-            {
-                (
-                    recreate(&account, &step.key, &step.version, object, write).await?,
-                    false,
-                )
-            }
+            Err(error) if forces && needs_another(&error) => (
+                recreate(&account, step, before, object, write).await?,
+                false,
+            ),
             Err(error) => return Err(error.into()),
         }
     };
-    let unchanged =
-        before.is_some_and(|before| before == text(&object, &["metadata", "resourceVersion"]));
+    let state = text(&object, &["metadata", "resourceVersion"]);
+    let unchanged = before.is_some_and(|before| before.resource_version == state);
     let word = match (created, unchanged) {
         (true, _) => "created",
         (false, true) => "unchanged",
@@ -308,25 +359,70 @@ fn dispensable(key: &ResourceKey) -> bool {
     )
 }
 
-/// Deletes an object that cannot be changed, or shall not be, and makes it anew.
+/// Whether an object cannot become what is wanted, while another one in its place can: a field may not be changed, or
+/// somebody else's change is in the way. What is invalid itself would be so in another object too.
+fn needs_another(error: &cluster::Error) -> bool {
+    let immutable = |words: &str| Denial::read(words) == Some(Denial::Immutable);
+    let said = error.refusal().is_some_and(|no| {
+        immutable(&no.message) || no.causes.iter().any(|cause| immutable(&cause.message))
+    });
+    error.is_conflict() || said
+}
+
+/// Deletes an object that cannot be changed, or shall not be, and makes it anew. Where the cluster will not have it then,
+/// what was there is made once more.
 async fn recreate(
     account: &cluster::Account,
-    key: &ResourceKey,
-    version: &str,
+    step: &Step,
+    before: Option<&Before>,
     object: &Value,
     write: WriteOptions,
-) -> Result<Value, cluster::Error> {
+) -> Result<Value, Refused> {
+    let (key, version) = (&step.key, Some(step.version.as_str()));
+    let Some(old) = account.get(key, version).await? else {
+        return Ok(account.create(object, write).await?);
+    };
+    let found = text(&old, &["metadata", "uid"]);
+    let uid = before
+        .map_or(found, |before| before.uid.as_str())
+        .to_owned();
     let options = DeleteOptions {
+        uid: Some(uid.clone()),
         propagation: cluster::Propagation::Foreground,
         ..DeleteOptions::default()
     };
-    account.delete(key, Some(version), &options).await?;
+    account.delete(key, version, &options).await?;
     let deadline = tokio::time::Instant::now() + GONE;
-    while account.get(key, Some(version)).await?.is_some() && tokio::time::Instant::now() < deadline
-    {
+    loop {
+        let there = account.get(key, version).await?;
+        if there.is_none_or(|there| text(&there, &["metadata", "uid"]) != uid) {
+            break;
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(Refused::StillThere);
+        }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    account.create(object, write).await
+    match account.create(object, write).await {
+        Err(error) if error.refusal().is_some() && !passes(&error) => {
+            if let Err(again) = account.create(&as_it_was(old), write).await {
+                tracing::warn!(resource = %key, error = %again, "an object that was to be made anew could not be put back");
+            }
+            Err(error.into())
+        }
+        made => Ok(made?),
+    }
+}
+
+/// An object to be made once more: without what only the cluster says of it.
+fn as_it_was(mut object: Value) -> Value {
+    if let Some(parts) = object.as_object_mut() {
+        parts.remove("status");
+        if let Some(metadata) = parts.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|name, _| !OF_CLUSTER.contains(&name.as_str()));
+        }
+    }
+    object
 }
 
 async fn prune(
@@ -506,18 +602,32 @@ fn metadata_patch(object: &Value) -> BTreeMap<&'static str, BTreeMap<String, Val
     patch
 }
 
+/// Whether a definition has a version that the cluster serves.
+fn is_served(definition: &Value) -> bool {
+    let versions = at(definition, &["spec", "versions"]).and_then(Value::as_array);
+    let mut versions = versions.into_iter().flatten();
+    versions.any(|version| version["served"] == true)
+}
+
+/// Whether a condition of a definition says this.
+fn says(definition: &Value, condition: &str, word: &str) -> bool {
+    let conditions = at(definition, &["status", "conditions"]).and_then(Value::as_array);
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|said| text(said, &["type"]) == condition && text(said, &["status"]) == word)
+}
+
+/// Whether the names of a definition are another one's, so that its kind never comes.
+fn is_refused(definition: &Value) -> bool {
+    says(definition, "NamesAccepted", "False")
+}
+
 /// Waits until new kinds can be used; after a while the first object of such a kind says why it cannot.
 async fn established(ctx: &Context, definitions: &[ResourceKey]) {
     let deadline = tokio::time::Instant::now() + ESTABLISHED;
     loop {
         let ready = definitions.iter().all(|key| {
             ctx.cluster.index().get(key).is_some_and(|entry| {
-                let conditions =
-                    at(&entry.body, &["status", "conditions"]).and_then(Value::as_array);
-                conditions.into_iter().flatten().any(|condition| {
-                    text(condition, &["type"]) == "Established"
-                        && text(condition, &["status"]) == "True"
-                })
+                is_refused(&entry.body) || says(&entry.body, "Established", "True")
             })
         });
         if ready || tokio::time::Instant::now() >= deadline {
@@ -531,6 +641,7 @@ async fn established(ctx: &Context, definitions: &[ResourceKey]) {
 /// Waits until the cluster lists new kinds: it does so a moment after it takes their objects.
 async fn served(ctx: &Context, definitions: &[ResourceKey]) {
     let deadline = tokio::time::Instant::now() + ESTABLISHED;
+    let mut pause = LOOK_AGAIN;
     loop {
         let kinds = match ctx.cluster.refresh_discovery().await {
             Ok(kinds) => kinds,
@@ -544,13 +655,15 @@ async fn served(ctx: &Context, definitions: &[ResourceKey]) {
             ctx.cluster.index().get(key).is_none_or(|entry| {
                 let group = text(&entry.body, &["spec", "group"]);
                 let kind = text(&entry.body, &["spec", "names", "kind"]);
-                kinds.resolve(group, None, kind).is_some()
+                is_refused(&entry.body) || kinds.resolve(group, None, kind).is_some()
             })
         });
         if listed || tokio::time::Instant::now() >= deadline {
             return;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        // All kinds are read each time.
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 
@@ -654,6 +767,60 @@ mod tests {
             "deployment.apps/hello"
         );
         assert_eq!(kubectl_name(&key("", "ConfigMap")), "configmap/hello");
+    }
+
+    fn refused(code: u16, message: &str, field: &str) -> cluster::Error {
+        let cause = cluster::FieldCause {
+            message: field.to_owned(),
+            ..cluster::FieldCause::default()
+        };
+        cluster::Error::Refused(Box::new(cluster::Refusal {
+            code,
+            message: message.to_owned(),
+            causes: vec![cause],
+            ..cluster::Refusal::default()
+        }))
+    }
+
+    #[test]
+    fn force_is_for_what_cannot_be_changed_and_not_for_what_is_invalid() {
+        let invalid = "must be between 1 and 65535, inclusive";
+        assert!(!needs_another(&refused(422, "it is invalid", invalid)));
+        let immutable = "Invalid value: {}: field is immutable";
+        assert!(needs_another(&refused(422, "it is invalid", immutable)));
+        assert!(needs_another(&refused(422, immutable, "")));
+        assert!(needs_another(&refused(409, "it has been modified", "")));
+        assert!(!needs_another(&refused(403, "it is forbidden", "")));
+    }
+
+    #[test]
+    fn what_an_attempt_has_made_anew_is_known_again_after_a_crash() {
+        let at = |millis| Timestamp::from_timestamp_millis(millis).unwrap();
+        assert!(is_fresh(at(6_000), at(5_500)));
+        assert!(!is_fresh(at(5_000), at(5_500)));
+        assert!(!is_fresh(at(5_000), at(5_000)));
+    }
+
+    #[test]
+    fn what_is_put_back_says_nothing_that_is_the_clusters_to_say() {
+        let object = json!({"kind": "ConfigMap", "data": {"a": "1"}, "status": {"x": 1}, "metadata": {
+            "name": "a", "labels": {"b": "2"}, "uid": "u", "resourceVersion": "1", "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z", "managedFields": []}});
+        let metadata = json!({"name": "a", "labels": {"b": "2"}});
+        let expected = json!({"kind": "ConfigMap", "data": {"a": "1"}, "metadata": metadata});
+        assert_eq!(as_it_was(object), expected);
+    }
+
+    #[test]
+    fn a_definition_whose_kind_never_comes_is_not_waited_for() {
+        let served = |served| json!({"spec": {"versions": [{"name": "v1", "served": served}]}});
+        assert!(is_served(&served(true)) && !is_served(&served(false)));
+        let accepted = |status| {
+            let condition = json!({"type": "NamesAccepted", "status": status});
+            json!({"status": {"conditions": [condition]}})
+        };
+        assert!(is_refused(&accepted("False")) && !is_refused(&accepted("True")));
+        assert!(!is_refused(&json!({})));
     }
 
     #[test]

@@ -5,12 +5,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
 
 use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::message;
 use domain::resource::{ResourceKey, text};
 use domain::settings::Customizations;
+use domain::status::HealthCode;
+use domain::tenant::TenantId;
 use engine::compare::{Named, expressions};
 use engine::health;
 use engine::prepare::Target;
@@ -28,6 +31,8 @@ use crate::tenants::TenantFacts;
 
 /// No look runs health scripts over more objects.
 const MAX_CHECKED: usize = 1_000;
+/// A check that could not be carried out for so long has failed: its script always takes too long.
+const POSTPONED: Duration = Duration::from_secs(300);
 /// How many objects are fetched, and looked at, at once for one application.
 const AT_ONCE: usize = 16;
 
@@ -186,11 +191,12 @@ pub async fn checks(
             _ if kept.len() + wanted.len() < MAX_CHECKED => wanted.push((entry.clone(), script)),
             _ => {
                 let many = format!("no more than {MAX_CHECKED} objects are checked by scripts");
-                let unknown = health::unchecked(&many, &entry.body);
+                let unknown = health::left_out(&many, &entry.body);
                 found.checks.insert(entry.key.clone(), Some(unknown));
             }
         }
     }
+    let tenant = subject.key.tenant;
     // So many at once as may be in memory whole.
     for some in wanted.chunks(AT_ONCE) {
         let bodies = some
@@ -226,12 +232,15 @@ pub async fn checks(
             let checked = match judged(outcome, &entry.body) {
                 Ok(checked) => checked,
                 Err(refusal) => {
-                    let unknown = health::unchecked(&words(&refusal), &entry.body);
+                    let later = later(ctx, tenant, &entry.key, &refusal, &entry.body);
+                    let code = HealthCode::Unknown;
+                    let unknown = health::Health { code, ..later };
                     found.again = true;
                     found.checks.insert(entry.key.clone(), Some(unknown));
                     continue;
                 }
             };
+            ctx.memory.checked(tenant, &entry.key);
             let known = Known {
                 script,
                 version,
@@ -258,6 +267,26 @@ fn judged(
         Ok(_) => Ok(None),
         Err(refusal) if refusal.passes() => Err(refusal),
         Err(refusal) => Ok(Some(health::unchecked(&words(&refusal), essentials))),
+    }
+}
+
+/// What is said of an object whose check could not be carried out now: that it is waited for, until that has lasted.
+fn later(
+    ctx: &Context,
+    tenant: TenantId,
+    object: &ResourceKey,
+    refusal: &Refusal,
+    essentials: &Value,
+) -> health::Health {
+    let lasts = ctx.memory.postponed(tenant, object, Instant::now());
+    put_off(lasts, &words(refusal), essentials)
+}
+
+fn put_off(lasts: Duration, why: &str, essentials: &Value) -> health::Health {
+    if lasts < POSTPONED {
+        health::postponed(why, essentials)
+    } else {
+        health::unchecked(why, essentials)
     }
 }
 
@@ -313,7 +342,7 @@ impl<'a> Checker<'a> {
     }
 
     /// What the tenant's own check says of a hook; `None` where there is none for its kind. What a check says later is
-    /// waited for.
+    /// waited for; one that is put off for long has failed.
     ///
     /// # Errors
     /// When the cluster does not give the object now.
@@ -330,10 +359,13 @@ impl<'a> Checker<'a> {
         if let Some(known) = known.filter(same) {
             return Ok(Some(known.checked.clone()));
         }
-        let later = |why: &str| Ok(Some(Some(health::postponed(why, hook.essentials))));
         let object = match self.whole(ctx, hook).await {
             Ok(Some(object)) => object,
-            Ok(None) => return later("the object is not there any more"),
+            Ok(None) => {
+                let gone = "the object is not there any more";
+                let later = health::postponed(gone, hook.essentials);
+                return Ok(Some(Some(later)));
+            }
             Err(error) if error.is_transient() || matches!(error, cluster::Error::NotHolder) => {
                 return Err(error);
             }
@@ -346,12 +378,18 @@ impl<'a> Checker<'a> {
             script: script.to_owned(),
             object: unveiled(hook.key, object),
         };
-        let whose = self.tenant.tenant.name.as_str();
-        let outcome = ctx.scripts.run(whose, &[job]).await.pop();
+        let tenant = &self.tenant.tenant;
+        let outcome = ctx.scripts.run(tenant.name.as_str(), &[job]).await.pop();
         let outcome = outcome.unwrap_or(Err(Refusal::Unavailable));
         match judged(outcome, hook.essentials) {
-            Ok(checked) => Ok(Some(checked)),
-            Err(refusal) => later(&words(&refusal)),
+            Ok(checked) => {
+                ctx.memory.checked(tenant.id, hook.key);
+                Ok(Some(checked))
+            }
+            Err(refusal) => {
+                let later = later(ctx, tenant.id, hook.key, &refusal, hook.essentials);
+                Ok(Some(Some(later)))
+            }
         }
     }
 
@@ -399,5 +437,20 @@ pub fn words(refusal: &Refusal) -> String {
                 .to_owned()
         }
         Refusal::Unavailable => "scripts cannot be run at the moment".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_check_that_is_put_off_for_long_has_failed() {
+        let hook = json!({"kind": "Job", "metadata": {"name": "j"}});
+        let after = |seconds| put_off(Duration::from_secs(seconds), "too long", &hook).code;
+        assert_eq!(after(299), HealthCode::Progressing);
+        assert_eq!(after(300), HealthCode::Unknown);
     }
 }

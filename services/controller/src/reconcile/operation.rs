@@ -3,7 +3,7 @@
 //! Each look takes it as far as it goes without waiting and records where it stands, so that another process can go on
 //! from there: applying is idempotent, and what the record says is done is not done again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
@@ -24,7 +24,7 @@ use super::publish::{self, Report};
 use super::subject::Subject;
 use super::{Failure, Next, at};
 use crate::context::Context;
-use crate::memory::AppMemory;
+use crate::memory::{AppMemory, Times};
 use crate::repos::Trouble;
 
 mod ending;
@@ -36,8 +36,8 @@ pub use ending::lasting;
 use ending::{end, invalid, invalid_tasks};
 use waves::{Progress, carry_out};
 
-/// How long an operation waits for services of ours before it ends with an error.
-const PATIENCE: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+/// How long an operation waits for services of ours, and for a cluster that answers with errors, before it ends with one.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// The annotation with which a person approves deletions.
 const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
 
@@ -85,8 +85,13 @@ pub async fn advance(
         begun,
         until,
     } = operation::take_up(recorded, asked, now);
-    let late = deadline(&subject, &state).is_some_and(|deadline| now >= deadline);
+    if begun {
+        memory.times = Times::default();
+    }
+    let deadline = deadline(&subject, &state);
+    let late = deadline.is_some_and(|deadline| now >= deadline);
     if state.phase == Phase::Terminating || late {
+        let state = as_recorded(recorded, state, begun);
         let mut run = Run {
             subject,
             state,
@@ -97,13 +102,13 @@ pub async fn advance(
         hooks::terminate(ctx, &mut run, &look.live, &memory.checked)
             .await
             .map_err(Failure::Cluster)?;
-        let end_ = stopped(&run);
+        let end_ = stopped(&run.subject, &run.state);
         // What is stopped is not tried again.
         run.state.phase = Phase::Terminating;
         return end(ctx, run, end_, look, memory).await;
     }
     if let Some(until) = until {
-        return Ok(at(ctx, until));
+        return Ok(at(ctx, deadline.map_or(until, |end| end.min(until))));
     }
     run_on(
         ctx,
@@ -125,16 +130,74 @@ fn deadline(subject: &Subject, state: &OperationState) -> Option<Timestamp> {
     state.started_at.checked_add_signed(limit)
 }
 
+/// What is stopped as it is on record: taken up for its next try it would not say any more what it waited for.
+fn as_recorded(
+    recorded: Option<&OperationState>,
+    taken_up: OperationState,
+    begun: bool,
+) -> OperationState {
+    recorded.filter(|_| !begun).cloned().unwrap_or(taken_up)
+}
+
 /// The end of an operation that somebody stopped, or the time that it may take.
-fn stopped(run: &Run) -> End {
-    let (Phase::Running, Some(limit)) = (run.state.phase, run.subject.sync_timeout) else {
+fn stopped(subject: &Subject, state: &OperationState) -> End {
+    let (Phase::Running, Some(limit)) = (state.phase, subject.sync_timeout) else {
         let message = message::sync::TERMINATED.message();
         return End::new(Phase::Failed, message, Vec::new());
     };
     let message = message::sync::TIMED_OUT
         .with("seconds", limit.as_secs())
-        .with("message", &run.state.message);
+        .with("message", &state.message);
     End::new(Phase::Failed, message.clone(), vec![Cause::error(message)])
+}
+
+/// Whether something has lasted for longer than an operation has patience; it begins when that is asked first.
+fn for_long(since: &mut Option<Instant>, now: Instant) -> bool {
+    now.saturating_duration_since(*since.get_or_insert(now)) > PATIENCE
+}
+
+/// Reports an application whose cluster is away. An operation on it waits, but no longer than it may take.
+///
+/// # Errors
+/// When that could not be written.
+pub async fn without_cluster(
+    ctx: &Context,
+    subject: &Subject,
+    cause: Cause,
+) -> Result<Next, Failure> {
+    let (app, now) = (&subject.app, ctx.clock.now());
+    let refresh = app.annotation(REFRESH).map(str::to_owned);
+    let mut report = Report {
+        status: look::unknown(ctx, app, vec![cause.clone()], refresh.is_some()),
+        clear_refresh: refresh.clone(),
+        ..Report::default()
+    };
+    let recorded = app.status.operation.as_ref();
+    let under_way = recorded.filter(|state| {
+        !state.phase.completed() && app.operation.as_ref() == Some(&state.operation)
+    });
+    let deadline = under_way.and_then(|state| Some((state, deadline(subject, state)?)));
+    match deadline {
+        Some((state, deadline)) if now >= deadline => {
+            let mut state = state.clone();
+            let end_ = stopped(subject, &state);
+            let causes = end_.causes.iter().cloned().chain([cause]).collect();
+            // What is stopped is not tried again.
+            state.retry_count = 0;
+            state.phase = Phase::Terminating;
+            operation::conclude(&mut state, end_, now);
+            let (tenant, project) = (subject.tenant_name(), subject.spec.project());
+            let dry_run = state.operation.sync.dry_run;
+            ctx.metrics
+                .synced(&subject.key, tenant, project, state.phase, dry_run);
+            report.status = look::unknown(ctx, app, causes, refresh.is_some());
+            report.clear_operation = Some(state.operation.clone());
+            report.status.operation = Some(state);
+        }
+        Some((_, deadline)) => report.next = at(ctx, deadline),
+        None => {}
+    }
+    publish::report(ctx, &subject.key, subject.tenant_name(), app, report).await
 }
 
 /// Begins a sync that nobody asked for: the application syncs by itself.
@@ -152,6 +215,7 @@ pub async fn begin_automated(
 ) -> Result<Next, Failure> {
     tracing::Span::current().record("operation", "auto-sync");
     let state = operation::begin(asked.clone(), ctx.clock.now());
+    memory.times = Times::default();
     let report = Report {
         status: Status {
             operation: Some(state.clone()),
@@ -271,6 +335,7 @@ async fn run_on(
             None => Ok(Next::Sleep),
         };
     };
+    memory.times.unrendered = None;
     if let Some(cause) = too_many(ctx, &run, desired.prepared.targets.len()).await? {
         let message = cause.message.clone();
         let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
@@ -306,6 +371,7 @@ async fn run_on(
     let end_ = match carry_out(ctx, &mut run, &plan, &desired, &mut look, memory).await? {
         Progress::Ended(end_) => end_,
         Progress::Waits(next) => return waits(ctx, &run, &look, Vec::new(), next).await,
+        Progress::Lingers(causes, next) => return waits(ctx, &run, &look, causes, next).await,
     };
     // What the operation did is compared with what the spec wants, which may be something else.
     let after = look::look_at(ctx, &run.subject, look.desired, look.live, memory).await;
@@ -340,6 +406,26 @@ fn on_record(run: &Run) -> bool {
     })
 }
 
+/// What is written of an operation in the middle of a look.
+fn recorded(run: &Run) -> Report {
+    let status = Status {
+        operation: Some(run.state.clone()),
+        ..run.subject.app.status.clone()
+    };
+    Report {
+        status,
+        set_operation: begun_by_itself(run),
+        ..Report::default()
+    }
+}
+
+/// The operation that an application began of itself, which the row has to ask for as long as it goes on.
+fn begun_by_itself(run: &Run) -> Option<Operation> {
+    let operation = &run.state.operation;
+    let automated = operation.initiated_by.automated;
+    automated.then(|| operation.clone())
+}
+
 /// Records that an operation goes on.
 async fn waits(
     ctx: &Context,
@@ -358,16 +444,10 @@ async fn waits(
         },
         (_, next) => next,
     };
-    let set_operation = run
-        .state
-        .operation
-        .initiated_by
-        .automated
-        .then(|| run.state.operation.clone());
     let report = Report {
         status,
         clear_refresh: run.refresh.clone(),
-        set_operation,
+        set_operation: begun_by_itself(run),
         next,
         ..Report::default()
     };
@@ -388,8 +468,7 @@ async fn no_manifests(
     trouble: Trouble,
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
-    let too_long = ctx.clock.now().signed_duration_since(run.state.started_at) > PATIENCE;
-    if trouble.ours && !too_long {
+    if trouble.ours && !for_long(&mut memory.times.unrendered, Instant::now()) {
         return Err(Failure::Repository(trouble));
     }
     let causes = trouble.causes.to_vec();
@@ -560,4 +639,43 @@ async fn spec_look(
             .map(|desired| desired.revisions.as_slice()),
     );
     Ok(look)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use domain::application::Retry;
+
+    use super::*;
+
+    #[test]
+    fn patience_begins_with_the_trouble() {
+        let (mut since, begun) = (None, Instant::now());
+        assert!(!for_long(&mut since, begun));
+        assert!(!for_long(&mut since, begun + PATIENCE));
+        assert!(for_long(
+            &mut since,
+            begun + PATIENCE + Duration::from_secs(1)
+        ));
+    }
+
+    #[test]
+    fn what_is_stopped_between_two_tries_says_what_failed() {
+        let asked = Operation {
+            retry: Retry {
+                limit: 5,
+                ..Retry::default()
+            },
+            ..Operation::default()
+        };
+        let mut state = operation::begin(asked.clone(), Timestamp::UNIX_EPOCH);
+        let failed = message::sync::APPLY_FAILED.message();
+        let end_ = End::new(Phase::Failed, failed, Vec::new());
+        operation::conclude(&mut state, end_, Timestamp::UNIX_EPOCH);
+        let due = Timestamp::UNIX_EPOCH + TimeDelta::hours(1);
+        let taken = operation::take_up(Some(&state), asked, due);
+        let message = state.message.clone();
+        let stopped = as_recorded(Some(&state), taken.state, taken.begun);
+        assert_eq!(stopped.message, message);
+    }
 }

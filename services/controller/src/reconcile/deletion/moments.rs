@@ -238,7 +238,7 @@ async fn act(
         let_go(ctx, &subject.tenant, entry).await?;
     }
     if !make.is_empty() {
-        let made = apply::wave(ctx, subject, &make, false, live).await;
+        let made = apply::wave(ctx, subject, &make, false, ctx.clock.now(), live).await;
         if let Some(error) = made.interrupted {
             return Err(Failure::Cluster(error));
         }

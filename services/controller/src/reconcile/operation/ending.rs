@@ -12,9 +12,9 @@ use engine::operation::{self, End};
 use engine::options::Role;
 use engine::plan;
 
-use super::Run;
+use super::{Run, deadline};
 use crate::context::Context;
-use crate::memory::AppMemory;
+use crate::memory::{AppMemory, Times};
 use crate::reconcile::desire::Desired;
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::publish::{self, Report};
@@ -38,7 +38,7 @@ pub(super) async fn end(
         refresh,
     } = run;
     let now = ctx.clock.now();
-    memory.wave_ended = None;
+    memory.times = Times::default();
     let again = operation::conclude(&mut state, ended, now);
     let mut status = look::status(ctx, &subject, &look, operation_causes(&state, &look), true);
     settle(&mut state, &status);
@@ -49,13 +49,10 @@ pub(super) async fn end(
         ..Report::default()
     };
     if let Some(again) = again {
-        report.next = Next::After(
-            again
-                .at
-                .signed_duration_since(now)
-                .to_std()
-                .unwrap_or_default(),
-        );
+        // Its time may be over before.
+        let looked_at = deadline(&subject, &state).map_or(again.at, |end| end.min(again.at));
+        let pause = looked_at.signed_duration_since(now);
+        report.next = Next::After(pause.to_std().unwrap_or_default());
         let automated = state.operation.initiated_by.automated;
         report.set_operation = automated.then(|| state.operation.clone());
     } else {

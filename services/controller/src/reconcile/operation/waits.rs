@@ -1,57 +1,92 @@
 //! What a wave waits for besides the health of those before it: that what they deleted is gone, that a person approves
 //! what it deletes, that the cluster finishes its writes (client required for the last; the others look at what is known).
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
-use domain::resource::{ResourceKey, text};
-use engine::plan::pace::named;
+use domain::resource::{ResourceKey, at, text};
+use engine::plan::pace::{named, result_of};
 use engine::plan::{Action, Kept, Step};
 use serde_json::Value;
 
-use super::waves::record;
 use super::Run;
+use super::waves::{record, results};
 use crate::context::Context;
 use crate::reconcile::apply;
 use crate::reconcile::look::Look;
 
-/// What was deleted is not waited for any longer when it is still there so long after it should be gone.
+/// Of what is still there so long after it should be gone is said why.
 const LINGERING: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 /// An object whose write a cluster that answers has not finished for so long is given up.
 const UNFINISHED: Duration = Duration::from_secs(20);
 
-/// What an operation says that waits for what the steps before have deleted, or why it waits no longer; `None` where all
-/// of it is gone.
-pub(super) fn going(
-    look: &Look,
-    before: &[Step],
-    now: Timestamp,
-) -> Option<Result<Message, Vec<Cause>>> {
+/// What a wave waits for that are to be gone first.
+pub(super) struct Going {
+    /// What the operation says.
+    pub(super) message: Message,
+    /// Why those are still there that should be gone for long.
+    pub(super) why: Vec<Cause>,
+}
+
+impl Going {
+    /// Waits for these objects; `None` where there are none.
+    fn of(keys: &[&ResourceKey], there: &[&Arc<LiveEntry>], now: Timestamp) -> Option<Self> {
+        let (one, more) = (
+            message::sync::WAITING_DELETION,
+            message::sync::WAITING_DELETION_MORE,
+        );
+        let lingering = there.iter().filter(|entry| lingers(&entry.body, now));
+        let why = lingering.map(|entry| kept_by(&entry.key, &entry.body));
+        Some(Self {
+            message: waits_for(keys, one, more)?,
+            why: why.collect(),
+        })
+    }
+}
+
+/// What the steps before have deleted and is still there.
+pub(super) fn going(look: &Look, before: &[Step], now: Timestamp) -> Option<Going> {
     let there = |step: &Step| match &step.action {
         Action::Prune { uid, .. } => look
             .live
             .find(&step.key)
-            .filter(|entry| *entry.uid == **uid)
-            .cloned(),
+            .filter(|entry| *entry.uid == **uid),
         _ => None,
     };
     let there: Vec<_> = before.iter().filter_map(there).collect();
-    let lingering = there.iter().filter(|entry| lingers(&entry.body, now));
-    let why: Vec<Cause> = lingering
-        .filter_map(|entry| engine::health::assess(&entry.body))
-        .flat_map(|health| health.causes)
-        .collect();
-    if !why.is_empty() {
-        return Some(Err(why));
-    }
     let keys: Vec<&ResourceKey> = there.iter().map(|entry| &entry.key).collect();
-    let (one, more) = (
-        message::sync::WAITING_DELETION,
-        message::sync::WAITING_DELETION_MORE,
-    );
-    waits_for(&keys, one, more).map(Ok)
+    Going::of(&keys, &there, now)
+}
+
+/// What a wave makes anew and is still there.
+pub(super) fn made_anew(look: &Look, keys: &[ResourceKey], now: Timestamp) -> Option<Going> {
+    let there: Vec<_> = keys.iter().filter_map(|key| look.live.find(key)).collect();
+    let keys: Vec<&ResourceKey> = keys.iter().collect();
+    Going::of(&keys, &there, now)
+}
+
+/// That an object is being deleted, and which finalizers keep it: those of ours too.
+fn kept_by(key: &ResourceKey, object: &Value) -> Cause {
+    let finalizers = at(object, &["metadata", "finalizers"]).and_then(Value::as_array);
+    let finalizers: Vec<&str> = finalizers
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let shown = match finalizers.as_slice() {
+        [] => "-".to_owned(),
+        some => some.join(", "),
+    };
+    let message = message::health::DELETING
+        .with("kind", &key.kind)
+        .with("name", &key.name)
+        .with("finalizers", shown);
+    Cause::reason(message).on(key.clone())
 }
 
 /// Whether an object that was asked to go should be gone for long.
@@ -81,39 +116,56 @@ fn waits_for(keys: &[&ResourceKey], one: message::Code, more: message::Code) -> 
     })
 }
 
-/// Why an object is given up whose write the cluster has not finished for a while, though it answers: what it asks about
+/// Why objects are given up whose writes the cluster has not finished for a while, though it answers: what it asks about
 /// such objects does not.
 pub(super) async fn give_up(
     ctx: &Context,
     run: &mut Run,
     steps: &[Step],
-    late: Option<ResourceKey>,
-    since: &mut Option<(ResourceKey, Instant)>,
-) -> Option<Cause> {
-    let Some(key) = late else {
-        *since = None;
-        return None;
+    late: &[ResourceKey],
+    since: &mut HashMap<ResourceKey, Instant>,
+) -> Vec<Cause> {
+    let done = |key: &ResourceKey| {
+        let step = steps.iter().find(|step| step.key == *key);
+        step.is_some_and(|step| result_of(step, results(run)).is_some())
     };
-    let step = steps.iter().find(|step| step.key == key)?;
-    let long = since
-        .as_ref()
-        .is_some_and(|(known, at)| *known == key && at.elapsed() > UNFINISHED);
-    if !long {
-        if since.as_ref().is_none_or(|(known, _)| *known != key) {
-            *since = Some((key, Instant::now()));
-        }
-        return None;
-    }
+    since.retain(|key, _| late.contains(key) || !done(key));
+    let overdue = overdue(since, late, Instant::now());
+    let overdue = steps.iter().filter(|step| overdue.contains(&step.key));
+    let overdue: Vec<&Step> = overdue.collect();
+    let Some(first) = overdue.first() else {
+        return Vec::new();
+    };
     // Nobody is asked about what is only read.
-    let account = ctx.account(&run.subject.tenant, &key.namespace).ok()?;
-    let read = account.get(&key, Some(&step.version)).await;
+    let Ok(account) = ctx.account(&run.subject.tenant, &first.key.namespace) else {
+        return Vec::new();
+    };
+    let read = account.get(&first.key, Some(&first.version)).await;
     if read.is_err_and(|error| error.is_transient()) {
-        return None;
+        return Vec::new();
     }
-    *since = None;
-    let cause = Cause::error(message::cluster::WRITE_UNFINISHED.with("resource", &key)).on(key);
-    record(run, vec![apply::given_up(step, &cause)]);
-    Some(cause)
+    let mut causes = Vec::with_capacity(overdue.len());
+    for step in overdue {
+        since.remove(&step.key);
+        let message = message::cluster::WRITE_UNFINISHED.with("resource", &step.key);
+        let cause = Cause::error(message).on(step.key.clone());
+        record(run, vec![apply::given_up(step, &cause)]);
+        causes.push(cause);
+    }
+    causes
+}
+
+/// Those of the writes that are late now which have been so for long, each since it was late first.
+fn overdue(
+    since: &mut HashMap<ResourceKey, Instant>,
+    late: &[ResourceKey],
+    now: Instant,
+) -> Vec<ResourceKey> {
+    let long = |key: &&ResourceKey| {
+        let first = *since.entry((*key).clone()).or_insert(now);
+        now.saturating_duration_since(first) > UNFINISHED
+    };
+    late.iter().filter(long).cloned().collect()
 }
 
 #[cfg(test)]
@@ -135,5 +187,40 @@ mod tests {
             &json!({"metadata": {}}),
             at("2026-01-01T00:15:01Z")
         ));
+    }
+
+    fn key(name: &str) -> ResourceKey {
+        ResourceKey {
+            kind: "ConfigMap".into(),
+            name: name.into(),
+            ..ResourceKey::default()
+        }
+    }
+
+    #[test]
+    fn a_hook_that_only_waits_for_us_is_named_with_our_finalizer() {
+        let held =
+            json!({"metadata": {"finalizers": [engine::hooks::FINALIZER, "example.com/never"]}});
+        let cause = kept_by(&key("a"), &held);
+        let shown = &cause.message.arguments["finalizers"];
+        assert_eq!(
+            *shown,
+            format!("{}, example.com/never", engine::hooks::FINALIZER)
+        );
+        assert_eq!(cause.resource, Some(key("a")));
+    }
+
+    #[test]
+    fn two_slow_objects_are_late_each_since_it_was_first() {
+        let (mut since, start) = (HashMap::new(), Instant::now());
+        let mut after = |seconds, late: &[&str]| {
+            let late: Vec<ResourceKey> = late.iter().map(|name| key(name)).collect();
+            overdue(&mut since, &late, start + Duration::from_secs(seconds))
+        };
+        assert!(after(0, &["a"]).is_empty());
+        assert!(after(10, &["b"]).is_empty());
+        assert!(after(20, &["a", "b"]).is_empty());
+        assert_eq!(after(21, &["a", "b"]), [key("a")]);
+        assert_eq!(after(31, &["b"]), [key("b")]);
     }
 }

@@ -12,14 +12,15 @@ use engine::plan::pace::{self, Barrier, Sight};
 use engine::plan::{Plan, Step};
 
 use super::hooks::{self, Way};
-use super::{PATIENCE, Run, waits};
+use super::waits::{self, Going};
+use super::{Run, for_long, recorded};
 use crate::context::Context;
-use crate::memory::AppMemory;
+use crate::memory::{AppMemory, Times};
 use crate::reconcile::custom::Known;
 use crate::reconcile::desire::{self, Desired};
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::subject::Subject;
-use crate::reconcile::{Failure, Next, apply};
+use crate::reconcile::{Failure, Next, apply, publish};
 
 /// A waiting operation is looked at this often even if no event comes.
 const BACKSTOP: Duration = Duration::from_secs(30);
@@ -30,6 +31,8 @@ pub(super) enum Progress {
     Ended(End),
     /// To something that has to be waited for.
     Waits(Next),
+    /// The same, and why that takes so long.
+    Lingers(Vec<Cause>, Next),
 }
 
 /// Carries out what is left of a plan, as far as it goes without waiting.
@@ -52,8 +55,9 @@ pub(super) async fn carry_out(
     }
     // It has failed already, and only what follows from that is left.
     if !run.state.causes.is_empty() {
-        let why = message::sync::WAVE_FAILED;
-        return fail(ctx, run, plan, why, Vec::new(), look, &memory.checked).await;
+        let end = failed(message::sync::WAVE_FAILED, Vec::new());
+        let times = &mut memory.times;
+        return fail(ctx, run, plan, end, look, &memory.checked, times).await;
     }
     if !plan.dry_run && run.state.operation.sync.manifests.is_empty() {
         ensure_unsaved(ctx, &run.subject, desired, memory).await;
@@ -67,15 +71,7 @@ pub(super) async fn carry_out(
     );
     let (saved, progress) = tokio::join!(
         saving,
-        waves_in_turn(
-            ctx,
-            run,
-            plan,
-            look,
-            &memory.checked,
-            &mut memory.wave_ended,
-            &mut memory.unfinished
-        )
+        waves_in_turn(ctx, run, plan, look, &memory.checked, &mut memory.times)
     );
     if saved {
         memory.saved = memory.unsaved.take().map(|(hash, _)| hash);
@@ -90,13 +86,12 @@ async fn waves_in_turn(
     plan: &Plan,
     look: &mut Look,
     known: &HashMap<ResourceKey, Known>,
-    wave_ended: &mut Option<Instant>,
-    unfinished: &mut Option<(ResourceKey, Instant)>,
+    times: &mut Times,
 ) -> Result<Progress, Failure> {
     let dry_run = plan.dry_run;
     // What was on record before this look; what it adds itself belongs to waves that are through.
     let done = results(run).to_vec();
-    let others = pace::of_others(plan, &done, wave_ended.map(|ended| ended.elapsed()));
+    let others = pace::of_others(plan, &done, times.wave_ended.map(|ended| ended.elapsed()));
     if !others.is_empty() {
         let wanted: Vec<(ResourceKey, String)> = others
             .into_iter()
@@ -104,7 +99,7 @@ async fn waves_in_turn(
             .collect();
         let fetched = look.live.fetch(ctx, &run.subject, &wanted).await;
         fetched.map_err(Failure::Cluster)?;
-        *wave_ended = Some(Instant::now());
+        times.wave_ended = Some(Instant::now());
     }
     let mut applied = 0;
     for wave in plan.waves() {
@@ -112,7 +107,9 @@ async fn waves_in_turn(
         applied += wave.len();
         let mut rest = pace::left(wave, &done);
         if !rest.is_empty() {
-            if !dry_run && let Some(barrier) = barrier(look, before, results(run), *wave_ended) {
+            if !dry_run && let Some(barrier) = barrier(look, before, results(run), times.wave_ended)
+            {
+                times.interrupted = None;
                 return match barrier {
                     Barrier::Wait(message, rest) => {
                         run.state.message = message;
@@ -120,23 +117,20 @@ async fn waves_in_turn(
                     }
                     Barrier::Failed(keys) => {
                         let causes = look::explained(ctx, run.subject.sight(), look, &keys);
-                        let why = message::sync::WAVE_FAILED;
-                        fail(ctx, run, plan, why, causes, look, known).await
+                        let end = failed(message::sync::WAVE_FAILED, causes);
+                        fail(ctx, run, plan, end, look, known, times).await
                     }
                 };
             }
             if !dry_run {
-                let going = waits::going(look, before, ctx.clock.now());
-                match going.or_else(|| waits::unconfirmed(&rest).map(Ok)) {
-                    Some(Ok(message)) => {
-                        run.state.message = message;
-                        return Ok(Progress::Waits(Next::After(BACKSTOP)));
-                    }
-                    Some(Err(causes)) => {
-                        let why = message::sync::WAVE_FAILED;
-                        return fail(ctx, run, plan, why, causes, look, known).await;
-                    }
-                    None => {}
+                if let Some(going) = waits::going(look, before, ctx.clock.now()) {
+                    times.interrupted = None;
+                    return Ok(lingers(run, going));
+                }
+                if let Some(message) = waits::unconfirmed(&rest) {
+                    times.interrupted = None;
+                    run.state.message = message;
+                    return Ok(Progress::Waits(Next::After(BACKSTOP)));
                 }
             }
             if !dry_run {
@@ -148,32 +142,43 @@ async fn waves_in_turn(
                         return Ok(Progress::Waits(Next::After(BACKSTOP)));
                     }
                     Way::Refused(cause) => {
-                        let why = message::sync::APPLY_FAILED;
-                        return fail(ctx, run, plan, why, vec![cause], look, known).await;
+                        let end = failed(message::sync::APPLY_FAILED, vec![cause]);
+                        return fail(ctx, run, plan, end, look, known, times).await;
                     }
                 };
             }
-            let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, &mut look.live).await;
-            *wave_ended = Some(Instant::now());
+            let (began, live) = (run.state.started_at, &mut look.live);
+            let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, began, live).await;
+            times.wave_ended = Some(Instant::now());
+            let progressed = !outcome.results.is_empty();
             record(run, outcome.results);
-            let causes = outcome.causes;
-            if let Some(error) = outcome.interrupted {
-                let cause = waits::give_up(ctx, run, &rest, outcome.unfinished, unfinished).await;
-                return match cause {
-                    Some(cause) => {
-                        let causes = causes.into_iter().chain([cause]).collect();
-                        let why = message::sync::APPLY_FAILED;
-                        fail(ctx, run, plan, why, causes, look, known).await
-                    }
-                    None => interrupted(ctx, run, error),
-                };
-            }
-            *unfinished = None;
             if outcome.namespace_made {
                 ctx.tenants.reload().await?;
                 if let Some(tenant) = ctx.tenants.get(run.subject.key.tenant).await? {
                     run.subject.tenant = tenant;
                 }
+            }
+            let mut causes = outcome.causes;
+            if let Some(error) = outcome.interrupted {
+                // Nothing is given up while something else is gone and not made anew yet.
+                let late = match outcome.going.is_empty() {
+                    true => outcome.unfinished.as_slice(),
+                    false => &[],
+                };
+                let since = &mut times.unfinished;
+                let given_up = waits::give_up(ctx, run, &rest, late, since).await;
+                if given_up.is_empty() {
+                    return interrupted(ctx, run, error, progressed, times);
+                }
+                causes.extend(given_up);
+                let end = failed(message::sync::APPLY_FAILED, causes);
+                return fail(ctx, run, plan, end, look, known, times).await;
+            }
+            times.unfinished.clear();
+            times.interrupted = None;
+            // First of all: nobody makes them once the operation has failed for something else.
+            if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
+                return Ok(lingers(run, going));
             }
             if !causes.is_empty() {
                 let message = if dry_run {
@@ -181,7 +186,7 @@ async fn waves_in_turn(
                 } else {
                     message::sync::APPLY_FAILED
                 };
-                return fail(ctx, run, plan, message, causes, look, known).await;
+                return fail(ctx, run, plan, failed(message, causes), look, known, times).await;
             }
             let ended = hooks::observe(ctx, run, &look.live, known).await;
             if ended.map_err(Failure::Cluster)? {
@@ -213,16 +218,32 @@ async fn waves_in_turn(
     )))
 }
 
+/// Has the operation say what it waits for to be gone.
+fn lingers(run: &mut Run, going: Going) -> Progress {
+    run.state.message = going.message;
+    Progress::Lingers(going.why, Next::After(BACKSTOP))
+}
+
+/// The end of an attempt that has failed.
+fn failed(why: message::Code, causes: Vec<Cause>) -> End {
+    End::new(Phase::Failed, why.message(), causes)
+}
+
 /// Ends an attempt that has failed, when its `SyncFail` hooks have run.
 async fn fail(
     ctx: &Context,
     run: &mut Run,
     plan: &Plan,
-    why: message::Code,
-    causes: Vec<Cause>,
+    end: End,
     look: &mut Look,
     known: &HashMap<ResourceKey, Known>,
+    times: &mut Times,
 ) -> Result<Progress, Failure> {
+    let End {
+        phase,
+        message: why,
+        causes,
+    } = end;
     run.state.causes.extend(causes);
     if !plan.dry_run {
         let untried = |step: &&Step| pace::result_of(step, results(run)).is_none();
@@ -238,16 +259,21 @@ async fn fail(
                 Way::Refused(cause) => {
                     run.state.causes.push(cause);
                     let causes = std::mem::take(&mut run.state.causes);
-                    let why = why.message();
-                    return Ok(Progress::Ended(End::new(Phase::Failed, why, causes)));
+                    return Ok(Progress::Ended(End::new(phase, why, causes)));
                 }
             };
-            let outcome = apply::wave(ctx, &run.subject, &steps, false, &mut look.live).await;
+            let (began, live) = (run.state.started_at, &mut look.live);
+            let outcome = apply::wave(ctx, &run.subject, &steps, false, began, live).await;
+            let progressed = !outcome.results.is_empty();
             record(run, outcome.results);
             if let Some(error) = outcome.interrupted {
-                return interrupted(ctx, run, error);
+                return interrupted(ctx, run, error, progressed, times);
             }
+            times.interrupted = None;
             run.state.causes.extend(outcome.causes);
+            if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
+                return Ok(lingers(run, going));
+            }
             let ended = hooks::observe(ctx, run, &look.live, known).await;
             ended.map_err(Failure::Cluster)?;
             run.state.message =
@@ -263,17 +289,24 @@ async fn fail(
         tidied.map_err(Failure::Cluster)?;
     }
     let causes = std::mem::take(&mut run.state.causes);
-    Ok(Progress::Ended(End::new(
-        Phase::Failed,
-        why.message(),
-        causes,
-    )))
+    Ok(Progress::Ended(End::new(phase, why, causes)))
 }
 
-/// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
-fn interrupted(ctx: &Context, run: &Run, error: cluster::Error) -> Result<Progress, Failure> {
-    let too_long = ctx.clock.now().signed_duration_since(run.state.started_at) > PATIENCE;
-    if too_long && error.is_transient() {
+/// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later. What of the wave is
+/// done is written down, so that it is not done again.
+fn interrupted(
+    ctx: &Context,
+    run: &Run,
+    error: cluster::Error,
+    progressed: bool,
+    times: &mut Times,
+) -> Result<Progress, Failure> {
+    if progressed {
+        let subject = &run.subject;
+        let tenant = subject.tenant_name();
+        publish::progress(ctx, &subject.key, tenant, &subject.app, recorded(run));
+    }
+    if error.is_transient() && for_long(&mut times.interrupted, Instant::now()) {
         let cause = error.cause();
         return Ok(Progress::Ended(End::new(
             Phase::Error,
