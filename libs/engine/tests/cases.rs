@@ -34,6 +34,8 @@ struct Case {
     tenant: String,
     namespace: String,
     namespaces: Vec<String>,
+    /// Whether nothing outside of namespaces is looked at.
+    namespaces_only: bool,
     mapped: Option<Vec<String>>,
     options: Vec<String>,
     project: Option<Value>,
@@ -76,6 +78,7 @@ impl Default for Case {
             tenant: "user01".into(),
             namespace: "user01".into(),
             namespaces: vec!["user01".into()],
+            namespaces_only: false,
             mapped: None,
             options: vec![],
             project: None,
@@ -358,6 +361,7 @@ fn run(case: &Case) -> Value {
         None => Territory::Only {
             namespaces: &case.namespaces,
             patterns: &patterns,
+            cluster_scoped: !case.namespaces_only,
         },
     };
     let options = SyncOptions::parse(case.options.iter().map(String::as_str));

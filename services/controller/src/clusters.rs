@@ -2,13 +2,13 @@
 //! [`Context`] for each (client required).
 //!
 //! Each is its tenant's alone, also where two tenants have added the same: it is reached with what that tenant gave, and
-//! what happens there wakes nobody else's applications.
+//! what happens there wakes nobody else's applications. How much all of them take is bounded, of a tenant and in all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Refused, Terms, Wake};
+use cluster::{Budget, Cluster, Refused, Terms, Wake};
 use domain::cause::Cause;
 use domain::cluster::{Cluster as Added, Login};
 use domain::egress::Egress;
@@ -16,12 +16,18 @@ use domain::message;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use runtime::Lifecycle;
+use runtime::places::{self, Places};
 use store::{OpeningKeys, SealedLogin};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::context::Context;
 use crate::driver::queue::AppKey;
+
+mod follow;
+mod whereabouts;
+
+use whereabouts::{Moved, Place, Whereabouts};
 
 /// How long a cluster stays open to which nothing is deployed any more.
 const IDLE: Duration = Duration::from_secs(60);
@@ -29,14 +35,36 @@ const IDLE: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(15);
 /// How much news may wait for the driver; a cluster that has more is looked at as a whole later.
 const NEWS: usize = 1024;
+/// How many moves of applications an onlooker may not have heard of before it is told to look whichever moved.
+const MOVES: usize = 256;
+/// How many bytes the objects of a tenant's clusters take at most, and how many watches they get.
+const BUDGET_OF_TENANT: (usize, usize) = (256 << 20, 2_000);
+/// The same of all tenants' together.
+const BUDGET_OF_ALL: (usize, usize) = (768 << 20, 8_000);
+/// How many applications are worked on at once in added clusters: of one tenant, and in all. Those behind them take as
+/// long over their answers as they like, so that most workers are left for the others.
+const WORKED_AT_ONCE: (usize, usize) = (4, 12);
 
 /// Something happened in a cluster that a tenant has added.
 pub struct Event {
     /// Whose it is.
     pub tenant: TenantId,
-    /// What happened there; that the connection came or went where nothing is said.
+    /// Its address.
+    pub server: String,
+    /// What happened there; where nothing is said, it may be anything.
     pub wake: Option<Wake>,
 }
+
+/// Where an application is.
+pub struct Placed {
+    /// What it needs there.
+    pub place: Arc<Context>,
+    /// What it needed where it was until now, if that was elsewhere and is open.
+    pub left: Option<Arc<Context>>,
+}
+
+/// A turn at working in an added cluster, given back when this is dropped.
+pub type Turn = places::Place<TenantId>;
 
 /// The clusters that tenants have added. Cheap to clone.
 #[derive(Clone)]
@@ -47,30 +75,32 @@ struct Inner {
     keys: OpeningKeys,
     egress: Arc<Egress>,
     terms: Terms,
+    budget: Arc<Budget>,
+    turns: Places<TenantId>,
     events: mpsc::Sender<Event>,
-    /// One is opened at a time, and once.
+    /// Tells those who look on which application is elsewhere than before.
+    moves: broadcast::Sender<AppKey>,
+    /// One is opened at a time, and once; none while what is open is reviewed.
     opening: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
-
-/// A tenant's cluster, by its address.
-type Place = (TenantId, String);
 
 #[derive(Default)]
 struct State {
     open: HashMap<Place, Open>,
     /// Where applications are, as far as that is an added cluster.
-    at: HashMap<AppKey, Place>,
+    whereabouts: Whereabouts,
+    budgets: HashMap<TenantId, Arc<Budget>>,
+    /// Grows whenever all are closed: what was begun before opens none any more.
+    generation: u64,
 }
 
 struct Open {
     context: Arc<Context>,
     added: Added,
     sealed: SealedLogin,
-    /// How many applications are there.
-    apps: usize,
-    /// Since when there is none.
-    idle: Instant,
+    /// When it was last known to be of use.
+    used: Instant,
     /// Ends what keeps it true.
     _run: DropGuard,
 }
@@ -90,7 +120,10 @@ impl Clusters {
             keys,
             egress: Arc::new(egress),
             terms,
+            budget: Budget::new(BUDGET_OF_ALL.0, BUDGET_OF_ALL.1, None),
+            turns: Places::new(WORKED_AT_ONCE.0, WORKED_AT_ONCE.1),
             events,
+            moves: broadcast::channel(MOVES).0,
             opening: tokio::sync::Mutex::default(),
             state: Mutex::default(),
         };
@@ -109,6 +142,18 @@ impl Clusters {
         &self.0.egress
     }
 
+    /// A turn at working in one of a tenant's clusters; nothing while as many are worked in as may be.
+    #[must_use]
+    pub fn turn(&self, tenant: TenantId) -> Option<Turn> {
+        self.0.turns.enter(tenant).ok()
+    }
+
+    /// The applications that are elsewhere than before, from now on.
+    #[must_use]
+    pub fn moves(&self) -> broadcast::Receiver<AppKey> {
+        self.0.moves.subscribe()
+    }
+
     /// What an application needs that is deployed to a cluster of its tenant's, which is opened where it is not yet;
     /// `shared` is the same for the shared cluster. The inner error says why nobody gets in.
     ///
@@ -116,81 +161,152 @@ impl Clusters {
     /// When the database does not answer.
     pub async fn enter(
         &self,
-        shared: &Context,
+        shared: &Arc<Context>,
         app: &AppKey,
         added: &Added,
+    ) -> store::Result<Result<Placed, Cause>> {
+        let place = match self.open(shared, app.tenant, added).await? {
+            Ok(place) => place,
+            Err(cause) => return Ok(Err(cause)),
+        };
+        let at = (app.tenant, added.server.clone());
+        let left = self.settle(app, Some(&at)).and_then(|moved| match moved {
+            Moved { from: Some(from) } => self.find(from.0, &from.1),
+            Moved { from: None } => Some(shared.clone()),
+        });
+        Ok(Ok(Placed { place, left }))
+    }
+
+    /// An application is in no added cluster, or gone. What it needed where it was until now, if that is open.
+    pub fn leave(&self, app: &AppKey) -> Option<Arc<Context>> {
+        let (tenant, server) = self.settle(app, None)?.from?;
+        self.find(tenant, &server)
+    }
+
+    /// Notes where an application is, and tells if that is elsewhere than before.
+    fn settle(&self, app: &AppKey, place: Option<&Place>) -> Option<Moved> {
+        let moved = self.0.state.lock().whereabouts.settle(app, place)?;
+        // Nobody looking on is no error.
+        let _ = self.0.moves.send(app.clone());
+        Some(moved)
+    }
+
+    /// What somebody needs who only looks at a tenant's cluster: it is opened where it is not yet, and stays open while it is
+    /// looked at, or an application is there. The inner error says why nobody gets in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn open(
+        &self,
+        shared: &Context,
+        tenant: TenantId,
+        added: &Added,
     ) -> store::Result<Result<Arc<Context>, Cause>> {
-        let place = (app.tenant, added.server.clone());
-        if let Some(known) = self.known(&place, app, added) {
+        let generation = self.0.state.lock().generation;
+        let place = (tenant, added.server.clone());
+        if let Some(known) = self.known(&place, added) {
             return Ok(Ok(known));
         }
         let _turn = self.0.opening.lock().await;
-        if let Some(known) = self.known(&place, app, added) {
+        if let Some(known) = self.known(&place, added) {
             return Ok(Ok(known));
         }
-        let scope = shared.store.tenant(app.tenant);
+        let scope = shared.store.tenant(tenant);
         let Some(sealed) = scope.clusters().sealed(&added.server).await? else {
             let message = message::app::DESTINATION_UNKNOWN.with("cluster", &added.server);
             return Ok(Err(Cause::error(message).field("spec.destination")));
         };
-        let login = match self.unseal(shared, app.tenant, &added.server, &sealed) {
-            Ok(login) => login,
-            Err(cause) => return Ok(Err(cause)),
-        };
-        let Inner { egress, terms, .. } = &*self.0;
-        let cluster = match Cluster::added(added, &login, egress, terms.clone()) {
-            Ok(cluster) => cluster,
-            Err(why) => return Ok(Err(refused(&added.server, &why))),
-        };
+        let opened = self
+            .unseal(shared, tenant, &added.server, &sealed)
+            .and_then(|login| self.reach(tenant, added, &login))
+            .and_then(|cluster| self.admit(generation, shared, place, added, sealed, cluster));
+        Ok(opened)
+    }
+
+    /// The way into a cluster; nothing is sent.
+    fn reach(&self, tenant: TenantId, added: &Added, login: &Login) -> Result<Cluster, Cause> {
+        let Inner {
+            egress,
+            terms,
+            budget,
+            ..
+        } = &*self.0;
+        let budget = self.0.state.lock().budget(tenant, budget);
+        Cluster::added(added, login, egress, &budget, terms.clone())
+            .map_err(|why| refused(&added.server, &why))
+    }
+
+    /// Has a cluster followed from now on, unless all were closed since that was begun.
+    fn admit(
+        &self,
+        generation: u64,
+        shared: &Context,
+        place: Place,
+        added: &Added,
+        sealed: SealedLogin,
+        cluster: Cluster,
+    ) -> Result<Arc<Context>, Cause> {
         let closed = self.0.life.token().child_token();
         let context = Arc::new(Context {
             tenants: shared.tenants.at(added),
             metrics: shared.metrics.at(&added.server),
             closed: closed.clone(),
-            cluster,
+            cluster: cluster.clone(),
             ..shared.clone()
         });
-        tracing::info!(tenant = %app.tenant, server = %added.server, "a tenant's cluster is followed");
-        self.0.life.spawn_short(follow(
-            app.tenant,
-            context.cluster.clone(),
-            self.0.events.clone(),
-            closed.clone(),
-        ));
         let open = Open {
             context: context.clone(),
             added: added.clone(),
             sealed,
-            apps: 0,
-            idle: Instant::now(),
-            _run: closed.drop_guard(),
+            used: Instant::now(),
+            _run: closed.clone().drop_guard(),
         };
-        let mut state = self.0.state.lock();
-        state.open.insert(place.clone(), open);
-        state.settle(app, Some(&place));
-        Ok(Ok(context))
+        {
+            let mut state = self.0.state.lock();
+            if state.generation != generation {
+                return Err(Cause::error(message::cluster::NOT_HOLDER.message()));
+            }
+            state.open.insert(place.clone(), open);
+        }
+        tracing::info!(tenant = %place.0, server = %place.1, "a tenant's cluster is followed");
+        let events = self.0.events.clone();
+        self.0
+            .life
+            .spawn_short(follow::follow(place, cluster, events, closed));
+        Ok(context)
     }
 
-    /// The cluster as it is open now, if it is as the tenant has it; the application is noted to be there.
-    fn known(&self, place: &Place, app: &AppKey, added: &Added) -> Option<Arc<Context>> {
+    /// The cluster as it is open now, if it is as the tenant has it.
+    fn known(&self, place: &Place, added: &Added) -> Option<Arc<Context>> {
         let mut state = self.0.state.lock();
-        let open = state.open.get(place)?;
+        let open = state.open.get_mut(place)?;
         if !same(&open.added, added) {
             state.open.remove(place);
             return None;
         }
-        let context = open.context.clone();
-        state.settle(app, Some(place));
-        Some(context)
+        open.used = Instant::now();
+        Some(open.context.clone())
     }
 
-    /// An application is in no added cluster, or gone. What it needed where it was last.
-    pub fn leave(&self, app: &AppKey) -> Option<Arc<Context>> {
-        let mut state = self.0.state.lock();
-        let place = state.at.get(app).cloned()?;
-        let context = state.open.get(&place).map(|open| open.context.clone());
-        state.settle(app, None);
-        context
+    /// Whether an application is in an added cluster; in the one at this address, where one is named.
+    #[must_use]
+    pub fn has(&self, app: &AppKey, server: Option<&str>) -> bool {
+        self.0.state.lock().whereabouts.is_at(app, server)
+    }
+
+    /// The applications that are in a tenant's cluster.
+    #[must_use]
+    pub fn apps_at(&self, tenant: TenantId, server: &str) -> Vec<AppKey> {
+        let place = (tenant, server.to_owned());
+        self.0.state.lock().whereabouts.apps_at(&place)
+    }
+
+    /// The clusters of a tenant that are open.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: TenantId) -> Vec<Arc<Context>> {
+        let state = self.0.state.lock();
+        let own = state.open.iter().filter(|((whose, _), _)| *whose == tenant);
+        own.map(|(_, open)| open.context.clone()).collect()
     }
 
     /// A tenant's cluster, while it is open.
@@ -204,6 +320,8 @@ impl Clusters {
     /// Takes in that a tenant's clusters have changed: one that is gone is closed, others are reached from now on with the
     /// credentials that they have now.
     pub async fn review(&self, shared: &Context, tenant: TenantId) {
+        // What is being opened now may have been read before the change.
+        let _turn = self.0.opening.lock().await;
         let places: Vec<(String, SealedLogin, Arc<Context>)> = {
             let state = self.0.state.lock();
             let own = state.open.iter().filter(|((whose, _), _)| *whose == tenant);
@@ -239,11 +357,23 @@ impl Clusters {
         }
     }
 
-    /// Closes all of them: another process is in charge.
+    /// The same of all that are open, whosever they are: nobody knows what has changed.
+    pub async fn review_all(&self, shared: &Context) {
+        let tenants: HashSet<TenantId> = {
+            let state = self.0.state.lock();
+            state.open.keys().map(|(tenant, _)| *tenant).collect()
+        };
+        for tenant in tenants {
+            self.review(shared, tenant).await;
+        }
+    }
+
+    /// Closes all of them, and those that are being opened: another process is in charge.
     pub fn close_all(&self) {
-        let State { open, at } = &mut *self.0.state.lock();
-        open.clear();
-        at.clear();
+        let mut state = self.0.state.lock();
+        state.open.clear();
+        state.whereabouts = Whereabouts::default();
+        state.generation += 1;
     }
 
     /// Closes those to which nothing is deployed any more, until the stop.
@@ -253,10 +383,7 @@ impl Clusters {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(SWEEP) => {}
             }
-            let mut state = self.0.state.lock();
-            state
-                .open
-                .retain(|_, open| open.apps > 0 || open.idle.elapsed() < IDLE);
+            self.0.state.lock().sweep();
         }
     }
 
@@ -277,23 +404,28 @@ impl Clusters {
 }
 
 impl State {
-    /// Notes where an application is.
-    fn settle(&mut self, app: &AppKey, place: Option<&Place>) {
-        if self.at.get(app) == place {
-            return;
-        }
-        if let Some(before) = self.at.remove(app)
-            && let Some(open) = self.open.get_mut(&before)
-        {
-            open.apps = open.apps.saturating_sub(1);
-            open.idle = Instant::now();
-        }
-        if let Some(place) = place
-            && let Some(open) = self.open.get_mut(place)
-        {
-            open.apps += 1;
-            self.at.insert(app.clone(), place.clone());
-        }
+    /// Closes what nobody needs any more: no application is there, and nobody looks.
+    fn sweep(&mut self) {
+        let Self {
+            open,
+            whereabouts,
+            budgets,
+            generation: _,
+        } = self;
+        open.retain(|place, open| {
+            if whereabouts.is_used(place) || Arc::strong_count(&open.context) > 1 {
+                open.used = Instant::now();
+            }
+            open.used.elapsed() < IDLE
+        });
+        budgets.retain(|_, budget| Arc::strong_count(budget) > 1);
+    }
+
+    /// What a tenant's clusters may take, within what all may.
+    fn budget(&mut self, tenant: TenantId, all: &Arc<Budget>) -> Arc<Budget> {
+        let (bytes, watches) = BUDGET_OF_TENANT;
+        let made = || Budget::new(bytes, watches, Some(all.clone()));
+        self.budgets.entry(tenant).or_insert_with(made).clone()
     }
 }
 
@@ -308,36 +440,6 @@ fn same(open: &Added, now: &Added) -> bool {
         )
     };
     seen(open) == seen(now)
-}
-
-/// Keeps a cluster true and tells what happens in it, until it is closed.
-async fn follow(
-    tenant: TenantId,
-    cluster: Cluster,
-    events: mpsc::Sender<Event>,
-    closed: CancellationToken,
-) {
-    let mut wakes = cluster.index().subscribe();
-    let mut connection = cluster.connection();
-    let tell = async {
-        loop {
-            let wake = tokio::select! {
-                wake = wakes.next() => Some(wake),
-                changed = connection.changed() => match changed {
-                    Ok(()) => None,
-                    Err(_) => return,
-                },
-            };
-            if events.send(Event { tenant, wake }).await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        () = closed.cancelled() => {}
-        () = cluster.clone().run() => {}
-        () = tell => {}
-    }
 }
 
 fn refused(server: &str, why: &Refused) -> Cause {

@@ -36,6 +36,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The same, where it is a repository's server that does not answer, which is nobody's fault here and may take long.
 const LONGEST_PAUSE_OF_THEIRS: Duration = Duration::from_secs(60);
+/// When an application tries again that found as many worked on in added clusters as may be.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// What drives the work. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +82,7 @@ impl Driver {
                     }
                 }
                 wake = wakes.next() => if term.is_some() { self.woken(wake).await },
-                Some(event) = events.recv() => if term.is_some() { self.told(event).await },
+                Some(event) = events.recv() => if term.is_some() { self.told(event) },
                 Ok(()) = connection.changed() => {
                     let reachable = connection.borrow_and_update().reachable;
                     self.context.metrics.cluster_reachable(reachable);
@@ -127,6 +129,7 @@ impl Driver {
 
     fn plan(&self, app: &AppKey, next: Result<Next, reconcile::Failure>) {
         let next = match next {
+            Ok(Next::Busy) => Next::Busy,
             Ok(next) => {
                 self.context.memory.succeeded(app);
                 next
@@ -158,6 +161,7 @@ impl Driver {
                 self.queue.push(app.clone());
             }
             Next::After(delay) => self.timers.set(app.clone(), delay),
+            Next::Busy => self.timers.set(app.clone(), BUSY),
         }
     }
 
@@ -221,6 +225,8 @@ impl Driver {
             }
             (_, ChangeKind::Resync) | (None, _) => {
                 self.context.repos.forget_access();
+                self.context.tenants.forget_all_clusters();
+                self.context.clusters.review_all(&self.context).await;
                 self.tenancy.ensure_all();
                 self.all().await;
             }
@@ -279,12 +285,21 @@ impl Driver {
         }
     }
 
-    /// Something happened in a cluster that a tenant has added. It is a stranger's word, and concerns that tenant alone.
-    async fn told(&self, Event { tenant, wake }: Event) {
+    /// Something happened in a cluster that a tenant has added. It is a stranger's word, and concerns alone the applications
+    /// that are known to be there.
+    fn told(&self, event: Event) {
+        let Event {
+            tenant,
+            server,
+            wake,
+        } = event;
+        let clusters = &self.context.clusters;
+        let there = |app: &AppKey| app.tenant == tenant && clusters.has(app, Some(&server));
         match wake {
             Some(Wake::App { installation, app }) => {
-                if self.context.tenants.id_of(&installation) == Some(tenant) {
-                    self.queue.push(AppKey { tenant, name: app });
+                let app = AppKey { tenant, name: app };
+                if self.context.tenants.id_of(&installation) == Some(tenant) && there(&app) {
+                    self.queue.push(app);
                 }
             }
             Some(Wake::Untracked(key)) => {
@@ -292,12 +307,15 @@ impl Driver {
                 let concerned = memory.who_wants(&key).into_iter();
                 concerned
                     .chain(memory.who_watches(&key.namespace))
-                    .filter(|app| app.tenant == tenant)
+                    .filter(there)
                     .for_each(|app| self.queue.push(app));
             }
             // Whose a namespace is there, nobody asks.
             Some(Wake::Namespace(_)) => {}
-            Some(Wake::Kinds | Wake::Resync) | None => self.of_tenant(tenant).await,
+            Some(Wake::Kinds | Wake::Resync) | None => {
+                let apps = clusters.apps_at(tenant, &server);
+                apps.into_iter().for_each(|app| self.queue.push(app));
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use runtime::Lifecycle;
 use runtime::config::MutualTls;
 use runtime::mtls::{self, MutualTlsError};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -96,6 +97,8 @@ impl Live {
         self.holder()?;
         let app = AppKey::new(tenant_id(tenant)?, app);
         let place = scene::place(&self.context, &app).await?;
+        // It may have been lost while the cluster was listed.
+        self.holder()?;
         Ok((place, app))
     }
 
@@ -109,10 +112,37 @@ impl Live {
         self.app(&named.tenant, &named.app).await
     }
 
+    /// How long a stream from a cluster may last.
+    fn lasts(&self, place: &Context) -> Result<While, Status> {
+        Ok(While {
+            stop: self.life.token(),
+            closed: place.closed.clone(),
+            term: self.holder()?,
+        })
+    }
+
     fn holder(&self) -> Result<Arc<Term>, Status> {
         self.shard
             .term()
             .ok_or_else(|| Status::unavailable("this controller does not hold the cluster's lease"))
+    }
+}
+
+/// How long a stream from a cluster may last: until the process stops, and while the cluster is its.
+struct While {
+    stop: CancellationToken,
+    closed: CancellationToken,
+    term: Arc<Term>,
+}
+
+impl While {
+    /// Ends when it may last no longer.
+    async fn ended(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.closed.cancelled() => {}
+            () = self.term.lost.cancelled() => {}
+        }
     }
 }
 
@@ -141,7 +171,8 @@ impl Controller for Live {
     ) -> Result<Response<Self::WatchResourceTreeStream>, Status> {
         let wire::AppRequest { tenant, app } = request.into_inner();
         let (place, app) = self.app(&tenant, &app).await?;
-        let trees = tree::watch(place, app, self.shard.clone(), self.life.token());
+        let shared = self.context.clone();
+        let trees = tree::watch(shared, place, app, self.shard.clone(), self.life.token());
         Ok(Response::new(Box::pin(trees)))
     }
 
@@ -241,7 +272,7 @@ impl Controller for Live {
         let wire::PodLogsRequest { tenant, query } = request.into_inner();
         let query = query.ok_or_else(|| Status::invalid_argument("the query is missing"))?;
         let (place, app) = self.app(&tenant, &query.name).await?;
-        let lines = logs::pod_logs(&place, &app, query, self.life.token()).await?;
+        let lines = logs::pod_logs(&place, &app, query, self.lasts(&place)?).await?;
         Ok(Response::new(Box::pin(lines)))
     }
 
@@ -257,10 +288,8 @@ impl Controller for Live {
             .and_then(|first| first.start)
             .ok_or_else(|| Status::invalid_argument("the request names no container"))?;
         let (place, app) = self.app(&start.tenant, &start.app).await?;
-        let open = exec::While {
-            stop: self.life.token(),
-            closed: place.closed.clone(),
-            term: self.holder()?,
+        let open = exec::Open {
+            lasts: self.lasts(&place)?,
             _place: self.terminals.enter(app.tenant)?,
         };
         let said = exec::exec(&place, &app, start, typed, open).await?;

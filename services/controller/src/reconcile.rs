@@ -11,9 +11,12 @@ use std::time::Duration;
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
 use domain::clock::Timestamp;
+use domain::message;
 use domain::quota::Quota;
 use engine::autosync::{self, Decision};
+use tokio_util::sync::CancellationToken;
 
+use crate::clusters::Placed;
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
@@ -43,6 +46,14 @@ const PATIENCE: u32 = 3;
 /// A cluster that is away for no longer than this is not called so: an apiserver that restarts, or the first listing.
 const BLINK: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A cluster that answers, and of which a kind cannot be listed for so long, is not known until somebody mends that.
+const UNLISTED: Duration = Duration::from_secs(30);
+/// When it is looked at again.
+const UNLISTED_AGAIN: Duration = Duration::from_secs(10);
+/// The longest that one look takes in a cluster that a tenant has added: as long as a rendering may, and a minute there.
+const LONGEST: Duration = Duration::from_secs(240);
+/// The longest that hooks are let go of there whose application is gone.
+const LETTING_GO: Duration = Duration::from_secs(60);
 /// When the scripts of settings are asked again that took too long.
 const SCRIPTS_AGAIN: Duration = Duration::from_secs(60);
 /// When an application tries again whose tenant runs as many operations as it may.
@@ -55,6 +66,8 @@ pub enum Next {
     Sleep,
     /// After this long.
     After(Duration),
+    /// When there is room: as much is worked on in added clusters as may be. Nothing was looked at.
+    Busy,
     /// Never: there is no such application any more.
     Gone,
 }
@@ -107,15 +120,7 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure
         .find(&key.name)
         .await?
     else {
-        // What it left behind is where it was.
-        let ctx = &ctx.clusters.leave(key).unwrap_or_else(|| ctx.clone());
-        forget(ctx, key);
-        if let Some(tenant) = ctx.tenants.get(key.tenant).await?
-            && tenant.active()
-        {
-            deletion::let_go(ctx, key, &tenant).await;
-        }
-        return Ok(Next::Gone);
+        return gone(ctx, key).await;
     };
     if app.annotation(SKIP) == Some("true") {
         return Ok(Next::Sleep);
@@ -128,20 +133,106 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure
         ctx.clusters.leave(key);
         return Ok(Next::Sleep);
     }
-    let ctx = &match subject::placed(ctx, key, &app).await? {
-        Ok(place) => place,
+    let meant = subject::meant(ctx, key, &app).await?;
+    let turn = match meant.is_some() || ctx.clusters.has(key, None) {
+        true => match ctx.clusters.turn(key.tenant) {
+            Some(turn) => Some(turn),
+            None => return Ok(Next::Busy),
+        },
+        false => None,
+    };
+    let Placed { place, left } = match subject::placed(ctx, key, meant.as_ref()).await? {
+        Ok(placed) => placed,
+        // Not for people: whoever is in charge then looks anew.
+        Err(cause) if cause.message.is(&message::cluster::NOT_HOLDER) => {
+            return Err(Failure::Cluster(cluster::Error::NotHolder));
+        }
         Err(cause) => return locked_out(ctx, key, &app, cause).await,
     };
-    let mut memory = ctx.memory.take(key, app.uid());
-    let next = with_memory(ctx, key, app, &mut memory).await;
+    let mut memory = place.memory.take(key, app.uid());
+    let look = async {
+        if let Some(left) = &left {
+            let_go(left, key).await?;
+        }
+        with_memory(&place, key, app, &mut memory).await
+    };
+    let next = match turn {
+        Some(_turn) => match in_time(&place.closed, look).await {
+            Ended::Done(next) => next,
+            // It is open anew, in another way, or there is none.
+            Ended::Closed => Ok(Next::After(Duration::ZERO)),
+            Ended::Late => Err(Failure::Cluster(cluster::Error::TimedOut {
+                seconds: LONGEST.as_secs(),
+            })),
+        },
+        None => look.await,
+    };
     match next {
         Ok(Next::Gone) => {
             ctx.clusters.leave(key);
-            forget(ctx, key);
+            forget(&place, key);
         }
-        _ => ctx.memory.put(key, memory),
+        _ => place.memory.put(key, memory),
     }
     next
+}
+
+/// What an application left behind that is gone: it may have been in each cluster that its tenant has.
+async fn gone(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
+    let added = ctx.clusters.of_tenant(key.tenant);
+    let turn = match added.is_empty() {
+        true => None,
+        false => match ctx.clusters.turn(key.tenant) {
+            Some(turn) => Some(turn),
+            None => return Ok(Next::Busy),
+        },
+    };
+    ctx.clusters.leave(key);
+    forget(ctx, key);
+    let_go(ctx, key).await?;
+    let elsewhere = async {
+        for place in &added {
+            tokio::select! {
+                () = place.closed.cancelled() => {}
+                done = let_go(place, key) => done?,
+            }
+        }
+        Ok::<(), Failure>(())
+    };
+    match tokio::time::timeout(LETTING_GO, elsewhere).await {
+        Ok(done) => done?,
+        Err(_) => tracing::warn!("hooks of an application that is gone were not let go in time"),
+    }
+    drop(turn);
+    Ok(Next::Gone)
+}
+
+/// Lets go of an application's hooks in a cluster where it is not any more.
+async fn let_go(place: &Context, key: &AppKey) -> Result<(), Failure> {
+    if let Some(tenant) = place.tenants.get(key.tenant).await?
+        && tenant.active()
+    {
+        deletion::let_go(place, key, &tenant).await;
+    }
+    Ok(())
+}
+
+/// How something ended that may take a stranger's answers.
+enum Ended<T> {
+    /// By itself.
+    Done(T),
+    /// With the cluster: it is not followed in this way any more.
+    Closed,
+    /// It took too long.
+    Late,
+}
+
+/// Does something in a cluster that a tenant has added: neither for ever, nor when it was closed.
+async fn in_time<T>(closed: &CancellationToken, work: impl Future<Output = T>) -> Ended<T> {
+    tokio::select! {
+        () = closed.cancelled() => Ended::Closed,
+        done = tokio::time::timeout(LONGEST, work) => done.map_or(Ended::Late, Ended::Done),
+    }
 }
 
 /// Nobody gets into the cluster that an application goes to, until somebody changes what is known of the cluster.
@@ -188,8 +279,8 @@ async fn with_memory(
     match cluster_state(ctx) {
         ClusterState::Known => {}
         ClusterState::NotYet => return Ok(Next::After(LOOK_AGAIN)),
-        ClusterState::Away(cause) => {
-            return operation::without_cluster(ctx, &subject, *cause).await;
+        ClusterState::Away(cause, next) => {
+            return operation::without_cluster(ctx, &subject, *cause, next).await;
         }
     }
     match subject.app.operation.clone() {
@@ -319,30 +410,43 @@ enum ClusterState {
     Known,
     /// It will in a moment.
     NotYet,
-    Away(Box<Cause>),
+    /// It does not, and when to look again if nothing happens before.
+    Away(Box<Cause>, Next),
 }
 
 fn cluster_state(ctx: &Context) -> ClusterState {
     let connection = ctx.cluster.connection().borrow().clone();
     if connection.reachable {
-        return if ctx.cluster.index().is_ready() {
-            ClusterState::Known
-        } else {
-            ClusterState::NotYet
+        if ctx.cluster.index().is_ready() {
+            return ClusterState::Known;
+        }
+        return match unlisted(ctx) {
+            Some(cause) => ClusterState::Away(Box::new(cause), Next::After(UNLISTED_AGAIN)),
+            None => ClusterState::NotYet,
         };
     }
     let away = ctx.clock.now().signed_duration_since(connection.since);
     if away.to_std().unwrap_or_default() < BLINK {
         return ClusterState::NotYet;
     }
-    let cause =
-        Cause::error(domain::message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name()));
+    let cause = Cause::error(message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name()));
     let evidence = connection.message;
-    ClusterState::Away(Box::new(if evidence.is_empty() {
-        cause
-    } else {
-        cause.evidence(evidence)
-    }))
+    let cause = match evidence.is_empty() {
+        true => cause,
+        false => cause.evidence(evidence),
+    };
+    ClusterState::Away(Box::new(cause), Next::Sleep)
+}
+
+/// Why nobody knows what a cluster has that answers: one of its kinds cannot be listed, and that is not about to end.
+#[must_use]
+pub fn unlisted(ctx: &Context) -> Option<Cause> {
+    let (since, kind) = ctx.cluster.index().lagging()?;
+    if since < UNLISTED {
+        return None;
+    }
+    let message = message::cluster::KIND_UNLISTED.with("kind", kind);
+    Some(Cause::error(message.with("cluster", ctx.cluster.name())))
 }
 
 /// Reports an application that no look can help: only an edit can. An operation on it ends at once.

@@ -74,11 +74,13 @@ impl TenantFacts {
             Some(added) => Territory::Only {
                 namespaces: &added.namespaces,
                 patterns: &[],
+                cluster_scoped: added.cluster_resources,
             },
             None if self.tenant.name.is_operator() => Territory::AllBut(&self.foreign),
             None => Territory::Only {
                 namespaces: &self.tenant.namespaces,
                 patterns: &self.patterns,
+                cluster_scoped: true,
             },
         }
     }
@@ -413,6 +415,13 @@ impl Tenants {
     pub fn forget_clusters(&self, tenant: TenantId) {
         let mut known = self.inner.known.write();
         known.clusters.remove(&tenant);
+        known.forgotten += 1;
+    }
+
+    /// Forgets all tenants' clusters: any may have changed unheard.
+    pub fn forget_all_clusters(&self) {
+        let mut known = self.inner.known.write();
+        known.clusters.clear();
         known.forgotten += 1;
     }
 

@@ -6,6 +6,11 @@ messages! {
         en: "the cluster `{cluster}` cannot be reached; its state is unknown until it answers again",
         ko: "클러스터 `{cluster}`에 연결할 수 없습니다. 다시 응답할 때까지 상태를 알 수 없습니다",
     }
+    /// The cluster answers, and does not list one of its kinds.
+    KIND_UNLISTED = "cluster.kind-unlisted" {
+        en: "the cluster `{cluster}` answers, but does not list {kind}, and until it has, its state is unknown; see what it says to `kubectl get` of that kind: most likely a conversion webhook or an API service behind it fails; have it mended, or remove the kind",
+        ko: "클러스터 `{cluster}`가 응답하지만 {kind} 목록을 주지 않아 상태를 알 수 없습니다. 이 종류에 `kubectl get`을 실행해 오류를 확인하세요. 변환 웹훅이나 API 서비스가 실패하는 것으로 보입니다. 고치거나 이 종류를 지우세요",
+    }
     /// The way to the cluster is not configured as it should be.
     CONFIGURATION = "cluster.configuration" {
         en: "the connection to the cluster is not configured correctly; check the kubeconfig file that NARU_KUBECONFIG names",

@@ -51,6 +51,11 @@ messages! {
         en: "namespace `{namespace}` is not yours; use one of: {allowed}",
         ko: "네임스페이스 `{namespace}`은(는) 사용할 수 없습니다. 사용할 수 있는 네임스페이스: {allowed}",
     }
+    /// Only some namespaces of the cluster are followed, and the object is in none.
+    CLUSTER_LEVEL_UNMANAGED = "sync.cluster-level-unmanaged" {
+        en: "cluster level {kind} `{name}` can not be managed when in namespaced mode: the cluster was added with the namespaces that are followed; remove the object, or add the cluster again with `argocd cluster add --namespace ... --cluster-resources`",
+        ko: "네임스페이스 모드에서는 클러스터 수준의 {kind} `{name}`을(를) 관리할 수 없습니다. 네임스페이스를 지정하여 추가한 클러스터입니다. 오브젝트를 지우거나 `argocd cluster add --namespace ... --cluster-resources`로 클러스터를 다시 추가하십시오",
+    }
     /// The namespace belongs to a tenant.
     NAMESPACE_OF_TENANT = "sync.namespace-of-tenant" {
         en: "namespace `{namespace}` belongs to a tenant; deploy to it from that tenant's own applications",

@@ -211,12 +211,17 @@ pub fn namespace_forbidden(
     Some(message.with("project", project))
 }
 
-/// An object's namespace, or a Namespace's own name, must be the tenant's.
+/// An object's namespace, or a Namespace's own name, must be the tenant's; and where only namespaces are followed, nothing
+/// outside of them is.
 fn not_yours(
     key: &ResourceKey,
     placed: Placed,
     context: &Context<'_>,
 ) -> Option<(Message, &'static str)> {
+    if !placed.namespaced && !context.territory.has_cluster_scoped() {
+        let message = message::sync::CLUSTER_LEVEL_UNMANAGED.with("kind", &key.kind);
+        return Some((message.with("name", &key.name), "kind"));
+    }
     let is_namespace = key.group.is_empty() && key.kind == "Namespace";
     let (namespace, field, creating) = match (placed.namespaced, is_namespace) {
         (true, _) if key.namespace.is_empty() => return None,

@@ -1,14 +1,17 @@
-//! The namespaces that a tenant may use.
+//! Where in a cluster a tenant may be: in which namespaces, and whether outside of them.
 
-/// The namespaces that a tenant may use.
+/// Where in a cluster a tenant may be.
 #[derive(Clone, Copy, Debug)]
 pub enum Territory<'a> {
-    /// An ordinary tenant: its rows of the namespace map, and what `CreateNamespace=true` may add.
+    /// An ordinary tenant: its rows of the namespace map, and what `CreateNamespace=true` may add. Or a cluster of which only
+    /// some namespaces are followed.
     Only {
         /// The rows.
         namespaces: &'a [String],
         /// The patterns of namespaces that may be made, with the tenant's name filled in.
         patterns: &'a [String],
+        /// Whether objects may be looked at that live in no namespace; whether they may be made is for others to say.
+        cluster_scoped: bool,
     },
     /// The operator's tenant: everything that is not mapped to somebody else.
     AllBut(&'a [String]),
@@ -22,6 +25,7 @@ impl Territory<'_> {
             Self::Only {
                 namespaces,
                 patterns,
+                cluster_scoped: _,
             } => {
                 namespaces.iter().any(|own| own == namespace)
                     || (creating
@@ -34,12 +38,22 @@ impl Territory<'_> {
         }
     }
 
+    /// Whether objects may be looked at that live in no namespace.
+    #[must_use]
+    pub fn has_cluster_scoped(&self) -> bool {
+        match self {
+            Self::Only { cluster_scoped, .. } => *cluster_scoped,
+            Self::AllBut(_) => true,
+        }
+    }
+
     /// What to say is allowed.
     pub(crate) fn describe(&self, creating: bool) -> String {
         match self {
             Self::Only {
                 namespaces,
                 patterns,
+                cluster_scoped: _,
             } => {
                 let patterns = patterns
                     .iter()

@@ -226,21 +226,29 @@ async fn in_an_added_cluster_an_application_can_do_what_its_credentials_can() ->
     tenant.checkout.push_file("app/b.yaml", elsewhere).await?;
     let refused = |app: &Value| all_conditions(app).contains("sync.namespace-not-yours");
     client.app_when("a", PATIENCE, refused).await?;
-    // ... nor what the credentials may not.
+    // ... nor outside of namespaces, where nothing is followed, ...
     tenant.checkout.remove("app/b.yaml")?;
     let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: far-reaching\nrules: []\n";
     tenant.checkout.push_file("app/role.yaml", role).await?;
-    let refused = |app: &Value| {
-        let state = &app["status"]["operationState"];
-        state["phase"] == "Failed" && state.to_string().contains("far-reaching")
-            || all_conditions(app).contains("cluster.forbidden")
-    };
+    let refused = |app: &Value| all_conditions(app).contains("sync.cluster-level-unmanaged");
     client.app_when("a", PATIENCE, refused).await?;
     ensure!(
         kube.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/far-reaching")
             .await?
             .is_none()
     );
+    // ... nor what the credentials may not.
+    tenant.checkout.remove("app/role.yaml")?;
+    let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata:\n  name: far-reaching\nspec:\n  hard:\n    pods: 1\n";
+    tenant.checkout.push_file("app/quota.yaml", quota).await?;
+    let refused = |app: &Value| {
+        let state = &app["status"]["operationState"];
+        state["phase"] == "Failed" && state.to_string().contains("ResourceQuota")
+            || all_conditions(app).contains("cluster.forbidden")
+    };
+    client.app_when("a", PATIENCE, refused).await?;
+    let quota = format!("/api/v1/namespaces/{here}/resourcequotas/far-reaching");
+    ensure!(kube.get(&quota).await?.is_none());
 
     // A cluster that is no longer known is no place to clean up.
     let output = client.argocd(&["cluster", "rm", "far", "-y"]).await?;
@@ -267,5 +275,70 @@ async fn in_an_added_cluster_an_application_can_do_what_its_credentials_can() ->
         value(&kube, &here).await?.as_deref() == Some("1"),
         "it stays"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_left_in_the_shared_cluster_stays_when_an_application_is_deleted_that_goes_nowhere()
+-> Result<()> {
+    let platform = platform::platform().await?;
+    let tenant = platform::tenant("left").await?;
+    let kube = platform.kube()?;
+    let here = format!("{}-here", tenant.name);
+    let token = guest(&kube, "guest", &here, Role::Here("admin")).await?;
+    add(&tenant, kube.server(), &token, &[&here]).await?;
+    tenant
+        .checkout
+        .push_file("app/a.yaml", config_map("a", "1"))
+        .await?;
+    tenant.connect().await?;
+    let client = &tenant.client;
+    let mut body = app(&tenant, "a", &here, &automated());
+    let shared = json!({"server": "https://kubernetes.default.svc", "namespace": tenant.name});
+    let far = std::mem::replace(&mut body["spec"]["destination"], shared);
+    client.post("/api/v1/applications", &body).await?.ok()?;
+    client.app_done("a", None, PATIENCE).await?;
+
+    // It moves; what it had stays where it was, and still bears its name.
+    body["spec"]["destination"] = far;
+    client
+        .put("/api/v1/applications/a/spec", &body["spec"])
+        .await?
+        .ok()?;
+    wait::until("the application is there, too", PATIENCE, || async {
+        ensure!(
+            value(&kube, &here).await?.as_deref() == Some("1"),
+            "not yet"
+        );
+        Ok(())
+    })
+    .await?;
+    client.app_done("a", None, PATIENCE).await?;
+
+    // Without its cluster it goes nowhere, least of all back.
+    let output = client.argocd(&["cluster", "rm", "far", "-y"]).await?;
+    ensure!(said(&output).contains("removed"), "{}", said(&output));
+    let lost = |app: &Value| {
+        conditions(app, "InvalidSpecError")
+            .iter()
+            .any(|text| text.contains("app.destination-unknown"))
+    };
+    client.app_when("a", PATIENCE, lost).await?;
+    client
+        .delete("/api/v1/applications/a?cascade=true")
+        .await?
+        .ok()?;
+    wait::until("the application is gone", PATIENCE, || async {
+        ensure!(
+            client.get("/api/v1/applications/a").await?.status != 200,
+            "not yet"
+        );
+        Ok(())
+    })
+    .await?;
+    for namespace in [&tenant.name, &here] {
+        let stays = value(&kube, namespace).await?;
+        ensure!(stays.as_deref() == Some("1"), "{namespace}: {stays:?}");
+    }
     Ok(())
 }

@@ -65,6 +65,8 @@ struct Inner {
 struct State {
     /// Every application that waits or is worked on.
     places: HashMap<AppKey, Place>,
+    /// How many of them wait.
+    waiting: usize,
     soon: Lane,
     later: Lane,
     rest: Rest,
@@ -149,6 +151,7 @@ impl Queue {
         };
         let state = State {
             places: HashMap::new(),
+            waiting: 0,
             soon: lane(per_tenant.max(1), usize::MAX),
             later: lane(LATER_AT_ONCE, LATER_AT_ONCE),
             rest: Rest {
@@ -206,6 +209,7 @@ impl Queue {
             let opens = self.0.state.lock().later_opens();
             match opens {
                 Some(at) => tokio::select! {
+                    biased;
                     () = notified => {}
                     () = tokio::time::sleep_until(at) => {}
                 },
@@ -224,6 +228,7 @@ impl Queue {
                 true
             }
         });
+        state.waiting = 0;
         state.soon.clear();
         state.later.clear();
         state.rest.since = None;
@@ -233,13 +238,7 @@ impl Queue {
     /// How many applications wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0
-            .state
-            .lock()
-            .places
-            .values()
-            .filter(|place| matches!(place, Place::Waiting(_)))
-            .count()
+        self.0.state.lock().waiting
     }
 
     fn try_pop(&self) -> Option<Turn> {
@@ -300,6 +299,7 @@ impl State {
             }
             None => {
                 self.places.insert(app.clone(), Place::Waiting(which));
+                self.waiting += 1;
             }
         }
         match which {
@@ -326,6 +326,7 @@ impl State {
         let open = self.later_opens().is_some_and(|at| at <= Instant::now());
         let Self {
             places,
+            waiting,
             soon,
             later,
             weights,
@@ -339,6 +340,7 @@ impl State {
             while let Some(app) = lane.take(weights) {
                 if places.get(&app) == Some(&Place::Waiting(which)) {
                     places.insert(app.clone(), Place::Running(which, None));
+                    *waiting = waiting.saturating_sub(1);
                     return Some(app);
                 }
                 // It changed lanes meanwhile.
@@ -542,6 +544,7 @@ mod tests {
         let turn = queue.pop().await;
         queue.push(turn.app.clone());
         queue.clear();
+        assert_eq!(queue.waiting(), 0);
         drop(turn);
         assert!(queue.try_pop().is_none());
     }
@@ -562,6 +565,7 @@ mod tests {
             turns.push(turn);
         }
         assert_eq!(names, ["now", "l5", "l0", "l1", "l2"]);
+        assert_eq!(queue.waiting(), 6, "each counts once");
         drop(turns);
         let rest = order(&queue, 6).await;
         assert_eq!(rest, ["l3", "l4", "l6", "l7", "l8", "l9"]);

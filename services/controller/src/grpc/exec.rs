@@ -12,13 +12,11 @@ use proto::naru::internal::v1 as wire;
 use runtime::places::{Place, Places};
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 
-use super::{added, refused, resource};
+use super::{While, added, refused, resource};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
-use crate::shard::Term;
 
 /// How many terminals are open at once: of one tenant, and in all.
 const OPEN_AT_ONCE: (usize, usize) = (20, 500);
@@ -51,21 +49,15 @@ impl Terminals {
     }
 }
 
-/// How long a terminal may be open here: until the process stops, and while the cluster is its.
-pub(super) struct While {
-    pub(super) stop: CancellationToken,
-    pub(super) closed: CancellationToken,
-    pub(super) term: Arc<Term>,
+/// A terminal that is open.
+pub(super) struct Open {
+    pub(super) lasts: While,
     pub(super) _place: Place<TenantId>,
 }
 
-impl While {
+impl Open {
     async fn ended(&self) {
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = self.closed.cancelled() => {}
-            () = self.term.lost.cancelled() => {}
-        }
+        self.lasts.ended().await;
     }
 }
 
@@ -75,7 +67,7 @@ pub(super) async fn exec(
     app: &AppKey,
     start: wire::ExecStart,
     typed: Streaming<wire::ExecRequest>,
-    open: While,
+    open: Open,
 ) -> Result<impl Stream<Item = Result<wire::ExecOutput, Status>> + Send + use<>, Status> {
     let account = account(ctx, app, &start).await?;
     Ok(async_stream::stream! {

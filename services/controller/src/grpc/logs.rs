@@ -11,12 +11,11 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use proto::argocd::application::{ApplicationPodLogsQuery, LogEntry};
 use proto::convert::time;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::log_filter::LogFilter;
 use super::log_merge::{Line, merge};
-use super::{refused, scene, tree};
+use super::{While, refused, scene, tree};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 
@@ -30,7 +29,7 @@ pub(super) async fn pod_logs(
     ctx: &Arc<Context>,
     app: &AppKey,
     query: ApplicationPodLogsQuery,
-    stop: CancellationToken,
+    lasts: While,
 ) -> Result<impl Stream<Item = Result<LogEntry, Status>> + Send + use<>, Status> {
     let scene = scene::scene(ctx, app).await?;
     let nodes = tree::nodes(ctx, &scene);
@@ -64,8 +63,8 @@ pub(super) async fn pod_logs(
         loop {
             let line = tokio::select! {
                 line = merged.next() => line,
-                () = stop.cancelled() => {
-                    yield Err(Status::unavailable("this controller stops"));
+                () = lasts.ended() => {
+                    yield Err(Status::unavailable("this controller stops, or follows the cluster no more"));
                     return;
                 }
             };

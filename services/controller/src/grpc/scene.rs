@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 use super::{database, refused, say};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
+use crate::reconcile;
 use crate::reconcile::desire::{self, Wish};
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::subject::{self, Subject};
@@ -33,23 +34,41 @@ const LISTED: Duration = Duration::from_secs(5);
 
 /// What is needed where an application goes, once it is known what is there.
 pub(super) async fn place(shared: &Arc<Context>, key: &AppKey) -> Result<Arc<Context>, Status> {
-    let clusters = shared.tenants.clusters(key.tenant).await;
-    let place = match clusters.map_err(|error| database(&error))?.is_empty() {
-        true => shared.clone(),
-        false => {
-            let (app, _) = find(shared, key).await?;
-            let placed = subject::placed(shared, key, &app).await;
-            placed
-                .map_err(|error| database(&error))?
-                .map_err(|cause| say(Code::FailedPrecondition, &cause.message))?
-        }
-    };
+    let place = goes_to(shared, key).await?;
+    let unlisted = || reconcile::unlisted(&place).map(|cause| cause.message);
+    if !place.cluster.index().is_ready()
+        && let Some(why) = unlisted()
+    {
+        return Err(say(Code::Unavailable, &why));
+    }
     let listed = place.cluster.ready();
     if tokio::time::timeout(LISTED, listed).await.is_err() {
         let away = message::cluster::UNREACHABLE.with("cluster", place.cluster.name());
-        return Err(say(Code::Unavailable, &away));
+        return Err(say(Code::Unavailable, &unlisted().unwrap_or(away)));
     }
     Ok(place)
+}
+
+/// What is needed where an application goes. Who only reads does not keep a cluster open for the application.
+pub(super) async fn goes_to(shared: &Arc<Context>, key: &AppKey) -> Result<Arc<Context>, Status> {
+    let clusters = shared.tenants.clusters(key.tenant).await;
+    if clusters.map_err(|error| database(&error))?.is_empty() {
+        return Ok(shared.clone());
+    }
+    let (app, _) = find(shared, key).await?;
+    let meant = subject::meant(shared, key, &app).await;
+    let Some(added) = meant.map_err(|error| database(&error))? else {
+        return Ok(shared.clone());
+    };
+    let opened = shared.clusters.open(shared, key.tenant, &added).await;
+    opened.map_err(|error| database(&error))?.map_err(|cause| {
+        let lost = cause.message.is(&message::cluster::NOT_HOLDER);
+        let code = match lost {
+            true => Code::Unavailable,
+            false => Code::FailedPrecondition,
+        };
+        say(code, &cause.message)
+    })
 }
 
 /// Looks at an application; nothing is written and nothing remembered.

@@ -45,8 +45,9 @@ fn entries(all: &[Arc<LiveEntry>]) -> Vec<Entry<'_>> {
     all.iter().map(|entry| look::tree_entry(entry)).collect()
 }
 
-/// The tree now, and again whenever it has changed.
+/// The tree now, and again whenever it has changed, for as long as the application stays in the cluster that it is in.
 pub(super) fn watch(
+    shared: Arc<Context>,
     ctx: Arc<Context>,
     app: AppKey,
     shard: Shard,
@@ -56,8 +57,20 @@ pub(super) fn watch(
         let mut wakes = ctx.cluster.index().subscribe();
         // What the tenant's settings say of kinds shows in the tree, too.
         let mut tenants = ctx.tenants.refreshed();
+        let mut moves = ctx.clusters.moves();
         let mut shown: Option<wire::ApplicationTree> = None;
         loop {
+            match scene::goes_to(&shared, &app).await {
+                Ok(place) if Arc::ptr_eq(&place, &ctx) => {}
+                Ok(_) => {
+                    yield Err(Status::unavailable("the application is in another cluster now"));
+                    return;
+                }
+                Err(status) => {
+                    yield Err(status);
+                    return;
+                }
+            }
             match tree(&ctx, &app).await {
                 Ok(tree) if shown.as_ref() == Some(&tree) => {}
                 Ok(tree) => {
@@ -74,6 +87,10 @@ pub(super) fn watch(
                     wake = wakes.next() => wake,
                     refreshed = tenants.recv() => match refreshed {
                         Ok(tenant) if tenant != app.tenant => continue,
+                        Ok(_) | Err(_) => break,
+                    },
+                    moved = moves.recv() => match moved {
+                        Ok(moved) if moved != app => continue,
                         Ok(_) | Err(_) => break,
                     },
                     () = stop.cancelled() => return,

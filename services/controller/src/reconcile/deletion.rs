@@ -1,6 +1,7 @@
 //! The end of an application: the hooks before it run, its objects go, wave by wave, the hooks after it run, then its row
 //! goes (client required; what goes is the engine's decision). The application's finalizers say how far that has come.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use cluster::{DeleteOptions, LiveEntry};
 use domain::application::{Application, FinalizerChange, REFRESH};
 use domain::cause::Cause;
 use domain::message;
+use domain::resource::{GroupKind, ResourceKey};
 use domain::status::{HealthCode, Status, SyncCode};
 use engine::options::{Propagation, SyncOptions};
 use engine::plan::{self, Stage};
@@ -16,7 +18,7 @@ use futures::StreamExt;
 use super::apply::{is_late, propagated};
 use super::live::{LiveSet, Sight};
 use super::publish::{self, Report};
-use super::{Failure, Next, hooks};
+use super::{Failure, Next, hooks, subject};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
@@ -58,10 +60,9 @@ pub async fn advance(
     let name = tenant.tenant.name.as_str();
     let came = match plan::stage(app.finalizers()) {
         Stage::Over => return remove(ctx, key, tenant, &app).await,
-        _ if !is_known(ctx) => {
-            let message = message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name());
-            Came::Waits(vec![Cause::error(message)], Next::After(AGAIN))
-        }
+        // As in Argo CD: what is nowhere has nothing to delete, and what is here was left for good.
+        Stage::Objects(_) if !subject::leads_somewhere(&app, tenant) => through(&app),
+        _ if !is_known(ctx) => not_known(ctx),
         Stage::Hooks(moment) => moments::run(ctx, key, &app, tenant, moment, memory).await?,
         Stage::Cleanup(moment) => moments::clean(ctx, key, &app, tenant, moment, memory).await?,
         Stage::Objects(propagation) => objects(ctx, key, &app, tenant, propagation).await?,
@@ -85,6 +86,22 @@ fn is_known(ctx: &Context) -> bool {
     ctx.cluster.connection().borrow().reachable && ctx.cluster.index().is_ready()
 }
 
+fn not_known(ctx: &Context) -> Came {
+    let cause = super::unlisted(ctx).unwrap_or_else(|| {
+        let message = message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name());
+        Cause::error(message)
+    });
+    Came::Waits(vec![cause], Next::After(AGAIN))
+}
+
+/// The objects are through with.
+fn through(app: &Application) -> Came {
+    let cascading = app
+        .finalizers()
+        .filter(|name| plan::cascade([*name]).is_some());
+    Came::Through(cascading.map(str::to_owned).collect())
+}
+
 /// Deletes the application's objects as far as that goes without waiting.
 async fn objects(
     ctx: &Context,
@@ -100,6 +117,10 @@ async fn objects(
         kinds: Some(&settings.kinds),
     };
     let live = LiveSet::gather(ctx, sight, &key.name, &[]);
+    if !is_known(ctx) {
+        // It was lost meanwhile, and with it what was gathered.
+        return Ok(not_known(ctx));
+    }
     let plan = plan::deletion(
         &live.as_live(),
         tenant.tenant.name.as_str(),
@@ -109,10 +130,13 @@ async fn objects(
         approved(app),
     );
     if plan.done() {
-        let cascading = app
-            .finalizers()
-            .filter(|name| plan::cascade([*name]).is_some());
-        return Ok(Came::Through(cascading.map(str::to_owned).collect()));
+        return Ok(match unseen(ctx, app, sight) {
+            Some(kind) => {
+                let message = message::app::DELETION_UNSEEN.with("kind", kind);
+                Came::Waits(vec![Cause::error(message)], Next::After(AGAIN))
+            }
+            None => through(app),
+        });
     }
     let mut causes = vec![Cause::reason(
         message::app::PENDING_DELETION.with("count", plan.left),
@@ -161,6 +185,27 @@ async fn objects(
         next = Next::After(AGAIN);
     }
     Ok(Came::Waits(causes, next))
+}
+
+/// A kind of which the application has objects and nobody sees whether they are gone: the credentials do not list it. One
+/// that the cluster does not have any more has none.
+fn unseen(ctx: &Context, app: &Application, sight: Sight<'_>) -> Option<GroupKind> {
+    let discovery = ctx.cluster.discovery();
+    let index = ctx.cluster.index();
+    let watched: HashMap<GroupKind, bool> = discovery
+        .watched()
+        .map(|kind| (kind.group_kind(), kind.namespaced))
+        .collect();
+    let looked_at = |key: &&ResourceKey| {
+        let territory = sight.tenant.territory();
+        let namespaced = watched.get(&key.group_kind()).copied();
+        namespaced.is_some_and(|namespaced| namespaced || territory.has_cluster_scoped())
+            && sight.sees(key)
+    };
+    let keys = app.status.resources.iter().map(|resource| &resource.key);
+    keys.filter(looked_at)
+        .map(ResourceKey::group_kind)
+        .find(|kind| !index.is_synced(kind))
 }
 
 /// Whether the same request may succeed later, here or elsewhere, without anybody changing anything.

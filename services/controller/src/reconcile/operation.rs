@@ -164,12 +164,14 @@ pub async fn without_cluster(
     ctx: &Context,
     subject: &Subject,
     cause: Cause,
+    next: Next,
 ) -> Result<Next, Failure> {
     let (app, now) = (&subject.app, ctx.clock.now());
     let refresh = app.annotation(REFRESH).map(str::to_owned);
     let mut report = Report {
         status: look::unknown(ctx, app, vec![cause.clone()], refresh.is_some()),
         clear_refresh: refresh.clone(),
+        next,
         ..Report::default()
     };
     let recorded = app.status.operation.as_ref();
@@ -194,7 +196,12 @@ pub async fn without_cluster(
             report.clear_operation = Some(state.operation.clone());
             report.status.operation = Some(state);
         }
-        Some((_, deadline)) => report.next = at(ctx, deadline),
+        Some((_, deadline)) => {
+            report.next = match (at(ctx, deadline), next) {
+                (Next::After(deadline), Next::After(next)) => Next::After(deadline.min(next)),
+                (deadline, _) => deadline,
+            };
+        }
         None => {}
     }
     publish::report(ctx, &subject.key, subject.tenant_name(), app, report).await

@@ -8,6 +8,7 @@ use domain::application::{
     Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, IgnoreDifference, Source, Spec,
 };
 use domain::cause::Cause;
+use domain::cluster::Cluster;
 use domain::message;
 use domain::project::Rules;
 use domain::project::gate::Applicant;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::live::Sight;
+use crate::clusters::Placed;
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::tenants::{ProjectFacts, TenantFacts};
@@ -205,27 +207,49 @@ pub async fn read(
     }))
 }
 
-/// What an application needs that goes where this one does: into the shared cluster, or into one that its tenant has added.
-/// The inner error says why nobody gets into that one.
+/// The cluster that an application goes to, of those that its tenant has added; nothing where it goes to none of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn meant(
+    ctx: &Context,
+    key: &AppKey,
+    app: &Application,
+) -> store::Result<Option<Cluster>> {
+    let clusters = ctx.tenants.clusters(key.tenant).await?;
+    if clusters.is_empty() {
+        return Ok(None);
+    }
+    let spec = app.view().unwrap_or_default();
+    Ok(domain::cluster::meant(&spec.destination, &clusters).cloned())
+}
+
+/// What an application needs that goes where this one does, which is noted to be there: into the shared cluster, or into
+/// one that its tenant has added. The inner error says why nobody gets into that one.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn placed(
     ctx: &Arc<Context>,
     key: &AppKey,
-    app: &Application,
-) -> store::Result<Result<Arc<Context>, Cause>> {
-    let clusters = ctx.tenants.clusters(key.tenant).await?;
-    let spec = match clusters.is_empty() {
-        true => Spec::default(),
-        false => app.view().unwrap_or_default(),
-    };
-    match domain::cluster::meant(&spec.destination, &clusters) {
+    meant: Option<&Cluster>,
+) -> store::Result<Result<Placed, Cause>> {
+    match meant {
         Some(added) => ctx.clusters.enter(ctx, key, added).await,
-        None => {
-            ctx.clusters.leave(key);
-            Ok(Ok(ctx.clone()))
-        }
+        None => Ok(Ok(Placed {
+            place: ctx.clone(),
+            left: ctx.clusters.leave(key),
+        })),
+    }
+}
+
+/// Whether an application's spec names a cluster that there is, seen from the one that it is looked at in.
+#[must_use]
+pub fn leads_somewhere(app: &Application, tenant: &TenantFacts) -> bool {
+    match app.view() {
+        Ok(spec) => destination(&spec, tenant).is_ok(),
+        // It cannot be read, and says nothing against the cluster where the application was.
+        Err(_) => true,
     }
 }
 
