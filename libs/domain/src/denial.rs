@@ -1,4 +1,7 @@
 //! Why Kubernetes would not have an object, read from its words: HTTP codes and reasons do not tell admission plugins apart.
+//!
+//! The words quote the object, and a policy or a webhook says in them what it likes. So a phrase counts only where Kubernetes
+//! itself puts it: at the beginning of the reason, behind the name of what is forbidden.
 
 /// What said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,43 +44,59 @@ impl<'a> Denial<'a> {
         if let Some(rest) = words.strip_prefix("admission webhook \"") {
             return rest.split_once('"').map(|(name, _)| Self::Webhook(name));
         }
-        let has = |phrase: &str| words.contains(phrase);
+        let reason = reason(words);
+        let begins = |phrase: &str| reason.starts_with(phrase);
         let named = |before: &str, after: char| {
-            let (_, rest) = words.split_once(before)?;
-            rest.split_once(after).map(|(name, _)| name)
+            let (name, _) = reason.strip_prefix(before)?.split_once(after)?;
+            Some(name)
         };
+        if let Some(name) = named("ValidatingAdmissionPolicy '", '\'') {
+            return Some(Self::Policy(name));
+        }
         if let Some(name) = named("failed calling webhook \"", '"') {
             return Some(Self::WebhookFailed(name));
         }
-        if let Some(name) = named("ValidatingAdmissionPolicy '", '\'')
-            && has("denied request")
-        {
-            return Some(Self::Policy(name));
-        }
-        if has("exceeded quota") || has("failed quota: ") {
+        if begins("exceeded quota") || begins("failed quota: ") {
             Some(Self::Quota)
-        } else if has("because it is being terminated") {
+        } else if begins("unable to create new content in namespace ") {
             Some(Self::NamespaceEnding)
-        } else if has("violates PodSecurity ") {
+        } else if begins("violates PodSecurity ") {
             Some(Self::PodSecurity)
-        } else if has("error looking up service account ") {
+        } else if begins("error looking up service account ") {
             Some(Self::ServiceAccount)
-        } else if Self::of_limits(words) {
+        } else if Self::of_limits(reason) {
             Some(Self::Limits)
-        } else if IMMUTABLE.into_iter().any(has) {
+        } else if IMMUTABLE.into_iter().any(|phrase| words.contains(phrase)) {
             Some(Self::Immutable)
         } else {
             None
         }
     }
 
-    fn of_limits(words: &str) -> bool {
-        ["maximum ", "minimum "]
-            .into_iter()
-            .filter_map(|bound| words.split_once(bound))
-            .any(|(_, rest)| rest.contains(" usage per "))
-            || words.contains(" max limit to request ratio per ")
+    /// Several limits are told in one list, the first of which is enough.
+    fn of_limits(reason: &str) -> bool {
+        let first = reason.trim_start_matches('[');
+        let (bound, _) = first.split_once(" per ").unwrap_or_default();
+        match bound.split_once(' ') {
+            Some(("maximum" | "minimum", what)) => what.ends_with(" usage"),
+            Some((_, what)) => what == "max limit to request ratio",
+            None => false,
+        }
     }
+}
+
+/// What is said behind the name of what is refused. Behind `is invalid` the object is quoted, which may say anything.
+fn reason(words: &str) -> &str {
+    let named = words.split_once(" is forbidden: ");
+    let named = named.filter(|(before, _)| !before.contains(" is invalid: "));
+    let bare = || {
+        let prefixes = ["Internal error occurred: ", "forbidden: "];
+        let rest = prefixes
+            .into_iter()
+            .find_map(|prefix| words.strip_prefix(prefix));
+        rest.unwrap_or(words)
+    };
+    named.map_or_else(bare, |(_, reason)| reason)
 }
 
 #[cfg(test)]
@@ -112,6 +131,15 @@ mod tests {
                 Some(Denial::Limits),
             ),
             (
+                "pods \"a\" is forbidden: [minimum cpu usage per Pod is 1, but request is 500m, cpu max limit to request ratio per Pod is 2, but \
+                 provided ratio is 4.0]",
+                Some(Denial::Limits),
+            ),
+            (
+                "pods \"a\" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4.0",
+                Some(Denial::Limits),
+            ),
+            (
                 "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true",
                 Some(Denial::PodSecurity),
             ),
@@ -134,6 +162,28 @@ mod tests {
             ("Service \"a\" is invalid: spec.ports: Required value", None),
         ] {
             assert_eq!(Denial::read(words), denial, "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_and_what_a_policy_says_is_no_refusal_of_another() {
+        let policy = "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: ";
+        let invalid = "ConfigMap \"a\" is invalid: metadata.labels: Invalid value: ";
+        for said in [
+            "exceeded quota: q",
+            "x is forbidden: exceeded quota: q",
+            "failed calling webhook \"w\": EOF",
+            "Internal error occurred: failed calling webhook \"w\": EOF",
+            "ValidatingAdmissionPolicy 'x' with binding 'y' denied request: z",
+            "violates PodSecurity \"restricted:latest\"",
+            "error looking up service account a/b",
+            "because it is being terminated",
+            "maximum memory usage per Container is 1Gi",
+        ] {
+            let denied = format!("{policy}{said}");
+            assert_eq!(Denial::read(&denied), Some(Denial::Policy("p")), "{denied}");
+            let quoted = format!("{invalid}{said:?}: a lowercase RFC 1123 label");
+            assert_eq!(Denial::read(&quoted), None, "{quoted}");
         }
     }
 }

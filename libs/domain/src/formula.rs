@@ -10,7 +10,10 @@ pub mod template;
 mod values;
 mod words;
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde_json::Value;
 
 /// The longest text that is read.
 pub const MAX_TEXT: usize = 4 << 10;
@@ -23,8 +26,12 @@ const MAX_GIVEN: usize = 64 << 10;
 const MAX_ROW: usize = 1_000;
 /// How much may be done for one who asks.
 const MAX_STEPS: usize = 5_000;
-/// How many steps a regular expression stands for.
+/// How much of a value, about as many bytes, is worked through or copied in one step.
+const A_STEP: usize = 256;
+/// How many steps a regular expression stands for, besides those for its length and for that of the text.
 const PATTERN: usize = 100;
+/// The longest regular expression.
+const MAX_PATTERN: usize = 256;
 
 /// Why a text is not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +94,42 @@ impl Budget {
             Some(_) => Ok(()),
             None => Err(Fault::new("it does more than it may")),
         }
+    }
+
+    /// Spends what it takes to work on values: texts are worked through, and what was made is copied and dropped; of what was
+    /// given, lists and maps are looked into only so far as each function says.
+    fn work<'m, 'v: 'm>(
+        &mut self,
+        values: impl IntoIterator<Item = &'m Cow<'v, Value>>,
+    ) -> Result<(), Fault> {
+        for value in values {
+            match (value, &**value) {
+                (_, Value::String(text)) => self.spend(text.len().min(MAX_GIVEN) / A_STEP)?,
+                (Cow::Owned(made), Value::Array(_) | Value::Object(_)) => {
+                    self.weigh(made, &mut { MAX_GIVEN })?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Spends what a value weighs, and takes it from what is left for it and others.
+    fn weigh(&mut self, value: &Value, left: &mut usize) -> Result<(), Fault> {
+        let before = *left;
+        let outweighs = values::outweighs(value, left);
+        // Of what weighs too much, that much has been looked at.
+        self.spend((before - *left) / A_STEP)?;
+        match outweighs {
+            true => Err(Fault::new("a value is larger than anything is done with")),
+            false => Ok(()),
+        }
+    }
+
+    /// A copy of a value, which takes as long as the value is large.
+    fn copy(&mut self, value: &Value) -> Result<Value, Fault> {
+        self.weigh(value, &mut { MAX_GIVEN })?;
+        Ok(value.clone())
     }
 }
 

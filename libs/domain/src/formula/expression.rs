@@ -8,9 +8,9 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::values::{equal, joined, length, order, outweighs, pattern, print, row, text};
+use super::values::{equal, joined, length, order, pattern, print, row, text};
 use super::words::{Token, Word, words};
-use super::{Budget, Fault, MAX_DEPTH, MAX_GIVEN, Misread, PATTERN, short};
+use super::{Budget, Fault, MAX_DEPTH, MAX_GIVEN, Misread, short};
 
 /// The functions, and how many values each takes.
 const FUNCTIONS: &[(&str, usize)] = &[
@@ -380,13 +380,7 @@ impl<'v> Run<'v, '_> {
                 made if made.is_null() => return self.value(otherwise),
                 made => return Ok(made),
             },
-            Node::List(nodes) => {
-                let items: Result<Vec<Value>, Fault> = nodes
-                    .iter()
-                    .map(|node| self.value(node).map(Cow::into_owned))
-                    .collect();
-                Value::Array(items?)
-            }
+            Node::List(nodes) => Value::Array(self.items(nodes)?),
             Node::Not(node) => Value::Bool(!self.truth(node)?),
             Node::Negative(node) => {
                 let made = self.value(node)?;
@@ -395,19 +389,30 @@ impl<'v> Run<'v, '_> {
             Node::Both(one, other) => Value::Bool(self.truth(one)? && self.truth(other)?),
             Node::Either(one, other) => Value::Bool(self.truth(one)? || self.truth(other)?),
             Node::Compared(by, one, other) => {
-                if *by == Comparison::Matches {
-                    self.budget.spend(PATTERN)?;
-                }
                 let (one, other) = (self.value(one)?, self.value(other)?);
-                compared(*by, &one, &other)?
+                self.budget.work([&one, &other])?;
+                compared(*by, &one, &other, self.budget)?
             }
             Node::Call(name, nodes) => {
                 let values: Result<Vec<Made<'v>>, Fault> =
                     nodes.iter().map(|node| self.value(node)).collect();
-                called(name, &values?)?
+                let values = values?;
+                self.budget.work(&values)?;
+                called(name, &values, self.budget)?
             }
         };
         Ok(Cow::Owned(made))
+    }
+
+    /// The values of a list, which are copied, and so may not weigh more together than anything is done with.
+    fn items(&mut self, nodes: &'v [Node]) -> Result<Vec<Value>, Fault> {
+        let (mut items, mut left) = (Vec::new(), MAX_GIVEN);
+        for node in nodes {
+            let made = self.value(node)?;
+            self.budget.weigh(&made, &mut left)?;
+            items.push(made.into_owned());
+        }
+        Ok(items)
     }
 
     fn way(&mut self, from: &'v Node, members: &'v [(Node, bool)]) -> Result<Made<'v>, Fault> {
@@ -419,7 +424,7 @@ impl<'v> Run<'v, '_> {
             let name = self.value(member)?;
             made = match made {
                 Cow::Borrowed(value) => Cow::Borrowed(below(value, &name)?),
-                Cow::Owned(value) => Cow::Owned(below(&value, &name)?.clone()),
+                Cow::Owned(value) => Cow::Owned(self.budget.copy(below(&value, &name)?)?),
             };
         }
         Ok(made)
@@ -442,11 +447,16 @@ fn below<'v>(value: &'v Value, name: &Value) -> Result<&'v Value, Fault> {
     }
 }
 
-fn compared(by: Comparison, one: &Value, other: &Value) -> Result<Value, Fault> {
+fn compared(
+    by: Comparison,
+    one: &Value,
+    other: &Value,
+    budget: &mut Budget,
+) -> Result<Value, Fault> {
     let nothing = one.is_null() || other.is_null();
     Ok(Value::Bool(match by {
-        Comparison::Equal => same(one, other)?,
-        Comparison::Unequal => !same(one, other)?,
+        Comparison::Equal => same(one, other, budget)?,
+        Comparison::Unequal => !same(one, other, budget)?,
         Comparison::Less => order(one, other)?.is_lt(),
         Comparison::LessOrEqual => order(one, other)?.is_le(),
         Comparison::More => order(one, other)?.is_gt(),
@@ -458,16 +468,26 @@ fn compared(by: Comparison, one: &Value, other: &Value) -> Result<Value, Fault> 
         Comparison::Contains => text(one)?.contains(text(other)?),
         Comparison::StartsWith => text(one)?.starts_with(text(other)?),
         Comparison::EndsWith => text(one)?.ends_with(text(other)?),
-        Comparison::Matches => pattern(text(other)?)?.is_match(text(one)?),
+        Comparison::Matches => {
+            let within = text(one)?;
+            pattern(text(other)?, within, budget)?.is_match(within)
+        }
     }))
 }
 
-/// Whether two values are the same, of which one may not be larger than anything is done with.
-fn same(one: &Value, other: &Value) -> Result<bool, Fault> {
-    let is_large = |value: &Value| outweighs(value, &mut { MAX_GIVEN });
-    if is_large(one) && is_large(other) {
-        return Err(Fault::new("values that are too large are compared"));
+/// Whether two values are the same. Two lists, or two maps, are compared member by member: one of them may not be larger than
+/// anything is done with.
+fn same(one: &Value, other: &Value, budget: &mut Budget) -> Result<bool, Fault> {
+    let as_many = match (one, other) {
+        (Value::Array(one), Value::Array(other)) => one.len() == other.len(),
+        (Value::Object(one), Value::Object(other)) => one.len() == other.len(),
+        _ => return Ok(equal(one, other)),
+    };
+    if !as_many {
+        return Ok(false);
     }
+    let less = budget.weigh(one, &mut { MAX_GIVEN });
+    less.or_else(|_| budget.weigh(other, &mut { MAX_GIVEN }))?;
     Ok(equal(one, other))
 }
 
@@ -513,11 +533,11 @@ fn list(value: &Value) -> Result<&[Value], Fault> {
     }
 }
 
-fn called(name: &str, values: &[Made<'_>]) -> Result<Value, Fault> {
+fn called(name: &str, values: &[Made<'_>], budget: &mut Budget) -> Result<Value, Fault> {
     let value = |at: usize| values.get(at).map_or(NIL, Cow::as_ref);
     let of = |at: usize| text(value(at));
     Ok(match name {
-        "first" => list(value(0))?.first().cloned().unwrap_or_default(),
+        "first" => budget.copy(list(value(0))?.first().unwrap_or(NIL))?,
         "hasPrefix" => of(0)?.starts_with(of(1)?).into(),
         "hasSuffix" => of(0)?.ends_with(of(1)?).into(),
         "join" => {
@@ -528,10 +548,16 @@ fn called(name: &str, values: &[Made<'_>]) -> Result<Value, Fault> {
             joined(items, of(1)?)?.into()
         }
         "keys" => match value(0) {
-            Value::Object(map) => row(map.len(), map.keys())?.map(String::as_str).collect(),
+            Value::Object(map) => {
+                let keys = row(map.len(), map.keys())?.map(String::as_str);
+                if map.keys().map(String::len).sum::<usize>() > MAX_GIVEN {
+                    return Err(Fault::new("keys are longer than anything is done with"));
+                }
+                keys.collect()
+            }
             _ => return Err(Fault::new("a value has no keys")),
         },
-        "last" => list(value(0))?.last().cloned().unwrap_or_default(),
+        "last" => budget.copy(list(value(0))?.last().unwrap_or(NIL))?,
         "len" => match value(0) {
             Value::String(_) => of(0)?.chars().count().into(),
             other => length(other)?.into(),
@@ -700,6 +726,43 @@ mod tests {
         ] {
             let condition = parse(text).unwrap();
             assert!(condition.holds(&large, budget).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn s01_what_is_copied_may_not_be_large_and_takes_steps() {
+        let large: Vec<Value> = vec![json!({"data": "x".repeat(50_000)}); 100];
+        let values = json!({"resource": {"all": large, "one": {"data": "x".repeat(50_000)}},
+            "row": vec![0; 60_000], "keys": {"a".repeat(40_000): 1, "b".repeat(40_000): 2}});
+        let holds = |text: &str| parse(text).unwrap().holds(&values, &mut Budget::default());
+        for text in [
+            format!("len([{}]) == 1", ["resource"; 400].join(",")),
+            "[resource][0] != nil".to_owned(),
+            "len([resource.one, resource.one]) == 2".to_owned(),
+            "first([resource.all]) != nil".to_owned(),
+            "keys(keys) != nil".to_owned(),
+            format!("resource.one.data matches \"{}\"", "x?".repeat(129)),
+            // Each by itself is small enough.
+            format!("len([{}]) == 30", ["len([row])"; 30].join(",")),
+            format!("len([{}]) == 30", ["row == row"; 30].join(",")),
+            format!(
+                "len([{}]) == 30",
+                ["resource.one.data contains \"y\""; 30].join(",")
+            ),
+            format!(
+                "len([{}]) == 30",
+                ["\"y\" matches \"^yyyyyyyyyyyyyyyyyyyy$\""; 30].join(",")
+            ),
+        ] {
+            assert!(holds(&text).is_err(), "{text}");
+        }
+        for text in [
+            "len(resource.all) == 100 and resource.all[0] == resource.one",
+            "first(resource.all) == resource.one and last([1, resource.one]).data != \"\"",
+            "[resource.one][0].data == resource.one.data",
+            "resource.all != [resource.one] and resource != nil",
+        ] {
+            assert_eq!(holds(text), Ok(true), "{text}");
         }
     }
 }

@@ -457,10 +457,11 @@ impl<'v> Run<'v, '_> {
     fn range(&mut self, nodes: &'v [Node], value: &Cow<'v, Value>) -> Result<(), Fault> {
         let items: Vec<Cow<'v, Value>> = match value {
             Cow::Borrowed(value) => items(value)?.into_iter().map(Cow::Borrowed).collect(),
-            Cow::Owned(value) => items(value)?
-                .into_iter()
-                .map(|item| Cow::Owned(item.clone()))
-                .collect(),
+            Cow::Owned(made) => {
+                self.budget.work([value])?;
+                let items = items(made)?.into_iter();
+                items.map(|item| Cow::Owned(item.clone())).collect()
+            }
         };
         for item in &items {
             self.budget.spend(1)?;
@@ -483,13 +484,16 @@ impl<'v> Run<'v, '_> {
                     self.decide(*name == "and", operands, last, here)?
                 }
                 Command::Call(name, operands) => {
-                    self.budget.spend(functions::cost(name))?;
+                    self.budget.spend(1)?;
                     let mut values = Vec::new();
                     for operand in operands {
                         values.push(self.operand(operand, here)?);
                     }
                     values.extend(last);
-                    functions::call(name, &values)?
+                    self.budget.work(values.iter().flatten())?;
+                    let made = functions::call(name, &values, self.budget)?;
+                    self.budget.work(&made)?;
+                    made
                 }
             });
         }
@@ -518,9 +522,21 @@ impl<'v> Run<'v, '_> {
     fn operand(&mut self, operand: &'v Operand, here: &Cow<'v, Value>) -> Result<Made<'v>, Fault> {
         match operand {
             Operand::Literal(value) => Ok(Some(Cow::Borrowed(value))),
-            Operand::Field(Top::Here, fields) => way(Some(here.clone()), fields),
+            Operand::Field(Top::Here, fields) => self.field_of(here, fields),
             Operand::Field(Top::All, fields) => way(Some(Cow::Borrowed(self.all)), fields),
             Operand::Nested(pipeline, fields) => way(self.pipeline(pipeline, here)?, fields),
+        }
+    }
+
+    /// What the fields lead to from where one is. Of what was made only the part that they lead to is copied.
+    fn field_of(&mut self, here: &Cow<'v, Value>, fields: &[String]) -> Result<Made<'v>, Fault> {
+        let made = match *here {
+            Cow::Borrowed(value) => return way(Some(Cow::Borrowed(value)), fields),
+            Cow::Owned(ref made) => made,
+        };
+        match way(Some(Cow::Borrowed(made)), fields)? {
+            Some(part) => Ok(Some(Cow::Owned(self.budget.copy(&part)?))),
+            None => Ok(None),
         }
     }
 }
@@ -699,5 +715,40 @@ mod tests {
             let template = parse(text).unwrap();
             assert!(template.render(&large, budget).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn s01_what_is_done_takes_steps_by_how_large_it_is() {
+        let values = json!({
+            "a": "x".repeat(60_000), "j": json!({"a": 1, "l": vec![0; 30_000]}).to_string(), "l": vec![""; 100_000],
+            "names": ["web", "db"],
+        });
+        let render = |text: &str| parse(text).unwrap().render(&values, &mut Budget::default());
+        for (once, times) in [
+            ("{{ trimAll .a .a }}", 40),
+            ("{{ contains .a .a }}", 40),
+            ("{{ (fromJson .j).a }}", 40),
+            ("{{ with fromJson .j }}{{ if . }}{{ end }}{{ end }}", 20),
+            ("{{ regexMatch \"^yyyyyyyyyyyyyyyyyyyy$\" \"y\" }}", 40),
+        ] {
+            assert!(render(once).is_ok(), "{once}");
+            assert!(render(&once.repeat(times)).is_err(), "{times} of {once}");
+        }
+        let inside =
+            "{{ with fromJson .j }}".to_owned() + &"{{ if . }}{{ end }}".repeat(60) + "{{ end }}";
+        assert!(render(&inside).is_err(), "each is a copy");
+        let inside = "{{ with fromJson .j }}".to_owned() + &"{{ .a }}".repeat(60) + "{{ end }}";
+        assert_eq!(
+            render(&inside),
+            Ok("1".repeat(60)),
+            "only what is asked for"
+        );
+        assert!(render("{{ join \"\" .l }}").is_err());
+        let long = format!("{{{{ regexMatch \"{}\" \"y\" }}}}", "y?".repeat(129));
+        assert!(render(&long).is_err());
+        // What people write is far from the end.
+        let usual =
+            "{{ join \",\" .names | upper | regexReplaceAll \"[A-Z]+\" \"a,b\" | urlquery }}";
+        assert!(render(&usual.repeat(20)).is_ok());
     }
 }

@@ -4,13 +4,28 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Fault, MAX_GIVEN, MAX_MADE, MAX_ROW};
+use super::{Budget, Fault, MAX_GIVEN, MAX_MADE, MAX_PATTERN, MAX_ROW, PATTERN};
 
 /// The largest compiled regular expression.
 const MAX_COMPILED: usize = 256 << 10;
+/// How many steps a byte of a regular expression stands for.
+const OF_PATTERN: usize = 4;
+/// How many bytes of a text it goes through in a step.
+const IN_TEXT: usize = 16;
 
-/// A pattern as Go writes it.
-pub(super) fn pattern(text: &str) -> Result<regex::Regex, Fault> {
+/// A pattern as Go writes it, to be looked for in a text.
+///
+/// Its compiled size is bounded only once it is understood, and that takes long by itself: a class that ignores case is gone
+/// through letter by letter. So it is short, and both it and the text take steps by their length.
+pub(super) fn pattern(
+    text: &str,
+    within: &str,
+    budget: &mut Budget,
+) -> Result<regex::Regex, Fault> {
+    if text.len() > MAX_PATTERN {
+        return Err(Fault::new("a regular expression is longer than one may be"));
+    }
+    budget.spend(PATTERN + text.len() * OF_PATTERN + within.len() / IN_TEXT)?;
     regex::RegexBuilder::new(text)
         .size_limit(MAX_COMPILED)
         .build()

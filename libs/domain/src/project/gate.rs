@@ -152,22 +152,27 @@ impl<'a> Gate<'a> {
         self.judge(begun, &self.states(now))
     }
 
-    /// Whether a sync that has begun at a time may go on though none may begin (`syncOverrun`): it was let through then, and
-    /// the windows that deny now all say so, or where none does, one that allowed it then.
+    /// Whether a sync that has begun at a time may go on though none may begin (`syncOverrun`): it was let through then, the
+    /// windows that deny now all say so, and one that allowed it then does where none allows now. What opens and denies
+    /// releases nothing that those that allow hold back.
     #[must_use]
     pub fn runs_over(&self, begun: Begun, since: Timestamp, now: Timestamp) -> bool {
         if !self.lets(begun, since) {
             return false;
         }
         let by_hand = begun == Begun::ByHand;
-        let in_the_way = self.in_the_way(&self.states(now));
-        if in_the_way.iter().any(|(window, _)| window.denies()) {
-            let passes = |window: &Window| window.sync_overrun || by_hand && window.manual_sync;
-            return in_the_way.iter().all(|(window, _)| passes(window));
+        let open = self.states(now);
+        let passed =
+            |(window, _): &&(&Window, Hours)| window.sync_overrun || by_hand && window.manual_sync;
+        if !self.those(true, true, &open).iter().all(passed) {
+            return false;
         }
+        let shut = self.those(false, false, &open);
         let allowed =
             |(window, hours): &&(&Window, Hours)| window.sync_overrun && hours.open(since);
-        in_the_way.iter().any(allowed)
+        !self.those(false, true, &open).is_empty()
+            || shut.iter().all(|(window, _)| by_hand && window.manual_sync)
+            || shut.iter().any(allowed)
     }
 
     /// When [`Gate::lets`] answers otherwise than now; `None` when it does not within a year.
@@ -222,17 +227,20 @@ impl<'a> Gate<'a> {
     }
 
     fn in_the_way(&self, open: &[bool]) -> Vec<&(&'a Window, Hours)> {
-        let of = |denies: bool, wanted: bool| {
-            let states = self.windows.iter().zip(open);
-            states
-                .filter(move |((window, _), open)| window.denies() == denies && **open == wanted)
-                .map(|(window, _)| window)
-        };
-        let denying: Vec<_> = of(true, true).collect();
-        match denying.is_empty() && of(false, true).next().is_none() {
-            true => of(false, false).collect(),
+        let denying = self.those(true, true, open);
+        match denying.is_empty() && self.those(false, true, open).is_empty() {
+            true => self.those(false, false, open),
             false => denying,
         }
+    }
+
+    /// Those that deny, or that allow, and are open, or shut.
+    fn those(&self, denies: bool, wanted: bool, open: &[bool]) -> Vec<&(&'a Window, Hours)> {
+        let states = self.windows.iter().zip(open);
+        states
+            .filter(|((window, _), open)| window.denies() == denies && **open == wanted)
+            .map(|(window, _)| window)
+            .collect()
     }
 }
 
@@ -412,6 +420,16 @@ mod tests {
         assert!(!goes_on(&allowed(false), "11:50", "12:10"), "of another");
         assert!(!goes_on(&allowed(true), "12:05", "12:10"), "begun outside");
         assert!(goes_on(&allowed(false), "11:50", "11:55"), "still open");
+        let after = |overrun| [during("allow", 10, overrun), during("deny", 12, true)];
+        assert!(!goes_on(&after(false), "10:50", "11:10"), "held back");
+        assert!(!goes_on(&after(false), "10:50", "12:10"), "nor released");
+        assert!(goes_on(&after(true), "10:50", "12:10"), "both let it");
+        let meanwhile = [
+            during("allow", 12, false),
+            during("deny", 12, true),
+            during("allow", 10, false),
+        ];
+        assert!(goes_on(&meanwhile, "10:50", "12:10"), "another allows it");
     }
 
     #[test]

@@ -60,11 +60,10 @@ impl DeepLink {
         {
             return Ok(None);
         }
-        let made = self.url.render(values, budget)?;
-        match link::address(&made) {
-            Some(_) => Ok(Some(made.trim().to_owned())),
-            None => Err(Fault::new("what it makes is no http or https address")),
-        }
+        // What is shown is the address as it was judged: browsers leave out of a text what hides in it, terminals do not.
+        let address = link::address(&self.url.render(values, budget)?);
+        let none = || Fault::new("what it makes is no http or https address");
+        address.map(Some).ok_or_else(none)
     }
 }
 
@@ -196,6 +195,17 @@ mod tests {
             let address = links[0].address(&values, &mut Budget::default());
             assert!(address.is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn s08_an_address_holds_nothing_but_what_was_judged() {
+        let config = config("- title: a\n  url: 'https://a.example/{{ .app.x }}'\n");
+        let values = json!({"app": {"x": "\u{1b}[2J a\tb\r\nc"}});
+        let links = config.links(Linked::Application);
+        let address = links[0].address(&values, &mut Budget::default());
+        let address = address.unwrap().unwrap();
+        assert!(!address.contains(char::is_control), "{address:?}");
+        assert!(address.starts_with("https://a.example/%1B"), "{address}");
     }
 
     #[test]

@@ -141,8 +141,8 @@ fn passes(error: &cluster::Error) -> bool {
 /// Whether a failure of the cluster's own, as its code has it, is about the object: it is larger than the cluster keeps, or
 /// a webhook that is asked about it does not answer. To try again without a word would not help.
 fn is_word_on_object(error: &cluster::Error) -> bool {
-    let no = error.refusal();
-    is_too_large(error) || no.is_some_and(|no| no.message.contains("failed calling webhook"))
+    let webhook = |words: &str| matches!(Denial::read(words), Some(Denial::WebhookFailed(_)));
+    is_too_large(error) || error.refusal().is_some_and(|no| webhook(&no.message))
 }
 
 /// Whether the object is larger than the cluster takes or keeps.
@@ -753,6 +753,25 @@ fn kubectl_name(key: &ResourceKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_webhook_that_is_only_quoted_makes_no_failure_final() {
+        let passing = |message: &str| {
+            let refusal = cluster::Refusal {
+                code: 500,
+                message: message.to_owned(),
+                ..cluster::Refusal::default()
+            };
+            passes(&cluster::Error::Refused(Box::new(refusal)))
+        };
+        let failed = "Internal error occurred: failed calling webhook \"w\": EOF";
+        assert!(!passing(failed));
+        assert!(passing(
+            "Internal error occurred: the apiserver is starting"
+        ));
+        let quoted = format!("Internal error occurred: cannot keep {failed:?}");
+        assert!(passing(&quoted));
+    }
 
     #[test]
     fn objects_are_named_as_kubectl_does() {

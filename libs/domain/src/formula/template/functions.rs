@@ -2,6 +2,7 @@
 //! is the last one.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +13,7 @@ use crate::formula::expression::replaced;
 use crate::formula::values::{
     equal, is_empty, joined, length, order, outweighs, pattern, print, row, text,
 };
-use crate::formula::{Fault, MAX_MADE, PATTERN, short};
+use crate::formula::{Budget, Fault, MAX_MADE, short};
 
 /// A function, and how many values it takes.
 pub(super) struct Known {
@@ -85,22 +86,17 @@ pub(super) fn find(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-/// How many steps a function stands for.
-pub(super) fn cost(name: &str) -> usize {
-    if name.starts_with("regex") {
-        PATTERN
-    } else {
-        1
-    }
-}
-
 /// What a function makes of values, of which there are as many as it takes.
-pub(super) fn call<'v>(name: &str, values: &[Made<'v>]) -> Result<Made<'v>, Fault> {
+pub(super) fn call<'v>(
+    name: &str,
+    values: &[Made<'v>],
+    budget: &mut Budget,
+) -> Result<Made<'v>, Fault> {
     if let Some(made) = chosen(name, values)? {
         return Ok(made);
     }
     let given = Given(values);
-    let made: Value = match texts(name, &given)? {
+    let made: Value = match texts(name, &given, budget)? {
         Some(text) => Value::String(short(text)?),
         None => match name {
             "add" => sum(&given)?.into(),
@@ -124,7 +120,10 @@ pub(super) fn call<'v>(name: &str, values: &[Made<'v>]) -> Result<Made<'v>, Faul
             "lt" => order(given.value(0), given.value(1))?.is_lt().into(),
             "ne" => (!plain(given.value(0), given.value(1))?).into(),
             "not" => is_empty(given.value(0)).into(),
-            "regexMatch" => pattern(given.text(0)?)?.is_match(given.text(1)?).into(),
+            "regexMatch" => {
+                let text = given.text(1)?;
+                pattern(given.text(0)?, text, budget)?.is_match(text).into()
+            }
             "split" => {
                 let parts = given.text(1)?.split(given.text(0)?);
                 let parts = row(parts.clone().count(), parts)?.enumerate();
@@ -212,7 +211,7 @@ fn below<'v>(of: Made<'v>, key: &Value) -> Result<Made<'v>, Fault> {
 }
 
 /// Functions that make texts.
-fn texts(name: &str, given: &Given<'_, '_>) -> Result<Option<String>, Fault> {
+fn texts(name: &str, given: &Given<'_, '_>, budget: &mut Budget) -> Result<Option<String>, Fault> {
     Ok(Some(match name {
         "b64dec" => {
             let bytes = STANDARD.decode(given.text(0)?).ok();
@@ -221,7 +220,7 @@ fn texts(name: &str, given: &Given<'_, '_>) -> Result<Option<String>, Fault> {
         }
         "b64enc" => STANDARD.encode(given.text(0)?),
         "join" => match given.value(1) {
-            Value::Array(items) => joined(items, given.text(0)?)?,
+            Value::Array(items) => joined(row(items.len(), items)?, given.text(0)?)?,
             other => print(other)?,
         },
         "lower" => given.text(0)?.to_lowercase(),
@@ -233,13 +232,14 @@ fn texts(name: &str, given: &Given<'_, '_>) -> Result<Option<String>, Fault> {
         "printf" => formatted(given)?,
         "quote" => each(given, |text| Value::String(text).to_string())?,
         "regexFind" => {
-            let pattern = pattern(given.text(0)?)?;
-            let found = pattern.find(given.text(1)?);
+            let text = given.text(1)?;
+            let pattern = pattern(given.text(0)?, text, budget)?;
+            let found = pattern.find(text);
             found.map_or_else(String::new, |found| found.as_str().to_owned())
         }
         "regexReplaceAll" => {
             let (text, with) = (given.text(1)?, given.text(2)?);
-            let pattern = pattern(given.text(0)?)?;
+            let pattern = pattern(given.text(0)?, text, budget)?;
             // Each letter may become all of it, and that the whole.
             if text.len().saturating_mul(with.len()) > MAX_MADE * 64 {
                 return Err(Fault::new("a text becomes longer than it may be"));
@@ -255,10 +255,9 @@ fn texts(name: &str, given: &Given<'_, '_>) -> Result<Option<String>, Fault> {
         "toString" => print(given.value(0))?,
         "trim" => given.text(0)?.trim().to_owned(),
         "trimAll" => {
-            let letters = given.text(0)?;
-            let text = given
-                .text(1)?
-                .trim_matches(|letter: char| letters.contains(letter));
+            let letters: HashSet<char> = given.text(0)?.chars().collect();
+            let text = given.text(1)?;
+            let text = text.trim_matches(|letter: char| letters.contains(&letter));
             text.to_owned()
         }
         "trimPrefix" => {
@@ -398,7 +397,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::formula::Budget;
     use crate::formula::template::parse;
 
     #[test]
@@ -479,7 +477,7 @@ mod tests {
             let values = vec![None; known.least];
             let missing = Fault::new("a function is not there");
             assert_ne!(
-                call(known.name, &values).err(),
+                call(known.name, &values, &mut Budget::default()).err(),
                 Some(missing),
                 "{}",
                 known.name
