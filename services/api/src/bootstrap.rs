@@ -15,6 +15,7 @@ use domain::tenant::{TenantId, TenantName, TenantSettings};
 use runtime::clock::{RandomIds, SystemClock};
 use runtime::metrics::Registry;
 use runtime::ops::{self, Need, Readiness};
+use runtime::places::Places;
 use runtime::{Lifecycle, telemetry};
 use store::{KeyFile, NewTenant, OpeningKeys, Options, Role, Rotation, SealingKey, Store};
 
@@ -25,6 +26,7 @@ use crate::front::guard::Guard;
 use crate::front::host::Hosts;
 use crate::front::standing::Standing;
 use crate::front::strangers::{Recognised, Strangers};
+use crate::front::terminals::Terminals;
 use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions, password};
 use crate::listen::{self, Proxies, Sources, tls};
@@ -41,6 +43,8 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a start waits for a database that is starting too.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
+/// How many answers of links are made at once: of one tenant, and in all. What they take is bounded, but not nothing.
+const LINKS_AT_ONCE: (usize, usize) = (8, 32);
 
 /// Serves until told to stop; `false` when something went wrong on the way.
 ///
@@ -168,6 +172,8 @@ fn shared(
         logins: Logins::new(store.clone()),
         standing: Arc::new(Standing::new()),
         bodies: Arc::new(Bodies::new(&config.limits)),
+        terminals: Terminals::default(),
+        links: Places::new(LINKS_AT_ONCE.0, LINKS_AT_ONCE.1),
         audit: crate::audit::Bounds::new(),
         hub: Hub::new(store.clone(), life.clone()),
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,

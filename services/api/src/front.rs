@@ -8,6 +8,7 @@ pub(crate) mod host;
 pub(crate) mod limit;
 pub(crate) mod standing;
 pub(crate) mod strangers;
+pub(crate) mod terminals;
 
 use std::sync::Arc;
 

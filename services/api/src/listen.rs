@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::forwarded::Proxies;
-pub(crate) use self::sources::Sources;
+pub(crate) use self::sources::{Seat, Sources};
 use self::tls::Certificates;
 use crate::audit;
 use crate::front::Front;
@@ -82,16 +82,13 @@ pub(crate) fn serve(
                     }
                 },
             };
-            let Some(place) = sources.enter(from.ip()) else {
+            let Some(seat) = sources.enter(from.ip()) else {
                 tracing::debug!(source = %from.ip(), "a connection too many was closed");
                 continue;
             };
             let answering = (front.clone(), proxies.clone());
-            let serving = connection(stream, tls.clone(), answering, accepting.token());
-            accepting.spawn_short(async move {
-                serving.await;
-                drop(place);
-            });
+            let until = (accepting.token(), seat);
+            accepting.spawn_short(connection(stream, tls.clone(), answering, until));
         }
     });
 }
@@ -100,7 +97,7 @@ async fn connection(
     stream: TcpStream,
     tls: Option<Arc<Certificates>>,
     front: (Front, Proxies),
-    stop: CancellationToken,
+    (stop, seat): (CancellationToken, Seat),
 ) {
     let _ = stream.set_nodelay(true);
     let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
@@ -113,7 +110,7 @@ async fn connection(
         return;
     }
     let Some(certificates) = tls else {
-        return http(stream, peer, false, front, stop).await;
+        return http(stream, peer, false, front, (stop, seat)).await;
     };
     if first[0] != TLS_HANDSHAKE {
         return redirect::serve(stream).await;
@@ -121,7 +118,7 @@ async fn connection(
     match tokio::time::timeout(HANDSHAKE, handshake(stream, peer, &certificates)).await {
         Ok(Ok(tls)) => {
             let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-            http(tls, peer, http2, front, stop).await;
+            http(tls, peer, http2, front, (stop, seat)).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
@@ -152,7 +149,7 @@ async fn http<S>(
     peer: Option<Peer>,
     http2: bool,
     (front, proxies): (Front, Proxies),
-    stop: CancellationToken,
+    (stop, seat): (CancellationToken, Seat),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -165,6 +162,7 @@ async fn http<S>(
         if let Some(source) = source {
             request.extensions_mut().insert(Peer(source));
         }
+        request.extensions_mut().insert(seat.clone());
         async move {
             let answer = audit::from(source, front.handle(request)).await;
             Ok::<_, std::convert::Infallible>(answer)

@@ -6,6 +6,7 @@ use cache::Cache;
 use domain::clock::{Clock, IdSource};
 use domain::tenant::{Tenant, TenantId};
 use runtime::Lifecycle;
+use runtime::places::Places;
 use sha2::{Digest, Sha256};
 use store::{SealingKey, Store, TenantScope};
 use tonic::{Code, Status};
@@ -16,6 +17,7 @@ use crate::front::bodies::Bodies;
 use crate::front::host::Hosts;
 use crate::front::standing::Standing;
 use crate::front::strangers::{Recognised, Strangers};
+use crate::front::terminals::Terminals;
 use crate::hub::Hub;
 use crate::identity::{Configs, Logins, Sessions};
 use crate::metrics::Metrics;
@@ -59,6 +61,10 @@ pub(crate) struct Shared {
     pub(crate) recognised: Recognised<[u8; 32]>,
     /// What is held of requests' bodies.
     pub(crate) bodies: Arc<Bodies>,
+    /// What terminals have used.
+    pub(crate) terminals: Terminals,
+    /// Whose links are being made.
+    pub(crate) links: Places<TenantId>,
     /// What bounds the record of who did what.
     pub(crate) audit: audit::Bounds,
     /// What changes.

@@ -121,6 +121,11 @@ messages! {
         en: "`{field}` of link {number} of `{key}` in `{object}` is longer, or nested deeper, than it may be (4096 bytes, 32 levels); make it simpler",
         ko: "`{object}`의 `{key}` {number}번째 링크의 `{field}`이(가) 허용되는 길이나 중첩(4096바이트, 32단계)을 넘습니다. 더 간단하게 쓰십시오",
     }
+    /// Too many answers of links are being made at once.
+    LINKS_BUSY = "settings.links-busy" {
+        en: "links are being made for {limit} others already, as many as may be at once; try again in a moment, or make the conditions of the links simpler",
+        ko: "이미 다른 {limit}곳의 링크를 만드는 중이며 동시에 할 수 있는 한도입니다. 잠시 후 다시 시도하거나 링크의 조건을 더 간단하게 쓰십시오",
+    }
     /// No capability.
     NOT_CAPABILITY = "settings.not-capability" {
         en: "`{word}` in `{key}` of `{object}` is no capability; write `login`, `apiKey`, or both with a comma",

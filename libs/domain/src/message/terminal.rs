@@ -26,6 +26,11 @@ messages! {
         en: "this terminal was closed since {limit} MiB went through it, the most that may; open it again to go on, and copy files another way",
         ko: "터미널로 전송할 수 있는 최대 {limit}MiB를 넘어 닫았습니다. 계속하려면 다시 열고, 파일은 다른 방법으로 복사하십시오",
     }
+    /// The terminals of a tenant have used all that they may for now.
+    USED_UP = "terminal.used-up" {
+        en: "the terminals of this tenant have together used all of their {minutes} minutes, or of their {limit} MiB, for now; close those that nobody needs, and open one again in {seconds} seconds",
+        ko: "이 테넌트의 터미널이 함께 쓸 수 있는 {minutes}분 또는 {limit}MiB를 지금은 모두 썼습니다. 필요 없는 터미널을 닫고 {seconds}초 뒤에 다시 여십시오",
+    }
     /// Something was sent that a terminal does not understand.
     NOT_UNDERSTOOD = "terminal.not-understood" {
         en: "this terminal was closed since something was sent that it does not understand; send `stdin` or `resize`, and at most {limit} KiB at once",

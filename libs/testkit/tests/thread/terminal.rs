@@ -299,3 +299,27 @@ async fn s15_a_terminal_ends_with_the_right_with_the_token_and_with_the_setting(
     assert!(last.contains("Permission denied"), "{last}");
     Ok(())
 }
+
+#[tokio::test]
+async fn s15_a_terminal_ends_when_its_application_leaves_the_project() -> Result<()> {
+    let (tenant, place) = enterable("s15-moved").await?;
+    let client = &tenant.client;
+    let other = json!({"project": {"metadata": {"name": "other"}, "spec": {
+        "sourceRepos": ["*"],
+        "destinations": [{"server": "*", "namespace": "*"}],
+        "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+    }}});
+    client.post("/api/v1/projects", &other).await?.ok()?;
+    let opened = wait::until("a terminal is opened", PATIENCE, || {
+        Terminal::open(client, &place)
+    });
+    let mut terminal = opened.await?;
+    terminal.type_in("echo said-$((6*7))\r").await?;
+    terminal.until("said-42").await?;
+    let patch = json!({"spec": {"project": "other"}}).to_string();
+    let body = json!({"name": "a", "patch": patch, "patchType": "merge"});
+    client.patch("/api/v1/applications/a", &body).await?.ok()?;
+    let last = terminal.end(AT_ONCE).await?;
+    assert!(last.contains("Permission denied"), "{last}");
+    Ok(())
+}

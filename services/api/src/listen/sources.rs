@@ -1,6 +1,7 @@
 //! How many connections each address holds, and all of them together: a bound that nobody can push others over.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use runtime::places::{Place, Places};
 
@@ -20,9 +21,19 @@ impl Sources {
     }
 
     /// A place for a connection from this address, if one is left.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Place<IpAddr>> {
-        self.0.enter(of(address)).ok()
+    pub(super) fn enter(&self, address: IpAddr) -> Option<Seat> {
+        let place = self.0.enter(of(address)).ok()?;
+        Some(Seat {
+            _place: Arc::new(place),
+        })
     }
+}
+
+/// The place of a connection, for as long as anybody has it: the connection, and what goes on over it when HTTP has ended
+/// there. The listener puts it into every request's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    _place: Arc<Place<IpAddr>>,
 }
 
 /// Whom an address belongs to: one host, or the network that a host of IPv6 takes its addresses from.
@@ -58,7 +69,11 @@ mod tests {
             at("2001:db8:0:0:ffff::3").is_none(),
             "a network is one source"
         );
+        // What a connection became keeps its place.
+        let upgraded = again.clone();
         drop((other, again));
+        assert_eq!(sources.0.kinds(), 1);
+        drop(upgraded);
         assert_eq!(sources.0.kinds(), 0);
     }
 }

@@ -9,9 +9,10 @@ mod session;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, State};
 use domain::message;
 use http::request::Parts;
@@ -26,10 +27,11 @@ use crate::audit;
 use crate::failure::{self, say};
 use crate::front::guard::Road;
 use crate::front::host::Site;
-use crate::front::plain;
+use crate::front::{plain, terminals};
 use crate::grpc::terminal::{self, Place, Terminal};
 use crate::identity::credentials;
 use crate::language;
+use crate::listen::Seat;
 use crate::permit::Actor;
 use crate::shared::Shared;
 use session::Session;
@@ -90,7 +92,7 @@ pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let (mut parts, _) = request.into_parts();
+    let (parts, _) = request.into_parts();
     let Some(site) = parts.extensions.get::<Site>().cloned() else {
         return plain(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -98,16 +100,16 @@ pub(super) async fn open(
         );
     };
     let language = language::of(&parts.headers, &site.tenant);
-    let opened = language::scope(language, opened(&shared, &site, &mut parts));
+    let opened = language::scope(language, opened(&shared, &site, parts));
     opened.await.unwrap_or_else(Refused::answer)
 }
 
 async fn opened(
     shared: &Arc<Shared>,
     site: &Site,
-    parts: &mut Parts,
+    parts: Parts,
 ) -> Result<Response<Body>, Refused> {
-    let actor = identified(shared, site, parts).await?;
+    let actor = identified(shared, site, &parts).await?;
     let config = shared.configs.of(actor.tenant.id).await;
     let config = config.map_err(failure::store)?;
     if !config.exec_enabled() {
@@ -123,23 +125,69 @@ async fn opened(
             Code::PermissionDenied,
         ));
     }
-    let object = format!(
-        "{}/{}/{}/{}",
-        place.right(),
-        place.namespace,
-        place.pod,
-        place.container
-    );
-    let entry = audit::begun(shared, &actor, ACTION, &object).await?;
+    let asked = Asked {
+        actor,
+        parts,
+        place,
+        shells: config.shells(),
+    };
+    let (answer, answered) = oneshot::channel();
+    let going_on = recorded(Arc::clone(shared), asked, answer);
+    let going_on = audit::from(audit::source(), going_on).in_current_span();
+    let going_on = language::scope(language::current(), going_on);
+    shared.life.spawn_short(going_on);
+    let stopped = |_| Refused::from(failure::internal());
+    answered.await.map_err(stopped)?
+}
+
+/// What somebody who is known asks for.
+struct Asked {
+    actor: Actor,
+    parts: Parts,
+    place: Place,
+    shells: Vec<String>,
+}
+
+/// Opens a terminal and sees it to its end. It goes on by itself: what is on record as begun has an end there, though whoever
+/// asked is gone before the answer.
+async fn recorded(
+    shared: Arc<Shared>,
+    asked: Asked,
+    answer: oneshot::Sender<Result<Response<Body>, Refused>>,
+) {
+    let Asked {
+        actor,
+        mut parts,
+        place,
+        shells,
+    } = asked;
     let right = place.right();
-    match begun(shared, &actor, parts, place, config.shells()).await {
+    let object = format!(
+        "{right}/{}/{}/{}",
+        place.namespace, place.pod, place.container
+    );
+    let entry = match audit::begun(&shared, &actor, ACTION, &object).await {
+        Ok(entry) => entry,
+        Err(status) => return drop(answer.send(Err(status.into()))),
+    };
+    match begun(&shared, &actor, &mut parts, place, shells).await {
         Ok((upgrade, terminal)) => {
-            let session = Session::new(shared, actor, right, terminal);
-            Ok(upgraded(shared, upgrade, session, entry))
+            let seat = parts.extensions.remove::<Seat>();
+            drop(parts);
+            let session = Session::new(&shared, actor, right, terminal, seat);
+            let (response, socket) = upgraded(upgrade, &entry);
+            drop(answer.send(Ok(response)));
+            let span = session.span();
+            let (code, details) = match socket.await {
+                Ok(socket) => session.run(socket).instrument(span).await,
+                // Whoever asked was gone before the answer.
+                Err(_) => (Code::Cancelled, json!({})),
+            };
+            audit::ended(&shared, entry, code, details).await;
         }
         Err(refused) => {
-            audit::ended(shared, entry, refused.code, json!({})).await;
-            Err(refused)
+            audit::ended(&shared, entry, refused.code, json!({})).await;
+            drop(answer.send(Err(refused)));
         }
     }
 }
@@ -183,6 +231,10 @@ async fn begun(
     terminal::require(actor, &place.right()).map_err(|status| {
         Refused::new(StatusCode::UNAUTHORIZED, status.message(), status.code())
     })?;
+    let now = Instant::now();
+    if let Some(wait) = shared.terminals.of(actor.tenant.id, now).spent(now) {
+        return Err(failure::come_again(&terminals::used_up(wait), wait).into());
+    }
     let upgrade: Result<WebSocketUpgrade, _> =
         WebSocketUpgrade::from_request_parts(parts, &()).await;
     let upgrade = upgrade.map_err(|_| {
@@ -193,27 +245,12 @@ async fn begun(
     Ok((upgrade, terminal))
 }
 
-/// Opens the websocket, and lets the session go on beside the answer.
+/// Opens the websocket: the answer, and where the socket comes once it is sent.
 fn upgraded(
-    shared: &Arc<Shared>,
     upgrade: WebSocketUpgrade,
-    session: Session,
-    entry: audit::Begun,
-) -> Response<Body> {
+    entry: &audit::Begun,
+) -> (Response<Body>, oneshot::Receiver<WebSocket>) {
     let (opened, socket) = oneshot::channel();
-    let request_id = HeaderValue::try_from(entry.request_id());
-    let span = session.span();
-    let (shared, language) = (Arc::clone(shared), language::current());
-    let life = shared.life.clone();
-    let going_on = async move {
-        let (code, details) = match socket.await {
-            Ok(socket) => session.run(socket).await,
-            // Whoever asked was gone before the answer.
-            Err(_) => (Code::Cancelled, json!({})),
-        };
-        audit::ended(&shared, entry, code, details).await;
-    };
-    life.spawn_short(language::scope(language, going_on.instrument(span)));
     let mut response = upgrade
         .max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)
@@ -221,8 +258,8 @@ fn upgraded(
             // Nobody waits for it any more only where the process ends.
             drop(opened.send(socket));
         });
-    if let Ok(id) = request_id {
+    if let Ok(id) = HeaderValue::try_from(entry.request_id()) {
         response.headers_mut().insert("x-request-id", id);
     }
-    response
+    (response, socket)
 }

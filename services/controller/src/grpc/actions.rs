@@ -217,7 +217,7 @@ async fn carry_out(object: &Object, change: Change) -> Result<(), Status> {
 
 /// Changes parts of an object. As in Argo CD its status goes first, on its own, where the kind has it written apart. It was
 /// thought up over the object as it was read, and a step that is skipped must not be skipped twice: in another state nothing
-/// of the status is written.
+/// of the status is written, and where it is not written apart, nothing at all.
 async fn merge(object: &Object, mut patch: Value) -> Result<(), cluster::Error> {
     let (account, key) = (&object.account, &object.key);
     let version = Some(object.version.as_str());
@@ -229,7 +229,7 @@ async fn merge(object: &Object, mut patch: Value) -> Result<(), cluster::Error> 
         let of_status = json!({"metadata": {"resourceVersion": state}, "status": status});
         let apart = account.patch_status(key, version, &of_status, by_hand());
         if !apart.await? {
-            patch["status"] = of_status["status"].clone();
+            patch = together(patch, of_status);
         }
     }
     if patch.as_object().is_some_and(Map::is_empty) {
@@ -238,4 +238,40 @@ async fn merge(object: &Object, mut patch: Value) -> Result<(), cluster::Error> 
     let patch = with_uid(patch, object.uid());
     let merged = account.patch(key, version, PatchKind::Merge, &patch, by_hand());
     merged.await.map(drop)
+}
+
+/// One patch of both, which holds in the state alone that the status was thought up over.
+fn together(mut patch: Value, of_status: Value) -> Value {
+    let Value::Object(parts) = of_status else {
+        return patch;
+    };
+    for (part, value) in parts {
+        let there = patch.get_mut(&part).and_then(Value::as_object_mut);
+        if let (Some(there), Some(more)) = (there, value.as_object()) {
+            there.extend(more.clone());
+        } else if let Some(all) = patch.as_object_mut() {
+            all.insert(part, value);
+        }
+    }
+    patch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_is_not_apart_keeps_its_precondition() {
+        let of_status = || json!({"metadata": {"resourceVersion": "7"}, "status": {"step": 2}});
+        let both = together(json!({"spec": {"paused": false}}), of_status());
+        assert_eq!(
+            both,
+            json!({"metadata": {"resourceVersion": "7"}, "spec": {"paused": false}, "status": {"step": 2}})
+        );
+        let patch = json!({"metadata": {"annotations": {"a": "b"}}});
+        let both = with_uid(together(patch, of_status()), "u");
+        let metadata = json!({"annotations": {"a": "b"}, "resourceVersion": "7", "uid": "u"});
+        assert_eq!(both["metadata"], metadata);
+        assert_eq!(together(json!({}), of_status()), of_status());
+    }
 }

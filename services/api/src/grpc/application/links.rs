@@ -1,7 +1,7 @@
 //! Links that a tenant's settings add to applications and to their objects.
 
-use domain::application::{Application, IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
-use domain::cluster::{Cluster, is_in_cluster};
+use domain::application::{Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
+use domain::cluster::{Cluster, is_in_cluster, meant};
 use domain::resource::text;
 use domain::settings::Linked;
 use proto::argocd::application as wire;
@@ -41,7 +41,7 @@ pub(super) async fn of_application(
     let cluster = cluster(shared, actor, &found).await?;
     values.extend(cluster.map(|cluster| ("cluster".to_owned(), cluster)));
     let values = Value::Object(values);
-    Ok(deep_links::shown(actor, found.app.name(), &links, &values))
+    deep_links::shown(shared, actor, found.app.name(), links, values).await
 }
 
 /// The links of one object, of which clients take the application itself for one. Where there are none for objects, nobody
@@ -71,7 +71,7 @@ pub(super) async fn of_object(
         values.insert("project".to_owned(), deep_links::project(&found.project));
     }
     let values = Value::Object(values);
-    Ok(deep_links::shown(actor, &name, &links, &values))
+    deep_links::shown(shared, actor, &name, links, values).await
 }
 
 /// The application by both of its names.
@@ -94,32 +94,39 @@ async fn live(shared: &Shared, actor: &Actor, asked: ResourceRequest) -> Result<
 
 /// The cluster that the application goes to, without what opens it; `None` for one that nobody knows.
 async fn cluster(shared: &Shared, actor: &Actor, found: &Found) -> Result<Option<Value>, Status> {
-    let part = |field: &str| text(&found.app.spec, &["destination", field]);
-    let (server, name) = (part("server"), part("name"));
+    let part = |field: &str| text(&found.app.spec, &["destination", field]).to_owned();
+    let destination = Destination {
+        server: part("server"),
+        name: part("name"),
+        namespace: part("namespace"),
+    };
     let scope = shared.store.tenant(actor.tenant.id);
     let added = scope.clusters().list().await.map_err(failure::store)?;
-    let is_meant = |one: &Cluster| match server {
-        "" => one.name == name,
-        server => one.server == server.trim_end_matches('/'),
-    };
-    let is_shared = match server {
-        "" => name == IN_CLUSTER_NAME,
-        server => is_in_cluster(server),
-    };
-    let cluster = match added.into_iter().find(is_meant) {
-        Some(cluster) => cluster,
-        None if is_shared => Cluster {
-            server: IN_CLUSTER_SERVER.to_owned(),
-            name: IN_CLUSTER_NAME.to_owned(),
-            ..Cluster::default()
-        },
-        None => return Ok(None),
+    let Some(cluster) = named_by(&destination, &added) else {
+        return Ok(None);
     };
     let rules = found.project.rules().map_err(|_| failure::internal())?;
-    if !rules.permits_destination(&cluster.server, &cluster.name, part("namespace")) {
+    if !rules.permits_destination(&cluster.server, &cluster.name, &destination.namespace) {
         return Err(Status::unknown("error getting destination cluster"));
     }
     Ok(Some(document(&cluster)))
+}
+
+/// The cluster that a destination means: one that was added, or the one that the installation runs on.
+fn named_by(destination: &Destination, added: &[Cluster]) -> Option<Cluster> {
+    if let Some(cluster) = meant(destination, added) {
+        return Some(cluster.clone());
+    }
+    let is_shared = match (destination.server.as_str(), destination.name.as_str()) {
+        ("", name) => name == IN_CLUSTER_NAME,
+        (server, "") => is_in_cluster(server),
+        _ => false,
+    };
+    is_shared.then(|| Cluster {
+        server: IN_CLUSTER_SERVER.to_owned(),
+        name: IN_CLUSTER_NAME.to_owned(),
+        ..Cluster::default()
+    })
 }
 
 /// Of a cluster what Argo CD gives links of it; a field that is empty is not there.
@@ -162,6 +169,39 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_destination_means_the_cluster_that_a_sync_goes_to() {
+        let cluster = |server: &str, name: &str| Cluster {
+            server: server.into(),
+            name: name.into(),
+            ..Cluster::default()
+        };
+        // The last one's name is not its own.
+        let added = [
+            cluster("https://a.example", "a"),
+            cluster("https://b.example", IN_CLUSTER_NAME),
+        ];
+        for (server, name, wanted) in [
+            ("https://a.example/", "", Some("https://a.example")),
+            ("", "a", Some("https://a.example")),
+            ("", IN_CLUSTER_NAME, Some(IN_CLUSTER_SERVER)),
+            (IN_CLUSTER_SERVER, "", Some(IN_CLUSTER_SERVER)),
+            ("https://a.example", "a", None),
+            (IN_CLUSTER_SERVER, IN_CLUSTER_NAME, None),
+            ("https://c.example", "", None),
+            ("", "", None),
+        ] {
+            let destination = Destination {
+                server: server.into(),
+                name: name.into(),
+                ..Destination::default()
+            };
+            let found = named_by(&destination, &added);
+            let found = found.as_ref().map(|one| one.server.as_str());
+            assert_eq!(found, wanted, "{server} {name}");
+        }
+    }
 
     #[test]
     fn a_cluster_shows_what_links_need_and_no_way_in() {

@@ -6,7 +6,7 @@ use domain::message::Message;
 use futures::{StreamExt, stream};
 use proto::naru::internal::v1::{ExecOutput, ExecRequest, ExecStart};
 use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::find::{self, Query};
 use super::live::peer;
@@ -57,6 +57,29 @@ pub(crate) fn require(actor: &Actor, right: &str) -> Result<(), Status> {
     permit::require(actor, Resource::Exec, Action::Create, right)
 }
 
+/// Whether the application is not there any more, or is in another project than the right names. What cannot be asked says
+/// nothing.
+pub(crate) async fn is_gone(shared: &Shared, actor: &Actor, right: &str) -> bool {
+    let Some((project, name)) = right.split_once('/') else {
+        return true;
+    };
+    let asked = Query {
+        name,
+        namespace: None,
+        project: Some(project),
+    };
+    let found = find::find(shared, actor, Action::Get, asked).await;
+    found.is_err_and(|status| is_refusal(status.code()))
+}
+
+/// Whether a look-up ended with a no, and not for want of an answer.
+fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotFound | Code::PermissionDenied | Code::InvalidArgument
+    )
+}
+
 /// Has a shell run.
 ///
 /// # Errors
@@ -99,5 +122,18 @@ pub(crate) fn told(status: Status) -> Status {
     match serde_json::from_slice::<Message>(status.details()) {
         Ok(message) => failure::say(status.code(), &message),
         Err(_) => peer(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_asked_ends_no_terminal() {
+        assert!(is_refusal(find::not_found("a").code()));
+        assert!(is_refusal(permit::denied().code()));
+        assert!(!is_refusal(failure::internal().code()));
+        assert!(!is_refusal(Code::Unavailable));
     }
 }

@@ -148,5 +148,5 @@ pub(super) async fn links(
     let project = visible(shared, actor, &query.name).await?;
     let links = deep_links::of(shared, actor, Linked::Project).await?;
     let values = serde_json::json!({"project": deep_links::project(&project)});
-    Ok(deep_links::shown(actor, project.name(), &links, &values))
+    deep_links::shown(shared, actor, project.name(), links, values).await
 }

@@ -1,8 +1,11 @@
 //! How much goes through a terminal, and for how long.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use crate::front::terminals::Allowance;
 
 /// How long a terminal stays open in which nothing happens.
 pub(super) const IDLE: Duration = Duration::from_secs(10 * 60);
@@ -14,6 +17,8 @@ pub(super) const MOST_MIB: u64 = 256;
 const A_SECOND: u64 = 512 << 10;
 /// How much goes through at once, before anything waits.
 const AT_ONCE: u64 = 1 << 20;
+/// What a message at least counts for that says nothing: it is read and answered all the same.
+const LEAST: usize = 64;
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub(super) enum Way {
     Typed,
     /// From it.
     Shown,
+    /// To nobody: that whoever has it open is still there. Nothing happens by that.
+    Alive,
 }
 
 /// What a terminal has used up.
@@ -33,6 +40,8 @@ pub(super) enum Spent {
     Time,
     /// Its bytes.
     Bytes,
+    /// What all terminals of the tenant may use; there is some again after that time.
+    Tenant(Duration),
 }
 
 /// The meter of one terminal.
@@ -40,13 +49,17 @@ pub(super) enum Spent {
 pub(super) struct Meter {
     began: Instant,
     counted: Mutex<Counted>,
+    tenant: Arc<Allowance>,
 }
 
 #[derive(Debug)]
 struct Counted {
     last: Instant,
+    /// Until when its time was taken off the tenant's.
+    taken: Instant,
     typed: Bucket,
     shown: Bucket,
+    alive: Bucket,
 }
 
 /// One way: what went through, and what of it is still to be waited for.
@@ -72,8 +85,8 @@ fn paced(bytes: u64) -> Duration {
 }
 
 impl Meter {
-    /// Of a terminal that is opened now.
-    pub(super) fn new(now: Instant) -> Self {
+    /// Of a terminal that is opened now, whose tenant has so much left.
+    pub(super) fn new(now: Instant, tenant: Arc<Allowance>) -> Self {
         let bucket = || Bucket {
             bytes: 0,
             through: now,
@@ -82,36 +95,53 @@ impl Meter {
             began: now,
             counted: Mutex::new(Counted {
                 last: now,
+                taken: now,
                 typed: bucket(),
                 shown: bucket(),
+                alive: bucket(),
             }),
+            tenant,
         }
     }
 
     /// Counts; says how long to wait before more goes the same way.
     pub(super) fn count(&self, way: Way, bytes: usize, now: Instant) -> Duration {
+        let least = if way == Way::Alive { LEAST } else { 0 };
+        let bytes = u64::try_from(bytes.max(least)).unwrap_or(u64::MAX);
+        self.tenant.take(Duration::ZERO, bytes, now);
         let mut counted = self.counted.lock();
-        counted.last = now;
         let bucket = match way {
             Way::Typed => &mut counted.typed,
             Way::Shown => &mut counted.shown,
+            Way::Alive => return counted.alive.count(bytes, now),
         };
-        bucket.count(u64::try_from(bytes).unwrap_or(u64::MAX), now)
+        let wait = bucket.count(bytes, now);
+        counted.last = now;
+        wait
+    }
+
+    /// Takes off the tenant's what was used since it was last done.
+    pub(super) fn settle(&self, now: Instant) {
+        let mut counted = self.counted.lock();
+        let open = now.saturating_duration_since(counted.taken);
+        counted.taken += open;
+        self.tenant.take(open, 0, now);
     }
 
     /// What is used up, if anything.
     pub(super) fn spent(&self, now: Instant) -> Option<Spent> {
-        let (typed, shown) = self.bytes();
+        self.settle(now);
         let counted = self.counted.lock();
         let since = |then: Instant| now.saturating_duration_since(then);
-        if typed + shown > MOST_MIB << 20 {
+        let bytes = counted.typed.bytes + counted.shown.bytes + counted.alive.bytes;
+        if bytes > MOST_MIB << 20 {
             Some(Spent::Bytes)
         } else if since(self.began) >= LONGEST {
             Some(Spent::Time)
         } else if since(counted.last) >= IDLE {
             Some(Spent::Idle)
         } else {
-            None
+            self.tenant.spent(now).map(Spent::Tenant)
         }
     }
 
@@ -131,10 +161,57 @@ impl Meter {
 mod tests {
     use super::*;
 
+    fn opened(now: Instant) -> Meter {
+        Meter::new(now, Arc::new(Allowance::new(now)))
+    }
+
+    #[test]
+    fn who_is_only_still_there_is_idle_and_counts() {
+        let now = Instant::now();
+        let one = opened(now);
+        let mut at = now;
+        while at < now + IDLE {
+            one.count(Way::Alive, 0, at);
+            at += Duration::from_secs(5);
+        }
+        assert_eq!(one.spent(at), Some(Spent::Idle));
+        assert_eq!(one.bytes(), (0, 0));
+        let one = opened(now);
+        let many = (0..).find(|_| !one.count(Way::Alive, 0, now).is_zero());
+        assert!(many.is_some_and(|many| many < 20_000), "{many:?}");
+        one.count(Way::Alive, 257 << 20, now);
+        assert_eq!(one.spent(now), Some(Spent::Bytes));
+    }
+
+    #[test]
+    fn terminals_of_one_tenant_use_what_is_the_tenants() {
+        let now = Instant::now();
+        let tenant = Arc::new(Allowance::new(now));
+        let long = now + LONGEST - Duration::from_secs(1);
+        let mut last = None;
+        for number in 1..100 {
+            let one = Meter::new(now, Arc::clone(&tenant));
+            one.count(Way::Typed, 1, long);
+            last = one.spent(long);
+            if last.is_some() {
+                assert!((20..40).contains(&number), "{number}");
+                break;
+            }
+        }
+        assert!(matches!(last, Some(Spent::Tenant(_))), "{last:?}");
+        // One that ended has left its use behind.
+        let tenant = Arc::new(Allowance::new(now));
+        for _ in 0..9 {
+            Meter::new(now, Arc::clone(&tenant)).count(Way::Shown, 240 << 20, now);
+        }
+        let next = Meter::new(now, tenant).spent(now);
+        assert!(matches!(next, Some(Spent::Tenant(_))), "{next:?}");
+    }
+
     #[test]
     fn a_terminal_ends_when_it_is_idle_old_or_has_passed_on_too_much() {
         let now = Instant::now();
-        let meter = Meter::new(now);
+        let meter = opened(now);
         assert_eq!(meter.spent(now + IDLE - Duration::from_secs(1)), None);
         assert_eq!(meter.spent(now + IDLE), Some(Spent::Idle));
         let mut at = now;
@@ -145,7 +222,7 @@ mod tests {
         }
         meter.count(Way::Shown, 1, at);
         assert_eq!(meter.spent(at), Some(Spent::Time));
-        let meter = Meter::new(now);
+        let meter = opened(now);
         meter.count(Way::Shown, 128 << 20, now);
         meter.count(Way::Typed, 128 << 20, now);
         assert_eq!(meter.spent(now), None);
@@ -157,7 +234,7 @@ mod tests {
     #[test]
     fn what_comes_too_fast_waits_each_way_for_itself() {
         let now = Instant::now();
-        let meter = Meter::new(now);
+        let meter = opened(now);
         assert_eq!(meter.count(Way::Shown, 1 << 20, now), Duration::ZERO);
         let second = Duration::from_secs(1);
         assert_eq!(meter.count(Way::Shown, 512 << 10, now), second);

@@ -16,9 +16,11 @@ use tonic::{Code, Status, Streaming};
 use super::meter::{IDLE, LONGEST, MOST_MIB, Meter, Spent, Way};
 use super::wire::{self, Sent, Text};
 use crate::front::standing::Stay;
+use crate::front::terminals;
 use crate::grpc::recheck::Recheck;
 use crate::grpc::terminal::{self, Terminal};
 use crate::language;
+use crate::listen::Seat;
 use crate::permit::Actor;
 use crate::shared::Shared;
 
@@ -70,6 +72,7 @@ impl End {
             Self::Spent(Spent::Idle) => "idle",
             Self::Spent(Spent::Time) => "time",
             Self::Spent(Spent::Bytes) => "bytes",
+            Self::Spent(Spent::Tenant(_)) => "tenant",
             Self::Denied => "denied",
             Self::Token(_) => "token",
             Self::TenantClosed => "tenant-closed",
@@ -82,7 +85,7 @@ impl End {
         match self {
             Self::Shell | Self::Closed => Code::Ok,
             Self::NotUnderstood => Code::InvalidArgument,
-            Self::Spent(Spent::Bytes) => Code::ResourceExhausted,
+            Self::Spent(Spent::Bytes | Spent::Tenant(_)) => Code::ResourceExhausted,
             Self::Spent(Spent::Idle | Spent::Time) => Code::DeadlineExceeded,
             Self::Denied | Self::TenantClosed => Code::PermissionDenied,
             Self::Stopping => Code::Unavailable,
@@ -108,6 +111,7 @@ impl End {
                 message::terminal::LONGEST.with("minutes", minutes(LONGEST))
             }
             Self::Spent(Spent::Bytes) => message::terminal::BYTES.with("limit", MOST_MIB),
+            Self::Spent(Spent::Tenant(wait)) => terminals::used_up(*wait),
             Self::TenantClosed => message::tenant::SUSPENDED.message(),
             Self::Stopping => message::api::STOPPING.message(),
         };
@@ -122,6 +126,8 @@ pub(super) struct Session {
     right: String,
     terminal: Terminal,
     stay: Stay,
+    /// What it holds of its source's connections: its own goes on when HTTP has ended on it.
+    seat: Option<Seat>,
 }
 
 impl Session {
@@ -130,6 +136,7 @@ impl Session {
         actor: Actor,
         right: String,
         terminal: Terminal,
+        seat: Option<Seat>,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
@@ -137,6 +144,7 @@ impl Session {
             actor,
             right,
             terminal,
+            seat,
         }
     }
 
@@ -156,8 +164,10 @@ impl Session {
             right,
             terminal: Terminal { typed, mut said },
             mut stay,
+            seat: _held,
         } = self;
-        let meter = Meter::new(Instant::now());
+        let now = Instant::now();
+        let meter = Meter::new(now, shared.terminals.of(actor.tenant.id, now));
         let (mut to, mut from) = socket.split();
         let end = tokio::select! {
             end = listen(&mut from, &typed, &meter) => end,
@@ -175,6 +185,7 @@ impl Session {
         if tokio::time::timeout(FAREWELL, parting).await.is_err() {
             tracing::debug!("a terminal did not end by itself");
         }
+        meter.settle(Instant::now());
         let (typed_bytes, shown_bytes) = meter.bytes();
         let seconds = meter.open_for(Instant::now()).as_secs();
         tracing::info!(ended = end.name(), seconds, "a terminal ended");
@@ -194,7 +205,10 @@ async fn listen(
         let message = match tokio::time::timeout(GONE, from.next()).await {
             Ok(Some(Ok(Message::Text(text)))) => Bytes::from(text),
             Ok(Some(Ok(Message::Binary(bytes)))) => bytes,
-            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
+            Ok(Some(Ok(Message::Ping(bytes) | Message::Pong(bytes)))) => {
+                pause(meter.count(Way::Alive, bytes.len(), Instant::now())).await;
+                continue;
+            }
             Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => return End::Closed,
         };
         let Some(sent) = wire::read(&message).filter(is_small) else {
@@ -270,7 +284,7 @@ async fn show(
     }
 }
 
-/// Looks whether it may go on: the token, the rights, the tenant's settings, and what it has used up.
+/// Looks whether it may go on: the token, the rights, the tenant's settings, where the application is, and what it has used up.
 async fn watch(shared: &Shared, actor: &mut Actor, right: &str, meter: &Meter) -> End {
     let mut recheck = Recheck::new();
     loop {
@@ -281,6 +295,10 @@ async fn watch(shared: &Shared, actor: &mut Actor, right: &str, meter: &Meter) -
         let config = shared.configs.of(actor.tenant.id).await;
         let switched_off = config.is_ok_and(|config| !config.exec_enabled());
         if switched_off || terminal::require(actor, right).is_err() {
+            return End::Denied;
+        }
+        // The right is asked of the project that the request named, which the application may have left.
+        if terminal::is_gone(shared, actor, right).await {
             return End::Denied;
         }
         if let Some(spent) = meter.spent(Instant::now()) {
@@ -320,6 +338,9 @@ mod tests {
         let over = End::Token(Status::unauthenticated("revoked"));
         assert_eq!(over.words().as_deref(), Some(RECONNECTING));
         assert_eq!(over.code(), Code::Unauthenticated);
+        let tenant = End::Spent(Spent::Tenant(Duration::from_secs(9)));
+        assert_eq!(tenant.code(), Code::ResourceExhausted);
+        assert!(tenant.words().is_some_and(|words| words.contains("10 sec")));
         let idle = End::Spent(Spent::Idle);
         assert_eq!((idle.name(), idle.code()), ("idle", Code::DeadlineExceeded));
         assert!(
