@@ -102,6 +102,9 @@ pub struct ResourceStatus {
     /// Whether it left Git and waits to be deleted.
     #[serde(default)]
     pub requires_pruning: bool,
+    /// Whether a person has to confirm its deletion (`Delete=confirm`), where Git or the cluster says so.
+    #[serde(default)]
+    pub requires_deletion_confirmation: bool,
     /// Its wave.
     #[serde(default)]
     pub sync_wave: i64,

@@ -165,6 +165,8 @@ pub struct Compared {
     pub role: Role,
     /// What its annotations ask for: the target's, else the live object's.
     pub options: SyncOptions,
+    /// Whether either side says that a person has to confirm its deletion.
+    pub confirm_delete: bool,
 }
 
 /// What a comparison found.
@@ -199,6 +201,7 @@ impl Comparison {
                 health_message: String::new(),
                 // As in Argo CD, for which a hook that is there is one that Git does not want as an object.
                 requires_pruning: r.requires_pruning || r.role == Role::Hook,
+                requires_deletion_confirmation: r.confirm_delete,
                 sync_wave: r.wave,
                 hook: r.role == Role::Hook,
             })
@@ -349,11 +352,14 @@ fn of_target(position: usize, target: &Target, there: Option<&Live<'_>>) -> Comp
         wave: target.wave,
         role: target.role,
         options: target.options.clone(),
+        confirm_delete: target.options.confirm_delete
+            || there.is_some_and(|live| SyncOptions::of_object(live.essentials).confirm_delete),
     }
 }
 
 fn of_extra(there: &Live<'_>, incomplete: bool) -> Compared {
     let role = options::role(there.essentials);
+    let options = SyncOptions::of_object(there.essentials);
     let ordinary = role == Role::Ordinary;
     // While a manifest is unusable nobody can say that an object left Git.
     let sync = if incomplete {
@@ -376,7 +382,8 @@ fn of_extra(there: &Live<'_>, incomplete: bool) -> Compared {
         shared_with: None,
         wave: options::wave(there.essentials),
         role,
-        options: SyncOptions::of_object(there.essentials),
+        confirm_delete: options.confirm_delete,
+        options,
     }
 }
 

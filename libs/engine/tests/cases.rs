@@ -593,6 +593,9 @@ fn compared(comparison: &engine::Comparison) -> Value {
             if r.requires_pruning {
                 line.push_str(" requires pruning");
             }
+            if r.confirm_delete {
+                line.push_str(" asks before it is deleted");
+            }
             json!([line, differences])
         })
         .collect();

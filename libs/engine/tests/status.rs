@@ -41,6 +41,7 @@ fn resource(name: &str, sync: SyncCode, requires_pruning: bool) -> ResourceStatu
         health: None,
         health_message: String::new(),
         requires_pruning,
+        requires_deletion_confirmation: false,
         sync_wave: 0,
         hook: false,
     }
@@ -487,6 +488,7 @@ fn synced(key: ResourceKey) -> Compared {
         wave: 0,
         role: Role::Ordinary,
         options: SyncOptions::default(),
+        confirm_delete: false,
     }
 }
 

@@ -92,6 +92,6 @@ fn resource(resource: &ResourceStatus) -> v1alpha1::ResourceStatus {
         hook: Some(resource.hook),
         requires_pruning: Some(resource.requires_pruning),
         sync_wave: Some(resource.sync_wave),
-        requires_deletion_confirmation: None,
+        requires_deletion_confirmation: Some(resource.requires_deletion_confirmation),
     }
 }

@@ -70,7 +70,12 @@ async fn what_asks_for_it_is_deleted_when_a_person_confirms() -> Result<()> {
         ("c.yaml", config_map("c", "1")),
     ];
     let tenant = application("confirm", &files, &[]).await?;
-    synced(&tenant, &json!({}), "Succeeded").await?;
+    let app = synced(&tenant, &json!({}), "Succeeded").await?;
+    let asks: Vec<&Value> = (app["status"]["resources"].as_array().into_iter().flatten())
+        .filter(|resource| resource["requiresDeletionConfirmation"] == true)
+        .map(|resource| &resource["name"])
+        .collect();
+    assert_eq!(asks, ["a", "b"]);
 
     tenant.checkout.remove("app/a.json")?;
     tenant.checkout.write("app/c.yaml", config_map("c", "2"))?;

@@ -76,6 +76,7 @@ impl Orphans {
             health: None,
             health_message: String::new(),
             requires_pruning: false,
+            requires_deletion_confirmation: false,
             sync_wave: 0,
             hook: false,
         };
