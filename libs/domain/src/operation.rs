@@ -184,6 +184,9 @@ pub struct SyncResult {
     pub multiple: bool,
     /// What became of each object.
     pub resources: Vec<ResourceResult>,
+    /// The labels and annotations that the spec wanted of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_namespace_metadata: Option<Value>,
 }
 
 /// What became of one object. The words are Argo CD's.

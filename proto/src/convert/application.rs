@@ -172,6 +172,7 @@ mod tests {
                         hook: false,
                         images: vec![],
                     }],
+                    managed_namespace_metadata: Some(json!({"labels": {"team": "one"}})),
                 }),
             }),
             source_types: vec![SourceType::Directory],
@@ -225,7 +226,8 @@ mod tests {
                     "operation": {"sync": {}, "initiatedBy": {"username": "admin"}, "retry": {}},
                     "syncResult": {"revision": "abc", "source": {"repoURL": "https://git.example/a.git", "path": "k8s"},
                         "resources": [{"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "web", "name": "a",
-                            "status": "Synced", "message": "deployment.apps/a configured", "hookPhase": "Running", "syncPhase": "Sync"}]}},
+                            "status": "Synced", "message": "deployment.apps/a configured", "hookPhase": "Running", "syncPhase": "Sync"}],
+                        "managedNamespaceMetadata": {"labels": {"team": "one"}}}},
             })
         );
     }

@@ -74,7 +74,7 @@ fn result(result: &SyncResult) -> v1alpha1::SyncOperationResult {
         source,
         sources,
         revisions,
-        managed_namespace_metadata: None,
+        managed_namespace_metadata: result.managed_namespace_metadata.as_ref().map(document),
     }
 }
 

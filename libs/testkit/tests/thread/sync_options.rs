@@ -369,7 +369,11 @@ async fn a_namespace_that_a_sync_makes_gets_what_a_tenant_may_write_on_it() -> R
     };
     let create = "/api/v1/applications?validate=false";
     tenant.client.post(create, &app("one")).await?.ok()?;
-    synced(&tenant, &json!({}), "Succeeded").await?;
+    let synced_app = synced(&tenant, &json!({}), "Succeeded").await?;
+    let result = &synced_app["status"]["operationState"]["syncResult"];
+    let wanted = &result["managedNamespaceMetadata"];
+    assert_eq!(wanted["labels"]["team"], "one", "{result}");
+    assert_eq!(wanted["annotations"]["contact"], "a@b.c");
     let admin = platform::platform().await?.kube()?;
     let path = format!("/api/v1/namespaces/{namespace}");
     let made = admin.get(&path).await?.context("the namespace")?;

@@ -17,6 +17,7 @@ use domain::status::Status;
 use engine::operation::{self, End, TakenUp};
 use engine::options::SyncOptions;
 use engine::plan::{self, Plan};
+use serde_json::Value;
 
 use super::desire::{self, Desired, Wish};
 use super::look::{self, Look};
@@ -358,7 +359,7 @@ async fn run_on(
         revisions: desired.revisions.clone(),
         sources: desired.sources.clone(),
         multiple: desired.multiple,
-        resources: Vec::new(),
+        ..SyncResult::default()
     });
     if !plan.refusals.is_empty() {
         result.resources = plan
@@ -370,6 +371,7 @@ async fn run_on(
         let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
         return end(ctx, run, end_, look, memory).await;
     }
+    result.managed_namespace_metadata = namespace_metadata(&run.subject).cloned();
     if plan.has_hooks() && !plan.dry_run && !on_record(&run) {
         // A hook is known again by the attempt that made it, so the attempt is on record before its first hook is made:
         // another operation may have been asked for meanwhile, and a successor must find the same one.
@@ -574,7 +576,6 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
         .app
         .annotation(APPROVED)
         .and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok());
-    let policy = subject.spec.sync_policy.as_ref();
     plan::plan(
         &desired.prepared,
         &look.comparison,
@@ -584,8 +585,7 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
             namespace,
             namespace_exists: ctx.cluster.index().get(&key).is_some(),
             territory: subject.tenant.territory(),
-            namespace_metadata: policy
-                .and_then(|policy| policy.managed_namespace_metadata.as_ref()),
+            namespace_metadata: namespace_metadata(subject),
             // The command writes whole seconds.
             approved: approved.is_some_and(|at| at.timestamp() >= state.started_at.timestamp()),
             attempt: hooks::attempt(run, desired.revisions.first().map_or("", String::as_str)),
@@ -594,6 +594,12 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
             schema: &desired.schema,
         },
     )
+}
+
+/// The labels and annotations that the spec wants of the namespace.
+fn namespace_metadata(subject: &Subject) -> Option<&Value> {
+    let policy = subject.spec.sync_policy.as_ref()?;
+    policy.managed_namespace_metadata.as_ref()
 }
 
 /// A comparison with what the spec wants. The one at hand is of what an operation wanted; often that is the same.
