@@ -92,6 +92,30 @@ pub fn take_up(recorded: Option<&OperationState>, asked: Operation, now: Timesta
     }
 }
 
+/// Whether an attempt has yet to find out which revisions are the newest: it is a retry that is to take them up.
+#[must_use]
+pub fn takes_newest(state: &OperationState) -> bool {
+    refreshed(state) && state.result.is_none()
+}
+
+/// The revisions that an attempt deploys, one per source; a source's own where there is none. A retry that takes up newer
+/// ones forgets those that were asked for, and stays with what it found when it began.
+#[must_use]
+pub fn revisions(state: &OperationState, multiple: bool) -> Vec<Option<String>> {
+    let asked = &state.operation.sync;
+    let several = |revisions: &[String]| revisions.iter().cloned().map(Some).collect();
+    match &state.result {
+        Some(result) if refreshed(state) => several(&result.revisions),
+        None if refreshed(state) => Vec::new(),
+        _ if multiple => several(&asked.revisions),
+        _ => vec![Some(asked.revision.clone())],
+    }
+}
+
+fn refreshed(state: &OperationState) -> bool {
+    state.operation.retry.refresh && state.retry_count > 0
+}
+
 /// Ends an attempt: for good, or until the next one, which is then the answer. Who stopped an operation wants no further
 /// try. One that has come to nothing is on record with what it was for, so that it does not begin again by itself.
 pub fn conclude(state: &mut OperationState, ended: End, now: Timestamp) -> Option<Again> {
@@ -136,7 +160,7 @@ fn nothing_done(request: &SyncRequest) -> SyncResult {
         revisions,
         sources,
         multiple,
-        resources: Vec::new(),
+        ..SyncResult::default()
     }
 }
 
@@ -144,6 +168,7 @@ fn nothing_done(request: &SyncRequest) -> SyncResult {
 mod tests {
     use chrono::TimeDelta;
     use domain::application::Retry;
+    use domain::operation::SyncResult;
     use serde_json::json;
 
     use super::*;
@@ -210,7 +235,7 @@ mod tests {
             ..SyncRequest::default()
         });
         assert_eq!((one.revisions, one.multiple), (vec!["r".to_owned()], false));
-        assert_eq!(one.sources, [a.clone()]);
+        assert_eq!(one.sources, std::slice::from_ref(&a));
         let revisions = vec!["r".to_owned(), "s".to_owned()];
         let several = concluded(SyncRequest {
             revisions: revisions.clone(),
@@ -219,6 +244,33 @@ mod tests {
         });
         assert_eq!((several.revisions, several.multiple), (revisions, true));
         assert_eq!(several.sources, [a, b]);
+    }
+
+    #[test]
+    fn a_retry_takes_up_newer_revisions_once_where_that_is_asked_for() {
+        let some = |revision: &str| vec![Some(revision.to_owned())];
+        for refresh in [false, true] {
+            let mut asked = asked(2);
+            asked.retry.refresh = refresh;
+            asked.sync.revision = "asked".into();
+            asked.sync.revisions = vec!["of several".into()];
+            let mut state = begin(asked, Timestamp::UNIX_EPOCH);
+            assert!(!takes_newest(&state));
+            assert_eq!(revisions(&state, false), some("asked"));
+            assert_eq!(revisions(&state, true), some("of several"));
+            state.retry_count = 1;
+            assert_eq!(takes_newest(&state), refresh);
+            let first = if refresh { vec![] } else { some("asked") };
+            assert_eq!(revisions(&state, false), first);
+            // What it found stays while it goes on.
+            state.result = Some(SyncResult {
+                revisions: vec!["found".into()],
+                ..SyncResult::default()
+            });
+            assert!(!takes_newest(&state));
+            let then = if refresh { "found" } else { "asked" };
+            assert_eq!(revisions(&state, false), some(then));
+        }
     }
 
     #[test]

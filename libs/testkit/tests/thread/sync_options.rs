@@ -508,3 +508,34 @@ async fn a_kind_that_the_cluster_has_not_yet_is_tried_where_that_is_asked_for() 
     there(&tenant, "a").await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_retry_deploys_what_is_newest_only_where_that_is_asked_for() -> Result<()> {
+    let ghost =
+        json!({"apiVersion": "nowhere.example/v1", "kind": "Ghost", "metadata": {"name": "g"}});
+    let ghost = ghost.to_string();
+    let tenant = application("retry-refresh", &[("g.json", ghost.clone())], &[]).await?;
+    let backoff = json!({"duration": "1s", "factor": 1, "maxDuration": "1s"});
+    let retry = |limit: i64, refresh: bool| json!({"retryStrategy": {"limit": limit, "refresh": refresh, "backoff": backoff}});
+
+    sync(&tenant, &retry(-1, true)).await?;
+    let failed = |app: &Value| app["status"]["operationState"]["retryCount"].as_i64() > Some(0);
+    tenant.client.app_when("app", PATIENCE, failed).await?;
+    let fixed = annotated("g", "1", &[]);
+    let newest = tenant.checkout.push_file("app/g.json", fixed).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    let result = &app["status"]["operationState"]["syncResult"];
+    assert_eq!(result["revision"], newest);
+    assert_eq!(there(&tenant, "g").await?["data"]["value"], "1");
+
+    let broken = tenant.checkout.push_file("app/g.json", ghost).await?;
+    sync(&tenant, &retry(2, false)).await?;
+    tenant.client.app_when("app", PATIENCE, failed).await?;
+    let fixed = annotated("g", "2", &[]);
+    tenant.checkout.push_file("app/g.json", fixed).await?;
+    let app = ended(&tenant, "Failed").await?;
+    let result = &app["status"]["operationState"]["syncResult"];
+    assert_eq!(result["revision"], broken);
+    assert_eq!(there(&tenant, "g").await?["data"]["value"], "1");
+    Ok(())
+}

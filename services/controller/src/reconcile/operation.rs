@@ -521,7 +521,7 @@ fn wish(run: &Run, begun: bool) -> Wish {
     let by_person = !run.state.operation.initiated_by.automated;
     let mut wish = Wish::of_spec(
         &run.subject,
-        (begun && by_person) || run.refresh.is_some(),
+        (begun && by_person) || run.refresh.is_some() || operation::takes_newest(&run.state),
         false,
     );
     if !sync.sources.is_empty() {
@@ -531,15 +531,7 @@ fn wish(run: &Run, begun: bool) -> Wish {
         wish.sources = vec![source.clone()];
         wish.multiple = false;
     }
-    // A retry that takes up newer revisions forgets the one it began with.
-    let pinned = !(run.state.operation.retry.refresh && run.state.retry_count > 0 && !by_person);
-    if pinned {
-        wish.revisions = if wish.multiple {
-            sync.revisions.iter().cloned().map(Some).collect()
-        } else {
-            vec![Some(sync.revision.clone())]
-        };
-    }
+    wish.revisions = operation::revisions(&run.state, wish.multiple);
     wish.brought.clone_from(&sync.manifests);
     wish
 }
