@@ -29,7 +29,7 @@ use sha2::{Digest, Sha256};
 pub use accounts::{Account, AccountToken, Capability};
 pub use change::{Change, Difference, Problem, differences};
 pub use check::{Check, password_pattern};
-pub use customizations::{Actions, Customizations};
+pub use customizations::{Actions, Customizations, KnownField, KnownType};
 pub use duration::go_duration;
 pub use kinds::KindFilter;
 pub use links::{DeepLink, Linked};

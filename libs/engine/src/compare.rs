@@ -20,6 +20,7 @@ use crate::structural;
 mod drift;
 mod explain;
 mod ignore;
+mod known;
 mod merged;
 mod predicted;
 
@@ -27,6 +28,7 @@ pub use drift::{Drift, Hand};
 pub use explain::Difference;
 pub use ignore::{Ignored, Named, expressions, ignored, leaves_out};
 pub(crate) use ignore::{by_manager, respected};
+pub(crate) use known::spelled;
 pub(crate) use predicted::Sides;
 
 use drift::{Between, Past};
@@ -499,6 +501,7 @@ impl<'a> Pair<'a> {
         let root = schema.root(&key.group, &target.version, &key.kind);
         let (want, got) = ignored(&target.object, body, key, ignore, root);
         let (mut want, mut got) = (want, got);
+        spelled(&want, &mut got, key, ignore.known);
         let aggregated = aggregated(key, &want, &got);
         if aggregated {
             remove(want.to_mut(), "rules");

@@ -4,11 +4,13 @@
 //! Server-side apply leaves no such annotation, so one is written here: what Git says, plus what we set and Git no longer
 //! says. Values that mean the same are spelled as in Git. So the command sees just the differences that we see.
 
+use std::borrow::Cow;
+
 use domain::resource::{ResourceKey, at};
 use domain::schema::SchemaSet;
 use serde_json::{Map, Value};
 
-use crate::compare::{Ignored, Pair, by_manager};
+use crate::compare::{Ignored, Pair, by_manager, spelled};
 use crate::fields::Owned;
 use crate::options::SYNC_OPTIONS;
 use crate::prepare::Target;
@@ -157,7 +159,9 @@ fn both(
     let pair = Pair::new(target, live, ignore, schema);
     let removed = removed_only(&pair);
 
-    let mut normalized = structural::aligned(&target.object, live, pair.root, pair.rules);
+    let mut there = Cow::Borrowed(live);
+    spelled(&target.object, &mut there, &target.key, ignore.known);
+    let mut normalized = structural::aligned(&target.object, &there, pair.root, pair.rules);
     for set in by_manager(live, &target.key, ignore.rules) {
         // The command cannot leave these out itself: it does not see who owns what.
         set.remove_from(&mut normalized, pair.root);

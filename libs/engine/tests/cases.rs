@@ -41,6 +41,8 @@ struct Case {
     project: Option<Value>,
     /// `resource.exclusions` of the tenant's settings.
     exclusions: String,
+    /// `resource.customizations.knownTypeFields` of the tenant's settings, by kind.
+    known: BTreeMap<String, String>,
     live: Vec<LiveGiven>,
     /// Objects remembered as applied: nothing of theirs is compared while hash and state stay.
     remembered: bool,
@@ -83,6 +85,7 @@ impl Default for Case {
             options: vec![],
             project: None,
             exclusions: String::new(),
+            known: BTreeMap::new(),
             live: vec![],
             remembered: false,
             bodies: true,
@@ -370,7 +373,12 @@ fn run(case: &Case) -> Value {
             .expect("a well-formed case");
     let mut raw = Raw::default();
     raw.set(&Object::Cm, "resource.exclusions", &case.exclusions);
-    let filter = Config::from_raw(raw).kind_filter();
+    for (kind, fields) in &case.known {
+        let key = format!("resource.customizations.knownTypeFields.{kind}");
+        raw.set(&Object::Cm, &key, fields);
+    }
+    let config = Config::from_raw(raw);
+    let (filter, customizations) = (config.kind_filter(), config.customizations());
     let context = Context {
         app: "hello",
         tenant: &tenant,
@@ -401,6 +409,7 @@ fn run(case: &Case) -> Value {
         rules: &case.ignore,
         named: &named,
         unnamed: &unnamed,
+        known: &customizations.known,
     };
     let predictions: Vec<Option<Value>> = case
         .live

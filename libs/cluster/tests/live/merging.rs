@@ -175,6 +175,7 @@ fn differences(
             rules: &[],
             named: &HashMap::new(),
             unnamed: &HashSet::new(),
+            known: &[],
         },
         options,
         schema,

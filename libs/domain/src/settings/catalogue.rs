@@ -110,7 +110,7 @@ const CM: &[Key] = &[
         Mapping,
         "",
     ),
-    acts(
+    kept(
         "resource.customizations.ignoreResourceUpdates.<rest>",
         Mapping,
         "",

@@ -14,7 +14,52 @@ pub struct Customizations {
     pub ignore: Vec<IgnoreDifference>,
     /// The annotations of Secrets whose values nobody is shown.
     pub masked: Vec<String>,
+    /// The fields whose values comparisons read as what they are.
+    pub known: Vec<KnownField>,
     kinds: Vec<Kind>,
+}
+
+/// A field of a kind, and what its values are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownField {
+    /// The kind's group.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// The field's path, which leads through lists into each of their elements.
+    pub path: Vec<String>,
+    /// What its values are.
+    pub is: KnownType,
+}
+
+impl KnownField {
+    /// Whether it is a field of an object.
+    #[must_use]
+    pub fn is_of(&self, key: &ResourceKey) -> bool {
+        self.group == key.group && self.kind == key.kind
+    }
+}
+
+/// What values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownType {
+    /// Amounts as Kubernetes writes them, or maps of such: `core/Quantity`, `core/v1/ResourceList`.
+    Quantity,
+    /// Durations as Go writes them: `meta/v1/Duration`.
+    Duration,
+    /// Structures of the core group, with amounts within: `core/v1/PodSpec` and its like.
+    Core,
+}
+
+impl KnownType {
+    /// The type of a name; `None` for one that nobody knows, which changes nothing.
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "core/Quantity" | "core/v1/ResourceList" => Some(Self::Quantity),
+            "meta/v1/Duration" => Some(Self::Duration),
+            other => other.strip_prefix("core/v1/").map(|_| Self::Core),
+        }
+    }
 }
 
 /// The scripts of one kind, or of those that a pattern names.
@@ -91,6 +136,15 @@ impl Config {
                     ..IgnoreDifference::default()
                 });
             }
+            let known = of.known_type_fields.iter().filter_map(|field| {
+                Some(KnownField {
+                    group: group.to_owned(),
+                    kind: kind.to_owned(),
+                    path: field.field.split('.').map(str::to_owned).collect(),
+                    is: KnownType::named(&field.kind)?,
+                })
+            });
+            all.known.extend(known);
             let actions =
                 yaml::read(&of.actions).map_or_else(|_| Actions::default(), |of| actions(&of));
             if !of.health_lua.is_empty() || actions != Actions::default() {
@@ -123,6 +177,36 @@ fn actions(document: &Json) -> Actions {
 mod tests {
     use super::*;
     use crate::settings::{Object, Raw};
+
+    #[test]
+    fn fields_are_known_by_the_names_of_their_types() {
+        let mut raw = Raw::default();
+        let key = "resource.customizations.knownTypeFields.example.com_Thing";
+        let fields = "- {field: spec.size, type: core/Quantity}\n- {field: spec.pods.spec, type: core/v1/PodSpec}\n- {field: a, type: nobodys}\n";
+        raw.set(&Object::Cm, key, fields);
+        let whole =
+            "Widget:\n  knownTypeFields:\n  - field: spec.every\n    type: meta/v1/Duration\n";
+        raw.set(&Object::Cm, "resource.customizations", whole);
+        let known = Config::from_raw(raw).customizations().known;
+        let known: Vec<(&str, &str, String, KnownType)> = known
+            .iter()
+            .map(|field| {
+                let path = field.path.join("/");
+                (field.group.as_str(), field.kind.as_str(), path, field.is)
+            })
+            .collect();
+        let size = "spec/size".to_owned();
+        let pods = "spec/pods/spec".to_owned();
+        let every = "spec/every".to_owned();
+        assert_eq!(
+            known,
+            [
+                ("", "Widget", every, KnownType::Duration),
+                ("example.com", "Thing", size, KnownType::Quantity),
+                ("example.com", "Thing", pods, KnownType::Core),
+            ]
+        );
+    }
 
     #[test]
     fn kinds_are_found_by_name_before_pattern() {

@@ -9,6 +9,7 @@ use domain::glob::glob;
 use domain::message;
 use domain::resource::ResourceKey;
 use domain::schema::Node;
+use domain::settings::KnownField;
 use serde_json::Value;
 
 use crate::fields::{Owned, keys_of};
@@ -24,7 +25,7 @@ pub struct Named {
     pub got: Vec<String>,
 }
 
-/// What a comparison leaves out.
+/// What a comparison leaves out, and what it reads otherwise than the schema says.
 #[derive(Clone, Copy, Debug)]
 pub struct Ignored<'a> {
     /// The application's rules, and its tenant's.
@@ -33,6 +34,8 @@ pub struct Ignored<'a> {
     pub named: &'a HashMap<ResourceKey, Named>,
     /// The objects for which that could not be done now: nobody can say what of them is left out.
     pub unnamed: &'a HashSet<ResourceKey>,
+    /// The fields of which the tenant's settings say what their values are.
+    pub known: &'a [KnownField],
 }
 
 /// The jq expressions that are for an object.
@@ -212,7 +215,12 @@ fn counterpart(
 }
 
 /// Where the element of a list is in another.
-fn element(item: &Value, at: usize, others: &[Value], list: Option<Node<'_>>) -> Option<usize> {
+pub(super) fn element(
+    item: &Value,
+    at: usize,
+    others: &[Value],
+    list: Option<Node<'_>>,
+) -> Option<usize> {
     if let Some(keys) = keys_of(item, list) {
         return others
             .iter()
@@ -311,6 +319,7 @@ mod tests {
             rules: &rules,
             named: &named,
             unnamed: &HashSet::new(),
+            known: &[],
         };
         let want = json!({"spec": {"replicas": 1, "paused": true, "other": "git",
             "list": [{"name": "app", "v": 1}, {"name": "new", "v": 2}]}});

@@ -7,7 +7,7 @@ use domain::schema::{Node, SchemaSet};
 use serde_json::{Map, Value};
 
 use super::ignore::ignored_predicted;
-use super::{Ignored, aggregated, built_in, remove};
+use super::{Ignored, aggregated, built_in, remove, spelled};
 use crate::fields::{Element, MANAGER, Owned};
 use crate::options::CompareOptions;
 use crate::prepare::Target;
@@ -50,7 +50,8 @@ impl<'a> Sides<'a> {
             without_others(predicted, body, root)
         };
         as_written(&mut result, body);
-        let (want, got) = ignored_predicted(&result, body, key, ignore, root);
+        let (want, mut got) = ignored_predicted(&result, body, key, ignore, root);
+        spelled(&want, &mut got, key, ignore.known);
         let (mut want, mut got) = (want.into_owned(), got.into_owned());
         let aggregated = aggregated(key, &want, &got);
         for side in [&mut want, &mut got] {

@@ -201,6 +201,7 @@ async fn diff(
         rules: &subject.ignore,
         named: &places.named,
         unnamed: &places.unnamed,
+        known: &subject.customizations.known,
     };
     let diff = views::by_server(
         target.as_ref(),

@@ -94,6 +94,7 @@ fn ignored<'a>(subject: &'a Subject, places: &'a Places) -> Ignored<'a> {
         rules: &subject.ignore,
         named: &places.named,
         unnamed: &places.unnamed,
+        known: &subject.customizations.known,
     }
 }
 
@@ -215,7 +216,13 @@ fn way(ctx: &Context, subject: &Subject) -> u64 {
     let mut hasher = DefaultHasher::new();
     ctx.cluster.server().hash(&mut hasher);
     // Their `Debug` shows every field; equal texts are equal values.
-    format!("{:?} {:?}", subject.ignore, subject.compare_options()).hash(&mut hasher);
+    let known = &subject.customizations.known;
+    let way = format!(
+        "{:?} {:?} {known:?}",
+        subject.ignore,
+        subject.compare_options()
+    );
+    way.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -267,12 +274,7 @@ pub fn beneath(ctx: &Context, sight: Sight<'_>, live: &[Arc<LiveEntry>]) -> Vec<
 
 /// Why some of the objects are not healthy, with what is beneath them.
 #[must_use]
-pub fn explained(
-    ctx: &Context,
-    sight: Sight<'_>,
-    look: &Look,
-    keys: &[ResourceKey],
-) -> Vec<Cause> {
+pub fn explained(ctx: &Context, sight: Sight<'_>, look: &Look, keys: &[ResourceKey]) -> Vec<Cause> {
     let entries: Vec<Arc<LiveEntry>> = keys
         .iter()
         .filter_map(|key| look.live.find(key).cloned())
