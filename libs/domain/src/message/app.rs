@@ -191,6 +191,11 @@ messages! {
         en: "operation {position} of the patch takes values of the Secret to a place where they are shown; write what shall stand there instead of copying it",
         ko: "패치의 {position}번째 연산은 Secret 값을 화면에 표시되는 곳으로 옮깁니다. 복사하지 말고 그곳에 둘 값을 직접 쓰십시오",
     }
+    /// A patch that writes what stands for a Secret's value.
+    PATCH_MASKED = "app.patch-masked" {
+        en: "the patch writes plus signs to {place}, which stand for a value that is not shown; leave the place out to keep the value, or write another",
+        ko: "패치가 {place}에 더하기 기호를 씁니다. 이 기호는 표시되지 않는 값을 나타낼 뿐입니다. 값을 유지하려면 그 항목을 빼고, 바꾸려면 새 값을 쓰십시오",
+    }
     /// An object that the application shows, and that is not its own.
     OBJECT_OF_ANOTHER = "app.object-of-another" {
         en: "{resource} is not changed here: it belongs to another application or another Argo CD; change it there, or rename it in one of the two",

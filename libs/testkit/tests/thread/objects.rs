@@ -182,6 +182,24 @@ async fn objects_are_patched_and_deleted_and_a_secret_stays_one() -> Result<()> 
         "Y2FuYXJ5LW5ldw=="
     );
 
+    // What is shown in place of a value is not written back, neither of data nor of an annotation that settings hide.
+    let key = "resource.sensitive.mask.annotations";
+    set(&tenant, "argocd-cm", key, "token").await?;
+    let token = json!({"metadata": {"annotations": {"token": "canary"}}});
+    patch(client, ns, SECRET, MERGE, &token).await?.ok()?;
+    for back in [
+        json!({"data": {"password": "++++++++"}}),
+        json!({"metadata": {"annotations": {"token": "++++++++"}}}),
+    ] {
+        let refused = patch(client, ns, SECRET, MERGE, &back).await?;
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        let words = refused.body.to_string();
+        assert!(words.contains("plus signs"), "{words}");
+    }
+    let secret = kube("secrets", "s").await?;
+    assert_eq!(secret["data"]["password"], "Y2FuYXJ5LW5ldw==");
+    assert_eq!(secret["metadata"]["annotations"]["token"], "canary");
+
     // A Deployment goes and leaves what it made; a ConfigMap by the command.
     let sets = format!("/apis/apps/v1/namespaces/{ns}/replicasets");
     client

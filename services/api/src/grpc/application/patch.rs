@@ -87,6 +87,53 @@ fn reveals(operation: &Value) -> bool {
     }
 }
 
+/// Refuses a patch of a Secret that writes what stands for a value: who sends back what was shown would lose the value.
+/// `hidden` are the annotations whose values are not shown either.
+///
+/// # Errors
+/// Where it does, and what to do.
+pub(super) fn without_masks(patch: &Value, hidden: &[String]) -> Result<(), Message> {
+    let place = match patch {
+        Value::Array(operations) => operations.iter().find_map(|operation| {
+            let path = operation.get("path").and_then(Value::as_str)?;
+            masked(path, operation.get("value")?, hidden)
+        }),
+        whole => masked("", whole, hidden),
+    };
+    match place {
+        Some(place) => Err(message::app::PATCH_MASKED.with("place", place)),
+        None => Ok(()),
+    }
+}
+
+/// The first place of a value, which goes to the place `at`, that is not shown and gets plus signs.
+fn masked(at: &str, value: &Value, hidden: &[String]) -> Option<String> {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .find_map(|(name, value)| masked(&format!("{at}/{}", escaped(name)), value, hidden)),
+        Value::String(text) if is_mask(text) && is_hidden(at, hidden) => Some(at.to_owned()),
+        _ => None,
+    }
+}
+
+/// Whether a text is a run as it stands for a value; the shortest has eight.
+fn is_mask(text: &str) -> bool {
+    text.len() >= 8 && text.bytes().all(|byte| byte == b'+')
+}
+
+fn is_hidden(place: &str, hidden: &[String]) -> bool {
+    if let Some(name) = place.strip_prefix("/metadata/annotations/") {
+        return hidden.iter().any(|hidden| escaped(hidden) == name);
+    }
+    place.starts_with("/data/") || place.starts_with("/stringData/")
+}
+
+/// A name as JSON pointers write it.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -165,5 +212,41 @@ mod tests {
         }
         let guess = r#"[{"op": "test", "path": "/data/a", "value": "canary"}]"#;
         assert_eq!(refusal(kind, guess), "app.patch-reveals");
+    }
+
+    #[test]
+    fn what_stands_for_a_value_is_not_written_in_its_place() {
+        let hidden = ["example.com/token".to_owned()];
+        let place = |patch: Value| {
+            let refused = without_masks(&patch, &hidden).err()?;
+            Some(refused.to_string().split(' ').nth(6)?.to_owned())
+        };
+        let (run, longer) = ("++++++++", "++++++++++++");
+        for (patch, at) in [
+            (json!({"data": {"a": run, "b": "eA=="}}), "/data/a,"),
+            (json!({"stringData": {"a": longer}}), "/stringData/a,"),
+            (
+                json!({"metadata": {"annotations": {"example.com/token": run}}}),
+                "/metadata/annotations/example.com~1token,",
+            ),
+            (
+                json!([{"op": "replace", "path": "/data/a", "value": longer}]),
+                "/data/a,",
+            ),
+            (
+                json!([{"op": "add", "path": "/metadata/annotations", "value": {"example.com/token": run}}]),
+                "/metadata/annotations/example.com~1token,",
+            ),
+        ] {
+            assert_eq!(place(patch).as_deref(), Some(at));
+        }
+        for patch in [
+            json!({"data": {"a": "+++"}, "metadata": {"annotations": {"example.com/token": "new"}}}),
+            json!({"metadata": {"annotations": {"example.com/other": run}, "labels": {"a": run}}}),
+            json!({"data": {"a": null}, "immutable": true}),
+            json!([{"op": "remove", "path": "/data/a"}]),
+        ] {
+            assert_eq!(place(patch), None);
+        }
     }
 }

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 
 use super::find::{self, Found, Query};
 use super::live::peer;
+use super::manifests::hidden;
 use super::patch as patches;
 use crate::failure;
 use crate::permit::{self, Action, Actor};
@@ -133,6 +134,11 @@ pub(super) async fn patch(
     changeable(shared, actor, Action::Update, &named).await?;
     let (kind, patch) = patches::read(&request.patch_type, &request.patch, named.is_secret())
         .map_err(|message| failure::say(Code::InvalidArgument, &message))?;
+    if named.is_secret() {
+        let hidden = hidden(shared, actor).await?;
+        patches::without_masks(&patch, &hidden)
+            .map_err(|message| failure::say(Code::InvalidArgument, &message))?;
+    }
     let resource = named.object(actor)?;
     told(actor, "patching an object of an application", &resource);
     let request = PatchResourceRequest {
