@@ -1,6 +1,6 @@
 //! The public API over REST, as any client would use it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures::StreamExt;
@@ -81,30 +81,36 @@ impl Client {
             .send()
             .await?
             .error_for_status()?;
-        let (sender, receiver) = mpsc::unbounded_channel();
-        #[expect(clippy::disallowed_methods, reason = "a load program has no drain")]
-        tokio::spawn(async move {
-            let mut chunks = response.bytes_stream();
-            let mut pending = Vec::new();
-            while let Some(Ok(chunk)) = chunks.next().await {
-                pending.extend_from_slice(&chunk);
-                while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = pending.drain(..=end).collect();
-                    let Ok(mut event) = serde_json::from_slice::<Value>(&line) else {
-                        continue;
-                    };
-                    let app = event["result"]["application"].take();
-                    let name = app["metadata"]["name"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .to_owned();
-                    if sender.send((name, app)).is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        Ok(receiver)
+        Ok(lines(response, |mut event, _| {
+            let app = event["result"]["application"].take();
+            let name = app["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            (name, app)
+        }))
+    }
+
+    /// The resource tree of an application, now and whenever it changes: the name and the version of each node, and the moment
+    /// at which they came.
+    pub(crate) async fn watch_tree(
+        &self,
+        name: &str,
+    ) -> anyhow::Result<mpsc::UnboundedReceiver<(Value, Instant)>> {
+        let fields = "result.nodes.name,result.nodes.resourceVersion";
+        let response = self
+            .http
+            .get(format!(
+                "{}/api/v1/stream/applications/{name}/resource-tree?fields={fields}",
+                self.base
+            ))
+            .bearer_auth(&self.token)
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(lines(response, |mut event, at| {
+            (event["result"]["nodes"].take(), at)
+        }))
     }
 
     /// Creates or replaces an application of one folder.
@@ -185,6 +191,33 @@ impl Client {
         }
         bail!("the applications were not gone after five minutes")
     }
+}
+
+/// What is read from each line of an answer that goes on, a JSON value, and from the moment at which it came.
+pub(crate) fn lines<T: Send + 'static>(
+    response: reqwest::Response,
+    read: impl Fn(Value, Instant) -> T + Send + 'static,
+) -> mpsc::UnboundedReceiver<T> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    #[expect(clippy::disallowed_methods, reason = "a load program has no drain")]
+    tokio::spawn(async move {
+        let mut chunks = response.bytes_stream();
+        let mut pending = Vec::new();
+        while let Some(Ok(chunk)) = chunks.next().await {
+            let at = Instant::now();
+            pending.extend_from_slice(&chunk);
+            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                let Ok(event) = serde_json::from_slice::<Value>(&line) else {
+                    continue;
+                };
+                if sender.send(read(event, at)).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    receiver
 }
 
 /// Does something for every name, at most `width` at a time; the first error ends it.

@@ -4,8 +4,10 @@
 //! refs and a fetch of one new commit. The best of (a) is the floor that S1 is held against, taken in the same session,
 //! as the same impersonated service account.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -41,7 +43,7 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
             .collect();
         let began = Instant::now();
         each(&names, width, |name| async {
-            kube.apply_config_map(&target.namespace, name, &object(&target.namespace, name))
+            kube.apply(&target.namespace, &object(&target.namespace, name))
                 .await
         })
         .await?;
@@ -50,14 +52,12 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
         report.add(format!("applies/s at concurrency {width}"), rate);
         best = best.max(rate);
         let began = Instant::now();
-        let found = kube
-            .list_config_maps(&target.namespace, "loadtest=floor")
-            .await?;
+        let found = kube.list_config_maps(&target.namespace, LABEL).await?;
         report.add(
             format!("list of {found} objects, ms"),
             began.elapsed().as_secs_f64() * 1e3,
         );
-        kube.delete_config_maps(&target.namespace, "loadtest=floor")
+        kube.delete(&target.namespace, "v1", "ConfigMap", LABEL)
             .await?;
     }
     report.add("floor, applies/s", best);
@@ -77,7 +77,65 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     Ok(report)
 }
 
-fn object(namespace: &str, name: &str) -> Value {
+/// What the floor's objects are found by.
+const LABEL: &str = "loadtest=floor";
+/// How many applies are under way at once where a scenario takes its own floor; the best counts.
+const WIDTHS: [usize; 3] = [16, 32, 64];
+
+/// Server-side applies a second of a scenario's own objects, as the account that the product acts as. `make` gives the objects
+/// of one application by its name and labels them `loadtest: floor`; they are gone again when this returns.
+pub(crate) async fn applies(
+    target: &Target,
+    apps: usize,
+    make: impl Fn(&str) -> Vec<Value>,
+) -> anyhow::Result<f64> {
+    let kube = Kube::new(target)?;
+    let mut best = 0.0_f64;
+    for width in WIDTHS {
+        let mut objects: Vec<Value> = (0..apps)
+            .flat_map(|n| make(&format!("floor-{width}-{n:05}")))
+            .collect();
+        for object in &mut objects {
+            object["metadata"]["namespace"] = json!(target.namespace);
+        }
+        progress(&format!(
+            "the floor: {} server-side applies, {width} at a time",
+            objects.len()
+        ));
+        let began = Instant::now();
+        kube.apply_all(&target.namespace, &objects, width).await?;
+        best = best.max(objects.len() as f64 / began.elapsed().as_secs_f64());
+        clear(&kube, &target.namespace, &objects).await?;
+    }
+    Ok(best)
+}
+
+/// Removes the floor's objects and waits until the cluster has nothing more to do with them.
+async fn clear(kube: &Kube, namespace: &str, objects: &[Value]) -> anyhow::Result<()> {
+    let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut kinds: BTreeSet<(String, String)> = objects
+        .iter()
+        .map(|object| (part(&object["apiVersion"]), part(&object["kind"])))
+        .collect();
+    for (version, kind) in &kinds {
+        kube.delete(namespace, version, kind, LABEL).await?;
+    }
+    if kinds.iter().any(|(_, kind)| kind == "Deployment") {
+        kinds.insert(("apps/v1".to_owned(), "ReplicaSet".to_owned()));
+    }
+    for (version, kind) in &kinds {
+        let began = Instant::now();
+        while kube.count(namespace, version, kind, LABEL).await? > 0 {
+            if began.elapsed() > Duration::from_secs(300) {
+                bail!("the floor's objects of kind {kind} were not gone after five minutes");
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn object(namespace: &str, name: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",

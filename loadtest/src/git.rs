@@ -1,5 +1,6 @@
 //! A working copy of the repository that the applications are made from.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -71,5 +72,13 @@ impl Clone {
             .await?;
         self.git(&["push", "--quiet", "origin", "HEAD"]).await?;
         self.git(&["rev-parse", "HEAD"]).await
+    }
+
+    /// Takes the folders of applications out again and pushes that.
+    pub(crate) async fn remove(&self, names: &[String]) -> anyhow::Result<()> {
+        for name in names {
+            fs::remove_dir_all(self.path().join("load").join(name))?;
+        }
+        self.push("a load run is over").await.map(drop)
     }
 }

@@ -1,10 +1,16 @@
 //! The apiserver, spoken to directly and with nothing in between: the floor must not contain the product.
 
+use std::time::Instant;
+
 use anyhow::{Context, bail};
 use base64::Engine;
-use serde_json::Value;
+use futures::StreamExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::Target;
+use crate::client::lines;
 
 /// A client that acts as the service account that the product would act as.
 #[derive(Clone)]
@@ -55,7 +61,7 @@ impl Kube {
         })
     }
 
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.base))
@@ -66,18 +72,17 @@ impl Kube {
         request
     }
 
-    /// One server-side apply of a ConfigMap.
-    pub(crate) async fn apply_config_map(
-        &self,
-        namespace: &str,
-        name: &str,
-        object: &Value,
-    ) -> anyhow::Result<()> {
+    /// One server-side apply.
+    pub(crate) async fn apply(&self, namespace: &str, object: &Value) -> anyhow::Result<()> {
+        let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (version, kind) = (part(&object["apiVersion"]), part(&object["kind"]));
+        let name = part(&object["metadata"]["name"]);
         let path = format!(
-            "/api/v1/namespaces/{namespace}/configmaps/{name}?fieldManager=argocd-controller&force=true"
+            "{}/{name}?fieldManager=argocd-controller&force=true",
+            collection(namespace, &version, &kind)
         );
         let request = self
-            .request(reqwest::Method::PATCH, &path)
+            .request(Method::PATCH, &path)
             .header("content-type", "application/apply-patch+yaml");
         let response = request.body(object.to_string()).send().await?;
         if !response.status().is_success() {
@@ -87,31 +92,126 @@ impl Kube {
         Ok(())
     }
 
+    /// The same for all of them, at most `width` at a time.
+    pub(crate) async fn apply_all(
+        &self,
+        namespace: &str,
+        objects: &[Value],
+        width: usize,
+    ) -> anyhow::Result<()> {
+        let mut running =
+            futures::stream::iter(objects.iter().map(|object| self.apply(namespace, object)))
+                .buffer_unordered(width);
+        while let Some(done) = running.next().await {
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Writes an annotation into a ConfigMap, which is a change and no drift; the version that the object has since.
+    pub(crate) async fn annotate(
+        &self,
+        namespace: &str,
+        name: &str,
+        value: &str,
+    ) -> anyhow::Result<u64> {
+        let path = format!("{}/{name}", collection(namespace, "v1", "ConfigMap"));
+        let patch = json!({"metadata": {"annotations": {"loadtest": value}}});
+        let answer: Value = self
+            .request(Method::PATCH, &path)
+            .header("content-type", "application/merge-patch+json")
+            .body(patch.to_string())
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        version(&answer["metadata"]).with_context(|| format!("{name} came back without a version"))
+    }
+
+    /// Every change of the ConfigMaps of a label from now on: name, version, and the moment at which it came.
+    pub(crate) async fn watch_config_maps(
+        &self,
+        namespace: &str,
+        selector: &str,
+    ) -> anyhow::Result<mpsc::UnboundedReceiver<(String, u64, Instant)>> {
+        let path = collection(namespace, "v1", "ConfigMap");
+        let list = self.get(&format!("{path}?limit=1")).await?;
+        let from = version(&list["metadata"]).context("the cluster's list has no version")?;
+        let path = format!("{path}?watch=1&labelSelector={selector}&resourceVersion={from}");
+        let response = self
+            .request(Method::GET, &path)
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(lines(response, |event, at| {
+            let metadata = &event["object"]["metadata"];
+            let name = metadata["name"].as_str().unwrap_or_default().to_owned();
+            (name, version(metadata).unwrap_or_default(), at)
+        }))
+    }
+
+    /// How many ConfigMaps of a label there are, and how many bytes of JSON they are without what the server writes down of
+    /// who wrote what.
+    pub(crate) async fn measure_config_maps(
+        &self,
+        namespace: &str,
+        selector: &str,
+    ) -> anyhow::Result<(usize, usize)> {
+        let path = collection(namespace, "v1", "ConfigMap");
+        let mut list = self
+            .get(&format!("{path}?labelSelector={selector}"))
+            .await?;
+        let (mut count, mut bytes) = (0, 0);
+        for item in list["items"].as_array_mut().into_iter().flatten() {
+            if let Some(metadata) = item["metadata"].as_object_mut() {
+                metadata.remove("managedFields");
+            }
+            count += 1;
+            bytes += item.to_string().len();
+        }
+        Ok((count, bytes))
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let response = self.request(Method::GET, path).send().await?;
+        Ok(response.error_for_status()?.json().await?)
+    }
+
     /// The ConfigMaps of a namespace by label.
     pub(crate) async fn list_config_maps(
         &self,
         namespace: &str,
         selector: &str,
     ) -> anyhow::Result<usize> {
-        let path = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector={selector}");
-        let list: Value = self
-            .request(reqwest::Method::GET, &path)
-            .send()
-            .await?
-            .error_for_status()?
-            .json()
+        self.count(namespace, "v1", "ConfigMap", selector).await
+    }
+
+    /// How many objects of a kind and a label there are.
+    pub(crate) async fn count(
+        &self,
+        namespace: &str,
+        version: &str,
+        kind: &str,
+        selector: &str,
+    ) -> anyhow::Result<usize> {
+        let path = collection(namespace, version, kind);
+        let list = self
+            .get(&format!("{path}?labelSelector={selector}"))
             .await?;
         Ok(list["items"].as_array().map_or(0, Vec::len))
     }
 
     /// Removes them.
-    pub(crate) async fn delete_config_maps(
+    pub(crate) async fn delete(
         &self,
         namespace: &str,
+        version: &str,
+        kind: &str,
         selector: &str,
     ) -> anyhow::Result<()> {
-        let path = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector={selector}");
-        self.request(reqwest::Method::DELETE, &path)
+        let path = collection(namespace, version, kind);
+        self.request(Method::DELETE, &format!("{path}?labelSelector={selector}"))
             .send()
             .await?
             .error_for_status()?
@@ -119,4 +219,16 @@ impl Kube {
             .await?;
         Ok(())
     }
+}
+
+/// Where the objects of a kind are. The kinds of a load run all have a plural that ends in `s`.
+fn collection(namespace: &str, version: &str, kind: &str) -> String {
+    let root = if version.contains('/') { "apis" } else { "api" };
+    let plural = kind.to_lowercase();
+    format!("/{root}/{version}/namespaces/{namespace}/{plural}s")
+}
+
+/// The version in an object's or a list's metadata; the apiserver's are numbers that grow.
+fn version(metadata: &Value) -> Option<u64> {
+    metadata["resourceVersion"].as_str()?.parse().ok()
 }

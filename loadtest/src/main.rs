@@ -4,30 +4,44 @@
 //! . .naru/env
 //! cargo run -p loadtest -- floor
 //! cargo run -p loadtest -- s1 --apps 1000
+//! cargo run -p loadtest -- s1b --apps 200
+//! cargo run -p loadtest -- s1c --apps 1000
+//! cargo run -p loadtest -- s3b --objects 10000
 //! cargo run -p loadtest -- s4 --pushes 200
 //! cargo run -p loadtest -- tenants --tenants 1000
 //! cargo run -p loadtest -- s2 --apps 1000 --objects 10 --minutes 15
 //! cargo run -p loadtest -- s6 --apps 1000 --pushes 20
+//! cargo run -p loadtest -- s8 --apps 1000 --objects 20
+//! cargo run -p loadtest -- s9 --apps 500 --objects 40
+//! cargo run -p loadtest -- cost --apps 100,500,1000,2500,5000 --svg docs/cost.svg
 //! ```
 //!
 //! Every scenario prints its figures for people, and as JSON with `--json`. How a figure is taken stands with its
 //! scenario.
 
 mod client;
+mod cost;
 mod floor;
 mod git;
 mod kube;
+mod objects;
+mod plot;
 mod process;
 mod report;
 mod s1;
+mod s1b;
+mod s1c;
 mod s2;
+mod s3b;
 mod s4;
 mod s6;
+mod s8;
+mod s9;
 mod tenants;
 
 use clap::{Parser, Subcommand};
 
-/// Load programs: the floor of this machine, and the scenarios S1, S2, S4, S6 and tenants.
+/// Load programs: the floor of this machine, the scenarios S1 to S9, cost by number of applications, and tenants.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -105,12 +119,24 @@ enum Scenario {
     Floor(floor::Options),
     /// Cold sync of many small applications: from the first Sync request to the last one reported Synced and Healthy.
     S1(s1::Options),
+    /// The same of applications of ten objects, as Helm charts and as kustomizations.
+    S1b(s1b::Options),
+    /// The same of a thousand applications of four objects, with the most that our processes hold meanwhile.
+    S1c(s1c::Options),
     /// Nothing changes: processor time per application and hour, and what is written.
     S2(s2::Options),
+    /// What ten thousand objects cost in memory: those that nobody manages, and those of applications.
+    S3b(s3b::Options),
     /// From a push that returned to the application reported Synced at that commit.
     S4(s4::Options),
     /// A thousand kustomizations in one repository: one of them changes, then what all of them share.
     S6(s6::Options),
+    /// A controller starts, until every application is compared; it restarts the one that `cargo xtask up` has started.
+    S8(s8::Options),
+    /// Many changes a second: from a change to the resource tree that shows it, beside a bare watch.
+    S9(s9::Options),
+    /// S2 at several numbers of applications, as a plot.
+    Cost(cost::Options),
     /// Tenants that only exist: memory for each in every process, and processor time while nothing happens.
     Tenants(tenants::Options),
 }
@@ -134,9 +160,15 @@ async fn run() -> anyhow::Result<()> {
     let report = match &arguments.scenario {
         Scenario::Floor(options) => floor::run(target, options).await?,
         Scenario::S1(options) => s1::run(target, options).await?,
+        Scenario::S1b(options) => s1b::run(target, options).await?,
+        Scenario::S1c(options) => s1c::run(target, options).await?,
         Scenario::S2(options) => s2::run(target, options).await?,
+        Scenario::S3b(options) => s3b::run(target, options).await?,
         Scenario::S4(options) => s4::run(target, options).await?,
         Scenario::S6(options) => s6::run(target, options).await?,
+        Scenario::S8(options) => s8::run(target, options).await?,
+        Scenario::S9(options) => s9::run(target, options).await?,
+        Scenario::Cost(options) => cost::run(target, options).await?,
         Scenario::Tenants(options) => tenants::run(target, options).await?,
     };
     report.print(target.json);

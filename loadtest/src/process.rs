@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use crate::Target;
 use crate::report::Report;
 
 /// Ticks per second of `/proc/<pid>/stat`; fixed by the kernel's user interface on Linux.
 const TICKS: f64 = 100.0;
+
+/// The processes that are the product.
+pub(crate) const OURS: [&str; 3] = ["api", "repo-server", "controller"];
+
+/// How often memory is looked at where the most of it is wanted; a look reads the tables of pages.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Processor seconds used so far, by name.
 pub(crate) struct Usage(BTreeMap<String, f64>);
@@ -87,7 +94,58 @@ pub(crate) fn memory(target: &Target) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// The same target, with another process of that name.
+pub(crate) fn replaced(target: &Target, name: &str, pid: i32) -> Target {
+    let mut processes: Vec<String> = processes(target)
+        .into_iter()
+        .filter(|(known, _)| known != name)
+        .map(|(name, pid)| format!("{name}={pid}"))
+        .collect();
+    processes.push(format!("{name}={pid}"));
+    Target {
+        processes,
+        ..target.clone()
+    }
+}
+
+/// Does something, and says what these processes held at most meanwhile (Pss_Anon), in KiB.
+pub(crate) async fn peak<T>(
+    target: &Target,
+    names: &[&str],
+    work: impl Future<Output = T>,
+) -> (T, u64) {
+    let mut work = std::pin::pin!(work);
+    let mut looks = tokio::time::interval(LOOK);
+    let mut most = 0_u64;
+    loop {
+        tokio::select! {
+            done = &mut work => return (done, most),
+            _ = looks.tick() => most = most.max(held(target, names)),
+        }
+    }
+}
+
+/// What these processes hold in memory (Pss_Anon), in KiB.
+pub(crate) fn held(target: &Target, names: &[&str]) -> u64 {
+    memory(target)
+        .into_iter()
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .map(|(_, kib)| kib)
+        .sum()
+}
+
 impl Usage {
+    /// Processor seconds that our processes have used since then.
+    pub(crate) fn ours(&self, target: &Target) -> f64 {
+        let now = Self::now(target);
+        let ours = now
+            .0
+            .iter()
+            .filter(|(name, _)| OURS.contains(&name.as_str()));
+        ours.map(|(name, used)| used - self.0.get(name).copied().unwrap_or_default())
+            .sum()
+    }
+
     pub(crate) fn now(target: &Target) -> Self {
         Self(
             processes(target)
@@ -104,7 +162,7 @@ impl Usage {
         for (name, used) in &now.0 {
             let used = used - self.0.get(name).copied().unwrap_or_default();
             report.add(format!("cpu seconds, {name}"), used);
-            if ["api", "repo-server", "controller"].contains(&name.as_str()) {
+            if OURS.contains(&name.as_str()) {
                 ours += used;
             }
         }
@@ -113,7 +171,7 @@ impl Usage {
         for (name, pid) in processes(target) {
             let kib: u64 = family(pid).into_iter().map(memory_kib).sum();
             report.add(format!("memory MiB (Pss_Anon), {name}"), kib / 1024);
-            if ["api", "repo-server", "controller"].contains(&name.as_str()) {
+            if OURS.contains(&name.as_str()) {
                 total += kib;
             }
         }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 #[derive(Default)]
 pub(crate) struct Report {
     scenario: &'static str,
+    section: String,
     figures: Vec<(String, Value)>,
 }
 
@@ -13,12 +14,21 @@ impl Report {
     pub(crate) fn new(scenario: &'static str) -> Self {
         Self {
             scenario,
-            figures: Vec::new(),
+            ..Self::default()
         }
     }
 
+    /// What the figures that follow are about, where a run has several parts: each is named after its part.
+    pub(crate) fn section(&mut self, name: impl Into<String>) {
+        self.section = name.into();
+    }
+
     pub(crate) fn add(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        self.figures.push((name.into(), value.into()));
+        let mut name = name.into();
+        if !self.section.is_empty() {
+            name = format!("{}: {name}", self.section);
+        }
+        self.figures.push((name, value.into()));
     }
 
     #[expect(clippy::print_stdout, reason = "the report is this program's output")]
@@ -38,7 +48,7 @@ impl Report {
                 },
                 |number| format!("{number:.3}"),
             );
-            println!("  {name:<44} {text}");
+            println!("  {name:<60} {text}");
         }
     }
 }
@@ -53,6 +63,11 @@ pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
     )]
     let rank = (share * samples.len() as f64).ceil().max(1.0) as usize;
     samples.get(rank - 1).copied().unwrap_or(f64::NAN)
+}
+
+/// What a floor is of a cost, or a rate of its floor, in percent.
+pub(crate) fn percent(part: f64, whole: f64) -> f64 {
+    part / whole * 100.0
 }
 
 /// Says on standard error what is being done.
@@ -71,5 +86,19 @@ mod tests {
         assert!((percentile(&samples, 0.5) - 100.0).abs() < f64::EPSILON);
         assert!((percentile(&samples, 0.95) - 190.0).abs() < f64::EPSILON);
         assert!((percentile(&samples, 1.0) - 200.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_figure_is_named_after_its_part() {
+        let mut report = Report::new("S1b");
+        report.add("floor", 1);
+        report.section("Helm");
+        report.add("seconds", 2);
+        let names: Vec<&str> = report
+            .figures
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, ["floor", "Helm: seconds"]);
     }
 }

@@ -1,7 +1,7 @@
 //! S1: cold sync of many applications of one ConfigMap each.
 //!
 //! The applications are made before; t0 is the first Sync request; the end is the last application that the watch
-//! reports as Synced and Healthy with its operation over.
+//! reports as Synced and Healthy with its operation over. Where there is a kubeconfig, the floor is taken before in the same run.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,9 +12,10 @@ use clap::Args;
 
 use crate::Target;
 use crate::client::{Client, each};
+use crate::floor;
 use crate::git::Clone;
 use crate::process::Usage;
-use crate::report::{Report, progress};
+use crate::report::{Report, percent, progress};
 
 /// How much of it.
 #[derive(Args)]
@@ -58,18 +59,72 @@ pub(crate) async fn push_apps(
 pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Report> {
     let client = Client::login(target).await?;
     let names: Vec<String> = (0..options.apps).map(|n| format!("s1-{n:05}")).collect();
+    let mut floor = None;
+    if !target.kubeconfig.is_empty() {
+        let object = |name: &str| vec![floor::object(&target.namespace, name)];
+        floor = Some(floor::applies(target, options.apps, object).await?);
+    }
     progress("writing the repository");
     push_apps(&Clone::of(target).await?, &names, 1).await?;
+    let cold = cold_sync(target, &client, &names, options.clients).await?;
+    let mut report = Report::new("S1");
+    report.add("applications", options.apps);
+    cold.report(target, &mut report, (options.apps, 1), floor);
+    if !options.keep {
+        progress("deleting the applications");
+        client.delete_apps(&names).await?;
+    }
+    Ok(report)
+}
+
+/// How a cold sync went.
+pub(crate) struct Cold {
+    asked: Duration,
+    took: Duration,
+    usage: Usage,
+}
+
+impl Cold {
+    /// Adds it, with what each process has used since the first request, and how much of the floor it is. `size` is the
+    /// applications and the objects of each.
+    pub(crate) fn report(
+        &self,
+        target: &Target,
+        report: &mut Report,
+        size: (usize, usize),
+        floor: Option<f64>,
+    ) {
+        let (apps, objects) = size;
+        let took = self.took.as_secs_f64();
+        let rate = (apps * objects) as f64 / took;
+        report.add("all Sync requests answered, s", self.asked.as_secs_f64());
+        report.add("last one Synced and Healthy, s", took);
+        report.add("applications/s", apps as f64 / took);
+        report.add("objects/s", rate);
+        if let Some(floor) = floor {
+            report.add("floor in this run, applies/s", floor);
+            report.add("% of the floor", percent(rate, floor));
+        }
+        self.usage.report(target, report);
+    }
+}
+
+/// Makes the applications of the folders `load/<name>`, waits for their first comparison, and syncs them all.
+pub(crate) async fn cold_sync(
+    target: &Target,
+    client: &Client,
+    names: &[String],
+    clients: usize,
+) -> anyhow::Result<Cold> {
     let mut events = client.watch().await?;
     progress("making the applications");
-    let client = &client;
-    each(&names, options.clients, |name| async move {
+    each(names, clients, |name| async move {
         client
             .put_app(target, name, &format!("load/{name}"), false)
             .await
     })
     .await?;
-    wait(&mut events, &names, |app| {
+    wait(&mut events, names, |app| {
         app["status"]["sync"]["status"] == "OutOfSync"
     })
     .await
@@ -77,28 +132,20 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     progress("syncing");
     let usage = Usage::now(target);
     let began = Instant::now();
-    each(&names, options.clients, |name| client.sync(name)).await?;
+    each(names, clients, |name| client.sync(name)).await?;
     let asked = began.elapsed();
-    wait(&mut events, &names, |app| {
+    wait(&mut events, names, |app| {
         app["status"]["sync"]["status"] == "Synced"
             && app["status"]["health"]["status"] == "Healthy"
             && app["operation"].is_null()
             && app["status"]["operationState"]["phase"] == "Succeeded"
     })
     .await?;
-    let took = began.elapsed().as_secs_f64();
-    let mut report = Report::new("S1");
-    report.add("applications", options.apps);
-    report.add("all Sync requests answered, s", asked.as_secs_f64());
-    report.add("last one Synced and Healthy, s", took);
-    #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    report.add("applications/s", options.apps as f64 / took);
-    usage.report(target, &mut report);
-    if !options.keep {
-        progress("deleting the applications");
-        client.delete_apps(&names).await?;
-    }
-    Ok(report)
+    Ok(Cold {
+        asked,
+        took: began.elapsed(),
+        usage,
+    })
 }
 
 /// Waits until every name has been seen in the wanted state.

@@ -49,7 +49,7 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
         }
     })
     .await?;
-    settle(&client, options.apps).await?;
+    settle(&client, "s2-", options.apps).await?;
     let before = version(&client).await?;
     let audit_before = writes(options);
     let usage = Usage::now(target);
@@ -79,8 +79,9 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     Ok(report)
 }
 
-/// Waits until all are Synced and Healthy and the tenant's counter has stood still for ten seconds.
-async fn settle(client: &Client, apps: usize) -> anyhow::Result<()> {
+/// Waits until as many applications of that prefix are Synced and Healthy and the tenant's counter has stood still for ten
+/// seconds.
+pub(crate) async fn settle(client: &Client, prefix: &str, apps: usize) -> anyhow::Result<()> {
     let mut last = (-1, 0);
     loop {
         let fields = "items.metadata.name,items.status.sync.status,items.status.health";
@@ -98,7 +99,7 @@ async fn settle(client: &Client, apps: usize) -> anyhow::Result<()> {
             .filter(|app| {
                 app["metadata"]["name"]
                     .as_str()
-                    .is_some_and(|name| name.starts_with("s2-"))
+                    .is_some_and(|name| name.starts_with(prefix))
                     && app["status"]["sync"]["status"] == "Synced"
                     && app["status"]["health"]["status"] == "Healthy"
             });

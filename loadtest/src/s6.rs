@@ -103,11 +103,12 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     let returned = Instant::now();
     compared(&mut events, &names, &commit, |_| ()).await?;
     let took = returned.elapsed().as_secs_f64();
-    report.add("S6b: last one compared, s", took);
+    report.section("S6b");
+    report.add("last one compared, s", took);
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    report.add("S6b: applications/s", options.apps as f64 / took);
+    report.add("applications/s", options.apps as f64 / took);
     if let (Some(before), Some(after)) = (rendered, renders(options).await?) {
-        report.add("S6b: renders", after - before);
+        report.add("renders", after - before);
     }
     usage.report(target, &mut report);
     if !options.keep {
