@@ -327,7 +327,15 @@ pub fn compare(input: &Input<'_>) -> Comparison {
             compared.sync = Some(SyncCode::Unknown);
         }
     }
-    causes.extend(explain::causes(&resources, input.targets));
+    let past = |compared: &Compared| {
+        let target = input.targets.get(compared.target?)?;
+        Some(Past {
+            body: live.get(&target.key)?.body?,
+            applied: input.applied.get(&target.key),
+            target: target.hash,
+        })
+    };
+    causes.extend(explain::causes(&resources, input.targets, past));
     Comparison {
         sync,
         resources,
@@ -426,11 +434,6 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
         body: there.body.is_none(),
         dry_run: by_server && there.predicted.is_none(),
     };
-    let past = |body| Past {
-        body,
-        applied,
-        target: target.hash,
-    };
     match (there.body, by_server, there.predicted) {
         (_, true, Some(Predicted::Refused(cause))) => {
             let cause = cause.clone();
@@ -451,15 +454,10 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
                 got: &sides.live,
                 root: sides.root,
             };
-            Verdict::Found(explain::describe(
-                &sides.deltas(),
-                target,
-                past(body),
-                between,
-            ))
+            Verdict::Found(explain::describe(&sides.deltas(), target, between))
         }
         (Some(body), false, _) => {
-            let pair = Pair::new(target, body, &input.ignore, input.schema);
+            let pair = Pair::new(target, body, &input.ignore, input.schema, options);
             let merged = options.merged.then(|| merged::predicted(&pair)).flatten();
             let (want, deltas) = match &merged {
                 Some(predicted) => (predicted, merged::deltas(predicted, &pair)),
@@ -470,7 +468,7 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
                 got: &pair.got,
                 root: pair.root,
             };
-            Verdict::Found(explain::describe(&deltas, target, past(body), between))
+            Verdict::Found(explain::describe(&deltas, target, between))
         }
         (None, ..) | (Some(_), true, None) => needs,
     }
@@ -480,7 +478,7 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
 pub(crate) struct Pair<'a> {
     pub(crate) want: Cow<'a, Value>,
     pub(crate) got: Cow<'a, Value>,
-    /// What an apply of ours takes away where it no longer names it: what we have and nobody else.
+    /// What a sync takes away where Git no longer names it: what we have, and with server-side apply nobody else.
     pub(crate) owned: Option<Owned>,
     ours: Option<Owned>,
     others: Owned,
@@ -491,11 +489,13 @@ pub(crate) struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
+    /// `options` are those of the target.
     pub(crate) fn new(
         target: &'a Target,
         body: &'a Value,
         ignore: &Ignored<'_>,
         schema: &'a SchemaSet,
+        options: CompareOptions,
     ) -> Self {
         let key = &target.key;
         let root = schema.root(&key.group, &target.version, &key.kind);
@@ -509,8 +509,12 @@ impl<'a> Pair<'a> {
         }
         let ours = Owned::of_manager(body, MANAGER);
         let others = Owned::of_others(body);
+        let owned = match (&ours, options.takes_from_others()) {
+            (Some(ours), false) => Some(ours.without(&others)),
+            (ours, _) => ours.clone(),
+        };
         Self {
-            owned: ours.as_ref().map(|ours| ours.without(&others)),
+            owned,
             ours,
             others,
             want,

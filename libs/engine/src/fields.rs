@@ -15,7 +15,7 @@ pub const MANAGER: &str = "argocd-controller";
 const TAKEN_OVER: &str = "kubectl-client-side-apply";
 
 /// One step of a path.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Element {
     /// `f:name`.
     Field(String),
@@ -174,19 +174,16 @@ impl Owned {
             Value::Array(items) => {
                 let element = node.and_then(Node::element);
                 items.retain_mut(|item| {
-                    for (step, beneath) in &self.children {
-                        let here = match step {
-                            Element::Key(keys) => keys_of(item, node).as_deref() == Some(keys),
-                            Element::Item(text) => crate::canonical::text(item) == *text,
-                            Element::Field(_) => false,
+                    let keys = keys_of(item, node).map(Element::Key);
+                    let steps = [keys, Some(Element::Item(crate::canonical::text(item)))];
+                    for step in steps.into_iter().flatten() {
+                        let Some(beneath) = self.children.get(&step) else {
+                            continue;
                         };
-                        if here {
-                            if beneath.owned && beneath.children.keys().all(|c| is_key_of(c, step))
-                            {
-                                return false;
-                            }
-                            beneath.remove_from(item, element);
+                        if beneath.owned && beneath.children.keys().all(|c| is_key_of(c, &step)) {
+                            return false;
                         }
+                        beneath.remove_from(item, element);
                     }
                     true
                 });

@@ -135,6 +135,10 @@ pub struct CompareOptions {
     pub webhooks: bool,
     /// Whether server-side apply is asked for, whose merge then says it.
     pub merged: bool,
+    /// `ServerSideApply=true|false`, as syncs follow it; `None` when not said.
+    pub applied_by_server: Option<bool>,
+    /// `Replace=true`, as syncs follow it.
+    pub replaced: bool,
 }
 
 impl CompareOptions {
@@ -158,12 +162,20 @@ impl CompareOptions {
     pub fn with_sync(self, options: &SyncOptions) -> Self {
         Self {
             merged: options.server_side == Some(true),
+            applied_by_server: options.server_side,
+            replaced: options.replace,
             ..self
         }
     }
 
-    /// Those of an object of an application: its own word counts before the application's. `ServerSideApply=false` does
-    /// not, as in Argo CD.
+    /// Whether a sync takes away what left Git though somebody else has it too: all but server-side apply do.
+    #[must_use]
+    pub fn takes_from_others(self) -> bool {
+        self.replaced || self.applied_by_server == Some(false)
+    }
+
+    /// Those of an object of an application: its own word counts before the application's. `ServerSideApply=false` takes no
+    /// merge back, as in Argo CD.
     #[must_use]
     pub fn of_object(self, object: &Value) -> Self {
         let own = Self::parse(annotation(object, COMPARE_OPTIONS).unwrap_or_default())
@@ -172,6 +184,8 @@ impl CompareOptions {
             server_side: own.server_side.or(self.server_side),
             webhooks: own.webhooks || self.webhooks,
             merged: own.merged || self.merged,
+            applied_by_server: own.applied_by_server.or(self.applied_by_server),
+            replaced: own.replaced || self.replaced,
         }
     }
 }
@@ -307,5 +321,24 @@ mod tests {
         assert!(plain.of_object(&object("ServerSideApply=true")).merged);
         let app = plain.with_sync(&SyncOptions::parse(["ServerSideApply=true"]));
         assert!(app.of_object(&object("ServerSideApply=false")).merged);
+    }
+
+    #[test]
+    fn what_others_have_too_stays_with_server_side_apply_alone() {
+        let object = |words: &str| json!({"metadata": {"annotations": {SYNC_OPTIONS: words}}});
+        let app = |options: &[&str]| {
+            CompareOptions::default().with_sync(&SyncOptions::parse(options.iter().copied()))
+        };
+        let takes = |options: &[&str], words: &str| {
+            let options = app(options).of_object(&object(words));
+            options.takes_from_others()
+        };
+        assert!(!takes(&[], ""));
+        assert!(!takes(&["ServerSideApply=true"], ""));
+        assert!(takes(&["ServerSideApply=false"], ""));
+        assert!(takes(&[], "ServerSideApply=false"));
+        assert!(!takes(&["ServerSideApply=false"], "ServerSideApply=true"));
+        assert!(takes(&["Replace=true"], "ServerSideApply=true"));
+        assert!(takes(&[], "Replace=true"));
     }
 }

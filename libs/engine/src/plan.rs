@@ -1,6 +1,6 @@
 //! What a sync or a deletion does: every step, in order, with nothing left to decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use domain::cause::{Cause, Severity};
@@ -230,6 +230,7 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
             ..Plan::default()
         };
     }
+    let bodies = respected_bodies(request);
     let mut steps = hooks(prepared, comparison, request);
     steps.extend(create_namespace(prepared, request));
     let waves = order::prune_waves(selected.iter().copied().filter(|r| r.requires_pruning));
@@ -251,7 +252,7 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
         let (wave, action) = match compared.target {
             Some(at) => (
                 apply_waves[at],
-                apply(&prepared.targets[at], compared, request),
+                apply(&prepared.targets[at], compared, request, &bodies),
             ),
             None if compared.requires_pruning => {
                 let action = prune(compared, request);
@@ -371,13 +372,31 @@ fn refusals(
     refusals
 }
 
-fn apply(target: &Target, compared: &Compared, request: &Request<'_>) -> Action {
+/// Live bodies by their objects.
+type Bodies<'a> = HashMap<&'a ResourceKey, &'a Value>;
+
+/// The bodies of which a sync leaves something as it is; none where it respects nothing.
+fn respected_bodies<'a>(request: &Request<'a>) -> Bodies<'a> {
+    let live = request
+        .live
+        .iter()
+        .filter(|_| request.options.respect_ignored);
+    live.filter_map(|live| Some((&live.key, live.body?)))
+        .collect()
+}
+
+fn apply(
+    target: &Target,
+    compared: &Compared,
+    request: &Request<'_>,
+    bodies: &Bodies<'_>,
+) -> Action {
     let mut how = how(target, request.options);
     how.force |= forced(request.sync);
     let ordinary = compared.live && target.role == Role::Ordinary;
-    let respects = ordinary && request.options.respect_ignored;
+    let body = bodies.get(&target.key).copied().filter(|_| ordinary);
     Action::Apply {
-        object: match respects.then(|| respecting(target, request)).flatten() {
+        object: match body.and_then(|body| respecting(target, body, request)) {
             Some(object) => Arc::new(object),
             None => target.object.clone(),
         },
@@ -403,9 +422,8 @@ fn how(target: &Target, options: &SyncOptions) -> How {
 }
 
 /// A target as a sync that respects what is left out applies it; `None` where nothing of it is.
-fn respecting(target: &Target, request: &Request<'_>) -> Option<Value> {
+fn respecting(target: &Target, live: &Value, request: &Request<'_>) -> Option<Value> {
     let key = &target.key;
-    let live = request.live.iter().find(|live| live.key == *key)?.body?;
     let root = request.schema.root(&key.group, &target.version, &key.kind);
     let object = respected(&target.object, live, key, &request.ignore, root);
     (object != *target.object).then_some(object)
@@ -508,7 +526,7 @@ fn hooks(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>) ->
         };
         for phase in hooks::phases(&target.object) {
             let (key, object) = hooks::object(&target.key, &target.object, &request.attempt, phase);
-            let mut action = apply(target, compared, request);
+            let mut action = apply(target, compared, request, &HashMap::new());
             if let Action::Apply { object: body, .. } = &mut action {
                 *body = Arc::new(object);
             }

@@ -3,6 +3,8 @@
 //! Wanted values must be present in the live object; what else is there is somebody else's business, except inside what
 //! is replaced as a whole, and except for fields that we own and no longer want ([`removed`]).
 
+use std::collections::{HashMap, HashSet};
+
 use domain::schema::{ListMerge, Node, Type};
 use serde_json::{Map, Value};
 
@@ -10,6 +12,7 @@ use crate::fields::{Element, Owned, keys_of};
 
 mod applied;
 mod defaults;
+mod lookup;
 mod merge;
 mod scalar;
 
@@ -17,6 +20,8 @@ pub use applied::{Owners, applied};
 pub use defaults::is_default;
 pub use merge::{aligned, merged, with_removed};
 pub use scalar::{quantity, same as same_scalar};
+
+use lookup::Lookup;
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,9 +173,9 @@ impl<'a> Walk<'a> {
         match merge {
             ListMerge::Map { .. } => {
                 let mut places = Vec::with_capacity(wanted.len());
+                let known = by_keys(there, node);
                 for (position, item) in wanted.iter().enumerate() {
-                    let keys = keys_of(item, node);
-                    let place = there.iter().position(|other| keys_of(other, node) == keys);
+                    let place = known.get(&keys_of(item, node)).copied();
                     places.extend(place);
                     self.beneath(&format!("[{position}]"), |walk| {
                         match place.and_then(|place| there.get(place)) {
@@ -183,9 +188,15 @@ impl<'a> Walk<'a> {
             }
             ListMerge::Set => {
                 let mut places = Vec::with_capacity(wanted.len());
+                let known = by_value(there);
+                let kind = element.map(Node::kind);
                 for (position, item) in wanted.iter().enumerate() {
-                    let same = |other: &Value| scalar::same(item, other, element.map(Node::kind));
-                    let place = there.iter().position(same);
+                    let same = |other: &Value| scalar::same(item, other, kind);
+                    let place = match known.get(&crate::canonical::text(item)) {
+                        Some(place) => Some(*place),
+                        None if scalar::has_one_spelling(item, kind) => None,
+                        None => there.iter().position(same),
+                    };
                     places.extend(place);
                     if place.is_none() {
                         self.beneath(&format!("[{position}]"), |walk| {
@@ -249,6 +260,10 @@ impl<'a> Walk<'a> {
         got: &'a Value,
         node: Option<Node<'_>>,
     ) {
+        let items: &'a [Value] = got.as_array().map_or(&[], Vec::as_slice);
+        let wanted = want.and_then(Value::as_array);
+        let wanted_items: &[Value] = wanted.map_or(&[], Vec::as_slice);
+        let (mut there, mut wants) = (Lookup::new(node), Lookup::new(node));
         for (step, beneath) in &owned.children {
             match step {
                 Element::Field(name) => {
@@ -262,19 +277,13 @@ impl<'a> Walk<'a> {
                     });
                 }
                 Element::Key(_) | Element::Item(_) => {
-                    let Some(items) = got.as_array() else {
+                    let Some((position, item)) = there.find(items, step) else {
                         continue;
                     };
-                    let Some((position, there)) = find(items, step, node) else {
-                        continue;
-                    };
-                    let wanted = want
-                        .and_then(Value::as_array)
-                        .and_then(|w| find(w, step, node))
-                        .map(|(_, item)| item);
+                    let wanted = wants.find(wanted_items, step).map(|(_, item)| item);
                     let child = node.and_then(Node::element);
                     self.beneath(&format!("[{position}]"), |walk| {
-                        walk.gone_at(beneath, wanted, there, child, true)
+                        walk.gone_at(beneath, wanted, item, child, true)
                     });
                 }
             }
@@ -325,24 +334,34 @@ fn covers(owned: &Owned, got: &Value, node: Option<Node<'_>>) -> bool {
     }
 }
 
-fn find<'v>(
-    items: &'v [Value],
-    step: &Element,
-    node: Option<Node<'_>>,
-) -> Option<(usize, &'v Value)> {
-    items.iter().enumerate().find(|(_, item)| match step {
-        Element::Key(keys) => keys_of(item, node).as_deref() == Some(keys) || has_keys(item, keys),
-        Element::Item(text) => crate::canonical::text(item) == *text,
-        Element::Field(_) => false,
-    })
+/// Where the first element of each key is, in a list whose elements have keys.
+fn by_keys(items: &[Value], list: Option<Node<'_>>) -> HashMap<Option<String>, usize> {
+    let mut places = HashMap::with_capacity(items.len());
+    for (position, item) in items.iter().enumerate() {
+        places.entry(keys_of(item, list)).or_insert(position);
+    }
+    places
 }
 
-/// For lists whose schema is not known: the element has just these keys.
-fn has_keys(item: &Value, keys: &str) -> bool {
-    serde_json::from_str::<Map<String, Value>>(keys).is_ok_and(|keys| {
-        keys.iter()
-            .all(|(name, value)| item.get(name) == Some(value))
-    })
+/// Where each element first is, by its canonical text.
+fn by_value(items: &[Value]) -> HashMap<String, usize> {
+    let mut places = HashMap::with_capacity(items.len());
+    for (position, item) in items.iter().enumerate() {
+        places
+            .entry(crate::canonical::text(item))
+            .or_insert(position);
+    }
+    places
+}
+
+/// Takes out the elements at these positions.
+fn without(items: &mut Vec<Value>, gone: &HashSet<usize>) {
+    let mut position = 0;
+    items.retain(|_| {
+        let stays = !gone.contains(&position);
+        position += 1;
+        stays
+    });
 }
 
 /// Whether a value says no more than its absence. `entry`: it is an entry of a map or list, where even nothing counts.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::compare::{Ignored, Pair, by_manager, spelled};
 use crate::fields::Owned;
-use crate::options::SYNC_OPTIONS;
+use crate::options::{CompareOptions, SYNC_OPTIONS};
 use crate::prepare::Target;
 use crate::structural;
 
@@ -80,17 +80,22 @@ fn hide<const N: usize>(texts: [&mut String; N], names: &[String]) {
     }
 }
 
-/// The states of one object. `live` is its body with managedFields.
+/// The states of one object. `live` is its body with managedFields, `options` are its application's.
 #[must_use]
 pub fn view(
     target: Option<&Target>,
     live: Option<&Value>,
     ignore: &Ignored<'_>,
+    options: CompareOptions,
     schema: &SchemaSet,
 ) -> View {
     let mut states = States::default();
     match (target, live) {
-        (Some(target), Some(live)) => both(&mut states, target, live, ignore, schema),
+        (Some(target), Some(live)) => {
+            let options = options.of_object(&target.object);
+            let pair = Pair::new(target, live, ignore, schema, options);
+            both(&mut states, target, live, ignore, &pair);
+        }
         (Some(target), None) => {
             states.target = Some(presentable(&target.object));
             states.predicted = states.target.clone();
@@ -149,15 +154,8 @@ struct States {
     last_applied: Option<Value>,
 }
 
-fn both(
-    states: &mut States,
-    target: &Target,
-    live: &Value,
-    ignore: &Ignored<'_>,
-    schema: &SchemaSet,
-) {
-    let pair = Pair::new(target, live, ignore, schema);
-    let removed = removed_only(&pair);
+fn both(states: &mut States, target: &Target, live: &Value, ignore: &Ignored<'_>, pair: &Pair<'_>) {
+    let removed = removed_only(pair);
 
     let mut there = Cow::Borrowed(live);
     spelled(&target.object, &mut there, &target.key, ignore.known);

@@ -495,7 +495,10 @@ fn run(case: &Case) -> Value {
                 territory,
                 (ignore, &live, &schema),
             ),
-            "views" => views(&ignore, &prepared, &bodies, &schema),
+            "views" => {
+                let options = CompareOptions::parse(&case.compare).with_sync(&options);
+                views(&ignore, &prepared, &bodies, options, &schema)
+            }
             "by server" => by_server(case, &ignore, &prepared, &live, &schema),
             "lint" => {
                 let around: Option<Vec<&Value>> =
@@ -705,10 +708,16 @@ fn planned(
     json!({"steps": steps, "refusals": lines(&plan.refusals)})
 }
 
-fn views(ignore: &Ignored<'_>, prepared: &Prepared, bodies: &[Value], schema: &SchemaSet) -> Value {
+fn views(
+    ignore: &Ignored<'_>,
+    prepared: &Prepared,
+    bodies: &[Value],
+    options: CompareOptions,
+    schema: &SchemaSet,
+) -> Value {
     let parse = |text: &str| serde_json::from_str::<Value>(text).expect("a well-formed case");
     let show = |target: Option<&engine::Target>, body: Option<&Value>| {
-        let view = engine::views::view(target, body, ignore, schema);
+        let view = engine::views::view(target, body, ignore, options, schema);
         let mut normalized = parse(&view.normalized_live);
         let last = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
         let record = normalized.pointer(last).and_then(Value::as_str).map(parse);

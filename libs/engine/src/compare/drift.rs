@@ -1,6 +1,7 @@
 //! Whose doing a difference is: what the cluster has on record of a field that is not as Git says.
 //!
 //! A manager that changes a field takes it from those who had it, so a field that is still ours differs because Git changed.
+//! On an object that never was ours nobody has changed what Git says: it is about to be adopted.
 //! Nobody is on record for a field that is gone; that it was there is known from the last look that found no difference.
 
 use domain::field_set::FieldSet;
@@ -52,27 +53,39 @@ pub(super) struct Past<'a> {
     pub(super) target: TargetHash,
 }
 
+/// The same with what the cluster has on record, which is read once.
+pub(super) struct History<'a> {
+    past: Past<'a>,
+    records: Vec<Record<'a>>,
+}
+
 /// One entry of managedFields.
 struct Record<'a> {
     entry: &'a Value,
     fields: FieldSet,
 }
 
-impl<'a> Past<'a> {
-    /// Whose doing a difference is; `None` where it is Git's, or nobody can say.
-    pub(super) fn drift(&self, delta: &Delta<'_>, between: Between<'_>) -> Option<Drift> {
+impl Between<'_> {
+    /// Where a difference is, as records name places; `None` where that cannot be said.
+    pub(super) fn steps(self, delta: &Delta<'_>) -> Option<Vec<Element>> {
         let (side, there) = match (delta.want, delta.got) {
-            (Some(want), _) => (between.want, want),
-            (None, got) => (between.got, got?),
+            (Some(want), _) => (self.want, want),
+            (None, got) => (self.got, got?),
         };
-        let (steps, reached) = follow(&delta.path, side, between.root)?;
+        let (steps, reached) = follow(&delta.path, side, self.root)?;
         // Positions in lists are those of either side; on the wrong one a path leads elsewhere.
-        if !std::ptr::eq(reached, there) {
-            return None;
-        }
+        std::ptr::eq(reached, there).then_some(steps)
+    }
+}
+
+impl History<'_> {
+    /// Whose doing it is that a place differs, which Git names or not, and the cluster fills or not; `None` where it is
+    /// Git's, or nobody can say.
+    pub(super) fn drift(&self, steps: &[Element], want: bool, got: bool) -> Option<Drift> {
         let (ours, others): (Vec<_>, Vec<_>) = self
-            .records()
-            .filter(|record| holds(&record.fields, &steps))
+            .records
+            .iter()
+            .filter(|record| holds(&record.fields, steps))
             .partition(|record| text(record.entry, &["manager"]) == MANAGER);
         if !ours.is_empty() {
             return None;
@@ -81,11 +94,28 @@ impl<'a> Past<'a> {
             .into_iter()
             .max_by_key(|record| text(record.entry, &["time"]));
         match last {
-            Some(record) => Some(Drift::By(record.hand())),
-            None if delta.want.is_none() || !self.was_there(&steps) => None,
-            None if delta.got.is_some() && self.is_unclear() => None,
+            Some(record) => self.past.was_ours().then(|| Drift::By(record.hand())),
+            None if !want || !self.past.was_there(steps) => None,
+            None if got && self.past.is_unclear() => None,
             None => Some(Drift::Unrecorded),
         }
+    }
+}
+
+impl<'a> Past<'a> {
+    pub(super) fn read(self) -> History<'a> {
+        History {
+            past: self,
+            records: self.records().collect(),
+        }
+    }
+
+    /// Whether the object was applied by us, or found to be as Git says.
+    fn was_ours(&self) -> bool {
+        self.applied.is_some()
+            || self
+                .entries()
+                .any(|entry| text(entry, &["manager"]) == MANAGER)
     }
 
     /// Whether somebody wrote in another version, where a field may have another name.
@@ -102,7 +132,6 @@ impl<'a> Past<'a> {
             .flatten()
     }
 
-    /// Read anew for each question: few are asked, and only of objects that differ.
     fn records(&self) -> impl Iterator<Item = Record<'a>> {
         let version = text(self.body, &["apiVersion"]);
         self.entries()
@@ -240,7 +269,9 @@ mod tests {
             applied,
             target: [1; 32],
         };
-        past.drift(&delta, between)
+        let steps = between.steps(&delta)?;
+        let history = past.read();
+        history.drift(&steps, delta.want.is_some(), delta.got.is_some())
     }
 
     fn by(manager: &str, operation: &str, time: &str) -> Option<Drift> {
@@ -276,8 +307,31 @@ mod tests {
             ),
         ]));
         let want = json!({"data": {"a.b": "1"}});
-        let found = drift(&live, None, "data.a.b", &want);
+        let same = applied([1; 32], &json!({}));
+        let found = drift(&live, Some(&same), "data.a.b", &want);
         assert_eq!(found, by("kubectl-edit", "Update", "2026-01-02T03:04:06Z"));
+    }
+
+    #[test]
+    fn nobody_has_changed_what_never_was_ours() {
+        let theirs = entry(
+            "kubectl-create",
+            "2026-01-02T03:04:05Z",
+            json!({"f:data": {"f:a.b": {}}}),
+        );
+        let want = json!({"data": {"a.b": "1"}});
+        let adopted = body(json!([theirs]));
+        assert_eq!(drift(&adopted, None, "data.a.b", &want), None);
+        let ours = entry(
+            MANAGER,
+            "2026-01-02T03:04:04Z",
+            json!({"f:data": {"f:c": {}}}),
+        );
+        let found = drift(&body(json!([theirs, ours])), None, "data.a.b", &want);
+        assert_eq!(
+            found,
+            by("kubectl-create", "Update", "2026-01-02T03:04:05Z")
+        );
     }
 
     #[test]
@@ -298,7 +352,8 @@ mod tests {
         let mut live = body(json!([scaled]));
         live["items"] = json!(["x", "y"]);
         let want = json!({"items": ["x", "z"]});
-        let found = drift(&live, None, "items[1]", &want);
+        let same = applied([1; 32], &json!({}));
+        let found = drift(&live, Some(&same), "items[1]", &want);
         assert_eq!(found, by("hpa", "Update/scale", "2026-01-02T03:04:05Z"));
     }
 

@@ -6,7 +6,8 @@ use domain::status::SyncCode;
 use serde_json::Value;
 
 use super::Compared;
-use super::drift::{Between, Drift, Past};
+use super::drift::{Between, Drift, History, Past};
+use crate::fields::Element;
 use crate::prepare::Target;
 use crate::structural::Delta;
 
@@ -21,8 +22,9 @@ pub struct Difference {
     pub got: Option<String>,
     /// Where Git says it.
     pub location: Option<Location>,
-    /// Whose doing it is, where the cluster's; found out for the fields that are named.
-    pub drift: Option<Drift>,
+    /// Where the cluster's records have it, for the fields that are named: whose doing it is is found out for those that
+    /// are shown.
+    steps: Option<Vec<Element>>,
 }
 
 /// Longer values are cut: a cause is a sentence.
@@ -35,7 +37,6 @@ const MAX_CAUSES: usize = 30;
 pub(super) fn describe(
     deltas: &[Delta<'_>],
     target: &Target,
-    past: Past<'_>,
     between: Between<'_>,
 ) -> Vec<Difference> {
     let secret = target.key.group.is_empty() && target.key.kind == "Secret";
@@ -62,8 +63,8 @@ pub(super) fn describe(
             want: show(&delta.path, delta.want, "++++++++"),
             got: show(&delta.path, delta.got, "++++++++++++"),
             location: target.locate(&delta.path),
-            drift: (position < MAX_FIELDS)
-                .then(|| past.drift(delta, between))
+            steps: (position < MAX_FIELDS)
+                .then(|| between.steps(delta))
                 .flatten(),
         })
         .collect()
@@ -78,7 +79,12 @@ fn shorten(text: &str) -> String {
     short
 }
 
-pub(super) fn causes(resources: &[Compared], targets: &[Target]) -> Vec<Cause> {
+/// `past` tells what is known of an object that is there.
+pub(super) fn causes<'p>(
+    resources: &[Compared],
+    targets: &[Target],
+    past: impl Fn(&Compared) -> Option<Past<'p>>,
+) -> Vec<Cause> {
     let mut causes = Vec::new();
     // What may not be applied has said so already.
     let explained =
@@ -97,13 +103,9 @@ pub(super) fn causes(resources: &[Compared], targets: &[Target]) -> Vec<Cause> {
             let cause = Cause::reason(message::sync::MISSING.with("resource", &compared.key));
             causes.push(cause.located(target.and_then(|target| target.location.clone())));
         } else {
-            causes.extend(
-                compared
-                    .differences
-                    .iter()
-                    .take(MAX_FIELDS)
-                    .map(of_difference),
-            );
+            let history = past(compared).map(Past::read);
+            let named = compared.differences.iter().take(MAX_FIELDS);
+            causes.extend(named.map(|difference| of_difference(difference, history.as_ref())));
             if compared.differences.len() > MAX_FIELDS {
                 let more = compared.differences.len() - MAX_FIELDS;
                 causes.push(Cause::reason(
@@ -121,18 +123,22 @@ pub(super) fn causes(resources: &[Compared], targets: &[Target]) -> Vec<Cause> {
     causes
 }
 
-fn of_difference(difference: &Difference) -> Cause {
-    let message = message(difference).with("field", &difference.path);
+fn of_difference(difference: &Difference, history: Option<&History<'_>>) -> Cause {
+    let drift = history.and_then(|history| {
+        let (want, got) = (difference.want.is_some(), difference.got.is_some());
+        history.drift(difference.steps.as_deref()?, want, got)
+    });
+    let message = message(difference, drift.as_ref()).with("field", &difference.path);
     Cause::reason(message)
         .field(difference.path.clone())
         .located(difference.location.clone())
 }
 
-/// What is said of a difference, without its field.
-fn message(difference: &Difference) -> Message {
+/// What is said of a difference and of whose doing it is, without its field.
+fn message(difference: &Difference, drift: Option<&Drift>) -> Message {
     use domain::message::sync as m;
     let (want, got) = (difference.want.as_deref(), difference.got.as_deref());
-    let (code, hand) = match (&difference.drift, want, got) {
+    let (code, hand) = match (drift, want, got) {
         (None, Some(_), Some(_)) => (m::FIELD_DIFFERS, None),
         (None, Some(_), None) => (m::FIELD_MISSING, None),
         (None | Some(Drift::Unrecorded), None, _) => (m::FIELD_REMOVED, None),
@@ -154,5 +160,62 @@ fn message(difference: &Difference) -> Message {
             .with("operation", shorten(&hand.operation))
             .with("time", shorten(&hand.time)),
         None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use domain::resource::ResourceKey;
+
+    use super::*;
+    use crate::options::{Role, SyncOptions};
+
+    fn compared(name: String) -> Compared {
+        let key = ResourceKey {
+            kind: "ConfigMap".to_owned(),
+            name,
+            ..ResourceKey::default()
+        };
+        let difference = Difference {
+            path: "data.a".to_owned(),
+            want: Some("1".to_owned()),
+            got: Some("2".to_owned()),
+            location: None,
+            steps: None,
+        };
+        Compared {
+            key,
+            version: "v1".to_owned(),
+            target: None,
+            uid: String::new(),
+            live: true,
+            deleting: false,
+            sync: Some(SyncCode::OutOfSync),
+            requires_pruning: false,
+            confirm_delete: false,
+            counts: true,
+            differences: vec![difference],
+            blocked: None,
+            shared_with: None,
+            wave: 0,
+            role: Role::Ordinary,
+            options: SyncOptions::default(),
+        }
+    }
+
+    #[test]
+    fn records_are_read_of_those_objects_only_whose_causes_are_shown() {
+        let resources: Vec<Compared> = (0..2 * MAX_CAUSES)
+            .map(|at| compared(format!("c{at:02}")))
+            .collect();
+        let read = Cell::new(0);
+        let past = |_: &Compared| {
+            read.set(read.get() + 1);
+            None
+        };
+        assert_eq!(causes(&resources, &[], past).len(), MAX_CAUSES);
+        assert_eq!(read.get(), MAX_CAUSES);
     }
 }

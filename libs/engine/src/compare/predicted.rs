@@ -1,6 +1,6 @@
 //! What the cluster would make of a target, beside what it has: where the cluster's own rules decide what differs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::resource::at;
 use domain::schema::{Node, SchemaSet};
@@ -193,14 +193,16 @@ fn items(after: &[Value], before: &[Value], ours: Ours<'_>, node: Option<Node<'_
             .collect()
     };
     let (afters, befores) = (steps(after), steps(before));
+    // The first counts where a list has two of one key.
+    let known: HashMap<&Element, &Value> = befores.iter().zip(before).rev().collect();
+    let stay: HashSet<&Element> = afters.iter().collect();
     let mut result = Vec::with_capacity(after.len());
     for (item, step) in after.iter().zip(&afters) {
-        let there = befores.iter().position(|other| other == step);
-        let there = there.and_then(|position| before.get(position));
+        let there = known.get(step).copied();
         result.extend(kept(Some(item), there, ours.at(step), element));
     }
     for (item, step) in before.iter().zip(&befores) {
-        if !afters.contains(step) {
+        if !stay.contains(step) {
             result.extend(kept(None, Some(item), ours.at(step), element));
         }
     }

@@ -1,5 +1,6 @@
 //! How fast a plan is carried out: what is left of a wave, and what keeps it from beginning.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use domain::message::{self, Code, Message};
@@ -41,11 +42,40 @@ pub fn result_of<'a>(step: &Step, results: &'a [ResourceResult]) -> Option<&'a R
         .find(|r| r.key == step.key && r.sync_phase == step.phase.as_str())
 }
 
+/// What became of some steps, by their objects: who asks of many does not look through all results for each.
+struct Record<'a> {
+    results: HashMap<&'a ResourceKey, Vec<&'a ResourceResult>>,
+}
+
+impl<'a> Record<'a> {
+    fn new<'s>(steps: impl Iterator<Item = &'s Step>, results: &'a [ResourceResult]) -> Self {
+        let keys: HashSet<&ResourceKey> = steps.map(|step| &step.key).collect();
+        let mut record: HashMap<&ResourceKey, Vec<&ResourceResult>> = HashMap::new();
+        for result in results.iter().filter(|result| keys.contains(&result.key)) {
+            record.entry(&result.key).or_default().push(result);
+        }
+        Self { results: record }
+    }
+
+    fn of(&self, step: &Step) -> Option<&'a ResourceResult> {
+        let mut results = self.results.get(&step.key)?.iter().copied();
+        results.find(|result| result.sync_phase == step.phase.as_str())
+    }
+}
+
+/// A wave of no more steps is looked up as it is.
+const FEW: usize = 16;
+
 /// The steps of a wave that are still to be done. What the record says is done is not done again.
 #[must_use]
 pub fn left(wave: &[Step], results: &[ResourceResult]) -> Vec<Step> {
+    let record = (wave.len() > FEW).then(|| Record::new(wave.iter(), results));
     let is_done = |step: &Step| {
-        result_of(step, results).is_some_and(|r| r.status != Some(ResultCode::SyncFailed))
+        let result = match &record {
+            Some(record) => record.of(step),
+            None => result_of(step, results),
+        };
+        result.is_some_and(|r| r.status != Some(ResultCode::SyncFailed))
     };
     wave.iter().filter(|step| !is_done(step)).cloned().collect()
 }
@@ -63,10 +93,9 @@ pub fn of_others<'a>(
         return Vec::new();
     }
     let applied = |step: &&Step| step.hook.is_none() && matches!(step.action, Action::Apply { .. });
+    let record = Record::new(plan.steps.iter(), results);
     let steps = plan.steps.iter().filter(applied);
-    steps
-        .filter(|step| result_of(step, results).is_some())
-        .collect()
+    steps.filter(|step| record.of(step).is_some()).collect()
 }
 
 /// Those of the steps' hooks that have not ended.
@@ -75,11 +104,15 @@ pub fn running<'a>(
     steps: impl Iterator<Item = &'a Step>,
     results: &[ResourceResult],
 ) -> Vec<&'a ResourceKey> {
+    let hooks: Vec<&Step> = steps.filter(|step| step.hook.is_some()).collect();
+    let record = Record::new(hooks.iter().copied(), results);
     let is_running = |step: &&Step| {
-        step.hook.is_some()
-            && result_of(step, results).is_some_and(|r| r.hook_phase == Phase::Running)
+        record
+            .of(step)
+            .is_some_and(|r| r.hook_phase == Phase::Running)
     };
-    steps.filter(is_running).map(|step| &step.key).collect()
+    let running = hooks.into_iter().filter(is_running);
+    running.map(|step| &step.key).collect()
 }
 
 /// What keeps a wave from beginning, by the steps before it: these must be healthy. A namespace needs no waiting.
@@ -186,6 +219,7 @@ mod tests {
 
     use super::*;
     use crate::health::{assess, checked, left_out, unchecked};
+    use crate::hooks::DeletePolicy;
     use crate::plan::{How, SyncPhase};
 
     fn step(name: &str) -> Step {
@@ -240,13 +274,8 @@ mod tests {
         barrier(&before, &sight)
     }
 
-    #[test]
-    fn what_another_process_applied_is_asked_for_once() {
-        let plan = Plan {
-            steps: vec![step("theirs"), step("left")],
-            ..Plan::default()
-        };
-        let result = |step: &Step| ResourceResult {
+    fn result(step: &Step) -> ResourceResult {
+        ResourceResult {
             key: step.key.clone(),
             version: String::new(),
             status: Some(ResultCode::Synced),
@@ -255,6 +284,46 @@ mod tests {
             sync_phase: step.phase.as_str().to_owned(),
             hook: false,
             images: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_long_wave_has_left_what_a_short_one_has() {
+        let wave: Vec<Step> = (0..2 * FEW).map(|at| step(&at.to_string())).collect();
+        let mut results: Vec<ResourceResult> = wave.iter().take(FEW).map(result).collect();
+        results[3].status = Some(ResultCode::SyncFailed);
+        results[5].sync_phase = SyncPhase::PreSync.as_str().to_owned();
+        let names = |steps: Vec<Step>| -> Vec<String> {
+            steps.into_iter().map(|step| step.key.name).collect()
+        };
+        let short = wave.chunks(FEW).flat_map(|wave| left(wave, &results));
+        let short = names(short.collect());
+        assert_eq!(names(left(&wave, &results)), short);
+        assert_eq!(short[..3], ["3", "5", "16"]);
+    }
+
+    #[test]
+    fn of_an_object_that_is_in_two_phases_each_has_its_own_result() {
+        let hook = Step {
+            hook: Some(DeletePolicy::of(&json!({}))),
+            ..step("twice")
+        };
+        let before = Step {
+            phase: SyncPhase::PreSync,
+            ..hook.clone()
+        };
+        let mut ended = result(&before);
+        ended.hook_phase = Phase::Succeeded;
+        let results = [ended, result(&hook)];
+        let left = |step: &Step| running([step].into_iter(), &results).len();
+        assert_eq!((left(&before), left(&hook)), (0, 1));
+    }
+
+    #[test]
+    fn what_another_process_applied_is_asked_for_once() {
+        let plan = Plan {
+            steps: vec![step("theirs"), step("left")],
+            ..Plan::default()
         };
         let results = [result(&plan.steps[0])];
         let names = |since| {

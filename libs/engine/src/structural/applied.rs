@@ -1,12 +1,12 @@
 //! What server-side apply makes of a live object, by its own rules: what is wanted is merged in by the schema, and what our
 //! manager applied before, no longer applies and nobody else has is taken out. What the cluster fills in then is not told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::schema::{ListMerge, Node, Type};
 use serde_json::{Map, Value};
 
-use super::{find, granular, merging};
+use super::{Lookup, granular, merging, without};
 use crate::fields::{Element, Owned};
 
 /// Who has what of a live object.
@@ -18,11 +18,14 @@ pub struct Owners<'a> {
     pub others: &'a Owned,
 }
 
-/// The live object as an apply of what is wanted would leave it. `None` where the cluster would not apply it so: it refuses
-/// two elements of one key.
+/// No list of more elements is merged: nobody writes one, and every element is walked for every comparison.
+const MOST: usize = 10_000;
+
+/// The live object as an apply of what is wanted would leave it. `None` where the cluster would not apply it so (it refuses
+/// two elements of one key), and where a list is too long.
 #[must_use]
 pub fn applied(want: &Value, live: &Value, owners: Owners<'_>, root: Node<'_>) -> Option<Value> {
-    if repeats(want, Some(root)) {
+    if is_too_long(want) || is_too_long(live) || repeats(want, Some(root)) {
         return None;
     }
     let mut result = live.clone();
@@ -39,6 +42,15 @@ pub fn applied(want: &Value, live: &Value, owners: Owners<'_>, root: Node<'_>) -
         let_go(&mut result, place);
     }
     Some(result)
+}
+
+/// Whether any list is.
+fn is_too_long(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.values().any(is_too_long),
+        Value::Array(items) => items.len() > MOST || items.iter().any(is_too_long),
+        _ => false,
+    }
 }
 
 /// Whether a list that merges has two elements of one key.
@@ -77,11 +89,9 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn element(self, step: &Element, ours: &'a Owned) -> Self {
-        let wanted = self.want.and_then(Value::as_array);
-        let wanted = wanted.and_then(|items| find(items, step, self.node));
+    fn element(self, step: &Element, ours: &'a Owned, want: Option<&'a Value>) -> Self {
         Self {
-            want: wanted.map(|(_, item)| item),
+            want,
             ours,
             others: self.others.and_then(|others| others.children.get(step)),
             node: self.node.and_then(Node::element),
@@ -120,38 +130,53 @@ fn is_one(node: Option<Node<'_>>) -> bool {
 
 /// Takes out what nobody has any more.
 fn let_go(live: &mut Value, place: Place<'_>) {
+    match live {
+        Value::Object(fields) => let_go_fields(fields, place),
+        Value::Array(items) => let_go_items(items, place),
+        _ => {}
+    }
+}
+
+fn let_go_fields(fields: &mut Map<String, Value>, place: Place<'_>) {
     for (step, ours) in &place.ours.children {
-        match (step, &mut *live) {
-            (Element::Field(name), Value::Object(fields)) => {
-                let declared = place.node.and_then(|node| node.field(name)).is_some();
-                let beneath = place.field(name, step, ours);
-                let Some(value) = fields.get_mut(name) else {
-                    continue;
-                };
-                if beneath.is_let_go(step, declared) {
-                    fields.remove(name);
-                    continue;
-                }
-                let filled = !is_empty(value);
-                let_go(value, beneath);
-                if filled && is_empty(value) {
-                    fields.remove(name);
-                }
-            }
-            (Element::Key(_) | Element::Item(_), Value::Array(items)) => {
-                let Some((position, _)) = find(items, step, place.node) else {
-                    continue;
-                };
-                let beneath = place.element(step, ours);
-                if ours.owned && beneath.is_let_go(step, false) {
-                    items.remove(position);
-                } else if let Some(item) = items.get_mut(position) {
-                    let_go(item, beneath);
-                }
-            }
-            _ => {}
+        let Element::Field(name) = step else {
+            continue;
+        };
+        let Some(value) = fields.get_mut(name) else {
+            continue;
+        };
+        let declared = place.node.and_then(|node| node.field(name)).is_some();
+        let beneath = place.field(name, step, ours);
+        if beneath.is_let_go(step, declared) {
+            fields.remove(name);
+            continue;
+        }
+        let filled = !is_empty(value);
+        let_go(value, beneath);
+        if filled && is_empty(value) {
+            fields.remove(name);
         }
     }
+}
+
+fn let_go_items(items: &mut Vec<Value>, place: Place<'_>) {
+    let wanted = place.want.and_then(Value::as_array);
+    let wanted: &[Value] = wanted.map_or(&[], Vec::as_slice);
+    let (mut there, mut wants) = (Lookup::new(place.node), Lookup::new(place.node));
+    let mut gone = HashSet::new();
+    for (step, ours) in &place.ours.children {
+        let Some((position, _)) = there.find(items, step) else {
+            continue;
+        };
+        let want = wants.find(wanted, step).map(|(_, item)| item);
+        let beneath = place.element(step, ours, want);
+        if ours.owned && beneath.is_let_go(step, false) {
+            gone.insert(position);
+        } else if let Some(item) = items.get_mut(position) {
+            let_go(item, beneath);
+        }
+    }
+    without(items, &gone);
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -203,34 +228,62 @@ fn merged_items(items: &[Value], wanted: &[Value], list: Option<Node<'_>>) -> Ve
             .collect()
     };
     let (there, wants) = (steps(items), steps(wanted));
+    let places = only_places(&there);
+    let asked: HashSet<&Element> = wants.iter().collect();
     let mut result = Vec::with_capacity(items.len().max(wanted.len()));
     let mut rest = items.iter().zip(&there).peekable();
-    for (position, (want, step)) in wanted.iter().zip(&wants).enumerate() {
-        let next = wants
-            .iter()
-            .skip(position)
-            .find(|step| there.contains(step));
+    let nexts = nexts(&wants, &places);
+    for ((want, step), next) in wanted.iter().zip(&wants).zip(nexts) {
         // What is wanted later, or was before, is put where it is wanted.
         while let Some((item, step)) = rest.next_if(|(_, step)| Some(*step) != next) {
-            if !wants.contains(step) {
+            if !asked.contains(step) {
                 result.push(item.clone());
             }
         }
-        let mut same = items.iter().zip(&there).filter(|(_, other)| *other == step);
-        result.push(match (same.next(), same.next()) {
-            (Some((item, _)), None) => {
+        let only = places.get(step).copied().flatten();
+        result.push(match only.and_then(|position| items.get(position)) {
+            Some(item) => {
                 let mut item = item.clone();
                 merge(&mut item, want, element);
                 item
             }
             // New; or there more than once, which becomes the one that is wanted.
-            _ => want.clone(),
+            None => want.clone(),
         });
         rest.next_if(|(_, other)| *other == step);
     }
-    let others = rest.filter(|(_, step)| !wants.contains(step));
+    let others = rest.filter(|(_, step)| !asked.contains(*step));
     result.extend(others.map(|(item, _)| item.clone()));
     result
+}
+
+/// Where each element is; nowhere that counts where it is more than once.
+fn only_places(there: &[Element]) -> HashMap<&Element, Option<usize>> {
+    let mut places = HashMap::with_capacity(there.len());
+    for (position, step) in there.iter().enumerate() {
+        places
+            .entry(step)
+            .and_modify(|place| *place = None)
+            .or_insert(Some(position));
+    }
+    places
+}
+
+/// For each wanted element the first from it on that is there.
+fn nexts<'a>(
+    wants: &'a [Element],
+    places: &HashMap<&Element, Option<usize>>,
+) -> Vec<Option<&'a Element>> {
+    let mut next = None;
+    let mut nexts = Vec::with_capacity(wants.len());
+    for step in wants.iter().rev() {
+        if places.contains_key(step) {
+            next = Some(step);
+        }
+        nexts.push(next);
+    }
+    nexts.reverse();
+    nexts
 }
 
 #[cfg(test)]
@@ -361,6 +414,35 @@ mod tests {
             json!({}),
             json!({"count": null, "whole": null, "list": null, "pair": {"a": "1"}, "keyed": [{"name": "x"}]}),
         );
+    }
+
+    #[test]
+    fn a_list_costs_no_more_than_its_length() {
+        let keys = |prefix: &str, count: usize| -> Vec<Value> {
+            let element = |at: usize| json!({"name": format!("{prefix}{at}"), "port": 80});
+            (0..count).map(element).collect()
+        };
+        let had = keys("old", MOST).into_iter().map(|element| {
+            let key = format!("k:{{\"name\":{},\"port\":80}}", element["name"]);
+            (key, json!({".": {}, "f:name": {}}))
+        });
+        let had = Value::Object(had.collect());
+        check(
+            json!({"keyed": keys("new", MOST)}),
+            json!({"keyed": keys("old", MOST)}),
+            json!({"f:keyed": had}),
+            json!({}),
+            json!({"keyed": keys("new", MOST)}),
+        );
+        let document = document();
+        let root = document.root("g", "v1", "Knot").unwrap();
+        let owners = Owners {
+            ours: None,
+            others: &Owned::default(),
+        };
+        let long = json!({"keyed": keys("new", MOST + 1)});
+        assert_eq!(applied(&long, &json!({}), owners, root), None);
+        assert_eq!(applied(&json!({}), &long, owners, root), None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What a live object becomes or would have become: merged, aligned, with what was removed.
 
+use std::collections::HashSet;
+
 use domain::schema::{ListMerge, Node, Type};
 use serde_json::{Map, Value};
 
-use super::{Rules, Walk, absent_means, find, scalar};
+use super::{Lookup, Rules, Walk, absent_means, by_keys, scalar, without};
 use crate::fields::{Element, Owned, keys_of};
 
 /// The live object with what is wanted merged into it, as server-side apply would, less the places that are `owned` and
@@ -41,23 +43,28 @@ fn drop_removed(owned: &Owned, want: &Value, live: &mut Value, node: Option<Node
                 }
             }
         }
-        (Value::Array(items), Value::Array(wanted)) => {
-            let child = node.and_then(Node::element);
-            for (step, beneath) in &owned.children {
-                let Some((position, _)) = find(items, step, node) else {
-                    continue;
-                };
-                match find(wanted, step, node) {
-                    Some((_, want)) => drop_removed(beneath, want, &mut items[position], child),
-                    None if beneath.owned => {
-                        items.remove(position);
-                    }
-                    None => beneath.remove_from(&mut items[position], child),
-                }
-            }
-        }
+        (Value::Array(items), Value::Array(wanted)) => drop_items(owned, wanted, items, node),
         _ => {}
     }
+}
+
+fn drop_items(owned: &Owned, wanted: &[Value], items: &mut Vec<Value>, node: Option<Node<'_>>) {
+    let child = node.and_then(Node::element);
+    let (mut there, mut wants) = (Lookup::new(node), Lookup::new(node));
+    let mut gone = HashSet::new();
+    for (step, beneath) in &owned.children {
+        let Some((position, _)) = there.find(items, step) else {
+            continue;
+        };
+        match wants.find(wanted, step) {
+            Some((_, want)) => drop_removed(beneath, want, &mut items[position], child),
+            None if beneath.owned => {
+                gone.insert(position);
+            }
+            None => beneath.remove_from(&mut items[position], child),
+        }
+    }
+    without(items, &gone);
 }
 
 fn merge_into(live: &mut Value, want: &Value, node: Option<Node<'_>>) {
@@ -83,9 +90,10 @@ fn merge_into(live: &mut Value, want: &Value, node: Option<Node<'_>>) {
                 merge: ListMerge::Map { .. },
                 ..
             }) => {
+                let mut places = by_keys(items, node);
                 for want in wanted {
-                    let keys = keys_of(want, node);
-                    match items.iter_mut().find(|item| keys_of(item, node) == keys) {
+                    let place = *places.entry(keys_of(want, node)).or_insert(items.len());
+                    match items.get_mut(place) {
                         Some(item) => merge_into(item, want, node.and_then(Node::element)),
                         None => items.push(want.clone()),
                     }
@@ -95,8 +103,9 @@ fn merge_into(live: &mut Value, want: &Value, node: Option<Node<'_>>) {
                 merge: ListMerge::Set,
                 ..
             }) => {
+                let mut known: HashSet<String> = items.iter().map(crate::canonical::text).collect();
                 for want in wanted {
-                    if !items.contains(want) {
+                    if known.insert(crate::canonical::text(want)) {
                         items.push(want.clone());
                     }
                 }
@@ -145,16 +154,17 @@ fn align(want: &Value, got: &Value, node: Option<Node<'_>>, rules: Rules, whole:
                 Some(Type::List {
                     merge: ListMerge::Map { .. },
                     ..
-                }) if !whole => there
-                    .iter()
-                    .map(|got| {
-                        let keys = keys_of(got, node);
-                        match wanted.iter().find(|want| keys_of(want, node) == keys) {
+                }) if !whole => {
+                    let wants = by_keys(wanted, node);
+                    let aligned = there.iter().map(|got| {
+                        let place = wants.get(&keys_of(got, node));
+                        match place.and_then(|place| wanted.get(*place)) {
                             Some(want) => align(want, got, element, rules, false),
                             None => got.clone(),
                         }
-                    })
-                    .collect(),
+                    });
+                    aligned.collect()
+                }
                 Some(Type::List {
                     merge: ListMerge::Set,
                     ..
@@ -190,37 +200,46 @@ pub fn with_removed(base: &Value, owned: &Owned, got: &Value, root: Option<Node<
 }
 
 fn add(owned: &Owned, base: &mut Value, got: &Value, node: Option<Node<'_>>) {
+    match (base, got) {
+        (Value::Object(fields), Value::Object(there)) => add_fields(owned, fields, there, node),
+        (Value::Array(list), Value::Array(items)) => add_items(owned, list, items, node),
+        _ => {}
+    }
+}
+
+fn add_fields(
+    owned: &Owned,
+    fields: &mut Map<String, Value>,
+    there: &Map<String, Value>,
+    node: Option<Node<'_>>,
+) {
     for (step, beneath) in &owned.children {
-        match (step, got) {
-            (Element::Field(name), Value::Object(there)) => {
-                let Some(there) = there.get(name) else {
-                    continue;
-                };
-                let Some(fields) = base.as_object_mut() else {
-                    continue;
-                };
-                let child = node.and_then(|n| n.value(name));
-                match fields.get_mut(name) {
-                    Some(value) if !value.is_null() => add(beneath, value, there, child),
-                    _ => {
-                        fields.insert(name.clone(), restricted(beneath, there, child));
-                    }
-                }
+        let Element::Field(name) = step else {
+            continue;
+        };
+        let Some(there) = there.get(name) else {
+            continue;
+        };
+        let child = node.and_then(|n| n.value(name));
+        match fields.get_mut(name) {
+            Some(value) if !value.is_null() => add(beneath, value, there, child),
+            _ => {
+                fields.insert(name.clone(), restricted(beneath, there, child));
             }
-            (Element::Key(_) | Element::Item(_), Value::Array(items)) => {
-                let Some((_, there)) = find(items, step, node) else {
-                    continue;
-                };
-                let Some(list) = base.as_array_mut() else {
-                    continue;
-                };
-                let child = node.and_then(Node::element);
-                match find(list, step, node).map(|(position, _)| position) {
-                    Some(position) => add(beneath, &mut list[position], there, child),
-                    None => list.push(restricted(beneath, there, child)),
-                }
-            }
-            _ => {}
+        }
+    }
+}
+
+fn add_items(owned: &Owned, list: &mut Vec<Value>, items: &[Value], node: Option<Node<'_>>) {
+    let child = node.and_then(Node::element);
+    let (mut there, mut known) = (Lookup::new(node), Lookup::new(node));
+    for (step, beneath) in &owned.children {
+        let Some((_, there)) = there.find(items, step) else {
+            continue;
+        };
+        match known.find(list, step).map(|(position, _)| position) {
+            Some(position) => add(beneath, &mut list[position], there, child),
+            None => list.push(restricted(beneath, there, child)),
         }
     }
 }

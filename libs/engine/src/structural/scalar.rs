@@ -30,6 +30,12 @@ pub fn same(want: &Value, got: &Value, kind: Option<&Type>) -> bool {
     }
 }
 
+/// Whether nothing but the very same value means the same, so that it can be looked up.
+pub(super) fn has_one_spelling(value: &Value, kind: Option<&Type>) -> bool {
+    let plain = matches!(kind, None | Some(Type::Scalar(Scalar::String)));
+    plain && value.is_string()
+}
+
 fn numbers_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64() && a.as_f64().is_some(),

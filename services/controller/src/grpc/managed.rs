@@ -47,7 +47,8 @@ pub(super) async fn managed_resources(
             .target
             .and_then(|at| desired.prepared.targets.get(at));
         let live = look.live.body(&compared.key);
-        let view = views::view(target, live, &ignored, &desired.schema)
+        let options = subject.compare_options();
+        let view = views::view(target, live, &ignored, options, &desired.schema)
             .hiding(&compared.key, &subject.customizations.masked);
         let version = live
             .map(|live| domain::resource::text(live, &["metadata", "resourceVersion"]).to_owned());

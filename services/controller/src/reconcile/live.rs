@@ -18,6 +18,10 @@ use super::subject::Subject;
 use crate::context::Context;
 use crate::tenants::TenantFacts;
 
+mod keyed;
+
+use keyed::Keyed;
+
 /// How many bodies are fetched, or targets tried, at once for one application.
 const AT_ONCE: usize = 16;
 
@@ -50,7 +54,7 @@ impl Sight<'_> {
 /// What the cluster has for an application.
 #[derive(Clone, Debug, Default)]
 pub struct LiveSet {
-    entries: Vec<Arc<LiveEntry>>,
+    entries: Keyed<Arc<LiveEntry>>,
     bodies: HashMap<ResourceKey, Value>,
     /// What came of dry runs of targets, or why nothing did.
     tried: HashMap<ResourceKey, Result<Value, Cause>>,
@@ -77,8 +81,9 @@ impl LiveSet {
         let others: Vec<Arc<LiveEntry>> =
             others.filter_map(|target| index.get(&target.key)).collect();
         entries.extend(others);
+        let entries = entries.into_iter();
         Self {
-            entries,
+            entries: entries.map(|entry| (entry.key.clone(), entry)).collect(),
             bodies: HashMap::new(),
             tried: HashMap::new(),
         }
@@ -87,13 +92,13 @@ impl LiveSet {
     /// The entries.
     #[must_use]
     pub fn entries(&self) -> &[Arc<LiveEntry>] {
-        &self.entries
+        self.entries.as_slice()
     }
 
     /// One of them.
     #[must_use]
     pub fn find(&self, key: &ResourceKey) -> Option<&Arc<LiveEntry>> {
-        self.entries.iter().find(|entry| entry.key == *key)
+        self.entries.find(key)
     }
 
     /// The bodies that were fetched.
@@ -105,7 +110,7 @@ impl LiveSet {
     /// As the engine reads it.
     #[must_use]
     pub fn as_live(&self) -> Vec<Live<'_>> {
-        self.entries
+        self.entries()
             .iter()
             .map(|entry| Live {
                 key: entry.key.clone(),
@@ -144,7 +149,7 @@ impl LiveSet {
         for (key, got) in got {
             match got? {
                 Some(body) => self.take_in(ctx, key, body).await,
-                None => self.entries.retain(|entry| entry.key != key),
+                None => self.entries.remove(&key),
             }
         }
         Ok(())
@@ -201,10 +206,7 @@ impl LiveSet {
     /// Takes an object in as the cluster answered it, so that entry and body are of one state.
     pub async fn take_in(&mut self, ctx: &Context, key: ResourceKey, body: Value) {
         if let Some(entry) = ctx.cluster.index().observe(&body).await {
-            match self.entries.iter_mut().find(|known| known.key == key) {
-                Some(known) => *known = entry,
-                None => self.entries.push(entry),
-            }
+            self.entries.put(key.clone(), entry);
         }
         // Of another state than this one.
         self.tried.remove(&key);
@@ -219,7 +221,7 @@ impl LiveSet {
 
     /// Forgets an object.
     pub fn remove(&mut self, key: &ResourceKey) {
-        self.entries.retain(|entry| entry.key != *key);
+        self.entries.remove(key);
         self.bodies.remove(key);
         self.tried.remove(key);
     }

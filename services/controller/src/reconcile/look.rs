@@ -140,13 +140,10 @@ pub async fn look_at(
     let mut places = custom::places(ctx, subject, targets, &live, Places::default()).await;
     let mut comparison = compare(subject, &desired, &live, &places, memory);
     if !comparison.needs_body.is_empty() || !comparison.needs_dry_run.is_empty() {
-        let version = |key: &ResourceKey| {
-            targets
-                .iter()
-                .find(|target| target.key == *key)
-                .map(|target| target.version.clone())
-                .unwrap_or_default()
-        };
+        let versions = targets.iter().map(|target| (&target.key, &target.version));
+        let versions: HashMap<&ResourceKey, &String> = versions.collect();
+        let version =
+            |key: &ResourceKey| versions.get(key).map_or_else(String::new, |v| (*v).clone());
         let wanted: Vec<(ResourceKey, String)> = comparison
             .needs_body
             .iter()
