@@ -11,6 +11,8 @@ use serde_json::Value;
 mod batch;
 mod conventions;
 mod explain;
+mod gateway;
+mod known;
 mod network;
 mod pods;
 mod ready;
@@ -66,7 +68,11 @@ const IGNORE: &str = "argocd.argoproj.io/ignore-healthcheck";
 /// the conventions.
 #[must_use]
 pub fn assess(object: &Value) -> Option<Health> {
-    built_in(object).or_else(|| conventions::custom_resource(object))
+    let by_convention = || {
+        let health = conventions::custom_resource(object)?;
+        Some(with_some_cause(health, object))
+    };
+    built_in(object).or_else(by_convention)
 }
 
 /// The same by the rules of kinds alone.
@@ -106,7 +112,10 @@ pub fn built_in(object: &Value) -> Option<Health> {
         ("cert-manager.io", "Issuer") => ready::issuer(object),
         ("cert-manager.io", "ClusterIssuer") => ready::cluster_issuer(object),
         ("external-secrets.io", "ExternalSecret") => ready::external_secret(object),
-        _ => return None,
+        ("gateway.networking.k8s.io", "Gateway") => gateway::gateway(object),
+        ("gateway.networking.k8s.io", "HTTPRoute") => gateway::route(object, true),
+        ("gateway.networking.k8s.io", "GRPCRoute") => gateway::route(object, false),
+        _ => known::known(object)?,
     };
     Some(with_some_cause(health, object))
 }
@@ -185,9 +194,9 @@ pub fn postponed(why: &str, object: &Value) -> Health {
     Health::progressing(why).because(said(cause(message, object), why))
 }
 
-/// How a hook fares: by its tenant's own check where there is one, else by the rules of kinds alone. A custom resource follows
-/// conventions from the moment on at which its controller has come to it, and a hook that was looked at before would have
-/// ended already.
+/// How a hook fares: by its tenant's own check where there is one, else by the rules of kinds alone, where a custom resource
+/// whose kind has one is on its way until it says something. One without follows conventions from the moment on at which its
+/// controller has come to it, and a hook that was looked at before would have ended already.
 #[must_use]
 pub(crate) fn assess_hook(
     object: &Value,

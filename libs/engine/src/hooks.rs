@@ -419,6 +419,33 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_resource_whose_kind_has_a_rule_is_waited_for() {
+        let phase = |api_version: &str, kind: &str, status: Option<Value>| {
+            let mut live =
+                json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "migrate"}});
+            if let Some(status) = status {
+                live["status"] = status;
+            }
+            standing(&ResourceKey::of(&live), Some(&live), &[], None).phase
+        };
+        let ready = |status: &str, reason: &str| json!({"conditions": [{"type": "Ready", "status": status, "reason": reason}]});
+        let migration = |status| phase("db.atlasgo.io/v1alpha1", "AtlasMigration", status);
+        assert_eq!(migration(None), Phase::Running);
+        let coming = migration(Some(ready("False", "Reconciling")));
+        assert_eq!(coming, Phase::Running);
+        let failed = migration(Some(ready("False", "Migrating")));
+        assert_eq!(failed, Phase::Failed);
+        let done = migration(Some(ready("True", "Applied")));
+        assert_eq!(done, Phase::Succeeded);
+        let job = |status| phase("tower.ansible.com/v1alpha1", "AnsibleJob", status);
+        assert_eq!(job(Some(json!({"conditions": []}))), Phase::Running);
+        let ended = json!({"ansibleJobResult": {"status": "successful"}});
+        assert_eq!(job(Some(ended)), Phase::Succeeded);
+        let other = phase("example.com/v1", "Thing", None);
+        assert_eq!(other, Phase::Succeeded);
+    }
+
+    #[test]
     fn a_hook_without_a_name_is_named_after_the_attempt() {
         let body = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {
             "generateName": "migrate-", "namespace": "a", "finalizers": ["example.com/mine"],

@@ -27,7 +27,8 @@ pub(super) fn prune(object: &Value, group: &str, version: &str, kind: &str) -> V
         "metadata".to_owned(),
         metadata(object.get("metadata").unwrap_or(&Value::Null), group, kind),
     );
-    if let (Some(spec), Some(fields)) = (object.get("spec"), spec_fields(group, kind)) {
+    let fields = spec_fields(group, kind).or_else(|| stopping_fields(group, kind));
+    if let (Some(spec), Some(fields)) = (object.get("spec"), fields) {
         kept.insert("spec".to_owned(), spec_part(spec, fields));
     }
     if let Some(found) = object.get("status") {
@@ -158,8 +159,28 @@ fn spec_fields(group: &str, kind: &str) -> Option<&'static [&'static str]> {
     })
 }
 
+/// The fields of spec by which somebody stops what a kind does, for kinds of which no more is kept.
+fn stopping_fields(group: &str, kind: &str) -> Option<&'static [&'static str]> {
+    match (group, kind) {
+        ("source.toolkit.fluxcd.io", "HelmRepository") => Some(&["suspend", "type"]),
+        ("cluster.x-k8s.io", _) => Some(&["paused"]),
+        _ if group.ends_with(".toolkit.fluxcd.io") => Some(&["suspend"]),
+        _ => None,
+    }
+}
+
+/// Whether health reads more of a kind's status than conditions and single words.
 fn keeps_status(group: &str, kind: &str) -> bool {
     spec_fields(group, kind).is_some()
+        || matches!(
+            (group, kind),
+            (
+                "gateway.networking.k8s.io",
+                "Gateway" | "GRPCRoute" | "HTTPRoute"
+            ) | ("snapshot.storage.k8s.io", _)
+                | ("sparkoperator.k8s.io", "SparkApplication")
+                | ("tower.ansible.com", "AnsibleJob")
+        )
 }
 
 fn spec_part(spec: &Value, fields: &[&str]) -> Value {
@@ -242,7 +263,17 @@ pub(super) fn status_of(object: &Value, group: &str, kind: &str) -> u64 {
 
 fn conditions_and_phase(status: &Value) -> Value {
     let mut kept = Map::new();
-    for name in ["phase", "message", "observedGeneration", "health", "state"] {
+    for name in [
+        "phase",
+        "message",
+        "observedGeneration",
+        "health",
+        "state",
+        "status",
+        "compliant",
+        "currentState",
+        "PostgresClusterStatus",
+    ] {
         if let Some(value) = status
             .get(name)
             .filter(|value| value.is_string() || value.is_number())
@@ -374,6 +405,28 @@ mod tests {
             json!({"phase": "Ready", "observedGeneration": 2, "conditions": [
                 {"type": "Ready", "status": "True", "reason": "r", "message": "m", "observedGeneration": 2}]})
         );
+        assert_eq!(kept.get("spec"), None);
+    }
+
+    #[test]
+    fn what_stops_a_kind_is_kept_and_no_more_of_its_spec() {
+        let object = json!({"metadata": {"name": "a"},
+            "spec": {"suspend": true, "paused": true, "chart": {"spec": {}}},
+            "status": {"history": [{}], "conditions": []}});
+        let flux = prune(&object, "helm.toolkit.fluxcd.io", "v2", "HelmRelease");
+        assert_eq!(flux["spec"], json!({"suspend": true}));
+        assert_eq!(flux["status"], json!({"conditions": []}));
+        let cluster = prune(&object, "cluster.x-k8s.io", "v1beta1", "Cluster");
+        assert_eq!(cluster["spec"], json!({"paused": true}));
+    }
+
+    #[test]
+    fn what_the_parents_of_a_route_say_is_kept() {
+        let parents = json!({"parents": [{"parentRef": {"name": "g"},
+            "conditions": [{"type": "Accepted", "status": "True"}]}]});
+        let object = json!({"metadata": {"name": "a"}, "status": parents});
+        let kept = prune(&object, "gateway.networking.k8s.io", "v1", "HTTPRoute");
+        assert_eq!(kept["status"], parents);
         assert_eq!(kept.get("spec"), None);
     }
 

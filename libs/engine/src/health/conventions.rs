@@ -1,5 +1,5 @@
-//! Custom resources that follow the conventions of conditions and of generations that their controller has observed, as
-//! kstatus reads them.
+//! Custom resources whose kind has no rule and that follow the conventions of conditions and of generations that their
+//! controller has observed, as kstatus reads them.
 
 use domain::cause::Cause;
 use domain::message;
@@ -43,26 +43,26 @@ fn is_custom(group: &str) -> bool {
 }
 
 /// Whether a part of the status is of a generation before the one that there is.
-fn is_old(object: &Value, part: &Value) -> bool {
+pub(super) fn is_old(object: &Value, part: &Value) -> bool {
     let observed = part.get("observedGeneration").and_then(Value::as_i64);
     observed.is_some_and(|observed| observed < number(object, &["metadata", "generation"]))
 }
 
-fn unobserved(object: &Value) -> Health {
+pub(super) fn unobserved(object: &Value) -> Health {
     let message = named(message::health::UNOBSERVED, object);
     Health::progressing("waiting for the latest generation to be observed")
         .because(cause(message, object))
 }
 
 /// What a condition says in a sentence.
-fn words(condition: &Value) -> &str {
+pub(super) fn words(condition: &Value) -> &str {
     match text(condition, &["message"]) {
         "" => text(condition, &["reason"]),
         message => message,
     }
 }
 
-fn reports(object: &Value, condition: &Value) -> Cause {
+pub(super) fn reports(object: &Value, condition: &Value) -> Cause {
     let part = |name: &str| text(condition, &[name]);
     let mut shown = format!("{}={}", part("type"), part("status"));
     if !part("reason").is_empty() {
