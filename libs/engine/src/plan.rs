@@ -37,7 +37,7 @@ pub struct Request<'a> {
     pub options: &'a SyncOptions,
     /// The destination's namespace; may be empty.
     pub namespace: &'a str,
-    /// Whether that namespace exists.
+    /// Whether that namespace exists, as far as is known.
     pub namespace_exists: bool,
     /// The namespaces that the tenant may use.
     pub territory: Territory<'a>,

@@ -575,7 +575,7 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
             sync,
             options: &options,
             namespace,
-            namespace_exists: ctx.cluster.index().get(&key).is_some(),
+            namespace_exists: !known_absent(ctx, &key),
             territory: subject.tenant.territory(),
             namespace_metadata: namespace_metadata(subject),
             // The command writes whole seconds.
@@ -586,6 +586,13 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
             schema: &desired.schema,
         },
     )
+}
+
+/// Whether an object is not there. Where its kind is not watched (namespaces are not in a cluster that was added with some of
+/// them) that is not known, and the cluster says it when something is written.
+fn known_absent(ctx: &Context, key: &ResourceKey) -> bool {
+    let index = ctx.cluster.index();
+    index.get(key).is_none() && index.is_synced(&key.group_kind())
 }
 
 /// The labels and annotations that the spec wants of the namespace.
