@@ -73,7 +73,8 @@ async fn patch(
     client.post(&path, &json!(patch.to_string())).await
 }
 
-fn live(namespace: &str, kinds: &str, name: &str) -> String {
+/// Where the cluster has an object of a namespace.
+pub(crate) fn live(namespace: &str, kinds: &str, name: &str) -> String {
     let root = if kinds == "deployments" || kinds == "replicasets" {
         "/apis/apps/v1"
     } else {

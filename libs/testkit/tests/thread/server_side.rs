@@ -7,12 +7,8 @@ use testkit::client::Client;
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::objects::{CANARY, DEPLOYMENT, deployed};
+use crate::objects::{CANARY, DEPLOYMENT, deployed, live};
 use crate::{PATIENCE, all_conditions, code, conditions, config_map, field, said};
-
-fn live(tenant: &Tenant, kinds: &str, name: &str) -> String {
-    format!("/api/v1/namespaces/{}/{kinds}/{name}", tenant.name)
-}
 
 /// What the command shows, once it shows `wanted`; it differs then.
 async fn shows(tenant: &Tenant, wanted: &str) -> Result<String> {
@@ -36,7 +32,7 @@ async fn the_command_shows_what_the_cluster_would_make_of_git() -> Result<()> {
     assert_eq!(code(&same), 0, "{}", said(&same));
 
     let edit = json!({"data": {"value": "edited"}});
-    let map = live(&tenant, "configmaps", "a");
+    let map = live(&tenant.name, "configmaps", "a");
     tenant.kube.merge(&map, &edit).await?;
     let words = shows(&tenant, "edited").await?;
     assert!(words.contains("/ConfigMap"), "{words}");
@@ -46,7 +42,7 @@ async fn the_command_shows_what_the_cluster_would_make_of_git() -> Result<()> {
 
     // A Secret's values are told apart and not shown.
     let edit = json!({"data": {"password": "Y2FuYXJ5LW5ldw=="}});
-    let secret = live(&tenant, "secrets", "s");
+    let secret = live(&tenant.name, "secrets", "s");
     tenant.kube.merge(&secret, &edit).await?;
     let words = shows(&tenant, "/Secret").await?;
     assert!(words.contains("++++++++"), "{words}");
@@ -222,7 +218,7 @@ async fn s17_nothing_is_tried_that_is_not_the_applications() -> Result<()> {
     let aside = manifest("ConfigMap", ns, "aside", &json!({"note": "canary"}));
     tenant
         .kube
-        .apply(&live(&tenant, "configmaps", "aside"), &aside)
+        .apply(&live(&tenant.name, "configmaps", "aside"), &aside)
         .await?;
     for target in [map(ns, "aside"), Value::Null] {
         let words = ask(client, "a", ("ConfigMap", ns, "aside"), &target).await?;
