@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use reqwest::Method;
@@ -48,7 +48,10 @@ impl Twin {
         let open = tenant
             .client
             .request(Method::GET, "/api/v1/stream/applications");
-        let stream = open.send().await?.error_for_status()?;
+        let stream = open.send().await?;
+        if !stream.status().is_success() {
+            bail!("no stream: {}", stream.text().await?);
+        }
         Ok(Self {
             id: id.as_str().context("an id")?.to_owned(),
             tenant,
