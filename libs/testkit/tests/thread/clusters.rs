@@ -214,7 +214,10 @@ async fn in_an_added_cluster_an_application_can_do_what_its_credentials_can() ->
     tenant.connect().await?;
     tenant.turn_webhook_on()?;
     let client = &tenant.client;
-    let body = app(&tenant, "a", &here, &automated());
+    let mut policy = automated();
+    // An operation that tries again goes on with its revision.
+    policy["retry"] = json!({"limit": 0});
+    let body = app(&tenant, "a", &here, &policy);
     client.post("/api/v1/applications", &body).await?.ok()?;
     client.app_done("a", None, PATIENCE).await?;
 
