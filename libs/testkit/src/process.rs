@@ -178,17 +178,17 @@ impl Process {
     /// # Errors
     /// When it cannot be killed.
     pub async fn kill(&self) -> Result<()> {
-        let group = proc_fs::group(self.record.pid);
+        let family = proc_fs::family(self.record.pid);
         self.signal(Signal::SIGKILL)?;
         self.gone(Duration::from_secs(10)).await?;
         // Children of a killed process notice by themselves; what has not after a moment is taken along.
         let begun = Instant::now();
-        while group
+        while family
             .iter()
             .any(|&(pid, started)| proc_fs::is_ending(pid, started))
         {
             if begun.elapsed() > Duration::from_secs(2) {
-                sweep(&group);
+                sweep(&family);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -203,7 +203,7 @@ impl Process {
         if !self.is_alive() {
             return Ok(());
         }
-        let group = proc_fs::group(self.record.pid);
+        let family = proc_fs::family(self.record.pid);
         // A stopped process would not hear the request.
         self.signal(Signal::SIGCONT)?;
         self.signal(if self.record.spec.interrupt_to_stop {
@@ -215,7 +215,7 @@ impl Process {
             self.signal(Signal::SIGKILL)?;
             self.gone(Duration::from_secs(10)).await?;
         }
-        sweep(&group);
+        sweep(&family);
         Ok(())
     }
 
@@ -224,7 +224,7 @@ impl Process {
     async fn left_nothing(&self) {
         let begun = Instant::now();
         while proc_fs::is_there(self.record.pid, self.record.started)
-            || proc_fs::group(self.record.pid)
+            || proc_fs::family(self.record.pid)
                 .iter()
                 .any(|member| member.1 >= self.record.started)
         {
@@ -259,9 +259,9 @@ fn collect() {
     children.retain_mut(|child| !matches!(child.try_wait(), Ok(Some(_))));
 }
 
-/// Kills those of a group that still are who they were.
-fn sweep(group: &[(i32, u64)]) {
-    for &(pid, started) in group {
+/// Kills those of a family that still are who they were.
+fn sweep(family: &[(i32, u64)]) {
+    for &(pid, started) in family {
         if proc_fs::is_running(pid, started) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
@@ -286,16 +286,16 @@ mod tests {
         assert!(!new);
         assert_eq!(again.id(), first.id());
         crate::wait::until_true("the child", Duration::from_secs(5), || async {
-            Ok(proc_fs::group(first.id()).len() == 2)
+            Ok(proc_fs::family(first.id()).len() == 2)
         })
         .await
         .unwrap();
-        let group = proc_fs::group(first.id());
+        let family = proc_fs::family(first.id());
         again.stop().await.unwrap();
         assert!(!first.is_alive());
         assert!(supervisor.find("one").is_none());
         crate::wait::until_true("its group is gone", Duration::from_secs(5), || async {
-            Ok(!group
+            Ok(!family
                 .iter()
                 .any(|&(pid, started)| proc_fs::is_running(pid, started)))
         })

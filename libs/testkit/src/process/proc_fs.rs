@@ -5,6 +5,7 @@ use std::fs;
 /// What of `/proc/<id>/stat` matters here.
 struct Stat {
     state: char,
+    parent: i32,
     group: i32,
     flags: u64,
     started: u64,
@@ -21,6 +22,7 @@ fn stat(pid: i32) -> Option<Stat> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         flags: fields.get(6)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
@@ -62,14 +64,15 @@ pub(super) fn is_there(pid: i32, started: u64) -> bool {
     stat(pid).is_some_and(|stat| stat.started == started)
 }
 
-/// The members of a process group, with their start times.
-pub(super) fn group(leader: i32) -> Vec<(i32, u64)> {
+/// The members of a process group and the leader's children, with their start times. PostgreSQL's children have each a group of
+/// its own, and where one of them is still there it does not start again.
+pub(super) fn family(leader: i32) -> Vec<(i32, u64)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
         .filter_map(|pid| {
             stat(pid)
-                .filter(|stat| stat.group == leader)
+                .filter(|stat| stat.group == leader || stat.parent == leader)
                 .map(|stat| (pid, stat.started))
         })
         .collect()
