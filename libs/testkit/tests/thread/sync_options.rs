@@ -300,12 +300,23 @@ async fn a_sync_that_takes_longer_than_the_settings_allow_is_stopped_and_says_wh
     let tenant = application("too-long", &files, &[]).await?;
     set(&tenant, "argocd-cm", "naru.syncTimeout", "3s").await?;
     let app = synced(&tenant, &json!({}), "Failed").await?;
-    let said = all_conditions(&app);
-    assert!(
-        said.contains("[sync.timed-out]") && said.contains("batch/Job/before"),
-        "{said}"
-    );
-    gone(&tenant.kube, &path(&tenant, "before")).await
+    let says_why = |app: &Value| {
+        let said = all_conditions(app);
+        assert!(
+            said.contains("[sync.timed-out]") && said.contains("batch/Job/before"),
+            "{said}"
+        );
+    };
+    says_why(&app);
+    gone(&tenant.kube, &path(&tenant, "before")).await?;
+    // Nothing but the hook is to be deployed, so that no later look finds anything amiss, and says it all the same.
+    let looked = tenant
+        .client
+        .get("/api/v1/applications/app?refresh=normal")
+        .await?
+        .ok()?;
+    says_why(&looked);
+    Ok(())
 }
 
 /// A Deployment without a pod to wait for.

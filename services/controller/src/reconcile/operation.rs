@@ -100,10 +100,11 @@ pub async fn advance(
         };
         run.state.retry_count = 0;
         let look = spec_look(ctx, &run.subject, None, memory, false).await?;
+        // Before its hooks are stopped: it says which it waited for.
+        let end_ = stopped(&run.subject, &run.state);
         hooks::terminate(ctx, &mut run, &look.live, &memory.checked)
             .await
             .map_err(Failure::Cluster)?;
-        let end_ = stopped(&run.subject, &run.state);
         // What is stopped is not tried again.
         run.state.phase = Phase::Terminating;
         return end(ctx, run, end_, look, memory).await;
@@ -149,7 +150,14 @@ fn stopped(subject: &Subject, state: &OperationState) -> End {
     let message = message::sync::TIMED_OUT
         .with("seconds", limit.as_secs())
         .with("message", &state.message);
-    End::new(Phase::Failed, message.clone(), vec![Cause::error(message)])
+    let mut cause = Cause::error(message.clone());
+    let results = state.result.iter().flat_map(|result| &result.resources);
+    let mut hooks = results.filter(|result| result.hook && result.hook_phase == Phase::Running);
+    if let Some(hook) = hooks.next() {
+        // The cause lasts with its hook: no comparison says of a hook that it is still to be done.
+        cause = cause.on(hook.key.clone());
+    }
+    End::new(Phase::Failed, message, vec![cause])
 }
 
 /// Whether something has lasted for longer than an operation has patience; it begins when that is asked first.
