@@ -10,12 +10,12 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::Target;
-use crate::client::{Client, each};
+use crate::client::Client;
 use crate::git::Clone;
 use crate::plot::{self, Fit};
 use crate::process::Usage;
 use crate::report::{Report, percent, progress};
-use crate::s1::push_apps;
+use crate::s1::make_apps;
 use crate::s2::settle;
 
 /// How much of it.
@@ -62,7 +62,7 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     let (mut points, mut made) = (Vec::new(), 0);
     for &apps in &options.apps {
         progress(&format!("{apps} applications"));
-        make(target, options, &client, &clone, &names[made..apps]).await?;
+        make_apps(target, &client, &clone, &names[made..apps], options.objects).await?;
         made = apps;
         settle(&client, PREFIX, apps).await?;
         let cost = per_hour(target, options).await;
@@ -96,21 +96,6 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
         clone.remove(&names).await?;
     }
     Ok(report)
-}
-
-async fn make(
-    target: &Target,
-    options: &Options,
-    client: &Client,
-    clone: &Clone,
-    names: &[String],
-) -> anyhow::Result<()> {
-    push_apps(clone, names, options.objects).await?;
-    each(names, 32, |name| async move {
-        let path = format!("load/{name}");
-        client.put_app(target, name, &path, true).await
-    })
-    .await
 }
 
 /// Looks on: what our processes use in an hour of this.

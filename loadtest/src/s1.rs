@@ -56,6 +56,22 @@ pub(crate) async fn push_apps(
     clone.push("applications for a load run").await.map(drop)
 }
 
+/// Writes the folders of [`push_apps`], and makes for each an application that syncs by itself.
+pub(crate) async fn make_apps(
+    target: &Target,
+    client: &Client,
+    clone: &Clone,
+    names: &[String],
+    objects: usize,
+) -> anyhow::Result<()> {
+    push_apps(clone, names, objects).await?;
+    each(names, 32, |name| async move {
+        let path = format!("load/{name}");
+        client.put_app(target, name, &path, true).await
+    })
+    .await
+}
+
 pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Report> {
     let client = Client::login(target).await?;
     let names: Vec<String> = (0..options.apps).map(|n| format!("s1-{n:05}")).collect();

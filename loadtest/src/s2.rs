@@ -8,11 +8,11 @@ use clap::Args;
 use reqwest::Method;
 
 use crate::Target;
-use crate::client::{Client, each};
+use crate::client::Client;
 use crate::git::Clone;
 use crate::process::Usage;
 use crate::report::{Report, progress};
-use crate::s1::push_apps;
+use crate::s1::make_apps;
 
 /// How much of it.
 #[derive(Args)]
@@ -37,18 +37,9 @@ pub(crate) struct Options {
 pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Report> {
     let client = Client::login(target).await?;
     let names: Vec<String> = (0..options.apps).map(|n| format!("s2-{n:05}")).collect();
-    progress("writing the repository");
-    push_apps(&Clone::of(target).await?, &names, options.objects).await?;
     progress("making the applications and waiting for them");
-    each(&names, 32, |name| {
-        let client = &client;
-        async move {
-            client
-                .put_app(target, name, &format!("load/{name}"), true)
-                .await
-        }
-    })
-    .await?;
+    let clone = Clone::of(target).await?;
+    make_apps(target, &client, &clone, &names, options.objects).await?;
     settle(&client, "s2-", options.apps).await?;
     let before = version(&client).await?;
     let audit_before = writes(options);

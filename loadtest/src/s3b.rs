@@ -12,12 +12,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::Target;
-use crate::client::{Client, each};
+use crate::client::Client;
 use crate::git::Clone;
 use crate::kube::Kube;
 use crate::process::memory;
 use crate::report::{Report, percent, progress};
-use crate::s1::{payload, push_apps};
+use crate::s1::{make_apps, payload};
 use crate::s2::settle;
 
 /// How much of it.
@@ -121,31 +121,15 @@ async fn managed(
 ) -> anyhow::Result<Slope> {
     let (first, more) = names.split_at(options.base / options.per_app);
     progress("objects of applications");
-    make(target, options, client, clone, first).await?;
+    make_apps(target, client, clone, first, options.per_app).await?;
     settle(client, "s3b-", first.len()).await?;
     tokio::time::sleep(SETTLED).await;
     let before = memory(target);
-    make(target, options, client, clone, more).await?;
+    make_apps(target, client, clone, more, options.per_app).await?;
     settle(client, "s3b-", names.len()).await?;
     tokio::time::sleep(SETTLED).await;
     let after = memory(target);
     Ok(Slope { before, after })
-}
-
-async fn make(
-    target: &Target,
-    options: &Options,
-    client: &Client,
-    clone: &Clone,
-    names: &[String],
-) -> anyhow::Result<()> {
-    push_apps(clone, names, options.per_app).await?;
-    each(names, 32, |name| async move {
-        client
-            .put_app(target, name, &format!("load/{name}"), true)
-            .await
-    })
-    .await
 }
 
 /// What of JSON the objects of a label are, in MiB for ten thousand of them.

@@ -14,12 +14,12 @@ use testkit::paths;
 use testkit::process::Supervisor;
 
 use crate::Target;
-use crate::client::{Client, each};
+use crate::client::Client;
 use crate::git::Clone;
 use crate::kube::Kube;
 use crate::process::{Usage, held, peak, replaced};
 use crate::report::{Report, percent, percentile, progress};
-use crate::s1::push_apps;
+use crate::s1::make_apps;
 use crate::s2::settle;
 
 /// How much of it.
@@ -80,17 +80,8 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     let names: Vec<String> = (0..options.apps)
         .map(|n| format!("{PREFIX}{n:05}"))
         .collect();
-    progress("writing the repository");
-    push_apps(&clone, &names, options.objects).await?;
     progress("making the applications and waiting for them");
-    each(&names, 32, |name| {
-        let client = &client;
-        async move {
-            let path = format!("load/{name}");
-            client.put_app(target, name, &path, true).await
-        }
-    })
-    .await?;
+    make_apps(target, &client, &clone, &names, options.objects).await?;
     settle(&client, PREFIX, options.apps).await?;
     let mut starts = Vec::with_capacity(options.starts);
     for number in 1..=options.starts {

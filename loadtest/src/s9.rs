@@ -15,12 +15,12 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::Target;
-use crate::client::{Client, each};
+use crate::client::Client;
 use crate::git::Clone;
 use crate::kube::Kube;
 use crate::process::Usage;
 use crate::report::{Report, percent, percentile, progress};
-use crate::s1::push_apps;
+use crate::s1::make_apps;
 use crate::s2::settle;
 
 /// How much of it.
@@ -134,17 +134,8 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     let names: Vec<String> = (0..options.apps)
         .map(|n| format!("{PREFIX}{n:05}"))
         .collect();
-    progress("writing the repository");
-    push_apps(&clone, &names, options.objects).await?;
     progress("making the applications and waiting for them");
-    each(&names, 32, |name| {
-        let client = &client;
-        async move {
-            let path = format!("load/{name}");
-            client.put_app(target, name, &path, true).await
-        }
-    })
-    .await?;
+    make_apps(target, &client, &clone, &names, options.objects).await?;
     settle(&client, PREFIX, options.apps).await?;
 
     let chosen: Vec<&String> = names

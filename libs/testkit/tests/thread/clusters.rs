@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::client::Client;
 use testkit::kube::Kube;
 use testkit::platform::{self, Tenant, automated};
 use testkit::unruly::{Mood, Unruly};
@@ -254,6 +255,16 @@ async fn in_an_added_cluster_an_application_can_do_what_its_credentials_can() ->
     ensure!(kube.get(&quota).await?.is_none());
 
     // A cluster that is no longer known is no place to clean up.
+    goes_nowhere_and_is_deleted(client).await?;
+    ensure!(
+        value(&kube, &here).await?.as_deref() == Some("1"),
+        "it stays"
+    );
+    Ok(())
+}
+
+/// Takes the cluster `far` away from under the application `a`, and deletes that.
+async fn goes_nowhere_and_is_deleted(client: &Client) -> Result<()> {
     let output = client.argocd(&["cluster", "rm", "far", "-y"]).await?;
     ensure!(said(&output).contains("removed"), "{}", said(&output));
     let lost = |app: &Value| {
@@ -273,12 +284,7 @@ async fn in_an_added_cluster_an_application_can_do_what_its_credentials_can() ->
         );
         Ok(())
     })
-    .await?;
-    ensure!(
-        value(&kube, &here).await?.as_deref() == Some("1"),
-        "it stays"
-    );
-    Ok(())
+    .await
 }
 
 #[tokio::test]
@@ -319,26 +325,7 @@ async fn what_was_left_in_the_shared_cluster_stays_when_an_application_is_delete
     client.app_done("a", None, PATIENCE).await?;
 
     // Without its cluster it goes nowhere, least of all back.
-    let output = client.argocd(&["cluster", "rm", "far", "-y"]).await?;
-    ensure!(said(&output).contains("removed"), "{}", said(&output));
-    let lost = |app: &Value| {
-        conditions(app, "InvalidSpecError")
-            .iter()
-            .any(|text| text.contains("app.destination-unknown"))
-    };
-    client.app_when("a", PATIENCE, lost).await?;
-    client
-        .delete("/api/v1/applications/a?cascade=true")
-        .await?
-        .ok()?;
-    wait::until("the application is gone", PATIENCE, || async {
-        ensure!(
-            client.get("/api/v1/applications/a").await?.status != 200,
-            "not yet"
-        );
-        Ok(())
-    })
-    .await?;
+    goes_nowhere_and_is_deleted(client).await?;
     for namespace in [&tenant.name, &here] {
         let stays = value(&kube, namespace).await?;
         ensure!(stays.as_deref() == Some("1"), "{namespace}: {stays:?}");
