@@ -11,13 +11,14 @@
 //!
 //! # Reading order
 //! [`tenant`], [`resource`], [`application`], [`operation`], [`status`], [`manifest`], [`schema`], [`cause`],
-//! [`settings`], [`formula`], [`message`], [`trace`].
+//! [`settings`], [`formula`], [`message`], [`trace`], [`delta`].
 
 pub mod application;
 pub mod cause;
 pub mod certificate;
 pub mod clock;
 pub mod cluster;
+pub mod delta;
 pub mod denial;
 pub mod egress;
 pub mod field_set;
