@@ -10,9 +10,11 @@ use serde_json::Value;
 use crate::health::{self, Checked, Health};
 
 mod network;
+mod outline;
 mod pod;
 
 pub use network::{Address, Network};
+pub use outline::{listed, outline};
 
 /// A live object as the index has it.
 #[derive(Clone, Debug)]

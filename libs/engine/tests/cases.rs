@@ -15,11 +15,13 @@ use domain::project::{Project, Rules};
 use domain::resource::{ResourceKey, split_api_version, text};
 use domain::schema::{Document, ListMerge, Node, SchemaSet, Type};
 use domain::settings::{Config, Object, Raw};
+use domain::status::ResourceStatus;
 use domain::tenant::TenantName;
 use engine::compare::{Applied, Ignored, Input, Live, Named, Predicted, Seen};
 use engine::options::{CompareOptions, SyncOptions};
 use engine::plan::{Action, Request};
 use engine::prepare::{Context, Kinds, Prepared, Scope, Territory};
+use engine::tree::{self, Entry};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -470,6 +472,7 @@ fn run(case: &Case) -> Value {
         options: CompareOptions::parse(&case.compare).with_sync(&options),
         schema: &schema,
     });
+    outlined(case, &prepared, &live, &comparison);
     let mut shown = Map::new();
     for what in &case.show {
         let value = match what.as_str() {
@@ -774,6 +777,26 @@ fn by_server(
         json!({"predicted": parse(&diff.predicted), "live": parse(&diff.live), "modified": diff.modified})
     });
     diffs.collect()
+}
+
+/// A tree begins with the objects that the comparison lists, in every case.
+fn outlined(case: &Case, prepared: &Prepared, live: &[Live<'_>], comparison: &engine::Comparison) {
+    let entries = live.iter().map(|there| Entry {
+        key: &there.key,
+        version: there.version,
+        uid: there.uid,
+        resource_version: "",
+        owners: there.owned.then_some("owner").into_iter().collect(),
+        created_at: None,
+        body: there.essentials,
+        images: vec![],
+    });
+    let entries: Vec<Entry<'_>> = entries.collect();
+    let outline = tree::outline(&case.tenant, "hello", &prepared.targets, &entries);
+    let names = |all: Vec<ResourceStatus>| -> Vec<(ResourceKey, String)> {
+        all.into_iter().map(|one| (one.key, one.version)).collect()
+    };
+    assert_eq!(names(outline), names(comparison.statuses()));
 }
 
 fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {

@@ -1,0 +1,62 @@
+//! The objects that an application's tree begins with, by what they are alone: nothing is compared.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::resource::ResourceKey;
+use domain::status::ResourceStatus;
+
+use super::Entry;
+use crate::compare::Owner;
+use crate::options::Role;
+use crate::prepare::Target;
+
+/// The objects that a comparison would list, as [`Comparison::statuses`](crate::Comparison::statuses) does, without saying how
+/// they stand: what Git wants, hooks where they are there, and what is live and the application's own.
+#[must_use]
+pub fn outline(
+    tenant: &str,
+    app: &str,
+    targets: &[Target],
+    live: &[Entry<'_>],
+) -> Vec<ResourceStatus> {
+    let owner = |entry: &Entry<'_>| Owner::of(entry.body, entry.key, tenant, app);
+    let there: HashMap<&ResourceKey, &Entry<'_>> =
+        live.iter().map(|entry| (entry.key, entry)).collect();
+    let is_there = |target: &Target| {
+        let theirs = |entry: &Entry<'_>| matches!(owner(entry), Owner::Installation(_));
+        let entry = there.get(&target.key).copied();
+        !target.outside && entry.is_some_and(|entry| !theirs(entry))
+    };
+    // Nothing for a hook that is not there: it is no object, and what has its name is not the application's either.
+    let mut found: BTreeMap<&ResourceKey, Option<&str>> = BTreeMap::new();
+    for target in targets {
+        let shown = target.role != Role::Hook || is_there(target);
+        found.insert(&target.key, shown.then_some(target.version.as_str()));
+    }
+    for entry in live {
+        let other = entry.owners.is_empty() && !found.contains_key(entry.key);
+        if other && owner(entry) == Owner::Ours {
+            found.insert(entry.key, Some(entry.version));
+        }
+    }
+    let shown = found
+        .into_iter()
+        .filter_map(|(key, version)| Some(listed(key, version?)));
+    shown.collect()
+}
+
+/// An object as a tree begins with it.
+#[must_use]
+pub fn listed(key: &ResourceKey, version: &str) -> ResourceStatus {
+    ResourceStatus {
+        key: key.clone(),
+        version: version.to_owned(),
+        status: None,
+        health: None,
+        health_message: String::new(),
+        requires_pruning: false,
+        requires_deletion_confirmation: false,
+        sync_wave: 0,
+        hook: false,
+    }
+}
