@@ -11,6 +11,7 @@ pub mod project;
 pub mod repository;
 mod status;
 pub mod time;
+pub mod tree;
 
 use domain::application::CONTROL_PLANE_NAMESPACE;
 use prost::{Message, Name};

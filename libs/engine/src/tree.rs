@@ -14,7 +14,7 @@ mod outline;
 mod pod;
 
 pub use network::{Address, Network};
-pub use outline::{listed, outline};
+pub use outline::{Wanted, listed, outline};
 
 /// A live object as the index has it.
 #[derive(Clone, Debug)]

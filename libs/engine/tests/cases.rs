@@ -21,7 +21,7 @@ use engine::compare::{Applied, Ignored, Input, Live, Named, Predicted, Seen};
 use engine::options::{CompareOptions, SyncOptions};
 use engine::plan::{Action, Request};
 use engine::prepare::{Context, Kinds, Prepared, Scope, Territory};
-use engine::tree::{self, Entry};
+use engine::tree::{self, Entry, Wanted};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -792,7 +792,8 @@ fn outlined(case: &Case, prepared: &Prepared, live: &[Live<'_>], comparison: &en
         images: vec![],
     });
     let entries: Vec<Entry<'_>> = entries.collect();
-    let outline = tree::outline(&case.tenant, "hello", &prepared.targets, &entries);
+    let wanted: Vec<Wanted> = prepared.targets.iter().map(Wanted::from).collect();
+    let outline = tree::outline(&case.tenant, "hello", &wanted, &entries);
     let names = |all: Vec<ResourceStatus>| -> Vec<(ResourceKey, String)> {
         all.into_iter().map(|one| (one.key, one.version)).collect()
     };

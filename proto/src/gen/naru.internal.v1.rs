@@ -52,6 +52,71 @@ impl ::prost::Name for AppRequest {
         "/naru.internal.v1.AppRequest".into()
     }
 }
+/// What makes a tree of the one before.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TreeUpdate {
+    #[prost(message, optional, tag = "1")]
+    pub nodes: ::core::option::Option<NodesUpdate>,
+    #[prost(message, optional, tag = "2")]
+    pub orphaned_nodes: ::core::option::Option<NodesUpdate>,
+    /// What else is in the tree, whole and without nodes; absent where that is as before.
+    #[prost(message, optional, tag = "3")]
+    pub rest: ::core::option::Option<
+        super::super::super::github::com::argoproj::argo_cd::v3::pkg::apis::application::v1alpha1::ApplicationTree,
+    >,
+}
+impl ::prost::Name for TreeUpdate {
+    const NAME: &'static str = "TreeUpdate";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.TreeUpdate".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.TreeUpdate".into()
+    }
+}
+/// What makes a list of nodes of the one before; absent where it is the same.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NodesUpdate {
+    /// How long the list was before.
+    #[prost(uint32, tag = "1")]
+    pub length: u32,
+    /// The places in the list before whose nodes leave it, ascending. A node that has changed leaves it, too.
+    #[prost(uint32, repeated, tag = "2")]
+    pub removed: ::prost::alloc::vec::Vec<u32>,
+    /// What comes in, by its place in the list afterwards, ascending.
+    #[prost(message, repeated, tag = "3")]
+    pub set: ::prost::alloc::vec::Vec<PlacedNode>,
+}
+impl ::prost::Name for NodesUpdate {
+    const NAME: &'static str = "NodesUpdate";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.NodesUpdate".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.NodesUpdate".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlacedNode {
+    #[prost(uint32, tag = "1")]
+    pub place: u32,
+    #[prost(message, optional, tag = "2")]
+    pub node: ::core::option::Option<
+        super::super::super::github::com::argoproj::argo_cd::v3::pkg::apis::application::v1alpha1::ResourceNode,
+    >,
+}
+impl ::prost::Name for PlacedNode {
+    const NAME: &'static str = "PlacedNode";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.PlacedNode".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.PlacedNode".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServerSideDiffRequest {
     #[prost(string, tag = "1")]
@@ -640,16 +705,12 @@ pub mod controller_client {
                 .insert(GrpcMethod::new("naru.internal.v1.Controller", "ResourceTree"));
             self.inner.unary(req, path, codec).await
         }
-        /// The tree now, and again whenever it changes.
+        /// The tree now, and again whenever it changes: each time what makes it of the one before, the first one of an empty one.
         pub async fn watch_resource_tree(
             &mut self,
             request: impl tonic::IntoRequest<super::AppRequest>,
         ) -> std::result::Result<
-            tonic::Response<
-                tonic::codec::Streaming<
-                    super::super::super::super::github::com::argoproj::argo_cd::v3::pkg::apis::application::v1alpha1::ApplicationTree,
-                >,
-            >,
+            tonic::Response<tonic::codec::Streaming<super::TreeUpdate>>,
             tonic::Status,
         > {
             self.inner
@@ -1086,14 +1147,11 @@ pub mod controller_server {
         >;
         /// Server streaming response type for the WatchResourceTree method.
         type WatchResourceTreeStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<
-                    super::super::super::super::github::com::argoproj::argo_cd::v3::pkg::apis::application::v1alpha1::ApplicationTree,
-                    tonic::Status,
-                >,
+                Item = std::result::Result<super::TreeUpdate, tonic::Status>,
             >
             + std::marker::Send
             + 'static;
-        /// The tree now, and again whenever it changes.
+        /// The tree now, and again whenever it changes: each time what makes it of the one before, the first one of an empty one.
         async fn watch_resource_tree(
             &self,
             request: tonic::Request<super::AppRequest>,
@@ -1357,7 +1415,7 @@ pub mod controller_server {
                         T: Controller,
                     > tonic::server::ServerStreamingService<super::AppRequest>
                     for WatchResourceTreeSvc<T> {
-                        type Response = super::super::super::super::github::com::argoproj::argo_cd::v3::pkg::apis::application::v1alpha1::ApplicationTree;
+                        type Response = super::TreeUpdate;
                         type ResponseStream = T::WatchResourceTreeStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,

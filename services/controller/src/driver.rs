@@ -195,7 +195,9 @@ impl Driver {
             // Who is signed in is the api's concern.
             (_, ChangeKind::Identity) => {}
             (Some(tenant), ChangeKind::App(name)) => {
-                self.queue.push_traced(AppKey::new(tenant, &name), trace)
+                let app = AppKey::new(tenant, &name);
+                self.context.memory.tell(Some(&app));
+                self.queue.push_traced(app, trace);
             }
             (Some(tenant), ChangeKind::Repo(url)) => self.pushed(tenant, &url, trace).await,
             (Some(tenant), ChangeKind::Project(_)) => {
@@ -227,6 +229,7 @@ impl Driver {
                 self.context.repos.forget_access();
                 self.context.tenants.forget_all_clusters();
                 self.context.clusters.review_all(&self.context).await;
+                self.context.memory.tell(None);
                 self.tenancy.ensure_all();
                 self.all().await;
             }
@@ -281,6 +284,8 @@ impl Driver {
                     .for_each(|app| self.queue.push(app));
             }
             Wake::Namespace(namespace) => self.tenancy.namespace_changed(&namespace),
+            // Until everything is listed all applications wait for that; its end is a resync.
+            Wake::Kinds if !self.context.cluster.index().is_ready() => {}
             Wake::Kinds | Wake::Resync => self.all().await,
         }
     }

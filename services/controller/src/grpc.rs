@@ -163,7 +163,7 @@ impl Controller for Live {
         tree::tree(&place, &app).await.map(Response::new)
     }
 
-    type WatchResourceTreeStream = Answers<ApplicationTree>;
+    type WatchResourceTreeStream = Answers<wire::TreeUpdate>;
 
     async fn watch_resource_tree(
         &self,

@@ -17,6 +17,7 @@ use engine::compare::Applied;
 use engine::prepare::Prepared;
 use lru::LruCache;
 use parking_lot::Mutex;
+use tokio::sync::broadcast;
 
 use crate::driver::queue::AppKey;
 use crate::reconcile::custom::Known;
@@ -27,6 +28,8 @@ const TARGETS: usize = 24 << 20;
 const UNSAVED: usize = 16 << 20;
 /// A check that nobody has asked for so long was not put off since: who waits for one asks every minute.
 const UNASKED: Duration = Duration::from_secs(600);
+/// How much an onlooker may not have heard of before it is told to look whatever it was.
+const TOLD: usize = 1024;
 
 /// What is known of one application. Taken out while it is worked on.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +51,19 @@ pub struct AppMemory {
     /// What the operation under way waits by.
     pub times: Times,
     /// What the tenant's own checks said of objects.
-    pub checked: HashMap<ResourceKey, Known>,
+    pub checked: Arc<HashMap<ResourceKey, Known>>,
+}
+
+impl AppMemory {
+    /// What somebody needs who only looks on.
+    fn glance(&self) -> Self {
+        Self {
+            uid: self.uid.clone(),
+            renders: self.renders.clone(),
+            checked: self.checked.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// When that began which the operation under way waits for.
@@ -106,6 +121,10 @@ pub struct Memory(Arc<Mutex<Inner>>);
 
 struct Inner {
     apps: HashMap<AppKey, AppMemory>,
+    /// What onlookers see of those that are worked on.
+    at_work: HashMap<AppKey, AppMemory>,
+    /// Tells onlookers of whom something else is known than before; without a name, of anybody.
+    told: broadcast::Sender<Option<AppKey>>,
     targets: LruCache<AppKey, (usize, Targets)>,
     targets_size: usize,
     unsaved_size: usize,
@@ -125,6 +144,8 @@ impl Default for Memory {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Inner {
             apps: HashMap::new(),
+            at_work: HashMap::new(),
+            told: broadcast::channel(TOLD).0,
             targets: LruCache::unbounded(),
             targets_size: 0,
             unsaved_size: 0,
@@ -148,28 +169,62 @@ impl Memory {
         if let Some((_, bytes)) = known.as_ref().and_then(|memory| memory.unsaved.as_ref()) {
             inner.unsaved_size -= bytes.len();
         }
-        known
+        let memory = known
             .filter(|memory| memory.uid == uid)
             .unwrap_or_else(|| AppMemory {
                 uid: uid.to_owned(),
                 ..AppMemory::default()
-            })
+            });
+        inner.at_work.insert(app.clone(), memory.glance());
+        memory
     }
 
     /// A copy of what is known of an application, for a reader who puts nothing back.
     #[must_use]
     pub fn copy(&self, app: &AppKey, uid: &str) -> AppMemory {
-        let known = self
-            .0
-            .lock()
-            .apps
-            .get(app)
-            .filter(|memory| memory.uid == uid)
-            .cloned();
+        let known = self.0.lock().known(app, uid).cloned();
         AppMemory {
             unsaved: None,
             ..known.unwrap_or_default()
         }
+    }
+
+    /// What is known of an application, as far as somebody needs it who only looks on.
+    #[must_use]
+    pub fn glance(&self, app: &AppKey, uid: &str) -> AppMemory {
+        let inner = self.0.lock();
+        let known = inner.known(app, uid).map(AppMemory::glance);
+        known.unwrap_or_default()
+    }
+
+    /// Notes for onlookers what an application came to that is worked on.
+    pub fn rendered(&self, app: &AppKey, renders: &[Render]) {
+        if let Some(seen) = self.0.lock().at_work.get_mut(app) {
+            seen.renders = renders.to_vec();
+        }
+    }
+
+    /// Notes for onlookers what the checks say of the objects of an application that is worked on.
+    pub fn judged(&self, app: &AppKey, checked: &Arc<HashMap<ResourceKey, Known>>) {
+        let mut inner = self.0.lock();
+        let Some(seen) = inner.at_work.get_mut(app) else {
+            return;
+        };
+        if seen.checked != *checked {
+            seen.checked = checked.clone();
+            inner.tell(Some(app));
+        }
+    }
+
+    /// Of whom something else is known than before, from now on; of anybody, where nobody is named.
+    #[must_use]
+    pub fn told(&self) -> broadcast::Receiver<Option<AppKey>> {
+        self.0.lock().told.subscribe()
+    }
+
+    /// Tells onlookers to look at an application anew; at any, where none is named.
+    pub fn tell(&self, app: Option<&AppKey>) {
+        self.0.lock().tell(app);
     }
 
     /// Puts it back.
@@ -182,6 +237,7 @@ impl Memory {
                 inner.unsaved_size += bytes.len();
             }
         }
+        inner.at_work.remove(app);
         inner.apps.insert(app.clone(), memory);
     }
 
@@ -205,11 +261,14 @@ impl Memory {
             .map(|target| fold(&target.key))
             .collect();
         let mut inner = self.0.lock();
-        inner.stop_wanting(app);
-        for key in &keys {
-            inner.wanted.entry(*key).or_default().push(app.clone());
+        if inner.wants.get(app) != Some(&keys) {
+            inner.stop_wanting(app);
+            for key in &keys {
+                inner.wanted.entry(*key).or_default().push(app.clone());
+            }
+            inner.wants.insert(app.clone(), keys);
+            inner.tell(Some(app));
         }
-        inner.wants.insert(app.clone(), keys);
         inner.drop_targets(app);
         inner.targets.put(app.clone(), (size, targets));
         inner.targets_size += size;
@@ -320,16 +379,20 @@ impl Memory {
         {
             inner.unsaved_size -= bytes.len();
         }
+        inner.at_work.remove(app);
         inner.drop_targets(app);
         inner.stop_wanting(app);
         inner.stop_watching(app);
         inner.failures.remove(app);
+        inner.tell(Some(app));
     }
 
     /// Forgets everything.
     pub fn forget_all(&self) {
         let Inner {
             apps,
+            at_work,
+            told,
             targets,
             targets_size,
             unsaved_size,
@@ -342,6 +405,7 @@ impl Memory {
             namespaces,
         } = &mut *self.0.lock();
         apps.clear();
+        at_work.clear();
         targets.clear();
         *targets_size = 0;
         *unsaved_size = 0;
@@ -352,10 +416,23 @@ impl Memory {
         watching.clear();
         watches.clear();
         namespaces.clear();
+        // Nobody looking on is no error.
+        let _ = told.send(None);
     }
 }
 
 impl Inner {
+    /// What is known of an application, also while it is worked on.
+    fn known(&self, app: &AppKey, uid: &str) -> Option<&AppMemory> {
+        let known = self.apps.get(app).or_else(|| self.at_work.get(app));
+        known.filter(|memory| memory.uid == uid)
+    }
+
+    fn tell(&self, app: Option<&AppKey>) {
+        // Nobody looking on is no error.
+        let _ = self.told.send(app.cloned());
+    }
+
     fn drop_targets(&mut self, app: &AppKey) {
         if let Some((size, _)) = self.targets.pop(app) {
             self.targets_size -= size;
@@ -417,6 +494,33 @@ mod tests {
         memory.put(&app, first);
         assert!(memory.take(&app, "2").saved.is_none());
         assert_eq!(memory.0.lock().unsaved_size, 0);
+    }
+
+    #[test]
+    fn onlookers_see_what_is_known_of_an_application_that_is_worked_on() {
+        let memory = Memory::default();
+        let app = AppKey::new(TenantId(Uuid::nil()), "a");
+        let mut told = memory.told();
+        let known = memory.take(&app, "1");
+        let render = Render {
+            order: 1,
+            commit: "c".into(),
+            hash: ManifestSetHash("x".into()),
+            detail: "d".into(),
+            source_type: SourceType::Directory,
+            causes: vec![],
+            remotes: vec![],
+            passing: false,
+        };
+        memory.rendered(&app, &[render]);
+        assert_eq!(memory.glance(&app, "1").renders.len(), 1);
+        assert!(memory.glance(&app, "2").renders.is_empty());
+        memory.judged(&app, &Arc::default());
+        assert!(told.try_recv().is_err(), "the checks say what they said");
+        memory.put(&app, known);
+        assert!(memory.glance(&app, "1").renders.is_empty());
+        memory.forget(&app);
+        assert_eq!(told.try_recv(), Ok(Some(app)));
     }
 
     #[test]

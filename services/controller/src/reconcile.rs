@@ -46,6 +46,8 @@ const PATIENCE: u32 = 3;
 /// A cluster that is away for no longer than this is not called so: an apiserver that restarts, or the first listing.
 const BLINK: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Nothing is looked at again sooner for what a clock says: it may be a little behind.
+const SOON: Duration = Duration::from_millis(100);
 /// A cluster that answers, and of which a kind cannot be listed for so long, is not known until somebody mends that.
 const UNLISTED: Duration = Duration::from_secs(30);
 /// When it is looked at again.
@@ -278,7 +280,7 @@ async fn with_memory(
     };
     match cluster_state(ctx) {
         ClusterState::Known => {}
-        ClusterState::NotYet => return Ok(Next::After(LOOK_AGAIN)),
+        ClusterState::NotYet(wait) => return Ok(Next::After(wait)),
         ClusterState::Away(cause, next) => {
             return operation::without_cluster(ctx, &subject, *cause, next).await;
         }
@@ -408,8 +410,8 @@ async fn busy(ctx: &Context, subject: &Subject) -> Result<bool, Failure> {
 /// Whether the index says what the cluster has.
 enum ClusterState {
     Known,
-    /// It will in a moment.
-    NotYet,
+    /// It will in a moment, and that wakes the application; after how long it is looked at whether it does not.
+    NotYet(Duration),
     /// It does not, and when to look again if nothing happens before.
     Away(Box<Cause>, Next),
 }
@@ -422,12 +424,13 @@ fn cluster_state(ctx: &Context) -> ClusterState {
         }
         return match unlisted(ctx) {
             Some(cause) => ClusterState::Away(Box::new(cause), Next::After(UNLISTED_AGAIN)),
-            None => ClusterState::NotYet,
+            None => ClusterState::NotYet(may_list(ctx)),
         };
     }
     let away = ctx.clock.now().signed_duration_since(connection.since);
-    if away.to_std().unwrap_or_default() < BLINK {
-        return ClusterState::NotYet;
+    let away = away.to_std().unwrap_or_default();
+    if away < BLINK {
+        return ClusterState::NotYet((BLINK - away).max(SOON));
     }
     let cause = Cause::error(message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name()));
     let evidence = connection.message;
@@ -436,6 +439,12 @@ fn cluster_state(ctx: &Context) -> ClusterState {
         false => cause.evidence(evidence),
     };
     ClusterState::Away(Box::new(cause), Next::Sleep)
+}
+
+/// How long a cluster that answers may still take to list its kinds before one is called unlisted.
+fn may_list(ctx: &Context) -> Duration {
+    let left = |(since, _)| UNLISTED.saturating_sub(since).max(SOON);
+    ctx.cluster.index().lagging().map_or(UNLISTED_AGAIN, left)
 }
 
 /// Why nobody knows what a cluster has that answers: one of its kinds cannot be listed, and that is not about to end.

@@ -10,28 +10,52 @@ use crate::compare::Owner;
 use crate::options::Role;
 use crate::prepare::Target;
 
+/// What a tree needs to know of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which object.
+    pub key: ResourceKey,
+    /// The version that its manifest names.
+    pub version: String,
+    /// Whether it is a hook.
+    pub hook: bool,
+    /// Whether what lives there is none of the application's business.
+    pub outside: bool,
+}
+
+impl From<&Target> for Wanted {
+    fn from(target: &Target) -> Self {
+        Self {
+            key: target.key.clone(),
+            version: target.version.clone(),
+            hook: target.role == Role::Hook,
+            outside: target.outside,
+        }
+    }
+}
+
 /// The objects that a comparison would list, as [`Comparison::statuses`](crate::Comparison::statuses) does, without saying how
 /// they stand: what Git wants, hooks where they are there, and what is live and the application's own.
 #[must_use]
 pub fn outline(
     tenant: &str,
     app: &str,
-    targets: &[Target],
+    wanted: &[Wanted],
     live: &[Entry<'_>],
 ) -> Vec<ResourceStatus> {
     let owner = |entry: &Entry<'_>| Owner::of(entry.body, entry.key, tenant, app);
     let there: HashMap<&ResourceKey, &Entry<'_>> =
         live.iter().map(|entry| (entry.key, entry)).collect();
-    let is_there = |target: &Target| {
+    let is_there = |wanted: &Wanted| {
         let theirs = |entry: &Entry<'_>| matches!(owner(entry), Owner::Installation(_));
-        let entry = there.get(&target.key).copied();
-        !target.outside && entry.is_some_and(|entry| !theirs(entry))
+        let entry = there.get(&wanted.key).copied();
+        !wanted.outside && entry.is_some_and(|entry| !theirs(entry))
     };
     // Nothing for a hook that is not there: it is no object, and what has its name is not the application's either.
     let mut found: BTreeMap<&ResourceKey, Option<&str>> = BTreeMap::new();
-    for target in targets {
-        let shown = target.role != Role::Hook || is_there(target);
-        found.insert(&target.key, shown.then_some(target.version.as_str()));
+    for one in wanted {
+        let shown = !one.hook || is_there(one);
+        found.insert(&one.key, shown.then_some(one.version.as_str()));
     }
     for entry in live {
         let other = entry.owners.is_empty() && !found.contains_key(entry.key);

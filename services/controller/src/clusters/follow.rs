@@ -35,11 +35,19 @@ async fn tell((tenant, server): Place, cluster: &Cluster, events: &mpsc::Sender<
     let mut reachable = connection.borrow_and_update().reachable;
     let mut opens = Instant::now();
     let mut whole = false;
+    let mut listed = cluster.index().is_ready();
     loop {
         let wake = tokio::select! {
             wake = wakes.next() => match wake {
-                Wake::Kinds | Wake::Resync => {
-                    whole = true;
+                wake @ (Wake::Kinds | Wake::Resync) => {
+                    let ready = cluster.index().is_ready();
+                    if ready && !listed {
+                        // All applications wait for that, which a cluster cannot have happen at will.
+                        opens = Instant::now();
+                    }
+                    listed = ready;
+                    // Until then new kinds are of no use to anybody.
+                    whole |= ready || wake == Wake::Resync;
                     continue;
                 }
                 wake => Some(wake),

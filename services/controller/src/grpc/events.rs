@@ -8,7 +8,8 @@ use proto::naru::internal::v1::ResourceEventsRequest;
 use serde_json::Value;
 use tonic::Status;
 
-use super::{refused, scene, tree};
+use super::scene::{self, Scene};
+use super::{refused, tree};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 
@@ -21,8 +22,8 @@ pub(super) async fn resource_events(
     app: &AppKey,
     asked: ResourceEventsRequest,
 ) -> Result<EventList, Status> {
-    let scene = scene::scene(ctx, app).await?;
-    let nodes = tree::nodes(ctx, &scene);
+    let Scene { tenant, seen } = scene::outline(ctx, app).await?;
+    let nodes = tree::nodes(seen.map(|(_, outline)| outline)).await?;
     let node = nodes.into_iter().find(|node| {
         !node.uid.is_empty()
             && node.uid == asked.uid
@@ -40,11 +41,11 @@ pub(super) async fn resource_events(
         namespace => namespace,
     };
     // What is said there is for whose namespace it is.
-    if !scene.tenant.owns(namespace) {
+    if !tenant.owns(namespace) {
         return Ok(list(Vec::new()));
     }
     let account = ctx
-        .account(&scene.tenant, namespace)
+        .account(&tenant, namespace)
         .map_err(|error| refused(&error))?;
     let found = account
         .events(namespace, &node.uid)

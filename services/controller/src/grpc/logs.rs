@@ -15,7 +15,8 @@ use tonic::Status;
 
 use super::log_filter::LogFilter;
 use super::log_merge::{Line, merge};
-use super::{While, refused, scene, tree};
+use super::scene::{self, Scene};
+use super::{While, refused, tree};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 
@@ -31,8 +32,8 @@ pub(super) async fn pod_logs(
     query: ApplicationPodLogsQuery,
     lasts: While,
 ) -> Result<impl Stream<Item = Result<LogEntry, Status>> + Send + use<>, Status> {
-    let scene = scene::scene(ctx, app).await?;
-    let nodes = tree::nodes(ctx, &scene);
+    let Scene { tenant, seen } = scene::outline(ctx, app).await?;
+    let nodes = tree::nodes(seen.map(|(_, outline)| outline)).await?;
     let pods = selected(&nodes, &query);
     if pods.len() > MAX_PODS {
         return Err(Status::invalid_argument(
@@ -49,7 +50,7 @@ pub(super) async fn pod_logs(
     let mut streams = Vec::with_capacity(pods.len());
     for pod in &pods {
         let account = ctx
-            .account(&scene.tenant, &pod.key.namespace)
+            .account(&tenant, &pod.key.namespace)
             .map_err(|error| refused(&error))?;
         streams.push(lines(&account, pod, &options, ctx.clock.now()).await);
     }

@@ -12,7 +12,8 @@ use proto::naru::internal::v1 as wire;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use super::{owner, refused, say, scene, tree};
+use super::scene::{self, Scene};
+use super::{owner, refused, say, tree};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::reconcile::subject::Subject;
@@ -53,12 +54,13 @@ pub(super) async fn find(
         namespace,
         name,
     };
-    let scene = scene::scene(ctx, app).await?;
-    let nodes = tree::nodes(ctx, &scene);
+    let Scene { tenant, seen } = scene::outline(ctx, app).await?;
+    let (subject, outline) = seen.unzip();
+    let nodes = tree::nodes(outline).await?;
     let node = nodes
         .into_iter()
         .find(|node| node.key == key && !node.uid.is_empty());
-    let (Some(node), Some((subject, _))) = (node, scene.seen) else {
+    let (Some(node), Some(subject)) = (node, subject) else {
         let ResourceKey {
             group, kind, name, ..
         } = &key;
@@ -74,7 +76,7 @@ pub(super) async fn find(
         version
     };
     let account = ctx
-        .account(&scene.tenant, &key.namespace)
+        .account(&tenant, &key.namespace)
         .map_err(|error| refused(&error))?;
     let body = account
         .get(&key, Some(&version))

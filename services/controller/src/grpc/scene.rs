@@ -9,6 +9,7 @@ use domain::manifest::Manifest;
 use domain::message;
 use domain::schema::SchemaSet;
 use engine::prepare::Target;
+use engine::tree::Wanted;
 use serde_json::Value;
 use tonic::{Code, Status};
 
@@ -17,16 +18,36 @@ use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::reconcile;
 use crate::reconcile::desire::{self, Wish};
-use crate::reconcile::look::{self, Look};
+use crate::reconcile::look::{self, Look, Outline};
 use crate::reconcile::subject::{self, Subject};
 use crate::repos::Trouble;
 use crate::tenants::TenantFacts;
 
 /// An application as a reader finds it.
-pub(super) struct Scene {
+pub(super) struct Scene<Seen = Look> {
     pub(super) tenant: Arc<TenantFacts>,
     /// `None` where only an edit can help: such an application shows no objects.
-    pub(super) seen: Option<(Subject, Look)>,
+    pub(super) seen: Option<(Subject, Seen)>,
+}
+
+/// What is known of an application without its cluster.
+pub(super) struct Plot {
+    pub(super) subject: Subject,
+    /// The objects that Git wants, none while nobody knows what it says.
+    wanted: Arc<[Wanted]>,
+    /// Whether anybody knows.
+    pub(super) certain: bool,
+}
+
+impl Plot {
+    /// What a tree shows of it now.
+    pub(super) async fn outline(&self, ctx: &Context) -> Outline {
+        let Self {
+            subject, wanted, ..
+        } = self;
+        let memory = ctx.memory.glance(&subject.key, subject.app.uid());
+        look::outline(ctx, subject, wanted, &memory.checked).await
+    }
 }
 
 /// How long a cluster that was opened a moment ago may take to be listed.
@@ -73,15 +94,11 @@ pub(super) async fn goes_to(shared: &Arc<Context>, key: &AppKey) -> Result<Arc<C
 
 /// Looks at an application; nothing is written and nothing remembered.
 pub(super) async fn scene(ctx: &Context, key: &AppKey) -> Result<Scene, Status> {
-    let (app, tenant) = find(ctx, key).await?;
-    let uid = app.uid().to_owned();
-    let Ok(subject) = subject::read(ctx, key, app, tenant.clone())
-        .await
-        .map_err(|error| database(&error))?
-    else {
+    let (tenant, subject) = read(ctx, key).await?;
+    let Some(subject) = subject else {
         return Ok(Scene { tenant, seen: None });
     };
-    let mut memory = ctx.memory.copy(key, &uid);
+    let mut memory = ctx.memory.copy(key, subject.app.uid());
     let wish = Wish::of_spec(&subject, false, false);
     let desired = desire::desire(ctx, &subject, &wish, &mut memory).await;
     let look = look::look(ctx, &subject, desired, &mut memory)
@@ -91,6 +108,50 @@ pub(super) async fn scene(ctx: &Context, key: &AppKey) -> Result<Scene, Status> 
         tenant,
         seen: Some((subject, look)),
     })
+}
+
+/// What a tree shows of an application: nothing is compared, no object is fetched.
+pub(super) async fn outline(ctx: &Context, key: &AppKey) -> Result<Scene<Outline>, Status> {
+    let (tenant, plot) = plot(ctx, key).await?;
+    let seen = match plot {
+        Some(plot) => {
+            let outline = plot.outline(ctx).await;
+            Some((plot.subject, outline))
+        }
+        None => None,
+    };
+    Ok(Scene { tenant, seen })
+}
+
+/// What is known of an application without its cluster; `None` where only an edit can help.
+pub(super) async fn plot(
+    ctx: &Context,
+    key: &AppKey,
+) -> Result<(Arc<TenantFacts>, Option<Plot>), Status> {
+    let (tenant, subject) = read(ctx, key).await?;
+    let Some(subject) = subject else {
+        return Ok((tenant, None));
+    };
+    let mut memory = ctx.memory.glance(key, subject.app.uid());
+    let wish = Wish::of_spec(&subject, false, false);
+    let desired = desire::desire(ctx, &subject, &wish, &mut memory).await;
+    let targets: &[Target] = desired
+        .as_ref()
+        .map_or(&[], |desired| &desired.prepared.targets);
+    let plot = Plot {
+        wanted: targets.iter().map(Wanted::from).collect(),
+        certain: desired.is_ok(),
+        subject,
+    };
+    Ok((tenant, Some(plot)))
+}
+
+/// The row, its tenant and all that it names.
+async fn read(ctx: &Context, key: &AppKey) -> Result<(Arc<TenantFacts>, Option<Subject>), Status> {
+    let (app, tenant) = find(ctx, key).await?;
+    let subject = subject::read(ctx, key, app, tenant.clone()).await;
+    let subject = subject.map_err(|error| database(&error))?;
+    Ok((tenant, subject.ok()))
 }
 
 /// What a manifest that is no part of Git comes to as one of the application's, judged as Git's are; `None` where it is

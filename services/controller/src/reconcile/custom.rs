@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::LiveEntry;
@@ -57,7 +58,7 @@ pub struct Checked {
 }
 
 /// What was found out about an object by a script.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Known {
     /// Names the script.
     script: u64,
@@ -172,7 +173,8 @@ pub async fn checks(
 ) -> Result<Checked, cluster::Error> {
     let mut found = Checked::default();
     if !subject.customizations.check_health() {
-        memory.checked.clear();
+        memory.checked = Arc::default();
+        ctx.memory.judged(&subject.key, &memory.checked);
         return Ok(found);
     }
     let below = look::beneath(ctx, subject.sight(), live.entries());
@@ -182,17 +184,17 @@ pub async fn checks(
         let Some(script) = subject.customizations.health(&entry.key) else {
             continue;
         };
-        match memory.checked.remove(&entry.key) {
+        match memory.checked.get(&entry.key) {
             Some(known)
                 if known.script == name(script) && *known.version == *entry.resource_version =>
             {
-                kept.insert(entry.key.clone(), known);
+                kept.insert(entry.key.clone(), known.clone());
             }
             _ if kept.len() + wanted.len() < MAX_CHECKED => wanted.push((entry.clone(), script)),
             _ => {
-                let many = format!("no more than {MAX_CHECKED} objects are checked by scripts");
-                let unknown = health::left_out(&many, &entry.body);
-                found.checks.insert(entry.key.clone(), Some(unknown));
+                found
+                    .checks
+                    .insert(entry.key.clone(), Some(too_many(entry)));
             }
         }
     }
@@ -251,8 +253,41 @@ pub async fn checks(
     }
     let said = |(key, known): (&ResourceKey, &Known)| (key.clone(), known.checked.clone());
     found.checks.extend(kept.iter().map(said));
-    memory.checked = kept;
+    memory.checked = Arc::new(kept);
+    ctx.memory.judged(&subject.key, &memory.checked);
     Ok(found)
+}
+
+fn too_many(entry: &LiveEntry) -> health::Health {
+    let many = format!("no more than {MAX_CHECKED} objects are checked by scripts");
+    health::left_out(&many, &entry.body)
+}
+
+/// What the tenant's own health checks said last of some objects. Nothing is fetched and nothing run: whoever looks at the
+/// application finds out what they say now, and says so then.
+#[must_use]
+pub fn said_last<'a>(
+    customizations: &Customizations,
+    known: &HashMap<ResourceKey, Known>,
+    entries: impl Iterator<Item = &'a Arc<LiveEntry>>,
+) -> Checks {
+    if !customizations.check_health() {
+        return Checks::default();
+    }
+    let said = entries.filter_map(|entry| {
+        let script = customizations.health(&entry.key)?;
+        let last = known.get(&entry.key);
+        let checked = match last.filter(|known| known.script == name(script)) {
+            Some(known) => known.checked.clone(),
+            None if known.len() >= MAX_CHECKED => Some(too_many(entry)),
+            None => Some(health::Health {
+                code: HealthCode::Unknown,
+                ..health::postponed("it is checked in a moment", &entry.body)
+            }),
+        };
+        Some((entry.key.clone(), checked))
+    });
+    said.collect()
 }
 
 /// What a script's answer says of an object; the error is that it says nothing yet.

@@ -197,6 +197,7 @@ pub async fn desire(
         }
     }
     memory.renders.clone_from(&fresh);
+    ctx.memory.rendered(&subject.key, &fresh);
     let Some(manifests) = manifests else {
         // The set at hand is the one that Git says.
         let kept = kept.ok_or_else(unexpected)?;

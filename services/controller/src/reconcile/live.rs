@@ -65,6 +65,18 @@ impl LiveSet {
     /// may see them.
     #[must_use]
     pub fn gather(ctx: &Context, sight: Sight<'_>, app: &str, targets: &[Target]) -> Self {
+        let keys = targets.iter().map(|target| &target.key);
+        Self::gather_keys(ctx, sight, app, keys)
+    }
+
+    /// The same, of targets of which only these keys are known.
+    #[must_use]
+    pub fn gather_keys<'a>(
+        ctx: &Context,
+        sight: Sight<'_>,
+        app: &str,
+        keys: impl Iterator<Item = &'a ResourceKey>,
+    ) -> Self {
         let index = ctx.cluster.index();
         let tenant = sight.tenant;
         let mut entries = index.snapshot(tenant.tenant.name.as_str(), app);
@@ -75,12 +87,8 @@ impl LiveSet {
         let visible = |key: &ResourceKey| {
             sight.sees(key) && (!key.namespace.is_empty() || tenant.owns_cluster(key))
         };
-        let others = targets
-            .iter()
-            .filter(|target| !tracked.contains(&target.key) && visible(&target.key));
-        let others: Vec<Arc<LiveEntry>> =
-            others.filter_map(|target| index.get(&target.key)).collect();
-        entries.extend(others);
+        let others = keys.filter(|key| !tracked.contains(*key) && visible(key));
+        entries.extend(others.filter_map(|key| index.get(key)));
         let entries = entries.into_iter();
         Self {
             entries: entries.map(|entry| (entry.key.clone(), entry)).collect(),

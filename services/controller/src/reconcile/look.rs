@@ -28,6 +28,10 @@ use crate::memory::AppMemory;
 use crate::repos::Trouble;
 use crate::tenants::TenantFacts;
 
+mod outline;
+
+pub use outline::{Outline, outline};
+
 /// No lint looks at more objects than this.
 const AROUND: usize = 2000;
 
@@ -133,7 +137,7 @@ pub async fn look_at(
     let way = way(ctx, subject);
     if memory.compared_by != way {
         memory.applied.clear();
-        memory.checked.clear();
+        memory.checked = Arc::default();
         memory.compared_by = way;
     }
     live.forget_tried();

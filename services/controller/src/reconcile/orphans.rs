@@ -9,6 +9,7 @@ use domain::cause::Cause;
 use domain::message;
 use domain::resource::ResourceKey;
 use domain::status::ResourceStatus;
+use engine::tree;
 
 use super::subject::Subject;
 use crate::context::{ACCOUNT, Context};
@@ -69,18 +70,8 @@ impl Orphans {
     /// As the tree lists objects.
     #[must_use]
     pub fn statuses(&self) -> Vec<ResourceStatus> {
-        let status = |entry: &Arc<LiveEntry>| ResourceStatus {
-            key: entry.key.clone(),
-            version: entry.version.to_string(),
-            status: None,
-            health: None,
-            health_message: String::new(),
-            requires_pruning: false,
-            requires_deletion_confirmation: false,
-            sync_wave: 0,
-            hook: false,
-        };
-        self.entries.iter().map(status).collect()
+        let listed = |entry: &Arc<LiveEntry>| tree::listed(&entry.key, &entry.version);
+        self.entries.iter().map(listed).collect()
     }
 }
 

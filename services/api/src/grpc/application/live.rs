@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use domain::delta::Misfit;
 use domain::message::{self, Message};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use proto::argocd::application as wire;
-use proto::naru::internal::v1::AppRequest;
+use proto::convert::tree;
+use proto::naru::internal::v1::{AppRequest, TreeUpdate};
 use proto::v1alpha1;
 use tonic::{Code, Response, Status};
 
@@ -93,12 +95,33 @@ pub(super) async fn watch_resource_tree(
         .map_err(peer)?
         .into_inner();
     let stop = shared.life.token();
-    let trees = trees
-        .map(|tree| tree.map_err(peer))
-        .take_until(stop.cancelled_owned());
+    let trees = whole(trees).take_until(stop.cancelled_owned());
     let may =
         move |actor: &Actor| permit::allows(actor, Resource::Applications, Action::Get, &right);
     Ok(while_permitted(shared, actor, may, Box::pin(trees)))
+}
+
+/// The trees that updates make, each of the one before and the first of an empty one.
+fn whole(
+    updates: impl Stream<Item = Result<TreeUpdate, Status>> + Send + 'static,
+) -> impl Stream<Item = Result<v1alpha1::ApplicationTree, Status>> + Send + 'static {
+    let lost = |misfit: Misfit| {
+        let error = &misfit as &dyn std::error::Error;
+        tracing::error!(error, "a tree could not be put together");
+        failure::internal()
+    };
+    let before = Some(v1alpha1::ApplicationTree::default());
+    updates.scan(before, move |shown, update| {
+        // After an error there is nothing that an update could be of.
+        let made = shown.take().map(|before| {
+            let update = update.map_err(peer)?;
+            tree::apply(before, update).map_err(lost)
+        });
+        if let Some(Ok(tree)) = &made {
+            *shown = Some(tree.clone());
+        }
+        std::future::ready(made)
+    })
 }
 
 /// What the controller said, in the reader's language where it is a message of the catalogue; or that it is away. Its
@@ -119,9 +142,39 @@ pub(super) fn peer(status: Status) -> Status {
 #[cfg(test)]
 mod tests {
     use domain::message::Language;
+    use proto::v1alpha1::{ApplicationTree, ResourceNode};
 
     use super::*;
     use crate::language;
+
+    #[tokio::test]
+    async fn a_tree_is_put_together_of_what_has_changed() {
+        let of = |versions: &[&str]| {
+            let node = |version: &&str| ResourceNode {
+                resource_version: Some((*version).to_owned()),
+                ..ResourceNode::default()
+            };
+            ApplicationTree {
+                nodes: versions.iter().map(node).collect(),
+                ..ApplicationTree::default()
+            }
+        };
+        let (first, second) = (of(&["1"]), of(&["2", "3"]));
+        let none = ApplicationTree::default();
+        let updates = [
+            Ok(tree::between(&none, &first)),
+            Ok(tree::between(&first, &second)),
+            // Of another tree than the one that was shown.
+            Ok(tree::between(&first, &none)),
+            Ok(tree::between(&first, &second)),
+        ];
+        let trees = whole(futures::stream::iter(updates));
+        let trees: Vec<Result<ApplicationTree, Status>> = trees.collect().await;
+        assert_eq!(trees.len(), 3, "it ends with the error");
+        assert_eq!(trees[0].as_ref().unwrap(), &first);
+        assert_eq!(trees[1].as_ref().unwrap(), &second);
+        assert_eq!(trees[2].as_ref().unwrap_err().code(), Code::Internal);
+    }
 
     #[tokio::test]
     async fn what_the_controller_says_is_told_in_the_readers_language() {
