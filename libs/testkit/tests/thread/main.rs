@@ -40,6 +40,7 @@ mod sync_options;
 mod terminal;
 mod timing;
 mod trace;
+mod trees;
 mod twins;
 mod ways;
 mod windows;
