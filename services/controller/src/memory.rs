@@ -210,8 +210,11 @@ impl Memory {
         let Some(seen) = inner.at_work.get_mut(app) else {
             return;
         };
-        if seen.checked != *checked {
-            seen.checked = checked.clone();
+        let before = std::mem::replace(&mut seen.checked, checked.clone());
+        let agrees = |(object, now): (&ResourceKey, &Known)| {
+            before.get(object).is_some_and(|known| known.agrees(now))
+        };
+        if before.len() != checked.len() || !checked.iter().all(agrees) {
             inner.tell(Some(app));
         }
     }

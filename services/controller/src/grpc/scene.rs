@@ -32,7 +32,7 @@ pub(super) struct Scene<Seen = Look> {
 
 /// What is known of an application without its cluster.
 pub(super) struct Plot {
-    pub(super) subject: Subject,
+    subject: Subject,
     /// The objects that Git wants, none while nobody knows what it says.
     wanted: Arc<[Wanted]>,
     /// Whether anybody knows.

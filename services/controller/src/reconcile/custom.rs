@@ -58,7 +58,7 @@ pub struct Checked {
 }
 
 /// What was found out about an object by a script.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Known {
     /// Names the script.
     script: u64,
@@ -66,6 +66,14 @@ pub struct Known {
     version: String,
     /// What the script says.
     checked: health::Checked,
+}
+
+impl Known {
+    /// Whether the same script says the same, be it of another state of the object.
+    #[must_use]
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.script == other.script && self.checked == other.checked
+    }
 }
 
 /// Where the jq expressions of what is left out lead, for every object whose body is at hand and not known yet; those that

@@ -87,7 +87,7 @@ impl LiveSet {
         let visible = |key: &ResourceKey| {
             sight.sees(key) && (!key.namespace.is_empty() || tenant.owns_cluster(key))
         };
-        let others = keys.filter(|key| !tracked.contains(*key) && visible(key));
+        let others = keys.filter(|&key| !tracked.contains(key) && visible(key));
         entries.extend(others.filter_map(|key| index.get(key)));
         let entries = entries.into_iter();
         Self {
