@@ -55,6 +55,9 @@ pub struct Config {
     /// How large one fetched pack may be, in MiB.
     #[serde(default = "pack_mib")]
     pub pack_mib: u64,
+    /// How much all mirrors may take on the disk, in MiB.
+    #[serde(default = "mirrors_mib")]
+    pub mirrors_mib: u64,
     /// How much memory remembered renders may take in this process, in MiB.
     #[serde(default = "memory_mib")]
     pub memory_mib: usize,
@@ -85,6 +88,7 @@ impl Config {
         Limits {
             fetch: Duration::from_secs(self.fetch_seconds),
             pack: self.pack_mib << 20,
+            disk: self.mirrors_mib << 20,
             ..Limits::default()
         }
     }
@@ -125,6 +129,10 @@ fn fetch_seconds() -> u64 {
 
 fn pack_mib() -> u64 {
     2048
+}
+
+fn mirrors_mib() -> u64 {
+    6144
 }
 
 fn memory_mib() -> usize {

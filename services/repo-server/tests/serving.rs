@@ -60,6 +60,8 @@ struct World {
 struct Settings {
     render_seconds: u64,
     fetch_seconds: u64,
+    /// How much one fetch may bring, in MiB.
+    pack_mib: u64,
     /// Its data folder is a disk of its own with so much room, in MiB.
     disk_mib: Option<u32>,
 }
@@ -69,6 +71,7 @@ impl Default for Settings {
         Self {
             render_seconds: 60,
             fetch_seconds: 90,
+            pack_mib: 2048,
             disk_mib: None,
         }
     }
@@ -199,6 +202,7 @@ impl World {
                 "NARU_FETCH_SECONDS",
                 self.settings.fetch_seconds.to_string(),
             )
+            .env("NARU_PACK_MIB", self.settings.pack_mib.to_string())
             .env("NARU_EGRESS__ALLOW", "127.0.0.0/8")
             .kill_on_drop(true)
             .spawn()

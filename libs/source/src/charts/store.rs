@@ -22,7 +22,7 @@ use super::index::{self, Entry, Index};
 use super::oci::{Registry, is_digest_of, is_name, of_chart};
 use super::shelf::{Form, Kept, Listed, Remembered, Shelf};
 use crate::error::{Error, Kind};
-use crate::git::{Access, Mirrors, Request, Snapshot};
+use crate::git::{Access, Mirrors, Request, Snapshot, size_of};
 
 /// The largest index.
 const MAX_INDEX: usize = 64 << 20;
@@ -767,7 +767,7 @@ fn over(tenant: &Path) -> Vec<PathBuf> {
         .map(|entry| {
             let path = entry.path();
             let used = std::fs::metadata(path.join("used")).and_then(|file| file.modified());
-            (used.unwrap_or(SystemTime::UNIX_EPOCH), size(&path), path)
+            (used.unwrap_or(SystemTime::UNIX_EPOCH), size_of(&path), path)
         })
         .collect();
     let mut total: u64 = all.iter().map(|(_, size, _)| size).sum();
@@ -781,17 +781,6 @@ fn over(tenant: &Path) -> Vec<PathBuf> {
         gone.push(path);
     }
     gone
-}
-
-fn size(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(found) if found.is_dir() => size(&entry.path()),
-            Ok(found) => found.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }
 
 #[cfg(test)]

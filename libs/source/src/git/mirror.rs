@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use git2::{ErrorClass, ErrorCode, Oid, Repository};
@@ -26,6 +26,8 @@ pub(crate) struct Mirror {
     pub(super) fetching: Coalesce<Result<(), Error>>,
     /// Whether the origin speaks protocol 2 over HTTP.
     pub(super) version2: AtomicBool,
+    /// When it was last used, in uses of all mirrors.
+    used: AtomicU64,
     ready: AtomicBool,
     handles: Mutex<Vec<Repository>>,
 }
@@ -44,9 +46,20 @@ impl Mirror {
             listed: Mutex::new(None),
             fetching: Coalesce::new(),
             version2: AtomicBool::new(false),
+            used: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             handles: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Notes that it is used, after so many uses of all mirrors.
+    pub(super) fn use_now(&self, uses: u64) {
+        self.used.store(uses, Ordering::Relaxed);
+    }
+
+    /// When it was last used, in uses of all mirrors.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Makes the folder if it is missing, and clears what a killed fetch left. Only while holding the fetch.

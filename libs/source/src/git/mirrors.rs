@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::egress::Egress;
@@ -25,6 +26,12 @@ use super::refs::{Named, Refs, is_commit, is_range};
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
 
+mod room;
+
+pub(crate) use room::size_of;
+
+use room::Room;
+
 /// How many tags of one commit are looked at for a signature.
 const MOST_TAGS: usize = 16;
 
@@ -39,6 +46,8 @@ pub struct Limits {
     pub pack: u64,
     /// For how long a listing answers those who do not ask for a fresh one.
     pub remember: Duration,
+    /// How much all mirrors may take on the disk, in bytes; beyond, those that were used longest ago go.
+    pub disk: u64,
 }
 
 impl Default for Limits {
@@ -49,6 +58,7 @@ impl Default for Limits {
             fetch: Duration::from_secs(90),
             pack: 2 << 30,
             remember: Duration::from_secs(180),
+            disk: 6 << 30,
         }
     }
 }
@@ -83,6 +93,9 @@ struct Inner {
     tokens: Tokens,
     observer: Option<Arc<dyn Observer>>,
     mirrors: Mutex<HashMap<(String, String), Arc<Mirror>>>,
+    /// Grows with each use of a mirror.
+    uses: AtomicU64,
+    room: Room,
 }
 
 /// A commit, ready to be read.
@@ -212,6 +225,8 @@ impl Mirrors {
             sandbox,
             observer,
             mirrors: Mutex::default(),
+            uses: AtomicU64::new(0),
+            room: Room::default(),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -235,10 +250,11 @@ impl Mirrors {
         let name = hex::encode(&Sha256::digest(format!("{}\0{}", access.scope, access.url))[..16]);
         let mut mirrors = self.0.mirrors.lock();
         let path = self.0.folder.join(&access.tenant).join(&name);
-        mirrors
+        let mirror = mirrors
             .entry((access.tenant.clone(), name))
-            .or_insert_with(|| Arc::new(Mirror::new(path)))
-            .clone()
+            .or_insert_with(|| Arc::new(Mirror::new(path)));
+        mirror.use_now(self.0.uses.fetch_add(1, Ordering::Relaxed) + 1);
+        mirror.clone()
     }
 
     async fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
@@ -421,10 +437,12 @@ impl Mirrors {
                         url = access.url(),
                         "a damaged mirror is fetched anew"
                     );
-                    self.fetch_beside(mirror, access).await
+                    self.fetch_beside(mirror, access).await?;
                 }
-                result => result,
+                result => result?,
             }
+            self.make_room(mirror).await;
+            Ok(())
         };
         mirror.fetching.run(job).await
     }
@@ -544,6 +562,7 @@ impl Mirrors {
             });
             gone
         };
+        self.0.room.forget(tenant);
         let folder = self.0.folder.join(tenant);
         let removing = tokio::task::spawn_blocking(move || {
             for mirror in gone {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod faults;
+mod history;
 mod hostile;
 mod lfs;
 mod local;
@@ -10,6 +11,7 @@ mod mistakes;
 mod read_set;
 mod references;
 mod remotes;
+mod room;
 mod signatures;
 mod submodules;
 mod web;

@@ -95,6 +95,38 @@ fn packs(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_larger_than_a_fetch_may_be_is_named_and_leaves_nothing() {
+    let world = World::with(Settings {
+        pack_mib: 1,
+        ..Settings::default()
+    })
+    .await;
+    let nothing = RenderResponse::default();
+    world.push("app/service.yaml", SERVICE).await;
+    world.render("app", &nothing).await.unwrap();
+    let known = world.request("app").await.unwrap();
+    world.push("app/large.txt", &noise(8 << 20)).await;
+    for _ in 0..2 {
+        let status = world.render("app", &nothing).await.unwrap_err();
+        assert_eq!(code(&status), "source.too-large", "{status:?}");
+    }
+    // What is there already goes on.
+    let again = RenderRequest {
+        no_cache: true,
+        ..known
+    };
+    world.client("controller").render(again).await.unwrap();
+    let left: Vec<PathBuf> = packs(&world.folder.path().join("data/mirrors"))
+        .into_iter()
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with("tmp_")
+        })
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// One tenant's Git server takes connections and says nothing: its own applications wait for it, and nobody else's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {

@@ -1,0 +1,66 @@
+//! Histories that were pushed over: what is followed is what the refs say now, and what was deployed of an earlier one can
+//! still be rendered.
+
+use serde_json::json;
+
+use crate::{DEPLOYMENT, SERVICE, World, input};
+
+#[tokio::test]
+async fn a_history_that_was_pushed_over_is_followed_and_what_was_deployed_of_it_stays() {
+    let world = World::new();
+    let access = world.access();
+    let source = input(json!({"path": "a"}));
+    let kind = async |commit: &str| {
+        let rendered = world.renderer.render(&access, commit, &source).await;
+        let rendered = rendered.unwrap();
+        assert_eq!(rendered.manifests.len(), 1);
+        rendered.manifests[0].object["kind"].clone()
+    };
+    let follows = async |revision: &str, commit: &str| {
+        let found = world.mirrors.resolve(&access, revision, true).await;
+        assert_eq!(found.unwrap(), commit, "{revision}");
+    };
+    let first = world.write("a/x.yaml", SERVICE).commit();
+    world.git(&["tag", "v1"]);
+    follows("main", &first).await;
+    assert_eq!(kind(&first).await, "Service");
+
+    // The commit is written anew, and the tag moved.
+    world.write("a/x.yaml", DEPLOYMENT);
+    world.git(&["add", "--all"]);
+    world.git(&["commit", "--quiet", "--amend", "--message", "again"]);
+    let second = world.git(&["rev-parse", "HEAD"]);
+    world.git(&["tag", "--force", "v1"]);
+    assert_ne!(first, second);
+    follows("main", &second).await;
+    follows("v1", &second).await;
+    assert_eq!(kind(&second).await, "Deployment");
+
+    // A history that has nothing in common with it.
+    world.git(&["checkout", "--quiet", "--orphan", "other"]);
+    let third = world.write("a/x.yaml", SERVICE).commit();
+    world.git(&["branch", "--force", "main"]);
+    world.git(&["branch", "x"]);
+    assert_eq!(world.git(&["rev-list", "--count", "main"]), "1");
+    follows("main", &third).await;
+    assert_eq!(kind(&third).await, "Service");
+
+    // A branch where another one's folder has to be.
+    world.git(&["branch", "--delete", "--force", "x"]);
+    world.write("b/y.yaml", SERVICE).commit();
+    world.git(&["branch", "x/y"]);
+    let fourth = world.git(&["rev-parse", "x/y"]);
+    follows("x/y", &fourth).await;
+    assert_eq!(kind(&fourth).await, "Service");
+
+    // Whoever goes back needs nothing of a server that has thrown it away.
+    world.git(&["reflog", "expire", "--expire=now", "--all"]);
+    world.git(&["gc", "--quiet", "--prune=now"]);
+    std::fs::rename(world.work(), world.folder.path().join("away")).unwrap();
+    assert_eq!(kind(&first).await, "Service");
+    assert_eq!(kind(&second).await, "Deployment");
+    assert!(
+        world.mirrors.resolve(&access, "main", true).await.is_err(),
+        "nobody answers"
+    );
+}
