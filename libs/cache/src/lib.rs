@@ -6,6 +6,7 @@
 //! - Redis may be emptied, stopped or replaced at any moment; that costs time, never correctness.
 //! - An entry opens only under the key of its tenant and in its own place (prefix, tenant, kind, key): one that was
 //!   changed, moved, or written by somebody else is a miss.
+//! - Values are made smaller before they are sealed, and never become larger than they may be when they are opened.
 //! - A Redis that does not answer costs a caller half a second once, then nothing until it is tried again.
 //!
 //! # Reading order
@@ -21,6 +22,7 @@
 //! ```
 
 mod breaker;
+mod pack;
 mod place;
 mod seal;
 
@@ -102,7 +104,8 @@ impl Cache {
         if value.is_none() {
             tracing::warn!(%tenant, kind, "a cache entry does not open under its tenant's key and is passed over");
         }
-        value.map(Bytes::from)
+        // One of another form is one that is not there.
+        pack::unpack(value?, LARGEST).map(Bytes::from)
     }
 
     /// Keeps a value for at most `ttl`. A value over 32 MiB is not kept.
@@ -121,7 +124,7 @@ impl Cache {
             return;
         }
         let place = self.place(tenant, kind, key);
-        let Some(sealed) = seal::seal(tenant_key, &place.bytes(), value) else {
+        let Some(sealed) = seal::seal(tenant_key, &place.bytes(), &pack::pack(value)) else {
             return;
         };
         let _: Option<()> = self
