@@ -30,6 +30,46 @@ impl PollNow {
     }
 }
 
+/// So many traces are remembered of those who push while a repository is listed.
+const TRACES: usize = 8;
+
+/// The repositories that are being listed: each once, and once more afterwards where somebody pushed meanwhile, however
+/// many did.
+#[derive(Default)]
+struct Listings(HashMap<RepoKey, Option<Vec<TraceParent>>>);
+
+impl Listings {
+    /// Whether a listing that is due may begin; one that is under way is as good.
+    fn poll(&mut self, repo: &RepoKey) -> bool {
+        if self.0.contains_key(repo) {
+            return false;
+        }
+        self.0.insert(repo.clone(), None);
+        true
+    }
+
+    /// Whether a listing may begin for a push. One that is under way may have looked before it: another follows.
+    fn push(&mut self, repo: &RepoKey, trace: Option<&TraceParent>) -> bool {
+        if let Some(next) = self.0.get_mut(repo) {
+            let traces = next.get_or_insert_with(Vec::new);
+            if traces.len() < TRACES {
+                traces.extend(trace.cloned());
+            }
+            return false;
+        }
+        self.poll(repo)
+    }
+
+    /// A listing has ended. Where another follows it begins, with whose traces go on there.
+    fn end(&mut self, repo: &RepoKey) -> Option<Vec<TraceParent>> {
+        let next = self.0.get_mut(repo).and_then(Option::take);
+        if next.is_none() {
+            self.0.remove(repo);
+        }
+        next
+    }
+}
+
 /// Lists repositories; a task of its own.
 pub struct Poller {
     repos: Repos,
@@ -78,10 +118,11 @@ impl Poller {
         let mut planned: HashMap<RepoKey, Key> = HashMap::new();
         let mut failures: HashMap<RepoKey, u32> = HashMap::new();
         let mut listing = FuturesUnordered::new();
-        let list = |repo: RepoKey, trace: Option<TraceParent>| {
+        let mut listings = Listings::default();
+        let list = |repo: RepoKey, traces: &[TraceParent]| {
             let repos = repos.clone();
             let span = tracing::info_span!("list_refs", tenant = %repo.tenant);
-            runtime::trace::join(&span, trace.as_slice());
+            runtime::trace::join(&span, traces);
             let listed = async move {
                 let moved: Moved = repos.poll(&repo).await;
                 (repo, moved, runtime::trace::current())
@@ -97,7 +138,11 @@ impl Poller {
                         planned.insert(repo.clone(), due.insert(repo, later()));
                     }
                 }
-                Some((repo, trace)) = pushed.recv() => listing.push(list(repo, trace)),
+                Some((repo, trace)) = pushed.recv() => {
+                    if listings.push(&repo, trace.as_ref()) {
+                        listing.push(list(repo, trace.as_slice()));
+                    }
+                }
                 Some(expired) = due.next(), if !planned.is_empty() => {
                     let repo = expired.into_inner();
                     planned.remove(&repo);
@@ -107,12 +152,17 @@ impl Poller {
                     }
                     if repos.in_use(&repo) {
                         planned.insert(repo.clone(), due.insert(repo.clone(), later()));
-                        listing.push(list(repo, None));
+                        if listings.poll(&repo) {
+                            listing.push(list(repo, &[]));
+                        }
                     } else if repos.is_known(&repo) {
                         planned.insert(repo.clone(), due.insert(repo, later()));
                     }
                 }
                 Some((repo, moved, trace)) = listing.next(), if !listing.is_empty() => {
+                    if let Some(traces) = listings.end(&repo) {
+                        listing.push(list(repo.clone(), &traces));
+                    }
                     let Moved { first, later, failed } = moved;
                     match failed {
                         false => drop(failures.remove(&repo)),
@@ -145,7 +195,42 @@ fn pause(failures: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use domain::tenant::TenantId;
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn a_repository_is_listed_once_more_however_many_push_while_it_is_listed() {
+        let repo = |url: &str| RepoKey {
+            tenant: TenantId(Uuid::from_u128(1)),
+            project: Arc::from("default"),
+            url: Arc::from(url),
+            chart: Arc::from(""),
+        };
+        let trace = |n: u8| TraceParent::parse(&format!("00-{n:032x}-{n:016x}-01")).unwrap();
+        let (one, other) = (repo("one"), repo("other"));
+        let mut listings = Listings::default();
+        assert!(listings.push(&one, Some(&trace(1))));
+        for n in 2..=100 {
+            assert!(!listings.push(&one, Some(&trace(n))), "one is under way");
+        }
+        assert!(!listings.push(&one, None));
+        assert!(!listings.poll(&one), "it is as good as one that is due");
+        assert!(listings.poll(&other));
+        let next = listings.end(&one).unwrap();
+        assert_eq!(next.len(), TRACES);
+        assert_eq!(next[0], trace(2));
+        // What was begun for them is under way.
+        assert!(!listings.push(&one, None));
+        assert_eq!(listings.end(&one), Some(Vec::new()));
+        assert_eq!(listings.end(&one), None);
+        assert_eq!(listings.end(&other), None);
+        assert!(listings.0.is_empty());
+        assert!(listings.push(&one, None));
+    }
 
     #[test]
     fn a_listing_that_fails_is_tried_soon_and_then_less_and_less_often() {
