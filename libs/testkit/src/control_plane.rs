@@ -26,7 +26,7 @@ pub struct Options {
     pub port: Option<u16>,
     /// Whether etcd waits for the disk, as it must where durable writes are compared.
     pub durable: bool,
-    /// Whether every write is recorded in an audit log.
+    /// Whether every write, and what the controller reads of a tenant's, is recorded in an audit log.
     pub audit: bool,
     /// How many nodes are simulated.
     pub nodes: usize,
@@ -336,7 +336,7 @@ async fn ok(request: reqwest::RequestBuilder) -> Result<()> {
     Ok(())
 }
 
-/// Writes with who made them, not what was in them; reads are not recorded.
+/// Writes with who made them, not what was in them; of reads those of Naru's own account that show what a tenant has.
 fn audit_policy() -> serde_json::Value {
     json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
@@ -344,6 +344,8 @@ fn audit_policy() -> serde_json::Value {
             {"level": "None", "users": ["admin", "system:apiserver"], "resources": [
                 {"group": "coordination.k8s.io", "resources": ["leases"]}, {"group": "", "resources": ["events", "nodes/status"]},
                 {"group": "events.k8s.io", "resources": ["events"]}]},
+            {"level": "Metadata", "users": ["naru-controller"], "verbs": ["get"], "resources": [
+                {"group": "", "resources": ["configmaps", "secrets", "pods/log", "pods/exec"]}]},
             {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
         ],
     })

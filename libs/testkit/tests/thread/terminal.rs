@@ -22,14 +22,14 @@ use crate::{PATIENCE, set, with_key};
 const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// A terminal that is open.
-struct Terminal {
+pub(crate) struct Terminal {
     socket: WebSocketStream<TcpStream>,
     shown: String,
 }
 
 impl Terminal {
     /// Opens one, as whoever the client is.
-    async fn open(client: &Client, query: &str) -> Result<Self> {
+    pub(crate) async fn open(client: &Client, query: &str) -> Result<Self> {
         let address = client.server();
         let mut request = format!("ws://{address}/terminal?{query}").into_client_request()?;
         let token = HeaderValue::try_from(format!("Bearer {}", client.token()))?;
@@ -47,7 +47,7 @@ impl Terminal {
         sent.await.context("the terminal takes nothing more")
     }
 
-    async fn type_in(&mut self, text: &str) -> Result<()> {
+    pub(crate) async fn type_in(&mut self, text: &str) -> Result<()> {
         self.send(&json!({"operation": "stdin", "data": text, "rows": 24, "cols": 80}))
             .await
     }
@@ -84,7 +84,7 @@ impl Terminal {
     }
 
     /// Reads until it ends; the messages on the way.
-    async fn end(mut self, within: Duration) -> Result<String> {
+    pub(crate) async fn end(mut self, within: Duration) -> Result<String> {
         let reading = async {
             let mut all = String::new();
             while let Some(said) = self.next().await? {
@@ -141,7 +141,7 @@ fn place(pod: &str, namespace: &str) -> String {
 }
 
 /// A tenant with an application whose containers may be entered, and the place of its one container.
-async fn enterable(label: &str) -> Result<(Tenant, String)> {
+pub(crate) async fn enterable(label: &str) -> Result<(Tenant, String)> {
     let tenant = deployed(label).await?;
     set(&tenant, "argocd-cm", "exec.enabled", "true").await?;
     set(&tenant, "argocd-cm", "exec.shells", "no-such-shell,sh").await?;

@@ -1,0 +1,124 @@
+//! Whatever a tenant causes in its namespace is asked of the cluster as the tenant's own account: read from what the
+//! apiserver has on record of the controller's requests.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use testkit::platform::{self, Tenant};
+use testkit::wait;
+
+use crate::hooks::job;
+use crate::objects::live;
+use crate::terminal::{Terminal, enterable};
+use crate::{PATIENCE, code, config_map, said};
+
+/// What the platform itself makes of a namespace before it is the tenant's.
+const OF_THE_PLATFORM: [&str; 3] = ["namespaces", "serviceaccounts", "rolebindings"];
+
+/// What the controller has asked for in a tenant's namespace, each made as the tenant's account and nobody else.
+async fn asked(tenant: &Tenant) -> Result<BTreeSet<String>> {
+    let plane = platform::platform().await?.control_plane();
+    let log = plane.audit_log.as_ref().context("no audit log")?;
+    let account = format!("system:serviceaccount:{}:naru", tenant.name);
+    let own = format!("system:serviceaccounts:{}", tenant.name);
+    let groups = ["system:authenticated", "system:serviceaccounts", &own];
+    let mut seen = BTreeSet::new();
+    for line in std::fs::read_to_string(log)?.lines() {
+        // The last one may be half written.
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let of = &event["objectRef"];
+        let resource = of["resource"].as_str().unwrap_or_default();
+        if event["user"]["username"] != "naru-controller"
+            || of["namespace"] != tenant.name.as_str()
+            || OF_THE_PLATFORM.contains(&resource)
+        {
+            continue;
+        }
+        let whom = &event["impersonatedUser"];
+        ensure!(whom["username"] == account.as_str(), "{event}");
+        let all = whom["groups"].as_array().context("no groups")?;
+        let all: BTreeSet<&str> = all.iter().filter_map(Value::as_str).collect();
+        ensure!(all == BTreeSet::from(groups), "{event}");
+        let part = of["subresource"].as_str().map(|part| format!("/{part}"));
+        let verb = event["verb"].as_str().unwrap_or_default();
+        seen.insert(format!("{verb} {resource}{}", part.unwrap_or_default()));
+        if event["requestURI"].to_string().contains("dryRun=All") {
+            seen.insert("a trial".to_owned());
+        }
+    }
+    Ok(seen)
+}
+
+#[tokio::test]
+async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()> {
+    let (tenant, place) = enterable("as-whom").await?;
+    let client = &tenant.client;
+    let mut terminal = Terminal::open(client, &place).await?;
+    terminal.type_in("exit\r").await?;
+    terminal.end(PATIENCE).await?;
+
+    // A sync with a hook.
+    tenant.checkout.write("app/a.yaml", config_map("a", "2"))?;
+    let before = job("before", &[("hook", "PreSync")], "");
+    let pushed = tenant.checkout.push_file("app/before.json", before);
+    let commit = pushed.await?;
+    let app = "/api/v1/applications/a";
+    client.get(&format!("{app}?refresh=normal")).await?.ok()?;
+    client.app_done("a", Some(&commit), PATIENCE).await?;
+
+    let patch = r#"{"data": {"value": "3"}}"#;
+    for args in [
+        &["app", "diff", "a", "--server-side-diff"][..],
+        &["app", "logs", "a"],
+        &["app", "get-resource", "a", "--kind", "Secret"],
+        &[
+            "app",
+            "actions",
+            "run",
+            "a",
+            "restart",
+            "--kind",
+            "Deployment",
+        ],
+        &[
+            "app",
+            "patch-resource",
+            "a",
+            "--kind",
+            "ConfigMap",
+            "--patch",
+            patch,
+        ],
+        &["app", "delete-resource", "a", "--kind", "ConfigMap"],
+        &["app", "delete", "a", "-y"],
+    ] {
+        let output = client.argocd(args).await?;
+        ensure!(code(&output) == 0, "{args:?}: {}", said(&output));
+    }
+    let web = live(&tenant.name, "deployments", "web");
+    wait::until("the application's objects are gone", PATIENCE, || async {
+        ensure!(tenant.kube.get(&web).await?.is_none(), "not yet");
+        Ok(())
+    })
+    .await?;
+
+    let seen = asked(&tenant).await?;
+    for wanted in [
+        "a trial",
+        "delete configmaps",
+        "delete deployments",
+        "get pods/exec",
+        "get pods/log",
+        "get secrets",
+        "patch configmaps",
+        "patch deployments",
+        "patch secrets",
+    ] {
+        assert!(seen.contains(wanted), "no `{wanted}`: {seen:?}");
+    }
+    assert!(seen.iter().any(|one| one.ends_with(" jobs")), "{seen:?}");
+    Ok(())
+}
