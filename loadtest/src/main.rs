@@ -6,6 +6,7 @@
 //! cargo run -p loadtest -- s1 --apps 1000
 //! cargo run -p loadtest -- s1b --apps 200
 //! cargo run -p loadtest -- s1c --apps 1000
+//! cargo run -p loadtest -- s3a --apps 400
 //! cargo run -p loadtest -- s3b --objects 10000
 //! cargo run -p loadtest -- s4 --pushes 200
 //! cargo run -p loadtest -- tenants --tenants 1000
@@ -13,6 +14,7 @@
 //! cargo run -p loadtest -- s6 --apps 1000 --pushes 20
 //! cargo run -p loadtest -- s8 --apps 1000 --objects 20
 //! cargo run -p loadtest -- s9 --apps 500 --objects 40
+//! cargo run -p loadtest -- s10 --pushes 100
 //! cargo run -p loadtest -- cost --apps 100,500,1000,2500,5000 --svg docs/cost.svg
 //! ```
 //!
@@ -29,9 +31,11 @@ mod plot;
 mod process;
 mod report;
 mod s1;
+mod s10;
 mod s1b;
 mod s1c;
 mod s2;
+mod s3a;
 mod s3b;
 mod s4;
 mod s6;
@@ -41,7 +45,7 @@ mod tenants;
 
 use clap::{Parser, Subcommand};
 
-/// Load programs: the floor of this machine, the scenarios S1 to S9, cost by number of applications, and tenants.
+/// Load programs: the floor of this machine, the scenarios S1 to S10, cost by number of applications, and tenants.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -125,6 +129,8 @@ enum Scenario {
     S1c(s1c::Options),
     /// Nothing changes: processor time per application and hour, and what is written.
     S2(s2::Options),
+    /// What our processes hold in memory, idle and with four hundred applications.
+    S3a(s3a::Options),
     /// What ten thousand objects cost in memory: those that nobody manages, and those of applications.
     S3b(s3b::Options),
     /// From a push that returned to the application reported Synced at that commit.
@@ -135,6 +141,8 @@ enum Scenario {
     S8(s8::Options),
     /// Many changes a second: from a change to the resource tree that shows it, beside a bare watch.
     S9(s9::Options),
+    /// From a push to Synced, alone and while another tenant has everything rendered anew without end.
+    S10(s10::Options),
     /// S2 at several numbers of applications, as a plot.
     Cost(cost::Options),
     /// Tenants that only exist: memory for each in every process, and processor time while nothing happens.
@@ -163,11 +171,13 @@ async fn run() -> anyhow::Result<()> {
         Scenario::S1b(options) => s1b::run(target, options).await?,
         Scenario::S1c(options) => s1c::run(target, options).await?,
         Scenario::S2(options) => s2::run(target, options).await?,
+        Scenario::S3a(options) => s3a::run(target, options).await?,
         Scenario::S3b(options) => s3b::run(target, options).await?,
         Scenario::S4(options) => s4::run(target, options).await?,
         Scenario::S6(options) => s6::run(target, options).await?,
         Scenario::S8(options) => s8::run(target, options).await?,
         Scenario::S9(options) => s9::run(target, options).await?,
+        Scenario::S10(options) => s10::run(target, options).await?,
         Scenario::Cost(options) => cost::run(target, options).await?,
         Scenario::Tenants(options) => tenants::run(target, options).await?,
     };

@@ -134,6 +134,15 @@ pub(crate) fn held(target: &Target, names: &[&str]) -> u64 {
         .sum()
 }
 
+/// What these processes hold without their children (Pss_Anon), in KiB.
+pub(crate) fn alone(target: &Target, names: &[&str]) -> u64 {
+    processes(target)
+        .into_iter()
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .map(|(_, pid)| memory_kib(pid))
+        .sum()
+}
+
 impl Usage {
     /// Processor seconds that our processes have used since then.
     pub(crate) fn ours(&self, target: &Target) -> f64 {

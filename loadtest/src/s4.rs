@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::Target;
 use crate::client::Client;
@@ -23,33 +24,15 @@ pub(crate) struct Options {
     keep: bool,
 }
 
-const APP: &str = "s4-app";
+/// The application that is pushed to.
+pub(crate) const APP: &str = "s4-app";
 
 pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Report> {
     let client = Client::login(target).await?;
     let clone = Clone::of(target).await?;
-    write(&clone, "start")?;
-    let first = clone.push("start").await?;
-    let mut events = client.watch().await?;
-    client
-        .put_app(target, APP, &format!("load/{APP}"), true)
-        .await?;
-    synced(&mut events, &first)
-        .await
-        .context("the first sync")?;
+    let mut pushing = Pushing::begin(target, &client, &clone).await?;
     let usage = Usage::now(target);
-    let mut samples = Vec::with_capacity(options.pushes);
-    for push in 0..options.pushes {
-        write(&clone, &format!("push-{push}"))?;
-        let commit = clone.push(&format!("push {push}")).await?;
-        let returned = Instant::now();
-        synced(&mut events, &commit).await?;
-        samples.push(returned.elapsed().as_secs_f64() * 1e3);
-        if push % 20 == 19 {
-            progress(&format!("{} pushes", push + 1));
-        }
-    }
-    samples.sort_by(f64::total_cmp);
+    let samples = pushing.push(options.pushes).await?;
     let mut report = Report::new("S4");
     report.add("pushes", options.pushes);
     for (name, share) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
@@ -63,6 +46,56 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
         client.delete_apps(&[APP.to_owned()]).await?;
     }
     Ok(report)
+}
+
+/// An application that follows a repository, and is pushed to.
+pub(crate) struct Pushing<'a> {
+    clone: &'a Clone,
+    events: UnboundedReceiver<(String, serde_json::Value)>,
+    pushed: usize,
+}
+
+impl<'a> Pushing<'a> {
+    /// Makes it, and waits until it is Synced.
+    pub(crate) async fn begin(
+        target: &Target,
+        client: &Client,
+        clone: &'a Clone,
+    ) -> anyhow::Result<Self> {
+        write(clone, "start")?;
+        let first = clone.push("start").await?;
+        let mut events = client.watch().await?;
+        client
+            .put_app(target, APP, &format!("load/{APP}"), true)
+            .await?;
+        synced(&mut events, &first)
+            .await
+            .context("the first sync")?;
+        Ok(Self {
+            clone,
+            events,
+            pushed: 0,
+        })
+    }
+
+    /// Pushes so often, each time when the one before is Synced; how many milliseconds each took from a push that returned,
+    /// the shortest first.
+    pub(crate) async fn push(&mut self, pushes: usize) -> anyhow::Result<Vec<f64>> {
+        let mut samples = Vec::with_capacity(pushes);
+        for push in 0..pushes {
+            self.pushed += 1;
+            write(self.clone, &format!("push-{}", self.pushed))?;
+            let commit = self.clone.push(&format!("push {}", self.pushed)).await?;
+            let returned = Instant::now();
+            synced(&mut self.events, &commit).await?;
+            samples.push(returned.elapsed().as_secs_f64() * 1e3);
+            if push % 20 == 19 {
+                progress(&format!("{} pushes", push + 1));
+            }
+        }
+        samples.sort_by(f64::total_cmp);
+        Ok(samples)
+    }
 }
 
 /// A ConfigMap and a Deployment of no replicas, whose pod template names the push.
@@ -87,7 +120,7 @@ fn write(clone: &Clone, value: &str) -> anyhow::Result<()> {
 }
 
 async fn synced(
-    events: &mut tokio::sync::mpsc::UnboundedReceiver<(String, serde_json::Value)>,
+    events: &mut UnboundedReceiver<(String, serde_json::Value)>,
     commit: &str,
 ) -> anyhow::Result<()> {
     loop {

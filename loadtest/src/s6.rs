@@ -123,7 +123,7 @@ fn milliseconds(since: Instant) -> f64 {
 }
 
 /// A Deployment of no replicas, a Service, an Ingress and settings.
-fn write_base(clone: &Clone, version: &str) -> anyhow::Result<()> {
+pub(crate) fn write_base(clone: &Clone, version: &str) -> anyhow::Result<()> {
     let folder = clone.path().join(BASE);
     fs::create_dir_all(&folder)?;
     let files = [
@@ -162,7 +162,7 @@ fn write_base(clone: &Clone, version: &str) -> anyhow::Result<()> {
 }
 
 /// A suffix, a label, an image and a host of the application's own.
-fn write_overlay(clone: &Clone, name: &str, tag: &str) -> anyhow::Result<()> {
+pub(crate) fn write_overlay(clone: &Clone, name: &str, tag: &str) -> anyhow::Result<()> {
     let folder = clone.path().join("load").join(name);
     fs::create_dir_all(&folder)?;
     let text = format!(
@@ -175,7 +175,7 @@ fn write_overlay(clone: &Clone, name: &str, tag: &str) -> anyhow::Result<()> {
 }
 
 /// Waits until every one of them has been reported as compared at the commit, and says each name when it is.
-async fn compared(
+pub(crate) async fn compared(
     events: &mut UnboundedReceiver<(String, serde_json::Value)>,
     names: &[String],
     commit: &str,

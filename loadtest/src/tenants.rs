@@ -42,6 +42,9 @@ pub(crate) struct Options {
 /// After so long without a request everything that was begun has ended.
 const SETTLED: Duration = Duration::from_secs(20);
 
+/// The password of the admin of each.
+pub(crate) const PASSWORD: &str = "of-a-load-program";
+
 pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Report> {
     let operators = Target {
         server: options.operator.clone(),
@@ -96,9 +99,10 @@ pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Re
     Ok(report)
 }
 
-async fn make(client: &Client, name: &str) -> anyhow::Result<()> {
+/// Makes a tenant of that name.
+pub(crate) async fn make(client: &Client, name: &str) -> anyhow::Result<()> {
     let body = json!({
-        "name": name, "hosts": [format!("{name}.load.test")], "admin_password": "of-a-load-program",
+        "name": name, "hosts": [format!("{name}.load.test")], "admin_password": PASSWORD,
     });
     client
         .call(Method::POST, "/api/naru/v1/tenants", Some(&body))
