@@ -56,6 +56,58 @@ async fn what_is_deleted_or_edited_comes_back() -> Result<()> {
     Ok(())
 }
 
+/// Sets or takes away the annotation by which an application is left alone.
+async fn leave_alone(tenant: &Tenant, alone: &Value) -> Result<()> {
+    let patch = json!({"metadata": {"annotations": {"argocd.argoproj.io/skip-reconcile": alone}}});
+    let body = json!({"patch": patch.to_string(), "patchType": "merge"});
+    tenant
+        .client
+        .patch("/api/v1/applications/app", &body)
+        .await?
+        .ok()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_application_that_is_left_alone_is_taken_up_again_where_git_is_then() -> Result<()> {
+    let (tenant, path) = one_config_map("alone", &platform::automated()).await?;
+    let other = tenant
+        .checkout
+        .push_file("other/b.yaml", config_map("b", "1"));
+    other.await?;
+    tenant.create_app("beside", "other", &json!({})).await?;
+    tenant.turn_webhook_on()?;
+    tenant.client.app_done("app", None, PATIENCE).await?;
+    leave_alone(&tenant, &json!("true")).await?;
+    let edit = json!({"data": {"value": "edited"}});
+    tenant.kube.merge(&path, &edit).await?;
+    let pushed = tenant
+        .checkout
+        .push_file("app/a.yaml", config_map("a", "later"));
+    let commit = pushed.await?;
+    // The one beside it has seen both.
+    tenant
+        .client
+        .app_when("beside", PATIENCE, |app| {
+            app["status"]["sync"]["revision"] == commit.as_str()
+        })
+        .await?;
+    let app = tenant.client.app("app").await?;
+    assert_eq!(app["status"]["sync"]["status"], "Synced", "{app}");
+    assert_ne!(app["status"]["sync"]["revision"], commit.as_str());
+    let map = tenant.kube.get(&path).await?.context("it is there")?;
+    assert_eq!(map["data"]["value"], "edited");
+
+    leave_alone(&tenant, &Value::Null).await?;
+    tenant
+        .client
+        .app_done("app", Some(&commit), PATIENCE)
+        .await?;
+    let map = tenant.kube.get(&path).await?.context("it is there")?;
+    assert_eq!(map["data"]["value"], "later");
+    Ok(())
+}
+
 #[tokio::test]
 async fn without_self_heal_drift_shows_as_a_diff_that_the_command_agrees_with() -> Result<()> {
     let (tenant, path) = one_config_map("drift", &json!({"automated": {"prune": true}})).await?;
