@@ -10,7 +10,7 @@
 //! - Every text that a person reads comes from the catalogue in [`message`], in Korean and English.
 //!
 //! # Reading order
-//! [`tenant`], [`resource`], [`application`], [`operation`], [`status`], [`manifest`], [`schema`], [`cause`],
+//! [`tenant`], [`resource`], [`tracking`], [`application`], [`operation`], [`status`], [`manifest`], [`schema`], [`cause`],
 //! [`settings`], [`formula`], [`message`], [`trace`], [`delta`].
 
 pub mod application;
@@ -42,4 +42,5 @@ pub mod spelling;
 pub mod status;
 pub mod tenant;
 pub mod trace;
+pub mod tracking;
 pub mod version;

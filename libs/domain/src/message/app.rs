@@ -203,8 +203,8 @@ messages! {
     }
     /// A patch writes what says whose the object is.
     OWNER_WRITTEN = "app.owner-written" {
-        en: "the patch writes {place}, which says whose object it is; name single annotations, and none of {names}",
-        ko: "패치가 오브젝트의 소유자를 나타내는 {place}을(를) 변경합니다. {names}을(를) 뺀 개별 어노테이션만 지정하십시오",
+        en: "the patch writes {place}, which says whose object it is; name single annotations and labels, and none of {names}",
+        ko: "패치가 오브젝트의 소유자를 나타내는 {place}을(를) 변경합니다. {names}을(를) 뺀 개별 어노테이션과 레이블만 지정하십시오",
     }
     /// An object was replaced by another of its name between looking and writing.
     OBJECT_REPLACED = "app.object-replaced" {

@@ -61,6 +61,11 @@ messages! {
         en: "`{key}` in `{object}` must be the key of a Kubernetes label, such as `app.kubernetes.io/instance`",
         ko: "`{object}`의 `{key}`은(는) `app.kubernetes.io/instance` 같은 쿠버네티스 레이블 키여야 합니다",
     }
+    /// A label that nobody would read again.
+    LABEL_UNREAD = "settings.label-unread" {
+        en: "with `application.resourceTrackingMethod: label` the label alone names the application, and Naru reads `{read}` and no other; take `{key}` (`{label}`) out of `{object}`, or choose `annotation+label`, which takes any",
+        ko: "`application.resourceTrackingMethod: label`에서는 레이블만이 애플리케이션을 가리키며 Naru는 `{read}`만 읽습니다. `{object}`에서 `{key}`(`{label}`)을(를) 지우거나, 어떤 레이블이든 쓸 수 있는 `annotation+label`을 고르십시오",
+    }
     /// None of the words.
     NOT_ONE_OF = "settings.not-one-of" {
         en: "`{key}` in `{object}` must be one of: {words}",

@@ -161,6 +161,11 @@ messages! {
         en: "{resource} also belongs to application `{app}`; remove it from one of the two",
         ko: "{resource}은(는) 애플리케이션 `{app}`에도 속해 있습니다. 둘 중 하나에서 지우십시오",
     }
+    /// The application's name is longer than the label that would have to hold it.
+    LABEL_TOO_LONG = "sync.label-too-long" {
+        en: "{resource} would be known by a label alone, and the name of application `{app}` has {length} characters where a label holds {limit}; give it a shorter name, or set `application.resourceTrackingMethod` of `argocd-cm` to `annotation` or `annotation+label`",
+        ko: "{resource}은(는) 레이블만으로 알아보게 되는데 애플리케이션 `{app}`의 이름이 {length}자로, 레이블의 한도 {limit}자를 넘습니다. 이름을 줄이거나 `argocd-cm`의 `application.resourceTrackingMethod`를 `annotation` 또는 `annotation+label`로 지정하십시오",
+    }
     /// The object belongs to somebody else.
     OTHER_INSTALLATION = "sync.other-installation" {
         en: "{resource} exists already and belongs to another installation; it is left alone: choose another name",

@@ -51,12 +51,12 @@ const CM: &[Key] = &[
     acts(
         "application.instanceLabelKey",
         LabelKey,
-        "app.kubernetes.io/instance",
+        crate::tracking::LABEL,
     ),
     acts("application.links", Links, ""),
     acts(
         "application.resourceTrackingMethod",
-        OneOf(&["annotation", "label", "annotation+label"]),
+        OneOf(&crate::tracking::Method::WORDS),
         "annotation",
     ),
     kept("application.sync.impersonation.enabled", Bool, "false"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Account, Config, Object, Raw, Value, accounts, catalogue, references, yaml};
 use crate::clock::Timestamp;
 use crate::message::{Message, settings as say};
+use crate::tracking::{LABEL, Method};
 
 /// The longest name of an account.
 const MAX_ACCOUNT_NAME: usize = 32;
@@ -56,6 +57,9 @@ impl Config {
         forget_removed_accounts(&mut raw, changes);
         if problems.is_empty() {
             problems = whole(&raw);
+        }
+        if problems.is_empty() {
+            problems.extend(unreadable_label(&raw, changes));
         }
         if problems.is_empty() {
             let accounts = accounts::read(&raw);
@@ -200,6 +204,31 @@ fn whole(raw: &Raw) -> Vec<Problem> {
     problems
 }
 
+/// The keys that say how objects are marked.
+const METHOD: &str = "application.resourceTrackingMethod";
+const LABEL_KEY: &str = "application.instanceLabelKey";
+
+/// Why objects that the label alone names would not be found again: one label is read in all clusters, for all tenants. What
+/// was kept before is said when it is changed, not with every other key.
+fn unreadable_label(raw: &Raw, changes: &[Change]) -> Option<Problem> {
+    let said = |key: &str| raw.text(&Object::Cm, key).unwrap_or_default();
+    let label = said(LABEL_KEY);
+    let by_label = said(METHOD) == Method::Label.as_str();
+    let touched = changes.iter().any(|change| {
+        change.object == Object::Cm.name() && [METHOD, LABEL_KEY].contains(&change.key.as_str())
+    });
+    let unreadable = by_label && !label.is_empty() && label != LABEL;
+    (touched && unreadable).then(|| Problem {
+        object: Object::Cm.name().to_owned(),
+        key: LABEL_KEY.to_owned(),
+        message: say::LABEL_UNREAD
+            .with("label", label)
+            .with("read", LABEL)
+            .with("object", Object::Cm)
+            .with("key", LABEL_KEY),
+    })
+}
+
 /// The reference of a value that leads nowhere; only these keys hold references.
 fn dangling(raw: &Raw, object: &Object, key: &str, value: &Value) -> Option<String> {
     match (object, key) {
@@ -341,6 +370,41 @@ mod tests {
         ]);
         assert!(fine.is_ok(), "{fine:?}");
         assert!(refused(&config, "argocd-secret", "webhook.github.secret", "$x").contains("$x"));
+    }
+
+    #[test]
+    fn objects_that_a_label_alone_names_have_the_label_that_is_read() {
+        let config = Config::default();
+        let own = change("argocd-cm", LABEL_KEY, Some("argocd.argoproj.io/instance"));
+        let by = |method: &str| change("argocd-cm", METHOD, Some(method));
+        for bad in ["", "labels", "Label"] {
+            let why = refused(&config, "argocd-cm", METHOD, bad);
+            assert!(why.contains("annotation, label, annotation+label"), "{why}");
+        }
+        let both = config
+            .apply(&[own.clone(), by("annotation+label")])
+            .unwrap();
+        assert_eq!(both.marking().method, Method::AnnotationAndLabel);
+        assert_eq!(both.marking().label, "argocd.argoproj.io/instance");
+        let why = refused(&both, "argocd-cm", METHOD, "label");
+        assert!(why.contains("app.kubernetes.io/instance"), "{why}");
+        let labelled = config.apply(&[by("label")]).unwrap();
+        assert_eq!(labelled.marking().method, Method::Label);
+        assert!(labelled.apply(&[own]).is_err());
+        assert!(
+            labelled
+                .apply(&[change("argocd-cm", LABEL_KEY, Some(LABEL))])
+                .is_ok()
+        );
+
+        // What was kept before counts as the annotation, and keeps nobody from changing anything else.
+        let mut raw = Raw::default();
+        raw.set(&Object::Cm, METHOD, "label");
+        raw.set(&Object::Cm, LABEL_KEY, "mine");
+        let before = Config::from_raw(raw);
+        assert_eq!(before.marking().method, Method::Annotation);
+        let other = change("argocd-cm", "url", Some("https://a.example"));
+        assert!(before.apply(&[other]).is_ok());
     }
 
     #[test]

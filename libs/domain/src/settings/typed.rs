@@ -6,13 +6,12 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::{Capability, Config, Object, Raw, check, duration, yaml};
+use crate::tracking::Marking;
 
 /// How long a login lasts.
 const SESSION: Duration = Duration::from_secs(24 * 3_600);
 /// What a password must look like.
 const PASSWORD_PATTERN: &str = "^.{8,32}$";
-/// The label of the objects of an application.
-const LABEL_KEY: &str = "app.kubernetes.io/instance";
 /// What is tried for a terminal.
 const SHELLS: &str = "bash,sh,powershell,cmd";
 
@@ -208,19 +207,14 @@ impl Config {
             .any(|account| account.enabled && account.can(Capability::Login))
     }
 
-    /// The label that names an object's application.
+    /// How objects are marked as an application's.
     #[must_use]
-    pub fn instance_label_key(&self) -> &str {
-        self.cm("application.instanceLabelKey")
-            .filter(|key| !key.is_empty())
-            .unwrap_or(LABEL_KEY)
-    }
-
-    /// How an object's application is recognised.
-    #[must_use]
-    pub fn tracking_method(&self) -> &str {
-        self.cm("application.resourceTrackingMethod")
-            .unwrap_or("annotation")
+    pub fn marking(&self) -> Marking {
+        let label = self.cm("application.instanceLabelKey");
+        Marking::of(
+            self.cm("application.resourceTrackingMethod"),
+            label.unwrap_or_default(),
+        )
     }
 
     /// Whether going back is refused while auto-sync is on, as Argo CD does; else auto-sync holds still after it.
@@ -402,7 +396,7 @@ mod tests {
         let config = Config::default();
         assert_eq!(config.session_duration(), SESSION);
         assert_eq!(config.password_pattern(), PASSWORD_PATTERN);
-        assert_eq!(config.tracking_method(), "annotation");
+        assert_eq!(config.marking(), Marking::default());
         assert!(!config.anonymous_enabled() && !config.logins_disabled());
         assert!(!config.rights_reach_objects());
         assert_eq!(config.rbac().scopes, ["groups"]);

@@ -71,10 +71,11 @@ fn shown(config: &Config, known: bool) -> wire::Settings {
     let (analytics, help) = (config.analytics(), config.help());
     let (badge, badge_url) = config.status_badge();
     let kustomize = config.kustomize();
+    let marking = config.marking();
     let mut settings = wire::Settings {
         url: config.url().unwrap_or_default().to_owned(),
         additional_urls: config.additional_urls(),
-        app_label_key: config.instance_label_key().to_owned(),
+        app_label_key: marking.label,
         // What a comparison leaves out; the command's own diff reads it from here.
         resource_overrides: config
             .resource_overrides()
@@ -100,7 +101,7 @@ fn shown(config: &Config, known: bool) -> wire::Settings {
         user_logins_disabled: config.logins_disabled(),
         ui_css_url: config.css_url().to_owned(),
         ui_login_button_text: config.login_button_text().to_owned(),
-        tracking_method: config.tracking_method().to_owned(),
+        tracking_method: marking.method.as_str().to_owned(),
         exec_enabled: config.exec_enabled(),
         dex_config: config.dex_connectors().map(|connectors| wire::DexConfig {
             connectors: connectors
