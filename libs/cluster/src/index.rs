@@ -16,6 +16,7 @@ mod entry;
 mod fingerprint;
 mod keeper;
 mod named;
+mod recognised;
 mod state;
 mod wake;
 mod watched;
@@ -88,10 +89,17 @@ pub(crate) fn create(fingerprint_key: [u8; 32], watched: &Watched) -> (Index, Ke
 }
 
 impl Index {
-    /// The objects that carry the tracking id of an application and the installation id of its tenant.
+    /// The objects that name an application, by either mark, and its tenant.
     #[must_use]
     pub fn snapshot(&self, installation: &str, app: &str) -> Vec<Arc<LiveEntry>> {
         self.state.read().tracked(installation, app)
+    }
+
+    /// The objects that nobody owns and whose label alone names an application, without a tenant: in these namespaces, or
+    /// wherever they are.
+    #[must_use]
+    pub fn labelled(&self, app: &str, namespaces: Option<&[String]>) -> Vec<Arc<LiveEntry>> {
+        self.state.read().labelled(app, namespaces)
     }
 
     /// One object.

@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use domain::cause::Cause;
 use domain::message;
-use domain::resource::{self, ResourceKey, annotation};
+use domain::resource::{self, ResourceKey};
 use domain::schema::SchemaSet;
 use domain::status::{ResourceStatus, SyncCode};
 use serde_json::Value;
 
+use crate::claim::{Claimant, Owner};
 use crate::fields::{MANAGER, Owned};
-use crate::hooks;
 use crate::options::{self, CompareOptions, Role, SyncOptions};
 use crate::prepare::{Target, TargetHash};
 use crate::structural;
 
 mod drift;
 mod explain;
+mod former;
 mod ignore;
 mod known;
 mod merged;
@@ -26,6 +27,7 @@ mod predicted;
 
 pub use drift::{Drift, Hand};
 pub use explain::Difference;
+pub(crate) use former::forgiven;
 pub use ignore::{Ignored, Named, expressions, ignored, leaves_out};
 pub(crate) use ignore::{by_manager, respected};
 pub(crate) use known::spelled;
@@ -81,43 +83,11 @@ pub struct Applied {
     pub seen: Seen,
 }
 
-/// Whose a live object is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// This application's.
-    Ours,
-    /// No application's.
-    Nobody,
-    /// Another application's of this tenant.
-    App(String),
-    /// Another tenant's, or another Argo CD's.
-    Installation(String),
-}
-
-impl Owner {
-    /// Reads an object's tracking annotations. An id copied from another object says nothing.
-    #[must_use]
-    pub fn of(object: &Value, key: &ResourceKey, tenant: &str, app: &str) -> Self {
-        let tracked =
-            annotation(object, resource::TRACKING_ID).and_then(|id| resource::tracked_by(id, key));
-        let installation =
-            annotation(object, resource::INSTALLATION_ID).filter(|id| !id.is_empty());
-        match (tracked, installation) {
-            (None, _) | (Some(_), None) => Self::Nobody,
-            (Some(_), Some(other)) if other != tenant => Self::Installation(other.to_owned()),
-            (Some(owner), Some(_)) if owner == app => Self::Ours,
-            (Some(owner), Some(_)) => Self::App(owner.to_owned()),
-        }
-    }
-}
-
 /// Everything that a comparison looks at.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
-    /// The tenant's name.
-    pub tenant: &'a str,
-    /// The application's name.
-    pub app: &'a str,
+    /// The application.
+    pub claimant: Claimant<'a>,
     /// What is wanted.
     pub targets: &'a [Target],
     /// Whether some manifest could not become a target, so that nobody can say what is wanted.
@@ -245,7 +215,7 @@ pub fn compare(input: &Input<'_>) -> Comparison {
             compared.blocked = Some(cause);
         }
         if let (Role::Hook, Some(there), None) = (target.role, there, &compared.blocked)
-            && !hooks::replaceable(there.essentials, &target.key, input.tenant, input.app)
+            && !input.claimant.may_replace(there.essentials, &target.key)
         {
             let message = message::sync::HOOK_NAME_TAKEN.with("resource", &target.key);
             let cause = Cause::error(message)
@@ -402,7 +372,13 @@ pub(crate) fn deleting(there: &Live<'_>) -> bool {
 }
 
 fn owner(there: &Live<'_>, input: &Input<'_>) -> Owner {
-    Owner::of(there.essentials, &there.key, input.tenant, input.app)
+    let Live {
+        essentials,
+        key,
+        owned,
+        ..
+    } = there;
+    input.claimant.owner(essentials, key, *owned)
 }
 
 /// What can be said of a target and its live object.
@@ -502,6 +478,7 @@ impl<'a> Pair<'a> {
         let (want, got) = ignored(&target.object, body, key, ignore, root);
         let (mut want, mut got) = (want, got);
         spelled(&want, &mut got, key, ignore.known);
+        forgiven(&want, &mut got);
         let aggregated = aggregated(key, &want, &got);
         if aggregated {
             remove(want.to_mut(), "rules");

@@ -292,17 +292,6 @@ pub fn standing(
     }
 }
 
-/// Whether a sync of this application may delete an object in order to run its hook: one that it made itself, or that an
-/// Argo CD made for the application of this name before it moved here.
-#[must_use]
-pub fn replaceable(live: &Value, key: &ResourceKey, tenant: &str, app: &str) -> bool {
-    let tracked = annotation(live, resource::TRACKING_ID)
-        .and_then(|id| resource::tracked_by(id, key))
-        == Some(app);
-    let installation = annotation(live, resource::INSTALLATION_ID).unwrap_or_default();
-    tracked && (installation.is_empty() || installation == tenant)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -470,7 +459,7 @@ mod tests {
                 "annotations": {resource::TRACKING_ID: format!("web:batch/Job:a/{name}"),
                     RUN: "1700000000123.0.postsync"}})
         );
-        assert!(replaceable(&object, &key, "t", "web"));
-        assert!(!replaceable(&object, &key, "t", "other"));
+        let marks = domain::tracking::Marks::of(&object, &key);
+        assert_eq!(marks.app(), Some("web"), "it is its own");
     }
 }

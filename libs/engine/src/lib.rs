@@ -10,8 +10,8 @@
 //! - Every state that is not Synced and Healthy comes with a cause ([`assemble`]).
 //!
 //! # Reading order
-//! [`prepare`] (manifests become targets), [`compare`] (targets meet live objects), [`autosync`] and [`retry`] (when to
-//! sync), [`plan`] (what a sync does), [`operation`] (how it begins and ends), [`hooks`] (what runs at its moments),
+//! [`prepare`] (manifests become targets), [`claim`] (whose live objects are), [`compare`] (the two meet), [`autosync`] and
+//! [`retry`] (when to sync), [`plan`] (what a sync does), [`operation`] (how it begins and ends), [`hooks`] (what runs at its moments),
 //! [`health`] (how objects fare), [`lint`] (what looks wrong though it works), [`actions`] (what can be done to one
 //! object), [`tree`] and [`views`] (what clients are shown), [`assemble`] (the status as stored).
 
@@ -19,6 +19,7 @@ pub mod actions;
 pub mod assemble;
 pub mod autosync;
 pub mod canonical;
+pub mod claim;
 pub mod compare;
 pub mod fields;
 pub mod health;

@@ -13,6 +13,7 @@ use domain::resource::{self, ResourceKey, split_api_version, text};
 use domain::schema::SchemaSet;
 use domain::settings::KindFilter;
 use domain::tenant::TenantName;
+use domain::tracking::{Marking, Whose};
 use serde_json::{Map, Value};
 
 use crate::canonical;
@@ -68,6 +69,8 @@ pub struct Context<'a> {
     pub kinds: &'a dyn Kinds,
     /// The kinds that the tenant's settings leave out.
     pub filter: &'a KindFilter,
+    /// How the tenant's objects are marked.
+    pub marking: &'a Marking,
 }
 
 /// SHA-256 of a target's canonical JSON.
@@ -270,10 +273,17 @@ fn target(
     }
 
     encode_string_data(&mut object, &key);
-    mark(&mut object, context, &key);
+    let whose = Whose {
+        tenant: context.tenant.as_str(),
+        app: context.app,
+        namespace: &context.destination.namespace,
+    };
+    context.marking.mark(&mut object, &key, whose);
     let (hash, size) = canonical::measured(&object);
     let refusal = place::refusal(&object, &key, placed, context);
-    let refusal = refusal.or_else(|| place::too_large(&key, size));
+    let refusal = refusal
+        .or_else(|| place::too_large(&key, size))
+        .or_else(|| place::nameless(&key, context));
     let (refused, forbidden_kind, outside) = match refusal {
         Some(refusal) => {
             let place = manifest.locate(refusal.field);
@@ -354,27 +364,6 @@ fn encode_string_data(object: &mut Value, key: &ResourceKey) {
         data.insert(
             name,
             Value::String(base64::engine::general_purpose::STANDARD.encode(bytes)),
-        );
-    }
-}
-
-/// Writes whose object it is.
-fn mark(object: &mut Value, context: &Context<'_>, key: &ResourceKey) {
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
-        return;
-    };
-    let annotations = metadata
-        .entry("annotations")
-        .or_insert_with(|| Value::Object(Map::new()));
-    if annotations.is_null() {
-        *annotations = Value::Object(Map::new());
-    }
-    if let Some(annotations) = annotations.as_object_mut() {
-        let id = resource::tracking_id(context.app, key, &context.destination.namespace);
-        annotations.insert(resource::TRACKING_ID.to_owned(), Value::String(id));
-        annotations.insert(
-            resource::INSTALLATION_ID.to_owned(),
-            Value::String(context.tenant.as_str().to_owned()),
         );
     }
 }

@@ -10,7 +10,7 @@ use domain::resource::{ResourceKey, at};
 use domain::schema::SchemaSet;
 use serde_json::{Map, Value};
 
-use crate::compare::{Ignored, Pair, by_manager, spelled};
+use crate::compare::{Ignored, Pair, by_manager, forgiven, spelled};
 use crate::fields::Owned;
 use crate::options::{CompareOptions, SYNC_OPTIONS};
 use crate::prepare::Target;
@@ -159,6 +159,7 @@ fn both(states: &mut States, target: &Target, live: &Value, ignore: &Ignored<'_>
 
     let mut there = Cow::Borrowed(live);
     spelled(&target.object, &mut there, &target.key, ignore.known);
+    forgiven(&target.object, &mut there);
     let mut normalized = structural::aligned(&target.object, &there, pair.root, pair.rules);
     for set in by_manager(live, &target.key, ignore.rules) {
         // The command cannot leave these out itself: it does not see who owns what.

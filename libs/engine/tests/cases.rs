@@ -17,6 +17,8 @@ use domain::schema::{Document, ListMerge, Node, SchemaSet, Type};
 use domain::settings::{Config, Object, Raw};
 use domain::status::ResourceStatus;
 use domain::tenant::TenantName;
+use domain::tracking::Marking;
+use engine::claim::{Alone, Claimant};
 use engine::compare::{Applied, Ignored, Input, Live, Named, Predicted, Seen};
 use engine::options::{CompareOptions, SyncOptions};
 use engine::plan::{Action, Request};
@@ -43,6 +45,13 @@ struct Case {
     project: Option<Value>,
     /// `resource.exclusions` of the tenant's settings.
     exclusions: String,
+    /// `application.resourceTrackingMethod` and `application.instanceLabelKey` of the tenant's settings.
+    tracking: String,
+    label: String,
+    /// By what the objects of `applied` are tracked, where that was another method.
+    formerly: String,
+    /// Whether the tenant has added the cluster.
+    added: bool,
     /// `resource.customizations.knownTypeFields` of the tenant's settings, by kind.
     known: BTreeMap<String, String>,
     live: Vec<LiveGiven>,
@@ -87,6 +96,10 @@ impl Default for Case {
             options: vec![],
             project: None,
             exclusions: String::new(),
+            tracking: "annotation".into(),
+            label: String::new(),
+            formerly: String::new(),
+            added: false,
             known: BTreeMap::new(),
             live: vec![],
             remembered: false,
@@ -379,7 +392,28 @@ fn run(case: &Case) -> Value {
         let key = format!("resource.customizations.knownTypeFields.{kind}");
         raw.set(&Object::Cm, &key, fields);
     }
+    raw.set(
+        &Object::Cm,
+        "application.resourceTrackingMethod",
+        &case.tracking,
+    );
+    raw.set(&Object::Cm, "application.instanceLabelKey", &case.label);
     let config = Config::from_raw(raw);
+    let marking = config.marking();
+    let formerly = match case.formerly.as_str() {
+        "" => marking.clone(),
+        method => Marking::of(Some(method), &case.label),
+    };
+    let claimant = Claimant {
+        tenant: &case.tenant,
+        app: "hello",
+        marking: &marking,
+        alone: match (case.added, &case.mapped) {
+            (true, _) => Alone::Everywhere,
+            (false, Some(_)) => Alone::Nowhere,
+            (false, None) => Alone::Namespaces(&case.namespaces),
+        },
+    };
     let (filter, customizations) = (config.kind_filter(), config.customizations());
     let context = Context {
         app: "hello",
@@ -392,6 +426,11 @@ fn run(case: &Case) -> Value {
         schema: &schema,
         kinds: &Known,
         filter: &filter,
+        marking: &marking,
+    };
+    let before_that = Context {
+        marking: &formerly,
+        ..context
     };
     let manifests: Vec<Manifest> = case.manifests.iter().map(Given::manifest).collect();
     let prepared = engine::prepare(&manifests, &context);
@@ -399,7 +438,7 @@ fn run(case: &Case) -> Value {
         .live
         .iter()
         .enumerate()
-        .map(|(i, l)| live_body(l, &context, i))
+        .map(|(i, l)| live_body(l, &before_that, i))
         .collect();
     let named: HashMap<ResourceKey, Named> =
         bodies.iter().filter_map(|body| named(case, body)).collect();
@@ -462,8 +501,7 @@ fn run(case: &Case) -> Value {
     let drifted = case.live.iter().filter(|given| given.drifted);
     applied.extend(drifted.map(|given| before(given, &context)));
     let comparison = engine::compare(&Input {
-        tenant: &case.tenant,
-        app: "hello",
+        claimant,
         targets: &prepared.targets,
         incomplete: prepared.incomplete,
         live: &live,
@@ -472,7 +510,7 @@ fn run(case: &Case) -> Value {
         options: CompareOptions::parse(&case.compare).with_sync(&options),
         schema: &schema,
     });
-    outlined(case, &prepared, &live, &comparison);
+    outlined(&claimant, &prepared, &live, &comparison);
     let mut shown = Map::new();
     for what in &case.show {
         let value = match what.as_str() {
@@ -519,7 +557,7 @@ fn run(case: &Case) -> Value {
             "explained" => health(&bodies[0], &bodies[1..].iter().collect::<Vec<_>>()),
             "actions" => bodies.iter().map(actions).collect(),
             "runs" => bodies.iter().map(|body| runs(case, body)).collect(),
-            "deletion" => deletion(case, &live, &options),
+            "deletion" => deletion(case, &live, &claimant, &options),
             "deletion-hooks" => deletion_hooks(&prepared, &options),
             other => panic!("nothing called {other} is shown"),
         };
@@ -780,7 +818,12 @@ fn by_server(
 }
 
 /// A tree begins with the objects that the comparison lists, in every case.
-fn outlined(case: &Case, prepared: &Prepared, live: &[Live<'_>], comparison: &engine::Comparison) {
+fn outlined(
+    claimant: &Claimant<'_>,
+    prepared: &Prepared,
+    live: &[Live<'_>],
+    comparison: &engine::Comparison,
+) {
     let entries = live.iter().map(|there| Entry {
         key: &there.key,
         version: there.version,
@@ -793,24 +836,22 @@ fn outlined(case: &Case, prepared: &Prepared, live: &[Live<'_>], comparison: &en
     });
     let entries: Vec<Entry<'_>> = entries.collect();
     let wanted: Vec<Wanted> = prepared.targets.iter().map(Wanted::from).collect();
-    let outline = tree::outline(&case.tenant, "hello", &wanted, &entries);
+    let outline = tree::outline(claimant, &wanted, &entries);
     let names = |all: Vec<ResourceStatus>| -> Vec<(ResourceKey, String)> {
         all.into_iter().map(|one| (one.key, one.version)).collect()
     };
     assert_eq!(names(outline), names(comparison.statuses()));
 }
 
-fn deletion(case: &Case, live: &[Live<'_>], options: &SyncOptions) -> Value {
+fn deletion(
+    case: &Case,
+    live: &[Live<'_>],
+    claimant: &Claimant<'_>,
+    options: &SyncOptions,
+) -> Value {
     let propagation = engine::plan::cascade(["resources-finalizer.argocd.argoproj.io/background"])
         .expect("a well-formed case");
-    let plan = engine::plan::deletion(
-        live,
-        &case.tenant,
-        "hello",
-        options,
-        propagation,
-        case.approved,
-    );
+    let plan = engine::plan::deletion(live, claimant, options, propagation, case.approved);
     let names = |keys: &[ResourceKey]| keys.iter().map(ToString::to_string).collect::<Value>();
     let waves: Vec<Value> = plan
         .waves

@@ -283,6 +283,14 @@ impl Driver {
                     .chain(memory.who_watches(&key.namespace))
                     .for_each(|app| self.queue.push(app));
             }
+            Wake::Labelled { namespace, app } => {
+                let named = self.context.memory.who_is_labelled(&app, &namespace);
+                let clusters = &self.context.clusters;
+                named
+                    .into_iter()
+                    .filter(|app| !clusters.has(app, None))
+                    .for_each(|app| self.queue.push(app));
+            }
             Wake::Namespace(namespace) => self.tenancy.namespace_changed(&namespace),
             // Until everything is listed all applications wait for that; its end is a resync.
             Wake::Kinds if !self.context.cluster.index().is_ready() => {}
@@ -312,6 +320,13 @@ impl Driver {
                 let concerned = memory.who_wants(&key).into_iter();
                 concerned
                     .chain(memory.who_watches(&key.namespace))
+                    .filter(there)
+                    .for_each(|app| self.queue.push(app));
+            }
+            Some(Wake::Labelled { namespace, app }) => {
+                let named = self.context.memory.who_is_labelled(&app, &namespace);
+                named
+                    .into_iter()
                     .filter(there)
                     .for_each(|app| self.queue.push(app));
             }

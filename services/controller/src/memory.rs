@@ -105,7 +105,7 @@ pub struct Render {
 pub struct Targets {
     /// The sets and places they came from.
     pub details: Vec<String>,
-    /// Names the rest: destination, options, rules, territory, the kinds that are left out.
+    /// Names the rest: destination, options, rules, territory, the kinds that are left out, how objects are marked.
     pub facts: u64,
     /// The schemas they were sanitised with.
     pub schema: Arc<SchemaSet>,
@@ -137,7 +137,18 @@ struct Inner {
     /// Who watches a namespace for objects that no application has.
     watching: HashMap<String, HashSet<AppKey>>,
     watches: HashMap<AppKey, String>,
+    /// Who takes a label alone for its own, by the name that it says, and where.
+    labels: HashMap<Arc<str>, HashMap<TenantId, Labels>>,
     namespaces: HashSet<(TenantId, String)>,
+}
+
+/// Where a label alone counts for an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// In these namespaces.
+    In(Vec<String>),
+    /// In its whole cluster.
+    Everywhere,
 }
 
 impl Default for Memory {
@@ -155,6 +166,7 @@ impl Default for Memory {
             postponed: HashMap::new(),
             watching: HashMap::new(),
             watches: HashMap::new(),
+            labels: HashMap::new(),
             namespaces: HashSet::new(),
         })))
     }
@@ -308,6 +320,33 @@ impl Memory {
         }
     }
 
+    /// Has an application woken by what a label alone names there; by nothing with `None`.
+    pub fn watch_label(&self, app: &AppKey, places: Option<Labels>) {
+        let mut inner = self.0.lock();
+        match places {
+            Some(places) => {
+                let named = inner.labels.entry(app.name.clone()).or_default();
+                named.insert(app.tenant, places);
+            }
+            None => inner.stop_watching_label(app),
+        }
+    }
+
+    /// The applications that take a label alone for their own which says this name in this namespace.
+    #[must_use]
+    pub fn who_is_labelled(&self, name: &str, namespace: &str) -> Vec<AppKey> {
+        let counts = |places: &Labels| match places {
+            Labels::In(own) => own.iter().any(|name| name == namespace),
+            Labels::Everywhere => true,
+        };
+        let inner = self.0.lock();
+        let named = inner.labels.get(name).into_iter().flatten();
+        let concerned = named.filter(|(_, places)| counts(places));
+        concerned
+            .map(|(tenant, _)| AppKey::new(*tenant, name))
+            .collect()
+    }
+
     /// Whether anything is known of an application.
     #[must_use]
     pub fn knows(&self, app: &AppKey) -> bool {
@@ -386,6 +425,7 @@ impl Memory {
         inner.drop_targets(app);
         inner.stop_wanting(app);
         inner.stop_watching(app);
+        inner.stop_watching_label(app);
         inner.failures.remove(app);
         inner.tell(Some(app));
     }
@@ -405,6 +445,7 @@ impl Memory {
             postponed,
             watching,
             watches,
+            labels,
             namespaces,
         } = &mut *self.0.lock();
         apps.clear();
@@ -418,6 +459,7 @@ impl Memory {
         postponed.clear();
         watching.clear();
         watches.clear();
+        labels.clear();
         namespaces.clear();
         // Nobody looking on is no error.
         let _ = told.send(None);
@@ -450,6 +492,15 @@ impl Inner {
             apps.remove(app);
             if apps.is_empty() {
                 self.watching.remove(&namespace);
+            }
+        }
+    }
+
+    fn stop_watching_label(&mut self, app: &AppKey) {
+        if let Some(named) = self.labels.get_mut(&app.name) {
+            named.remove(&app.tenant);
+            if named.is_empty() {
+                self.labels.remove(&app.name);
             }
         }
     }
@@ -524,6 +575,24 @@ mod tests {
         assert!(memory.glance(&app, "1").renders.is_empty());
         memory.forget(&app);
         assert_eq!(told.try_recv(), Ok(Some(app)));
+    }
+
+    #[test]
+    fn a_label_wakes_whom_it_names_where_it_counts() {
+        let memory = Memory::default();
+        let app = |number: u128, name: &str| AppKey::new(TenantId(Uuid::from_u128(number)), name);
+        let own = |namespace: &str| Some(Labels::In(vec![namespace.to_owned()]));
+        memory.watch_label(&app(1, "hello"), own("one"));
+        memory.watch_label(&app(2, "hello"), own("two"));
+        memory.watch_label(&app(3, "hello"), Some(Labels::Everywhere));
+        memory.watch_label(&app(1, "other"), own("one"));
+        let mut named = memory.who_is_labelled("hello", "one");
+        named.sort_by_key(|app| app.tenant.0);
+        assert_eq!(named, [app(1, "hello"), app(3, "hello")]);
+        memory.watch_label(&app(1, "hello"), None);
+        memory.forget(&app(3, "hello"));
+        assert!(memory.who_is_labelled("hello", "one").is_empty());
+        assert_eq!(memory.who_is_labelled("hello", "two").len(), 1);
     }
 
     #[test]

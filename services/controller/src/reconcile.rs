@@ -322,7 +322,8 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     let look = look::look(ctx, &subject, desired, memory)
         .await
         .map_err(Failure::Cluster)?;
-    hooks::release_idle(ctx, &subject.tenant, &subject.key.name, look.live.entries()).await;
+    let claimant = subject.claimant();
+    hooks::release_idle(ctx, &subject.tenant, claimant, look.live.entries()).await;
     let lasting = operation::lasting(&subject.app, &look);
     let mut status = look::status(ctx, &subject, &look, lasting.clone(), refresh.is_some());
     let decision = autosync::decide(&autosync::Input {

@@ -10,6 +10,8 @@ use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
 use domain::settings::{Customizations, KindFilter, Rendering};
 use domain::tenant::{Tenant, TenantId, TenantName, TenantState};
+use domain::tracking::Marking;
+use engine::claim::{Alone, Claimant};
 use engine::prepare::Territory;
 use parking_lot::{Mutex, RwLock};
 use store::Store;
@@ -82,6 +84,27 @@ impl TenantFacts {
                 patterns: &self.patterns,
                 cluster_scoped: true,
             },
+        }
+    }
+
+    /// An application of the tenant's, as it asks whose an object is.
+    #[must_use]
+    pub fn claimant<'a>(&'a self, app: &'a str, marking: &'a Marking) -> Claimant<'a> {
+        Claimant {
+            tenant: self.tenant.name.as_str(),
+            app,
+            marking,
+            alone: self.alone(),
+        }
+    }
+
+    /// Where nobody but the tenant can be. The operator's tenant goes where anybody may be who is none of Naru's.
+    fn alone(&self) -> Alone<'_> {
+        match &self.at {
+            Some(added) if added.namespaces.is_empty() => Alone::Everywhere,
+            Some(added) => Alone::Namespaces(&added.namespaces),
+            None if self.tenant.name.is_operator() => Alone::Nowhere,
+            None => Alone::Namespaces(&self.tenant.namespaces),
         }
     }
 
@@ -161,6 +184,8 @@ pub struct TenantSettings {
     pub customizations: Arc<Customizations>,
     /// The kinds that are left out of everything.
     pub kinds: Arc<KindFilter>,
+    /// How its objects are marked.
+    pub marking: Arc<Marking>,
     /// After how long an operation is stopped that has not ended.
     pub sync_timeout: Option<Duration>,
 }
@@ -381,6 +406,7 @@ impl Tenants {
             rendering: Arc::new(config.rendering()),
             customizations: Arc::new(config.customizations()),
             kinds: Arc::new(config.kind_filter()),
+            marking: Arc::new(config.marking()),
             sync_timeout: config.sync_timeout(),
         };
         let mut known = self.inner.known.write();

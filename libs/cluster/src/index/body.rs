@@ -2,8 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use domain::resource::{at, text};
-use serde_json::{Map, Value};
+use domain::resource::{INSTALLATION_ID, TRACKING_ID, at, text};
+use domain::tracking::LABEL;
+use serde_json::{Map, Value, json};
 
 /// Longer texts are cut.
 const MAX_TEXT: usize = 4096;
@@ -61,6 +62,8 @@ fn metadata(metadata: &Value, group: &str, kind: &str) -> Value {
     let labelled = spec_fields(group, kind).is_some() || (group.is_empty() && kind == "Namespace");
     if let Some(labels) = metadata.get("labels").filter(|_| labelled) {
         kept.insert("labels".to_owned(), bounded(labels, 2));
+    } else if let Some(mark) = mark(metadata) {
+        kept.insert("labels".to_owned(), json!({LABEL: bounded(mark, 1)}));
     }
     let annotations = metadata
         .get("annotations")
@@ -76,6 +79,14 @@ fn metadata(metadata: &Value, group: &str, kind: &str) -> Value {
         kept.insert("annotations".to_owned(), Value::Object(annotations));
     }
     Value::Object(kept)
+}
+
+/// The label that names an object's application, where it may decide whose the object is.
+fn mark(metadata: &Value) -> Option<&Value> {
+    let has = |annotation| at(metadata, &["annotations", annotation]).is_some();
+    let decides =
+        metadata.get("ownerReferences").is_none() && !(has(TRACKING_ID) && has(INSTALLATION_ID));
+    at(metadata, &["labels", LABEL]).filter(|_| decides)
 }
 
 /// Never the last-applied annotation: it repeats the whole object, a Secret's values included.

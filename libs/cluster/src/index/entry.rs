@@ -6,14 +6,13 @@ use std::sync::{Arc, Weak};
 use chrono::{DateTime, Utc};
 use domain::clock::Timestamp;
 use domain::field_set::FieldSet;
-use domain::resource::{
-    INSTALLATION_ID, ResourceKey, TRACKING_ID, annotation, at, text, tracked_by,
-};
+use domain::resource::{ResourceKey, at, text};
 use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::body;
 use super::fingerprint::Fingerprint;
+use super::recognised::Recognised;
 use crate::FIELD_MANAGER;
 
 /// One live object, as far as decisions need it.
@@ -35,9 +34,11 @@ pub struct LiveEntry {
     pub created_at: Option<Timestamp>,
     /// Whether somebody asked for its deletion.
     pub deleting: bool,
-    /// The application that it says it belongs to; only where its tracking id was made for this very object and it
-    /// also names a tenant. The reader still checks that the tenant may have the namespace.
+    /// The application that it says it belongs to, by a tracking id that was made for this very object or by its label; only
+    /// where it also names a tenant. The reader still checks that the tenant may have the namespace.
     pub tracking: Option<Tracking>,
+    /// The application that its label names, where it names no tenant: whoever reads it checks whose word that is.
+    pub labelled: Option<Arc<str>>,
     /// The fields that our manager's applies own.
     pub managed: Option<Arc<FieldSet>>,
     /// Of the content; only for objects with [`LiveEntry::tracking`].
@@ -84,6 +85,7 @@ impl LiveEntry {
         self.uid != other.uid
             || self.deleting != other.deleting
             || self.tracking != other.tracking
+            || self.labelled != other.labelled
             || self.fingerprint != other.fingerprint
             || self.managed != other.managed
             || self.owners != other.owners
@@ -175,7 +177,7 @@ impl Reader {
             namespace: part("namespace").to_owned(),
             name: name.to_owned(),
         };
-        let tracking = self.tracking(object, &key);
+        let Recognised { tracking, labelled } = self.recognised(object, &key);
         let fingerprint = tracking.as_ref().map(|_| {
             if is_metadata_only(group, kind) {
                 Fingerprint::of_version(&self.fingerprint_key, object)
@@ -216,27 +218,12 @@ impl Reader {
                 .is_some_and(|at| !at.is_null()),
             managed: tracking.as_ref().and_then(|_| self.managed(metadata)),
             tracking,
+            labelled,
             fingerprint,
             body: Arc::new(body),
             status: body::status_of(object, group, kind),
             images: images.into_iter().map(|image| self.shared(image)).collect(),
             key,
-        })
-    }
-
-    fn tracking(&self, object: &Value, key: &ResourceKey) -> Option<Tracking> {
-        let app = tracked_by(annotation(object, TRACKING_ID)?, key)?;
-        let installation = annotation(object, INSTALLATION_ID)?;
-        if app.is_empty()
-            || installation.is_empty()
-            || app.len() > MAX_NAME
-            || installation.len() > MAX_NAME
-        {
-            return None;
-        }
-        Some(Tracking {
-            installation: self.shared(installation),
-            app: self.shared(app),
         })
     }
 
@@ -267,7 +254,7 @@ impl Reader {
 
     /// One copy of a text that many entries name (applications, tenants, images). A stranger could name a new one with
     /// each: there every entry has its own, which counts with it.
-    fn shared(&self, text: &str) -> Arc<str> {
+    pub(super) fn shared(&self, text: &str) -> Arc<str> {
         if self.weighs {
             return text.into();
         }
@@ -322,6 +309,7 @@ fn owner(reference: &Value) -> Option<Owner> {
 
 #[cfg(test)]
 mod tests {
+    use domain::resource::{INSTALLATION_ID, TRACKING_ID};
     use serde_json::json;
 
     use super::*;

@@ -7,6 +7,7 @@ use domain::resource::{GroupKind, ResourceKey};
 use tokio::time::Instant;
 
 use super::entry::{LiveEntry, Tracking, version_number, weight_of_key};
+use super::recognised::Labelled;
 use super::wake::Wake;
 
 /// An owner chain is followed this far: Deployment, ReplicaSet, Pod and a few more.
@@ -23,6 +24,7 @@ pub(super) struct State {
     entries: HashMap<Arc<ResourceKey>, Entry>,
     by_uid: HashMap<Box<str>, Arc<ResourceKey>>,
     by_app: HashMap<Tracking, Keys>,
+    by_label: HashMap<Labelled, Keys>,
     by_owner: HashMap<Box<str>, Keys>,
     by_namespace: HashMap<Box<str>, Keys>,
     by_kind: HashMap<GroupKind, Keys>,
@@ -60,6 +62,23 @@ impl State {
             app: app.into(),
         };
         self.collect(self.by_app.get(&tracking))
+    }
+
+    /// What a label alone names, in these namespaces or in all.
+    pub(super) fn labelled(&self, app: &str, namespaces: Option<&[String]>) -> Vec<Entry> {
+        let app: Arc<str> = app.into();
+        let at = |namespace: &str| {
+            let labelled = Labelled {
+                namespace: namespace.into(),
+                app: Arc::clone(&app),
+            };
+            self.collect(self.by_label.get(&labelled))
+        };
+        match namespaces {
+            Some(namespaces) => namespaces.iter().flat_map(|name| at(name)).collect(),
+            None if self.by_label.is_empty() => Vec::new(),
+            None => self.by_namespace.keys().flat_map(|name| at(name)).collect(),
+        }
     }
 
     pub(super) fn children(&self, uid: &str) -> Vec<Entry> {
@@ -292,6 +311,12 @@ impl State {
                 .or_default()
                 .insert(Arc::clone(&key));
         }
+        if let Some(labelled) = labelled(entry) {
+            self.by_label
+                .entry(labelled)
+                .or_default()
+                .insert(Arc::clone(&key));
+        }
         for owner in &entry.owners {
             self.by_owner
                 .entry(owner.uid.clone())
@@ -323,6 +348,9 @@ impl State {
         if let Some(tracking) = &entry.tracking {
             take_out(&mut self.by_app, tracking, key);
         }
+        if let Some(labelled) = labelled(entry) {
+            take_out(&mut self.by_label, &labelled, key);
+        }
         for owner in &entry.owners {
             take_out(&mut self.by_owner, &owner.uid, key);
         }
@@ -336,6 +364,7 @@ impl State {
             wakes.insert(Wake::Namespace(entry.key.name.as_str().into()));
         }
         let before = wakes.len();
+        let mut labels = HashSet::new();
         let mut level = vec![Arc::clone(entry)];
         let mut seen: HashSet<Box<str>> = HashSet::new();
         for _ in 0..MAX_CHAIN {
@@ -344,6 +373,9 @@ impl State {
                 if let Some(tracking) = &entry.tracking {
                     let Tracking { installation, app } = tracking.clone();
                     wakes.insert(Wake::App { installation, app });
+                }
+                if let Some(Labelled { namespace, app }) = labelled(&entry) {
+                    labels.insert(Wake::Labelled { namespace, app });
                 }
                 for owner in &entry.owners {
                     if seen.insert(owner.uid.clone())
@@ -364,7 +396,16 @@ impl State {
         if wakes.len() == before && entry.owners.is_empty() && entry.tracking.is_none() {
             wakes.insert(Wake::Untracked(entry.key.clone()));
         }
+        wakes.extend(labels);
     }
+}
+
+/// Where an entry's label stands alone, if it does.
+fn labelled(entry: &LiveEntry) -> Option<Labelled> {
+    Some(Labelled {
+        namespace: entry.key.namespace.as_str().into(),
+        app: entry.labelled.clone()?,
+    })
 }
 
 /// Removes a key from one of a map's sets, and the set with its last key.
@@ -450,6 +491,46 @@ mod tests {
             .map(|entry| entry.key.name.clone())
             .collect();
         assert_eq!(names, ["middle"]);
+    }
+
+    #[test]
+    fn what_a_label_alone_names_is_found_by_namespace_and_wakes_as_such() {
+        let labelled = |namespace: &str, name: &str, label: &str| -> Entry {
+            let object = json!({"metadata": {"name": name, "namespace": namespace, "uid": name,
+                "resourceVersion": "1", "labels": {domain::tracking::LABEL: label}}});
+            let reader = Reader::new([0; 32], false);
+            Arc::new(reader.read(&object, "", "Pod", &"v1".into()).unwrap())
+        };
+        let mut state = State::default();
+        let root = labelled("web", "root", "hello");
+        let wakes = HashSet::from([
+            Wake::Untracked(root.key.clone()),
+            Wake::Labelled {
+                namespace: "web".into(),
+                app: "hello".into(),
+            },
+        ]);
+        assert_eq!(state.put(root.clone()), wakes);
+        state.put(labelled("other", "theirs", "hello"));
+        state.put(labelled("web", "another", "other"));
+        let beneath = state.put(entry("Pod", "leaf", 3, Some("root"), None));
+        assert!(
+            beneath
+                .iter()
+                .all(|wake| matches!(wake, Wake::Labelled { .. }))
+        );
+        assert_eq!(beneath.len(), 1);
+        let named = |state: &State, namespaces: Option<&[String]>| {
+            let found = state.labelled("hello", namespaces);
+            let mut names: Vec<_> = found.iter().map(|e| e.key.name.clone()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(named(&state, Some(&["web".to_owned()])), ["root"]);
+        assert_eq!(named(&state, None), ["root", "theirs"]);
+        state.remove(&root.key, 4);
+        assert_eq!(named(&state, None), ["theirs"]);
+        assert!(state.tracked("user01", "hello").is_empty());
     }
 
     #[test]

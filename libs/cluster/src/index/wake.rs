@@ -17,6 +17,14 @@ pub enum Wake {
     /// An object that no application tracks came, changed or went; an application that wants to make an object of
     /// that name may care.
     Untracked(domain::resource::ResourceKey),
+    /// An object whose label alone names an application, or something that such an object owns; an application may care
+    /// where nobody but its tenant can be.
+    Labelled {
+        /// The object's namespace; empty for cluster-scoped ones.
+        namespace: Box<str>,
+        /// The application's name.
+        app: Arc<str>,
+    },
     /// A namespace came, changed or went.
     Namespace(Arc<str>),
     /// The cluster's kinds changed.

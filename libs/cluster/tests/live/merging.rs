@@ -7,7 +7,9 @@ use std::sync::Arc;
 use cluster::{Account, ApplyMethod, ApplyOptions, DeleteOptions, Error};
 use domain::resource::{GroupKind, ResourceKey, split_api_version, text};
 use domain::schema::SchemaSet;
+use domain::tracking::Marking;
 use engine::Target;
+use engine::claim::{Alone, Claimant};
 use engine::compare::{Difference, Ignored, Input, Live, Predicted};
 use engine::options::{CompareOptions, Role, SyncOptions};
 use rand::rngs::StdRng;
@@ -165,8 +167,12 @@ fn differences(
         predicted: predicted.map(Predicted::Object),
     };
     let comparison = engine::compare(&Input {
-        tenant: "merge",
-        app: "hello",
+        claimant: Claimant {
+            tenant: "merge",
+            app: "hello",
+            marking: &Marking::default(),
+            alone: Alone::Nowhere,
+        },
         targets: std::slice::from_ref(target),
         incomplete: false,
         live: &[live],

@@ -7,7 +7,7 @@ use domain::schema::{Node, SchemaSet};
 use serde_json::{Map, Value};
 
 use super::ignore::ignored_predicted;
-use super::{Ignored, aggregated, built_in, remove, spelled};
+use super::{Ignored, aggregated, built_in, forgiven, remove, spelled};
 use crate::fields::{Element, MANAGER, Owned};
 use crate::options::CompareOptions;
 use crate::prepare::Target;
@@ -52,6 +52,7 @@ impl<'a> Sides<'a> {
         as_written(&mut result, body);
         let (want, mut got) = ignored_predicted(&result, body, key, ignore, root);
         spelled(&want, &mut got, key, ignore.known);
+        forgiven(&want, &mut got);
         let (mut want, mut got) = (want.into_owned(), got.into_owned());
         let aggregated = aggregated(key, &want, &got);
         for side in [&mut want, &mut got] {

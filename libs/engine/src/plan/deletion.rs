@@ -6,7 +6,8 @@ use domain::application::RESOURCES_FINALIZER;
 use domain::resource::ResourceKey;
 
 use super::order::rank;
-use crate::compare::{Live, Owner};
+use crate::claim::{Claimant, Owner};
+use crate::compare::Live;
 use crate::options::{self, Propagation, SyncOptions};
 
 mod hooks;
@@ -103,8 +104,7 @@ pub fn stage<'a>(finalizers: impl IntoIterator<Item = &'a str>) -> Stage {
 #[must_use]
 pub fn deletion(
     live: &[Live<'_>],
-    tenant: &str,
-    app: &str,
+    claimant: &Claimant<'_>,
     options: &SyncOptions,
     propagation: Propagation,
     approved: bool,
@@ -115,7 +115,7 @@ pub fn deletion(
     };
     let mut waves: BTreeMap<i64, Vec<Doomed>> = BTreeMap::new();
     for there in live {
-        if Owner::of(there.essentials, &there.key, tenant, app) != Owner::Ours || there.owned {
+        if claimant.owner(there.essentials, &there.key, there.owned) != Owner::Ours || there.owned {
             continue;
         }
         let own = SyncOptions::of_object(there.essentials);

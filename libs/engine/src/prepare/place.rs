@@ -7,6 +7,7 @@ use domain::manifest::Manifest;
 use domain::message::{self, Message};
 use domain::project::Rules;
 use domain::resource::{ResourceKey, at, split_api_version, text};
+use domain::tracking::MAX_LABEL;
 use serde_json::Value;
 
 use super::{Context, Scope, Territory};
@@ -171,6 +172,24 @@ pub(super) fn too_large(key: &ResourceKey, size: usize) -> Option<Refusal> {
     Some(Refusal {
         message,
         field: "metadata.name",
+        forbidden_kind: false,
+        outside: false,
+    })
+}
+
+/// The label alone would name the application, and cannot hold its name.
+pub(super) fn nameless(key: &ResourceKey, context: &Context<'_>) -> Option<Refusal> {
+    if context.marking.can_name(context.app) {
+        return None;
+    }
+    let message = message::sync::LABEL_TOO_LONG
+        .with("resource", key)
+        .with("app", context.app)
+        .with("length", context.app.len())
+        .with("limit", MAX_LABEL);
+    Some(Refusal {
+        message,
+        field: "metadata.labels",
         forbidden_kind: false,
         outside: false,
     })

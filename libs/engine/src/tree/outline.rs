@@ -6,7 +6,7 @@ use domain::resource::ResourceKey;
 use domain::status::ResourceStatus;
 
 use super::Entry;
-use crate::compare::Owner;
+use crate::claim::{Claimant, Owner};
 use crate::options::Role;
 use crate::prepare::Target;
 
@@ -38,12 +38,12 @@ impl From<&Target> for Wanted {
 /// they stand: what Git wants, hooks where they are there, and what is live and the application's own.
 #[must_use]
 pub fn outline(
-    tenant: &str,
-    app: &str,
+    claimant: &Claimant<'_>,
     wanted: &[Wanted],
     live: &[Entry<'_>],
 ) -> Vec<ResourceStatus> {
-    let owner = |entry: &Entry<'_>| Owner::of(entry.body, entry.key, tenant, app);
+    let owner =
+        |entry: &Entry<'_>| claimant.owner(entry.body, entry.key, !entry.owners.is_empty());
     let there: HashMap<&ResourceKey, &Entry<'_>> =
         live.iter().map(|entry| (entry.key, entry)).collect();
     let is_there = |wanted: &Wanted| {

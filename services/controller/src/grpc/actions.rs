@@ -186,14 +186,15 @@ fn script_of<'a>(own: &'a Actions, action: &str) -> Option<&'a str> {
 /// What a script's objects change. It changes the object that it was given, and no other; of nothing that it changes or makes
 /// does it say whose that is.
 fn of_script(object: &Object, changed: Vec<Changed>) -> Result<Vec<Change>, Status> {
+    let marking = &object.subject.marking;
     let mut changes = Vec::new();
     for Changed { create, object: to } in changed {
         if create {
-            owner::stays(&to)?;
+            owner::is_nobodys(&to, marking)?;
             changes.push(Change::Create(to));
         } else if ResourceKey::of(&to) == object.key {
             let patch = actions::merge_patch(&object.body, &to);
-            owner::stays(&patch)?;
+            owner::stays(&patch, marking)?;
             changes.push(Change::Merge(patch));
         } else {
             let other = message::app::ACTION_OF_ANOTHER

@@ -2,7 +2,8 @@
 //! and deleted by an application that the person may have no right on.
 
 use domain::message;
-use domain::resource::{INSTALLATION_ID, TRACKING_ID};
+use domain::resource::{INSTALLATION_ID, TRACKING_ID, at};
+use domain::tracking::{LABEL, Marking, Method};
 use engine::hooks;
 use serde_json::Value;
 use tonic::{Code, Status};
@@ -13,24 +14,53 @@ use super::say;
 ///
 /// # Errors
 /// Where it does.
-pub(super) fn stays(patch: &Value) -> Result<(), Status> {
+pub(super) fn stays(patch: &Value, marking: &Marking) -> Result<(), Status> {
+    let parts = said_by(marking.method == Method::Label);
     let place = match patch {
-        Value::Array(operations) => operations.iter().find_map(of_operation),
-        other => of_merge(other),
+        Value::Array(operations) => operations.iter().find_map(|one| of_operation(one, parts)),
+        other => of_merge(other, parts),
     };
-    place.map_or(Ok(()), |place| {
-        let written = message::app::OWNER_WRITTEN
-            .with("place", place)
-            .with("names", OWNER.join(", "));
-        Err(say(Code::InvalidArgument, &written))
-    })
+    place.map_or(Ok(()), |place| Err(refused(place, parts)))
 }
 
-/// The annotations that say whose an object is, and which attempt made it.
-const OWNER: [&str; 3] = [TRACKING_ID, INSTALLATION_ID, hooks::RUN];
+/// Refuses an object that says itself whose it is. The label of one that another owns says nothing.
+///
+/// # Errors
+/// Where it does.
+pub(super) fn is_nobodys(made: &Value, marking: &Marking) -> Result<(), Status> {
+    let owners = at(made, &["metadata", "ownerReferences"]).and_then(Value::as_array);
+    let owned = owners.is_some_and(|owners| !owners.is_empty());
+    let parts = said_by(marking.method == Method::Label && !owned);
+    of_merge(made, parts).map_or(Ok(()), |place| Err(refused(place, parts)))
+}
+
+fn refused(place: String, parts: &[Part]) -> Status {
+    let names: Vec<&str> = parts
+        .iter()
+        .flat_map(|(_, names)| *names)
+        .copied()
+        .collect();
+    let written = message::app::OWNER_WRITTEN
+        .with("place", place)
+        .with("names", names.join(", "));
+    say(Code::InvalidArgument, &written)
+}
+
+/// A map of an object's metadata, and the names in it that nobody writes.
+type Part = (&'static str, &'static [&'static str]);
+
+/// The annotations that say whose an object is, and which attempt made it; and the label, where it decides.
+static OWNER: [Part; 2] = [
+    ("annotations", &[TRACKING_ID, INSTALLATION_ID, hooks::RUN]),
+    ("labels", &[LABEL]),
+];
+
+fn said_by(label: bool) -> &'static [Part] {
+    if label { &OWNER } else { &OWNER[..1] }
+}
 
 /// Where a JSON patch's operation writes what says whose the object is.
-fn of_operation(operation: &Value) -> Option<String> {
+fn of_operation(operation: &Value, said: &[Part]) -> Option<String> {
     let place = |name: &str| operation.get(name).and_then(Value::as_str);
     let op = place("op");
     if op == Some("test") {
@@ -47,8 +77,10 @@ fn of_operation(operation: &Value) -> Option<String> {
             .collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            [] | ["metadata"] | ["metadata", "annotations"] => true,
-            ["metadata", "annotations", name, ..] => OWNER.contains(name),
+            [] | ["metadata"] => true,
+            ["metadata", map, within @ ..] => said.iter().any(|(part, names)| {
+                part == map && within.first().is_none_or(|name| names.contains(name))
+            }),
             _ => false,
         }
     };
@@ -57,10 +89,16 @@ fn of_operation(operation: &Value) -> Option<String> {
 }
 
 /// Where a merge patch writes what says whose the object is; so do directives that replace a whole map.
-fn of_merge(patch: &Value) -> Option<String> {
+fn of_merge(patch: &Value, said: &[Part]) -> Option<String> {
+    said.iter()
+        .find_map(|(part, names)| within(patch, part, names))
+}
+
+/// The same, of one map of the metadata.
+fn within(patch: &Value, part: &str, names: &[&str]) -> Option<String> {
     let mut place = String::new();
     let mut at = patch;
-    for name in ["metadata", "annotations"] {
+    for name in ["metadata", part] {
         let fields = at.as_object()?;
         if let Some(directive) = fields.keys().find(|key| key.starts_with('$')) {
             return Some(format!("`{directive}`"));
@@ -72,10 +110,8 @@ fn of_merge(patch: &Value) -> Option<String> {
         }
     }
     let written = at.as_object()?.keys();
-    let mut written = written.filter(|key| OWNER.contains(&key.as_str()) || key.starts_with('$'));
-    written
-        .next()
-        .map(|key| format!("`metadata.annotations.{key}`"))
+    let mut written = written.filter(|key| names.contains(&key.as_str()) || key.starts_with('$'));
+    written.next().map(|key| format!("`metadata.{part}.{key}`"))
 }
 
 #[cfg(test)]
@@ -86,6 +122,7 @@ mod tests {
 
     #[test]
     fn whose_an_object_is_stays_as_it_is() {
+        let by_annotation = Marking::default();
         for patch in [
             json!({"metadata": null}),
             json!({"metadata": {"annotations": null}}),
@@ -94,7 +131,7 @@ mod tests {
             json!({"metadata": {"annotations": {"$patch": "replace", "a": "1"}}}),
             json!({"$patch": "replace", "metadata": {"name": "x"}}),
         ] {
-            assert!(stays(&patch).is_err(), "{patch}");
+            assert!(stays(&patch, &by_annotation).is_err(), "{patch}");
         }
         let annotation = |name: &str| format!("/metadata/annotations/{}", name.replace('/', "~1"));
         for (op, from, path) in [
@@ -110,7 +147,7 @@ mod tests {
             ),
         ] {
             let patch = json!([{"op": op, "from": from, "path": path, "value": {}}]);
-            assert!(stays(&patch).is_err(), "{patch}");
+            assert!(stays(&patch, &by_annotation).is_err(), "{patch}");
         }
         for fine in [
             json!({"metadata": {"annotations": {"a": "1"}, "labels": {"b": null}}}),
@@ -118,7 +155,35 @@ mod tests {
             json!([{"op": "add", "path": "/metadata/annotations/a", "value": "1"}]),
             json!([{"op": "copy", "from": annotation(TRACKING_ID), "path": "/metadata/labels/a"}]),
         ] {
-            assert!(stays(&fine).is_ok(), "{fine}");
+            assert!(stays(&fine, &by_annotation).is_ok(), "{fine}");
         }
+    }
+
+    #[test]
+    fn so_does_the_label_where_it_decides() {
+        let by = |method| Marking {
+            method,
+            ..Marking::default()
+        };
+        let pointer = format!("/metadata/labels/{}", LABEL.replace('/', "~1"));
+        let labelled = json!({"metadata": {"labels": {LABEL: "b"}}});
+        for patch in [
+            labelled.clone(),
+            json!({"metadata": {"labels": null}}),
+            json!({"metadata": {"labels": {"$patch": "replace"}}}),
+            json!([{"op": "remove", "path": pointer}]),
+            json!([{"op": "replace", "path": "/metadata/labels", "value": {}}]),
+        ] {
+            assert!(stays(&patch, &by(Method::Label)).is_err(), "{patch}");
+            assert!(stays(&patch, &by(Method::AnnotationAndLabel)).is_ok());
+        }
+        let fine = json!({"metadata": {"labels": {"team": "web"}}});
+        assert!(stays(&fine, &by(Method::Label)).is_ok());
+        let mut made = labelled;
+        assert!(is_nobodys(&made, &by(Method::Label)).is_err());
+        made["metadata"]["ownerReferences"] = json!([{"uid": "u"}]);
+        assert!(is_nobodys(&made, &by(Method::Label)).is_ok());
+        made["metadata"]["annotations"] = json!({INSTALLATION_ID: "t"});
+        assert!(is_nobodys(&made, &by(Method::Annotation)).is_err());
     }
 }

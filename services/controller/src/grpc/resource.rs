@@ -5,7 +5,7 @@ use cluster::{
 };
 use domain::message;
 use domain::resource::{ResourceKey, text};
-use engine::compare::Owner;
+use engine::claim::Owner;
 use engine::prepare::{kind_forbidden, namespace_forbidden};
 use engine::views;
 use proto::naru::internal::v1 as wire;
@@ -104,12 +104,7 @@ impl Object {
             return Err(say(Code::Aborted, &replaced));
         }
         let subject = &self.subject;
-        match Owner::of(
-            &self.body,
-            &self.key,
-            subject.tenant_name(),
-            &subject.key.name,
-        ) {
+        match subject.claimant().owner(&self.body, &self.key, false) {
             Owner::Ours | Owner::Nobody => {}
             Owner::App(_) | Owner::Installation(_) => {
                 let foreign = message::app::OBJECT_OF_ANOTHER.with("resource", &self.key);
@@ -181,7 +176,7 @@ pub(super) async fn patch_resource(
         .map_err(|_| Status::invalid_argument("the patch is no JSON"))?;
     let object = find(ctx, app, request.resource).await?;
     object.may_change()?;
-    owner::stays(&patch)?;
+    owner::stays(&patch, &object.subject.marking)?;
     let (language, patch) = of_that_object(kind, patch, object.uid());
     let changed = object
         .account

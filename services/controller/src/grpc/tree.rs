@@ -251,6 +251,10 @@ fn concerns(ctx: &Context, app: &AppKey, wake: &Wake) -> bool {
             ctx.memory.who_wants(key).contains(app)
                 || ctx.memory.who_watches(&key.namespace).contains(app)
         }
+        Wake::Labelled {
+            namespace,
+            app: named,
+        } => ctx.memory.who_is_labelled(named, namespace).contains(app),
         Wake::Namespace(_) | Wake::Kinds => false,
         Wake::Resync => true,
     }

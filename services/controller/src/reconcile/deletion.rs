@@ -11,6 +11,7 @@ use domain::cause::Cause;
 use domain::message;
 use domain::resource::{GroupKind, ResourceKey};
 use domain::status::{HealthCode, Status, SyncCode};
+use domain::tracking::Marking;
 use engine::options::{Propagation, SyncOptions};
 use engine::plan::{self, Stage};
 use futures::StreamExt;
@@ -116,15 +117,15 @@ async fn objects(
         tenant,
         kinds: Some(&settings.kinds),
     };
-    let live = LiveSet::gather(ctx, sight, &key.name, &[]);
+    let claimant = tenant.claimant(&key.name, &settings.marking);
+    let live = LiveSet::gather(ctx, sight, claimant, &[]);
     if !is_known(ctx) {
         // It was lost meanwhile, and with it what was gathered.
         return Ok(not_known(ctx));
     }
     let plan = plan::deletion(
         &live.as_live(),
-        tenant.tenant.name.as_str(),
-        &key.name,
+        &claimant,
         &options(app),
         propagation,
         approved(app),
@@ -289,8 +290,11 @@ pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts) {
         tenant,
         kinds: None,
     };
-    let live = LiveSet::gather(ctx, sight, &key.name, &[]);
-    hooks::release_idle(ctx, tenant, &key.name, live.entries()).await;
+    // A hook of ours names its tenant by whatever it is marked; by a label alone, none is.
+    let marking = Marking::default();
+    let claimant = tenant.claimant(&key.name, &marking);
+    let live = LiveSet::gather(ctx, sight, claimant, &[]);
+    hooks::release_idle(ctx, tenant, claimant, live.entries()).await;
 }
 
 /// Reports why a deletion waits.

@@ -645,6 +645,7 @@ fn facts(subject: &Subject) -> u64 {
     subject.destination.hash(&mut hasher);
     subject.spec.project().hash(&mut hasher);
     subject.kinds.hash(&mut hasher);
+    subject.marking.hash(&mut hasher);
     // Their `Debug` shows every field; equal texts are equal values.
     format!(
         "{:?} {:?} {:?}",
@@ -726,6 +727,7 @@ async fn prepare(
             schema: &schema,
             kinds: &ClusterKinds(discovery),
             filter: &subject.kinds,
+            marking: &subject.marking,
         },
     );
     Ok(Targets {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cluster::{DeleteOptions, LiveEntry, PatchKind, WriteOptions};
+use engine::claim::Claimant;
 use engine::hooks;
 use engine::options::{self, Propagation, Role};
 use futures::StreamExt;
@@ -100,12 +101,16 @@ pub async fn remove(
 }
 
 /// Lets go of what an operation left behind that ended, or whose process did, before it could.
-pub async fn release_idle(ctx: &Context, tenant: &TenantFacts, app: &str, live: &[Arc<LiveEntry>]) {
-    let name = tenant.tenant.name.as_str();
+pub async fn release_idle(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    claimant: Claimant<'_>,
+    live: &[Arc<LiveEntry>],
+) {
     let left = live.iter().filter(|entry| {
         hooks::held(&entry.body)
             && options::role(&entry.body) == Role::Hook
-            && hooks::replaceable(&entry.body, &entry.key, name, app)
+            && claimant.may_replace(&entry.body, &entry.key)
     });
     let releases: Vec<_> = left
         .map(|entry| async move {

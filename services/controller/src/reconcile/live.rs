@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cluster::{ApplyOptions, LiveEntry, Validation};
+use cluster::{ApplyOptions, Index, LiveEntry, Validation};
 use domain::cause::Cause;
 use domain::resource::ResourceKey;
 use domain::settings::KindFilter;
+use engine::claim::{Alone, Claimant, Owner};
 use engine::compare::{Live, Predicted, Seen};
 use engine::hooks;
 use engine::prepare::Target;
@@ -61,12 +62,17 @@ pub struct LiveSet {
 }
 
 impl LiveSet {
-    /// The objects that are tracked as the application's and those that have the key of a target, as far as the tenant
+    /// The objects that are marked as the application's and those that have the key of a target, as far as the tenant
     /// may see them.
     #[must_use]
-    pub fn gather(ctx: &Context, sight: Sight<'_>, app: &str, targets: &[Target]) -> Self {
+    pub fn gather(
+        ctx: &Context,
+        sight: Sight<'_>,
+        claimant: Claimant<'_>,
+        targets: &[Target],
+    ) -> Self {
         let keys = targets.iter().map(|target| &target.key);
-        Self::gather_keys(ctx, sight, app, keys)
+        Self::gather_keys(ctx, sight, claimant, keys)
     }
 
     /// The same, of targets of which only these keys are known.
@@ -74,12 +80,13 @@ impl LiveSet {
     pub fn gather_keys<'a>(
         ctx: &Context,
         sight: Sight<'_>,
-        app: &str,
+        claimant: Claimant<'_>,
         keys: impl Iterator<Item = &'a ResourceKey>,
     ) -> Self {
         let index = ctx.cluster.index();
         let tenant = sight.tenant;
-        let mut entries = index.snapshot(tenant.tenant.name.as_str(), app);
+        let mut entries = index.snapshot(claimant.tenant, claimant.app);
+        entries.extend(labelled(index, claimant));
         entries.retain(|entry| sight.sees_own(entry));
         let tracked: std::collections::HashSet<ResourceKey> =
             entries.iter().map(|entry| entry.key.clone()).collect();
@@ -243,6 +250,17 @@ impl LiveSet {
             == entry.resource_version.as_ref();
         if same { seen(entry) } else { None }
     }
+}
+
+/// What a label alone marks as the application's, where that counts.
+fn labelled(index: &Index, claimant: Claimant<'_>) -> Vec<Arc<LiveEntry>> {
+    let mut entries = match claimant.by_label_alone() {
+        Alone::Nowhere => return Vec::new(),
+        Alone::Namespaces(own) => index.labelled(claimant.app, Some(own)),
+        Alone::Everywhere => index.labelled(claimant.app, None),
+    };
+    entries.retain(|entry| claimant.owner(&entry.body, &entry.key, false) == Owner::Ours);
+    entries
 }
 
 async fn get(

@@ -10,6 +10,7 @@ use domain::application::FinalizerChange;
 use domain::cause::Cause;
 use domain::resource::ResourceKey;
 use domain::status::Status;
+use engine::claim::Alone;
 use engine::compare::{self, Applied, Comparison, Ignored, leaves_out};
 use engine::health;
 use engine::lint::{self, Around};
@@ -24,7 +25,7 @@ use super::live::{LiveSet, Sight};
 use super::orphans::Orphans;
 use super::subject::Subject;
 use crate::context::Context;
-use crate::memory::AppMemory;
+use crate::memory::{AppMemory, Labels};
 use crate::repos::Trouble;
 use crate::tenants::TenantFacts;
 
@@ -115,7 +116,14 @@ pub async fn look(
     let targets: &[Target] = desired
         .as_ref()
         .map_or(&[], |desired| &desired.prepared.targets);
-    let live = LiveSet::gather(ctx, subject.sight(), &subject.key.name, targets);
+    let claimant = subject.claimant();
+    let places = match claimant.by_label_alone() {
+        Alone::Nowhere => None,
+        Alone::Namespaces(own) => Some(Labels::In(own.to_vec())),
+        Alone::Everywhere => Some(Labels::Everywhere),
+    };
+    ctx.memory.watch_label(&subject.key, places);
+    let live = LiveSet::gather(ctx, subject.sight(), claimant, targets);
     look_at(ctx, subject, desired, live, memory).await
 }
 
@@ -190,8 +198,7 @@ fn compare(
         Err(_) => (&[][..], true, &nothing),
     };
     compare::compare(&compare::Input {
-        tenant: subject.tenant_name(),
-        app: &subject.key.name,
+        claimant: subject.claimant(),
         targets,
         incomplete,
         live: &live.as_live(),

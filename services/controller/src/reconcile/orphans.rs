@@ -95,10 +95,9 @@ fn of_the_tenant(key: &ResourceKey) -> bool {
     key.name == ACCOUNT && kinds.contains(&(key.group.as_str(), key.kind.as_str()))
 }
 
-/// The application of this tenant that an object says it is of.
+/// The application of this tenant that an object says it is of, as far as that counts.
 fn app_of<'a>(entry: &'a LiveEntry, subject: &Subject) -> Option<&'a str> {
-    let tracking = entry.tracking.as_ref()?;
-    (*tracking.installation == *subject.tenant_name()).then_some(&*tracking.app)
+    subject.claimant().app_of(&entry.body, &entry.key)
 }
 
 /// Which of the applications that objects name there are; all of them while the database does not answer.

@@ -13,6 +13,8 @@ use domain::message;
 use domain::project::Rules;
 use domain::project::gate::Applicant;
 use domain::settings::{Customizations, KindFilter, Rendering};
+use domain::tracking::Marking;
+use engine::claim::Claimant;
 use engine::options::{COMPARE_OPTIONS, CompareOptions, SyncOptions};
 use engine::prepare::Territory;
 use serde::Deserialize;
@@ -47,6 +49,8 @@ pub struct Subject {
     pub customizations: Arc<Customizations>,
     /// The kinds that they leave out.
     pub kinds: Arc<KindFilter>,
+    /// How they have objects marked.
+    pub marking: Arc<Marking>,
     /// After how long its operations are stopped that have not ended.
     pub sync_timeout: Option<Duration>,
     /// What comparisons leave out, by its spec and its tenant's settings.
@@ -69,6 +73,12 @@ impl Subject {
             tenant: &self.tenant,
             kinds: Some(&self.kinds),
         }
+    }
+
+    /// As it asks whose an object is.
+    #[must_use]
+    pub fn claimant(&self) -> Claimant<'_> {
+        self.tenant.claimant(&self.key.name, &self.marking)
     }
 
     /// As its project's windows choose it.
@@ -195,6 +205,7 @@ pub async fn read(
         rendering: settings.rendering,
         customizations: settings.customizations,
         kinds: settings.kinds,
+        marking: settings.marking,
         sync_timeout: settings.sync_timeout,
         key: key.clone(),
         app,

@@ -18,6 +18,7 @@ use domain::resource::{ResourceKey, annotation, at, text};
 use serde_json::Value;
 
 use crate::canonical;
+use crate::claim::Claimant;
 use crate::health::{self, Checked};
 use crate::hooks::{self, DeletePolicy, RUN, Standing};
 use crate::options::{HELM_HOOK, HOOK, Role, SyncOptions, words};
@@ -298,7 +299,7 @@ impl Turn {
 
 /// What is to be done about a wave of hooks, given what is there of each.
 #[must_use]
-pub fn turn(moment: Moment, wave: &[Step], seen: &[HookSeen<'_>], tenant: &str, app: &str) -> Turn {
+pub fn turn(moment: Moment, wave: &[Step], seen: &[HookSeen<'_>], claimant: &Claimant<'_>) -> Turn {
     let mut turn = Turn::default();
     for (step, seen) in wave.iter().zip(seen) {
         let key = &step.key;
@@ -306,7 +307,7 @@ pub fn turn(moment: Moment, wave: &[Step], seen: &[HookSeen<'_>], tenant: &str, 
             turn.make.push(step.clone());
             continue;
         };
-        if !hooks::replaceable(live, key, tenant, app) {
+        if !claimant.may_replace(live, key) {
             let message = message::sync::HOOK_NAME_TAKEN.with("resource", key);
             turn.causes.push(Cause::error(message).on(key.clone()));
             turn.causes.push(moment.refused(key));
@@ -436,11 +437,22 @@ pub fn cleanup(hooks: &[(&Value, Option<&Checked>)]) -> Vec<Fate> {
 
 #[cfg(test)]
 mod tests {
+    use domain::tracking::Marking;
     use serde_json::json;
 
     use super::*;
+    use crate::claim::Alone;
 
     const BEGAN: i64 = 1_767_225_600_000;
+
+    fn claimant(marking: &Marking) -> Claimant<'_> {
+        Claimant {
+            tenant: "t",
+            app: "web",
+            marking,
+            alone: Alone::Nowhere,
+        }
+    }
 
     fn target(kind: &str, name: &str, spec: &Value, annotations: Value) -> Target {
         let api = if kind == "Job" { "batch/v1" } else { "v1" };
@@ -497,7 +509,12 @@ mod tests {
             ..HookSeen::default()
         };
         let wave = std::slice::from_ref(step);
-        let turn = turn(Moment::Before, wave, &[seen], "t", "web");
+        let turn = turn(
+            Moment::Before,
+            wave,
+            &[seen],
+            &claimant(&Marking::default()),
+        );
         let first = turn.causes.first().map(|cause| cause.message.code.clone());
         match (turn.make.len(), turn.delete.len(), first) {
             (1, 0, None) => "make".into(),
@@ -582,7 +599,12 @@ mod tests {
                 live: Some(&live),
                 ..HookSeen::default()
             };
-            let turn = turn(Moment::Before, &[step], &[seen], "t", "web");
+            let turn = turn(
+                Moment::Before,
+                &[step],
+                &[seen],
+                &claimant(&Marking::default()),
+            );
             assert!(turn.make.is_empty() && turn.delete.is_empty());
             assert!(
                 turn.causes[0]

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tonic::{Code, Status, Streaming};
 
 use super::find::{self, Found, Query};
-use super::manifests::{chosen, hidden, made, shown};
+use super::manifests::{chosen, made, manner, shown};
 use super::operate::rules_of;
 use crate::failure;
 use crate::permit::{Action, Actor};
@@ -75,10 +75,10 @@ pub(super) async fn get_manifests(
     };
     let rendered = sources::render_local(shared, actor, &access, order, archive).await?;
     let objects = made(&rendered)?.into_iter();
-    let hidden = hidden(shared, actor).await?;
+    let manner = manner(shared, actor).await?;
     Ok(ManifestResponse {
         manifests: objects
-            .map(|object| shown(object, &app, actor, &hidden))
+            .map(|object| shown(object, &app, actor, &manner))
             .collect(),
         ..ManifestResponse::default()
     })

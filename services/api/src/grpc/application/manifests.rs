@@ -2,11 +2,12 @@
 
 use domain::application::{Application, VARIABLES, project_of};
 use domain::manifest::HeldSet;
-use domain::resource::{INSTALLATION_ID, ResourceKey, TRACKING_ID, tracking_id};
+use domain::resource::ResourceKey;
+use domain::tracking::{Marking, Whose};
 use proto::argocd::application as wire;
 use proto::argocd::repository::ManifestResponse;
 use proto::naru::internal::v1::RenderResponse;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tonic::Status;
 
 use super::find::{self, Query};
@@ -37,7 +38,7 @@ pub(super) async fn get_manifests(
     let tenant = &*actor.tenant;
     let project = project_of(&app.spec);
     let namespace = domain::resource::text(&app.spec, &["destination", "namespace"]);
-    let hidden = hidden(shared, actor).await?;
+    let manner = manner(shared, actor).await?;
     let mut manifests = Vec::new();
     let chosen = chosen(&app.spec, &query)?;
     let references = sources::references(shared, tenant, project, &chosen).await?;
@@ -61,7 +62,7 @@ pub(super) async fn get_manifests(
         let rendered = sources::render(shared, tenant, &access, order).await?;
         let objects = objects(shared, actor, &app, rendered).await?;
         let objects = objects.into_iter();
-        manifests.extend(objects.map(|object| shown(object, &app, actor, &hidden)));
+        manifests.extend(objects.map(|object| shown(object, &app, actor, &manner)));
     }
     Ok(ManifestResponse {
         manifests,
@@ -111,21 +112,39 @@ pub(super) async fn hidden(shared: &Shared, actor: &Actor) -> Result<Vec<String>
     Ok(config.map_err(failure::store)?.masked_annotations())
 }
 
-/// An object as whoever may see the application sees it: tied to it, and without the values of a Secret.
+/// What the tenant's settings say of how its objects are shown.
+pub(super) struct Manner {
+    /// The annotations of Secrets whose values nobody is shown.
+    hidden: Vec<String>,
+    /// How objects are marked.
+    marking: Marking,
+}
+
+/// How the tenant's objects are shown.
+pub(super) async fn manner(shared: &Shared, actor: &Actor) -> Result<Manner, Status> {
+    let config = shared.configs.of(actor.tenant.id).await;
+    let config = config.map_err(failure::store)?;
+    Ok(Manner {
+        hidden: config.masked_annotations(),
+        marking: config.marking(),
+    })
+}
+
+/// An object as whoever may see the application sees it: marked as applying it would, and without the values of a Secret.
 pub(super) fn shown(
     mut object: Value,
     app: &Application,
     actor: &Actor,
-    hidden: &[String],
+    manner: &Manner,
 ) -> String {
-    let namespace = domain::resource::text(&app.spec, &["destination", "namespace"]);
-    track(
-        &mut object,
-        app.name(),
-        namespace,
-        actor.tenant.name.as_str(),
-    );
-    mask(&mut object, hidden);
+    let whose = Whose {
+        tenant: actor.tenant.name.as_str(),
+        app: app.name(),
+        namespace: domain::resource::text(&app.spec, &["destination", "namespace"]),
+    };
+    let key = ResourceKey::of(&object);
+    manner.marking.mark(&mut object, &key, whose);
+    mask(&mut object, &manner.hidden);
     object.to_string()
 }
 
@@ -159,24 +178,10 @@ pub(super) fn chosen(
     Ok(chosen)
 }
 
-/// Ties the object to its application, as applying it would.
-fn track(object: &mut Value, app: &str, namespace: &str, installation: &str) {
-    let id = tracking_id(app, &ResourceKey::of(object), namespace);
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
-        return;
-    };
-    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-    if annotations.is_null() {
-        *annotations = json!({});
-    }
-    if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(TRACKING_ID.to_owned(), id.into());
-        annotations.insert(INSTALLATION_ID.to_owned(), installation.into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -211,17 +216,5 @@ mod tests {
             chosen(&two, &beyond).unwrap_err().message(),
             "source position is out of range"
         );
-    }
-
-    #[test]
-    fn manifests_carry_the_tracking_that_applying_gives_them() {
-        let mut object =
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}});
-        track(&mut object, "hello", "user01", "user01");
-        assert_eq!(
-            object["metadata"]["annotations"][TRACKING_ID],
-            "hello:apps/Deployment:user01/web"
-        );
-        assert_eq!(object["metadata"]["annotations"][INSTALLATION_ID], "user01");
     }
 }

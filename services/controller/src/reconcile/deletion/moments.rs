@@ -55,7 +55,9 @@ pub(super) async fn run(
         Ok(steps) => steps,
         Err(causes) => return Ok(Came::Waits(causes, Next::Sleep)),
     };
-    let mut live = LiveSet::gather(ctx, subject.sight(), &key.name, &desired.prepared.targets);
+    let claimant = subject.claimant();
+    let targets = &desired.prepared.targets;
+    let mut live = LiveSet::gather(ctx, subject.sight(), claimant, targets);
     let mut unwatched: Vec<Arc<LiveEntry>> = Vec::new();
     for wave in steps.chunk_by(|a, b| a.wave == b.wave) {
         let there = match look_for(ctx, &subject, wave, &live, &memory.checked).await {
@@ -67,7 +69,7 @@ pub(super) async fn run(
             }
         };
         let seen: Vec<HookSeen<'_>> = there.iter().map(There::seen).collect();
-        let turn = plan::turn(moment, wave, &seen, subject.tenant_name(), &key.name);
+        let turn = plan::turn(moment, wave, &seen, &claimant);
         for entry in settled(&there, &live, moment, began(app)) {
             let_go(ctx, tenant, &entry).await?;
             unwatched.push(entry);
@@ -296,14 +298,15 @@ pub(super) async fn clean(
         tenant,
         kinds: None,
     };
-    let live = LiveSet::gather(ctx, sight, &key.name, &[]);
+    let settings = ctx.tenants.settings(key.tenant).await?;
+    let claimant = tenant.claimant(&key.name, &settings.marking);
+    let live = LiveSet::gather(ctx, sight, claimant, &[]);
     let began = began(app);
     let made = live
         .entries()
         .iter()
         .filter(|entry| plan::of_deletion(&entry.body, moment, began));
     let made: Vec<&Arc<LiveEntry>> = made.collect();
-    let settings = ctx.tenants.settings(key.tenant).await?;
     let checker = Checker {
         tenant,
         customizations: &settings.customizations,

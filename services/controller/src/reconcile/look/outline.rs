@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cluster::LiveEntry;
 use domain::resource::ResourceKey;
+use domain::tracking::Marking;
 use engine::tree::{self, Checks, Entry, Node, Wanted};
 
 use super::{beneath, tree_entry};
@@ -14,10 +15,12 @@ use crate::reconcile::custom::{self, Known};
 use crate::reconcile::live::LiveSet;
 use crate::reconcile::orphans::Orphans;
 use crate::reconcile::subject::Subject;
+use crate::tenants::TenantFacts;
 
 /// What a tree shows of an application, as the cluster is at one moment.
 pub struct Outline {
-    installation: String,
+    tenant: Arc<TenantFacts>,
+    marking: Arc<Marking>,
     app: Arc<str>,
     wanted: Arc<[Wanted]>,
     live: LiveSet,
@@ -35,12 +38,13 @@ pub async fn outline(
 ) -> Outline {
     let sight = subject.sight();
     let keys = wanted.iter().map(|wanted| &wanted.key);
-    let live = LiveSet::gather_keys(ctx, sight, &subject.key.name, keys);
+    let live = LiveSet::gather_keys(ctx, sight, subject.claimant(), keys);
     let below = beneath(ctx, sight, live.entries());
     let entries = live.entries().iter().chain(&below);
     let checks = custom::said_last(&subject.customizations, known, entries);
     Outline {
-        installation: subject.tenant_name().to_owned(),
+        tenant: subject.tenant.clone(),
+        marking: subject.marking.clone(),
         app: subject.key.name.clone(),
         wanted: wanted.clone(),
         live,
@@ -62,7 +66,8 @@ impl Outline {
     #[must_use]
     pub fn nodes(&self) -> Vec<Node> {
         let (live, below) = (entries(self.live.entries()), entries(&self.below));
-        let own = tree::outline(&self.installation, &self.app, &self.wanted, &live);
+        let claimant = self.tenant.claimant(&self.app, &self.marking);
+        let own = tree::outline(&claimant, &self.wanted, &live);
         tree::build(&own, &live, &below, &self.checks)
     }
 
