@@ -42,8 +42,7 @@ pub fn outline(
     wanted: &[Wanted],
     live: &[Entry<'_>],
 ) -> Vec<ResourceStatus> {
-    let owner =
-        |entry: &Entry<'_>| claimant.owner(entry.body, entry.key, !entry.owners.is_empty());
+    let owner = |entry: &Entry<'_>| claimant.owner(entry.body, entry.key, !entry.owners.is_empty());
     let there: HashMap<&ResourceKey, &Entry<'_>> =
         live.iter().map(|entry| (entry.key, entry)).collect();
     let is_there = |wanted: &Wanted| {

@@ -42,6 +42,7 @@ mod sync_options;
 mod terminal;
 mod timing;
 mod trace;
+mod tracking;
 mod trees;
 mod twins;
 mod ways;
