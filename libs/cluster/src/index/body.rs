@@ -383,6 +383,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_label_is_kept_where_it_may_say_whose_the_object_is() {
+        let labels = |metadata: Value| {
+            let mut object = json!({"metadata": metadata});
+            object["metadata"]["labels"] = json!({LABEL: "hello", "team": "web"});
+            let kept = prune(&object, "", "v1", "ConfigMap");
+            kept["metadata"].get("labels").cloned()
+        };
+        let mark = Some(json!({LABEL: "hello"}));
+        assert_eq!(labels(json!({"name": "a"})), mark);
+        let named = json!({INSTALLATION_ID: "user01"});
+        assert_eq!(labels(json!({"annotations": named})), mark);
+        let tracked = json!({TRACKING_ID: "x"});
+        assert_eq!(labels(json!({"annotations": tracked})), mark);
+        let both = json!({TRACKING_ID: "x", INSTALLATION_ID: "user01"});
+        assert_eq!(labels(json!({"annotations": both})), None);
+        assert_eq!(labels(json!({"ownerReferences": [{"uid": "u"}]})), None);
+    }
+
+    #[test]
     fn a_deployment_keeps_what_health_reads_and_no_environment() {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "a", "labels": {"x": "y"}, "managedFields": [], "annotations": {"other": "1"}},
