@@ -33,7 +33,7 @@ pub enum Method {
 
 impl Method {
     /// What the settings call them.
-    pub const WORDS: [&'static str; 3] = ["annotation", "label", "annotation+label"];
+    pub const WORDS: &'static [&'static str] = &["annotation", "label", "annotation+label"];
 
     /// The method of a word of the settings.
     #[must_use]
@@ -362,7 +362,7 @@ mod tests {
             Method::Annotation
         );
         assert_eq!(Marking::of(Some("label"), "").method, Method::Label);
-        for word in Method::WORDS {
+        for word in Method::WORDS.iter().copied() {
             assert_eq!(Method::parse(word).map(Method::as_str), Some(word));
         }
     }

@@ -56,7 +56,7 @@ const CM: &[Key] = &[
     acts("application.links", Links, ""),
     acts(
         "application.resourceTrackingMethod",
-        OneOf(&crate::tracking::Method::WORDS),
+        OneOf(crate::tracking::Method::WORDS),
         "annotation",
     ),
     kept("application.sync.impersonation.enabled", Bool, "false"),
