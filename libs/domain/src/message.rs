@@ -22,6 +22,15 @@ pub enum Language {
 }
 
 impl Language {
+    /// Its code, as `Accept-Language` names it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Korean => "ko",
+        }
+    }
+
     /// The first language of an `Accept-Language` value that the catalogue has; `None` when it names neither.
     ///
     /// Quality values order the list (RFC 9110, 12.5.4); the sub-tag is ignored (`ko-KR` is Korean).
@@ -158,6 +167,7 @@ pub mod cluster;
 pub mod credentials;
 pub mod health;
 pub mod lint;
+pub mod plan;
 pub mod rbac;
 pub mod settings;
 pub mod source;
@@ -175,6 +185,7 @@ const AREAS: &[&[Code]] = &[
     credentials::ALL,
     health::ALL,
     lint::ALL,
+    plan::ALL,
     rbac::ALL,
     settings::ALL,
     source::ALL,

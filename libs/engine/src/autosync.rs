@@ -47,8 +47,8 @@ pub struct Input<'a> {
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// Nothing.
-    Nothing,
+    /// Nothing, for nothing is to be done.
+    Nothing(Idle),
     /// Begin this operation.
     Sync(Box<Operation>),
     /// Ask again at this time.
@@ -59,15 +59,38 @@ pub enum Decision {
     Closed(Box<Closed>),
 }
 
+/// Why an application does nothing by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// It does not sync by itself.
+    Off,
+    /// Its deletion has begun.
+    Deleting,
+    /// An operation is asked for or under way.
+    Busy,
+    /// It is not OutOfSync.
+    InStep,
+    /// All that differs left Git, and it does not prune by itself.
+    OnlyPruning,
+    /// What Git says has been synced, and it does not heal itself.
+    SyncedOnce,
+}
+
 /// Decides whether an application syncs by itself now.
 #[must_use]
 pub fn decide(input: &Input<'_>) -> Decision {
     let spec = input.applicant.spec;
     let Some(automated) = spec.automated() else {
-        return Decision::Nothing;
+        return Decision::Nothing(Idle::Off);
     };
-    if input.busy || input.deleting || input.sync != SyncCode::OutOfSync {
-        return Decision::Nothing;
+    let idle = match input {
+        Input { deleting: true, .. } => Some(Idle::Deleting),
+        Input { busy: true, .. } => Some(Idle::Busy),
+        Input { sync, .. } if *sync != SyncCode::OutOfSync => Some(Idle::InStep),
+        _ => None,
+    };
+    if let Some(idle) = idle {
+        return Decision::Nothing(idle);
     }
     let out_of_sync = || {
         input
@@ -76,7 +99,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
             .filter(|r| r.status.is_some_and(|s| s != SyncCode::Synced))
     };
     if !automated.prune && out_of_sync().all(|r| r.requires_pruning) {
-        return Decision::Nothing;
+        return Decision::Nothing(Idle::OnlyPruning);
     }
     let multiple = !spec.sources.is_empty();
     let revision = input.revisions.join(", ");
@@ -127,7 +150,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
             return Decision::Refused(Box::new(cause));
         }
         if !automated.self_heal {
-            return Decision::Nothing;
+            return Decision::Nothing(Idle::SyncedOnce);
         }
         let count = heals(last, input.now);
         if let Some(until) = heal_at(last, count).filter(|until| *until > input.now) {

@@ -18,6 +18,7 @@ use crate::prepare::{Prepared, Target, TargetHash, Territory};
 
 mod deletion;
 mod order;
+pub mod outline;
 pub mod pace;
 
 pub use deletion::{
@@ -211,6 +212,15 @@ impl Plan {
     }
 }
 
+/// Whether an object may be made anew: with a definition or a namespace everything in it would go.
+#[must_use]
+pub fn dispensable(key: &ResourceKey) -> bool {
+    !matches!(
+        (key.group.as_str(), key.kind.as_str()),
+        ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
+    )
+}
+
 /// Plans a sync.
 #[must_use]
 pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>) -> Plan {
@@ -296,17 +306,22 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
     }
 }
 
-/// Whether the request is about an object. A selection without a namespace means any.
+/// Whether the request is about an object.
 fn wanted(compared: &Compared, request: &Request<'_>) -> bool {
+    let in_step = compared.sync == Some(SyncCode::Synced);
+    chosen(compared, request) && !(request.options.out_of_sync_only && in_step)
+}
+
+/// Whether an object is among those that were asked for. A selection without a namespace means any.
+fn chosen(compared: &Compared, request: &Request<'_>) -> bool {
     let selection = &request.sync.resources;
-    let named = selection.is_empty()
+    selection.is_empty()
         || selection.iter().any(|s| {
             s.group == compared.key.group
                 && s.kind == compared.key.kind
                 && s.name == compared.key.name
                 && (s.namespace.is_empty() || s.namespace == compared.key.namespace)
-        });
-    named && !(request.options.out_of_sync_only && compared.sync == Some(SyncCode::Synced))
+        })
 }
 
 fn refusals(

@@ -528,14 +528,14 @@ fn run(case: &Case) -> Value {
                 .map(|t| t.key.to_string())
                 .collect(),
             "comparison" => compared(&comparison),
-            "plan" => planned(
-                case,
-                &prepared,
-                &comparison,
-                &options,
-                territory,
-                (ignore, &live, &schema),
-            ),
+            "plan" => {
+                let request = request(case, &options, territory, (ignore, &live, &schema));
+                planned(&prepared, &comparison, &request)
+            }
+            "outline" => {
+                let request = request(case, &options, territory, (ignore, &live, &schema));
+                outlined(&prepared, &comparison, &request)
+            }
             "views" => {
                 let options = CompareOptions::parse(&case.compare).with_sync(&options);
                 views(&ignore, &prepared, &bodies, options, &schema)
@@ -666,35 +666,78 @@ fn compared(comparison: &engine::Comparison) -> Value {
     shown
 }
 
-fn planned(
-    case: &Case,
-    prepared: &Prepared,
-    comparison: &engine::Comparison,
-    options: &SyncOptions,
-    territory: Territory<'_>,
-    (ignore, live, schema): (Ignored<'_>, &[Live<'_>], &SchemaSet),
-) -> Value {
-    let plan = engine::plan(
-        prepared,
-        comparison,
-        &Request {
-            sync: &case.sync,
-            options,
-            namespace: &case.namespace,
-            namespace_exists: case.namespace_exists,
-            territory,
-            namespace_metadata: None,
-            approved: case.approved,
-            attempt: engine::hooks::Attempt {
-                revision: "0123456789abcdef",
-                started_at: 1_767_225_600_000,
-                retries: 0,
-            },
-            ignore,
-            live,
-            schema,
+/// What a case asks of a sync.
+fn request<'a>(
+    case: &'a Case,
+    options: &'a SyncOptions,
+    territory: Territory<'a>,
+    (ignore, live, schema): (Ignored<'a>, &'a [Live<'a>], &'a SchemaSet),
+) -> Request<'a> {
+    Request {
+        sync: &case.sync,
+        options,
+        namespace: &case.namespace,
+        namespace_exists: case.namespace_exists,
+        territory,
+        namespace_metadata: None,
+        approved: case.approved,
+        attempt: engine::hooks::Attempt {
+            revision: "0123456789abcdef",
+            started_at: 1_767_225_600_000,
+            retries: 0,
         },
-    );
+        ignore,
+        live,
+        schema,
+    }
+}
+
+fn outlined(prepared: &Prepared, comparison: &engine::Comparison, request: &Request<'_>) -> Value {
+    use engine::plan::outline::{Bounds, Change, Line, Phase, Wave};
+    let plan = engine::plan(prepared, comparison, request);
+    let bounds = Bounds {
+        steps: 14,
+        left: 5,
+        fields: 2,
+    };
+    let outline = engine::plan::outline::outline(&plan, prepared, comparison, request, bounds);
+    let at = |location: &Option<Location>| {
+        let shown = location.as_ref().map(|location| format!(" at {location}"));
+        shown.unwrap_or_default()
+    };
+    let field = |change: &Change| {
+        let place = at(&change.location);
+        format!("{} {}{place}", change.kind.as_str(), change.path)
+    };
+    let line = |phase: &Phase, wave: &Wave, line: &Line| {
+        let number = wave.wave.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        let (deed, key, place) = (line.deed.as_str(), &line.key, at(&line.location));
+        let perhaps = if phase.on_failure() {
+            ", should it fail"
+        } else {
+            ""
+        };
+        let phase = phase.phase.as_str();
+        let shown = format!("{phase} wave {number}{perhaps}: {deed} {key}{place}");
+        let fields: Vec<String> = line.fields.iter().map(field).collect();
+        json!([shown, lines(&line.why), fields, line.more_fields])
+    };
+    let mut steps = Vec::new();
+    for phase in &outline.phases {
+        for wave in &phase.waves {
+            steps.extend(wave.lines.iter().map(|step| line(phase, wave, step)));
+        }
+    }
+    let left = outline.left.iter().map(|left| {
+        let shown = format!("{} {}", left.reason.as_str(), left.key);
+        json!([shown, lines(std::slice::from_ref(&left.why))])
+    });
+    json!({"steps": steps, "left": left.collect::<Value>(), "counts": outline.counts,
+        "not listed": [outline.more_steps, outline.more_left]})
+}
+
+fn planned(prepared: &Prepared, comparison: &engine::Comparison, request: &Request<'_>) -> Value {
+    let plan = engine::plan(prepared, comparison, request);
     let steps: Vec<String> = plan
         .steps
         .iter()

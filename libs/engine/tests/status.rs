@@ -12,7 +12,7 @@ use domain::project::window::Window;
 use domain::resource::ResourceKey;
 use domain::status::{HealthCode, ResourceStatus, Status, SyncCode};
 use engine::assemble::Facts;
-use engine::autosync::{Decision, Input, decide};
+use engine::autosync::{Decision, Idle, Input, decide};
 use engine::compare::Compared;
 use engine::health::{Health, Part, rollup};
 use engine::operation::{End, begin, conclude};
@@ -165,13 +165,16 @@ fn a_new_revision_is_synced_once_whatever_became_of_the_old_one() {
     let succeeded = ended(Phase::Succeeded, "r2", 0);
     assert_eq!(
         decided(without_heal, Some(&succeeded), &drifted, 1000),
-        Decision::Nothing
+        Decision::Nothing(Idle::SyncedOnce)
     );
     let off = Automated {
         enabled: Some(false),
         ..ALL
     };
-    assert_eq!(decided(off, None, &drifted, 1), Decision::Nothing);
+    assert_eq!(
+        decided(off, None, &drifted, 1),
+        Decision::Nothing(Idle::Off)
+    );
 }
 
 #[test]
@@ -254,7 +257,7 @@ fn windows_keep_a_sync_back_but_neither_hide_a_failure_nor_make_one() {
     ));
     assert_eq!(
         decided(&night, None, SyncCode::Synced),
-        Decision::Nothing,
+        Decision::Nothing(Idle::InStep),
         "nothing is kept back"
     );
     let failed = ended(Phase::Failed, "r2", 0);
@@ -360,7 +363,7 @@ fn nothing_is_wiped_out_and_nothing_pruned_unasked() {
             &gone,
             1
         ),
-        Decision::Nothing
+        Decision::Nothing(Idle::OnlyPruning)
     );
 }
 

@@ -13,6 +13,7 @@ use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message;
 use domain::quota::Quota;
+use domain::status::Status;
 use engine::autosync::{self, Decision};
 use tokio_util::sync::CancellationToken;
 
@@ -326,18 +327,7 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     hooks::release_idle(ctx, &subject.tenant, claimant, look.live.entries()).await;
     let lasting = operation::lasting(&subject.app, &look);
     let mut status = look::status(ctx, &subject, &look, lasting.clone(), refresh.is_some());
-    let decision = autosync::decide(&autosync::Input {
-        applicant: subject.applicant(),
-        sources: &status.compared_sources,
-        deleting: false,
-        busy: false,
-        last: subject.app.status.operation.as_ref(),
-        revisions: &status.revisions,
-        manifest_set: status.manifest_set.as_ref(),
-        sync: status.sync,
-        resources: &status.resources,
-        now: ctx.clock.now(),
-    });
+    let decision = decided(ctx, &subject, &status);
     let mut next = match look.again {
         true => Next::After(SCRIPTS_AGAIN),
         false => Next::Sleep,
@@ -351,7 +341,7 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
             return operation::begin_automated(ctx, subject, *asked, status, look, refresh, memory)
                 .await;
         }
-        Decision::Nothing | Decision::Sync(_) => {}
+        Decision::Nothing(_) | Decision::Sync(_) => {}
         Decision::Wait(until) => next = at(ctx, until),
         Decision::Refused(cause) => {
             let causes = std::iter::once(*cause).chain(lasting).collect();
@@ -382,6 +372,22 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
         Some(trouble) => Err(Failure::Repository(trouble)),
         None => Ok(next),
     }
+}
+
+/// Whether an application that was compared syncs by itself now.
+fn decided(ctx: &Context, subject: &Subject, status: &Status) -> Decision {
+    autosync::decide(&autosync::Input {
+        applicant: subject.applicant(),
+        sources: &status.compared_sources,
+        deleting: subject.app.deleting(),
+        busy: subject.app.operation.is_some(),
+        last: subject.app.status.operation.as_ref(),
+        revisions: &status.revisions,
+        manifest_set: status.manifest_set.as_ref(),
+        sync: status.sync,
+        resources: &status.resources,
+        now: ctx.clock.now(),
+    })
 }
 
 /// At a time; one that has just passed is now.

@@ -274,10 +274,7 @@ fn settings(asked: wire::TenantSettings) -> Result<TenantSettings, Status> {
 }
 
 fn shown(tenant: Tenant) -> wire::Tenant {
-    let language = match tenant.settings.language {
-        Language::English => "en",
-        Language::Korean => "ko",
-    };
+    let language = tenant.settings.language.code();
     wire::Tenant {
         name: tenant.name.to_string(),
         id: tenant.id.to_string(),

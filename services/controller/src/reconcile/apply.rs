@@ -17,7 +17,7 @@ use domain::quota::Quota;
 use domain::resource::{GroupKind, ResourceKey, at, text};
 use engine::options::Propagation;
 use engine::plan::pace::named;
-use engine::plan::{Action, How, Plan, Step};
+use engine::plan::{Action, How, Plan, Step, dispensable};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use store::Claim;
@@ -349,14 +349,6 @@ async fn apply(
         object: Some(object),
         gone: false,
     })
-}
-
-/// Whether an object may be made anew: with a definition or a namespace everything in it would go.
-fn dispensable(key: &ResourceKey) -> bool {
-    !matches!(
-        (key.group.as_str(), key.kind.as_str()),
-        ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
-    )
 }
 
 /// Whether an object cannot become what is wanted, while another one in its place can: a field may not be changed, or
