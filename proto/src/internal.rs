@@ -11,6 +11,7 @@ pub const CALLERS: &[(&str, &[&str])] = &[
     ("/naru.internal.v1.Controller/WatchResourceTree", &[API]),
     ("/naru.internal.v1.Controller/ManagedResources", &[API]),
     ("/naru.internal.v1.Controller/ServerSideDiff", &[API]),
+    ("/naru.internal.v1.Controller/Plan", &[API]),
     ("/naru.internal.v1.Controller/GetResource", &[API]),
     ("/naru.internal.v1.Controller/PatchResource", &[API]),
     ("/naru.internal.v1.Controller/DeleteResource", &[API]),

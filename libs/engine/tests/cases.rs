@@ -701,17 +701,17 @@ fn outlined(prepared: &Prepared, comparison: &engine::Comparison, request: &Requ
         fields: 2,
     };
     let outline = engine::plan::outline::outline(&plan, prepared, comparison, request, bounds);
-    let at = |location: &Option<Location>| {
-        let shown = location.as_ref().map(|location| format!(" at {location}"));
+    let at = |location: Option<&Location>| {
+        let shown = location.map(|location| format!(" at {location}"));
         shown.unwrap_or_default()
     };
     let field = |change: &Change| {
-        let place = at(&change.location);
+        let place = at(change.location.as_ref());
         format!("{} {}{place}", change.kind.as_str(), change.path)
     };
     let line = |phase: &Phase, wave: &Wave, line: &Line| {
         let number = wave.wave.map_or_else(|| "-".to_owned(), |n| n.to_string());
-        let (deed, key, place) = (line.deed.as_str(), &line.key, at(&line.location));
+        let (deed, key, place) = (line.deed.as_str(), &line.key, at(line.location.as_ref()));
         let perhaps = if phase.on_failure() {
             ", should it fail"
         } else {

@@ -132,6 +132,7 @@ pub(super) const TABLE: &[Line] = &[
     ("naru.v1.TenantService", "Export", "GET", "/api/naru/v1/tenants/{name}/export", Nothing),
     ("naru.v1.TenantService", "Delete", "DELETE", "/api/naru/v1/tenants/{name}", Nothing),
     ("naru.v1.QuotaService", "Get", "GET", "/api/naru/v1/quotas", Nothing),
+    ("naru.v1.PlanService", "Get", "GET", "/api/naru/v1/applications/{name}/plan", Nothing),
     ("naru.v1.AuditService", "Query", "GET", "/api/naru/v1/audit", Nothing),
     ("naru.v1.AuditService", "Export", "GET", "/api/naru/v1/audit/export", Nothing),
     ("naru.v1.AuditService", "Verify", "GET", "/api/naru/v1/audit/verify", Nothing),

@@ -9,6 +9,7 @@ mod cluster;
 mod deep_links;
 mod gpgkey;
 mod notification;
+mod plan;
 mod project;
 mod quota;
 mod rbac;
@@ -86,6 +87,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Result<Routes, SetupError> {
         proto::naru::v1::tenant_service_server::TenantServiceServer<_> => tenant::Tenants::new(shared);
         proto::naru::v1::settings_service_server::SettingsServiceServer<_> => tenant_settings::TenantSettings::new(shared);
         proto::naru::v1::quota_service_server::QuotaServiceServer<_> => quota::Quotas::new(shared);
+        proto::naru::v1::plan_service_server::PlanServiceServer<_> => plan::Plans::new(shared);
         proto::naru::v1::audit_service_server::AuditServiceServer<_> => audit::Records::new(shared);
     }
     let (health, service) = tonic_health::server::health_reporter();

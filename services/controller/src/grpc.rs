@@ -16,6 +16,7 @@ use proto::argocd::application::{
 use proto::argocd::events::EventList;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::controller_server::{Controller, ControllerServer};
+use proto::naru::v1::SyncPlan;
 use proto::v1alpha1::ApplicationTree;
 use runtime::Lifecycle;
 use runtime::config::MutualTls;
@@ -27,6 +28,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use added::AddedClusters;
 use exec::Terminals;
+use plan::Plans;
 
 use crate::context::Context;
 use crate::driver::queue::AppKey;
@@ -43,6 +45,7 @@ mod log_merge;
 mod logs;
 mod managed;
 mod owner;
+mod plan;
 mod remove;
 mod resource;
 mod scene;
@@ -65,6 +68,7 @@ pub fn serve(
     let service = Live {
         added: AddedClusters::new(context.clone()),
         terminals: Terminals::new(),
+        plans: Plans::new(),
         context,
         shard,
         life: life.clone(),
@@ -85,6 +89,7 @@ struct Live {
     context: Arc<Context>,
     added: AddedClusters,
     terminals: Terminals,
+    plans: Plans,
     shard: Shard,
     life: Lifecycle,
 }
@@ -195,6 +200,18 @@ impl Controller for Live {
         let query = query.ok_or_else(|| Status::invalid_argument("the query is missing"))?;
         let (place, app) = self.app(&tenant, &query.app_name).await?;
         diff::server_side_diff(&place, &app, query)
+            .await
+            .map(Response::new)
+    }
+
+    async fn plan(
+        &self,
+        request: Request<wire::PlanRequest>,
+    ) -> Result<Response<SyncPlan>, Status> {
+        let request = request.into_inner();
+        let (place, app) = self.app(&request.tenant, &request.app).await?;
+        let turn = self.plans.enter(app.tenant)?;
+        plan::plan(&place, &app, request, turn)
             .await
             .map(Response::new)
     }

@@ -5,6 +5,7 @@ mod diff;
 mod document;
 mod events;
 mod find;
+mod foresee;
 mod get;
 mod links;
 mod list;
@@ -24,6 +25,7 @@ mod watch;
 mod windows;
 mod write;
 
+pub(in crate::grpc) use foresee::foresee;
 pub(in crate::grpc) use validate::source_documents;
 
 use std::sync::Arc;

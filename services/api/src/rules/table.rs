@@ -152,6 +152,7 @@ pub(super) const TABLE: &[Row] = &[
     write("/naru.v1.TenantService/Export", Rule::Operator),
     write("/naru.v1.TenantService/Delete", Rule::Operator),
     read("/naru.v1.QuotaService/Get", Rule::OwnTenant),
+    read("/naru.v1.PlanService/Get", Rule::Right { resource: Resource::Applications, action: Action::Get, object: Object::Application("name") }),
     read("/naru.v1.AuditService/Query", Rule::Administrator),
     write("/naru.v1.AuditService/Export", Rule::Administrator),
     read("/naru.v1.AuditService/Verify", Rule::Administrator),

@@ -44,7 +44,7 @@ fn value(service: &str, way: &str) -> Option<&'static str> {
             "application.metadata.name" | "name" | "query.name" | "applicationName" | "appName",
         ) => "probe",
         ("application.ApplicationService", "application.spec.project") => "team",
-        ("applicationset.ApplicationSetService", "name") => "probe",
+        ("applicationset.ApplicationSetService" | "naru.v1.PlanService", "name") => "probe",
         ("account.AccountService", "name") => "bob",
         ("naru.v1.RbacService", "subject") => "bob",
         ("project.ProjectService", "name" | "project" | "project.metadata.name") => "other",

@@ -37,6 +37,8 @@ pub struct Wish {
     pub no_cache: bool,
     /// Manifests that somebody brought instead of Git's, JSON.
     pub brought: Vec<String>,
+    /// Whether somebody only looks: what others know of the application stays as it is.
+    pub aside: bool,
 }
 
 /// What Git says.
@@ -73,6 +75,7 @@ impl Wish {
             fresh,
             no_cache,
             brought: Vec::new(),
+            aside: false,
         }
     }
 
@@ -214,7 +217,9 @@ pub async fn desire(
         targets.prepared.clone(),
         targets.schema.clone(),
     );
-    ctx.memory.keep_targets(&subject.key, targets);
+    if !wish.aside {
+        ctx.memory.keep_targets(&subject.key, targets);
+    }
     Ok(result)
 }
 

@@ -29,6 +29,7 @@ use crate::memory::{AppMemory, Times};
 use crate::repos::Trouble;
 
 mod ending;
+pub mod foresee;
 mod hooks;
 mod waits;
 mod waves;
@@ -362,7 +363,7 @@ async fn run_on(
         let fetched = look.fetch_ignored(ctx, &run.subject).await;
         fetched.map_err(Failure::Cluster)?;
     }
-    let plan = make_plan(ctx, &run, &desired, &look);
+    let plan = make_plan(ctx, &run, &desired, &look, |plan, _| plan);
     let result = run.state.result.get_or_insert_with(|| SyncResult {
         revisions: desired.revisions.clone(),
         sources: desired.sources.clone(),
@@ -562,7 +563,14 @@ async fn too_many(ctx: &Context, run: &Run, wanted: usize) -> Result<Option<Caus
     }))
 }
 
-fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
+/// Plans what is left of an operation. `then` is shown the plan and what it was made of.
+fn make_plan<T>(
+    ctx: &Context,
+    run: &Run,
+    desired: &Desired,
+    look: &Look,
+    then: impl FnOnce(Plan, &plan::Request<'_>) -> T,
+) -> T {
     let Run { subject, state, .. } = run;
     let sync = &state.operation.sync;
     let options = run.options();
@@ -576,23 +584,24 @@ fn make_plan(ctx: &Context, run: &Run, desired: &Desired, look: &Look) -> Plan {
         .app
         .annotation(APPROVED)
         .and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok());
-    plan::plan(
-        &desired.prepared,
-        &look.comparison,
-        &plan::Request {
-            sync,
-            options: &options,
-            namespace,
-            namespace_exists: !known_absent(ctx, &key),
-            territory: subject.tenant.territory(),
-            namespace_metadata: namespace_metadata(subject),
-            // The command writes whole seconds.
-            approved: approved.is_some_and(|at| at.timestamp() >= state.started_at.timestamp()),
-            attempt: hooks::attempt(run, desired.revisions.first().map_or("", String::as_str)),
-            ignore: look.ignored(subject),
-            live: &look.live.as_live(),
-            schema: &desired.schema,
-        },
+    let live = look.live.as_live();
+    let request = plan::Request {
+        sync,
+        options: &options,
+        namespace,
+        namespace_exists: !known_absent(ctx, &key),
+        territory: subject.tenant.territory(),
+        namespace_metadata: namespace_metadata(subject),
+        // The command writes whole seconds.
+        approved: approved.is_some_and(|at| at.timestamp() >= state.started_at.timestamp()),
+        attempt: hooks::attempt(run, desired.revisions.first().map_or("", String::as_str)),
+        ignore: look.ignored(subject),
+        live: &live,
+        schema: &desired.schema,
+    };
+    then(
+        plan::plan(&desired.prepared, &look.comparison, &request),
+        &request,
     )
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn sync(
     set(shared, actor, &request.name, operation).await
 }
 
-fn operation(
+pub(super) fn operation(
     app: &Application,
     spec: &Spec,
     request: &wire::ApplicationSyncRequest,
@@ -123,7 +123,7 @@ fn operation(
 }
 
 /// The commits to deploy: one, or one per source. Names are looked up now, so that the operation says what it deploys.
-async fn resolve(
+pub(super) async fn resolve(
     shared: &Shared,
     actor: &Actor,
     app: &Application,
@@ -131,53 +131,83 @@ async fn resolve(
     request: &wire::ApplicationSyncRequest,
     automated: bool,
 ) -> Result<(String, Vec<String>), Status> {
+    if automated && let Some(refusal) = strays(spec, request)? {
+        return Err(Status::failed_precondition(refusal));
+    }
     if spec.sources.is_empty() {
-        let target = spec
-            .source
-            .as_ref()
-            .map_or("", |source| &source.target_revision);
-        let wanted = request.revision();
-        if automated && !wanted.is_empty() && wanted != or_head(target) {
-            return Err(Status::failed_precondition(format!(
-                "Cannot sync to {wanted}: auto-sync currently set to {target}"
-            )));
-        }
         if !request.manifests.is_empty() {
             return Ok(Default::default());
         }
         let place = spec.source.as_ref().map(place).unwrap_or_default();
-        let revision = if wanted.is_empty() { target } else { wanted };
+        let revision = match request.revision() {
+            "" => target(spec),
+            wanted => wanted,
+        };
         let commit = commit(shared, actor, app, place, revision).await?;
         return Ok((commit, Vec::new()));
     }
-    let mut targets: Vec<&str> = spec
-        .sources
-        .iter()
-        .map(|source| source.target_revision.as_str())
-        .collect();
-    for (at, position) in request.source_positions.iter().enumerate() {
-        let index = usize::try_from(*position - 1)
-            .ok()
-            .filter(|index| *index < targets.len());
-        let (Some(index), Some(revision)) = (index, request.revisions.get(at)) else {
-            return Err(Status::unknown("source position is out of range"));
-        };
-        targets[index] = revision;
-    }
+    let targets = targets(spec, request)?;
     let mut commits = Vec::with_capacity(targets.len());
     for (source, wanted) in spec.sources.iter().zip(targets) {
-        if automated && or_head(wanted) != or_head(&source.target_revision) {
-            return Err(Status::failed_precondition(format!(
-                "Cannot sync source {} to {wanted}: auto-sync currently set to {}",
-                source.repo_url, source.target_revision
-            )));
-        }
         commits.push(match request.manifests.is_empty() {
             true => commit(shared, actor, app, place(source), wanted).await?,
             false => String::new(),
         });
     }
     Ok((String::new(), commits))
+}
+
+/// The revision of the one source.
+fn target(spec: &Spec) -> &str {
+    spec.source
+        .as_ref()
+        .map_or("", |source| &source.target_revision)
+}
+
+/// The revision of each of several sources: its own, or the one that is asked for at its position.
+fn targets<'a>(
+    spec: &'a Spec,
+    request: &'a wire::ApplicationSyncRequest,
+) -> Result<Vec<&'a str>, Status> {
+    let mut targets: Vec<&str> = spec
+        .sources
+        .iter()
+        .map(|source| source.target_revision.as_str())
+        .collect();
+    for (at, position) in request.source_positions.iter().enumerate() {
+        let index = position
+            .checked_sub(1)
+            .and_then(|index| usize::try_from(index).ok())
+            .filter(|index| *index < targets.len());
+        let (Some(index), Some(revision)) = (index, request.revisions.get(at)) else {
+            return Err(Status::unknown("source position is out of range"));
+        };
+        targets[index] = revision;
+    }
+    Ok(targets)
+}
+
+/// Why an application that syncs by itself is not synced to what is asked for: it is another revision than its own.
+pub(super) fn strays(
+    spec: &Spec,
+    request: &wire::ApplicationSyncRequest,
+) -> Result<Option<String>, Status> {
+    if spec.sources.is_empty() {
+        let (target, wanted) = (target(spec), request.revision());
+        let other = !wanted.is_empty() && wanted != or_head(target);
+        return Ok(
+            other.then(|| format!("Cannot sync to {wanted}: auto-sync currently set to {target}"))
+        );
+    }
+    let targets = targets(spec, request)?;
+    let mut pairs = spec.sources.iter().zip(targets);
+    let other = pairs.find(|(source, wanted)| or_head(wanted) != or_head(&source.target_revision));
+    Ok(other.map(|(source, wanted)| {
+        format!(
+            "Cannot sync source {} to {wanted}: auto-sync currently set to {}",
+            source.repo_url, source.target_revision
+        )
+    }))
 }
 
 fn or_head(revision: &str) -> &str {
@@ -392,7 +422,7 @@ pub(super) fn rules_of(project: &Project) -> Result<Rules, Status> {
 }
 
 /// What is deployed must be permitted by the project as it is now, whatever it was when it was written.
-fn permitted(project: &Project, rules: &Rules, sources: &[Value]) -> Result<(), Status> {
+pub(super) fn permitted(project: &Project, rules: &Rules, sources: &[Value]) -> Result<(), Status> {
     let place = |source| {
         let text = |field| domain::resource::text(source, &[field]);
         (text("repoURL"), text("chart"))
