@@ -30,6 +30,7 @@ mod logs;
 mod objects;
 mod operator;
 mod orphans;
+mod plan;
 mod push;
 mod references;
 mod rest;

@@ -149,6 +149,8 @@ impl Twin {
                     self.ask(Method::GET, &format!("{app}/{rest}"), &nothing)
                         .await?;
                 }
+                let plan = format!("/api/naru/v1/applications/{name}/plan");
+                self.ask(Method::GET, &plan, &nothing).await?;
             }
             9 => {
                 let value = format!("{mark}-{number}");
@@ -221,6 +223,8 @@ impl Twin {
                     )
                     .await?;
                 }
+                let plan = "/api/naru/v1/applications/theirs/plan";
+                self.ask(Method::GET, plan, &nothing).await?;
                 let refs =
                     url::form_urlencoded::byte_serialize(other.as_bytes()).collect::<String>();
                 for rest in ["refs", "apps"] {

@@ -424,6 +424,8 @@ impl World {
                 self.get(&format!("/api/v1/applications/{name}{rest}"))
                     .await?;
             }
+            self.get(&format!("/api/naru/v1/applications/{name}/plan?prune=true"))
+                .await?;
         }
         let of = format!(
             "namespace={}&resourceName=a&version=v1&kind=Secret",
