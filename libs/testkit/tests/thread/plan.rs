@@ -200,6 +200,7 @@ async fn what_changes_what_is_chosen_and_what_left_git_is_told_before() -> Resul
     let platform = platform::platform().await?;
     let tenant = application(platform, "plan-change", &files()).await?;
     let client = &tenant.client;
+    let first = tenant.checkout.head().await?;
     sync(&tenant, &json!({})).await?;
     ended(&tenant, "Succeeded").await?;
     client.app_done("app", None, PATIENCE).await?;
@@ -269,6 +270,17 @@ async fn what_changes_what_is_chosen_and_what_left_git_is_told_before() -> Resul
     let app = ended(&tenant, "Succeeded").await?;
     assert_eq!(done(&app), promised(&whole));
     gone(&tenant.kube, &map(&tenant, "late")).await?;
+
+    // To another revision than its own, without leaving its own.
+    let comes_back = |plan: &Value| {
+        step(plan, "ConfigMap", "late").is_some_and(|step| step["action"] == "create")
+    };
+    let back = plan_when(client, &format!("?revision={first}"), comes_back).await?;
+    assert_eq!(back["revisions"], json!([first]));
+    let a = step(&back, "ConfigMap", "a").context("no step for a")?;
+    assert_eq!(a["action"], "update", "{a}");
+    assert_eq!(by_itself(&back), ("nothing", "plan.auto-off"));
+    client.app_done("app", None, PATIENCE).await?;
     Ok(())
 }
 

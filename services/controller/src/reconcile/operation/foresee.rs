@@ -140,7 +140,10 @@ pub async fn gather(
     let wished = match forbidden(&run) {
         causes if causes.is_empty() => {
             let wish = wish(&run, false);
-            let wished = known(ctx, &run.subject, wish, memory).await?;
+            let wished = match &own {
+                Ok(own) if meets(&wish, own) => Ok(own.clone()),
+                _ => known(ctx, &run.subject, wish, memory).await?,
+            };
             wished.map_err(|trouble| trouble.causes.to_vec())
         }
         causes => Err(causes),
@@ -194,6 +197,15 @@ async fn known(
         Err(trouble) if trouble.ours => Err(Failure::Repository(trouble)),
         desired => Ok(desired),
     }
+}
+
+/// Whether a wish is for what is known already.
+fn meets(wish: &Wish, own: &Desired) -> bool {
+    let commits = wish.revisions.iter().map(Option::as_deref);
+    wish.brought.is_empty()
+        && wish.sources == own.sources
+        && wish.multiple == own.multiple
+        && commits.eq(own.revisions.iter().map(|commit| Some(commit.as_str())))
 }
 
 /// Whether a comparison was with this.
