@@ -138,6 +138,29 @@ impl ::prost::Name for ServerSideDiffRequest {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub app: ::prost::alloc::string::String,
+    /// What would be asked for: JSON of domain::operation::Operation.
+    #[prost(bytes = "vec", tag = "3")]
+    pub operation: ::prost::alloc::vec::Vec<u8>,
+    /// The reader's language, as Accept-Language names it.
+    #[prost(string, tag = "4")]
+    pub language: ::prost::alloc::string::String,
+}
+impl ::prost::Name for PlanRequest {
+    const NAME: &'static str = "PlanRequest";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.PlanRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.PlanRequest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResourceRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
@@ -789,6 +812,31 @@ pub mod controller_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What a sync would do, and what the application would do by itself; nothing is written.
+        pub async fn plan(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::v1::SyncPlan>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/naru.internal.v1.Controller/Plan",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("naru.internal.v1.Controller", "Plan"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn get_resource(
             &mut self,
             request: impl tonic::IntoRequest<super::ResourceRequest>,
@@ -1178,6 +1226,14 @@ pub mod controller_server {
             >,
             tonic::Status,
         >;
+        /// What a sync would do, and what the application would do by itself; nothing is written.
+        async fn plan(
+            &self,
+            request: tonic::Request<super::PlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::v1::SyncPlan>,
+            tonic::Status,
+        >;
         async fn get_resource(
             &self,
             request: tonic::Request<super::ResourceRequest>,
@@ -1528,6 +1584,49 @@ pub mod controller_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ServerSideDiffSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/naru.internal.v1.Controller/Plan" => {
+                    #[allow(non_camel_case_types)]
+                    struct PlanSvc<T: Controller>(pub Arc<T>);
+                    impl<T: Controller> tonic::server::UnaryService<super::PlanRequest>
+                    for PlanSvc<T> {
+                        type Response = super::super::super::v1::SyncPlan;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlanRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::plan(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PlanSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
