@@ -118,6 +118,16 @@ impl ControlPlane {
         Ok(asked.send().await?.error_for_status()?.json().await?)
     }
 
+    /// A certificate with which a client is the user of that name, who has no right of their own.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub fn user(&self, name: &str) -> Result<Identity> {
+        let dir = self.controller_kubeconfig.parent();
+        let certs = dir.context("a folder")?.join("certs");
+        Authority::open(&certs)?.server(name, &[])
+    }
+
     /// What a watch of `path` from this version says first.
     ///
     /// # Errors
@@ -221,6 +231,7 @@ impl Frame {
             format!("--tls-cert-file={}", path(&self.server.cert)),
             format!("--tls-private-key-file={}", path(&self.server.key)),
             format!("--cert-dir={}", self.path("apiserver")),
+            format!("--client-ca-file={}", path(&self.authority)),
             format!("--kubelet-certificate-authority={}", path(&self.authority)),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
             format!(

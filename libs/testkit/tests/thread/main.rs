@@ -5,6 +5,7 @@ mod artifacts;
 mod audit;
 mod bad_input;
 mod causes;
+mod certified;
 mod chart;
 mod charts;
 mod clusters;
