@@ -159,6 +159,31 @@ impl Platform {
         otlp_endpoint: Option<String>,
         log: &str,
     ) -> Result<Self> {
+        let options = services::Options {
+            otlp_endpoint,
+            log: log.to_owned(),
+            ..services::Options::default()
+        };
+        Self::start_as(dir, progress, options).await
+    }
+
+    /// The same, with so many repo-servers.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn start_shared_out(
+        dir: &Path,
+        progress: Progress,
+        repo_servers: usize,
+    ) -> Result<Self> {
+        let options = services::Options {
+            repo_servers,
+            ..services::Options::default()
+        };
+        Self::start_as(dir, progress, options).await
+    }
+
+    async fn start_as(dir: &Path, progress: Progress, options: services::Options) -> Result<Self> {
         clear_if_worn(dir).await?;
         let in_use = use_folder(dir).await?;
         let _starting = lock::exclusive(&dir.join("start.lock")).await?;
@@ -180,9 +205,7 @@ impl Platform {
         let options = services::Options {
             addresses: address::all(),
             poll_seconds: 10,
-            otlp_endpoint,
-            log: log.to_owned(),
-            ..services::Options::default()
+            ..options
         };
         let services = Services::start(&mut ground, &binaries, &beneath, &options).await?;
         let admin = Client::login(
@@ -420,6 +443,7 @@ fn clear(dir: &Path) -> Result<()> {
         "kubernetes",
         "repositories",
         "repo-server",
+        "repo-server-2",
         "logs",
         "addresses",
     ]

@@ -144,6 +144,8 @@ pub struct Options {
     pub log: String,
     /// Where traces are sent; `OTEL_EXPORTER_OTLP_ENDPOINT` when absent, nowhere without it.
     pub otlp_endpoint: Option<String>,
+    /// How many repo-servers share the repositories.
+    pub repo_servers: usize,
 }
 
 impl Default for Options {
@@ -157,6 +159,7 @@ impl Default for Options {
             poll_seconds: 120,
             log: "info".to_owned(),
             otlp_endpoint: None,
+            repo_servers: 1,
         }
     }
 }
@@ -208,7 +211,10 @@ impl Services {
         let port = ground.port("api", "naru-api", options.port)?;
         let password = ground.secret("operator-admin")?;
 
-        let repo_server = stage.repo_server(ground, binaries, beneath)?;
+        let mut specs = Vec::new();
+        for place in 0..stage.repo_servers.len() {
+            specs.push(stage.repo_server(ground, binaries, beneath, place)?);
+        }
         let controller = stage.controller(ground, binaries, beneath, "naru-controller")?;
         let mut api = stage.api(ground, binaries, beneath, options, "naru-api", port)?;
         let mut authority = None;
@@ -219,10 +225,11 @@ impl Services {
                 .env("NARU_TLS__CA_KEY", key.to_string_lossy());
             authority = Some(cert);
         }
-        // The three start side by side: none needs another one to become ready.
+        specs.extend([controller, api]);
+        // They start side by side: none needs another one to become ready.
         let mut started = Vec::new();
-        for spec in [repo_server, controller, api] {
-            started.push(ground.supervisor.ensure(&spec).await?.0);
+        for spec in &specs {
+            started.push(ground.supervisor.ensure(spec).await?.0);
         }
         for process in &started {
             ready(process).await?;
@@ -362,14 +369,22 @@ async fn migrate(api: &Path, owner_url: &str) -> Result<()> {
         .map(drop)
 }
 
+/// The name of the first, second ... of several: `a`, `a-2`.
+fn numbered(name: &str, place: usize) -> String {
+    match place {
+        0 => name.to_owned(),
+        place => format!("{name}-{}", place + 1),
+    }
+}
+
 /// What the services share.
 struct Stage {
     authority: Authority,
     key_file: PathBuf,
     /// The controllers' private key; the public one lies beside it.
     cluster_key: PathBuf,
-    repo_server_port: u16,
-    repo_server_url: String,
+    /// The ports of the repo-servers.
+    repo_servers: Vec<u16>,
     log: String,
     otlp_endpoint: Option<String>,
     poll_seconds: u64,
@@ -392,8 +407,11 @@ impl Stage {
                 .await
                 .context("the controllers' key cannot be made")?;
         }
-        let repo_server_port = ground.port("repo-server", "naru-repo-server", None)?;
-        let repo_server_url = format!("https://127.0.0.1:{repo_server_port}");
+        let mut repo_servers = Vec::new();
+        for place in 0..options.repo_servers {
+            let service = numbered("naru-repo-server", place);
+            repo_servers.push(ground.port(&numbered("repo-server", place), &service, None)?);
+        }
         let (log, poll_seconds) = (options.log.clone(), options.poll_seconds);
         let otlp_endpoint = options
             .otlp_endpoint
@@ -403,8 +421,7 @@ impl Stage {
             authority,
             key_file,
             cluster_key,
-            repo_server_port,
-            repo_server_url,
+            repo_servers,
             log,
             otlp_endpoint,
             poll_seconds,
@@ -469,7 +486,7 @@ impl Stage {
             )
             .env("NARU_DATABASE_URL", &beneath.database.api)
             .env("NARU_REDIS_URL", &beneath.redis_url)
-            .env("NARU_REPO_SERVERS", &self.repo_server_url)
+            .env("NARU_REPO_SERVERS", self.repo_server_urls())
             .env("NARU_OPERATOR_HOSTS", operator_hosts(options))
             .env(
                 "NARU_OPERATOR_PASSWORD_FILE",
@@ -484,24 +501,27 @@ impl Stage {
         })
     }
 
+    /// Where the repo-servers are asked.
+    fn repo_server_urls(&self) -> String {
+        listed(&self.repo_servers, |port| {
+            format!("https://127.0.0.1:{port}")
+        })
+    }
+
     fn repo_server(
         &self,
         ground: &mut Ground,
         binaries: &Binaries,
         beneath: &Beneath,
+        place: usize,
     ) -> Result<Spec> {
-        let data = ground.folder("repo-server")?;
+        let data = ground.folder(&numbered("repo-server", place))?;
+        let name = numbered("naru-repo-server", place);
+        let port = self.repo_servers.get(place);
+        let port = port.context("there are not so many repo-servers")?;
         Ok(self
-            .common(
-                ground,
-                &binaries.repo_server,
-                "naru-repo-server",
-                "repo-server",
-            )?
-            .env(
-                "NARU_LISTEN",
-                format!("127.0.0.1:{}", self.repo_server_port),
-            )
+            .common(ground, &binaries.repo_server, &name, "repo-server")?
+            .env("NARU_LISTEN", format!("127.0.0.1:{port}"))
             .env("NARU_REDIS_URL", &beneath.redis_url)
             .env("NARU_DATA_DIR", data.to_string_lossy())
             .env("NARU_RENDERER", binaries.renderer.to_string_lossy())
@@ -523,7 +543,7 @@ impl Stage {
             .env("NARU_ADVERTISE", format!("https://127.0.0.1:{port}"))
             .env("NARU_DATABASE_URL", &beneath.database.controller)
             .env("NARU_REDIS_URL", &beneath.redis_url)
-            .env("NARU_REPO_SERVERS", &self.repo_server_url)
+            .env("NARU_REPO_SERVERS", self.repo_server_urls())
             .env("NARU_KUBECONFIG", beneath.kubeconfig.to_string_lossy())
             .env("NARU_POLL_INTERVAL_SECONDS", self.poll_seconds.to_string())
             .env(

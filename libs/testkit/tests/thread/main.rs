@@ -38,6 +38,7 @@ mod rest;
 mod rights;
 mod rollouts;
 mod server_side;
+mod shared_out;
 mod signed;
 mod sweep;
 mod sync_options;
