@@ -5,15 +5,16 @@ pub(crate) mod row;
 pub(crate) mod together;
 mod write;
 
-use domain::application::{Application, REFRESH, project_of};
+use domain::application::{Application, REFRESH, project_or_default};
 use domain::project::Project;
+use sqlx::Row;
 use sqlx::types::Json;
 
 pub use changes::AppChange;
 
 use crate::error::{Error, Result, exactly_one, unless_unique};
 use crate::projects;
-use crate::scope::{MAX_NAME, TenantScope};
+use crate::scope::{MAX_NAME, TenantScope, reading};
 
 pub(crate) use row::repo_urls;
 
@@ -33,9 +34,13 @@ impl Applications<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.applications.list", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn list(&self) -> Result<Vec<Application>> {
-        let mut tx = self.scope.begin().await?;
-        let statement = format!("SELECT {COLUMNS} FROM naru.applications ORDER BY name");
-        let rows = sqlx::query(&statement).fetch_all(&mut *tx).await?;
+        let statement = reading(&format!(
+            "SELECT {COLUMNS} FROM naru.applications ORDER BY name"
+        ));
+        let rows = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .fetch_all(self.scope.store().pool())
+            .await?;
         rows.iter().map(row::application).collect()
     }
 
@@ -45,11 +50,13 @@ impl Applications<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.applications.find", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
     pub async fn find(&self, name: &str) -> Result<Option<Application>> {
-        let mut tx = self.scope.begin().await?;
-        let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = $1");
+        let statement = reading(&format!(
+            "SELECT {COLUMNS} FROM naru.applications WHERE name = $2"
+        ));
         let row = sqlx::query(&statement)
+            .bind(self.scope.setting())
             .bind(name)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(self.scope.store().pool())
             .await?;
         row.as_ref().map(row::application).transpose()
     }
@@ -64,30 +71,50 @@ impl Applications<'_> {
     pub async fn find_for(
         &self,
         name: &str,
-        may: impl FnOnce(&str) -> bool,
+        may: impl Fn(&str) -> bool,
     ) -> Result<Option<(Application, Option<Project>)>> {
-        let mut tx = self.scope.begin().await?;
-        let project: Option<String> = sqlx::query_scalar(
-            "SELECT coalesce(spec ->> 'project', '') FROM naru.applications WHERE name = $1",
-        )
-        .bind(name)
-        .fetch_optional(&mut *tx)
-        .await?;
-        // Asked in any case, so that its time says nothing.
-        if !may(project.as_deref().unwrap_or_default()) || project.is_none() {
-            return Ok(None);
+        let mut connection = self.scope.store().pool().acquire().await?;
+        let project_of = reading(
+            "SELECT coalesce(spec ->> 'project', '') AS project FROM naru.applications WHERE name = $2",
+        );
+        let both = reading(&format!(
+            "SELECT false AS is_project, {COLUMNS} FROM naru.applications
+             WHERE name = $2 AND coalesce(spec ->> 'project', '') = $3
+             UNION ALL
+             SELECT true, name, uid, generation, resource_version, metadata, spec, NULL, NULL, created_at
+             FROM naru.projects WHERE name = $4"
+        ));
+        loop {
+            let project: Option<String> = sqlx::query_scalar(&project_of)
+                .bind(self.scope.setting())
+                .bind(name)
+                .fetch_optional(&mut *connection)
+                .await?;
+            // Asked in any case, so that its time says nothing.
+            let allowed = may(project.as_deref().unwrap_or_default());
+            let Some(project) = project.filter(|_| allowed) else {
+                return Ok(None);
+            };
+            let rows = sqlx::query(&both)
+                .bind(self.scope.setting())
+                .bind(name)
+                .bind(&project)
+                .bind(project_or_default(&project))
+                .fetch_all(&mut *connection)
+                .await?;
+            let (mut app, mut project) = (None, None);
+            for row in &rows {
+                if row.try_get("is_project")? {
+                    project = Some(projects::project(row)?);
+                } else {
+                    app = Some(row::application(row)?);
+                }
+            }
+            if let Some(app) = app {
+                return Ok(Some((app, project)));
+            }
+            // It went in between, or into another project, of which has not been asked.
         }
-        let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = $1");
-        let row = sqlx::query(&statement)
-            .bind(name)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let app = row::application(&row)?;
-        let project = projects::find(&mut tx, project_of(&app.spec)).await?;
-        Ok(Some((app, project)))
     }
 
     /// Some of them, by name; those that are not there are left out.
@@ -96,12 +123,13 @@ impl Applications<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.applications.find_many", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn find_many(&self, names: &[String]) -> Result<Vec<Application>> {
-        let mut tx = self.scope.begin().await?;
-        let statement =
-            format!("SELECT {COLUMNS} FROM naru.applications WHERE name = ANY ($1) ORDER BY name");
+        let statement = reading(&format!(
+            "SELECT {COLUMNS} FROM naru.applications WHERE name = ANY ($2) ORDER BY name"
+        ));
         let rows = sqlx::query(&statement)
+            .bind(self.scope.setting())
             .bind(names)
-            .fetch_all(&mut *tx)
+            .fetch_all(self.scope.store().pool())
             .await?;
         rows.iter().map(row::application).collect()
     }

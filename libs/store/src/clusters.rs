@@ -12,7 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::cluster_key::{OpeningKeys, SealingKey, place};
 use crate::error::{Error, Result, exactly_one};
-use crate::scope::{MAX_NAME, TenantScope};
+use crate::scope::{MAX_NAME, TenantScope, reading};
 
 const COLUMNS: &str = "server, name, project, labels, annotations, namespaces, cluster_resources, shard, shown, \
                        refresh_requested";
@@ -34,9 +34,13 @@ impl Clusters<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.clusters.list", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn list(&self) -> Result<Vec<Cluster>> {
-        let mut tx = self.scope.begin().await?;
-        let statement = format!("SELECT {COLUMNS} FROM naru.clusters ORDER BY server");
-        let rows = sqlx::query(&statement).fetch_all(&mut *tx).await?;
+        let statement = reading(&format!(
+            "SELECT {COLUMNS} FROM naru.clusters ORDER BY server"
+        ));
+        let rows = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .fetch_all(self.scope.store().pool())
+            .await?;
         rows.iter().map(cluster).collect()
     }
 

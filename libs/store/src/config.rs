@@ -8,7 +8,7 @@ use sqlx::{Postgres, Row, Transaction};
 
 use crate::accounts;
 use crate::error::{Error, Result};
-use crate::scope::{Spot, TenantScope};
+use crate::scope::{Spot, TenantScope, reading};
 use crate::secrets::{self, WEBHOOK, WebhookProvider};
 
 /// The key of each provider's webhook secret.
@@ -67,11 +67,12 @@ impl Settings<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.config.plain", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn plain(&self) -> Result<Config> {
-        let mut tx = self.scope.begin().await?;
         let object = Object::Cm;
-        let rows = sqlx::query("SELECT key, value FROM naru.config WHERE object = $1")
+        let statement = reading("SELECT key, value FROM naru.config WHERE object = $2");
+        let rows = sqlx::query(&statement)
+            .bind(self.scope.setting())
             .bind(object.name())
-            .fetch_all(&mut *tx)
+            .fetch_all(self.scope.store().pool())
             .await?;
         let mut raw = Raw::default();
         for row in &rows {

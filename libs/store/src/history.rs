@@ -4,7 +4,7 @@ use domain::application::HistoryEntry;
 use sqlx::types::Json;
 
 use crate::error::Result;
-use crate::scope::TenantScope;
+use crate::scope::{TenantScope, reading};
 
 /// A tenant's deployments.
 #[derive(Clone, Copy, Debug)]
@@ -19,13 +19,13 @@ impl History<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.history.find", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn find(&self, app_uid: &str, id: i64) -> Result<Option<HistoryEntry>> {
-        let mut tx = self.scope.begin().await?;
-        let entry: Option<Json<HistoryEntry>> =
-            sqlx::query_scalar("SELECT entry FROM naru.history WHERE app_uid = $1 AND id = $2")
-                .bind(app_uid)
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await?;
+        let statement = reading("SELECT entry FROM naru.history WHERE app_uid = $2 AND id = $3");
+        let entry: Option<Json<HistoryEntry>> = sqlx::query_scalar(&statement)
+            .bind(self.scope.setting())
+            .bind(app_uid)
+            .bind(id)
+            .fetch_optional(self.scope.store().pool())
+            .await?;
         Ok(entry.map(|e| e.0))
     }
 
@@ -35,14 +35,14 @@ impl History<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.history.newest", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn newest(&self, app_uid: &str, limit: i64) -> Result<Vec<HistoryEntry>> {
-        let mut tx = self.scope.begin().await?;
-        let mut entries: Vec<Json<HistoryEntry>> = sqlx::query_scalar(
-            "SELECT entry FROM naru.history WHERE app_uid = $1 ORDER BY id DESC LIMIT $2",
-        )
-        .bind(app_uid)
-        .bind(limit)
-        .fetch_all(&mut *tx)
-        .await?;
+        let statement =
+            reading("SELECT entry FROM naru.history WHERE app_uid = $2 ORDER BY id DESC LIMIT $3");
+        let mut entries: Vec<Json<HistoryEntry>> = sqlx::query_scalar(&statement)
+            .bind(self.scope.setting())
+            .bind(app_uid)
+            .bind(limit)
+            .fetch_all(self.scope.store().pool())
+            .await?;
         entries.reverse();
         Ok(entries.into_iter().map(|e| e.0).collect())
     }

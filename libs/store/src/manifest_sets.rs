@@ -3,10 +3,13 @@
 use domain::manifest::ManifestSetHash;
 
 use crate::error::Result;
-use crate::scope::{Spot, TenantScope};
+use crate::scope::{Spot, TenantScope, reading};
 
 /// How many sets that come out otherwise each time are kept for an application: as many as its history is long.
 const HELD: i64 = 10;
+
+/// Up to how many bytes a set is sent without asking whether it is there.
+const SMALL: usize = 16 << 10;
 
 fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
     Spot {
@@ -23,29 +26,32 @@ impl TenantScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.manifest_sets.put", skip_all, fields(tenant = %self.tenant()))]
     pub async fn put_manifest_set(&self, hash: &ManifestSetHash, bytes: &[u8]) -> Result<()> {
-        let mut tx = self.begin().await?;
-        let known: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT FROM naru.manifest_sets WHERE hash = $1)")
+        // A small one is as soon sent as asked for.
+        if bytes.len() > SMALL {
+            let statement =
+                reading("SELECT EXISTS (SELECT FROM naru.manifest_sets WHERE hash = $2) AS known");
+            let known: bool = sqlx::query_scalar(&statement)
+                .bind(self.setting())
                 .bind(&hash.0)
-                .fetch_one(&mut *tx)
+                .fetch_one(self.store().pool())
                 .await?;
-        if known {
-            return Ok(());
+            if known {
+                return Ok(());
+            }
         }
-        // Sealing may need a connection of its own: none is held meanwhile.
-        drop(tx);
         let sealed = self.seal(spot(&[&hash.0]), bytes).await?;
-        let mut tx = self.begin().await?;
-        // Zero rows when somebody else put the same set meanwhile: a hash names one content.
+        // Zero rows when the same set is there by now: a hash names one content. The row that is put in is the one that
+        // sets the tenant, so that the policy finds it set.
         sqlx::query(
-            "INSERT INTO naru.manifest_sets (tenant_id, hash, sealed) VALUES (naru.current_tenant(), $1, $2)
+            "INSERT INTO naru.manifest_sets (tenant_id, hash, sealed)
+             SELECT s.tenant::uuid, $2, $3 FROM (SELECT set_config('naru.tenant', $1, true) AS tenant OFFSET 0) s
              ON CONFLICT DO NOTHING",
         )
+        .bind(self.setting())
         .bind(&hash.0)
         .bind(sealed)
-        .execute(&mut *tx)
+        .execute(self.store().pool())
         .await?;
-        tx.commit().await?;
         Ok(())
     }
 
@@ -80,13 +86,12 @@ impl TenantScope {
     /// When the database does not answer or the set does not open.
     #[tracing::instrument(name = "db.manifest_sets.find", skip_all, fields(tenant = %self.tenant()))]
     pub async fn manifest_set(&self, hash: &ManifestSetHash) -> Result<Option<Vec<u8>>> {
-        let mut tx = self.begin().await?;
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM naru.manifest_sets WHERE hash = $1")
-                .bind(&hash.0)
-                .fetch_optional(&mut *tx)
-                .await?;
-        drop(tx);
+        let statement = reading("SELECT sealed FROM naru.manifest_sets WHERE hash = $2");
+        let sealed: Option<Vec<u8>> = sqlx::query_scalar(&statement)
+            .bind(self.setting())
+            .bind(&hash.0)
+            .fetch_optional(self.store().pool())
+            .await?;
         match sealed {
             Some(sealed) => Ok(Some(self.open(spot(&[&hash.0]), &sealed).await?.to_vec())),
             None => Ok(None),

@@ -94,6 +94,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "controllers_settings",
         include_str!("../../../migrations/0016_controllers_settings.sql"),
     ),
+    (
+        17,
+        "syncs",
+        include_str!("../../../migrations/0017_syncs.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -2,13 +2,13 @@
 
 use domain::project::Project;
 use serde_json::Value;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{Postgres, Row, Transaction};
 
 use crate::applications::row::{metadata, stored_metadata};
 use crate::error::{Error, Result, exactly_one, unless_unique};
-use crate::scope::{MAX_NAME, TenantScope};
+use crate::scope::{MAX_NAME, TenantScope, reading};
 
 const COLUMNS: &str = "name, uid, generation, resource_version, metadata, spec, created_at";
 
@@ -25,9 +25,13 @@ impl Projects<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.projects.list", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn list(&self) -> Result<Vec<Project>> {
-        let mut tx = self.scope.begin().await?;
-        let statement = format!("SELECT {COLUMNS} FROM naru.projects ORDER BY name");
-        let rows = sqlx::query(&statement).fetch_all(&mut *tx).await?;
+        let statement = reading(&format!(
+            "SELECT {COLUMNS} FROM naru.projects ORDER BY name"
+        ));
+        let rows = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .fetch_all(self.scope.store().pool())
+            .await?;
         rows.iter().map(project).collect()
     }
 
@@ -37,8 +41,15 @@ impl Projects<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.projects.find", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn find(&self, name: &str) -> Result<Option<Project>> {
-        let mut tx = self.scope.begin().await?;
-        find(&mut tx, name).await
+        let statement = reading(&format!(
+            "SELECT {COLUMNS} FROM naru.projects WHERE name = $2"
+        ));
+        let row = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .bind(name)
+            .fetch_optional(self.scope.store().pool())
+            .await?;
+        row.as_ref().map(project).transpose()
     }
 
     /// Makes one from its documents; `metadata` carries its name and a fresh uid.
@@ -137,20 +148,7 @@ impl Projects<'_> {
     }
 }
 
-/// One of the tenant's that the transaction is of.
-pub(crate) async fn find(
-    tx: &mut Transaction<'static, Postgres>,
-    name: &str,
-) -> Result<Option<Project>> {
-    let statement = format!("SELECT {COLUMNS} FROM naru.projects WHERE name = $1");
-    let row = sqlx::query(&statement)
-        .bind(name)
-        .fetch_optional(&mut **tx)
-        .await?;
-    row.as_ref().map(project).transpose()
-}
-
-fn project(row: &PgRow) -> Result<Project> {
+pub(crate) fn project(row: &PgRow) -> Result<Project> {
     let resource_version = row.try_get("resource_version")?;
     Ok(Project {
         metadata: metadata(row, resource_version)?,

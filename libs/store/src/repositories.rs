@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use crate::error::{Error, Result, exactly_one};
-use crate::scope::{MAX_NAME, Spot, TenantScope};
+use crate::scope::{MAX_NAME, Spot, TenantScope, reading};
 
 pub(crate) use sealed::Sealed;
 
@@ -35,11 +35,14 @@ impl Repositories<'_> {
     /// When the database does not answer or credentials do not open.
     #[tracing::instrument(name = "db.repositories.list", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn list(&self) -> Result<Vec<Repository>> {
-        let mut tx = self.scope.begin().await?;
         let table = self.table;
-        let statement = format!("SELECT {COLUMNS} FROM naru.{table} ORDER BY normalized, project");
-        let rows = sqlx::query(&statement).fetch_all(&mut *tx).await?;
-        drop(tx);
+        let statement = reading(&format!(
+            "SELECT {COLUMNS} FROM naru.{table} ORDER BY normalized, project"
+        ));
+        let rows = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .fetch_all(self.scope.store().pool())
+            .await?;
         let mut repositories = Vec::with_capacity(rows.len());
         for row in &rows {
             repositories.push(self.repository(row).await?);
@@ -66,18 +69,17 @@ impl Repositories<'_> {
     }
 
     async fn first(&self, url: &str, projects: &[String]) -> Result<Option<Repository>> {
-        let mut tx = self.scope.begin().await?;
         let table = self.table;
-        let statement = format!(
-            "SELECT {COLUMNS} FROM naru.{table} WHERE normalized = $1 AND project = ANY ($2)
+        let statement = reading(&format!(
+            "SELECT {COLUMNS} FROM naru.{table} WHERE normalized = $2 AND project = ANY ($3)
              ORDER BY project DESC LIMIT 1"
-        );
+        ));
         let row = sqlx::query(&statement)
+            .bind(self.scope.setting())
             .bind(normalize_url(url))
             .bind(projects)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(self.scope.store().pool())
             .await?;
-        drop(tx);
         match row {
             Some(row) => self.repository(&row).await.map(Some),
             None => Ok(None),

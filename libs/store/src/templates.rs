@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 
 use crate::error::{Error, Result, exactly_one};
 use crate::repositories::Sealed;
-use crate::scope::{MAX_NAME, Spot, TenantScope};
+use crate::scope::{MAX_NAME, Spot, TenantScope, reading};
 
 /// A tenant's credential templates: those to read with, or those to push with.
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +30,14 @@ impl Templates<'_> {
     /// When the database does not answer or credentials do not open.
     #[tracing::instrument(name = "db.templates.list", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn list(&self) -> Result<Vec<Template>> {
-        let mut tx = self.scope.begin().await?;
-        let rows = sqlx::query(
-            "SELECT normalized, url, kind, sealed FROM naru.repository_templates WHERE write = $1 ORDER BY normalized",
-        )
-        .bind(self.write)
-        .fetch_all(&mut *tx)
-        .await?;
-        drop(tx);
+        let statement = reading(
+            "SELECT normalized, url, kind, sealed FROM naru.repository_templates WHERE write = $2 ORDER BY normalized",
+        );
+        let rows = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .bind(self.write)
+            .fetch_all(self.scope.store().pool())
+            .await?;
         let mut templates = Vec::with_capacity(rows.len());
         for row in &rows {
             templates.push(self.template(row).await?);
@@ -51,15 +51,15 @@ impl Templates<'_> {
     /// When the database does not answer or its credentials do not open.
     #[tracing::instrument(name = "db.templates.find", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn find(&self, url: &str) -> Result<Option<Template>> {
-        let mut tx = self.scope.begin().await?;
-        let row = sqlx::query(
-            "SELECT normalized, url, kind, sealed FROM naru.repository_templates WHERE normalized = $1 AND write = $2",
-        )
-        .bind(normalize_url(url))
-        .bind(self.write)
-        .fetch_optional(&mut *tx)
-        .await?;
-        drop(tx);
+        let statement = reading(
+            "SELECT normalized, url, kind, sealed FROM naru.repository_templates WHERE normalized = $2 AND write = $3",
+        );
+        let row = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .bind(normalize_url(url))
+            .bind(self.write)
+            .fetch_optional(self.scope.store().pool())
+            .await?;
         match row {
             Some(row) => self.template(&row).await.map(Some),
             None => Ok(None),

@@ -7,7 +7,7 @@ use domain::openpgp::PublicKey;
 use sqlx::PgConnection;
 
 use crate::error::{Error, Result, exactly_one};
-use crate::scope::TenantScope;
+use crate::scope::{TenantScope, reading};
 
 const KNOWN_HOSTS: &str = "argocd-ssh-known-hosts-cm";
 const KNOWN_HOSTS_KEY: &str = "ssh_known_hosts";
@@ -27,8 +27,11 @@ impl TrustStore<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.trust.certificates", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn certificates(&self) -> Result<Trust> {
-        let mut tx = self.scope.begin().await?;
-        certificates(&mut tx).await
+        let rows = sqlx::query_as(&reading(&of_certificates()))
+            .bind(self.scope.setting())
+            .fetch_all(self.scope.store().pool())
+            .await?;
+        Ok(certificates(rows))
     }
 
     /// Changes host keys and certificates: no two changes at once, and nothing is written when `change` refuses.
@@ -41,7 +44,10 @@ impl TrustStore<'_> {
         change: impl FnOnce(&mut Trust) -> std::result::Result<T, E>,
     ) -> Result<std::result::Result<T, E>> {
         let mut tx = self.scope.begin_write().await?;
-        let before = certificates(&mut tx).await?;
+        let rows = sqlx::query_as(&of_certificates())
+            .fetch_all(&mut *tx)
+            .await?;
+        let before = certificates(rows);
         let mut after = before.clone();
         let answer = match change(&mut after) {
             Ok(answer) => answer,
@@ -83,8 +89,13 @@ impl TrustStore<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.trust.signing_keys", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn signing_keys(&self) -> Result<BTreeMap<String, String>> {
-        let mut tx = self.scope.begin().await?;
-        read(&mut tx, GPG).await
+        let statement = reading("SELECT key, value FROM naru.trust WHERE object = $2");
+        let rows: Vec<(String, String)> = sqlx::query_as(&statement)
+            .bind(self.scope.setting())
+            .bind(GPG)
+            .fetch_all(self.scope.store().pool())
+            .await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Keeps the keys that are not there yet; the ids of those that are.
@@ -125,13 +136,22 @@ impl TrustStore<'_> {
     }
 }
 
-async fn certificates(tx: &mut PgConnection) -> Result<Trust> {
+/// What [`certificates`] are made of.
+fn of_certificates() -> String {
+    format!("SELECT object, key, value FROM naru.trust WHERE object IN ('{KNOWN_HOSTS}', '{TLS}')")
+}
+
+fn certificates(rows: Vec<(String, String, String)>) -> Trust {
     let mut trust = Trust::defaults();
-    if let Some(text) = read(tx, KNOWN_HOSTS).await?.get(KNOWN_HOSTS_KEY) {
-        trust.set_known_hosts(text);
+    trust.tls.clear();
+    for (object, key, value) in rows {
+        if object == TLS {
+            trust.tls.insert(key, value);
+        } else if key == KNOWN_HOSTS_KEY {
+            trust.set_known_hosts(&value);
+        }
     }
-    trust.tls = read(tx, TLS).await?;
-    Ok(trust)
+    trust
 }
 
 async fn read(tx: &mut PgConnection, object: &'static str) -> Result<BTreeMap<String, String>> {

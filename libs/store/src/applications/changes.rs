@@ -5,6 +5,7 @@ use sqlx::Row;
 
 use super::{Applications, row};
 use crate::error::Result;
+use crate::scope::reading;
 
 /// One change, as a watcher sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,18 +33,19 @@ impl Applications<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.applications.changes_since", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn changes_since(&self, version: i64) -> Result<Vec<AppChange>> {
-        let mut tx = self.scope.begin().await?;
-        let rows = sqlx::query(
+        let statement = reading(
             "SELECT false AS gone, name, uid, generation, resource_version, metadata, spec, operation, status, created_at
-             FROM naru.applications WHERE resource_version > $1
+             FROM naru.applications WHERE resource_version > $2
              UNION ALL
              SELECT true, name, uid, generation, resource_version, metadata, spec, NULL, status, created_at
-             FROM naru.application_deletions WHERE resource_version > $1
+             FROM naru.application_deletions WHERE resource_version > $2
              ORDER BY resource_version",
-        )
-        .bind(version)
-        .fetch_all(&mut *tx)
-        .await?;
+        );
+        let rows = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .bind(version)
+            .fetch_all(self.scope.store().pool())
+            .await?;
         rows.iter()
             .map(|row| {
                 let app = row::application(row)?;

@@ -79,6 +79,37 @@ async fn documents_keep_every_field_and_versions_grow_with_each_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_is_found_with_its_project_by_who_may_see_it() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let apps = scope.applications();
+        let made = apps.create(&app("hello", 1)).await.unwrap();
+        let seen = apps.find_for("hello", |project| project == "default").await;
+        let (found, project) = seen.unwrap().unwrap();
+        assert_eq!(found, made);
+        assert_eq!(project.unwrap().name(), "default");
+        assert!(apps.find_for("hello", |_| false).await.unwrap().is_none());
+        let missing = apps.find_for("missing", str::is_empty).await;
+        assert!(missing.unwrap().is_none());
+
+        apps.update("hello", None, |app| {
+            app.spec["project"] = json!("gone");
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+        let seen = apps.find_for("hello", |project| project == "gone").await;
+        let (_, project) = seen.unwrap().unwrap();
+        assert!(project.is_none());
+
+        let other = world.scope("user02").await;
+        let foreign = other.applications().find_for("hello", |_| true).await;
+        assert!(foreign.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_drawn_for_an_application_is_kept_for_it_alone_and_goes_with_it() {
     World::with(async |world| {
         let scope = world.scope("user01").await;

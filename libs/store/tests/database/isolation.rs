@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use domain::tenant::TenantId;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sqlx::{Connection, PgConnection, Row};
+use store::{Code, KeyFile, Options, Role, Store};
 
 use crate::model::{Rows, secrets};
-use crate::{World, app, session};
+use crate::{World, app, session, uuid};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_tenants_with_the_same_names_never_meet() {
@@ -33,6 +35,50 @@ async fn two_tenants_with_the_same_names_never_meet() {
         assert_eq!(all.len(), a.len() + b.len());
         let kid = scopes[0].keys().current().await.unwrap().kid;
         assert!(scopes[1].keys().find(&kid).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_several_tenants_take_turns_on_shows_each_its_own() {
+    World::with(async |world| {
+        let (a, b) = (world.scope("user01").await, world.scope("user02").await);
+        for (scope, names) in [(&a, ["mine", "ours"]), (&b, ["ours", "theirs"])] {
+            for name in names {
+                scope.applications().create(&app(name, 1)).await.unwrap();
+            }
+        }
+        let key = KeyFile::from_base64(&world.key).unwrap();
+        let one = Options {
+            max_connections: 1,
+            ..Options::default()
+        };
+        let store = Store::connect_with(&world.database.controller, Role::Controller, key, one)
+            .await
+            .unwrap();
+        // Often enough for the database to keep a plan for all tenants.
+        for _ in 0..10 {
+            for (scope, other) in [(&a, &b), (&b, &a)] {
+                let shown = store.tenant(scope.tenant());
+                let all = shown.applications().list().await.unwrap();
+                assert_eq!(all, scope.applications().list().await.unwrap());
+                for known in &all {
+                    let found = shown.applications().find(known.name()).await.unwrap();
+                    assert_eq!(found.as_ref(), Some(known));
+                }
+                for foreign in other.applications().list().await.unwrap() {
+                    let found = shown.applications().find(foreign.name()).await.unwrap();
+                    assert_ne!(found, Some(foreign));
+                }
+                let changes = shown.applications().changes_since(0).await.unwrap();
+                assert_eq!(changes.len(), 2);
+            }
+            let nobody = store.tenant(TenantId(uuid()));
+            assert!(nobody.applications().list().await.unwrap().is_empty());
+            let version = nobody.current_version().await;
+            assert_eq!(version.unwrap_err().code(), Code::NotFound);
+        }
+        store.close().await;
     })
     .await;
 }

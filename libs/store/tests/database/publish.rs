@@ -209,6 +209,61 @@ async fn what_was_asked_for_meanwhile_survives_a_result_that_did_not_know_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wish_to_stop_survives_the_word_that_the_operation_has_begun() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let fence = world.lease().await.fence;
+        scope.applications().create(&app("hello", 1)).await.unwrap();
+        scope
+            .applications()
+            .update("hello", None, |app| {
+                app.operation = Some(Operation::default());
+                app.status.operation = Some(running(Phase::Terminating));
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+        let seen = find(&scope).await;
+        let begun = |operation| {
+            let state = OperationState {
+                operation,
+                started_at: at(20),
+                ..running(Phase::Running)
+            };
+            let status = Status {
+                operation: Some(state),
+                ..healthy()
+            };
+            StatusWrite::status(scope.tenant(), &seen, status)
+        };
+        write(world, fence, begun(Operation::default())).await;
+        let state = find(&scope).await.status.operation.unwrap();
+        assert_eq!(
+            (state.phase, state.started_at),
+            (Phase::Terminating, at(20)),
+            "it began when the controller says"
+        );
+
+        // Nobody wished to stop another one.
+        let another = Operation {
+            initiated_by: Initiator {
+                username: "admin".into(),
+                automated: false,
+            },
+            ..Operation::default()
+        };
+        let mut begun = begun(another);
+        if let Some(state) = &mut begun.status.operation {
+            state.started_at = at(30);
+        }
+        write(world, fence, begun).await;
+        let state = find(&scope).await.status.operation.unwrap();
+        assert_eq!(state.phase, Phase::Running);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_result_may_give_finalizers_and_take_them_but_gives_none_to_what_is_deleted() {
     World::with(async |world| {
         let scope = world.scope("user01").await;
