@@ -200,6 +200,13 @@ impl Plan {
         steps.any(|step| step.hook.is_some())
     }
 
+    /// Whether objects of it may be deleted to be made anew.
+    #[must_use]
+    pub fn makes_anew(&self) -> bool {
+        let mut steps = self.steps.iter().chain(&self.on_failure);
+        steps.any(|step| matches!(step.action, Action::Apply { how, .. } if how.force))
+    }
+
     /// The steps wave by wave.
     pub fn waves(&self) -> impl Iterator<Item = &[Step]> {
         self.steps
@@ -569,4 +576,39 @@ pub fn namespaces(plan: &Plan) -> Vec<String> {
         }
     }
     names.into_keys().filter(|name| !name.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forced_may_be_made_anew() {
+        let step = |force| Step {
+            phase: SyncPhase::Sync,
+            wave: 0,
+            batch: 0,
+            key: ResourceKey::default(),
+            version: "v1".into(),
+            action: Action::Apply {
+                object: Arc::new(json!({})),
+                hash: [0; 32],
+                how: How {
+                    server_side: true,
+                    replace: true,
+                    force,
+                    validate: true,
+                    migrate: true,
+                },
+                exists: true,
+            },
+            hook: None,
+        };
+        let plan = |steps| Plan {
+            steps,
+            ..Plan::default()
+        };
+        assert!(!plan(vec![step(false)]).makes_anew());
+        assert!(plan(vec![step(false), step(true)]).makes_anew());
+    }
 }

@@ -1,4 +1,6 @@
 //! Writes results in batches: whoever has one hands it in, one statement carries all that came meanwhile.
+//!
+//! That an operation has begun waits a moment for what comes of it: one that ends at once is one write, not two.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ use crate::shard::{ITEM, Shard};
 const BATCH: usize = 200;
 /// How long a batch waits for company while there is much to do. A lone result does not wait.
 const LINGER: Duration = Duration::from_millis(5);
+/// How long the word that an operation has begun waits for the next one.
+const HOLD: Duration = Duration::from_millis(250);
 /// Between tries while the database does not answer.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -32,11 +36,16 @@ pub enum Unwritten {
 struct Order {
     write: StatusWrite,
     done: oneshot::Sender<Result<PublishOutcome, Unwritten>>,
+    /// The fence under which it waits for the next result of its application; nothing where it is written at once.
+    held: Option<i64>,
 }
 
 /// Takes results. Cheap to clone.
 #[derive(Clone)]
-pub struct Publisher(mpsc::UnboundedSender<Order>);
+pub struct Publisher {
+    orders: mpsc::UnboundedSender<Order>,
+    shard: Shard,
+}
 
 /// Writes them; a task of its own.
 pub struct Writer {
@@ -51,7 +60,10 @@ pub struct Writer {
 pub fn publisher(platform: PlatformScope, shard: Shard, metrics: Metrics) -> (Publisher, Writer) {
     let (sender, orders) = mpsc::unbounded_channel();
     (
-        Publisher(sender),
+        Publisher {
+            orders: sender,
+            shard: shard.clone(),
+        },
         Writer {
             orders,
             platform,
@@ -74,8 +86,94 @@ impl Publisher {
     /// one that comes in time takes its place.
     pub fn post(&self, write: StatusWrite) -> oneshot::Receiver<Result<PublishOutcome, Unwritten>> {
         let (done, answer) = oneshot::channel();
-        let _ = self.0.send(Order { write, done });
+        let held = None;
+        let _ = self.orders.send(Order { write, done, held });
         answer
+    }
+
+    /// Hands in that an operation has begun. It is written with the next result of its application, and alone when none
+    /// comes for a while; not at all when the lease passes on before.
+    pub fn begun(&self, write: StatusWrite) {
+        let Some(term) = self.shard.term() else {
+            return;
+        };
+        let (done, _) = oneshot::channel();
+        let held = Some(term.fence);
+        let _ = self.orders.send(Order { write, done, held });
+    }
+}
+
+/// Names an application.
+type Key = (TenantId, String);
+
+fn key(write: &StatusWrite) -> Key {
+    (write.tenant, write.app.clone())
+}
+
+/// What waits for the next result of its application.
+#[derive(Default)]
+struct Held(HashMap<Key, Waiting>);
+
+struct Waiting {
+    write: StatusWrite,
+    fence: i64,
+    until: Instant,
+}
+
+impl Held {
+    /// Takes an order in: to hold it, or to have it written now with what waits for it. `fence` is that of the term in
+    /// force; what waits from an earlier one may have been overtaken by somebody else.
+    fn take_in(&mut self, order: Order, fence: Option<i64>, now: Instant, batch: &mut Batch) {
+        let Some(held) = order.held else {
+            if let Some(waiting) = self.0.remove(&key(&order.write))
+                && Some(waiting.fence) == fence
+            {
+                batch.add(waiting.into());
+            }
+            batch.add(order);
+            return;
+        };
+        let key = key(&order.write);
+        let waiting = self.0.get_mut(&key);
+        let again = waiting.filter(|w| w.fence == held && w.write.uid == order.write.uid);
+        if let Some(waiting) = again {
+            // It was begun again: it waits no longer for that.
+            merge(&mut waiting.write, order.write);
+            return;
+        }
+        let waiting = Waiting {
+            write: order.write,
+            fence: held,
+            until: now + HOLD,
+        };
+        self.0.insert(key, waiting);
+    }
+
+    /// Has that written which has waited until then.
+    fn release(&mut self, until: Instant, fence: Option<i64>, batch: &mut Batch) {
+        let due = self.0.extract_if(|_, waiting| waiting.until <= until);
+        for (_, waiting) in due.filter(|(_, waiting)| Some(waiting.fence) == fence) {
+            batch.add(waiting.into());
+        }
+    }
+
+    /// Waits until something has waited for long enough.
+    async fn due(&self) {
+        match self.0.values().map(|waiting| waiting.until).min() {
+            Some(until) => tokio::time::sleep_until(until.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl From<Waiting> for Order {
+    fn from(waiting: Waiting) -> Self {
+        Self {
+            write: waiting.write,
+            // Nobody asks what became of it.
+            done: oneshot::channel().0,
+            held: None,
+        }
     }
 }
 
@@ -84,12 +182,17 @@ impl Publisher {
 struct Batch {
     writes: Vec<StatusWrite>,
     waiting: Vec<Vec<oneshot::Sender<Result<PublishOutcome, Unwritten>>>>,
-    places: HashMap<(TenantId, String), usize>,
+    places: HashMap<Key, usize>,
 }
 
 impl Batch {
-    fn add(&mut self, Order { write, done }: Order) {
-        let key = (write.tenant, write.app.clone());
+    fn add(&mut self, order: Order) {
+        let Order {
+            write,
+            done,
+            held: _,
+        } = order;
+        let key = key(&write);
         match self.places.get(&key) {
             Some(&at) if self.writes[at].uid == write.uid => {
                 merge(&mut self.writes[at], write);
@@ -154,30 +257,49 @@ impl Writer {
     /// Writes until the stop, and then what is left.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut busy_until = Instant::now();
+        let mut held = Held::default();
         loop {
-            let first = tokio::select! {
+            let (first, stopped) = tokio::select! {
                 biased;
-                order = self.orders.recv() => order,
-                () = stop.cancelled() => return,
+                order = self.orders.recv() => {
+                    let ended = order.is_none();
+                    (order, ended)
+                }
+                () = held.due() => (None, false),
+                () = stop.cancelled() => (None, true),
             };
-            let Some(first) = first else { return };
             let mut batch = Batch::default();
-            batch.add(first);
-            if Instant::now() < busy_until {
+            if let Some(first) = first {
+                held.take_in(first, self.fence(), Instant::now(), &mut batch);
+            }
+            if !batch.writes.is_empty() && Instant::now() < busy_until {
                 tokio::time::sleep(LINGER).await;
             }
+            let now = Instant::now();
+            let until = if stopped { now + HOLD } else { now };
+            held.release(until, self.fence(), &mut batch);
             while batch.writes.len() < BATCH
                 && let Ok(more) = self.orders.try_recv()
             {
-                batch.add(more);
+                held.take_in(more, self.fence(), now, &mut batch);
             }
             let size = batch.writes.len();
-            let outcomes = self.write(&batch.writes).await;
-            batch.answer(&outcomes);
+            if size > 0 {
+                let outcomes = self.write(&batch.writes).await;
+                batch.answer(&outcomes);
+            }
             if size > 1 {
                 busy_until = Instant::now() + 2 * LINGER;
             }
+            if stopped {
+                return;
+            }
         }
+    }
+
+    /// That of the term in force.
+    fn fence(&self) -> Option<i64> {
+        self.shard.term().map(|term| term.fence)
     }
 
     async fn write(&self, writes: &[StatusWrite]) -> Vec<Result<PublishOutcome, Unwritten>> {
@@ -276,7 +398,12 @@ mod tests {
             clear_refresh: Some("hard".into()),
             ..write(SyncCode::OutOfSync)
         };
-        batch.add(Order { write: begun, done });
+        let held = None;
+        batch.add(Order {
+            write: begun,
+            done,
+            held,
+        });
         let (done, mut second) = oneshot::channel();
         batch.add(Order {
             write: StatusWrite {
@@ -284,6 +411,7 @@ mod tests {
                 ..write(SyncCode::Synced)
             },
             done,
+            held,
         });
         assert_eq!(batch.writes.len(), 1);
         let merged = &batch.writes[0];
@@ -292,5 +420,83 @@ mod tests {
         assert_eq!(merged.clear_refresh.as_deref(), Some("hard"));
         batch.answer(&[Err(Unwritten::LeaseLost)]);
         assert_eq!(second.try_recv(), Ok(Err(Unwritten::LeaseLost)));
+    }
+
+    fn order(write: StatusWrite, held: Option<i64>) -> Order {
+        Order {
+            write,
+            done: oneshot::channel().0,
+            held,
+        }
+    }
+
+    fn begun() -> StatusWrite {
+        StatusWrite {
+            clear_refresh: Some("hard".into()),
+            ..write(SyncCode::OutOfSync)
+        }
+    }
+
+    #[test]
+    fn what_has_begun_is_written_with_its_end() {
+        let (mut held, mut batch) = (Held::default(), Batch::default());
+        let now = Instant::now();
+        held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
+        held.release(now, Some(1), &mut batch);
+        assert!(batch.writes.is_empty());
+        held.take_in(
+            order(write(SyncCode::Synced), None),
+            Some(1),
+            now,
+            &mut batch,
+        );
+        held.release(now + HOLD, Some(1), &mut batch);
+        assert_eq!(batch.writes.len(), 1, "once");
+        assert_eq!(batch.writes[0].status.sync, SyncCode::Synced);
+        assert_eq!(batch.writes[0].clear_refresh.as_deref(), Some("hard"));
+    }
+
+    #[test]
+    fn what_goes_on_is_said_to_have_begun_and_beginning_again_puts_that_off_no_further() {
+        let (mut held, mut batch) = (Held::default(), Batch::default());
+        let now = Instant::now();
+        held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
+        let later = now + HOLD / 2;
+        held.take_in(order(begun(), Some(1)), Some(1), later, &mut batch);
+        held.release(now + HOLD, Some(1), &mut batch);
+        assert_eq!(batch.writes.len(), 1);
+        held.release(later + HOLD, Some(1), &mut batch);
+        assert_eq!(batch.writes.len(), 1);
+    }
+
+    #[test]
+    fn what_waited_when_the_lease_passed_on_is_not_written() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        for fence in [None, Some(2)] {
+            let mut batch = Batch::default();
+            held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
+            held.release(now + HOLD, fence, &mut batch);
+            assert!(batch.writes.is_empty());
+            held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
+            held.take_in(order(write(SyncCode::Synced), None), fence, now, &mut batch);
+            assert_eq!(batch.writes[0].clear_refresh, None);
+        }
+        assert!(held.0.is_empty());
+    }
+
+    #[test]
+    fn of_an_application_that_was_made_anew_only_the_new_one_has_begun() {
+        let (mut held, mut batch) = (Held::default(), Batch::default());
+        let now = Instant::now();
+        held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
+        let anew = StatusWrite {
+            uid: "v".into(),
+            ..write(SyncCode::Unknown)
+        };
+        held.take_in(order(anew, Some(1)), Some(1), now, &mut batch);
+        held.release(now + HOLD, Some(1), &mut batch);
+        assert_eq!(batch.writes.len(), 1);
+        assert_eq!(batch.writes[0].uid, "v");
+        assert_eq!(batch.writes[0].clear_refresh, None);
     }
 }

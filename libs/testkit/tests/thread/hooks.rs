@@ -473,6 +473,22 @@ async fn a_dry_run_makes_no_hook() -> Result<()> {
     Ok(())
 }
 
+/// Asks for a sync while there is no controller, and stops it: it is stopped though nobody has said that it has begun.
+async fn stopped_before_anybody_begins(platform: &Platform, tenant: &Tenant) -> Result<()> {
+    let controller = platform
+        .supervisor()?
+        .find("naru-controller")
+        .context("a controller runs")?;
+    controller.kill().await?;
+    sync(tenant, &json!({})).await?;
+    let stopped = tenant.client.delete("/api/v1/applications/app/operation");
+    stopped.await?.ok()?;
+    platform.supervisor()?.restart("naru-controller").await?;
+    let app = ended(tenant, "Failed").await?;
+    assert!(results(&app).is_empty(), "{:?}", results(&app));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_hook_runs_once_though_the_controller_is_killed_under_it() -> Result<()> {
     let dir = testkit::paths::test_platform()?.with_extension("hooks");
@@ -537,6 +553,8 @@ async fn a_hook_runs_once_though_the_controller_is_killed_under_it() -> Result<(
         ]
     );
     gone(&tenant.kube, &job).await?;
+    stopped_before_anybody_begins(&platform, &tenant).await?;
+    assert!(tenant.kube.get(&job).await?.is_none(), "it did not begin");
 
     // The same of a deletion: a second run would not end, since nobody ends its pod.
     let job = path(&tenant, "leave");

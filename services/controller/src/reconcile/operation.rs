@@ -299,7 +299,7 @@ async fn run_on(
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
     if begun {
-        // Said at once, so that people see it begin; a quick end overtakes it.
+        // Said in any case, so that people see it begin; a quick end overtakes it.
         let status = Status {
             operation: Some(run.state.clone()),
             ..run.subject.app.status.clone()
@@ -308,7 +308,7 @@ async fn run_on(
             status,
             ..Report::default()
         };
-        publish::progress(
+        publish::begun(
             ctx,
             &run.subject.key,
             run.subject.tenant_name(),
@@ -381,9 +381,10 @@ async fn run_on(
         return end(ctx, run, end_, look, memory).await;
     }
     result.managed_namespace_metadata = namespace_metadata(&run.subject).cloned();
-    if plan.has_hooks() && !plan.dry_run && !on_record(&run) {
-        // A hook is known again by the attempt that made it, so the attempt is on record before its first hook is made:
-        // another operation may have been asked for meanwhile, and a successor must find the same one.
+    if (plan.has_hooks() || plan.makes_anew()) && !plan.dry_run && !on_record(&run) {
+        // A hook is known again by the attempt that made it, and what was made anew by when the attempt began, so the attempt
+        // is on record before either: another operation may have been asked for meanwhile, and a successor must find the
+        // same one.
         return waits(ctx, &run, &look, Vec::new(), Next::After(Duration::ZERO)).await;
     }
     let end_ = match carry_out(ctx, &mut run, &plan, &desired, &mut look, memory).await? {

@@ -80,6 +80,18 @@ pub fn progress(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, re
     }
 }
 
+/// Hands in that an operation that somebody asked for has begun. Who watches hears of it in a moment, or of its end where that
+/// comes before, which is then one write instead of two.
+///
+/// Until then the row says that the operation is asked for: a successor begins it again. What must not be done twice waits
+/// until it is on record.
+pub fn begun(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, report: Report) {
+    ctx.metrics.show(key, tenant, app, &report.status);
+    if let Some(write) = write(key, app, report) {
+        ctx.publisher.begun(write);
+    }
+}
+
 fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite> {
     let Report {
         status,

@@ -3,7 +3,7 @@
 use domain::application::{Application, Retry, Source, Spec, project_of};
 use domain::clock::Timestamp;
 use domain::message;
-use domain::operation::{Initiator, Operation, Phase, SyncRequest};
+use domain::operation::{Initiator, Operation, OperationState, Phase, SyncRequest};
 use domain::project::gate::{Applicant, Begun, Gate};
 use domain::project::{Project, Rules};
 use domain::resource::ResourceKey;
@@ -374,17 +374,36 @@ pub(super) async fn terminate(
     find::find(shared, actor, Action::Sync, asked).await?;
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
-    let stopped = applications.update(&request.name, None, |app| match &mut app.status.operation {
-        Some(state) if app.operation.is_some() => {
-            state.phase = Phase::Terminating;
-            Ok(())
-        }
-        _ => Err(Refused(Status::invalid_argument(
-            "Unable to terminate operation. No operation is in progress",
-        ))),
-    });
+    let now = shared.clock.now();
+    let stopped = applications.update(&request.name, None, move |app| stop(app, now));
     stopped.await.map_err(Status::from)?;
     Ok(wire::OperationTerminateResponse {})
+}
+
+/// Wishes for the end of the operation that is asked for. The controller may not have said yet that it has begun.
+fn stop(app: &mut Application, now: Timestamp) -> Result<(), Refused> {
+    let Some(asked) = &app.operation else {
+        return Err(Refused(Status::invalid_argument(
+            "Unable to terminate operation. No operation is in progress",
+        )));
+    };
+    let recorded = app.status.operation.as_mut();
+    let under_way = recorded.filter(|state| !state.phase.completed() && state.operation == *asked);
+    if let Some(state) = under_way {
+        state.phase = Phase::Terminating;
+    } else {
+        app.status.operation = Some(OperationState {
+            operation: asked.clone(),
+            phase: Phase::Terminating,
+            message: message::sync::RUNNING.message(),
+            causes: Vec::new(),
+            started_at: now,
+            finished_at: None,
+            retry_count: 0,
+            result: None,
+        });
+    }
+    Ok(())
 }
 
 /// Writes the operation and forgets the last one's state, in one update: a watcher must never see neither.
@@ -496,6 +515,38 @@ mod tests {
             "an empty list replaces the policy's"
         );
         assert_eq!(made.retry.limit, 1);
+    }
+
+    #[test]
+    fn an_operation_is_stopped_whether_or_not_it_is_said_to_have_begun() {
+        let (begun, now) = (Timestamp::UNIX_EPOCH, Timestamp::MAX_UTC);
+        let mut app = app(json!({}));
+        assert!(stop(&mut app, now).is_err(), "none is in progress");
+        let asked = Operation {
+            initiated_by: Initiator {
+                username: "admin".into(),
+                automated: false,
+            },
+            ..Operation::default()
+        };
+        app.operation = Some(asked.clone());
+        let phase = |app: &Application| {
+            let state = app.status.operation.as_ref().unwrap();
+            (state.phase, state.started_at, state.operation == asked)
+        };
+        assert!(stop(&mut app, begun).is_ok());
+        assert_eq!(phase(&app), (Phase::Terminating, begun, true));
+        if let Some(state) = &mut app.status.operation {
+            state.phase = Phase::Running;
+        }
+        assert!(stop(&mut app, now).is_ok());
+        assert_eq!(phase(&app), (Phase::Terminating, begun, true));
+        // What is on record is of an earlier one.
+        if let Some(state) = &mut app.status.operation {
+            state.phase = Phase::Succeeded;
+        }
+        assert!(stop(&mut app, now).is_ok());
+        assert_eq!(phase(&app), (Phase::Terminating, now, true));
     }
 
     #[test]
