@@ -7,12 +7,9 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{Postgres, Row, Transaction};
 
-use super::{Applications, COLUMNS, repo_urls, row, together, touched};
+use super::{Applications, COLUMNS, named, repo_urls, row, together, touched};
 use crate::error::{Error, Result};
 use crate::scope::TenantScope;
-
-/// [`COLUMNS`] of an updated row, whose table is called `a`.
-const RETURNED: &str = "a.name, a.uid, a.generation, a.resource_version, a.metadata, a.spec, a.operation, a.status, a.created_at";
 
 impl Applications<'_> {
     /// Changes one: `change` sees it as it is now, under lock, and decides. With `expected`, only when its resource
@@ -62,7 +59,7 @@ pub(super) async fn all(
     let names = changes.names();
     tracing::Span::current().record("changes", names.len());
     let mut tx = scope.begin_write().await?;
-    let statement = format!("SELECT {COLUMNS} FROM naru.applications WHERE name = ANY ($1)");
+    let statement = named("$1");
     let rows = sqlx::query(&statement)
         .bind(&names)
         .fetch_all(&mut *tx)
@@ -97,22 +94,7 @@ pub(super) async fn all(
         places.insert(name.as_str(), at);
     }
     if !documents.is_empty() {
-        let statement = format!(
-            "WITH asked AS MATERIALIZED (
-                 SELECT x.*, naru.touch('app ' || x.name) AS version
-                 FROM jsonb_to_recordset($1) AS x (name text, metadata jsonb, spec jsonb, operation jsonb,
-                                                   status jsonb, repo_urls text[], refresh boolean)
-             )
-             UPDATE naru.applications a
-             SET resource_version = x.version,
-                 refresh_version = CASE WHEN x.refresh THEN x.version ELSE a.refresh_version END,
-                 generation = a.generation + CASE WHEN a.spec <> x.spec THEN 1 ELSE 0 END,
-                 metadata = x.metadata, spec = x.spec, operation = x.operation, status = x.status,
-                 repo_urls = x.repo_urls
-             FROM asked x
-             WHERE a.name = x.name
-             RETURNING {RETURNED}"
-        );
+        let statement = format!("SELECT {COLUMNS} FROM naru.write_applications($1)");
         let rows = sqlx::query(&statement)
             .bind(Json(&documents))
             .fetch_all(&mut *tx)
