@@ -4,8 +4,9 @@
 //! the tenants' unwrapped keys.
 //!
 //! # Invariants
-//! - A tenant's row is reached only through a [`TenantScope`]; each of its calls is one transaction in which
-//!   `naru.tenant` is set, and forced row-level security stands beneath it. An unset tenant is an error.
+//! - A tenant's row is reached only through a [`TenantScope`]; each of its statements runs in a transaction in which
+//!   `naru.tenant` is set, its own where it is a read that stands alone, and forced row-level security stands beneath it. An
+//!   unset tenant is an error.
 //! - Work across tenants goes through [`PlatformScope`]: one `SECURITY DEFINER` function per purpose.
 //! - A process refuses to start as a role that could get around the policies ([`Store::connect`]).
 //! - Every write of an application or project takes the tenant's next resource version in the same transaction, and
@@ -44,6 +45,7 @@ mod templates;
 mod tokens;
 mod trust;
 mod usage;
+mod ways;
 
 pub use applications::{AppChange, Applications};
 pub use cluster_key::{OpeningKeys, SealingKey};
@@ -67,3 +69,4 @@ pub use scope::TenantScope;
 pub use secrets::WebhookProvider;
 pub use templates::Templates;
 pub use trust::TrustStore;
+pub use ways::Ways;

@@ -182,7 +182,7 @@ impl Repositories<'_> {
         Ok(())
     }
 
-    async fn repository(&self, row: &PgRow) -> Result<Repository> {
+    pub(crate) async fn repository(&self, row: &PgRow) -> Result<Repository> {
         let (normalized, project): (String, String) =
             (row.try_get("normalized")?, row.try_get("project")?);
         let document = self

@@ -134,7 +134,7 @@ impl Templates<'_> {
         if self.write { "write" } else { "read" }
     }
 
-    async fn template(&self, row: &PgRow) -> Result<Template> {
+    pub(crate) async fn template(&self, row: &PgRow) -> Result<Template> {
         let normalized: String = row.try_get("normalized")?;
         let document = self
             .scope

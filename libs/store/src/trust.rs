@@ -27,7 +27,8 @@ impl TrustStore<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.trust.certificates", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn certificates(&self) -> Result<Trust> {
-        let rows = sqlx::query_as(&reading(&of_certificates()))
+        let statement = reading(&of_certificates());
+        let rows: Vec<(String, String, String)> = sqlx::query_as(&statement)
             .bind(self.scope.setting())
             .fetch_all(self.scope.store().pool())
             .await?;
@@ -44,7 +45,7 @@ impl TrustStore<'_> {
         change: impl FnOnce(&mut Trust) -> std::result::Result<T, E>,
     ) -> Result<std::result::Result<T, E>> {
         let mut tx = self.scope.begin_write().await?;
-        let rows = sqlx::query_as(&of_certificates())
+        let rows: Vec<(String, String, String)> = sqlx::query_as(&of_certificates())
             .fetch_all(&mut *tx)
             .await?;
         let before = certificates(rows);
@@ -137,11 +138,11 @@ impl TrustStore<'_> {
 }
 
 /// What [`certificates`] are made of.
-fn of_certificates() -> String {
+pub(crate) fn of_certificates() -> String {
     format!("SELECT object, key, value FROM naru.trust WHERE object IN ('{KNOWN_HOSTS}', '{TLS}')")
 }
 
-fn certificates(rows: Vec<(String, String, String)>) -> Trust {
+pub(crate) fn certificates(rows: Vec<(String, String, String)>) -> Trust {
     let mut trust = Trust::defaults();
     trust.tls.clear();
     for (object, key, value) in rows {

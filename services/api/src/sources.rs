@@ -119,12 +119,17 @@ pub(crate) async fn access(
     project: &str,
 ) -> Result<RepositoryAccess, Status> {
     let scope = shared.store.tenant(tenant.id);
-    let connected = scope
-        .repositories()
-        .find_for(url, project)
-        .await
-        .map_err(failure::store)?;
-    let ways = Ways::of(shared, tenant).await?;
+    let found = scope.ways_into(url, project).await;
+    let store::Ways {
+        connected,
+        templates,
+        trust,
+    } = found.map_err(failure::store)?;
+    let ways = Ways {
+        tenant: tenant.id,
+        templates,
+        trust,
+    };
     Ok(ways.access(url, connected.as_ref()))
 }
 

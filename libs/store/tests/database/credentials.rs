@@ -9,7 +9,7 @@ use domain::repository::{Credentials, GithubApp, Options, Repository, Template};
 use domain::secret::Secret;
 use futures::future::join_all;
 use sqlx::Row;
-use store::{Code, OpeningKeys, SealedLogin};
+use store::{Code, OpeningKeys, SealedLogin, Ways};
 
 use crate::{World, session};
 
@@ -75,7 +75,7 @@ async fn every_field_of_a_way_in_is_kept_and_none_rests_in_clear() {
             .find("https://GIT.example/a", "web")
             .await
             .unwrap();
-        assert_eq!(found, Some(repository));
+        assert_eq!(found.as_ref(), Some(&repository));
 
         let (read, write) = (scope.templates(false), scope.templates(true));
         let kept = template("https://git.example", "CANARY");
@@ -90,6 +90,22 @@ async fn every_field_of_a_way_in_is_kept_and_none_rests_in_clear() {
             .await
             .unwrap();
         assert_eq!(read.list().await.unwrap(), std::slice::from_ref(&kept));
+        let ways = Ways {
+            connected: Some(repository),
+            templates: vec![kept.clone()],
+            trust: scope.trust().certificates().await.unwrap(),
+        };
+        let into = async |url: &str, project: &str| scope.ways_into(url, project).await.unwrap();
+        assert_eq!(into("https://GIT.example/a", "web").await, ways);
+        for (url, project) in [("https://git.example/a", "db"), ("https://b", "web")] {
+            assert_eq!(into(url, project).await.connected, None);
+        }
+        let other = world.scope("user02").await;
+        let theirs = other
+            .ways_into("https://git.example/a", "web")
+            .await
+            .unwrap();
+        assert_eq!((theirs.connected, theirs.templates), (None, Vec::new()));
         assert_eq!(read.find("https://GIT.example/").await.unwrap(), Some(kept));
         assert_eq!(
             write.list().await.unwrap()[0].credentials.username,

@@ -133,14 +133,12 @@ impl Accesses {
 
     async fn read(&self, key: &RepoKey, url: &str) -> store::Result<Access> {
         let scope = self.store.tenant(key.tenant);
-        let connected = scope.repositories().find_for(url, &key.project).await?;
-        let templates = scope.templates(false).list().await?;
-        let trust = scope.trust().certificates().await?;
+        let ways = scope.ways_into(url, &key.project).await?;
         Ok(domain::repository::access(
             url,
-            connected.as_ref(),
-            &templates,
-            &trust,
+            ways.connected.as_ref(),
+            &ways.templates,
+            &ways.trust,
         ))
     }
 }
