@@ -510,7 +510,7 @@ fn run(case: &Case) -> Value {
         options: CompareOptions::parse(&case.compare).with_sync(&options),
         schema: &schema,
     });
-    outlined(&claimant, &prepared, &live, &comparison);
+    begins_a_tree(&claimant, &prepared, &live, &comparison);
     let mut shown = Map::new();
     for what in &case.show {
         let value = match what.as_str() {
@@ -861,7 +861,7 @@ fn by_server(
 }
 
 /// A tree begins with the objects that the comparison lists, in every case.
-fn outlined(
+fn begins_a_tree(
     claimant: &Claimant<'_>,
     prepared: &Prepared,
     live: &[Live<'_>],

@@ -241,7 +241,7 @@ fn unseen(ctx: &Context, subject: &Subject) -> Option<Cause> {
     }
     match cluster_state(ctx) {
         ClusterState::Away(cause, _) => Some(*cause),
-        ClusterState::Known | ClusterState::NotYet => None,
+        ClusterState::Known | ClusterState::NotYet(_) => None,
     }
 }
 
