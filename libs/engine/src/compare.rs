@@ -29,7 +29,7 @@ pub use drift::{Drift, Hand};
 pub use explain::Difference;
 pub(crate) use former::forgiven;
 pub use ignore::{Ignored, Named, expressions, ignored, leaves_out};
-pub(crate) use ignore::{by_manager, respected};
+pub(crate) use ignore::{by_manager, by_place, places, respected};
 pub(crate) use known::spelled;
 pub(crate) use predicted::Sides;
 

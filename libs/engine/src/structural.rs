@@ -17,7 +17,7 @@ mod merge;
 mod scalar;
 
 pub use applied::{Owners, applied};
-pub use defaults::is_default;
+pub use defaults::{default_at, is_default};
 pub use merge::{aligned, merged, with_removed};
 pub use scalar::{quantity, same as same_scalar};
 

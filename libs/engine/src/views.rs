@@ -10,11 +10,11 @@ use domain::resource::{ResourceKey, at};
 use domain::schema::SchemaSet;
 use serde_json::{Map, Value};
 
-use crate::compare::{Ignored, Pair, by_manager, forgiven, spelled};
+use crate::compare::{Ignored, Pair, by_manager, by_place, forgiven, leaves_out, places, spelled};
 use crate::fields::Owned;
 use crate::options::{CompareOptions, SYNC_OPTIONS};
 use crate::prepare::Target;
-use crate::structural;
+use crate::structural::{self, Delta};
 
 mod by_server;
 mod mask;
@@ -155,16 +155,23 @@ struct States {
 }
 
 fn both(states: &mut States, target: &Target, live: &Value, ignore: &Ignored<'_>, pair: &Pair<'_>) {
-    let removed = removed_only(pair);
+    let deltas = pair.deltas();
+    let removed = removed_only(pair, &deltas);
+    // The command takes what is left out by its place out of its own result, and shows that beside the live state as it is
+    // here. Where nothing differs it must not be taken out: the command would find a map that is emptied so to be missing.
+    let (want, got) = match deltas.is_empty() {
+        true => (Cow::Borrowed(&*target.object), Cow::Borrowed(live)),
+        false => by_place(&target.object, live, &target.key, ignore),
+    };
 
-    let mut there = Cow::Borrowed(live);
-    spelled(&target.object, &mut there, &target.key, ignore.known);
-    forgiven(&target.object, &mut there);
-    let mut normalized = structural::aligned(&target.object, &there, pair.root, pair.rules);
+    let mut there = Cow::Borrowed(&*got);
+    spelled(&want, &mut there, &target.key, ignore.known);
+    forgiven(&want, &mut there);
+    let mut normalized = structural::aligned(&want, &there, pair.root, pair.rules);
     for set in by_manager(live, &target.key, ignore.rules) {
         // The command cannot leave these out itself: it does not see who owns what.
         set.remove_from(&mut normalized, pair.root);
-        normalized = structural::with_removed(&normalized, &set, &target.object, pair.root);
+        normalized = structural::with_removed(&normalized, &set, &want, pair.root);
     }
     if pair.aggregated {
         match target.object.get("rules") {
@@ -176,11 +183,19 @@ fn both(states: &mut States, target: &Target, live: &Value, ignore: &Ignored<'_>
             }
         }
     }
-    let mut predicted =
-        structural::merged(&target.object, &normalized, removed.as_ref(), pair.root);
-    let mut last = target.object.as_ref().clone();
+    let mut predicted = match deltas.is_empty() && leaves_out(ignore.rules, &target.key) {
+        true => normalized.clone(),
+        false => structural::merged(&want, &normalized, removed.as_ref(), pair.root),
+    };
+    if pair.rules.built_in && !deltas.is_empty() {
+        for pointer in places(&target.key, ignore) {
+            fill_in(&mut normalized, live, pointer);
+            fill_in(&mut predicted, live, pointer);
+        }
+    }
+    let mut last = want.into_owned();
     if let Some(removed) = &removed {
-        last = structural::with_removed(&last, removed, live, pair.root);
+        last = structural::with_removed(&last, removed, &got, pair.root);
         last.as_object_mut().map(|fields| fields.remove("status"));
     }
     for state in [&mut normalized, &mut predicted, &mut last] {
@@ -196,14 +211,37 @@ fn both(states: &mut States, target: &Target, live: &Value, ignore: &Ignored<'_>
     states.last_applied = Some(last);
 }
 
+/// Gives a place that was left out what the command fills in there by itself.
+fn fill_in(state: &mut Value, live: &Value, pointer: &str) {
+    if live.pointer(pointer).is_none() || state.pointer(pointer).is_some() {
+        return;
+    }
+    let words = pointer.split('/').skip(1);
+    let steps: Vec<String> = words
+        .map(|word| {
+            let position = !word.is_empty() && word.bytes().all(|letter| letter.is_ascii_digit());
+            if position {
+                "[]".to_owned()
+            } else {
+                word.replace("~1", "/").replace("~0", "~")
+            }
+        })
+        .collect();
+    let path = steps.join(".").replace(".[]", "[]");
+    let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+    if let (Some(value), Some(name), Some(Value::Object(fields))) = (
+        structural::default_at(&path),
+        steps.last(),
+        state.pointer_mut(parent),
+    ) {
+        fields.insert(name.clone(), value);
+    }
+}
+
 /// Our fields, where some of them count as removed.
-fn removed_only(pair: &Pair<'_>) -> Option<Owned> {
-    let owned = pair.owned.as_ref()?;
-    let deltas = pair.deltas();
-    deltas
-        .iter()
-        .any(|delta| delta.want.is_none())
-        .then(|| owned.clone())
+fn removed_only(pair: &Pair<'_>, deltas: &[Delta<'_>]) -> Option<Owned> {
+    let some = deltas.iter().any(|delta| delta.want.is_none());
+    some.then(|| pair.owned.clone()).flatten()
 }
 
 /// Without managedFields and a stale last-applied record. `ServerSideApply=true` would have the command compare without

@@ -103,26 +103,65 @@ fn without<'a>(
     root: Option<Node<'_>>,
     side: fn(&Named) -> &Vec<String>,
 ) -> (Cow<'a, Value>, Cow<'a, Value>) {
+    let (mut want, mut got) = without_places(want, got, key, ignore, side);
+    for set in by_manager(&got, key, ignore.rules) {
+        set.remove_from(want.to_mut(), root);
+        set.remove_from(got.to_mut(), root);
+    }
+    (want, got)
+}
+
+/// Both sides without what is left out by its place; what is by who wrote it stays.
+pub(crate) fn by_place<'a>(
+    want: &'a Value,
+    got: &'a Value,
+    key: &ResourceKey,
+    ignore: &Ignored<'_>,
+) -> (Cow<'a, Value>, Cow<'a, Value>) {
+    without_places(want, got, key, ignore, |named| &named.want)
+}
+
+fn without_places<'a>(
+    want: &'a Value,
+    got: &'a Value,
+    key: &ResourceKey,
+    ignore: &Ignored<'_>,
+    side: fn(&Named) -> &Vec<String>,
+) -> (Cow<'a, Value>, Cow<'a, Value>) {
     let (mut want, mut got) = (Cow::Borrowed(want), Cow::Borrowed(got));
     if let Some(named) = ignore.named.get(key) {
         remove_all(&mut want, side(named));
         remove_all(&mut got, &named.got);
     }
-    for rule in ignore.rules.iter().filter(|rule| applies(rule, key)) {
-        for pointer in &rule.json_pointers {
-            if want.pointer(pointer).is_some() {
-                remove(want.to_mut(), pointer);
+    for pointer in pointers(ignore.rules, key) {
+        for object in [&mut want, &mut got] {
+            if object.pointer(pointer).is_some() {
+                remove(object.to_mut(), pointer);
             }
-            if got.pointer(pointer).is_some() {
-                remove(got.to_mut(), pointer);
-            }
-        }
-        for set in managers(rule, &got) {
-            set.remove_from(want.to_mut(), root);
-            set.remove_from(got.to_mut(), root);
         }
     }
     (want, got)
+}
+
+/// The places in a live object that are left out, as JSON pointers.
+pub(crate) fn places<'a>(
+    key: &'a ResourceKey,
+    ignore: &Ignored<'a>,
+) -> impl Iterator<Item = &'a String> {
+    let named = ignore.named.get(key).into_iter();
+    named
+        .flat_map(|named| &named.got)
+        .chain(pointers(ignore.rules, key))
+}
+
+fn pointers<'a>(
+    rules: &'a [IgnoreDifference],
+    key: &'a ResourceKey,
+) -> impl Iterator<Item = &'a String> {
+    rules
+        .iter()
+        .filter(move |rule| applies(rule, key))
+        .flat_map(|rule| &rule.json_pointers)
 }
 
 fn managers(rule: &IgnoreDifference, live: &Value) -> Vec<Owned> {

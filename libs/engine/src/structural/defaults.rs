@@ -99,6 +99,14 @@ pub fn is_default(path: &str, value: &Value) -> bool {
         .any(|(end, values)| ends(&plain, end) && values().contains(value))
 }
 
+/// The value that a built-in kind gets at this place when nobody says anything, where that is known.
+#[must_use]
+pub fn default_at(path: &str) -> Option<Value> {
+    let plain = plain(path);
+    let (_, values) = DEFAULTS.iter().find(|(end, _)| ends(&plain, end))?;
+    values().into_iter().next()
+}
+
 /// Whether a built-in kind gets another value than this at a place when nobody says anything.
 pub(super) fn has_other_default(path: &str, value: &Value) -> bool {
     let plain = plain(path);
@@ -155,6 +163,9 @@ mod tests {
         assert!(has_other_default("spec.replicas", &json!(0)));
         assert!(!has_other_default("spec.replicas", &json!(1)));
         assert!(!has_other_default("spec.minReadySeconds", &json!(0)));
+        assert_eq!(default_at("spec.replicas"), Some(json!(1)));
+        assert_eq!(default_at("spec.ports[0].protocol"), Some(json!("TCP")));
+        assert_eq!(default_at("spec.minReadySeconds"), None);
         assert!(is_default("type", &json!("Opaque")));
         assert!(!is_default("spec.x.type", &json!("Opaque")));
     }
