@@ -5,10 +5,11 @@
 //! - An error is one line: the cause, and what to do.
 //!
 //! # Reading order
-//! [`up`], [`test`], [`oracle`].
+//! [`up`], [`test`], [`oracle`], [`mutations`].
 
 mod down;
 mod helper;
+mod mutations;
 mod oracle;
 mod requirements;
 mod samples;
@@ -51,6 +52,8 @@ enum Verb {
     },
     /// Starts Argo CD itself on a control plane of its own, to compare with
     Oracle(oracle::Arguments),
+    /// Makes each named mistake in a copy of the engine, and shows that its cases notice
+    Mutations(mutations::Arguments),
     /// Serves Git repositories over HTTP with a login per tenant (used by `up` and the tests)
     GitServer(helper::GitServer),
     /// Fills the status of Ingresses as Traefik with a published service does (used by `up` and the tests)
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments).await,
         Verb::Tool { name } => tool(&name).await,
         Verb::Oracle(arguments) => oracle::run(&arguments).await,
+        Verb::Mutations(arguments) => mutations::run(&arguments).await,
         Verb::GitServer(arguments) => arguments.run().await,
         Verb::IngressStatus(arguments) => arguments.run().await,
         Verb::Guard(arguments) => testkit::platform::watch_over(&arguments.dir).await,
