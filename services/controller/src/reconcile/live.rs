@@ -164,7 +164,7 @@ impl LiveSet {
         for (key, got) in got {
             match got? {
                 Some(body) => self.take_in(ctx, key, body).await,
-                None => self.entries.remove(&key),
+                None => self.remove(&key),
             }
         }
         Ok(())

@@ -99,13 +99,14 @@ pub async fn advance(
             state,
             refresh,
         };
-        run.state.retry_count = 0;
-        let look = spec_look(ctx, &run.subject, None, memory, false).await?;
+        let mut look = spec_look(ctx, &run.subject, None, memory, false).await?;
         // Before its hooks are stopped: it says which it waited for.
         let end_ = stopped(&run.subject, &run.state);
-        hooks::terminate(ctx, &mut run, &look.live, &memory.checked)
+        hooks::terminate(ctx, &mut run, &mut look.live, &memory.checked)
             .await
             .map_err(Failure::Cluster)?;
+        // Not before: hooks bear the number of their try.
+        run.state.retry_count = 0;
         // What is stopped is not tried again.
         run.state.phase = Phase::Terminating;
         return end(ctx, run, end_, look, memory).await;

@@ -5,6 +5,7 @@
 //! successor would find an object gone and could not say whether the hook had succeeded.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cluster::LiveEntry;
 use domain::cause::Cause;
@@ -34,13 +35,39 @@ pub(super) fn attempt<'a>(run: &Run, revision: &'a str) -> Attempt<'a> {
     }
 }
 
+/// Whether an object is the one that this attempt made for a result. One of an earlier run bears the same name, and what it
+/// came to is nothing that this run did.
+fn is_of(object: &Value, attempt: &Attempt<'_>, result: &ResourceResult) -> bool {
+    annotation(object, hooks::RUN) == Some(attempt.run(&result.sync_phase).as_str())
+}
+
+/// Asks the cluster for the hooks on record as running that the index does not have: it may lag behind the process that had
+/// the operation before, and not every kind is watched.
+async fn catch_up(ctx: &Context, run: &Run, live: &mut LiveSet) -> Result<(), cluster::Error> {
+    let attempt = attempt(run, "");
+    let unseen = |result: &&ResourceResult| {
+        let entry = live.find(&result.key);
+        result.hook
+            && result.hook_phase == Phase::Running
+            && entry.is_none_or(|entry| !is_of(&entry.body, &attempt, result))
+    };
+    let unseen = results(run).iter().filter(unseen);
+    let unseen: Vec<(ResourceKey, String)> = unseen
+        .map(|result| (result.key.clone(), result.version.clone()))
+        .collect();
+    live.fetch(ctx, &run.subject, &unseen).await
+}
+
 /// Notes how far the hooks have come that were made; `true` if one has ended since.
 pub(super) async fn observe(
     ctx: &Context,
     run: &mut Run,
-    live: &LiveSet,
+    live: &mut LiveSet,
     known: &HashMap<ResourceKey, Known>,
 ) -> Result<bool, cluster::Error> {
+    catch_up(ctx, run, live).await?;
+    let live = &*live;
+    let attempt = attempt(run, "");
     let Run { subject, state, .. } = run;
     let checker = Checker::of(subject, known);
     let mut ended = false;
@@ -48,20 +75,15 @@ pub(super) async fn observe(
     let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
         let entry = live.find(&result.key);
-        let fetched = match entry {
-            Some(_) => None,
-            // Not every version of a kind is watched, nor a kind that has just been made.
-            None => {
-                let account = ctx.account(&subject.tenant, &result.key.namespace)?;
-                account.get(&result.key, Some(&result.version)).await?
-            }
-        };
+        let entry = entry.filter(|entry| is_of(&entry.body, &attempt, result));
         let below = entry.map_or_else(Vec::new, |entry| {
             look::beneath(ctx, subject.sight(), std::slice::from_ref(entry))
         });
         let below: Vec<_> = below.iter().map(|entry| entry.body.as_ref()).collect();
-        let body = entry.map(|entry| entry.body.as_ref()).or(fetched.as_ref());
-        let seen = match (entry, &fetched) {
+        let fetched = live.body(&result.key);
+        let fetched = fetched.filter(|body| entry.is_none() && is_of(body, &attempt, result));
+        let body = entry.map(|entry| entry.body.as_ref()).or(fetched);
+        let seen = match (entry, fetched) {
             (Some(entry), _) => Some(seen_in(live, entry)),
             (None, Some(body)) => Some(SeenHook {
                 key: &result.key,
@@ -145,7 +167,17 @@ pub(super) async fn clear_way(
     let attempt = attempt(run, "");
     let (mut clear, mut going, mut made) = (Vec::new(), Vec::new(), Vec::new());
     for step in steps {
-        let entry = live.find(&step.key);
+        let mut entry = live.find(&step.key).cloned();
+        if entry.is_none() && step.hook.is_some_and(|policy| policy.before_creation) {
+            entry = unseen(ctx, run, &step).await?;
+            if let Some(there) = &entry
+                && !replaceable(run, there)
+            {
+                let message = message::sync::HOOK_NAME_TAKEN.with("resource", &step.key);
+                return Ok(Way::Refused(Cause::error(message).on(step.key)));
+            }
+        }
+        let entry = entry.as_ref();
         let way = step.hook.map_or(Before::Ready, |policy| {
             let body = entry.map(|entry| entry.body.as_ref());
             hooks::before(policy, &attempt.run(step.phase.as_str()), body)
@@ -180,6 +212,33 @@ pub(super) async fn clear_way(
                 .with("count", rest.len()),
         ),
     })
+}
+
+/// What the cluster has where a hook is about to be made and the index has nothing: it may lag behind the process that made
+/// the hooks of the attempt before, and what is applied onto a hook that has ended does not run.
+async fn unseen(
+    ctx: &Context,
+    run: &Run,
+    step: &Step,
+) -> Result<Option<Arc<LiveEntry>>, cluster::Error> {
+    let account = ctx.account(&run.subject.tenant, &step.key.namespace)?;
+    match account.get(&step.key, Some(&step.version)).await {
+        Ok(body) => Ok(body.and_then(|body| ctx.cluster.index().read(&body))),
+        Err(error) if passing(&error) => Err(error),
+        // Why it cannot be there is said when it is made.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether the application may delete what has a hook's name.
+fn replaceable(run: &Run, there: &LiveEntry) -> bool {
+    let subject = &run.subject;
+    hooks::replaceable(
+        &there.body,
+        &there.key,
+        subject.tenant_name(),
+        &subject.key.name,
+    )
 }
 
 /// Deletes the objects of hooks that ask for it now that the sync has come to its end. Where the cluster refuses, the
@@ -229,15 +288,20 @@ fn passing(error: &cluster::Error) -> bool {
 pub(super) async fn terminate(
     ctx: &Context,
     run: &mut Run,
-    live: &LiveSet,
+    live: &mut LiveSet,
     known: &HashMap<ResourceKey, Known>,
 ) -> Result<(), cluster::Error> {
+    catch_up(ctx, run, live).await?;
+    let live = &*live;
+    let of_attempt = attempt(run, "");
     let Run { subject, state, .. } = run;
     let checker = Checker::of(subject, known);
     let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
         result.status = None;
-        let Some(entry) = live.find(&result.key) else {
+        let entry = live.find(&result.key);
+        let entry = entry.filter(|entry| is_of(&entry.body, &of_attempt, result));
+        let Some(entry) = entry else {
             let standing = hooks::standing(&result.key, None, &[], None);
             (result.hook_phase, result.message) = (standing.phase, standing.message);
             continue;
@@ -258,7 +322,7 @@ pub(super) async fn terminate(
         };
     }
     // What was made without coming on record: the process was killed, or the cluster did not answer in time.
-    let of_operation = attempt(run, "").operation();
+    let of_operation = of_attempt.operation();
     let known = super::waves::results(run);
     let unknown = live.entries().iter().filter(|entry| {
         annotation(&entry.body, hooks::RUN).is_some_and(|name| name.starts_with(&of_operation))

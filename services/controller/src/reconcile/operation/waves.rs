@@ -44,7 +44,7 @@ pub(super) async fn carry_out(
     look: &mut Look,
     memory: &mut AppMemory,
 ) -> Result<Progress, Failure> {
-    let ended = hooks::observe(ctx, run, &look.live, &memory.checked).await;
+    let ended = hooks::observe(ctx, run, &mut look.live, &memory.checked).await;
     if ended.map_err(Failure::Cluster)? {
         // Written down first; what follows from it is for the next look.
         return Ok(Progress::Waits(Next::After(Duration::ZERO)));
@@ -188,7 +188,7 @@ async fn waves_in_turn(
                 };
                 return fail(ctx, run, plan, failed(message, causes), look, known, times).await;
             }
-            let ended = hooks::observe(ctx, run, &look.live, known).await;
+            let ended = hooks::observe(ctx, run, &mut look.live, known).await;
             if ended.map_err(Failure::Cluster)? {
                 return Ok(Progress::Waits(Next::After(Duration::ZERO)));
             }
@@ -274,7 +274,7 @@ async fn fail(
             if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
                 return Ok(lingers(run, going));
             }
-            let ended = hooks::observe(ctx, run, &look.live, known).await;
+            let ended = hooks::observe(ctx, run, &mut look.live, known).await;
             ended.map_err(Failure::Cluster)?;
             run.state.message =
                 pace::waiting_for_hooks(&pace::running(plan.on_failure.iter(), results(run)));
