@@ -203,7 +203,7 @@ pub fn before(policy: DeletePolicy, run: &str, live: Option<&Value>) -> Before {
         return Before::Ready;
     };
     let deleting = !text(live, &["metadata", "deletionTimestamp"]).is_empty();
-    if annotation(live, RUN) == Some(run) && (!deleting || held(live)) {
+    if of_run(live, run) && (!deleting || held(live)) {
         return Before::Made;
     }
     match (deleting, policy.before_creation) {
@@ -212,6 +212,13 @@ pub fn before(policy: DeletePolicy, run: &str, live: Option<&Value>) -> Before {
         (false, true) => Before::Delete,
         (false, false) => Before::Ready,
     }
+}
+
+/// Whether an object was made by the run of this name. One of an earlier run has the same key, and what it came to is nothing
+/// that this run did.
+#[must_use]
+pub fn of_run(object: &Value, run: &str) -> bool {
+    annotation(object, RUN) == Some(run)
 }
 
 /// Whether our finalizer keeps an object in the cluster.

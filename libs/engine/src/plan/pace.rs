@@ -63,6 +63,19 @@ impl<'a> Record<'a> {
     }
 }
 
+/// Notes what became of steps, in the place of what was noted before.
+pub fn record(known: &mut Vec<ResourceResult>, fresh: Vec<ResourceResult>) {
+    for fresh in fresh {
+        let same = |known: &&mut ResourceResult| {
+            known.key == fresh.key && known.sync_phase == fresh.sync_phase
+        };
+        match known.iter_mut().find(same) {
+            Some(known) => *known = fresh,
+            None => known.push(fresh),
+        }
+    }
+}
+
 /// A wave of no more steps is looked up as it is.
 const FEW: usize = 16;
 

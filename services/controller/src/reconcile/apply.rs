@@ -677,7 +677,9 @@ pub fn given_up(step: &Step, cause: &Cause) -> ResourceResult {
     )
 }
 
-fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -> ResourceResult {
+/// The result of a step that came to this.
+#[must_use]
+pub fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -> ResourceResult {
     let images = match &step.action {
         Action::Apply { object, .. } => images(object),
         _ => Vec::new(),

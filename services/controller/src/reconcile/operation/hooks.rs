@@ -35,10 +35,9 @@ pub(super) fn attempt<'a>(run: &Run, revision: &'a str) -> Attempt<'a> {
     }
 }
 
-/// Whether an object is the one that this attempt made for a result. One of an earlier run bears the same name, and what it
-/// came to is nothing that this run did.
+/// Whether an object is the one that this attempt made for a result.
 fn is_of(object: &Value, attempt: &Attempt<'_>, result: &ResourceResult) -> bool {
-    annotation(object, hooks::RUN) == Some(attempt.run(&result.sync_phase).as_str())
+    hooks::of_run(object, &attempt.run(&result.sync_phase))
 }
 
 /// Asks the cluster for the hooks on record as running that the index does not have: it may lag behind the process that had
@@ -130,10 +129,8 @@ pub(super) async fn release_ended(
     let results = run.state.result.iter().flat_map(|r| &r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase != Phase::Running) {
         // An object of two phases is made anew for the second.
-        let name = attempt.run(&result.sync_phase);
-        let entry = live
-            .find(&result.key)
-            .filter(|entry| annotation(&entry.body, hooks::RUN) == Some(name.as_str()));
+        let entry = live.find(&result.key);
+        let entry = entry.filter(|entry| is_of(&entry.body, &attempt, result));
         let Some(entry) = entry else { continue };
         match cluster_hooks::release(ctx, &run.subject.tenant, entry).await {
             Err(error) if passing(&error) => return Err(error),

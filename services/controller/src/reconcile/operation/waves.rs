@@ -345,18 +345,8 @@ pub(super) fn results(run: &Run) -> &[ResourceResult] {
 
 /// Notes what became of objects, in the place of what was noted before.
 pub(super) fn record(run: &mut Run, results: Vec<ResourceResult>) {
-    let Some(result) = &mut run.state.result else {
-        return;
-    };
-    for fresh in results {
-        match result
-            .resources
-            .iter_mut()
-            .find(|known| known.key == fresh.key && known.sync_phase == fresh.sync_phase)
-        {
-            Some(known) => *known = fresh,
-            None => result.resources.push(fresh),
-        }
+    if let Some(result) = &mut run.state.result {
+        pace::record(&mut result.resources, results);
     }
 }
 
