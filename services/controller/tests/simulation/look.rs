@@ -1,0 +1,584 @@
+//! One look at one application: `controller::reconcile` without its database, repo-servers and connections. What it asks the
+//! engine, and in which order, is the same, and stands beside the same names; keep the two alike. Left out is what these
+//! worlds have not: settings, scripts, several sources, dry runs, namespaces that are made, forced and client-side applies.
+
+use std::sync::Arc;
+
+use domain::application::{Application, Spec};
+use domain::cause::Cause;
+use domain::manifest::{ManifestSetHash, SourceType};
+use domain::message;
+use domain::operation::{Operation, OperationState, Phase};
+use domain::project::gate::{Applicant, Begun};
+use domain::resource::ResourceKey;
+use domain::status::{Status, SyncCode};
+use engine::autosync::{self, Decision};
+use engine::compare::{self, Applied, Comparison};
+use engine::operation::{self, End, TakenUp};
+use engine::options::{CompareOptions, SyncOptions};
+use engine::prepare::Prepared;
+use engine::tree::{self, Checks};
+use engine::{assemble, plan};
+use serde_json::Value;
+
+use crate::deleting;
+use crate::driver::{Controller, Looked, Next, Stop};
+use crate::invariants::Duty;
+use crate::live::LiveSet;
+use crate::waves::{self, Progress};
+use crate::world::{World, destination, name_of};
+
+/// How often what waits is looked at though nothing happens, in milliseconds.
+pub(crate) const BACKSTOP: i64 = 30_000;
+
+/// An application that may be compared.
+pub(crate) struct Subject {
+    pub(crate) app: Application,
+    pub(crate) spec: Spec,
+    pub(crate) tenant: String,
+    pub(crate) options: SyncOptions,
+}
+
+impl Subject {
+    pub(crate) fn read(world: &World, app: Application) -> Self {
+        Self {
+            tenant: world.tenant_of(app.name()).as_str().to_owned(),
+            spec: app.view().unwrap_or_default(),
+            options: world.options(app.name()),
+            app,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.app.name()
+    }
+
+    pub(crate) fn duty(&self) -> Duty<'_> {
+        Duty {
+            app: self.name(),
+            tenant: &self.tenant,
+            step: None,
+        }
+    }
+
+    pub(crate) fn applicant<'a>(&'a self, world: &'a World) -> Applicant<'a> {
+        Applicant {
+            windows: &world.rules.sync_windows,
+            name: self.name(),
+            spec: &self.spec,
+        }
+    }
+
+    fn sources(&self) -> Vec<Value> {
+        self.app.spec.get("source").into_iter().cloned().collect()
+    }
+}
+
+/// What Git says.
+#[derive(Clone)]
+pub(crate) struct Desired {
+    pub(crate) revision: usize,
+    pub(crate) prepared: Arc<Prepared>,
+}
+
+impl Desired {
+    pub(crate) fn revisions(&self) -> Vec<String> {
+        vec![name_of(self.revision)]
+    }
+
+    fn set(&self) -> ManifestSetHash {
+        ManifestSetHash(name_of(self.revision))
+    }
+}
+
+/// Git and cluster side by side.
+pub(crate) struct Look {
+    pub(crate) desired: Desired,
+    pub(crate) live: LiveSet,
+    pub(crate) comparison: Comparison,
+}
+
+/// An operation under way.
+pub(crate) struct Run {
+    pub(crate) subject: Subject,
+    pub(crate) state: OperationState,
+}
+
+impl Run {
+    /// The sync options in force.
+    pub(crate) fn options(&self) -> SyncOptions {
+        match self.state.operation.sync.sync_options.as_slice() {
+            [] => self.subject.options.clone(),
+            named => SyncOptions::parse(named.iter().map(String::as_str)),
+        }
+    }
+
+    /// The attempt, as its hooks name it.
+    pub(crate) fn attempt<'a>(&self, revision: &'a str) -> engine::hooks::Attempt<'a> {
+        engine::hooks::Attempt {
+            revision,
+            started_at: self.state.started_at.timestamp_millis(),
+            retries: self.state.retry_count,
+        }
+    }
+}
+
+/// What a look writes down.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) status: Status,
+    /// The operation that this ends.
+    pub(crate) clear: Option<Operation>,
+    /// The operation that goes on, which the application began of itself.
+    pub(crate) set: Option<Operation>,
+    /// Whether the row goes.
+    pub(crate) remove: bool,
+}
+
+/// Brings one application to what Git says, once.
+pub(crate) fn reconcile(world: &mut World, me: &mut Controller, app: &str) -> Looked<Next> {
+    let Some(row) = world.rows.get(app).cloned() else {
+        me.memory.remove(app);
+        return Ok(Next::Sleep);
+    };
+    if row.deleting() {
+        return deleting::advance(world, me, row);
+    }
+    let subject = Subject::read(world, row);
+    match subject.app.operation.clone() {
+        Some(asked) => advance(world, me, subject, asked),
+        None => compare(world, me, subject),
+    }
+}
+
+/// Compares, and syncs if the application does so by itself.
+fn compare(world: &mut World, me: &mut Controller, subject: Subject) -> Looked<Next> {
+    let look = look(world, me, &subject, "")?;
+    let live: Vec<_> = look.live.entries().cloned().collect();
+    waves::release_idle(world, me, &subject, &live)?;
+    let status = status(world, &subject, &look, Vec::new(), false);
+    let decision = autosync::decide(&autosync::Input {
+        applicant: subject.applicant(world),
+        sources: &status.compared_sources,
+        deleting: false,
+        busy: false,
+        last: subject.app.status.operation.as_ref(),
+        revisions: &status.revisions,
+        manifest_set: status.manifest_set.as_ref(),
+        sync: status.sync,
+        resources: &status.resources,
+        now: world.now(),
+    });
+    let (causes, next) = match decision {
+        Decision::Sync(asked) => return begin(world, me, subject, *asked, status, look),
+        Decision::Nothing => (Vec::new(), Next::Sleep),
+        Decision::Wait(until) => (Vec::new(), at(world, until)),
+        Decision::Refused(cause) => (vec![*cause], Next::Sleep),
+        Decision::Closed(closed) => {
+            let next = closed.until.map_or(Next::Sleep, |until| at(world, until));
+            (vec![closed.cause], next)
+        }
+    };
+    let status = match causes.is_empty() {
+        true => status,
+        false => self::status(world, &subject, &look, causes, false),
+    };
+    let report = Report {
+        status,
+        ..Report::default()
+    };
+    publish(world, me, &subject.app, report, next)
+}
+
+/// Begins a sync that nobody asked for.
+fn begin(
+    world: &mut World,
+    me: &mut Controller,
+    subject: Subject,
+    asked: Operation,
+    status: Status,
+    look: Look,
+) -> Looked<Next> {
+    let state = operation::begin(asked.clone(), world.now());
+    memory(me, &subject).wave_ended = None;
+    let report = Report {
+        status: Status {
+            operation: Some(state.clone()),
+            ..status
+        },
+        set: Some(asked),
+        ..Report::default()
+    };
+    // Whether it is written is not waited for.
+    let posted = publish(world, me, &subject.app, report, Next::Sleep);
+    if posted == Err(Stop::Crash) {
+        return Err(Stop::Crash);
+    }
+    run_on(world, me, Run { subject, state }, Some(look), false)
+}
+
+/// Takes the operation that the row asks for as far as it goes now.
+fn advance(
+    world: &mut World,
+    me: &mut Controller,
+    subject: Subject,
+    asked: Operation,
+) -> Looked<Next> {
+    let now = world.now();
+    let recorded = subject.app.status.operation.as_ref();
+    let TakenUp {
+        state,
+        begun,
+        until,
+    } = operation::take_up(recorded, asked, now);
+    if begun {
+        memory(me, &subject).wave_ended = None;
+    }
+    if state.phase == Phase::Terminating {
+        let mut look = look(world, me, &subject, "")?;
+        let mut run = Run { subject, state };
+        waves::terminate(world, me, &mut run, &mut look.live)?;
+        run.state.retry_count = 0;
+        let message = message::sync::TERMINATED.message();
+        let ended = End::new(Phase::Failed, message, Vec::new());
+        return end(world, me, run, ended, look);
+    }
+    if let Some(until) = until {
+        return Ok(at(world, until));
+    }
+    run_on(world, me, Run { subject, state }, None, begun)
+}
+
+/// Carries an operation on.
+fn run_on(
+    world: &mut World,
+    me: &mut Controller,
+    mut run: Run,
+    at_hand: Option<Look>,
+    begun: bool,
+) -> Looked<Next> {
+    if begun {
+        let report = Report {
+            status: Status {
+                operation: Some(run.state.clone()),
+                ..run.subject.app.status.clone()
+            },
+            ..Report::default()
+        };
+        let posted = publish(world, me, &run.subject.app, report, Next::Sleep);
+        if posted == Err(Stop::Crash) {
+            return Err(Stop::Crash);
+        }
+    }
+    let by = match run.state.operation.initiated_by.automated {
+        true => Begun::ByItself,
+        false => Begun::ByHand,
+    };
+    let applicant = run.subject.applicant(world);
+    if let Some(closed) = applicant.held(by, run.state.started_at, world.now()) {
+        run.state.message = closed.message;
+        let look = look(world, me, &run.subject, "")?;
+        let next = closed.until.map_or(Next::Sleep, |until| at(world, until));
+        return waits(world, me, &run, &look, vec![closed.cause], next);
+    }
+    let revisions = operation::revisions(&run.state, false);
+    let named = revisions.into_iter().flatten().next().unwrap_or_default();
+    let mut look = match at_hand {
+        Some(look) => look,
+        None => look(world, me, &run.subject, &named)?,
+    };
+    let plan = make_plan(world, &run, &look);
+    let (revisions, sources) = (look.desired.revisions(), run.subject.sources());
+    let result = run.state.result.get_or_insert_default();
+    if result.revisions.is_empty() {
+        result.revisions = revisions;
+        result.sources = sources;
+    }
+    if let Some(first) = plan.refusals.first() {
+        let message = message::sync::INVALID_TASKS.with("reasons", &first.message);
+        let ended = End::new(Phase::Failed, message, plan.refusals.clone());
+        let look = spec_look(world, me, &run.subject, look)?;
+        return end(world, me, run, ended, look);
+    }
+    if plan.has_hooks() && !on_record(&run) {
+        return waits(world, me, &run, &look, Vec::new(), Next::After(0));
+    }
+    match waves::carry_out(world, me, &mut run, &plan, &mut look)? {
+        Progress::Waits(next) => waits(world, me, &run, &look, Vec::new(), next),
+        Progress::Ended(ended) => {
+            let look = look_at(world, me, &run.subject, look.desired, look.live)?;
+            let look = spec_look(world, me, &run.subject, look)?;
+            end(world, me, run, ended, look)
+        }
+    }
+}
+
+/// Whether the row says that this attempt runs.
+fn on_record(run: &Run) -> bool {
+    let recorded = run.subject.app.status.operation.as_ref();
+    recorded.is_some_and(|state| {
+        !state.phase.completed()
+            && state.finished_at.is_none()
+            && state.started_at == run.state.started_at
+            && state.retry_count == run.state.retry_count
+            && state.operation == run.state.operation
+    })
+}
+
+fn begun_by_itself(run: &Run) -> Option<Operation> {
+    let operation = &run.state.operation;
+    let automated = operation.initiated_by.automated;
+    automated.then(|| operation.clone())
+}
+
+/// Records that an operation goes on.
+fn waits(
+    world: &mut World,
+    me: &Controller,
+    run: &Run,
+    look: &Look,
+    causes: Vec<Cause>,
+    next: Next,
+) -> Looked<Next> {
+    let mut status = status(world, &run.subject, look, causes, false);
+    status.operation = Some(run.state.clone());
+    let report = Report {
+        status,
+        set: begun_by_itself(run),
+        ..Report::default()
+    };
+    publish(world, me, &run.subject.app, report, next)
+}
+
+/// Ends an attempt: for good, or until the next one.
+fn end(world: &mut World, me: &mut Controller, run: Run, ended: End, look: Look) -> Looked<Next> {
+    let Run { subject, mut state } = run;
+    let now = world.now();
+    memory(me, &subject).wave_ended = None;
+    let again = operation::conclude(&mut state, ended, now);
+    let mut status = status(world, &subject, &look, state.causes.clone(), true);
+    let mut report = Report::default();
+    let next = match again {
+        Some(again) => {
+            let automated = state.operation.initiated_by.automated;
+            report.set = automated.then(|| state.operation.clone());
+            at(world, again.at)
+        }
+        None => {
+            report.clear = Some(state.operation.clone());
+            match status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some() {
+                true => Next::After(0),
+                false => Next::Sleep,
+            }
+        }
+    };
+    status.operation = Some(state);
+    report.status = status;
+    publish(world, me, &subject.app, report, next)
+}
+
+fn make_plan(world: &World, run: &Run, look: &Look) -> plan::Plan {
+    let Run { subject, state } = run;
+    let options = run.options();
+    let revision = name_of(look.desired.revision);
+    let namespaces = [subject.tenant.clone()];
+    plan::plan(
+        &look.desired.prepared,
+        &look.comparison,
+        &plan::Request {
+            sync: &state.operation.sync,
+            options: &options,
+            namespace: &subject.tenant,
+            namespace_exists: true,
+            territory: engine::prepare::Territory::Only {
+                namespaces: &namespaces,
+                patterns: &[],
+                cluster_scoped: true,
+            },
+            namespace_metadata: None,
+            approved: false,
+            attempt: run.attempt(&revision),
+            ignore: world.nothing.ignored(),
+            live: &look.live.as_live(),
+            schema: &world.nothing.schema,
+        },
+    )
+}
+
+/// A comparison with what the spec wants; the one at hand is of what an operation wanted.
+fn spec_look(
+    world: &mut World,
+    me: &mut Controller,
+    subject: &Subject,
+    at_hand: Look,
+) -> Looked<Look> {
+    let newest = world.revision(subject.name(), "");
+    if at_hand.desired.revision == newest {
+        return Ok(at_hand);
+    }
+    let desired = Desired {
+        revision: newest,
+        prepared: world.prepared(subject.name(), newest),
+    };
+    look_at(world, me, subject, desired, at_hand.live)
+}
+
+/// Compares what Git says in a revision with what the index has.
+pub(crate) fn look(
+    world: &mut World,
+    me: &mut Controller,
+    subject: &Subject,
+    revision: &str,
+) -> Looked<Look> {
+    let revision = world.revision(subject.name(), revision);
+    let prepared = world.prepared(subject.name(), revision);
+    let live = LiveSet::gather(me, &subject.tenant, subject.name(), &prepared.targets);
+    let desired = Desired { revision, prepared };
+    look_at(world, me, subject, desired, live)
+}
+
+/// The same, with live objects at hand.
+fn look_at(
+    world: &mut World,
+    me: &mut Controller,
+    subject: &Subject,
+    desired: Desired,
+    mut live: LiveSet,
+) -> Looked<Look> {
+    let mut comparison = compared(world, me, subject, &desired, &live);
+    if !comparison.needs_body.is_empty() {
+        live.fetch(world, me, &subject.duty(), &comparison.needs_body)?;
+        comparison = compared(world, me, subject, &desired, &live);
+    }
+    // Which states were found to be as Git says, so that they need no body while both sides stay.
+    let applied = &mut memory(me, subject).applied;
+    for compared in &comparison.resources {
+        let target = compared.target.map(|at| &desired.prepared.targets[at]);
+        let same = compared.live && compared.differences.is_empty();
+        if let (Some(target), true, Some(seen)) = (target, same, live.seen_with_body(&compared.key))
+        {
+            let target = target.hash;
+            applied.insert(compared.key.clone(), Applied { target, seen });
+        }
+    }
+    let listed = |key: &ResourceKey| comparison.find(key).is_some_and(|r| r.target.is_some());
+    applied.retain(|key, _| listed(key));
+    Ok(Look {
+        desired,
+        live,
+        comparison,
+    })
+}
+
+fn compared(
+    world: &World,
+    me: &mut Controller,
+    subject: &Subject,
+    desired: &Desired,
+    live: &LiveSet,
+) -> Comparison {
+    compare::compare(&compare::Input {
+        tenant: &subject.tenant,
+        app: subject.name(),
+        targets: &desired.prepared.targets,
+        incomplete: desired.prepared.incomplete,
+        live: &live.as_live(),
+        applied: &memory(me, subject).applied,
+        ignore: world.nothing.ignored(),
+        options: CompareOptions::default().with_sync(&subject.options),
+        schema: &world.nothing.schema,
+    })
+}
+
+/// The status that follows.
+fn status(
+    world: &World,
+    subject: &Subject,
+    look: &Look,
+    causes: Vec<Cause>,
+    requested: bool,
+) -> Status {
+    let entries = look.live.as_entries();
+    let health = tree::assess(&entries, &[], &Checks::new());
+    let mut causes = causes;
+    causes.extend(look.desired.prepared.causes.iter().cloned());
+    let facts = assemble::Facts {
+        now: world.now(),
+        comparison: Some(&look.comparison),
+        health: &health,
+        ignored_health: &[],
+        causes,
+        revisions: look.desired.revisions(),
+        sources: subject.sources(),
+        multiple: false,
+        destination: destination(&subject.tenant),
+        source_types: vec![SourceType::Directory],
+        manifest_set: Some(look.desired.set()),
+        external_urls: Vec::new(),
+        images: Vec::new(),
+        requested,
+    };
+    assemble::assemble(&subject.app.status, facts)
+}
+
+pub(crate) fn memory<'a>(
+    me: &'a mut Controller,
+    subject: &Subject,
+) -> &'a mut crate::driver::Memory {
+    me.memory.entry(subject.name().to_owned()).or_default()
+}
+
+/// At a time; one that has just passed is now.
+fn at(world: &World, time: domain::clock::Timestamp) -> Next {
+    Next::After((time - world.now()).num_milliseconds().max(1))
+}
+
+/// Writes a result, under the fence; nothing where nothing changed. `next` is when to look again.
+pub(crate) fn publish(
+    world: &mut World,
+    me: &Controller,
+    app: &Application,
+    report: Report,
+    next: Next,
+) -> Looked<Next> {
+    let asks = report.clear.is_some() || report.set.is_some() || report.remove;
+    if report.status == app.status && !asks {
+        return Ok(next);
+    }
+    let name = app.name();
+    let lost = !world.dice.calm && world.dice.chance(&format!("row {name}"), 1);
+    let unheard = !world.dice.calm && world.dice.chance(&format!("row {name} heard"), 1);
+    if lost {
+        return Err(Stop::Unanswered);
+    }
+    if me.fence != world.lease.fence {
+        return Err(Stop::NotHolder);
+    }
+    let Some(row) = world.rows.get(name) else {
+        return Ok(next);
+    };
+    if report.remove {
+        world.rows.remove(name);
+        world.writes += 1;
+        return Ok(Next::Sleep);
+    }
+    let mut written = row.clone();
+    match (&report.set, &written.operation) {
+        // Somebody asked for another one meanwhile.
+        (Some(begun), Some(asked)) if begun != asked => return Ok(Next::After(0)),
+        (Some(begun), _) => written.operation = Some(begun.clone()),
+        (None, _) => {}
+    }
+    if written.operation.is_some() && written.operation == report.clear {
+        written.operation = None;
+    }
+    written.status = report.status;
+    if written != *row {
+        world.writes += 1;
+        world.rows.insert(name.to_owned(), written);
+    }
+    if unheard {
+        return Err(Stop::Unanswered);
+    }
+    Ok(next)
+}
