@@ -17,6 +17,7 @@ use testkit::ground::{self, Ground};
 use testkit::progress::Progress;
 
 mod applying;
+mod cases;
 mod following;
 mod kinds;
 mod merging;
@@ -149,6 +150,7 @@ async fn tell(ground: &mut Ground) {
     applying::a_field_that_left_git_leaves_the_cluster(&world).await;
     applying::repeated_keys_are_applied_by_three_way_merge(&world).await;
     applying::deletions_ask_for_the_uid(&world).await;
+    cases::the_simulated_cluster_answers_as_this_one(&world).await;
     merging::the_schema_says_what_the_server_makes_of_an_apply(&world).await;
     following::secrets_are_nowhere_in_the_index(&world).await;
     following::pods_wake_their_application_and_have_logs(&world).await;

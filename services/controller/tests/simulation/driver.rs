@@ -233,7 +233,7 @@ impl World {
         match fault {
             Some(Fault::Late(millis)) if writes => {
                 self.fly(request, mark, millis);
-                Err(Stop::Unanswered)
+                Err(Stop::Crash)
             }
             Some(Fault::Answerless) if writes => {
                 self.arrive(&request, mark.as_ref());

@@ -10,7 +10,7 @@ pub(crate) enum Fault {
     Lost,
     /// It is done, and nobody hears so.
     Answerless,
-    /// Nobody hears of it, and it is done so many milliseconds later.
+    /// The process ends while it is on its way, and it is done so many milliseconds later.
     Late(i64),
     /// Somebody else wrote at the same time.
     Conflict,

@@ -210,10 +210,7 @@ fn begin(
         ..Report::default()
     };
     // Whether it is written is not waited for.
-    let posted = publish(world, me, &subject.app, report, Next::Sleep);
-    if posted == Err(Stop::Crash) {
-        return Err(Stop::Crash);
-    }
+    let _ = publish(world, me, &subject.app, report, Next::Sleep);
     run_on(world, me, Run { subject, state }, Some(look), false)
 }
 
@@ -265,10 +262,7 @@ fn run_on(
             },
             ..Report::default()
         };
-        let posted = publish(world, me, &run.subject.app, report, Next::Sleep);
-        if posted == Err(Stop::Crash) {
-            return Err(Stop::Crash);
-        }
+        let _ = publish(world, me, &run.subject.app, report, Next::Sleep);
     }
     let by = match run.state.operation.initiated_by.automated {
         true => Begun::ByItself,

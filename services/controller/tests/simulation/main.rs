@@ -45,12 +45,21 @@ const LARGE: Size = Size {
     maps: 12,
     steps: 20_000,
 };
+/// What there is of that in a quick run.
+const MIDDLING: Size = Size {
+    apps: 100,
+    steps: 1000,
+    ..LARGE
+};
 /// How many worlds there are, and how many in full.
 const WORLDS: u64 = 200;
 const WORLDS_IN_FULL: u64 = 3000;
 /// After this long a world that is left alone is what Git says: longer than all tries of an operation take, and the waits
 /// between heals, and two windows.
 const SETTLED: TimeDelta = TimeDelta::hours(4);
+
+/// What is due at one time takes no more looks for each application.
+const AT_MOST: usize = 1000;
 
 #[expect(
     clippy::disallowed_methods,
@@ -85,7 +94,7 @@ fn check(world: &World) {
 
 /// Carries out all that is due now, with a cluster that is quick and a watch that does not lag.
 fn catch_up(world: &mut World) {
-    loop {
+    for _ in 0..world.size.apps * AT_MOST {
         for key in world.api.restless() {
             world.api.tick(&key);
         }
@@ -103,6 +112,7 @@ fn catch_up(world: &mut World) {
         }
         check(world);
     }
+    fail(world, "there is always more to do at once");
 }
 
 /// The application that is not yet what Git says, and why.
@@ -124,9 +134,9 @@ fn settle(world: &mut World) {
     loop {
         catch_up(world);
         let by_hand = world.rows.iter().filter(|(app, row)| {
-            let spec = row.view().unwrap_or_default();
             let idle = row.operation.is_none() && !row.deleting();
-            idle && spec.automated().is_none() && unsettled(world, app).is_some()
+            idle && unsettled(world, app).is_some()
+                && row.view().unwrap_or_default().automated().is_none()
         });
         let by_hand: Vec<String> = by_hand.map(|(app, _)| app.clone()).collect();
         for app in &by_hand {
@@ -251,7 +261,7 @@ fn worlds_come_to_rest_whatever_goes_wrong() {
 fn a_seed_tells_one_story() {
     for seed in [1, 2, 3, 1_000_003] {
         let [once, again] = [(); 2].map(|()| story(seed, SMALL, true).story.unwrap());
-        assert!(once.lines().count() > 500, "NARU_SEED={seed}: {once}");
+        assert!(once.lines().count() > 200, "NARU_SEED={seed}: {once}");
         // Not as a whole: what differs comes first.
         let differs = once.lines().zip(again.lines()).find(|(a, b)| a != b);
         assert_eq!(differs, None, "NARU_SEED={seed}");
@@ -260,11 +270,11 @@ fn a_seed_tells_one_story() {
 }
 
 #[test]
-#[ignore = "takes minutes; the full run has it"]
-fn a_world_of_a_hundred_thousand_objects_comes_to_rest() {
-    let world = story(asked().unwrap_or(1), LARGE, false);
+fn a_large_world_comes_to_rest() {
+    let size = if full() { LARGE } else { MIDDLING };
+    let world = story(asked().unwrap_or(1), size, false);
     let objects = world.api.objects.len();
-    assert!(objects >= 100_000, "{objects} objects");
+    assert!(objects >= 10 * size.apps, "{objects} objects");
 }
 
 #[test]
