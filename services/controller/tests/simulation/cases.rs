@@ -117,9 +117,9 @@ fn filled(text: &str, kept: &BTreeMap<String, String>) -> String {
 fn request(step: &Step, kept: &BTreeMap<String, String>) -> Request {
     let path = filled(&step.path, kept);
     let body: Value = serde_json::from_str(&filled(&step.body.to_string(), kept)).unwrap();
-    let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+    let (path, query) = path.split_once('?').unwrap_or((path.as_str(), ""));
     let asks = |what: &str| query.split('&').any(|pair| pair == what);
-    let managers = query
+    let mut managers = query
         .split('&')
         .filter_map(|pair| pair.strip_prefix("fieldManager="));
     let verb = match step.method.as_str() {
@@ -136,7 +136,7 @@ fn request(step: &Step, kept: &BTreeMap<String, String>) -> Request {
     Request {
         key: key(path, &body),
         verb,
-        manager: managers.last().unwrap_or("kubectl").to_owned(),
+        manager: managers.next().unwrap_or("kubectl").to_owned(),
         dry_run: asks("dryRun=All"),
         body,
     }

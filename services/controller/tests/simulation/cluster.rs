@@ -200,10 +200,6 @@ impl Apiserver {
         self.objects.get(key)
     }
 
-    pub(crate) fn objects(&self) -> impl Iterator<Item = (&ResourceKey, &Arc<Stored>)> {
-        self.objects.iter()
-    }
-
     /// Answers a request.
     pub(crate) fn serve(&mut self, request: &Request) -> Answer {
         let done = match request.verb {

@@ -157,6 +157,8 @@ impl World {
 
     /// The controller looks at one application.
     pub(crate) fn work(&mut self) {
+        // Operations are told apart by when they began: no two looks are at one time.
+        self.pass(1);
         self.ring();
         let Some(mut me) = self.active.take() else {
             return;

@@ -11,19 +11,23 @@ use crate::cluster::{Request, Verb};
 use crate::plane::SLOW;
 use crate::world::{World, name_of};
 
-/// What a hook's annotation may say of when its object goes.
-const POLICIES: [&str; 5] = [
+/// What a hook's annotation may say of when its object goes. With the last ones a hook is applied onto the one of an earlier
+/// sync, which may have failed for good.
+const POLICIES: [&str; 6] = [
     "",
-    "HookSucceeded",
-    "HookFailed",
     "BeforeHookCreation",
     "HookSucceeded,BeforeHookCreation",
+    "HookFailed,BeforeHookCreation",
+    "HookSucceeded",
+    "HookFailed",
 ];
+/// How many of them have what was there deleted first.
+const ANEW: usize = 4;
 
 /// An object of an application in Git.
 fn object(app: &str, version: &str, kind: &str, name: &str, annotations: Value) -> Value {
     json!({"apiVersion": version, "kind": kind,
-        "metadata": {"name": format!("{app}-{name}"), "annotations": annotations, "labels": {}}})
+        "metadata": {"name": format!("{app}-{name}"), "annotations": annotations}})
 }
 
 fn in_wave(wave: usize) -> Value {
@@ -161,7 +165,8 @@ impl World {
     }
 
     fn hook(&mut self, app: &str, about: &str, moment: &str, good: bool) -> Value {
-        let policy = POLICIES[self.dice.below(about, POLICIES.len())];
+        let choice = if good { ANEW } else { POLICIES.len() };
+        let policy = POLICIES[self.dice.below(about, choice)];
         let mut annotations = json!({"argocd.argoproj.io/hook": moment});
         if !policy.is_empty() {
             annotations["argocd.argoproj.io/hook-delete-policy"] = json!(policy);
