@@ -143,14 +143,10 @@ impl World {
         let Some(active) = &mut self.active else {
             return;
         };
-        let due: Vec<String> = active
-            .alarms
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(app, _)| app.clone())
-            .collect();
+        let due = active.alarms.iter().filter(|(_, at)| **at <= now);
+        let due: Vec<String> = due.map(|(app, _)| app.clone()).collect();
+        active.alarms.retain(|_, at| *at > now);
         for app in due {
-            active.alarms.remove(&app);
             self.wake(&app);
         }
     }

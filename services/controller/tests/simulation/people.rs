@@ -31,7 +31,8 @@ fn object(app: &str, version: &str, kind: &str, name: &str, annotations: Value) 
 }
 
 fn in_wave(wave: usize) -> Value {
-    json!({"argocd.argoproj.io/sync-wave": ["-1", "0", "1", "2"][wave % 4]})
+    let word = ["-1", "0", "1", "2"][wave % 4];
+    json!({"argocd.argoproj.io/sync-wave": word})
 }
 
 impl World {
