@@ -34,9 +34,15 @@ fn table() -> Vec<Mutation> {
 }
 
 fn cases() -> BTreeSet<String> {
-    let folders = std::fs::read_dir(tests().join("cases")).unwrap();
+    let folders = std::fs::read_dir(tests().join("cases")).expect("the cases");
     folders
-        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("a case")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect()
 }
 

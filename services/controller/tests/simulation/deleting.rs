@@ -10,7 +10,7 @@ use crate::driver::{Controller, Looked, Next};
 use crate::live::LiveSet;
 use crate::look::{BACKSTOP, Report, Subject, publish};
 use crate::waves;
-use crate::world::World;
+use crate::world::{World, claimant};
 
 /// Takes the deletion of an application as far as it goes now.
 pub(crate) fn advance(world: &mut World, me: &mut Controller, app: Application) -> Looked<Next> {
@@ -21,8 +21,7 @@ pub(crate) fn advance(world: &mut World, me: &mut Controller, app: Application) 
     let live = LiveSet::gather(me, &subject.tenant, subject.name(), &[]);
     let plan = plan::deletion(
         &live.as_live(),
-        &subject.tenant,
-        subject.name(),
+        &claimant(&subject.tenant, subject.name()),
         &subject.options,
         propagation,
         false,

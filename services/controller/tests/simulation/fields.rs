@@ -125,7 +125,8 @@ pub(crate) fn remove(object: &mut Value, path: &[String]) {
     let Some(name) = first.strip_prefix("f:") else {
         let item = first.strip_prefix("v:").unwrap_or_default();
         if let Some(items) = object.as_array_mut() {
-            items.retain(|there| there.to_string() != item);
+            // Written, as the path has it.
+            items.retain(|there| serde_json::to_string(there).is_ok_and(|there| there != item));
         }
         return;
     };

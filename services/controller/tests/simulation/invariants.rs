@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use domain::clock::Timestamp;
 use domain::resource::{ResourceKey, text};
 use domain::status::{HealthCode, SyncCode};
-use engine::compare::Owner;
+use engine::claim::Owner;
 use engine::hooks;
 use engine::options::{Role, role};
 use engine::plan::{Action, Step};
 
 use crate::cluster::{Answer, Apiserver, Request, Stored, Verb};
-use crate::world::{World, in_window};
+use crate::world::{World, claimant, in_window};
 
 /// The attempt of an operation that a write is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,12 +174,11 @@ impl Judge {
 /// Why an object is none of an application's business.
 fn whose(there: Option<&Stored>, request: &Request, duty: &Duty<'_>) -> Option<String> {
     let there = there?;
-    let owner = Owner::of(&there.object, &request.key, duty.tenant, duty.app);
+    let claimant = claimant(duty.tenant, duty.app);
+    let owner = claimant.owner(&there.object, &request.key, false);
     let ours = owner == Owner::Ours && !there.is_owned();
-    let hook = || {
-        role(&there.object) == Role::Hook
-            && hooks::replaceable(&there.object, &request.key, duty.tenant, duty.app)
-    };
+    let hook =
+        || role(&there.object) == Role::Hook && claimant.may_replace(&there.object, &request.key);
     match request.verb {
         Verb::Delete => {
             let uid = text(&request.body, &["preconditions", "uid"]);
@@ -256,7 +255,7 @@ pub(crate) fn untrue(world: &World, app: &str) -> Option<String> {
     }
     let wanted: Vec<&ResourceKey> = ordinary.map(|target| &target.key).collect();
     let left = world.objects_of(app).find(|(key, there)| {
-        Owner::of(&there.object, key, tenant.as_str(), app) == Owner::Ours
+        claimant(tenant.as_str(), app).owner(&there.object, key, false) == Owner::Ours
             && !there.is_owned()
             && role(&there.object) == Role::Ordinary
             && !wanted.contains(key)

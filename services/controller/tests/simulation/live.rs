@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::resource::{ResourceKey, text};
-use engine::compare::{Live, Owner, Seen};
+use engine::claim::Owner;
+use engine::compare::{Live, Seen};
 use engine::prepare::Target;
 use engine::tree::Entry;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::cluster::Stored;
 use crate::driver::{Controller, Looked};
 use crate::invariants::Duty;
-use crate::world::{World, named_after};
+use crate::world::{World, claimant, named_after};
 
 /// What the cluster has for an application.
 #[derive(Default)]
@@ -25,7 +26,7 @@ impl LiveSet {
     /// The objects that are tracked as the application's and those that have the key of a target.
     pub(crate) fn gather(me: &Controller, tenant: &str, app: &str, targets: &[Target]) -> Self {
         let concerns = |key: &ResourceKey, stored: &Stored| {
-            Owner::of(&stored.object, key, tenant, app) == Owner::Ours
+            claimant(tenant, app).owner(&stored.object, key, false) == Owner::Ours
                 || targets.iter().any(|target| target.key == *key)
         };
         let entries = named_after(&me.index.objects, tenant, app);

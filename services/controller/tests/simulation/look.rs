@@ -26,7 +26,7 @@ use crate::driver::{Controller, Looked, Next, Stop};
 use crate::invariants::Duty;
 use crate::live::LiveSet;
 use crate::waves::{self, Progress};
-use crate::world::{World, destination, name_of};
+use crate::world::{World, claimant, destination, name_of};
 
 /// How often what waits is looked at though nothing happens, in milliseconds.
 pub(crate) const BACKSTOP: i64 = 30_000;
@@ -171,7 +171,7 @@ fn compare(world: &mut World, me: &mut Controller, subject: Subject) -> Looked<N
     });
     let (causes, next) = match decision {
         Decision::Sync(asked) => return begin(world, me, subject, *asked, status, look),
-        Decision::Nothing => (Vec::new(), Next::Sleep),
+        Decision::Nothing(_) => (Vec::new(), Next::Sleep),
         Decision::Wait(until) => (Vec::new(), at(world, until)),
         Decision::Refused(cause) => (vec![*cause], Next::Sleep),
         Decision::Closed(closed) => {
@@ -472,8 +472,7 @@ fn compared(
     live: &LiveSet,
 ) -> Comparison {
     compare::compare(&compare::Input {
-        tenant: &subject.tenant,
-        app: subject.name(),
+        claimant: claimant(&subject.tenant, subject.name()),
         targets: &desired.prepared.targets,
         incomplete: desired.prepared.incomplete,
         live: &live.as_live(),

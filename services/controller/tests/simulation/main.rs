@@ -28,10 +28,10 @@ mod world;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
-use engine::compare::Owner;
+use engine::claim::Owner;
 
 use invariants::{unsettled, untrue};
-use world::{Size, World};
+use world::{Size, World, claimant};
 
 /// A world of twenty applications.
 const SMALL: Size = Size {
@@ -175,7 +175,7 @@ fn left_behind(world: &World, app: &str) -> Option<String> {
     let tenant = world.tenant_of(app).as_str();
     let mut objects = world.objects_of(app);
     let ours = objects.find(|(key, stored)| {
-        Owner::of(&stored.object, key, tenant, app) == Owner::Ours && !stored.is_owned()
+        claimant(tenant, app).owner(&stored.object, key, false) == Owner::Ours && !stored.is_owned()
     });
     ours.map(|(key, _)| format!("{key} is left of it"))
 }

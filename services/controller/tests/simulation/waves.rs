@@ -21,7 +21,7 @@ use crate::driver::{Controller, Looked, Next, Stop};
 use crate::invariants::{Duty, Mark, StepDuty};
 use crate::live::LiveSet;
 use crate::look::{BACKSTOP, Look, Report, Run, Subject, memory, publish};
-use crate::world::{World, millis};
+use crate::world::{World, claimant, millis};
 
 /// How often a finalizer is taken off anew where somebody else was writing.
 const TRIES: usize = 5;
@@ -485,7 +485,7 @@ fn clear_way(
         if entry.is_none() && step.hook.is_some_and(|policy| policy.before_creation) {
             entry = world.fetch(me, &step.key, &subject.duty())?;
             if let Some(there) = &entry
-                && !hooks::replaceable(&there.object, &step.key, &subject.tenant, subject.name())
+                && !claimant(&subject.tenant, subject.name()).may_replace(&there.object, &step.key)
             {
                 let message = message::sync::HOOK_NAME_TAKEN.with("resource", &step.key);
                 return Ok(Way::Refused(Cause::error(message).on(step.key)));
@@ -641,7 +641,7 @@ pub(crate) fn release_idle(
         let key = ResourceKey::of(&entry.object);
         if hooks::held(&entry.object)
             && options::role(&entry.object) == Role::Hook
-            && hooks::replaceable(&entry.object, &key, &subject.tenant, subject.name())
+            && claimant(&subject.tenant, subject.name()).may_replace(&entry.object, &key)
         {
             release(world, me, &subject.duty(), &key, entry)?;
         }

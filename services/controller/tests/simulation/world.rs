@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Timelike};
@@ -17,6 +17,8 @@ use domain::resource::ResourceKey;
 use domain::schema::SchemaSet;
 use domain::settings::KindFilter;
 use domain::tenant::{TenantId, TenantName};
+use domain::tracking::Marking;
+use engine::claim::{Alone, Claimant};
 use engine::compare::{Ignored, Named};
 use engine::options::SyncOptions;
 use engine::prepare::{Context, Kinds, Prepared, Scope, Territory};
@@ -137,14 +139,13 @@ impl World {
             applications: vec!["w*".to_owned()],
             ..Window::default()
         }];
+        let mut api = Apiserver::default();
+        api.now = start + TimeDelta::minutes(15);
         let mut world = Self {
             seed,
             size,
             dice: Dice::new(seed),
-            api: Apiserver {
-                now: start + TimeDelta::minutes(15),
-                ..Apiserver::default()
-            },
+            api,
             git: BTreeMap::new(),
             rows: BTreeMap::new(),
             writes: 0,
@@ -263,6 +264,7 @@ impl World {
             options: &options,
             project: "default",
             rules: &self.rules,
+            marking: marking(),
             schema: &self.nothing.schema,
             kinds: self,
             filter: &self.nothing.kinds,
@@ -471,6 +473,22 @@ pub(crate) fn named_after<'a>(
         // The dot comes right after the dash.
         objects.range(key('-')..key('.'))
     })
+}
+
+/// How objects are marked.
+fn marking() -> &'static Marking {
+    static MARKING: LazyLock<Marking> = LazyLock::new(Marking::default);
+    &MARKING
+}
+
+/// An application as it asks whose an object is.
+pub(crate) fn claimant<'a>(tenant: &'a str, app: &'a str) -> Claimant<'a> {
+    Claimant {
+        tenant,
+        app,
+        marking: marking(),
+        alone: Alone::Nowhere,
+    }
 }
 
 /// How a revision is called.

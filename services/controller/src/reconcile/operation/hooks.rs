@@ -229,13 +229,8 @@ async fn unseen(
 
 /// Whether the application may delete what has a hook's name.
 fn replaceable(run: &Run, there: &LiveEntry) -> bool {
-    let subject = &run.subject;
-    hooks::replaceable(
-        &there.body,
-        &there.key,
-        subject.tenant_name(),
-        &subject.key.name,
-    )
+    let claimant = run.subject.claimant();
+    claimant.may_replace(&there.body, &there.key)
 }
 
 /// Deletes the objects of hooks that ask for it now that the sync has come to its end. Where the cluster refuses, the
