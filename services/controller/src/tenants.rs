@@ -227,6 +227,14 @@ impl Tenants {
         self.inner.refreshed.subscribe()
     }
 
+    /// Tells those who look on of tenants that are read anew.
+    fn tell(&self, tenants: impl IntoIterator<Item = TenantId>) {
+        for tenant in tenants {
+            // Nobody looking on is no error.
+            let _ = self.inner.refreshed.send(tenant);
+        }
+    }
+
     /// Reads all tenants anew and forgets all projects.
     ///
     /// # Errors
@@ -244,11 +252,14 @@ impl Tenants {
             .iter()
             .map(|f| (f.tenant.name.as_str().to_owned(), f.tenant.id))
             .collect();
-        known.by_id = all.iter().map(|f| (f.tenant.id, f.clone())).collect();
+        let now: HashMap<_, _> = all.iter().map(|f| (f.tenant.id, f.clone())).collect();
+        let before = std::mem::replace(&mut known.by_id, now);
         known.projects.clear();
         known.clusters.clear();
         known.settings.clear();
         known.forgotten += 1;
+        drop(known);
+        self.tell(before.into_keys());
         Ok(all)
     }
 
@@ -273,6 +284,7 @@ impl Tenants {
             .get(TenantName::OPERATOR)
             .and_then(|id| known.by_id.get(id))
             .map(|facts| facts.tenant.clone());
+        let mut told = vec![id];
         if let Some(tenant) = operator {
             let map: BTreeMap<String, TenantId> = known
                 .by_id
@@ -286,15 +298,15 @@ impl Tenants {
                         .map(move |ns| (ns.clone(), id))
                 })
                 .collect();
-            let id = tenant.id;
-            known.by_id.insert(id, Arc::new(facts(tenant, &map)));
+            let operator = tenant.id;
+            known.by_id.insert(operator, Arc::new(facts(tenant, &map)));
+            told.extend((operator != id).then_some(operator));
         }
         known.projects.retain(|(whose, _), _| *whose != id);
         known.settings.remove(&id);
         known.forgotten += 1;
         drop(known);
-        // Nobody looking on is no error.
-        let _ = self.inner.refreshed.send(id);
+        self.tell(told);
         Ok(())
     }
 
@@ -370,9 +382,13 @@ impl Tenants {
         name: &str,
     ) -> store::Result<Option<Arc<ProjectFacts>>> {
         let key = (tenant, name.to_owned());
-        if let Some(known) = self.inner.known.read().projects.get(&key) {
-            return Ok(known.clone());
-        }
+        let forgotten = {
+            let known = self.inner.known.read();
+            if let Some(project) = known.projects.get(&key) {
+                return Ok(project.clone());
+            }
+            known.forgotten
+        };
         let found = self
             .inner
             .store
@@ -385,7 +401,11 @@ impl Tenants {
                 rules: project.rules().map_err(|error| error.to_string()),
             })
         });
-        self.inner.known.write().projects.insert(key, facts.clone());
+        let mut known = self.inner.known.write();
+        // What was changed while it was read may be older than the change.
+        if known.forgotten == forgotten {
+            known.projects.insert(key, facts.clone());
+        }
         Ok(facts)
     }
 
@@ -453,11 +473,11 @@ impl Tenants {
 
     /// Forgets a tenant's projects: one has changed.
     pub fn forget_projects(&self, tenant: TenantId) {
-        self.inner
-            .known
-            .write()
-            .projects
-            .retain(|(whose, _), _| *whose != tenant);
+        let mut known = self.inner.known.write();
+        known.projects.retain(|(whose, _), _| *whose != tenant);
+        known.forgotten += 1;
+        drop(known);
+        self.tell([tenant]);
     }
 }
 
