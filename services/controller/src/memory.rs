@@ -15,6 +15,7 @@ use domain::schema::SchemaSet;
 use domain::tenant::TenantId;
 use engine::compare::Applied;
 use engine::prepare::Prepared;
+use engine::tree::Wanted;
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -130,7 +131,7 @@ struct Inner {
     unsaved_size: usize,
     /// Who has a target of a key, by a hash of it.
     wanted: HashMap<u64, Vec<AppKey>>,
-    wants: HashMap<AppKey, Vec<u64>>,
+    wants: HashMap<AppKey, Wants>,
     failures: HashMap<AppKey, u32>,
     /// Whose checks are put off, since when, and when that was asked last.
     postponed: HashMap<(TenantId, ResourceKey), (Instant, Instant)>,
@@ -140,6 +141,15 @@ struct Inner {
     /// Who takes a label alone for its own, by the name that it says, and where.
     labels: HashMap<Arc<str>, HashMap<TenantId, Labels>>,
     namespaces: HashSet<(TenantId, String)>,
+}
+
+/// The objects that an application wants.
+#[derive(Debug, PartialEq, Eq)]
+struct Wants {
+    /// A hash of each key.
+    keys: Vec<u64>,
+    /// A hash of all that a tree shows of them.
+    shown: u64,
 }
 
 /// Where a label alone counts for an application.
@@ -269,19 +279,18 @@ impl Memory {
     /// Keeps the targets of an application, and notes which objects it wants.
     pub fn keep_targets(&self, app: &AppKey, targets: Targets) {
         let size = size(&targets.prepared);
-        let keys: Vec<u64> = targets
-            .prepared
-            .targets
-            .iter()
-            .map(|target| fold(&target.key))
-            .collect();
+        let wanted: Vec<Wanted> = targets.prepared.targets.iter().map(Wanted::from).collect();
+        let wants = Wants {
+            keys: wanted.iter().map(|one| fold(&one.key)).collect(),
+            shown: fold(&wanted),
+        };
         let mut inner = self.0.lock();
-        if inner.wants.get(app) != Some(&keys) {
+        if inner.wants.get(app) != Some(&wants) {
             inner.stop_wanting(app);
-            for key in &keys {
+            for key in &wants.keys {
                 inner.wanted.entry(*key).or_default().push(app.clone());
             }
-            inner.wants.insert(app.clone(), keys);
+            inner.wants.insert(app.clone(), wants);
             inner.tell(Some(app));
         }
         inner.drop_targets(app);
@@ -506,7 +515,8 @@ impl Inner {
     }
 
     fn stop_wanting(&mut self, app: &AppKey) {
-        for key in self.wants.remove(app).unwrap_or_default() {
+        let keys = self.wants.remove(app).map(|wants| wants.keys);
+        for key in keys.unwrap_or_default() {
             if let Some(apps) = self.wanted.get_mut(&key) {
                 apps.retain(|other| other != app);
                 if apps.is_empty() {
@@ -517,9 +527,9 @@ impl Inner {
     }
 }
 
-fn fold(key: &ResourceKey) -> u64 {
+fn fold(what: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
+    what.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -534,6 +544,9 @@ fn size(prepared: &Prepared) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use engine::options::{Role, SyncOptions};
+    use engine::prepare::Target;
+    use serde_json::Value;
     use uuid::Uuid;
 
     use super::*;
@@ -575,6 +588,59 @@ mod tests {
         assert!(memory.glance(&app, "1").renders.is_empty());
         memory.forget(&app);
         assert_eq!(told.try_recv(), Ok(Some(app)));
+    }
+
+    #[test]
+    fn onlookers_hear_of_another_list_of_targets_and_of_what_a_tree_shows_of_them() {
+        let memory = Memory::default();
+        let app = AppKey::new(TenantId(Uuid::nil()), "a");
+        let mut told = memory.told();
+        let mut keep = |name: &str, role: Role| {
+            let key = ResourceKey {
+                kind: "ConfigMap".into(),
+                name: name.into(),
+                ..ResourceKey::default()
+            };
+            let target = Target {
+                key: key.clone(),
+                version: "v1".into(),
+                object: Arc::new(Value::Null),
+                hash: [0; 32],
+                location: None,
+                lines: Arc::from([]),
+                namespaced: true,
+                options: SyncOptions::default(),
+                wave: 0,
+                role,
+                refused: None,
+                forbidden_kind: false,
+                outside: false,
+            };
+            let prepared = Prepared {
+                targets: vec![target],
+                ..Prepared::default()
+            };
+            let targets = Targets {
+                details: vec![],
+                facts: 0,
+                schema: Arc::default(),
+                discovery: Arc::default(),
+                prepared: Arc::new(prepared),
+            };
+            memory.keep_targets(&app, targets);
+            assert_eq!(memory.who_wants(&key), std::slice::from_ref(&app));
+            told.try_recv().is_ok()
+        };
+        assert!(keep("one", Role::Ordinary));
+        assert!(!keep("one", Role::Ordinary), "it is the same list");
+        assert!(keep("one", Role::Hook), "one that is not there is none now");
+        assert!(keep("two", Role::Hook));
+        let one = ResourceKey {
+            kind: "ConfigMap".into(),
+            name: "one".into(),
+            ..ResourceKey::default()
+        };
+        assert!(memory.who_wants(&one).is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::options::Role;
 use crate::prepare::Target;
 
 /// What a tree needs to know of a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// Which object.
     pub key: ResourceKey,
