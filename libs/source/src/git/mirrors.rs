@@ -215,8 +215,10 @@ impl Mirrors {
             _ => std::fs::create_dir_all(&temporary)?,
         }
         let egress = Arc::new(egress);
+        let mirrors = folder.join("mirrors");
+        room::clear_leftovers(&mirrors);
         let inner = Inner {
-            folder: folder.join("mirrors"),
+            folder: mirrors,
             temporary,
             limits,
             clients: Clients::new(Arc::clone(&egress)),
@@ -513,6 +515,7 @@ impl Mirrors {
                 call.fetch(&mirror.path, Some(commit)).await
             })
             .await;
+        self.make_room(&mirror).await;
         fetched.map_err(|error| {
             if error.kind() == Kind::NotFound {
                 missing()
@@ -562,9 +565,11 @@ impl Mirrors {
             });
             gone
         };
-        self.0.room.forget(tenant);
         let folder = self.0.folder.join(tenant);
+        let (this, tenant) = (self.clone(), tenant.to_owned());
         let removing = tokio::task::spawn_blocking(move || {
+            // That waits while room is made.
+            this.0.room.forget(&tenant);
             for mirror in gone {
                 mirror.discard()?;
             }

@@ -79,7 +79,10 @@ async fn a_mirror_that_was_not_used_for_long_makes_room_and_comes_back() {
 
     // What an earlier process left is known to the next one, and what it removed is gone.
     drop(mirrors);
+    let beside = first[0].with_extension("anew");
+    std::fs::create_dir_all(beside.join("objects")).unwrap();
     let mirrors = open();
+    assert!(!beside.exists(), "nobody goes on with it");
     mirrors.ensure_commit(&one, &of_one).await.unwrap();
     assert_eq!(there(&data), first);
     let left = std::fs::read_dir(data.join("tmp")).unwrap().count();

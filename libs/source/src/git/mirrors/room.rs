@@ -5,7 +5,7 @@
 //! stays, whatever it takes.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -96,6 +96,11 @@ impl Inner {
     fn remove(&self, name: &Name) -> std::io::Result<bool> {
         let (tenant, mirror) = name;
         let gone = self.temporary.join(format!("gone-{tenant}-{mirror}"));
+        // What could not be removed whole before would be in the way for ever.
+        match std::fs::remove_dir_all(&gone) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         {
             // Whoever comes for it from here on finds none, and fetches it anew.
             let mut mirrors = self.mirrors.lock();
@@ -159,14 +164,33 @@ fn look(path: &Path) -> Held {
 
 /// All mirrors of a folder that has one for each tenant.
 fn all(folder: &Path) -> HashMap<Name, Held> {
-    let below = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mirrors = below(folder).flat_map(|tenant| below(&tenant.path()));
-    let mirrors = mirrors.map(|entry| entry.path());
+    let mirrors = mirrors(folder).into_iter();
     mirrors
-        // One that is being fetched anew, beside the damaged one, has an extension.
-        .filter(|path| path.extension().is_none())
+        .filter(|path| !is_beside(path))
         .filter_map(|path| Some((name_of(&path)?, look(&path))))
         .collect()
+}
+
+fn mirrors(folder: &Path) -> Vec<PathBuf> {
+    let below = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mirrors = below(folder).flat_map(|tenant| below(&tenant.path()));
+    mirrors.map(|entry| entry.path()).collect()
+}
+
+/// Whether a mirror is one that is fetched anew, beside the damaged one.
+fn is_beside(mirror: &Path) -> bool {
+    mirror.extension().is_some()
+}
+
+/// Removes what a process that was killed was fetching anew: it counts nowhere, and nobody goes on with it. Only while nobody
+/// fetches.
+pub(super) fn clear_leftovers(folder: &Path) {
+    for left in mirrors(folder).into_iter().filter(|path| is_beside(path)) {
+        if let Err(error) = std::fs::remove_dir_all(&left) {
+            let path = left.display();
+            tracing::warn!(%path, %error, "what was left of a fetch cannot be removed");
+        }
+    }
 }
 
 /// How many bytes the files below a folder hold.
