@@ -43,7 +43,7 @@ pub(crate) fn unpack(mut packed: Vec<u8>, most: usize) -> Option<Vec<u8>> {
             Some(packed)
         }
         DEFLATED => {
-            let mut value = Vec::with_capacity(packed.len() * 4);
+            let mut value = Vec::with_capacity(packed.len().saturating_mul(4).min(most));
             let mut decoder = DeflateDecoder::new(&packed[1..]).take(most as u64 + 1);
             decoder.read_to_end(&mut value).ok()?;
             (value.len() <= most).then_some(value)
