@@ -26,6 +26,8 @@ use crate::shard::Shard;
 const GATHER: Duration = Duration::from_millis(25);
 /// Nor sooner than so many times what that one took: however large a tree is, others get more of the processor.
 const REST: u32 = 3;
+/// How long a watch stays with not knowing what Git wants. Nobody tells when that is known again and is what it was before.
+const UNSURE: Duration = Duration::from_secs(10);
 /// A tree of more objects is drawn where that holds up nothing else.
 const SMALL: usize = 500;
 /// How many of these are drawn at once.
@@ -111,9 +113,11 @@ pub(super) fn watch(
                         yield Ok(update);
                     }
                     let again = began + GATHER.max(made * REST);
+                    let unsure = plot.as_ref().is_some_and(|plot| !plot.certain);
                     anew = tokio::select! {
                         // What nobody knew then, somebody may know now.
-                        anew = news.next(&ctx, again) => anew || plot.as_ref().is_some_and(|plot| !plot.certain),
+                        anew = news.next(&ctx, again) => anew || unsure,
+                        () = tokio::time::sleep(UNSURE), if unsure => true,
                         () = stop.cancelled() => return,
                         () = ctx.closed.cancelled() => {
                             yield Err(Status::unavailable("the cluster is not followed in this way any more"));
