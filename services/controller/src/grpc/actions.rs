@@ -194,7 +194,7 @@ fn of_script(object: &Object, changed: Vec<Changed>) -> Result<Vec<Change>, Stat
             changes.push(Change::Create(to));
         } else if ResourceKey::of(&to) == object.key {
             let patch = actions::merge_patch(&object.body, &to);
-            owner::stays(&patch, marking)?;
+            owner::stays(&patch, &object.body, &object.key, marking)?;
             changes.push(Change::Merge(patch));
         } else {
             let other = message::app::ACTION_OF_ANOTHER

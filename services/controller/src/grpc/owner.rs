@@ -2,8 +2,8 @@
 //! and deleted by an application that the person may have no right on.
 
 use domain::message;
-use domain::resource::{INSTALLATION_ID, TRACKING_ID, at};
-use domain::tracking::{LABEL, Marking, Method};
+use domain::resource::{INSTALLATION_ID, ResourceKey, TRACKING_ID, at};
+use domain::tracking::{Id, LABEL, Marking, Marks, Method};
 use engine::hooks;
 use serde_json::Value;
 use tonic::{Code, Status};
@@ -14,13 +14,25 @@ use super::say;
 ///
 /// # Errors
 /// Where it does.
-pub(super) fn stays(patch: &Value, marking: &Marking) -> Result<(), Status> {
-    let parts = said_by(marking.method == Method::Label);
+pub(super) fn stays(
+    patch: &Value,
+    object: &Value,
+    key: &ResourceKey,
+    marking: &Marking,
+) -> Result<(), Status> {
+    let parts = said_by(marking.method == Method::Label || is_by_label(object, key));
     let place = match patch {
         Value::Array(operations) => operations.iter().find_map(|one| of_operation(one, parts)),
         other => of_merge(other, parts),
     };
     place.map_or(Ok(()), |place| Err(refused(place, parts)))
+}
+
+/// Whether an object's label says whose it is whatever the method is now: an earlier one has marked it, and no tracking id
+/// goes before the label.
+fn is_by_label(object: &Value, key: &ResourceKey) -> bool {
+    let marks = Marks::of(object, key);
+    marks.id == Id::None && marks.installation.is_some()
 }
 
 /// Refuses an object that says itself whose it is. The label of one that another owns says nothing.
@@ -120,9 +132,17 @@ mod tests {
 
     use super::*;
 
+    /// Of an object that no patch here looks at.
+    const KEY: ResourceKey = ResourceKey {
+        group: String::new(),
+        kind: String::new(),
+        namespace: String::new(),
+        name: String::new(),
+    };
+
     #[test]
     fn whose_an_object_is_stays_as_it_is() {
-        let by_annotation = Marking::default();
+        let stays = |patch: &Value| stays(patch, &json!({}), &KEY, &Marking::default());
         for patch in [
             json!({"metadata": null}),
             json!({"metadata": {"annotations": null}}),
@@ -131,7 +151,7 @@ mod tests {
             json!({"metadata": {"annotations": {"$patch": "replace", "a": "1"}}}),
             json!({"$patch": "replace", "metadata": {"name": "x"}}),
         ] {
-            assert!(stays(&patch, &by_annotation).is_err(), "{patch}");
+            assert!(stays(&patch).is_err(), "{patch}");
         }
         let annotation = |name: &str| format!("/metadata/annotations/{}", name.replace('/', "~1"));
         for (op, from, path) in [
@@ -147,7 +167,7 @@ mod tests {
             ),
         ] {
             let patch = json!([{"op": op, "from": from, "path": path, "value": {}}]);
-            assert!(stays(&patch, &by_annotation).is_err(), "{patch}");
+            assert!(stays(&patch).is_err(), "{patch}");
         }
         for fine in [
             json!({"metadata": {"annotations": {"a": "1"}, "labels": {"b": null}}}),
@@ -155,7 +175,7 @@ mod tests {
             json!([{"op": "add", "path": "/metadata/annotations/a", "value": "1"}]),
             json!([{"op": "copy", "from": annotation(TRACKING_ID), "path": "/metadata/labels/a"}]),
         ] {
-            assert!(stays(&fine, &by_annotation).is_ok(), "{fine}");
+            assert!(stays(&fine).is_ok(), "{fine}");
         }
     }
 
@@ -165,6 +185,12 @@ mod tests {
             method,
             ..Marking::default()
         };
+        let stays =
+            |patch: &Value, by: &Marking, object: &Value| stays(patch, object, &KEY, by).is_ok();
+        let annotations = json!({INSTALLATION_ID: "t", TRACKING_ID: "a:/ConfigMap:n/c"});
+        let both = json!({"metadata": {"annotations": annotations, "labels": {LABEL: "a"}}});
+        let mut before = both.clone();
+        before["metadata"]["annotations"] = json!({INSTALLATION_ID: "t"});
         let pointer = format!("/metadata/labels/{}", LABEL.replace('/', "~1"));
         let labelled = json!({"metadata": {"labels": {LABEL: "b"}}});
         for patch in [
@@ -174,11 +200,15 @@ mod tests {
             json!([{"op": "remove", "path": pointer}]),
             json!([{"op": "replace", "path": "/metadata/labels", "value": {}}]),
         ] {
-            assert!(stays(&patch, &by(Method::Label)).is_err(), "{patch}");
-            assert!(stays(&patch, &by(Method::AnnotationAndLabel)).is_ok());
+            assert!(!stays(&patch, &by(Method::Label), &both), "{patch}");
+            for other in [Method::Annotation, Method::AnnotationAndLabel] {
+                assert!(stays(&patch, &by(other), &both), "{patch}");
+                // A sync has not marked it anew yet.
+                assert!(!stays(&patch, &by(other), &before), "{patch}");
+            }
         }
         let fine = json!({"metadata": {"labels": {"team": "web"}}});
-        assert!(stays(&fine, &by(Method::Label)).is_ok());
+        assert!(stays(&fine, &by(Method::Label), &before));
         let mut made = labelled;
         assert!(is_nobodys(&made, &by(Method::Label)).is_err());
         made["metadata"]["ownerReferences"] = json!([{"uid": "u"}]);

@@ -176,7 +176,7 @@ pub(super) async fn patch_resource(
         .map_err(|_| Status::invalid_argument("the patch is no JSON"))?;
     let object = find(ctx, app, request.resource).await?;
     object.may_change()?;
-    owner::stays(&patch, &object.subject.marking)?;
+    owner::stays(&patch, &object.body, &object.key, &object.subject.marking)?;
     let (language, patch) = of_that_object(kind, patch, object.uid());
     let changed = object
         .account
