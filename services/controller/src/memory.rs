@@ -53,6 +53,8 @@ pub struct AppMemory {
     pub times: Times,
     /// What the tenant's own checks said of objects.
     pub checked: Arc<HashMap<ResourceKey, Known>>,
+    /// Whether it is a reader's copy: nothing is noted for others. A reader may have begun before the application was changed.
+    pub copied: bool,
 }
 
 impl AppMemory {
@@ -207,6 +209,7 @@ impl Memory {
         let known = self.0.lock().known(app, uid).cloned();
         AppMemory {
             unsaved: None,
+            copied: true,
             ..known.unwrap_or_default()
         }
     }

@@ -182,7 +182,7 @@ pub async fn checks(
     let mut found = Checked::default();
     if !subject.customizations.check_health() {
         memory.checked = Arc::default();
-        ctx.memory.judged(&subject.key, &memory.checked);
+        note(ctx, subject, memory);
         return Ok(found);
     }
     let below = look::beneath(ctx, subject.sight(), live.entries());
@@ -262,8 +262,15 @@ pub async fn checks(
     let said = |(key, known): (&ResourceKey, &Known)| (key.clone(), known.checked.clone());
     found.checks.extend(kept.iter().map(said));
     memory.checked = Arc::new(kept);
-    ctx.memory.judged(&subject.key, &memory.checked);
+    note(ctx, subject, memory);
     Ok(found)
+}
+
+/// Tells onlookers what the checks say, where it is not one of them who had them carried out.
+fn note(ctx: &Context, subject: &Subject, memory: &AppMemory) {
+    if !memory.copied {
+        ctx.memory.judged(&subject.key, &memory.checked);
+    }
 }
 
 fn too_many(entry: &LiveEntry) -> health::Health {

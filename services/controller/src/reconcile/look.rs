@@ -116,14 +116,10 @@ pub async fn look(
     let targets: &[Target] = desired
         .as_ref()
         .map_or(&[], |desired| &desired.prepared.targets);
-    let claimant = subject.claimant();
-    let places = match claimant.by_label_alone() {
-        Alone::Nowhere => None,
-        Alone::Namespaces(own) => Some(Labels::In(own.to_vec())),
-        Alone::Everywhere => Some(Labels::Everywhere),
-    };
-    ctx.memory.watch_label(&subject.key, places);
-    let live = LiveSet::gather(ctx, subject.sight(), claimant, targets);
+    if !memory.copied {
+        watch_label(ctx, subject);
+    }
+    let live = LiveSet::gather(ctx, subject.sight(), subject.claimant(), targets);
     look_at(ctx, subject, desired, live, memory).await
 }
 
@@ -176,8 +172,18 @@ pub async fn look_at(
         again: checked.again || !places.unnamed.is_empty(),
         places,
         checks: checked.checks,
-        orphans: Orphans::find(ctx, subject).await,
+        orphans: Orphans::find(ctx, subject, !memory.copied).await,
     })
+}
+
+/// Has the application woken by what a label alone names, where that counts.
+fn watch_label(ctx: &Context, subject: &Subject) {
+    let places = match subject.claimant().by_label_alone() {
+        Alone::Nowhere => None,
+        Alone::Namespaces(own) => Some(Labels::In(own.to_vec())),
+        Alone::Everywhere => Some(Labels::Everywhere),
+    };
+    ctx.memory.watch_label(&subject.key, places);
 }
 
 fn compare(

@@ -24,13 +24,16 @@ pub struct Orphans {
 }
 
 impl Orphans {
-    /// What the project wants to know of; nothing where it does not ask.
-    pub async fn find(ctx: &Context, subject: &Subject) -> Self {
+    /// What the project wants to know of; nothing where it does not ask. With `watch` the application is woken by what comes
+    /// and goes of these from now on, or not any more.
+    pub async fn find(ctx: &Context, subject: &Subject, watch: bool) -> Self {
         let namespace = subject.destination.namespace.as_str();
         let rules = subject.rules().orphaned_resources.as_ref();
         let rules = rules.filter(|_| !namespace.is_empty());
-        ctx.memory
-            .watch_namespace(&subject.key, rules.map(|_| namespace));
+        if watch {
+            let watched = rules.map(|_| namespace);
+            ctx.memory.watch_namespace(&subject.key, watched);
+        }
         let Some(rules) = rules else {
             return Self::default();
         };

@@ -50,7 +50,7 @@ pub async fn outline(
         live,
         below,
         checks,
-        orphans: Orphans::find(ctx, subject).await,
+        orphans: Orphans::find(ctx, subject, true).await,
     }
 }
 
