@@ -37,7 +37,8 @@ pub struct Wish {
     pub no_cache: bool,
     /// Manifests that somebody brought instead of Git's, JSON.
     pub brought: Vec<String>,
-    /// Whether somebody only looks: what others know of the application stays as it is.
+    /// Whether somebody only looks: what others know of the application stays as it is, and so do the sets that are kept
+    /// of charts that come out otherwise each time, of which there are only so many.
     pub aside: bool,
 }
 
@@ -176,7 +177,7 @@ pub async fn desire(
                 let (key, url) = (&keys[at], &sources[at].repo_url);
                 async move {
                     let rendered = render(ctx, subject, key, url, order).await?;
-                    let rendered = held(ctx, subject, rendered).await?;
+                    let rendered = held(ctx, subject, rendered, !wish.aside).await?;
                     Ok::<_, Trouble>((name, commit.to_owned(), rendered))
                 }
             });
@@ -200,7 +201,9 @@ pub async fn desire(
         }
     }
     memory.renders.clone_from(&fresh);
-    ctx.memory.rendered(&subject.key, &fresh);
+    if !wish.aside {
+        ctx.memory.rendered(&subject.key, &fresh);
+    }
     let Some(manifests) = manifests else {
         // The set at hand is the one that Git says.
         let kept = kept.ok_or_else(unexpected)?;
@@ -324,7 +327,7 @@ pub async fn whole_set(
     for (at, order) in orders {
         let (key, url) = (&keys[at], &sources[at].repo_url);
         let rendered = render(ctx, subject, key, url, order).await?;
-        let rendered = held(ctx, subject, rendered).await?;
+        let rendered = held(ctx, subject, rendered, true).await?;
         manifests.extend(rendered.manifests.unwrap_or_default());
     }
     serde_json::to_vec(&manifests).map_err(|_| unexpected())
@@ -365,8 +368,14 @@ async fn render(
 const MAX_HELD: usize = 4 << 20;
 
 /// What is wanted of a render that comes out otherwise each time: what came out first for the same inputs, for as long as
-/// the application is there. A chart that draws a password must not draw another whenever a cache is lost.
-async fn held(ctx: &Context, subject: &Subject, rendered: Rendered) -> Result<Rendered, Trouble> {
+/// the application is there. A chart that draws a password must not draw another whenever a cache is lost. What is new is
+/// kept with `keep`: it may take the place of an older one.
+async fn held(
+    ctx: &Context,
+    subject: &Subject,
+    rendered: Rendered,
+    keep: bool,
+) -> Result<Rendered, Trouble> {
     let Some(made_of) = &rendered.undetermined else {
         return Ok(rendered);
     };
@@ -382,7 +391,7 @@ async fn held(ctx: &Context, subject: &Subject, rendered: Rendered) -> Result<Re
             domain::message::source::UNDETERMINED_UNKEPT.message(),
         ))
     };
-    if let Some(manifests) = &rendered.manifests {
+    if let Some(manifests) = rendered.manifests.as_ref().filter(|_| keep) {
         let set = HeldSet {
             hash: rendered.hash.clone(),
             detail: rendered.detail.clone(),
@@ -403,7 +412,7 @@ async fn held(ctx: &Context, subject: &Subject, rendered: Rendered) -> Result<Re
         kept.map_err(unkept)?;
     }
     let Some(bytes) = tenant.manifest_set(&name).await.map_err(unkept)? else {
-        // The one at hand, which was kept when it came.
+        // The one at hand: it was kept when it came, or is not to be kept.
         return Ok(rendered);
     };
     let first: HeldSet = serde_json::from_slice(&bytes).map_err(|_| unexpected())?;

@@ -1,8 +1,9 @@
 //! What a sync would do, and what the application would do by itself, found out by what a sync does until it begins to
 //! write (client required to gather it; putting it into words is the engine's).
 //!
-//! Nothing is applied, deleted, published or noted for whoever looks next. What a chart made that comes out otherwise each
-//! time is kept as it is by every look: a sync would deploy just that.
+//! Nothing is applied, deleted, published or noted for whoever looks next. Of a chart that comes out otherwise each time
+//! it is what is kept, or where nothing is, a draw that is thrown away: kept, the draws of other revisions would take the
+//! place of what is deployed.
 
 use domain::cause::Cause;
 use domain::clock::Timestamp;
