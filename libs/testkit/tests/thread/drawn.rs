@@ -76,6 +76,29 @@ async fn a_chart_that_draws_a_password_draws_it_once() -> Result<()> {
         .client
         .app_done("app", Some(&commit), PATIENCE)
         .await?;
-    assert_ne!(password().await?, first, "another input, another draw");
+    let second = password().await?;
+    assert_ne!(second, first, "another input, another draw");
+
+    // Whoever looks at what could be deployed takes no room from what is.
+    for length in 3..15 {
+        checkout.write(&file("values.yaml"), format!("length: {length}\n"))?;
+        let other = checkout.commit("another length").await?;
+        let push = ["push", "-q", "origin", "HEAD:refs/heads/other"];
+        checkout.git(&push).await?;
+        let asked = format!("/api/naru/v1/applications/app/plan?revision={other}");
+        let plan = tenant.client.get(&asked).await?.ok()?;
+        assert_eq!(plan["sync"], "OutOfSync", "{plan}");
+    }
+    tenant.client.get(refresh).await?.ok()?;
+    let app = tenant
+        .client
+        .app_done("app", Some(&commit), PATIENCE)
+        .await?;
+    assert_eq!(
+        app["status"]["history"].as_array().map(Vec::len),
+        Some(2),
+        "nothing was drawn anew"
+    );
+    assert_eq!(password().await?, second);
     Ok(())
 }
