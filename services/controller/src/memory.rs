@@ -647,6 +647,20 @@ mod tests {
     }
 
     #[test]
+    fn a_readers_copy_is_told_from_what_is_worked_on() {
+        let memory = Memory::default();
+        let app = AppKey::new(TenantId(Uuid::from_u128(1)), "a");
+        let known = AppMemory {
+            uid: "u".to_owned(),
+            ..AppMemory::default()
+        };
+        memory.put(&app, known);
+        assert!(memory.copy(&app, "u").copied && memory.copy(&app, "another").copied);
+        assert!(!memory.take(&app, "u").copied);
+        assert!(memory.copy(&app, "u").copied, "it is worked on");
+    }
+
+    #[test]
     fn a_label_wakes_whom_it_names_where_it_counts() {
         let memory = Memory::default();
         let app = |number: u128, name: &str| AppKey::new(TenantId(Uuid::from_u128(number)), name);
