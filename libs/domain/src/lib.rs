@@ -10,7 +10,7 @@
 //! - Every text that a person reads comes from the catalogue in [`message`], in Korean and English.
 //!
 //! # Reading order
-//! [`tenant`], [`resource`], [`tracking`], [`application`], [`operation`], [`status`], [`manifest`], [`schema`], [`cause`],
+//! [`tenant`], [`resource`], [`tracking`], [`application`], [`operation`], [`status`], [`manifest`], [`render`], [`schema`], [`cause`],
 //! [`settings`], [`formula`], [`message`], [`trace`], [`delta`].
 
 pub mod application;
@@ -32,6 +32,7 @@ pub mod operation;
 pub mod project;
 pub mod quota;
 pub mod rbac;
+pub mod render;
 pub mod repository;
 pub mod resource;
 pub mod schema;

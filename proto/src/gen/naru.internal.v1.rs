@@ -2833,7 +2833,7 @@ pub struct RenderResponse {
     /// Warnings of the renderer, as JSON of domain::cause::Cause.
     #[prost(string, repeated, tag = "5")]
     pub causes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// `hit`, or why not: `first`, `changed`, `bypassed`, `expired`.
+    /// `hit`, or why not: `first`, `changed`, `bypassed`, `local`.
     #[prost(string, tag = "6")]
     pub cache: ::prost::alloc::string::String,
     /// The hash of the set and of where each object and field was written.
@@ -2855,6 +2855,9 @@ pub struct RenderResponse {
     /// Whether it has to be asked for again though nothing is known to have changed: a range of charts in another place.
     #[prost(bool, tag = "11")]
     pub passing: bool,
+    /// Where `cache` is `changed`: the first of what an earlier render read that is another now.
+    #[prost(message, optional, tag = "12")]
+    pub changed: ::core::option::Option<Changed>,
 }
 impl ::prost::Name for RenderResponse {
     const NAME: &'static str = "RenderResponse";
@@ -2864,6 +2867,25 @@ impl ::prost::Name for RenderResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/naru.internal.v1.RenderResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Changed {
+    /// `path`, `source`, `variable`, `build-variable`, `cluster`, `chart`, `web-file` or `application`.
+    #[prost(string, tag = "1")]
+    pub what: ::prost::alloc::string::String,
+    /// Which one; never a value.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Changed {
+    const NAME: &'static str = "Changed";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.Changed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.Changed".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cluster::Discovery;
 use domain::cause::Cause;
 use domain::manifest::{ManifestSetHash, SourceType};
+use domain::render::Answered;
 use domain::resource::ResourceKey;
 use domain::schema::SchemaSet;
 use domain::tenant::TenantId;
@@ -101,6 +102,8 @@ pub struct Render {
     pub remotes: Vec<String>,
     /// Whether it has to be asked for again though nothing is known to have changed.
     pub passing: bool,
+    /// How it was come by when it was asked for last.
+    pub answered: Option<Answered>,
 }
 
 /// The targets of an application, and what they were made from.
@@ -581,6 +584,7 @@ mod tests {
             causes: vec![],
             remotes: vec![],
             passing: false,
+            answered: None,
         };
         memory.rendered(&app, &[render]);
         assert_eq!(memory.glance(&app, "1").renders.len(), 1);

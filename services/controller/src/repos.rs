@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use domain::cause::Cause;
 use domain::message;
 use domain::project::SignatureKey;
+use domain::render::Answered;
 use domain::repository::{self, place};
 use domain::signature::Signature;
 use domain::tenant::TenantId;
@@ -19,6 +20,7 @@ use domain::version;
 use parking_lot::Mutex;
 use proto::naru::internal::v1::SignatureRequest;
 use store::Store;
+use tracing::field::Empty;
 
 use crate::driver::queue::AppKey;
 
@@ -251,7 +253,11 @@ impl Repos {
     ///
     /// # Errors
     /// When the repo-server says so, or none answers.
-    #[tracing::instrument(name = "render", skip_all, fields(app = order.app, commit = order.commit))]
+    #[tracing::instrument(
+        name = "render",
+        skip_all,
+        fields(app = order.app, commit = order.commit, cache = Empty, changed = Empty)
+    )]
     pub async fn render(
         &self,
         key: &RepoKey,
@@ -290,6 +296,7 @@ impl Repos {
             match rendering.await {
                 Ok(Outcome::Rendered(rendered)) => {
                     self.0.needs.lock().keep(about, needs);
+                    noted(rendered.answered.as_ref());
                     return Ok(rendered);
                 }
                 Ok(Outcome::Needs(more)) => {
@@ -571,6 +578,20 @@ impl Repos {
         drop(users);
         if unused {
             repos.remove(key);
+        }
+    }
+}
+
+/// Leaves on record how manifests were come by.
+fn noted(answered: Option<&Answered>) {
+    let Some(answered) = answered else { return };
+    let (span, cache) = (tracing::Span::current(), answered.as_str());
+    span.record("cache", cache);
+    match answered.changed() {
+        None => tracing::debug!(cache, "manifests were come by"),
+        Some(changed) => {
+            span.record("changed", tracing::field::display(changed));
+            tracing::debug!(cache, %changed, "manifests were come by");
         }
     }
 }

@@ -387,7 +387,7 @@ fn answer(
     known_hash: &str,
     known_detail: &str,
 ) -> Result<Response<wire::RenderResponse>, Status> {
-    let (rendered, cache) = match outcome {
+    let (rendered, answered) = match outcome {
         Err(error) if !error.needs().is_empty() || !error.wanted().is_empty() => {
             return Ok(Response::new(wire::RenderResponse {
                 needs: error.needs().to_vec(),
@@ -417,7 +417,11 @@ fn answer(
             .iter()
             .filter_map(|cause| serde_json::to_string(cause).ok())
             .collect(),
-        cache: cache.to_owned(),
+        cache: answered.as_str().to_owned(),
+        changed: answered.changed().map(|changed| wire::Changed {
+            what: changed.what.as_str().to_owned(),
+            name: changed.name.clone(),
+        }),
         detail: rendered.detail.clone(),
         undetermined: rendered.undetermined.clone().unwrap_or_default(),
         needs: Vec::new(),

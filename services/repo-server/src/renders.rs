@@ -8,6 +8,7 @@ use cache::Cache;
 use domain::cause::Cause;
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
+use domain::render::Answered;
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use source::git::Access;
 use source::render::{ChartDetails, Details, ReadSet, RenderInput, Rendered, Renderer};
 use source::{Error, Kind};
+use tracing::field::Empty;
 
 use crate::config::Config;
 use crate::failures::Failures;
@@ -59,7 +61,7 @@ impl From<Rendered> for Remembered {
 }
 
 /// A render, and how it was come by.
-pub(crate) type Outcome = Result<(Arc<Remembered>, &'static str), Error>;
+pub(crate) type Outcome = Result<(Arc<Remembered>, Answered), Error>;
 
 /// What is asked for.
 pub(crate) struct Order {
@@ -155,6 +157,11 @@ impl Renders {
     }
 
     /// The render, and how it was come by.
+    #[tracing::instrument(
+        name = "renders.get",
+        skip_all,
+        fields(app = order.input.app_name, cache = Empty, changed = Empty)
+    )]
     pub(crate) async fn get(&self, order: Order) -> Outcome {
         let tenant = order.access.tenant().to_owned();
         self.counted(&tenant, self.answer(order)).await
@@ -175,7 +182,10 @@ impl Renders {
             let held = (place, self.0.turns.turn(tenant).await);
             let renderer = &self.0.renderer;
             let rendered = renderer.render_local(&order.access, archive, held, &order.input);
-            Outcome::Ok((Arc::new(Remembered::from(rendered.await?)), "local"))
+            Outcome::Ok((
+                Arc::new(Remembered::from(rendered.await?)),
+                Answered::Local,
+            ))
         };
         self.counted(tenant, rendering).await
     }
@@ -186,7 +196,10 @@ impl Renders {
         let _pending = self.0.metrics.pending(tenant);
         let result = render.await;
         let how = match &result {
-            Ok((_, how)) => how,
+            Ok((_, answered)) => {
+                noted(tenant, answered);
+                answered.as_str()
+            }
             // It is asked again, with what was missing.
             Err(error) if !error.needs().is_empty() => "incomplete",
             Err(_) => "failed",
@@ -200,24 +213,24 @@ impl Renders {
         let one_at_a_time = self.lock(&key);
         let _alone = one_at_a_time.lock().await;
         let _turn = self.0.turns.turn(order.access.tenant()).await;
-        let mut how = "bypassed";
+        let mut how = Answered::Bypassed;
         if !order.no_cache {
             match self.remembered(&order, &key).await {
-                None => how = "first",
+                None => how = Answered::First,
                 Some(earlier) => {
                     let renderer = &self.0.renderer;
-                    if renderer
-                        .unchanged(
+                    let changed = renderer
+                        .changed(
                             &order.access,
                             &order.commit,
                             &order.input,
                             &earlier.read_set,
                         )
-                        .await?
-                    {
-                        return Ok((earlier, "hit"));
+                        .await?;
+                    match changed {
+                        None => return Ok((earlier, Answered::Hit)),
+                        Some(changed) => how = Answered::Changed(changed),
                     }
-                    how = "changed";
                 }
             }
         }
@@ -286,6 +299,20 @@ impl Renders {
                 .await;
         }
         self.0.memory.put(key, fresh, bytes.len());
+    }
+}
+
+/// Leaves on record how a render was come by.
+fn noted(tenant: &str, answered: &Answered) {
+    let span = tracing::Span::current();
+    let cache = answered.as_str();
+    span.record("cache", cache);
+    match answered.changed() {
+        None => tracing::debug!(tenant, cache, "manifests were asked for"),
+        Some(changed) => {
+            span.record("changed", tracing::field::display(changed));
+            tracing::debug!(tenant, cache, %changed, "manifests were asked for");
+        }
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::render::{Changed, Read};
+use domain::repository::without_passwords;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::environment::Environment;
 use super::overrides;
 use super::renderer::{RenderInput, Target};
-use super::trees::Trees;
+use super::trees::{self, Trees};
 use super::web::WebFile;
 use crate::error::Error;
 use crate::git::{Files, Item, ItemKind, Node};
@@ -52,27 +54,27 @@ pub(super) struct Looks {
 }
 
 impl Looks {
-    /// Whether they would find the same.
-    fn hold(&self, files: &Files<'_>) -> Result<bool, Error> {
+    /// The first path at which they would find something else.
+    fn changed(&self, files: &Files<'_>) -> Result<Option<&str>, Error> {
         for (path, node) in &self.entries {
             if files.node(path)? != *node {
-                return Ok(false);
+                return Ok(Some(path));
             }
         }
         for path in &self.folders {
             if !matches!(files.node(path)?, Node::Folder(_)) {
-                return Ok(false);
+                return Ok(Some(path));
             }
         }
         for (path, hash) in &self.listings {
             let Node::Folder(tree) = files.node(path)? else {
-                return Ok(false);
+                return Ok(Some(path));
             };
             if listing(&files.list(&tree)?) != *hash {
-                return Ok(false);
+                return Ok(Some(path));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 }
 
@@ -99,6 +101,15 @@ impl Remote {
             .is_some_and(|access| access.url() == self.url && access.scope() == self.scope)
             && self.until.is_none_or(|until| input.now < until)
     }
+
+    /// Its name for people.
+    fn shown(&self) -> String {
+        let place = without_passwords(&self.place);
+        match self.chart.as_str() {
+            "" => place,
+            chart => format!("{place}/{chart}"),
+        }
+    }
 }
 
 /// What a render wanted to know about the cluster that it is for, and was told.
@@ -112,11 +123,19 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    fn holds(&self, target: &Target) -> bool {
+    /// The first that another cluster would say otherwise.
+    fn changed(&self, target: &Target) -> Option<&str> {
         let version = self.version.as_ref();
-        version.is_none_or(|version| *version == target.kube_version)
-            && self.apis.iter().all(|(api, has)| target.has(api) == *has)
-            && self.all.as_ref().is_none_or(|name| *name == target.name())
+        if version.is_some_and(|version| *version != target.kube_version) {
+            return Some("version");
+        }
+        let mut apis = self.apis.iter();
+        if let Some((api, _)) = apis.find(|(api, has)| target.has(api) != **has) {
+            return Some(api);
+        }
+        let all = self.all.as_ref();
+        all.is_some_and(|name| *name != target.name())
+            .then_some("APIs")
     }
 }
 
@@ -220,49 +239,94 @@ impl ReadSet {
         }
     }
 
-    /// Whether a render of `files` for `input` would come out as the one that this set was noted for.
+    /// The first of what was looked at that is another in `files` and for `input`, so that a render may come out otherwise
+    /// than the one that this set was noted for; nothing where it would not.
     ///
-    /// The source's options must be the same; they are part of the key under which a set is kept.
+    /// The source's options must be the same; they are part of the key under which a set is kept. Only names are said, none
+    /// of which whoever reads the same source could not know.
     ///
     /// # Errors
     /// When a mirror is damaged, or another tree cannot be had; with what it needs, where there is no way into the place of a
     /// chart and all else holds.
-    pub(super) fn holds(
+    pub(super) fn changed(
         &self,
         files: &Files<'_>,
         trees: &Trees,
         input: &RenderInput,
         commit: &str,
-    ) -> Result<bool, Error> {
-        let environment = Environment::new(input, commit);
-        let same =
-            |(name, value): (&String, &Option<String>)| input.variables.get(name) == value.as_ref();
+    ) -> Result<Option<Changed>, Error> {
+        if let Some(changed) = self.input_changed(input, commit) {
+            return Ok(Some(changed));
+        }
+        if let Some(changed) = self.files_changed(files, trees, input)? {
+            return Ok(Some(changed));
+        }
+        let needs = self.needs(input);
+        // Only now: what has changed may need no way there any more, and nobody may have one.
+        if !needs.is_empty() {
+            return Err(Error::internal("ways in are missing").needing(needs));
+        }
+        Ok(None)
+    }
+
+    /// The first that is another without a look at any file.
+    fn input_changed(&self, input: &RenderInput, commit: &str) -> Option<Changed> {
         let known = |remote: &&Remote| input.dependencies.contains_key(&remote.place);
         let mut remotes = self.remotes.iter().filter(known);
-        if !remotes.all(|remote| remote.holds(input))
-            || !self.web.iter().all(|(url, file)| file.holds(url, input))
-            || !self.cluster.holds(&input.target)
-            || !self.variables.iter().all(same)
-            || !self
-                .environment
-                .iter()
-                .all(|(name, value)| environment.get(name) == value)
+        if let Some(remote) = remotes.find(|remote| !remote.holds(input)) {
+            return Some(Changed::new(Read::Chart, &remote.shown()));
+        }
+        let mut web = self.web.iter();
+        if let Some((url, _)) = web.find(|(url, file)| !file.holds(url, input)) {
+            // What follows a question mark may open it.
+            let shown = without_passwords(url.split('?').next().unwrap_or_default());
+            return Some(Changed::new(Read::WebFile, &shown));
+        }
+        if let Some(name) = self.cluster.changed(&input.target) {
+            return Some(Changed::new(Read::Cluster, name));
+        }
+        let mut variables = self.variables.iter();
+        let other = |entry: &(&String, &Option<String>)| {
+            input.variables.get(entry.0) != entry.1.as_ref()
+        };
+        if let Some((name, _)) = variables.find(other) {
+            return Some(Changed::new(Read::Variable, name));
+        }
+        if self.environment.is_empty() {
+            return None;
+        }
+        let environment = Environment::new(input, commit);
+        let mut used = self.environment.iter();
+        let (name, _) = used.find(|(name, value)| environment.get(name) != value.as_str())?;
+        Some(Changed::new(Read::BuildVariable, name))
+    }
+
+    /// The first file or folder that is another.
+    fn files_changed(
+        &self,
+        files: &Files<'_>,
+        trees: &Trees,
+        input: &RenderInput,
+    ) -> Result<Option<Changed>, Error> {
+        let application = || Changed::new(Read::Application, &input.app_name);
+        // Before anything is looked at: its own file of options bears the name of another application.
+        if let Some((name, true)) = &self.application
+            && *name != input.app_name
         {
-            return Ok(false);
+            return Ok(Some(application()));
         }
         let whole = match &self.scope {
             Some((folder, tree)) => files.node(folder)? == Node::Folder(tree.clone()),
             None => false,
         };
-        let holds = (whole || self.own.hold(files)?)
-            && self.override_holds(files, input)?
-            && self.others_hold(trees)?;
-        let needs = self.needs(input);
-        // Only now: what has changed may need no way there any more, and nobody may have one.
-        if holds && !needs.is_empty() {
-            return Err(Error::internal("ways in are missing").needing(needs));
+        if !whole && let Some(path) = self.own.changed(files)? {
+            let shown = if path.is_empty() { "." } else { path };
+            return Ok(Some(Changed::new(Read::Path, shown)));
         }
-        Ok(holds)
+        if !self.override_holds(files, input)? {
+            return Ok(Some(application()));
+        }
+        self.others_changed(trees)
     }
 
     /// Whether the application's own file of options is what it was, where all else of the tree is.
@@ -287,16 +351,19 @@ impl ReadSet {
         }
     }
 
-    fn others_hold(&self, trees: &Trees) -> Result<bool, Error> {
+    fn others_changed(&self, trees: &Trees) -> Result<Option<Changed>, Error> {
         for (name, looks) in &self.others {
             let Some(number) = trees.number(name)? else {
-                return Ok(false);
+                let shown = without_passwords(name);
+                return Ok(Some(Changed::new(Read::Source, &shown)));
             };
-            if !trees.look(number, |files| looks.hold(files))? {
-                return Ok(false);
+            if let Some(path) = trees.look(number, |files| looks.changed(files))? {
+                let shown = trees.shown(&trees::join(number, path));
+                let shown = without_passwords(&shown);
+                return Ok(Some(Changed::new(Read::Path, &shown)));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 }
 
@@ -351,5 +418,63 @@ mod tests {
         assert!(set(&remote).needs(&input(Some(way("", url)))).is_empty());
         // When it is looked up again says nothing about what came out.
         assert_eq!(set(&remote).name(b""), set(&due).name(b""));
+    }
+
+    #[test]
+    fn what_is_another_is_told_by_its_name_alone() {
+        let told = |set: &ReadSet, input: &RenderInput| {
+            let changed = set.input_changed(input, "c0ffee");
+            changed.map(|changed| changed.to_string())
+        };
+        let input = RenderInput {
+            app_name: "web".into(),
+            now: 99,
+            variables: BTreeMap::from([("A".to_owned(), "secret".to_owned())]),
+            target: Target::new("v1.34.1".into(), vec!["v1".into()]),
+            ..RenderInput::default()
+        };
+        let same = ReadSet {
+            variables: BTreeMap::from([
+                ("A".to_owned(), Some("secret".to_owned())),
+                ("B".to_owned(), None),
+            ]),
+            environment: BTreeMap::from([("ARGOCD_APP_NAME".to_owned(), "web".to_owned())]),
+            cluster: Cluster {
+                version: Some("v1.34.1".into()),
+                apis: BTreeMap::from([("v1".to_owned(), true), ("x/v1".to_owned(), false)]),
+                all: Some(input.target.name()),
+            },
+            ..ReadSet::default()
+        };
+        assert_eq!(told(&same, &input), None);
+        let mut other = same.clone();
+        let environment = &mut other.environment;
+        environment.insert("ARGOCD_APP_NAME".to_owned(), "api".to_owned());
+        let build = "build-variable ARGOCD_APP_NAME";
+        assert_eq!(told(&other, &input).as_deref(), Some(build));
+        let variables = &mut other.variables;
+        variables.insert("A".to_owned(), Some("formerly".to_owned()));
+        assert_eq!(told(&other, &input).as_deref(), Some("variable A"));
+        other.cluster.all = Some("others".into());
+        assert_eq!(told(&other, &input).as_deref(), Some("cluster APIs"));
+        other.cluster.apis.insert("x/v1".to_owned(), true);
+        assert_eq!(told(&other, &input).as_deref(), Some("cluster x/v1"));
+        other.cluster.version = Some("v1.33.0".into());
+        assert_eq!(told(&other, &input).as_deref(), Some("cluster version"));
+        let address = "https://me:canary@h/values.yaml?token=canary";
+        other.web.insert(address.to_owned(), WebFile::default());
+        let file = "web-file https://me@h/values.yaml";
+        assert_eq!(told(&other, &input).as_deref(), Some(file));
+        let ways = RenderInput {
+            dependencies: BTreeMap::from([("https://me:canary@c/stable".to_owned(), None)]),
+            ..input
+        };
+        other.remotes.push(Remote {
+            place: "https://me:canary@c/stable".into(),
+            chart: "redis".into(),
+            ..Remote::default()
+        });
+        let chart = "chart https://me@c/stable/redis";
+        assert_eq!(told(&other, &ways).as_deref(), Some(chart));
     }
 }

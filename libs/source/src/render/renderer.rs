@@ -6,6 +6,7 @@ use domain::application::Source;
 use domain::cause::{Cause, Location, Severity};
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
+use domain::render::{Changed, Read};
 use domain::settings::Rendering;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -277,20 +278,21 @@ impl Renderer {
             .await
     }
 
-    /// Whether a render at this commit would come out as the one that `set` was noted for.
+    /// The first of what `set` notes that is another at this commit, so that a render may come out otherwise than the one
+    /// that it was noted for; nothing where it would not.
     ///
     /// # Errors
     /// When the commit cannot be had; with what it needs, where all that is missing is the way into a place.
-    pub async fn unchanged(
+    pub async fn changed(
         &self,
         access: &Access,
         commit: &str,
         input: &RenderInput,
         set: &ReadSet,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Changed>, Error> {
         if substitute::check(&input.variables).is_err() {
             // No render would come out, whether it uses that one or not.
-            return Ok(false);
+            return Ok(Some(Changed::new(Read::Variable, "")));
         }
         let (snapshot, commit) = self.files(access, commit, input).await?;
         let (own, input, set) = (access.clone(), input.clone(), set.clone());
@@ -298,7 +300,7 @@ impl Renderer {
         snapshot
             .read(move |files| {
                 let trees = Trees::new(&own, mirrors, runtime, &input);
-                set.holds(files, &trees, &input, &commit)
+                set.changed(files, &trees, &input, &commit)
             })
             .await
     }

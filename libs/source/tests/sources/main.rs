@@ -153,9 +153,10 @@ impl World {
     async fn holds(&self, rendered: &Rendered, input: &RenderInput) -> bool {
         let commit = self.git(&["rev-parse", "HEAD"]);
         self.renderer
-            .unchanged(&self.access(), &commit, input, &rendered.read_set)
+            .changed(&self.access(), &commit, input, &rendered.read_set)
             .await
             .unwrap()
+            .is_none()
     }
 }
 

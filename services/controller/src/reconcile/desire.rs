@@ -10,6 +10,7 @@ use domain::cause::Cause;
 use domain::manifest::{HeldSet, Manifest, ManifestSetHash, SourceType};
 use domain::message;
 use domain::quota::Quota;
+use domain::render::Answered;
 use domain::resource::{split_api_version, text};
 use domain::schema::SchemaSet;
 use domain::signature::{Signature, Verdict};
@@ -57,6 +58,8 @@ pub struct Desired {
     pub set: ManifestSetHash,
     /// The tool of each source.
     pub source_types: Vec<SourceType>,
+    /// How the manifests of each were come by when they were asked for last, where that is known.
+    pub answered: Vec<Option<Answered>>,
     /// What the renderer noticed.
     pub causes: Vec<Cause>,
     /// The targets.
@@ -194,6 +197,7 @@ pub async fn desire(
             causes: rendered.causes,
             remotes: rendered.remotes,
             passing: rendered.passing,
+            answered: rendered.answered,
         });
         match (&mut manifests, rendered.manifests) {
             (Some(all), Some(more)) => all.extend(more),
@@ -623,6 +627,10 @@ fn desired(
         revisions,
         set: set_hash(renders),
         source_types: renders.iter().map(|render| render.source_type).collect(),
+        answered: renders
+            .iter()
+            .map(|render| render.answered.clone())
+            .collect(),
         causes: renders
             .iter()
             .flat_map(|render| render.causes.iter().cloned())

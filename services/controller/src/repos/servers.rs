@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::cause::{Cause, Location};
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
+use domain::render::Answered;
 use domain::secret::Secret;
 use domain::settings::Rendering;
 use domain::signature::{Signature, Verdict};
@@ -124,6 +125,8 @@ pub struct Rendered {
     pub remotes: Vec<String>,
     /// Whether it has to be asked for again though nothing is known to have changed.
     pub passing: bool,
+    /// How the repo-server came by it, where that is understood here.
+    pub answered: Option<Answered>,
 }
 
 impl RepoServers {
@@ -376,13 +379,14 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
         manifests,
         source_type,
         causes,
-        cache: _,
+        cache,
         detail,
         undetermined,
         needs: _,
         wanted,
         remotes,
         passing,
+        changed,
     } = answer;
     let broken = || {
         Trouble::ours(Cause::error(
@@ -411,7 +415,9 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
                 .collect::<Result<_, Trouble>>()?,
         ),
     };
+    let changed = changed.unwrap_or_default();
     Ok(Rendered {
+        answered: Answered::parse(&cache, &changed.what, &changed.name),
         hash: ManifestSetHash(hash),
         manifests,
         detail,
