@@ -56,6 +56,9 @@ pub struct Cause {
     /// What the cluster or the tool said, word for word, secrets removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// The variables that the field's value was made of where it is written, `A, B`; never their values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable: Option<Box<str>>,
 }
 
 impl Cause {
@@ -69,6 +72,7 @@ impl Cause {
             field: None,
             location: None,
             evidence: None,
+            variable: None,
         }
     }
 
@@ -111,6 +115,13 @@ impl Cause {
         self
     }
 
+    /// Names the variables that the field's value was made of.
+    #[must_use]
+    pub fn variable(mut self, variable: Option<Box<str>>) -> Self {
+        self.variable = variable;
+        self
+    }
+
     /// Keeps what was said.
     #[must_use]
     pub fn evidence(mut self, evidence: impl Into<String>) -> Self {
@@ -118,13 +129,15 @@ impl Cause {
         self
     }
 
-    /// The whole cause on one line: `text (resource, field, file:line): evidence [code]`.
+    /// The whole cause on one line: `text (resource, field, ${VARIABLE}, file:line): evidence [code]`.
     #[must_use]
     pub fn render(&self, language: Language) -> String {
         let mut line = self.message.render(language);
         let mut places = Vec::new();
         places.extend(self.resource.as_ref().map(ToString::to_string));
         places.extend(self.field.clone());
+        let names = self.variable.iter().flat_map(|names| names.split(", "));
+        places.extend(names.map(|name| format!("${{{name}}}")));
         places.extend(self.location.as_ref().map(ToString::to_string));
         if !places.is_empty() {
             line.push_str(&format!(" ({})", places.join(", ")));

@@ -20,6 +20,29 @@ pub struct Manifest {
     /// [`Cause::field`](crate::cause::Cause::field) (`spec.ports[0].port`), sorted. A key's own dots stay as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<(String, u32)>,
+    /// The variables that were replaced in that file for this object, sorted; the first of them where they are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
+}
+
+/// A variable that was replaced where an object was written. What it was replaced by is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The field whose value or key has it; empty where it is known only that it stands in the object's file.
+    pub field: String,
+    /// The line in the object's file.
+    pub line: u32,
+    /// The variable's name.
+    pub variable: String,
+}
+
+/// A variable that was replaced in a file in which no object was written: the values of a chart, a kustomization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplacedElsewhere {
+    /// Where.
+    pub location: Location,
+    /// The variable's name.
+    pub variable: String,
 }
 
 impl Manifest {
@@ -30,6 +53,7 @@ impl Manifest {
             object,
             location,
             lines: Vec::new(),
+            replaced: Vec::new(),
         }
     }
 
@@ -37,6 +61,12 @@ impl Manifest {
     #[must_use]
     pub fn locate(&self, field: &str) -> Option<Location> {
         locate(self.location.as_ref(), &self.lines, field)
+    }
+
+    /// The variables that a field's own value was made of: `A, B`.
+    #[must_use]
+    pub fn variable(&self, field: &str) -> Option<Box<str>> {
+        variable(&self.replaced, field)
     }
 
     /// The key that the object's own metadata gives it.
@@ -89,6 +119,19 @@ pub fn locate(
     }
 }
 
+/// See [`Manifest::variable`]; for whoever keeps that part and not the manifest.
+#[must_use]
+pub fn variable(replaced: &[Replaced], field: &str) -> Option<Box<str>> {
+    if field.is_empty() {
+        return None;
+    }
+    let of_field = replaced.iter().filter(|one| one.field == field);
+    let mut names: Vec<&str> = of_field.map(|one| one.variable.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(", ").into())
+}
+
 /// The name of a manifest set: the SHA-256, in hex, of its objects' canonical JSON in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -138,5 +181,36 @@ mod tests {
         assert_eq!(line("metadata.namespace"), Some(3));
         assert_eq!(line("spec.ports[0].port"), Some(8));
         assert_eq!(line("status"), Some(1));
+    }
+
+    #[test]
+    fn a_field_names_the_variables_of_its_own_value() {
+        let replaced = |field: &str, line, variable: &str| Replaced {
+            field: field.into(),
+            line,
+            variable: variable.into(),
+        };
+        let mut manifest = Manifest::new(Value::Null, None);
+        manifest.replaced = vec![
+            replaced("", 1, "C"),
+            replaced("spec.image", 4, "USER"),
+            replaced("spec.image", 4, "REGISTRY"),
+            replaced("spec.image", 5, "USER"),
+        ];
+        let names = |field: &str| manifest.variable(field);
+        assert_eq!(names("spec.image").as_deref(), Some("REGISTRY, USER"));
+        assert_eq!(names("spec"), None);
+        assert_eq!(names(""), None, "nobody knows which field it is");
+    }
+
+    #[test]
+    fn what_was_kept_before_variables_were_noted_can_be_read() {
+        let kept = r#"{"object": {"kind": "X"}, "location": null}"#;
+        let manifest: Manifest = serde_json::from_str(kept).unwrap();
+        assert!(manifest.replaced.is_empty());
+        assert_eq!(
+            serde_json::to_string(&manifest).unwrap(),
+            r#"{"object":{"kind":"X"},"location":null}"#
+        );
     }
 }

@@ -210,7 +210,8 @@ pub fn compare(input: &Input<'_>) -> Comparison {
             let message = message::sync::OTHER_INSTALLATION.with("resource", &target.key);
             let cause = Cause::error(message)
                 .on(target.key.clone())
-                .located(target.locate("metadata.name"));
+                .located(target.locate("metadata.name"))
+                .variable(target.variable("metadata.name"));
             causes.push(cause.clone());
             compared.blocked = Some(cause);
         }
@@ -220,7 +221,8 @@ pub fn compare(input: &Input<'_>) -> Comparison {
             let message = message::sync::HOOK_NAME_TAKEN.with("resource", &target.key);
             let cause = Cause::error(message)
                 .on(target.key.clone())
-                .located(target.locate("metadata.name"));
+                .located(target.locate("metadata.name"))
+                .variable(target.variable("metadata.name"));
             compared.blocked = Some(cause);
         }
         if target.role == Role::Ordinary {
@@ -413,8 +415,10 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
     match (there.body, by_server, there.predicted) {
         (_, true, Some(Predicted::Refused(cause))) => {
             let cause = cause.clone();
-            let place = target.locate(cause.field.as_deref().unwrap_or_default());
-            Verdict::Refused(Box::new(cause.on(target.key.clone()).located(place)))
+            let field = cause.field.as_deref().unwrap_or_default();
+            let (place, variable) = (target.locate(field), target.variable(field));
+            let cause = cause.on(target.key.clone()).located(place);
+            Verdict::Refused(Box::new(cause.variable(variable)))
         }
         (Some(body), true, Some(Predicted::Object(predicted))) => {
             let sides = Sides::new(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use domain::application::Destination;
 use domain::cause::{Cause, Location};
-use domain::manifest::{Manifest, locate};
+use domain::manifest::{Manifest, Replaced, locate, variable};
 use domain::message;
 use domain::project::Rules;
 use domain::resource::{self, ResourceKey, split_api_version, text};
@@ -91,6 +91,8 @@ pub struct Target {
     pub location: Option<Location>,
     /// The lines of its fields, by dotted path.
     pub lines: Arc<[(String, u32)]>,
+    /// The variables that were replaced where it was written.
+    pub replaced: Arc<[Replaced]>,
     /// Whether its kind lives in namespaces.
     pub namespaced: bool,
     /// What its own annotations ask for.
@@ -112,6 +114,12 @@ impl Target {
     #[must_use]
     pub fn locate(&self, path: &str) -> Option<Location> {
         locate(self.location.as_ref(), &self.lines, path)
+    }
+
+    /// The variables that a field's own value was made of: `A, B`.
+    #[must_use]
+    pub fn variable(&self, path: &str) -> Option<Box<str>> {
+        variable(&self.replaced, path)
     }
 }
 
@@ -269,7 +277,9 @@ fn target(
     let root = context.schema.root(group, version, &key.kind);
     for dropped in sanitise::sanitise(&mut object, root) {
         let place = manifest.locate(&dropped.path);
-        causes.push(dropped.cause(&key).on(key.clone()).located(place));
+        let variable = manifest.variable(&dropped.path);
+        let cause = dropped.cause(&key).on(key.clone()).located(place);
+        causes.push(cause.variable(variable));
     }
 
     encode_string_data(&mut object, &key);
@@ -290,7 +300,8 @@ fn target(
             let cause = Cause::error(refusal.message)
                 .on(key.clone())
                 .field(refusal.field)
-                .located(place);
+                .located(place)
+                .variable(manifest.variable(refusal.field));
             (Some(cause), refusal.forbidden_kind, refusal.outside)
         }
         None => (None, false, false),
@@ -300,6 +311,7 @@ fn target(
         hash,
         location,
         lines: manifest.lines.clone().into(),
+        replaced: manifest.replaced.clone().into(),
         namespaced: placed.namespaced,
         options: SyncOptions::of_object(&object),
         wave: options::wave(&object),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::application::{Destination, IgnoreDifference};
 use domain::cause::{Cause, Location};
 use domain::field_set::FieldSet;
-use domain::manifest::Manifest;
+use domain::manifest::{Manifest, Replaced};
 use domain::message::Language;
 use domain::operation::SyncRequest;
 use domain::project::{Project, Rules};
@@ -129,6 +129,9 @@ struct Given {
     line: u32,
     #[serde(default)]
     lines: Vec<(String, u32)>,
+    /// The variables that were replaced in it.
+    #[serde(default)]
+    replaced: Vec<Replaced>,
 }
 
 impl Given {
@@ -143,6 +146,7 @@ impl Given {
             object: self.object.clone(),
             location,
             lines,
+            replaced: self.replaced.clone(),
         }
     }
 }
@@ -707,7 +711,9 @@ fn outlined(prepared: &Prepared, comparison: &engine::Comparison, request: &Requ
     };
     let field = |change: &Change| {
         let place = at(change.location.as_ref());
-        format!("{} {}{place}", change.kind.as_str(), change.path)
+        let from = change.variable.as_ref();
+        let from = from.map_or_else(String::new, |names| format!(" from {names}"));
+        format!("{} {}{place}{from}", change.kind.as_str(), change.path)
     };
     let line = |phase: &Phase, wave: &Wave, line: &Line| {
         let number = wave.wave.map_or_else(|| "-".to_owned(), |n| n.to_string());
@@ -720,7 +726,24 @@ fn outlined(prepared: &Prepared, comparison: &engine::Comparison, request: &Requ
         let phase = phase.phase.as_str();
         let shown = format!("{phase} wave {number}{perhaps}: {deed} {key}{place}");
         let fields: Vec<String> = line.fields.iter().map(field).collect();
-        json!([shown, lines(&line.why), fields, line.more_fields])
+        let mut told = vec![
+            json!(shown),
+            lines(&line.why),
+            json!(fields),
+            json!(line.more_fields),
+        ];
+        if !line.replaced.is_empty() {
+            let shown = |one: &Replaced| {
+                let Replaced {
+                    field,
+                    line,
+                    variable,
+                } = one;
+                format!("{field} at {line} from {variable}")
+            };
+            told.push(line.replaced.iter().map(shown).collect());
+        }
+        Value::Array(told)
     };
     let mut steps = Vec::new();
     for phase in &outline.phases {

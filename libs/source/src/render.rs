@@ -21,6 +21,7 @@ mod made;
 mod origin;
 mod overrides;
 mod patches;
+mod provenance;
 mod read_set;
 mod reader;
 mod remote;

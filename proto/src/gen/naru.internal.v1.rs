@@ -2858,6 +2858,9 @@ pub struct RenderResponse {
     /// Where `cache` is `changed`: the first of what an earlier render read that is another now.
     #[prost(message, optional, tag = "12")]
     pub changed: ::core::option::Option<Changed>,
+    /// The variables that were replaced in files in which no object was written, not all where they are many.
+    #[prost(message, repeated, tag = "13")]
+    pub replaced: ::prost::alloc::vec::Vec<ReplacedElsewhere>,
 }
 impl ::prost::Name for RenderResponse {
     const NAME: &'static str = "RenderResponse";
@@ -2867,6 +2870,26 @@ impl ::prost::Name for RenderResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/naru.internal.v1.RenderResponse".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplacedElsewhere {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub line: u32,
+    /// its name
+    #[prost(string, tag = "3")]
+    pub variable: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ReplacedElsewhere {
+    const NAME: &'static str = "ReplacedElsewhere";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.ReplacedElsewhere".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.ReplacedElsewhere".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2900,6 +2923,9 @@ pub struct RenderedManifest {
     /// The line of each field in that file, sorted by field.
     #[prost(message, repeated, tag = "4")]
     pub lines: ::prost::alloc::vec::Vec<FieldLine>,
+    /// The variables that were replaced in that file for this object, not all where they are many.
+    #[prost(message, repeated, tag = "5")]
+    pub replaced: ::prost::alloc::vec::Vec<Replaced>,
 }
 impl ::prost::Name for RenderedManifest {
     const NAME: &'static str = "RenderedManifest";
@@ -2909,6 +2935,27 @@ impl ::prost::Name for RenderedManifest {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/naru.internal.v1.RenderedManifest".into()
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Replaced {
+    /// Whose value or key has it; empty where that is not known.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub line: u32,
+    /// its name
+    #[prost(string, tag = "3")]
+    pub variable: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Replaced {
+    const NAME: &'static str = "Replaced";
+    const PACKAGE: &'static str = "naru.internal.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.internal.v1.Replaced".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.internal.v1.Replaced".into()
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

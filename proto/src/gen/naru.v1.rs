@@ -85,6 +85,9 @@ pub struct SyncPlan {
     pub selective: bool,
     #[prost(message, optional, tag = "14")]
     pub auto_sync: ::core::option::Option<AutoSyncPlan>,
+    /// How the manifests of each source that makes some were come by.
+    #[prost(message, repeated, tag = "15")]
+    pub renders: ::prost::alloc::vec::Vec<PlanRender>,
 }
 impl ::prost::Name for SyncPlan {
     const NAME: &'static str = "SyncPlan";
@@ -94,6 +97,63 @@ impl ::prost::Name for SyncPlan {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/naru.v1.SyncPlan".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlanRender {
+    /// Which source of the application, from 1.
+    #[prost(int64, tag = "1")]
+    pub source_position: i64,
+    #[prost(string, tag = "2")]
+    pub revision: ::prost::alloc::string::String,
+    /// `Helm`, `Kustomize` or `Directory`.
+    #[prost(string, tag = "3")]
+    pub tool: ::prost::alloc::string::String,
+    /// How they were come by when they were asked for last: `hit` (from the cache), or rendered, since nothing was remembered
+    /// (`first`), something was another (`changed`), or the cache was not to answer (`bypassed`). Empty where that is not known.
+    #[prost(string, tag = "4")]
+    pub cache: ::prost::alloc::string::String,
+    /// Where something was another: what it is, `path`, `source`, `variable`, `build-variable`, `cluster`, `chart`, `web-file` or
+    /// `application`; and which one.
+    #[prost(string, tag = "5")]
+    pub changed: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub changed_name: ::prost::alloc::string::String,
+    /// The variables that were replaced in files in which no object is written, 50 at most.
+    #[prost(message, repeated, tag = "7")]
+    pub variables: ::prost::alloc::vec::Vec<PlanVariable>,
+}
+impl ::prost::Name for PlanRender {
+    const NAME: &'static str = "PlanRender";
+    const PACKAGE: &'static str = "naru.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.v1.PlanRender".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.v1.PlanRender".into()
+    }
+}
+/// A variable that was replaced.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanVariable {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The field that has it; empty where it is only known that it stands in the file.
+    #[prost(string, tag = "2")]
+    pub field: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub file: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub line: u32,
+}
+impl ::prost::Name for PlanVariable {
+    const NAME: &'static str = "PlanVariable";
+    const PACKAGE: &'static str = "naru.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "naru.v1.PlanVariable".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/naru.v1.PlanVariable".into()
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -174,6 +234,9 @@ pub struct PlanStep {
     pub file: ::prost::alloc::string::String,
     #[prost(uint32, tag = "13")]
     pub line: u32,
+    /// The variables that were replaced where it is written, 20 at most.
+    #[prost(message, repeated, tag = "14")]
+    pub variables: ::prost::alloc::vec::Vec<PlanVariable>,
 }
 impl ::prost::Name for PlanStep {
     const NAME: &'static str = "PlanStep";
@@ -197,6 +260,9 @@ pub struct PlanField {
     pub file: ::prost::alloc::string::String,
     #[prost(uint32, tag = "4")]
     pub line: u32,
+    /// The names of the variables that Git's value was made of, `A, B`.
+    #[prost(string, tag = "5")]
+    pub variable: ::prost::alloc::string::String,
 }
 impl ::prost::Name for PlanField {
     const NAME: &'static str = "PlanField";
@@ -260,6 +326,9 @@ pub struct PlanCause {
     /// What the cluster or a tool said.
     #[prost(string, tag = "8")]
     pub evidence: ::prost::alloc::string::String,
+    /// The names of the variables that the field's value was made of, `A, B`.
+    #[prost(string, tag = "9")]
+    pub variable: ::prost::alloc::string::String,
 }
 impl ::prost::Name for PlanCause {
     const NAME: &'static str = "PlanCause";

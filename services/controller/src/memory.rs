@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use cluster::Discovery;
 use domain::cause::Cause;
 use domain::manifest::{ManifestSetHash, SourceType};
-use domain::render::Answered;
 use domain::resource::ResourceKey;
 use domain::schema::SchemaSet;
 use domain::tenant::TenantId;
@@ -23,6 +22,7 @@ use tokio::sync::broadcast;
 
 use crate::driver::queue::AppKey;
 use crate::reconcile::custom::Known;
+use crate::repos::Making;
 
 /// How many bytes of targets are kept.
 const TARGETS: usize = 24 << 20;
@@ -102,8 +102,8 @@ pub struct Render {
     pub remotes: Vec<String>,
     /// Whether it has to be asked for again though nothing is known to have changed.
     pub passing: bool,
-    /// How it was come by when it was asked for last.
-    pub answered: Option<Answered>,
+    /// How it came about when it was asked for last.
+    pub making: Making,
 }
 
 /// The targets of an application, and what they were made from.
@@ -544,7 +544,10 @@ fn size(prepared: &Prepared) -> usize {
     prepared
         .targets
         .iter()
-        .map(|target| 512 + 5 * target.object.to_string().len())
+        .map(|target| {
+            let replaced = 64 * target.replaced.len();
+            512 + 5 * target.object.to_string().len() + replaced
+        })
         .sum()
 }
 
@@ -584,7 +587,7 @@ mod tests {
             causes: vec![],
             remotes: vec![],
             passing: false,
-            answered: None,
+            making: Making::default(),
         };
         memory.rendered(&app, &[render]);
         assert_eq!(memory.glance(&app, "1").renders.len(), 1);

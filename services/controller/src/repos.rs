@@ -31,7 +31,7 @@ mod servers;
 mod trouble;
 
 pub use refs::is_commit;
-pub use servers::{Reference, RenderOrder, Rendered, RepoServers};
+pub use servers::{Making, Reference, RenderOrder, Rendered, RepoServers};
 pub use trouble::Trouble;
 
 use access::Accesses;
@@ -296,7 +296,7 @@ impl Repos {
             match rendering.await {
                 Ok(Outcome::Rendered(rendered)) => {
                     self.0.needs.lock().keep(about, needs);
-                    noted(rendered.answered.as_ref());
+                    noted(rendered.making.answered.as_ref());
                     return Ok(rendered);
                 }
                 Ok(Outcome::Needs(more)) => {

@@ -428,6 +428,15 @@ fn answer(
         wanted: Vec::new(),
         remotes: rendered.read_set.remotes(),
         passing: rendered.read_set.is_passing(),
+        replaced: rendered
+            .elsewhere
+            .iter()
+            .map(|one| wire::ReplacedElsewhere {
+                path: one.location.path.clone(),
+                line: one.location.line,
+                variable: one.variable.clone(),
+            })
+            .collect(),
     }))
 }
 
@@ -603,11 +612,17 @@ fn to_manifest(manifest: &domain::manifest::Manifest) -> Result<wire::RenderedMa
         field: field.clone(),
         line: *line,
     });
+    let replaced = manifest.replaced.iter().map(|one| wire::Replaced {
+        field: one.field.clone(),
+        line: one.line,
+        variable: one.variable.clone(),
+    });
     Ok(wire::RenderedManifest {
         object,
         path,
         line,
         lines: lines.collect(),
+        replaced: replaced.collect(),
     })
 }
 

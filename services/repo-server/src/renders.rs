@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cache::Cache;
 use domain::cause::Cause;
-use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::manifest::{Manifest, ManifestSetHash, ReplacedElsewhere, SourceType};
 use domain::message;
 use domain::render::Answered;
 use domain::secret::Secret;
@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::rates::Rates;
 
 /// The kind of the entries in Redis; another number when their form changes, or what is noted in them.
-const KIND: &str = "render-4";
+const KIND: &str = "render-5";
 /// How long Redis keeps an entry, as Argo CD keeps its manifests.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -42,6 +42,7 @@ pub(crate) struct Remembered {
     pub(crate) detail: String,
     pub(crate) source_type: SourceType,
     pub(crate) causes: Vec<Cause>,
+    pub(crate) elsewhere: Vec<ReplacedElsewhere>,
     pub(crate) undetermined: Option<String>,
     pub(crate) read_set: ReadSet,
 }
@@ -54,6 +55,7 @@ impl From<Rendered> for Remembered {
             detail: rendered.detail,
             source_type: rendered.source_type,
             causes: rendered.causes,
+            elsewhere: rendered.elsewhere,
             undetermined: rendered.undetermined,
             read_set: rendered.read_set,
         }
@@ -182,10 +184,7 @@ impl Renders {
             let held = (place, self.0.turns.turn(tenant).await);
             let renderer = &self.0.renderer;
             let rendered = renderer.render_local(&order.access, archive, held, &order.input);
-            Outcome::Ok((
-                Arc::new(Remembered::from(rendered.await?)),
-                Answered::Local,
-            ))
+            Outcome::Ok((Arc::new(Remembered::from(rendered.await?)), Answered::Local))
         };
         self.counted(tenant, rendering).await
     }

@@ -138,6 +138,7 @@ fn target(object: Value) -> Target {
         hash: [0; 32],
         location: None,
         lines: Vec::new().into(),
+        replaced: Vec::new().into(),
         namespaced: true,
         options: SyncOptions::default(),
         wave: 0,

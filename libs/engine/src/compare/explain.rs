@@ -22,6 +22,8 @@ pub struct Difference {
     pub got: Option<String>,
     /// Where Git says it.
     pub location: Option<Location>,
+    /// The variables that Git's value was made of.
+    pub variable: Option<Box<str>>,
     /// Where the cluster's records have it, for the fields that are named: whose doing it is is found out for those that
     /// are shown.
     steps: Option<Vec<Element>>,
@@ -63,6 +65,7 @@ pub(super) fn describe(
             want: show(&delta.path, delta.want, "++++++++"),
             got: show(&delta.path, delta.got, "++++++++++++"),
             location: target.locate(&delta.path),
+            variable: target.variable(&delta.path),
             steps: (position < MAX_FIELDS)
                 .then(|| between.steps(delta))
                 .flatten(),
@@ -132,6 +135,7 @@ fn of_difference(difference: &Difference, history: Option<&History<'_>>) -> Caus
     Cause::reason(message)
         .field(difference.path.clone())
         .located(difference.location.clone())
+        .variable(difference.variable.clone())
 }
 
 /// What is said of a difference and of whose doing it is, without its field.
@@ -183,6 +187,7 @@ mod tests {
             want: Some("1".to_owned()),
             got: Some("2".to_owned()),
             location: None,
+            variable: None,
             steps: None,
         };
         Compared {

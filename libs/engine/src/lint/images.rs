@@ -44,6 +44,7 @@ pub(super) fn tags(targets: &[Target]) -> Vec<Cause> {
                     Cause::warning(message)
                         .on(workload.key.clone())
                         .located(location)
+                        .variable(workload.variable(&field))
                         .field(field),
                 );
             }

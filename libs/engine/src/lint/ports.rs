@@ -254,5 +254,6 @@ fn warn(message: message::Message, target: &Target, field: String) -> Cause {
     Cause::warning(message)
         .on(target.key.clone())
         .located(location)
+        .variable(target.variable(&field))
         .field(field)
 }

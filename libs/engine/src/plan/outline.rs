@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::cause::{Cause, Location, Severity};
+use domain::manifest::Replaced;
 use domain::message::{self, Message};
 use domain::resource::{ResourceKey, text};
 use domain::status::SyncCode;
@@ -128,6 +129,8 @@ pub struct Line {
     pub more_fields: usize,
     /// Where it is written.
     pub location: Option<Location>,
+    /// The variables that were replaced there.
+    pub replaced: Vec<Replaced>,
     /// When its object goes, where it is a hook's.
     pub hook: Option<DeletePolicy>,
     /// How it is applied, where it is.
@@ -143,6 +146,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Where Git says it.
     pub location: Option<Location>,
+    /// The variables that Git's value was made of.
+    pub variable: Option<Box<str>>,
 }
 
 /// How a field would be changed.
@@ -399,6 +404,7 @@ impl Writer<'_> {
             fields: Vec::new(),
             more_fields: 0,
             location,
+            replaced: target.map_or_else(Vec::new, |target| target.replaced.to_vec()),
             hook: step.hook,
             how: None,
         });
@@ -559,5 +565,6 @@ fn change(difference: &Difference) -> Change {
         path: difference.path.clone(),
         kind,
         location: difference.location.clone(),
+        variable: difference.variable.clone(),
     }
 }

@@ -47,7 +47,7 @@ fn plain(value: &Value, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, value);
 }
 
-/// The hash of the objects, and that of the objects with where each field was written.
+/// The hash of the objects, and that of the objects with where each field was written and which variables it came from.
 pub(super) fn names(manifests: &[Manifest]) -> (ManifestSetHash, String) {
     let (mut set, mut detail) = (Sha256::new(), Sha256::new());
     for manifest in manifests {
@@ -63,6 +63,11 @@ pub(super) fn names(manifests: &[Manifest]) -> (ManifestSetHash, String) {
         for (field, line) in &manifest.lines {
             detail.update(field);
             detail.update(line.to_be_bytes());
+        }
+        for replaced in &manifest.replaced {
+            detail.update(&replaced.field);
+            detail.update(replaced.line.to_be_bytes());
+            detail.update(&replaced.variable);
         }
     }
     (
@@ -95,5 +100,14 @@ mod tests {
         let ((one, here), (two, there)) = (names(&at(1)), names(&at(2)));
         assert_eq!(one, two);
         assert_ne!(here, there);
+        let mut replaced = at(1);
+        replaced[0].replaced = vec![domain::manifest::Replaced {
+            field: "kind".into(),
+            line: 1,
+            variable: "USER".into(),
+        }];
+        let (three, from) = names(&replaced);
+        assert_eq!(one, three);
+        assert_ne!(here, from);
     }
 }

@@ -49,6 +49,7 @@ fn manifest(path: &str, object: Value, line: u32, mut lines: Vec<(String, u32)>)
             line,
         }),
         lines,
+        replaced: Vec::new(),
     }
 }
 
@@ -124,6 +125,7 @@ impl Written {
             object,
             location: self.location,
             lines: self.lines,
+            replaced: Vec::new(),
         }
     }
 }

@@ -286,9 +286,8 @@ impl ReadSet {
             return Some(Changed::new(Read::Cluster, name));
         }
         let mut variables = self.variables.iter();
-        let other = |entry: &(&String, &Option<String>)| {
-            input.variables.get(entry.0) != entry.1.as_ref()
-        };
+        let other =
+            |entry: &(&String, &Option<String>)| input.variables.get(entry.0) != entry.1.as_ref();
         if let Some((name, _)) = variables.find(other) {
             return Some(Changed::new(Read::Variable, name));
         }

@@ -8,6 +8,7 @@ use domain::cause::{Cause, Location};
 use domain::message;
 
 use super::overrides::below;
+use super::provenance::{self, Replacement};
 use super::read_set::{Looks, ReadSet, listing};
 use super::renderer::{RenderInput, Target};
 use super::submodules::Submodule;
@@ -50,6 +51,8 @@ pub(super) struct File {
     pub(super) path: String,
     /// Its content, variables replaced.
     pub(super) content: Arc<[u8]>,
+    /// Which, by their lines; not all where they are very many.
+    pub(super) replaced: Arc<[Replacement]>,
 }
 
 impl File {
@@ -113,7 +116,9 @@ pub(super) struct Reader<'f, 'r> {
     items: Cell<usize>,
     mounts: RefCell<BTreeMap<String, Mount>>,
     /// The files of web servers that were fetched, by their addresses.
-    web: RefCell<BTreeMap<String, Arc<[u8]>>>,
+    web: RefCell<BTreeMap<String, File>>,
+    /// How many more replacements are noted.
+    noted: Cell<usize>,
     /// The submodule that a look came to and that is not open.
     closed: RefCell<Option<Submodule>>,
     now: i64,
@@ -148,6 +153,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             items: Cell::new(0),
             mounts: RefCell::default(),
             web: RefCell::default(),
+            noted: Cell::new(provenance::MAX_NOTED),
             closed: RefCell::default(),
             now: input.now,
         }
@@ -176,8 +182,8 @@ impl<'f, 'r> Reader<'f, 'r> {
     /// When the source reads too much with it.
     pub(super) fn keep_web(&self, url: &str, bytes: &[u8], file: WebFile) -> Result<(), Error> {
         self.count(bytes.len())?;
-        let content = self.replaced(bytes);
-        self.web.borrow_mut().insert(url.to_owned(), content);
+        let kept = self.replaced(url.to_owned(), bytes);
+        self.web.borrow_mut().insert(url.to_owned(), kept);
         self.note(|set| {
             set.web.insert(url.to_owned(), file);
         });
@@ -209,17 +215,42 @@ impl<'f, 'r> Reader<'f, 'r> {
         self.trees.said(&text)
     }
 
-    fn replaced(&self, bytes: &[u8]) -> Arc<[u8]> {
+    /// A file as it is read: variables replaced, and noted.
+    fn replaced(&self, path: String, bytes: &[u8]) -> File {
         let Ok(text) = std::str::from_utf8(bytes) else {
-            return bytes.into();
+            return File {
+                path,
+                content: bytes.into(),
+                replaced: Arc::default(),
+            };
         };
         let mut set = self.set.borrow_mut();
-        let note = |name: &str| {
+        let mut replaced: Vec<Replacement> = Vec::new();
+        let note = |name: &str, line: Option<u32>| {
             set.variables
                 .insert(name.to_owned(), self.variables.get(name).cloned());
+            let Some(line) = line else { return };
+            let left = self.noted.get();
+            let on_line = || replaced.iter().rev().take_while(|one| one.line == line);
+            let new =
+                on_line().count() < provenance::MAX_NAMES && !on_line().any(|one| one.name == name);
+            if left > 0 && new {
+                self.noted.set(left - 1);
+                let name = name.to_owned();
+                replaced.push(Replacement { line, name });
+            }
         };
-        let replaced = substitute::substitute(text, self.variables, note);
-        replaced.as_bytes().into()
+        let content = substitute::substitute(text, self.variables, note);
+        File {
+            path,
+            content: content.as_bytes().into(),
+            replaced: replaced.into(),
+        }
+    }
+
+    /// What a variable is replaced by.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
     }
 
     /// Counts bytes that are held for this render.
@@ -254,11 +285,9 @@ impl<'f, 'r> Reader<'f, 'r> {
             Mount::File(content) => Some(File {
                 path: path.to_owned(),
                 content: Arc::clone(content),
+                replaced: Arc::default(),
             }),
-            Mount::Web(url) => Some(File {
-                path: url.clone(),
-                content: Arc::clone(self.web.borrow().get(url)?),
-            }),
+            Mount::Web(url) => self.web.borrow().get(url).cloned(),
             Mount::Folder(_) => None,
         }
     }
@@ -549,10 +578,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             return Err(located(Error::new(Kind::Unsupported, message)));
         }
         self.count(bytes.len())?;
-        let file = File {
-            path: self.trees.shown(&found.path),
-            content: self.replaced(&bytes),
-        };
+        let file = self.replaced(self.trees.shown(&found.path), &bytes);
         self.read.borrow_mut().insert(found.path, file.clone());
         Ok(Some(file))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::application::Source;
 use domain::cause::{Cause, Location, Severity};
-use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::manifest::{Manifest, ManifestSetHash, ReplacedElsewhere, SourceType};
 use domain::message;
 use domain::render::{Changed, Read};
 use domain::settings::Rendering;
@@ -22,7 +22,9 @@ use super::read_set::ReadSet;
 use super::reader::Reader;
 use super::trees::{Reference, Trees};
 use super::worker::WorkerPool;
-use super::{checks, directory, hash, helm, kustomize, lints, overrides, submodules, substitute};
+use super::{
+    checks, directory, hash, helm, kustomize, lints, overrides, provenance, submodules, substitute,
+};
 use crate::charts::Charts;
 use crate::error::{Error, Kind};
 use crate::git::{Access, Files, Mirrors, Node, Snapshot};
@@ -151,6 +153,8 @@ pub struct Rendered {
     pub source_type: SourceType,
     /// Warnings.
     pub causes: Vec<Cause>,
+    /// The variables that were replaced in files in which no object was written; the first of them where they are many.
+    pub elsewhere: Vec<ReplacedElsewhere>,
     /// Names everything that it was made of, where it comes out otherwise each time: whoever has a set of that name keeps
     /// to it.
     pub undetermined: Option<String>,
@@ -331,6 +335,7 @@ struct Made {
     manifests: Vec<Manifest>,
     tool: SourceType,
     causes: Vec<Cause>,
+    elsewhere: Vec<ReplacedElsewhere>,
     /// Whether it comes out otherwise each time.
     undetermined: bool,
 }
@@ -350,6 +355,7 @@ fn make(
             manifests: Vec::new(),
             tool: SourceType::Directory,
             causes: Vec::new(),
+            elsewhere: Vec::new(),
             undetermined: false,
         });
     }
@@ -362,6 +368,9 @@ fn make(
         .collect();
     made.causes
         .extend(placed.files.iter().flat_map(OptionsFile::unread));
+    if !input.variables.is_empty() {
+        made.elsewhere = provenance::trace(reader, &mut made.manifests);
+    }
     Ok(made)
 }
 
@@ -450,6 +459,7 @@ fn build(
         manifests,
         tool: *tool,
         causes,
+        elsewhere: Vec::new(),
         undetermined,
     })
 }
@@ -512,6 +522,7 @@ fn finish(reader: Reader<'_, '_>, made: Made, input: &RenderInput) -> Rendered {
         detail,
         source_type: made.tool,
         causes: made.causes,
+        elsewhere: made.elsewhere,
         read_set,
     }
 }

@@ -9,30 +9,38 @@ use crate::error::{Error, Kind};
 
 /// Replaces `${NAME}` by the value of each declared name and `$${NAME}` by `${NAME}`; every other `${…}` stays.
 ///
-/// `seen` hears of every `${NAME}`, declared or not, since another declaration would change the outcome.
+/// `seen` hears of every `${NAME}`, declared or not, since another declaration would change the outcome; and of the line on
+/// which it was replaced, where it was. No value has more than one line, so that this is the line in both texts.
 pub(super) fn substitute<'t>(
     text: &'t str,
     variables: &BTreeMap<String, String>,
-    mut seen: impl FnMut(&str),
+    mut seen: impl FnMut(&str, Option<u32>),
 ) -> Cow<'t, str> {
     let mut out = String::new();
     let mut copied = 0;
+    // The line of the first byte that is not counted yet.
+    let (mut line, mut counted) = (1_u32, 0);
     let mut from = 0;
     while let Some(at) = text[from..].find("${").map(|at| at + from) {
         from = at + 2;
         let Some(name) = name_at(&text[from..]) else {
             continue;
         };
-        seen(name);
         from += name.len() + 1;
         let Some(value) = variables.get(name) else {
+            seen(name, None);
             continue;
         };
         let escaped = at > copied && text.as_bytes()[at - 1] == b'$';
         if escaped {
+            seen(name, None);
             out.push_str(&text[copied..at - 1]);
             out.push_str(&text[at..from]);
         } else {
+            let breaks = text[counted..at].bytes().filter(|byte| *byte == b'\n');
+            line = line.saturating_add(u32::try_from(breaks.count()).unwrap_or(u32::MAX));
+            counted = at;
+            seen(name, Some(line));
             out.push_str(&text[copied..at]);
             out.push_str(value);
         }
@@ -90,14 +98,30 @@ mod tests {
         let variables = BTreeMap::from([("USER".to_owned(), "user01".to_owned())]);
         let mut seen = Vec::new();
         let text = "a: ${USER}.${USER}\nb: $${USER}\nc: ${OTHER} $${OTHER} ${} ${a-b} $USER ${USER\nd: ${USER}";
-        let result = substitute(text, &variables, |name| seen.push(name.to_owned()));
+        let result = substitute(text, &variables, |name, line| {
+            seen.push((name.to_owned(), line));
+        });
         assert_eq!(
             result,
             "a: user01.user01\nb: ${USER}\nc: ${OTHER} $${OTHER} ${} ${a-b} $USER ${USER\nd: user01"
         );
-        assert_eq!(seen, ["USER", "USER", "USER", "OTHER", "OTHER", "USER"]);
+        let told: Vec<(&str, Option<u32>)> = seen
+            .iter()
+            .map(|(name, line)| (name.as_str(), *line))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("USER", Some(1)),
+                ("USER", Some(1)),
+                ("USER", None),
+                ("OTHER", None),
+                ("OTHER", None),
+                ("USER", Some(4)),
+            ]
+        );
         assert!(matches!(
-            substitute("plain", &variables, |_| ()),
+            substitute("plain", &variables, |_, _| ()),
             Cow::Borrowed(_)
         ));
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use domain::cause::{Cause, Location};
 use domain::clock::Timestamp;
+use domain::manifest::Replaced;
 use domain::message::{self, Language};
 use domain::operation::Operation;
+use domain::render::Answered;
 use domain::resource::ResourceKey;
 use domain::tenant::TenantId;
 use engine::hooks::DeletePolicy;
@@ -21,8 +23,9 @@ use super::{database, refused, say, scene};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::reconcile::Failure;
-use crate::reconcile::operation::foresee::{self, ByItself, Foreseen};
+use crate::reconcile::operation::foresee::{self, ByItself, Foreseen, Made};
 use crate::reconcile::subject;
+use crate::repos::Making;
 
 /// How many plans are made at once: for one tenant, and in all.
 const AT_ONCE: (usize, usize) = (4, 64);
@@ -124,6 +127,7 @@ impl Teller {
             sync,
             refusals,
             closed_until,
+            renders,
             outline,
             selective,
             by_itself,
@@ -146,6 +150,7 @@ impl Teller {
             more_left_alone: number(outline.more_left),
             selective,
             auto_sync: Some(self.by_itself(by_itself)),
+            renders: renders.iter().map(render).collect(),
         }
     }
 
@@ -182,6 +187,11 @@ impl Teller {
             causes: self.causes(&line.why),
             fields: line.fields.iter().map(field).collect(),
             more_fields: number(line.more_fields),
+            variables: line
+                .replaced
+                .iter()
+                .map(|one| variable(one, &file))
+                .collect(),
             file,
             line: number_of_line,
         }
@@ -253,6 +263,7 @@ impl Teller {
             file,
             line,
             evidence: cause.evidence.clone().unwrap_or_default(),
+            variable: cause.variable.as_deref().unwrap_or_default().to_owned(),
         }
     }
 }
@@ -269,6 +280,44 @@ fn field(change: &Change) -> wire::PlanField {
         change: change.kind.as_str().to_owned(),
         file,
         line,
+        variable: change.variable.as_deref().unwrap_or_default().to_owned(),
+    }
+}
+
+/// A variable that was replaced in an object's file.
+fn variable(replaced: &Replaced, file: &str) -> wire::PlanVariable {
+    wire::PlanVariable {
+        name: replaced.variable.clone(),
+        field: replaced.field.clone(),
+        file: file.to_owned(),
+        line: replaced.line,
+    }
+}
+
+/// How a source's manifests were come by.
+fn render(made: &Made) -> wire::PlanRender {
+    let Making {
+        answered,
+        elsewhere,
+    } = &made.making;
+    let answered = answered.as_ref();
+    let changed = answered.and_then(Answered::changed);
+    let elsewhere = elsewhere.iter().map(|one| wire::PlanVariable {
+        name: one.variable.clone(),
+        field: String::new(),
+        file: one.location.path.clone(),
+        line: one.location.line,
+    });
+    wire::PlanRender {
+        source_position: number(made.position),
+        revision: made.revision.clone(),
+        tool: made.tool.as_str().to_owned(),
+        cache: answered.map_or("", Answered::as_str).to_owned(),
+        changed: changed
+            .map_or("", |changed| changed.what.as_str())
+            .to_owned(),
+        changed_name: changed.map_or_else(String::new, |changed| changed.name.clone()),
+        variables: elsewhere.collect(),
     }
 }
 
@@ -309,6 +358,9 @@ fn number(count: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use domain::manifest::{ReplacedElsewhere, SourceType};
+    use domain::render::{Changed, Read};
+
     use super::*;
 
     #[test]
@@ -324,7 +376,9 @@ mod tests {
             line: 3,
         };
         let cause = Cause::reason(message.clone()).on(key).located(Some(place));
+        let cause = cause.variable(Some("USER_IDENTITY".into()));
         let told = Teller(Language::Korean).cause(&cause);
+        assert_eq!(told.variable, "USER_IDENTITY");
         assert_eq!(told.message, message.render(Language::Korean));
         assert_eq!(
             (told.code.as_str(), told.severity.as_str()),
@@ -332,6 +386,40 @@ mod tests {
         );
         assert_eq!((told.file.as_str(), told.line), ("app/a.yaml", 3));
         assert_eq!(told.resource, "ConfigMap a");
+    }
+
+    #[test]
+    fn what_kept_the_cache_from_answering_is_told_with_what_was_replaced() {
+        let changed = Changed::new(Read::Path, "app/a.yaml");
+        let replaced = ReplacedElsewhere {
+            location: Location {
+                path: "app/values.yaml".into(),
+                line: 3,
+            },
+            variable: "USER_IDENTITY".into(),
+        };
+        let mut made = Made {
+            position: 2,
+            revision: "c0ffee".into(),
+            tool: SourceType::Helm,
+            making: Making {
+                answered: Some(Answered::Changed(changed)),
+                elsewhere: [replaced].into(),
+            },
+        };
+        let told = render(&made);
+        assert_eq!((told.source_position, told.tool.as_str()), (2, "Helm"));
+        let why = (told.cache, told.changed, told.changed_name);
+        let expected = ("changed", "path", "app/a.yaml");
+        assert_eq!((&*why.0, &*why.1, &*why.2), expected);
+        let [variable] = &told.variables[..] else {
+            panic!("{:?}", told.variables);
+        };
+        let place = (variable.file.as_str(), variable.line);
+        assert_eq!(variable.name, "USER_IDENTITY");
+        assert_eq!(place, ("app/values.yaml", 3));
+        made.making = Making::default();
+        assert_eq!(render(&made).cache, "", "nobody has said it");
     }
 
     #[test]

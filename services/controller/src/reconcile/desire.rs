@@ -10,7 +10,6 @@ use domain::cause::Cause;
 use domain::manifest::{HeldSet, Manifest, ManifestSetHash, SourceType};
 use domain::message;
 use domain::quota::Quota;
-use domain::render::Answered;
 use domain::resource::{split_api_version, text};
 use domain::schema::SchemaSet;
 use domain::signature::{Signature, Verdict};
@@ -21,7 +20,9 @@ use serde_json::Value;
 use super::subject::{self, Subject};
 use crate::context::Context;
 use crate::memory::{AppMemory, Render, Targets};
-use crate::repos::{Followed, Reference, RenderOrder, Rendered, RepoKey, Trouble, is_commit};
+use crate::repos::{
+    Followed, Making, Reference, RenderOrder, Rendered, RepoKey, Trouble, is_commit,
+};
 
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +59,8 @@ pub struct Desired {
     pub set: ManifestSetHash,
     /// The tool of each source.
     pub source_types: Vec<SourceType>,
-    /// How the manifests of each were come by when they were asked for last, where that is known.
-    pub answered: Vec<Option<Answered>>,
+    /// How the manifests of each came about when they were asked for last.
+    pub makings: Vec<Making>,
     /// What the renderer noticed.
     pub causes: Vec<Cause>,
     /// The targets.
@@ -197,7 +198,7 @@ pub async fn desire(
             causes: rendered.causes,
             remotes: rendered.remotes,
             passing: rendered.passing,
-            answered: rendered.answered,
+            making: rendered.making,
         });
         match (&mut manifests, rendered.manifests) {
             (Some(all), Some(more)) => all.extend(more),
@@ -627,10 +628,7 @@ fn desired(
         revisions,
         set: set_hash(renders),
         source_types: renders.iter().map(|render| render.source_type).collect(),
-        answered: renders
-            .iter()
-            .map(|render| render.answered.clone())
-            .collect(),
+        makings: renders.iter().map(|render| render.making.clone()).collect(),
         causes: renders
             .iter()
             .flat_map(|render| render.causes.iter().cloned())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::cause::{Cause, Location};
-use domain::manifest::{Manifest, ManifestSetHash, SourceType};
+use domain::manifest::{Manifest, ManifestSetHash, Replaced, ReplacedElsewhere, SourceType};
 use domain::message;
 use domain::render::Answered;
 use domain::secret::Secret;
@@ -125,8 +125,17 @@ pub struct Rendered {
     pub remotes: Vec<String>,
     /// Whether it has to be asked for again though nothing is known to have changed.
     pub passing: bool,
-    /// How the repo-server came by it, where that is understood here.
+    /// How it came about.
+    pub making: Making,
+}
+
+/// How a source's manifests came about, for people.
+#[derive(Clone, Debug, Default)]
+pub struct Making {
+    /// How the repo-server came by them, where that is understood here.
     pub answered: Option<Answered>,
+    /// The variables that were replaced in files in which no object was written.
+    pub elsewhere: Arc<[ReplacedElsewhere]>,
 }
 
 impl RepoServers {
@@ -387,6 +396,7 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
         remotes,
         passing,
         changed,
+        replaced,
     } = answer;
     let broken = || {
         Trouble::ours(Cause::error(
@@ -400,10 +410,16 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
             line: m.line,
         });
         let lines = m.lines.into_iter().map(|at| (at.field, at.line)).collect();
+        let replaced = m.replaced.into_iter().map(|one| Replaced {
+            field: one.field,
+            line: one.line,
+            variable: one.variable,
+        });
         Ok(Manifest {
             object,
             location,
             lines,
+            replaced: replaced.collect(),
         })
     };
     let manifests = match unchanged {
@@ -416,8 +432,18 @@ fn rendered(answer: wire::RenderResponse) -> Result<Rendered, Trouble> {
         ),
     };
     let changed = changed.unwrap_or_default();
+    let elsewhere = replaced.into_iter().map(|one| ReplacedElsewhere {
+        location: Location {
+            path: one.path,
+            line: one.line,
+        },
+        variable: one.variable,
+    });
     Ok(Rendered {
-        answered: Answered::parse(&cache, &changed.what, &changed.name),
+        making: Making {
+            answered: Answered::parse(&cache, &changed.what, &changed.name),
+            elsewhere: elsewhere.collect(),
+        },
         hash: ManifestSetHash(hash),
         manifests,
         detail,

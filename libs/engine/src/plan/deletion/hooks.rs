@@ -467,6 +467,7 @@ mod tests {
             version: "v1".into(),
             location: None,
             lines: Arc::from([]),
+            replaced: Arc::from([]),
             namespaced: true,
             options: SyncOptions::default(),
             wave: 0,

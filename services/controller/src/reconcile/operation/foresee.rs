@@ -7,6 +7,7 @@
 
 use domain::cause::Cause;
 use domain::clock::Timestamp;
+use domain::manifest::SourceType;
 use domain::message;
 use domain::operation::Operation;
 use domain::quota::Quota;
@@ -21,9 +22,9 @@ use crate::context::Context;
 use crate::memory::AppMemory;
 use crate::reconcile::desire::{self, Desired, Wish};
 use crate::reconcile::look::{self, Look};
-use crate::reconcile::subject::Subject;
+use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::{ClusterState, Failure, SKIP, busy, cluster_state, decided};
-use crate::repos::Trouble;
+use crate::repos::{Making, Trouble};
 
 /// How much of a plan is told.
 const BOUNDS: Bounds = Bounds {
@@ -43,12 +44,27 @@ pub struct Foreseen {
     pub refusals: Vec<Cause>,
     /// When the windows that are in the way change next.
     pub closed_until: Option<Timestamp>,
+    /// How the manifests of each source that makes some came about.
+    pub renders: Vec<Made>,
     /// The plan.
     pub outline: Outline,
     /// Whether only some objects were asked for.
     pub selective: bool,
     /// What the application would do by itself.
     pub by_itself: ByItself,
+}
+
+/// How the manifests of one source came about.
+#[derive(Debug)]
+pub struct Made {
+    /// Which source, from 1.
+    pub position: usize,
+    /// Its commit.
+    pub revision: String,
+    /// The tool.
+    pub tool: SourceType,
+    /// How.
+    pub making: Making,
 }
 
 /// What an application would do by itself.
@@ -279,6 +295,7 @@ impl Gathered {
                 sync: SyncCode::Unknown,
                 refusals,
                 closed_until,
+                renders: Vec::new(),
                 outline: Outline::default(),
                 selective,
                 by_itself,
@@ -296,11 +313,29 @@ impl Gathered {
             sync: look.comparison.sync,
             refusals,
             closed_until,
+            renders: made(desired),
             outline,
             selective,
             by_itself,
         }
     }
+}
+
+/// How the manifests came about, by the sources that make some.
+fn made(desired: &Desired) -> Vec<Made> {
+    let sources = desired.sources.iter().zip(&desired.revisions).zip(1..);
+    let making =
+        sources.filter(|((one, _), _)| subject::source(one).is_ok_and(|source| source.yields()));
+    let rendered = desired.source_types.iter().zip(&desired.makings);
+    making
+        .zip(rendered)
+        .map(|(((_, revision), position), (tool, making))| Made {
+            position,
+            revision: revision.clone(),
+            tool: *tool,
+            making: making.clone(),
+        })
+        .collect()
 }
 
 /// Why the tenant may not have the namespace that a plan makes: it has as many as it may.
