@@ -19,6 +19,7 @@ use std::time::Duration;
 use domain::cause::Cause;
 use domain::egress::Egress;
 use domain::message;
+use domain::render::Read;
 use domain::settings::{BuildOptions, Rendering};
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
 use proto::naru::internal::v1::{RenderRequest, RepositoryAccess, SourceReference};
@@ -360,10 +361,20 @@ impl World {
         let manifests = said.manifests.iter().map(|one| {
             let object: Value = serde_json::from_slice(&one.object).unwrap();
             let lines = one.lines.iter().map(|at| (&at.field, at.line));
-            json!({"object": object, "path": one.path, "line": one.line, "lines": lines.collect::<Vec<_>>()})
+            let replaced = one.replaced.iter();
+            let replaced = replaced.map(|one| (&one.field, one.line, &one.variable));
+            let replaced: Vec<_> = replaced.collect();
+            json!({"object": object, "path": one.path, "line": one.line,
+                "lines": lines.collect::<Vec<_>>(), "replaced": replaced})
         });
         let manifests: Vec<Value> = manifests.collect();
-        let set = json!({"hash": said.hash, "detail": said.detail, "manifests": manifests});
+        let elsewhere = said.replaced.iter();
+        let elsewhere = elsewhere.map(|one| (&one.path, one.line, &one.variable));
+        let elsewhere: Vec<_> = elsewhere.collect();
+        let set = json!({"hash": said.hash, "detail": said.detail, "manifests": manifests, "elsewhere": elsewhere});
+        let told = said.changed.as_ref().map(|changed| &changed.what);
+        let known = told.is_some_and(|what| Read::parse(what).is_some());
+        assert_eq!(known, said.cache == "changed", "{:?}", said.changed);
         let causes = said.causes.iter();
         let causes = causes.map(|cause| serde_json::from_str(cause).unwrap());
         let answer = outcome(&said.undetermined, &said.source_type, causes.collect(), set);
@@ -408,10 +419,16 @@ impl World {
                 .location
                 .as_ref()
                 .map_or(("", 0), |at| (at.path.as_str(), at.line));
-            json!({"object": one.object, "path": path, "line": line, "lines": one.lines})
+            let replaced = one.replaced.iter();
+            let replaced = replaced.map(|one| (&one.field, one.line, &one.variable));
+            let replaced: Vec<_> = replaced.collect();
+            json!({"object": one.object, "path": path, "line": line, "lines": one.lines, "replaced": replaced})
         });
         let manifests: Vec<Value> = manifests.collect();
-        let set = json!({"hash": said.hash.0, "detail": said.detail, "manifests": manifests});
+        let elsewhere = said.elsewhere.iter();
+        let elsewhere = elsewhere.map(|one| (&one.location.path, one.location.line, &one.variable));
+        let elsewhere: Vec<_> = elsewhere.collect();
+        let set = json!({"hash": said.hash.0, "detail": said.detail, "manifests": manifests, "elsewhere": elsewhere});
         let causes = said.causes.iter();
         let causes = causes.map(|cause| serde_json::to_value(cause).unwrap());
         let undetermined = said.undetermined.unwrap_or_default();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "serving/changes.rs"]
+mod changes;
 #[path = "serving/denied.rs"]
 mod denied;
 #[path = "serving/faults.rs"]

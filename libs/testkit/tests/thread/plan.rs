@@ -230,7 +230,7 @@ async fn what_changes_what_is_chosen_and_what_left_git_is_told_before() -> Resul
     let a = step(&chosen, "ConfigMap", "a").context("no step for a")?;
     assert_eq!(
         a["fields"],
-        json!([{"path": "data.value", "change": "change", "file": "app/a.yaml", "line": 6}])
+        json!([{"path": "data.value", "change": "change", "file": "app/a.yaml", "line": 6, "variable": ""}])
     );
     without_values(&chosen);
     let one = json!({"resources": [{"group": "", "kind": "ConfigMap", "name": "a"}]});
@@ -400,5 +400,58 @@ async fn whoever_may_see_an_application_may_see_its_plan_and_nobody_else() -> Re
         let words = word(&answer.body, "message");
         assert!(words.contains(told), "{bad}: {words}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plan_tells_why_manifests_were_made_anew_and_which_variables_were_replaced() -> Result<()>
+{
+    let platform = platform::platform().await?;
+    let kustomization = "resources: [a.yaml]\ncommonAnnotations: {for: \"${USER_IDENTITY}\"}\n";
+    let files = [
+        ("kustomization.yaml", kustomization.to_owned()),
+        ("a.yaml", config_map("a", "${USER_IDENTITY}")),
+    ];
+    let tenant = application(platform, "plan-variables", &files).await?;
+    let client = &tenant.client;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    client.app_done("app", None, PATIENCE).await?;
+
+    // What the cluster has may change meanwhile, and be another reason to ask again.
+    let mut last = Value::Null;
+    for round in 1..=5 {
+        let edited = config_map("a", &format!("{round} for ${{USER_IDENTITY}}"));
+        let commit = tenant.checkout.push_file("app/a.yaml", edited).await?;
+        let seen = |app: &Value| app["status"]["sync"]["revision"] == commit.as_str();
+        client.app_when("app", PATIENCE, seen).await?;
+        last = plan(client, "").await?;
+        if last["renders"][0]["cache"] == "changed" {
+            break;
+        }
+    }
+    let render = &last["renders"][0];
+    assert_eq!(
+        (word(render, "changed"), word(render, "changed_name")),
+        ("path", "app/a.yaml"),
+        "{render}"
+    );
+    assert_eq!(render["source_position"], 1, "{render}");
+    assert_eq!(word(render, "tool"), "Kustomize");
+    assert_eq!(render["revision"], last["revisions"][0]);
+    assert_eq!(
+        render["variables"],
+        json!([{"name": "USER_IDENTITY", "field": "", "file": "app/kustomization.yaml", "line": 2}])
+    );
+    let a = step(&last, "ConfigMap", "a").context("no step for a")?;
+    assert_eq!(
+        a["variables"],
+        json!([{"name": "USER_IDENTITY", "field": "data.value", "file": "app/a.yaml", "line": 6}])
+    );
+    assert_eq!(
+        a["fields"],
+        json!([{"path": "data.value", "change": "change", "file": "app/a.yaml", "line": 6,
+            "variable": "USER_IDENTITY"}])
+    );
     Ok(())
 }
