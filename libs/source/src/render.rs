@@ -1,7 +1,7 @@
 //! The manifests of one source at one commit.
 //!
 //! A render is a function of Git's objects and its input, and says exactly which of them it looked at
-//! ([`ReadSet`]), so that a caller can tell for another commit whether it would come out the same.
+//! ([`ReadSet`]), so that a caller can tell for another commit whether it would come out the same, and what of it would not.
 
 mod ask;
 mod checks;

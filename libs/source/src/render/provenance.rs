@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use domain::cause::Location;
 use domain::manifest::{Manifest, Replaced, ReplacedElsewhere};
+use domain::repository::without_passwords;
 use serde_json::Value;
 
 use super::reader::{File, Reader};
+use super::web;
 
 /// How many replacements one render notes.
 pub(super) const MAX_NOTED: usize = 20_000;
@@ -58,13 +60,22 @@ pub(super) fn trace(reader: &Reader<'_, '_>, manifests: &mut [Manifest]) -> Vec<
     let elsewhere = files.into_iter().flat_map(|(path, replaced)| {
         replaced.iter().map(move |one| ReplacedElsewhere {
             location: Location {
-                path: path.to_owned(),
+                path: shown(path),
                 line: one.line,
             },
             variable: one.name.clone(),
         })
     });
     elsewhere.take(MAX_ELSEWHERE).collect()
+}
+
+/// A path as it may be told: what follows a question mark may open what is at an address.
+fn shown(path: &str) -> String {
+    let end = match web::is_address(path) {
+        true => path.find('?').unwrap_or(path.len()),
+        false => path.len(),
+    };
+    without_passwords(&path[..end])
 }
 
 /// The lines on which objects begin, by their files.
@@ -224,6 +235,13 @@ mod tests {
                 vec!["15 list[0] USER"],
             ]
         );
+    }
+
+    #[test]
+    fn a_path_is_told_without_what_opens_it() {
+        assert_eq!(shown("app/what?.yaml"), "app/what?.yaml");
+        let address = "https://me:canary@h/values.yaml?token=canary";
+        assert_eq!(shown(address), "https://me@h/values.yaml");
     }
 
     #[test]
