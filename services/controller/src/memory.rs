@@ -618,6 +618,7 @@ mod tests {
                 hash: [0; 32],
                 location: None,
                 lines: Arc::from([]),
+                replaced: Arc::from([]),
                 namespaced: true,
                 options: SyncOptions::default(),
                 wave: 0,
