@@ -90,6 +90,8 @@ async fn hooks_run_before_the_objects_go_and_when_they_are_gone() -> Result<()> 
         "{}",
         all_conditions(&app)
     );
+    let is = &app["status"]["sync"]["status"];
+    assert_eq!(is, "Synced", "what Git says is what is there");
     assert!(
         tenant.kube.get(&map(&tenant)).await?.is_some(),
         "the objects wait for PreDelete"

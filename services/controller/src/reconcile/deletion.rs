@@ -10,7 +10,7 @@ use domain::application::{Application, FinalizerChange, REFRESH};
 use domain::cause::Cause;
 use domain::message;
 use domain::resource::{GroupKind, ResourceKey};
-use domain::status::{HealthCode, Status, SyncCode};
+use domain::status::{HealthCode, Status};
 use domain::tracking::Marking;
 use engine::options::{Propagation, SyncOptions};
 use engine::plan::{self, Stage};
@@ -328,11 +328,6 @@ pub async fn pending(
             Some(now)
         },
         cause_since: since.collect(),
-        sync: if before.sync == SyncCode::Synced {
-            SyncCode::OutOfSync
-        } else {
-            before.sync
-        },
         reconciled_at: if refresh.is_some() {
             Some(now)
         } else {
