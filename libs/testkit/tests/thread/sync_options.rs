@@ -62,6 +62,33 @@ async fn argocd(tenant: &Tenant, words: &[&str]) -> Result<String> {
 }
 
 #[tokio::test]
+async fn a_dry_run_says_what_it_would_change() -> Result<()> {
+    let files = [
+        ("a.yaml", config_map("a", "1")),
+        ("b.yaml", config_map("b", "1")),
+    ];
+    let tenant = application("dry-words", &files, &[]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let file = config_map("a", "2");
+    let commit = tenant.checkout.push_file("app/a.yaml", file).await?;
+    sync(&tenant, &json!({"dryRun": true, "revision": commit})).await?;
+    let app = says(&tenant, "successfully synced (dry run)").await?;
+    let all = &app["status"]["operationState"]["syncResult"]["resources"];
+    let words: Vec<&Value> = (all.as_array().into_iter().flatten())
+        .map(|result| &result["message"])
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "configmap/a configured (dry run)",
+            "configmap/b unchanged (dry run)"
+        ]
+    );
+    assert_eq!(there(&tenant, "a").await?["data"]["value"], "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_asks_for_it_is_deleted_when_a_person_confirms() -> Result<()> {
     let asks = [("sync-options", "Prune=confirm,Delete=confirm")];
     let files = [

@@ -76,7 +76,9 @@ pub async fn wave(
     for batch in Plan::batches(steps) {
         let mut executions = Vec::with_capacity(batch.len());
         for step in batch {
-            let before = live.find(&step.key).map(|entry| Before::of(entry, began));
+            let body = live.body(&step.key).filter(|_| dry_run);
+            let before = live.find(&step.key);
+            let before = before.map(|entry| Before::of(entry, body, began));
             executions.push(execute(ctx, subject, step, before, dry_run));
         }
         // In order, so that results read as the plan does.
@@ -195,18 +197,33 @@ enum Refused {
 struct Before {
     uid: String,
     resource_version: String,
+    /// What is in it, where it is asked what would become of it: a trial leaves the version as it is, whatever it would
+    /// change. Of an object that differs from what is wanted the body was fetched.
+    content: Option<[u8; 32]>,
     /// Whether it was made since the attempt began.
     fresh: bool,
 }
 
 impl Before {
-    fn of(entry: &LiveEntry, began: Timestamp) -> Self {
+    fn of(entry: &LiveEntry, body: Option<&Value>, began: Timestamp) -> Self {
         Self {
             uid: entry.uid.to_string(),
             resource_version: entry.resource_version.to_string(),
+            content: body.map(content),
             fresh: entry.created_at.is_some_and(|made| is_fresh(made, began)),
         }
     }
+
+    /// Whether an object is still what it was.
+    fn is_still(&self, object: &Value) -> bool {
+        self.resource_version == text(object, &["metadata", "resourceVersion"])
+            && self.content.is_none_or(|was| was == content(object))
+    }
+}
+
+/// Names what is in an object, less what only the cluster says of it.
+fn content(object: &Value) -> [u8; 32] {
+    engine::canonical::hash(&as_it_was(object.clone()))
 }
 
 /// Whether an object was made since an attempt began. The cluster says in which second, so that one which was made in the
@@ -335,8 +352,7 @@ async fn apply(
             Err(error) => return Err(error.into()),
         }
     };
-    let state = text(&object, &["metadata", "resourceVersion"]);
-    let unchanged = before.is_some_and(|before| before.resource_version == state);
+    let unchanged = before.is_some_and(|before| before.is_still(&object));
     let word = match (created, unchanged) {
         (true, _) => "created",
         (false, true) => "unchanged",
@@ -822,6 +838,23 @@ mod tests {
         let metadata = json!({"name": "a", "labels": {"b": "2"}});
         let expected = json!({"kind": "ConfigMap", "data": {"a": "1"}, "metadata": metadata});
         assert_eq!(as_it_was(object), expected);
+    }
+
+    #[test]
+    fn a_trial_says_by_its_content_what_would_change() {
+        let object = |value: &str| json!({"data": {"a": value}, "metadata": {"name": "a", "resourceVersion": "1"}});
+        let before = |content| Before {
+            uid: String::new(),
+            resource_version: "1".to_owned(),
+            content,
+            fresh: false,
+        };
+        let known = before(Some(content(&object("1"))));
+        assert!(known.is_still(&object("1")) && !known.is_still(&object("2")));
+        assert!(
+            before(None).is_still(&object("2")),
+            "what was written would have another version"
+        );
     }
 
     #[test]
