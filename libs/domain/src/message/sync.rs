@@ -283,8 +283,8 @@ messages! {
     }
     /// The plan was refused.
     INVALID_TASKS = "sync.invalid-tasks" {
-        en: "one or more synchronization tasks are not valid: {reasons}",
-        ko: "하나 이상의 동기화 작업이 올바르지 않습니다: {reasons}",
+        en: "one or more synchronization tasks are not valid",
+        ko: "하나 이상의 동기화 작업이 올바르지 않습니다",
     }
     /// A wave has to become healthy before the next.
     WAITING_HEALTHY = "sync.waiting-healthy" {

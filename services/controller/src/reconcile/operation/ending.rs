@@ -225,20 +225,10 @@ fn remember(status: &mut Status, subject: &Subject, entry: HistoryEntry) {
     status.history.drain(..surplus);
 }
 
-/// What a refused plan ends with.
+/// What a refused plan ends with; the refusals are told behind it.
 pub(super) fn invalid_tasks(refusals: Vec<Cause>) -> End {
-    let mut reasons: Vec<String> = Vec::new();
-    for refusal in &refusals {
-        let reason = refusal.message.to_string();
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    End::new(
-        Phase::Failed,
-        message::sync::INVALID_TASKS.with("reasons", reasons.join("; ")),
-        refusals,
-    )
+    let message = message::sync::INVALID_TASKS.message();
+    End::new(Phase::Failed, message, refusals)
 }
 
 /// What became of an object that must not be applied.
