@@ -482,7 +482,13 @@ fn classify(
     if says(&error::FULL) && !says(&["remote:"]) {
         return Error::disk(evidence(access, stderr, hidden));
     }
+    // What wrote the pack was stopped without a word of its own.
+    let complaints = stderr
+        .lines()
+        .filter(|line| line.starts_with("fatal:") || line.starts_with("error:"));
+    let cut_off = says(&["invalid index-pack output"]) && complaints.count() == 1;
     let (kind, code) = if signal == Some(FILE_SIZE_SIGNAL)
+        || cut_off
         || says(&[
             "File too large",
             "exceeds maximum allowed size",

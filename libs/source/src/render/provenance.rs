@@ -217,19 +217,19 @@ mod tests {
 
     #[test]
     fn each_field_names_the_variable_on_its_own_lines() {
-        let text = "kind: A\nmetadata:\n  name: a-${USER}\n  labels: {x: 1, y: ${USER}, ${REG}: z}\n\
-                    spec:\n  n: ${N}\n  image: ${REG}/${USER}\n  plain: user01\n  text: |\n    first\n    of ${USER}\n\
+        let text = "kind: A\nmetadata:\n  name: a-${USER}\n  labels: {x: 1, w: ${USER}, ${REG}: z}\n\
+                    spec:\n  count: ${N}\n  image: ${REG}/${USER}\n  plain: user01\n  text: |\n    first\n    of ${USER}\n\
                     ---\nkind: B\nlist:\n- ${USER}\n- other\nescaped: $${USER}\n";
         assert_eq!(
             told(text),
             [
                 vec![
                     "4 metadata.labels.nexus REG",
-                    "4 metadata.labels.y USER",
+                    "4 metadata.labels.w USER",
                     "3 metadata.name USER",
+                    "6 spec.count N",
                     "7 spec.image REG",
                     "7 spec.image USER",
-                    "6 spec.n N",
                     "11 spec.text USER",
                 ],
                 vec!["15 list[0] USER"],

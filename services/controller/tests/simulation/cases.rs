@@ -137,7 +137,8 @@ fn request(step: &Step, kept: &BTreeMap<String, String>) -> Request {
         key: key(path, &body),
         verb,
         manager: managers.next().unwrap_or("kubectl").to_owned(),
-        dry_run: asks("dryRun=All"),
+        // Of a deletion that has options in its body, the body decides.
+        dry_run: asks("dryRun=All") || !body["dryRun"].is_null(),
         body,
     }
 }

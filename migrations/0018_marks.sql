@@ -1,0 +1,17 @@
+-- What controllers go by besides: how a tenant's objects are marked, and whether its syncs are made as the accounts that its
+-- projects name.
+
+DROP POLICY controllers ON naru.config;
+CREATE POLICY controllers ON naru.config AS RESTRICTIVE FOR SELECT TO naru_controller USING (
+    object = 'argocd-cm'
+    AND (
+        key IN (
+            'kustomize.buildOptions', 'kustomize.enable', 'helm.enable', 'helm.valuesFileSchemes',
+            'resource.exclusions', 'resource.inclusions', 'resource.sensitive.mask.annotations', 'naru.syncTimeout',
+            'application.resourceTrackingMethod', 'application.instanceLabelKey',
+            'application.sync.impersonation.enabled'
+        )
+        OR key = 'resource.customizations'
+        OR starts_with(key, 'resource.customizations.')
+    )
+);
