@@ -265,15 +265,17 @@ impl Cluster {
         self.inner.schemas.load(wanted).await
     }
 
-    /// Requests as a tenant's service account, on the shared connections.
+    /// Requests as a service account, on the shared connections. In a cluster that a tenant has added whether that may be is
+    /// for the credentials to say that it gave.
     ///
     /// # Errors
     /// When the names are no names.
     pub fn as_account(&self, namespace: &str, service_account: &str) -> Result<Account, Error> {
-        Ok(Account::new(
-            self.clone(),
-            Identity::service_account(namespace, service_account)?,
-        ))
+        let identity = match self.is_added() {
+            true => Identity::guest_account(namespace, service_account)?,
+            false => Identity::service_account(namespace, service_account)?,
+        };
+        Ok(Account::new(self.clone(), identity))
     }
 
     /// Requests as whoever the credentials are of. On the platform's cluster that is Naru itself, and never for anything

@@ -34,6 +34,9 @@ pub enum Error {
     /// [`crate::WriteGate`] said no; nothing was sent.
     #[error("the cluster's lease is not held any more, nothing was sent")]
     NotHolder,
+    /// Nobody may make the request for whom it would be made; nothing was sent.
+    #[error("{}", .0.message)]
+    NobodyMay(Box<Cause>),
     /// The cluster said no.
     #[error("the cluster refused: {0}")]
     Refused(Box<Refusal>),
@@ -263,6 +266,7 @@ impl Error {
                 .with("namespace", namespace)
                 .with("tenant", tenant),
             Self::NotUnderstood(_) => m::NOT_UNDERSTOOD.message(),
+            Self::NobodyMay(cause) => cause.message.clone(),
             Self::Refused(refusal) => refusal.for_people(),
         }
     }
@@ -282,6 +286,7 @@ impl Error {
             Self::Configuration(why) | Self::NotUnderstood(why) | Self::Unreachable { why, .. } => {
                 cause.evidence(why.clone())
             }
+            Self::NobodyMay(ours) => ours.as_ref().clone(),
             _ => cause,
         }
     }

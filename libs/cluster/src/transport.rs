@@ -43,12 +43,19 @@ const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group
 pub(crate) struct Identity(Arc<HeaderMap>);
 
 impl Identity {
+    /// A service account by its name alone, as Argo CD has it: whoever may act as the account need not have the right to act
+    /// as groups besides, and the server adds those that the account has.
+    pub(crate) fn guest_account(namespace: &str, name: &str) -> Result<Self, Error> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            IMPERSONATE_USER,
+            value(format!("system:serviceaccount:{namespace}:{name}"))?,
+        );
+        Ok(Self(Arc::new(headers)))
+    }
+
     /// A service account, with the groups that its own token would have.
     pub(crate) fn service_account(namespace: &str, name: &str) -> Result<Self, Error> {
-        let value = |text: String| {
-            HeaderValue::try_from(text)
-                .map_err(|_| Error::NotUnderstood("a service account's name".into()))
-        };
         let mut headers = HeaderMap::new();
         headers.insert(
             IMPERSONATE_USER,
@@ -68,6 +75,11 @@ impl Identity {
         );
         Ok(Self(Arc::new(headers)))
     }
+}
+
+/// What a header says of a service account.
+fn value(text: String) -> Result<HeaderValue, Error> {
+    HeaderValue::try_from(text).map_err(|_| Error::NotUnderstood("a service account's name".into()))
 }
 
 /// A connection that speaks one of [`PROTOCOLS`].
@@ -404,6 +416,18 @@ mod tests {
 
     #[test]
     fn a_hostile_account_name_is_refused() {
-        assert!(Identity::service_account("a\r\nImpersonate-Group: system:masters", "b").is_err());
+        let hostile = "a\r\nImpersonate-Group: system:masters";
+        assert!(Identity::service_account(hostile, "b").is_err());
+        assert!(Identity::guest_account("a", hostile).is_err());
+    }
+
+    #[test]
+    fn an_account_of_an_added_cluster_is_said_by_its_name_alone() {
+        let Identity(headers) = Identity::guest_account("web", "deployer").unwrap();
+        assert_eq!(headers.len(), 1);
+        assert_eq!(
+            headers[IMPERSONATE_USER],
+            "system:serviceaccount:web:deployer"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Projects: what an application may be made of.
 
+pub mod deputy;
 pub mod gate;
 pub mod orphaned;
 pub mod validate;
@@ -8,6 +9,7 @@ pub mod window;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::deputy::DestinationServiceAccount;
 use self::orphaned::OrphanedResources;
 use self::window::Window;
 use crate::glob;
@@ -80,6 +82,8 @@ pub struct Rules {
     pub permit_only_project_scoped_clusters: bool,
     /// When its applications may be synced.
     pub sync_windows: Vec<Window>,
+    /// The accounts that its applications are synced as, where the tenant's settings say so.
+    pub destination_service_accounts: Vec<DestinationServiceAccount>,
     /// Whether it watches for objects that no application has; absent where it does not.
     pub orphaned_resources: Option<OrphanedResources>,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cluster::{Account, Cluster};
 use domain::clock::Clock;
+use domain::project::deputy::ServiceAccount;
 use script::Scripts;
 use store::Store;
 use tokio_util::sync::CancellationToken;
@@ -74,5 +75,14 @@ impl Context {
             namespace.is_empty() || tenant.tenant.name.is_operator() || !tenant.owns(namespace);
         self.cluster
             .as_account(if home { tenant.home() } else { namespace }, ACCOUNT)
+    }
+
+    /// Requests as the service account that a project has its applications synced as. That it may be is decided by who chose
+    /// it ([`domain::project::deputy`]); in a cluster that the tenant has added the credentials decide that it gave.
+    ///
+    /// # Errors
+    /// When the names are no names.
+    pub fn deputy(&self, deputy: &ServiceAccount) -> Result<Account, cluster::Error> {
+        self.cluster.as_account(&deputy.namespace, &deputy.name)
     }
 }

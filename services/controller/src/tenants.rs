@@ -188,6 +188,8 @@ pub struct TenantSettings {
     pub marking: Arc<Marking>,
     /// After how long an operation is stopped that has not ended.
     pub sync_timeout: Option<Duration>,
+    /// Whether syncs are made as the service accounts that projects name.
+    pub sync_impersonates: bool,
 }
 
 /// A project's rules, or why they cannot be read.
@@ -428,6 +430,7 @@ impl Tenants {
             kinds: Arc::new(config.kind_filter()),
             marking: Arc::new(config.marking()),
             sync_timeout: config.sync_timeout(),
+            sync_impersonates: config.sync_impersonates(),
         };
         let mut known = self.inner.known.write();
         if known.forgotten == forgotten {

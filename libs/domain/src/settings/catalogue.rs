@@ -59,7 +59,7 @@ const CM: &[Key] = &[
         OneOf(crate::tracking::Method::WORDS),
         "annotation",
     ),
-    kept("application.sync.impersonation.enabled", Bool, "false"),
+    acts("application.sync.impersonation.enabled", Bool, "false"),
     kept("application.sync.impersonation.enforced", Bool, "false"),
     kept(
         "application.sync.requireOverridePrivilegeForRevisionSync",

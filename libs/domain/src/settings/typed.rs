@@ -230,6 +230,12 @@ impl Config {
         set.filter(|limit| !limit.is_zero())
     }
 
+    /// Whether syncs are made as the service accounts that projects name, and not at all where they name none.
+    #[must_use]
+    pub fn sync_impersonates(&self) -> bool {
+        self.flag("application.sync.impersonation.enabled", false)
+    }
+
     /// Whether terminals are allowed.
     #[must_use]
     pub fn exec_enabled(&self) -> bool {

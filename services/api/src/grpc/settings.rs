@@ -103,6 +103,7 @@ fn shown(config: &Config, known: bool) -> wire::Settings {
         ui_login_button_text: config.login_button_text().to_owned(),
         tracking_method: marking.method.as_str().to_owned(),
         exec_enabled: config.exec_enabled(),
+        impersonation_enabled: config.sync_impersonates(),
         dex_config: config.dex_connectors().map(|connectors| wire::DexConfig {
             connectors: connectors
                 .into_iter()

@@ -1,4 +1,4 @@
-//! Carries out the steps of a plan, as the tenant's account, and records what became of each (client required).
+//! Carries out the steps of a plan, as whom the application is synced, and records what became of each (client required).
 //!
 //! It decides nothing: what to do, in which order and what may run side by side is in the plan.
 
@@ -116,7 +116,7 @@ pub async fn wave(
                 Err(Refused::StillThere) => outcome.going.push(step.key.clone()),
                 Err(refused) => {
                     prune_failed |= matches!(step.action, Action::Prune { .. });
-                    let (words, cause) = refused.explain(step);
+                    let (words, cause) = refused.explain(step, subject);
                     outcome
                         .results
                         .push(result(step, ResultCode::SyncFailed, words, dry_run));
@@ -239,7 +239,7 @@ impl From<cluster::Error> for Refused {
 }
 
 impl Refused {
-    fn explain(self, step: &Step) -> (String, Cause) {
+    fn explain(self, step: &Step, subject: &Subject) -> (String, Cause) {
         match self {
             Self::ByCluster(error) if is_too_large(&error) => {
                 let cause = Cause::error(message::cluster::TOO_LARGE.message());
@@ -250,7 +250,8 @@ impl Refused {
                 let words = error
                     .refusal()
                     .map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
-                (words, error.cause().on(step.key.clone()))
+                let cause = lacking(&error, subject).unwrap_or_else(|| error.cause());
+                (words, cause.on(step.key.clone()))
             }
             Self::ByUs(cause) => (cause.message.to_string(), cause.on(step.key.clone())),
             Self::StillThere => {
@@ -260,6 +261,21 @@ impl Refused {
             }
         }
     }
+}
+
+/// That the account that the project has named lacks a right, where that is why.
+fn lacking(error: &cluster::Error, subject: &Subject) -> Option<Cause> {
+    let Ok(Some(deputy)) = &subject.deputy else {
+        return None;
+    };
+    let ours = error.cause();
+    if !ours.message.is(&message::cluster::FORBIDDEN) {
+        return None;
+    }
+    let message = message::sync::SERVICE_ACCOUNT_FORBIDDEN
+        .with("account", deputy)
+        .with("project", subject.spec.project());
+    Some(Cause { message, ..ours })
 }
 
 #[tracing::instrument(
@@ -300,7 +316,7 @@ async fn apply(
     before: Option<&Before>,
     dry_run: bool,
 ) -> Result<Done, Refused> {
-    let account = ctx.account(&subject.tenant, &step.key.namespace)?;
+    let account = subject.sync_account(ctx, &step.key.namespace)?;
     let validation = if how.validate {
         Validation::Warn
     } else {
@@ -441,7 +457,7 @@ async fn prune(
     propagation: Propagation,
     dry_run: bool,
 ) -> Result<Done, Refused> {
-    let account = ctx.account(&subject.tenant, &step.key.namespace)?;
+    let account = subject.sync_account(ctx, &step.key.namespace)?;
     let options = DeleteOptions {
         uid: Some(uid.to_owned()),
         resource_version: None,
@@ -494,7 +510,7 @@ async fn create_namespace(
     };
     if subject.tenant.makes_namespaces() {
         // Its account may do so itself.
-        let account = ctx.account(&subject.tenant, "")?;
+        let account = subject.sync_account(ctx, "")?;
         let applied = account.apply(object, &ApplyOptions::default()).await?;
         return Ok(words(if applied.created {
             "created"

@@ -1,8 +1,8 @@
-//! Lets go of hooks, and deletes them, as the tenant's account (client required).
+//! Lets go of hooks, and deletes them, as whoever does that (client required).
 
 use std::sync::Arc;
 
-use cluster::{DeleteOptions, LiveEntry, PatchKind, WriteOptions};
+use cluster::{Account, DeleteOptions, LiveEntry, PatchKind, WriteOptions};
 use engine::claim::Claimant;
 use engine::hooks;
 use engine::options::{self, Propagation, Role};
@@ -18,19 +18,27 @@ const AT_ONCE: usize = 16;
 /// How often a finalizer is taken off anew where somebody else was writing.
 const TRIES: usize = 5;
 
-/// Takes our finalizer off a hook. One that is gone, or has none, is let go already.
+/// Takes our finalizer off a hook, as the tenant's account.
 ///
 /// # Errors
-/// When the cluster refuses or does not answer.
+/// As [`release_as`].
 pub async fn release(
     ctx: &Context,
     tenant: &TenantFacts,
     entry: &LiveEntry,
 ) -> Result<(), cluster::Error> {
+    let account = ctx.account(tenant, &entry.key.namespace)?;
+    release_as(&account, entry).await
+}
+
+/// Takes our finalizer off a hook. One that is gone, or has none, is let go already.
+///
+/// # Errors
+/// When the cluster refuses or does not answer.
+pub async fn release_as(account: &Account, entry: &LiveEntry) -> Result<(), cluster::Error> {
     if !hooks::held(&entry.body) {
         return Ok(());
     }
-    let account = ctx.account(tenant, &entry.key.namespace)?;
     let version = Some(entry.version.as_ref());
     let mut fresh: Option<Value> = None;
     for _ in 0..TRIES {
@@ -72,13 +80,26 @@ pub async fn release(
     Ok(())
 }
 
+/// Deletes a hook's object, whatever it is doing, as the tenant's account.
+///
+/// # Errors
+/// As [`remove_as`].
+pub async fn remove(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    entry: &LiveEntry,
+    propagation: Propagation,
+) -> Result<(), cluster::Error> {
+    let account = ctx.account(tenant, &entry.key.namespace)?;
+    remove_as(&account, entry, propagation).await
+}
+
 /// Deletes a hook's object, whatever it is doing.
 ///
 /// # Errors
 /// When the cluster refuses or does not answer.
-pub async fn remove(
-    ctx: &Context,
-    tenant: &TenantFacts,
+pub async fn remove_as(
+    account: &Account,
     entry: &LiveEntry,
     propagation: Propagation,
 ) -> Result<(), cluster::Error> {
@@ -87,7 +108,6 @@ pub async fn remove(
         propagation: propagated(propagation),
         ..DeleteOptions::default()
     };
-    let account = ctx.account(tenant, &entry.key.namespace)?;
     let deleted = account
         .delete(&entry.key, Some(&entry.version), &options)
         .await;
@@ -97,7 +117,7 @@ pub async fn remove(
         Ok(_) | Err(_) => {}
     }
     // Last, so that it cannot be mistaken for one that somebody keeps.
-    release(ctx, tenant, entry).await
+    release_as(account, entry).await
 }
 
 /// Lets go of what an operation left behind that ended, or whose process did, before it could.

@@ -354,7 +354,7 @@ async fn run_on(
         };
     };
     memory.times.unrendered = None;
-    if let Some(cause) = too_many(ctx, &run, desired.prepared.targets.len()).await? {
+    if let Some(cause) = hindered(ctx, &run, desired.prepared.targets.len()).await? {
         let message = cause.message.clone();
         let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
         let end_ = End::new(Phase::Error, message, vec![cause]);
@@ -545,6 +545,14 @@ fn wish(run: &Run, begun: bool) -> Wish {
     wish.revisions = operation::revisions(&run.state, wish.multiple);
     wish.brought.clone_from(&sync.manifests);
     wish
+}
+
+/// Why nothing may be applied of what is wanted: nobody may do so, or it is too much.
+async fn hindered(ctx: &Context, run: &Run, wanted: usize) -> Result<Option<Cause>, Failure> {
+    match &run.subject.deputy {
+        Err(cause) => Ok(Some(cause.clone())),
+        Ok(_) => too_many(ctx, run, wanted).await,
+    }
 }
 
 /// Why the tenant may not have so many more objects.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::application::{
-    Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, IgnoreDifference, Source, Spec,
+    Application, CONTROL_PLANE_NAMESPACE, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER,
+    IgnoreDifference, Source, Spec,
 };
 use domain::cause::Cause;
 use domain::cluster::Cluster;
 use domain::message;
 use domain::project::Rules;
+use domain::project::deputy::{Errand, ServiceAccount};
 use domain::project::gate::Applicant;
 use domain::settings::{Customizations, KindFilter, Rendering};
 use domain::tracking::Marking;
@@ -53,6 +55,8 @@ pub struct Subject {
     pub marking: Arc<Marking>,
     /// After how long its operations are stopped that have not ended.
     pub sync_timeout: Option<Duration>,
+    /// As whom it is synced, where that is not the tenant's own account, or why nobody may sync it.
+    pub deputy: Result<Option<ServiceAccount>, Cause>,
     /// What comparisons leave out, by its spec and its tenant's settings.
     pub ignore: Vec<IgnoreDifference>,
     project: Arc<ProjectFacts>,
@@ -64,6 +68,23 @@ impl Subject {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         self.project.rules.as_ref().unwrap_or(&self.no_rules)
+    }
+
+    /// Requests as whom it is synced, for objects of a namespace (empty: cluster-scoped ones). Whatever a sync writes is
+    /// written so; what is read, and what no sync does, is asked for as the tenant's own account ([`Context::account`]).
+    ///
+    /// # Errors
+    /// When nobody may sync it, or the names are no names.
+    pub fn sync_account(
+        &self,
+        ctx: &Context,
+        namespace: &str,
+    ) -> Result<cluster::Account, cluster::Error> {
+        match &self.deputy {
+            Ok(None) => ctx.account(&self.tenant, namespace),
+            Ok(Some(deputy)) => ctx.deputy(deputy),
+            Err(cause) => Err(cluster::Error::NobodyMay(Box::new(cause.clone()))),
+        }
     }
 
     /// What its tenant sees of the cluster.
@@ -200,6 +221,10 @@ pub async fn read(
     let settings = ctx.tenants.settings(key.tenant).await?;
     let of_tenant = settings.customizations.ignore.iter();
     let ignore = spec.ignore_differences.iter().chain(of_tenant);
+    let deputy = match settings.sync_impersonates {
+        true => deputy(&spec, &destination, &tenant, rules).map(Some),
+        false => Ok(None),
+    };
     Ok(Ok(Subject {
         ignore: ignore.cloned().collect(),
         rendering: settings.rendering,
@@ -207,6 +232,7 @@ pub async fn read(
         kinds: settings.kinds,
         marking: settings.marking,
         sync_timeout: settings.sync_timeout,
+        deputy,
         key: key.clone(),
         app,
         spec,
@@ -307,6 +333,30 @@ fn destination(spec: &Spec, tenant: &TenantFacts) -> Result<Destination, Cause> 
             refuse(message, "spec.destination")
         }
     }
+}
+
+/// As whom an application is synced whose tenant has its projects say so. In the shared cluster the account has to be in a
+/// namespace of the tenant's own, whose rights the tenant could use there without us: in that of another it would be
+/// lent what is not its own.
+fn deputy(
+    spec: &Spec,
+    destination: &Destination,
+    tenant: &TenantFacts,
+    rules: &Rules,
+) -> Result<ServiceAccount, Cause> {
+    let added = tenant.added().is_some();
+    let errand = Errand {
+        project: spec.project(),
+        server: &destination.server,
+        namespace: &destination.namespace,
+        home: match added {
+            true => CONTROL_PLANE_NAMESPACE,
+            false => tenant.home(),
+        },
+    };
+    errand.deputy(&rules.destination_service_accounts, |namespace| {
+        added || tenant.owns(namespace)
+    })
 }
 
 fn permitted(

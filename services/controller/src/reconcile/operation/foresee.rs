@@ -17,7 +17,7 @@ use engine::operation;
 use engine::plan::outline::{self, Bounds, Outline};
 use engine::plan::{Action, Plan};
 
-use super::{Run, begun_by, forbidden, lasting, make_plan, too_many, wish};
+use super::{Run, begun_by, forbidden, hindered, lasting, make_plan, wish};
 use crate::context::Context;
 use crate::memory::AppMemory;
 use crate::reconcile::desire::{self, Desired, Wish};
@@ -172,7 +172,7 @@ pub async fn gather(
         }
         Ok(desired) => {
             let wanted = desired.prepared.targets.len();
-            refusals.extend(too_many(ctx, &run, wanted).await?);
+            refusals.extend(hindered(ctx, &run, wanted).await?);
             let mut look = look::look(ctx, &run.subject, Ok(desired), memory)
                 .await
                 .map_err(Failure::Cluster)?;

@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::reconcile::custom::{Checker, Known, SeenHook};
 use crate::reconcile::live::LiveSet;
 use crate::reconcile::look;
+use crate::reconcile::subject::Subject;
 use crate::reconcile::{apply, hooks as cluster_hooks};
 
 /// The attempt under way, as its hooks name it.
@@ -119,6 +120,27 @@ fn seen_in<'a>(live: &'a LiveSet, entry: &'a LiveEntry) -> SeenHook<'a> {
     }
 }
 
+/// Takes our finalizer off a hook, as whom the application is synced.
+async fn release(
+    ctx: &Context,
+    subject: &Subject,
+    entry: &LiveEntry,
+) -> Result<(), cluster::Error> {
+    let account = subject.sync_account(ctx, &entry.key.namespace)?;
+    cluster_hooks::release_as(&account, entry).await
+}
+
+/// Deletes a hook's object, as whom the application is synced.
+async fn remove(
+    ctx: &Context,
+    subject: &Subject,
+    entry: &LiveEntry,
+    propagation: Propagation,
+) -> Result<(), cluster::Error> {
+    let account = subject.sync_account(ctx, &entry.key.namespace)?;
+    cluster_hooks::remove_as(&account, entry, propagation).await
+}
+
 /// Takes our finalizer off the hooks that are known to have ended. Where the cluster refuses, that is for later.
 pub(super) async fn release_ended(
     ctx: &Context,
@@ -132,7 +154,7 @@ pub(super) async fn release_ended(
         let entry = live.find(&result.key);
         let entry = entry.filter(|entry| is_of(&entry.body, &attempt, result));
         let Some(entry) = entry else { continue };
-        match cluster_hooks::release(ctx, &run.subject.tenant, entry).await {
+        match release(ctx, &run.subject, entry).await {
             Err(error) if passing(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(resource = %result.key, %error, "a hook's finalizer could not be taken off");
@@ -185,9 +207,7 @@ pub(super) async fn clear_way(
             Before::Gone => going.push(step.key),
             Before::Delete => {
                 if let Some(entry) = entry {
-                    let removed =
-                        cluster_hooks::remove(ctx, &run.subject.tenant, entry, propagation).await;
-                    match removed {
+                    match remove(ctx, &run.subject, entry, propagation).await {
                         Err(error) if passing(&error) => return Err(error),
                         Err(error) => return Ok(Way::Refused(error.cause().on(step.key))),
                         Ok(()) => {}
@@ -256,7 +276,7 @@ pub(super) async fn tidy(
             continue;
         };
         let ended = ended.clone();
-        match cluster_hooks::remove(ctx, &run.subject.tenant, entry, plan.propagation).await {
+        match remove(ctx, &run.subject, entry, plan.propagation).await {
             Ok(()) => {}
             Err(error) if passing(&error) => return Err(error),
             Err(error) => {
@@ -305,8 +325,7 @@ pub(super) async fn terminate(
             // Nothing runs any more; who looks next lets it go.
             continue;
         }
-        let removed =
-            cluster_hooks::remove(ctx, &subject.tenant, entry, Propagation::default()).await;
+        let removed = remove(ctx, subject, entry, Propagation::default()).await;
         (result.hook_phase, result.message) = match removed {
             Ok(()) => (Phase::Succeeded, "Deleted".to_owned()),
             Err(error) if passing(&error) => return Err(error),
@@ -322,9 +341,7 @@ pub(super) async fn terminate(
             && known.iter().all(|result| result.key != entry.key)
     });
     for entry in unknown {
-        let removed =
-            cluster_hooks::remove(ctx, &run.subject.tenant, entry, Propagation::default()).await;
-        match removed {
+        match remove(ctx, &run.subject, entry, Propagation::default()).await {
             Err(error) if passing(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(resource = %entry.key, %error, "a hook could not be stopped");
