@@ -13,7 +13,12 @@ use crate::objects::DEPLOYMENT;
 use crate::{PATIENCE, all_conditions, conditions, config_map, said};
 
 /// A service account with a ClusterRole, in one namespace or everywhere; a token of it.
-async fn guest(kube: &Kube, name: &str, namespace: &str, role: Role<'_>) -> Result<String> {
+pub(crate) async fn guest(
+    kube: &Kube,
+    name: &str,
+    namespace: &str,
+    role: Role<'_>,
+) -> Result<String> {
     kube.ensure_namespace(namespace).await?;
     let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
@@ -47,13 +52,18 @@ async fn guest(kube: &Kube, name: &str, namespace: &str, role: Role<'_>) -> Resu
 }
 
 #[derive(Clone, Copy)]
-enum Role<'a> {
+pub(crate) enum Role<'a> {
     Everywhere(&'a str),
     Here(&'a str),
 }
 
 /// Adds a cluster, or changes it.
-async fn add(tenant: &Tenant, server: &str, token: &str, namespaces: &[&str]) -> Result<Value> {
+pub(crate) async fn add(
+    tenant: &Tenant,
+    server: &str,
+    token: &str,
+    namespaces: &[&str],
+) -> Result<Value> {
     let cluster = json!({"server": server, "name": "far", "namespaces": namespaces,
         "config": {"bearerToken": token, "tlsClientConfig": {"insecure": true}}});
     tenant
@@ -64,7 +74,7 @@ async fn add(tenant: &Tenant, server: &str, token: &str, namespaces: &[&str]) ->
 }
 
 /// An application of the folder `app` that goes to the added cluster.
-fn app(tenant: &Tenant, name: &str, namespace: &str, policy: &Value) -> Value {
+pub(crate) fn app(tenant: &Tenant, name: &str, namespace: &str, policy: &Value) -> Value {
     json!({
         "metadata": {"name": name, "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
         "spec": {

@@ -14,6 +14,7 @@ mod command_line;
 mod credentials;
 mod customizations;
 mod deletion_hooks;
+mod deputies;
 mod docs;
 mod drawn;
 mod elsewhere;

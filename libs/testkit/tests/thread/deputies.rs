@@ -1,0 +1,323 @@
+//! Syncs that are made as the service accounts that projects name: with their rights, with nobody else's, and not at all
+//! where there is none.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use testkit::kube::Kube;
+use testkit::platform::{self, Tenant};
+use testkit::wait;
+
+use crate::clusters::{Role, add, app, guest};
+use crate::hooks::{application, gone, job, path, sync};
+use crate::objects::live;
+use crate::{PATIENCE, code, conditions, config_map, said, set};
+
+const SETTING: &str = "application.sync.impersonation.enabled";
+const SERVER: &str = "https://kubernetes.default.svc";
+/// Who the controller is to the cluster.
+const NARU: &str = "naru-controller";
+
+async fn argocd(tenant: &Tenant, words: &[&str]) -> Result<String> {
+    let output = tenant.client.argocd(words).await?;
+    ensure!(code(&output) == 0, "argocd {words:?}:\n{}", said(&output));
+    Ok(said(&output))
+}
+
+/// Has the project `default` name an account for the tenant's namespace, or not any more.
+async fn name(tenant: &Tenant, verb: &str, account: &str) -> Result<()> {
+    name_at(tenant, verb, (SERVER, tenant.name.as_str()), account).await
+}
+
+/// The same for a namespace of a cluster.
+async fn name_at(tenant: &Tenant, verb: &str, place: (&str, &str), account: &str) -> Result<()> {
+    let command = format!("{verb}-destination-service-account");
+    let words = ["proj", &command, "default", place.0, place.1, account];
+    argocd(tenant, &words).await.map(drop)
+}
+
+/// Waits until a plan is refused for just this, or for nothing: the controller knows by then what was changed.
+async fn refused(tenant: &Tenant, code: Option<&str>) -> Result<()> {
+    wait::until("the plan", PATIENCE, || async {
+        let path = "/api/naru/v1/applications/app/plan?prune=true";
+        let plan = tenant.client.get(path).await?.ok()?;
+        let refusals = plan["refusals"].as_array().into_iter().flatten();
+        let codes: Vec<&str> = refusals
+            .filter_map(|refusal| refusal["code"].as_str())
+            .collect();
+        ensure!(codes == Vec::from_iter(code), "{plan}");
+        Ok(())
+    })
+    .await
+}
+
+/// Syncs, and waits until just that has ended in this phase with these words.
+async fn synced(tenant: &Tenant, mut what: Value, phase: &str, words: &str) -> Result<Value> {
+    static SYNCS: AtomicUsize = AtomicUsize::new(0);
+    let mark = SYNCS.fetch_add(1, Ordering::Relaxed).to_string();
+    what["infos"] = json!([{"name": "mark", "value": mark}]);
+    sync(tenant, &what).await?;
+    let over = |app: &Value| {
+        let state = &app["status"]["operationState"];
+        let message = state["message"].as_str().unwrap_or_default();
+        state["operation"]["info"] == what["infos"]
+            && state["phase"] == phase
+            && message.contains(words)
+    };
+    tenant.client.app_when("app", PATIENCE, over).await
+}
+
+fn map(tenant: &Tenant, name: &str) -> String {
+    live(&tenant.name, "configmaps", name)
+}
+
+/// Gives the account `deployer` of the tenant's namespace rights there, as the tenant itself can, and waits until they count.
+async fn entitle(tenant: &Tenant) -> Result<()> {
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "delete"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create", "patch", "delete"]},
+    ]);
+    let here = &tenant.name;
+    let rbac = "rbac.authorization.k8s.io";
+    let role = json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role",
+        "metadata": {"name": "deployer", "namespace": here}, "rules": rules});
+    let binding = json!({"apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding",
+        "metadata": {"name": "deployer", "namespace": here},
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "deployer"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": here}]});
+    let all = format!("/apis/{rbac}/v1/namespaces/{here}");
+    let kube = &tenant.kube;
+    kube.apply(&format!("{all}/roles/deployer"), &role).await?;
+    kube.apply(&format!("{all}/rolebindings/deployer"), &binding)
+        .await?;
+    entitled(kube, here).await
+}
+
+/// Waits until the rights of the account `deployer` count.
+async fn entitled(kube: &Kube, namespace: &str) -> Result<()> {
+    let deployer = kube.impersonating(&user(namespace, "deployer"));
+    wait::until("the rights count", PATIENCE, || async {
+        let none = live(namespace, "configmaps", "none");
+        deployer.get(&none).await.map(drop)
+    })
+    .await
+}
+
+fn user(namespace: &str, account: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{account}")
+}
+
+/// As whom somebody has written objects of these kinds in a namespace, as `patch configmaps naru`; with the word `trial`
+/// before it where it was one.
+async fn writers(who: &str, namespace: &str, kinds: &[&str]) -> Result<BTreeSet<String>> {
+    let plane = platform::platform().await?.control_plane();
+    let log = plane.audit_log.as_ref().context("no audit log")?;
+    let ours = user(namespace, "");
+    let mut seen = BTreeSet::new();
+    for line in std::fs::read_to_string(log)?.lines() {
+        // The last one may be half written.
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let of = &event["objectRef"];
+        let resource = of["resource"].as_str().unwrap_or_default();
+        let verb = event["verb"].as_str().unwrap_or_default();
+        if event["user"]["username"] != who
+            || of["namespace"] != namespace
+            || !kinds.contains(&resource)
+            || verb == "get"
+        {
+            continue;
+        }
+        let whom = event["impersonatedUser"]["username"]
+            .as_str()
+            .unwrap_or("nobody");
+        let whom = whom.strip_prefix(&ours).unwrap_or(whom);
+        let uri = event["requestURI"].as_str().unwrap_or_default();
+        let trial = if uri.contains("dryRun=All") {
+            "trial "
+        } else {
+            ""
+        };
+        seen.insert(format!("{trial}{verb} {resource} {whom}"));
+    }
+    Ok(seen)
+}
+
+#[tokio::test]
+async fn a_sync_has_the_rights_of_the_account_that_its_project_names_and_no_others() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        ("a.yaml", config_map("a", "1")),
+        ("b.yaml", config_map("b", "1")),
+    ];
+    let tenant = application(platform, "deputy", &files).await?;
+    let client = &tenant.client;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    let shown = client.get("/api/v1/settings").await?.ok()?;
+    assert_eq!(shown["impersonationEnabled"], true, "{shown}");
+
+    // Nobody is named.
+    let missing = "destinationServiceAccounts of project `default` has none for server";
+    refused(&tenant, Some("sync.no-service-account")).await?;
+    let app = synced(&tenant, json!({}), "Error", missing).await?;
+    let errors = conditions(&app, "SyncError");
+    assert!(
+        errors
+            .iter()
+            .any(|said| said.contains("[sync.no-service-account]")),
+        "{errors:?}"
+    );
+    synced(&tenant, json!({"dryRun": true}), "Error", missing).await?;
+
+    // One who may do nothing.
+    name(&tenant, "add", "deployer").await?;
+    refused(&tenant, None).await?;
+    let no = "one or more objects failed to apply";
+    let app = synced(&tenant, json!({}), "Failed", no).await?;
+    let state = &app["status"]["operationState"];
+    let words = state["syncResult"]["resources"][0]["message"].to_string();
+    assert!(words.contains(&user(&tenant.name, "deployer")), "{words}");
+    let errors = conditions(&app, "SyncError");
+    assert!(
+        errors
+            .iter()
+            .any(|said| said.contains("[sync.service-account-forbidden]")),
+        "{errors:?}"
+    );
+    assert!(tenant.kube.get(&map(&tenant, "a")).await?.is_none());
+
+    // One who may do some things, and not others.
+    entitle(&tenant).await?;
+    let tried = "successfully synced (dry run)";
+    synced(&tenant, json!({"dryRun": true}), "Succeeded", tried).await?;
+    let done = "successfully synced (all tasks run)";
+    synced(&tenant, json!({}), "Succeeded", done).await?;
+    assert!(tenant.kube.get(&map(&tenant, "a")).await?.is_some());
+    let before = job(
+        "before",
+        &[("hook", "PreSync"), ("hook-delete-policy", "HookSucceeded")],
+        "",
+    );
+    tenant.checkout.write("app/before.json", before)?;
+    tenant.checkout.remove("app/b.yaml")?;
+    let commit = tenant.checkout.commit("a hook, and no b").await?;
+    tenant.checkout.push().await?;
+    let refresh = "/api/v1/applications/app?refresh=normal";
+    client.get(refresh).await?.ok()?;
+    sync(&tenant, &json!({"prune": true})).await?;
+    client.app_done("app", Some(&commit), PATIENCE).await?;
+    gone(&tenant.kube, &map(&tenant, "b")).await?;
+    gone(&tenant.kube, &path(&tenant, "before")).await?;
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: more\n";
+    tenant.checkout.push_file("app/more.yaml", account).await?;
+    client.get(refresh).await?.ok()?;
+    synced(&tenant, json!({"prune": true}), "Failed", no).await?;
+    let more = live(&tenant.name, "serviceaccounts", "more");
+    assert!(tenant.kube.get(&more).await?.is_none());
+
+    let written = writers(NARU, &tenant.name, &["configmaps", "jobs"]).await?;
+    for wanted in [
+        "trial patch configmaps deployer",
+        "patch configmaps deployer",
+        "delete configmaps deployer",
+        "patch jobs deployer",
+        "delete jobs deployer",
+    ] {
+        assert!(written.contains(wanted), "no `{wanted}`: {written:?}");
+    }
+    let other = |one: &&String| !one.ends_with(" deployer") && !one.ends_with("jobs naru");
+    assert_eq!(written.iter().find(other), None, "{written:?}");
+
+    // What no sync does is done as before.
+    let patch = r#"{"data": {"value": "2"}}"#;
+    let kind = ["--kind", "ConfigMap", "--resource-name", "a"];
+    let mut words = vec!["app", "patch-resource", "app", "--patch", patch];
+    words.extend(kind);
+    argocd(&tenant, &words).await?;
+    let written = writers(NARU, &tenant.name, &["configmaps"]).await?;
+    assert!(written.contains("patch configmaps naru"), "{written:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn s14_no_project_borrows_an_account_that_is_not_its_tenants() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [("a.yaml", config_map("a", "1"))];
+    let tenant = application(platform, "borrower", &files).await?;
+    let other = platform::tenant("lender").await?;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    // Another tenant's, the system's, and one of a namespace that nobody has: the same answer.
+    let theirs = format!("{}:naru", other.name);
+    for account in [theirs.as_str(), "kube-system:default", "nobody-has-it:naru"] {
+        name(&tenant, "add", account).await?;
+        refused(&tenant, Some("sync.service-account-foreign")).await?;
+        let words = format!("names the service account `{account}`, and namespace");
+        let app = synced(&tenant, json!({}), "Error", &words).await?;
+        assert_eq!(app["status"]["sync"]["status"], "OutOfSync", "{app}");
+        name(&tenant, "remove", account).await?;
+        refused(&tenant, Some("sync.no-service-account")).await?;
+    }
+    // What would be the name of a user rather than of an account.
+    name(&tenant, "add", &format!("{}:naru:x", tenant.name)).await?;
+    refused(&tenant, Some("sync.service-account-invalid")).await?;
+    assert!(tenant.kube.get(&map(&tenant, "a")).await?.is_none());
+    assert_eq!(
+        writers(NARU, &tenant.name, &["configmaps"]).await?,
+        BTreeSet::new(),
+        "nobody wrote"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn in_an_added_cluster_the_credentials_decide_whom_syncs_are_made_as() -> Result<()> {
+    let platform = platform::platform().await?;
+    let tenant = platform::tenant("far-deputy").await?;
+    let kube = platform.kube()?;
+    let here = format!("{}-here", tenant.name);
+    // Who may act as the accounts of the namespace, and not as any group.
+    let token = guest(&kube, "guest", &here, Role::Here("admin")).await?;
+    guest(&kube, "deployer", &here, Role::Here("edit")).await?;
+    entitled(&kube, &here).await?;
+    let server = kube.server();
+    add(&tenant, server, &token, &[&here]).await?;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    let object = config_map("a", "1");
+    tenant.checkout.push_file("app/a.yaml", object).await?;
+    tenant.connect().await?;
+    let body = app(&tenant, "app", &here, &json!({}));
+    let made = tenant.client.post("/api/v1/applications", &body);
+    made.await?.ok()?;
+    refused(&tenant, Some("sync.no-service-account")).await?;
+
+    let place = (server, here.as_str());
+    name_at(&tenant, "add", place, "deployer").await?;
+    refused(&tenant, None).await?;
+    let done = "successfully synced (all tasks run)";
+    synced(&tenant, json!({}), "Succeeded", done).await?;
+    let written = writers(&user(&here, "guest"), &here, &["configmaps"]).await?;
+    let as_told = |one: &String| one.ends_with(" deployer");
+    assert!(
+        !written.is_empty() && written.iter().all(as_told),
+        "{written:?}"
+    );
+
+    name_at(&tenant, "remove", place, "deployer").await?;
+    refused(&tenant, Some("sync.no-service-account")).await?;
+    let elsewhere = "kube-system:default";
+    name_at(&tenant, "add", place, elsewhere).await?;
+    refused(&tenant, None).await?;
+    let object = config_map("a", "2");
+    tenant.checkout.push_file("app/a.yaml", object).await?;
+    let refresh = "/api/v1/applications/app?refresh=normal";
+    tenant.client.get(refresh).await?.ok()?;
+    let no = "one or more objects failed to apply";
+    let app = synced(&tenant, json!({}), "Failed", no).await?;
+    let result = &app["status"]["operationState"]["syncResult"]["resources"][0];
+    let words = result["message"].as_str().unwrap_or_default();
+    assert!(words.contains("cannot impersonate"), "{app}");
+    Ok(())
+}
