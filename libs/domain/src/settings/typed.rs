@@ -407,7 +407,7 @@ mod tests {
         assert!(!config.rights_reach_objects());
         assert_eq!(config.rbac().scopes, ["groups"]);
         assert_eq!(config.rbac().match_mode, "glob");
-        assert!(!config.exec_enabled());
+        assert!(!config.exec_enabled() && !config.sync_impersonates());
         assert_eq!(config.shells(), ["bash", "sh", "powershell", "cmd"]);
         assert!(config.analytics().anonymize_users);
         assert_eq!(config.help(), Help::default());
@@ -438,6 +438,7 @@ mod tests {
             &[
                 ("users.session.duration", "1h"),
                 ("exec.enabled", "true"),
+                ("application.sync.impersonation.enabled", "true"),
                 ("exec.shells", "/bin/zsh,sh"),
                 ("help.chatUrl", "https://chat.example"),
                 ("help.download.linux-amd64", "https://get.example"),
@@ -459,7 +460,7 @@ mod tests {
             ],
         );
         assert_eq!(config.session_duration(), Duration::from_secs(3_600));
-        assert!(config.exec_enabled());
+        assert!(config.exec_enabled() && config.sync_impersonates());
         assert_eq!(config.shells(), ["/bin/zsh", "sh"]);
         assert_eq!(config.help().chat_text, "Chat now!");
         assert_eq!(

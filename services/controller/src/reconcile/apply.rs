@@ -250,8 +250,7 @@ impl Refused {
                 let words = error
                     .refusal()
                     .map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
-                let cause = lacking(&error, subject).unwrap_or_else(|| error.cause());
-                (words, cause.on(step.key.clone()))
+                (words, cause(&error, subject).on(step.key.clone()))
             }
             Self::ByUs(cause) => (cause.message.to_string(), cause.on(step.key.clone())),
             Self::StillThere => {
@@ -263,19 +262,19 @@ impl Refused {
     }
 }
 
-/// That the account that the project has named lacks a right, where that is why.
-fn lacking(error: &cluster::Error, subject: &Subject) -> Option<Cause> {
-    let Ok(Some(deputy)) = &subject.deputy else {
-        return None;
-    };
-    let ours = error.cause();
-    if !ours.message.is(&message::cluster::FORBIDDEN) {
-        return None;
+/// Why a sync could not write something; where an account that the project has named lacks a right, it is named.
+#[must_use]
+pub fn cause(error: &cluster::Error, subject: &Subject) -> Cause {
+    let cause = error.cause();
+    match &subject.deputy {
+        Ok(Some(deputy)) if cause.message.is(&message::cluster::FORBIDDEN) => {
+            let message = message::sync::SERVICE_ACCOUNT_FORBIDDEN
+                .with("account", deputy)
+                .with("project", subject.spec.project());
+            Cause { message, ..cause }
+        }
+        _ => cause,
     }
-    let message = message::sync::SERVICE_ACCOUNT_FORBIDDEN
-        .with("account", deputy)
-        .with("project", subject.spec.project());
-    Some(Cause { message, ..ours })
 }
 
 #[tracing::instrument(

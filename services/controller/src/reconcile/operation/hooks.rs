@@ -209,7 +209,10 @@ pub(super) async fn clear_way(
                 if let Some(entry) = entry {
                     match remove(ctx, &run.subject, entry, propagation).await {
                         Err(error) if passing(&error) => return Err(error),
-                        Err(error) => return Ok(Way::Refused(error.cause().on(step.key))),
+                        Err(error) => {
+                            let cause = apply::cause(&error, &run.subject);
+                            return Ok(Way::Refused(cause.on(step.key)));
+                        }
                         Ok(()) => {}
                     }
                 }
