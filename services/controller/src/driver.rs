@@ -208,10 +208,10 @@ impl Driver {
                 self.context.repos.forget_credentials(tenant);
                 self.context.tenants.forget_clusters(tenant);
                 self.context.clusters.review(&self.context, tenant).await;
-                let known = self.context.repos.of_tenant(tenant);
+                let (known, now) = (self.context.repos.of_tenant(tenant), Instant::now());
                 known
                     .into_iter()
-                    .for_each(|repo| self.polls.ask(repo, trace.clone()));
+                    .for_each(|repo| self.polls.ask(repo, trace.clone(), now));
                 self.of_tenant(tenant).await;
             }
             (Some(tenant), ChangeKind::Tenant) => {
@@ -241,9 +241,11 @@ impl Driver {
         self.context.repos.forget_credentials(tenant);
         let known = self.context.repos.at(tenant, url);
         if !known.is_empty() {
+            // Projects that get in by the same way share a listing that begins from now on.
+            let now = Instant::now();
             known
                 .into_iter()
-                .for_each(|repo| self.polls.ask(repo, trace.clone()));
+                .for_each(|repo| self.polls.ask(repo, trace.clone(), now));
             return;
         }
         match self

@@ -1,13 +1,14 @@
 //! What the controller knows of repositories: their tips, who uses them, and the way to the repo-servers.
 //!
 //! Tips are listed once per repository and interval, or at once when somebody pushed or insists; applications that
-//! follow a tip share the listing.
+//! follow a tip share the listing, and so do the projects of a tenant that get in by the same way.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use domain::cause::Cause;
 use domain::message;
@@ -28,16 +29,18 @@ mod access;
 mod listing;
 mod refs;
 mod servers;
+mod shared;
 mod trouble;
 
+pub use listing::Need;
 pub use refs::is_commit;
 pub use servers::{Making, Reference, RenderOrder, Rendered, RepoServers};
 pub use trouble::Trouble;
 
 use access::Accesses;
-use listing::{Listing, Need};
 use refs::{Named, Refs};
 use servers::Outcome;
+use shared::{Listings, Tips};
 
 /// A repository as one tenant's project sees it: the pair decides the credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -87,7 +90,12 @@ struct Repo {
     key: RepoKey,
     /// The address as some application writes it.
     url: String,
-    tips: Listing<Arc<Refs>, Trouble>,
+    /// Its tips, as the way in shows them that its project has; nothing before that is known.
+    tips: Mutex<Option<Arc<Tips>>>,
+    /// Whether the way in is still the same, as far as is heard.
+    entered: AtomicBool,
+    /// Who reads the way in.
+    entering: tokio::sync::Mutex<()>,
     users: Mutex<HashMap<Arc<str>, Vec<Followed>>>,
     /// What stands at the users' paths, by commit, of the commits that are followed now.
     ids: Mutex<HashMap<String, HashMap<String, String>>>,
@@ -115,6 +123,8 @@ pub struct Moved {
     pub later: Vec<AppKey>,
     /// Whether the repository could not be listed.
     pub failed: bool,
+    /// How old the listing is that says so.
+    pub age: Duration,
 }
 
 /// Fewer applications than this are not worth the question which of them come first.
@@ -142,6 +152,7 @@ struct Inner {
     followed: Mutex<HashMap<AppKey, Vec<RepoKey>>>,
     servers: RepoServers,
     accesses: Accesses,
+    listings: Listings,
     /// The places that sources' charts depend on, as they were last rendered with.
     needs: Mutex<Needs>,
     /// How old a listing may be for those who do not insist.
@@ -207,6 +218,7 @@ impl Repos {
             followed: Mutex::default(),
             servers,
             accesses: Accesses::new(store),
+            listings: Listings::default(),
             needs: Mutex::default(),
             // A poll that is due replaces the listing long before this; a listing older than this means polls fail.
             age: interval + GRACE,
@@ -234,7 +246,7 @@ impl Repos {
         }
         let repo = self.repo(key, url);
         let need = if fresh {
-            Need::Fresh
+            Need::fresh()
         } else {
             Need::Known(self.0.age)
         };
@@ -387,11 +399,21 @@ impl Repos {
     /// Forgets all credentials: any may have changed unheard.
     pub fn forget_access(&self) {
         self.0.accesses.forget_all();
+        self.leave_ways(|_| true);
     }
 
     /// Forgets a tenant's credentials: one may have changed.
     pub fn forget_credentials(&self, tenant: TenantId) {
         self.0.accesses.forget(tenant);
+        self.leave_ways(|key| key.tenant == tenant);
+    }
+
+    /// Has repositories look for their way in before they believe a listing again.
+    fn leave_ways(&self, which: impl Fn(&RepoKey) -> bool) {
+        let repos = self.0.repos.lock();
+        for (_, repo) in repos.iter().filter(|(key, _)| which(key)) {
+            repo.entered.store(false, Ordering::SeqCst);
+        }
     }
 
     /// The repositories of a tenant at an address, however they are reached.
@@ -436,12 +458,13 @@ impl Repos {
         })
     }
 
-    /// Lists a repository's tips anew and says which applications' commits are no longer what they follow.
-    pub async fn poll(&self, key: &RepoKey) -> Moved {
+    /// Lists a repository's tips, unless that was done as recently as is needed, and says which applications' commits are no
+    /// longer what they follow.
+    pub async fn poll(&self, key: &RepoKey, need: Need) -> Moved {
         let Some(repo) = self.0.repos.lock().get(key).cloned() else {
             return Moved::default();
         };
-        let tips = self.tips(&repo, Need::Fresh, None).await;
+        let tips = self.tips(&repo, need, None).await;
         if let Err(trouble) = &tips {
             tracing::info!(tenant = %key.tenant, repository = %key.url, %trouble, "the repository could not be listed");
         }
@@ -449,6 +472,7 @@ impl Repos {
             .as_ref()
             .is_err_and(|trouble| trouble.ours || trouble.passing);
         let still_good = self.tips_known(&repo);
+        let age = repo.age();
         let moved = moved(&repo, tips.as_deref().ok(), still_good);
         let app = |name: Arc<str>| AppKey {
             tenant: key.tenant,
@@ -460,6 +484,7 @@ impl Repos {
                 first: moved.into_iter().map(|step| app(step.app)).collect(),
                 later: Vec::new(),
                 failed,
+                age,
             };
         }
         let known = self.path_ids(&repo, &moved).await;
@@ -467,6 +492,7 @@ impl Repos {
             |commit: &Option<String>, path: &str| known.get(commit.as_ref()?)?.get(path).cloned();
         let mut result = Moved {
             failed,
+            age,
             ..Moved::default()
         };
         for Step { app: name, ways } in moved {
@@ -526,32 +552,6 @@ impl Repos {
         known
     }
 
-    fn tips_known(&self, repo: &Repo) -> bool {
-        repo.tips.good_since(Instant::now(), self.0.age)
-    }
-
-    /// The tips of a repository; of an artifact the digests of what is followed, and of what is asked for now.
-    async fn tips(
-        &self,
-        repo: &Repo,
-        need: Need,
-        asked: Option<&str>,
-    ) -> Result<Arc<Refs>, Trouble> {
-        let list = || async {
-            let access = self.0.accesses.of(&repo.key, &repo.url).await?;
-            let servers = &self.0.servers;
-            match &*repo.key.chart {
-                "" if repo.key.is_artifact() => {
-                    servers.digests(access, repo.revisions(asked)).await
-                }
-                "" => servers.list_refs(access).await,
-                chart => servers.list_versions(access, chart).await,
-            }
-            .map(Arc::new)
-        };
-        repo.tips.get(need, list).await
-    }
-
     fn repo(&self, key: &RepoKey, url: &str) -> Arc<Repo> {
         let mut repos = self.0.repos.lock();
         if let Some(repo) = repos.get(key) {
@@ -560,7 +560,9 @@ impl Repos {
         let repo = Arc::new(Repo {
             key: key.clone(),
             url: url.to_owned(),
-            tips: Listing::default(),
+            tips: Mutex::default(),
+            entered: AtomicBool::new(false),
+            entering: tokio::sync::Mutex::default(),
             users: Mutex::default(),
             ids: Mutex::default(),
         });

@@ -27,6 +27,7 @@ mod inward;
 mod isolation;
 mod kinds;
 mod links;
+mod listings;
 mod local;
 mod logs;
 mod objects;

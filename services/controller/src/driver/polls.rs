@@ -1,7 +1,7 @@
 //! Repositories are listed once per interval, each at its own moment, and at once when somebody pushed.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::trace::TraceParent;
 use futures::StreamExt;
@@ -14,21 +14,30 @@ use tokio_util::time::delay_queue::Key;
 use tracing::Instrument;
 
 use super::queue::Queue;
-use crate::repos::{Moved, RepoKey, Repos};
+use crate::repos::{Moved, Need, RepoKey, Repos};
 
 /// Asks for a repository to be listed now. Cheap to clone.
 #[derive(Clone)]
 pub struct PollNow(mpsc::UnboundedSender<Pushed>);
 
-/// A repository to be listed now, and whose trace goes on there.
-type Pushed = (RepoKey, Option<TraceParent>);
+/// A repository to be listed now.
+struct Pushed {
+    repo: RepoKey,
+    /// Whose trace goes on there.
+    trace: Option<TraceParent>,
+    /// When that was heard of: a listing of this time or later says what was pushed.
+    since: Instant,
+}
 
 impl PollNow {
-    /// Somebody pushed.
-    pub fn ask(&self, repo: RepoKey, trace: Option<TraceParent>) {
-        let _ = self.0.send((repo, trace));
+    /// Somebody pushed, which was heard of at this time.
+    pub fn ask(&self, repo: RepoKey, trace: Option<TraceParent>, since: Instant) {
+        let _ = self.0.send(Pushed { repo, trace, since });
     }
 }
+
+/// However long a listing takes, the next one is not due at once.
+const SOONEST: Duration = Duration::from_secs(1);
 
 /// So many traces are remembered of those who push while a repository is listed.
 const TRACES: usize = 8;
@@ -36,7 +45,16 @@ const TRACES: usize = 8;
 /// The repositories that are being listed: each once, and once more afterwards where somebody pushed meanwhile, however
 /// many did.
 #[derive(Default)]
-struct Listings(HashMap<RepoKey, Option<Vec<TraceParent>>>);
+struct Listings(HashMap<RepoKey, Option<Again>>);
+
+/// The listing that follows the one that is under way.
+#[derive(Debug, PartialEq, Eq)]
+struct Again {
+    /// Whose traces go on there.
+    traces: Vec<TraceParent>,
+    /// When the last push was heard of.
+    since: Instant,
+}
 
 impl Listings {
     /// Whether a listing that is due may begin; one that is under way is as good.
@@ -49,19 +67,23 @@ impl Listings {
     }
 
     /// Whether a listing may begin for a push. One that is under way may have looked before it: another follows.
-    fn push(&mut self, repo: &RepoKey, trace: Option<&TraceParent>) -> bool {
+    fn push(&mut self, repo: &RepoKey, trace: Option<&TraceParent>, since: Instant) -> bool {
         if let Some(next) = self.0.get_mut(repo) {
-            let traces = next.get_or_insert_with(Vec::new);
-            if traces.len() < TRACES {
-                traces.extend(trace.cloned());
+            let next = next.get_or_insert_with(|| Again {
+                traces: Vec::new(),
+                since,
+            });
+            next.since = next.since.max(since);
+            if next.traces.len() < TRACES {
+                next.traces.extend(trace.cloned());
             }
             return false;
         }
         self.poll(repo)
     }
 
-    /// A listing has ended. Where another follows it begins, with whose traces go on there.
-    fn end(&mut self, repo: &RepoKey) -> Option<Vec<TraceParent>> {
+    /// A listing has ended. Where another follows it begins.
+    fn end(&mut self, repo: &RepoKey) -> Option<Again> {
         let next = self.0.get_mut(repo).and_then(Option::take);
         if next.is_none() {
             self.0.remove(repo);
@@ -119,12 +141,12 @@ impl Poller {
         let mut failures: HashMap<RepoKey, u32> = HashMap::new();
         let mut listing = FuturesUnordered::new();
         let mut listings = Listings::default();
-        let list = |repo: RepoKey, traces: &[TraceParent]| {
+        let list = |repo: RepoKey, traces: &[TraceParent], need: Need| {
             let repos = repos.clone();
             let span = tracing::info_span!("list_refs", tenant = %repo.tenant);
             runtime::trace::join(&span, traces);
             let listed = async move {
-                let moved: Moved = repos.poll(&repo).await;
+                let moved: Moved = repos.poll(&repo, need).await;
                 (repo, moved, runtime::trace::current())
             };
             listed.instrument(span)
@@ -138,9 +160,9 @@ impl Poller {
                         planned.insert(repo.clone(), due.insert(repo, later()));
                     }
                 }
-                Some((repo, trace)) = pushed.recv() => {
-                    if listings.push(&repo, trace.as_ref()) {
-                        listing.push(list(repo, trace.as_slice()));
+                Some(Pushed { repo, trace, since }) = pushed.recv() => {
+                    if listings.push(&repo, trace.as_ref(), since) {
+                        listing.push(list(repo, trace.as_slice(), Need::Since(since)));
                     }
                 }
                 Some(expired) = due.next(), if !planned.is_empty() => {
@@ -153,19 +175,27 @@ impl Poller {
                     if repos.in_use(&repo) {
                         planned.insert(repo.clone(), due.insert(repo.clone(), later()));
                         if listings.poll(&repo) {
-                            listing.push(list(repo, &[]));
+                            // Another project may have just listed it.
+                            let held = failures.get(&repo).map_or(interval, |n| pause(*n));
+                            let need = Need::Asked(held.min(interval));
+                            listing.push(list(repo, &[], need));
                         }
                     } else if repos.is_known(&repo) {
                         planned.insert(repo.clone(), due.insert(repo, later()));
                     }
                 }
                 Some((repo, moved, trace)) = listing.next(), if !listing.is_empty() => {
-                    if let Some(traces) = listings.end(&repo) {
-                        listing.push(list(repo.clone(), &traces));
+                    if let Some(Again { traces, since }) = listings.end(&repo) {
+                        listing.push(list(repo.clone(), &traces, Need::Since(since)));
                     }
-                    let Moved { first, later, failed } = moved;
+                    let Moved { first, later: others, failed, age } = moved;
                     match failed {
-                        false => drop(failures.remove(&repo)),
+                        false => {
+                            failures.remove(&repo);
+                            if let Some(key) = planned.get(&repo) {
+                                due.reset(key, later().saturating_sub(age).max(SOONEST));
+                            }
+                        }
                         // A server that blinks costs a push no whole interval.
                         true => if let Some(key) = planned.get(&repo) {
                             let failed = failures.entry(repo.clone()).or_insert(0);
@@ -176,12 +206,12 @@ impl Poller {
                             }
                         },
                     }
-                    if !first.is_empty() || !later.is_empty() {
+                    if !first.is_empty() || !others.is_empty() {
                         let (tenant, repository) = (repo.tenant, repo.url);
-                        tracing::info!(%tenant, %repository, first = first.len(), later = later.len(), "revisions moved");
+                        tracing::info!(%tenant, %repository, first = first.len(), later = others.len(), "revisions moved");
                     }
                     first.into_iter().for_each(|app| queue.push_traced(app, trace.clone()));
-                    later.into_iter().for_each(|app| queue.push_later(app, trace.clone()));
+                    others.into_iter().for_each(|app| queue.push_later(app, trace.clone()));
                 }
             }
         }
@@ -213,23 +243,31 @@ mod tests {
         let trace = |n: u8| TraceParent::parse(&format!("00-{n:032x}-{n:016x}-01")).unwrap();
         let (one, other) = (repo("one"), repo("other"));
         let mut listings = Listings::default();
-        assert!(listings.push(&one, Some(&trace(1))));
+        let begun = Instant::now();
+        let after = |n: u64| begun + Duration::from_secs(n);
+        assert!(listings.push(&one, Some(&trace(1)), begun));
         for n in 2..=100 {
-            assert!(!listings.push(&one, Some(&trace(n))), "one is under way");
+            let began = listings.push(&one, Some(&trace(n)), after(n.into()));
+            assert!(!began, "one is under way");
         }
-        assert!(!listings.push(&one, None));
+        assert!(!listings.push(&one, None, begun));
         assert!(!listings.poll(&one), "it is as good as one that is due");
         assert!(listings.poll(&other));
         let next = listings.end(&one).unwrap();
-        assert_eq!(next.len(), TRACES);
-        assert_eq!(next[0], trace(2));
+        assert_eq!(next.traces.len(), TRACES);
+        assert_eq!(next.traces[0], trace(2));
+        assert_eq!(next.since, after(100), "it has to be of the last push");
         // What was begun for them is under way.
-        assert!(!listings.push(&one, None));
-        assert_eq!(listings.end(&one), Some(Vec::new()));
+        assert!(!listings.push(&one, None, begun));
+        let next = Again {
+            traces: Vec::new(),
+            since: begun,
+        };
+        assert_eq!(listings.end(&one), Some(next));
         assert_eq!(listings.end(&one), None);
         assert_eq!(listings.end(&other), None);
         assert!(listings.0.is_empty());
-        assert!(listings.push(&one, None));
+        assert!(listings.push(&one, None, begun));
     }
 
     #[test]

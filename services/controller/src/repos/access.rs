@@ -41,8 +41,7 @@ impl Accesses {
     }
 
     pub(super) async fn of(&self, key: &RepoKey, url: &str) -> Result<RepositoryAccess, Trouble> {
-        let access = access_to_wire(key.tenant, url, self.access(key, url).await?);
-        Ok(access_of_source(access, &key.chart))
+        Ok(to_wire(key, url, self.access(key, url).await?))
     }
 
     /// The ways into the places that a chart depends on, as a project's applications have them; empty ones where there are
@@ -107,7 +106,8 @@ impl Accesses {
         known.forgotten += 1;
     }
 
-    async fn access(&self, key: &RepoKey, url: &str) -> Result<Access, Trouble> {
+    /// How to get in.
+    pub(super) async fn access(&self, key: &RepoKey, url: &str) -> Result<Access, Trouble> {
         let forgotten = {
             let known = self.known.lock();
             if let Some((read, access)) = known.by_key.get(key)
@@ -141,6 +141,11 @@ impl Accesses {
             &ways.trust,
         ))
     }
+}
+
+/// How to get in, as the repo-servers are told.
+pub(super) fn to_wire(key: &RepoKey, url: &str, access: Access) -> RepositoryAccess {
+    access_of_source(access_to_wire(key.tenant, url, access), &key.chart)
 }
 
 fn database(error: &store::Error) -> Trouble {
