@@ -9,8 +9,8 @@ use crate::{PATIENCE, config_map};
 const PROJECTS: [&str; 3] = ["one", "two", "three"];
 const PUSHES: usize = 6;
 
-/// How often the refs of a repository were asked for.
-async fn listed(url: &str) -> Result<usize> {
+/// How often the refs of a tenant's repositories were asked for.
+async fn listed(tenant: &str) -> Result<usize> {
     let supervisor = platform::platform().await?.supervisor()?;
     let server = supervisor.find("naru-repo-server").context("it runs")?;
     let listen = &server.spec().env["NARU_METRICS_LISTEN"];
@@ -19,7 +19,7 @@ async fn listed(url: &str) -> Result<usize> {
     let said = said.text().await?;
     let of_it = said.lines().filter(|line| {
         line.starts_with("argocd_git_request_total")
-            && line.contains(url)
+            && line.contains(&format!("/{tenant}/"))
             && line.contains("ls-remote")
     });
     let counts = of_it.filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok());
@@ -61,7 +61,7 @@ async fn projects_that_use_a_repository_share_its_listings() -> Result<()> {
     for name in PROJECTS {
         client.app_done(name, None, PATIENCE).await?;
     }
-    let before = listed(&tenant.repo_url).await?;
+    let before = listed(&tenant.name).await?;
     ensure!(before > 0, "somebody has asked");
     for push in 1..=PUSHES {
         let name = PROJECTS[push % PROJECTS.len()];
@@ -74,7 +74,7 @@ async fn projects_that_use_a_repository_share_its_listings() -> Result<()> {
             client.app_done(name, Some(&commit), PATIENCE).await?;
         }
     }
-    let asked = listed(&tenant.repo_url).await? - before;
+    let asked = listed(&tenant.name).await? - before;
     // One for each push, and some that were due meanwhile; each project by itself would have asked three times as often.
     ensure!(
         asked >= PUSHES && asked < 2 * PUSHES,
