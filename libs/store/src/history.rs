@@ -1,6 +1,7 @@
 //! What was deployed, without end. It is written by [`crate::PlatformScope::publish`] alone.
 
 use domain::application::HistoryEntry;
+use serde_json::Value;
 use sqlx::types::Json;
 
 use crate::error::Result;
@@ -45,5 +46,30 @@ impl History<'_> {
             .await?;
         entries.reverse();
         Ok(entries.into_iter().map(|e| e.0).collect())
+    }
+    /// The newest entry of an application (by uid) that deployed these sources at these revisions, however old.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.history.deployed", skip_all, fields(tenant = %self.scope.tenant()))]
+    pub async fn deployed(
+        &self,
+        app_uid: &str,
+        sources: &[Value],
+        revisions: &[String],
+    ) -> Result<Option<HistoryEntry>> {
+        let statement = reading(
+            "SELECT entry FROM naru.history
+             WHERE app_uid = $2 AND entry -> 'revisions' = $3 AND entry -> 'sources' = $4
+             ORDER BY id DESC LIMIT 1",
+        );
+        let entry: Option<Json<HistoryEntry>> = sqlx::query_scalar(&statement)
+            .bind(self.scope.setting())
+            .bind(app_uid)
+            .bind(Json(revisions))
+            .bind(Json(sources))
+            .fetch_optional(self.scope.store().pool())
+            .await?;
+        Ok(entry.map(|e| e.0))
     }
 }

@@ -50,6 +50,8 @@ pub struct AppMemory {
     pub unsaved: Option<(ManifestSetHash, Arc<[u8]>)>,
     /// The manifest set that was applied last.
     pub deployed: Option<ManifestSetHash>,
+    /// What was last taken as history keeps it, since nobody has it any more, and when.
+    pub as_kept: Option<(u64, Instant)>,
     /// What the operation under way waits by.
     pub times: Times,
     /// What the tenant's own checks said of objects.

@@ -6,7 +6,7 @@ use domain::application::{Application, FinalizerChange, HistoryEntry, REFRESH};
 use domain::message;
 use domain::operation::{Initiator, Operation, OperationState, Phase};
 use domain::status::{HealthCode, Status};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{Code, Error, StatusWrite, TenantScope, Verdict};
 
 use crate::{World, app};
@@ -342,6 +342,16 @@ async fn a_batch_may_be_sent_again_and_a_finished_deletion_takes_the_row() {
             scope.history().find(seen.uid(), 0).await.unwrap(),
             Some(entry(0))
         );
+        let same = entry(0);
+        let other = [json!({"repoURL": "elsewhere"})];
+        let deployed = async |sources: &[Value], revisions: &[String]| {
+            let history = scope.history();
+            let found = history.deployed(seen.uid(), sources, revisions).await;
+            found.unwrap().map(|found| found.id)
+        };
+        assert_eq!(deployed(&same.sources, &same.revisions).await, Some(0));
+        assert_eq!(deployed(&other, &same.revisions).await, None);
+        assert_eq!(deployed(&same.sources, &[]).await, None);
 
         scope
             .applications()

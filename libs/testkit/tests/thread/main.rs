@@ -19,6 +19,7 @@ mod docs;
 mod drawn;
 mod elsewhere;
 mod faults;
+mod gone;
 mod guide;
 mod healing;
 mod hooks;

@@ -24,6 +24,8 @@ use crate::repos::{
     Followed, Making, Reference, RenderOrder, Rendered, RepoKey, Trouble, is_commit,
 };
 
+mod kept;
+
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
@@ -154,6 +156,17 @@ pub async fn desire(
         ));
     }
 
+    let wanted = kept::Wanted {
+        subject,
+        wish,
+        sources: &sources,
+        revisions: &revisions,
+        asked: &asked,
+        discovery: &discovery,
+    };
+    if let Some(desired) = kept::again(ctx, &wanted, memory).await? {
+        return Ok(desired);
+    }
     let at_hand = kept
         .as_ref()
         .filter(|_| sources.len() == 1)
@@ -185,7 +198,11 @@ pub async fn desire(
                     Ok::<_, Trouble>((name, commit.to_owned(), rendered))
                 }
             });
-    let rendered = try_join_all(rendering).await?;
+    let rendered = try_join_all(rendering).await;
+    let rendered = match rendered {
+        Ok(rendered) => rendered,
+        Err(trouble) => return kept::instead(ctx, &wanted, trouble, memory).await,
+    };
     let mut fresh = Vec::with_capacity(rendered.len());
     let mut manifests: Option<Vec<Manifest>> = Some(Vec::new());
     for (order, commit, rendered) in rendered {
