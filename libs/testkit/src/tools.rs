@@ -161,6 +161,20 @@ pub async fn floor(progress: &Progress) -> Result<PathBuf> {
     .await
 }
 
+/// What tells how kustomize reads the addresses of folders in other repositories; see its source.
+///
+/// # Errors
+/// When there is no Go, or the build fails.
+pub async fn addresses(progress: &Progress) -> Result<PathBuf> {
+    own(
+        "addresses",
+        "services/repo-server/renderer",
+        "./addresses",
+        progress,
+    )
+    .await
+}
+
 /// A program that tries what a sandbox has to deny, and a renderer that misbehaves; see its source.
 ///
 /// # Errors

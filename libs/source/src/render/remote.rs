@@ -1,4 +1,10 @@
 //! The addresses with which a kustomization takes a folder of another repository, read as kustomize reads them.
+//!
+//! Three things differ on purpose: nothing leads out of its repository, an address has no password, and GitHub over SSH is
+//! asked as `git` where nobody is named.
+
+#[cfg(test)]
+mod parity;
 
 /// A folder of another repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +84,7 @@ fn host(place: &str) -> Option<(String, &str, bool)> {
     let slash = rest.find('/');
     let colon = rest
         .find(':')
-        .filter(|at| scp && *at > 0 && slash.is_none_or(|slash| *at < slash));
+        .filter(|at| scp && slash.is_none_or(|slash| *at > 0 && *at < slash));
     let end = colon.or(slash)? + 1;
     let (host, rest) = rest.split_at(end);
     if github {
@@ -121,8 +127,15 @@ fn parts(path: &str, local: bool) -> Option<(&str, &str)> {
     }
 }
 
-/// `ref` of a query, else `version`.
+/// `ref` of a query, else `version`; nothing of a query of which a part cannot be read.
 fn revision(query: &str) -> String {
+    let is_hex = |escape: &str| {
+        let digits = escape.as_bytes().get(..2);
+        digits.is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+    };
+    if query.contains(';') || !query.split('%').skip(1).all(is_hex) {
+        return String::new();
+    }
     let value = |name: &str| {
         let mut pairs = url::form_urlencoded::parse(query.as_bytes());
         let found = pairs.find(|(key, _)| key == name);
@@ -145,169 +158,184 @@ fn cut<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
+    /// Entries, and the repository, path and revision that each of them names.
+    pub(super) const READ: &[(&str, &str, &str, &str)] = &[
+        (
+            "https://git-codecommit.us-east-2.amazonaws.com/someorg/somerepo/somedir?ref=testbranch",
+            "https://git-codecommit.us-east-2.amazonaws.com/someorg/somerepo",
+            "somedir",
+            "testbranch",
+        ),
+        (
+            "http://github.com/someorg/somerepo/somedir",
+            "https://github.com/someorg/somerepo",
+            "somedir",
+            "",
+        ),
+        ("gitHub.com/a/b", "https://github.com/a/b", "", ""),
+        ("github.com:a/b", "https://github.com/a/b", "", ""),
+        (
+            "git@github.com:someorg/somerepo/somedir",
+            "git@github.com:someorg/somerepo",
+            "somedir",
+            "",
+        ),
+        (
+            "git@github.com/someorg/somerepo/somepath",
+            "git@github.com:someorg/somerepo",
+            "somepath",
+            "",
+        ),
+        (
+            "org-12345@github.com/a/b",
+            "org-12345@github.com:a/b",
+            "",
+            "",
+        ),
+        (
+            "http://github.com/someorg/somerepo.git/somedir",
+            "https://github.com/someorg/somerepo.git",
+            "somedir",
+            "",
+        ),
+        (
+            "git@gitlab2.sqtools.ru:infra/kubernetes/thanos-base.git?ref=v0.1.0",
+            "git@gitlab2.sqtools.ru:infra/kubernetes/thanos-base.git",
+            "",
+            "v0.1.0",
+        ),
+        (
+            "git@bitbucket.org/company/project.git//path?ref=branch",
+            "git@bitbucket.org/company/project.git",
+            "path",
+            "branch",
+        ),
+        (
+            "ssh://git@bitbucket.org/company/project.git//path?ref=branch",
+            "ssh://git@bitbucket.org/company/project.git",
+            "path",
+            "branch",
+        ),
+        (
+            "https://itfs.mycompany.com/collection/project/_git/somerepos/somedir?version=v1.0.0",
+            "https://itfs.mycompany.com/collection/project/_git/somerepos",
+            "somedir",
+            "v1.0.0",
+        ),
+        (
+            "git::https://itfs.mycompany.com/collection/project/_git/somerepos",
+            "https://itfs.mycompany.com/collection/project/_git/somerepos",
+            "",
+            "",
+        ),
+        (
+            "ssh://git-codecommit.us-east-2.amazonaws.com/someorg/somerepo/somepath",
+            "ssh://git-codecommit.us-east-2.amazonaws.com/someorg/somerepo",
+            "somepath",
+            "",
+        ),
+        (
+            "https://github.com/kubernetes-sigs/kustomize//examples/multibases/dev/?ref=v1.0.6",
+            "https://github.com/kubernetes-sigs/kustomize",
+            "examples/multibases/dev",
+            "v1.0.6",
+        ),
+        (
+            "ssh://git@github.com/kubernetes-sigs/kustomize//examples/multibases/dev?ref=v1.0.6",
+            "git@github.com:kubernetes-sigs/kustomize",
+            "examples/multibases/dev",
+            "v1.0.6",
+        ),
+        (
+            "file:///a/b/c/someRepo//somepath?ref=someBranch",
+            "file:///a/b/c/someRepo",
+            "somepath",
+            "someBranch",
+        ),
+        (
+            "file:///a/b/c/someRepo.git/somepath",
+            "file:///a/b/c/someRepo.git",
+            "somepath",
+            "",
+        ),
+        (
+            "file:///a/b/c/someRepo?ref=x",
+            "file:///a/b/c/someRepo",
+            "",
+            "x",
+        ),
+        (
+            "https://example.org/path/to/repo//examples/multibases/dev",
+            "https://example.org/path/to/repo",
+            "examples/multibases/dev",
+            "",
+        ),
+        (
+            "https://authority/org/repo/?ref=includes_git/for_some_reason",
+            "https://authority/org/repo",
+            "",
+            "includes_git/for_some_reason",
+        ),
+        (
+            "https://authority/org/repo?ref=a&version=b&timeout=1",
+            "https://authority/org/repo",
+            "",
+            "a",
+        ),
+        (
+            "http://git@home.com/path/to/repository.git//path?ref=branch",
+            "http://git@home.com/path/to/repository.git",
+            "path",
+            "branch",
+        ),
+        ("https://h/a/b//x/./y/../z", "https://h/a/b", "x/z", ""),
+        (
+            "https://h/a/b?version=v2&ref=&x=y",
+            "https://h/a/b",
+            "",
+            "v2",
+        ),
+        ("https://h/a/b?ref=v%2F1+x", "https://h/a/b", "", "v/1 x"),
+        ("https://h/a/b?ref=v1&x=%zz", "https://h/a/b", "", ""),
+        ("https://h/a/b?ref=v1;x", "https://h/a/b", "", ""),
+    ];
+
+    /// Entries that name none, or none that is taken.
+    pub(super) const NONE: &[&str] = &[
+        "",
+        "/abs/path",
+        "base",
+        "../base",
+        "../../tree/1/base",
+        "https://",
+        "https://authority",
+        "https://h/org",
+        "ftp://h/a/b",
+        "htxxxtp://github.com/a/b",
+        "https://h/a/b//../c",
+        "https://h/a/b.git/../../c",
+        "x@y",
+        "github.com",
+        "https://raw.example/org/repo/main/a.yaml",
+        "http://h/a/b/c.json",
+        "https://me:secret@h/a/b",
+        "git::base",
+        "iauhsdiuashduas",
+        "ssh://",
+        "file://",
+    ];
+
     #[test]
     fn addresses_are_read_as_kustomize_reads_them() {
-        for (entry, repository, path, revision) in [
-            (
-                "https://git-codecommit.us-east-2.amazonaws.com/someorg/somerepo/somedir?ref=testbranch",
-                "https://git-codecommit.us-east-2.amazonaws.com/someorg/somerepo",
-                "somedir",
-                "testbranch",
-            ),
-            (
-                "http://github.com/someorg/somerepo/somedir",
-                "https://github.com/someorg/somerepo",
-                "somedir",
-                "",
-            ),
-            ("gitHub.com/a/b", "https://github.com/a/b", "", ""),
-            ("github.com:a/b", "https://github.com/a/b", "", ""),
-            (
-                "git@github.com:someorg/somerepo/somedir",
-                "git@github.com:someorg/somerepo",
-                "somedir",
-                "",
-            ),
-            (
-                "git@github.com/someorg/somerepo/somepath",
-                "git@github.com:someorg/somerepo",
-                "somepath",
-                "",
-            ),
-            (
-                "org-12345@github.com/a/b",
-                "org-12345@github.com:a/b",
-                "",
-                "",
-            ),
-            (
-                "http://github.com/someorg/somerepo.git/somedir",
-                "https://github.com/someorg/somerepo.git",
-                "somedir",
-                "",
-            ),
-            (
-                "git@gitlab2.sqtools.ru:infra/kubernetes/thanos-base.git?ref=v0.1.0",
-                "git@gitlab2.sqtools.ru:infra/kubernetes/thanos-base.git",
-                "",
-                "v0.1.0",
-            ),
-            (
-                "git@bitbucket.org/company/project.git//path?ref=branch",
-                "git@bitbucket.org/company/project.git",
-                "path",
-                "branch",
-            ),
-            (
-                "ssh://git@bitbucket.org/company/project.git//path?ref=branch",
-                "ssh://git@bitbucket.org/company/project.git",
-                "path",
-                "branch",
-            ),
-            (
-                "https://itfs.mycompany.com/collection/project/_git/somerepos/somedir?version=v1.0.0",
-                "https://itfs.mycompany.com/collection/project/_git/somerepos",
-                "somedir",
-                "v1.0.0",
-            ),
-            (
-                "git::https://itfs.mycompany.com/collection/project/_git/somerepos",
-                "https://itfs.mycompany.com/collection/project/_git/somerepos",
-                "",
-                "",
-            ),
-            (
-                "ssh://git-codecommit.us-east-2.amazonaws.com/someorg/somerepo/somepath",
-                "ssh://git-codecommit.us-east-2.amazonaws.com/someorg/somerepo",
-                "somepath",
-                "",
-            ),
-            (
-                "https://github.com/kubernetes-sigs/kustomize//examples/multibases/dev/?ref=v1.0.6",
-                "https://github.com/kubernetes-sigs/kustomize",
-                "examples/multibases/dev",
-                "v1.0.6",
-            ),
-            (
-                "ssh://git@github.com/kubernetes-sigs/kustomize//examples/multibases/dev?ref=v1.0.6",
-                "git@github.com:kubernetes-sigs/kustomize",
-                "examples/multibases/dev",
-                "v1.0.6",
-            ),
-            (
-                "file:///a/b/c/someRepo//somepath?ref=someBranch",
-                "file:///a/b/c/someRepo",
-                "somepath",
-                "someBranch",
-            ),
-            (
-                "file:///a/b/c/someRepo.git/somepath",
-                "file:///a/b/c/someRepo.git",
-                "somepath",
-                "",
-            ),
-            (
-                "file:///a/b/c/someRepo?ref=x",
-                "file:///a/b/c/someRepo",
-                "",
-                "x",
-            ),
-            (
-                "https://example.org/path/to/repo//examples/multibases/dev",
-                "https://example.org/path/to/repo",
-                "examples/multibases/dev",
-                "",
-            ),
-            (
-                "https://authority/org/repo/?ref=includes_git/for_some_reason",
-                "https://authority/org/repo",
-                "",
-                "includes_git/for_some_reason",
-            ),
-            (
-                "https://authority/org/repo?ref=a&version=b&timeout=1",
-                "https://authority/org/repo",
-                "",
-                "a",
-            ),
-            (
-                "http://git@home.com/path/to/repository.git//path?ref=branch",
-                "http://git@home.com/path/to/repository.git",
-                "path",
-                "branch",
-            ),
-            ("https://h/a/b//x/./y/../z", "https://h/a/b", "x/z", ""),
-        ] {
+        for (entry, repository, path, revision) in READ {
             let expected = Remote {
-                repository: repository.into(),
-                path: path.into(),
-                revision: revision.into(),
+                repository: (*repository).into(),
+                path: (*path).into(),
+                revision: (*revision).into(),
             };
             assert_eq!(parse(entry), Some(expected), "{entry}");
         }
-        for entry in [
-            "",
-            "/abs/path",
-            "base",
-            "../base",
-            "../../tree/1/base",
-            "https://",
-            "https://authority",
-            "https://h/org",
-            "ftp://h/a/b",
-            "htxxxtp://github.com/a/b",
-            "https://h/a/b//../c",
-            "https://h/a/b.git/../../c",
-            "x@y",
-            "github.com",
-            "https://raw.example/org/repo/main/a.yaml",
-            "http://h/a/b/c.json",
-            "https://me:secret@h/a/b",
-            "git::base",
-            "iauhsdiuashduas",
-            "ssh://",
-            "file://",
-        ] {
+        for entry in NONE {
             assert_eq!(parse(entry), None, "{entry}");
         }
     }
