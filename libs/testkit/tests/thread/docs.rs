@@ -1,8 +1,10 @@
 //! The examples in docs/, run as they are printed: each `console` block is typed into one shell per page, as a tenant of
-//! the page's own, and what comes out is compared; each `csv` block is a policy that the server finds nothing wrong with, and
-//! each `yaml` block a part of an application's source that is kept as it is written. `yaml app` and `yaml manifest` are
-//! applications that are made and synced (see `trials`).
+//! the page's own, and what comes out is compared; each `csv` block is a policy that the server finds nothing wrong with,
+//! each `yaml settings` block a setting, and each `yaml` block a part of an application's source that is kept as it is
+//! written. `yaml app` and `yaml manifest` are applications that are made and synced (see `trials`), and so are `yaml
+//! sources` and `yaml kustomization` (see `origins`).
 
+mod origins;
 mod trials;
 
 use std::collections::BTreeSet;
@@ -17,15 +19,19 @@ use testkit::progress::Progress;
 use testkit::tools;
 use tokio::io::AsyncWriteExt;
 
+use origins::Origin;
 use trials::Trials;
 
 /// What a block may be, and what that means.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 9] = [
     ("console", "run"),
     ("csv", "a policy"),
     ("yaml", "of a source"),
     ("yaml app", "of an application's spec"),
     ("yaml manifest", "in Git"),
+    ("yaml sources", "where an application's manifests are"),
+    ("yaml kustomization", "a kustomization.yaml in Git"),
+    ("yaml settings", "a key of argocd-cm"),
     ("text", "no example, or what comes of one"),
 ];
 
@@ -46,6 +52,8 @@ struct Page {
     examples: Vec<Example>,
     policies: Vec<String>,
     sources: Vec<String>,
+    settings: Vec<String>,
+    origins: Vec<Origin>,
     trials: Trials,
 }
 
@@ -66,27 +74,43 @@ impl Page {
                     match kind {
                         "csv" => page.policies.push(String::new()),
                         "yaml" => page.sources.push(String::new()),
+                        "yaml settings" => page.settings.push(String::new()),
+                        "yaml sources" | "yaml kustomization" => {
+                            page.origins.push(Origin::begun(number, kind));
+                        }
                         _ => {}
                     }
                     within = Some(kind.to_owned());
                 }
                 (Some(kind), None) if kind == "console" => page.console(number, line)?,
-                (Some(kind), None) if kind == "csv" || kind == "yaml" => {
-                    let blocks = match kind.as_str() {
-                        "csv" => &mut page.policies,
-                        _ => &mut page.sources,
-                    };
-                    let block = blocks.last_mut().context("no block is open")?;
-                    block.push_str(line);
-                    block.push('\n');
+                (Some(kind), None) => match page.block(kind) {
+                    Some(block) => {
+                        block.push_str(line);
+                        block.push('\n');
+                    }
+                    None => page.trials.line(kind, line),
+                },
+                (None, None) if line.starts_with('#') || line.starts_with("**") => {
+                    page.trials.heading();
                 }
-                (Some(kind), None) => page.trials.line(kind, line),
-                (None, None) if line.starts_with('#') => page.trials.heading(),
                 (None, None) => {}
             }
         }
         page.trials.check()?;
         Ok(page)
+    }
+
+    /// The text of the block at hand, of those kinds that are kept as they stand.
+    fn block(&mut self, kind: &str) -> Option<&mut String> {
+        match kind {
+            "csv" => self.policies.last_mut(),
+            "yaml" => self.sources.last_mut(),
+            "yaml settings" => self.settings.last_mut(),
+            "yaml sources" | "yaml kustomization" => {
+                self.origins.last_mut().map(|origin| &mut origin.text)
+            }
+            _ => None,
+        }
     }
 
     fn console(&mut self, line: usize, text: &str) -> Result<()> {
@@ -241,6 +265,15 @@ async fn holds(name: &str) -> Result<()> {
     run(&page, &tenant, home.path())
         .await
         .with_context(|| format!("docs/{name}"))?;
+    // After what is tried without them.
+    for block in &page.settings {
+        in_force(block, &tenant)
+            .await
+            .with_context(|| format!("docs/{name}"))?;
+    }
+    origins::hold(&page.origins, &tenant, home.path())
+        .await
+        .with_context(|| format!("docs/{name}"))?;
     for source in &page.sources {
         kept(source, &tenant, home.path())
             .await
@@ -260,6 +293,37 @@ async fn holds(name: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Sets a key of `argocd-cm`, and reads it back.
+async fn in_force(block: &str, tenant: &Tenant) -> Result<()> {
+    let (key, value) = setting(block)?;
+    crate::set(tenant, "argocd-cm", &key, &value).await?;
+    let shown = tenant.client.get("/api/naru/v1/settings").await?.ok()?;
+    let mut objects = shown["objects"].as_array().into_iter().flatten();
+    let has = |object: &Value| object["name"] == "argocd-cm" && object["data"][&key] == value;
+    ensure!(objects.any(has), "{block}was not kept: {shown}");
+    Ok(())
+}
+
+/// A key and its value, as they stand in the `data` of a ConfigMap.
+fn setting(block: &str) -> Result<(String, String)> {
+    let (first, rest) = block.split_once('\n').context("an empty block")?;
+    let (key, value) = first
+        .split_once(": ")
+        .with_context(|| format!("`{first}` is no key with a value"))?;
+    if value != "|" {
+        ensure!(rest.is_empty(), "one key a block: {block}");
+        return Ok((key.to_owned(), value.to_owned()));
+    }
+    let mut text = String::new();
+    for line in rest.lines() {
+        let line = line
+            .strip_prefix("  ")
+            .with_context(|| format!("`{line}` is not further in than its key"))?;
+        text.push_str(&format!("{line}\n"));
+    }
+    Ok((key.to_owned(), text))
 }
 
 /// Makes an application whose source has this part, and finds every key of it there again.
@@ -395,6 +459,16 @@ fn functions(folder: &Path, found: &mut Vec<String>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_setting_is_read_as_a_config_map_has_it() {
+    let read = |block| setting(block).ok();
+    let pair = |key: &str, value: &str| Some((key.to_owned(), value.to_owned()));
+    assert_eq!(read("a.b: c d\n"), pair("a.b", "c d"));
+    assert_eq!(read("a: |\n  b:\n    - c\n"), pair("a", "b:\n  - c\n"));
+    assert_eq!(read("a: b\nc: d\n"), None);
+    assert_eq!(read("a: |\nb: c\n"), None);
 }
 
 #[test]

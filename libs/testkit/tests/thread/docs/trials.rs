@@ -1,9 +1,9 @@
 //! Applications that a page prints: `yaml app` is a part of the spec, `yaml manifest` what Git has, and the `text` block after
 //! it the last lines of what `argocd app get --show-operation` prints when that is synced.
 //!
-//! A heading ends an application, and so does the next `yaml app`. Another `yaml manifest` takes the place of the one before:
-//! it is pushed, and synced once more where the application does not do so by itself. All applications of a page are tried
-//! side by side.
+//! A heading ends an application, and so do a title in bold and the next `yaml app`. Another `yaml manifest` takes the place of
+//! the one before: it is pushed, and synced once more where the application does not do so by itself. All applications of a
+//! page are tried side by side.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use super::{has_keys, made, matches};
 use crate::{PATIENCE, said};
 
 /// The tenant, and its namespace, as pages have it.
-const TENANT: &str = "demo";
+pub(super) const TENANT: &str = "demo";
 
 /// The applications of a page.
 #[derive(Debug, Default, PartialEq)]
@@ -210,7 +210,8 @@ impl Trial {
 #[test]
 fn blocks_that_follow_each_other_are_one_application_until_a_heading() {
     let page = "```yaml app\na: 1\n```\n```yaml manifest\nx\n```\nand\n```text\nX\n```\n```yaml manifest\ny\n```\n\
-                ```text\nY\n```\n```text\nnothing\n```\n# next\n```yaml manifest\n# z\n```\n```text\nZ\n```\n";
+                ```text\nY\n```\n```text\nnothing\n```\n# next\n```yaml manifest\n# z\n```\n```text\nZ\n```\n\
+                **More.** And\n```yaml manifest\n**u\n```\n```text\nU\n```\n";
     let page = super::Page::read(page).expect("a page");
     let seen: Vec<(&str, Vec<(&str, String)>)> = page
         .trials
@@ -230,6 +231,7 @@ fn blocks_that_follow_each_other_are_one_application_until_a_heading() {
                 vec![("x\n", "X".to_owned()), ("y\n", "Y".to_owned())]
             ),
             ("", vec![("# z\n", "Z".to_owned())]),
+            ("", vec![("**u\n", "U".to_owned())]),
         ]
     );
     assert!(super::Page::read("```yaml manifest\nx\n```\n").is_err());
