@@ -100,7 +100,8 @@ const CM: &[Key] = &[
     kept("oidc.tls.insecure.skip.verify", Bool, "false"),
     acts("passwordPattern", Pattern, "^.{8,32}$"),
     acts("project.links", Links, ""),
-    kept("resource.compareoptions", Mapping, ""),
+    // Clients are told of it; our own comparison leaves `status` out whatever it says.
+    acts("resource.compareoptions", Mapping, ""),
     kept("resource.customLabels", Text, ""),
     acts("resource.customizations", Mapping, ""),
     acts("resource.customizations.actions.<rest>", Structure, ""),
