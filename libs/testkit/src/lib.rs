@@ -12,6 +12,7 @@
 //! [`platform`] and [`client`], which most tests want; beneath them [`services`], [`helpers`] and the parts ([`postgres`],
 //! [`redis`], [`control_plane`], [`git`], [`ingress`]); beneath these [`ground`], [`process`], [`tools`].
 
+pub mod admission;
 pub mod certs;
 pub mod charts;
 pub mod client;

@@ -2,7 +2,9 @@
 //! annotation asks for it, and for whom it is not tried.
 
 use anyhow::{Result, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::admission::Admission;
 use testkit::client::Client;
 use testkit::platform::{self, Tenant};
 use testkit::wait;
@@ -135,6 +137,88 @@ async fn an_application_that_asks_for_it_is_compared_by_the_cluster() -> Result<
     .await
 }
 
+/// A webhook that is asked about the tenant's ConfigMaps.
+fn mutating(tenant: &Tenant, admission: &Admission) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": tenant.name},
+        "webhooks": [{
+            "name": "injects.example.com", "clientConfig": admission.client_config(),
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": tenant.name}},
+            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10, "failurePolicy": "Fail"}]})
+}
+
+/// Gives the application these compare options, and has it compared.
+async fn compared(tenant: &Tenant, options: &str) -> Result<Value> {
+    let annotations = json!({"argocd.argoproj.io/compare-options": options});
+    let patch = json!({"metadata": {"annotations": annotations}}).to_string();
+    let words = ["app", "patch", "a", "--type", "merge", "--patch", &patch];
+    let patched = tenant.client.argocd(&words).await?;
+    ensure!(code(&patched) == 0, "{}", said(&patched));
+    let refreshed = tenant.client.get("/api/v1/applications/a?refresh=normal");
+    refreshed.await?.ok()
+}
+
+#[tokio::test]
+async fn what_a_webhook_changes_along_counts_only_where_that_is_asked_for() -> Result<()> {
+    let tenant = platform::tenant("ssd-webhook").await?;
+    let (client, sync) = (&tenant.client, "/api/v1/applications/a/sync");
+    let pushed = tenant
+        .checkout
+        .push_file("app/a.yaml", config_map("a", "1"));
+    pushed.await?;
+    tenant.connect().await?;
+    tenant.create_app("a", "app", &json!({})).await?;
+    client.post(sync, &json!({})).await?.ok()?;
+    client.app_done("a", None, PATIENCE).await?;
+
+    let patch = json!([{"op": "add", "path": "/data/injected", "value": "by-webhook"}]);
+    let admission = Admission::start(&patch).await?;
+    let admin = platform::platform().await?.kube()?;
+    let webhook = format!(
+        "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{}",
+        tenant.name
+    );
+    admin
+        .apply(&webhook, &mutating(&tenant, &admission))
+        .await?;
+    let map = live(&tenant.name, "configmaps", "a");
+    wait::until("the webhook is asked", PATIENCE, || async {
+        let trial = tenant
+            .kube
+            .request(Method::PATCH, &format!("{map}?dryRun=All"))
+            .header("content-type", "application/merge-patch+json")
+            .body(r#"{"data": {"trial": "1"}}"#);
+        let tried: Value = trial.send().await?.json().await?;
+        ensure!(tried["data"]["injected"] == "by-webhook", "{tried}");
+        Ok(())
+    })
+    .await?;
+
+    // A trial that the webhook changes is no difference.
+    let before = admission.asked();
+    let app = compared(&tenant, "ServerSideDiff=true").await?;
+    let state = &app["status"]["sync"]["status"];
+    assert_eq!(state, "Synced", "{}", all_conditions(&app));
+    assert!(admission.asked() > before, "nothing was tried");
+    let same = ["app", "diff", "a", "--server-side-diff"];
+    let shown = client.argocd(&same).await?;
+    assert_eq!(code(&shown), 0, "{}", said(&shown));
+
+    // Where it counts it is one, until a sync has made it so.
+    let app = compared(&tenant, "ServerSideDiff=true,IncludeMutationWebhook=true").await?;
+    let state = &app["status"]["sync"]["status"];
+    assert_eq!(state, "OutOfSync", "{}", all_conditions(&app));
+    shows(&tenant, "by-webhook").await?;
+    client.post(sync, &json!({})).await?.ok()?;
+    client.app_done("a", None, PATIENCE).await?;
+    let there = tenant.kube.get(&map).await?.unwrap_or_default();
+    assert_eq!(there["data"]["injected"], "by-webhook", "{there}");
+    admin.delete(&webhook).await?;
+    Ok(())
+}
+
 /// What somebody hears who asks without the command: code and message, then the answer, as far as it is text.
 async fn ask(
     client: &Client,
@@ -165,7 +249,7 @@ async fn ask(
     frame.extend(query);
     let path = "/application.ApplicationService/ServerSideDiff";
     let answer = client
-        .request(reqwest::Method::POST, path)
+        .request(Method::POST, path)
         .header("content-type", "application/grpc-web+proto")
         .body(frame)
         .send()
