@@ -1,5 +1,7 @@
 //! Sync options, of applications and of objects: what each changes about a sync, at a real apiserver.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -355,32 +357,127 @@ fn deployment() -> String {
     .to_string()
 }
 
+/// Waits until the Deployment has its one ReplicaSet, and gives that.
+async fn replica_set(tenant: &Tenant, deployment: &Value) -> Result<Value> {
+    let sets = format!("/apis/apps/v1/namespaces/{}/replicasets", tenant.name);
+    wait::until("the Deployment has its ReplicaSet", PATIENCE, || async {
+        let sets = tenant.kube.get(&sets).await?.unwrap_or_default();
+        let set = sets["items"][0].clone();
+        let owner = &set["metadata"]["ownerReferences"][0]["uid"];
+        ensure!(*owner == deployment["metadata"]["uid"], "{set}");
+        Ok(set)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn what_is_pruned_leaves_its_own_behind_where_that_is_asked_for() -> Result<()> {
     let files = [("d.json", deployment()), ("c.yaml", config_map("c", "1"))];
     let options = ["PrunePropagationPolicy=orphan"];
     let tenant = application("propagation", &files, &options).await?;
     synced(&tenant, &json!({}), "Succeeded").await?;
-    let sets = format!("/apis/apps/v1/namespaces/{}/replicasets", tenant.name);
-    let made = wait::until("the ReplicaSet is made", PATIENCE, || async {
-        let sets = tenant.kube.get(&sets).await?.unwrap_or_default();
-        let uid = sets["items"][0]["metadata"]["uid"].clone();
-        ensure!(uid.is_string(), "not yet");
-        Ok(uid)
-    })
-    .await?;
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", tenant.name);
+    let first = tenant.kube.get(&path).await?.context("the Deployment")?;
+    let made = replica_set(&tenant, &first).await?;
     tenant.checkout.remove("app/d.json")?;
     tenant.checkout.commit("it goes").await?;
     tenant.checkout.push().await?;
     synced(&tenant, &json!({"prune": true}), "Succeeded").await?;
-    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", tenant.name);
     gone(&tenant.kube, &path).await?;
-    let left = tenant.kube.get(&sets).await?.unwrap_or_default();
-    assert_eq!(left["items"][0]["metadata"]["uid"], made);
-    assert!(
-        left["items"][0]["metadata"]["ownerReferences"].is_null(),
-        "{left}"
+    let name = made["metadata"]["name"].as_str().unwrap_or_default();
+    let set = format!(
+        "/apis/apps/v1/namespaces/{}/replicasets/{name}",
+        tenant.name
     );
+    let left = tenant.kube.get(&set).await?.context("the ReplicaSet")?;
+    assert_eq!(left["metadata"]["uid"], made["metadata"]["uid"]);
+    assert!(left["metadata"]["ownerReferences"].is_null(), "{left}");
+
+    // In the background: the Deployment goes though what it owns cannot, which goes later. A new one takes the old one's over.
+    let options =
+        json!({"spec": {"syncPolicy": {"syncOptions": ["PrunePropagationPolicy=background"]}}});
+    let options = options.to_string();
+    let words = [
+        "app", "patch", "app", "--type", "merge", "--patch", &options,
+    ];
+    argocd(&tenant, &words).await?;
+    tenant
+        .checkout
+        .push_file("app/d.json", deployment())
+        .await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let second = tenant.kube.get(&path).await?.context("the Deployment")?;
+    replica_set(&tenant, &second).await?;
+    let hold = json!({"metadata": {"finalizers": ["example.com/never"]}});
+    tenant.kube.merge(&set, &hold).await?;
+    tenant.checkout.remove("app/d.json")?;
+    tenant.checkout.commit("it goes again").await?;
+    tenant.checkout.push().await?;
+    synced(&tenant, &json!({"prune": true}), "Succeeded").await?;
+    gone(&tenant.kube, &path).await?;
+    wait::until("the ReplicaSet is to go", PATIENCE, || async {
+        let left = tenant.kube.get(&set).await?.context("the ReplicaSet")?;
+        let going = &left["metadata"]["deletionTimestamp"];
+        ensure!(going.is_string(), "{}", left["metadata"]);
+        Ok(())
+    })
+    .await?;
+    let release = json!({"metadata": {"finalizers": null}});
+    tenant.kube.merge(&set, &release).await?;
+    gone(&tenant.kube, &set).await
+}
+
+/// What the apiserver was told to do about fields that it does not know, when the controller wrote that ConfigMap.
+async fn validations(tenant: &Tenant, name: &str) -> Result<BTreeSet<String>> {
+    let plane = platform::platform().await?.control_plane();
+    let log = plane.audit_log.as_ref().context("no audit log")?;
+    let log = std::fs::read_to_string(log)?;
+    // The last line may be half written.
+    let events = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let writes = events.filter(|event| {
+        let of = &event["objectRef"];
+        of["resource"] == "configmaps"
+            && of["namespace"] == tenant.name.as_str()
+            && of["name"] == name
+            && event["user"]["username"] == "naru-controller"
+    });
+    let told = writes.filter_map(|event| {
+        let asked = event["requestURI"].as_str()?.split_once('?')?.1.to_owned();
+        let mut said = asked.split('&');
+        said.find_map(|said| said.strip_prefix("fieldValidation=").map(str::to_owned))
+    });
+    Ok(told.collect())
+}
+
+#[tokio::test]
+async fn the_cluster_is_told_not_to_look_for_unknown_fields_where_that_is_said() -> Result<()> {
+    let unsaid = [("sync-options", "Validate=false")];
+    let unknown = |file: String| file.replacen('{', "{\"nobody\":\"1\",", 1);
+    let files = [
+        ("a.json", unknown(annotated("a", "1", &[]))),
+        ("b.json", unknown(annotated("b", "1", &unsaid))),
+    ];
+    let tenant = application("validate", &files, &[]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    assert_eq!(
+        validations(&tenant, "a").await?,
+        BTreeSet::from(["Warn".to_owned()])
+    );
+    assert_eq!(
+        validations(&tenant, "b").await?,
+        BTreeSet::from(["Ignore".to_owned()])
+    );
+    // What the schema does not declare is not applied, and told, in either case.
+    let app = tenant.client.app_done("app", None, PATIENCE).await?;
+    let said = all_conditions(&app);
+    for file in ["app/a.json", "app/b.json"] {
+        assert!(
+            said.contains("[lint.unknown-field]") && said.contains(file),
+            "{said}"
+        );
+    }
     Ok(())
 }
 
