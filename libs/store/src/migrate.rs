@@ -99,6 +99,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "syncs",
         include_str!("../../../migrations/0017_syncs.sql"),
     ),
+    (
+        18,
+        "marks",
+        include_str!("../../../migrations/0018_marks.sql"),
+    ),
 ];
 
 /// The version that a database must have.
