@@ -11,7 +11,7 @@
 //!
 //! # Reading order
 //! [`tenant`], [`resource`], [`tracking`], [`application`], [`operation`], [`status`], [`manifest`], [`render`], [`schema`], [`cause`],
-//! [`settings`], [`formula`], [`message`], [`trace`], [`delta`].
+//! [`settings`], [`formula`], [`message`], [`trace`], [`delta`], [`shard`].
 
 pub mod application;
 pub mod cause;
@@ -38,6 +38,7 @@ pub mod resource;
 pub mod schema;
 pub mod secret;
 pub mod settings;
+pub mod shard;
 pub mod signature;
 pub mod spelling;
 pub mod status;

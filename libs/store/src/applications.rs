@@ -61,6 +61,24 @@ impl Applications<'_> {
         row.as_ref().map(row::application).transpose()
     }
 
+    /// One of them, and the work item whose holder works on it, where anybody has.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.applications.find_at_work", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
+    pub async fn find_at_work(&self, name: &str) -> Result<Option<(Application, Option<String>)>> {
+        let statement = reading(&format!(
+            "SELECT {COLUMNS}, work_item FROM naru.applications WHERE name = $2"
+        ));
+        let row = sqlx::query(&statement)
+            .bind(self.scope.setting())
+            .bind(name)
+            .fetch_optional(self.scope.store().pool())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some((row::application(&row)?, row.try_get("work_item")?)))
+    }
+
     /// One of them and its project, for who may see it: `may` is asked with its spec's project (empty where it names none).
     /// One that is not there and one that may not be seen are both `None`, and take as long: of the latter nothing but its
     /// project's name is read. The project is `None` where there is none of that name.

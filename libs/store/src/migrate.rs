@@ -104,6 +104,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "marks",
         include_str!("../../../migrations/0018_marks.sql"),
     ),
+    (
+        19,
+        "shards",
+        include_str!("../../../migrations/0019_shards.sql"),
+    ),
 ];
 
 /// The version that a database must have.

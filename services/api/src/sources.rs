@@ -665,7 +665,7 @@ async fn dependencies(
     ))
 }
 
-/// The cluster's version and kinds; nothing while nobody knows them, which only charts would notice.
+/// The shared cluster's version and kinds; nothing while nobody knows them, which only charts would notice.
 async fn cluster(shared: &Shared, tenant: &Tenant) -> (String, Vec<String>) {
     let Ok(mut owner) = shared.controllers.owner().await else {
         return Default::default();

@@ -2,7 +2,8 @@
 //! [`Context`] for each (client required).
 //!
 //! Each is its tenant's alone, also where two tenants have added the same: it is reached with what that tenant gave, and
-//! what happens there wakes nobody else's applications. How much all of them take is bounded, of a tenant and in all.
+//! what happens there wakes nobody else's applications. How much all of them take is bounded, of a tenant and in all. Each
+//! is open only while this process holds its lease, and written to through a gate of that term.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use domain::cause::Cause;
 use domain::cluster::{Cluster as Added, Login};
 use domain::egress::Egress;
 use domain::message;
+use domain::shard::Unit;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use runtime::Lifecycle;
@@ -23,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::context::Context;
 use crate::driver::queue::AppKey;
+use crate::shard::{Shard, Term};
 
 mod follow;
 mod whereabouts;
@@ -72,6 +75,7 @@ pub struct Clusters(Arc<Inner>);
 
 struct Inner {
     life: Lifecycle,
+    shard: Shard,
     keys: OpeningKeys,
     egress: Arc<Egress>,
     terms: Terms,
@@ -91,12 +95,12 @@ struct State {
     /// Where applications are, as far as that is an added cluster.
     whereabouts: Whereabouts,
     budgets: HashMap<TenantId, Arc<Budget>>,
-    /// Grows whenever all are closed: what was begun before opens none any more.
-    generation: u64,
 }
 
 struct Open {
     context: Arc<Context>,
+    /// In which it was opened.
+    term: Arc<Term>,
     added: Added,
     sealed: SealedLogin,
     /// When it was last known to be of use.
@@ -110,6 +114,7 @@ impl Clusters {
     #[must_use]
     pub fn new(
         life: &Lifecycle,
+        shard: Shard,
         keys: OpeningKeys,
         egress: Egress,
         terms: Terms,
@@ -117,6 +122,7 @@ impl Clusters {
         let (events, told) = mpsc::channel(NEWS);
         let inner = Inner {
             life: life.clone(),
+            shard,
             keys,
             egress: Arc::new(egress),
             terms,
@@ -172,7 +178,8 @@ impl Clusters {
         let at = (app.tenant, added.server.clone());
         let left = self.settle(app, Some(&at)).and_then(|moved| match moved {
             Moved { from: Some(from) } => self.find(from.0, &from.1),
-            Moved { from: None } => Some(shared.clone()),
+            // Where another has the shared cluster, that one has let go of what was there.
+            Moved { from: None } => shared.term().map(|_| shared.clone()),
         });
         Ok(Ok(Placed { place, left }))
     }
@@ -202,13 +209,15 @@ impl Clusters {
         tenant: TenantId,
         added: &Added,
     ) -> store::Result<Result<Arc<Context>, Cause>> {
-        let generation = self.0.state.lock().generation;
+        let Some(term) = self.0.shard.term(&Unit::of(tenant, Some(added))) else {
+            return Ok(Err(not_holder()));
+        };
         let place = (tenant, added.server.clone());
-        if let Some(known) = self.known(&place, added) {
+        if let Some(known) = self.known(&place, added, &term) {
             return Ok(Ok(known));
         }
         let _turn = self.0.opening.lock().await;
-        if let Some(known) = self.known(&place, added) {
+        if let Some(known) = self.known(&place, added, &term) {
             return Ok(Ok(known));
         }
         let scope = shared.store.tenant(tenant);
@@ -218,13 +227,19 @@ impl Clusters {
         };
         let opened = self
             .unseal(shared, tenant, &added.server, &sealed)
-            .and_then(|login| self.reach(tenant, added, &login))
-            .and_then(|cluster| self.admit(generation, shared, place, added, sealed, cluster));
+            .and_then(|login| self.reach(tenant, added, &login, &term))
+            .and_then(|cluster| self.admit(term, shared, added, sealed, cluster));
         Ok(opened)
     }
 
-    /// The way into a cluster; nothing is sent.
-    fn reach(&self, tenant: TenantId, added: &Added, login: &Login) -> Result<Cluster, Cause> {
+    /// The way into a cluster, as open as the term; nothing is sent.
+    fn reach(
+        &self,
+        tenant: TenantId,
+        added: &Added,
+        login: &Login,
+        term: &Term,
+    ) -> Result<Cluster, Cause> {
         let Inner {
             egress,
             terms,
@@ -232,22 +247,31 @@ impl Clusters {
             ..
         } = &*self.0;
         let budget = self.0.state.lock().budget(tenant, budget);
-        Cluster::added(added, login, egress, &budget, terms.clone())
+        let terms = Terms {
+            gate: Arc::new(term.gate.clone()),
+            ..terms.clone()
+        };
+        Cluster::added(added, login, egress, &budget, terms)
             .map_err(|why| refused(&added.server, &why))
     }
 
-    /// Has a cluster followed from now on, unless all were closed since that was begun.
+    /// Has a cluster followed from now on, unless its term has ended since that was begun.
     fn admit(
         &self,
-        generation: u64,
+        term: Arc<Term>,
         shared: &Context,
-        place: Place,
         added: &Added,
         sealed: SealedLogin,
         cluster: Cluster,
     ) -> Result<Arc<Context>, Cause> {
+        let Unit::Added { tenant, server } = &term.unit else {
+            return Err(not_holder());
+        };
+        let place: Place = (*tenant, server.clone());
         let closed = self.0.life.token().child_token();
         let context = Arc::new(Context {
+            unit: term.unit.clone(),
+            publisher: shared.publisher.of(term.unit.clone()),
             tenants: shared.tenants.at(added),
             metrics: shared.metrics.at(&added.server),
             closed: closed.clone(),
@@ -256,6 +280,7 @@ impl Clusters {
         });
         let open = Open {
             context: context.clone(),
+            term: term.clone(),
             added: added.clone(),
             sealed,
             used: Instant::now(),
@@ -263,8 +288,9 @@ impl Clusters {
         };
         {
             let mut state = self.0.state.lock();
-            if state.generation != generation {
-                return Err(Cause::error(message::cluster::NOT_HOLDER.message()));
+            // Whoever ends a term closes what is open afterwards.
+            if term.lost.is_cancelled() {
+                return Err(not_holder());
             }
             state.open.insert(place.clone(), open);
         }
@@ -276,11 +302,11 @@ impl Clusters {
         Ok(context)
     }
 
-    /// The cluster as it is open now, if it is as the tenant has it.
-    fn known(&self, place: &Place, added: &Added) -> Option<Arc<Context>> {
+    /// The cluster as it is open now, if it is as the tenant has it, in this term.
+    fn known(&self, place: &Place, added: &Added, term: &Arc<Term>) -> Option<Arc<Context>> {
         let mut state = self.0.state.lock();
         let open = state.open.get_mut(place)?;
-        if !same(&open.added, added) {
+        if !same(&open.added, added) || !Arc::ptr_eq(&open.term, term) {
             state.open.remove(place);
             return None;
         }
@@ -368,12 +394,16 @@ impl Clusters {
         }
     }
 
-    /// Closes all of them, and those that are being opened: another process is in charge.
-    pub fn close_all(&self) {
+    /// Closes one whose term has ended: another process is in charge. The applications that were there.
+    pub fn close(&self, tenant: TenantId, server: &str) -> Vec<AppKey> {
+        let place = (tenant, server.to_owned());
         let mut state = self.0.state.lock();
-        state.open.clear();
-        state.whereabouts = Whereabouts::default();
-        state.generation += 1;
+        drop(state.open.remove(&place));
+        let apps = state.whereabouts.apps_at(&place);
+        for app in &apps {
+            state.whereabouts.settle(app, None);
+        }
+        apps
     }
 
     /// Closes those to which nothing is deployed any more, until the stop.
@@ -410,7 +440,6 @@ impl State {
             open,
             whereabouts,
             budgets,
-            generation: _,
         } = self;
         open.retain(|place, open| {
             if whereabouts.is_used(place) || Arc::strong_count(&open.context) > 1 {
@@ -440,6 +469,10 @@ fn same(open: &Added, now: &Added) -> bool {
         )
     };
     seen(open) == seen(now)
+}
+
+fn not_holder() -> Cause {
+    Cause::error(message::cluster::NOT_HOLDER.message())
 }
 
 fn refused(server: &str, why: &Refused) -> Cause {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cluster::{Account, Cluster};
 use domain::clock::Clock;
 use domain::project::deputy::ServiceAccount;
+use domain::shard::Unit;
 use script::Scripts;
 use store::Store;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::repos::Repos;
+use crate::shard::{Shard, Term};
 use crate::tenants::{TenantFacts, Tenants};
 
 /// The name of a tenant's service account in each of its namespaces.
@@ -25,6 +27,10 @@ pub(crate) const ACCOUNT: &str = "naru";
 pub struct Context {
     /// The truth.
     pub store: Store,
+    /// What of the work is ours.
+    pub shard: Shard,
+    /// The unit of work that the cluster is.
+    pub unit: Unit,
     /// The cluster: the shared one, or one that a tenant has added.
     pub cluster: Cluster,
     /// Those that tenants have added.
@@ -48,12 +54,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// Forgets all that another process may have changed unseen.
+    /// Forgets all that is known of applications: another process may have changed it unseen.
     pub fn forget_everything(&self) {
         self.memory.forget_all();
         self.repos.forget_all();
         self.metrics.forget_all();
-        self.clusters.close_all();
+    }
+
+    /// The term in which the cluster is ours, while it is.
+    #[must_use]
+    pub fn term(&self) -> Option<Arc<Term>> {
+        self.shard.term(&self.unit)
     }
 
     /// Requests as the tenant's service account for objects of a namespace (empty: cluster-scoped ones).

@@ -3,11 +3,13 @@
 //!
 //! What wakes an application says where to look, never what is there; losing every hint costs time, never correctness.
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::Wake;
+use domain::shard::Unit;
 use domain::tenant::TenantId;
 use domain::trace::TraceParent;
 use futures::StreamExt;
@@ -19,7 +21,7 @@ use tracing::Instrument;
 use crate::clusters::Event;
 use crate::context::Context;
 use crate::reconcile::{self, Next};
-use crate::shard::{Shard, Term};
+use crate::shard::Term;
 
 pub mod polls;
 pub mod queue;
@@ -52,41 +54,35 @@ pub struct Driver {
     pub polls: PollNow,
     /// Makes tenants' namespaces.
     pub tenancy: Tenancy,
-    /// Whether the work is ours.
-    pub shard: Shard,
 }
+
+/// The terms that the driver knows of.
+type Known = HashMap<Unit, Arc<Term>>;
 
 impl Driver {
     /// Follows the leases, the change feed and the cluster until the stop.
-    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
+    pub async fn run(self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
         let mut changes = pin!(self.context.store.platform().listen());
         let mut wakes = self.context.cluster.index().subscribe();
         let mut connection = self.context.cluster.connection();
-        let mut term: Option<Arc<Term>> = None;
+        let mut news = self.context.shard.news();
+        let mut known = Known::new();
+        self.take_stock(&mut known).await;
         loop {
-            let lost = term.as_ref().map(|term| term.lost.clone());
+            let shared = known.contains_key(&Unit::Shared);
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = cancelled(lost.as_ref()), if term.is_some() => {
-                    term = None;
-                    self.rest();
-                }
-                begun = self.shard.next_term(), if term.is_none() => {
-                    self.begin().await;
-                    term = Some(begun);
-                }
+                Ok(()) = news.changed() => self.take_stock(&mut known).await,
                 change = changes.next() => {
                     let Some(change) = change else { return };
-                    if term.is_some() {
-                        self.changed(change).await;
-                    }
+                    self.changed(change).await;
                 }
-                wake = wakes.next() => if term.is_some() { self.woken(wake).await },
-                Some(event) = events.recv() => if term.is_some() { self.told(event) },
+                wake = wakes.next() => if shared { self.woken(wake).await },
+                Some(event) = events.recv() => self.told(event),
                 Ok(()) = connection.changed() => {
                     let reachable = connection.borrow_and_update().reachable;
                     self.context.metrics.cluster_reachable(reachable);
-                    if term.is_some() {
+                    if shared {
                         if reachable {
                             self.tenancy.ensure_all();
                         }
@@ -95,6 +91,31 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Takes in which terms have ended and begun.
+    async fn take_stock(&self, known: &mut Known) {
+        let now = self.context.shard.terms();
+        let is_in = |term: &Arc<Term>| now.iter().any(|other| Arc::ptr_eq(term, other));
+        let ended: Vec<Unit> = known
+            .values()
+            .filter(|term| !is_in(term))
+            .map(|term| term.unit.clone())
+            .collect();
+        for unit in &ended {
+            known.remove(unit);
+            self.rest(unit, known);
+        }
+        let begun: Vec<Arc<Term>> = now
+            .into_iter()
+            .filter(|term| !known.contains_key(&term.unit))
+            .collect();
+        for term in begun {
+            known.insert(term.unit.clone(), term.clone());
+            self.begin(&term.unit).await;
+        }
+        let held = i64::try_from(known.len()).unwrap_or(i64::MAX);
+        self.context.metrics.clusters_held.set(held);
     }
 
     /// Works on what is in the queue until the stop.
@@ -108,18 +129,15 @@ impl Driver {
                 .metrics
                 .queue_depth
                 .set(i64::try_from(self.queue.waiting()).unwrap_or(i64::MAX));
-            let Some(term) = self.shard.term() else {
+            if !self.context.shard.concerns(turn.app.tenant) {
                 continue;
-            };
+            }
             let began = Instant::now();
             let tenant = self.context.tenants.name_of(turn.app.tenant);
             let span = tracing::info_span!("reconcile", %tenant, app = %turn.app.name, operation = tracing::field::Empty);
             runtime::trace::join(&span, &turn.traces);
             let look = reconcile::reconcile(&self.context, &turn.app).instrument(span);
-            let next = tokio::select! {
-                next = look => next,
-                () = term.lost.cancelled() => continue,
-            };
+            let next = look.await;
             self.plan(&turn.app, next);
             self.context
                 .metrics
@@ -165,23 +183,51 @@ impl Driver {
         }
     }
 
-    /// The lease is ours: everything is looked at.
-    async fn begin(&self) {
-        self.context.metrics.lease_held.set(1);
-        self.context.forget_everything();
-        self.tenancy.ensure_all();
-        self.all().await;
+    /// A unit is ours: everything in it is looked at.
+    async fn begin(&self, unit: &Unit) {
+        let context = &self.context;
+        match unit {
+            Unit::Shared => {
+                context.metrics.lease_held.set(1);
+                context.forget_everything();
+                self.tenancy.ensure_all();
+                self.all().await;
+            }
+            Unit::Added { tenant, .. } => {
+                context.repos.forget_credentials(*tenant);
+                context.tenants.forget_clusters(*tenant);
+                self.refresh(*tenant).await;
+                self.of_tenant(*tenant).await;
+            }
+        }
     }
 
-    /// The lease is lost: what waits is forgotten, what is under way is dropped by the workers.
-    fn rest(&self) {
-        tracing::warn!("standing by");
-        self.context.metrics.lease_held.set(0);
-        self.queue.clear();
-        self.timers.clear();
-        self.context.forget_everything();
+    /// A unit is ours no more: what waits is forgotten, what is under way is dropped by the workers. In the others that are
+    /// still ours work goes on.
+    fn rest(&self, unit: &Unit, held: &Known) {
+        let context = &self.context;
+        match unit {
+            Unit::Shared => {
+                tracing::warn!("standing by");
+                context.metrics.lease_held.set(0);
+                self.queue.clear();
+                self.timers.clear();
+                context.forget_everything();
+                for unit in held.keys() {
+                    if let Unit::Added { tenant, server } = unit {
+                        let apps = context.clusters.apps_at(*tenant, server);
+                        apps.into_iter().for_each(|app| self.queue.push(app));
+                    }
+                }
+            }
+            Unit::Added { tenant, server } => {
+                let apps = context.clusters.close(*tenant, server);
+                apps.iter().for_each(|app| reconcile::forget(context, app));
+            }
+        }
     }
 
+    /// Takes a change in. What is known of tenants is right also while nothing of theirs is ours.
     async fn changed(&self, change: Change) {
         let Change {
             tenant,
@@ -189,22 +235,32 @@ impl Driver {
             published,
             trace,
         } = change;
+        let ours = tenant.is_some_and(|tenant| self.context.shard.concerns(tenant));
         match (tenant, kind) {
             // What we wrote ourselves we know.
             (_, ChangeKind::App(_)) if published => {}
             // Who is signed in is the api's concern.
             (_, ChangeKind::Identity) => {}
             (Some(tenant), ChangeKind::App(name)) => {
-                let app = AppKey::new(tenant, &name);
-                self.context.memory.tell(Some(&app));
-                self.queue.push_traced(app, trace);
+                if ours {
+                    let app = AppKey::new(tenant, &name);
+                    self.context.memory.tell(Some(&app));
+                    self.queue.push_traced(app, trace);
+                }
             }
-            (Some(tenant), ChangeKind::Repo(url)) => self.pushed(tenant, &url, trace).await,
+            (Some(tenant), ChangeKind::Repo(url)) => {
+                self.context.repos.forget_credentials(tenant);
+                if ours {
+                    self.pushed(tenant, &url, trace).await;
+                }
+            }
             (Some(tenant), ChangeKind::Project(_)) => {
                 self.context.tenants.forget_projects(tenant);
                 self.of_tenant(tenant).await;
             }
             (Some(tenant), ChangeKind::Access) => {
+                // There may be a cluster that is nobody's yet.
+                self.context.shard.look();
                 self.context.repos.forget_credentials(tenant);
                 self.context.tenants.forget_clusters(tenant);
                 self.context.clusters.review(&self.context, tenant).await;
@@ -216,16 +272,12 @@ impl Driver {
             }
             (Some(tenant), ChangeKind::Tenant) => {
                 // Before its applications are looked at: it may have been closed.
-                if let Err(error) = self.context.tenants.refresh(tenant).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "a tenant could not be read"
-                    );
-                }
+                self.refresh(tenant).await;
                 self.tenancy.ensure(tenant);
                 self.of_tenant(tenant).await;
             }
             (_, ChangeKind::Resync) | (None, _) => {
+                self.context.shard.look();
                 self.context.repos.forget_access();
                 self.context.tenants.forget_all_clusters();
                 self.context.clusters.review_all(&self.context).await;
@@ -236,9 +288,18 @@ impl Driver {
         }
     }
 
+    /// Reads a tenant anew.
+    async fn refresh(&self, tenant: TenantId) {
+        if let Err(error) = self.context.tenants.refresh(tenant).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a tenant could not be read"
+            );
+        }
+    }
+
     /// Somebody pushed, or connected the repository anew.
     async fn pushed(&self, tenant: TenantId, url: &str, trace: Option<TraceParent>) {
-        self.context.repos.forget_credentials(tenant);
         let known = self.context.repos.at(tenant, url);
         if !known.is_empty() {
             // Projects that get in by the same way share a listing that begins from now on.
@@ -348,17 +409,24 @@ impl Driver {
     }
 
     async fn of_tenant(&self, tenant: TenantId) {
-        self.apps(|whose| whose == tenant).await;
+        if self.context.shard.concerns(tenant) {
+            self.apps(|whose| whose == tenant).await;
+        }
     }
 
     async fn all(&self) {
-        self.apps(|_| true).await;
+        if !self.context.shard.terms().is_empty() {
+            self.apps(|_| true).await;
+        }
     }
 
+    /// Has applications looked at that may be ours.
     async fn apps(&self, wanted: impl Fn(TenantId) -> bool) {
+        let shard = &self.context.shard;
         match self.context.store.platform().all_apps().await {
             Ok(apps) => {
-                let apps = apps.iter().filter(|(tenant, _)| wanted(*tenant));
+                let ours = |tenant: TenantId| wanted(tenant) && shard.concerns(tenant);
+                let apps = apps.iter().filter(|(tenant, _)| ours(*tenant));
                 apps.for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name)));
             }
             // The change feed says Resync when the database is back.
@@ -375,13 +443,6 @@ fn pause(failures: u32, longest: Duration) -> Duration {
     FIRST_PAUSE
         .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
         .min(longest)
-}
-
-async fn cancelled(token: Option<&CancellationToken>) {
-    match token {
-        Some(token) => token.cancelled().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Something to hold while work is under way; all are dropped when it has ended.

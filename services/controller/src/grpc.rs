@@ -1,5 +1,5 @@
-//! What is live, for the api: trees, states, bodies, logs, terminals, and changes of single objects. Only the holder of the cluster's
-//! lease answers.
+//! What is live, for the api: trees, states, bodies, logs, terminals, and changes of single objects. Only the holder of the lease of
+//! the cluster that it is about answers.
 //!
 //! Every request names a tenant; what leaves is that tenant's, and every body is read and written as the tenant's account.
 
@@ -32,7 +32,7 @@ use plan::Plans;
 
 use crate::context::Context;
 use crate::driver::queue::AppKey;
-use crate::shard::{Shard, Term};
+use crate::shard::Term;
 
 mod actions;
 mod added;
@@ -63,14 +63,12 @@ pub fn serve(
     listener: TcpListener,
     identity: &MutualTls,
     context: Arc<Context>,
-    shard: Shard,
 ) -> Result<(), MutualTlsError> {
     let service = Live {
         added: AddedClusters::new(context.clone()),
         terminals: Terminals::new(),
         plans: Plans::new(),
         context,
-        shard,
         life: life.clone(),
     };
     let server = ControllerServer::new(service)
@@ -90,7 +88,6 @@ struct Live {
     added: AddedClusters,
     terminals: Terminals,
     plans: Plans,
-    shard: Shard,
     life: Lifecycle,
 }
 
@@ -99,11 +96,10 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Live {
     /// The application that a request is about, and what is needed where it goes.
     async fn app(&self, tenant: &str, app: &str) -> Result<(Arc<Context>, AppKey), Status> {
-        self.holder()?;
         let app = AppKey::new(tenant_id(tenant)?, app);
         let place = scene::place(&self.context, &app).await?;
         // It may have been lost while the cluster was listed.
-        self.holder()?;
+        held(&place)?;
         Ok((place, app))
     }
 
@@ -122,15 +118,16 @@ impl Live {
         Ok(While {
             stop: self.life.token(),
             closed: place.closed.clone(),
-            term: self.holder()?,
+            term: held(place)?,
         })
     }
+}
 
-    fn holder(&self) -> Result<Arc<Term>, Status> {
-        self.shard
-            .term()
-            .ok_or_else(|| Status::unavailable("this controller does not hold the cluster's lease"))
-    }
+/// The term in which a cluster is ours.
+fn held(place: &Context) -> Result<Arc<Term>, Status> {
+    place
+        .term()
+        .ok_or_else(|| Status::unavailable("this controller does not hold the cluster's lease"))
 }
 
 /// How long a stream from a cluster may last: until the process stops, and while the cluster is its.
@@ -177,7 +174,7 @@ impl Controller for Live {
         let wire::AppRequest { tenant, app } = request.into_inner();
         let (place, app) = self.app(&tenant, &app).await?;
         let shared = self.context.clone();
-        let trees = tree::watch(shared, place, app, self.shard.clone(), self.life.token());
+        let trees = tree::watch(shared, place, app, self.life.token());
         Ok(Response::new(Box::pin(trees)))
     }
 
@@ -317,7 +314,7 @@ impl Controller for Live {
         &self,
         request: Request<wire::ClusterInfoRequest>,
     ) -> Result<Response<wire::ClusterInfoResponse>, Status> {
-        self.holder()?;
+        held(&self.context)?;
         let tenant = tenant_id(&request.into_inner().tenant)?;
         info::cluster_info(&self.context, tenant)
             .await
@@ -328,7 +325,7 @@ impl Controller for Live {
         &self,
         request: Request<wire::RemoveNamespacesRequest>,
     ) -> Result<Response<wire::RemoveNamespacesResponse>, Status> {
-        self.holder()?;
+        held(&self.context)?;
         let asked = request.into_inner();
         let left = remove::namespaces(&self.context, asked).await?;
         Ok(Response::new(wire::RemoveNamespacesResponse { left }))

@@ -5,11 +5,13 @@
 //! engine's); it observes, carries out, and reports.
 //!
 //! # Invariants
-//! - It writes to the cluster only while its lease's gate is open, and to the database only under the lease's fence.
+//! - It works in a cluster only while it holds that cluster's lease: it writes to the cluster only while the lease's gate is
+//!   open, and to the database only under the lease's fence. An application that is sent to another cluster is let go by the
+//!   holder of the one before another begins.
 //! - What a tenant's input causes is done as the tenant's service account.
 //! - Hints wake, they never inform; losing every one costs time, never correctness.
-//! - Nothing ticks per application: with nothing changed there is one heartbeat a second and one listing per repository
-//!   and interval.
+//! - Nothing ticks per application: with nothing changed there is one heartbeat a second, one renewal of all leases, and one
+//!   listing per repository and interval.
 //! - One application is worked on by one worker at a time, and tenants take turns.
 //!
 //! # Reading order
@@ -21,6 +23,7 @@ use std::time::Duration;
 
 use cluster::{Cluster, ConnectOptions, Terms};
 use domain::clock::{Clock, IdSource};
+use domain::shard::Unit;
 use runtime::clock::{RandomIds, SystemClock};
 use runtime::config::{ConfigError, EX_USAGE};
 use runtime::metrics::Registry;
@@ -125,7 +128,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     let gate = Gate::default();
     let drained = CancellationToken::new();
     let holder = me.id.clone();
-    let shard = hold_lease(
+    let shard = hold_leases(
         life,
         &config,
         key_file.clone(),
@@ -156,7 +159,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         terms: terms.clone(),
     })
     .await?;
-    let (clusters, events) = Clusters::new(life, cluster_keys, egress, terms);
+    let (clusters, events) = Clusters::new(life, shard.clone(), cluster_keys, egress, terms);
     let servers = RepoServers::new(&config.repo_servers, &config.internal)?;
     let (repos, found) = Repos::new(store.clone(), servers, config.poll_interval());
     let (publisher, writer) =
@@ -169,6 +172,8 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         metrics,
         clock,
         store,
+        shard,
+        unit: Unit::Shared,
         cluster: cluster.clone(),
         clusters: clusters.clone(),
         closed: CancellationToken::new(),
@@ -176,13 +181,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     });
 
     let listener = TcpListener::bind(&config.listen).await?;
-    grpc::serve(
-        life,
-        listener,
-        &config.internal,
-        context.clone(),
-        shard.clone(),
-    )?;
+    grpc::serve(life, listener, &config.internal, context.clone())?;
     life.spawn("results", writer.run(drained.clone()));
     life.spawn(
         "sealing",
@@ -191,7 +190,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     life.spawn("cluster", until(life.token(), cluster.run()));
     life.spawn("clusters", clusters.sweep(life.token()));
     let feeds = Feeds { found, events };
-    drive(life, &config, context, shard, repos, feeds, drained);
+    drive(life, &config, context, repos, feeds, drained);
     listening.set(true);
     Ok(())
 }
@@ -209,7 +208,6 @@ fn drive(
     life: &Lifecycle,
     config: &Config,
     context: Arc<Context>,
-    shard: Shard,
     repos: Repos,
     feeds: Feeds,
     drained: CancellationToken,
@@ -226,7 +224,6 @@ fn drive(
     let (tenancy, steward) = driver::tenancy::tenancy(
         context.clone(),
         queue.clone(),
-        shard.clone(),
         config.tenant_weights.clone(),
     );
     let driver = Driver {
@@ -235,7 +232,6 @@ fn drive(
         timers,
         polls,
         tenancy,
-        shard,
     };
     life.spawn("alarms", alarms.run(queue, life.token()));
     life.spawn("polls", poller.run(life.token()));
@@ -259,8 +255,8 @@ fn drive(
     });
 }
 
-/// The lease loop on a thread, a runtime and a connection of its own: a busy process must not lose its lease.
-async fn hold_lease(
+/// The lease loops on a thread, a runtime and connections of their own: a busy process must not lose its leases.
+async fn hold_leases(
     life: &Lifecycle,
     config: &Config,
     key_file: KeyFile,
@@ -273,6 +269,7 @@ async fn hold_lease(
         .enable_all()
         .build()?;
     let url = config.database_url.clone();
+    let stop = life.token();
     let (send, started) = tokio::sync::oneshot::channel();
     let (over, ended) = tokio::sync::oneshot::channel::<()>();
     std::thread::Builder::new()
@@ -280,14 +277,15 @@ async fn hold_lease(
         .spawn(move || {
             runtime.block_on(async move {
                 let options = Options {
-                    max_connections: 1,
+                    // One for renewals, which wait for no question.
+                    max_connections: 2,
                     ..Options::default()
                 };
                 match Store::connect_with(&url, Role::Controller, key_file, options).await {
                     Ok(store) => {
                         let (keeper, shard) = Keeper::new(store.platform(), me, gate, asks);
                         let _ = send.send(Ok(shard));
-                        keeper.run(drained).await;
+                        keeper.run(stop, drained).await;
                         store.close().await;
                     }
                     Err(error) => {

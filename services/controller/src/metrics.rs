@@ -71,8 +71,10 @@ pub struct Metrics {
     cluster: Family<ServerLabel, Gauge>,
     /// Applications that wait to be looked at.
     pub queue_depth: Gauge,
-    /// Whether this process holds the cluster's lease.
+    /// Whether this process holds the shared cluster's lease.
     pub lease_held: Gauge,
+    /// How many clusters' leases it holds, the shared one's among them.
+    pub clusters_held: Gauge,
     /// Rows that were written.
     pub status_writes: Counter,
 }
@@ -111,7 +113,12 @@ impl Metrics {
             ),
             lease_held: registry.add(
                 "naru_controller_lease_held",
-                "Whether this process holds the cluster's lease",
+                "Whether this process holds the shared cluster's lease",
+                Gauge::default(),
+            ),
+            clusters_held: registry.add(
+                "naru_controller_clusters_held",
+                "Clusters whose leases this process holds",
                 Gauge::default(),
             ),
             status_writes: registry.add(

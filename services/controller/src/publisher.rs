@@ -1,17 +1,20 @@
 //! Writes results in batches: whoever has one hands it in, one statement carries all that came meanwhile.
 //!
-//! That an operation has begun waits a moment for what comes of it: one that ends at once is one write, not two.
+//! That an operation has begun waits a moment for what comes of it: one that ends at once is one write, not two. What is
+//! found in a unit is written under its lease's fence, in statements of its own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::shard::Unit;
 use domain::tenant::TenantId;
 use store::{Code, PlatformScope, PublishOutcome, StatusWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::shard::{ITEM, Shard};
+use crate::shard::{Shard, Term};
 
 /// No more rows than this in one statement.
 const BATCH: usize = 200;
@@ -36,15 +39,18 @@ pub enum Unwritten {
 struct Order {
     write: StatusWrite,
     done: oneshot::Sender<Result<PublishOutcome, Unwritten>>,
-    /// The fence under which it waits for the next result of its application; nothing where it is written at once.
-    held: Option<i64>,
+    /// In which term it was found.
+    term: Arc<Term>,
+    /// Whether it waits for the next result of its application.
+    held: bool,
 }
 
-/// Takes results. Cheap to clone.
+/// Takes the results of one unit. Cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {
     orders: mpsc::UnboundedSender<Order>,
     shard: Shard,
+    unit: Unit,
 }
 
 /// Writes them; a task of its own.
@@ -55,7 +61,7 @@ pub struct Writer {
     metrics: Metrics,
 }
 
-/// The two ends. At most one result per worker is under way, hence no bound is needed.
+/// The two ends, the one of the shared cluster. At most one result per worker is under way, hence no bound is needed.
 #[must_use]
 pub fn publisher(platform: PlatformScope, shard: Shard, metrics: Metrics) -> (Publisher, Writer) {
     let (sender, orders) = mpsc::unbounded_channel();
@@ -63,6 +69,7 @@ pub fn publisher(platform: PlatformScope, shard: Shard, metrics: Metrics) -> (Pu
         Publisher {
             orders: sender,
             shard: shard.clone(),
+            unit: Unit::Shared,
         },
         Writer {
             orders,
@@ -74,6 +81,15 @@ pub fn publisher(platform: PlatformScope, shard: Shard, metrics: Metrics) -> (Pu
 }
 
 impl Publisher {
+    /// The same for the results of another unit.
+    #[must_use]
+    pub fn of(&self, unit: Unit) -> Self {
+        Self {
+            unit,
+            ..self.clone()
+        }
+    }
+
     /// Writes a result and says what became of it.
     ///
     /// # Errors
@@ -85,21 +101,31 @@ impl Publisher {
     /// Hands a result in. The answer may be left unread: results of one application are written in order, and a later
     /// one that comes in time takes its place.
     pub fn post(&self, write: StatusWrite) -> oneshot::Receiver<Result<PublishOutcome, Unwritten>> {
-        let (done, answer) = oneshot::channel();
-        let held = None;
-        let _ = self.orders.send(Order { write, done, held });
-        answer
+        self.order(write, false)
     }
 
     /// Hands in that an operation has begun. It is written with the next result of its application, and alone when none
     /// comes for a while; not at all when the lease passes on before.
     pub fn begun(&self, write: StatusWrite) {
-        let Some(term) = self.shard.term() else {
-            return;
-        };
-        let (done, _) = oneshot::channel();
-        let held = Some(term.fence);
-        let _ = self.orders.send(Order { write, done, held });
+        drop(self.order(write, true));
+    }
+
+    fn order(
+        &self,
+        write: StatusWrite,
+        held: bool,
+    ) -> oneshot::Receiver<Result<PublishOutcome, Unwritten>> {
+        let (done, answer) = oneshot::channel();
+        // Without a term nobody answers, which says that the lease is lost.
+        if let Some(term) = self.shard.term(&self.unit) {
+            let _ = self.orders.send(Order {
+                write,
+                done,
+                term,
+                held,
+            });
+        }
+        answer
     }
 }
 
@@ -116,26 +142,27 @@ struct Held(HashMap<Key, Waiting>);
 
 struct Waiting {
     write: StatusWrite,
-    fence: i64,
+    term: Arc<Term>,
     until: Instant,
 }
 
 impl Held {
-    /// Takes an order in: to hold it, or to have it written now with what waits for it. `fence` is that of the term in
-    /// force; what waits from an earlier one may have been overtaken by somebody else.
-    fn take_in(&mut self, order: Order, fence: Option<i64>, now: Instant, batch: &mut Batch) {
-        let Some(held) = order.held else {
+    /// Takes an order in: to hold it, or to have it written now with what waits for it. What waits from a term that has
+    /// ended, or from another one, may have been overtaken by somebody else.
+    fn take_in(&mut self, order: Order, now: Instant, batches: &mut Batches) {
+        if !order.held {
             if let Some(waiting) = self.0.remove(&key(&order.write))
-                && Some(waiting.fence) == fence
+                && Arc::ptr_eq(&waiting.term, &order.term)
             {
-                batch.add(waiting.into());
+                batches.add(waiting.into());
             }
-            batch.add(order);
+            batches.add(order);
             return;
-        };
+        }
         let key = key(&order.write);
         let waiting = self.0.get_mut(&key);
-        let again = waiting.filter(|w| w.fence == held && w.write.uid == order.write.uid);
+        let again =
+            waiting.filter(|w| Arc::ptr_eq(&w.term, &order.term) && w.write.uid == order.write.uid);
         if let Some(waiting) = again {
             // It was begun again: it waits no longer for that.
             merge(&mut waiting.write, order.write);
@@ -143,17 +170,17 @@ impl Held {
         }
         let waiting = Waiting {
             write: order.write,
-            fence: held,
+            term: order.term,
             until: now + HOLD,
         };
         self.0.insert(key, waiting);
     }
 
     /// Has that written which has waited until then.
-    fn release(&mut self, until: Instant, fence: Option<i64>, batch: &mut Batch) {
+    fn release(&mut self, until: Instant, batches: &mut Batches) {
         let due = self.0.extract_if(|_, waiting| waiting.until <= until);
-        for (_, waiting) in due.filter(|(_, waiting)| Some(waiting.fence) == fence) {
-            batch.add(waiting.into());
+        for (_, waiting) in due.filter(|(_, waiting)| !waiting.term.lost.is_cancelled()) {
+            batches.add(waiting.into());
         }
     }
 
@@ -172,8 +199,32 @@ impl From<Waiting> for Order {
             write: waiting.write,
             // Nobody asks what became of it.
             done: oneshot::channel().0,
-            held: None,
+            term: waiting.term,
+            held: false,
         }
+    }
+}
+
+/// What is written now: a statement for each term.
+#[derive(Default)]
+struct Batches(Vec<(Arc<Term>, Batch)>);
+
+impl Batches {
+    fn add(&mut self, order: Order) {
+        let known = self
+            .0
+            .iter()
+            .position(|(term, _)| Arc::ptr_eq(term, &order.term));
+        let at = known.unwrap_or_else(|| {
+            self.0.push((order.term.clone(), Batch::default()));
+            self.0.len() - 1
+        });
+        self.0[at].1.add(order);
+    }
+
+    /// How many rows they are.
+    fn size(&self) -> usize {
+        self.0.iter().map(|(_, batch)| batch.writes.len()).sum()
     }
 }
 
@@ -190,6 +241,7 @@ impl Batch {
         let Order {
             write,
             done,
+            term: _,
             held: _,
         } = order;
         let key = key(&write);
@@ -268,24 +320,24 @@ impl Writer {
                 () = held.due() => (None, false),
                 () = stop.cancelled() => (None, true),
             };
-            let mut batch = Batch::default();
+            let mut batches = Batches::default();
             if let Some(first) = first {
-                held.take_in(first, self.fence(), Instant::now(), &mut batch);
+                held.take_in(first, Instant::now(), &mut batches);
             }
-            if !batch.writes.is_empty() && Instant::now() < busy_until {
+            if batches.size() > 0 && Instant::now() < busy_until {
                 tokio::time::sleep(LINGER).await;
             }
             let now = Instant::now();
             let until = if stopped { now + HOLD } else { now };
-            held.release(until, self.fence(), &mut batch);
-            while batch.writes.len() < BATCH
+            held.release(until, &mut batches);
+            while batches.size() < BATCH
                 && let Ok(more) = self.orders.try_recv()
             {
-                held.take_in(more, self.fence(), now, &mut batch);
+                held.take_in(more, now, &mut batches);
             }
-            let size = batch.writes.len();
-            if size > 0 {
-                let outcomes = self.write(&batch.writes).await;
+            let size = batches.size();
+            for (term, batch) in batches.0 {
+                let outcomes = self.write(&term, &batch.writes).await;
                 batch.answer(&outcomes);
             }
             if size > 1 {
@@ -297,13 +349,12 @@ impl Writer {
         }
     }
 
-    /// That of the term in force.
-    fn fence(&self) -> Option<i64> {
-        self.shard.term().map(|term| term.fence)
-    }
-
-    async fn write(&self, writes: &[StatusWrite]) -> Vec<Result<PublishOutcome, Unwritten>> {
-        match self.publish(writes).await {
+    async fn write(
+        &self,
+        term: &Arc<Term>,
+        writes: &[StatusWrite],
+    ) -> Vec<Result<PublishOutcome, Unwritten>> {
+        match self.publish(term, writes).await {
             Ok(outcomes) => {
                 let written = outcomes
                     .iter()
@@ -317,7 +368,7 @@ impl Writer {
             Err(Unwritten::Refused) if writes.len() > 1 => {
                 let mut outcomes = Vec::with_capacity(writes.len());
                 for write in writes {
-                    let alone = self.publish(std::slice::from_ref(write)).await;
+                    let alone = self.publish(term, std::slice::from_ref(write)).await;
                     outcomes.push(alone.and_then(|o| o.first().copied().ok_or(Unwritten::Refused)));
                 }
                 outcomes
@@ -327,15 +378,22 @@ impl Writer {
     }
 
     /// Tries for as long as the lease is held: a database that restarts loses nothing.
-    async fn publish(&self, writes: &[StatusWrite]) -> Result<Vec<PublishOutcome>, Unwritten> {
+    async fn publish(
+        &self,
+        term: &Arc<Term>,
+        writes: &[StatusWrite],
+    ) -> Result<Vec<PublishOutcome>, Unwritten> {
         loop {
-            let term = self.shard.term().ok_or(Unwritten::LeaseLost)?;
-            match self.platform.publish(writes, ITEM, term.fence).await {
+            if term.lost.is_cancelled() {
+                return Err(Unwritten::LeaseLost);
+            }
+            let written = self.platform.publish(writes, &term.item, term.fence);
+            match written.await {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(error) => match error.code() {
                     Code::Stale => {
                         tracing::warn!(%error, "a write was refused");
-                        term.lost.cancel();
+                        self.shard.end(term);
                         return Err(Unwritten::LeaseLost);
                     }
                     Code::Unavailable => {
@@ -368,6 +426,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::shard::Gate;
+
+    fn term(fence: i64) -> Arc<Term> {
+        Arc::new(Term::new(Unit::Shared, fence, Gate::default()))
+    }
 
     fn write(sync: SyncCode) -> StatusWrite {
         StatusWrite {
@@ -389,44 +452,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_later_result_takes_the_earlier_ones_place_and_keeps_what_it_asked_for() {
-        let mut batch = Batch::default();
-        let (done, _first) = oneshot::channel();
-        let begun = StatusWrite {
-            set_operation: Some(Operation::default()),
-            clear_refresh: Some("hard".into()),
-            ..write(SyncCode::OutOfSync)
-        };
-        let held = None;
-        batch.add(Order {
-            write: begun,
-            done,
-            held,
-        });
-        let (done, mut second) = oneshot::channel();
-        batch.add(Order {
-            write: StatusWrite {
-                clear_operation: true,
-                ..write(SyncCode::Synced)
-            },
-            done,
-            held,
-        });
-        assert_eq!(batch.writes.len(), 1);
-        let merged = &batch.writes[0];
-        assert_eq!(merged.status.sync, SyncCode::Synced);
-        assert!(merged.clear_operation && merged.set_operation.is_some());
-        assert_eq!(merged.clear_refresh.as_deref(), Some("hard"));
-        batch.answer(&[Err(Unwritten::LeaseLost)]);
-        assert_eq!(second.try_recv(), Ok(Err(Unwritten::LeaseLost)));
-    }
-
-    fn order(write: StatusWrite, held: Option<i64>) -> Order {
+    fn order(write: StatusWrite, term: &Arc<Term>) -> Order {
         Order {
             write,
             done: oneshot::channel().0,
-            held,
+            term: term.clone(),
+            held: false,
         }
     }
 
@@ -437,66 +468,123 @@ mod tests {
         }
     }
 
+    fn begins(write: StatusWrite, term: &Arc<Term>) -> Order {
+        Order {
+            held: true,
+            ..order(write, term)
+        }
+    }
+
+    /// What is written in the one statement that there is.
+    fn only(batches: &Batches) -> &[StatusWrite] {
+        assert_eq!(batches.0.len(), 1);
+        &batches.0[0].1.writes
+    }
+
+    #[test]
+    fn a_later_result_takes_the_earlier_ones_place_and_keeps_what_it_asked_for() {
+        let mut batch = Batch::default();
+        let term = term(1);
+        let begun = StatusWrite {
+            set_operation: Some(Operation::default()),
+            ..begun()
+        };
+        batch.add(order(begun, &term));
+        let (done, mut second) = oneshot::channel();
+        let ends = StatusWrite {
+            clear_operation: true,
+            ..write(SyncCode::Synced)
+        };
+        batch.add(Order {
+            done,
+            ..order(ends, &term)
+        });
+        assert_eq!(batch.writes.len(), 1);
+        let merged = &batch.writes[0];
+        assert_eq!(merged.status.sync, SyncCode::Synced);
+        assert!(merged.clear_operation && merged.set_operation.is_some());
+        assert_eq!(merged.clear_refresh.as_deref(), Some("hard"));
+        batch.answer(&[Err(Unwritten::LeaseLost)]);
+        assert_eq!(second.try_recv(), Ok(Err(Unwritten::LeaseLost)));
+    }
+
+    #[test]
+    fn what_is_found_in_two_units_goes_into_two_statements() {
+        let mut batches = Batches::default();
+        let (one, other) = (term(1), term(7));
+        let named = |app: &str| StatusWrite {
+            app: app.into(),
+            ..write(SyncCode::Synced)
+        };
+        for (app, term) in [("a", &one), ("b", &other), ("c", &one)] {
+            batches.add(order(named(app), term));
+        }
+        assert_eq!(batches.size(), 3);
+        let fences: Vec<(i64, usize)> = batches
+            .0
+            .iter()
+            .map(|(term, batch)| (term.fence, batch.writes.len()))
+            .collect();
+        assert_eq!(fences, [(1, 2), (7, 1)]);
+    }
+
     #[test]
     fn what_has_begun_is_written_with_its_end() {
-        let (mut held, mut batch) = (Held::default(), Batch::default());
-        let now = Instant::now();
-        held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
-        held.release(now, Some(1), &mut batch);
-        assert!(batch.writes.is_empty());
-        held.take_in(
-            order(write(SyncCode::Synced), None),
-            Some(1),
-            now,
-            &mut batch,
-        );
-        held.release(now + HOLD, Some(1), &mut batch);
-        assert_eq!(batch.writes.len(), 1, "once");
-        assert_eq!(batch.writes[0].status.sync, SyncCode::Synced);
-        assert_eq!(batch.writes[0].clear_refresh.as_deref(), Some("hard"));
+        let (mut held, mut batches) = (Held::default(), Batches::default());
+        let (now, term) = (Instant::now(), term(1));
+        held.take_in(begins(begun(), &term), now, &mut batches);
+        held.release(now, &mut batches);
+        assert_eq!(batches.size(), 0);
+        held.take_in(order(write(SyncCode::Synced), &term), now, &mut batches);
+        held.release(now + HOLD, &mut batches);
+        let writes = only(&batches);
+        assert_eq!(writes.len(), 1, "once");
+        assert_eq!(writes[0].status.sync, SyncCode::Synced);
+        assert_eq!(writes[0].clear_refresh.as_deref(), Some("hard"));
     }
 
     #[test]
     fn what_goes_on_is_said_to_have_begun_and_beginning_again_puts_that_off_no_further() {
-        let (mut held, mut batch) = (Held::default(), Batch::default());
-        let now = Instant::now();
-        held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
+        let (mut held, mut batches) = (Held::default(), Batches::default());
+        let (now, term) = (Instant::now(), term(1));
+        held.take_in(begins(begun(), &term), now, &mut batches);
         let later = now + HOLD / 2;
-        held.take_in(order(begun(), Some(1)), Some(1), later, &mut batch);
-        held.release(now + HOLD, Some(1), &mut batch);
-        assert_eq!(batch.writes.len(), 1);
-        held.release(later + HOLD, Some(1), &mut batch);
-        assert_eq!(batch.writes.len(), 1);
+        held.take_in(begins(begun(), &term), later, &mut batches);
+        held.release(now + HOLD, &mut batches);
+        assert_eq!(batches.size(), 1);
+        held.release(later + HOLD, &mut batches);
+        assert_eq!(batches.size(), 1);
     }
 
     #[test]
     fn what_waited_when_the_lease_passed_on_is_not_written() {
         let (mut held, now) = (Held::default(), Instant::now());
-        for fence in [None, Some(2)] {
-            let mut batch = Batch::default();
-            held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
-            held.release(now + HOLD, fence, &mut batch);
-            assert!(batch.writes.is_empty());
-            held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
-            held.take_in(order(write(SyncCode::Synced), None), fence, now, &mut batch);
-            assert_eq!(batch.writes[0].clear_refresh, None);
-        }
+        let (before, after) = (term(1), term(3));
+        let mut batches = Batches::default();
+        held.take_in(begins(begun(), &before), now, &mut batches);
+        before.lost.cancel();
+        held.release(now + HOLD, &mut batches);
+        assert_eq!(batches.size(), 0);
+        held.take_in(begins(begun(), &before), now, &mut batches);
+        held.take_in(order(write(SyncCode::Synced), &after), now, &mut batches);
+        assert_eq!(only(&batches)[0].clear_refresh, None);
         assert!(held.0.is_empty());
     }
 
     #[test]
     fn of_an_application_that_was_made_anew_only_the_new_one_has_begun() {
-        let (mut held, mut batch) = (Held::default(), Batch::default());
-        let now = Instant::now();
-        held.take_in(order(begun(), Some(1)), Some(1), now, &mut batch);
+        let (mut held, mut batches) = (Held::default(), Batches::default());
+        let (now, term) = (Instant::now(), term(1));
+        held.take_in(begins(begun(), &term), now, &mut batches);
         let anew = StatusWrite {
             uid: "v".into(),
             ..write(SyncCode::Unknown)
         };
-        held.take_in(order(anew, Some(1)), Some(1), now, &mut batch);
-        held.release(now + HOLD, Some(1), &mut batch);
-        assert_eq!(batch.writes.len(), 1);
-        assert_eq!(batch.writes[0].uid, "v");
-        assert_eq!(batch.writes[0].clear_refresh, None);
+        held.take_in(begins(anew, &term), now, &mut batches);
+        held.release(now + HOLD, &mut batches);
+        let writes = only(&batches);
+        assert_eq!(writes.len(), 1);
+        assert_eq!(writes[0].uid, "v");
+        assert_eq!(writes[0].clear_refresh, None);
     }
 }

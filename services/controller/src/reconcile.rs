@@ -1,4 +1,5 @@
-//! Brings one application to what Git says, once. Takes no hint about what changed.
+//! Brings one application to what Git says, once. Takes no hint about what changed. Whoever holds the cluster that it goes to
+//! does so, once whoever had it before has let it go.
 //!
 //! The steps, in the order they happen: [`subject`] (client required), [`desire`] (client required), [`live`] and
 //! [`look`] (client required for bodies, the comparison itself is the engine's), [`custom`] (client required), [`operation`] (the state machine of a
@@ -11,8 +12,10 @@ use std::time::Duration;
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
 use domain::clock::Timestamp;
+use domain::cluster::Cluster;
 use domain::message;
 use domain::quota::Quota;
+use domain::shard::Unit;
 use domain::status::Status;
 use engine::autosync::{self, Decision};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,7 @@ use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
 use crate::publisher::Unwritten;
 use crate::repos::Trouble;
+use crate::shard::{MARGIN, Term};
 
 pub mod apply;
 pub mod custom;
@@ -61,6 +65,8 @@ const LETTING_GO: Duration = Duration::from_secs(60);
 const SCRIPTS_AGAIN: Duration = Duration::from_secs(60);
 /// When an application tries again whose tenant runs as many operations as it may.
 const FULL: Duration = Duration::from_secs(5);
+/// When one tries again that another controller has not let go yet; that it has wakes it.
+const ANOTHERS: Duration = Duration::from_secs(1);
 
 /// When to look again, if nothing happens before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,13 +122,8 @@ impl From<Unwritten> for Failure {
 /// # Errors
 /// When something of ours did not answer; the caller comes again.
 pub async fn reconcile(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
-    let Some(app) = ctx
-        .store
-        .tenant(key.tenant)
-        .applications()
-        .find(&key.name)
-        .await?
-    else {
+    let scope = ctx.store.tenant(key.tenant);
+    let Some((app, item)) = scope.applications().find_at_work(&key.name).await? else {
         return gone(ctx, key).await;
     };
     if app.annotation(SKIP) == Some("true") {
@@ -137,6 +138,96 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure
         return Ok(Next::Sleep);
     }
     let meant = subject::meant(ctx, key, &app).await?;
+    let unit = Unit::of(key.tenant, meant.as_ref());
+    let Some(term) = ctx.shard.term(&unit) else {
+        return step_aside(ctx, key, item.as_deref()).await;
+    };
+    // Whoever is in charge next looks anew.
+    let Some(_at_work) = term.enter() else {
+        return Ok(Next::Sleep);
+    };
+    let work = async {
+        if !claimed(ctx, key, &term, item.as_deref()).await? {
+            return Ok(Next::After(ANOTHERS));
+        }
+        in_charge(ctx, key, app, meant).await
+    };
+    tokio::select! {
+        biased;
+        () = term.lost.cancelled() => Ok(Next::Sleep),
+        next = work => next,
+    }
+}
+
+/// Whether an application is the work of this term, now if it was not before; not while it is that of another controller,
+/// which has not let it go.
+async fn claimed(
+    ctx: &Context,
+    key: &AppKey,
+    term: &Term,
+    item: Option<&str>,
+) -> Result<bool, Failure> {
+    // One that is nobody's yet becomes the shared cluster's with the first that is written of it.
+    let own = item.map_or(term.unit == Unit::Shared, |item| item == term.item);
+    if own {
+        return Ok(true);
+    }
+    let platform = ctx.store.platform();
+    let lease = (term.item.as_str(), term.fence);
+    let claimed = platform.claim_application(lease, key.tenant, &key.name, MARGIN);
+    claimed.await.map_err(Failure::from)
+}
+
+/// What an application leaves behind here that goes to a cluster which is not ours: its hooks are let go, and then itself.
+async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Result<Next, Failure> {
+    let had = item.and_then(|item| ctx.shard.holding(item));
+    let at_work = had.as_ref().map(|term| term.enter());
+    // Whoever is in charge next lets it go.
+    if let Some(None) = &at_work {
+        return Ok(Next::Sleep);
+    }
+    let turn = match had.is_some() && ctx.clusters.has(key, None) {
+        true => match ctx.clusters.turn(key.tenant) {
+            Some(turn) => Some(turn),
+            None => return Ok(Next::Busy),
+        },
+        false => None,
+    };
+    let left = ctx.clusters.leave(key);
+    if let Some(term) = had {
+        match left {
+            Some(left) => {
+                let letting_go = async {
+                    tokio::select! {
+                        () = left.closed.cancelled() => Ok(()),
+                        done = let_go(&left, key) => done,
+                    }
+                };
+                match tokio::time::timeout(LETTING_GO, letting_go).await {
+                    Ok(done) => done?,
+                    Err(_) => tracing::warn!("hooks that were left were not let go in time"),
+                }
+            }
+            None if term.unit == Unit::Shared => let_go(ctx, key).await?,
+            None => {}
+        }
+        let platform = ctx.store.platform();
+        let lease = (term.item.as_str(), term.fence);
+        let released = platform.release_application(lease, key.tenant, &key.name);
+        released.await?;
+    }
+    drop((turn, at_work));
+    forget(ctx, key);
+    Ok(Next::Sleep)
+}
+
+/// Brings an application to what Git says that is ours.
+async fn in_charge(
+    ctx: &Arc<Context>,
+    key: &AppKey,
+    app: Application,
+    meant: Option<Cluster>,
+) -> Result<Next, Failure> {
     let turn = match meant.is_some() || ctx.clusters.has(key, None) {
         true => match ctx.clusters.turn(key.tenant) {
             Some(turn) => Some(turn),
@@ -192,7 +283,9 @@ async fn gone(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
     };
     ctx.clusters.leave(key);
     forget(ctx, key);
-    let_go(ctx, key).await?;
+    if ctx.term().is_some() {
+        let_go(ctx, key).await?;
+    }
     let elsewhere = async {
         for place in &added {
             tokio::select! {

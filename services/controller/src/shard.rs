@@ -1,12 +1,13 @@
-//! Which part of the work is this process's: the cluster's lease, and the gate that closes when it runs out.
+//! Which part of the work is this process's: a lease for each unit, and the gate that closes when it runs out.
 //!
-//! One work item for now: slice 0 of the shared cluster, and with it the polls of every repository.
+//! A unit is a cluster with all that is done there: the shared one, or one that a tenant has added. The controllers that
+//! live divide them (`domain::shard`); with the shared cluster go the tenants' namespaces. Repositories are listed by
+//! whoever has applications that follow them.
 
 mod gate;
-mod lease;
+mod keeper;
+mod term;
 
 pub use gate::{Gate, MARGIN};
-pub use lease::{Keeper, Shard, Term};
-
-/// The work item of the shared cluster.
-pub const ITEM: &str = "cluster/shared/0";
+pub use keeper::Keeper;
+pub use term::{AtWork, Shard, Term};

@@ -3,12 +3,16 @@
 //! Time is the database's; what a holder gets back is measured on its own monotonic clock from before the request was
 //! sent, hence never ends later than the database thinks.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use domain::shard::Unit;
+use domain::tenant::TenantId;
 use sqlx::postgres::types::PgInterval;
+use uuid::Uuid;
 
 use super::PlatformScope;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sql_state};
 
 /// A controller and where it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +139,112 @@ impl PlatformScope {
         }))
     }
 
+    /// Keeps those of a holder's leases for another `ttl` that have not passed on, and says which: one statement, however
+    /// many they are.
+    ///
+    /// # Errors
+    /// When the database does not answer; the leases then still end when they said.
+    #[tracing::instrument(name = "db.platform.renew_leases", skip_all, fields(leases = leases.len()))]
+    pub async fn renew_leases(
+        &self,
+        holder: &str,
+        leases: &[Lease],
+        ttl: Duration,
+    ) -> Result<Vec<Lease>> {
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = Instant::now();
+        let items: Vec<String> = leases.iter().map(|lease| lease.item.clone()).collect();
+        let fences: Vec<i64> = leases.iter().map(|lease| lease.fence).collect();
+        let kept: Vec<String> = sqlx::query_scalar("SELECT naru.renew_leases($1, $2, $3, $4)")
+            .bind(holder)
+            .bind(items)
+            .bind(fences)
+            .bind(interval(ttl)?)
+            .fetch_all(self.store.pool())
+            .await?;
+        let kept: HashSet<String> = kept.into_iter().collect();
+        let renewed = leases.iter().filter(|lease| kept.contains(&lease.item));
+        Ok(renewed
+            .map(|lease| Lease {
+                until: asked + ttl,
+                ..lease.clone()
+            })
+            .collect())
+    }
+
+    /// The units of work, and who holds the lease of each. A holder counts until `margin` after its lease's end: what is
+    /// nobody's may be taken.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    #[tracing::instrument(name = "db.platform.cluster_units", skip_all)]
+    pub async fn cluster_units(&self, margin: Duration) -> Result<Vec<(Unit, Option<String>)>> {
+        let rows: Vec<(Option<Uuid>, String, Option<String>)> =
+            sqlx::query_as("SELECT tenant_id, server, holder FROM naru.cluster_units($1)")
+                .bind(interval(margin)?)
+                .fetch_all(self.store.pool())
+                .await?;
+        let unit = |tenant: Option<Uuid>, server| match tenant {
+            None => Unit::Shared,
+            Some(tenant) => Unit::Added {
+                tenant: TenantId(tenant),
+                server,
+            },
+        };
+        Ok(rows
+            .into_iter()
+            .map(|(tenant, server, holder)| (unit(tenant, server), holder))
+            .collect())
+    }
+
+    /// Makes an application the work of the holder of this lease. `false` while it is that of another, whose lease has not
+    /// ended for `margin` yet and who has not let it go.
+    ///
+    /// # Errors
+    /// `Stale` when the lease has passed on.
+    #[tracing::instrument(name = "db.platform.claim_application", skip_all, fields(item = item, app = app))]
+    pub async fn claim_application(
+        &self,
+        (item, fence): (&str, i64),
+        tenant: TenantId,
+        app: &str,
+        margin: Duration,
+    ) -> Result<bool> {
+        sqlx::query_scalar("SELECT naru.claim_application($1, $2, $3, $4, $5)")
+            .bind(item)
+            .bind(fence)
+            .bind(tenant.0)
+            .bind(app)
+            .bind(interval(margin)?)
+            .fetch_one(self.store.pool())
+            .await
+            .map_err(|error| passed_on(error, item, fence))
+    }
+
+    /// Lets an application go that was the work of this lease's holder, and wakes whoever is to have it. `false` where it
+    /// was not.
+    ///
+    /// # Errors
+    /// `Stale` when the lease has passed on.
+    #[tracing::instrument(name = "db.platform.release_application", skip_all, fields(item = item, app = app))]
+    pub async fn release_application(
+        &self,
+        (item, fence): (&str, i64),
+        tenant: TenantId,
+        app: &str,
+    ) -> Result<bool> {
+        sqlx::query_scalar("SELECT naru.release_application($1, $2, $3, $4)")
+            .bind(item)
+            .bind(fence)
+            .bind(tenant.0)
+            .bind(app)
+            .fetch_one(self.store.pool())
+            .await
+            .map_err(|error| passed_on(error, item, fence))
+    }
+
     /// Gives a lease up, at a graceful stop and after the last write; the next holder need not wait. `false` when it
     /// had passed on already.
     ///
@@ -162,6 +272,17 @@ impl PlatformScope {
                 .fetch_optional(self.store.pool())
                 .await?;
         Ok(row.map(|(id, address)| Controller { id, address }))
+    }
+}
+
+/// What the database says where a lease has passed on.
+pub(super) fn passed_on(error: sqlx::Error, item: &str, fence: i64) -> Error {
+    match sql_state(&error).as_deref() {
+        Some("NR001") => Error::Stale {
+            item: item.to_owned(),
+            fence,
+        },
+        _ => error.into(),
     }
 }
 

@@ -10,7 +10,8 @@ use serde::Serialize;
 use sqlx::types::Json;
 
 use super::PlatformScope;
-use crate::error::{Error, Result, sql_state};
+use super::leases::passed_on;
+use crate::error::{Error, Result};
 
 /// One application's result.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +74,8 @@ pub enum Verdict {
     Written,
     /// The row said so already.
     Unchanged,
-    /// Somebody wrote meanwhile what the result did not know; nothing was written, look again.
+    /// Somebody wrote meanwhile what the result did not know, or it is another lease's work now; nothing was written, look
+    /// again.
     Superseded,
     /// The row is gone, as asked.
     Removed,
@@ -176,13 +178,7 @@ impl PlatformScope {
                 .bind(Json(rows))
                 .fetch_all(self.store.pool())
                 .await
-                .map_err(|error| match sql_state(&error).as_deref() {
-                    Some("NR001") => Error::Stale {
-                        item: item.to_owned(),
-                        fence,
-                    },
-                    _ => error.into(),
-                })?;
+                .map_err(|error| passed_on(error, item, fence))?;
         if outcomes.len() != batch.len() {
             return Err(Error::invalid(
                 "batch",

@@ -16,7 +16,7 @@ const RECOVERY: Duration = Duration::from_secs(30);
 const APPS: usize = 12;
 
 /// A platform that this test has to itself: others must not lose their servers.
-async fn own_platform(name: &str) -> Result<Platform> {
+pub(crate) async fn own_platform(name: &str) -> Result<Platform> {
     Platform::start(
         &testkit::paths::test_platform()?.with_extension(name),
         Progress::silent(),
@@ -169,7 +169,7 @@ async fn a_controller_that_was_stopped_and_continued_starts_no_write() -> Result
 }
 
 /// The writes of controllers in the apiserver's audit log, oldest first.
-fn writes(platform: &Platform) -> Result<Vec<Value>> {
+pub(crate) fn writes(platform: &Platform) -> Result<Vec<Value>> {
     let log = platform
         .control_plane()
         .audit_log

@@ -15,6 +15,7 @@ mod credentials;
 mod customizations;
 mod deletion_hooks;
 mod deputies;
+mod divided;
 mod docs;
 mod drawn;
 mod elsewhere;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::shard::Unit;
 use domain::tenant::TenantId;
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -11,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::queue::{AppKey, Queue};
 use crate::context::Context;
-use crate::shard::Shard;
 use crate::tenants::TenantFacts;
 
 /// How many namespaces are made at once.
@@ -35,7 +35,6 @@ pub struct Steward {
     orders: mpsc::UnboundedReceiver<Order>,
     context: Arc<Context>,
     queue: Queue,
-    shard: Shard,
     weights: BTreeMap<String, u32>,
 }
 
@@ -44,7 +43,6 @@ pub struct Steward {
 pub fn tenancy(
     context: Arc<Context>,
     queue: Queue,
-    shard: Shard,
     weights: BTreeMap<String, u32>,
 ) -> (Tenancy, Steward) {
     let (sender, orders) = mpsc::unbounded_channel();
@@ -54,7 +52,6 @@ pub fn tenancy(
             orders,
             context,
             queue,
-            shard,
             weights,
         },
     )
@@ -92,11 +89,37 @@ impl Steward {
             while let Ok(more) = self.orders.try_recv() {
                 orders.push(more);
             }
-            if self.shard.term().is_none() {
-                failed = false;
-                continue;
+            failed = match self.context.shard.term(&Unit::Shared) {
+                Some(_) => !self.obey(orders).await,
+                // Who has the shared cluster makes them. What is known of the tenants is to be right all the same.
+                None if orders.iter().any(|order| matches!(order, Order::All)) => {
+                    !self.reload().await
+                }
+                None => false,
+            };
+        }
+    }
+
+    /// `false` when it has to be tried again.
+    async fn reload(&self) -> bool {
+        match self.context.tenants.reload().await {
+            Ok(tenants) => {
+                tenants.iter().for_each(|facts| self.weigh(facts));
+                true
             }
-            failed = !self.obey(orders).await;
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the tenants could not be read"
+                );
+                false
+            }
+        }
+    }
+
+    fn weigh(&self, facts: &TenantFacts) {
+        if let Some(weight) = self.weights.get(facts.tenant.name.as_str()) {
+            self.queue.set_weight(facts.tenant.id, *weight);
         }
     }
 
@@ -147,9 +170,7 @@ impl Steward {
             .collect();
         let mut due: HashMap<String, Arc<TenantFacts>> = HashMap::new();
         for facts in &tenants {
-            if let Some(weight) = self.weights.get(facts.tenant.name.as_str()) {
-                self.queue.set_weight(facts.tenant.id, *weight);
-            }
+            self.weigh(facts);
             // One that is closed stays as it is, and one that goes is not made again.
             if !facts.active() {
                 continue;

@@ -13,7 +13,7 @@ use engine::tree::Wanted;
 use serde_json::Value;
 use tonic::{Code, Status};
 
-use super::{database, refused, say};
+use super::{database, held, refused, say};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::reconcile;
@@ -70,16 +70,17 @@ pub(super) async fn place(shared: &Arc<Context>, key: &AppKey) -> Result<Arc<Con
     Ok(place)
 }
 
-/// What is needed where an application goes. Who only reads does not keep a cluster open for the application.
+/// What is needed where an application goes, if that is ours. Who only reads does not keep a cluster open for the application.
 pub(super) async fn goes_to(shared: &Arc<Context>, key: &AppKey) -> Result<Arc<Context>, Status> {
+    let here = || held(shared).map(|_| shared.clone());
     let clusters = shared.tenants.clusters(key.tenant).await;
     if clusters.map_err(|error| database(&error))?.is_empty() {
-        return Ok(shared.clone());
+        return here();
     }
     let (app, _) = find(shared, key).await?;
     let meant = subject::meant(shared, key, &app).await;
     let Some(added) = meant.map_err(|error| database(&error))? else {
-        return Ok(shared.clone());
+        return here();
     };
     let opened = shared.clusters.open(shared, key.tenant, &added).await;
     opened.map_err(|error| database(&error))?.map_err(|cause| {

@@ -20,7 +20,6 @@ use super::scene::{self, Plot};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::reconcile::look::Outline;
-use crate::shard::Shard;
 
 /// A watch makes a tree no sooner than this after it began the one before: changes that come together are shown together.
 const GATHER: Duration = Duration::from_millis(25);
@@ -85,7 +84,6 @@ pub(super) fn watch(
     shared: Arc<Context>,
     ctx: Arc<Context>,
     app: AppKey,
-    shard: Shard,
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<TreeUpdate, Status>> + Send {
     async_stream::stream! {
@@ -130,7 +128,7 @@ pub(super) fn watch(
                     return;
                 }
             }
-            if shard.term().is_none() {
+            if ctx.term().is_none() {
                 yield Err(Status::unavailable("this controller does not hold the cluster's lease any more"));
                 return;
             }

@@ -17,14 +17,14 @@ pub(super) async fn list(
     mut request: wire::ApplicationResourceRequest,
 ) -> Result<wire::ResourceActionsListResponse, Status> {
     let named = named!(request);
-    find::find(shared, actor, Action::Get, named.query()).await?;
+    let found = find::find(shared, actor, Action::Get, named.query()).await?;
     if named.is_application() {
         return Ok(wire::ResourceActionsListResponse::default());
     }
     let request = named.object(actor)?;
     shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &found.app)
         .await?
         .resource_actions(request)
         .await
@@ -65,7 +65,7 @@ async fn carry_out(
     parameters: Vec<ActionParameter>,
 ) -> Result<wire::ApplicationResponse, Status> {
     let deed = named.run(&action);
-    find::find_to(shared, actor, &deed, named.query()).await?;
+    let found = find::find_to(shared, actor, &deed, named.query()).await?;
     let resource = named.object(actor)?;
     told(
         actor,
@@ -79,7 +79,7 @@ async fn carry_out(
     };
     shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &found.app)
         .await?
         .run_action(request)
         .await

@@ -28,7 +28,7 @@ pub(super) async fn server_side(
         namespace: query.app_namespace.as_deref(),
         project: query.project.as_deref(),
     };
-    find::find(shared, actor, Action::Get, asked).await?;
+    let found = find::find(shared, actor, Action::Get, asked).await?;
     bounded(&query)?;
     if query.live_resources.is_empty() {
         return Ok(wire::ApplicationServerSideDiffResponse::default());
@@ -39,7 +39,7 @@ pub(super) async fn server_side(
     };
     shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &found.app)
         .await?
         .server_side_diff(request)
         .await

@@ -38,7 +38,7 @@ pub(super) async fn list(
     };
     shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &found.app)
         .await?
         .resource_events(request)
         .await

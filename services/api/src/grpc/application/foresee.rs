@@ -60,7 +60,7 @@ pub(in crate::grpc) async fn foresee(
         operation,
         language: language::current().code().to_owned(),
     };
-    let mut owner = shared.controllers.owner().await?;
+    let mut owner = shared.controllers.owner_of(actor.tenant.id, &app).await?;
     let mut plan = owner.plan(asked).await.map_err(peer)?.into_inner();
     let right = object(&app);
     if !permit::allows(actor, Resource::Applications, Action::Sync, &right) {

@@ -63,7 +63,7 @@ pub(super) async fn of_object(
     let mut values = values(&found.app);
     let object = match values.get("app") {
         Some(app) if itself => app.clone(),
-        _ => live(shared, actor, asked).await?,
+        _ => live(shared, actor, &found.app, asked).await?,
     };
     values.insert("resource".to_owned(), object);
     if let Some(cluster) = cluster(shared, actor, &found).await? {
@@ -84,8 +84,13 @@ fn values(app: &Application) -> Map<String, Value> {
 }
 
 /// The object, without the values of a Secret.
-async fn live(shared: &Shared, actor: &Actor, asked: ResourceRequest) -> Result<Value, Status> {
-    let mut owner = shared.controllers.owner().await?;
+async fn live(
+    shared: &Shared,
+    actor: &Actor,
+    app: &Application,
+    asked: ResourceRequest,
+) -> Result<Value, Status> {
+    let mut owner = shared.controllers.owner_of(actor.tenant.id, app).await?;
     let body = owner.get_resource(asked).await.map_err(peer)?.into_inner();
     let mut object = serde_json::from_slice(&body.object).map_err(|_| failure::internal())?;
     mask(&mut object, &hidden(shared, actor).await?);

@@ -1,7 +1,8 @@
-//! What is live, asked of the controller that owns the cluster.
+//! What is live, asked of the controller that has the application's cluster.
 
 use std::sync::Arc;
 
+use domain::application::Application;
 use domain::delta::Misfit;
 use domain::message::{self, Message};
 use futures::{Stream, StreamExt};
@@ -22,7 +23,7 @@ async fn checked(
     shared: &Shared,
     actor: &Actor,
     query: &wire::ResourcesQuery,
-) -> Result<(AppRequest, String), Status> {
+) -> Result<(AppRequest, Application), Status> {
     let asked = Query {
         name: &query.application_name,
         namespace: query.app_namespace.as_deref(),
@@ -33,7 +34,7 @@ async fn checked(
         tenant: actor.tenant.id.to_string(),
         app: found.app.name().to_owned(),
     };
-    Ok((request, object(&found.app)))
+    Ok((request, found.app))
 }
 
 /// Desired and live state of every managed object; hooks are left out.
@@ -42,10 +43,10 @@ pub(super) async fn managed_resources(
     actor: &Actor,
     query: wire::ResourcesQuery,
 ) -> Result<wire::ManagedResourcesResponse, Status> {
-    let (request, _) = checked(shared, actor, &query).await?;
+    let (request, app) = checked(shared, actor, &query).await?;
     let answer = shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &app)
         .await?
         .managed_resources(request)
         .await
@@ -68,10 +69,10 @@ pub(super) async fn resource_tree(
     actor: &Actor,
     query: wire::ResourcesQuery,
 ) -> Result<v1alpha1::ApplicationTree, Status> {
-    let (request, _) = checked(shared, actor, &query).await?;
+    let (request, app) = checked(shared, actor, &query).await?;
     shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &app)
         .await?
         .resource_tree(request)
         .await
@@ -85,10 +86,11 @@ pub(super) async fn watch_resource_tree(
     actor: &Actor,
     query: wire::ResourcesQuery,
 ) -> Result<Parts<v1alpha1::ApplicationTree>, Status> {
-    let (request, right) = checked(shared, actor, &query).await?;
+    let (request, app) = checked(shared, actor, &query).await?;
+    let right = object(&app);
     let trees = shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &app)
         .await?
         .watch_resource_tree(request)
         .await

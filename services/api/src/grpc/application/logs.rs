@@ -44,7 +44,7 @@ pub(super) async fn pod_logs(
     };
     let lines = shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &found.app)
         .await?
         .pod_logs(request)
         .await

@@ -111,11 +111,11 @@ pub(super) async fn get(
     mut request: wire::ApplicationResourceRequest,
 ) -> Result<wire::ApplicationResourceResponse, Status> {
     let named = named!(request);
-    find::find(shared, actor, Action::Get, named.query()).await?;
+    let found = find::find(shared, actor, Action::Get, named.query()).await?;
     let request = named.object(actor)?;
     let body = shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &found.app)
         .await?
         .get_resource(request)
         .await
@@ -131,7 +131,7 @@ pub(super) async fn patch(
     mut request: wire::ApplicationResourcePatchRequest,
 ) -> Result<wire::ApplicationResourceResponse, Status> {
     let named = named!(request);
-    changeable(shared, actor, Action::Update, &named).await?;
+    let found = changeable(shared, actor, Action::Update, &named).await?;
     let (kind, patch) = patches::read(&request.patch_type, &request.patch, named.is_secret())
         .map_err(|message| failure::say(Code::InvalidArgument, &message))?;
     if named.is_secret() {
@@ -148,7 +148,7 @@ pub(super) async fn patch(
     };
     let body = shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &found.app)
         .await?
         .patch_resource(request)
         .await
@@ -164,7 +164,7 @@ pub(super) async fn delete(
     mut request: wire::ApplicationResourceDeleteRequest,
 ) -> Result<wire::ApplicationResponse, Status> {
     let named = named!(request);
-    changeable(shared, actor, Action::Delete, &named).await?;
+    let found = changeable(shared, actor, Action::Delete, &named).await?;
     let resource = named.object(actor)?;
     told(actor, "deleting an object of an application", &resource);
     let request = DeleteResourceRequest {
@@ -174,7 +174,7 @@ pub(super) async fn delete(
     };
     shared
         .controllers
-        .owner()
+        .owner_of(actor.tenant.id, &found.app)
         .await?
         .delete_resource(request)
         .await

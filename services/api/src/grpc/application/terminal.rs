@@ -112,7 +112,8 @@ pub(crate) async fn open(
         next.recv().await.map(|request| (request, next))
     });
     let requests = stream::once(ready(first)).chain(next);
-    let mut owner = shared.controllers.owner().await?;
+    let owner = shared.controllers.owner_of(actor.tenant.id, &found.app);
+    let mut owner = owner.await?;
     let said = owner.exec(requests).await.map_err(told)?.into_inner();
     Ok(Terminal { typed, said })
 }

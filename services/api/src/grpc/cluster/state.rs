@@ -68,7 +68,7 @@ pub(super) async fn shared(
     with(cluster, told)
 }
 
-/// An added cluster, as a controller found it.
+/// An added cluster, as the controller found it that has it.
 pub(super) async fn added(
     shared: &Shared,
     actor: &Actor,
@@ -76,7 +76,10 @@ pub(super) async fn added(
     cluster: &Cluster,
     fresh: bool,
 ) -> v1alpha1::Cluster {
-    let said = match shared.controllers.owner().await {
+    let owner = shared
+        .controllers
+        .owner_at(actor.tenant.id, &cluster.server);
+    let said = match owner.await {
         Ok(mut owner) => {
             let request = AddedClusterRequest {
                 tenant: actor.tenant.id.to_string(),

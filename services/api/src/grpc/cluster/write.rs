@@ -118,13 +118,14 @@ pub(super) async fn update(
     state::reached(shared, actor, &wanted, tried.server_version).await
 }
 
-/// Has a controller replace a cluster's token.
+/// Has the controller that has a cluster replace its token.
 pub(super) async fn rotate(shared: &Shared, actor: &Actor, found: &Cluster) -> Result<(), Status> {
     let request = RotateClusterRequest {
         tenant: actor.tenant.id.to_string(),
         server: found.server.clone(),
     };
-    let mut owner = shared.controllers.owner().await?;
+    let owner = shared.controllers.owner_at(actor.tenant.id, &found.server);
+    let mut owner = owner.await?;
     let rotated = owner.rotate_cluster(request).await;
     rotated.map_err(|status| said(&status, ""))?;
     tracing::info!(tenant = %actor.tenant.name, account = actor.account, cluster = found.server, "rotated a cluster's token");
