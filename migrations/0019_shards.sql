@@ -24,13 +24,14 @@ AS $$
 $$;
 
 -- Keeps those of a holder's leases that are still its own, in one statement however many they are.
-CREATE FUNCTION naru.renew_leases(by_holder text, held text[], with_fences bigint[], ttl interval) RETURNS SETOF text
+CREATE FUNCTION naru.renew_leases(by_holder text, held text[], with_fences bigint[], ttl interval)
+RETURNS TABLE (item text, fence bigint)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
     UPDATE naru.leases l SET expires_at = clock_timestamp() + ttl
     FROM unnest(held, with_fences) AS h (item, fence)
     WHERE l.item = h.item AND l.fence = h.fence AND l.holder = by_holder
-    RETURNING l.item
+    RETURNING l.item, l.fence
 $$;
 GRANT EXECUTE ON FUNCTION naru.renew_leases(text, text[], bigint[], interval) TO naru_controller;
 

@@ -157,15 +157,21 @@ impl PlatformScope {
         let asked = Instant::now();
         let items: Vec<String> = leases.iter().map(|lease| lease.item.clone()).collect();
         let fences: Vec<i64> = leases.iter().map(|lease| lease.fence).collect();
-        let kept: Vec<String> = sqlx::query_scalar("SELECT naru.renew_leases($1, $2, $3, $4)")
-            .bind(holder)
-            .bind(items)
-            .bind(fences)
-            .bind(interval(ttl)?)
-            .fetch_all(self.store.pool())
-            .await?;
-        let kept: HashSet<String> = kept.into_iter().collect();
-        let renewed = leases.iter().filter(|lease| kept.contains(&lease.item));
+        let kept: Vec<(String, i64)> =
+            sqlx::query_as("SELECT item, fence FROM naru.renew_leases($1, $2, $3, $4)")
+                .bind(holder)
+                .bind(items)
+                .bind(fences)
+                .bind(interval(ttl)?)
+                .fetch_all(self.store.pool())
+                .await?;
+        let kept: HashSet<(&str, i64)> = kept
+            .iter()
+            .map(|(item, fence)| (item.as_str(), *fence))
+            .collect();
+        let renewed = leases
+            .iter()
+            .filter(|lease| kept.contains(&(lease.item.as_str(), lease.fence)));
         Ok(renewed
             .map(|lease| Lease {
                 until: asked + ttl,
