@@ -3,7 +3,7 @@
 //!
 //! What wakes an application says where to look, never what is there; losing every hint costs time, never correctness.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +59,35 @@ pub struct Driver {
 /// The terms that the driver knows of.
 type Known = HashMap<Unit, Arc<Term>>;
 
+/// Whose applications are to be looked at since terms have ended or begun.
+#[derive(Debug, PartialEq, Eq)]
+enum Affected {
+    /// All that are ours.
+    Everybody,
+    /// Those of these tenants.
+    Tenants(HashSet<TenantId>),
+}
+
+impl Affected {
+    /// With the shared cluster it is everybody, whether that came or went.
+    fn by<'a>(ended: &[Unit], begun: impl Iterator<Item = &'a Unit>) -> Self {
+        let mut tenants = HashSet::new();
+        let mut shared = ended.contains(&Unit::Shared);
+        for unit in begun {
+            match unit {
+                Unit::Shared => shared = true,
+                Unit::Added { tenant, .. } => {
+                    tenants.insert(*tenant);
+                }
+            }
+        }
+        match shared {
+            true => Self::Everybody,
+            false => Self::Tenants(tenants),
+        }
+    }
+}
+
 impl Driver {
     /// Follows the leases, the change feed and the cluster until the stop.
     pub async fn run(self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
@@ -104,18 +133,34 @@ impl Driver {
             .collect();
         for unit in &ended {
             known.remove(unit);
-            self.rest(unit, known);
+            self.rest(unit);
         }
         let begun: Vec<Arc<Term>> = now
             .into_iter()
             .filter(|term| !known.contains_key(&term.unit))
             .collect();
-        for term in begun {
+        for term in &begun {
             known.insert(term.unit.clone(), term.clone());
-            self.begin(&term.unit).await;
+            self.begin(&term.unit);
         }
+        let begun = begun.iter().map(|term| &term.unit);
+        self.look_at(Affected::by(&ended, begun)).await;
         let held = i64::try_from(known.len()).unwrap_or(i64::MAX);
         self.context.metrics.clusters_held.set(held);
+    }
+
+    /// Has everything looked at that terms which ended or began concern: listed once, however many they are.
+    async fn look_at(&self, affected: Affected) {
+        match affected {
+            Affected::Everybody => self.all().await,
+            Affected::Tenants(tenants) if tenants.is_empty() => {}
+            Affected::Tenants(tenants) => {
+                for tenant in &tenants {
+                    self.refresh(*tenant).await;
+                }
+                self.apps(|whose| tenants.contains(&whose)).await;
+            }
+        }
     }
 
     /// Works on what is in the queue until the stop.
@@ -183,28 +228,25 @@ impl Driver {
         }
     }
 
-    /// A unit is ours: everything in it is looked at.
-    async fn begin(&self, unit: &Unit) {
+    /// A unit is ours: everything in it is to be looked at.
+    fn begin(&self, unit: &Unit) {
         let context = &self.context;
         match unit {
             Unit::Shared => {
                 context.metrics.lease_held.set(1);
                 context.forget_everything();
                 self.tenancy.ensure_all();
-                self.all().await;
             }
             Unit::Added { tenant, .. } => {
                 context.repos.forget_credentials(*tenant);
                 context.tenants.forget_clusters(*tenant);
-                self.refresh(*tenant).await;
-                self.of_tenant(*tenant).await;
             }
         }
     }
 
-    /// A unit is ours no more: what waits is forgotten, what is under way is dropped by the workers. In the others that are
-    /// still ours work goes on.
-    fn rest(&self, unit: &Unit, held: &Known) {
+    /// A unit is ours no more: what waits is forgotten, what is under way is dropped by the workers. With the shared cluster
+    /// that is whatever waits anywhere: what is in units that are still ours is to be looked at anew.
+    fn rest(&self, unit: &Unit) {
         let context = &self.context;
         match unit {
             Unit::Shared => {
@@ -213,12 +255,6 @@ impl Driver {
                 self.queue.clear();
                 self.timers.clear();
                 context.forget_everything();
-                for unit in held.keys() {
-                    if let Unit::Added { tenant, server } = unit {
-                        let apps = context.clusters.apps_at(*tenant, server);
-                        apps.into_iter().for_each(|app| self.queue.push(app));
-                    }
-                }
             }
             Unit::Added { tenant, server } => {
                 let apps = context.clusters.close(*tenant, server);
@@ -450,6 +486,8 @@ pub type Alive = mpsc::Sender<()>;
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -460,5 +498,23 @@ mod tests {
         let theirs: Vec<f64> = pauses(LONGEST_PAUSE_OF_THEIRS).collect();
         assert_eq!(theirs, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
         assert_eq!(pause(u32::MAX, LONGEST_PAUSE), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn whoever_gets_or_loses_the_shared_cluster_looks_at_everybodys_applications_anew() {
+        let tenant = |number| TenantId(Uuid::from_u128(number));
+        let added = |number, server: &str| Unit::Added {
+            tenant: tenant(number),
+            server: server.to_owned(),
+        };
+        let by = |ended: &[Unit], begun: &[Unit]| Affected::by(ended, begun.iter());
+        assert_eq!(by(&[], &[added(1, "a"), Unit::Shared]), Affected::Everybody);
+        // What waited of the clusters that are left was forgotten with the rest.
+        assert_eq!(by(&[Unit::Shared], &[]), Affected::Everybody);
+        let begun = [added(1, "a"), added(1, "b"), added(2, "a")];
+        let both = Affected::Tenants(HashSet::from([tenant(1), tenant(2)]));
+        assert_eq!(by(&[added(3, "a")], &begun), both);
+        let nobody = Affected::Tenants(HashSet::new());
+        assert_eq!(by(&[added(3, "a")], &[]), nobody);
     }
 }
