@@ -154,7 +154,11 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure
     };
     tokio::select! {
         biased;
-        () = term.lost.cancelled() => Ok(Next::Sleep),
+        () = term.lost.cancelled() => {
+            // What was noted meanwhile is for whoever is in charge next to find out.
+            forget(ctx, key);
+            Ok(Next::Sleep)
+        }
         next = work => next,
     }
 }
@@ -241,7 +245,10 @@ async fn in_charge(
         Err(cause) if cause.message.is(&message::cluster::NOT_HOLDER) => {
             return Err(Failure::Cluster(cluster::Error::NotHolder));
         }
-        Err(cause) => return locked_out(ctx, key, &app, cause).await,
+        Err(cause) => {
+            let outside = meant.as_ref().map(|added| from_outside(ctx, key, added));
+            return locked_out(outside.as_ref().unwrap_or(ctx), key, &app, cause).await;
+        }
     };
     let mut memory = place.memory.take(key, app.uid());
     let look = async {
@@ -328,6 +335,17 @@ async fn in_time<T>(closed: &CancellationToken, work: impl Future<Output = T>) -
     tokio::select! {
         () = closed.cancelled() => Ended::Closed,
         done = tokio::time::timeout(LONGEST, work) => done.map_or(Ended::Late, Ended::Done),
+    }
+}
+
+/// What a report needs of a cluster that nobody gets into: it is written under that cluster's lease.
+fn from_outside(ctx: &Context, key: &AppKey, added: &Cluster) -> Context {
+    let unit = Unit::of(key.tenant, Some(added));
+    Context {
+        publisher: ctx.publisher.of(unit.clone()),
+        metrics: ctx.metrics.at(&added.server),
+        unit,
+        ..ctx.clone()
     }
 }
 
