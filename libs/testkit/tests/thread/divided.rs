@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
+use testkit::ground::Ground;
 use testkit::platform::{Platform, Tenant, automated};
+use testkit::postgres::Postgres;
+use testkit::progress::Progress;
 use testkit::wait;
 
 use crate::clusters::{Role, add, app, guest};
 use crate::faults::{own_platform, writes};
-use crate::{PATIENCE, config_map};
+use crate::{PATIENCE, all_conditions, config_map};
 
 /// Each tenant adds a cluster; with the shared one there are six to have.
 const TENANTS: usize = 5;
@@ -95,7 +98,7 @@ async fn all_become(platform: &Platform, tenants: &[Tenant], value: &str) -> Res
     }
     let all = writes(platform)?;
     let new = all.get(before..).unwrap_or_default();
-    let of = |event: &serde_json::Value| {
+    let of = |event: &Value| {
         let object = &event["objectRef"];
         format!("{}/{}", object["namespace"], object["name"])
     };
@@ -104,6 +107,30 @@ async fn all_become(platform: &Platform, tenants: &[Tenant], value: &str) -> Res
         new.len() == TENANTS + 1 && objects.len() == new.len(),
         "each object is written once: {new:?}"
     );
+    Ok(())
+}
+
+/// The credentials of a tenant's cluster open no more: whoever has the cluster says so, until they are given again.
+async fn locked_out(platform: &Platform, tenant: &Tenant) -> Result<()> {
+    let mut ground = Ground::open(platform.dir(), Progress::silent())?;
+    let database = &platform.beneath().database;
+    let postgres = Postgres::attach(&mut ground, &database.admin).await?;
+    let whose = format!(
+        "(select id from naru.tenants where name = '{}')",
+        tenant.name
+    );
+    let spoil = format!(
+        "update naru.clusters set sealed = decode('00', 'hex') where tenant_id = {whose};
+         select pg_notify('naru', {whose} || ' access');"
+    );
+    postgres.sql(None, &spoil).await?;
+    let said = |app: &Value| all_conditions(app).contains("credentials.cluster-sealed");
+    tenant.client.app_when("a", PATIENCE, said).await?;
+    let kube = platform.kube()?;
+    let here = format!("{}-here", tenant.name);
+    let token = guest(&kube, "guest", &here, Role::Here("admin")).await?;
+    add(tenant, kube.server(), &token, &[&here]).await?;
+    tenant.client.app_done("a", None, PATIENCE).await?;
     Ok(())
 }
 
@@ -130,6 +157,9 @@ async fn controllers_share_the_clusters_and_take_over_from_each_other() -> Resul
     platform.another_controller(THIRD).await?;
     have(&platform, &[(FIRST, 2), (SECOND, 2), (THIRD, 2)]).await?;
     all_become(&platform, &tenants, "moved").await?;
+    for tenant in &tenants {
+        locked_out(&platform, tenant).await?;
+    }
     let kube = platform.kube()?;
     for tenant in &tenants {
         let mut body = app(tenant, "a", "", &automated());
