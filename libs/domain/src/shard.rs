@@ -68,7 +68,7 @@ pub fn divide<'a>(
         let mut held: Vec<usize> = (0..units.len())
             .filter(|at| units[*at].1.as_ref() == Some(controller))
             .collect();
-        held.sort_by_key(|at| {
+        held.sort_by_cached_key(|at| {
             let unit = &units[*at].0;
             (*unit != Unit::Shared, Reverse(score(controller, unit)))
         });
