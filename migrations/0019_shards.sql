@@ -111,8 +111,9 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION naru.release_application(text, bigint, uuid, text) TO naru_controller;
 
--- Writes a batch of results, or nothing at all when the lease has passed on. As in 0017, but for whose work the
--- application is: it becomes the lease's with what is written, and what is another's is not written.
+-- Writes a batch of results, or nothing at all when the lease has passed on. As in 0015, but for how it finds the rows, for a
+-- wish to stop what has not begun, and for whose work the application is: it becomes the lease's with what is written, and what
+-- is another's is not written.
 --
 -- One call is one transaction that needs no further word from its caller: a process that dies or stops after sending it
 -- leaves no lock behind. Each write is judged on its own row:
