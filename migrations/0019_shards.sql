@@ -2,7 +2,11 @@
 
 -- The work item whose holder works on an application: that of the cluster that it goes to, once anything is written of it. One
 -- that is sent to another cluster is another's work only when the holder of this one has let it go, or is gone.
-ALTER TABLE naru.applications ADD COLUMN work_item text;
+--
+-- Those that there are were the work of whoever had the shared cluster, as all were: another cluster's holder begins when that
+-- one has let them go, or is gone. What is made from now on is nobody's yet.
+ALTER TABLE naru.applications ADD COLUMN work_item text DEFAULT 'cluster/shared/0';
+ALTER TABLE naru.applications ALTER COLUMN work_item DROP DEFAULT;
 
 GRANT CREATE ON SCHEMA naru TO naru_platform;
 SET LOCAL ROLE naru_platform;
