@@ -354,6 +354,7 @@ async fn configuration(options: &ConnectOptions) -> Result<kube::Config, Error> 
 mod tests {
     use domain::cluster::Cluster as Added;
     use domain::secret::Secret;
+    use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -384,7 +385,7 @@ mod tests {
                     true => "403 Forbidden",
                     false => "200 OK",
                 };
-                let body = serde_json::json!({"reason": told, "message": format!("no {told}"),
+                let body = json!({"reason": told, "message": format!("no {told}"),
                     "details": {"causes": [{"reason": told, "message": told, "field": told}]}})
                 .to_string();
                 let length = body.len();
@@ -398,10 +399,47 @@ mod tests {
         server
     }
 
-    #[tokio::test]
-    async fn what_a_strange_cluster_repeats_is_hidden() {
+    /// A server that lists its one kind from the second time on that it is asked.
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+    async fn late() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let lamps = json!({"resource": "lamps", "responseKind": {"kind": "Lamp"},
+                "scope": "Namespaced", "verbs": ["list", "watch"]});
+            let group = json!({"metadata": {"name": "example.com"},
+                "versions": [{"version": "v1", "resources": [lamps]}]});
+            let mut groups = json!([]);
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = vec![0; 8192];
+                let read = stream.read(&mut asked).await.unwrap();
+                let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
+                let (status, body) = match asked.split(' ').nth(1).unwrap_or_default() {
+                    "/version" => (
+                        200,
+                        json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}),
+                    ),
+                    "/api" => (200, json!({"items": []})),
+                    "/apis" => {
+                        let then = json!([group]);
+                        (200, json!({"items": std::mem::replace(&mut groups, then)}))
+                    }
+                    _ => (404, json!({"kind": "Status", "code": 404})),
+                };
+                let body = body.to_string();
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        server
+    }
+
+    fn strange(server: String) -> Cluster {
         let added = Added {
-            server: echo().await,
+            server,
             name: "strange".into(),
             ..Added::default()
         };
@@ -423,10 +461,50 @@ mod tests {
             clock: Arc::new(Clockwork),
         };
         let budget = Budget::unbounded();
-        let cluster = Cluster::added(&added, &login, &egress, &budget, terms).unwrap();
+        Cluster::added(&added, &login, &egress, &budget, terms).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_is_listed_late_is_found_though_nothing_happens_any_more() {
+        let cluster = strange(late().await);
+        let mut wakes = cluster.index().subscribe();
+        let found = async {
+            let lamp = || {
+                cluster
+                    .discovery()
+                    .resolve("example.com", None, "Lamp")
+                    .cloned()
+            };
+            while lamp().is_none() {
+                wakes.next().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(40), async {
+            tokio::select! {
+                () = cluster.clone().run() => {}
+                () = found => {}
+            }
+        });
+        assert!(in_time.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_finds_another_kind_has_it_watched() {
+        let cluster = strange(late().await);
+        let mut news = cluster.inner.discoverer.news();
+        for (answer, told) in [("none", true), ("one", true), ("the same", false)] {
+            cluster.refresh_discovery().await.unwrap();
+            assert_eq!(news.has_changed().unwrap(), told, "{answer}");
+            news.mark_unchanged();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_strange_cluster_repeats_is_hidden() {
+        let cluster = strange(echo().await);
         let transport = &cluster.inner.transport;
-        let (nobody, json) = (Identity::default(), "application/json");
-        let refused = transport.get(&nobody, "/refused", json).await;
+        let (nobody, accept) = (Identity::default(), "application/json");
+        let refused = transport.get(&nobody, "/refused", accept).await;
         let refused = refused.err().unwrap();
         // "me:hunter2hunter2", as basic authentication says it.
         assert!(
@@ -434,7 +512,7 @@ mod tests {
             "{refused:?}"
         );
         assert_eq!(refused.refusal().unwrap().message, "no ++++++++");
-        let answer = transport.get(&nobody, "/", json).await.unwrap();
+        let answer = transport.get(&nobody, "/", accept).await.unwrap();
         assert_eq!(answer.warnings, ["++++++++"]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::resource::GroupKind;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -82,7 +83,7 @@ pub struct ServerVersion {
 }
 
 /// The kinds of a cluster at one moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discovery {
     version: ServerVersion,
     /// Per group and kind, its versions, the preferred one first.
@@ -189,6 +190,8 @@ pub(crate) struct Discoverer {
     transport: Transport,
     current: RwLock<Arc<Discovery>>,
     asking: tokio::sync::Mutex<Option<Instant>>,
+    /// Tells of every answer that says something else than the one before, whoever had asked.
+    news: watch::Sender<()>,
 }
 
 impl Discoverer {
@@ -197,7 +200,18 @@ impl Discoverer {
             transport,
             current: RwLock::default(),
             asking: tokio::sync::Mutex::default(),
+            news: watch::channel(()).0,
         }
+    }
+
+    /// Tells of answers from now on.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Has the last answer gone by once more, whether or not it is another.
+    pub(crate) fn tell(&self) {
+        self.news.send_replace(());
     }
 
     pub(crate) fn current(&self) -> Arc<Discovery> {
@@ -222,9 +236,16 @@ impl Discoverer {
     async fn ask(&self, answered: &mut Option<Instant>) -> Result<Arc<Discovery>, Error> {
         let before = self.current();
         let fresh = Arc::new(read::discover(&self.transport, &Identity::default(), &before).await?);
-        *self.current.write() = Arc::clone(&fresh);
+        self.take_in(&fresh);
         *answered = Some(Instant::now());
         Ok(fresh)
+    }
+
+    fn take_in(&self, fresh: &Arc<Discovery>) {
+        let before = std::mem::replace(&mut *self.current.write(), Arc::clone(fresh));
+        if before != *fresh {
+            self.tell();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::resource::GroupKind;
+use domain::resource::{GroupKind, text};
 use parking_lot::RwLock;
 use tokio::sync::{MutexGuard, Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -14,7 +14,7 @@ use super::watcher::Watcher;
 use super::{Change, Index, Wake, Watched};
 use crate::budget::Share;
 use crate::connect::Cluster;
-use crate::discovery::ApiKind;
+use crate::discovery::{ApiKind, Discovery};
 
 /// The connection is looked at this often, and at once when a watch fails.
 const LOOK: Duration = Duration::from_secs(10);
@@ -26,6 +26,14 @@ const REDISCOVER: Duration = Duration::from_secs(600);
 const TOO_MUCH: Duration = Duration::from_secs(60);
 /// Changes of definitions come in groups; one question answers them all.
 const SETTLE: Duration = Duration::from_millis(250);
+/// After a change they are asked for again so long after each other: a cluster lists a new kind a moment after it has
+/// said that its definition is good, which is a long one where it is busy or has just started, and of several servers one knows
+/// it before another.
+const ECHOES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+];
 
 /// What only the running task may hold.
 pub(crate) struct Keeper {
@@ -204,11 +212,11 @@ async fn follow(cluster: &Cluster, keeper: &mut Keeper) -> String {
     let full = Arc::new(Notify::new());
     let index = cluster.index();
     let watched = &cluster.inner.watched;
-    let (found_sender, found) = watch::channel(());
+    let found = cluster.inner.discoverer.news();
     let rest = async {
         tokio::join!(
             look(cluster, &trouble, &kinds_changed),
-            rediscover(cluster, &kinds_changed, &found_sender),
+            rediscover(cluster, &kinds_changed),
         )
     };
     tokio::select! {
@@ -256,12 +264,18 @@ async fn look(cluster: &Cluster, trouble: &Notify, kinds_changed: &Notify) {
 }
 
 /// Asks for the kinds at the start, when definitions change, and now and then.
-async fn rediscover(cluster: &Cluster, kinds_changed: &Notify, found: &watch::Sender<()>) {
+async fn rediscover(cluster: &Cluster, kinds_changed: &Notify) {
+    let mut echoes = ECHOES.into_iter();
     loop {
         match cluster.refresh_discovery().await {
             Ok(_) => {
-                found.send_replace(());
-                let _ = tokio::time::timeout(REDISCOVER, kinds_changed.notified()).await;
+                // Also where nothing is new: a watch that was refused is tried again.
+                cluster.inner.discoverer.tell();
+                let pause = echoes.next().unwrap_or(REDISCOVER);
+                let changed = tokio::time::timeout(pause, kinds_changed.notified()).await;
+                if changed.is_ok() {
+                    echoes = ECHOES.into_iter();
+                }
                 tokio::time::sleep(SETTLE).await;
             }
             Err(error) => {
@@ -284,6 +298,7 @@ async fn watch_kinds(
     let mut tasks = JoinSet::new();
     let watched = &cluster.inner.watched;
     let mut open = Share::of_watches(&watched.budget);
+    let mut known: Arc<Discovery> = Arc::default();
     while found.changed().await.is_ok() {
         while tasks.try_join_next().is_some() {}
         let discovery = cluster.discovery();
@@ -292,15 +307,27 @@ async fn watch_kinds(
             places.map(move |place| ((kind.group_kind(), place), kind))
         });
         let wanted: HashMap<(GroupKind, Box<str>), &ApiKind> = places.collect();
-        if !open.hold(wanted.len()) {
-            return;
-        }
-        let mut changed = false;
+        // One that is not watched, or another version of one that is, is news to whoever wants it.
+        let mut changed = discovery != known;
+        known = Arc::clone(&discovery);
         let ended: Vec<(GroupKind, Box<str>)> = running
             .iter()
-            .filter(|(place, (kind, task))| wanted.get(place) != Some(&kind) || task.is_finished())
+            .filter(|(place, (kind, task))| {
+                let stays = match wanted.get(place) {
+                    Some(now) => *now == kind,
+                    None => is_defined(cluster.index(), &place.0),
+                };
+                !stays || task.is_finished()
+            })
             .map(|(place, _)| place.clone())
             .collect();
+        let kept = running
+            .keys()
+            .filter(|place| !wanted.contains_key(*place) && !ended.contains(place));
+        let kept = kept.count();
+        if !open.hold(wanted.len().saturating_add(kept)) {
+            return;
+        }
         for place in ended {
             if let Some((_, task)) = running.remove(&place) {
                 task.abort();
@@ -339,6 +366,17 @@ async fn watch_kinds(
             cluster.index().wakes.send(Wake::Kinds);
         }
     }
+}
+
+/// Whether a definition of a kind is there. Such a kind is not gone because it is not listed: a server that has just started
+/// lists the kinds that are defined in it a moment after those that it has of itself. Where it is served no more its watch is
+/// refused.
+fn is_defined(index: &Index, kind: &GroupKind) -> bool {
+    let definitions = GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition");
+    index.of_kind(&definitions).iter().any(|definition| {
+        text(&definition.body, &["spec", "group"]) == kind.group
+            && text(&definition.body, &["spec", "names", "kind"]) == kind.kind
+    })
 }
 
 /// Tells the index which kinds come, all at once, so that it is not ready before the last of them. Whatever is known of
@@ -382,6 +420,25 @@ mod tests {
         let pod = json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "a", "namespace": "web", "uid": "u", "resourceVersion": "5"}});
         assert!(index.observe(&pod).await.is_none());
+    }
+
+    #[test]
+    fn a_kind_is_there_while_its_definition_is() {
+        let (index, _keeper) = crate::index::create([0; 32], &Watched::default());
+        let definition = json!({"metadata": {"name": "lamps.example.com", "uid": "u", "resourceVersion": "5"},
+            "spec": {"group": "example.com", "scope": "Namespaced", "names": {"kind": "Lamp", "plural": "lamps"}}});
+        let (group, kind) = ("apiextensions.k8s.io", "CustomResourceDefinition");
+        let read = |object| index.reader.read(object, group, kind, &"v1".into());
+        let entry = Arc::new(read(&definition).unwrap());
+        let key = entry.key.clone();
+        let lamp = GroupKind::new("example.com", "Lamp");
+        assert!(!is_defined(&index, &lamp));
+        index.state.write().put(entry);
+        assert!(is_defined(&index, &lamp));
+        assert!(!is_defined(&index, &GroupKind::new("example.org", "Lamp")));
+        assert!(!is_defined(&index, &GroupKind::new("example.com", "Bulb")));
+        index.state.write().remove(&key, 6);
+        assert!(!is_defined(&index, &lamp));
     }
 
     #[tokio::test]

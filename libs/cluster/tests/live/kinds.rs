@@ -184,6 +184,29 @@ pub(crate) async fn kinds_come_and_go(world: &World) {
             .await
             .unwrap()
     );
+    // Another version is news too, though the same one is watched as before.
+    let mut wakes = index.subscribe();
+    let mut wider = definition();
+    let versions = wider["spec"]["versions"].as_array_mut().unwrap();
+    let mut older = versions[0].clone();
+    older["name"] = json!("v1beta1");
+    older["storage"] = json!(false);
+    versions.push(older);
+    platform
+        .apply(&wider, &cluster::ApplyOptions::default())
+        .await
+        .unwrap();
+    let older = || {
+        let discovery = world.cluster.discovery();
+        let known = discovery.resolve("example.com", Some("v1beta1"), "Lamp");
+        known.is_some()
+    };
+    tokio::time::timeout(crate::SOON, async {
+        while wakes.next().await != Wake::Kinds || !older() {}
+    })
+    .await
+    .expect("another version");
+    assert!(index.is_synced(&kind), "it is watched as before");
     let key = ResourceKey::of(&definition());
     platform
         .delete(&key, None, &cluster::DeleteOptions::default())
