@@ -126,6 +126,11 @@ messages! {
         en: "the application is not deleted yet, because its objects of kind {kind} cannot be seen; give the credentials list and watch of that kind, or delete what there is of it by hand and leave the rest: take `resources-finalizer.argocd.argoproj.io` out of metadata.finalizers with `argocd app patch`",
         ko: "{kind} 종류의 오브젝트를 볼 수 없어 애플리케이션을 아직 삭제하지 않습니다. 자격 증명에 이 종류의 list와 watch 권한을 주거나, 오브젝트를 직접 지운 뒤 `argocd app patch`로 metadata.finalizers에서 `resources-finalizer.argocd.argoproj.io`를 빼십시오",
     }
+    /// Its cluster has just come to another controller, whose watches may still be behind.
+    DELETION_SETTLES = "app.deletion-settles" {
+        en: "the application goes in a moment: another controller has just taken its cluster over and makes sure that nothing is left of it",
+        ko: "애플리케이션이 곧 삭제됩니다. 방금 클러스터를 이어받은 컨트롤러가 남은 오브젝트가 없는지 확인하고 있습니다",
+    }
     /// Its objects wait for an approval.
     DELETION_UNCONFIRMED = "app.deletion-unconfirmed" {
         en: "the deletion waits for approval of {resource}, which asks for it with Delete=confirm; approve it with `argocd app confirm-deletion`",

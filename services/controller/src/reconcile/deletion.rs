@@ -1,7 +1,7 @@
 //! The end of an application: the hooks before it run, its objects go, wave by wave, the hooks after it run, then its row
 //! goes (client required; what goes is the engine's decision). The application's finalizers say how far that has come.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use domain::tracking::Marking;
 use engine::options::{Propagation, SyncOptions};
 use engine::plan::{self, Stage};
 use futures::StreamExt;
+use serde_json::Value;
 
 use super::apply::{is_late, propagated};
 use super::live::{LiveSet, Sight};
@@ -35,6 +36,11 @@ const BACKSTOP: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(10);
 /// One that the cluster did not finish in time is asked for again after this.
 const SOON: Duration = Duration::from_secs(2);
+/// For so long after a cluster has come to this controller nothing is taken for gone: watches tell a little late of what was
+/// done last by whoever had it before.
+const SETTLES: Duration = Duration::from_secs(10);
+/// For so long what is on record is asked for before it is: a watch that is dead is begun anew by then.
+const HEARD: Duration = Duration::from_secs(180);
 /// The annotation with which a person approves deletions.
 const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
 
@@ -131,10 +137,14 @@ async fn objects(
         approved(app),
     );
     if plan.done() {
-        return Ok(match unseen(ctx, app, sight) {
-            Some(kind) => {
-                let message = message::app::DELETION_UNSEEN.with("kind", kind);
-                Came::Waits(vec![Cause::error(message)], Next::After(AGAIN))
+        if let Some(kind) = unseen(ctx, app, sight) {
+            let message = message::app::DELETION_UNSEEN.with("kind", kind);
+            return Ok(Came::Waits(vec![Cause::error(message)], Next::After(AGAIN)));
+        }
+        return Ok(match uncertain(ctx, app, sight).await? {
+            Some(next) => {
+                let cause = Cause::reason(message::app::DELETION_SETTLES.message());
+                Came::Waits(vec![cause], next)
             }
             None => through(app),
         });
@@ -207,6 +217,71 @@ fn unseen(ctx: &Context, app: &Application, sight: Sight<'_>) -> Option<GroupKin
     keys.filter(looked_at)
         .map(ResourceKey::group_kind)
         .find(|kind| !index.is_synced(kind))
+}
+
+/// When to look again whether nothing is left of an application of which the index has nothing; `None` where that is
+/// certain. The shared cluster is watched by each controller, whoever has it, so that the index of one that has just taken it may
+/// lack what another made a moment ago.
+async fn uncertain(
+    ctx: &Context,
+    app: &Application,
+    sight: Sight<'_>,
+) -> Result<Option<Next>, Failure> {
+    // One that a tenant has added is listed anew by whoever takes it.
+    let term = ctx.term().filter(|_| !ctx.cluster.is_added());
+    let Some(held) = term.map(|term| term.began.elapsed()) else {
+        return Ok(None);
+    };
+    if let Some(left) = SETTLES.checked_sub(held) {
+        return Ok(Some(Next::After(left)));
+    }
+    let found = held < HEARD && find_overlooked(ctx, app, sight).await?;
+    Ok(found.then_some(Next::After(Duration::ZERO)))
+}
+
+/// Asks the cluster for the objects on record that the index does not have, and takes in what there is of them. Whether there was any.
+async fn find_overlooked(
+    ctx: &Context,
+    app: &Application,
+    sight: Sight<'_>,
+) -> Result<bool, Failure> {
+    let index = ctx.cluster.index();
+    let unheard = |key: &&ResourceKey| {
+        index.get(key).is_none() && index.is_synced(&key.group_kind()) && sight.sees(key)
+    };
+    let asked = on_record(&app.status).into_iter().filter(unheard);
+    let asked: Vec<_> = asked.map(|key| ask(ctx, sight.tenant, key)).collect();
+    let answers: Vec<_> = futures::stream::iter(asked)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let mut found = false;
+    for answer in answers {
+        match answer {
+            Ok(Some(object)) => found |= index.observe(&object).await.is_some(),
+            Err(error) if passing(&error) => return Err(Failure::Cluster(error)),
+            // Whoever may not read it could not have made it either.
+            Ok(None) | Err(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+async fn ask(
+    ctx: &Context,
+    tenant: &TenantFacts,
+    key: &ResourceKey,
+) -> Result<Option<Value>, cluster::Error> {
+    let account = ctx.account(tenant, &key.namespace)?;
+    account.get(key, None).await
+}
+
+/// The objects that the row names: those that were compared last, and those that the last operation wrote.
+fn on_record(status: &Status) -> HashSet<&ResourceKey> {
+    let compared = status.resources.iter().map(|resource| &resource.key);
+    let results = status.operation.iter().filter_map(|of| of.result.as_ref());
+    let written = results.flat_map(|result| &result.resources);
+    compared.chain(written.map(|result| &result.key)).collect()
 }
 
 /// Whether the same request may succeed later, here or elsewhere, without anybody changing anything.
@@ -381,4 +456,61 @@ fn asked_at(app: &Application) -> Option<chrono::DateTime<chrono::FixedOffset>> 
 
 fn time(text: &str) -> Option<chrono::DateTime<chrono::FixedOffset>> {
     chrono::DateTime::parse_from_rfc3339(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::clock::Timestamp;
+    use domain::operation::{Operation, Phase, ResourceResult, SyncResult};
+    use domain::status::ResourceStatus;
+
+    use super::*;
+
+    fn map(name: &str) -> ResourceKey {
+        ResourceKey {
+            kind: "ConfigMap".into(),
+            namespace: "web".into(),
+            name: name.into(),
+            ..ResourceKey::default()
+        }
+    }
+
+    #[test]
+    fn on_record_is_what_was_compared_and_what_an_operation_wrote() {
+        let compared = |name| ResourceStatus {
+            key: map(name),
+            version: "v1".into(),
+            status: None,
+            health: None,
+            health_message: String::new(),
+            requires_pruning: false,
+            requires_deletion_confirmation: false,
+            sync_wave: 0,
+            hook: false,
+        };
+        let written = |name| ResourceResult {
+            key: map(name),
+            version: "v1".into(),
+            status: None,
+            message: String::new(),
+            hook_phase: Phase::Running,
+            sync_phase: "PreSync".into(),
+            hook: true,
+            images: Vec::new(),
+        };
+        let mut status = Status {
+            resources: vec![compared("a"), compared("b")],
+            ..Status::default()
+        };
+        let (a, b, hook) = (map("a"), map("b"), map("hook"));
+        assert_eq!(on_record(&status), HashSet::from([&a, &b]));
+        let asked = Operation::default();
+        let mut state = engine::operation::begin(asked, Timestamp::UNIX_EPOCH);
+        state.result = Some(SyncResult {
+            resources: vec![written("b"), written("hook")],
+            ..SyncResult::default()
+        });
+        status.operation = Some(state);
+        assert_eq!(on_record(&status), HashSet::from([&a, &b, &hook]));
+    }
 }

@@ -25,6 +25,8 @@ pub struct Term {
     pub item: String,
     /// Carried by every write to the database.
     pub fence: i64,
+    /// When it began.
+    pub began: Instant,
     /// Whether the cluster may be written to.
     pub gate: Gate,
     /// Cancelled when the lease is lost, or given up.
@@ -48,6 +50,7 @@ impl Term {
             item: unit.item(),
             unit,
             fence,
+            began: Instant::now(),
             gate,
             lost: CancellationToken::new(),
             leaving: AtomicBool::new(false),

@@ -1,9 +1,13 @@
 //! The end of an application: `controller::reconcile::deletion` for one without hooks of its own deletion.
 //!
-//! An index that lags behind what was applied last would find nothing left too early, here as there: a controller that has
-//! just listed the cluster does not lag, so that is waited for.
+//! An index that lags behind what another controller applied last would find nothing left too early: what is on record is asked
+//! for, and the rest is waited for. There a controller waits for so long that its watches have caught up, here, where a watch
+//! may be late for as long as it likes, until it has.
+
+use std::collections::BTreeSet;
 
 use domain::application::Application;
+use domain::resource::ResourceKey;
 use engine::plan::{self, Stage};
 
 use crate::driver::{Controller, Looked, Next};
@@ -27,6 +31,9 @@ pub(crate) fn advance(world: &mut World, me: &mut Controller, app: Application) 
         false,
     );
     if plan.done() {
+        if find_overlooked(world, me, &subject)? {
+            return Ok(Next::After(0));
+        }
         if me.index.lags(&world.api.log) {
             return Ok(Next::After(1000));
         }
@@ -48,4 +55,25 @@ pub(crate) fn advance(world: &mut World, me: &mut Controller, app: Application) 
         }
     }
     Ok(Next::After(BACKSTOP))
+}
+
+/// Asks for the objects on record that the index does not have, and takes in what there is of them. Whether there was any.
+fn find_overlooked(world: &mut World, me: &mut Controller, subject: &Subject) -> Looked<bool> {
+    let status = &subject.app.status;
+    let results = status.operation.iter().filter_map(|of| of.result.as_ref());
+    let written = results.flat_map(|result| &result.resources);
+    let compared = status.resources.iter().map(|resource| &resource.key);
+    let on_record: BTreeSet<&ResourceKey> =
+        compared.chain(written.map(|result| &result.key)).collect();
+    let mut found = false;
+    for key in on_record {
+        if me.index.objects.contains_key(key) {
+            continue;
+        }
+        if let Some(stored) = world.fetch(me, key, &subject.duty())? {
+            me.index.observe(stored);
+            found = true;
+        }
+    }
+    Ok(found)
 }
