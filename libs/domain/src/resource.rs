@@ -132,6 +132,8 @@ pub const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
 
 /// The annotation that ties an object to its tenant; its value is the tenant's name.
 pub const INSTALLATION_ID: &str = "argocd.argoproj.io/installation-id";
+/// The annotation that names the attempt which made a hook.
+pub const HOOK_RUN: &str = "naru.io/hook-run";
 
 /// The value of [`TRACKING_ID`] for an object of an application.
 ///

@@ -21,7 +21,7 @@ pub const HELM_DELETE_POLICY: &str = "helm.sh/hook-delete-policy";
 /// Keeps a hook in the cluster until its end has been seen.
 pub const FINALIZER: &str = "argocd.argoproj.io/hook-finalizer";
 /// The annotation that names the attempt which made a hook.
-pub const RUN: &str = "naru.io/hook-run";
+pub const RUN: &str = resource::HOOK_RUN;
 
 /// When a hook's object is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use domain::resource::{INSTALLATION_ID, TRACKING_ID, at, text};
+use domain::resource::{HOOK_RUN, INSTALLATION_ID, TRACKING_ID, at, text};
 use domain::tracking::LABEL;
 use serde_json::{Map, Value, json};
 
@@ -81,11 +81,13 @@ fn metadata(metadata: &Value, group: &str, kind: &str) -> Value {
     Value::Object(kept)
 }
 
-/// The label that names an object's application, where it may decide whose the object is.
+/// The label that names an object's application, where it may decide whose the object is. A hook's is the application's own
+/// word also where a controller has given the hook an owner since.
 fn mark(metadata: &Value) -> Option<&Value> {
     let has = |annotation| at(metadata, &["annotations", annotation]).is_some();
-    let decides =
-        metadata.get("ownerReferences").is_none() && !(has(TRACKING_ID) && has(INSTALLATION_ID));
+    let owned = metadata.get("ownerReferences").is_some();
+    let own_word = !owned || (has(HOOK_RUN) && has(INSTALLATION_ID));
+    let decides = own_word && !(has(TRACKING_ID) && has(INSTALLATION_ID));
     at(metadata, &["labels", LABEL]).filter(|_| decides)
 }
 
@@ -399,6 +401,13 @@ mod tests {
         let both = json!({TRACKING_ID: "x", INSTALLATION_ID: "user01"});
         assert_eq!(labels(json!({"annotations": both})), None);
         assert_eq!(labels(json!({"ownerReferences": [{"uid": "u"}]})), None);
+        let owned = |annotations| {
+            labels(json!({"ownerReferences": [{"uid": "u"}], "annotations": annotations}))
+        };
+        let hook = json!({INSTALLATION_ID: "user01", HOOK_RUN: "1.0.presync"});
+        assert_eq!(owned(hook), mark, "a hook that was given an owner");
+        assert_eq!(owned(json!({INSTALLATION_ID: "user01"})), None);
+        assert_eq!(owned(json!({HOOK_RUN: "1.0.presync"})), None);
     }
 
     #[test]
