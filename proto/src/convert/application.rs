@@ -19,13 +19,14 @@ pub fn to_wire(application: &Application, language: Language) -> v1alpha1::Appli
     if spec.project().is_empty() {
         spec.project = Some(DEFAULT_PROJECT.to_owned());
     }
+    let status = status::to_wire(&application.status, &spec.ignore_differences, language);
     v1alpha1::Application {
         metadata: Some(metadata(
             &application.metadata,
             application.resource_version,
         )),
         spec: Some(spec),
-        status: Some(status::to_wire(&application.status, language)),
+        status: Some(status),
         operation: application.operation.as_ref().map(operation::to_wire),
     }
 }
@@ -230,6 +231,21 @@ mod tests {
                         "managedNamespaceMetadata": {"labels": {"team": "one"}}}},
             })
         );
+    }
+
+    #[test]
+    fn what_is_left_out_of_comparisons_stands_beside_what_was_compared() {
+        let rules =
+            json!([{"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/replicas"]}]);
+        let mut application = fresh();
+        application.spec["ignoreDifferences"] = rules.clone();
+        let shown = |application: &Application| {
+            let value = json::to_value(&to_wire(application, Language::English));
+            value["status"]["sync"]["comparedTo"]["ignoreDifferences"].clone()
+        };
+        assert_eq!(shown(&application), Value::Null, "nothing was compared yet");
+        application.status.compared_sources = vec![application.spec["source"].clone()];
+        assert_eq!(shown(&application), rules);
     }
 
     #[test]

@@ -8,7 +8,12 @@ use super::operation::{self, Sources};
 use super::{condition, text, time};
 use crate::v1alpha1;
 
-pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::ApplicationStatus {
+/// `left_out` is what the spec leaves out of comparisons.
+pub(super) fn to_wire(
+    status: &Status,
+    left_out: &[v1alpha1::ResourceIgnoreDifferences],
+    language: Language,
+) -> v1alpha1::ApplicationStatus {
     let compared = !status.compared_sources.is_empty();
     // Nothing has looked at it yet, which clients know by empty words rather than by `Unknown`.
     let untouched = !compared && status.reconciled_at.is_none() && status.causes.is_empty();
@@ -31,7 +36,11 @@ pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::Applicat
                 source,
                 destination: compared.then(|| destination(&status.compared_destination)),
                 sources,
-                ignore_differences: Vec::new(),
+                // They count from the moment when they are written.
+                ignore_differences: match compared {
+                    true => left_out.to_vec(),
+                    false => Vec::new(),
+                },
             }),
             revision,
             revisions,
