@@ -445,7 +445,8 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     };
     match decision {
         Decision::Sync(_) if look.desired.is_ok() && busy(ctx, &subject).await? => {
-            // As many operations run as may; this one begins when one has ended.
+            let causes = std::iter::once(no_turn(&subject)).chain(lasting).collect();
+            status = look::status(ctx, &subject, &look, causes, refresh.is_some());
             next = Next::After(FULL);
         }
         Decision::Sync(asked) if look.desired.is_ok() => {
@@ -523,6 +524,13 @@ async fn busy(ctx: &Context, subject: &Subject) -> Result<bool, Failure> {
     }
     let scope = ctx.store.tenant(subject.key.tenant);
     Ok(scope.operations_besides(&subject.key.name).await? >= allowed)
+}
+
+/// That as many operations run as may; one more begins when one of them has ended.
+fn no_turn(subject: &Subject) -> Cause {
+    let allowed = subject.tenant.tenant.allowed(Quota::Operations);
+    let message = message::sync::WAITING_TURN.with("allowed", allowed.unwrap_or_default());
+    Cause::reason(message)
 }
 
 /// Whether the index says what the cluster has.

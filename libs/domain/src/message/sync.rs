@@ -206,6 +206,11 @@ messages! {
         en: "`{account}` rolled back to {deployed}, so {revision} is not synced by itself; auto-sync goes on when Git says something else, or when somebody syncs",
         ko: "`{account}`이(가) {deployed}(으)로 롤백했으므로 {revision}을(를) 자동으로 동기화하지 않습니다. Git의 내용이 달라지거나 누군가 동기화하면 자동 동기화를 다시 시작합니다",
     }
+    /// The tenant's operations take all the places that there are.
+    WAITING_TURN = "sync.waiting-turn" {
+        en: "it is not synced yet: as many operations run as may ({allowed}), and a sync begins by itself when one of them has ended; stop one with `argocd app terminate-op`, or ask the operator for more",
+        ko: "동시에 실행할 수 있는 작업 {allowed}개가 모두 실행 중이므로 아직 동기화하지 않습니다. 하나가 끝나면 자동으로 동기화를 시작합니다. `argocd app terminate-op`으로 하나를 중단하거나 운영자에게 늘려 달라고 요청하십시오",
+    }
     /// A window of the project keeps syncs back.
     WINDOW_CLOSED = "sync.window-closed" {
         en: "nothing is synced before {opens}: project `{project}` says so by its sync window {windows}; what waits goes on then, or change syncWindows of the project",

@@ -10,7 +10,7 @@ use testkit::client::Client;
 use testkit::platform::{self, Tenant, automated};
 use testkit::wait;
 
-use crate::{PATIENCE, config_map};
+use crate::{PATIENCE, all_conditions, config_map, hooks};
 
 fn path(tenant: &Tenant, rest: &str) -> String {
     format!("/api/naru/v1/tenants/{}{rest}", tenant.name)
@@ -343,5 +343,37 @@ async fn the_operator_alone_changes_tenants_and_namespaces_are_given_and_taken()
         Some(2),
         "hosts stay"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sync_that_has_no_turn_says_so_and_begins_when_there_is_one() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [
+        (
+            "before.json",
+            hooks::job("before", &[("hook", "PreSync")], "pending"),
+        ),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = hooks::application(platform, "turns", &files).await?;
+    let quotas = json!({"quotas": {"operations": 1}});
+    let operator = platform.operator()?;
+    operator
+        .put(&path(&tenant, "/quotas"), &quotas)
+        .await?
+        .ok()?;
+    hooks::sync(&tenant, &json!({})).await?;
+    hooks::says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+    tenant
+        .checkout
+        .push_file("more/b.yaml", config_map("b", "1"))
+        .await?;
+    tenant.create_app("more", "more", &automated()).await?;
+    let told = |app: &Value| all_conditions(app).contains("[sync.waiting-turn]");
+    tenant.client.app_when("more", PATIENCE, told).await?;
+    hooks::finish(&platform.kube()?, &tenant, "before", "Succeeded").await?;
+    let app = tenant.client.app_done("more", None, PATIENCE).await?;
+    assert!(!told(&app), "{}", all_conditions(&app));
     Ok(())
 }
