@@ -298,6 +298,20 @@ impl Client {
         .await
     }
 
+    /// Waits until there is no application of that name, of which nobody hears more than that they may not see it.
+    ///
+    /// # Errors
+    /// What is answered instead, when the deadline has passed.
+    pub async fn app_gone(&self, name: &str, within: Duration) -> Result<()> {
+        let path = format!("/api/v1/applications/{name}");
+        wait::until(&format!("application {name} is gone"), within, || async {
+            let answer = self.get(&path).await?;
+            ensure!(answer.status == 403, "{}: {}", answer.status, answer.body);
+            Ok(())
+        })
+        .await
+    }
+
     /// Runs the unmodified `argocd` against this server as this account, with a configuration of its own.
     ///
     /// # Errors

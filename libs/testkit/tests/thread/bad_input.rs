@@ -7,7 +7,7 @@ use testkit::platform::{self, Tenant};
 use testkit::unruly::{Mood, Unruly};
 use testkit::wait;
 
-use crate::hooks::{app_gone, ended, sync};
+use crate::hooks::{ended, sync};
 use crate::{PATIENCE, all_conditions, code, conditions, config_map, said, set};
 
 /// Creates an application without validation and waits until a condition mentions every part.
@@ -260,7 +260,7 @@ async fn a_finalizer_that_never_ends_is_named_and_keeps_nobody_else() -> Result<
     undisturbed(&tenant).await?;
     let release = json!({"metadata": {"finalizers": null}});
     tenant.kube.merge(&path, &release).await?;
-    app_gone(&tenant).await
+    tenant.client.app_gone("app", PATIENCE).await
 }
 
 /// A webhook that is asked about ConfigMaps of the tenant with the label `slow`, and never answers.

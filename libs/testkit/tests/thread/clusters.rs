@@ -9,6 +9,7 @@ use testkit::platform::{self, Tenant, automated};
 use testkit::unruly::{Mood, Unruly};
 use testkit::wait;
 
+use crate::hooks::gone;
 use crate::objects::DEPLOYMENT;
 use crate::{PATIENCE, all_conditions, conditions, config_map, said};
 
@@ -198,16 +199,8 @@ async fn an_application_lives_in_a_cluster_that_was_added() -> Result<()> {
         .delete("/api/v1/applications/a?cascade=true")
         .await?
         .ok()?;
-    wait::until("the objects are gone", PATIENCE, || async {
-        ensure!(
-            value(&kube, &made).await?.is_none()
-                && client.get("/api/v1/applications/a").await?.status != 200,
-            "not yet"
-        );
-        Ok(())
-    })
-    .await?;
-    Ok(())
+    client.app_gone("a", PATIENCE).await?;
+    gone(&kube, &map(&made)).await
 }
 
 #[tokio::test]
@@ -287,14 +280,7 @@ async fn goes_nowhere_and_is_deleted(client: &Client) -> Result<()> {
         .delete("/api/v1/applications/a?cascade=true")
         .await?
         .ok()?;
-    wait::until("the application is gone", PATIENCE, || async {
-        ensure!(
-            client.get("/api/v1/applications/a").await?.status != 200,
-            "not yet"
-        );
-        Ok(())
-    })
-    .await
+    client.app_gone("a", PATIENCE).await
 }
 
 #[tokio::test]

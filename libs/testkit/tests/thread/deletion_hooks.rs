@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::hooks::{app_gone, application, ended, finish, gone, is_held, job, path, results, sync};
+use crate::hooks::{application, ended, finish, gone, is_held, job, path, results, sync};
 use crate::{PATIENCE, all_conditions, code, conditions, config_map, said};
 
 const PRE_DELETE: &str = "pre-delete-finalizer.argocd.argoproj.io";
@@ -109,7 +109,7 @@ async fn hooks_run_before_the_objects_go_and_when_they_are_gone() -> Result<()> 
         "it went with them"
     );
     finish(&platform.kube()?, &tenant, "after", "Succeeded").await?;
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &path(&tenant, "after")).await
 }
 
@@ -137,7 +137,7 @@ async fn a_hook_that_fails_keeps_everything_until_it_is_mended() -> Result<()> {
         .client
         .get("/api/v1/applications/app?refresh=normal")
         .await?;
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &map(&tenant)).await?;
     gone(&tenant.kube, &path(&tenant, "before")).await
 }
@@ -175,7 +175,7 @@ async fn an_application_whose_hooks_nobody_knows_any_more_goes_when_its_finalize
         .argocd(&["app", "patch", "app", "--type", "merge", "--patch", left])
         .await?;
     assert_eq!(code(&patched), 0, "{}", said(&patched));
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &map(&tenant)).await?;
     assert!(tenant.kube.get(&path(&tenant, "before")).await?.is_none());
     Ok(())
@@ -192,7 +192,7 @@ async fn hooks_run_too_where_the_objects_stay() -> Result<()> {
     sync(&tenant, &json!({})).await?;
     ended(&tenant, "Succeeded").await?;
     delete(&tenant, false).await?;
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     assert!(tenant.kube.get(&map(&tenant)).await?.is_some());
     let after = made(&tenant, "after").await?;
     assert!(
@@ -210,7 +210,7 @@ async fn go_on(tenant: &Tenant, left: &[&str]) -> Result<()> {
         .argocd(&["app", "patch", "app", "--type", "merge", "--patch", &patch])
         .await?;
     assert_eq!(code(&patched), 0, "{}", said(&patched));
-    app_gone(tenant).await
+    tenant.client.app_gone("app", PATIENCE).await
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn hooks_of_kinds_that_nobody_watches_are_cleaned_up_too() -> Result<()> {
     tenant.kube.apply(&format!("{leases}/goes"), &left).await?;
 
     delete(&tenant, true).await?;
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &format!("{leases}/goes")).await?;
     let stays = tenant.kube.get(&format!("{leases}/stays")).await?;
     assert!(!is_held(&stays.context("it stays")?));

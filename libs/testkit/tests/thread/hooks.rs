@@ -114,24 +114,11 @@ pub(crate) async fn finish(kube: &Kube, tenant: &Tenant, job: &str, phase: &str)
     Ok(())
 }
 
+/// Waits until the cluster has no such object any more.
 pub(crate) async fn gone(kube: &Kube, path: &str) -> Result<()> {
     wait::until("the object is gone", PATIENCE, || async {
         let there = kube.get(path).await?;
         ensure!(there.is_none(), "{}", there.unwrap_or_default()["metadata"]);
-        Ok(())
-    })
-    .await
-}
-
-/// Waits until the application is gone.
-pub(crate) async fn app_gone(tenant: &Tenant) -> Result<()> {
-    wait::until("the application is gone", PATIENCE, || async {
-        let answer = tenant.client.get("/api/v1/applications/app").await?;
-        ensure!(
-            answer.status == 404 || answer.status == 403,
-            "{}",
-            answer.body
-        );
         Ok(())
     })
     .await
@@ -364,7 +351,7 @@ async fn a_sync_that_is_stopped_takes_its_running_hooks_with_it() -> Result<()> 
         .delete("/api/v1/applications/app?cascade=true")
         .await?
         .ok()?;
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &path(&tenant, "before")).await
 }
 
@@ -577,7 +564,7 @@ async fn a_hook_runs_once_though_the_controller_is_killed_under_it() -> Result<(
         controller.kill().await?;
         platform.supervisor()?.restart("naru-controller").await?;
     }
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &job).await?;
     platform.stop().await
 }

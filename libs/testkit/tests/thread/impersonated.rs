@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::platform::{self, Tenant};
-use testkit::wait;
 
-use crate::hooks::job;
+use crate::hooks::{gone, job};
 use crate::objects::live;
 use crate::terminal::{Terminal, enterable};
 use crate::{PATIENCE, code, config_map, said};
@@ -99,11 +98,7 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
         ensure!(code(&output) == 0, "{args:?}: {}", said(&output));
     }
     let web = live(&tenant.name, "deployments", "web");
-    wait::until("the application's objects are gone", PATIENCE, || async {
-        ensure!(tenant.kube.get(&web).await?.is_none(), "not yet");
-        Ok(())
-    })
-    .await?;
+    gone(&tenant.kube, &web).await?;
 
     let seen = asked(&tenant).await?;
     for wanted in [

@@ -38,14 +38,7 @@ async fn the_same_names_are_two_worlds() -> Result<()> {
         .delete("/api/v1/applications/same?cascade=true")
         .await?
         .ok()?;
-    testkit::wait::until("one is gone", PATIENCE, || async {
-        anyhow::ensure!(
-            a.client.get("/api/v1/applications/same").await?.status == 403,
-            "still there"
-        );
-        Ok(())
-    })
-    .await?;
+    a.client.app_gone("same", PATIENCE).await?;
     assert_eq!(
         b.client.app("same").await?["status"]["sync"]["status"],
         "Synced",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::hooks::{app_gone, application, ended, results, says, sync};
+use crate::hooks::{application, ended, results, says, sync};
 use crate::{PATIENCE, all_conditions, code, conditions, config_map, said, set};
 
 const EXCLUSIONS: &str = "resource.exclusions";
@@ -129,7 +129,7 @@ async fn a_kind_that_the_settings_leave_out_is_in_no_view_and_is_left_alone() ->
     // A deletion leaves it alone, too.
     let url = "/api/v1/applications/app?cascade=true";
     tenant.client.delete(url).await?.ok()?;
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     assert!(tenant.kube.get(&map).await?.is_none());
     assert!(tenant.kube.get(&own).await?.is_some());
     Ok(())

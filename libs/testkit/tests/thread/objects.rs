@@ -6,6 +6,7 @@ use testkit::client::{Answer, Client};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
+use crate::hooks::gone;
 use crate::{PATIENCE, code, config_map, said, set, with_key};
 
 const MERGE: &str = "application/merge-patch+json";
@@ -112,14 +113,9 @@ async fn objects_are_patched_and_deleted_and_a_secret_stays_one() -> Result<()> 
         .find(|node| node["kind"] == "Pod")
         .and_then(|node| node["name"].as_str())
         .context("no pod")?;
-    let gone = path("a", ns, ("", "Pod", pod), "&force=true");
-    client.delete(&gone).await?.ok()?;
-    wait::until("the pod is gone", PATIENCE, || async {
-        let there = tenant.kube.get(&live(ns, "pods", pod)).await?;
-        ensure!(there.is_none(), "still there");
-        Ok(())
-    })
-    .await?;
+    let forced = path("a", ns, ("", "Pod", pod), "&force=true");
+    client.delete(&forced).await?.ok()?;
+    gone(&tenant.kube, &live(ns, "pods", pod)).await?;
 
     // The three types of patch, the first by the command.
     argocd(&[
@@ -207,21 +203,11 @@ async fn objects_are_patched_and_deleted_and_a_secret_stays_one() -> Result<()> 
         .delete(&path("a", ns, WEB, "&orphan=true"))
         .await?
         .ok()?;
-    wait::until("the Deployment is gone", PATIENCE, || async {
-        let there = tenant.kube.get(&live(ns, "deployments", "web")).await?;
-        ensure!(there.is_none(), "still there");
-        Ok(())
-    })
-    .await?;
+    gone(&tenant.kube, &live(ns, "deployments", "web")).await?;
     let left = tenant.kube.get(&sets).await?.context("no list")?;
     assert_ne!(left["items"], json!([]), "orphans stay");
     argocd(&["app", "delete-resource", "a", "--kind", "ConfigMap"]).await?;
-    wait::until("the ConfigMap is gone", PATIENCE, || async {
-        let there = tenant.kube.get(&live(ns, "configmaps", "a")).await?;
-        ensure!(there.is_none(), "still there");
-        Ok(())
-    })
-    .await?;
+    gone(&tenant.kube, &live(ns, "configmaps", "a")).await?;
 
     // Each is on record, under the object's name.
     let record = client

@@ -107,14 +107,7 @@ async fn an_application_lives_and_dies_over_rest() -> Result<()> {
             .status,
         200
     );
-    testkit::wait::until("the application is gone", PATIENCE, || async {
-        anyhow::ensure!(
-            tenant.client.get("/api/v1/applications/app").await?.status == 403,
-            "still there"
-        );
-        Ok(())
-    })
-    .await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     let path = format!("/api/v1/namespaces/{}/configmaps/a", tenant.name);
     assert_eq!(tenant.kube.get(&path).await?, None, "the deletion cascaded");
     Ok(())
@@ -199,11 +192,7 @@ async fn what_the_command_does_is_done_by_curl_too() -> Result<()> {
     .await?;
 
     client.delete(app).await?.ok()?;
-    testkit::wait::until("the application is gone", PATIENCE, || async {
-        anyhow::ensure!(client.get(app).await?.status == 403, "still there");
-        Ok(())
-    })
-    .await?;
+    client.app_gone("hello-express", PATIENCE).await?;
     let escaped = tenant.repo_url.replace(':', "%3A").replace('/', "%2F");
     client
         .delete(&format!("/api/v1/repositories/{escaped}"))

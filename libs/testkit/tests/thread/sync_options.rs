@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::hooks::{app_gone, ended, gone, job, path, results, sync};
+use crate::hooks::{ended, gone, job, path, results, sync};
 use crate::{PATIENCE, all_conditions, code, config_map, said, set};
 
 /// A tenant with an application `app` of these files and options.
@@ -151,7 +151,7 @@ async fn what_asks_for_it_is_deleted_when_a_person_confirms() -> Result<()> {
     there(&tenant, "b").await?;
     there(&tenant, "c").await?;
     argocd(&tenant, &["app", "confirm-deletion", "app"]).await?;
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     for name in ["b", "c"] {
         let left = tenant.kube.get(&map(&tenant, name)).await?;
         assert!(left.is_none(), "{left:?}");

@@ -7,7 +7,7 @@ use testkit::kube::Kube;
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::hooks::{self, app_gone, application, gone, is_held, job, says};
+use crate::hooks::{self, application, gone, is_held, job, says};
 use crate::{PATIENCE, all_conditions, config_map, set};
 
 const METHOD: &str = "application.resourceTrackingMethod";
@@ -182,7 +182,7 @@ async fn a_change_of_the_method_loses_nothing_and_takes_nothing() -> Result<()> 
         .client
         .delete("/api/v1/applications/app?cascade=true");
     deleted.await?.ok()?;
-    app_gone(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &map(&tenant, "a")).await?;
     for kept in ["theirs", "copy"] {
         let there = tenant.kube.get(&map(&tenant, kept)).await?;
