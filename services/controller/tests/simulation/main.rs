@@ -11,6 +11,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+mod case;
 mod cases;
 mod cluster;
 mod deleting;
