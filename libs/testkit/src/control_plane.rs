@@ -55,7 +55,7 @@ pub struct ControlPlane {
     pub kubeconfig: PathBuf,
     /// The kubeconfig of Naru's own account, `naru-controller`, which the audit log tells from others.
     pub controller_kubeconfig: PathBuf,
-    /// Where writes are recorded, if they are.
+    /// Where writes are recorded, if they are; [`Self::recorded`] reads it.
     pub audit_log: Option<PathBuf>,
     /// The address of its etcd.
     etcd: String,
@@ -90,6 +90,20 @@ impl ControlPlane {
         frame.scheduler(ground).await?;
         nodes::simulate(ground, &frame, options).await?;
         Ok(frame.admin)
+    }
+
+    /// What the audit log has of the requests that are `wanted`, oldest first.
+    ///
+    /// # Errors
+    /// When nothing is recorded.
+    pub fn recorded(&self, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
+        let log = self.audit_log.as_ref().context("there is no audit log")?;
+        let text = fs::read_to_string(log)?;
+        let events = text.lines().filter_map(|line| {
+            // The last one may be half written.
+            serde_json::from_str::<Value>(line).ok()
+        });
+        Ok(events.filter(wanted).collect())
     }
 
     /// Takes an object out of etcd behind the apiserver's back (`services/specs/<namespace>/<name>`) and throws the

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use testkit::kube::Kube;
 use testkit::platform::{self, Tenant};
@@ -113,24 +113,19 @@ fn user(namespace: &str, account: &str) -> String {
 /// before it where it was one.
 async fn writers(who: &str, namespace: &str, kinds: &[&str]) -> Result<BTreeSet<String>> {
     let plane = platform::platform().await?.control_plane();
-    let log = plane.audit_log.as_ref().context("no audit log")?;
+    let events = plane.recorded(|event| {
+        let of = &event["objectRef"];
+        event["user"]["username"] == who
+            && of["namespace"] == namespace
+            && kinds.iter().any(|kind| of["resource"] == *kind)
+            && event["verb"] != "get"
+    })?;
     let ours = user(namespace, "");
     let mut seen = BTreeSet::new();
-    for line in std::fs::read_to_string(log)?.lines() {
-        // The last one may be half written.
-        let Ok(event) = serde_json::from_str::<Value>(line) else {
-            continue;
-        };
-        let of = &event["objectRef"];
-        let resource = of["resource"].as_str().unwrap_or_default();
+    for event in events {
+        let resource = event["objectRef"]["resource"].as_str();
+        let resource = resource.unwrap_or_default();
         let verb = event["verb"].as_str().unwrap_or_default();
-        if event["user"]["username"] != who
-            || of["namespace"] != namespace
-            || !kinds.contains(&resource)
-            || verb == "get"
-        {
-            continue;
-        }
         let whom = event["impersonatedUser"]["username"]
             .as_str()
             .unwrap_or("nobody");

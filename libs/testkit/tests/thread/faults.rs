@@ -170,29 +170,18 @@ async fn a_controller_that_was_stopped_and_continued_starts_no_write() -> Result
 
 /// The writes of controllers in the apiserver's audit log, oldest first.
 pub(crate) fn writes(platform: &Platform) -> Result<Vec<Value>> {
-    let log = platform
-        .control_plane()
-        .audit_log
-        .as_ref()
-        .context("the audit log is on")?;
-    let text = std::fs::read_to_string(log)?;
-    let events = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    Ok(events
-        .filter(|event| {
-            event["userAgent"]
-                .as_str()
-                .is_some_and(|agent| agent.starts_with("naru-controller"))
-                && event["stage"] == "ResponseComplete"
-                && event["responseStatus"]["code"]
-                    .as_i64()
-                    .is_some_and(|code| code < 300)
-                && matches!(
-                    event["verb"].as_str(),
-                    Some("create" | "update" | "patch" | "delete")
-                )
-                && event["objectRef"]["resource"] == "configmaps"
-        })
-        .collect())
+    platform.control_plane().recorded(|event| {
+        event["userAgent"]
+            .as_str()
+            .is_some_and(|agent| agent.starts_with("naru-controller"))
+            && event["stage"] == "ResponseComplete"
+            && event["responseStatus"]["code"]
+                .as_i64()
+                .is_some_and(|code| code < 300)
+            && matches!(
+                event["verb"].as_str(),
+                Some("create" | "update" | "patch" | "delete")
+            )
+            && event["objectRef"]["resource"] == "configmaps"
+    })
 }

@@ -18,29 +18,24 @@ const OF_THE_PLATFORM: [&str; 3] = ["namespaces", "serviceaccounts", "rolebindin
 /// What the controller has asked for in a tenant's namespace, each made as the tenant's account and nobody else.
 async fn asked(tenant: &Tenant) -> Result<BTreeSet<String>> {
     let plane = platform::platform().await?.control_plane();
-    let log = plane.audit_log.as_ref().context("no audit log")?;
     let account = format!("system:serviceaccount:{}:naru", tenant.name);
     let own = format!("system:serviceaccounts:{}", tenant.name);
     let groups = ["system:authenticated", "system:serviceaccounts", &own];
-    let mut seen = BTreeSet::new();
-    for line in std::fs::read_to_string(log)?.lines() {
-        // The last one may be half written.
-        let Ok(event) = serde_json::from_str::<Value>(line) else {
-            continue;
-        };
+    let events = plane.recorded(|event| {
         let of = &event["objectRef"];
-        let resource = of["resource"].as_str().unwrap_or_default();
-        if event["user"]["username"] != "naru-controller"
-            || of["namespace"] != tenant.name.as_str()
-            || OF_THE_PLATFORM.contains(&resource)
-        {
-            continue;
-        }
+        event["user"]["username"] == "naru-controller"
+            && of["namespace"] == tenant.name.as_str()
+            && !OF_THE_PLATFORM.iter().any(|name| of["resource"] == *name)
+    })?;
+    let mut seen = BTreeSet::new();
+    for event in events {
         let whom = &event["impersonatedUser"];
         ensure!(whom["username"] == account.as_str(), "{event}");
         let all = whom["groups"].as_array().context("no groups")?;
         let all: BTreeSet<&str> = all.iter().filter_map(Value::as_str).collect();
         ensure!(all == BTreeSet::from(groups), "{event}");
+        let of = &event["objectRef"];
+        let resource = of["resource"].as_str().unwrap_or_default();
         let part = of["subresource"].as_str().map(|part| format!("/{part}"));
         let verb = event["verb"].as_str().unwrap_or_default();
         seen.insert(format!("{verb} {resource}{}", part.unwrap_or_default()));

@@ -430,20 +430,14 @@ async fn what_is_pruned_leaves_its_own_behind_where_that_is_asked_for() -> Resul
 /// What the apiserver was told to do about fields that it does not know, when the controller wrote that ConfigMap.
 async fn validations(tenant: &Tenant, name: &str) -> Result<BTreeSet<String>> {
     let plane = platform::platform().await?.control_plane();
-    let log = plane.audit_log.as_ref().context("no audit log")?;
-    let log = std::fs::read_to_string(log)?;
-    // The last line may be half written.
-    let events = log
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let writes = events.filter(|event| {
+    let writes = plane.recorded(|event| {
         let of = &event["objectRef"];
         of["resource"] == "configmaps"
             && of["namespace"] == tenant.name.as_str()
             && of["name"] == name
             && event["user"]["username"] == "naru-controller"
-    });
-    let told = writes.filter_map(|event| {
+    })?;
+    let told = writes.iter().filter_map(|event| {
         let asked = event["requestURI"].as_str()?.split_once('?')?.1.to_owned();
         let mut said = asked.split('&');
         said.find_map(|said| said.strip_prefix("fieldValidation=").map(str::to_owned))
