@@ -1,0 +1,177 @@
+//! The namespace that a plan makes: it becomes the tenant's, with the labels and annotations that a tenant may choose.
+
+use std::collections::BTreeMap;
+
+use cluster::{ApplyOptions, PatchKind, WriteOptions};
+use domain::cause::Cause;
+use domain::message;
+use domain::operation::ResultCode;
+use domain::quota::Quota;
+use domain::resource::{ResourceKey, at};
+use serde_json::{Value, json};
+use store::Claim;
+
+use super::{Done, Refused};
+use crate::context::Context;
+use crate::reconcile::subject::Subject;
+
+/// Gives the namespace to the tenant and makes it; the plan has checked that the tenant may have it.
+pub(super) async fn create(
+    ctx: &Context,
+    subject: &Subject,
+    namespace: &str,
+    object: &Value,
+    dry_run: bool,
+) -> Result<Done, Refused> {
+    let tenant = &subject.tenant.tenant;
+    let words =
+        |word: &str| Done::said(ResultCode::Synced, format!("namespace/{namespace} {word}"));
+    if dry_run {
+        return Ok(words("created (dry run)"));
+    }
+    let key = ResourceKey {
+        kind: "Namespace".into(),
+        name: namespace.to_owned(),
+        ..ResourceKey::default()
+    };
+    if subject.tenant.makes_namespaces() {
+        // Its account may do so itself.
+        let account = subject.sync_account(ctx, "")?;
+        let applied = account.apply(object, &ApplyOptions::default()).await?;
+        return Ok(words(if applied.created {
+            "created"
+        } else {
+            "configured"
+        }));
+    }
+    // First of all: a claim on somebody else's namespace would outlive the refusal.
+    ctx.cluster.check_namespace(namespace, &tenant.name).await?;
+    let claimed = ctx
+        .store
+        .platform()
+        .map_namespace(tenant.id, namespace)
+        .await;
+    let claimed = claimed.map_err(|error| {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a namespace could not be claimed"
+        );
+        Refused::ByUs(Cause::error(message::app::DATABASE_UNAVAILABLE.message()))
+    })?;
+    let refused = match claimed {
+        Claim::Claimed => None,
+        Claim::Taken => Some(message::sync::NAMESPACE_TAKEN.with("namespace", namespace)),
+        Claim::Reserved => Some(message::tenant::NAMESPACE_RESERVED.with("namespace", namespace)),
+        Claim::Quota => Some(
+            message::tenant::QUOTA_REACHED
+                .with("quota", Quota::Namespaces.as_str())
+                .with("used", tenant.namespaces.len())
+                .with(
+                    "allowed",
+                    tenant.allowed(Quota::Namespaces).unwrap_or_default(),
+                ),
+        ),
+    };
+    if let Some(message) = refused {
+        return Err(Refused::ByUs(
+            Cause::error(message).field("spec.destination.namespace"),
+        ));
+    }
+    let existed = ctx.cluster.index().get(&key).is_some();
+    ctx.cluster.ensure_tenant(namespace, &tenant.name).await?;
+    let patch = metadata_patch(object);
+    if !patch.is_empty() {
+        let patch = json!({"metadata": patch});
+        let platform = ctx.cluster.as_platform();
+        platform
+            .patch(
+                &key,
+                Some("v1"),
+                PatchKind::Merge,
+                &patch,
+                WriteOptions::default(),
+            )
+            .await?;
+    }
+    Ok(words(if existed { "configured" } else { "created" }))
+}
+
+/// The names of labels and annotations that a tenant may give a namespace of its own; docs/tenancy.md lists them.
+const FREE_NAMES: [&str; 30] = [
+    "app",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/version",
+    "component",
+    "contact",
+    "cost-center",
+    "course",
+    "department",
+    "description",
+    "env",
+    "environment",
+    "group",
+    "lesson",
+    "maintainer",
+    "note",
+    "owner",
+    "part-of",
+    "phase",
+    "product",
+    "project",
+    "purpose",
+    "release",
+    "stage",
+    "team",
+    "tier",
+    "version",
+];
+
+/// The labels and annotations of a namespace that the tenant may choose, and no others. They are written under Naru's own
+/// identity, and programs in the cluster act on them: what says whose a namespace is, what its pods may do, who injects
+/// into them or scrapes them, is not for the tenant to say. What may be chosen is therefore listed, not what may not.
+fn metadata_patch(object: &Value) -> BTreeMap<&'static str, BTreeMap<String, Value>> {
+    let free = |name: &str| FREE_NAMES.contains(&name);
+    let mut patch = BTreeMap::new();
+    for part in ["labels", "annotations"] {
+        let values = at(object, &["metadata", part])
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        let values: BTreeMap<String, Value> = values
+            .filter(|(name, _)| free(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !values.is_empty() {
+            patch.insert(part, values);
+        }
+    }
+    patch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_chooses_no_label_that_says_whose_a_namespace_is_or_what_its_pods_may() {
+        let object = json!({"metadata": {
+            "labels": {"team": "a", "naru.io/tenant": "b", "pod-security.kubernetes.io/enforce": "privileged",
+                "istio-injection": "enabled", "istio.io/rev": "x", "app.kubernetes.io/name": "n"},
+            "annotations": {"description": "1", "argocd.argoproj.io/tracking-id": "y", "example.com/x": "1",
+                "scheduler.alpha.kubernetes.io/node-selector": "z"},
+        }});
+        let patch = metadata_patch(&object);
+        assert_eq!(
+            patch["labels"].keys().collect::<Vec<_>>(),
+            ["app.kubernetes.io/name", "team"]
+        );
+        assert_eq!(
+            patch["annotations"].keys().collect::<Vec<_>>(),
+            ["description"]
+        );
+    }
+}
