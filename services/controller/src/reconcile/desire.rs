@@ -1,30 +1,31 @@
 //! What Git says: revisions become commits, commits become manifests, manifests become targets (client required).
 
-use std::collections::{BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use cluster::Discovery;
-use domain::application::{Source, VARIABLES};
+use domain::application::Source;
 use domain::cause::Cause;
-use domain::manifest::{HeldSet, Manifest, ManifestSetHash, SourceType};
+use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
-use domain::quota::Quota;
-use domain::resource::{split_api_version, text};
 use domain::schema::SchemaSet;
 use domain::signature::{Signature, Verdict};
-use engine::prepare::{self, Kinds, Prepared, Scope};
+use engine::prepare::Prepared;
 use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::subject::{self, Subject};
 use crate::context::Context;
-use crate::memory::{AppMemory, Render, Targets};
-use crate::repos::{
-    Followed, Making, Reference, RenderOrder, Rendered, RepoKey, Trouble, is_commit,
-};
+use crate::memory::{AppMemory, Render};
+use crate::repos::{Followed, Making, RenderOrder, Rendered, RepoKey, Trouble, is_commit};
 
+mod held;
 mod kept;
+mod orders;
+mod targets;
+
+use orders::{placed, repo_key};
+pub use targets::ClusterKinds;
+use targets::{facts, prepare, same_schema, still_good};
 
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +114,7 @@ pub async fn desire(
     if !wish.brought.is_empty() {
         return brought(ctx, subject, wish, revisions, &discovery).await;
     }
-    let orders = orders(
+    let orders = orders::of(
         subject,
         &wish.sources,
         (&sources, &keys),
@@ -122,7 +123,7 @@ pub async fn desire(
     );
     let asked: Vec<(u64, &str)> = orders
         .iter()
-        .map(|(at, order)| (name(order), revisions[*at].as_str()))
+        .map(|(at, order)| (orders::name(order), revisions[*at].as_str()))
         .collect();
     let facts = facts(subject);
     let kept = ctx
@@ -194,7 +195,7 @@ pub async fn desire(
                 let (key, url) = (&keys[at], &sources[at].repo_url);
                 async move {
                     let rendered = render(ctx, subject, key, url, order).await?;
-                    let rendered = held(ctx, subject, rendered, !wish.aside).await?;
+                    let rendered = held::first(ctx, subject, rendered, !wish.aside).await?;
                     Ok::<_, Trouble>((name, commit.to_owned(), rendered))
                 }
             });
@@ -339,7 +340,7 @@ pub async fn whole_set(
     let discovery = ctx.cluster.discovery();
     let mut manifests = Vec::new();
     let (sources, keys) = placed(subject, &desired.sources).map_err(Trouble::theirs)?;
-    let orders = orders(
+    let orders = orders::of(
         subject,
         &desired.sources,
         (&sources, &keys),
@@ -349,7 +350,7 @@ pub async fn whole_set(
     for (at, order) in orders {
         let (key, url) = (&keys[at], &sources[at].repo_url);
         let rendered = render(ctx, subject, key, url, order).await?;
-        let rendered = held(ctx, subject, rendered, true).await?;
+        let rendered = held::first(ctx, subject, rendered, true).await?;
         manifests.extend(rendered.manifests.unwrap_or_default());
     }
     serde_json::to_vec(&manifests).map_err(|_| unexpected())
@@ -384,118 +385,6 @@ async fn render(
         }
     }
     Err(unexpected())
-}
-
-/// The largest set that is kept for an application, in bytes: the database is everybody's.
-const MAX_HELD: usize = 4 << 20;
-
-/// What is wanted of a render that comes out otherwise each time: what came out first for the same inputs, for as long as
-/// the application is there. A chart that draws a password must not draw another whenever a cache is lost. What is new is
-/// kept with `keep`: it may take the place of an older one.
-async fn held(
-    ctx: &Context,
-    subject: &Subject,
-    rendered: Rendered,
-    keep: bool,
-) -> Result<Rendered, Trouble> {
-    let Some(made_of) = &rendered.undetermined else {
-        return Ok(rendered);
-    };
-    let uid = text(&subject.app.metadata, &["uid"]);
-    let name = HeldSet::name(uid, made_of);
-    let tenant = ctx.store.tenant(subject.key.tenant);
-    let unkept = |error: store::Error| {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "a manifest set that comes out otherwise each time cannot be kept"
-        );
-        Trouble::ours(Cause::error(
-            domain::message::source::UNDETERMINED_UNKEPT.message(),
-        ))
-    };
-    if let Some(manifests) = rendered.manifests.as_ref().filter(|_| keep) {
-        let set = HeldSet {
-            hash: rendered.hash.clone(),
-            detail: rendered.detail.clone(),
-            manifests: manifests.clone(),
-        };
-        let bytes = serde_json::to_vec(&set).map_err(|_| unexpected())?;
-        if bytes.len() > MAX_HELD {
-            let message = domain::message::source::TOO_LARGE
-                .with(
-                    "what",
-                    "what a chart makes that comes out otherwise each time",
-                )
-                .with("limit", format!("{} MiB", MAX_HELD >> 20));
-            return Err(Trouble::theirs(Cause::error(message)));
-        }
-        // Nothing where one is kept already.
-        let kept = tenant.hold_manifest_set(uid, &name, &bytes).await;
-        kept.map_err(unkept)?;
-    }
-    let Some(bytes) = tenant.manifest_set(&name).await.map_err(unkept)? else {
-        // The one at hand: it was kept when it came, or is not to be kept.
-        return Ok(rendered);
-    };
-    let first: HeldSet = serde_json::from_slice(&bytes).map_err(|_| unexpected())?;
-    Ok(Rendered {
-        hash: first.hash,
-        detail: first.detail,
-        manifests: Some(first.manifests),
-        ..rendered
-    })
-}
-
-fn repo_key(subject: &Subject, source: &Source) -> RepoKey {
-    RepoKey {
-        tenant: subject.key.tenant,
-        project: Arc::from(subject.spec.project()),
-        url: Arc::from(domain::repository::normalize_url(&source.repo_url)),
-        chart: Arc::from(source.chart.as_str()),
-    }
-}
-
-/// The sources of documents, and the repository of each.
-fn placed(subject: &Subject, documents: &[Value]) -> Result<(Vec<Source>, Vec<RepoKey>), Cause> {
-    let sources = documents.iter().map(subject::source);
-    let sources: Vec<Source> = sources.collect::<Result<_, Cause>>()?;
-    let keys = sources.iter().map(|source| repo_key(subject, source));
-    let keys = keys.collect();
-    Ok((sources, keys))
-}
-
-/// What is to be rendered, by the places of the sources that make something.
-fn orders(
-    subject: &Subject,
-    documents: &[Value],
-    (sources, keys): (&[Source], &[RepoKey]),
-    revisions: &[String],
-    discovery: &Discovery,
-) -> Vec<(usize, RenderOrder)> {
-    let references = references(sources, keys, revisions);
-    let making = sources.iter().enumerate();
-    let making = making.filter(|(_, source)| source.yields());
-    making
-        .map(|(at, _)| {
-            let mut order = order(subject, &documents[at], &revisions[at], discovery);
-            order.references.clone_from(&references);
-            (at, order)
-        })
-        .collect()
-}
-
-/// The sources that others may refer to, at the commits that are wanted of them.
-fn references(sources: &[Source], keys: &[RepoKey], revisions: &[String]) -> Vec<Reference> {
-    let all = sources.iter().zip(keys).zip(revisions);
-    all.filter(|((source, _), _)| !source.reference.is_empty())
-        .map(|((source, repo), commit)| Reference {
-            name: source.reference.clone(),
-            repo: repo.clone(),
-            url: source.repo_url.clone(),
-            commit: commit.clone(),
-            chart: source.chart.clone(),
-        })
-        .collect()
 }
 
 async fn resolve(
@@ -561,65 +450,6 @@ async fn signed(
     Ok(())
 }
 
-fn order(subject: &Subject, document: &Value, commit: &str, discovery: &Discovery) -> RenderOrder {
-    RenderOrder {
-        source: document.to_string(),
-        commit: commit.to_owned(),
-        app: subject.key.name.to_string(),
-        project: subject.spec.project().to_owned(),
-        namespace: subject.destination.namespace.clone(),
-        variables: subject
-            .tenant
-            .tenant
-            .variables(subject.app.annotation(VARIABLES)),
-        kube_version: discovery.server_version().git_version.clone(),
-        api_versions: discovery.api_versions().to_vec(),
-        renders_per_minute: subject
-            .tenant
-            .tenant
-            .allowed(Quota::Renders)
-            .unwrap_or_default(),
-        rendering: subject.rendering.clone(),
-        ..RenderOrder::default()
-    }
-}
-
-/// Names everything of an order but the commit and what is at hand.
-fn name(order: &RenderOrder) -> u64 {
-    let RenderOrder {
-        source,
-        commit: _,
-        app,
-        project,
-        namespace,
-        variables,
-        kube_version,
-        api_versions,
-        known: _,
-        known_detail: _,
-        no_cache: _,
-        renders_per_minute: _,
-        references,
-        dependencies: _,
-        remotes: _,
-        rendering,
-    } = order;
-    let mut hasher = DefaultHasher::new();
-    (
-        source,
-        app,
-        project,
-        namespace,
-        variables,
-        kube_version,
-        api_versions,
-        references,
-        rendering,
-    )
-        .hash(&mut hasher);
-    hasher.finish()
-}
-
 /// The renders at hand, if they are of just these orders and commits.
 fn renders<'a>(memory: &'a AppMemory, asked: &[(u64, &str)]) -> Option<&'a [Render]> {
     let same = memory.renders.len() == asked.len()
@@ -674,139 +504,4 @@ fn unexpected() -> Trouble {
     Trouble::ours(Cause::error(
         domain::message::source::REPO_SERVER_UNAVAILABLE.message(),
     ))
-}
-
-/// Names what targets are made from besides manifests, schemas and kinds.
-fn facts(subject: &Subject) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    subject.destination.hash(&mut hasher);
-    subject.spec.project().hash(&mut hasher);
-    subject.kinds.hash(&mut hasher);
-    subject.marking.hash(&mut hasher);
-    // Their `Debug` shows every field; equal texts are equal values.
-    format!(
-        "{:?} {:?} {:?}",
-        subject.options,
-        subject.rules(),
-        subject.tenant.territory()
-    )
-    .hash(&mut hasher);
-    hasher.finish()
-}
-
-fn still_good(kept: &Targets, facts: u64, discovery: &Arc<Discovery>) -> bool {
-    if kept.facts != facts {
-        return false;
-    }
-    let kinds = ClusterKinds(discovery);
-    Arc::ptr_eq(&kept.discovery, discovery)
-        || kept.prepared.targets.iter().all(|target| {
-            let scope = kinds.scope(&target.key.group, &target.version, &target.key.kind);
-            let wanted = if target.namespaced {
-                Scope::Namespaced
-            } else {
-                Scope::Cluster
-            };
-            scope == Some(wanted)
-        })
-}
-
-async fn same_schema(ctx: &Context, kept: &Targets) -> Result<bool, Trouble> {
-    let wanted: HashSet<(String, String)> = kept
-        .prepared
-        .targets
-        .iter()
-        .map(|target| (target.key.group.clone(), target.version.clone()))
-        .collect();
-    let wanted: Vec<(String, String)> = wanted.into_iter().collect();
-    let now = ctx
-        .cluster
-        .schemas(&wanted)
-        .await
-        .map_err(cluster_trouble)?;
-    Ok(Arc::ptr_eq(&now, &kept.schema)
-        || wanted
-            .iter()
-            .all(|(group, version)| kept.schema.shares(&now, group, version)))
-}
-
-async fn prepare(
-    ctx: &Context,
-    subject: &Subject,
-    manifests: &[Manifest],
-    renders: &[Render],
-    facts: u64,
-    discovery: &Arc<Discovery>,
-) -> Result<Targets, Trouble> {
-    let wanted: BTreeSet<(String, String)> = manifests
-        .iter()
-        .map(|manifest| {
-            let (group, version) = split_api_version(text(&manifest.object, &["apiVersion"]));
-            (group.to_owned(), version.to_owned())
-        })
-        .collect();
-    let wanted: Vec<(String, String)> = wanted.into_iter().collect();
-    let schema = ctx
-        .cluster
-        .schemas(&wanted)
-        .await
-        .map_err(cluster_trouble)?;
-    let prepared = prepare::prepare(
-        manifests,
-        &prepare::Context {
-            app: &subject.key.name,
-            tenant: &subject.tenant.tenant.name,
-            destination: &subject.destination,
-            territory: subject.tenant.territory(),
-            options: &subject.options,
-            project: subject.spec.project(),
-            rules: subject.rules(),
-            schema: &schema,
-            kinds: &ClusterKinds(discovery),
-            filter: &subject.kinds,
-            marking: &subject.marking,
-        },
-    );
-    Ok(Targets {
-        details: renders.iter().map(|render| render.detail.clone()).collect(),
-        facts,
-        schema,
-        discovery: discovery.clone(),
-        prepared: Arc::new(prepared),
-    })
-}
-
-/// What a cluster's silence means for an application.
-pub fn cluster_trouble(error: cluster::Error) -> Trouble {
-    let cause = error.cause();
-    if error.is_transient() || matches!(error, cluster::Error::NotHolder) {
-        Trouble::ours(cause)
-    } else {
-        Trouble::theirs(cause)
-    }
-}
-
-/// The cluster's kinds as the engine asks for them.
-pub struct ClusterKinds<'a>(pub &'a Discovery);
-
-impl Kinds for ClusterKinds<'_> {
-    fn scope(&self, group: &str, version: &str, kind: &str) -> Option<Scope> {
-        let known = self.0.resolve(group, Some(version), kind)?;
-        Some(if known.namespaced {
-            Scope::Namespaced
-        } else {
-            Scope::Cluster
-        })
-    }
-
-    fn versions_of(&self, kind: &str) -> Vec<String> {
-        let mut versions: Vec<String> = self
-            .0
-            .preferred()
-            .filter(|known| known.kind == kind)
-            .map(cluster::ApiKind::api_version)
-            .collect();
-        versions.sort_unstable();
-        versions
-    }
 }
