@@ -361,6 +361,20 @@ async fn made(name: &str, parts: &str, tenant: &Tenant, home: &Path) -> Result<V
     tenant.client.app(name).await
 }
 
+/// Tries all at the same time, and says of each what is wrong.
+async fn side_by_side<T: Future<Output = Result<()>>>(
+    tried: impl Iterator<Item = T>,
+) -> Result<()> {
+    let wrong: Vec<String> = futures::future::join_all(tried)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| format!("{error:#}"))
+        .collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    Ok(())
+}
+
 /// Whether every key of a block is in what was kept of it.
 fn has_keys(block: &str, kept: &Value) -> Result<()> {
     let shown = kept.to_string();
@@ -389,14 +403,7 @@ async fn every_example_works_as_it_is_printed() -> Result<()> {
         }
     }
     pages.sort();
-    let outcomes = futures::future::join_all(pages.iter().map(|name| holds(name))).await;
-    let wrong: Vec<String> = outcomes
-        .into_iter()
-        .filter_map(Result::err)
-        .map(|error| format!("{error:#}"))
-        .collect();
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    Ok(())
+    side_by_side(pages.iter().map(|name| holds(name))).await
 }
 
 /// Every test and file that these pages name as a proof, in the last column of their tables.

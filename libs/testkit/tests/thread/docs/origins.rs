@@ -6,13 +6,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use futures::future;
 use tempfile::TempDir;
 use testkit::charts::{self, Registry, Site};
 use testkit::platform::Tenant;
 
 use super::trials::TENANT;
-use super::{has_keys, made};
+use super::{has_keys, made, side_by_side};
 use crate::{PATIENCE, config_map, said};
 
 /// What a page has of one application.
@@ -74,14 +73,7 @@ pub(super) async fn hold(origins: &[Origin], tenant: &Tenant, home: &Path) -> Re
         let tried = origin.hold(world, tenant, home).await;
         tried.with_context(|| format!("the application of line {}", origin.line))
     });
-    let wrong: Vec<String> = future::join_all(tried)
-        .await
-        .into_iter()
-        .filter_map(Result::err)
-        .map(|error| format!("{error:#}"))
-        .collect();
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    Ok(())
+    side_by_side(tried).await
 }
 
 /// What stands behind the addresses of pages: a chart repository and a registry that have the chart `web`, in the registry an

@@ -8,12 +8,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use futures::future;
 use serde_json::json;
 use testkit::platform::Tenant;
 use testkit::wait;
 
-use super::{has_keys, made, matches};
+use super::{has_keys, made, matches, side_by_side};
 use crate::{PATIENCE, said};
 
 /// The tenant, and its namespace, as pages have it.
@@ -122,13 +121,7 @@ impl Trials {
                 let tried = trial.hold(round, commit, tenant, home).await;
                 tried.with_context(|| format!("the application of line {}", trial.line))
             });
-            let wrong: Vec<String> = future::join_all(tried)
-                .await
-                .into_iter()
-                .filter_map(Result::err)
-                .map(|error| format!("{error:#}"))
-                .collect();
-            ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+            side_by_side(tried).await?;
         }
         Ok(())
     }
