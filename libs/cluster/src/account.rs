@@ -127,6 +127,19 @@ impl Account {
         &self.cluster.inner.transport
     }
 
+    /// Where a part of a pod is: its `log`, its `exec`.
+    async fn pod(&self, namespace: &str, pod: &str, part: &str) -> Result<String, Error> {
+        let kind = self.cluster.resolve("", Some("v1"), "Pod").await?;
+        let key = ResourceKey {
+            group: String::new(),
+            kind: "Pod".into(),
+            namespace: namespace.into(),
+            name: pod.into(),
+        };
+        let path = object(&kind, named_namespace(&kind, &key)?, named(&key)?);
+        Ok(format!("{path}/{part}"))
+    }
+
     /// One object whole, in the version named or else in the preferred one. `None` when it is not there.
     ///
     /// # Errors

@@ -1,17 +1,16 @@
 //! Programs that are run in a container, on a terminal.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use domain::resource::ResourceKey;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Account, named, named_namespace};
+use super::Account;
 use crate::error::Error;
 use crate::transport::{Sent, WebSocket};
-use crate::url::{Query, object};
+use crate::url::Query;
 
 /// What is typed.
 const STDIN: u8 = 0;
@@ -75,17 +74,7 @@ impl Account {
         container: &str,
         program: &str,
     ) -> Result<(Typing, Saying), Error> {
-        let kind = self.cluster.resolve("", Some("v1"), "Pod").await?;
-        let key = ResourceKey {
-            group: String::new(),
-            kind: "Pod".into(),
-            namespace: namespace.into(),
-            name: pod.into(),
-        };
-        let path = format!(
-            "{}/exec",
-            object(&kind, named_namespace(&kind, &key)?, named(&key)?)
-        );
+        let path = self.pod(namespace, pod, "exec").await?;
         let path = Query::new(&path)
             .set("container", container)
             .set("command", program)

@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use domain::clock::Timestamp;
-use domain::resource::ResourceKey;
 use futures::stream::BoxStream;
 
-use super::{Account, named, named_namespace};
+use super::Account;
 use crate::error::Error;
-use crate::url::{Query, object};
+use crate::url::Query;
 
 /// Which lines of a container.
 #[derive(Clone, Debug, Default)]
@@ -42,17 +41,7 @@ impl Account {
         pod: &str,
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
-        let kind = self.cluster.resolve("", Some("v1"), "Pod").await?;
-        let key = ResourceKey {
-            group: String::new(),
-            kind: "Pod".into(),
-            namespace: namespace.into(),
-            name: pod.into(),
-        };
-        let path = format!(
-            "{}/log",
-            object(&kind, named_namespace(&kind, &key)?, named(&key)?)
-        );
+        let path = self.pod(namespace, pod, "log").await?;
         let number =
             |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
         let since_time = options

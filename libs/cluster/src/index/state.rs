@@ -179,16 +179,15 @@ impl State {
 
     pub(super) fn forget_kind(&mut self, kind: &GroupKind) -> HashSet<Wake> {
         self.kinds.remove(kind);
-        let keys: Vec<_> = self
-            .by_kind
-            .get(kind)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let keys = self.keys_of(kind);
         keys.iter()
             .flat_map(|key| self.remove(key, u64::MAX))
             .collect()
+    }
+
+    fn keys_of(&self, kind: &GroupKind) -> Vec<Arc<ResourceKey>> {
+        let keys = self.by_kind.get(kind).into_iter().flatten();
+        keys.cloned().collect()
     }
 
     fn collect(&self, keys: Option<&Keys>) -> Vec<Entry> {
@@ -262,13 +261,7 @@ impl State {
         listed: &HashSet<ResourceKey>,
         resource_version: u64,
     ) -> HashSet<Wake> {
-        let keys: Vec<_> = self
-            .by_kind
-            .get(kind)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let keys = self.keys_of(kind);
         let missing = keys.iter().filter(|key| {
             (namespace.is_empty() || key.namespace == namespace) && !listed.contains(key.as_ref())
         });
