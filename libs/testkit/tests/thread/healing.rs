@@ -19,41 +19,28 @@ async fn one_config_map(label: &str, policy: &serde_json::Value) -> Result<(Tena
     Ok((tenant, path))
 }
 
+/// Waits until the ConfigMap is there as Git has it.
+async fn healed(tenant: &Tenant, path: &str) -> Result<()> {
+    wait::until("the object is as Git has it", PATIENCE, || async {
+        let map = tenant.kube.get(path).await?.unwrap_or_default();
+        ensure!(map["data"]["value"] == "from-git", "{map}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn what_is_deleted_or_edited_comes_back() -> Result<()> {
     let (tenant, path) = one_config_map("heal", &platform::automated()).await?;
     tenant.client.app_done("app", None, PATIENCE).await?;
     tenant.kube.delete(&path).await?;
-    wait::until("the deleted object comes back", PATIENCE, || async {
-        ensure!(
-            tenant
-                .kube
-                .get(&path)
-                .await?
-                .is_some_and(|a| a["data"]["value"] == "from-git"),
-            "not yet"
-        );
-        Ok(())
-    })
-    .await?;
+    healed(&tenant, &path).await?;
     tenant.client.app_done("app", None, PATIENCE).await?;
     tenant
         .kube
         .merge(&path, &json!({"data": {"value": "edited"}}))
         .await?;
-    wait::until("the edit is undone", PATIENCE, || async {
-        ensure!(
-            tenant
-                .kube
-                .get(&path)
-                .await?
-                .is_some_and(|a| a["data"]["value"] == "from-git"),
-            "not yet"
-        );
-        Ok(())
-    })
-    .await?;
-    Ok(())
+    healed(&tenant, &path).await
 }
 
 /// Sets or takes away the annotation by which an application is left alone.
