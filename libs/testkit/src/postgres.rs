@@ -1,5 +1,7 @@
 //! A PostgreSQL of one's own, or databases in somebody else's: three login roles, none of which may bypass a policy.
 
+mod session;
+
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -8,12 +10,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::{User, geteuid};
+use tokio::process::Command;
 use url::Url;
 
 use crate::command::{command, output, output_of_input, which};
 use crate::ground::Ground;
 use crate::paths;
 use crate::process::Spec;
+pub use session::Session;
 
 /// The login roles: migrations, api, controller.
 pub const ROLES: [&str; 3] = ["naru_owner", "naru_api", "naru_controller"];
@@ -109,10 +113,9 @@ impl Postgres {
         let admin = Url::parse(url).context(
             "--database-url is not a URL such as postgres://role:password@host:5432/name",
         )?;
-        let psql = which("psql", &[]).map_or_else(|| binaries().map(|bin| bin.join("psql")), Ok)?;
         let server = Self {
             admin,
-            psql,
+            psql: program()?,
             passwords: passwords(ground)?,
         };
         server
@@ -159,29 +162,7 @@ impl Postgres {
         if let Some(name) = database {
             url.set_path(name);
         }
-        let password = percent_encoding::percent_decode_str(url.password().unwrap_or_default())
-            .decode_utf8_lossy()
-            .into_owned();
-        // Arguments can be read by everybody on the machine, the environment cannot.
-        if url.password().is_some() && url.set_password(None).is_err() {
-            bail!("the database URL has no place for a password");
-        }
-        let mut psql = command(&self.psql);
-        psql.args([
-            "-X",
-            "-q",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-f",
-            "-",
-            "-d",
-        ])
-        .arg(url.as_str());
-        psql.env("PGPASSWORD", password)
-            .env("PGCONNECT_TIMEOUT", "3")
-            .env("PGOPTIONS", "--client-min-messages=warning");
+        let mut psql = psql(&self.psql, url)?;
         Ok(output_of_input(&mut psql, sql).await?.trim().to_owned())
     }
 
@@ -295,6 +276,39 @@ impl Postgres {
             admin: admin.to_string(),
         })
     }
+}
+
+/// psql: that of the PATH, or of the newest PostgreSQL.
+fn program() -> Result<PathBuf> {
+    which("psql", &[]).map_or_else(|| binaries().map(|bin| bin.join("psql")), Ok)
+}
+
+/// A psql that does what it reads, prints nothing but rows, and ends at the first mistake.
+fn psql(program: &Path, mut url: Url) -> Result<Command> {
+    let password = percent_encoding::percent_decode_str(url.password().unwrap_or_default())
+        .decode_utf8_lossy()
+        .into_owned();
+    // Arguments can be read by everybody on the machine, the environment cannot.
+    if url.password().is_some() && url.set_password(None).is_err() {
+        bail!("the database URL has no place for a password");
+    }
+    let mut psql = command(program);
+    psql.args([
+        "-X",
+        "-q",
+        "-A",
+        "-t",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-f",
+        "-",
+        "-d",
+    ])
+    .arg(url.as_str());
+    psql.env("PGPASSWORD", password)
+        .env("PGCONNECT_TIMEOUT", "3")
+        .env("PGOPTIONS", "--client-min-messages=warning");
+    Ok(psql)
 }
 
 fn passwords(ground: &mut Ground) -> Result<[String; 3]> {

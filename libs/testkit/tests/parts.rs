@@ -7,7 +7,7 @@ use futures::FutureExt;
 use serde_json::json;
 use testkit::control_plane::{ControlPlane, Options};
 use testkit::ground::{self, Ground};
-use testkit::postgres::{self, Postgres};
+use testkit::postgres::{self, Postgres, Session};
 use testkit::progress::Progress;
 use testkit::redis::Redis;
 use testkit::wait;
@@ -47,6 +47,24 @@ async fn postgres_keeps_what_was_written_through_a_kill_and_its_roles_are_plain(
         ground.supervisor.restart("postgres").await.unwrap();
         let rows = || async { server.sql(Some("copy"), "select sum(i) from t").await };
         assert_eq!(wait::until("postgres is back", Duration::from_secs(20), rows).await.unwrap(), "15");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_stays_with_one_connection_and_says_what_ended_it() {
+    on_ground(async |ground| {
+        let server = Postgres::start(ground, &postgres::Options::default())
+            .await
+            .unwrap();
+        let mut session = Session::open(&server.database("one").await.unwrap().admin).unwrap();
+        let connection = "select current_database() || ' ' || pg_backend_pid()";
+        let first = session.ask(connection).await.unwrap();
+        assert!(first.starts_with("one "), "{first}");
+        assert_eq!(session.ask(connection).await.unwrap(), first);
+        let error = session.ask("select of_nobody").await.unwrap_err();
+        assert!(error.to_string().contains("of_nobody"), "{error}");
+        assert!(session.ask("select 1").await.is_err());
     })
     .await;
 }
