@@ -122,6 +122,9 @@ async fn serve(mut client: TcpStream, behind: SocketAddr, mood: Mood) -> Result<
     let server = TcpStream::connect(behind)
         .await
         .context("nobody is behind")?;
+    // What passes straight is not held back until there is more of it.
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     let (mut client_in, mut client_out) = client.into_split();
     let (mut server_in, mut server_out) = server.into_split();
     let forth = async { tokio::io::copy(&mut client_in, &mut server_out).await };
