@@ -10,6 +10,9 @@ use tokio::sync::mpsc;
 
 use crate::Target;
 
+/// The address of the cluster that the platform runs on.
+pub(crate) const IN_CLUSTER: &str = "https://kubernetes.default.svc";
+
 /// A signed-in client.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -121,6 +124,19 @@ impl Client {
         path: &str,
         automated: bool,
     ) -> anyhow::Result<()> {
+        self.put_app_at(IN_CLUSTER, target, name, path, automated)
+            .await
+    }
+
+    /// The same, in the cluster of that address.
+    pub(crate) async fn put_app_at(
+        &self,
+        server: &str,
+        target: &Target,
+        name: &str,
+        path: &str,
+        automated: bool,
+    ) -> anyhow::Result<()> {
         let policy = if automated {
             json!({"automated": {"prune": true, "selfHeal": true}})
         } else {
@@ -131,7 +147,7 @@ impl Client {
             "spec": {
                 "project": "default",
                 "source": {"repoURL": target.repo, "path": path, "targetRevision": "HEAD"},
-                "destination": {"server": "https://kubernetes.default.svc", "namespace": target.namespace},
+                "destination": {"server": server, "namespace": target.namespace},
                 "syncPolicy": policy,
             },
         });

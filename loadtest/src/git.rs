@@ -67,10 +67,28 @@ impl Clone {
 
     /// Commits everything and pushes it; the commit's id.
     pub(crate) async fn push(&self, message: &str) -> anyhow::Result<String> {
+        self.commit(message).await?;
+        self.send().await?;
+        self.head().await
+    }
+
+    /// Commits everything.
+    pub(crate) async fn commit(&self, message: &str) -> anyhow::Result<()> {
         self.git(&["add", "--all"]).await?;
         self.git(&["commit", "--quiet", "--allow-empty", "-m", message])
-            .await?;
-        self.git(&["push", "--quiet", "origin", "HEAD"]).await?;
+            .await
+            .map(drop)
+    }
+
+    /// Pushes what was committed.
+    pub(crate) async fn send(&self) -> anyhow::Result<()> {
+        self.git(&["push", "--quiet", "origin", "HEAD"])
+            .await
+            .map(drop)
+    }
+
+    /// The id of the last commit.
+    pub(crate) async fn head(&self) -> anyhow::Result<String> {
         self.git(&["rev-parse", "HEAD"]).await
     }
 

@@ -1,11 +1,11 @@
 //! The apiserver, spoken to directly and with nothing in between: the floor must not contain the product.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use base64::Engine;
 use futures::StreamExt;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -72,15 +72,22 @@ impl Kube {
         request
     }
 
+    /// Where the API is.
+    pub(crate) fn server(&self) -> &str {
+        &self.base
+    }
+
     /// One server-side apply.
     pub(crate) async fn apply(&self, namespace: &str, object: &Value) -> anyhow::Result<()> {
         let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (version, kind) = (part(&object["apiVersion"]), part(&object["kind"]));
-        let name = part(&object["metadata"]["name"]);
-        let path = format!(
-            "{}/{name}?fieldManager=argocd-controller&force=true",
-            collection(namespace, &version, &kind)
-        );
+        self.apply_in(&collection(namespace, &version, &kind), object)
+            .await
+    }
+
+    async fn apply_in(&self, collection: &str, object: &Value) -> anyhow::Result<()> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("{collection}/{name}?fieldManager=argocd-controller&force=true");
         let request = self
             .request(Method::PATCH, &path)
             .header("content-type", "application/apply-patch+yaml");
@@ -115,9 +122,35 @@ impl Kube {
         name: &str,
         value: &str,
     ) -> anyhow::Result<u64> {
-        let path = format!("{}/{name}", collection(namespace, "v1", "ConfigMap"));
         let patch = json!({"metadata": {"annotations": {"loadtest": value}}});
-        let answer: Value = self
+        let answer = self.merge(namespace, name, &patch).await?;
+        version(&answer["metadata"]).with_context(|| format!("{name} came back without a version"))
+    }
+
+    /// What a ConfigMap holds as its payload.
+    pub(crate) async fn payload(&self, namespace: &str, name: &str) -> anyhow::Result<String> {
+        let path = format!("{}/{name}", collection(namespace, "v1", "ConfigMap"));
+        let object = self.get(&path).await?;
+        let payload = object["data"]["payload"].as_str();
+        Ok(payload
+            .with_context(|| format!("{name} has no payload"))?
+            .to_owned())
+    }
+
+    /// Writes another payload into a ConfigMap, which is a drift.
+    pub(crate) async fn set_payload(
+        &self,
+        namespace: &str,
+        name: &str,
+        payload: &str,
+    ) -> anyhow::Result<()> {
+        let patch = json!({"data": {"payload": payload}});
+        self.merge(namespace, name, &patch).await.map(drop)
+    }
+
+    async fn merge(&self, namespace: &str, name: &str, patch: &Value) -> anyhow::Result<Value> {
+        let path = format!("{}/{name}", collection(namespace, "v1", "ConfigMap"));
+        let answer = self
             .request(Method::PATCH, &path)
             .header("content-type", "application/merge-patch+json")
             .body(patch.to_string())
@@ -126,7 +159,55 @@ impl Kube {
             .error_for_status()?
             .json()
             .await?;
-        version(&answer["metadata"]).with_context(|| format!("{name} came back without a version"))
+        Ok(answer)
+    }
+
+    /// Makes a namespace with an account that may do everything in it; a token of that account, for a day.
+    pub(crate) async fn guest(&self, namespace: &str) -> anyhow::Result<String> {
+        let home = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace},
+        });
+        self.apply_in("/api/v1/namespaces", &home).await?;
+        let account = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "guest"},
+        });
+        self.apply(namespace, &account).await?;
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "guest"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "guest", "namespace": namespace}],
+        });
+        self.apply(namespace, &binding).await?;
+        let accounts = collection(namespace, "v1", "ServiceAccount");
+        let wanted = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86_400},
+        });
+        let answer: Value = self
+            .request(Method::POST, &format!("{accounts}/guest/token"))
+            .json(&wanted)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        let token = answer["status"]["token"].as_str();
+        Ok(token.context("the cluster gave no token")?.to_owned())
+    }
+
+    /// Removes a namespace and waits until it is gone.
+    pub(crate) async fn delete_namespace(&self, name: &str) -> anyhow::Result<()> {
+        let path = format!("/api/v1/namespaces/{name}");
+        let answer = self.request(Method::DELETE, &path).send().await?;
+        answer.error_for_status()?.bytes().await?;
+        for _ in 0..600 {
+            let answer = self.request(Method::GET, &path).send().await?;
+            if answer.status() == StatusCode::NOT_FOUND {
+                return Ok(());
+            }
+            answer.error_for_status()?.bytes().await?;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        bail!("the namespace {name} was not gone after five minutes")
     }
 
     /// Every change of the ConfigMaps of a label from now on: name, version, and the moment at which it came.
@@ -135,20 +216,37 @@ impl Kube {
         namespace: &str,
         selector: &str,
     ) -> anyhow::Result<mpsc::UnboundedReceiver<(String, u64, Instant)>> {
-        let path = collection(namespace, "v1", "ConfigMap");
-        let list = self.get(&format!("{path}?limit=1")).await?;
-        let from = version(&list["metadata"]).context("the cluster's list has no version")?;
-        let path = format!("{path}?watch=1&labelSelector={selector}&resourceVersion={from}");
-        let response = self
-            .request(Method::GET, &path)
-            .send()
-            .await?
-            .error_for_status()?;
+        let response = self.watch(namespace, selector).await?;
         Ok(lines(response, |event, at| {
             let metadata = &event["object"]["metadata"];
             let name = metadata["name"].as_str().unwrap_or_default().to_owned();
             (name, version(metadata).unwrap_or_default(), at)
         }))
+    }
+
+    /// The same: name, payload, and the moment at which it came.
+    pub(crate) async fn watch_payloads(
+        &self,
+        namespace: &str,
+        selector: &str,
+    ) -> anyhow::Result<mpsc::UnboundedReceiver<(String, String, Instant)>> {
+        let response = self.watch(namespace, selector).await?;
+        Ok(lines(response, |event, at| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let object = &event["object"];
+            let (name, payload) = (&object["metadata"]["name"], &object["data"]["payload"]);
+            (text(name), text(payload), at)
+        }))
+    }
+
+    /// A watch of the ConfigMaps of a label, from now on.
+    async fn watch(&self, namespace: &str, selector: &str) -> anyhow::Result<reqwest::Response> {
+        let path = collection(namespace, "v1", "ConfigMap");
+        let list = self.get(&format!("{path}?limit=1")).await?;
+        let from = version(&list["metadata"]).context("the cluster's list has no version")?;
+        let path = format!("{path}?watch=1&labelSelector={selector}&resourceVersion={from}");
+        let response = self.request(Method::GET, &path).send().await?;
+        Ok(response.error_for_status()?)
     }
 
     /// How many ConfigMaps of a label there are, and how many bytes of JSON they are without what the server writes down of

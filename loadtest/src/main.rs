@@ -12,6 +12,7 @@
 //! cargo run -p loadtest -- tenants --tenants 1000
 //! cargo run -p loadtest -- s2 --apps 1000 --objects 10 --minutes 15
 //! cargo run -p loadtest -- s6 --apps 1000 --pushes 20
+//! cargo run -p loadtest -- s7 --kills 30
 //! cargo run -p loadtest -- s8 --apps 1000 --objects 20
 //! cargo run -p loadtest -- s9 --apps 500 --objects 40
 //! cargo run -p loadtest -- s10 --pushes 100
@@ -26,6 +27,7 @@ mod cost;
 mod floor;
 mod git;
 mod kube;
+mod leases;
 mod objects;
 mod plot;
 mod process;
@@ -39,6 +41,7 @@ mod s3a;
 mod s3b;
 mod s4;
 mod s6;
+mod s7;
 mod s8;
 mod s9;
 mod tenants;
@@ -137,6 +140,8 @@ enum Scenario {
     S4(s4::Options),
     /// A thousand kustomizations in one repository: one of them changes, then what all of them share.
     S6(s6::Options),
+    /// One of two controllers is killed: until the other holds its clusters, repairs a drift there and syncs a commit.
+    S7(s7::Options),
     /// A controller starts, until every application is compared; it restarts the one that `cargo xtask up` has started.
     S8(s8::Options),
     /// Many changes a second: from a change to the resource tree that shows it, beside a bare watch.
@@ -175,6 +180,7 @@ async fn run() -> anyhow::Result<()> {
         Scenario::S3b(options) => s3b::run(target, options).await?,
         Scenario::S4(options) => s4::run(target, options).await?,
         Scenario::S6(options) => s6::run(target, options).await?,
+        Scenario::S7(options) => s7::run(target, options).await?,
         Scenario::S8(options) => s8::run(target, options).await?,
         Scenario::S9(options) => s9::run(target, options).await?,
         Scenario::S10(options) => s10::run(target, options).await?,

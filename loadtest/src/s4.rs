@@ -68,7 +68,7 @@ impl<'a> Pushing<'a> {
         client
             .put_app(target, APP, &format!("load/{APP}"), true)
             .await?;
-        synced(&mut events, &first)
+        synced(&mut events, APP, &first)
             .await
             .context("the first sync")?;
         Ok(Self {
@@ -87,7 +87,7 @@ impl<'a> Pushing<'a> {
             write(self.clone, &format!("push-{}", self.pushed))?;
             let commit = self.clone.push(&format!("push {}", self.pushed)).await?;
             let returned = Instant::now();
-            synced(&mut self.events, &commit).await?;
+            synced(&mut self.events, APP, &commit).await?;
             samples.push(returned.elapsed().as_secs_f64() * 1e3);
             if push % 20 == 19 {
                 progress(&format!("{} pushes", push + 1));
@@ -119,8 +119,10 @@ fn write(clone: &Clone, value: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn synced(
+/// Waits until an application is reported as Synced at a commit.
+pub(crate) async fn synced(
     events: &mut UnboundedReceiver<(String, serde_json::Value)>,
+    app_name: &str,
     commit: &str,
 ) -> anyhow::Result<()> {
     loop {
@@ -128,7 +130,7 @@ async fn synced(
             bail!("not Synced at {commit} after a minute");
         };
         let (name, app) = event.context("the watch ended")?;
-        if name == APP
+        if name == app_name
             && app["status"]["sync"]["status"] == "Synced"
             && app["status"]["sync"]["revision"] == commit
         {

@@ -5,13 +5,13 @@
 //! an application that is as it was, so that the controller's own `argocd_app_info` is where to look: five times a second, which
 //! is as exact as the figure is. Redis is warm. The floor is one list of the same objects, taken before each start.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use testkit::paths;
-use testkit::process::Supervisor;
+use testkit::process::{Process, Supervisor};
 
 use crate::Target;
 use crate::client::Client;
@@ -69,11 +69,7 @@ struct Start {
 }
 
 pub(crate) async fn run(target: &Target, options: &Options) -> anyhow::Result<Report> {
-    let folder = match options.folder.as_deref() {
-        Some(folder) => folder.to_owned(),
-        None => paths::clone_root()?.join(".naru"),
-    };
-    let supervisor = Supervisor::open(&folder)?;
+    let supervisor = supervisor(options.folder.as_deref())?;
     let client = Client::login(target).await?;
     let kube = Kube::new(target)?;
     let clone = Clone::of(target).await?;
@@ -109,12 +105,7 @@ async fn start(
     kube.list_config_maps(&target.namespace, "loadtest=app")
         .await?;
     let floor = began.elapsed().as_secs_f64();
-    let old = supervisor.find(&options.name).with_context(|| {
-        format!(
-            "no {} runs that `cargo xtask up` has started: start it, or say --folder and --name",
-            options.name
-        )
-    })?;
+    let old = running(supervisor, &options.name)?;
     old.stop().await?;
     let began = Instant::now();
     let new = supervisor.start(old.spec())?;
@@ -134,6 +125,24 @@ async fn start(
     })
 }
 
+/// What knows how the controller was started.
+pub(crate) fn supervisor(folder: Option<&Path>) -> anyhow::Result<Supervisor> {
+    let folder = match folder {
+        Some(folder) => folder.to_owned(),
+        None => paths::clone_root()?.join(".naru"),
+    };
+    Supervisor::open(&folder)
+}
+
+/// The controller that was started under that name.
+pub(crate) fn running(supervisor: &Supervisor, name: &str) -> anyhow::Result<Process> {
+    supervisor.find(name).with_context(|| {
+        format!(
+            "no {name} runs that `cargo xtask up` has started: start it, or say --folder and --name"
+        )
+    })
+}
+
 /// Waits until the controller shows every application as Synced: in how many seconds since then.
 async fn compared(options: &Options, since: Instant) -> anyhow::Result<f64> {
     let mut looks = tokio::time::interval(LOOK);
@@ -144,7 +153,7 @@ async fn compared(options: &Options, since: Instant) -> anyhow::Result<f64> {
         let Ok(answer) = reqwest::get(&options.metrics).await else {
             continue;
         };
-        seen = shown(&answer.error_for_status()?.text().await?);
+        seen = shown(&answer.error_for_status()?.text().await?, PREFIX);
         if seen >= options.apps {
             return Ok(since.elapsed().as_secs_f64());
         }
@@ -156,9 +165,9 @@ async fn compared(options: &Options, since: Instant) -> anyhow::Result<f64> {
     )
 }
 
-/// How many of this run's applications are shown as Synced.
-fn shown(metrics: &str) -> usize {
-    let ours = format!("name=\"{PREFIX}");
+/// How many applications, of a prefix, a controller shows as Synced.
+pub(crate) fn shown(metrics: &str, prefix: &str) -> usize {
+    let ours = format!("name=\"{prefix}");
     let synced = |line: &&str| {
         line.starts_with("argocd_app_info{")
             && line.contains(&ours)
@@ -220,6 +229,6 @@ mod tests {
             line("other", "Synced"),
         ]
         .concat();
-        assert_eq!(shown(&text), 1);
+        assert_eq!(shown(&text, PREFIX), 1);
     }
 }
