@@ -21,22 +21,34 @@ pub(super) fn objects(path: &str, document: Document) -> Vec<Manifest> {
                 Some(Value::Array(items)) => items,
                 _ => Vec::new(),
             };
-            let place = |(position, item)| {
-                let item_path = format!("items[{position}]");
-                let begins = lines
-                    .iter()
-                    .find(|(path, _)| *path == item_path)
-                    .map_or(line, |(_, line)| *line);
-                let prefix = format!("{item_path}.");
-                let own = lines.iter().filter_map(|(path, line)| {
-                    Some((path.strip_prefix(&prefix)?.to_owned(), *line))
-                });
-                manifest(path, item, begins, own.collect())
-            };
-            items.into_iter().enumerate().map(place).collect()
+            let mut places = vec![(None, Vec::new()); items.len()];
+            for (path, at) in lines {
+                let Some((position, field)) = in_item(&path) else {
+                    continue;
+                };
+                match (places.get_mut(position), field) {
+                    (Some((begins, _)), "") => *begins = begins.or(Some(at)),
+                    (Some((_, own)), field) => own.push((field.to_owned(), at)),
+                    (None, _) => {}
+                }
+            }
+            let placed = items.into_iter().zip(places);
+            placed
+                .map(|(item, (begins, own))| manifest(path, item, begins.unwrap_or(line), own))
+                .collect()
         }
         value => vec![manifest(path, value, line, lines)],
     }
+}
+
+/// Which item of a list a field belongs to, and what it is called there; the item itself has no name.
+fn in_item(path: &str) -> Option<(usize, &str)> {
+    let (position, field) = path.strip_prefix("items[")?.split_once(']')?;
+    let field = match field {
+        "" => field,
+        field => field.strip_prefix('.')?,
+    };
+    Some((position.parse().ok()?, field))
 }
 
 fn manifest(path: &str, object: Value, line: u32, mut lines: Vec<(String, u32)>) -> Manifest {
@@ -144,4 +156,55 @@ fn best(known: &[Manifest], object: &Value) -> Option<(usize, Written)> {
         lines: best.lines.clone(),
     };
     Some((length(&best), written))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_item_of_a_list_has_the_lines_of_its_own_fields() {
+        let text =
+            "kind: List\nitems:\n- kind: A\n  list: [1]\n- kind: B\n  map: {x: 1}\nitemsize: 3\n";
+        let documents = yaml::documents(text).0.into_iter();
+        let objects: Vec<Manifest> = documents
+            .flat_map(|document| objects("a.yaml", document))
+            .collect();
+        let told: Vec<(u32, Vec<(&str, u32)>)> = objects
+            .iter()
+            .map(|one| {
+                let begins = one.location.as_ref().map_or(0, |place| place.line);
+                let lines = one
+                    .lines
+                    .iter()
+                    .map(|(field, line)| (field.as_str(), *line));
+                (begins, lines.collect())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (3, vec![("kind", 3), ("list", 4), ("list[0]", 4)]),
+                (5, vec![("kind", 5), ("map", 6), ("map.x", 6)]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_field_is_of_the_item_that_its_path_leads_into() {
+        assert_eq!(in_item("items[12]"), Some((12, "")));
+        assert_eq!(
+            in_item("items[0].spec.items[3]"),
+            Some((0, "spec.items[3]"))
+        );
+        for none in [
+            "items",
+            "items[0][1]",
+            "kind",
+            "spec.items[0].a",
+            "items[x].a",
+        ] {
+            assert_eq!(in_item(none), None, "{none}");
+        }
+    }
 }

@@ -95,17 +95,17 @@ pub(super) fn documents(text: &str) -> (Vec<Document>, Option<Broken>) {
 fn json_stream(text: &str) -> Option<Vec<Document>> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut all = Vec::new();
-    let mut from = 0;
+    let (mut from, mut line) = (0, 1);
     while let Some(value) = stream.next() {
         let value = value.ok()?;
-        let line = 1 + text[..from].matches('\n').count();
-        let lead = text[from..]
+        let piece = &text[from..stream.byte_offset()];
+        let lead = piece
             .chars()
             .take_while(|c| c.is_whitespace())
             .filter(|c| *c == '\n')
             .count();
-        let piece = &text[from..stream.byte_offset()];
         all.push(json(piece, value, line, line + lead));
+        line += piece.matches('\n').count();
         from = stream.byte_offset();
     }
     Some(all)
@@ -614,6 +614,10 @@ mod tests {
         assert!(json_file("[1]{").is_err());
         let (all, broken) = documents("{\"a\": 1}\n{\"a\": 2}\n");
         assert!(broken.is_none() && all.len() == 2 && all[1].line == 2);
+        let (all, broken) = documents("{\"a\":\n1}{\"a\": 2}\n\n{\"a\": 3}\n");
+        let begin: Vec<u32> = all.iter().map(|document| document.line).collect();
+        assert!(broken.is_none() && begin == [1, 2, 4], "{begin:?}");
+        assert_eq!(all[2].lines, [("a".to_owned(), 4)]);
     }
 
     #[test]
