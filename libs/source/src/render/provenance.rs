@@ -15,6 +15,8 @@ use super::web;
 pub(super) const MAX_NOTED: usize = 20_000;
 /// How many of them are told of one object.
 const MAX_OF_OBJECT: usize = 20;
+/// Among how many on an object's lines these are looked for: many objects may begin on one line, and each has all that follow.
+const MAX_LOOKED_AT: usize = 100;
 /// How many of them are told of the files in which no object was written.
 const MAX_ELSEWHERE: usize = 50;
 /// How many variables are noted of one line.
@@ -92,7 +94,7 @@ fn starts(manifests: &[Manifest]) -> HashMap<String, BTreeSet<u32>> {
 }
 
 /// What was replaced on the lines of an object: by the fields that still have the value, which a tool may have changed; of
-/// an object without lines all that was replaced in its file.
+/// an object without lines all that was replaced in its file. `replaced` is in the order of the file.
 fn of_object<'v>(
     manifest: &Manifest,
     replaced: &[Replacement],
@@ -108,6 +110,13 @@ fn of_object<'v>(
         let all = replaced.iter().take(MAX_OF_OBJECT);
         return all.map(|one| told("", one)).collect();
     }
+    let before = replaced.partition_point(|one| one.line < lines.start);
+    let own = replaced[before..].iter();
+    let own = own.take_while(|one| one.line < lines.end);
+    let own: Vec<&Replacement> = own.take(MAX_LOOKED_AT).collect();
+    if own.is_empty() {
+        return Vec::new();
+    }
     let mut fields: Vec<(u32, &str)> = manifest
         .lines
         .iter()
@@ -115,7 +124,7 @@ fn of_object<'v>(
         .collect();
     fields.sort_unstable();
     let mut wanted: HashMap<&str, Vec<&Replacement>> = HashMap::new();
-    for one in replaced.iter().filter(|one| lines.contains(&one.line)) {
+    for one in own {
         // A value of several lines belongs to the last field that began before.
         let after = fields.partition_point(|(line, _)| *line <= one.line);
         let Some((at, _)) = after.checked_sub(1).and_then(|last| fields.get(last)) else {
@@ -127,9 +136,6 @@ fn of_object<'v>(
             wanted.entry(field).or_default().push(one);
         }
     }
-    if wanted.is_empty() {
-        return Vec::new();
-    }
     let mut found = Vec::new();
     visit(
         &manifest.object,
@@ -137,13 +143,16 @@ fn of_object<'v>(
         "",
         &mut |field, key, value_of_field| {
             for one in wanted.get(field).into_iter().flatten() {
+                if found.len() >= MAX_OF_OBJECT {
+                    return;
+                }
                 let has = |text: &str| value(&one.name).is_some_and(|value| text.contains(value));
                 let in_value = match value_of_field {
                     Value::String(text) => has(text),
                     Value::Bool(_) | Value::Number(_) => has(&value_of_field.to_string()),
                     Value::Null | Value::Array(_) | Value::Object(_) => false,
                 };
-                if found.len() < MAX_OF_OBJECT && (in_value || has(key)) {
+                if in_value || has(key) {
                     found.push(told(field, one));
                 }
             }
@@ -184,6 +193,8 @@ fn visit(value: &Value, path: &mut String, key: &str, seen: &mut dyn FnMut(&str,
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::super::{origin, substitute, yaml};
     use super::*;
 
@@ -259,6 +270,31 @@ mod tests {
         let found = of_object(&made, &many, 0..u32::MAX, |_| Some("user01"));
         assert_eq!(found.len(), MAX_OF_OBJECT);
         assert_eq!((found[0].field.as_str(), found[0].line), ("", 1));
+    }
+
+    #[test]
+    fn of_all_that_was_replaced_behind_an_object_only_so_much_is_looked_at() {
+        let on = |line| Replacement {
+            line,
+            name: "USER".into(),
+        };
+        let many: Vec<Replacement> = (1..=10_000).map(on).collect();
+        let place = Location {
+            path: "a.yaml".into(),
+            line: 1,
+        };
+        let mut manifest = Manifest::new(serde_json::json!({"a": "plain"}), Some(place));
+        manifest.lines = vec![("a".into(), 1)];
+        let asked = Cell::new(0);
+        let value = |_: &str| {
+            asked.set(asked.get() + 1);
+            Some("user01")
+        };
+        assert!(of_object(&manifest, &many, 1..u32::MAX, value).is_empty());
+        // Whether the value has it, and whether the key does.
+        assert_eq!(asked.get(), 2 * MAX_LOOKED_AT);
+        let behind = of_object(&manifest, &many[..1], 2..u32::MAX, value);
+        assert!(behind.is_empty() && asked.get() == 2 * MAX_LOOKED_AT);
     }
 
     #[test]
