@@ -11,9 +11,9 @@ use testkit::platform::{self, Tenant};
 use testkit::wait;
 
 use crate::clusters::{Role, add, app, guest};
-use crate::hooks::{application, gone, job, path, sync};
+use crate::hooks::{app_gone, application, gone, job, path, sync};
 use crate::objects::live;
-use crate::{PATIENCE, code, conditions, config_map, said, set};
+use crate::{PATIENCE, all_conditions, code, conditions, config_map, said, set};
 
 const SETTING: &str = "application.sync.impersonation.enabled";
 const SERVER: &str = "https://kubernetes.default.svc";
@@ -234,6 +234,44 @@ async fn a_sync_has_the_rights_of_the_account_that_its_project_names_and_no_othe
     argocd(&tenant, &words).await?;
     let written = writers(NARU, &tenant.name, &["configmaps"]).await?;
     assert!(written.contains("patch configmaps naru"), "{written:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn s14_hooks_of_a_deletion_have_the_rights_that_a_sync_has_and_no_others() -> Result<()> {
+    let platform = platform::platform().await?;
+    let hook = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {
+        "name": "before", "annotations": {"argocd.argoproj.io/hook": "PreDelete"}}});
+    let files = [
+        ("a.yaml", config_map("a", "1")),
+        ("before.json", hook.to_string()),
+    ];
+    let tenant = application(platform, "deputy-bye", &files).await?;
+    let client = &tenant.client;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    name(&tenant, "add", "deployer").await?;
+    entitle(&tenant).await?;
+    refused(&tenant, None).await?;
+    let done = "successfully synced (all tasks run)";
+    synced(&tenant, json!({}), "Succeeded", done).await?;
+
+    let delete = client.delete("/api/v1/applications/app?cascade=true");
+    delete.await?.ok()?;
+    let no = |app: &Value| all_conditions(app).contains("[sync.service-account-forbidden]");
+    client.app_when("app", PATIENCE, no).await?;
+    let before = live(&tenant.name, "serviceaccounts", "before");
+    assert!(tenant.kube.get(&before).await?.is_none(), "made by another");
+    assert!(tenant.kube.get(&map(&tenant, "a")).await?.is_some());
+
+    let mended = job("before", &[("hook", "PreDelete")], "");
+    tenant.checkout.push_file("app/before.json", mended).await?;
+    // The answer may come when the application is gone.
+    client
+        .get("/api/v1/applications/app?refresh=normal")
+        .await?;
+    app_gone(&tenant).await?;
+    let written = writers(NARU, &tenant.name, &["jobs"]).await?;
+    assert!(written.contains("patch jobs deployer"), "{written:?}");
     Ok(())
 }
 
