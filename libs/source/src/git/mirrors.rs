@@ -46,7 +46,8 @@ pub struct Limits {
     pub pack: u64,
     /// For how long a listing answers those who do not ask for a fresh one.
     pub remember: Duration,
-    /// How much all mirrors may take on the disk, in bytes; beyond, those that were used longest ago go.
+    /// How much all mirrors may take on the disk, in bytes; beyond, those that were used longest ago go, of the tenant that
+    /// has most.
     pub disk: u64,
 }
 

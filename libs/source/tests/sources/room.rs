@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::{here, run};
 
 /// A repository with a file that takes 600 KiB however it is packed, and its commit.
-fn repository(folder: &Path, name: &str, seed: u64) -> (Access, String) {
+fn repository(folder: &Path, tenant: &str, name: &str, seed: u64) -> (Access, String) {
     let work = folder.join(name);
     std::fs::create_dir_all(&work).unwrap();
     let mut state = seed;
@@ -32,14 +32,16 @@ fn repository(folder: &Path, name: &str, seed: u64) -> (Access, String) {
     let commit = git(&["rev-parse", "HEAD"]);
     let url = format!("file://{}/.git", work.display());
     let rules = Rules { files: true };
-    let access = Access::new("tenant", name, &url, Login::default(), rules).unwrap();
+    let access = Access::new(tenant, name, &url, Login::default(), rules).unwrap();
     (access, commit)
 }
 
-/// The mirrors that are there.
-fn there(data: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(data.join("mirrors/tenant")).unwrap();
-    entries.map(|entry| entry.unwrap().path()).collect()
+/// The mirrors of a tenant that are there.
+fn there(data: &Path, tenant: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data.join("mirrors").join(tenant)).unwrap();
+    let mut there: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    there.sort_unstable();
+    there
 }
 
 #[tokio::test]
@@ -52,28 +54,28 @@ async fn a_mirror_that_was_not_used_for_long_makes_room_and_comes_back() {
     };
     let open = || Mirrors::new(data.clone(), limits, here(), Sandbox::new(None), None).unwrap();
     let mirrors = open();
-    let (one, of_one) = repository(folder.path(), "one", 1);
-    let (two, of_two) = repository(folder.path(), "two", 2);
-    let (three, of_three) = repository(folder.path(), "three", 3);
+    let (one, of_one) = repository(folder.path(), "tenant", "one", 1);
+    let (two, of_two) = repository(folder.path(), "tenant", "two", 2);
+    let (three, of_three) = repository(folder.path(), "tenant", "three", 3);
 
     mirrors.ensure_commit(&one, &of_one).await.unwrap();
-    let first = there(&data);
+    let first = there(&data, "tenant");
     assert_eq!(first.len(), 1, "it has room");
     mirrors.ensure_commit(&two, &of_two).await.unwrap();
-    let second = there(&data);
+    let second = there(&data, "tenant");
     assert_eq!(second.len(), 1, "two have no room");
     assert_ne!(first, second, "the one that was fetched stays");
 
     // One that somebody reads stays as long as they do.
     let read = mirrors.ensure_commit(&one, &of_one).await.unwrap();
-    assert_eq!(there(&data), first);
+    assert_eq!(there(&data, "tenant"), first);
     mirrors.ensure_commit(&two, &of_two).await.unwrap();
-    assert_eq!(there(&data).len(), 2, "both are used");
+    assert_eq!(there(&data, "tenant").len(), 2, "both are used");
     let found = read.read(|files| files.find("file").map(drop)).await;
     assert!(found.is_ok(), "{found:?}");
     drop(read);
     mirrors.ensure_commit(&three, &of_three).await.unwrap();
-    let third = there(&data);
+    let third = there(&data, "tenant");
     assert_eq!(third.len(), 1, "nobody uses the others any more");
     assert!(third != first && third != second);
 
@@ -84,7 +86,44 @@ async fn a_mirror_that_was_not_used_for_long_makes_room_and_comes_back() {
     let mirrors = open();
     assert!(!beside.exists(), "nobody goes on with it");
     mirrors.ensure_commit(&one, &of_one).await.unwrap();
-    assert_eq!(there(&data), first);
+    assert_eq!(there(&data, "tenant"), first);
     let left = std::fs::read_dir(data.join("tmp")).unwrap().count();
     assert_eq!(left, 0, "nothing lies about");
+}
+
+#[tokio::test]
+async fn whoever_has_most_makes_room_of_their_own_and_leaves_everybody_elses() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    // Of five mirrors.
+    let limits = Limits {
+        disk: 3300 << 10,
+        ..Limits::default()
+    };
+    let mirrors = Mirrors::new(data.clone(), limits, here(), Sandbox::new(None), None).unwrap();
+    let made = |tenant: &str, seed: u64| {
+        repository(folder.path(), tenant, &format!("{tenant}-{seed}"), seed)
+    };
+    let large: Vec<_> = (1..=5).map(|seed| made("large", seed)).collect();
+    for (access, commit) in &large {
+        mirrors.ensure_commit(access, commit).await.unwrap();
+    }
+    assert_eq!(there(&data, "large").len(), 5, "what is free is anybody's");
+
+    // Two are more than a third of the room, and less than what the largest has.
+    for (tenant, seed) in [("small", 6), ("middle", 7), ("middle", 8)] {
+        let (access, commit) = made(tenant, seed);
+        mirrors.ensure_commit(&access, &commit).await.unwrap();
+    }
+    let others = || (there(&data, "small"), there(&data, "middle"));
+    let (small, middle) = others();
+    assert_eq!((small.len(), middle.len()), (1, 2), "they have found room");
+    assert_eq!(there(&data, "large").len(), 2);
+
+    // However often the largest comes for another, and though the others' were used longest ago.
+    for (access, commit) in &large {
+        mirrors.ensure_commit(access, commit).await.unwrap();
+        assert_eq!(others(), (small.clone(), middle.clone()));
+        assert_eq!(there(&data, "large").len(), 2);
+    }
 }

@@ -122,6 +122,9 @@ impl Inner {
 
 /// The mirror that goes next, if any has to: of the tenant whose mirrors take most, so that one with much makes room of
 /// its own, the one that was used longest ago. `idle` says when that was, and nothing of those in use.
+///
+/// Not the one that was used longest ago of all tenants above an equal share: whoever uses very much all the time would push
+/// out whoever has little more than that and comes seldom.
 fn next(
     held: &HashMap<Name, Held>,
     most: u64,
