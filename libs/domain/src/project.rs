@@ -3,18 +3,20 @@
 pub mod deputy;
 pub mod gate;
 pub mod orphaned;
+pub mod pattern;
 pub mod validate;
 pub mod window;
 
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::{Value, json};
 
 use self::deputy::DestinationServiceAccount;
 use self::orphaned::OrphanedResources;
+use self::pattern::{Deniable, Pattern, Says};
 use self::window::Window;
-use crate::glob;
 use crate::rbac::{ProjectPolicy, Role};
-use crate::repository::{judged_forms, judged_pattern};
+use crate::repository::judged_forms;
 use crate::resource::GroupKind;
 
 /// A project as stored: documents, as for applications.
@@ -54,8 +56,10 @@ impl Project {
     /// The typed view of its rules.
     ///
     /// # Errors
-    /// When a field that the platform reads has the wrong shape.
+    /// When a field that the platform reads has the wrong shape, or there are more patterns than a project may have: one
+    /// that was stored before they were counted may have them.
     pub fn rules(&self) -> Result<Rules, serde_json::Error> {
+        validate::bounded(&self.spec).map_err(serde_json::Error::custom)?;
         Rules::deserialize(&self.spec)
     }
 }
@@ -65,7 +69,8 @@ impl Project {
 #[serde(rename_all = "camelCase", default)]
 pub struct Rules {
     /// Globs of repositories; `!` denies.
-    pub source_repos: Vec<String>,
+    #[serde(deserialize_with = "pattern::sources")]
+    pub source_repos: Vec<Deniable>,
     /// Globs of destinations; `!` denies.
     pub destinations: Vec<AllowedDestination>,
     /// Cluster-scoped kinds; none when absent.
@@ -73,9 +78,9 @@ pub struct Rules {
     /// Cluster-scoped kinds that are refused.
     pub cluster_resource_blacklist: Vec<Restriction>,
     /// Namespaced kinds; all when absent.
-    pub namespace_resource_whitelist: Option<Vec<GroupKind>>,
+    pub namespace_resource_whitelist: Option<Vec<Kinds>>,
     /// Namespaced kinds that are refused.
-    pub namespace_resource_blacklist: Vec<GroupKind>,
+    pub namespace_resource_blacklist: Vec<Kinds>,
     /// Keys that commits must be signed with; any when empty.
     pub signature_keys: Vec<SignatureKey>,
     /// Whether only clusters that belong to the project may be deployed to.
@@ -102,11 +107,21 @@ pub struct SignatureKey {
 #[serde(default)]
 pub struct Restriction {
     /// Glob of the group.
-    pub group: String,
+    pub group: Pattern,
     /// Glob of the kind.
-    pub kind: String,
+    pub kind: Pattern,
     /// Glob of the name; every one when empty.
-    pub name: String,
+    pub name: Pattern,
+}
+
+/// Namespaced objects of a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Kinds {
+    /// Glob of the group.
+    #[serde(default)]
+    pub group: Pattern,
+    /// Glob of the kind.
+    pub kind: Pattern,
 }
 
 /// One destination of a project.
@@ -114,11 +129,11 @@ pub struct Restriction {
 #[serde(default)]
 pub struct AllowedDestination {
     /// Glob of the cluster's address.
-    pub server: String,
+    pub server: Deniable,
     /// Glob of the cluster's name.
-    pub name: String,
+    pub name: Deniable,
     /// Glob of the namespace.
-    pub namespace: String,
+    pub namespace: Deniable,
 }
 
 fn policy_of(project: &str, spec: &Value) -> ProjectPolicy {
@@ -149,37 +164,6 @@ fn policy_of(project: &str, spec: &Value) -> ProjectPolicy {
     }
 }
 
-/// What a pattern, with `!` before it perhaps, says of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
-    /// It matches; one with `!` does where the rest does not.
-    Yes,
-    /// It does not match.
-    No,
-    /// It has a `!`, and the rest matches, or is no pattern: whoever wrote that meant to deny something.
-    Denied,
-}
-
-impl Says {
-    fn of(pattern: &str, text: &str, separator: Option<char>) -> Self {
-        match pattern.strip_prefix('!') {
-            Some(denied) => match glob::judge(denied, text, separator) {
-                Some(false) => Self::Yes,
-                Some(true) | None => Self::Denied,
-            },
-            None => match glob::judge(pattern, text, separator) {
-                Some(true) => Self::Yes,
-                Some(false) | None => Self::No,
-            },
-        }
-    }
-}
-
-/// Whether a refused list's pattern matches; one that is no pattern is taken to.
-fn refuses(pattern: &str, text: &str) -> bool {
-    glob::judge(pattern, text, None).unwrap_or(true)
-}
-
 impl Rules {
     /// Whether a repository may be used. A `*` stops at slashes, unless it is the whole pattern.
     #[must_use]
@@ -201,16 +185,14 @@ impl Rules {
 
     fn says_of(&self, forms: &[String]) -> Says {
         let mut says = Says::No;
-        for pattern in &self.source_repos {
-            let denied = pattern.strip_prefix('!');
-            let normal = judged_pattern(denied.unwrap_or(pattern));
-            let matches = |form: &String| glob::judge(&normal, form, Some('/'));
-            match denied {
+        for rule in &self.source_repos {
+            let pattern = rule.pattern();
+            match rule.denies() {
                 // One that is no pattern was meant to deny something.
-                Some(_) if forms.iter().any(|form| matches(form) != Some(false)) => {
+                true if forms.iter().any(|form| pattern.may_match(form)) => {
                     return Says::Denied;
                 }
-                None if !forms.iter().any(|form| matches(form) == Some(true)) => {}
+                false if !forms.iter().any(|form| pattern.matches(form)) => {}
                 _ => says = Says::Yes,
             }
         }
@@ -229,17 +211,16 @@ impl Rules {
     pub fn permits_destination(&self, server: &str, name: &str, namespace: &str) -> bool {
         let mut allowed = false;
         for rule in &self.destinations {
-            let in_namespace = Says::of(&rule.namespace, namespace, None);
+            let in_namespace = rule.namespace.says(namespace);
             // Whoever says only the name, or only the address, does not match by the other.
-            let named = !name.is_empty() && Says::of(&rule.name, name, None) == Says::Yes;
-            let addressed = !server.is_empty() && Says::of(&rule.server, server, None) == Says::Yes;
+            let named = !name.is_empty() && rule.name.says(name) == Says::Yes;
+            let addressed = !server.is_empty() && rule.server.says(server) == Says::Yes;
             if (named || addressed) && in_namespace == Says::Yes {
                 allowed = true;
                 continue;
             }
-            let denies = |pattern: &str| pattern.starts_with('!');
             let cluster_denied =
-                (!named && denies(&rule.name)) || (!addressed && denies(&rule.server));
+                (!named && rule.name.denies()) || (!addressed && rule.server.denies());
             if (cluster_denied && in_namespace == Says::Yes)
                 || (in_namespace == Says::Denied && addressed)
             {
@@ -252,28 +233,25 @@ impl Rules {
     /// Whether a kind may be managed.
     #[must_use]
     pub fn permits_kind(&self, kind: &GroupKind, name: &str, namespaced: bool) -> bool {
-        let matches = |rule: &GroupKind| {
-            glob::glob(&rule.group, &kind.group) && glob::glob(&rule.kind, &kind.kind)
-        };
-        let refused = |group: &str, refused: &str| {
-            refuses(group, &kind.group) && refuses(refused, &kind.kind)
-        };
+        let GroupKind { group, kind } = kind;
         if namespaced {
             let mut refusals = self.namespace_resource_blacklist.iter();
-            !refusals.any(|rule| refused(&rule.group, &rule.kind))
+            let permits = |rule: &Kinds| rule.group.matches(group) && rule.kind.matches(kind);
+            !refusals.any(|rule| rule.group.may_match(group) && rule.kind.may_match(kind))
                 && self
                     .namespace_resource_whitelist
                     .as_ref()
-                    .is_none_or(|list| list.iter().any(matches))
+                    .is_none_or(|list| list.iter().any(permits))
         } else {
             let mut refusals = self.cluster_resource_blacklist.iter();
             !refusals.any(|rule| {
-                refused(&rule.group, &rule.kind)
-                    && (rule.name.is_empty() || refuses(&rule.name, name))
+                rule.group.may_match(group)
+                    && rule.kind.may_match(kind)
+                    && (rule.name.is_empty() || rule.name.may_match(name))
             }) && self.cluster_resource_whitelist.iter().any(|rule| {
-                glob::glob(&rule.group, &kind.group)
-                    && glob::glob(&rule.kind, &kind.kind)
-                    && (rule.name.is_empty() || glob::glob(&rule.name, name))
+                rule.group.matches(group)
+                    && rule.kind.matches(kind)
+                    && (rule.name.is_empty() || rule.name.matches(name))
             })
         }
     }
@@ -365,6 +343,21 @@ mod tests {
         };
         assert!(!kinds("namespaceResourceBlacklist", true));
         assert!(!kinds("clusterResourceBlacklist", false));
+    }
+
+    #[test]
+    fn a_stored_project_with_too_many_patterns_is_read_and_says_so() {
+        let project = |count: usize| Project {
+            metadata: json!({"name": "p"}),
+            spec: json!({"sourceRepos": (0..count).map(|n| format!("a-{n}")).collect::<Vec<_>>()}),
+            resource_version: 1,
+        };
+        assert!(project(2_000).rules().is_ok());
+        let why = project(2_001).rules().unwrap_err().to_string();
+        assert!(
+            why.starts_with("a project has at most 2000 patterns"),
+            "{why}"
+        );
     }
 
     #[test]

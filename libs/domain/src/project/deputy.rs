@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::pattern::Pattern;
 use crate::cause::Cause;
-use crate::glob;
 use crate::message;
 use crate::resource::is_subdomain;
 use crate::tenant::is_dns_label;
@@ -18,9 +18,9 @@ const FIELD: &str = "spec.project";
 #[serde(rename_all = "camelCase", default)]
 pub struct DestinationServiceAccount {
     /// Glob of the cluster's address.
-    pub server: String,
+    pub server: Pattern,
     /// Glob of the namespace that the application names.
-    pub namespace: String,
+    pub namespace: Pattern,
     /// `name`, or `namespace:name`.
     pub default_service_account: String,
 }
@@ -76,10 +76,10 @@ impl Errand<'_> {
         owns: impl Fn(&str) -> bool,
     ) -> Result<ServiceAccount, Cause> {
         for entry in entries {
-            let matches = |pattern: &str, text: &str| match glob::judge(pattern, text, None) {
+            let matches = |pattern: &Pattern, text: &str| {
                 // One that is no pattern may have been meant for this destination.
-                None => Err(self.unreadable(pattern)),
-                Some(matches) => Ok(matches),
+                let judged = pattern.judge(text);
+                judged.ok_or_else(|| self.unreadable(pattern.as_str()))
             };
             if !matches(&entry.server, self.server)? || !matches(&entry.namespace, self.namespace)?
             {
@@ -124,8 +124,8 @@ mod tests {
 
     fn entry(server: &str, namespace: &str, account: &str) -> DestinationServiceAccount {
         DestinationServiceAccount {
-            server: server.to_owned(),
-            namespace: namespace.to_owned(),
+            server: server.into(),
+            namespace: namespace.into(),
             default_service_account: account.to_owned(),
         }
     }

@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 
+use super::pattern::Pattern;
 use super::window::{Hours, Window};
 use crate::application::{Destination, Spec};
 use crate::cause::Cause;
 use crate::clock::Timestamp;
-use crate::glob;
 use crate::message::{self, Message};
 
 /// How far ahead an answer is looked for.
@@ -130,8 +130,8 @@ impl<'a> Gate<'a> {
     pub fn new(assigned: &[&'a Window]) -> Result<Self, String> {
         let windows = assigned.iter().map(|window| {
             let mut patterns = lists(window).into_iter().flatten();
-            match patterns.find(|pattern| glob::judge(pattern, "", None).is_none()) {
-                Some(pattern) => Err(format!("cannot parse pattern '{pattern}'")),
+            match patterns.find(|pattern| !pattern.is_one()) {
+                Some(pattern) => Err(format!("cannot parse pattern '{}'", pattern.as_str())),
                 None => Ok((*window, window.hours()?)),
             }
         });
@@ -252,14 +252,9 @@ fn is_for(window: &Window, application: &str, destination: &Destination) -> bool
         name,
         namespace,
     } = destination;
-    let chosen = |list: &[String], texts: &[&str]| {
-        (!list.is_empty()).then(|| {
-            list.iter().any(|pattern| {
-                texts
-                    .iter()
-                    .any(|text| glob::judge(pattern, text, None).unwrap_or(true))
-            })
-        })
+    let chosen = |list: &[Pattern], texts: &[&str]| {
+        let chooses = |pattern: &Pattern| texts.iter().any(|text| pattern.may_match(text));
+        (!list.is_empty()).then(|| list.iter().any(chooses))
     };
     let cluster: Vec<&str> = [name.as_str(), server.as_str()]
         .into_iter()
@@ -279,7 +274,7 @@ fn is_for(window: &Window, application: &str, destination: &Destination) -> bool
     }
 }
 
-fn lists(window: &Window) -> [&[String]; 3] {
+fn lists(window: &Window) -> [&[Pattern]; 3] {
     [&window.applications, &window.clusters, &window.namespaces]
 }
 

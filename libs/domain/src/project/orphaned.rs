@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::glob::glob;
+use super::pattern::Pattern;
 use crate::resource::ResourceKey;
 
 /// That a project watches for them. The rules are Argo CD's (its page on orphaned resources).
@@ -20,11 +20,11 @@ pub struct OrphanedResources {
 #[serde(default)]
 pub struct Ignored {
     /// Glob of the group.
-    pub group: String,
+    pub group: Pattern,
     /// Glob of the kind; every one when empty.
-    pub kind: String,
+    pub kind: Pattern,
     /// Glob of the name; every one when empty.
-    pub name: String,
+    pub name: Pattern,
 }
 
 impl OrphanedResources {
@@ -48,11 +48,11 @@ impl OrphanedResources {
         {
             return true;
         }
-        let fits = |pattern: &str, text: &str| pattern.is_empty() || glob(pattern, text);
+        let fits = |pattern: &Pattern, text: &str| pattern.is_empty() || pattern.matches(text);
         self.ignore.iter().any(|ignored| {
             // Argo CD: an empty pattern of the group is the group without a name.
             fits(&ignored.kind, &key.kind)
-                && glob(&ignored.group, &key.group)
+                && ignored.group.matches(&key.group)
                 && fits(&ignored.name, &key.name)
         })
     }

@@ -4,12 +4,30 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::pattern::Deniable;
 use super::window;
+use crate::glob::{Glob, MAX_LENGTH};
 use crate::rbac::ProjectPolicy;
 use crate::resource::text;
 
 /// How many sync windows a project may have: each look at an application judges all that are for it.
 const MAX_WINDOWS: usize = 100;
+/// How many patterns a project may have, in all its lists: every object of its applications is held against them.
+const MAX_PATTERNS: usize = 2_000;
+/// How long those may be together that more than one text matches, about in characters: what they cost grows with the
+/// text too.
+const MAX_WILD: usize = 16 << 10;
+
+/// The lists of patterns, and in which fields these stand.
+const LISTS: [(&str, &[&str]); 5] = [
+    ("destinations", &["server", "name", "namespace"]),
+    ("clusterResourceWhitelist", &["group", "kind", "name"]),
+    ("clusterResourceBlacklist", &["group", "kind", "name"]),
+    ("namespaceResourceWhitelist", &["group", "kind"]),
+    ("namespaceResourceBlacklist", &["group", "kind"]),
+];
+/// The lists of patterns in which a sync window says what it is for.
+const WINDOW_LISTS: [&str; 3] = ["applications", "namespaces", "clusters"];
 
 /// What kind of mistake it is, as callers tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +79,7 @@ pub fn normalize_policies(spec: &mut Value) {
 /// # Errors
 /// The first thing that is wrong.
 pub fn validate(name: &str, spec: &Value) -> Result<(), Fault> {
+    bounded(spec)?;
     patterns(spec)?;
     destinations(spec)?;
     let mut sources = HashSet::new();
@@ -85,15 +104,73 @@ pub fn validate(name: &str, spec: &Value) -> Result<(), Fault> {
         .map_err(|problem| Fault::new(Kind::Invalid, format!("policy syntax error: {problem}")))
 }
 
+/// Whether a spec has no more patterns than a project may have.
+///
+/// # Errors
+/// Of what there is too much, and what helps.
+pub(super) fn bounded(spec: &Value) -> Result<(), Fault> {
+    let mut room = Room::default();
+    for source in texts(spec, "sourceRepos") {
+        room.take(&Deniable::of_source(source))?;
+    }
+    let accounts: (&str, &[&str]) = ("destinationServiceAccounts", &["server", "namespace"]);
+    for (list, fields) in LISTS.into_iter().chain([accounts]) {
+        for item in items(spec, list) {
+            room.take_fields(item, fields)?;
+        }
+    }
+    let orphaned = spec.get("orphanedResources").into_iter();
+    for item in orphaned.flat_map(|orphaned| items(orphaned, "ignore")) {
+        room.take_fields(item, &["group", "kind", "name"])?;
+    }
+    for window in items(spec, "syncWindows") {
+        for pattern in WINDOW_LISTS
+            .into_iter()
+            .flat_map(|list| texts(window, list))
+        {
+            room.take(&Deniable::from(pattern))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a project's patterns have taken of what they may take.
+#[derive(Default)]
+struct Room {
+    patterns: usize,
+    wild: usize,
+}
+
+impl Room {
+    fn take_fields(&mut self, item: &Value, fields: &[&str]) -> Result<(), Fault> {
+        for field in fields {
+            self.take(&Deniable::from(text(item, &[field])))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, pattern: &Deniable) -> Result<(), Fault> {
+        self.patterns += usize::from(!pattern.is_empty());
+        self.wild += pattern.size();
+        let text = if self.patterns > MAX_PATTERNS {
+            format!(
+                "a project has at most {MAX_PATTERNS} patterns in all its lists; let one with `*` stand for many, or \
+                 divide the project"
+            )
+        } else if self.wild > MAX_WILD {
+            format!(
+                "the patterns of a project that have wildcards come to {MAX_WILD} characters at most, braces multiplied \
+                 out; write names as they are, which do not count, or divide the project"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Fault::new(Kind::Invalid, text))
+    }
+}
+
 /// Every pattern is one. Argo CD keeps others, which then match nothing: what they were to deny is allowed.
 fn patterns(spec: &Value) -> Result<(), Fault> {
-    const LISTS: [(&str, &[&str]); 5] = [
-        ("destinations", &["server", "name", "namespace"]),
-        ("clusterResourceWhitelist", &["group", "kind", "name"]),
-        ("clusterResourceBlacklist", &["group", "kind", "name"]),
-        ("namespaceResourceWhitelist", &["group", "kind"]),
-        ("namespaceResourceBlacklist", &["group", "kind"]),
-    ];
     for source in texts(spec, "sourceRepos") {
         check_pattern("source repository", source)?;
     }
@@ -109,11 +186,14 @@ fn patterns(spec: &Value) -> Result<(), Fault> {
 
 fn check_pattern(field: &str, pattern: &str) -> Result<(), Fault> {
     let rest = pattern.strip_prefix('!').unwrap_or(pattern);
-    if crate::glob::Glob::new(rest, None).is_some() {
+    if Glob::new(rest, None).is_some() {
         return Ok(());
     }
     let shown: String = pattern.chars().take(100).collect();
-    let text = format!("{field} has an invalid format, '{shown}'");
+    let mut text = format!("{field} has an invalid format, '{shown}'");
+    if rest.len() > MAX_LENGTH {
+        text = format!("{text}: it is longer than {MAX_LENGTH} bytes");
+    }
     Err(Fault::new(Kind::Invalid, text))
 }
 
@@ -287,7 +367,6 @@ fn policy(project: &str, role: &str, line: &str) -> Result<(), String> {
 }
 
 fn windows(spec: &Value) -> Result<(), Fault> {
-    const LISTS: [&str; 3] = ["applications", "namespaces", "clusters"];
     if items(spec, "syncWindows").count() > MAX_WINDOWS {
         let text = format!(
             "a project has at most {MAX_WINDOWS} sync windows; join those that open at the same times"
@@ -309,12 +388,15 @@ fn windows(spec: &Value) -> Result<(), Fault> {
             return Err(Fault::new(Kind::Twice, text));
         }
         window::check(window).map_err(|text| Fault::new(Kind::Unknown, text))?;
-        for list in LISTS {
+        for list in WINDOW_LISTS {
             for pattern in texts(window, list) {
                 check_pattern(list, pattern)?;
             }
         }
-        if LISTS.iter().all(|key| items(window, key).next().is_none()) {
+        if WINDOW_LISTS
+            .iter()
+            .all(|key| items(window, key).next().is_none())
+        {
             let text = format!("{told} requires one of application, cluster or namespace");
             return Err(Fault::new(Kind::OutOfRange, text));
         }
@@ -572,6 +654,67 @@ mod tests {
                 "a project has at most 100 sync windows; join those that open at the same times"
                     .into()
             )
+        );
+    }
+
+    #[test]
+    fn a_project_has_so_many_patterns_and_no_more() {
+        let names = |count: usize| (0..count).map(|n| format!("name-{n}")).collect::<Vec<_>>();
+        let sources = |count: usize| json!({"sourceRepos": names(count)});
+        assert!(validate("p", &sources(MAX_PATTERNS)).is_ok());
+        let many = "a project has at most 2000 patterns in all its lists; let one with `*` stand for many, or divide the \
+                    project";
+        assert_eq!(
+            told(&sources(MAX_PATTERNS + 1)),
+            (Kind::Invalid, many.into())
+        );
+        // Those of every list count.
+        let window =
+            json!({"kind": "deny", "schedule": "0 0 * * *", "duration": "1h", "clusters": ["c"]});
+        for (list, value) in [
+            ("destinations", json!([{"server": "s"}])),
+            ("clusterResourceWhitelist", json!([{"kind": "k"}])),
+            ("clusterResourceBlacklist", json!([{"name": "n"}])),
+            ("namespaceResourceWhitelist", json!([{"group": "g"}])),
+            ("namespaceResourceBlacklist", json!([{"kind": "k"}])),
+            ("destinationServiceAccounts", json!([{"namespace": "n"}])),
+            ("syncWindows", json!([window])),
+            ("orphanedResources", json!({"ignore": [{"name": "n"}]})),
+        ] {
+            let mut spec = sources(MAX_PATTERNS);
+            spec[list] = value;
+            assert_eq!(told(&spec).1, many, "{list}");
+        }
+    }
+
+    #[test]
+    fn wildcards_take_no_more_than_there_is_room_for() {
+        let lists = |patterns: Vec<String>| {
+            let one = |pattern: String| json!({"group": pattern, "kind": "*"});
+            json!({"namespaceResourceBlacklist": patterns.into_iter().map(one).collect::<Vec<_>>()})
+        };
+        let wild = |n: usize| format!("*{n}{}", "x".repeat(MAX_LENGTH / 2));
+        assert!(validate("p", &lists((0..30).map(wild).collect())).is_ok());
+        let why = "the patterns of a project that have wildcards come to 16384 characters at most, braces multiplied out; \
+                   write names as they are, which do not count, or divide the project";
+        let long = lists((0..40).map(wild).collect());
+        assert_eq!(told(&long), (Kind::Invalid, why.into()));
+        let names = lists((0..40).map(|n| wild(n).split_off(1)).collect());
+        assert!(validate("p", &names).is_ok());
+        // 128 texts of 60 characters each, and then four times that.
+        let braces = format!("{}{}", "{a,b}".repeat(7), "x".repeat(53));
+        assert!(validate("p", &lists(vec![braces.clone()])).is_ok());
+        assert_eq!(told(&lists(vec![braces; 4])).1, why);
+    }
+
+    #[test]
+    fn a_pattern_that_is_too_long_is_told_so() {
+        let source = |length: usize| json!({"sourceRepos": ["x".repeat(length)]});
+        assert!(validate("p", &source(MAX_LENGTH)).is_ok());
+        assert!(
+            told(&source(MAX_LENGTH + 1))
+                .1
+                .ends_with("': it is longer than 1024 bytes")
         );
     }
 

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::pattern::Pattern;
 use crate::clock::Timestamp;
 
 /// How far ahead and back a schedule is looked through.
@@ -29,11 +30,11 @@ pub struct Window {
     /// Whose clocks the schedule goes by; UTC when empty.
     pub time_zone: String,
     /// Globs of applications.
-    pub applications: Vec<String>,
+    pub applications: Vec<Pattern>,
     /// Globs of namespaces.
-    pub namespaces: Vec<String>,
+    pub namespaces: Vec<Pattern>,
     /// Globs of clusters, by address or name.
-    pub clusters: Vec<String>,
+    pub clusters: Vec<Pattern>,
     /// Whether all lists that it has must match, instead of any.
     pub and_operator: bool,
     /// Whether a person may sync where the window would not let them.

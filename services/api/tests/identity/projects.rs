@@ -1,6 +1,7 @@
 //! Projects from outside: what no way of writing one hands out, and what no pattern does to the api.
 
 use anyhow::Result;
+use domain::project::Project;
 use serde_json::{Value, json};
 
 use crate::house::{Answer, House, ONE};
@@ -137,6 +138,40 @@ async fn a_pattern_that_is_none_is_refused_wherever_it_is_sent() -> Result<()> {
             .is_some_and(|text| text.contains("262144 bytes")),
         "{told}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_project_with_too_many_patterns_is_refused_and_a_stored_one_can_be_mended() -> Result<()>
+{
+    let house = House::open().await?;
+    let admin = house.admin(ONE).await?;
+    let spec = |count: usize| {
+        let sources = (0..count).map(|n| format!("https://git.example/{n}"));
+        json!({"sourceRepos": sources.collect::<Vec<_>>()})
+    };
+    let (status, told) = upsert(&house, &admin, spec(2_001)).await?;
+    assert_eq!(status, 400, "{told}");
+    assert!(
+        told["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("at most 2000 patterns")),
+        "{told}"
+    );
+    // One from before they were counted.
+    let stored = Project {
+        metadata: json!({"name": "own", "uid": "made-before"}),
+        spec: spec(2_001),
+        resource_version: 0,
+    };
+    let scope = house.tenant("user01").await?;
+    scope.projects().create(&stored).await?;
+    let path = format!("{PROJECTS}/own");
+    let (status, shown) = house.get(ONE, &path, &admin).await?;
+    assert_eq!(status, 200, "{shown}");
+    assert_eq!(shown["spec"]["sourceRepos"], stored.spec["sourceRepos"]);
+    let (status, told) = upsert(&house, &admin, spec(2_000)).await?;
+    assert_eq!(status, 200, "{told}");
     Ok(())
 }
 

@@ -136,7 +136,7 @@ impl World {
             kind: "deny".to_owned(),
             schedule: "0 * * * *".to_owned(),
             duration: format!("{CLOSED}m"),
-            applications: vec!["w*".to_owned()],
+            applications: vec!["w*".into()],
             ..Window::default()
         }];
         let mut api = Apiserver::default();

@@ -14,6 +14,7 @@ use super::find::{self, Found, Query};
 use super::live::peer;
 use super::manifests::hidden;
 use super::mask::mask;
+use super::operate::rules_of;
 use super::resource::named;
 use crate::failure;
 use crate::grpc::deep_links;
@@ -110,7 +111,7 @@ async fn cluster(shared: &Shared, actor: &Actor, found: &Found) -> Result<Option
     let Some(cluster) = named_by(&destination, &added) else {
         return Ok(None);
     };
-    let rules = found.project.rules().map_err(|_| failure::internal())?;
+    let rules = rules_of(&found.project)?;
     if !rules.permits_destination(&cluster.server, &cluster.name, &destination.namespace) {
         return Err(Status::unknown("error getting destination cluster"));
     }

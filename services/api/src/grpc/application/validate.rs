@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use super::document::Draft;
 use super::find::project_named;
+use super::operate::rules_of;
 use crate::failure;
 use crate::language;
 use crate::permit::{self, Action, Actor, Resource};
@@ -119,10 +120,7 @@ pub(super) async fn check(
             return Err(Fault::invalid(&draft.name, &problems));
         }
     }
-    let rules = project.rules().map_err(|error| {
-        tracing::error!(%error, project = wanted, "a project's rules cannot be read");
-        Fault::Answer(failure::internal())
-    })?;
+    let rules = rules_of(&project).map_err(Fault::Answer)?;
     let problems = permissions(&spec, &rules, &wanted, destination);
     if !problems.is_empty() {
         return Err(Fault::invalid(&draft.name, &problems));

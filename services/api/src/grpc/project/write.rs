@@ -241,13 +241,9 @@ async fn may_become(
     let clusters = scope.clusters().list().await.map_err(failure::store)?;
     may_add(actor, &clusters, old, new)?;
     let applications = scope.applications().list().await.map_err(failure::store)?;
-    still_permitted(
-        &applications,
-        &clusters,
-        new.name(),
-        &rules(old)?,
-        &rules(new)?,
-    )
+    // What cannot be read permits nothing that could be lost, and must not keep from being mended.
+    let before = old.rules().unwrap_or_default();
+    still_permitted(&applications, &clusters, new.name(), &before, &rules(new)?)
 }
 
 /// The clusters of a spec's destinations, by address: a name that is a cluster's stands for its address, as rights know
