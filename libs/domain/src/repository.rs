@@ -35,7 +35,14 @@ pub fn is_digest(revision: &str) -> bool {
 /// forms equal.
 #[must_use]
 pub fn normalize_url(url: &str) -> String {
-    let url = url.trim().to_lowercase();
+    exact_url(&url.to_lowercase())
+}
+
+/// The same for whoever must not take one repository for another: a server may tell `/A` from `/a`, hence only scheme and
+/// host are in lower case.
+#[must_use]
+pub fn exact_url(url: &str) -> String {
+    let url = with_lower_host(url.trim());
     let url = url.strip_suffix('/').unwrap_or(&url);
     if is_artifact(url) {
         return url.to_owned();
@@ -51,6 +58,18 @@ pub fn normalize_url(url: &str) -> String {
         return format!("{host}/{}", path.trim_start_matches('/'));
     }
     url.to_owned()
+}
+
+fn with_lower_host(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let ends: &[char] = match scheme {
+        "" => &['/', ':'],
+        _ => &['/'],
+    };
+    let (authority, path) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+    let (login, host) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+    let (scheme, host) = (scheme.to_lowercase(), host.to_lowercase());
+    format!("{scheme}{login}{host}{path}")
 }
 
 /// Where a repository is, however it is reached: host and path, without scheme, login and port, and without the `ssh.` in
@@ -390,6 +409,30 @@ mod tests {
             normalize_url("oci://registry.example/a"),
             normalize_url("oci://registry.example/a.git")
         );
+    }
+
+    #[test]
+    fn an_exact_address_keeps_the_case_of_its_path() {
+        for (written, exact) in [
+            (
+                "HTTPS://Git.example/Team/App.git",
+                "https://git.example/Team/App",
+            ),
+            (
+                "https://Me@Git.example:8443/A/",
+                "https://Me@git.example:8443/A",
+            ),
+            ("git@Git.example:Team/App.git", "git@git.example/Team/App"),
+            (
+                "ssh://git@Git.example:22/Team/App",
+                "git@git.example/Team/App",
+            ),
+            ("OCI://Registry.example/A", "oci://registry.example/A"),
+            ("Registry.example:5000/A", "registry.example:5000/A"),
+        ] {
+            assert_eq!(exact_url(written), exact);
+            assert_eq!(normalize_url(written), normalize_url(exact), "{written}");
+        }
     }
 
     #[test]

@@ -49,13 +49,24 @@ pub struct RepoKey {
     pub tenant: TenantId,
     /// The project whose applications use it.
     pub project: Arc<str>,
-    /// The address, normalised.
+    /// The address, as [`repository::exact_url`] has it: what is listed at one is not what is at another.
     pub url: Arc<str>,
     /// The chart, of a chart repository; empty for a Git repository.
     pub chart: Arc<str>,
 }
 
 impl RepoKey {
+    /// A repository, or a chart of it, by its address as it is written.
+    #[must_use]
+    pub fn new(tenant: TenantId, project: &str, url: &str, chart: &str) -> Self {
+        Self {
+            tenant,
+            project: Arc::from(project),
+            url: Arc::from(repository::exact_url(url)),
+            chart: Arc::from(chart),
+        }
+    }
+
     /// Whether an artifact of a registry stands there.
     fn is_artifact(&self) -> bool {
         self.chart.is_empty() && repository::is_artifact(&self.url)
@@ -289,11 +300,7 @@ impl Repos {
         }
         let mut remotes = Vec::with_capacity(order.remotes.len());
         for url in &order.remotes {
-            let key = RepoKey {
-                url: Arc::from(domain::repository::normalize_url(url)),
-                chart: Arc::default(),
-                ..key.clone()
-            };
+            let key = RepoKey::new(key.tenant, &key.project, url, "");
             remotes.push(self.0.accesses.of(&key, url).await?);
         }
         let about = (key.clone(), hash_of(&order.source));

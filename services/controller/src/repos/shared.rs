@@ -200,12 +200,7 @@ mod tests {
     use super::*;
 
     fn key(tenant: u128, project: &str, url: &str) -> RepoKey {
-        RepoKey {
-            tenant: TenantId(Uuid::from_u128(tenant)),
-            project: Arc::from(project),
-            url: Arc::from(url),
-            chart: Arc::default(),
-        }
+        RepoKey::new(TenantId(Uuid::from_u128(tenant)), project, url, "")
     }
 
     fn access(scope: &str, password: &str) -> Access {
@@ -230,6 +225,7 @@ mod tests {
         let same = |key: &RepoKey, access: &Access| Arc::ptr_eq(&first, &listings.of(key, access));
         assert!(same(&key(1, "one", url), &all));
         assert!(same(&key(1, "two", url), &all));
+        assert!(same(&key(1, "two", "https://H/a.git"), &all));
         // It is kept in the same place, whatever it is now.
         assert!(same(&key(1, "two", url), &access("/https://h/a", "q")));
 
@@ -257,6 +253,11 @@ mod tests {
             (
                 "another repository",
                 key(1, "one", "https://h/b"),
+                all.clone(),
+            ),
+            (
+                "another on a server that tells letters apart",
+                key(1, "one", "https://h/A"),
                 all.clone(),
             ),
         ] {

@@ -1,7 +1,6 @@
 //! What is asked of the repo-server for the sources of an application (no client required).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 use cluster::Discovery;
 use domain::application::{Source, VARIABLES};
@@ -13,12 +12,8 @@ use crate::reconcile::subject::{self, Subject};
 use crate::repos::{Reference, RenderOrder, RepoKey};
 
 pub(super) fn repo_key(subject: &Subject, source: &Source) -> RepoKey {
-    RepoKey {
-        tenant: subject.key.tenant,
-        project: Arc::from(subject.spec.project()),
-        url: Arc::from(domain::repository::normalize_url(&source.repo_url)),
-        chart: Arc::from(source.chart.as_str()),
-    }
+    let project = subject.spec.project();
+    RepoKey::new(subject.key.tenant, project, &source.repo_url, &source.chart)
 }
 
 /// The sources of documents, and the repository of each.
