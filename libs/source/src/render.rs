@@ -18,6 +18,7 @@ mod kustomize;
 mod lints;
 mod local;
 mod made;
+mod names;
 mod origin;
 mod overrides;
 mod patches;

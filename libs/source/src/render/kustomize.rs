@@ -1,6 +1,6 @@
 //! Kustomizations, through a worker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use domain::application::{KUSTOMIZE_VERSION, Kustomize};
 use domain::cause::{Cause, Location, Severity};
@@ -18,7 +18,8 @@ use super::hash;
 use super::helm::Made;
 use super::images::Images;
 use super::made::without_addresses;
-use super::origin::Origins;
+use super::names::{Names, Within};
+use super::origin::{Origins, Places};
 use super::overrides::below;
 use super::patches::Objects;
 use super::reader::{File, Reader};
@@ -158,7 +159,18 @@ fn manifests(reader: &Reader<'_, '_>, built: &Done) -> Option<Vec<Manifest>> {
         .iter()
         .filter_map(|path| read.get(path))
         .collect();
+    let places = Places::of(&files);
     let generated = written.and_then(|written| written.generated.as_deref());
+    let generated = generated.unwrap_or_default();
+    let mut made_by: HashMap<&str, Vec<(String, usize)>> = HashMap::new();
+    for (at, one) in generated.iter().enumerate() {
+        let same_kind = made_by.entry(one.kind.as_str()).or_default();
+        same_kind.push((one.name.clone(), at));
+    }
+    let made_by = made_by.into_iter();
+    let made_by: HashMap<&str, Names> = made_by
+        .map(|(kind, names)| (kind, names.into_iter().collect()))
+        .collect();
     let mut manifests = Vec::with_capacity(built.objects.len());
     for Built {
         object,
@@ -177,11 +189,14 @@ fn manifests(reader: &Reader<'_, '_>, built: &Done) -> Option<Vec<Manifest>> {
             (Some(_), _) => {
                 let kind = domain::resource::text(&object, &["kind"]);
                 let name = domain::resource::text(&object, &["metadata", "name"]);
-                let by = generated.unwrap_or_default().iter();
-                let mut by = by.filter(|one| one.kind == kind && name.contains(&one.name));
-                match (origins.among(&object, &files), by.next(), by.next()) {
-                    (Some(found), None, _) => found.of(object),
-                    (None, Some(by), None) => Manifest::new(object, read.get(&by.path).map(whole)),
+                let by = made_by.get(kind);
+                let by = by.map_or(Within::Nothing, |names| names.all_within(name));
+                match (places.find(&object), by) {
+                    (Some(found), Within::Nothing) => found.of(object),
+                    (None, Within::One(by)) => {
+                        let file = generated.get(by).and_then(|by| read.get(&by.path));
+                        Manifest::new(object, file.map(whole))
+                    }
                     _ => return None,
                 }
             }

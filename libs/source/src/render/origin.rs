@@ -7,6 +7,7 @@ use domain::manifest::Manifest;
 use domain::resource::text;
 use serde_json::Value;
 
+use super::names::{Name, Names};
 use super::reader::File;
 use super::yaml::{self, Document};
 
@@ -68,7 +69,7 @@ fn manifest(path: &str, object: Value, line: u32, mut lines: Vec<(String, u32)>)
 /// Finds, among the files that a kustomization read, the place where one of its results was written.
 #[derive(Default)]
 pub(super) struct Origins {
-    files: HashMap<String, Vec<Manifest>>,
+    files: HashMap<String, Places>,
 }
 
 impl Origins {
@@ -78,8 +79,10 @@ impl Origins {
         let Some(file) = file else {
             return Manifest::new(object, None);
         };
-        match best(self.known(file), &object) {
-            Some((_, written)) => written.of(object),
+        let known = self.files.entry(file.path.clone());
+        let known = known.or_insert_with(|| Places::of(&[file]));
+        match known.find(&object) {
+            Some(written) => written.of(object),
             None => Manifest::new(
                 object,
                 Some(Location {
@@ -89,37 +92,71 @@ impl Origins {
             ),
         }
     }
+}
 
-    /// The place of a result among files of which it may be: the one object of its kind whose name is the longest that its
-    /// own contains. `None` where there is none, or more than one.
-    pub(super) fn among(&mut self, object: &Value, files: &[&File]) -> Option<Written> {
-        let mut found: Option<(usize, Written)> = None;
+/// The objects of files, by their kinds and names.
+pub(super) struct Places {
+    kinds: HashMap<String, Names>,
+    /// In the order in which they were written, and in which of the files.
+    written: Vec<(usize, Written)>,
+}
+
+impl Places {
+    pub(super) fn of(files: &[&File]) -> Self {
+        let mut named: HashMap<String, Vec<(String, usize)>> = HashMap::new();
+        let mut written = Vec::new();
+        for (at, file) in files.iter().enumerate() {
+            let content = file.text().unwrap_or_default();
+            let documents = yaml::documents(&content).0.into_iter();
+            for one in documents.flat_map(|document| objects(&file.path, document)) {
+                let Manifest {
+                    object,
+                    location,
+                    lines,
+                    replaced: _,
+                } = one;
+                let name = text(&object, &["metadata", "name"]).to_owned();
+                let same_kind = named.entry(text(&object, &["kind"]).to_owned());
+                same_kind.or_default().push((name, written.len()));
+                written.push((at, Written { location, lines }));
+            }
+        }
+        let kinds = named.into_iter();
+        let kinds = kinds.map(|(kind, names)| (kind, names.into_iter().collect()));
+        Self {
+            kinds: kinds.collect(),
+            written,
+        }
+    }
+
+    /// The place of a result: the object of its kind whose name is the longest that its own contains. `None` where there is
+    /// none, or one in more than one file; of those in one file it is the last.
+    pub(super) fn find(&self, object: &Value) -> Option<Written> {
+        let names = self.kinds.get(text(object, &["kind"]))?;
+        let mut found: Option<&Name> = None;
         let mut twice = false;
-        for file in files {
-            let Some((length, written)) = best(self.known(file), object) else {
-                continue;
-            };
-            match &found {
-                Some((known, _)) if *known > length => {}
-                Some((known, _)) if *known == length => twice = true,
+        for one in names.within(text(object, &["metadata", "name"])) {
+            let several = self.file(one.first) != self.file(one.last);
+            match found {
+                Some(known) if known.len() > one.len() => {}
+                Some(known) if known.len() == one.len() => {
+                    twice |= several || self.file(known.last) != self.file(one.last);
+                    if one.last > known.last {
+                        found = Some(one);
+                    }
+                }
                 _ => {
-                    twice = false;
-                    found = Some((length, written));
+                    twice = several;
+                    found = Some(one);
                 }
             }
         }
-        found.map(|(_, written)| written).filter(|_| !twice)
+        let (_, written) = self.written.get(found.filter(|_| !twice)?.last)?;
+        Some(written.clone())
     }
 
-    fn known(&mut self, file: &File) -> &[Manifest] {
-        self.files.entry(file.path.clone()).or_insert_with(|| {
-            let text = file.text().unwrap_or_default();
-            yaml::documents(&text)
-                .0
-                .into_iter()
-                .flat_map(|document| objects(&file.path, document))
-                .collect()
-        })
+    fn file(&self, written: usize) -> Option<usize> {
+        self.written.get(written).map(|(file, _)| *file)
     }
 }
 
@@ -142,24 +179,10 @@ impl Written {
     }
 }
 
-/// The one of a file's objects that a result was made of, and how long its name is.
-fn best(known: &[Manifest], object: &Value) -> Option<(usize, Written)> {
-    let name = text(object, &["metadata", "name"]);
-    let same_kind = known.iter().filter(|written| {
-        text(&written.object, &["kind"]) == text(object, &["kind"])
-            && name.contains(text(&written.object, &["metadata", "name"]))
-    });
-    let length = |written: &&Manifest| text(&written.object, &["metadata", "name"]).len();
-    let best = same_kind.max_by_key(length)?;
-    let written = Written {
-        location: best.location.clone(),
-        lines: best.lines.clone(),
-    };
-    Some((length(&best), written))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -206,5 +229,42 @@ mod tests {
         ] {
             assert_eq!(in_item(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_result_is_of_the_longest_name_in_its_own_unless_two_files_have_it() {
+        let file = |path: &str, names: &[&str]| File {
+            path: path.to_owned(),
+            content: names
+                .iter()
+                .map(|name| format!("kind: A\nmetadata:\n  name: {name}\n---\n"))
+                .collect::<String>()
+                .into_bytes()
+                .into(),
+            replaced: [].into(),
+        };
+        let (one, other) = (
+            file("one.yaml", &["web", "web-db", "both", "web"]),
+            file("other.yaml", &["web-cache", "both"]),
+        );
+        let result = |name: &str| json!({"kind": "A", "metadata": {"name": name}});
+        let place = |places: &Places, name: &str| {
+            let place = places.find(&result(name))?.location?;
+            Some((place.path, place.line))
+        };
+        let all = Places::of(&[&one, &other]);
+        let at = |path: &str, line: u32| Some((path.to_owned(), line));
+        assert_eq!(place(&all, "x-web-db-y"), at("one.yaml", 5));
+        assert_eq!(place(&all, "x-web-cache"), at("other.yaml", 1));
+        assert_eq!(place(&all, "web"), at("one.yaml", 13), "the last of a file");
+        assert_eq!(place(&all, "x-both"), None);
+        assert_eq!(place(&Places::of(&[&one]), "x-both"), at("one.yaml", 9));
+        assert_eq!(place(&all, "queue"), None);
+        let mut origins = Origins::default();
+        let placed = origins.place(result("queue"), Some(&one)).location;
+        assert_eq!(
+            placed.map(|place| (place.path, place.line)),
+            at("one.yaml", 0)
+        );
     }
 }
