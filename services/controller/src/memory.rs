@@ -61,6 +61,12 @@ pub struct AppMemory {
 }
 
 impl AppMemory {
+    /// Notes that the database has the set that is wanted. One that waits to be kept is another's.
+    pub fn has_saved(&mut self, set: &ManifestSetHash) {
+        self.saved = Some(set.clone());
+        self.unsaved = None;
+    }
+
     /// What somebody needs who only looks on.
     fn glance(&self) -> Self {
         Self {
@@ -572,6 +578,17 @@ mod tests {
         memory.put(&app, first);
         assert!(memory.take(&app, "2").saved.is_none());
         assert_eq!(memory.0.lock().unsaved_size, 0);
+    }
+
+    #[test]
+    fn what_is_taken_from_the_database_leaves_no_other_set_to_be_kept() {
+        let mut memory = AppMemory {
+            unsaved: Some((ManifestSetHash("y".into()), Arc::from(*b"yyyy"))),
+            ..AppMemory::default()
+        };
+        memory.has_saved(&ManifestSetHash("x".into()));
+        assert_eq!(memory.saved, Some(ManifestSetHash("x".into())));
+        assert!(memory.unsaved.is_none(), "else it is kept as this one's");
     }
 
     #[test]

@@ -132,7 +132,7 @@ async fn find(
         return Ok(Found::Unkept);
     };
     let manifests: Vec<Manifest> = serde_json::from_slice(&bytes).map_err(|_| unexpected())?;
-    memory.saved = Some(entry.manifest_set.clone());
+    memory.has_saved(&entry.manifest_set);
     let made = prepare(ctx, subject, &manifests, &[], facts(subject), discovery).await?;
     let as_kept = message::sync::AS_KEPT.with("revision", revisions.join(", "));
     Ok(Found::Kept(Box::new(Desired {
