@@ -47,6 +47,7 @@ impl History<'_> {
         entries.reverse();
         Ok(entries.into_iter().map(|e| e.0).collect())
     }
+
     /// The newest entry of an application (by uid) that deployed these sources at these revisions, however old.
     ///
     /// # Errors
