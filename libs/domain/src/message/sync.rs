@@ -383,13 +383,13 @@ messages! {
     }
     /// What is to be deployed again cannot be rendered any more, and is taken as it was deployed.
     AS_KEPT = "sync.as-kept" {
-        en: "{revision} is not in its repository any more: these are the manifests that were deployed of it, as they were kept then. Push it again to have them rendered anew",
-        ko: "{revision}이(가) 더 이상 저장소에 없어 그때 배포하고 보관해 둔 매니페스트를 씁니다. 새로 렌더링하려면 다시 푸시하십시오",
+        en: "{revision} cannot be rendered any more: it, or something that it takes from elsewhere, is gone. These are the manifests that were deployed of it, as they were kept then. Push what is missing again to have them rendered anew",
+        ko: "{revision} 자체나 다른 곳에서 가져오는 것이 사라져 더 이상 렌더링할 수 없으므로, 그때 배포하고 보관해 둔 매니페스트를 씁니다. 새로 렌더링하려면 없어진 것을 다시 푸시하십시오",
     }
     /// What is to be deployed again cannot be rendered any more, and is not kept.
     GONE = "sync.gone" {
-        en: "{revision} was deployed and is not in its repository any more, and its manifests are not kept; push it again, or go back to a deployment whose revision is still there",
-        ko: "{revision}은(는) 배포된 적이 있지만 더 이상 저장소에 없고 매니페스트도 보관되어 있지 않습니다. 다시 푸시하거나 리비전이 남아 있는 배포로 되돌리십시오",
+        en: "{revision} was deployed and cannot be rendered any more: it, or something that it takes from elsewhere, is gone, and its manifests are not kept; push what is missing again, or go back to another deployment",
+        ko: "{revision}은(는) 배포된 적이 있지만 그 자체나 다른 곳에서 가져오는 것이 사라져 더 이상 렌더링할 수 없고 매니페스트도 보관되어 있지 않습니다. 없어진 것을 다시 푸시하거나 다른 배포로 되돌리십시오",
     }
     /// A namespace could not be made.
     NAMESPACE_TAKEN = "sync.namespace-taken" {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Object, check};
+use crate::application::Source;
 use crate::message::{Message, settings as say};
 
 /// What a tenant's settings say about rendering, as those who render are told it.
@@ -17,6 +18,28 @@ pub struct Rendering {
     pub build: BuildOptions,
     /// The schemes of addresses that may stand in a chart's `valueFiles`: `helm.valuesFileSchemes`.
     pub value_file_schemes: Vec<String>,
+}
+
+impl Rendering {
+    /// Whether a tool is switched off that a source may have been rendered with: the one that it names, or any where it
+    /// names none.
+    #[must_use]
+    pub fn switches_off(&self, source: &Source) -> bool {
+        let Source {
+            chart,
+            kustomize,
+            directory,
+            helm,
+            plugin,
+            ..
+        } = source;
+        let named =
+            kustomize.is_some() || directory.is_some() || helm.is_some() || plugin.is_some();
+        let by_files = !named && chart.is_empty();
+        let may_be_helm = by_files || helm.is_some() || !chart.is_empty();
+        let may_be_kustomize = by_files || kustomize.is_some();
+        (!self.helm && may_be_helm) || (!self.kustomize && may_be_kustomize)
+    }
 }
 
 impl Default for Rendering {
@@ -152,5 +175,26 @@ mod tests {
         assert_eq!(said.value_file_schemes, ["https", "s3"]);
         let none = of(&[("helm.valuesFileSchemes", "")]);
         assert!(none.value_file_schemes.is_empty());
+    }
+
+    #[test]
+    fn what_is_switched_off_may_have_made_what_names_no_tool() {
+        let off = |helm: bool, kustomize: bool, source: serde_json::Value| {
+            let rendering = Rendering {
+                helm,
+                kustomize,
+                ..Rendering::default()
+            };
+            rendering.switches_off(&serde_json::from_value(source).unwrap())
+        };
+        let plain = || serde_json::json!({"path": "app"});
+        let chart = || serde_json::json!({"chart": "app"});
+        let with = |tool: &str| serde_json::json!({"path": "app", tool: {}});
+        assert!(!off(true, true, plain()) && !off(true, true, with("helm")));
+        assert!(off(false, true, plain()) && off(true, false, plain()));
+        assert!(off(false, true, with("helm")) && !off(true, false, with("helm")));
+        assert!(off(true, false, with("kustomize")) && !off(false, true, with("kustomize")));
+        assert!(off(false, true, chart()) && !off(true, false, chart()));
+        assert!(!off(false, false, with("directory")));
     }
 }

@@ -1,5 +1,9 @@
-//! What was deployed once and cannot be rendered any more: the server has thrown the commit away, and no mirror has it. History
-//! keeps the manifests of every deployment, by their hash.
+//! What was deployed once and cannot be rendered any more: the server has thrown the commit away, and no mirror has it, or it
+//! takes something from elsewhere that is gone, a base of another repository or a chart. History keeps the manifests of every
+//! deployment, by their hash.
+//!
+//! The project is asked about the sources as always. What a set took from elsewhere is in it and was permitted then: history
+//! does not say where it was from.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -116,11 +120,18 @@ async fn find(
     let Wanted {
         subject,
         wish,
-        sources: _,
+        sources,
         revisions,
         asked: _,
         discovery,
     } = *wanted;
+    // Switched off since then, maybe: what is rendered now is another thing, and what is kept is not to be had around that.
+    if sources
+        .iter()
+        .any(|one| subject.rendering.switches_off(one))
+    {
+        return Ok(Found::Nothing);
+    }
     let tenant = ctx.store.tenant(subject.key.tenant);
     let history = tenant.history();
     let deployed = history.deployed(subject.app.uid(), &wish.sources, revisions);
