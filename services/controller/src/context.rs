@@ -88,8 +88,8 @@ impl Context {
             .as_account(if home { tenant.home() } else { namespace }, ACCOUNT)
     }
 
-    /// Requests as the service account that a project has its applications synced as. That it may be is decided by who chose
-    /// it ([`domain::project::deputy`]); in a cluster that the tenant has added the credentials decide that it gave.
+    /// Requests as the service account that a project names. That it may be is decided by who chose it
+    /// ([`domain::project::deputy`]); in a cluster that the tenant has added the credentials decide that it gave.
     ///
     /// # Errors
     /// When the names are no names.

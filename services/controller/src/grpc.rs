@@ -1,7 +1,8 @@
 //! What is live, for the api: trees, states, bodies, logs, terminals, and changes of single objects. Only the holder of the lease of
 //! the cluster that it is about answers.
 //!
-//! Every request names a tenant; what leaves is that tenant's, and every body is read and written as the tenant's account.
+//! Every request names a tenant; what leaves is that tenant's, and every body is read and written as the tenant's account, or as
+//! the one that the application's project names instead.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -368,8 +369,11 @@ fn database(error: &store::Error) -> Status {
     Status::unavailable("the database does not answer")
 }
 
-/// What the cluster's no means to a caller: Kubernetes' codes as Argo CD maps them.
+/// What the cluster's no means to a caller: Kubernetes' codes as Argo CD maps them. Ours, where nobody may ask it.
 fn refused(error: &cluster::Error) -> Status {
+    if let cluster::Error::NobodyMay(cause) = error {
+        return say(Code::FailedPrecondition, &cause.message);
+    }
     let code = match (error, error.code()) {
         (cluster::Error::Unreachable { .. } | cluster::Error::NotHolder, _) => Code::Unavailable,
         (cluster::Error::TimedOut { .. }, _) => Code::DeadlineExceeded,

@@ -8,7 +8,8 @@
 //! - It works in a cluster only while it holds that cluster's lease: it writes to the cluster only while the lease's gate is
 //!   open, and to the database only under the lease's fence. An application that is sent to another cluster is let go by the
 //!   holder of the one before another begins.
-//! - What a tenant's input causes is done as the tenant's service account.
+//! - What a tenant's input causes is done as the tenant's service account, or as the one that its project names instead
+//!   ([`reconcile::writer`]).
 //! - Hints wake, they never inform; losing every one costs time, never correctness.
 //! - Nothing ticks per application: with nothing changed there is one heartbeat a second, one renewal of all leases, and one
 //!   listing per repository and interval.

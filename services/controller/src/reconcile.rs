@@ -4,6 +4,7 @@
 //! The steps, in the order they happen: [`subject`] (client required), [`desire`] (client required), [`live`] and
 //! [`look`] (client required for bodies, the comparison itself is the engine's), [`custom`] (client required), [`operation`] (the state machine of a
 //! sync), [`apply`] and [`hooks`] (client required), [`publish`] (client required); [`deletion`] is the other end of a life.
+//! [`writer`] says as whom all of it is done.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub mod operation;
 pub mod orphans;
 pub mod publish;
 pub mod subject;
+pub mod writer;
 
 use desire::Wish;
 use publish::Report;
@@ -435,7 +437,7 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
         .await
         .map_err(Failure::Cluster)?;
     let claimant = subject.claimant();
-    hooks::release_idle(ctx, &subject.tenant, claimant, look.live.entries()).await;
+    hooks::release_idle(ctx, &subject.writer, claimant, look.live.entries()).await;
     let lasting = operation::lasting(&subject.app, &look);
     let mut status = look::status(ctx, &subject, &look, lasting.clone(), refresh.is_some());
     let decision = decided(ctx, &subject, &status);

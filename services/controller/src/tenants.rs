@@ -188,7 +188,7 @@ pub struct TenantSettings {
     pub marking: Arc<Marking>,
     /// After how long an operation is stopped that has not ended.
     pub sync_timeout: Option<Duration>,
-    /// Whether syncs are made as the service accounts that projects name.
+    /// Whether what is done in clusters is done as the service accounts that projects name.
     pub sync_impersonates: bool,
 }
 

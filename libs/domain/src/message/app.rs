@@ -121,6 +121,16 @@ messages! {
         en: "the application cannot be deleted yet: the cluster refuses to delete {resource}",
         ko: "애플리케이션을 아직 삭제할 수 없습니다. 클러스터가 {resource} 삭제를 거부합니다",
     }
+    /// The account that the project names may not delete an object with its application.
+    DELETION_FORBIDDEN = "app.deletion-forbidden" {
+        en: "the application is not deleted, because the service account `{account}`, as which project `{project}` has that done, has no right to delete {resource}; give it the right by a Role and a RoleBinding, or leave the object in the cluster: take `{finalizer}` out of metadata.finalizers with `argocd app patch`",
+        ko: "프로젝트 `{project}`이(가) 삭제에 쓰도록 지정한 서비스 계정 `{account}`에 {resource}을(를) 삭제할 권한이 없어 애플리케이션을 삭제하지 않습니다. Role과 RoleBinding으로 권한을 주거나, 오브젝트를 클러스터에 남기려면 `argocd app patch`로 metadata.finalizers에서 `{finalizer}`을(를) 빼십시오",
+    }
+    /// The project names nobody who may delete what the application has.
+    DELETION_NO_ACCOUNT = "app.deletion-no-account" {
+        en: "the application is not deleted, because no service account is known that may do so in the cluster; correct what is named besides, or leave in the cluster what is there: take `{finalizer}` out of metadata.finalizers with `argocd app patch`",
+        ko: "클러스터에서 삭제를 수행할 서비스 계정을 알 수 없어 애플리케이션을 삭제하지 않습니다. 함께 표시된 문제를 고치거나, 오브젝트를 클러스터에 남기려면 `argocd app patch`로 metadata.finalizers에서 `{finalizer}`을(를) 빼십시오",
+    }
     /// Nobody sees whether the objects of a kind are gone.
     DELETION_UNSEEN = "app.deletion-unseen" {
         en: "the application is not deleted yet, because its objects of kind {kind} cannot be seen; give the credentials list and watch of that kind, or delete what there is of it by hand and leave the rest: take `resources-finalizer.argocd.argoproj.io` out of metadata.finalizers with `argocd app patch`",

@@ -238,23 +238,23 @@ messages! {
     }
     /// The project names no account for the destination.
     NO_SERVICE_ACCOUNT = "sync.no-service-account" {
-        en: "nothing is synced: application.sync.impersonation.enabled has syncs made as the service account that the project names, and destinationServiceAccounts of project `{project}` has none for server {server} and namespace `{namespace}`; add one with `argocd proj add-destination-service-account`",
-        ko: "동기화하지 않습니다. application.sync.impersonation.enabled에 따라 프로젝트가 지정한 서비스 계정으로 동기화해야 하는데, 프로젝트 `{project}`의 destinationServiceAccounts에 서버 {server}, 네임스페이스 `{namespace}`에 맞는 항목이 없습니다. `argocd proj add-destination-service-account`로 추가하십시오",
+        en: "nothing is done in the cluster: application.sync.impersonation.enabled has it done as the service account that the project names, and destinationServiceAccounts of project `{project}` has none for server {server} and namespace `{namespace}`; add one with `argocd proj add-destination-service-account`",
+        ko: "클러스터에서 아무 작업도 하지 않습니다. application.sync.impersonation.enabled에 따라 프로젝트가 지정한 서비스 계정으로 작업해야 하는데, 프로젝트 `{project}`의 destinationServiceAccounts에 서버 {server}, 네임스페이스 `{namespace}`에 맞는 항목이 없습니다. `argocd proj add-destination-service-account`로 추가하십시오",
     }
     /// What the project says of accounts cannot be read.
     SERVICE_ACCOUNT_INVALID = "sync.service-account-invalid" {
-        en: "nothing is synced: `{text}` in destinationServiceAccounts of project `{project}` cannot be read; an account is `name` or `namespace:name`, server and namespace are globs",
-        ko: "동기화하지 않습니다. 프로젝트 `{project}`의 destinationServiceAccounts에 있는 `{text}`을(를) 읽을 수 없습니다. 계정은 `이름` 또는 `네임스페이스:이름`이고, server와 namespace는 글로브 패턴입니다",
+        en: "nothing is done in the cluster: `{text}` in destinationServiceAccounts of project `{project}` cannot be read; an account is `name` or `namespace:name`, server and namespace are globs",
+        ko: "클러스터에서 아무 작업도 하지 않습니다. 프로젝트 `{project}`의 destinationServiceAccounts에 있는 `{text}`을(를) 읽을 수 없습니다. 계정은 `이름` 또는 `네임스페이스:이름`이고, server와 namespace는 글로브 패턴입니다",
     }
     /// The account that the project names is not the tenant's.
     SERVICE_ACCOUNT_FOREIGN = "sync.service-account-foreign" {
-        en: "nothing is synced: destinationServiceAccounts of project `{project}` names the service account `{account}`, and namespace `{namespace}` is not yours; name one that is in a namespace of your own",
-        ko: "동기화하지 않습니다. 프로젝트 `{project}`의 destinationServiceAccounts가 서비스 계정 `{account}`을(를) 지정하는데, 네임스페이스 `{namespace}`은(는) 사용할 수 없습니다. 자신의 네임스페이스에 있는 계정을 지정하십시오",
+        en: "nothing is done in the cluster: destinationServiceAccounts of project `{project}` names the service account `{account}`, and namespace `{namespace}` is not yours; name one that is in a namespace of your own",
+        ko: "클러스터에서 아무 작업도 하지 않습니다. 프로젝트 `{project}`의 destinationServiceAccounts가 서비스 계정 `{account}`을(를) 지정하는데, 네임스페이스 `{namespace}`은(는) 사용할 수 없습니다. 자신의 네임스페이스에 있는 계정을 지정하십시오",
     }
     /// The account that the project names has no right to do it.
     SERVICE_ACCOUNT_FORBIDDEN = "sync.service-account-forbidden" {
-        en: "the service account `{account}`, as which project `{project}` has this synced, has no right to do it; give it the right by a Role and a RoleBinding, or name another one in destinationServiceAccounts of the project",
-        ko: "프로젝트 `{project}`이(가) 동기화에 쓰도록 지정한 서비스 계정 `{account}`에 이 작업을 할 권한이 없습니다. Role과 RoleBinding으로 권한을 주거나 프로젝트의 destinationServiceAccounts에 다른 계정을 지정하십시오",
+        en: "the service account `{account}`, as which project `{project}` has this done, has no right to do it; give it the right by a Role and a RoleBinding, or name another one in destinationServiceAccounts of the project",
+        ko: "프로젝트 `{project}`이(가) 지정한 서비스 계정 `{account}`에 이 작업을 할 권한이 없습니다. Role과 RoleBinding으로 권한을 주거나 프로젝트의 destinationServiceAccounts에 다른 계정을 지정하십시오",
     }
     /// The namespace to make is not the tenant's to make.
     CREATE_NAMESPACE_REFUSED = "sync.create-namespace-refused" {

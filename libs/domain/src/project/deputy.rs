@@ -1,4 +1,4 @@
-//! The service accounts that a project has its applications synced as, where the tenant's settings say so.
+//! The service accounts as which whatever is done for a project's applications is done, where the tenant's settings say so.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::message;
 use crate::resource::is_subdomain;
 use crate::tenant::is_dns_label;
 
-/// Where to look when a sync is refused for its account.
+/// Where to look when something is refused for its account.
 const FIELD: &str = "spec.project";
 
-/// The account that what goes to some places is synced as.
+/// The account as which is done what is done in some places.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DestinationServiceAccount {
@@ -52,7 +52,7 @@ impl ServiceAccount {
     }
 }
 
-/// An application that is about to be synced.
+/// An application for which something is about to be done: a sync, a deletion, what somebody does by hand.
 #[derive(Clone, Copy, Debug)]
 pub struct Errand<'a> {
     /// Its project.
@@ -69,7 +69,7 @@ impl Errand<'_> {
     /// The account of the first entry that is for its destination. `owns` says in which namespaces accounts may be.
     ///
     /// # Errors
-    /// Why nobody may sync it: no entry is for its destination, one cannot be read, or its account is somebody else's.
+    /// Why nobody may do it: no entry is for its destination, one cannot be read, or its account is somebody else's.
     pub fn deputy(
         &self,
         entries: &[DestinationServiceAccount],

@@ -230,7 +230,7 @@ impl Config {
         set.filter(|limit| !limit.is_zero())
     }
 
-    /// Whether syncs are made as the service accounts that projects name, and not at all where they name none.
+    /// Whether what is done in clusters is done as the service accounts that projects name, and not at all where they name none.
     #[must_use]
     pub fn sync_impersonates(&self) -> bool {
         self.flag("application.sync.impersonation.enabled", false)

@@ -1,4 +1,4 @@
-//! The actions of one live object: which it has, and carrying them out as the tenant's account.
+//! The actions of one live object: which it has, and carrying them out as whom its application is written.
 
 use cluster::PatchKind;
 use domain::message;

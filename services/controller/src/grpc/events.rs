@@ -1,4 +1,4 @@
-//! What the cluster's controllers said of one object lately, read as the tenant's account.
+//! What the cluster's controllers said of one object lately, read as whom its application is written.
 
 use domain::resource::text;
 use proto::argocd::events::{Event, EventList};
@@ -23,14 +23,15 @@ pub(super) async fn resource_events(
     asked: ResourceEventsRequest,
 ) -> Result<EventList, Status> {
     let Scene { tenant, seen } = scene::outline(ctx, app).await?;
-    let nodes = tree::nodes(seen.map(|(_, outline)| outline)).await?;
+    let (subject, outline) = seen.unzip();
+    let nodes = tree::nodes(outline).await?;
     let node = nodes.into_iter().find(|node| {
         !node.uid.is_empty()
             && node.uid == asked.uid
             && node.key.name == asked.name
             && node.key.namespace == asked.namespace
     });
-    let Some(node) = node else {
+    let (Some(node), Some(subject)) = (node, subject) else {
         return Err(Status::invalid_argument(format!(
             "{} not found as part of application {}",
             asked.name, app.name
@@ -44,8 +45,9 @@ pub(super) async fn resource_events(
     if !tenant.owns(namespace) {
         return Ok(list(Vec::new()));
     }
-    let account = ctx
-        .account(&tenant, namespace)
+    let account = subject
+        .writer
+        .account(ctx, namespace)
         .map_err(|error| refused(&error))?;
     let found = account
         .events(namespace, &node.uid)

@@ -1,4 +1,4 @@
-//! A shell in a container of an application's pod, run as the tenant's account.
+//! A shell in a container of an application's pod, run as whom the application is written.
 
 use std::sync::Arc;
 use std::time::Duration;

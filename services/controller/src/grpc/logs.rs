@@ -1,4 +1,4 @@
-//! What an application's containers write, merged by time and filtered.
+//! What an application's containers write, merged by time and filtered; read as whom the application is written.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -32,8 +32,9 @@ pub(super) async fn pod_logs(
     query: ApplicationPodLogsQuery,
     lasts: While,
 ) -> Result<impl Stream<Item = Result<LogEntry, Status>> + Send + use<>, Status> {
-    let Scene { tenant, seen } = scene::outline(ctx, app).await?;
-    let nodes = tree::nodes(seen.map(|(_, outline)| outline)).await?;
+    let Scene { tenant: _, seen } = scene::outline(ctx, app).await?;
+    let (subject, outline) = seen.unzip();
+    let nodes = tree::nodes(outline).await?;
     let pods = selected(&nodes, &query);
     if pods.len() > MAX_PODS {
         return Err(Status::invalid_argument(
@@ -49,8 +50,11 @@ pub(super) async fn pod_logs(
     let options = options(&query);
     let mut streams = Vec::with_capacity(pods.len());
     for pod in &pods {
-        let account = ctx
-            .account(&tenant, &pod.key.namespace)
+        // Of an application that cannot be read no pod is shown.
+        let Some(subject) = &subject else { continue };
+        let account = subject
+            .writer
+            .account(ctx, &pod.key.namespace)
             .map_err(|error| refused(&error))?;
         streams.push(lines(&account, pod, &options, ctx.clock.now()).await);
     }

@@ -1,4 +1,4 @@
-//! One live object of an application, whole: looked at and changed as the tenant's account.
+//! One live object of an application, whole: looked at and changed as whom the application is written.
 
 use cluster::{
     Account, DeleteOptions, Deletion, EDIT_MANAGER, PatchKind, Propagation, WriteOptions,
@@ -54,7 +54,7 @@ pub(super) async fn find(
         namespace,
         name,
     };
-    let Scene { tenant, seen } = scene::outline(ctx, app).await?;
+    let Scene { tenant: _, seen } = scene::outline(ctx, app).await?;
     let (subject, outline) = seen.unzip();
     let nodes = tree::nodes(outline).await?;
     let node = nodes
@@ -75,8 +75,9 @@ pub(super) async fn find(
     } else {
         version
     };
-    let account = ctx
-        .account(&tenant, &key.namespace)
+    let account = subject
+        .writer
+        .account(ctx, &key.namespace)
         .map_err(|error| refused(&error))?;
     let body = account
         .get(&key, Some(&version))

@@ -241,7 +241,7 @@ impl Refused {
                 let words = error
                     .refusal()
                     .map_or_else(|| error.to_string(), |refusal| refusal.message.clone());
-                (words, cause(&error, subject).on(step.key.clone()))
+                (words, subject.writer.cause(&error).on(step.key.clone()))
             }
             Self::ByUs(cause) => (cause.message.to_string(), cause.on(step.key.clone())),
             Self::StillThere => {
@@ -250,21 +250,6 @@ impl Refused {
                 (cause.message.to_string(), cause)
             }
         }
-    }
-}
-
-/// Why a sync could not write something; where an account that the project has named lacks a right, it is named.
-#[must_use]
-pub fn cause(error: &cluster::Error, subject: &Subject) -> Cause {
-    let cause = error.cause();
-    match &subject.deputy {
-        Ok(Some(deputy)) if cause.message.is(&message::cluster::FORBIDDEN) => {
-            let message = message::sync::SERVICE_ACCOUNT_FORBIDDEN
-                .with("account", deputy)
-                .with("project", subject.spec.project());
-            Cause { message, ..cause }
-        }
-        _ => cause,
     }
 }
 
@@ -306,7 +291,7 @@ async fn apply(
     before: Option<&Before>,
     dry_run: bool,
 ) -> Result<Done, Refused> {
-    let account = subject.sync_account(ctx, &step.key.namespace)?;
+    let account = subject.writer.account(ctx, &step.key.namespace)?;
     let validation = if how.validate {
         Validation::Warn
     } else {
@@ -381,7 +366,7 @@ async fn prune(
     propagation: Propagation,
     dry_run: bool,
 ) -> Result<Done, Refused> {
-    let account = subject.sync_account(ctx, &step.key.namespace)?;
+    let account = subject.writer.account(ctx, &step.key.namespace)?;
     let options = DeleteOptions {
         uid: Some(uid.to_owned()),
         resource_version: None,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cluster::{DeleteOptions, LiveEntry};
 use domain::application::{Application, FinalizerChange, REFRESH};
 use domain::cause::Cause;
+use domain::clock::Timestamp;
 use domain::message;
 use domain::resource::{GroupKind, ResourceKey};
 use domain::status::{HealthCode, Status};
@@ -20,6 +21,7 @@ use serde_json::Value;
 use super::apply::{is_late, propagated};
 use super::live::{LiveSet, Sight};
 use super::publish::{self, Report};
+use super::writer::Writer;
 use super::{Failure, Next, hooks, subject};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
@@ -34,6 +36,13 @@ const AT_ONCE: usize = 16;
 const BACKSTOP: Duration = Duration::from_secs(30);
 /// A refused deletion is tried again after this.
 const AGAIN: Duration = Duration::from_secs(10);
+/// The longer it is refused the rarer it is tried, but never less often than this: somebody waits who has mended it.
+const RARELY: Duration = Duration::from_secs(60);
+/// What says that a deletion is refused.
+const REFUSALS: [&message::Code; 2] = [
+    &message::app::DELETION_REFUSED,
+    &message::app::DELETION_FORBIDDEN,
+];
 /// One that the cluster did not finish in time is asked for again after this.
 const SOON: Duration = Duration::from_secs(2);
 /// For so long after a cluster has come to this controller nothing is taken for gone: watches tell a little late of what was
@@ -103,10 +112,31 @@ fn not_known(ctx: &Context) -> Came {
 
 /// The objects are through with.
 fn through(app: &Application) -> Came {
-    let cascading = app
-        .finalizers()
-        .filter(|name| plan::cascade([*name]).is_some());
-    Came::Through(cascading.map(str::to_owned).collect())
+    Came::Through(cascading(app).map(str::to_owned).collect())
+}
+
+/// The finalizers that have the objects go.
+fn cascading(app: &Application) -> impl Iterator<Item = &str> {
+    app.finalizers()
+        .filter(|name| plan::cascade([*name]).is_some())
+}
+
+/// Nobody may delete what there is: it stays, and the application with it, until somebody is named who may, or it is left there.
+fn nobody_may(why: &Cause, finalizer: &str) -> Vec<Cause> {
+    let stays = message::app::DELETION_NO_ACCOUNT.with("finalizer", finalizer);
+    vec![why.clone(), Cause::error(stays)]
+}
+
+/// When a refused deletion is tried again: after as long as it has been refused. A person who reads why needs some time, and
+/// nothing is to be asked every few seconds for days.
+fn again(status: &Status, now: Timestamp) -> Next {
+    let causes = status.causes.iter().zip(&status.cause_since);
+    let since = causes
+        .filter(|(cause, _)| REFUSALS.iter().any(|code| cause.message.is(code)))
+        .map(|(_, since)| *since)
+        .min();
+    let lasted = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
+    Next::After(lasted.unwrap_or_default().clamp(AGAIN, RARELY))
 }
 
 /// Deletes the application's objects as far as that goes without waiting.
@@ -114,7 +144,7 @@ async fn objects(
     ctx: &Context,
     key: &AppKey,
     app: &Application,
-    tenant: &TenantFacts,
+    tenant: &Arc<TenantFacts>,
     propagation: Propagation,
 ) -> Result<Came, Failure> {
     // As in Argo CD, what the settings leave out stays.
@@ -156,6 +186,12 @@ async fn objects(
         let message = message::app::DELETION_UNCONFIRMED.with("resource", waiting);
         causes.push(Cause::reason(message).on(waiting.clone()));
     }
+    let writer = Writer::read(ctx, key, app, tenant).await?;
+    let finalizer = cascading(app).collect::<Vec<_>>().join(", ");
+    if let Some(why) = writer.nobody() {
+        causes.splice(0..0, nobody_may(why, &finalizer));
+        return Ok(Came::Waits(causes, Next::After(BACKSTOP)));
+    }
     let first = plan.waves.first().map_or(&[][..], Vec::as_slice);
     // One of those that have been asked to go says what it waits for.
     let staying = first.iter().filter(|doomed| doomed.deleting);
@@ -166,7 +202,7 @@ async fn objects(
     for doomed in first {
         let held = live.find(&doomed.key).filter(|_| doomed.held);
         if !doomed.deleting || held.is_some() {
-            sends.push(send(ctx, tenant, doomed, held, plan.propagation));
+            sends.push(send(ctx, &writer, doomed, held, plan.propagation));
         }
     }
     let sent: Vec<_> = futures::stream::iter(sends)
@@ -186,14 +222,8 @@ async fn objects(
         if passing(&error) {
             return Err(Failure::Cluster(error));
         }
-        let message = message::app::DELETION_REFUSED.with("resource", &doomed.key);
-        causes.insert(
-            0,
-            Cause::error(message)
-                .on(doomed.key.clone())
-                .evidence(error.to_string()),
-        );
-        next = Next::After(AGAIN);
+        causes.insert(0, writer.stays(&doomed.key, &error, &finalizer));
+        next = again(&app.status, ctx.clock.now());
     }
     Ok(Came::Waits(causes, next))
 }
@@ -292,13 +322,13 @@ fn passing(error: &cluster::Error) -> bool {
 /// Asks for one object to go; what went wrong, if anything did.
 async fn send(
     ctx: &Context,
-    tenant: &TenantFacts,
+    writer: &Writer,
     doomed: &plan::Doomed,
     held: Option<&Arc<LiveEntry>>,
     propagation: Propagation,
 ) -> Option<(plan::Doomed, cluster::Error)> {
     if let Some(hook) = held {
-        let removed = hooks::remove(ctx, tenant, hook, propagation).await;
+        let removed = hooks::remove(ctx, writer, hook, propagation).await;
         return removed.err().map(|error| (doomed.clone(), error));
     }
     let options = DeleteOptions {
@@ -307,7 +337,7 @@ async fn send(
         ..DeleteOptions::default()
     };
     let sent = async {
-        let account = ctx.account(tenant, &doomed.key.namespace)?;
+        let account = writer.account(ctx, &doomed.key.namespace)?;
         account
             .delete(&doomed.key, Some(&doomed.version), &options)
             .await
@@ -341,7 +371,7 @@ async fn pass(
 async fn remove(
     ctx: &Context,
     key: &AppKey,
-    tenant: &TenantFacts,
+    tenant: &Arc<TenantFacts>,
     app: &Application,
 ) -> Result<Next, Failure> {
     let_go(ctx, key, tenant).await;
@@ -359,8 +389,9 @@ async fn remove(
     Ok(next)
 }
 
-/// What stays of an application's hooks must not wait for somebody who is gone.
-pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts) {
+/// What stays of an application's hooks must not wait for somebody who is gone. As the tenant's own account: there may be no
+/// application any more whose project could be asked, and nobody gains by it, since the mark is ours.
+pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &Arc<TenantFacts>) {
     let sight = Sight {
         tenant,
         kinds: None,
@@ -369,7 +400,7 @@ pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts) {
     let marking = Marking::default();
     let claimant = tenant.claimant(&key.name, &marking);
     let live = LiveSet::gather(ctx, sight, claimant, &[]);
-    hooks::release_idle(ctx, tenant, claimant, live.entries()).await;
+    hooks::release_idle(ctx, &Writer::own(tenant), claimant, live.entries()).await;
 }
 
 /// Reports why a deletion waits.
@@ -460,7 +491,7 @@ fn time(text: &str) -> Option<chrono::DateTime<chrono::FixedOffset>> {
 
 #[cfg(test)]
 mod tests {
-    use domain::clock::Timestamp;
+    use chrono::TimeDelta;
     use domain::operation::{Operation, Phase, ResourceResult, SyncResult};
     use domain::status::ResourceStatus;
 
@@ -512,5 +543,23 @@ mod tests {
         });
         status.operation = Some(state);
         assert_eq!(on_record(&status), HashSet::from([&a, &b, &hook]));
+    }
+
+    #[test]
+    fn a_deletion_is_tried_the_rarer_the_longer_it_is_refused() {
+        let began = Timestamp::UNIX_EPOCH;
+        let mut status = Status::default();
+        let after = |status: &Status, seconds| again(status, began + TimeDelta::seconds(seconds));
+        assert_eq!(after(&status, 300), Next::After(AGAIN), "it is new");
+        status.causes = vec![
+            Cause::reason(message::app::PENDING_DELETION.message()),
+            Cause::error(message::app::DELETION_FORBIDDEN.message()),
+        ];
+        status.cause_since = vec![began - TimeDelta::hours(1), began];
+        assert_eq!(after(&status, 1), Next::After(AGAIN));
+        let half = Duration::from_secs(30);
+        assert_eq!(after(&status, 30), Next::After(half), "not since it waits");
+        assert_eq!(after(&status, 86_400), Next::After(RARELY));
+        assert_eq!(after(&status, -5), Next::After(AGAIN), "a clock was set");
     }
 }

@@ -1,8 +1,8 @@
-//! Lets go of hooks, and deletes them, as whoever does that (client required).
+//! Lets go of hooks, and deletes them, as whom their application is written (client required).
 
 use std::sync::Arc;
 
-use cluster::{Account, DeleteOptions, LiveEntry, PatchKind, WriteOptions};
+use cluster::{DeleteOptions, LiveEntry, PatchKind, WriteOptions};
 use engine::claim::Claimant;
 use engine::hooks;
 use engine::options::{self, Propagation, Role};
@@ -10,35 +10,27 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::apply::propagated;
+use super::writer::Writer;
 use crate::context::Context;
-use crate::tenants::TenantFacts;
 
 /// How many hooks of one application are let go at once.
 const AT_ONCE: usize = 16;
 /// How often a finalizer is taken off anew where somebody else was writing.
 const TRIES: usize = 5;
 
-/// Takes our finalizer off a hook, as the tenant's account.
-///
-/// # Errors
-/// As [`release_as`].
-pub async fn release(
-    ctx: &Context,
-    tenant: &TenantFacts,
-    entry: &LiveEntry,
-) -> Result<(), cluster::Error> {
-    let account = ctx.account(tenant, &entry.key.namespace)?;
-    release_as(&account, entry).await
-}
-
 /// Takes our finalizer off a hook. One that is gone, or has none, is let go already.
 ///
 /// # Errors
-/// When the cluster refuses or does not answer.
-pub async fn release_as(account: &Account, entry: &LiveEntry) -> Result<(), cluster::Error> {
+/// When nobody may, or the cluster refuses or does not answer.
+pub async fn release(
+    ctx: &Context,
+    writer: &Writer,
+    entry: &LiveEntry,
+) -> Result<(), cluster::Error> {
     if !hooks::held(&entry.body) {
         return Ok(());
     }
+    let account = writer.account(ctx, &entry.key.namespace)?;
     let version = Some(entry.version.as_ref());
     let mut fresh: Option<Value> = None;
     for _ in 0..TRIES {
@@ -80,29 +72,17 @@ pub async fn release_as(account: &Account, entry: &LiveEntry) -> Result<(), clus
     Ok(())
 }
 
-/// Deletes a hook's object, whatever it is doing, as the tenant's account.
-///
-/// # Errors
-/// As [`remove_as`].
-pub async fn remove(
-    ctx: &Context,
-    tenant: &TenantFacts,
-    entry: &LiveEntry,
-    propagation: Propagation,
-) -> Result<(), cluster::Error> {
-    let account = ctx.account(tenant, &entry.key.namespace)?;
-    remove_as(&account, entry, propagation).await
-}
-
 /// Deletes a hook's object, whatever it is doing.
 ///
 /// # Errors
-/// When the cluster refuses or does not answer.
-pub async fn remove_as(
-    account: &Account,
+/// When nobody may, or the cluster refuses or does not answer.
+pub async fn remove(
+    ctx: &Context,
+    writer: &Writer,
     entry: &LiveEntry,
     propagation: Propagation,
 ) -> Result<(), cluster::Error> {
+    let account = writer.account(ctx, &entry.key.namespace)?;
     let options = DeleteOptions {
         uid: Some(entry.uid.to_string()),
         propagation: propagated(propagation),
@@ -117,16 +97,20 @@ pub async fn remove_as(
         Ok(_) | Err(_) => {}
     }
     // Last, so that it cannot be mistaken for one that somebody keeps.
-    release_as(account, entry).await
+    release(ctx, writer, entry).await
 }
 
 /// Lets go of what an operation left behind that ended, or whose process did, before it could.
 pub async fn release_idle(
     ctx: &Context,
-    tenant: &TenantFacts,
+    writer: &Writer,
     claimant: Claimant<'_>,
     live: &[Arc<LiveEntry>],
 ) {
+    if writer.nobody().is_some() {
+        // Whoever asks for more is told why.
+        return;
+    }
     let left = live.iter().filter(|entry| {
         hooks::held(&entry.body)
             && options::role(&entry.body) == Role::Hook
@@ -134,7 +118,7 @@ pub async fn release_idle(
     });
     let releases: Vec<_> = left
         .map(|entry| async move {
-            if let Err(error) = release(ctx, tenant, entry).await {
+            if let Err(error) = release(ctx, writer, entry).await {
                 tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
             }
         })

@@ -549,9 +549,9 @@ fn wish(run: &Run, begun: bool) -> Wish {
 
 /// Why nothing may be applied of what is wanted: nobody may do so, or it is too much.
 async fn hindered(ctx: &Context, run: &Run, wanted: usize) -> Result<Option<Cause>, Failure> {
-    match &run.subject.deputy {
-        Err(cause) => Ok(Some(cause.clone())),
-        Ok(_) => too_many(ctx, run, wanted).await,
+    match run.subject.writer.nobody() {
+        Some(cause) => Ok(Some(cause.clone())),
+        None => too_many(ctx, run, wanted).await,
     }
 }
 

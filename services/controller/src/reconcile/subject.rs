@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::application::{
-    Application, CONTROL_PLANE_NAMESPACE, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER,
-    IgnoreDifference, Source, Spec,
+    Application, Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, IgnoreDifference, Source, Spec,
 };
 use domain::cause::Cause;
 use domain::cluster::Cluster;
 use domain::message;
 use domain::project::Rules;
-use domain::project::deputy::{Errand, ServiceAccount};
 use domain::project::gate::Applicant;
 use domain::settings::{Customizations, KindFilter, Rendering};
 use domain::tracking::Marking;
@@ -23,6 +21,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::live::Sight;
+use super::writer::Writer;
 use crate::clusters::Placed;
 use crate::context::Context;
 use crate::driver::queue::AppKey;
@@ -55,8 +54,8 @@ pub struct Subject {
     pub marking: Arc<Marking>,
     /// After how long its operations are stopped that have not ended.
     pub sync_timeout: Option<Duration>,
-    /// As whom it is synced, where that is not the tenant's own account, or why nobody may sync it.
-    pub deputy: Result<Option<ServiceAccount>, Cause>,
+    /// As whom it is synced, and whatever else a tenant causes is done.
+    pub writer: Writer,
     /// What comparisons leave out, by its spec and its tenant's settings.
     pub ignore: Vec<IgnoreDifference>,
     project: Arc<ProjectFacts>,
@@ -68,23 +67,6 @@ impl Subject {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         self.project.rules.as_ref().unwrap_or(&self.no_rules)
-    }
-
-    /// Requests as whom it is synced, for objects of a namespace (empty: cluster-scoped ones). Whatever a sync writes is
-    /// written so; what is read, and what no sync does, is asked for as the tenant's own account ([`Context::account`]).
-    ///
-    /// # Errors
-    /// When nobody may sync it, or the names are no names.
-    pub fn sync_account(
-        &self,
-        ctx: &Context,
-        namespace: &str,
-    ) -> Result<cluster::Account, cluster::Error> {
-        match &self.deputy {
-            Ok(None) => ctx.account(&self.tenant, namespace),
-            Ok(Some(deputy)) => ctx.deputy(deputy),
-            Err(cause) => Err(cluster::Error::NobodyMay(Box::new(cause.clone()))),
-        }
     }
 
     /// What its tenant sees of the cluster.
@@ -174,34 +156,17 @@ pub async fn read(
     app: Application,
     tenant: Arc<TenantFacts>,
 ) -> store::Result<Result<Subject, (Application, Vec<Cause>)>> {
-    let spec = match app.view() {
+    let spec = match self::spec(&app) {
         Ok(spec) => spec,
-        Err(error) => {
-            return Ok(Err((
-                app,
-                vec![Cause::error(
-                    message::app::SPEC_INVALID.with("error", error),
-                )],
-            )));
-        }
+        Err(cause) => return Ok(Err((app, vec![cause]))),
     };
-    let name = spec.project().to_owned();
-    let Some(project) = ctx.tenants.project(key.tenant, &name).await? else {
-        let cause = Cause::error(message::app::PROJECT_NOT_FOUND.with("project", &name))
-            .field("spec.project");
-        return Ok(Err((app, vec![cause])));
+    let project = match self::project(ctx, key, &spec).await? {
+        Ok(project) => project,
+        Err(cause) => return Ok(Err((app, vec![cause]))),
     };
-    let rules = match &project.rules {
+    let rules = match self::rules(&project, &spec) {
         Ok(rules) => rules,
-        Err(error) => {
-            let message = message::app::PROJECT_INVALID
-                .with("project", &name)
-                .with("error", error);
-            return Ok(Err((
-                app,
-                vec![Cause::error(message).field("spec.project")],
-            )));
-        }
+        Err(cause) => return Ok(Err((app, vec![cause]))),
     };
     let destination = match destination(&spec, &tenant) {
         Ok(destination) => destination,
@@ -221,9 +186,9 @@ pub async fn read(
     let settings = ctx.tenants.settings(key.tenant).await?;
     let of_tenant = settings.customizations.ignore.iter();
     let ignore = spec.ignore_differences.iter().chain(of_tenant);
-    let deputy = match settings.sync_impersonates {
-        true => deputy(&spec, &destination, &tenant, rules).map(Some),
-        false => Ok(None),
+    let writer = match settings.sync_impersonates {
+        true => Writer::named(&spec, &destination, &tenant, rules),
+        false => Writer::own(&tenant),
     };
     Ok(Ok(Subject {
         ignore: ignore.cloned().collect(),
@@ -232,7 +197,7 @@ pub async fn read(
         kinds: settings.kinds,
         marking: settings.marking,
         sync_timeout: settings.sync_timeout,
-        deputy,
+        writer,
         key: key.clone(),
         app,
         spec,
@@ -242,6 +207,36 @@ pub async fn read(
         project: project.clone(),
         no_rules: Rules::default(),
     }))
+}
+
+/// What an application's spec says.
+pub(super) fn spec(app: &Application) -> Result<Spec, Cause> {
+    app.view()
+        .map_err(|error| Cause::error(message::app::SPEC_INVALID.with("error", error)))
+}
+
+/// The project that it names.
+pub(super) async fn project(
+    ctx: &Context,
+    key: &AppKey,
+    spec: &Spec,
+) -> store::Result<Result<Arc<ProjectFacts>, Cause>> {
+    let name = spec.project();
+    let found = ctx.tenants.project(key.tenant, name).await?;
+    Ok(found.ok_or_else(|| {
+        let message = message::app::PROJECT_NOT_FOUND.with("project", name);
+        Cause::error(message).field("spec.project")
+    }))
+}
+
+/// What that permits.
+pub(super) fn rules<'a>(project: &'a ProjectFacts, spec: &Spec) -> Result<&'a Rules, Cause> {
+    project.rules.as_ref().map_err(|error| {
+        let message = message::app::PROJECT_INVALID
+            .with("project", spec.project())
+            .with("error", error);
+        Cause::error(message).field("spec.project")
+    })
 }
 
 /// The cluster that an application goes to, of those that its tenant has added; nothing where it goes to none of them.
@@ -291,7 +286,7 @@ pub fn leads_somewhere(app: &Application, tenant: &TenantFacts) -> bool {
 }
 
 /// The destination with address and name filled in.
-fn destination(spec: &Spec, tenant: &TenantFacts) -> Result<Destination, Cause> {
+pub(super) fn destination(spec: &Spec, tenant: &TenantFacts) -> Result<Destination, Cause> {
     let Destination {
         server,
         name,
@@ -333,30 +328,6 @@ fn destination(spec: &Spec, tenant: &TenantFacts) -> Result<Destination, Cause> 
             refuse(message, "spec.destination")
         }
     }
-}
-
-/// As whom an application is synced whose tenant has its projects say so. In the shared cluster the account has to be in a
-/// namespace of the tenant's own, whose rights the tenant could use there without us: in that of another it would be
-/// lent what is not its own.
-fn deputy(
-    spec: &Spec,
-    destination: &Destination,
-    tenant: &TenantFacts,
-    rules: &Rules,
-) -> Result<ServiceAccount, Cause> {
-    let added = tenant.added().is_some();
-    let errand = Errand {
-        project: spec.project(),
-        server: &destination.server,
-        namespace: &destination.namespace,
-        home: match added {
-            true => CONTROL_PLANE_NAMESPACE,
-            false => tenant.home(),
-        },
-    };
-    errand.deputy(&rules.destination_service_accounts, |namespace| {
-        added || tenant.owns(namespace)
-    })
 }
 
 fn permitted(

@@ -36,7 +36,7 @@ pub(super) async fn create(
     };
     if subject.tenant.makes_namespaces() {
         // Its account may do so itself.
-        let account = subject.sync_account(ctx, "")?;
+        let account = subject.writer.account(ctx, "")?;
         let applied = account.apply(object, &ApplyOptions::default()).await?;
         return Ok(words(if applied.created {
             "created"

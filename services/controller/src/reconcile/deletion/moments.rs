@@ -1,5 +1,5 @@
-//! The hooks of a deletion are made, waited for and cleaned up, as the tenant's account (client required; what is to do
-//! about each is the engine's decision).
+//! The hooks of a deletion are made, waited for and cleaned up, as whom their application is written (client required; what is
+//! to do about each is the engine's decision).
 //!
 //! A moment is over when its finalizer is off the application: until then what its hooks came to has to stay in the cluster.
 
@@ -16,7 +16,7 @@ use engine::options::Propagation;
 use engine::plan::{self, Fate, HookSeen, Moment, Step, Turn};
 use serde_json::Value;
 
-use super::{AGAIN, BACKSTOP, Came, began, passing};
+use super::{AGAIN, BACKSTOP, Came, again, began, nobody_may, passing};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
@@ -25,6 +25,7 @@ use crate::reconcile::desire::{self, Desired, Wish};
 use crate::reconcile::live::{LiveSet, Sight};
 use crate::reconcile::look;
 use crate::reconcile::subject::{self, Subject};
+use crate::reconcile::writer::Writer;
 use crate::reconcile::{Failure, LOOK_AGAIN, Next, PATIENCE, apply, hooks};
 use crate::tenants::TenantFacts;
 
@@ -46,6 +47,10 @@ pub(super) async fn run(
         Err((_, causes)) if causes.iter().any(leads_nowhere) => return Ok(through(moment)),
         Err((_, causes)) => return Ok(unknown(moment, &causes, Next::Sleep)),
     };
+    if let Some(why) = subject.writer.nobody() {
+        let causes = nobody_may(why, moment.finalizer());
+        return Ok(Came::Waits(causes, Next::After(BACKSTOP)));
+    }
     let desired = match wanted(ctx, &subject, moment, memory).await? {
         Ok(desired) => desired,
         Err(came) => return Ok(came),
@@ -71,14 +76,14 @@ pub(super) async fn run(
         let seen: Vec<HookSeen<'_>> = there.iter().map(There::seen).collect();
         let turn = plan::turn(moment, wave, &seen, &claimant);
         for entry in settled(&there, &live, moment, began(app)) {
-            let_go(ctx, tenant, &entry).await?;
+            let_go(ctx, &subject.writer, &entry).await?;
             unwatched.push(entry);
         }
         if !turn.over() {
             return act(ctx, &subject, moment, turn, &there, &mut live).await;
         }
     }
-    dismiss(ctx, tenant, &unwatched).await?;
+    dismiss(ctx, &subject.writer, &unwatched).await?;
     Ok(through(moment))
 }
 
@@ -229,15 +234,18 @@ async fn act(
     } = turn;
     let mut next = Next::After(BACKSTOP);
     for entry in delete.iter().filter_map(|key| entry_of(there, key)) {
-        let removed = hooks::remove(ctx, &subject.tenant, entry, Propagation::default()).await;
+        let removed = hooks::remove(ctx, &subject.writer, entry, Propagation::default()).await;
         if let Err(error) = removed {
-            let refused = refused(&entry.key, error).map_err(Failure::Cluster)?;
-            causes.insert(0, refused);
-            next = Next::After(AGAIN);
+            if passing(&error) {
+                return Err(Failure::Cluster(error));
+            }
+            let stays = subject.writer.stays(&entry.key, &error, moment.finalizer());
+            causes.insert(0, stays);
+            next = again(&subject.app.status, ctx.clock.now());
         }
     }
     for entry in failed.iter().filter_map(|key| entry_of(there, key)) {
-        let_go(ctx, &subject.tenant, entry).await?;
+        let_go(ctx, &subject.writer, entry).await?;
     }
     if !make.is_empty() {
         let made = apply::wave(ctx, subject, &make, false, ctx.clock.now(), live).await;
@@ -262,16 +270,12 @@ async fn act(
 ///
 /// # Errors
 /// When the cluster does not answer.
-async fn dismiss(
-    ctx: &Context,
-    tenant: &TenantFacts,
-    made: &[Arc<LiveEntry>],
-) -> Result<(), Failure> {
+async fn dismiss(ctx: &Context, writer: &Writer, made: &[Arc<LiveEntry>]) -> Result<(), Failure> {
     let bodies = made.iter().map(|entry| (entry.body.as_ref(), None));
     let bodies: Vec<(&Value, Option<&Checked>)> = bodies.collect();
     let fates = made.iter().zip(plan::cleanup(&bodies));
     for (entry, _) in fates.filter(|(_, fate)| *fate == Fate::Delete) {
-        match hooks::remove(ctx, tenant, entry, Propagation::default()).await {
+        match hooks::remove(ctx, writer, entry, Propagation::default()).await {
             Err(error) if passing(&error) => return Err(Failure::Cluster(error)),
             Err(error) => {
                 tracing::warn!(resource = %entry.key, %error, "a hook's object could not be deleted");
@@ -290,7 +294,7 @@ pub(super) async fn clean(
     ctx: &Context,
     key: &AppKey,
     app: &Application,
-    tenant: &TenantFacts,
+    tenant: &Arc<TenantFacts>,
     moment: Moment,
     memory: &AppMemory,
 ) -> Result<Came, Failure> {
@@ -307,6 +311,14 @@ pub(super) async fn clean(
         .iter()
         .filter(|entry| plan::of_deletion(&entry.body, moment, began));
     let made: Vec<&Arc<LiveEntry>> = made.collect();
+    if made.is_empty() {
+        return Ok(cleared(moment));
+    }
+    let writer = Writer::read(ctx, key, app, tenant).await?;
+    if let Some(why) = writer.nobody() {
+        let causes = nobody_may(why, moment.cleanup());
+        return Ok(Came::Waits(causes, Next::After(BACKSTOP)));
+    }
     let checker = Checker {
         tenant,
         customizations: &settings.customizations,
@@ -323,39 +335,33 @@ pub(super) async fn clean(
     let (mut causes, mut next) = (Vec::new(), Next::After(BACKSTOP));
     for (entry, fate) in made.iter().zip(plan::cleanup(&bodies)) {
         match fate {
-            Fate::Stay => let_go(ctx, tenant, entry).await?,
+            Fate::Stay => let_go(ctx, &writer, entry).await?,
             Fate::Going => causes.push(moment.clears(&entry.key)),
             Fate::Delete => {
-                let removed = hooks::remove(ctx, tenant, entry, Propagation::default()).await;
-                if let Err(error) = removed {
-                    let refused = refused(&entry.key, error).map_err(Failure::Cluster)?;
-                    causes.insert(0, refused);
-                    next = Next::After(AGAIN);
-                } else {
-                    causes.push(moment.clears(&entry.key));
+                match hooks::remove(ctx, &writer, entry, Propagation::default()).await {
+                    Ok(()) => causes.push(moment.clears(&entry.key)),
+                    Err(error) if passing(&error) => return Err(Failure::Cluster(error)),
+                    Err(error) => {
+                        causes.insert(0, writer.stays(&entry.key, &error, moment.cleanup()));
+                        next = again(&app.status, ctx.clock.now());
+                    }
                 }
             }
         }
     }
     if causes.is_empty() {
-        return Ok(Came::Through(vec![moment.cleanup().to_owned()]));
+        return Ok(cleared(moment));
     }
     Ok(Came::Waits(causes, next))
 }
 
-/// That the cluster does not delete a hook's object; what passes by itself is an error of ours.
-fn refused(hook: &ResourceKey, error: cluster::Error) -> Result<Cause, cluster::Error> {
-    if passing(&error) {
-        return Err(error);
-    }
-    let message = message::app::DELETION_REFUSED.with("resource", hook);
-    let cause = Cause::error(message).on(hook.clone());
-    Ok(cause.evidence(error.to_string()))
+fn cleared(moment: Moment) -> Came {
+    Came::Through(vec![moment.cleanup().to_owned()])
 }
 
 /// Takes our finalizer off a hook. Where the cluster refuses, that is for later.
-async fn let_go(ctx: &Context, tenant: &TenantFacts, entry: &LiveEntry) -> Result<(), Failure> {
-    match hooks::release(ctx, tenant, entry).await {
+async fn let_go(ctx: &Context, writer: &Writer, entry: &LiveEntry) -> Result<(), Failure> {
+    match hooks::release(ctx, writer, entry).await {
         Err(error) if passing(&error) => Err(Failure::Cluster(error)),
         Err(error) => {
             tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");

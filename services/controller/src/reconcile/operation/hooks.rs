@@ -24,7 +24,6 @@ use crate::context::Context;
 use crate::reconcile::custom::{Checker, Known, SeenHook};
 use crate::reconcile::live::LiveSet;
 use crate::reconcile::look;
-use crate::reconcile::subject::Subject;
 use crate::reconcile::{apply, hooks as cluster_hooks};
 
 /// The attempt under way, as its hooks name it.
@@ -120,27 +119,6 @@ fn seen_in<'a>(live: &'a LiveSet, entry: &'a LiveEntry) -> SeenHook<'a> {
     }
 }
 
-/// Takes our finalizer off a hook, as whom the application is synced.
-async fn release(
-    ctx: &Context,
-    subject: &Subject,
-    entry: &LiveEntry,
-) -> Result<(), cluster::Error> {
-    let account = subject.sync_account(ctx, &entry.key.namespace)?;
-    cluster_hooks::release_as(&account, entry).await
-}
-
-/// Deletes a hook's object, as whom the application is synced.
-async fn remove(
-    ctx: &Context,
-    subject: &Subject,
-    entry: &LiveEntry,
-    propagation: Propagation,
-) -> Result<(), cluster::Error> {
-    let account = subject.sync_account(ctx, &entry.key.namespace)?;
-    cluster_hooks::remove_as(&account, entry, propagation).await
-}
-
 /// Takes our finalizer off the hooks that are known to have ended. Where the cluster refuses, that is for later.
 pub(super) async fn release_ended(
     ctx: &Context,
@@ -154,7 +132,7 @@ pub(super) async fn release_ended(
         let entry = live.find(&result.key);
         let entry = entry.filter(|entry| is_of(&entry.body, &attempt, result));
         let Some(entry) = entry else { continue };
-        match release(ctx, &run.subject, entry).await {
+        match cluster_hooks::release(ctx, &run.subject.writer, entry).await {
             Err(error) if passing(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(resource = %result.key, %error, "a hook's finalizer could not be taken off");
@@ -207,10 +185,11 @@ pub(super) async fn clear_way(
             Before::Gone => going.push(step.key),
             Before::Delete => {
                 if let Some(entry) = entry {
-                    match remove(ctx, &run.subject, entry, propagation).await {
+                    match cluster_hooks::remove(ctx, &run.subject.writer, entry, propagation).await
+                    {
                         Err(error) if passing(&error) => return Err(error),
                         Err(error) => {
-                            let cause = apply::cause(&error, &run.subject);
+                            let cause = run.subject.writer.cause(&error);
                             return Ok(Way::Refused(cause.on(step.key)));
                         }
                         Ok(()) => {}
@@ -279,7 +258,7 @@ pub(super) async fn tidy(
             continue;
         };
         let ended = ended.clone();
-        match remove(ctx, &run.subject, entry, plan.propagation).await {
+        match cluster_hooks::remove(ctx, &run.subject.writer, entry, plan.propagation).await {
             Ok(()) => {}
             Err(error) if passing(&error) => return Err(error),
             Err(error) => {
@@ -328,7 +307,8 @@ pub(super) async fn terminate(
             // Nothing runs any more; who looks next lets it go.
             continue;
         }
-        let removed = remove(ctx, subject, entry, Propagation::default()).await;
+        let removed =
+            cluster_hooks::remove(ctx, &subject.writer, entry, Propagation::default()).await;
         (result.hook_phase, result.message) = match removed {
             Ok(()) => (Phase::Succeeded, "Deleted".to_owned()),
             Err(error) if passing(&error) => return Err(error),
@@ -344,7 +324,7 @@ pub(super) async fn terminate(
             && known.iter().all(|result| result.key != entry.key)
     });
     for entry in unknown {
-        match remove(ctx, &run.subject, entry, Propagation::default()).await {
+        match cluster_hooks::remove(ctx, &run.subject.writer, entry, Propagation::default()).await {
             Err(error) if passing(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(resource = %entry.key, %error, "a hook could not be stopped");

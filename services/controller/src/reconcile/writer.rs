@@ -1,0 +1,164 @@
+//! As whom an application's objects are written, and read for a person: the tenant's own account, or the one that its
+//! project names where the tenant's settings say so (client required for reading, none for judging).
+//!
+//! One answer for whatever a tenant causes: a sync, a deletion, the hooks of both, what people change by hand, logs, events
+//! and terminals. What is read and tried to compare is asked for as the tenant's own account ([`Context::account`]).
+
+use std::sync::Arc;
+
+use cluster::Account;
+use domain::application::{Application, CONTROL_PLANE_NAMESPACE, Destination, Spec};
+use domain::cause::Cause;
+use domain::message;
+use domain::project::Rules;
+use domain::project::deputy::{Errand, ServiceAccount};
+use domain::resource::ResourceKey;
+
+use super::subject;
+use crate::context::Context;
+use crate::driver::queue::AppKey;
+use crate::tenants::TenantFacts;
+
+/// As whom.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    tenant: Arc<TenantFacts>,
+    /// Who names the account, for people.
+    project: String,
+    /// The account where it is not the tenant's own, or why nobody may.
+    deputy: Result<Option<ServiceAccount>, Cause>,
+}
+
+impl Writer {
+    /// The tenant's own account.
+    #[must_use]
+    pub fn own(tenant: &Arc<TenantFacts>) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            project: String::new(),
+            deputy: Ok(None),
+        }
+    }
+
+    /// The account that a project names for a destination, or nobody. In the shared cluster it has to be in a namespace of
+    /// the tenant's own, whose rights the tenant could use there without us: in that of another it would be lent what is not
+    /// its own.
+    #[must_use]
+    pub fn named(
+        spec: &Spec,
+        destination: &Destination,
+        tenant: &Arc<TenantFacts>,
+        rules: &Rules,
+    ) -> Self {
+        let added = tenant.added().is_some();
+        let errand = Errand {
+            project: spec.project(),
+            server: &destination.server,
+            namespace: &destination.namespace,
+            home: match added {
+                true => CONTROL_PLANE_NAMESPACE,
+                false => tenant.home(),
+            },
+        };
+        let deputy = errand.deputy(&rules.destination_service_accounts, |namespace| {
+            added || tenant.owns(namespace)
+        });
+        Self {
+            tenant: tenant.clone(),
+            project: spec.project().to_owned(),
+            deputy: deputy.map(Some),
+        }
+    }
+
+    /// That of an application of which no more may be known than its row: it goes, whatever became of what it names. Nobody
+    /// may where the project cannot be asked.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn read(
+        ctx: &Context,
+        key: &AppKey,
+        app: &Application,
+        tenant: &Arc<TenantFacts>,
+    ) -> store::Result<Self> {
+        let settings = ctx.tenants.settings(key.tenant).await?;
+        if !settings.sync_impersonates {
+            return Ok(Self::own(tenant));
+        }
+        let nobody = |cause| Self {
+            tenant: tenant.clone(),
+            project: String::new(),
+            deputy: Err(cause),
+        };
+        let spec = match subject::spec(app) {
+            Ok(spec) => spec,
+            Err(cause) => return Ok(nobody(cause)),
+        };
+        let project = match subject::project(ctx, key, &spec).await? {
+            Ok(project) => project,
+            Err(cause) => return Ok(nobody(cause)),
+        };
+        let rules = subject::rules(&project, &spec);
+        let destination = subject::destination(&spec, tenant);
+        Ok(match (rules, destination) {
+            (Ok(rules), Ok(destination)) => Self::named(&spec, &destination, tenant, rules),
+            (Err(cause), _) | (_, Err(cause)) => nobody(cause),
+        })
+    }
+
+    /// Why nobody may.
+    #[must_use]
+    pub fn nobody(&self) -> Option<&Cause> {
+        self.deputy.as_ref().err()
+    }
+
+    /// Requests as whom it is, for objects of a namespace (empty: cluster-scoped ones).
+    ///
+    /// # Errors
+    /// When nobody may, or the names are no names.
+    pub fn account(&self, ctx: &Context, namespace: &str) -> Result<Account, cluster::Error> {
+        match &self.deputy {
+            Ok(None) => ctx.account(&self.tenant, namespace),
+            Ok(Some(deputy)) => ctx.deputy(deputy),
+            Err(cause) => Err(cluster::Error::NobodyMay(Box::new(cause.clone()))),
+        }
+    }
+
+    /// Why something could not be written; where an account that the project has named lacks a right, it is named.
+    #[must_use]
+    pub fn cause(&self, error: &cluster::Error) -> Cause {
+        let cause = error.cause();
+        match self.lacking(&cause) {
+            Some(deputy) => {
+                let message = message::sync::SERVICE_ACCOUNT_FORBIDDEN
+                    .with("account", deputy)
+                    .with("project", &self.project);
+                Cause { message, ..cause }
+            }
+            None => cause,
+        }
+    }
+
+    /// Why an object does not go with its application, which waits for that while it has the finalizer.
+    #[must_use]
+    pub fn stays(&self, object: &ResourceKey, error: &cluster::Error, finalizer: &str) -> Cause {
+        let message = match self.lacking(&error.cause()) {
+            Some(deputy) => message::app::DELETION_FORBIDDEN
+                .with("account", deputy)
+                .with("project", &self.project)
+                .with("finalizer", finalizer),
+            None => message::app::DELETION_REFUSED.message(),
+        };
+        let cause = Cause::error(message.with("resource", object)).on(object.clone());
+        cause.evidence(error.to_string())
+    }
+
+    /// The account that the project has named, if what it lacks is a right.
+    fn lacking(&self, cause: &Cause) -> Option<&ServiceAccount> {
+        let deputy = self.deputy.as_ref().ok()?.as_ref()?;
+        cause
+            .message
+            .is(&message::cluster::FORBIDDEN)
+            .then_some(deputy)
+    }
+}
