@@ -371,6 +371,8 @@ fn audit_policy() -> serde_json::Value {
                 {"group": "events.k8s.io", "resources": ["events"]}]},
             {"level": "Metadata", "users": ["naru-controller"], "verbs": ["get"], "resources": [
                 {"group": "", "resources": ["configmaps", "secrets", "pods/log", "pods/exec"]}]},
+            {"level": "Metadata", "users": ["naru-controller"], "verbs": ["list"], "resources": [
+                {"group": "", "resources": ["events"]}]},
             {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
         ],
     })

@@ -45,6 +45,7 @@ pub mod writer;
 use desire::Wish;
 use publish::Report;
 use subject::Subject;
+use writer::Writer;
 
 /// The annotation that has an application left alone.
 const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
@@ -317,7 +318,8 @@ async fn let_go(place: &Context, key: &AppKey) -> Result<(), Failure> {
     if let Some(tenant) = place.tenants.get(key.tenant).await?
         && tenant.active()
     {
-        deletion::let_go(place, key, &tenant).await;
+        // There may be no application any more whose project could be asked.
+        deletion::let_go(place, key, &tenant, &Writer::own(&tenant)).await;
     }
     Ok(())
 }

@@ -1,18 +1,20 @@
-//! Syncs that are made as the service accounts that projects name: with their rights, with nobody else's, and not at all
-//! where there is none.
+//! What is done as the service accounts that projects name: syncs, deletions, and what people do by hand. With their rights,
+//! with nobody else's, and not at all where there is none.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use testkit::client::Answer;
 use testkit::kube::Kube;
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
 use crate::clusters::{Role, add, app, guest};
-use crate::hooks::{app_gone, application, gone, job, path, sync};
+use crate::hooks::{application, gone, job, path, sync};
 use crate::objects::live;
+use crate::terminal::{self, Terminal, enterable};
 use crate::{PATIENCE, all_conditions, code, conditions, config_map, said, set};
 
 const SETTING: &str = "application.sync.impersonation.enabled";
@@ -40,9 +42,14 @@ async fn name_at(tenant: &Tenant, verb: &str, place: (&str, &str), account: &str
 
 /// Waits until a plan is refused for just this, or for nothing: the controller knows by then what was changed.
 async fn refused(tenant: &Tenant, code: Option<&str>) -> Result<()> {
+    refused_of(tenant, "app", code).await
+}
+
+/// The same of another application.
+async fn refused_of(tenant: &Tenant, app: &str, code: Option<&str>) -> Result<()> {
     wait::until("the plan", PATIENCE, || async {
-        let path = "/api/naru/v1/applications/app/plan?prune=true";
-        let plan = tenant.client.get(path).await?.ok()?;
+        let path = format!("/api/naru/v1/applications/{app}/plan?prune=true");
+        let plan = tenant.client.get(&path).await?.ok()?;
         let refusals = plan["refusals"].as_array().into_iter().flatten();
         let codes: Vec<&str> = refusals
             .filter_map(|refusal| refusal["code"].as_str())
@@ -73,12 +80,18 @@ fn map(tenant: &Tenant, name: &str) -> String {
     live(&tenant.name, "configmaps", name)
 }
 
-/// Gives the account `deployer` of the tenant's namespace rights there, as the tenant itself can, and waits until they count.
+/// Gives the account `deployer` of the tenant's namespace what a sync needs, and waits until that counts.
 async fn entitle(tenant: &Tenant) -> Result<()> {
     let rules = json!([
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "delete"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create", "patch", "delete"]},
     ]);
+    grant(tenant, &rules).await
+}
+
+/// Gives the account `deployer` of the tenant's namespace these rights there and no others, as the tenant itself can. To read
+/// ConfigMaps is among them: by that it is seen that they count.
+async fn grant(tenant: &Tenant, rules: &Value) -> Result<()> {
     let here = &tenant.name;
     let rbac = "rbac.authorization.k8s.io";
     let role = json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role",
@@ -109,23 +122,41 @@ fn user(namespace: &str, account: &str) -> String {
     format!("system:serviceaccount:{namespace}:{account}")
 }
 
-/// As whom somebody has written objects of these kinds in a namespace, as `patch configmaps naru`; with the word `trial`
-/// before it where it was one.
-async fn writers(who: &str, namespace: &str, kinds: &[&str]) -> Result<BTreeSet<String>> {
+/// How much the apiserver has on record.
+async fn recorded() -> Result<usize> {
     let plane = platform::platform().await?.control_plane();
-    let events = plane.recorded(|event| {
-        let of = &event["objectRef"];
-        event["user"]["username"] == who
-            && of["namespace"] == namespace
-            && kinds.iter().any(|kind| of["resource"] == *kind)
-            && event["verb"] != "get"
-    })?;
+    Ok(plane.recorded(|_| true)?.len())
+}
+
+/// As whom somebody has written objects of these kinds in a namespace, as `patch configmaps naru`; with the word `trial`
+/// before it where it was one. Of what was read, parts alone: `get pods/log naru`.
+async fn writers(who: &str, namespace: &str, kinds: &[&str]) -> Result<BTreeSet<String>> {
+    writers_since(0, who, namespace, kinds).await
+}
+
+/// The same, since so much was on record.
+async fn writers_since(
+    since: usize,
+    who: &str,
+    namespace: &str,
+    kinds: &[&str],
+) -> Result<BTreeSet<String>> {
+    let plane = platform::platform().await?.control_plane();
+    let events = plane.recorded(|_| true)?;
     let ours = user(namespace, "");
     let mut seen = BTreeSet::new();
-    for event in events {
-        let resource = event["objectRef"]["resource"].as_str();
-        let resource = resource.unwrap_or_default();
+    for event in events.iter().skip(since) {
+        let of = &event["objectRef"];
+        let resource = of["resource"].as_str().unwrap_or_default();
+        let part = of["subresource"].as_str().map(|part| format!("/{part}"));
         let verb = event["verb"].as_str().unwrap_or_default();
+        if event["user"]["username"] != who
+            || of["namespace"] != namespace
+            || !kinds.contains(&resource)
+            || (verb == "get" && part.is_none())
+        {
+            continue;
+        }
         let whom = event["impersonatedUser"]["username"]
             .as_str()
             .unwrap_or("nobody");
@@ -136,7 +167,8 @@ async fn writers(who: &str, namespace: &str, kinds: &[&str]) -> Result<BTreeSet<
         } else {
             ""
         };
-        seen.insert(format!("{trial}{verb} {resource} {whom}"));
+        let part = part.unwrap_or_default();
+        seen.insert(format!("{trial}{verb} {resource}{part} {whom}"));
     }
     Ok(seen)
 }
@@ -223,18 +255,201 @@ async fn a_sync_has_the_rights_of_the_account_that_its_project_names_and_no_othe
     ] {
         assert!(written.contains(wanted), "no `{wanted}`: {written:?}");
     }
-    let other = |one: &&String| !one.ends_with(" deployer") && !one.ends_with("jobs naru");
-    assert_eq!(written.iter().find(other), None, "{written:?}");
-
-    // What no sync does is done as before.
-    let patch = r#"{"data": {"value": "2"}}"#;
-    let kind = ["--kind", "ConfigMap", "--resource-name", "a"];
-    let mut words = vec!["app", "patch-resource", "app", "--patch", patch];
-    words.extend(kind);
-    argocd(&tenant, &words).await?;
-    let written = writers(NARU, &tenant.name, &["configmaps"]).await?;
-    assert!(written.contains("patch configmaps naru"), "{written:?}");
+    assert_eq!(others(&written), Vec::<&String>::new(), "{written:?}");
     Ok(())
+}
+
+/// What was not done as the account `deployer`.
+fn others(written: &BTreeSet<String>) -> Vec<&String> {
+    let other = |one: &&String| !one.ends_with(" deployer");
+    written.iter().filter(other).collect()
+}
+
+/// What people do by hand with the application `a` and its objects, and what the cluster was told to say to each.
+async fn by_hand(tenant: &Tenant, uid: &str) -> Result<Vec<Answer>> {
+    let (client, here) = (&tenant.client, &tenant.name);
+    let app = "/api/v1/applications/a";
+    let at = format!("namespace={here}&version=v1");
+    let map = format!("{app}/resource?{at}&resourceName=a&group=&kind=ConfigMap");
+    let web = format!("{at}&resourceName=web&group=apps&kind=Deployment");
+    let merge = format!("{map}&patchType=application/merge-patch%2Bjson");
+    let patch = json!({"data": {"value": "3"}}).to_string();
+    let restart = json!({"name": "a", "namespace": here, "resourceName": "web", "version": "v1", "group": "apps",
+        "kind": "Deployment", "action": "restart"});
+    let said = format!("resourceNamespace={here}&resourceName=web&resourceUID={uid}");
+    let logs =
+        format!("namespace={here}&container=main&group=apps&kind=Deployment&resourceName=web");
+    Ok(vec![
+        client.get(&map).await?,
+        client.get(&format!("{app}/resource/actions?{web}")).await?,
+        client.get(&format!("{app}/events?{said}")).await?,
+        client.post(&merge, &json!(patch)).await?,
+        client
+            .post(&format!("{app}/resource/actions/v2"), &restart)
+            .await?,
+        client.get(&format!("{app}/logs?{logs}")).await?,
+        // Last, since it ends what the others are about.
+        client.delete(&map).await?,
+    ])
+}
+
+#[tokio::test]
+async fn s14_what_is_done_by_hand_has_the_rights_that_a_sync_has_and_no_others() -> Result<()> {
+    let (tenant, place) = enterable("deputy-hand").await?;
+    let (client, here) = (&tenant.client, &tenant.name);
+    let web = tenant.kube.get(&live(here, "deployments", "web")).await?;
+    let web = web.context("no Deployment")?;
+    let uid = web["metadata"]["uid"].as_str().context("no uid")?;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    let since = recorded().await?;
+
+    // Nobody is named.
+    refused_of(&tenant, "a", Some("sync.no-service-account")).await?;
+    let missing = "destinationServiceAccounts of project `default` has none for server";
+    for answer in by_hand(&tenant, uid).await? {
+        let said = answer.body.to_string();
+        assert!(answer.status == 400 && said.contains(missing), "{answer:?}");
+    }
+    let (_, words) = terminal::refused(client, &place, &[]).await?;
+    assert!(words.contains(missing), "{words}");
+    let kinds = ["configmaps", "deployments", "pods", "events"];
+    let asked = writers_since(since, NARU, here, &kinds).await?;
+    assert_eq!(asked, BTreeSet::new(), "nothing is asked of the cluster");
+
+    // One who may do nothing.
+    name(&tenant, "add", "deployer").await?;
+    refused_of(&tenant, "a", None).await?;
+    let deployer = user(here, "deployer");
+    for answer in by_hand(&tenant, uid).await? {
+        let said = answer.body.to_string();
+        // Why there are no logs is a line of them.
+        let refused = answer.status == 403 || said.contains("podName");
+        assert!(refused && said.contains(&deployer), "{answer:?}");
+    }
+    let (_, words) = terminal::refused(client, &place, &[]).await?;
+    assert!(words.contains(&deployer), "{words}");
+    let map = tenant.kube.get(&live(here, "configmaps", "a")).await?;
+    assert_eq!(map.context("it is gone")?["data"]["value"], "1");
+
+    // One who may do all of it.
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch", "delete"]},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]},
+        {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+    ]);
+    grant(&tenant, &rules).await?;
+    let mut shell = Terminal::open(client, &place).await?;
+    shell.type_in("exit\r").await?;
+    shell.end(PATIENCE).await?;
+    for answer in by_hand(&tenant, uid).await? {
+        let said = answer.body.to_string();
+        assert!(
+            answer.status == 200 && !said.contains("forbidden"),
+            "{answer:?}"
+        );
+    }
+    gone(&tenant.kube, &live(here, "configmaps", "a")).await?;
+    let asked = writers_since(since, NARU, here, &kinds).await?;
+    for wanted in [
+        "patch configmaps deployer",
+        "delete configmaps deployer",
+        "patch deployments deployer",
+        "get pods/log deployer",
+        "get pods/exec deployer",
+        "list events deployer",
+    ] {
+        assert!(asked.contains(wanted), "no `{wanted}`: {asked:?}");
+    }
+    assert_eq!(others(&asked), Vec::<&String>::new(), "{asked:?}");
+    Ok(())
+}
+
+/// Deletes the application `app` with its objects.
+async fn delete(tenant: &Tenant) -> Result<()> {
+    let path = "/api/v1/applications/app?cascade=true";
+    tenant.client.delete(path).await?.ok().map(drop)
+}
+
+/// Waits until the application `app` is kept by a cause of each of these codes.
+async fn kept(tenant: &Tenant, codes: &[&str]) -> Result<Value> {
+    let named = |app: &Value| {
+        let said = all_conditions(app);
+        codes.iter().all(|code| said.contains(&format!("[{code}]")))
+    };
+    tenant.client.app_when("app", PATIENCE, named).await
+}
+
+#[tokio::test]
+async fn s14_a_deletion_has_the_rights_that_a_sync_has_and_no_others() -> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [("a.yaml", config_map("a", "1"))];
+    let tenant = application(platform, "deputy-gone", &files).await?;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    name(&tenant, "add", "deployer").await?;
+    let rights =
+        |verbs: &[&str]| json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]);
+    grant(&tenant, &rights(&["get", "create", "patch"])).await?;
+    refused(&tenant, None).await?;
+    let done = "successfully synced (all tasks run)";
+    synced(&tenant, json!({}), "Succeeded", done).await?;
+
+    // It may not delete.
+    delete(&tenant).await?;
+    let app = kept(&tenant, &["app.deletion-forbidden"]).await?;
+    let errors = conditions(&app, "DeletionError").join("; ");
+    let account = format!("the service account `{}:deployer`", tenant.name);
+    assert!(errors.contains(&account), "{errors}");
+    assert!(errors.contains(&user(&tenant.name, "deployer")), "{errors}");
+    // Nobody may.
+    name(&tenant, "remove", "deployer").await?;
+    let codes = ["sync.no-service-account", "app.deletion-no-account"];
+    kept(&tenant, &codes).await?;
+    let there = tenant.kube.get(&map(&tenant, "a")).await?;
+    let there = there.context("it is gone")?;
+    assert_eq!(there["metadata"]["deletionTimestamp"], Value::Null);
+    // It may.
+    name(&tenant, "add", "deployer").await?;
+    kept(&tenant, &["app.deletion-forbidden"]).await?;
+    grant(&tenant, &rights(&["get", "create", "patch", "delete"])).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    gone(&tenant.kube, &map(&tenant, "a")).await?;
+
+    let written = writers(NARU, &tenant.name, &["configmaps"]).await?;
+    let wanted = "delete configmaps deployer";
+    assert!(written.contains(wanted), "{written:?}");
+    assert_eq!(others(&written), Vec::<&String>::new(), "{written:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_application_that_nobody_may_delete_goes_without_its_objects_or_without_the_setting()
+-> Result<()> {
+    let platform = platform::platform().await?;
+    let files = [("a.yaml", config_map("a", "1"))];
+    let tenant = application(platform, "deputy-out", &files).await?;
+    let client = &tenant.client;
+    let done = "successfully synced (all tasks run)";
+    synced(&tenant, json!({}), "Succeeded", done).await?;
+    let codes = ["sync.no-service-account", "app.deletion-no-account"];
+
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    refused(&tenant, Some("sync.no-service-account")).await?;
+    delete(&tenant).await?;
+    kept(&tenant, &codes).await?;
+    let leave = "/api/v1/applications/app?cascade=false";
+    client.delete(leave).await?.ok()?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    assert!(tenant.kube.get(&map(&tenant, "a")).await?.is_some());
+
+    tenant.create_app("app", "app", &json!({})).await?;
+    client.app_done("app", None, PATIENCE).await?;
+    delete(&tenant).await?;
+    kept(&tenant, &codes).await?;
+    set(&tenant, "argocd-cm", SETTING, "false").await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    gone(&tenant.kube, &map(&tenant, "a")).await
 }
 
 #[tokio::test]
@@ -255,8 +470,7 @@ async fn s14_hooks_of_a_deletion_have_the_rights_that_a_sync_has_and_no_others()
     let done = "successfully synced (all tasks run)";
     synced(&tenant, json!({}), "Succeeded", done).await?;
 
-    let delete = client.delete("/api/v1/applications/app?cascade=true");
-    delete.await?.ok()?;
+    delete(&tenant).await?;
     let no = |app: &Value| all_conditions(app).contains("[sync.service-account-forbidden]");
     client.app_when("app", PATIENCE, no).await?;
     let before = live(&tenant.name, "serviceaccounts", "before");
@@ -269,9 +483,12 @@ async fn s14_hooks_of_a_deletion_have_the_rights_that_a_sync_has_and_no_others()
     client
         .get("/api/v1/applications/app?refresh=normal")
         .await?;
-    app_gone(&tenant).await?;
-    let written = writers(NARU, &tenant.name, &["jobs"]).await?;
-    assert!(written.contains("patch jobs deployer"), "{written:?}");
+    tenant.client.app_gone("app", PATIENCE).await?;
+    let written = writers(NARU, &tenant.name, &["configmaps", "jobs"]).await?;
+    for wanted in ["patch jobs deployer", "delete configmaps deployer"] {
+        assert!(written.contains(wanted), "no `{wanted}`: {written:?}");
+    }
+    assert_eq!(others(&written), Vec::<&String>::new(), "{written:?}");
     Ok(())
 }
 
@@ -332,11 +549,8 @@ async fn in_an_added_cluster_the_credentials_decide_whom_syncs_are_made_as() -> 
     let done = "successfully synced (all tasks run)";
     synced(&tenant, json!({}), "Succeeded", done).await?;
     let written = writers(&user(&here, "guest"), &here, &["configmaps"]).await?;
-    let as_told = |one: &String| one.ends_with(" deployer");
-    assert!(
-        !written.is_empty() && written.iter().all(as_told),
-        "{written:?}"
-    );
+    assert!(!written.is_empty(), "nothing is on record");
+    assert_eq!(others(&written), Vec::<&String>::new(), "{written:?}");
 
     name_at(&tenant, "remove", place, "deployer").await?;
     refused(&tenant, Some("sync.no-service-account")).await?;

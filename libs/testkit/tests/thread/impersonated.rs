@@ -1,5 +1,5 @@
 //! Whatever a tenant causes in its namespace is asked of the cluster as the tenant's own account: read from what the
-//! apiserver has on record of the controller's requests.
+//! apiserver has on record of the controller's requests. Where projects name accounts, see [`crate::deputies`].
 
 use std::collections::BTreeSet;
 
@@ -63,6 +63,15 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
     client.get(&format!("{app}?refresh=normal")).await?.ok()?;
     client.app_done("a", Some(&commit), PATIENCE).await?;
 
+    let web = live(&tenant.name, "deployments", "web");
+    let there = tenant.kube.get(&web).await?.context("no Deployment")?;
+    let uid = there["metadata"]["uid"].as_str().context("no uid")?;
+    let events = format!(
+        "{app}/events?resourceNamespace={}&resourceName=web&resourceUID={uid}",
+        tenant.name
+    );
+    client.get(&events).await?.ok()?;
+
     let patch = r#"{"data": {"value": "3"}}"#;
     for args in [
         &["app", "diff", "a", "--server-side-diff"][..],
@@ -92,7 +101,6 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
         let output = client.argocd(args).await?;
         ensure!(code(&output) == 0, "{args:?}: {}", said(&output));
     }
-    let web = live(&tenant.name, "deployments", "web");
     gone(&tenant.kube, &web).await?;
 
     let seen = asked(&tenant).await?;
@@ -103,6 +111,7 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
         "get pods/exec",
         "get pods/log",
         "get secrets",
+        "list events",
         "patch configmaps",
         "patch deployments",
         "patch secrets",

@@ -374,7 +374,8 @@ async fn remove(
     tenant: &Arc<TenantFacts>,
     app: &Application,
 ) -> Result<Next, Failure> {
-    let_go(ctx, key, tenant).await;
+    let writer = Writer::read(ctx, key, app, tenant).await?;
+    let_go(ctx, key, tenant, &writer.or_own()).await;
     let report = Report {
         status: app.status.clone(),
         remove: true,
@@ -389,9 +390,8 @@ async fn remove(
     Ok(next)
 }
 
-/// What stays of an application's hooks must not wait for somebody who is gone. As the tenant's own account: there may be no
-/// application any more whose project could be asked, and nobody gains by it, since the mark is ours.
-pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &Arc<TenantFacts>) {
+/// What stays of an application's hooks must not wait for somebody who is gone.
+pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts, writer: &Writer) {
     let sight = Sight {
         tenant,
         kinds: None,
@@ -400,7 +400,7 @@ pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &Arc<TenantFacts>) {
     let marking = Marking::default();
     let claimant = tenant.claimant(&key.name, &marking);
     let live = LiveSet::gather(ctx, sight, claimant, &[]);
-    hooks::release_idle(ctx, &Writer::own(tenant), claimant, live.entries()).await;
+    hooks::release_idle(ctx, writer, claimant, live.entries()).await;
 }
 
 /// Reports why a deletion waits.

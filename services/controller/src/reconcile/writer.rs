@@ -106,6 +106,16 @@ impl Writer {
         })
     }
 
+    /// It, or the tenant's own account where nobody may: for what is ours in the cluster, by which nobody gains anything, and
+    /// which must not stay there for ever.
+    #[must_use]
+    pub fn or_own(self) -> Self {
+        match self.deputy {
+            Ok(_) => self,
+            Err(_) => Self::own(&self.tenant),
+        }
+    }
+
     /// Why nobody may.
     #[must_use]
     pub fn nobody(&self) -> Option<&Cause> {
