@@ -98,7 +98,11 @@ impl Terminal {
 }
 
 /// What a request for a terminal that is refused is answered: the status, and the words.
-pub(crate) async fn refused(client: &Client, query: &str, more: &[(&str, &str)]) -> Result<(u16, String)> {
+pub(crate) async fn refused(
+    client: &Client,
+    query: &str,
+    more: &[(&str, &str)],
+) -> Result<(u16, String)> {
     let mut request = client
         .request(Method::GET, &format!("/terminal?{query}"))
         .header("connection", "Upgrade")
