@@ -48,6 +48,10 @@ seccompProfile: { type: RuntimeDefault }
 - name: NARU_TELEMETRY__OTLP_ENDPOINT
   value: {{ . | quote }}
 {{- end }}
+{{- end }}
+
+{{/* The way to Redis, of those that use it. Context: root. */}}
+{{- define "naru.redisEnv" -}}
 - name: NARU_REDIS_URL
   valueFrom: { secretKeyRef: { name: {{ include "naru.secret" (dict "root" .root "name" "redis") }}, key: url } }
 {{- end }}

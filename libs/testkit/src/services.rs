@@ -542,7 +542,6 @@ impl Stage {
             .env("NARU_LISTEN", format!("127.0.0.1:{port}"))
             .env("NARU_ADVERTISE", format!("https://127.0.0.1:{port}"))
             .env("NARU_DATABASE_URL", &beneath.database.controller)
-            .env("NARU_REDIS_URL", &beneath.redis_url)
             .env("NARU_REPO_SERVERS", self.repo_server_urls())
             .env("NARU_KUBECONFIG", beneath.kubeconfig.to_string_lossy())
             .env("NARU_POLL_INTERVAL_SECONDS", self.poll_seconds.to_string())

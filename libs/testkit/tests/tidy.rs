@@ -28,8 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "services/controller",
         &[
-            "domain", "proto", "store", "cache", "cluster", "engine", "script", "sandbox",
-            "runtime",
+            "domain", "proto", "store", "cluster", "engine", "script", "sandbox", "runtime",
         ],
     ),
     ("loadtest", &["proto", "testkit"]),
