@@ -53,8 +53,8 @@ messages! {
     }
     /// The object is there, and the field may not be changed.
     IMMUTABLE_FIELD = "cluster.immutable-field" {
-        en: "this cannot be changed in an object that is there; change it back in Git, or have the object deleted and made anew by the annotation argocd.argoproj.io/sync-options: Force=true,Replace=true",
-        ko: "이미 있는 오브젝트에서는 이 값을 바꿀 수 없습니다. Git에서 되돌리거나 argocd.argoproj.io/sync-options: Force=true,Replace=true 어노테이션으로 오브젝트를 지우고 다시 만들게 하세요",
+        en: "this cannot be changed in an object that is there; change it back in Git, or have the object deleted and made anew by the annotation argocd.argoproj.io/sync-options: Force=true",
+        ko: "이미 있는 오브젝트에서는 이 값을 바꿀 수 없습니다. Git에서 되돌리거나 argocd.argoproj.io/sync-options: Force=true 어노테이션으로 오브젝트를 지우고 다시 만들게 하세요",
     }
     /// A quota of the namespace is used up, or wants amounts named.
     QUOTA_EXCEEDED = "cluster.quota-exceeded" {
