@@ -131,7 +131,8 @@ impl Route {
     }
 
     /// The bytes of the request message. The path's parameters win over the query and the body, and the body over the
-    /// query; unknown parameters are ignored, and so is the query where the body is the whole message.
+    /// query; unknown parameters are ignored where the message is Argo CD's, and so is the query where the body is the whole
+    /// message.
     ///
     /// # Errors
     /// When the body or a parameter does not fit its field.
