@@ -1,7 +1,7 @@
 //! Globs as Argo CD's library reads them: `*`, `**`, `?`, `[a-c]`, `[!abc]`, `{a,b}` and `\` before any of these.
 //!
-//! Compiled once, matched without allocation and without backtracking into more than the last star, so that no pattern
-//! can be made to take long.
+//! Compiled once, and matched without backtracking into more than the last star, or where that would not do in one go through
+//! the text, so that no pattern can be made to take long.
 
 /// The longest pattern, in bytes: longer than any name or address that one could be for.
 pub const MAX_LENGTH: usize = 1024;
@@ -30,6 +30,25 @@ enum Token {
         negated: bool,
         ranges: Vec<(char, char)>,
     },
+}
+
+impl Token {
+    /// Whether a character is one that it takes.
+    fn takes(&self, c: char, separator: Option<char>) -> bool {
+        match self {
+            Self::Literal(wanted) => c == *wanted,
+            Self::One | Self::Run => Some(c) != separator,
+            Self::AnyRun => true,
+            Self::Class { negated, ranges } => {
+                ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *negated
+            }
+        }
+    }
+
+    /// Whether it takes as many as there are.
+    fn repeats(&self) -> bool {
+        matches!(self, Self::Run | Self::AnyRun)
+    }
 }
 
 impl Glob {
@@ -209,6 +228,43 @@ fn longer(resume: Option<Resume<'_>>) -> Option<(Resume<'_>, char)> {
 }
 
 fn matches(tokens: &[Token], text: &str, separator: Option<char>) -> bool {
+    let intricate = |token: &Token| matches!(token, Token::AnyRun | Token::Class { .. });
+    match tokens.contains(&Token::Run) && tokens.iter().any(intricate) {
+        true => side_by_side(tokens, text, separator),
+        false => one_by_one(tokens, text, separator),
+    }
+}
+
+/// Character by character for all tokens at once. With runs of both kinds a text's length would count twice if one within
+/// separators began anew for each character that one across them takes; and a class may take the separator at which a run
+/// gives up, so that the run before it is not to be forgotten.
+fn side_by_side(tokens: &[Token], text: &str, separator: Option<char>) -> bool {
+    // Whether what came so far can stand before each token, and behind the last.
+    let mut before = vec![false; tokens.len()];
+    let mut behind = tokens.is_empty();
+    if let Some(first) = before.first_mut() {
+        *first = true;
+    }
+    for c in text.chars() {
+        // From the token in front: its own word on this character, and whether it may take none.
+        let (mut reached, mut skipped) = (false, false);
+        for (token, here) in tokens.iter().zip(&mut before) {
+            let was = *here || skipped;
+            let taken = was && token.takes(c, separator);
+            *here = reached || (taken && token.repeats());
+            skipped = was && token.repeats();
+            reached = taken && !token.repeats();
+        }
+        behind = reached;
+    }
+    let mut skipped = false;
+    for (token, here) in tokens.iter().zip(before) {
+        skipped = (here || skipped) && token.repeats();
+    }
+    behind || skipped
+}
+
+fn one_by_one(tokens: &[Token], text: &str, separator: Option<char>) -> bool {
     let (mut at, mut rest) = (0, text);
     let mut run: Option<Resume<'_>> = None;
     let mut any_run: Option<Resume<'_>> = None;
@@ -227,11 +283,7 @@ fn matches(tokens: &[Token], text: &str, separator: Option<char>) -> bool {
                 at += 1;
                 continue;
             }
-            (Some(Token::Literal(wanted)), Some(c)) => c == *wanted,
-            (Some(Token::One), Some(c)) => Some(c) != separator,
-            (Some(Token::Class { negated, ranges }), Some(c)) => {
-                ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *negated
-            }
+            (Some(token), Some(c)) => token.takes(c, separator),
             (None, Some(_)) | (Some(_), None) => false,
         };
         if step {
@@ -320,5 +372,52 @@ mod tests {
     fn many_stars_take_no_longer() {
         let pattern = format!("{}b", "a*".repeat(60));
         assert!(!glob(&pattern, &"a".repeat(5_000)));
+    }
+
+    #[test]
+    fn stars_of_both_kinds_take_no_longer() {
+        let began = std::time::Instant::now();
+        let pattern = format!("**a*{}b", "a".repeat(500));
+        assert!(!path_glob(&pattern, &"a".repeat(5_000)));
+        assert!(path_glob(&pattern, &format!("/{}b", "a".repeat(5_000))));
+        // With the text's length counted twice it takes minutes in a test.
+        assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    }
+
+    #[test]
+    fn both_ways_of_matching_come_to_the_same() {
+        let all = |parts: &[&str], most: u32| {
+            let mut all = vec![String::new()];
+            for length in 1..=most {
+                let number = parts.len().pow(length);
+                all.extend((0..number).map(|mut number| {
+                    let mut text = String::new();
+                    for _ in 0..length {
+                        text += parts[number % parts.len()];
+                        number /= parts.len();
+                    }
+                    text
+                }));
+            }
+            all
+        };
+        let texts = all(&["a", "b", "/"], 4);
+        for pattern in all(&["a", "/", "*", "**", "?"], 4) {
+            let tokens = tokens(&pattern, Some('/')).unwrap();
+            for text in &texts {
+                assert_eq!(
+                    side_by_side(&tokens, text, Some('/')),
+                    one_by_one(&tokens, text, Some('/')),
+                    "{pattern} of {text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_class_may_take_the_separator_that_stars_stop_at() {
+        assert!(path_glob("*[!a]*", "b/") && path_glob("*[!a]*", "ab/b"));
+        assert!(!path_glob("*[!a]*", "a") && !path_glob("*[!a]*", "a//a"));
+        assert!(path_glob("a[/]*", "a/b") && !path_glob("a[/]*", "a/b/c"));
     }
 }
