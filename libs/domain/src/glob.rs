@@ -33,6 +33,13 @@ enum Token {
 }
 
 impl Token {
+    fn size(&self) -> usize {
+        match self {
+            Self::Literal(_) | Self::One | Self::Run | Self::AnyRun => 1,
+            Self::Class { negated: _, ranges } => ranges.len().max(1),
+        }
+    }
+
     /// Whether a character is one that it takes.
     fn takes(&self, c: char, separator: Option<char>) -> bool {
         match self {
@@ -68,10 +75,10 @@ impl Glob {
         })
     }
 
-    /// How much of it there is to keep, about in characters.
+    /// How much of it there is to keep and to hold a text against, about in characters.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.alternatives.iter().map(Vec::len).sum()
+        self.alternatives.iter().flatten().map(Token::size).sum()
     }
 
     /// Whether it matches the whole text.
@@ -419,5 +426,13 @@ mod tests {
         assert!(path_glob("*[!a]*", "b/") && path_glob("*[!a]*", "ab/b"));
         assert!(!path_glob("*[!a]*", "a") && !path_glob("*[!a]*", "a//a"));
         assert!(path_glob("a[/]*", "a/b") && !path_glob("a[/]*", "a/b/c"));
+    }
+
+    #[test]
+    fn each_member_of_a_class_counts() {
+        let size = |pattern: &str| Glob::new(pattern, None).unwrap().size();
+        assert_eq!(size("a?*"), 3);
+        assert_eq!(size("[a-c]x"), 2);
+        assert_eq!(size("[!abc]x"), 4);
     }
 }

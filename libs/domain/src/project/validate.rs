@@ -705,6 +705,10 @@ mod tests {
         let braces = format!("{}{}", "{a,b}".repeat(7), "x".repeat(53));
         assert!(validate("p", &lists(vec![braces.clone()])).is_ok());
         assert_eq!(told(&lists(vec![braces; 4])).1, why);
+        // Each character is held against all that a class has.
+        let class = |n: usize| format!("{n}*[{}]", "x".repeat(MAX_LENGTH / 2));
+        assert!(validate("p", &lists((0..30).map(class).collect())).is_ok());
+        assert_eq!(told(&lists((0..40).map(class).collect())).1, why);
     }
 
     #[test]
