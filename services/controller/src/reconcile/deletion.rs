@@ -172,10 +172,7 @@ async fn objects(
             return Ok(Came::Waits(vec![Cause::error(message)], Next::After(AGAIN)));
         }
         return Ok(match uncertain(ctx, app, sight).await? {
-            Some(next) => {
-                let cause = Cause::reason(message::app::DELETION_SETTLES.message());
-                Came::Waits(vec![cause], next)
-            }
+            Some(next) => makes_sure(next),
             None => through(app),
         });
     }
@@ -257,16 +254,40 @@ async fn uncertain(
     app: &Application,
     sight: Sight<'_>,
 ) -> Result<Option<Next>, Failure> {
-    // One that a tenant has added is listed anew by whoever takes it.
-    let term = ctx.term().filter(|_| !ctx.cluster.is_added());
-    let Some(held) = term.map(|term| term.began.elapsed()) else {
+    let Some(held) = shared_for(ctx)? else {
         return Ok(None);
     };
-    if let Some(left) = SETTLES.checked_sub(held) {
-        return Ok(Some(Next::After(left)));
+    if let Some(next) = settles(held) {
+        return Ok(Some(next));
     }
     let found = held < HEARD && find_overlooked(ctx, app, sight).await?;
     Ok(found.then_some(Next::After(Duration::ZERO)))
+}
+
+/// For how long the shared cluster has been ours; `None` in one that a tenant has added, which is listed anew by whoever takes
+/// it.
+///
+/// # Errors
+/// When it is ours no more: whoever has it then finds out what is left.
+fn shared_for(ctx: &Context) -> Result<Option<Duration>, Failure> {
+    if ctx.cluster.is_added() {
+        return Ok(None);
+    }
+    let lost = Failure::Cluster(cluster::Error::NotHolder);
+    ctx.term()
+        .map(|term| Some(term.began.elapsed()))
+        .ok_or(lost)
+}
+
+/// When to look again in a shared cluster that has been ours for so long; `None` once its watches have caught up.
+fn settles(held: Duration) -> Option<Next> {
+    SETTLES.checked_sub(held).map(Next::After)
+}
+
+/// That it is made sure that nothing is left.
+fn makes_sure(next: Next) -> Came {
+    let cause = Cause::reason(message::app::DELETION_SETTLES.message());
+    Came::Waits(vec![cause], next)
 }
 
 /// Asks the cluster for the objects on record that the index does not have, and takes in what there is of them. Whether there was any.
@@ -543,6 +564,15 @@ mod tests {
         });
         status.operation = Some(state);
         assert_eq!(on_record(&status), HashSet::from([&a, &b, &hook]));
+    }
+
+    #[test]
+    fn nothing_is_taken_for_gone_until_the_watches_have_caught_up() {
+        let next = |millis| settles(Duration::from_millis(millis));
+        assert_eq!(next(0), Some(Next::After(SETTLES)));
+        let left = Duration::from_millis(500);
+        assert_eq!(next(9_500), Some(Next::After(left)));
+        assert_eq!(next(10_001), None);
     }
 
     #[test]

@@ -16,7 +16,9 @@ use engine::options::Propagation;
 use engine::plan::{self, Fate, HookSeen, Moment, Step, Turn};
 use serde_json::Value;
 
-use super::{AGAIN, BACKSTOP, Came, again, began, nobody_may, passing};
+use super::{
+    AGAIN, BACKSTOP, Came, again, began, makes_sure, nobody_may, passing, settles, shared_for,
+};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
@@ -312,7 +314,11 @@ pub(super) async fn clean(
         .filter(|entry| plan::of_deletion(&entry.body, moment, began));
     let made: Vec<&Arc<LiveEntry>> = made.collect();
     if made.is_empty() {
-        return Ok(cleared(moment));
+        // Nor does the index of one that has just taken the cluster have what another has made.
+        return Ok(match shared_for(ctx)?.and_then(settles) {
+            Some(next) => makes_sure(next),
+            None => cleared(moment),
+        });
     }
     let writer = Writer::read(ctx, key, app, tenant).await?;
     if let Some(why) = writer.nobody() {
