@@ -133,6 +133,12 @@ impl Discovery {
         })
     }
 
+    /// Whether it has the kinds of another, each in the same versions. What the cluster says of its own version does not count:
+    /// while one of several servers is upgraded after another, each says something else.
+    pub(crate) fn has_kinds_of(&self, other: &Self) -> bool {
+        self.kinds == other.kinds
+    }
+
     /// Whether nothing is known yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -290,6 +296,22 @@ mod tests {
         ];
         assert_eq!(discovery.api_versions()[..3], expected);
         assert_eq!(discovery.api_versions()[4..], ["v1", "v1/Pod"]);
+    }
+
+    #[test]
+    fn another_version_of_a_kind_is_news_and_one_of_the_cluster_is_not() {
+        let of = |minor: &str, versions: &[&str]| {
+            let version = ServerVersion {
+                minor: minor.into(),
+                ..ServerVersion::default()
+            };
+            let all = versions.iter().map(|version| kind("", version, "Pod"));
+            Discovery::new(version, all.collect())
+        };
+        let known = of("35", &["v1"]);
+        assert!(of("36", &["v1"]).has_kinds_of(&known));
+        assert!(!of("35", &["v1", "v2"]).has_kinds_of(&known));
+        assert!(!of("35", &[]).has_kinds_of(&known));
     }
 
     #[test]

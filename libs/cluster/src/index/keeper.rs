@@ -308,7 +308,7 @@ async fn watch_kinds(
         });
         let wanted: HashMap<(GroupKind, Box<str>), &ApiKind> = places.collect();
         // One that is not watched, or another version of one that is, is news to whoever wants it.
-        let mut changed = discovery != known;
+        let mut changed = !discovery.has_kinds_of(&known);
         known = Arc::clone(&discovery);
         let ended: Vec<(GroupKind, Box<str>)> = running
             .iter()
