@@ -362,7 +362,12 @@ async fn locked_out(
 ) -> Result<Next, Failure> {
     let tenant = ctx.tenants.name_of(key.tenant);
     if app.deleting() {
-        return deletion::pending(ctx, key, &tenant, app, vec![cause], Next::Sleep).await;
+        let next = deletion::locked_out(ctx, key, &tenant, app, cause).await?;
+        if next == Next::Gone {
+            ctx.clusters.leave(key);
+            forget(ctx, key);
+        }
+        return Ok(next);
     }
     hopeless(ctx, key, &tenant, app, vec![cause]).await
 }

@@ -110,8 +110,13 @@ async fn all_become(platform: &Platform, tenants: &[Tenant], value: &str) -> Res
     Ok(())
 }
 
-/// The credentials of a tenant's cluster open no more: whoever has the cluster says so, until they are given again.
+/// The credentials of a tenant's cluster open no more: whoever has the cluster says so, until they are given again. An
+/// application whose objects are to stay goes all the same.
 async fn locked_out(platform: &Platform, tenant: &Tenant) -> Result<()> {
+    let client = &tenant.client;
+    let here = format!("{}-here", tenant.name);
+    let other = app(tenant, "other", &here, &json!({}));
+    client.post("/api/v1/applications", &other).await?.ok()?;
     let mut ground = Ground::open(platform.dir(), Progress::silent())?;
     let database = &platform.beneath().database;
     let postgres = Postgres::attach(&mut ground, &database.admin).await?;
@@ -125,12 +130,14 @@ async fn locked_out(platform: &Platform, tenant: &Tenant) -> Result<()> {
     );
     postgres.sql(None, &spoil).await?;
     let said = |app: &Value| all_conditions(app).contains("credentials.cluster-sealed");
-    tenant.client.app_when("a", PATIENCE, said).await?;
+    client.app_when("a", PATIENCE, said).await?;
+    let leave = "/api/v1/applications/other?cascade=false";
+    client.delete(leave).await?.ok()?;
+    client.app_gone("other", PATIENCE).await?;
     let kube = platform.kube()?;
-    let here = format!("{}-here", tenant.name);
     let token = guest(&kube, "guest", &here, Role::Here("admin")).await?;
     add(tenant, kube.server(), &token, &[&here]).await?;
-    tenant.client.app_done("a", None, PATIENCE).await?;
+    client.app_done("a", None, PATIENCE).await?;
     Ok(())
 }
 

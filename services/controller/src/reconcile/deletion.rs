@@ -397,14 +397,42 @@ async fn remove(
 ) -> Result<Next, Failure> {
     let writer = Writer::read(ctx, key, app, tenant).await?;
     let_go(ctx, key, tenant, &writer.or_own()).await;
+    erase(ctx, key, tenant.tenant.name.as_str(), app).await
+}
+
+/// The end of an application into whose cluster nobody gets. Where nothing is to be done there its row goes all the same:
+/// somebody has asked for what there is to stay, and may not be able to open the cluster ever again.
+///
+/// # Errors
+/// When that could not be written.
+pub async fn locked_out(
+    ctx: &Context,
+    key: &AppKey,
+    tenant: &str,
+    app: &Application,
+    cause: Cause,
+) -> Result<Next, Failure> {
+    match plan::stage(app.finalizers()) {
+        Stage::Over => erase(ctx, key, tenant, app).await,
+        Stage::Hooks(_) | Stage::Cleanup(_) | Stage::Objects(_) => {
+            pending(ctx, key, tenant, app, vec![cause], Next::Sleep).await
+        }
+    }
+}
+
+async fn erase(
+    ctx: &Context,
+    key: &AppKey,
+    tenant: &str,
+    app: &Application,
+) -> Result<Next, Failure> {
     let report = Report {
         status: app.status.clone(),
         remove: true,
         next: Next::Gone,
         ..Report::default()
     };
-    let name = tenant.tenant.name.as_str();
-    let next = publish::report(ctx, key, name, app, report).await?;
+    let next = publish::report(ctx, key, tenant, app, report).await?;
     if next == Next::Gone {
         tracing::info!(app = %key.name, "the application is deleted");
     }
