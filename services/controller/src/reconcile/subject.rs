@@ -63,6 +63,12 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// Its tenant has changed while it is worked on: it has a namespace more.
+    pub fn is_of(&mut self, tenant: Arc<TenantFacts>) {
+        self.writer.is_of(tenant.clone());
+        self.tenant = tenant;
+    }
+
     /// What its project permits.
     #[must_use]
     pub fn rules(&self) -> &Rules {

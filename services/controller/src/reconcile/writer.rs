@@ -116,6 +116,11 @@ impl Writer {
         }
     }
 
+    /// Whose own account it may be, now: each of a tenant's namespaces has one, a new one as well.
+    pub fn is_of(&mut self, tenant: Arc<TenantFacts>) {
+        self.tenant = tenant;
+    }
+
     /// Why nobody may.
     #[must_use]
     pub fn nobody(&self) -> Option<&Cause> {
