@@ -542,7 +542,6 @@ fn time(text: &str) -> Option<chrono::DateTime<chrono::FixedOffset>> {
 mod tests {
     use chrono::TimeDelta;
     use domain::operation::{Operation, Phase, ResourceResult, SyncResult};
-    use domain::status::ResourceStatus;
 
     use super::*;
 
@@ -557,17 +556,7 @@ mod tests {
 
     #[test]
     fn on_record_is_what_was_compared_and_what_an_operation_wrote() {
-        let compared = |name| ResourceStatus {
-            key: map(name),
-            version: "v1".into(),
-            status: None,
-            health: None,
-            health_message: String::new(),
-            requires_pruning: false,
-            requires_deletion_confirmation: false,
-            sync_wave: 0,
-            hook: false,
-        };
+        let compared = |name| engine::tree::listed(&map(name), "v1");
         let written = |name| ResourceResult {
             key: map(name),
             version: "v1".into(),
