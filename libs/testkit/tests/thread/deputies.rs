@@ -246,23 +246,25 @@ async fn a_sync_has_the_rights_of_the_account_that_its_project_names_and_no_othe
     assert!(tenant.kube.get(&more).await?.is_none());
 
     let written = writers(NARU, &tenant.name, &["configmaps", "jobs"]).await?;
-    for wanted in [
+    let wanted = [
         "trial patch configmaps deployer",
         "patch configmaps deployer",
         "delete configmaps deployer",
         "patch jobs deployer",
         "delete jobs deployer",
-    ] {
-        assert!(written.contains(wanted), "no `{wanted}`: {written:?}");
-    }
-    assert_eq!(others(&written), Vec::<&String>::new(), "{written:?}");
+    ];
+    as_deployer(&written, &wanted);
     Ok(())
 }
 
-/// What was not done as the account `deployer`.
-fn others(written: &BTreeSet<String>) -> Vec<&String> {
+/// All of it was done as the account `deployer`, and what is wanted is there.
+fn as_deployer(seen: &BTreeSet<String>, wanted: &[&str]) {
+    for wanted in wanted {
+        assert!(seen.contains(*wanted), "no `{wanted}`: {seen:?}");
+    }
     let other = |one: &&String| !one.ends_with(" deployer");
-    written.iter().filter(other).collect()
+    let others: Vec<&String> = seen.iter().filter(other).collect();
+    assert!(others.is_empty(), "{others:?} of {seen:?}");
 }
 
 /// What people do by hand with the application `a` and its objects, and what the cluster was told to say to each.
@@ -352,17 +354,15 @@ async fn s14_what_is_done_by_hand_has_the_rights_that_a_sync_has_and_no_others()
     }
     gone(&tenant.kube, &live(here, "configmaps", "a")).await?;
     let asked = writers_since(since, NARU, here, &kinds).await?;
-    for wanted in [
+    let wanted = [
         "patch configmaps deployer",
         "delete configmaps deployer",
         "patch deployments deployer",
         "get pods/log deployer",
         "get pods/exec deployer",
         "list events deployer",
-    ] {
-        assert!(asked.contains(wanted), "no `{wanted}`: {asked:?}");
-    }
-    assert_eq!(others(&asked), Vec::<&String>::new(), "{asked:?}");
+    ];
+    as_deployer(&asked, &wanted);
     Ok(())
 }
 
@@ -417,9 +417,7 @@ async fn s14_a_deletion_has_the_rights_that_a_sync_has_and_no_others() -> Result
     gone(&tenant.kube, &map(&tenant, "a")).await?;
 
     let written = writers(NARU, &tenant.name, &["configmaps"]).await?;
-    let wanted = "delete configmaps deployer";
-    assert!(written.contains(wanted), "{written:?}");
-    assert_eq!(others(&written), Vec::<&String>::new(), "{written:?}");
+    as_deployer(&written, &["delete configmaps deployer"]);
     Ok(())
 }
 
@@ -485,10 +483,8 @@ async fn s14_hooks_of_a_deletion_have_the_rights_that_a_sync_has_and_no_others()
         .await?;
     tenant.client.app_gone("app", PATIENCE).await?;
     let written = writers(NARU, &tenant.name, &["configmaps", "jobs"]).await?;
-    for wanted in ["patch jobs deployer", "delete configmaps deployer"] {
-        assert!(written.contains(wanted), "no `{wanted}`: {written:?}");
-    }
-    assert_eq!(others(&written), Vec::<&String>::new(), "{written:?}");
+    let wanted = ["patch jobs deployer", "delete configmaps deployer"];
+    as_deployer(&written, &wanted);
     Ok(())
 }
 
@@ -550,7 +546,7 @@ async fn in_an_added_cluster_the_credentials_decide_whom_syncs_are_made_as() -> 
     synced(&tenant, json!({}), "Succeeded", done).await?;
     let written = writers(&user(&here, "guest"), &here, &["configmaps"]).await?;
     assert!(!written.is_empty(), "nothing is on record");
-    assert_eq!(others(&written), Vec::<&String>::new(), "{written:?}");
+    as_deployer(&written, &[]);
 
     name_at(&tenant, "remove", place, "deployer").await?;
     refused(&tenant, Some("sync.no-service-account")).await?;
