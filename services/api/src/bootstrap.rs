@@ -19,6 +19,7 @@ use runtime::places::Places;
 use runtime::{Lifecycle, telemetry};
 use store::{KeyFile, NewTenant, OpeningKeys, Options, Role, Rotation, SealingKey, Store};
 
+use crate::asked::Asked;
 use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::front::Front;
 use crate::front::bodies::Bodies;
@@ -177,6 +178,7 @@ fn shared(
         audit: crate::audit::Bounds::new(),
         hub: Hub::new(store.clone(), life.clone()),
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,
+        lookups: Asked::new(),
         controllers: Controllers::new(store.clone(), config.internal.clone()),
         cluster_key: SealingKey::load(&config.cluster_public_key_file)?,
         metrics: Metrics::new(registry),

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use store::{SealingKey, Store, TenantScope};
 use tonic::{Code, Status};
 
+use crate::asked::Asked;
 use crate::audit;
 use crate::failure;
 use crate::front::bodies::Bodies;
@@ -24,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::peers::{Controllers, RepoServers};
 use crate::permit::Actor;
 use crate::rights::Rights;
+use crate::sources::{Looked, Sought};
 
 /// Logging in.
 const LOGIN: &str = "/session.SessionService/Create";
@@ -71,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     /// Who renders.
     pub(crate) repo_servers: RepoServers,
+    /// Which revisions are looked up now.
+    pub(crate) lookups: Asked<Sought, Looked>,
     /// Who sees the clusters.
     pub(crate) controllers: Controllers,
     /// What clusters' credentials are sealed to.

@@ -353,6 +353,47 @@ pub(crate) async fn revision_of(
         .map_err(|status| Trouble::of(&status))
 }
 
+/// What [`commit_of`] looks up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sought {
+    tenant: TenantId,
+    project: String,
+    url: String,
+    chart: String,
+    revision: String,
+    /// What is said where it cannot be told is said to whoever reads that language.
+    language: Language,
+}
+
+/// What that is, or why it cannot be told; the outer error is that nobody could be asked how to get in.
+pub(crate) type Looked = Result<Result<String, Trouble>, Status>;
+
+/// The commit, or the version of a chart, that a revision of an application's source is now.
+///
+/// Whoever deploys many applications has all of them ask this at the same time, mostly of one repository. They share a look,
+/// which begins after each of them has asked: nobody is told of what was there before.
+pub(crate) async fn commit_of(
+    shared: &Shared,
+    tenant: &Tenant,
+    (url, chart): (&str, &str),
+    project: &str,
+    revision: &str,
+) -> Looked {
+    let sought = Sought {
+        tenant: tenant.id,
+        project: project.to_owned(),
+        url: url.to_owned(),
+        chart: chart.to_owned(),
+        revision: revision.to_owned(),
+        language: language::current(),
+    };
+    let look = || async {
+        let access = access_of_source(shared, tenant, (url, chart), project).await?;
+        Ok::<_, Status>(revision_of(shared, &access, revision, chart).await)
+    };
+    shared.lookups.ask(sought, look).await
+}
+
 /// Author, date and message of a commit.
 ///
 /// # Errors

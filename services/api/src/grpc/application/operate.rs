@@ -231,9 +231,8 @@ async fn commit(
     revision: &str,
 ) -> Result<String, Status> {
     let project = project_of(&app.spec);
-    let access = sources::access_of_source(shared, &actor.tenant, place, project).await?;
-    sources::revision_of(shared, &access, revision, place.1)
-        .await
+    sources::commit_of(shared, &actor.tenant, place, project, revision)
+        .await?
         .map_err(|trouble| match trouble.is_ours() {
             true => trouble.into(),
             false => Status::failed_precondition(format!(
