@@ -214,6 +214,14 @@ impl Driver {
         };
         match next {
             Next::Sleep => self.timers.cancel(app.clone()),
+            Next::Settled => {
+                self.timers.cancel(app.clone());
+                // In this order: what comes after the look at the cluster wakes it again.
+                self.queue.answered(app);
+                if !reconcile::is_settled(&self.context, app) {
+                    self.queue.push(app.clone());
+                }
+            }
             Next::Gone => {
                 self.timers.cancel(app.clone());
                 // What it leaves behind is nobody's now.
@@ -372,7 +380,7 @@ impl Driver {
                         // Of an application that there may not be any more.
                         self.watchers(tenant);
                     }
-                    self.queue.push(app);
+                    self.queue.push_woken(app);
                 }
             }
             Wake::Untracked(key) => {

@@ -52,6 +52,8 @@ pub struct AppMemory {
     pub deployed: Option<ManifestSetHash>,
     /// What was last taken as history keeps it, since nobody has it any more, and when.
     pub as_kept: Option<(u64, Instant)>,
+    /// Names what the cluster had, and in which state, when the last operation had ended.
+    pub settled: u64,
     /// What the operation under way waits by.
     pub times: Times,
     /// What the tenant's own checks said of objects.
@@ -368,6 +370,12 @@ impl Memory {
         concerned
             .map(|(tenant, _)| AppKey::new(*tenant, name))
             .collect()
+    }
+
+    /// What the cluster had of an application when its last operation had ended, as it is named in [`AppMemory::settled`].
+    #[must_use]
+    pub fn settled(&self, app: &AppKey) -> Option<u64> {
+        self.0.lock().apps.get(app).map(|memory| memory.settled)
     }
 
     /// Whether anything is known of an application.

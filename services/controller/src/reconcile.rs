@@ -76,6 +76,9 @@ const ANOTHERS: Duration = Duration::from_secs(1);
 pub enum Next {
     /// When something happens.
     Sleep,
+    /// The same. What was written is what was compared: unless the cluster has something else by now, whatever it woke the
+    /// application for meanwhile is answered.
+    Settled,
     /// After this long.
     After(Duration),
     /// When there is room: as much is worked on in added clusters as may be. Nothing was looked at.
@@ -370,6 +373,16 @@ async fn locked_out(
         return Ok(next);
     }
     hopeless(ctx, key, &tenant, app, vec![cause]).await
+}
+
+/// Whether the shared cluster has of an application just what was compared when its last operation ended.
+#[must_use]
+pub fn is_settled(ctx: &Context, key: &AppKey) -> bool {
+    let tenant = ctx.tenants.name_of(key.tenant);
+    let index = ctx.cluster.index();
+    let there = index.snapshot(&tenant, &key.name);
+    let beneath = index.descendants(there.iter().map(|entry| entry.uid.as_ref()));
+    beneath.is_empty() && ctx.memory.settled(key) == Some(live::state_of(&there))
 }
 
 /// Forgets an application that is gone.

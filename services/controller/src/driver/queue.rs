@@ -94,8 +94,27 @@ enum Which {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Waiting(Which),
-    /// Worked on, from that lane; and whether, and in which lane, it then waits again.
-    Running(Which, Option<Which>),
+    /// Worked on, from that lane; and whether it then waits again.
+    Running(Which, Option<Again>),
+}
+
+/// That an application was asked for while it was worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Again {
+    /// In which lane it then waits.
+    which: Which,
+    /// Whether all that asked for it was what its cluster has of it.
+    woken: bool,
+}
+
+impl Again {
+    /// By anything else.
+    fn asked(which: Which) -> Self {
+        Self {
+            which,
+            woken: false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -175,25 +194,39 @@ impl Queue {
 
     /// Asks for an application to be looked at.
     pub fn push(&self, app: AppKey) {
-        self.enqueue(app, Which::Soon, None);
+        self.push_traced(app, None);
     }
 
     /// The same, as part of a trace.
     pub fn push_traced(&self, app: AppKey, trace: Option<TraceParent>) {
-        self.enqueue(app, Which::Soon, trace);
+        self.enqueue(app, Again::asked(Which::Soon), trace);
+    }
+
+    /// The same, since its cluster has something else of it than before.
+    pub fn push_woken(&self, app: AppKey) {
+        let which = Which::Soon;
+        self.enqueue(app, Again { which, woken: true }, None);
     }
 
     /// Asks for an application to be looked at when nobody waits for anything else.
     pub fn push_later(&self, app: AppKey, trace: Option<TraceParent>) {
-        self.enqueue(app, Which::Later, trace);
+        self.enqueue(app, Again::asked(Which::Later), trace);
     }
 
-    fn enqueue(&self, app: AppKey, which: Which, trace: Option<TraceParent>) {
+    /// What its cluster has woken an application for while it was worked on is answered, and it does not come again for that.
+    /// It does where anything else asked for it.
+    pub fn answered(&self, app: &AppKey) {
+        if let Some(Place::Running(_, again)) = self.0.state.lock().places.get_mut(app) {
+            *again = again.filter(|again| !again.woken);
+        }
+    }
+
+    fn enqueue(&self, app: AppKey, asked: Again, trace: Option<TraceParent>) {
         let mut state = self.0.state.lock();
         if let Some(trace) = trace {
             state.trace(&app, trace);
         }
-        if state.enqueue(app, which) {
+        if state.enqueue(app, asked) {
             drop(state);
             self.0.ready.notify_one();
         }
@@ -285,16 +318,24 @@ impl State {
     }
 
     /// `true` when the application waits anew, or sooner than before.
-    fn enqueue(&mut self, app: AppKey, which: Which) -> bool {
+    fn enqueue(&mut self, app: AppKey, asked: Again) -> bool {
+        let Again { which, woken } = asked;
         match self.places.get_mut(&app) {
             Some(Place::Waiting(Which::Soon)) => return false,
             Some(Place::Waiting(Which::Later)) if which == Which::Later => return false,
             // It changes lanes; its entry in the other one is passed over when its turn comes.
             Some(place @ Place::Waiting(_)) => *place = Place::Waiting(which),
             Some(Place::Running(_, again)) => {
-                if *again != Some(Which::Soon) {
-                    *again = Some(which);
-                }
+                *again = Some(match *again {
+                    Some(before) => Again {
+                        which: match before.which {
+                            Which::Soon => Which::Soon,
+                            Which::Later => which,
+                        },
+                        woken: before.woken && woken,
+                    },
+                    None => asked,
+                });
                 return false;
             }
             None => {
@@ -502,6 +543,32 @@ mod tests {
             queue.0.state.lock().soon.tenants.is_empty(),
             "an idle tenant leaves nothing behind"
         );
+    }
+
+    #[test]
+    fn what_the_cluster_woke_is_answered_by_the_look_that_knows_of_it_and_nothing_else_is() {
+        type Ask = fn(&Queue, AppKey);
+        let queue = Queue::new(4);
+        let app = AppKey::new(tenant(1), "a");
+        let comes_again = |asked: &[Ask]| {
+            queue.push_woken(app.clone());
+            let turn = queue.try_pop().unwrap();
+            queue.answered(&app);
+            asked.iter().for_each(|ask| ask(&queue, app.clone()));
+            queue.answered(&app);
+            drop(turn);
+            queue.try_pop().is_some()
+        };
+        let (woken, pushed): (Ask, Ask) = (Queue::push_woken, Queue::push);
+        assert!(!comes_again(&[woken, woken]));
+        assert!(comes_again(&[woken, pushed]));
+        assert!(comes_again(&[pushed, woken]));
+        queue.push(app.clone());
+        let turn = queue.try_pop().unwrap();
+        queue.answered(&app);
+        queue.push_woken(app.clone());
+        drop(turn);
+        assert!(queue.try_pop().is_some(), "it came after the answer");
     }
 
     #[tokio::test]

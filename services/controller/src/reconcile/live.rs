@@ -2,6 +2,7 @@
 //! came of dry runs.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use cluster::{ApplyOptions, Index, LiveEntry, Validation};
@@ -108,6 +109,12 @@ impl LiveSet {
     #[must_use]
     pub fn entries(&self) -> &[Arc<LiveEntry>] {
         self.entries.as_slice()
+    }
+
+    /// Names them, and the state of each.
+    #[must_use]
+    pub fn state(&self) -> u64 {
+        state_of(self.entries())
     }
 
     /// One of them.
@@ -316,6 +323,19 @@ fn may_see(tenant: &TenantFacts, key: &ResourceKey) -> bool {
         return !namespace || tenant.owns(&key.name);
     }
     tenant.owns(&key.namespace)
+}
+
+/// Names some objects, in whatever order they come, and the state of each.
+#[must_use]
+pub fn state_of(entries: &[Arc<LiveEntry>]) -> u64 {
+    let mut states: Vec<(&ResourceKey, &str, &str)> = entries
+        .iter()
+        .map(|entry| (&entry.key, &*entry.uid, &*entry.resource_version))
+        .collect();
+    states.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    states.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The state of an entry as the engine compares it.
