@@ -17,6 +17,7 @@ use crate::audit;
 use crate::data_keys::DataKeys;
 use crate::error::{Error, Result};
 use crate::key_file::KeyFile;
+use crate::manifest_sets;
 use crate::migrate;
 use crate::platform::PlatformScope;
 use crate::scope::TenantScope;
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) tenant_keys: Mutex<HashMap<TenantId, (Instant, Arc<DataKeys>)>>,
     pub(crate) together: Together,
     pub(crate) audit: audit::together::Together,
+    pub(crate) sets: manifest_sets::together::Together,
 }
 
 impl std::fmt::Debug for Store {
@@ -149,6 +151,7 @@ impl Store {
                 tenant_keys: Mutex::default(),
                 together: Together::default(),
                 audit: audit::together::Together::default(),
+                sets: manifest_sets::together::Together::default(),
             }),
         })
     }

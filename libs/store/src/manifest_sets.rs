@@ -5,6 +5,8 @@ use domain::manifest::ManifestSetHash;
 use crate::error::Result;
 use crate::scope::{Spot, TenantScope, reading};
 
+pub(crate) mod together;
+
 /// How many sets that come out otherwise each time are kept for an application: as many as its history is long.
 const HELD: i64 = 10;
 
@@ -20,14 +22,16 @@ fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
 }
 
 impl TenantScope {
-    /// Keeps a manifest set under its hash. One that is there already stays as it is.
+    /// Keeps a manifest set under its hash, a small one together with those that others keep meanwhile. One that is there already
+    /// stays as it is.
     ///
     /// # Errors
     /// When the database does not answer.
     #[tracing::instrument(name = "db.manifest_sets.put", skip_all, fields(tenant = %self.tenant()))]
     pub async fn put_manifest_set(&self, hash: &ManifestSetHash, bytes: &[u8]) -> Result<()> {
+        let small = bytes.len() <= SMALL;
         // A small one is as soon sent as asked for.
-        if bytes.len() > SMALL {
+        if !small {
             let statement =
                 reading("SELECT EXISTS (SELECT FROM naru.manifest_sets WHERE hash = $2) AS known");
             let known: bool = sqlx::query_scalar(&statement)
@@ -40,19 +44,10 @@ impl TenantScope {
             }
         }
         let sealed = self.seal(spot(&[&hash.0]), bytes).await?;
-        // Zero rows when the same set is there by now: a hash names one content. The row that is put in is the one that
-        // sets the tenant, so that the policy finds it set.
-        sqlx::query(
-            "INSERT INTO naru.manifest_sets (tenant_id, hash, sealed)
-             SELECT s.tenant::uuid, $2, $3 FROM (SELECT set_config('naru.tenant', $1, true) AS tenant OFFSET 0) s
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(self.setting())
-        .bind(&hash.0)
-        .bind(sealed)
-        .execute(self.store().pool())
-        .await?;
-        Ok(())
+        match small {
+            true => together::keep(self, &hash.0, sealed).await,
+            false => write(self, std::slice::from_ref(&hash.0), &[sealed]).await,
+        }
     }
 
     /// Keeps a set that comes out otherwise each time for its application (by `uid`), with the newest others of it.
@@ -97,4 +92,25 @@ impl TenantScope {
             None => Ok(None),
         }
     }
+}
+
+/// Puts sealed sets in, each under its hash, in one statement.
+#[tracing::instrument(name = "db.manifest_sets.write", skip_all, fields(tenant = %scope.tenant(), sets = sets.len()))]
+async fn write(scope: &TenantScope, hashes: &[String], sets: &[Vec<u8>]) -> Result<()> {
+    // No row for a set that is there by now: a hash names one content. Each row that is put in is made of the one that sets the
+    // tenant, so that the policy finds it set.
+    sqlx::query(
+        "INSERT INTO naru.manifest_sets (tenant_id, hash, sealed)
+         SELECT s.tenant::uuid, n.hash, n.sealed
+         FROM (SELECT set_config('naru.tenant', $1, true) AS tenant OFFSET 0) s
+         CROSS JOIN LATERAL (SELECT * FROM unnest($2::text[], $3::bytea[]) u (hash, sealed)
+                             WHERE s.tenant IS NOT NULL OFFSET 0) n
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(scope.setting())
+    .bind(hashes)
+    .bind(sets)
+    .execute(scope.store().pool())
+    .await?;
+    Ok(())
 }

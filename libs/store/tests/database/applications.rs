@@ -110,6 +110,38 @@ async fn one_is_found_with_its_project_by_who_may_see_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sets_kept_at_once_are_each_tenants_own_and_a_broken_one_fails_alone() {
+    World::with(async |world| {
+        let scopes = [world.scope("user01").await, world.scope("user02").await];
+        let keeper = |whose: usize| world.controller.tenant(scopes[whose].tenant());
+        // Two ask for the same set, as two applications of the same manifests do.
+        let hash = |at: usize| ManifestSetHash(format!("{:064}", at / 2));
+        let keeping = (0..200).map(|at| {
+            let (keeper, hash) = (keeper(at / 2 % 2), hash(at));
+            async move {
+                keeper
+                    .put_manifest_set(&hash, &(at / 2).to_be_bytes())
+                    .await
+            }
+        });
+        let (ours, broken) = (keeper(0), ManifestSetHash("a\0b".into()));
+        let (kept, broken) = tokio::join!(
+            futures::future::join_all(keeping),
+            ours.put_manifest_set(&broken, &[0]),
+        );
+        assert!(broken.is_err());
+        for (at, kept) in kept.into_iter().enumerate() {
+            kept.unwrap();
+            let (own, other) = (&scopes[at / 2 % 2], &scopes[1 - at / 2 % 2]);
+            let found = own.manifest_set(&hash(at)).await.unwrap();
+            assert_eq!(found.as_deref(), Some(&(at / 2).to_be_bytes()[..]));
+            assert_eq!(other.manifest_set(&hash(at)).await.unwrap(), None);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_drawn_for_an_application_is_kept_for_it_alone_and_goes_with_it() {
     World::with(async |world| {
         let scope = world.scope("user01").await;
