@@ -9,7 +9,7 @@ use futures::Stream;
 use http::{HeaderMap, HeaderValue, Response, header};
 use proto::json;
 use proto::routes::Route;
-use serde_json::{Value, json as value};
+use serde_json::{Map, Value, json as value};
 use tonic::Status;
 
 use super::answer;
@@ -137,11 +137,14 @@ fn lines(
                         tracing::error!(route = route.path, "a message cannot be written as JSON");
                         break;
                     };
-                    let event = query.project(route, value!({"result": result}));
-                    if route.method == "Watch" && repeated.is(&result, &event) {
+                    let about = Repeated::about(&result).filter(|_| route.method == "Watch");
+                    // Moved, and written once: an application is a large document.
+                    let event = Map::from_iter([("result".to_owned(), result)]);
+                    let event = form.write(&query.project(route, Value::Object(event)));
+                    if about.is_some_and(|about| repeated.is(about, &event)) {
                         continue;
                     }
-                    yield Ok(Bytes::from(form.write(&event)));
+                    yield Ok(Bytes::from(event));
                 }
                 Some(Err(status)) => {
                     yield Ok(Bytes::from(form.write(&failure(&status))));
@@ -170,24 +173,34 @@ struct Repeated {
     last: HashMap<String, String>,
 }
 
+/// What an event is about.
+struct About {
+    name: String,
+    gone: bool,
+}
+
 impl Repeated {
-    fn is(&mut self, result: &Value, event: &Value) -> bool {
+    fn about(result: &Value) -> Option<About> {
         let object = result
             .get("application")
-            .or_else(|| result.get("applicationSet"));
-        let name = object
-            .and_then(|object| object.pointer("/metadata/name"))
-            .and_then(Value::as_str);
-        let Some(name) = name else { return false };
-        if result.get("type").is_some_and(|kind| kind == "DELETED") {
-            self.last.remove(name);
+            .or_else(|| result.get("applicationSet"))?;
+        Some(About {
+            name: object.pointer("/metadata/name")?.as_str()?.to_owned(),
+            gone: result.get("type").is_some_and(|kind| kind == "DELETED"),
+        })
+    }
+
+    /// Whether an event, as it is written, says nothing new.
+    fn is(&mut self, about: About, event: &str) -> bool {
+        let About { name, gone } = about;
+        if gone {
+            self.last.remove(&name);
             return false;
         }
-        let text = event.to_string();
-        if self.last.get(name) == Some(&text) {
+        if self.last.get(&name).is_some_and(|last| last == event) {
             return true;
         }
-        self.last.insert(name.to_owned(), text);
+        self.last.insert(name, event.to_owned());
         false
     }
 }
@@ -217,12 +230,15 @@ mod tests {
     #[test]
     fn what_says_nothing_new_is_dropped() {
         let mut repeated = Repeated::default();
-        let of = |kind: &str| value!({"type": kind, "application": {"metadata": {"name": "a"}}});
-        assert!(!repeated.is(&of("ADDED"), &value!(1)));
-        assert!(repeated.is(&of("MODIFIED"), &value!(1)));
-        assert!(!repeated.is(&of("MODIFIED"), &value!(2)));
-        assert!(!repeated.is(&of("DELETED"), &value!(2)));
-        assert!(!repeated.is(&of("ADDED"), &value!(2)));
+        let mut is = |kind: &str, event: &str| {
+            let result = value!({"type": kind, "application": {"metadata": {"name": "a"}}});
+            repeated.is(Repeated::about(&result).unwrap(), event)
+        };
+        assert!(!is("ADDED", "1"));
+        assert!(is("MODIFIED", "1"));
+        assert!(!is("MODIFIED", "2"));
+        assert!(!is("DELETED", "2"));
+        assert!(!is("ADDED", "2"));
     }
 
     #[test]

@@ -207,7 +207,6 @@ async fn unary(
             return answer::error(&crate::failure::internal());
         }
     };
-    let mut response = answer::value(StatusCode::OK, &query.project(route, value.clone()));
     let cookies = match (route.service, route.method) {
         ("session.SessionService", "Create") => {
             let token = value.get("token").and_then(Value::as_str);
@@ -216,6 +215,7 @@ async fn unary(
         ("session.SessionService", "Delete") => cookie::remove(sent, secure),
         _ => Vec::new(),
     };
+    let mut response = answer::value(StatusCode::OK, &query.project(route, value));
     for cookie in cookies {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
