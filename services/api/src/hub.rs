@@ -1,7 +1,8 @@
 //! Changes of applications, fanned out: one LISTEN per process, one reader per watched tenant, any number of watchers.
 //!
 //! A notification only wakes the reader, which asks the store for what changed since the version it has; losing one
-//! costs latency, until the next look.
+//! costs latency, until the next look. A change that comes alone is read at once; where many come, each read takes in those
+//! of a few milliseconds.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use std::time::Duration;
 
 use domain::application::Application;
 use domain::tenant::TenantId;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use runtime::Lifecycle;
 use store::{AppChange, ChangeKind, Store};
 use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
 
 use crate::front::standing::Standing;
 use crate::shared::Caches;
@@ -22,6 +24,9 @@ use crate::shared::Caches;
 const BUFFER: usize = 4_096;
 /// How long a watched tenant goes without a look when nothing is announced.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long after a read the next one comes at the earliest. A transaction announces each of its changes, of which the first one
+/// has all of them read.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// One change of one application.
 #[derive(Clone, Debug)]
@@ -201,11 +206,17 @@ impl Inner {
     /// Reads one tenant's changes until nobody watches any more.
     async fn read(self: Arc<Self>, tenant: TenantId, watched: Watched, mut seen: i64) {
         let stop = self.life.token();
+        let mut last = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = watched.wake.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
+            }
+            if let Some(pause) = pause(last, Instant::now()) {
+                tokio::time::sleep(pause).await;
+                // What was announced until here is in what is read now.
+                let _ = watched.wake.notified().now_or_never();
             }
             if self.forget_unwatched(tenant, &watched) {
                 return;
@@ -229,6 +240,7 @@ impl Inner {
                     watched.wake.notify_one();
                 }
             }
+            last = Some(Instant::now());
         }
     }
 
@@ -240,6 +252,12 @@ impl Inner {
         }
         unwatched
     }
+}
+
+/// How long the next read waits, the last one having ended then.
+fn pause(last: Option<Instant>, now: Instant) -> Option<Duration> {
+    let rested = now.saturating_duration_since(last?);
+    PAUSE.checked_sub(rested).filter(|left| !left.is_zero())
 }
 
 /// One watcher's view of a tenant's changes, in the order of their versions.
@@ -288,5 +306,22 @@ impl Watch {
                 return Ok(Some(event));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_comes_alone_is_read_at_once_and_those_that_follow_are_read_together() {
+        let read = Instant::now();
+        let after = |millis| read + Duration::from_millis(millis);
+        assert_eq!(pause(None, read), None, "the first");
+        assert_eq!(pause(Some(read), read), Some(PAUSE));
+        let left = Duration::from_millis(6);
+        assert_eq!(pause(Some(read), after(4)), Some(left));
+        assert_eq!(pause(Some(read), after(10)), None);
+        assert_eq!(pause(Some(read), after(5_000)), None);
     }
 }
