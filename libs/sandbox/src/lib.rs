@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -270,6 +271,13 @@ impl Worker {
         }
     }
 
+    /// How much processor time it has used is asked here, from any thread, for as long as the worker lives.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        let process = self._group.0;
+        Clock(process.and_then(|process| clock_getcpuclockid(process).ok()))
+    }
+
     /// Whether it still runs, as far as is known without waiting.
     pub fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -280,6 +288,19 @@ impl Worker {
         use std::os::unix::process::ExitStatusExt;
         let ended = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await;
         matches!(ended, Ok(Ok(status)) if status.signal() == Some(Signal::SIGKILL as i32))
+    }
+}
+
+/// The processor time of a child.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Option<ClockId>);
+
+impl Clock {
+    /// What all its threads have used so far, in user mode and in the kernel; `None` when nobody can say.
+    #[must_use]
+    pub fn used(&self) -> Option<Duration> {
+        let used = clock_gettime(self.0?).ok()?;
+        Some(used.into())
     }
 }
 

@@ -112,7 +112,7 @@ pub struct Changed {
 pub enum Refusal {
     /// The script cannot be read, or it failed; in the language's own words, which may quote the object.
     Failed(String),
-    /// It took longer than a second.
+    /// It computed for longer than a second.
     TooLong,
     /// It took more memory than it may, or broke the child in another way.
     TooMuch,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,13 @@ use tokio::sync::Semaphore;
 use crate::serve::READY;
 use crate::{ARGUMENT, Answer, Job, Refusal};
 
-/// How long a job may take, as in Argo CD.
+/// How long a job may compute. Argo CD gives as much, by the clock; what waits for a processor meanwhile, on a machine that is
+/// busy with something else, would be stopped for that.
 const LIMIT: Duration = Duration::from_secs(1);
+/// How long a job may take by the clock, however little of it was its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// No process is asked more often how much it has computed.
+const TICK: Duration = Duration::from_millis(10);
 /// How long all jobs of a list may take: what is left then is for the next time, and others have their turn.
 const BUDGET: Duration = Duration::from_secs(5);
 /// How long a child may take to start.
@@ -163,6 +169,7 @@ impl Scripts {
             lines.push(b'\n');
             sent += 1;
         }
+        let clock = worker.clock();
         // Dropped with this call, and the child with it.
         let Worker {
             mut stdin, stdout, ..
@@ -174,13 +181,14 @@ impl Scripts {
             std::future::pending().await
         };
         let read = async {
-            if line(&mut output, START).await.as_deref() != Ok(READY) {
+            let ready = tokio::time::timeout(START, line(&mut output)).await;
+            if !matches!(ready, Ok(Ok(line)) if line == READY) {
                 tracing::error!("the child that runs scripts does not start");
                 return Some(Refusal::Unavailable);
             }
             let begun = Instant::now();
             while answers.len() < sent && begun.elapsed() < rest {
-                match line(&mut output, LIMIT).await {
+                match in_time(line(&mut output), || clock.used()).await {
                     Ok(line) => match serde_json::from_slice(&line) {
                         Ok(answer) => answers.push(answer),
                         Err(_) => return Some(Refusal::TooMuch),
@@ -209,16 +217,38 @@ impl Scripts {
 }
 
 /// A line with its end.
-async fn line(
-    output: &mut (impl AsyncBufRead + Unpin),
-    limit: Duration,
-) -> Result<Vec<u8>, Refusal> {
+async fn line(output: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, Refusal> {
     let mut line = Vec::new();
     let mut bounded = output.take(MAX_ANSWER);
-    match tokio::time::timeout(limit, bounded.read_until(b'\n', &mut line)).await {
-        Err(_) => Err(Refusal::TooLong),
-        Ok(Ok(_)) if line.ends_with(b"\n") => Ok(line),
-        Ok(_) => Err(Refusal::TooMuch),
+    match bounded.read_until(b'\n', &mut line).await {
+        Ok(_) if line.ends_with(b"\n") => Ok(line),
+        _ => Err(Refusal::TooMuch),
+    }
+}
+
+/// What is answered before the child has computed for too long; `used` says for how long it has since it was started. Where
+/// that cannot be said, the clock counts.
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, Refusal>>,
+    used: impl Fn() -> Option<Duration>,
+) -> Result<T, Refusal> {
+    let begun = tokio::time::Instant::now();
+    let before = used();
+    let mut answer = pin!(answer);
+    let mut pause = LIMIT;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(pause, &mut answer).await {
+            return answer;
+        }
+        let taken = match (before, used()) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            _ => LIMIT,
+        };
+        if taken >= LIMIT || begun.elapsed() >= PATIENCE {
+            return Err(Refusal::TooLong);
+        }
+        // Before that it cannot have computed for as long as it may: it has one thread.
+        pause = (LIMIT - taken).max(TICK);
     }
 }
 
@@ -246,4 +276,39 @@ fn name(whose: &str, job: Option<&Job>) -> u64 {
     };
     ResourceKey::of(object).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    async fn after(wait: Duration) -> Result<(), Refusal> {
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_waits_for_a_processor_is_not_stopped_for_that() {
+        let begun = tokio::time::Instant::now();
+        let a_fifth = || Some(Duration::from_secs(7) + begun.elapsed() / 5);
+        assert_eq!(in_time(after(LIMIT * 4), a_fifth).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_computes_for_a_second_is_stopped_and_one_that_nobody_can_measure_too() {
+        let begun = tokio::time::Instant::now();
+        let later = || Some(begun.elapsed().saturating_sub(LIMIT));
+        let never = pending::<Result<(), Refusal>>;
+        assert_eq!(in_time(never(), later).await, Err(Refusal::TooLong));
+        assert_eq!(begun.elapsed(), LIMIT * 2);
+        assert_eq!(in_time(never(), || None).await, Err(Refusal::TooLong));
+        assert_eq!(begun.elapsed(), LIMIT * 3);
+        let nothing = || Some(Duration::ZERO);
+        assert_eq!(in_time(never(), nothing).await, Err(Refusal::TooLong));
+        assert_eq!(begun.elapsed(), LIMIT * 3 + PATIENCE);
+        let broken = in_time(ready(Err::<(), _>(Refusal::TooMuch)), nothing).await;
+        assert_eq!(broken, Err(Refusal::TooMuch));
+    }
 }
