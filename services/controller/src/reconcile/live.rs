@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cluster::{ApplyOptions, Index, LiveEntry, Validation};
 use domain::cause::Cause;
-use domain::resource::ResourceKey;
+use domain::resource::{ResourceKey, text};
 use domain::settings::KindFilter;
 use engine::claim::{Alone, Claimant, Owner};
 use engine::compare::{Live, Predicted, Seen};
@@ -111,10 +111,16 @@ impl LiveSet {
         self.entries.as_slice()
     }
 
-    /// Names them, and the state of each.
+    /// Names them, and the state of each. `None` where one was compared in another state than its entry's: it had changed once
+    /// more before the answer to its write was taken in, and a comparison goes by the body.
     #[must_use]
-    pub fn state(&self) -> u64 {
-        state_of(self.entries())
+    pub fn state(&self) -> Option<u64> {
+        let mut entries = self.entries().iter();
+        let same = entries.all(|entry| {
+            let body = self.bodies.get(&entry.key);
+            body.is_none_or(|body| is_of(body, entry))
+        });
+        same.then(|| state_of(self.entries()))
     }
 
     /// One of them.
@@ -253,9 +259,11 @@ impl LiveSet {
     pub fn seen_with_body(&self, key: &ResourceKey) -> Option<Seen> {
         let entry = self.find(key)?;
         let body = self.bodies.get(key)?;
-        let same = domain::resource::text(body, &["metadata", "resourceVersion"])
-            == entry.resource_version.as_ref();
-        if same { seen(entry) } else { None }
+        if is_of(body, entry) {
+            seen(entry)
+        } else {
+            None
+        }
     }
 }
 
@@ -325,6 +333,11 @@ fn may_see(tenant: &TenantFacts, key: &ResourceKey) -> bool {
     tenant.owns(&key.namespace)
 }
 
+/// Whether a body is of the state that an entry is of.
+fn is_of(body: &Value, entry: &LiveEntry) -> bool {
+    text(body, &["metadata", "resourceVersion"]) == entry.resource_version.as_ref()
+}
+
 /// Names some objects, in whatever order they come, and the state of each.
 #[must_use]
 pub fn state_of(entries: &[Arc<LiveEntry>]) -> u64 {
@@ -346,4 +359,85 @@ pub fn seen(entry: &LiveEntry) -> Option<Seen> {
         fingerprint,
         managed: entry.managed.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cluster::{AlwaysMayWrite, Budget, Cluster, Terms};
+    use domain::clock::{Clock, Timestamp};
+    use domain::cluster::{Cluster as Added, Login};
+    use domain::egress::Egress;
+    use domain::secret::Secret;
+    use serde_json::json;
+
+    use super::*;
+
+    struct Clockwork;
+
+    impl Clock for Clockwork {
+        fn now(&self) -> Timestamp {
+            chrono::DateTime::UNIX_EPOCH
+        }
+    }
+
+    /// One that nobody asks anything: it is there to read objects as its index would.
+    fn cluster() -> Cluster {
+        let added = Added {
+            server: "http://127.0.0.1:1".to_owned(),
+            ..Added::default()
+        };
+        let login = Login {
+            username: "me".to_owned(),
+            password: Some(Secret::from("password")),
+            insecure: true,
+            ..Login::default()
+        };
+        let egress = Egress {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Egress::default()
+        };
+        let terms = Terms {
+            request_timeout: Duration::from_secs(1),
+            write_timeout: Duration::from_secs(1),
+            gate: Arc::new(AlwaysMayWrite),
+            fingerprint_key: [7; 32],
+            clock: Arc::new(Clockwork),
+        };
+        let budget = Budget::new(1 << 20, 10, None);
+        Cluster::added(&added, &login, &Arc::new(egress), &budget, terms).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_state_has_a_name_where_all_was_compared_in_the_state_that_it_is_in() {
+        let cluster = cluster();
+        let object = |name: &str, version: &str| {
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {
+                "name": name, "namespace": "web", "uid": name, "resourceVersion": version}})
+        };
+        let entry = |name: &str, version: &str| {
+            let index = cluster.index();
+            index.read(&object(name, version)).unwrap()
+        };
+        let live = |entries: &[Arc<LiveEntry>], body: Value| LiveSet {
+            entries: entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.clone()))
+                .collect(),
+            bodies: HashMap::from([(ResourceKey::of(&body), body)]),
+            tried: HashMap::new(),
+        };
+        let (a, b) = (entry("a", "5"), entry("b", "6"));
+        let both = live(&[a.clone(), b.clone()], object("a", "5")).state();
+        let now = |entries: &[&Arc<LiveEntry>]| {
+            let entries: Vec<_> = entries.iter().map(|&entry| entry.clone()).collect();
+            Some(state_of(&entries))
+        };
+        assert_eq!(both, now(&[&b, &a]), "the order says nothing");
+        assert_ne!(both, now(&[&a, &entry("b", "7")]));
+        assert_ne!(both, now(&[&a]));
+        let answered_before = live(&[a, b], object("a", "4")).state();
+        assert_eq!(answered_before, None, "nobody has compared it as it is");
+    }
 }

@@ -94,8 +94,12 @@ pub(super) async fn end(
         if status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some() {
             report.next = Next::After(Duration::ZERO);
         }
-        if state.phase == Phase::Succeeded && report.next == Next::Sleep && is_last(ctx, &look) {
-            memory.settled = look.live.state();
+        if state.phase == Phase::Succeeded
+            && report.next == Next::Sleep
+            && is_last(ctx, &look)
+            && let Some(compared) = look.live.state()
+        {
+            memory.settled = compared;
             report.next = Next::Settled;
         }
     }
