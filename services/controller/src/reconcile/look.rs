@@ -332,6 +332,19 @@ pub fn status(
     requested: bool,
 ) -> Status {
     let below = beneath(ctx, subject.sight(), look.live.entries());
+    status_above(ctx, subject, look, &below, more, requested)
+}
+
+/// The same, where what is beneath the objects is at hand.
+#[must_use]
+pub fn status_above(
+    ctx: &Context,
+    subject: &Subject,
+    look: &Look,
+    below: &[Arc<LiveEntry>],
+    more: Vec<Cause>,
+    requested: bool,
+) -> Status {
     let statuses = look.comparison.statuses();
     let live: Vec<Entry<'_>> = look
         .live

@@ -1,7 +1,9 @@
 //! How an attempt ends: for good, or until the next one; what is recorded of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::LiveEntry;
 use domain::application::{Application, HistoryEntry};
 use domain::cause::{Cause, Severity};
 use domain::clock::Timestamp;
@@ -42,7 +44,10 @@ pub(super) async fn end(
     let now = ctx.clock.now();
     memory.times = Times::default();
     let again = operation::conclude(&mut state, ended, now);
-    let mut status = look::status(ctx, &subject, &look, operation_causes(&state, &look), true);
+    // Taken before the status is made of it: what is beneath and goes meanwhile is still told there.
+    let below = look::beneath(ctx, subject.sight(), look.live.entries());
+    let causes = operation_causes(&state, &look);
+    let mut status = look::status_above(ctx, &subject, &look, &below, causes, true);
     settle(&mut state, &status);
 
     let mut report = Report {
@@ -96,7 +101,7 @@ pub(super) async fn end(
         }
         if state.phase == Phase::Succeeded
             && report.next == Next::Sleep
-            && is_last(ctx, &look)
+            && is_last(ctx, &look, &below)
             && let Some(compared) = look.live.state()
         {
             memory.settled = compared;
@@ -115,11 +120,16 @@ pub(super) async fn end(
     .await
 }
 
-/// Whether another look at the same objects would find the same, and leave nothing to be done. In clusters that tenants have
+/// Whether another look at the same objects would find the same, and leave nothing to be done. What was beneath them is in the
+/// status, and not in what names their state; where Git did not answer the next look asks again. In clusters that tenants have
 /// added nobody asks.
-fn is_last(ctx: &Context, look: &Look) -> bool {
+fn is_last(ctx: &Context, look: &Look, below: &[Arc<LiveEntry>]) -> bool {
     let mut entries = look.live.entries().iter();
-    ctx.unit == Unit::Shared && !look.again && !entries.any(|entry| hooks::held(&entry.body))
+    ctx.unit == Unit::Shared
+        && look.desired.is_ok()
+        && below.is_empty()
+        && !look.again
+        && !entries.any(|entry| hooks::held(&entry.body))
 }
 
 /// Why the operation did not end well, where the comparison does not say so itself.
