@@ -23,7 +23,7 @@ use crate::reconcile::desire::Desired;
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::publish::{self, Report};
 use crate::reconcile::subject::Subject;
-use crate::reconcile::{Failure, Next};
+use crate::reconcile::{Failure, LOOK_AGAIN, Next, SCRIPTS_AGAIN};
 
 /// The history entries that a status carries where the application does not say.
 const HISTORY: i64 = 10;
@@ -96,9 +96,11 @@ pub(super) async fn end(
         }
         report.history = entry;
         // Whether it syncs again by itself is decided at the next look.
-        if status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some() {
-            report.next = Next::After(Duration::ZERO);
-        }
+        report.next = match status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some()
+        {
+            true => Next::After(Duration::ZERO),
+            false => asked_again(&look),
+        };
         if state.phase == Phase::Succeeded
             && report.next == Next::Sleep
             && is_last(ctx, &look, &below)
@@ -120,6 +122,15 @@ pub(super) async fn end(
     .await
 }
 
+/// When an application is looked at again of which something could not be told: nothing needs to happen for that to pass.
+fn asked_again(look: &Look) -> Next {
+    match &look.desired {
+        Err(trouble) if trouble.ours || trouble.passing => Next::After(LOOK_AGAIN),
+        _ if look.again => Next::After(SCRIPTS_AGAIN),
+        _ => Next::Sleep,
+    }
+}
+
 /// Whether another look at the same objects would find the same, and leave nothing to be done. What was beneath them is in the
 /// status, and not in what names their state; where Git did not answer the next look asks again. In clusters that tenants have
 /// added nobody asks.
@@ -128,7 +139,6 @@ fn is_last(ctx: &Context, look: &Look, below: &[Arc<LiveEntry>]) -> bool {
     ctx.unit == Unit::Shared
         && look.desired.is_ok()
         && below.is_empty()
-        && !look.again
         && !entries.any(|entry| hooks::held(&entry.body))
 }
 
