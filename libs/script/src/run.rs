@@ -25,13 +25,14 @@ const LIMIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// No process is asked more often how much it has computed.
 const TICK: Duration = Duration::from_millis(10);
-/// How long all jobs of a list may take: what is left then is for the next time, and others have their turn.
+/// How long all jobs of a list may take: what is left then is for the next time, and others have their turn. The last one that
+/// began within it has its [`PATIENCE`].
 const BUDGET: Duration = Duration::from_secs(5);
 /// How long a child may take to start.
 const START: Duration = Duration::from_secs(10);
 /// How many children run at once; no two of them are one tenant's.
 const AT_ONCE: usize = 2;
-/// How many limits a tenant's list of jobs may break before all of its scripts are held back.
+/// How many limits a tenant's list of jobs may break before all of its scripts are held back, if there is time for so many.
 const MAX_LOST: usize = 3;
 /// How long what broke a limit is held back.
 const HELD: Duration = Duration::from_secs(60);
@@ -91,6 +92,10 @@ impl Scripts {
         loop {
             let left = self.left(whose, jobs, &outcomes);
             let rest = BUDGET.saturating_sub(begun.elapsed());
+            if gives_up(lost, left.len(), rest) {
+                self.hold(name(whose, None));
+                break;
+            }
             if left.is_empty() || rest.is_zero() {
                 break;
             }
@@ -108,9 +113,6 @@ impl Scripts {
                     self.hold(name(whose, Some(&jobs[*at])));
                     outcomes[*at] = Some(Err(refusal));
                     lost += 1;
-                    if lost == MAX_LOST {
-                        self.hold(name(whose, None));
-                    }
                 }
             }
         }
@@ -216,6 +218,12 @@ impl Scripts {
     }
 }
 
+/// Whether all scripts of a tenant are held back whose list has broken so many limits, with so many jobs left. On a machine that
+/// is busy few limits fill the time of a list: with the next list it would be the same, and others wait.
+fn gives_up(lost: usize, left: usize, rest: Duration) -> bool {
+    lost >= MAX_LOST || (lost > 0 && left > 0 && rest.is_zero())
+}
+
 /// A line with its end.
 async fn line(output: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, Refusal> {
     let mut line = Vec::new();
@@ -283,6 +291,16 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
+
+    #[test]
+    fn whose_broken_limits_fill_the_time_of_a_list_is_held_back_as_who_breaks_many() {
+        let (much, none) = (Duration::from_secs(2), Duration::ZERO);
+        assert!(!gives_up(MAX_LOST - 1, 9, much));
+        assert!(gives_up(MAX_LOST, 9, much) && gives_up(MAX_LOST, 0, none));
+        assert!(gives_up(1, 9, none), "there was no time for more of them");
+        assert!(!gives_up(1, 0, none), "all the others have answered");
+        assert!(!gives_up(0, 9, none), "it is only long");
+    }
 
     async fn after(wait: Duration) -> Result<(), Refusal> {
         tokio::time::sleep(wait).await;
