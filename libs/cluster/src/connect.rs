@@ -353,6 +353,7 @@ async fn configuration(options: &ConnectOptions) -> Result<kube::Config, Error> 
 #[cfg(test)]
 mod tests {
     use domain::cluster::Cluster as Added;
+    use domain::resource::GroupKind;
     use domain::secret::Secret;
     use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -437,6 +438,55 @@ mod tests {
         server
     }
 
+    /// A server that lists one of its two kinds and refuses the other one, however often that is asked for.
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
+    async fn partial() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let kind = |resource: &str, kind: &str| {
+                json!({"resource": resource, "responseKind": {"kind": kind},
+                    "scope": "Namespaced", "verbs": ["list", "watch"]})
+            };
+            let kinds = [kind("lamps", "Lamp"), kind("bulbs", "Bulb")];
+            let group = json!({"metadata": {"name": "example.com"},
+                "versions": [{"version": "v1", "resources": kinds}]});
+            let all_named = json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "5",
+                "annotations": {"k8s.io/initial-events-end": "true"}}}});
+            // Watches go on.
+            let mut open = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = vec![0; 8192];
+                let read = stream.read(&mut asked).await.unwrap();
+                let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
+                let path = asked.split(' ').nth(1).unwrap_or_default();
+                let (status, body) = match path {
+                    "/version" => (
+                        200,
+                        json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}),
+                    ),
+                    "/api" => (200, json!({"items": []})),
+                    "/apis" => (200, json!({"items": [group]})),
+                    lamps if lamps.starts_with("/apis/example.com/v1/lamps") => {
+                        let answer =
+                            format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{all_named}\n");
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                        open.push(stream);
+                        continue;
+                    }
+                    _ => (403, json!({"kind": "Status", "code": 403})),
+                };
+                let body = body.to_string();
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        server
+    }
+
     fn strange(server: String) -> Cluster {
         let added = Added {
             server,
@@ -486,6 +536,26 @@ mod tests {
             }
         });
         assert!(in_time.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_credentials_lack_holds_back_no_cluster_that_lists_another() {
+        let cluster = strange(partial().await);
+        let listed = async {
+            cluster.ready().await;
+            ["Lamp", "Bulb"].map(|kind| {
+                let kind = GroupKind::new("example.com", kind);
+                cluster.index().is_synced(&kind)
+            })
+        };
+        // Where the rights might be new it would take five seconds at least.
+        let listed = tokio::time::timeout(Duration::from_secs(4), async {
+            tokio::select! {
+                () = cluster.clone().run() => [false; 2],
+                listed = listed => listed,
+            }
+        });
+        assert_eq!(listed.await.unwrap(), [true, false]);
     }
 
     #[tokio::test]

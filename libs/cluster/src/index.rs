@@ -17,6 +17,7 @@ mod fingerprint;
 mod keeper;
 mod named;
 mod recognised;
+mod rights;
 mod state;
 mod wake;
 mod watched;

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use tokio::sync::{MutexGuard, Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::rights::Rights;
 use super::state::State;
 use super::watcher::Watcher;
 use super::{Change, Index, Wake, Watched};
@@ -298,6 +299,7 @@ async fn watch_kinds(
     let mut tasks = JoinSet::new();
     let watched = &cluster.inner.watched;
     let mut open = Share::of_watches(&watched.budget);
+    let rights = Arc::<Rights>::default();
     let mut known: Arc<Discovery> = Arc::default();
     while found.changed().await.is_ok() {
         while tasks.try_join_next().is_some() {}
@@ -352,6 +354,7 @@ async fn watch_kinds(
                 changes: cluster.index().changes.clone(),
                 trouble: Arc::clone(trouble),
                 full: Arc::clone(full),
+                rights: Arc::clone(&rights),
                 strange: watched.strange,
                 kind: kind.clone(),
                 namespace: place.1.clone(),

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use super::Change;
 use super::entry::{MAX_NAME, MAX_VERSION, Reader, is_metadata_only, version_number};
 use super::named::Named;
+use super::rights::Rights;
 use super::watched::{Events, Held, Pages};
 use crate::budget::Budget;
 use crate::discovery::ApiKind;
@@ -30,8 +31,9 @@ const LISTING_SILENCE: Duration = Duration::from_secs(20);
 /// An API server that has just started refuses, for a moment, what it serves: it does not know its rights and its defined
 /// kinds yet. A kind that was listed is therefore given up only when it has been refused for this long.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
-/// In a cluster that a tenant has added the rights may be as new as that. Nothing is known of the cluster meanwhile, and most
-/// credentials lack some kind for good: it is not for long.
+/// In a cluster that a tenant has added the rights may be as new as that, as long as nothing else was let through in the same
+/// place. Nothing is known of the cluster meanwhile, and most credentials lack some kind for good: it is not for long, and over
+/// when a kind is refused that was asked for after another one had been let through.
 const REFUSED_AT_FIRST: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -53,6 +55,8 @@ pub(super) struct Watcher {
     pub(super) trouble: Arc<Notify>,
     /// Told when there is more than may be.
     pub(super) full: Arc<Notify>,
+    /// Where any watch was let through, shared by all.
+    pub(super) rights: Arc<Rights>,
     /// Whether it is a cluster that a tenant has added.
     pub(super) strange: bool,
     pub(super) kind: ApiKind,
@@ -130,6 +134,8 @@ impl Watcher {
         let mut wait = FIRST_WAIT;
         let mut refused_since = None;
         while !self.changes.is_closed() {
+            // Before it is asked: what was refused earlier than that says nothing of rights that came in between.
+            let known = self.rights.are_known(&self.namespace);
             let next = self.follow(&mut at).await;
             if !matches!(next, Ok(Next::Stop(_))) {
                 refused_since = None;
@@ -144,13 +150,14 @@ impl Watcher {
                 }
                 Ok(Next::Stop(code))
                     if refused_since.get_or_insert_with(Instant::now).elapsed()
-                        < patience(code, at.listed, self.strange) => {}
+                        < patience(code, at.listed, self.strange && !known) => {}
                 Ok(Next::Stop(_)) => {
                     let _ = self.changes.send(self.nothing()).await;
                     return;
                 }
                 Err(error) => {
                     self.trouble.notify_one();
+                    self.rights.doubt(&self.namespace);
                     tracing::debug!(kind = %self.kind.group_kind(), %error, "a watch ended");
                     if at.lively {
                         wait = FIRST_WAIT;
@@ -163,7 +170,10 @@ impl Watcher {
             }
             // A server that ends every stream at once must not be asked in a tight loop.
             if !at.lively {
-                tokio::time::sleep(wait).await;
+                match known {
+                    true => tokio::time::sleep(wait).await,
+                    false => self.rights.pause(&self.namespace, wait).await,
+                }
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
             at.lively = false;
@@ -223,6 +233,7 @@ impl Watcher {
             Err(Error::Refused(refusal)) => return refused(&refusal, streamed),
             Err(error) => return Err(error),
         };
+        self.rights.seen(&self.namespace);
         let mut buffer = BytesMut::new();
         let mut searched = 0;
         let mut held = Held::new(&self.events);
@@ -378,6 +389,7 @@ impl Watcher {
                 .get(&Identity::default(), &path, accept)
                 .await?
                 .json()?;
+            self.rights.seen(&self.namespace);
             for item in &page.items {
                 let object: Value = serde_json::from_str(item.get())
                     .map_err(|error| Error::NotUnderstood(error.to_string()))?;
@@ -440,11 +452,11 @@ fn refused(refusal: &Refusal, streamed: bool) -> Result<Next, Error> {
     }
 }
 
-/// For how long a kind that is refused with that code may be served in a moment.
-fn patience(code: u16, listed: bool, strange: bool) -> Duration {
+/// For how long a kind that is refused with that code may be served in a moment; the rights there may be `new`.
+fn patience(code: u16, listed: bool, new: bool) -> Duration {
     match listed {
         true => REFUSED_FOR,
-        false if strange && code == 403 => REFUSED_AT_FIRST,
+        false if new && code == 403 => REFUSED_AT_FIRST,
         false => Duration::ZERO,
     }
 }
@@ -473,14 +485,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_kind_may_come_where_it_was_listed_or_the_cluster_is_new_to_us() {
-        for (code, listed, strange, long) in [
+    fn a_refused_kind_may_come_where_it_was_listed_or_the_rights_may_be_new() {
+        for (code, listed, new, long) in [
             (403, false, false, Duration::ZERO),
             (403, false, true, REFUSED_AT_FIRST),
             (404, false, true, Duration::ZERO),
             (404, true, false, REFUSED_FOR),
         ] {
-            assert_eq!(patience(code, listed, strange), long, "{code} {listed}");
+            assert_eq!(patience(code, listed, new), long, "{code} {listed}");
         }
     }
 
