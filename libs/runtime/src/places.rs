@@ -93,6 +93,14 @@ impl<K: Eq + Hash + Clone> Places<K> {
         })
     }
 
+    /// Whether one of this kind would find a place now.
+    #[must_use]
+    pub fn has_room(&self, kind: &K) -> bool {
+        let taken = self.taken.lock();
+        let held = taken.each.get(kind).copied().unwrap_or_default();
+        taken.all < self.all && held < self.each
+    }
+
     /// How many kinds there are whose places are counted now.
     #[must_use]
     pub fn kinds(&self) -> usize {
@@ -122,9 +130,12 @@ mod tests {
         let places = Places::new(2, 3);
         let held = [places.enter("a").unwrap(), places.enter("a").unwrap()];
         assert_eq!(places.enter("a").unwrap_err(), Full::Each(2));
+        assert!(!places.has_room(&"a") && places.has_room(&"b"));
         let other = places.enter("b").unwrap();
         assert_eq!(places.enter("c").unwrap_err(), Full::All(3));
+        assert!(!places.has_room(&"c"));
         drop(held);
+        assert!(places.has_room(&"a") && places.has_room(&"c"));
         let again = places.enter("c").unwrap();
         assert_eq!(places.kinds(), 2);
         drop((other, again));

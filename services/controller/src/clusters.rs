@@ -18,7 +18,6 @@ use domain::shard::Unit;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use runtime::Lifecycle;
-use runtime::places::{self, Places};
 use store::{OpeningKeys, SealedLogin};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -28,8 +27,11 @@ use crate::driver::queue::AppKey;
 use crate::shard::{Shard, Term};
 
 mod follow;
+mod turns;
 mod whereabouts;
 
+pub use turns::Turn;
+use turns::Turns;
 use whereabouts::{Moved, Place, Whereabouts};
 
 /// How long a cluster stays open to which nothing is deployed any more.
@@ -66,9 +68,6 @@ pub struct Placed {
     pub left: Option<Arc<Context>>,
 }
 
-/// A turn at working in an added cluster, given back when this is dropped.
-pub type Turn = places::Place<TenantId>;
-
 /// The clusters that tenants have added. Cheap to clone.
 #[derive(Clone)]
 pub struct Clusters(Arc<Inner>);
@@ -80,7 +79,7 @@ struct Inner {
     egress: Arc<Egress>,
     terms: Terms,
     budget: Arc<Budget>,
-    turns: Places<TenantId>,
+    turns: Turns,
     events: mpsc::Sender<Event>,
     /// Tells those who look on which application is elsewhere than before.
     moves: broadcast::Sender<AppKey>,
@@ -127,7 +126,7 @@ impl Clusters {
             egress: Arc::new(egress),
             terms,
             budget: Budget::new(BUDGET_OF_ALL.0, BUDGET_OF_ALL.1, None),
-            turns: Places::new(WORKED_AT_ONCE.0, WORKED_AT_ONCE.1),
+            turns: Turns::new(WORKED_AT_ONCE.0, WORKED_AT_ONCE.1),
             events,
             moves: broadcast::channel(MOVES).0,
             opening: tokio::sync::Mutex::default(),
@@ -148,10 +147,17 @@ impl Clusters {
         &self.0.egress
     }
 
-    /// A turn at working in one of a tenant's clusters; nothing while as many are worked in as may be.
+    /// A turn at working on an application in one of its tenant's clusters; nothing while as many are worked on as may be, and
+    /// then [`Self::whose_turn`] names it when there is one.
     #[must_use]
-    pub fn turn(&self, tenant: TenantId) -> Option<Turn> {
-        self.0.turns.enter(tenant).ok()
+    pub fn turn(&self, app: &AppKey) -> Option<Turn> {
+        self.0.turns.enter(app)
+    }
+
+    /// An application that found no turn and would find one now.
+    #[must_use]
+    pub fn whose_turn(&self) -> Option<AppKey> {
+        self.0.turns.next()
     }
 
     /// The applications that are elsewhere than before, from now on.

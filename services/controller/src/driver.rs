@@ -38,8 +38,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The same, where it is a repository's server that does not answer, which is nobody's fault here and may take long.
 const LONGEST_PAUSE_OF_THEIRS: Duration = Duration::from_secs(60);
-/// When an application tries again that found as many worked on in added clusters as may be.
-const BUSY: Duration = Duration::from_secs(1);
+/// When an application tries again that found as many worked on in added clusters as may be, if it has not been told by then that
+/// there is a turn.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// What drives the work. Cheap to clone.
 #[derive(Clone)]
@@ -175,6 +176,7 @@ impl Driver {
                 .queue_depth
                 .set(i64::try_from(self.queue.waiting()).unwrap_or(i64::MAX));
             if !self.context.shard.concerns(turn.app.tenant) {
+                self.pass_on();
                 continue;
             }
             let began = Instant::now();
@@ -183,10 +185,22 @@ impl Driver {
             runtime::trace::join(&span, &turn.traces);
             let look = reconcile::reconcile(&self.context, &turn.app).instrument(span);
             let next = look.await;
+            let busy = matches!(next, Ok(Next::Busy));
             self.plan(&turn.app, next);
+            if !busy {
+                self.pass_on();
+            }
             self.context
                 .metrics
                 .reconciled(&tenant, began.elapsed().as_secs_f64());
+        }
+    }
+
+    /// What has ended may have given a turn in an added cluster back: whoever found none comes again. It passes the turn on in its
+    /// turn, whether it needs it any more or not.
+    fn pass_on(&self) {
+        if let Some(app) = self.context.clusters.whose_turn() {
+            self.queue.push(app);
         }
     }
 

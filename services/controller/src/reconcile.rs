@@ -197,7 +197,7 @@ async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Res
         return Ok(Next::Sleep);
     }
     let turn = match had.is_some() && ctx.clusters.has(key, None) {
-        true => match ctx.clusters.turn(key.tenant) {
+        true => match ctx.clusters.turn(key) {
             Some(turn) => Some(turn),
             None => return Ok(Next::Busy),
         },
@@ -239,7 +239,7 @@ async fn in_charge(
     meant: Option<Cluster>,
 ) -> Result<Next, Failure> {
     let turn = match meant.is_some() || ctx.clusters.has(key, None) {
-        true => match ctx.clusters.turn(key.tenant) {
+        true => match ctx.clusters.turn(key) {
             Some(turn) => Some(turn),
             None => return Ok(Next::Busy),
         },
@@ -289,7 +289,7 @@ async fn gone(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
     let added = ctx.clusters.of_tenant(key.tenant);
     let turn = match added.is_empty() {
         true => None,
-        false => match ctx.clusters.turn(key.tenant) {
+        false => match ctx.clusters.turn(key) {
             Some(turn) => Some(turn),
             None => return Ok(Next::Busy),
         },
