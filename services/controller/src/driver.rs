@@ -485,7 +485,9 @@ impl Driver {
             Ok(apps) => {
                 let ours = |tenant: TenantId| wanted(tenant) && shard.concerns(tenant);
                 let apps = apps.iter().filter(|(tenant, _)| ours(*tenant));
-                apps.for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name)));
+                let apps = apps.map(|(tenant, name)| AppKey::new(*tenant, name));
+                let apps = new_first(apps, |app| self.context.memory.knows(app));
+                apps.into_iter().for_each(|app| self.queue.push(app));
             }
             // The change feed says Resync when the database is back.
             Err(error) => tracing::warn!(
@@ -494,6 +496,17 @@ impl Driver {
             ),
         }
     }
+}
+
+/// Applications of which nothing is known come before the others: what has just become ours has been looked at by nobody since it was
+/// another's, while whatever happens to the rest wakes it anyway.
+fn new_first(
+    apps: impl Iterator<Item = AppKey>,
+    is_known: impl Fn(&AppKey) -> bool,
+) -> Vec<AppKey> {
+    let (known, mut first): (Vec<AppKey>, Vec<AppKey>) = apps.partition(is_known);
+    first.extend(known);
+    first
 }
 
 /// Doubles from the first to the longest.
@@ -520,6 +533,15 @@ mod tests {
         let theirs: Vec<f64> = pauses(LONGEST_PAUSE_OF_THEIRS).collect();
         assert_eq!(theirs, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
         assert_eq!(pause(u32::MAX, LONGEST_PAUSE), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn what_has_just_become_ours_is_looked_at_before_what_was() {
+        let app = |name: &str| AppKey::new(TenantId(Uuid::from_u128(1)), name);
+        let all = ["a", "b", "c", "d"].map(app);
+        let known = [app("a"), app("c")];
+        let order = new_first(all.into_iter(), |app| known.contains(app));
+        assert_eq!(order, ["b", "d", "a", "c"].map(app));
     }
 
     #[test]
