@@ -118,6 +118,8 @@ struct Change {
 
 /// What one kill led to, in seconds from t0.
 struct Kill {
+    /// The cluster whose turn it was.
+    server: String,
     /// The clusters that the dead one held.
     units: usize,
     taken: f64,
@@ -272,10 +274,11 @@ impl Run {
             let kill = self.kill(number).await;
             let kill = kill.with_context(|| format!("kill {}", number + 1))?;
             progress(&format!(
-                "kill {}: {} clusters held again after {:.3} s, drift repaired after {:.3} s, Synced after {:.3} s",
+                "kill {}: {} clusters held again after {:.3} s; in {} drift repaired after {:.3} s, Synced after {:.3} s",
                 number + 1,
                 kill.units,
                 kill.taken,
+                kill.server,
                 kill.repaired,
                 kill.synced
             ));
@@ -402,6 +405,7 @@ impl Run {
         let again = self.supervisor.start(dead.spec())?;
         services::ready(&again).await?;
         let kill = Kill {
+            server: cluster.server.clone(),
             units: theirs.len(),
             taken: (taken - began).as_secs_f64(),
             repaired: (repaired - began).as_secs_f64(),
