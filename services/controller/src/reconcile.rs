@@ -405,7 +405,7 @@ async fn with_memory(
     if app.deleting() {
         return deletion::advance(ctx, key, app, &tenant, memory).await;
     }
-    let subject = match subject::read(ctx, key, app, tenant.clone()).await? {
+    let subject = match subject::read(ctx, key, app, &tenant).await? {
         Ok(subject) => subject,
         Err((app, causes)) => {
             ctx.repos.forget(key);
@@ -533,11 +533,11 @@ fn at(ctx: &Context, time: Timestamp) -> Next {
 
 /// Whether the tenant runs as many operations as it may.
 async fn busy(ctx: &Context, subject: &Subject) -> Result<bool, Failure> {
-    let Some(allowed) = subject.tenant.tenant.allowed(Quota::Operations) else {
+    let Some(allowed) = subject.tenant().tenant.allowed(Quota::Operations) else {
         return Ok(false);
     };
     // There are no more operations than applications.
-    let tenant = &subject.tenant.tenant;
+    let tenant = &subject.tenant().tenant;
     if tenant
         .allowed(Quota::Applications)
         .is_some_and(|applications| applications <= allowed)
@@ -550,7 +550,7 @@ async fn busy(ctx: &Context, subject: &Subject) -> Result<bool, Failure> {
 
 /// That as many operations run as may; one more begins when one of them has ended.
 fn no_turn(subject: &Subject) -> Cause {
-    let allowed = subject.tenant.tenant.allowed(Quota::Operations);
+    let allowed = subject.tenant().tenant.allowed(Quota::Operations);
     let message = message::sync::WAITING_TURN.with("allowed", allowed.unwrap_or_default());
     Cause::reason(message)
 }

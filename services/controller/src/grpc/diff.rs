@@ -189,7 +189,7 @@ async fn diff(
     let body = live.body(&key).filter(of_uid);
     let predicted = match (&target, body) {
         (Some(target), Some(_)) => {
-            let tried = live::dry_run(ctx, &subject.tenant, target, uid.clone()).await;
+            let tried = live::dry_run(ctx, subject.tenant(), target, uid.clone()).await;
             Some(tried.map_err(|error| resource::refused_of(&key, &error))?)
         }
         _ => None,

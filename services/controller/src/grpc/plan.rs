@@ -62,7 +62,7 @@ pub(super) async fn plan(
     let teller = Teller(Language::accepted(&request.language).unwrap_or_default());
     let (row, tenant) = scene::find(ctx, app).await?;
     let uid = row.uid().to_owned();
-    let read = subject::read(ctx, app, row, tenant).await;
+    let read = subject::read(ctx, app, row, &tenant).await;
     let subject = match read.map_err(|error| database(&error))? {
         Ok(subject) => subject,
         Err((_, causes)) => return Ok(teller.hopeless(&causes)),

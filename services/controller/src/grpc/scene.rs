@@ -150,7 +150,7 @@ pub(super) async fn plot(
 /// The row, its tenant and all that it names.
 async fn read(ctx: &Context, key: &AppKey) -> Result<(Arc<TenantFacts>, Option<Subject>), Status> {
     let (app, tenant) = find(ctx, key).await?;
-    let subject = subject::read(ctx, key, app, tenant.clone()).await;
+    let subject = subject::read(ctx, key, app, &tenant).await;
     let subject = subject.map_err(|error| database(&error))?;
     Ok((tenant, subject.ok()))
 }

@@ -385,7 +385,7 @@ impl<'a> Checker<'a> {
     #[must_use]
     pub fn of(subject: &'a Subject, known: &'a HashMap<ResourceKey, Known>) -> Self {
         Self {
-            tenant: &subject.tenant,
+            tenant: subject.tenant(),
             customizations: &subject.customizations,
             known,
         }
@@ -467,7 +467,7 @@ async fn body(
     if let Some(body) = live.body(key) {
         return Ok(Some(body.clone()));
     }
-    let account = ctx.account(&subject.tenant, &key.namespace)?;
+    let account = ctx.account(subject.tenant(), &key.namespace)?;
     account.get(key, Some(version)).await
 }
 

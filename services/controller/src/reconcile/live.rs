@@ -168,7 +168,7 @@ impl LiveSet {
     ) -> Result<(), cluster::Error> {
         let gets: Vec<_> = wanted
             .iter()
-            .map(|(key, version)| get(ctx, &subject.tenant, key, version))
+            .map(|(key, version)| get(ctx, subject.tenant(), key, version))
             .collect();
         let got: Vec<_> = futures::stream::iter(gets)
             .buffer_unordered(AT_ONCE)
@@ -197,7 +197,7 @@ impl LiveSet {
             .iter()
             .filter_map(|target| {
                 let uid = self.find(&target.key)?.uid.to_string();
-                Some(tried(ctx, &subject.tenant, target, uid))
+                Some(tried(ctx, subject.tenant(), target, uid))
             })
             .collect();
         let done: Vec<_> = futures::stream::iter(runs)

@@ -386,7 +386,7 @@ pub fn status_above(
         Ok(desired) => {
             causes.extend(desired.causes.iter().cloned());
             causes.extend(desired.prepared.causes.iter().cloned());
-            causes.extend(lints(ctx, &subject.tenant, &desired.prepared.targets));
+            causes.extend(lints(ctx, subject.tenant(), &desired.prepared.targets));
             facts.revisions.clone_from(&desired.revisions);
             facts.sources.clone_from(&desired.sources);
             facts.source_types.clone_from(&desired.source_types);

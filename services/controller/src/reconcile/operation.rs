@@ -557,7 +557,7 @@ async fn hindered(ctx: &Context, run: &Run, wanted: usize) -> Result<Option<Caus
 
 /// Why the tenant may not have so many more objects.
 async fn too_many(ctx: &Context, run: &Run, wanted: usize) -> Result<Option<Cause>, Failure> {
-    let Some(allowed) = run.subject.tenant.tenant.allowed(Quota::Objects) else {
+    let Some(allowed) = run.subject.tenant().tenant.allowed(Quota::Objects) else {
         return Ok(None);
     };
     let all = ctx.tenants.objects(run.subject.key.tenant).await?;
@@ -600,7 +600,7 @@ fn make_plan<T>(
         options: &options,
         namespace,
         namespace_exists: !known_absent(ctx, &key),
-        territory: subject.tenant.territory(),
+        territory: subject.tenant().territory(),
         namespace_metadata: namespace_metadata(subject),
         // The command writes whole seconds.
         approved: approved.is_some_and(|at| at.timestamp() >= state.started_at.timestamp()),

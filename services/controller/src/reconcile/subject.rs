@@ -38,8 +38,6 @@ pub struct Subject {
     pub app: Application,
     /// Its spec.
     pub spec: Spec,
-    /// Whose it is.
-    pub tenant: Arc<TenantFacts>,
     /// The sync options of its spec.
     pub options: SyncOptions,
     /// Where it goes; address and name both filled in.
@@ -54,7 +52,7 @@ pub struct Subject {
     pub marking: Arc<Marking>,
     /// After how long its operations are stopped that have not ended.
     pub sync_timeout: Option<Duration>,
-    /// As whom it is synced, and whatever else a tenant causes is done.
+    /// As whom it is synced, and whatever else a tenant causes is done; it knows whose the application is.
     pub writer: Writer,
     /// What comparisons leave out, by its spec and its tenant's settings.
     pub ignore: Vec<IgnoreDifference>,
@@ -63,10 +61,10 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Its tenant has changed while it is worked on: it has a namespace more.
-    pub fn is_of(&mut self, tenant: Arc<TenantFacts>) {
-        self.writer.is_of(tenant.clone());
-        self.tenant = tenant;
+    /// Whose it is.
+    #[must_use]
+    pub fn tenant(&self) -> &Arc<TenantFacts> {
+        &self.writer.tenant
     }
 
     /// What its project permits.
@@ -79,7 +77,7 @@ impl Subject {
     #[must_use]
     pub fn sight(&self) -> Sight<'_> {
         Sight {
-            tenant: &self.tenant,
+            tenant: self.tenant(),
             kinds: Some(&self.kinds),
         }
     }
@@ -87,7 +85,7 @@ impl Subject {
     /// As it asks whose an object is.
     #[must_use]
     pub fn claimant(&self) -> Claimant<'_> {
-        self.tenant.claimant(&self.key.name, &self.marking)
+        self.tenant().claimant(&self.key.name, &self.marking)
     }
 
     /// As its project's windows choose it.
@@ -118,7 +116,7 @@ impl Subject {
     /// The tenant's name, which is also the installation id of its objects.
     #[must_use]
     pub fn tenant_name(&self) -> &str {
-        self.tenant.tenant.name.as_str()
+        self.tenant().tenant.name.as_str()
     }
 
     /// Its sources as canonical JSON, one per source.
@@ -160,7 +158,7 @@ pub async fn read(
     ctx: &Context,
     key: &AppKey,
     app: Application,
-    tenant: Arc<TenantFacts>,
+    tenant: &Arc<TenantFacts>,
 ) -> store::Result<Result<Subject, (Application, Vec<Cause>)>> {
     let spec = match self::spec(&app) {
         Ok(spec) => spec,
@@ -174,12 +172,12 @@ pub async fn read(
         Ok(rules) => rules,
         Err(cause) => return Ok(Err((app, vec![cause]))),
     };
-    let destination = match destination(&spec, &tenant) {
+    let destination = match destination(&spec, tenant) {
         Ok(destination) => destination,
         Err(cause) => return Ok(Err((app, vec![cause]))),
     };
     let sources: Vec<&Source> = spec.effective_sources();
-    let causes = permitted(&sources, &destination, &tenant, &spec, rules);
+    let causes = permitted(&sources, &destination, tenant, &spec, rules);
     if !causes.is_empty() {
         return Ok(Err((app, causes)));
     }
@@ -193,8 +191,8 @@ pub async fn read(
     let of_tenant = settings.customizations.ignore.iter();
     let ignore = spec.ignore_differences.iter().chain(of_tenant);
     let writer = match settings.sync_impersonates {
-        true => Writer::named(&spec, &destination, &tenant, rules),
-        false => Writer::own(&tenant),
+        true => Writer::named(&spec, &destination, tenant, rules),
+        false => Writer::own(tenant),
     };
     Ok(Ok(Subject {
         ignore: ignore.cloned().collect(),
@@ -207,7 +205,6 @@ pub async fn read(
         key: key.clone(),
         app,
         spec,
-        tenant,
         options,
         destination,
         project: project.clone(),

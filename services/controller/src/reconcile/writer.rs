@@ -22,7 +22,9 @@ use crate::tenants::TenantFacts;
 /// As whom.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    tenant: Arc<TenantFacts>,
+    /// Whose own account it may be, as known now: each of a tenant's namespaces has one, and one that a sync has just made as
+    /// well.
+    pub tenant: Arc<TenantFacts>,
     /// Who names the account, for people.
     project: String,
     /// The account where it is not the tenant's own, or why nobody may.
@@ -114,11 +116,6 @@ impl Writer {
             Ok(_) => self,
             Err(_) => Self::own(&self.tenant),
         }
-    }
-
-    /// Whose own account it may be, now: each of a tenant's namespaces has one, a new one as well.
-    pub fn is_of(&mut self, tenant: Arc<TenantFacts>) {
-        self.tenant = tenant;
     }
 
     /// Why nobody may.

@@ -23,7 +23,7 @@ pub(super) async fn create(
     object: &Value,
     dry_run: bool,
 ) -> Result<Done, Refused> {
-    let tenant = &subject.tenant.tenant;
+    let tenant = &subject.tenant().tenant;
     let words =
         |word: &str| Done::said(ResultCode::Synced, format!("namespace/{namespace} {word}"));
     if dry_run {
@@ -34,7 +34,7 @@ pub(super) async fn create(
         name: namespace.to_owned(),
         ..ResourceKey::default()
     };
-    if subject.tenant.makes_namespaces() {
+    if subject.tenant().makes_namespaces() {
         // Its account may do so itself.
         let account = subject.writer.account(ctx, "")?;
         let applied = account.apply(object, &ApplyOptions::default()).await?;

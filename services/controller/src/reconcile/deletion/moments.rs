@@ -43,7 +43,7 @@ pub(super) async fn run(
     moment: Moment,
     memory: &mut AppMemory,
 ) -> Result<Came, Failure> {
-    let subject = match subject::read(ctx, key, app.clone(), tenant.clone()).await? {
+    let subject = match subject::read(ctx, key, app.clone(), tenant).await? {
         Ok(subject) => subject,
         // As in Argo CD: where nothing can have been deployed, nothing has to be undone.
         Err((_, causes)) if causes.iter().any(leads_nowhere) => return Ok(through(moment)),
@@ -189,7 +189,7 @@ async fn look_for(
         let entry = match watched {
             Some(entry) => Some(entry),
             // Not every kind is watched, nor one that has just been made.
-            None => fetch(ctx, &subject.tenant, step)
+            None => fetch(ctx, subject.tenant(), step)
                 .await
                 .map_err(|error| (step.key.clone(), error))?,
         };

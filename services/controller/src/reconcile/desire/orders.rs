@@ -70,13 +70,13 @@ fn order(subject: &Subject, document: &Value, commit: &str, discovery: &Discover
         project: subject.spec.project().to_owned(),
         namespace: subject.destination.namespace.clone(),
         variables: subject
-            .tenant
+            .tenant()
             .tenant
             .variables(subject.app.annotation(VARIABLES)),
         kube_version: discovery.server_version().git_version.clone(),
         api_versions: discovery.api_versions().to_vec(),
         renders_per_minute: subject
-            .tenant
+            .tenant()
             .tenant
             .allowed(Quota::Renders)
             .unwrap_or_default(),

@@ -26,7 +26,7 @@ pub(super) fn facts(subject: &Subject) -> u64 {
         "{:?} {:?} {:?}",
         subject.options,
         subject.rules(),
-        subject.tenant.territory()
+        subject.tenant().territory()
     )
     .hash(&mut hasher);
     hasher.finish()
@@ -93,9 +93,9 @@ pub(super) async fn prepare(
         manifests,
         &prepare::Context {
             app: &subject.key.name,
-            tenant: &subject.tenant.tenant.name,
+            tenant: &subject.tenant().tenant.name,
             destination: &subject.destination,
-            territory: subject.tenant.territory(),
+            territory: subject.tenant().territory(),
             options: &subject.options,
             project: subject.spec.project(),
             rules: subject.rules(),

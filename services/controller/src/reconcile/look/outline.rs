@@ -43,7 +43,7 @@ pub async fn outline(
     let entries = live.entries().iter().chain(&below);
     let checks = custom::said_last(&subject.customizations, known, entries);
     Outline {
-        tenant: subject.tenant.clone(),
+        tenant: subject.tenant().clone(),
         marking: subject.marking.clone(),
         app: subject.key.name.clone(),
         wanted: wanted.clone(),

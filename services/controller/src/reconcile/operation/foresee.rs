@@ -340,7 +340,7 @@ fn made(desired: &Desired) -> Vec<Made> {
 
 /// Why the tenant may not have the namespace that a plan makes: it has as many as it may.
 fn no_room(subject: &Subject, plan: &Plan) -> Option<Cause> {
-    let facts = &subject.tenant;
+    let facts = subject.tenant();
     let allowed = facts.tenant.allowed(Quota::Namespaces)?;
     let made = |step: &&engine::plan::Step| matches!(step.action, Action::CreateNamespace { .. });
     let step = plan.steps.iter().find(made)?;
@@ -395,7 +395,7 @@ fn by_itself(ctx: &Context, subject: &Subject, look: &Look, full: bool) -> ByIts
                 return told(Answer::Waits, cause);
             }
             if full {
-                let allowed = subject.tenant.tenant.allowed(Quota::Operations);
+                let allowed = subject.tenant().tenant.allowed(Quota::Operations);
                 let allowed = allowed.unwrap_or_default();
                 let message = message::plan::AUTO_FULL.with("allowed", allowed);
                 return told(Answer::Waits, Cause::reason(message));

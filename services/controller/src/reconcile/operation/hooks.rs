@@ -220,7 +220,7 @@ async fn unseen(
     run: &Run,
     step: &Step,
 ) -> Result<Option<Arc<LiveEntry>>, cluster::Error> {
-    let account = ctx.account(&run.subject.tenant, &step.key.namespace)?;
+    let account = ctx.account(run.subject.tenant(), &step.key.namespace)?;
     match account.get(&step.key, Some(&step.version)).await {
         Ok(body) => Ok(body.and_then(|body| ctx.cluster.index().read(&body))),
         Err(error) if passing(&error) => Err(error),

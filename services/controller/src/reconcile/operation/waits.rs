@@ -137,7 +137,7 @@ pub(super) async fn give_up(
         return Vec::new();
     };
     // Nobody is asked about what is only read.
-    let Ok(account) = ctx.account(&run.subject.tenant, &first.key.namespace) else {
+    let Ok(account) = ctx.account(run.subject.tenant(), &first.key.namespace) else {
         return Vec::new();
     };
     let read = account.get(&first.key, Some(&first.version)).await;

@@ -155,7 +155,7 @@ async fn waves_in_turn(
             if outcome.namespace_made {
                 ctx.tenants.reload().await?;
                 if let Some(tenant) = ctx.tenants.get(run.subject.key.tenant).await? {
-                    run.subject.is_of(tenant);
+                    run.subject.writer.tenant = tenant;
                 }
             }
             let mut causes = outcome.causes;
