@@ -260,8 +260,10 @@ async fn uncertain(
     if let Some(next) = settles(held) {
         return Ok(Some(next));
     }
-    let found = held < HEARD && find_overlooked(ctx, app, sight).await?;
-    Ok(found.then_some(Next::After(Duration::ZERO)))
+    if held >= HEARD {
+        return Ok(None);
+    }
+    find_overlooked(ctx, app, sight).await
 }
 
 /// For how long the shared cluster has been ours; `None` in one that a tenant has added, which is listed anew by whoever takes
@@ -290,12 +292,13 @@ fn makes_sure(next: Next) -> Came {
     Came::Waits(vec![cause], next)
 }
 
-/// Asks the cluster for the objects on record that the index does not have, and takes in what there is of them. Whether there was any.
+/// Asks the cluster for the objects on record that the index does not have, and takes in what there is of them. When to look
+/// again; `None` where all of them are certain to be gone.
 async fn find_overlooked(
     ctx: &Context,
     app: &Application,
     sight: Sight<'_>,
-) -> Result<bool, Failure> {
+) -> Result<Option<Next>, Failure> {
     let index = ctx.cluster.index();
     let unheard = |key: &&ResourceKey| {
         index.get(key).is_none() && index.is_synced(&key.group_kind()) && sight.sees(key)
@@ -306,16 +309,62 @@ async fn find_overlooked(
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let mut found = false;
+    let mut heard = Vec::with_capacity(answers.len());
     for answer in answers {
-        match answer {
-            Ok(Some(object)) => found |= index.observe(&object).await.is_some(),
-            Err(error) if passing(&error) => return Err(Failure::Cluster(error)),
-            // Whoever may not read it could not have made it either.
-            Ok(None) | Err(_) => {}
-        }
+        let of = match said(answer).map_err(Failure::Cluster)? {
+            Said::There(object) => match index.observe(&object).await {
+                Some(_) => Heard::Found,
+                None => Heard::Open,
+            },
+            Said::Gone => Heard::Gone,
+            Said::Nothing => Heard::Open,
+        };
+        heard.push(of);
     }
-    Ok(found)
+    Ok(next_of(&heard))
+}
+
+/// What the cluster says of an object that the index does not have.
+#[derive(Debug, PartialEq)]
+enum Said {
+    There(Value),
+    Gone,
+    /// Neither.
+    Nothing,
+}
+
+/// What an answer says of an object.
+///
+/// # Errors
+/// When it has to be asked for again.
+fn said(answer: Result<Option<Value>, cluster::Error>) -> Result<Said, cluster::Error> {
+    match answer {
+        Ok(Some(object)) => Ok(Said::There(object)),
+        Ok(None) | Err(cluster::Error::UnknownKind { .. }) => Ok(Said::Gone),
+        Err(error) if passing(&error) => Err(error),
+        // Whoever may not read it may have been allowed to make it once, and an account that a project names may make
+        // what the tenant's own may not read.
+        Err(_) => Ok(Said::Nothing),
+    }
+}
+
+/// What became of an object that was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Heard {
+    /// The index has it now.
+    Found,
+    /// It is gone.
+    Gone,
+    /// That is for its watch to say.
+    Open,
+}
+
+/// When to look again after that; `None` where nothing is left. What stays open does so until [`HEARD`].
+fn next_of(heard: &[Heard]) -> Option<Next> {
+    if heard.contains(&Heard::Found) {
+        return Some(Next::After(Duration::ZERO));
+    }
+    heard.contains(&Heard::Open).then_some(Next::After(AGAIN))
 }
 
 async fn ask(
@@ -590,6 +639,45 @@ mod tests {
         let left = Duration::from_millis(500);
         assert_eq!(next(9_500), Some(Next::After(left)));
         assert_eq!(next(10_001), None);
+    }
+
+    fn refused(code: u16) -> cluster::Error {
+        cluster::Error::Refused(Box::new(cluster::Refusal {
+            code,
+            ..cluster::Refusal::default()
+        }))
+    }
+
+    #[test]
+    fn what_an_account_may_not_read_does_not_count_as_gone() {
+        let of = |answer| said(answer).expect("a word");
+        let object = serde_json::json!({"kind": "ConfigMap"});
+        assert_eq!(of(Ok(Some(object.clone()))), Said::There(object));
+        assert_eq!(of(Ok(None)), Said::Gone);
+        let unknown = cluster::Error::UnknownKind {
+            version: "example.com".into(),
+            kind: "Thing".into(),
+        };
+        assert_eq!(of(Err(unknown)), Said::Gone, "it went with its kind");
+        for code in [400, 401, 403, 405] {
+            assert_eq!(of(Err(refused(code))), Said::Nothing, "{code}");
+        }
+        let nobody = Cause::error(message::app::DELETION_NO_ACCOUNT.message());
+        let nobody = cluster::Error::NobodyMay(Box::new(nobody));
+        assert_eq!(of(Err(nobody)), Said::Nothing);
+        for error in [refused(429), refused(503), cluster::Error::NotHolder] {
+            assert!(said(Err(error)).is_err(), "it is asked for again");
+        }
+    }
+
+    #[test]
+    fn an_application_goes_when_each_of_its_objects_is_known_to_be_gone() {
+        use Heard::{Found, Gone, Open};
+        assert_eq!(next_of(&[]), None);
+        assert_eq!(next_of(&[Gone, Gone]), None);
+        assert_eq!(next_of(&[Gone, Open]), Some(Next::After(AGAIN)));
+        let at_once = Some(Next::After(Duration::ZERO));
+        assert_eq!(next_of(&[Open, Found, Gone]), at_once);
     }
 
     #[test]
