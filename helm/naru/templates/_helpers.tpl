@@ -50,6 +50,15 @@ seccompProfile: { type: RuntimeDefault }
 {{- end }}
 {{- end }}
 
+{{/* A table of numbers as one variable has it, {a=1,b=2}. Context: the table. */}}
+{{- define "naru.table" -}}
+{{- $entries := list -}}
+{{- range $name, $value := . -}}
+{{- $entries = append $entries (printf "%s=%d" $name (int64 $value)) -}}
+{{- end -}}
+{{- printf "{%s}" (join "," $entries) -}}
+{{- end }}
+
 {{/* The way to Redis, of those that use it. Context: root. */}}
 {{- define "naru.redisEnv" -}}
 - name: NARU_REDIS_URL

@@ -284,4 +284,14 @@ mod tests {
         let sample = read::<Sample>(Figment::new().merge(Toml::string(file))).unwrap();
         assert_eq!(sample.peers, ["a", "b"]);
     }
+
+    #[test]
+    fn a_table_is_read_from_one_variable() {
+        // As a variable's text is read; names may begin with a digit and have hyphens.
+        let text: Value = "{2nd=1,team-a=3}".parse().unwrap();
+        let figment = Figment::new().merge(("weights", text));
+        let weights: BTreeMap<String, u32> = figment.extract_inner("weights").unwrap();
+        let wanted = [("2nd".to_owned(), 1), ("team-a".to_owned(), 3)];
+        assert_eq!(weights, BTreeMap::from(wanted));
+    }
 }

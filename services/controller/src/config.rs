@@ -44,7 +44,7 @@ pub struct Config {
     /// How many of them may be one tenant's, so that one tenant's slow repositories leave room for the others.
     #[serde(default = "workers_per_tenant")]
     pub workers_per_tenant: usize,
-    /// How many applications of a tenant (by name) are served per turn; 1 for those not named.
+    /// How many applications of a tenant (by name) are served per turn; 1 for those not named. `{team-a=3}` in a variable.
     #[serde(default)]
     pub tenant_weights: BTreeMap<String, u32>,
     /// Where clusters that tenants add may be.

@@ -1,16 +1,43 @@
 //! The chart of the three services renders, and a real apiserver accepts every object of it.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use testkit::command::{command, output, output_of_input};
 use testkit::progress::Progress;
 use testkit::{paths, platform, tools};
 
+/// The chart with these flags of Helm's.
+async fn render(flags: &[&str]) -> Result<String> {
+    let helm = tools::path("helm", &Progress::silent()).await?;
+    let mut template = command(helm);
+    template
+        .args(["template", "naru"])
+        .arg(paths::clone_root()?.join("helm/naru"))
+        .args(["--namespace", "chart-test", "--kube-version", "1.36.0"])
+        .args(flags);
+    output(&mut template).await
+}
+
+/// What a service's variables say that have their value in the chart.
+fn variables<'a>(chart: &'a str, service: &str) -> Result<BTreeMap<&'a str, &'a str>> {
+    let command = format!("command: [naru-{service}]\n");
+    let mut objects = chart.split("\n---\n");
+    let object = objects.find(|object| object.contains(&command));
+    let lines = object.context("no such service")?.lines().map(str::trim);
+    let pairs = lines.clone().zip(lines.skip(1));
+    let said = pairs.filter_map(|(name, value)| {
+        let name = name.strip_prefix("- name: ")?;
+        let value = value.strip_prefix("value: ")?;
+        Some((name, value.trim_matches('"')))
+    });
+    Ok(said.collect())
+}
+
 #[tokio::test]
 async fn the_chart_is_accepted_by_the_apiserver() -> Result<()> {
     let plane = platform::control_plane().await?;
     plane.admin.ensure_namespace("chart-test").await?;
-    let helm = tools::path("helm", &Progress::silent()).await?;
-    let chart = paths::clone_root()?.join("helm/naru");
     let everything = [
         "--set",
         "api.ingress.enabled=true",
@@ -22,15 +49,11 @@ async fn the_chart_is_accepted_by_the_apiserver() -> Result<()> {
         "repoServer.egress.allow={10.20.30.0/24},controller.egress.allow={10.20.30.0/24}",
         "--set",
         "image.pullSecrets[0].name=pull",
+        "--set",
+        "api.quotas.applications=500,controller.tenantWeights.team-a=3",
     ];
-    for values in [[].as_slice(), everything.as_slice()] {
-        let mut template = command(&helm);
-        template
-            .args(["template", "naru"])
-            .arg(&chart)
-            .args(["--namespace", "chart-test", "--kube-version", "1.36.0"])
-            .args(values);
-        let rendered = output(&mut template).await?;
+    for flags in [[].as_slice(), everything.as_slice()] {
+        let rendered = render(flags).await?;
         let mut kubectl = command("kubectl");
         kubectl
             .args([
@@ -52,18 +75,50 @@ async fn the_chart_is_accepted_by_the_apiserver() -> Result<()> {
 
 #[tokio::test]
 async fn a_chart_without_its_secrets_is_refused_by_name() -> Result<()> {
-    let helm = tools::path("helm", &Progress::silent()).await?;
-    let mut template = command(helm);
-    template
-        .args(["template", "naru"])
-        .arg(paths::clone_root()?.join("helm/naru"));
-    template.args(["--kube-version", "1.36.0", "--set", "secrets.keyFile="]);
-    let refused = output(&mut template)
+    let refused = render(&["--set", "secrets.keyFile="])
         .await
         .expect_err("a release without a key file");
     assert!(
         format!("{refused:#}").contains("secrets.keyFile"),
         "{refused:#}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_value_reaches_its_variable() -> Result<()> {
+    let usual = render(&[]).await?;
+    let quotas = |api: &BTreeMap<&str, &str>| -> BTreeMap<String, String> {
+        let quotas = api.iter().filter_map(|(name, allowed)| {
+            let name = name.strip_prefix("NARU_QUOTAS__")?;
+            Some((name.to_owned(), (*allowed).to_owned()))
+        });
+        quotas.collect()
+    };
+    assert_eq!(quotas(&variables(&usual, "api")?), BTreeMap::new());
+    let controller = variables(&usual, "controller")?;
+    assert_eq!(controller.get("NARU_WORKERS"), Some(&"24"));
+    assert_eq!(controller.get("NARU_WORKERS_PER_TENANT"), Some(&"16"));
+    assert_eq!(controller.get("NARU_TENANT_WEIGHTS"), None);
+
+    // JSON, since its numbers are as a values file's: large ones must not become powers of ten.
+    let given = render(&[
+        "--set-json",
+        r#"api.quotas={"objects": 2000000, "renders": 0}"#,
+        "--set-json",
+        r#"controller.tenantWeights={"team-a": 3, "2nd": 1}"#,
+        "--set",
+        "controller.workers=48,controller.workersPerTenant=8",
+    ])
+    .await?;
+    let wanted = [("OBJECTS", "2000000"), ("RENDERS", "0")];
+    let wanted = wanted.map(|(name, allowed)| (name.to_owned(), allowed.to_owned()));
+    let wanted = BTreeMap::from(wanted);
+    assert_eq!(quotas(&variables(&given, "api")?), wanted);
+    let controller = variables(&given, "controller")?;
+    assert_eq!(controller.get("NARU_WORKERS"), Some(&"48"));
+    assert_eq!(controller.get("NARU_WORKERS_PER_TENANT"), Some(&"8"));
+    let weights = Some(&"{2nd=1,team-a=3}");
+    assert_eq!(controller.get("NARU_TENANT_WEIGHTS"), weights);
     Ok(())
 }
