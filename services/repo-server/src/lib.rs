@@ -132,7 +132,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         .transpose()?;
     let renderer = Renderer::new(mirrors.clone(), pool);
     let charts = renderer.charts().clone();
-    let renders = Renders::new(renderer, cache, &config, metrics);
+    let renders = Renders::new(renderer, cache, &config, life.clone(), metrics);
     let service = Service {
         mirrors,
         charts,

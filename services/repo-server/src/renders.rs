@@ -12,12 +12,15 @@ use domain::render::Answered;
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
+use runtime::Lifecycle;
 use runtime::fair::Fair;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use source::git::Access;
 use source::render::{ChartDetails, Details, ReadSet, RenderInput, Rendered, Renderer};
 use source::{Error, Kind};
+use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::config::Config;
@@ -33,6 +36,9 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// How many folders that people send are held at once: 32 MiB each, 64 MiB unpacked, and as much again when it is read.
 const LOCALS: usize = 3;
+
+/// How many renders are remembered at once while nobody waits for it: each is held until Redis has it.
+const WRITES: usize = 16;
 
 /// A finished render, as it is remembered.
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,7 +99,17 @@ struct Inner {
     rates: Rates,
     failures: Failures,
     running: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    writes: Arc<Semaphore>,
+    life: Lifecycle,
     metrics: Metrics,
+}
+
+/// A render that is to be remembered: where, and under which key it is sealed.
+struct Fresh {
+    tenant: TenantId,
+    seal: Secret,
+    key: String,
+    rendered: Arc<Remembered>,
 }
 
 impl Renders {
@@ -101,6 +117,7 @@ impl Renders {
         renderer: Renderer,
         cache: Option<Cache>,
         config: &Config,
+        life: Lifecycle,
         metrics: Metrics,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -112,6 +129,8 @@ impl Renders {
             rates: Rates::default(),
             failures: Failures::default(),
             running: Mutex::default(),
+            writes: Arc::new(Semaphore::new(WRITES)),
+            life,
             metrics,
         }))
     }
@@ -209,8 +228,7 @@ impl Renders {
 
     async fn answer(&self, order: Order) -> Outcome {
         let key = key_of(&order);
-        let one_at_a_time = self.lock(&key);
-        let _alone = one_at_a_time.lock().await;
+        let alone = self.lock(&key).lock_owned().await;
         let _turn = self.0.turns.turn(order.access.tenant()).await;
         let mut how = Answered::Bypassed;
         if !order.no_cache {
@@ -249,12 +267,21 @@ impl Renders {
         let rendered = self.0.renderer.render(access, commit, input).await;
         self.0.failures.note(name, rendered.as_ref().err());
         let rendered = rendered?;
-        let fresh = Arc::new(Remembered::from(rendered));
+        let rendered = Arc::new(Remembered::from(rendered));
         // What was drawn is its application's own, and kept by who deploys it: another one with the same source must not get it.
-        if fresh.undetermined.is_none() {
-            self.remember(&order, key, fresh.clone()).await;
+        if rendered.undetermined.is_none() {
+            let Order {
+                tenant, key: seal, ..
+            } = order;
+            let fresh = Fresh {
+                tenant,
+                seal,
+                key,
+                rendered: rendered.clone(),
+            };
+            self.remember(fresh, alone).await;
         }
-        Ok((fresh, how))
+        Ok((rendered, how))
     }
 
     fn lock(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -288,16 +315,40 @@ impl Renders {
         Some(found)
     }
 
-    async fn remember(&self, order: &Order, key: String, fresh: Arc<Remembered>) {
-        let Ok(bytes) = serde_json::to_vec(&*fresh) else {
+    /// Remembers a render. Who asked for it does not wait for that, unless Redis falls behind. Who asks for the same next does:
+    /// it would be rendered again, and what stays is what was rendered last.
+    async fn remember(&self, fresh: Fresh, alone: OwnedMutexGuard<()>) {
+        let this = self.clone();
+        let writing = async move {
+            this.write(fresh).await;
+            drop(alone);
+        };
+        match Arc::clone(&self.0.writes).try_acquire_owned() {
+            Ok(place) => {
+                let writing = async move {
+                    writing.await;
+                    drop(place);
+                };
+                self.0.life.spawn_short(writing.in_current_span());
+            }
+            Err(_) => writing.await,
+        }
+    }
+
+    async fn write(&self, fresh: Fresh) {
+        let Fresh {
+            tenant,
+            seal,
+            key,
+            rendered,
+        } = fresh;
+        let Ok(bytes) = serde_json::to_vec(&*rendered) else {
             return;
         };
         if let Some(cache) = &self.0.cache {
-            cache
-                .put(order.tenant, &order.key, KIND, &key, &bytes, KEPT)
-                .await;
+            cache.put(tenant, &seal, KIND, &key, &bytes, KEPT).await;
         }
-        self.0.memory.put(key, fresh, bytes.len());
+        self.0.memory.put(key, rendered, bytes.len());
     }
 }
 
