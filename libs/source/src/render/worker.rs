@@ -65,8 +65,8 @@ struct Inner {
 }
 
 /// What a job asks about the repository, or about the cluster that it is for.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "ask", rename_all = "lowercase")]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Question")]
 pub(super) enum Ask {
     Stat {
         path: String,
@@ -89,9 +89,44 @@ pub(super) enum Ask {
     /// file of a web server.
     Remote {
         path: String,
-        #[serde(default)]
         folder: String,
     },
+}
+
+/// A question as it is written.
+#[derive(Debug, Deserialize)]
+struct Question {
+    ask: Topic,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    folder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Topic {
+    Stat,
+    List,
+    Read,
+    Kube,
+    Api,
+    Apis,
+    Remote,
+}
+
+impl From<Question> for Ask {
+    fn from(Question { ask, path, folder }: Question) -> Self {
+        match ask {
+            Topic::Stat => Self::Stat { path },
+            Topic::List => Self::List { path },
+            Topic::Read => Self::Read { path },
+            Topic::Kube => Self::Kube,
+            Topic::Api => Self::Api { path },
+            Topic::Apis => Self::Apis,
+            Topic::Remote => Self::Remote { path, folder },
+        }
+    }
 }
 
 /// What a tenant's settings and an application say about `kustomize build`.
@@ -271,25 +306,53 @@ pub(super) struct ChartDetails {
     pub(super) parameters: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// What a worker says.
+#[derive(Debug)]
 enum Said {
     Asked(Ask),
-    Done {
-        done: Done,
-        #[serde(flatten)]
-        end: End,
-    },
-    Failed {
-        failed: Failure,
-        #[serde(flatten)]
-        end: End,
-    },
+    Ended(Result<Done, Failure>, End),
+}
+
+/// What a worker says as it is written. One struct for all of it: to try one form after the other would build everything that
+/// a job made three times, two of them to throw away.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Frame {
+    ask: Option<Topic>,
+    path: String,
+    folder: String,
+    done: Option<Done>,
+    failed: Option<Failure>,
+    retire: bool,
+    used: Vec<Ask>,
+}
+
+impl Frame {
+    /// What it means; nothing where it says neither of the three.
+    fn said(self) -> Option<Said> {
+        let Self {
+            ask,
+            path,
+            folder,
+            done,
+            failed,
+            retire,
+            used,
+        } = self;
+        if let Some(ask) = ask {
+            return Some(Said::Asked(Question { ask, path, folder }.into()));
+        }
+        let outcome = match (done, failed) {
+            (Some(done), _) => Ok(done),
+            (None, Some(failed)) => Err(failed),
+            (None, None) => return None,
+        };
+        Some(Said::Ended(outcome, End { retire, used }))
+    }
 }
 
 /// What a worker says besides at the end of a job.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug)]
 struct End {
     /// Whether the job left something behind in the process.
     retire: bool,
@@ -425,8 +488,7 @@ async fn talk(
                 let answer = answer(question).map_err(Broken::Answer)?;
                 send(worker, &answer).await.map_err(Broken::Pipe)?;
             }
-            Said::Done { done, end } => return ended(Ok(done), end, answer),
-            Said::Failed { failed, end } => return ended(Err(failed), end, answer),
+            Said::Ended(outcome, end) => return ended(outcome, end, answer),
         }
     }
 }
@@ -474,17 +536,69 @@ async fn receive(worker: &mut Worker) -> io::Result<Said> {
     worker.stdout.read_exact(&mut body).await?;
     let text = std::str::from_utf8(&body).map_err(io::Error::other)?;
     if super::yaml::json_nodes(text) > MAX_NODES {
-        return Ok(Said::Failed {
-            failed: Failure {
-                kind: "too-many".to_owned(),
-                ..Failure::default()
-            },
-            // Whether it said so itself stands in what was not read.
-            end: End {
-                retire: true,
-                ..End::default()
-            },
-        });
+        let failed = Failure {
+            kind: "too-many".to_owned(),
+            ..Failure::default()
+        };
+        // Whether it said so itself stands in what was not read.
+        let end = End {
+            retire: true,
+            used: Vec::new(),
+        };
+        return Ok(Said::Ended(Err(failed), end));
     }
-    Ok(serde_json::from_str(text)?)
+    let frame: Frame = serde_json::from_str(text)?;
+    frame
+        .said()
+        .ok_or_else(|| io::Error::other("a frame that says nothing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_is_a_question_or_an_end_and_anything_else_is_none() {
+        let said = |text: &str| {
+            let frame: Result<Frame, _> = serde_json::from_str(text);
+            frame.ok().and_then(Frame::said)
+        };
+        let asked = |text: &str| match said(text) {
+            Some(Said::Asked(ask)) => Some(ask),
+            _ => None,
+        };
+        let path = || "a/b".to_owned();
+        assert_eq!(
+            asked(r#"{"ask":"stat","path":"a/b"}"#),
+            Some(Ask::Stat { path: path() })
+        );
+        assert_eq!(asked(r#"{"ask":"kube","path":""}"#), Some(Ask::Kube));
+        assert_eq!(
+            asked(r#"{"ask":"remote","path":"a/b","folder":"c"}"#),
+            Some(Ask::Remote {
+                path: path(),
+                folder: "c".to_owned()
+            })
+        );
+        let done = r#"{"done":{"objects":[{"object":{"kind":"X"},"path":"a/b"}]},
+            "used":[{"ask":"read","path":"a/b"}],"retire":true}"#;
+        let Some(Said::Ended(Ok(done), end)) = said(done) else {
+            panic!("no end");
+        };
+        assert_eq!(done.objects[0].object, json!({"kind": "X"}));
+        assert_eq!(
+            (end.retire, end.used),
+            (true, vec![Ask::Read { path: path() }])
+        );
+        let failed = said(r#"{"failed":{"kind":"build","error":"why"}}"#);
+        let Some(Said::Ended(Err(failed), end)) = failed else {
+            panic!("no failure");
+        };
+        assert_eq!((failed.error.as_str(), end.retire), ("why", false));
+        for none in ["{}", "[]", r#"{"ask":"other","path":""}"#, r#"{"used":[]}"#] {
+            assert!(said(none).is_none(), "{none}");
+        }
+    }
 }
