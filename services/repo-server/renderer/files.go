@@ -88,6 +88,15 @@ func (r *repository) besides(what, name string) (answer, bool) {
 	}
 }
 
+// show keeps folders that came without being asked for.
+func (r *repository) show(folders []*beside) {
+	for _, folder := range folders {
+		if len(folder.Names) == len(folder.Kinds) {
+			r.beside[folder.Folder] = folder
+		}
+	}
+}
+
 // exchange asks over the pipe.
 func (r *repository) exchange(question ask) (answer, error) {
 	if r.broken != nil {
@@ -106,11 +115,7 @@ func (r *repository) exchange(question ask) (answer, error) {
 		// What is brought from elsewhere is seen in a folder that may have come before.
 		clear(r.beside)
 	}
-	for _, folder := range got.Beside {
-		if len(folder.Names) == len(folder.Kinds) {
-			r.beside[folder.Folder] = folder
-		}
-	}
+	r.show(got.Beside)
 	if got.Refused != "" {
 		return answer{}, errors.New(got.Refused)
 	}

@@ -57,6 +57,8 @@ func (p *pipe) write(value any) error {
 // jobRequest is what starts a job.
 type jobRequest struct {
 	Job job `json:"job"`
+	// Beside are folders that the job will probably ask for.
+	Beside []*beside `json:"beside,omitempty"`
 }
 
 // job is one folder to render.

@@ -23,8 +23,9 @@ const (
 )
 
 // run does one job. A panic in a library is the job's failure, and the worker's end: nobody knows what it left undone.
-func run(p *pipe, j job) (out outcome) {
-	repo := newRepository(p)
+func run(p *pipe, request jobRequest) (out outcome) {
+	j, repo := request.Job, newRepository(p)
+	repo.show(request.Beside)
 	defer func() {
 		panicked := recover()
 		if panicked != nil {

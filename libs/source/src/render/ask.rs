@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::remote;
 use super::trees::{self, Trees};
 use super::web;
-use super::worker::{Answer, Ask, Beside, Done, Failure, Job, WorkerPool, encoded};
+use super::worker::{Answer, Ask, Beside, Content, Done, Failure, Job, WorkerPool};
 use crate::error::{Error, Kind};
 use crate::git::{ItemKind, Node};
 
@@ -32,6 +32,12 @@ pub(super) fn run(
         folders: HashSet::new(),
         deep: matches!(job, Job::Helm { .. }),
     };
+    // A chart is read whole and a kustomization at least looked at, so that neither has to ask for its folder. A Jsonnet file may
+    // be anywhere below its own.
+    let begin = match job {
+        Job::Helm { .. } | Job::Kustomize { .. } => offered.folders(reader, folder.to_owned()),
+        Job::Jsonnet { .. } | Job::Details { .. } => Vec::new(),
+    };
     let answer = |ask| match offered.with(reader, ask) {
         // What the tenant can mend is also what the tool is told; the rest ends the job.
         Err(error)
@@ -47,7 +53,10 @@ pub(super) fn run(
         }
         other => other,
     };
-    match (runtime.block_on(pool.run(folder, job, answer))?, refused) {
+    match (
+        runtime.block_on(pool.run(folder, job, &begin, answer))?,
+        refused,
+    ) {
         (Err(_), Some(refused)) => Err(refused),
         // Whatever it made of that.
         (Ok(_), Some(refused)) if reader.before_submodule() => Err(refused),
@@ -104,7 +113,16 @@ impl Offered {
                 .rsplit_once('/')
                 .map_or_else(String::new, |(folder, _)| folder.to_owned()),
         });
-        let mut next: VecDeque<String> = folder.into_iter().collect();
+        if let Some(folder) = folder {
+            answer.beside = self.folders(reader, folder);
+        }
+        Ok(answer)
+    }
+
+    /// A folder, and those that come with it, as far as they have not been shown.
+    fn folders(&mut self, reader: &Reader<'_, '_>, folder: String) -> Vec<Beside> {
+        let mut all = Vec::new();
+        let mut next = VecDeque::from([folder]);
         while let Some(folder) = next.pop_front()
             && self.folders.len() < MAX_OFFERED
         {
@@ -121,19 +139,19 @@ impl Offered {
                     .filter(|item| item.kind == ItemKind::Folder);
                 next.extend(folders.map(|item| below(&folder, &item.name)));
             }
-            answer.beside.push(Beside {
+            all.push(Beside {
                 kinds: found.items.iter().map(|item| letter(item.kind)).collect(),
                 names: found.items.into_iter().map(|item| item.name).collect(),
                 contents: found
                     .contents
                     .into_iter()
-                    .map(|(name, content)| (name, encoded(&content)))
+                    .map(|(name, content)| (name, Content(content)))
                     .collect(),
                 real: found.real,
                 folder,
             });
         }
-        Ok(answer)
+        all
     }
 }
 
@@ -165,7 +183,7 @@ fn look(reader: &Reader<'_, '_>, ask: Ask) -> Result<Answer, Error> {
             None => Answer::default(),
         }),
         Ask::Read { path } => Ok(match reader.read(&path)? {
-            Some(file) => Answer::file(file.path, &file.content),
+            Some(file) => Answer::file(file.path, file.content),
             None => Answer::default(),
         }),
         Ask::Kube => {

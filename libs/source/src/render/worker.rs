@@ -13,7 +13,7 @@ use domain::message;
 use domain::settings::BuildOptions;
 use parking_lot::Mutex;
 use sandbox::{Sandbox, Worker};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -169,6 +169,8 @@ pub(super) enum Job {
 #[derive(Serialize)]
 struct Start<'a> {
     job: Placed<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    beside: &'a [Beside],
 }
 
 #[derive(Serialize)]
@@ -190,8 +192,8 @@ pub(super) struct Answer {
     /// A letter for each name: `f`ile, `d`irectory, `l`ink.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) kinds: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content: Option<Content>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) refused: String,
     /// What else the worker will probably ask for.
@@ -207,23 +209,28 @@ pub(super) struct Beside {
     pub(super) real: String,
     pub(super) names: Vec<String>,
     pub(super) kinds: String,
-    pub(super) contents: BTreeMap<String, String>,
+    pub(super) contents: BTreeMap<String, Content>,
 }
 
 impl Answer {
-    pub(super) fn file(real: String, content: &[u8]) -> Self {
+    pub(super) fn file(real: String, content: Arc<[u8]>) -> Self {
         Self {
             kind: "file",
             real,
-            content: encoded(content),
+            content: Some(Content(content)),
             ..Self::default()
         }
     }
 }
 
-/// A file's bytes as they travel.
-pub(super) fn encoded(content: &[u8]) -> String {
-    BASE64_STANDARD.encode(content)
+/// A file's bytes. They are encoded when they travel, which what was used and is only noted does not.
+#[derive(Debug)]
+pub(super) struct Content(pub(super) Arc<[u8]>);
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(&self.0))
+    }
 }
 
 /// One object that a job made.
@@ -384,7 +391,7 @@ impl WorkerPool {
             options: None,
             build: Build::default(),
         };
-        match self.run("", &job, |_| Ok(Answer::default())).await? {
+        match self.run("", &job, &[], |_| Ok(Answer::default())).await? {
             Err(_) => Ok(()),
             Ok(_) => Err(Error::internal(
                 "the renderer built something out of nothing",
@@ -417,18 +424,21 @@ impl WorkerPool {
         }
     }
 
-    /// Runs one job in a folder. `answer` is asked for files; an error from it ends the job. A job whose worker is killed
-    /// under it from outside, as a machine without memory does, is begun once more.
+    /// Runs one job in a folder. `beside` is what it will probably ask for first; `answer` is asked for all other files, and an
+    /// error from it ends the job. A job whose worker is killed under it from outside, as a machine without memory does, is
+    /// begun once more.
     pub(super) async fn run(
         &self,
         path: &str,
         job: &Job,
+        beside: &[Beside],
         mut answer: impl FnMut(Ask) -> Result<Answer, Error>,
     ) -> Result<Result<Done, Failure>, Error> {
         let _turn = self.0.turns.acquire().await.map_err(Error::internal)?;
         let shown = if path.is_empty() { "." } else { path };
         let job = Start {
             job: Placed { path, job },
+            beside,
         };
         let limit = self.0.limits.deadline;
         let deadline = tokio::time::Instant::now() + limit;
