@@ -38,11 +38,24 @@ func (p *pipe) write(value any) error {
 	if err != nil {
 		return err
 	}
+	return p.send(body)
+}
+
+// end writes how a job ended.
+func (p *pipe) end(out outcome) error {
+	body, err := out.frame()
+	if err != nil {
+		return err
+	}
 	if len(body) > maxFrame {
 		// Whether it leaves something behind is not asked again: its successor is cheap.
 		failed := &failure{Kind: kindTooLarge, Error: "the result is larger than a frame"}
 		body, _ = json.Marshal(outcome{Failed: failed, Retire: true})
 	}
+	return p.send(body)
+}
+
+func (p *pipe) send(body []byte) error {
 	var head [4]byte
 	binary.BigEndian.PutUint32(head[:], uint32(len(body)))
 	if _, err := p.out.Write(head[:]); err != nil {
@@ -126,8 +139,52 @@ type outcome struct {
 	Retire bool `json:"retire,omitempty"`
 }
 
+// frame is the outcome as it is written. Objects go in as they are: whatever made them has seen to it that they are JSON, and the
+// encoder would read every byte of them once more to say the same.
+func (o outcome) frame() ([]byte, error) {
+	if o.Done == nil {
+		return json.Marshal(o)
+	}
+	objects := o.Done.Objects
+	length := 64
+	for _, made := range objects {
+		length += len(made.Object) + len(made.Path) + 64
+	}
+	body := append(make([]byte, 0, length), `{"done":{"objects":[`...)
+	for at, made := range objects {
+		if at > 0 {
+			body = append(body, ',')
+		}
+		body = append(append(body, `{"object":`...), made.Object...)
+		beside, err := json.Marshal(made)
+		if err != nil {
+			return nil, err
+		}
+		body = joined(body, beside)
+	}
+	done, err := json.Marshal(o.Done)
+	if err != nil {
+		return nil, err
+	}
+	body = joined(append(body, ']'), done)
+	o.Done = nil
+	ended, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	return joined(body, ended), nil
+}
+
+// joined is an object that is still open with the fields of another one, which ends it.
+func joined(open, fields []byte) []byte {
+	if len(fields) > len("{}") {
+		open = append(open, ',')
+	}
+	return append(open, fields[1:]...)
+}
+
 type result struct {
-	Objects []object `json:"objects"`
+	Objects []object `json:"-"`
 	// Chance are functions that were named whose values are drawn, or of the moment.
 	Chance []string `json:"chance,omitempty"`
 	// Details are what can be set of a chart, where that was asked.
@@ -153,7 +210,7 @@ type generated struct {
 }
 
 type object struct {
-	Object json.RawMessage `json:"object"`
+	Object json.RawMessage `json:"-"`
 	// Path is the file that the object was written in, from the repository's root; empty when unknown.
 	Path string `json:"path,omitempty"`
 	// Generated is set when the object does not stand in Path as it is, but was made from it.

@@ -230,17 +230,31 @@ func documents(text string) ([]json.RawMessage, error) {
 		if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
 			continue
 		}
-		var head struct {
-			Kind any `json:"kind"`
-		}
-		if err := json.Unmarshal(raw, &head); err != nil {
+		if err := named(raw); err != nil {
 			return nil, fmt.Errorf("failed to unmarshal manifest: %w", err)
-		}
-		if kind, _ := head.Kind.(string); kind == "" {
-			return nil, errors.New("failed to unmarshal manifest: Object 'Kind' is missing")
 		}
 		objects = append(objects, json.RawMessage(raw))
 	}
+}
+
+// ordinary is how nearly every object begins, for what was YAML comes with its keys sorted.
+var ordinary = regexp.MustCompile(`^\{"apiVersion":"[^"\\]*","kind":"[^"\\]+"`)
+
+// named refuses an object without a kind. All of it is read only where that does not stand at its beginning.
+func named(raw []byte) error {
+	if ordinary.Match(raw) {
+		return nil
+	}
+	var head struct {
+		Kind any `json:"kind"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return err
+	}
+	if kind, _ := head.Kind.(string); kind == "" {
+		return errors.New("Object 'Kind' is missing")
+	}
+	return nil
 }
 
 // fileOf is the file of a template; for one from an archive, the archive.

@@ -44,7 +44,7 @@ func main() {
 			}
 			os.Exit(2)
 		}
-		if err := pipe.write(run(pipe, request)); err != nil {
+		if err := pipe.end(run(pipe, request)); err != nil {
 			os.Exit(2)
 		}
 	}
