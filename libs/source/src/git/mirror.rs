@@ -1,5 +1,6 @@
 //! One bare mirror on disk.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,8 @@ use crate::error::{Error, Kind};
 
 /// How many open handles are kept per mirror.
 const HANDLES: usize = 8;
+/// How many commits a mirror remembers the trees of.
+const COMMITS: usize = 256;
 
 /// One bare mirror: its folder, what is known of its origin, and open handles to read it.
 pub(crate) struct Mirror {
@@ -30,6 +33,8 @@ pub(crate) struct Mirror {
     used: AtomicU64,
     ready: AtomicBool,
     handles: Mutex<Vec<Repository>>,
+    /// The commits that were found here, by what they were asked for as, with their trees: neither is ever another.
+    commits: Mutex<HashMap<String, (Oid, Oid)>>,
 }
 
 impl std::fmt::Debug for Mirror {
@@ -49,6 +54,7 @@ impl Mirror {
             used: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             handles: Mutex::new(Vec::new()),
+            commits: Mutex::new(HashMap::new()),
         }
     }
 
@@ -94,6 +100,7 @@ impl Mirror {
     pub(crate) fn discard(&self) -> Result<(), Error> {
         self.ready.store(false, Ordering::Release);
         self.handles.lock().clear();
+        self.doubt();
         match std::fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::internal(error))
@@ -113,7 +120,10 @@ impl Mirror {
         if let Some(handle) = self.handles.lock().pop() {
             return Ok(handle);
         }
-        Repository::open_bare(&self.path).map_err(|error| damaged(&error))
+        Repository::open_bare(&self.path).map_err(|error| {
+            self.doubt();
+            damaged(&error)
+        })
     }
 
     pub(crate) fn give_back(&self, handle: Repository) {
@@ -121,6 +131,29 @@ impl Mirror {
         if self.ready.load(Ordering::Acquire) && handles.len() < HANDLES {
             handles.push(handle);
         }
+    }
+
+    /// Forgets what was found here, so that it is looked for again.
+    pub(super) fn doubt(&self) {
+        self.commits.lock().clear();
+    }
+
+    /// A commit that was found here, and its tree.
+    pub(super) fn found(&self, commit: &str) -> Option<(Oid, Oid)> {
+        self.commits.lock().get(commit).copied()
+    }
+
+    /// Remembers a commit that was found here.
+    fn note(&self, commit: &str, found: (Oid, Oid)) {
+        let mut commits = self.commits.lock();
+        // One that is thrown away meanwhile says so before it forgets what was found.
+        if !self.ready.load(Ordering::Acquire) {
+            return;
+        }
+        if commits.len() >= COMMITS {
+            commits.clear();
+        }
+        commits.insert(commit.to_owned(), found);
     }
 
     /// The tree of a commit (or annotated tag of one); `None` when the mirror has no such commit.
@@ -142,6 +175,9 @@ impl Mirror {
             },
         };
         self.give_back(handle);
+        if let Ok(Some(found)) = &found {
+            self.note(commit, *found);
+        }
         found
     }
 

@@ -165,7 +165,9 @@ impl Snapshot {
         let reading = tokio::task::spawn_blocking(move || {
             let handle = this.mirror.open()?;
             let result = job(&Files::new(&handle, this.tree));
-            if !matches!(&result, Err(error) if error.kind() == Kind::Corrupt) {
+            if matches!(&result, Err(error) if error.kind() == Kind::Corrupt) {
+                this.mirror.doubt();
+            } else {
                 this.mirror.give_back(handle);
             }
             result
@@ -701,10 +703,15 @@ impl Mirrors {
 }
 
 async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Error> {
-    let (reading, commit) = (mirror.clone(), commit.to_owned());
-    let found = tokio::task::spawn_blocking(move || reading.tree(&commit))
-        .await
-        .map_err(Error::internal)??;
+    let found = match mirror.found(commit) {
+        // No other thread is woken to find it again.
+        Some(found) => Some(found),
+        None => {
+            let (reading, commit) = (mirror.clone(), commit.to_owned());
+            let looking = tokio::task::spawn_blocking(move || reading.tree(&commit));
+            looking.await.map_err(Error::internal)??
+        }
+    };
     Ok(found.map(|(commit, tree)| Snapshot {
         mirror: mirror.clone(),
         commit,
