@@ -11,6 +11,7 @@ mod detect;
 mod directory;
 mod environment;
 mod hash;
+mod held;
 mod helm;
 mod images;
 mod jsonnet;
@@ -36,6 +37,7 @@ mod yaml;
 
 pub use details::{ChartDetails, Details, images};
 pub use detect::discover;
+pub use held::Held;
 pub use read_set::ReadSet;
 pub use renderer::{RenderInput, Rendered, Renderer, Target};
 pub use trees::Reference;

@@ -17,7 +17,7 @@ use runtime::fair::Fair;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use source::git::Access;
-use source::render::{ChartDetails, Details, ReadSet, RenderInput, Rendered, Renderer};
+use source::render::{ChartDetails, Details, Held, ReadSet, RenderInput, Rendered, Renderer};
 use source::{Error, Kind};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tracing::Instrument;
@@ -51,6 +51,9 @@ pub(crate) struct Remembered {
     pub(crate) elsewhere: Vec<ReplacedElsewhere>,
     pub(crate) undetermined: Option<String>,
     pub(crate) read_set: ReadSet,
+    /// Where that was found to hold.
+    #[serde(skip)]
+    pub(crate) held: Held,
 }
 
 impl From<Rendered> for Remembered {
@@ -64,6 +67,7 @@ impl From<Rendered> for Remembered {
             elsewhere: rendered.elsewhere,
             undetermined: rendered.undetermined,
             read_set: rendered.read_set,
+            held: Held::default(),
         }
     }
 }
@@ -237,11 +241,12 @@ impl Renders {
                 Some(earlier) => {
                     let renderer = &self.0.renderer;
                     let changed = renderer
-                        .changed(
+                        .changed_since(
                             &order.access,
                             &order.commit,
                             &order.input,
                             &earlier.read_set,
+                            &earlier.held,
                         )
                         .await?;
                     match changed {

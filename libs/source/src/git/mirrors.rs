@@ -262,6 +262,11 @@ impl Mirrors {
         mirror.clone()
     }
 
+    /// Notes that a mirror is used though nothing of it is read.
+    pub(crate) fn use_now(&self, access: &Access) {
+        drop(self.mirror(access));
+    }
+
     async fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
         let looking = tokio::time::timeout(deadline, egress::addresses(&self.0.egress, access));
         let addresses = looking.await.map_err(|_| {

@@ -269,6 +269,16 @@ impl ReadSet {
         Ok(None)
     }
 
+    /// Whether all files that were looked at are of the source's own tree.
+    pub(super) fn is_of_one_tree(&self) -> bool {
+        self.others.is_empty()
+    }
+
+    /// Whether what is asked is what it was, and says of every place of a chart whether there is a way in.
+    pub(super) fn suits(&self, input: &RenderInput, commit: &str) -> bool {
+        self.input_changed(input, commit).is_none() && self.needs(input).is_empty()
+    }
+
     /// The first that is another without a look at any file.
     fn input_changed(&self, input: &RenderInput, commit: &str) -> Option<Changed> {
         let known = |remote: &&Remote| input.dependencies.contains_key(&remote.place);

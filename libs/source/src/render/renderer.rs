@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use super::dependencies::Dependencies;
 use super::detect::{self, Tool};
 use super::environment::Environment;
+use super::held::Held;
 use super::images::Images;
 use super::jsonnet::Jsonnet;
 use super::overrides::OptionsFile;
@@ -239,17 +240,27 @@ impl Renderer {
     ) -> Result<Rendered, Error> {
         match self.try_render(access, commit, input).await {
             Err(error) if error.kind() == Kind::Corrupt => {
-                tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
-                match input.chart() {
-                    "" if input.is_artifact() => self.charts.forget(access, "")?,
-                    "" => self.mirrors.forget(access).await?,
-                    chart => self.charts.forget(access, chart)?,
-                }
-                self.forget_others(input).await?;
+                self.forget_damaged(access, input, &error).await?;
                 self.try_render(access, commit, input).await
             }
             result => result,
         }
+    }
+
+    /// Throws away all that a source takes files from, for something of it is damaged.
+    async fn forget_damaged(
+        &self,
+        access: &Access,
+        input: &RenderInput,
+        error: &Error,
+    ) -> Result<(), Error> {
+        tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
+        match input.chart() {
+            "" if input.is_artifact() => self.charts.forget(access, "")?,
+            "" => self.mirrors.forget(access).await?,
+            chart => self.charts.forget(access, chart)?,
+        }
+        self.forget_others(input).await
     }
 
     /// Throws away the mirrors of what a source takes files from besides its own repository.
@@ -283,7 +294,7 @@ impl Renderer {
     }
 
     /// The first of what `set` notes that is another at this commit, so that a render may come out otherwise than the one
-    /// that it was noted for; nothing where it would not.
+    /// that it was noted for; nothing where it would not. A damaged mirror is fetched anew, once.
     ///
     /// # Errors
     /// When the commit cannot be had; with what it needs, where all that is missing is the way into a place.
@@ -294,9 +305,68 @@ impl Renderer {
         input: &RenderInput,
         set: &ReadSet,
     ) -> Result<Option<Changed>, Error> {
+        let (changed, _) = self.looked_through(access, commit, input, set).await?;
+        Ok(changed)
+    }
+
+    /// The same, for a set of which it is known where it was found to hold: the files of a commit are what they are, so that
+    /// there only what is asked can be another.
+    ///
+    /// # Errors
+    /// Those of [`Renderer::changed`].
+    pub async fn changed_since(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+        set: &ReadSet,
+        held: &Held,
+    ) -> Result<Option<Changed>, Error> {
+        // Other repositories are asked what a revision of theirs is, and a chart's versions what they are.
+        let of_commit = set.is_of_one_tree() && input.chart().is_empty() && !input.is_artifact();
+        if of_commit
+            && let Some(called) = held.at(commit, &input.app_name)
+            && substitute::check(&input.variables).is_ok()
+            && set.suits(input, &called)
+        {
+            self.mirrors.use_now(access);
+            return Ok(None);
+        }
+        let (changed, called) = self.looked_through(access, commit, input, set).await?;
+        if of_commit && changed.is_none() {
+            held.note(commit, called, &input.app_name);
+        }
+        Ok(changed)
+    }
+
+    /// What is another, and what the commit is called.
+    async fn looked_through(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+        set: &ReadSet,
+    ) -> Result<(Option<Changed>, String), Error> {
+        match self.look_through(access, commit, input, set).await {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                self.forget_damaged(access, input, &error).await?;
+                self.look_through(access, commit, input, set).await
+            }
+            result => result,
+        }
+    }
+
+    async fn look_through(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+        set: &ReadSet,
+    ) -> Result<(Option<Changed>, String), Error> {
         if substitute::check(&input.variables).is_err() {
             // No render would come out, whether it uses that one or not.
-            return Ok(Some(Changed::new(Read::Variable, "")));
+            let changed = Changed::new(Read::Variable, "");
+            return Ok((Some(changed), commit.to_owned()));
         }
         let (snapshot, commit) = self.files(access, commit, input).await?;
         let (own, input, set) = (access.clone(), input.clone(), set.clone());
@@ -304,7 +374,8 @@ impl Renderer {
         snapshot
             .read(move |files| {
                 let trees = Trees::new(&own, mirrors, runtime, &input);
-                set.changed(files, &trees, &input, &commit)
+                let changed = set.changed(files, &trees, &input, &commit)?;
+                Ok((changed, commit))
             })
             .await
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::json;
-use source::render::{RenderInput, Target};
+use source::render::{Held, RenderInput, Target};
 
 use crate::{SERVICE, World};
 
@@ -328,4 +328,52 @@ async fn a_variable_that_no_render_takes_is_refused_with_what_is_remembered_too(
         .insert("UNUSED".to_owned(), "a: b".to_owned());
     assert!(!world.holds(&rendered, &input).await);
     assert!(world.render(&input).await.is_err());
+}
+
+#[tokio::test]
+async fn where_a_set_was_found_to_hold_only_what_is_asked_can_be_another() {
+    let world = World::new();
+    world
+        .write("app/kustomization.yaml", "resources: [service.yaml]\n")
+        .write("app/service.yaml", SERVICE)
+        .write(
+            "app/.argocd-source-api.yaml",
+            "kustomize: {namePrefix: own-}\n",
+        );
+    let first = world.commit();
+    let own = crate::input(json!({"path": "app", "kustomize": {}}));
+    let rendered = world.render(&own).await.unwrap();
+    let second = world
+        .write("app/service.yaml", &SERVICE.replace("8080", "8081"))
+        .commit();
+    let mut of_another = own.clone();
+    of_another
+        .variables
+        .insert("USER_IDENTITY".to_owned(), "user02".to_owned());
+    let api = RenderInput {
+        app_name: "api".to_owned(),
+        ..own.clone()
+    };
+    let (access, held) = (world.access(), Held::default());
+    let changed = async |commit: &str, input: &RenderInput| {
+        let set = &rendered.read_set;
+        let looking = world
+            .renderer
+            .changed_since(&access, commit, input, set, &held);
+        looking.await.unwrap().map(|changed| changed.to_string())
+    };
+    // The second time round all of it is known.
+    for _ in 0..2 {
+        assert_eq!(changed(&first, &own).await, None);
+        let told = changed(&first, &of_another).await;
+        assert_eq!(told.as_deref(), Some("variable USER_IDENTITY"));
+        let told = changed(&first, &api).await;
+        assert_eq!(told.as_deref(), Some("application api"));
+        let told = changed(&second, &own).await;
+        assert_eq!(told.as_deref(), Some("path app/service.yaml"));
+    }
+    // The files are not looked at again: there are none any more, and nowhere to fetch them from.
+    world.mirrors.forget(&access).await.unwrap();
+    std::fs::remove_dir_all(world.work()).unwrap();
+    assert_eq!(changed(&first, &own).await, None);
 }
