@@ -2,6 +2,7 @@
 
 use domain::cause::Location;
 use domain::manifest::{Manifest, ManifestSetHash};
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -22,7 +23,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
                 if position > 0 {
                     out.push(b',');
                 }
-                plain(&Value::String(key.clone()), out);
+                plain(key, out);
                 out.push(b':');
                 write(&map[key], out);
             }
@@ -42,7 +43,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-fn plain(value: &Value, out: &mut Vec<u8>) {
+fn plain(value: &impl Serialize, out: &mut Vec<u8>) {
     // A string or number into memory cannot fail.
     let _ = serde_json::to_writer(out, value);
 }

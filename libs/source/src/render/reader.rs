@@ -538,6 +538,11 @@ impl<'f, 'r> Reader<'f, 'r> {
     /// A file; `None` when it is none.
     pub(super) fn read(&self, path: &str) -> Result<Option<File>, Error> {
         let found = self.find(path)?;
+        self.read_found(path, found, MAX_FILE)
+    }
+
+    /// What was found at a path, if it is a file, and one no larger than that.
+    fn read_found(&self, path: &str, found: Found, most: u64) -> Result<Option<File>, Error> {
         let Node::File(blob) = &found.node else {
             return Ok(None);
         };
@@ -569,7 +574,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             self.read.borrow_mut().insert(found.path, file.clone());
             return Ok(Some(file));
         }
-        let bytes = self.within(&found.path, |files, _| files.blob(blob, MAX_FILE));
+        let bytes = self.within(&found.path, |files, _| files.blob(blob, most));
         let bytes = bytes.map_err(located)?;
         let read_by_tools = READ_BY_TOOLS.iter().any(|end| found.path.ends_with(end));
         if read_by_tools && bytes.starts_with(POINTER.0) && bytes.len() <= POINTER.1 {
@@ -616,20 +621,19 @@ impl<'f, 'r> Reader<'f, 'r> {
         }
         let (mut contents, mut left) = (BTreeMap::new(), MAX_PEEKED);
         for item in items.iter().filter(|item| item.kind == ItemKind::File) {
-            let Ok(found) = self.find(&below(path, &item.name)) else {
-                continue;
-            };
-            let size = self.size(&found).ok().flatten();
-            let Some(rest) = size.and_then(|size| left.checked_sub(size)) else {
+            let at = below(path, &item.name);
+            let Ok(found) = self.find(&at) else {
                 continue;
             };
             self.set.take();
-            if let Ok(Some(file)) = self.read(&below(path, &item.name)) {
-                left = rest;
+            let real = found.path.clone();
+            // One for which there is no room left is not read.
+            if let Ok(Some(file)) = self.read_found(&at, found, left) {
+                left = left.saturating_sub(file.content.len() as u64);
                 contents.insert(item.name.clone(), file.content.clone());
                 let variables = std::mem::take(&mut self.set.borrow_mut().variables);
                 let mut peeked = self.peeked.borrow_mut();
-                peeked.insert(found.path, Peeked { file, variables });
+                peeked.insert(real, Peeked { file, variables });
             }
         }
         Some(Folder {
