@@ -33,8 +33,16 @@ pub(crate) struct Mirror {
     used: AtomicU64,
     ready: AtomicBool,
     handles: Mutex<Vec<Repository>>,
-    /// The commits that were found here, by what they were asked for as, with their trees: neither is ever another.
-    commits: Mutex<HashMap<String, (Oid, Oid)>>,
+    commits: Mutex<Commits>,
+}
+
+/// The commits that were found in a mirror.
+#[derive(Debug, Default)]
+struct Commits {
+    /// By what they were asked for as, with their trees: neither is ever another.
+    found: HashMap<String, (Oid, Oid)>,
+    /// How often all of it was forgotten.
+    doubts: u64,
 }
 
 impl std::fmt::Debug for Mirror {
@@ -54,7 +62,7 @@ impl Mirror {
             used: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             handles: Mutex::new(Vec::new()),
-            commits: Mutex::new(HashMap::new()),
+            commits: Mutex::default(),
         }
     }
 
@@ -101,7 +109,10 @@ impl Mirror {
         self.ready.store(false, Ordering::Release);
         self.handles.lock().clear();
         self.doubt();
-        match std::fs::remove_dir_all(&self.path) {
+        let removed = std::fs::remove_dir_all(&self.path);
+        // Again: what was found while it went is gone as well.
+        self.doubt();
+        match removed {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::internal(error))
             }
@@ -135,25 +146,31 @@ impl Mirror {
 
     /// Forgets what was found here, so that it is looked for again.
     pub(super) fn doubt(&self) {
-        self.commits.lock().clear();
+        let mut commits = self.commits.lock();
+        commits.found.clear();
+        commits.doubts += 1;
     }
 
     /// A commit that was found here, and its tree.
     pub(super) fn found(&self, commit: &str) -> Option<(Oid, Oid)> {
-        self.commits.lock().get(commit).copied()
+        self.commits.lock().found.get(commit).copied()
     }
 
-    /// Remembers a commit that was found here.
-    fn note(&self, commit: &str, found: (Oid, Oid)) {
+    fn doubts(&self) -> u64 {
+        self.commits.lock().doubts
+    }
+
+    /// Remembers a commit that was found here by a look that began after so many doubts: where there was another meanwhile, it
+    /// may have been found in what is thrown away.
+    fn note(&self, commit: &str, found: (Oid, Oid), doubts: u64) {
         let mut commits = self.commits.lock();
-        // One that is thrown away meanwhile says so before it forgets what was found.
-        if !self.ready.load(Ordering::Acquire) {
+        if commits.doubts != doubts {
             return;
         }
-        if commits.len() >= COMMITS {
-            commits.clear();
+        if commits.found.len() >= COMMITS {
+            commits.found.clear();
         }
-        commits.insert(commit.to_owned(), found);
+        commits.found.insert(commit.to_owned(), found);
     }
 
     /// The tree of a commit (or annotated tag of one); `None` when the mirror has no such commit.
@@ -161,6 +178,7 @@ impl Mirror {
         let Ok(id) = Oid::from_str(commit) else {
             return Ok(None);
         };
+        let doubts = self.doubts();
         if !self.path.join("HEAD").exists() {
             return Ok(None);
         }
@@ -176,7 +194,7 @@ impl Mirror {
         };
         self.give_back(handle);
         if let Ok(Some(found)) = &found {
-            self.note(commit, *found);
+            self.note(commit, *found, doubts);
         }
         found
     }
@@ -226,5 +244,42 @@ fn clear(folder: &Path, depth: usize, unwanted: &dyn Fn(&str) -> bool) {
             // Whatever stays is found again by the next fetch, which fails with its name.
             let _ = std::fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use git2::{Signature, Time};
+
+    use super::*;
+
+    #[test]
+    fn what_was_found_is_forgotten_with_the_mirror_also_by_who_looked_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        let commit = || {
+            mirror.prepare().unwrap();
+            let handle = mirror.open().unwrap();
+            let tree = handle.treebuilder(None).unwrap().write().unwrap();
+            let who = Signature::new("a", "a", &Time::new(0, 0)).unwrap();
+            let tree = handle.find_tree(tree).unwrap();
+            let id = handle.commit(None, &who, &who, "change", &tree, &[]);
+            id.unwrap().to_string()
+        };
+        let id = commit();
+        assert_eq!(mirror.found(&id), None);
+        let found = mirror.tree(&id).unwrap().unwrap();
+        assert_eq!(mirror.found(&id), Some(found));
+        let began = mirror.doubts();
+        mirror.discard().unwrap();
+        assert_eq!(mirror.found(&id), None, "it is gone");
+        assert_eq!(mirror.tree(&id).unwrap(), None);
+        // The next one is ready before a look has ended that began in the former.
+        mirror.prepare().unwrap();
+        mirror.note(&id, found, began);
+        assert_eq!(mirror.found(&id), None, "it was in another mirror");
+        assert_eq!(commit(), id);
+        assert_eq!(mirror.tree(&id).unwrap(), Some(found));
+        assert_eq!(mirror.found(&id), Some(found));
     }
 }

@@ -130,14 +130,29 @@ impl Snapshot {
     }
 
     async fn has_ref(&self, name: &str) -> Result<bool, Error> {
-        let (mirror, name) = (Arc::clone(&self.mirror), name.to_owned());
-        let looking = tokio::task::spawn_blocking(move || {
+        let name = name.to_owned();
+        self.opened(move |handle| Ok(handle.refname_to_id(&name).is_ok()))
+            .await
+    }
+
+    /// Runs a job over the mirror, on a thread where blocking is allowed. Where the mirror turns out to be damaged, whoever comes
+    /// next looks for the commit again.
+    async fn opened<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&git2::Repository) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let mirror = Arc::clone(&self.mirror);
+        let reading = tokio::task::spawn_blocking(move || {
             let handle = mirror.open()?;
-            let found = handle.refname_to_id(&name).is_ok();
-            mirror.give_back(handle);
-            Ok(found)
+            let result = job(&handle);
+            if matches!(&result, Err(error) if error.kind() == Kind::Corrupt) {
+                mirror.doubt();
+            } else {
+                mirror.give_back(handle);
+            }
+            result
         });
-        looking.await.map_err(Error::internal)?
+        reading.await.map_err(Error::internal)?
     }
 
     /// Opens it for a thread that may block.
@@ -161,18 +176,9 @@ impl Snapshot {
         &self,
         job: impl FnOnce(&Files<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let this = self.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let handle = this.mirror.open()?;
-            let result = job(&Files::new(&handle, this.tree));
-            if matches!(&result, Err(error) if error.kind() == Kind::Corrupt) {
-                this.mirror.doubt();
-            } else {
-                this.mirror.give_back(handle);
-            }
-            result
-        });
-        reading.await.map_err(Error::internal)?
+        let tree = self.tree;
+        self.opened(move |handle| job(&Files::new(handle, tree)))
+            .await
     }
 }
 
@@ -613,13 +619,10 @@ impl Mirrors {
             }
             Err(_) => Vec::new(),
         };
-        let reading = tokio::task::spawn_blocking(move || {
-            let handle = snapshot.mirror.open()?;
-            let metadata = metadata::read(&handle, snapshot.commit, tags);
-            snapshot.mirror.give_back(handle);
-            metadata
-        });
-        reading.await.map_err(Error::internal)?
+        let commit = snapshot.commit;
+        snapshot
+            .opened(move |handle| metadata::read(handle, commit, tags))
+            .await
     }
 }
 
@@ -647,21 +650,20 @@ impl Mirrors {
             self.fetch(&snapshot.mirror, access).await?;
             snapshot = self.ensure_commit(access, commit).await?;
         }
-        let reading = tokio::task::spawn_blocking(move || {
-            let handle = snapshot.mirror.open()?;
+        let commit = snapshot.commit;
+        let reading = snapshot.opened(move |handle| {
             let mut signed = Vec::new();
             let (first, later) = tags.split_at(usize::from(named));
             for tag in first {
-                signed.extend(Signed::tag(&handle, tag, snapshot.commit)?);
+                signed.extend(Signed::tag(handle, tag, commit)?);
             }
-            signed.extend(Signed::commit(&handle, snapshot.commit)?);
+            signed.extend(Signed::commit(handle, commit)?);
             for tag in later {
-                signed.extend(Signed::tag(&handle, tag, snapshot.commit)?);
+                signed.extend(Signed::tag(handle, tag, commit)?);
             }
-            snapshot.mirror.give_back(handle);
             Ok(signed)
         });
-        let signed = reading.await.map_err(Error::internal)??;
+        let signed = reading.await?;
         let verifying = tokio::task::spawn_blocking(move || {
             let mut found = Signature::only(Verdict::Unsigned);
             for one in &signed {
