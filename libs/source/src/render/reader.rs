@@ -181,8 +181,7 @@ impl<'f, 'r> Reader<'f, 'r> {
     /// # Errors
     /// When the source reads too much with it.
     pub(super) fn keep_web(&self, url: &str, bytes: &[u8], file: WebFile) -> Result<(), Error> {
-        self.count(bytes.len())?;
-        let kept = self.replaced(url.to_owned(), bytes);
+        let kept = self.replaced(url.to_owned(), bytes)?;
         self.web.borrow_mut().insert(url.to_owned(), kept);
         self.note(|set| {
             set.web.insert(url.to_owned(), file);
@@ -215,15 +214,17 @@ impl<'f, 'r> Reader<'f, 'r> {
         self.trees.said(&text)
     }
 
-    /// A file as it is read: variables replaced, and noted.
-    fn replaced(&self, path: String, bytes: &[u8]) -> File {
+    /// A file as it is read: variables replaced, and noted. It is counted, with what they add, before it is made.
+    fn replaced(&self, path: String, bytes: &[u8]) -> Result<File, Error> {
+        self.count(bytes.len())?;
         let Ok(text) = std::str::from_utf8(bytes) else {
-            return File {
+            return Ok(File {
                 path,
                 content: bytes.into(),
                 replaced: Arc::default(),
-            };
+            });
         };
+        self.count(substitute::added(text, self.variables))?;
         let mut set = self.set.borrow_mut();
         let mut replaced: Vec<Replacement> = Vec::new();
         let note = |name: &str, line: Option<u32>| {
@@ -241,11 +242,11 @@ impl<'f, 'r> Reader<'f, 'r> {
             }
         };
         let content = substitute::substitute(text, self.variables, note);
-        File {
+        Ok(File {
             path,
             content: content.as_bytes().into(),
             replaced: replaced.into(),
-        }
+        })
     }
 
     /// What a variable is replaced by.
@@ -582,8 +583,7 @@ impl<'f, 'r> Reader<'f, 'r> {
             let message = message::source::LFS_NOT_SUPPORTED.with("path", shown);
             return Err(located(Error::new(Kind::Unsupported, message)));
         }
-        self.count(bytes.len())?;
-        let file = self.replaced(self.trees.shown(&found.path), &bytes);
+        let file = self.replaced(self.trees.shown(&found.path), &bytes)?;
         self.read.borrow_mut().insert(found.path, file.clone());
         Ok(Some(file))
     }
@@ -626,10 +626,13 @@ impl<'f, 'r> Reader<'f, 'r> {
                 continue;
             };
             self.set.take();
-            let real = found.path.clone();
+            let (real, before) = (found.path.clone(), self.total.get());
             // One for which there is no room left is not read.
-            if let Ok(Some(file)) = self.read_found(&at, found, left) {
-                left = left.saturating_sub(file.content.len() as u64);
+            let file = self.read_found(&at, found, left);
+            // By what was read for it, whatever came of that: variables make much small, and little large.
+            let room = left.checked_sub(self.total.get() - before);
+            left = room.unwrap_or_default();
+            if let (Ok(Some(file)), Some(_)) = (file, room) {
                 contents.insert(item.name.clone(), file.content.clone());
                 let variables = std::mem::take(&mut self.set.borrow_mut().variables);
                 let mut peeked = self.peeked.borrow_mut();
@@ -659,5 +662,95 @@ impl<'f, 'r> Reader<'f, 'r> {
 
     pub(super) fn into_set(self) -> ReadSet {
         self.set.into_inner()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::egress::Egress;
+    use git2::FileMode;
+    use sandbox::Sandbox;
+    use tokio::runtime::Builder;
+
+    use super::*;
+    use crate::git::{Access, Limits, Login, Memory, Mirrors, Rules};
+
+    /// What is said of a folder `app` with these files, where variables are replaced.
+    fn reading<T>(
+        files: &[(&str, String)],
+        variables: &[(&str, &str)],
+        say: impl FnOnce(&Reader<'_, '_>) -> T,
+    ) -> T {
+        let memory = Memory::new(|objects| {
+            let mut folder = objects.treebuilder(None)?;
+            for (name, content) in files {
+                let blob = objects.blob(content.as_bytes())?;
+                folder.insert(*name, blob, FileMode::Blob.into())?;
+            }
+            let folder = folder.write()?;
+            let mut root = objects.treebuilder(None)?;
+            root.insert("app", folder, FileMode::Tree.into())?;
+            root.write()
+        })
+        .unwrap();
+        let variables = variables.iter();
+        let input = RenderInput {
+            variables: variables
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..RenderInput::default()
+        };
+        let data = tempfile::tempdir().unwrap();
+        let mirrors = Mirrors::new(
+            data.path().to_owned(),
+            Limits::default(),
+            Egress::default(),
+            Sandbox::new(None),
+            None,
+        )
+        .unwrap();
+        let url = "https://git.example/a.git";
+        let own = Access::new("t", "", url, Login::default(), Rules::default()).unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let trees = Trees::new(&own, mirrors, runtime.handle().clone(), &input);
+        say(&Reader::new(&memory.files(), &trees, &input))
+    }
+
+    #[test]
+    fn s02_what_is_shown_of_a_folder_is_bounded_by_what_is_read_and_by_what_comes_of_it() {
+        let long = "N".repeat(1000);
+        let shown = |text: &str, value: &str| {
+            let files = ["a", "b", "c"].map(|name| (name, text.to_owned()));
+            reading(&files, &[(long.as_str(), value)], |reader| {
+                let folder = reader.peek("app").unwrap();
+                (folder.items.len(), folder.contents.len())
+            })
+        };
+        let of_variables = format!("${{{long}}}").repeat(100);
+        assert_eq!(shown("kind: X\n", "x"), (3, 3));
+        assert_eq!(shown(&of_variables, "x"), (3, 1), "small in the end");
+        let large = "v".repeat(1024);
+        let name = format!("${{{long}}}\n").repeat(50);
+        assert_eq!(shown(&name, &large), (3, 2), "nearly as large");
+        let files = [("a", "${A}".repeat(1000))];
+        let grown = reading(&files, &[("A", large.as_str())], |reader| {
+            reader.peek("app").unwrap().contents.len()
+        });
+        assert_eq!(grown, 0, "large in the end");
+    }
+
+    #[test]
+    fn s02_what_variables_add_counts_before_it_is_made() {
+        let read = |times: usize| {
+            let files = [("x.txt", "${A}".repeat(times))];
+            let large = "v".repeat(1024);
+            reading(&files, &[("A", large.as_str())], |reader| {
+                let file = reader.read("app/x.txt");
+                file.map(|file| file.unwrap().content.len())
+            })
+        };
+        assert_eq!(read(1000).unwrap(), 1000 * 1024);
+        let refused = read(65_537).unwrap_err();
+        assert_eq!(refused.kind(), Kind::TooLarge, "{refused}");
     }
 }

@@ -53,6 +53,19 @@ pub(super) fn substitute<'t>(
     Cow::Owned(out)
 }
 
+/// How many bytes longer a text becomes at most; less where some are escaped, or shorter than their names.
+pub(super) fn added(text: &str, variables: &BTreeMap<String, String>) -> usize {
+    if variables.is_empty() {
+        return 0;
+    }
+    let pieces = text.split("${").skip(1).filter_map(name_at);
+    let values = pieces.filter_map(|name| {
+        let value = variables.get(name)?;
+        Some(value.len().saturating_sub(name.len() + "${}".len()))
+    });
+    values.fold(0, usize::saturating_add)
+}
+
 /// The name before the closing brace, if it is one.
 fn name_at(text: &str) -> Option<&str> {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
@@ -120,6 +133,10 @@ mod tests {
                 ("USER", Some(4)),
             ]
         );
+        let value = BTreeMap::from([("USER".to_owned(), "0123456789".to_owned())]);
+        let longer = substitute(text, &value, |_, _| ()).len() - text.len();
+        assert_eq!(added(text, &value), longer + 3 + 1, "one is escaped");
+        assert_eq!(added(text, &variables), 0, "it becomes shorter");
         assert!(matches!(
             substitute("plain", &variables, |_, _| ()),
             Cow::Borrowed(_)
