@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
-/// How many are remembered of one read set. Applications that share one differ in nothing that was read.
+/// How many applications are remembered of one read set. Those that share one differ in nothing that was read.
 const MOST: usize = 32;
 
 /// The commits and applications for which a read set was found to hold.
@@ -33,12 +33,11 @@ impl Held {
         Some(found.called.clone())
     }
 
-    /// Notes one; the oldest gives its place up.
+    /// Notes one, in place of what was noted for the application: it moves on, and every commit of every set would stay
+    /// otherwise. The oldest gives its place up.
     pub(super) fn note(&self, asked: &str, called: String, app_name: &str) {
         let mut all = self.0.lock();
-        if all.iter().any(|at| at.is(asked, app_name)) {
-            return;
-        }
+        all.retain(|at| at.app_name != app_name);
         if all.len() >= MOST {
             all.pop_front();
         }
@@ -55,16 +54,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_are_remembered_each_for_its_own_commit_and_application() {
+    fn the_newest_is_remembered_of_each_application_and_the_newest_applications() {
         let held = Held::default();
         held.note("one", "called".to_owned(), "web");
         assert_eq!(held.at("one", "web").as_deref(), Some("called"));
         assert_eq!(held.at("one", "api"), None);
         assert_eq!(held.at("two", "web"), None);
-        for number in 0..MOST {
-            held.note(&number.to_string(), String::new(), "web");
+        held.note("two", String::new(), "api");
+        held.note("two", String::new(), "web");
+        assert_eq!(held.at("one", "web"), None, "it has moved on");
+        for number in 2..MOST {
+            held.note("two", String::new(), &number.to_string());
         }
-        assert_eq!(held.at("one", "web"), None, "there is no room for more");
-        assert!(held.at("0", "web").is_some());
+        assert!(held.at("two", "api").is_some() && held.at("two", "web").is_some());
+        held.note("two", String::new(), "another");
+        assert_eq!(held.at("two", "api"), None, "there is no room for more");
+        assert!(held.at("two", "web").is_some() && held.at("two", "another").is_some());
     }
 }
