@@ -238,7 +238,7 @@ impl RepoServer for Service {
         if tenant.parse().map(TenantId).is_err() {
             return Err(Status::invalid_argument("the tenant is no id"));
         }
-        self.renders.forget();
+        self.renders.forget().await;
         let left = self.mirrors.forget_tenant(&tenant).await.map_err(refused)?;
         let charts = self.charts.forget_tenant(&tenant).await.map_err(refused)?;
         let left = left + charts;

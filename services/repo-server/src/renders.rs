@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use source::git::Access;
 use source::render::{ChartDetails, Details, Held, ReadSet, RenderInput, Rendered, Renderer};
 use source::{Error, Kind};
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -37,8 +37,11 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How many folders that people send are held at once: 32 MiB each, 64 MiB unpacked, and as much again when it is read.
 const LOCALS: usize = 3;
 
-/// How many renders are remembered at once while nobody waits for it: each is held until Redis has it.
-const WRITES: usize = 16;
+/// How many bytes of renders are remembered at once while nobody waits for it: each is held, several times over, until Redis has
+/// it, and compressed outside of its turn.
+const WRITES: u32 = 16 << 20;
+/// What each of them counts for at least.
+const WRITE: u32 = 64 << 10;
 
 /// A finished render, as it is remembered.
 #[derive(Debug, Serialize, Deserialize)]
@@ -133,7 +136,7 @@ impl Renders {
             rates: Rates::default(),
             failures: Failures::default(),
             running: Mutex::default(),
-            writes: Arc::new(Semaphore::new(WRITES)),
+            writes: Arc::new(Semaphore::new(WRITES as usize)),
             life,
             metrics,
         }))
@@ -175,8 +178,10 @@ impl Renders {
         self.0.turns.turn(tenant).await
     }
 
-    /// Forgets what is remembered in this process. What is another tenant's comes back from Redis.
-    pub(crate) fn forget(&self) {
+    /// Forgets what is remembered in this process. What is another tenant's comes back from Redis. What is being remembered is
+    /// so before: it would come to be there afterwards, in Redis too.
+    pub(crate) async fn forget(&self) {
+        let _all = self.0.writes.acquire_many(WRITES).await;
         self.0.memory.clear();
         self.0.failures.clear();
     }
@@ -320,41 +325,43 @@ impl Renders {
         Some(found)
     }
 
-    /// Remembers a render. Who asked for it does not wait for that, unless Redis falls behind. Who asks for the same next does:
-    /// it would be rendered again, and what stays is what was rendered last.
+    /// Remembers a render. Who asked for it does not wait for that, unless it is large or Redis falls behind. Who asks for the
+    /// same next does: it would be rendered again, and what stays is what was rendered last.
     async fn remember(&self, fresh: Fresh, alone: OwnedMutexGuard<()>) {
-        let this = self.clone();
-        let writing = async move {
-            this.write(fresh).await;
-            drop(alone);
+        let Ok(bytes) = serde_json::to_vec(&*fresh.rendered) else {
+            return;
         };
-        match Arc::clone(&self.0.writes).try_acquire_owned() {
-            Ok(place) => {
-                let writing = async move {
-                    writing.await;
-                    drop(place);
-                };
-                self.0.life.spawn_short(writing.in_current_span());
-            }
-            Err(_) => writing.await,
+        let held = place(&self.0.writes, bytes.len());
+        let (this, waits) = (self.clone(), held.is_none());
+        let writing = async move {
+            this.write(fresh, bytes).await;
+            drop((alone, held));
+        };
+        if waits {
+            writing.await;
+        } else {
+            self.0.life.spawn_short(writing.in_current_span());
         }
     }
 
-    async fn write(&self, fresh: Fresh) {
+    async fn write(&self, fresh: Fresh, bytes: Vec<u8>) {
         let Fresh {
             tenant,
             seal,
             key,
             rendered,
         } = fresh;
-        let Ok(bytes) = serde_json::to_vec(&*rendered) else {
-            return;
-        };
         if let Some(cache) = &self.0.cache {
             cache.put(tenant, &seal, KIND, &key, &bytes, KEPT).await;
         }
         self.0.memory.put(key, rendered, bytes.len());
     }
+}
+
+/// The place of a render that is remembered while nobody waits for it, if there is one.
+fn place(writes: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let counts = u32::try_from(bytes).ok()?.max(WRITE);
+    Arc::clone(writes).try_acquire_many_owned(counts).ok()
 }
 
 /// Leaves on record how a render was come by.
@@ -439,4 +446,23 @@ fn key_of(order: &Order) -> String {
         add(reference.chart.as_bytes());
     }
     hex::encode(hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_beside_the_answers_is_bounded_by_what_it_takes() {
+        let writes = Arc::new(Semaphore::new(WRITES as usize));
+        let all = WRITES as usize;
+        assert!(place(&writes, all + 1).is_none(), "it waits");
+        let half = place(&writes, all / 2 + 1);
+        assert!(half.is_some() && place(&writes, all / 2).is_none());
+        let rest = place(&writes, all / 2 - 1);
+        assert!(rest.is_some() && place(&writes, 0).is_none());
+        drop((half, rest));
+        let small: Vec<_> = (0..WRITES / WRITE).map(|_| place(&writes, 1)).collect();
+        assert!(small.iter().all(Option::is_some) && place(&writes, 1).is_none());
+    }
 }
