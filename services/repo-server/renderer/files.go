@@ -55,7 +55,7 @@ func (r *repository) question(what, name string) (answer, error) {
 	return r.exchange(asked)
 }
 
-// besides is the answer to a question that follows from what came with earlier answers, if one does.
+// besides is the answer to a question that follows from what came with the job or earlier answers, if one does.
 func (r *repository) besides(what, name string) (answer, bool) {
 	if folder := r.beside[name]; folder != nil {
 		switch what {

@@ -133,7 +133,7 @@ type beside struct {
 type outcome struct {
 	Done   *result  `json:"done,omitempty"`
 	Failed *failure `json:"failed,omitempty"`
-	// Used are questions that were answered by what came beside other answers.
+	// Used are questions that were answered by what came beside the job or other answers.
 	Used []ask `json:"used,omitempty"`
 	// Retire says that the job left something behind in the process: it must not have another one.
 	Retire bool `json:"retire,omitempty"`

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -67,5 +68,78 @@ func TestAnObjectHasAKind(t *testing.T) {
 		if err := named([]byte(text)); (err == nil) != has {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// What an evaluation is indented by counts toward no frame.
+func TestAnEvaluationIsOneObjectOrSeveral(t *testing.T) {
+	for text, expected := range map[string]string{
+		"{\n   \"kind\": \"A  b\"\n}\n":                                      `{"kind":"A  b"}`,
+		"[\n   {\n      \"kind\": \"A\"\n   },\n   { \"kind\": \"B\" }\n]\n": `{"kind":"A"} {"kind":"B"}`,
+		"[ ]\n":            "",
+		"null\n":           "",
+		"{ }\n":            "Object 'Kind' is missing",
+		"[\n   \"A\"\n]\n": "json: cannot unmarshal",
+	} {
+		objects, err := evaluated(text)
+		var said []string
+		for _, made := range objects {
+			said = append(said, string(made))
+		}
+		if err != nil {
+			said = append(said, err.Error())
+		}
+		if got := strings.Join(said, " "); !strings.HasPrefix(got, expected) || (expected == "") != (got == "") {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
+
+// Whatever a chart makes its templates say, it is an object of its frame or refused.
+func TestNoManifestEndsItsFrame(t *testing.T) {
+	taken := 0
+	for _, text := range []string{
+		"kind: A",
+		"kind: 'A\"}],\"used\":[]},\"retire\":true,\"x\":{\"'",
+		`{"apiVersion":"v1","kind":"A"}`,
+		`{"apiVersion":"v1","kind":"A","kind":""}`,
+		`{"apiVersion":"v1","kind":"A"}}],"chance":["now"]},"retire":true,"done":{"objects":[{"object":{}`,
+		"{\n  \"apiVersion\": \"v1\", \"kind\": \"A\"\n}\n{\"apiVersion\":\"v1\",\"kind\":\"B\"}",
+		"apiVersion: v1\nkind: A\nmetadata: {name: \"\\u2028</x>\", n: 1e400, m: 123456789012345678901234567890}",
+		"apiVersion: v1\nkind: A\nx: .inf",
+		"apiVersion: v1\nkind: A\nx: \xff",
+		"- kind: A",
+		"A",
+	} {
+		objects, err := documents(text)
+		if err != nil {
+			continue
+		}
+		out := outcome{Done: &result{}}
+		for _, made := range objects {
+			taken++
+			out.Done.Objects = append(out.Done.Objects, object{Object: made, Path: text})
+		}
+		frame, err := out.frame()
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		var got map[string]map[string][]map[string]any
+		if err := json.Unmarshal(frame, &got); err != nil {
+			t.Errorf("%s: %s: %s", text, frame, err)
+			continue
+		}
+		if len(got) != 1 || len(got["done"]) != 1 || len(got["done"]["objects"]) != len(objects) {
+			t.Errorf("%s: %s", text, frame)
+		}
+		for _, made := range got["done"]["objects"] {
+			whole, is := made["object"].(map[string]any)
+			if kind, _ := whole["kind"].(string); !is || kind == "" || len(made) != 2 {
+				t.Errorf("%s: %s", text, frame)
+			}
+		}
+	}
+	if taken < 3 {
+		t.Errorf("only %d objects were taken", taken)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -60,24 +61,35 @@ func runJsonnet(repo *repository, j job) outcome {
 	if err != nil {
 		return fail("%v", err)
 	}
-	var several []json.RawMessage
+	objects, err := evaluated(text)
+	if err != nil {
+		return fail("Failed to unmarshal generated json: %v", err)
+	}
+	done := &result{Objects: []object{}}
+	for _, made := range objects {
+		done.Objects = append(done.Objects, object{Object: made, Path: options.File, Generated: true})
+	}
+	return outcome{Done: done}
+}
+
+// evaluated are the objects of what a file was evaluated to: one, or a list of them. The library indents, which may be most of
+// it and would count toward the frame.
+func evaluated(text string) ([]json.RawMessage, error) {
+	var several, objects []json.RawMessage
 	if json.Unmarshal([]byte(text), &several) != nil {
 		several = []json.RawMessage{json.RawMessage(text)}
 	}
-	done := &result{Objects: []object{}}
 	for _, one := range several {
-		var head struct {
-			Kind any `json:"kind"`
+		if err := named(one); err != nil {
+			return nil, err
 		}
-		if err := json.Unmarshal(one, &head); err != nil {
-			return fail("Failed to unmarshal generated json: %v", err)
+		var made bytes.Buffer
+		if err := json.Compact(&made, one); err != nil {
+			return nil, err
 		}
-		if kind, _ := head.Kind.(string); kind == "" {
-			return fail("Failed to unmarshal generated json: Object 'Kind' is missing")
-		}
-		done.Objects = append(done.Objects, object{Object: one, Path: options.File, Generated: true})
+		objects = append(objects, made.Bytes())
 	}
-	return outcome{Done: done}
+	return objects, nil
 }
 
 // importer looks where go-jsonnet's own does, beside the importing file and then in the library folders, the last first,
