@@ -63,8 +63,19 @@ enum Change {
         resource_version: u64,
         named: Named,
     },
-    /// The kind cannot be listed (any more): nobody waits for it, and what was known of it goes.
-    Dropped { kind: GroupKind },
+    /// The cluster has the kind no more: nobody waits for it, and what was known of it goes. With whom to tell when that is so.
+    Dropped {
+        kind: GroupKind,
+        done: oneshot::Sender<()>,
+    },
+    /// The kind cannot be listed in that version (any more), in a namespace or anywhere: nobody waits for that, and what was known
+    /// of it there goes, though it may be there. With whom to tell when that is so.
+    Refused {
+        kind: GroupKind,
+        namespace: Box<str>,
+        version: Arc<str>,
+        done: oneshot::Sender<()>,
+    },
     /// The answer to our own write, and whom to tell when it is in.
     Observed {
         entry: Arc<LiveEntry>,
@@ -151,10 +162,16 @@ impl Index {
         self.len() == 0
     }
 
-    /// Whether a kind has been listed, so that a missing entry means a missing object.
+    /// Whether a kind has been listed wherever it is watched.
     #[must_use]
     pub fn is_synced(&self, kind: &GroupKind) -> bool {
         self.state.read().is_synced(kind)
+    }
+
+    /// Whether an object's kind has been listed where the object would be, so that a missing entry means a missing object.
+    #[must_use]
+    pub fn would_have(&self, key: &ResourceKey) -> bool {
+        self.state.read().would_have(key)
     }
 
     /// Ends when every kind has been listed once.

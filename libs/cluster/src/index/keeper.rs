@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::resource::{GroupKind, text};
 use parking_lot::RwLock;
-use tokio::sync::{MutexGuard, Notify, mpsc, watch};
+use tokio::sync::{MutexGuard, Notify, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::rights::Rights;
@@ -138,7 +138,9 @@ impl Change {
         match self {
             Self::Seen(entry) | Self::Observed { entry, .. } => entry.key.group_kind(),
             Self::Gone { key, .. } => key.group_kind(),
-            Self::Listed { kind, .. } | Self::Dropped { kind } => kind.clone(),
+            Self::Listed { kind, .. } | Self::Dropped { kind, .. } | Self::Refused { kind, .. } => {
+                kind.clone()
+            }
         }
     }
 }
@@ -146,7 +148,7 @@ impl Change {
 fn take(
     state: &mut State,
     change: Change,
-    told: &mut Vec<tokio::sync::oneshot::Sender<()>>,
+    told: &mut Vec<oneshot::Sender<()>>,
     kinds_changed: &Notify,
 ) -> HashSet<Wake> {
     let kind = change.kind();
@@ -161,6 +163,8 @@ fn take(
         Change::Seen(entry) | Change::Observed { entry, .. } if entry.version != watched => {
             HashSet::new()
         }
+        // One in another version is asked for by now.
+        Change::Refused { version, .. } if version != watched => HashSet::new(),
         Change::Seen(entry) => state.put(entry),
         Change::Gone {
             key,
@@ -176,7 +180,19 @@ fn take(
             state.set_listed(&kind, &namespace);
             wakes
         }
-        Change::Dropped { kind } => state.forget_kind(&kind),
+        Change::Dropped { kind, done } => {
+            told.push(done);
+            state.forget_kind(&kind)
+        }
+        Change::Refused {
+            kind,
+            namespace,
+            done,
+            ..
+        } => {
+            told.push(done);
+            state.refuse(&kind, &namespace)
+        }
         Change::Observed { entry, done } => {
             told.push(done);
             state.put(entry)
@@ -337,8 +353,7 @@ async fn watch_kinds(
             if !wanted.contains_key(&place) {
                 changed = true;
                 let (kind, _) = place;
-                // Behind whatever the watch had reported before it ended.
-                let _ = cluster.index().changes.send(Change::Dropped { kind }).await;
+                drop_kind(&cluster.index().changes, kind).await;
             }
         }
         let new: Vec<_> = wanted
@@ -368,6 +383,15 @@ async fn watch_kinds(
         if changed {
             cluster.index().wakes.send(Wake::Kinds);
         }
+    }
+}
+
+/// Has what is known of a kind go, behind whatever its watch had reported before it ended, and before it may come again.
+async fn drop_kind(changes: &mpsc::Sender<Change>, kind: GroupKind) {
+    let (done, dropped) = oneshot::channel();
+    let sent = changes.send(Change::Dropped { kind, done }).await;
+    if sent.is_ok() {
+        let _ = dropped.await;
     }
 }
 
@@ -423,6 +447,77 @@ mod tests {
         let pod = json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "a", "namespace": "web", "uid": "u", "resourceVersion": "5"}});
         assert!(index.observe(&pod).await.is_none());
+    }
+
+    fn refused(namespace: &str, version: &str) -> (Change, oneshot::Receiver<()>) {
+        let (done, known) = oneshot::channel();
+        let change = Change::Refused {
+            kind: pods(),
+            namespace: namespace.into(),
+            version: version.into(),
+            done,
+        };
+        (change, known)
+    }
+
+    /// Takes one change in, and tells whoever waits for that.
+    fn take_in(state: &mut State, change: Change) -> HashSet<Wake> {
+        let mut told = Vec::new();
+        let wakes = take(state, change, &mut told, &Notify::new());
+        for done in told {
+            let _ = done.send(());
+        }
+        wakes
+    }
+
+    #[test]
+    fn what_may_not_be_listed_in_a_namespace_does_not_count_as_gone() {
+        let (index, _keeper) = crate::index::create([0; 32], &Watched::default());
+        let mut state = State::default();
+        let keys = ["shop", "web"].map(|namespace| {
+            state.expect(pods(), "v1".into(), namespace.into());
+            state.set_listed(&pods(), namespace);
+            let pod = json!({"metadata": {"name": "a", "namespace": namespace,
+                "uid": namespace, "resourceVersion": "5"}});
+            let entry = index.reader.read(&pod, "", "Pod", &"v1".into()).unwrap();
+            let key = entry.key.clone();
+            state.put(Arc::new(entry));
+            key
+        });
+        let seen = |state: &State| keys.each_ref().map(|key| state.get(key).is_some());
+        let certain = |state: &State| keys.each_ref().map(|key| state.would_have(key));
+        assert!(state.is_synced(&pods()));
+
+        let (of_another_version, mut known) = refused("web", "v1beta1");
+        assert!(take_in(&mut state, of_another_version).is_empty());
+        assert!(known.try_recv().is_err(), "that watch is over");
+        assert_eq!((seen(&state), certain(&state)), ([true; 2], [true; 2]));
+
+        let (of_this, mut known) = refused("web", "v1");
+        assert!(!take_in(&mut state, of_this).is_empty());
+        assert!(known.try_recv().is_ok());
+        assert_eq!(seen(&state), [true, false]);
+        assert_eq!(certain(&state), [true, false]);
+        assert!(!state.is_synced(&pods()));
+        assert!(state.all_synced(), "nobody waits for it");
+
+        // It is tried again.
+        state.expect(pods(), "v1".into(), "web".into());
+        assert_eq!(certain(&state), [false; 2]);
+        state.set_listed(&pods(), "web");
+        assert_eq!(certain(&state), [true; 2]);
+        assert!(state.is_synced(&pods()));
+    }
+
+    #[test]
+    fn a_kind_that_may_be_listed_nowhere_is_forgotten() {
+        let mut state = State::default();
+        state.expect(pods(), "v1".into(), Box::default());
+        state.set_listed(&pods(), "");
+        let (everywhere, mut known) = refused("", "v1");
+        take_in(&mut state, everywhere);
+        assert!(known.try_recv().is_ok());
+        assert_eq!(state.watched_version(&pods()), None);
     }
 
     #[test]

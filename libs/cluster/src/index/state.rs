@@ -43,9 +43,12 @@ struct Kind {
     version: Arc<str>,
     /// Where it has not been listed yet: namespaces, or the empty one for everywhere.
     unlisted: HashSet<Box<str>>,
+    /// The namespaces in which it may not be listed: nobody waits for that, and nobody knows what is there.
+    refused: HashSet<Box<str>>,
 }
 
 impl Kind {
+    /// Whether nobody waits for it.
     fn synced(&self) -> bool {
         self.unlisted.is_empty()
     }
@@ -149,7 +152,14 @@ impl State {
     }
 
     pub(super) fn is_synced(&self, kind: &GroupKind) -> bool {
-        self.kinds.get(kind).is_some_and(Kind::synced)
+        let listed = |known: &Kind| known.synced() && known.refused.is_empty();
+        self.kinds.get(kind).is_some_and(listed)
+    }
+
+    pub(super) fn would_have(&self, key: &ResourceKey) -> bool {
+        let listed =
+            |known: &Kind| known.synced() && !known.refused.contains(key.namespace.as_str());
+        self.kinds.get(&key.group_kind()).is_some_and(listed)
     }
 
     /// Whether every watched kind has been listed, and there is at least one.
@@ -166,8 +176,10 @@ impl State {
         let known = self.kinds.entry(kind).or_insert_with(|| Kind {
             version: Arc::clone(&version),
             unlisted: HashSet::new(),
+            refused: HashSet::new(),
         });
         known.version = version;
+        known.refused.remove(&namespace);
         known.unlisted.insert(namespace);
     }
 
@@ -175,6 +187,18 @@ impl State {
         if let Some(known) = self.kinds.get_mut(kind) {
             known.unlisted.remove(namespace);
         }
+    }
+
+    /// A kind may not be listed, in a namespace or anywhere. That the index has nothing of it there says nothing then.
+    pub(super) fn refuse(&mut self, kind: &GroupKind, namespace: &str) -> HashSet<Wake> {
+        if namespace.is_empty() {
+            return self.forget_kind(kind);
+        }
+        if let Some(known) = self.kinds.get_mut(kind) {
+            known.unlisted.remove(namespace);
+            known.refused.insert(namespace.into());
+        }
+        self.retain(kind, namespace, &HashSet::new(), u64::MAX)
     }
 
     pub(super) fn forget_kind(&mut self, kind: &GroupKind) -> HashSet<Wake> {

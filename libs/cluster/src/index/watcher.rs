@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Change;
 use super::entry::{MAX_NAME, MAX_VERSION, Reader, is_metadata_only, version_number};
@@ -151,10 +151,7 @@ impl Watcher {
                 Ok(Next::Stop(code))
                     if refused_since.get_or_insert_with(Instant::now).elapsed()
                         < patience(code, at.listed, self.strange && !known) => {}
-                Ok(Next::Stop(_)) => {
-                    let _ = self.changes.send(self.nothing()).await;
-                    return;
-                }
+                Ok(Next::Stop(_)) => return self.leave().await,
                 Err(error) => {
                     self.trouble.notify_one();
                     self.rights.doubt(&self.namespace);
@@ -180,17 +177,18 @@ impl Watcher {
         }
     }
 
-    /// That there is nothing of it to be seen. In one namespace that says nothing of the others.
-    fn nothing(&self) -> Change {
-        let kind = self.kind.group_kind();
-        match self.namespace.is_empty() {
-            true => Change::Dropped { kind },
-            false => Change::Listed {
-                kind,
-                namespace: self.namespace.clone(),
-                resource_version: u64::MAX,
-                named: Named::new(&self.budget),
-            },
+    /// Says that nothing of it is to be seen there, and ends when that is known: the word of a watch that has ended would count for
+    /// the one after it.
+    async fn leave(&self) {
+        let (done, known) = oneshot::channel();
+        let refused = Change::Refused {
+            kind: self.kind.group_kind(),
+            namespace: self.namespace.clone(),
+            version: self.kind.version.as_str().into(),
+            done,
+        };
+        if self.changes.send(refused).await.is_ok() {
+            let _ = known.await;
         }
     }
 

@@ -242,8 +242,8 @@ fn unseen(ctx: &Context, app: &Application, sight: Sight<'_>) -> Option<GroupKin
     };
     let keys = app.status.resources.iter().map(|resource| &resource.key);
     keys.filter(looked_at)
+        .find(|key| !index.would_have(key))
         .map(ResourceKey::group_kind)
-        .find(|kind| !index.is_synced(kind))
 }
 
 /// When to look again whether nothing is left of an application of which the index has nothing; `None` where that is
@@ -300,9 +300,8 @@ async fn find_overlooked(
     sight: Sight<'_>,
 ) -> Result<Option<Next>, Failure> {
     let index = ctx.cluster.index();
-    let unheard = |key: &&ResourceKey| {
-        index.get(key).is_none() && index.is_synced(&key.group_kind()) && sight.sees(key)
-    };
+    let unheard =
+        |key: &&ResourceKey| index.get(key).is_none() && index.would_have(key) && sight.sees(key);
     let asked = on_record(&app.status).into_iter().filter(unheard);
     let asked: Vec<_> = asked.map(|key| ask(ctx, sight.tenant, key)).collect();
     let answers: Vec<_> = futures::stream::iter(asked)

@@ -619,7 +619,7 @@ fn make_plan<T>(
 /// them) that is not known, and the cluster says it when something is written.
 fn known_absent(ctx: &Context, key: &ResourceKey) -> bool {
     let index = ctx.cluster.index();
-    index.get(key).is_none() && index.is_synced(&key.group_kind())
+    index.get(key).is_none() && index.would_have(key)
 }
 
 /// The labels and annotations that the spec wants of the namespace.
