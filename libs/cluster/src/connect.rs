@@ -355,9 +355,10 @@ mod tests {
     use domain::cluster::Cluster as Added;
     use domain::resource::GroupKind;
     use domain::secret::Secret;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
 
     use super::*;
     use crate::gate::AlwaysMayWrite;
@@ -400,91 +401,113 @@ mod tests {
         server
     }
 
-    /// A server that lists its one kind from the second time on that it is asked.
-    #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
-    async fn late() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            let lamps = json!({"resource": "lamps", "responseKind": {"kind": "Lamp"},
-                "scope": "Namespaced", "verbs": ["list", "watch"]});
-            let group = json!({"metadata": {"name": "example.com"},
-                "versions": [{"version": "v1", "resources": [lamps]}]});
-            let mut groups = json!([]);
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut asked = vec![0; 8192];
-                let read = stream.read(&mut asked).await.unwrap();
-                let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
-                let (status, body) = match asked.split(' ').nth(1).unwrap_or_default() {
-                    "/version" => (
-                        200,
-                        json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}),
-                    ),
-                    "/api" => (200, json!({"items": []})),
-                    "/apis" => {
-                        let then = json!([group]);
-                        (200, json!({"items": std::mem::replace(&mut groups, then)}))
-                    }
-                    _ => (404, json!({"kind": "Status", "code": 404})),
-                };
-                let body = body.to_string();
-                let length = body.len();
-                let answer = format!(
-                    "HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-                );
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            }
-        });
-        server
+    /// What a server says.
+    enum Said {
+        /// With this code, and then it is done.
+        Once(u16, Value),
+        /// These lines, and it goes on.
+        Watch(Vec<Value>),
     }
 
-    /// A server that lists one of its two kinds and refuses the other one, however often that is asked for.
+    /// A server that says of each path what `say` does. What it says of itself and of the core group goes without.
     #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
-    async fn partial() -> String {
+    async fn serve(mut say: impl FnMut(&str) -> Said + Send + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
-            let kind = |resource: &str, kind: &str| {
-                json!({"resource": resource, "responseKind": {"kind": kind},
-                    "scope": "Namespaced", "verbs": ["list", "watch"]})
-            };
-            let kinds = [kind("lamps", "Lamp"), kind("bulbs", "Bulb")];
-            let group = json!({"metadata": {"name": "example.com"},
-                "versions": [{"version": "v1", "resources": kinds}]});
-            let all_named = json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "5",
-                "annotations": {"k8s.io/initial-events-end": "true"}}}});
             // Watches go on.
             let mut open = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut asked = vec![0; 8192];
                 let read = stream.read(&mut asked).await.unwrap();
                 let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
-                let path = asked.split(' ').nth(1).unwrap_or_default();
-                let (status, body) = match path {
-                    "/version" => (
-                        200,
-                        json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}),
-                    ),
-                    "/api" => (200, json!({"items": []})),
-                    "/apis" => (200, json!({"items": [group]})),
-                    lamps if lamps.starts_with("/apis/example.com/v1/lamps") => {
-                        let answer =
-                            format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{all_named}\n");
-                        stream.write_all(answer.as_bytes()).await.unwrap();
-                        open.push(stream);
-                        continue;
+                let said = match asked.split(' ').nth(1).unwrap_or_default() {
+                    "/version" => {
+                        let version = json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"});
+                        Said::Once(200, version)
                     }
-                    _ => (403, json!({"kind": "Status", "code": 403})),
+                    "/api" => Said::Once(200, json!({"items": []})),
+                    path => say(path),
                 };
-                let body = body.to_string();
-                let length = body.len();
-                let answer = format!(
-                    "HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-                );
+                let answer = match &said {
+                    Said::Once(status, body) => {
+                        let body = body.to_string();
+                        let length = body.len();
+                        format!(
+                            "HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+                        )
+                    }
+                    Said::Watch(lines) => {
+                        let mut answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned();
+                        for line in lines {
+                            answer.push_str(&line.to_string());
+                            answer.push('\n');
+                        }
+                        answer
+                    }
+                };
                 stream.write_all(answer.as_bytes()).await.unwrap();
+                if matches!(said, Said::Watch(_)) {
+                    open.push(stream);
+                }
             }
         });
         server
+    }
+
+    /// What discovery says of a version that has these kinds.
+    fn version(name: &str, kinds: &[(&str, &str)]) -> Value {
+        let kinds = kinds.iter().map(|(resource, kind)| {
+            json!({"resource": resource, "responseKind": {"kind": kind},
+                "scope": "Namespaced", "verbs": ["list", "watch"]})
+        });
+        json!({"version": name, "resources": kinds.collect::<Vec<_>>()})
+    }
+
+    fn group(versions: &[Value]) -> Value {
+        json!({"items": [{"metadata": {"name": "example.com"}, "versions": versions}]})
+    }
+
+    fn refused(code: u16) -> Said {
+        Said::Once(code, json!({"kind": "Status", "code": code}))
+    }
+
+    /// The end of a listing.
+    fn all_named() -> Value {
+        json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "5",
+            "annotations": {"k8s.io/initial-events-end": "true"}}}})
+    }
+
+    /// A server that lists its one kind from the second time on that it is asked.
+    async fn late() -> String {
+        let mut groups = json!({"items": []});
+        serve(move |path| match path {
+            "/apis" => {
+                let then = group(&[version("v1", &[("lamps", "Lamp")])]);
+                Said::Once(200, std::mem::replace(&mut groups, then))
+            }
+            _ => refused(404),
+        })
+        .await
+    }
+
+    /// A server that lists one of its two kinds and refuses the other one, however often that is asked for; it tells each time.
+    async fn partial(asked: mpsc::UnboundedSender<()>) -> String {
+        serve(move |path| match path {
+            "/apis" => {
+                let kinds = [("lamps", "Lamp"), ("bulbs", "Bulb")];
+                Said::Once(200, group(&[version("v1", &kinds)]))
+            }
+            lamps if lamps.starts_with("/apis/example.com/v1/lamps") => {
+                Said::Watch(vec![all_named()])
+            }
+            bulbs if bulbs.starts_with("/apis/example.com/v1/bulbs") => {
+                let _ = asked.send(());
+                refused(403)
+            }
+            _ => refused(404),
+        })
+        .await
     }
 
     fn strange(server: String) -> Cluster {
@@ -540,7 +563,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_kind_that_credentials_lack_holds_back_no_cluster_that_lists_another() {
-        let cluster = strange(partial().await);
+        let cluster = strange(partial(mpsc::unbounded_channel().0).await);
         let listed = async {
             cluster.ready().await;
             ["Lamp", "Bulb"].map(|kind| {
@@ -556,6 +579,32 @@ mod tests {
             }
         });
         assert_eq!(listed.await.unwrap(), [true, false]);
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_is_refused_once_more_is_no_news() {
+        let (asked, mut asks) = mpsc::unbounded_channel();
+        let cluster = strange(partial(asked).await);
+        let told = async {
+            cluster.ready().await;
+            let mut wakes = cluster.index().subscribe();
+            while asks.try_recv().is_ok() {}
+            cluster.inner.discoverer.tell();
+            asks.recv().await.unwrap();
+            // Whatever is told of a new watch has been told before that asks.
+            tokio::select! {
+                biased;
+                wake = wakes.next() => Some(wake),
+                () = std::future::ready(()) => None,
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(40), async {
+            tokio::select! {
+                () = cluster.clone().run() => None,
+                told = told => told,
+            }
+        });
+        assert_eq!(told.await.unwrap(), None);
     }
 
     #[tokio::test]

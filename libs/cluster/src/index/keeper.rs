@@ -325,7 +325,8 @@ async fn watch_kinds(
             places.map(move |place| ((kind.group_kind(), place), kind))
         });
         let wanted: HashMap<(GroupKind, Box<str>), &ApiKind> = places.collect();
-        // One that is not watched, or another version of one that is, is news to whoever wants it.
+        // One that is not watched, or another version of one that is, is news to whoever wants it. One that is tried again is
+        // none: what there is of it wakes whoever it concerns.
         let mut changed = !discovery.has_kinds_of(&known);
         known = Arc::clone(&discovery);
         let ended: Vec<(GroupKind, Box<str>)> = running
@@ -360,7 +361,6 @@ async fn watch_kinds(
             .into_iter()
             .filter(|(place, _)| !running.contains_key(place))
             .collect();
-        changed |= !new.is_empty();
         expect(&cluster.index().state, &new);
         for (place, kind) in new {
             let watcher = Watcher {
