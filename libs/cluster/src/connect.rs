@@ -510,6 +510,41 @@ mod tests {
         .await
     }
 
+    /// A server that lists one object of its one kind, and from the second time on that it is asked prefers another version, which
+    /// it refuses once; it tells when that is asked for again.
+    async fn turning(again: mpsc::UnboundedSender<()>) -> String {
+        let lamp = || {
+            json!({"type": "ADDED", "object": {"metadata":
+                {"name": "desk", "namespace": "web", "uid": "u", "resourceVersion": "4"}}})
+        };
+        let (mut asked, mut refusals) = (0, 0);
+        serve(move |path| match path {
+            "/apis" => {
+                asked += 1;
+                let versions = ["v2", "v1"].map(|name| version(name, &[("lamps", "Lamp")]));
+                let known = if asked == 1 {
+                    &versions[1..]
+                } else {
+                    &versions[..]
+                };
+                Said::Once(200, group(known))
+            }
+            older if older.starts_with("/apis/example.com/v1/lamps") => {
+                Said::Watch(vec![lamp(), all_named()])
+            }
+            newer if newer.starts_with("/apis/example.com/v2/lamps") && refusals == 0 => {
+                refusals += 1;
+                refused(403)
+            }
+            newer if newer.starts_with("/apis/example.com/v2/lamps") => {
+                let _ = again.send(());
+                Said::Watch(vec![lamp(), all_named()])
+            }
+            _ => refused(404),
+        })
+        .await
+    }
+
     fn strange(server: String) -> Cluster {
         let added = Added {
             server,
@@ -605,6 +640,27 @@ mod tests {
             }
         });
         assert_eq!(told.await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_is_refused_in_another_version_for_a_moment_stays() {
+        let (again, mut asked) = mpsc::unbounded_channel();
+        let cluster = strange(turning(again).await);
+        let lamps = GroupKind::new("example.com", "Lamp");
+        let stays = async {
+            cluster.ready().await;
+            cluster.refresh_discovery().await.unwrap();
+            asked.recv().await.unwrap();
+            // It has been refused, and the answer to this is not there yet.
+            cluster.index().of_kind(&lamps).len()
+        };
+        let stays = tokio::time::timeout(Duration::from_secs(40), async {
+            tokio::select! {
+                () = cluster.clone().run() => 0,
+                stays = stays => stays,
+            }
+        });
+        assert_eq!(stays.await.unwrap(), 1);
     }
 
     #[tokio::test]

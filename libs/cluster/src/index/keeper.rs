@@ -347,6 +347,9 @@ async fn watch_kinds(
         if !open.hold(wanted.len().saturating_add(kept)) {
             return;
         }
+        // Those that were listed in another version until now: what is refused there may be served in a moment, as what was
+        // listed in this one.
+        let mut listed = HashSet::new();
         for place in ended {
             if let Some((_, task)) = running.remove(&place) {
                 task.abort();
@@ -355,6 +358,8 @@ async fn watch_kinds(
                 changed = true;
                 let (kind, _) = place;
                 drop_kind(&cluster.index().changes, kind).await;
+            } else if cluster.index().state.read().is_listed(&place.0, &place.1) {
+                listed.insert(place);
             }
         }
         let new: Vec<_> = wanted
@@ -372,6 +377,7 @@ async fn watch_kinds(
                 rights: Arc::clone(&rights),
                 strange: watched.strange,
                 kind: kind.clone(),
+                listed: listed.contains(&place),
                 namespace: place.1.clone(),
                 events: Arc::clone(&watched.events),
                 pages: Arc::clone(&watched.pages),

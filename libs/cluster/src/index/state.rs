@@ -162,6 +162,14 @@ impl State {
         self.kinds.get(&key.group_kind()).is_some_and(listed)
     }
 
+    /// Whether a kind has been listed in a namespace, or everywhere.
+    pub(super) fn is_listed(&self, kind: &GroupKind, namespace: &str) -> bool {
+        let listed = |known: &Kind| {
+            !known.unlisted.contains(namespace) && !known.refused.contains(namespace)
+        };
+        self.kinds.get(kind).is_some_and(listed)
+    }
+
     /// Whether every watched kind has been listed, and there is at least one.
     pub(super) fn all_synced(&self) -> bool {
         !self.kinds.is_empty() && self.kinds.values().all(Kind::synced)

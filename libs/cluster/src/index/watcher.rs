@@ -60,6 +60,8 @@ pub(super) struct Watcher {
     /// Whether it is a cluster that a tenant has added.
     pub(super) strange: bool,
     pub(super) kind: ApiKind,
+    /// Whether the kind was listed there in another version until now.
+    pub(super) listed: bool,
     /// Where; the empty one is everywhere.
     pub(super) namespace: Box<str>,
     /// What may be held of events.
@@ -117,7 +119,7 @@ struct Position {
     by_pages: bool,
     /// Whether anything came since the last failure.
     lively: bool,
-    /// Whether a listing has ended well since the watch began.
+    /// Whether a listing of the kind has ended well.
     listed: bool,
 }
 
@@ -129,7 +131,7 @@ impl Watcher {
             listing: None,
             by_pages: false,
             lively: false,
-            listed: false,
+            listed: self.listed,
         };
         let mut wait = FIRST_WAIT;
         let mut refused_since = None;
