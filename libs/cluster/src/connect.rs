@@ -123,13 +123,16 @@ impl Cluster {
         Ok(Self::new(&added.name, &added.server, way, watched, terms))
     }
 
-    /// Goes on with other credentials of the same cluster, without a gap: open watches stay open.
+    /// Goes on with other credentials of the same cluster, without a gap: open watches stay open, and what was refused is tried
+    /// again.
     ///
     /// # Errors
     /// As [`Cluster::added`]; those in use stay then.
     pub fn log_in_with(&self, login: &Login, egress: &Arc<Egress>) -> Result<(), Refused> {
         let way = way_into(self.server(), login, egress, &self.inner.gate)?;
         self.inner.transport.replace(way);
+        // What the others might not see these may.
+        self.inner.discoverer.tell();
         Ok(())
     }
 
@@ -545,22 +548,28 @@ mod tests {
         .await
     }
 
+    fn login() -> Login {
+        Login {
+            username: "me".into(),
+            password: Some(Secret::from("hunter2hunter2")),
+            insecure: true,
+            ..Login::default()
+        }
+    }
+
+    fn egress() -> Arc<Egress> {
+        Arc::new(Egress {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Egress::default()
+        })
+    }
+
     fn strange(server: String) -> Cluster {
         let added = Added {
             server,
             name: "strange".into(),
             ..Added::default()
         };
-        let login = Login {
-            username: "me".into(),
-            password: Some(Secret::from("hunter2hunter2")),
-            insecure: true,
-            ..Login::default()
-        };
-        let egress = Arc::new(Egress {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-            ..Egress::default()
-        });
         let terms = Terms {
             request_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
@@ -569,7 +578,7 @@ mod tests {
             clock: Arc::new(Clockwork),
         };
         let budget = Budget::unbounded();
-        Cluster::added(&added, &login, &egress, &budget, terms).unwrap()
+        Cluster::added(&added, &login(), &egress(), &budget, terms).unwrap()
     }
 
     #[tokio::test]
@@ -672,6 +681,14 @@ mod tests {
             assert_eq!(news.has_changed().unwrap(), told, "{answer}");
             news.mark_unchanged();
         }
+    }
+
+    #[tokio::test]
+    async fn with_other_credentials_what_was_refused_is_tried_again() {
+        let cluster = strange("http://127.0.0.1:1".to_owned());
+        let news = cluster.inner.discoverer.news();
+        cluster.log_in_with(&login(), &egress()).unwrap();
+        assert!(news.has_changed().unwrap());
     }
 
     #[tokio::test]
