@@ -50,11 +50,24 @@ seccompProfile: { type: RuntimeDefault }
 {{- end }}
 {{- end }}
 
-{{/* A table of numbers as one variable has it, {a=1,b=2}. Context: the table. */}}
+{{/* A whole number as a variable has it. Helm's are floating-point: a million would become 1e+06. What is none is refused, since it
+would become 0, which for a quota means no limit. Context: name, value. */}}
+{{- define "naru.number" -}}
+{{- $text := toString .value -}}
+{{- if or (kindIs "float64" .value) (kindIs "int64" .value) (kindIs "int" .value) -}}
+{{- $text = printf "%d" (int64 .value) -}}
+{{- if ne (float64 $text) (float64 .value) }}{{ $text = "" }}{{ end -}}
+{{- end -}}
+{{- if not (regexMatch "^[0-9]+$" $text) }}{{ fail (printf "%s is no whole number" .name) }}{{ end -}}
+{{- $text -}}
+{{- end }}
+
+{{/* A table of numbers as one variable has it, {a=1,b=2}. Context: name, values. */}}
 {{- define "naru.table" -}}
 {{- $entries := list -}}
-{{- range $name, $value := . -}}
-{{- $entries = append $entries (printf "%s=%d" $name (int64 $value)) -}}
+{{- range $key, $value := .values -}}
+{{- $number := include "naru.number" (dict "name" (printf "%s.%s" $.name $key) "value" $value) -}}
+{{- $entries = append $entries (printf "%s=%s" $key $number) -}}
 {{- end -}}
 {{- printf "{%s}" (join "," $entries) -}}
 {{- end }}

@@ -86,6 +86,29 @@ async fn a_chart_without_its_secrets_is_refused_by_name() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_no_whole_number_is_refused_by_name() -> Result<()> {
+    for (flag, value) in [
+        ("--set", "api.quotas.objects=many"),
+        ("--set-json", "api.quotas.objects=null"),
+        ("--set-json", "api.quotas.objects=0.5"),
+        ("--set-json", "api.quotas.objects=-1"),
+        ("--set", "api.limits.bodiesMib=2GiB"),
+        ("--set", "controller.workers=all"),
+        ("--set-json", "controller.tenantWeights.team-a=1.5"),
+        ("--set", "repoServer.mirrorsMib=6Gi"),
+    ] {
+        let refused = render(&[flag, value]).await;
+        let refused = refused
+            .err()
+            .with_context(|| format!("{value} was taken"))?;
+        let (name, _) = value.split_once('=').context("a value")?;
+        let why = format!("{name} is no whole number");
+        assert!(format!("{refused:#}").contains(&why), "{refused:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_value_reaches_its_variable() -> Result<()> {
     let usual = render(&[]).await?;
     let quotas = |api: &BTreeMap<&str, &str>| -> BTreeMap<String, String> {
@@ -120,5 +143,19 @@ async fn each_value_reaches_its_variable() -> Result<()> {
     assert_eq!(controller.get("NARU_WORKERS_PER_TENANT"), Some(&"8"));
     let weights = Some(&"{2nd=1,team-a=3}");
     assert_eq!(controller.get("NARU_TENANT_WEIGHTS"), weights);
+
+    let given = render(&[
+        "--set-json",
+        "api.limits.strangersPerMinute=1000000",
+        "--set-string",
+        "controller.workers=48",
+    ])
+    .await?;
+    let strangers = "NARU_LIMITS__STRANGERS_PER_MINUTE";
+    assert_eq!(variables(&given, "api")?.get(strangers), Some(&"1000000"));
+    let workers = variables(&given, "controller")?
+        .get("NARU_WORKERS")
+        .copied();
+    assert_eq!(workers, Some("48"));
     Ok(())
 }
