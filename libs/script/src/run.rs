@@ -123,7 +123,8 @@ impl Scripts {
             .collect()
     }
 
-    /// The jobs that have no outcome and are not held back.
+    /// The jobs that have no outcome and are not held back. What has broken a limit before comes last: it may do so again, and take
+    /// the time of the others each time that it is held back no more.
     fn left(&self, whose: &str, jobs: &[Job], outcomes: &[Option<Outcome>]) -> Vec<usize> {
         if self.is_held(name(whose, None)) {
             return Vec::new();
@@ -132,7 +133,12 @@ impl Scripts {
         let open = open.filter(|(position, outcome)| {
             outcome.is_none() && !self.is_held(name(whose, Some(&jobs[*position])))
         });
-        open.map(|(position, _)| position).collect()
+        let mut open: Vec<usize> = open.map(|(position, _)| position).collect();
+        open.sort_by_cached_key(|position| {
+            let name = name(whose, Some(&jobs[*position]));
+            self.0.held.lock().contains(&name)
+        });
+        open
     }
 
     fn own_turn(&self, whose: &str) -> Arc<Semaphore> {
@@ -300,6 +306,23 @@ mod tests {
         assert!(gives_up(1, 9, none), "there was no time for more of them");
         assert!(!gives_up(1, 0, none), "all the others have answered");
         assert!(!gives_up(0, 9, none), "it is only long");
+    }
+
+    #[test]
+    fn what_has_broken_a_limit_before_takes_no_time_of_others() {
+        let scripts = Scripts::new(PathBuf::new());
+        let jobs = ["a", "b", "c"].map(|script| Job::Health {
+            script: script.into(),
+            object: serde_json::json!({}),
+        });
+        let left = || scripts.left("web", &jobs, &[None, None, None]);
+        assert_eq!(left(), [0, 1, 2]);
+        scripts.hold(name("web", Some(&jobs[0])));
+        assert_eq!(left(), [1, 2], "it is held back");
+        let long_ago = Instant::now().checked_sub(HELD).unwrap();
+        let first = name("web", Some(&jobs[0]));
+        scripts.0.held.lock().put(first, long_ago);
+        assert_eq!(left(), [1, 2, 0], "it is tried again, after the others");
     }
 
     async fn after(wait: Duration) -> Result<(), Refusal> {
