@@ -1,22 +1,22 @@
 //! Drives a running platform through its public API and reports figures; works with any server that speaks that API.
 //!
 //! ```sh
-//! . .naru/env
-//! cargo run -p loadtest -- floor
-//! cargo run -p loadtest -- s1 --apps 1000
-//! cargo run -p loadtest -- s1b --apps 200
-//! cargo run -p loadtest -- s1c --apps 1000
-//! cargo run -p loadtest -- s3a --apps 400
-//! cargo run -p loadtest -- s3b --objects 10000
-//! cargo run -p loadtest -- s4 --pushes 200
-//! cargo run -p loadtest -- tenants --tenants 1000
-//! cargo run -p loadtest -- s2 --apps 1000 --objects 10 --minutes 15
-//! cargo run -p loadtest -- s6 --apps 1000 --pushes 20
-//! cargo run -p loadtest -- s7 --kills 30
-//! cargo run -p loadtest -- s8 --apps 1000 --objects 20
-//! cargo run -p loadtest -- s9 --apps 500 --objects 40
-//! cargo run -p loadtest -- s10 --pushes 100
-//! cargo run -p loadtest -- cost --apps 100,500,1000,2500,5000 --svg docs/cost.svg
+//! . .naru/env   # docs/figures.md says of which build figures are
+//! cargo run --bin loadtest -- floor
+//! cargo run --bin loadtest -- s1 --apps 1000
+//! cargo run --bin loadtest -- s1b --apps 200
+//! cargo run --bin loadtest -- s1c --apps 1000
+//! cargo run --bin loadtest -- s3a --apps 400
+//! cargo run --bin loadtest -- s3b --objects 10000
+//! cargo run --bin loadtest -- s4 --pushes 200
+//! cargo run --bin loadtest -- tenants --tenants 1000
+//! cargo run --bin loadtest -- s2 --apps 1000 --objects 10 --minutes 15
+//! cargo run --bin loadtest -- s6 --apps 1000 --pushes 20
+//! cargo run --bin loadtest -- s7 --kills 30
+//! cargo run --bin loadtest -- s8 --apps 1000 --objects 20
+//! cargo run --bin loadtest -- s9 --apps 500 --objects 40
+//! cargo run --bin loadtest -- s10 --pushes 100
+//! cargo run --bin loadtest -- cost --apps 100,500,1000,2500,5000 --svg docs/cost.svg
 //! ```
 //!
 //! Every scenario prints its figures for people, and as JSON with `--json`. How a figure is taken stands with its

@@ -1,8 +1,8 @@
 //! What a render costs, beside what the libraries alone take for the same in the same run.
 //!
 //! ```sh
-//! cargo bench --profile dev -p repo-server --bench render             # as everything else here is built
-//! cargo bench --profile dev -p repo-server --bench render -- --large  # with a GiB of other files in the repository
+//! cargo bench --profile dev --bench render             # as everything else here is built; docs/figures.md says how
+//! cargo bench --profile dev --bench render -- --large  # with a GiB of other files in the repository
 //! ```
 //!
 //! The service is the real binary over mutual TLS with a Redis of its own, the repository is behind a real Git server. The
