@@ -128,6 +128,7 @@ fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite>
     })
 }
 
-fn generation(app: &Application) -> Option<i64> {
+/// Of which generation the spec is, where the row says so.
+pub(super) fn generation(app: &Application) -> Option<i64> {
     app.metadata.get("generation")?.as_i64()
 }

@@ -231,6 +231,7 @@ async fn history(
     };
     let last = match subject.app.status.history.last() {
         Some(last) => Some(last.id),
+        None if is_first(&subject.app, shown(subject)) => None,
         None => {
             let history = ctx.store.tenant(subject.key.tenant);
             history
@@ -253,12 +254,21 @@ async fn history(
     }))
 }
 
+/// How many entries of the history a status carries.
+fn shown(subject: &Subject) -> usize {
+    usize::try_from(subject.spec.revision_history_limit.unwrap_or(HISTORY)).unwrap_or_default()
+}
+
+/// Whether nothing of an application was deployed before, by what its row says: its status carries the newest of what was, and
+/// carries none. Under an earlier spec it may have been told to carry nothing, so that only who knows of no earlier spec knows.
+fn is_first(app: &Application, shown: usize) -> bool {
+    app.status.history.is_empty() && shown > 0 && publish::generation(app) == Some(1)
+}
+
 /// Puts an entry into the part of the history that a status carries.
 fn remember(status: &mut Status, subject: &Subject, entry: HistoryEntry) {
     status.history.push(entry);
-    let limit =
-        usize::try_from(subject.spec.revision_history_limit.unwrap_or(HISTORY)).unwrap_or_default();
-    let surplus = status.history.len().saturating_sub(limit);
+    let surplus = status.history.len().saturating_sub(shown(subject));
     status.history.drain(..surplus);
 }
 
@@ -292,4 +302,42 @@ pub(super) fn invalid(cause: &Cause, desired: &Desired) -> Option<ResourceResult
         hook: hook.is_some(),
         images: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::manifest::ManifestSetHash;
+    use domain::operation::Initiator;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_the_first_where_no_spec_can_have_hidden_another() {
+        let mut app = Application {
+            metadata: json!({"generation": 1}),
+            spec: json!({}),
+            operation: None,
+            status: Status::default(),
+            resource_version: 1,
+        };
+        assert!(is_first(&app, 10));
+        assert!(!is_first(&app, 0), "it is told to show nothing");
+        app.metadata = json!({"generation": 2});
+        assert!(!is_first(&app, 10), "it may have been");
+        app.metadata = json!({});
+        assert!(!is_first(&app, 10), "nobody knows");
+        app.metadata = json!({"generation": 1});
+        app.status.history.push(HistoryEntry {
+            id: 0,
+            revisions: Vec::new(),
+            sources: Vec::new(),
+            multiple: false,
+            deploy_started_at: Timestamp::UNIX_EPOCH,
+            deployed_at: Timestamp::UNIX_EPOCH,
+            initiated_by: Initiator::default(),
+            manifest_set: ManifestSetHash::default(),
+        });
+        assert!(!is_first(&app, 10));
+    }
 }
