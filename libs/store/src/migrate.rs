@@ -109,6 +109,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "shards",
         include_str!("../../../migrations/0019_shards.sql"),
     ),
+    (
+        20,
+        "counted_once",
+        include_str!("../../../migrations/0020_counted_once.sql"),
+    ),
 ];
 
 /// The version that a database must have.

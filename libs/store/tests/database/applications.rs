@@ -1,9 +1,12 @@
 //! Applications: versions, updates, deletion, and what watchers see.
 
+use std::collections::HashSet;
+
 use domain::application::{Application, REFRESH, RESOURCES_FINALIZER};
 use domain::manifest::{HeldSet, ManifestSetHash};
+use futures::StreamExt;
 use serde_json::json;
-use store::{AppChange, Code, Error};
+use store::{AppChange, ChangeKind, Code, Error};
 
 use crate::{World, app, session, spec};
 
@@ -280,6 +283,65 @@ async fn many_writers_at_once_lose_nothing_and_a_watcher_misses_nothing() {
             scope.current_version().await.unwrap(),
             begun + i64::try_from(2 * writers * each).unwrap()
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_share_a_transaction_have_a_version_each_and_are_each_announced() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let names: Vec<String> = (0..40).map(|n| format!("app-{n:02}")).collect();
+        for name in &names {
+            scope.applications().create(&app(name, 0)).await.unwrap();
+        }
+        let mut feed = std::pin::pin!(world.controller.platform().listen());
+        assert_eq!(feed.next().await.unwrap().kind, ChangeKind::Resync);
+        let begun = scope.current_version().await.unwrap();
+        // The first goes alone; what waits meanwhile goes together.
+        let changes = names.iter().map(|name| {
+            let scope = scope.clone();
+            async move {
+                let count = |app: &mut Application| {
+                    app.spec["count"] = json!(1);
+                    Ok::<_, Error>(())
+                };
+                scope
+                    .applications()
+                    .update(name, None, count)
+                    .await
+                    .unwrap()
+            }
+        });
+        let written = futures::future::join_all(changes).await;
+        let mut versions: Vec<i64> = written.iter().map(|app| app.resource_version).collect();
+        versions.sort_unstable();
+        let last = begun + i64::try_from(names.len()).unwrap();
+        assert_eq!(versions, (begun + 1..=last).collect::<Vec<_>>());
+        assert_eq!(scope.current_version().await.unwrap(), last);
+        for (app, name) in written.iter().zip(&names) {
+            assert_eq!(app.name(), name);
+            assert_eq!(
+                scope.applications().find(name).await.unwrap().as_ref(),
+                Some(app)
+            );
+        }
+        let mut left: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let announced = async {
+            while !left.is_empty() {
+                let change = feed.next().await.unwrap();
+                if let ChangeKind::App(name) = &change.kind {
+                    assert_eq!(
+                        (change.tenant, change.published),
+                        (Some(scope.tenant()), false)
+                    );
+                    assert!(left.remove(name.as_str()), "{name} was announced twice");
+                }
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), announced)
+            .await
+            .unwrap();
     })
     .await;
 }
