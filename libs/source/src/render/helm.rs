@@ -17,6 +17,7 @@ use super::web;
 use super::worker::{ChartDetails, Failure, Job, WorkerPool};
 use super::{ask, hash, made, overrides};
 use crate::error::{Error, Kind};
+use crate::git::MAX_PATH;
 
 /// An application's options, as Argo CD's ApplicationSourceHelm has them.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -222,6 +223,12 @@ fn trees(options: &Options, reader: &Reader<'_, '_>) -> Result<BTreeMap<String, 
         .map(|one| (&one.path, "spec.source.helm.fileParameters"));
     let mut found = BTreeMap::new();
     for (path, field) in value_files.chain(parameters) {
+        // No file has such a name, and a pattern would be tried on each of a folder.
+        if path.len() > MAX_PATH {
+            let cause = Cause::error(message::source::OPTION_REFUSED.with("field", field));
+            let why = format!("a path has no more than {MAX_PATH} bytes");
+            return Err(Error::of(Kind::Invalid, cause.field(field).evidence(why)));
+        }
         let Some(name) = other_source(path, reader) else {
             continue;
         };
