@@ -39,9 +39,9 @@ const LOCALS: usize = 3;
 
 /// How many bytes of renders are remembered at once while nobody waits for it: each is held, several times over, until Redis has
 /// it, and compressed outside of its turn.
-const WRITES: u32 = 16 << 20;
-/// What each of them counts for at least.
-const WRITE: u32 = 64 << 10;
+const WRITES: u32 = 4 << 20;
+/// What each of them counts for at least: the small ones take most for being compressed.
+const WRITE: u32 = 1 << 20;
 
 /// A finished render, as it is remembered.
 #[derive(Debug, Serialize, Deserialize)]
