@@ -123,7 +123,11 @@ fn is_refused(entry: &str, theirs: &Theirs) -> bool {
     // Taken for a path from the root of the disk, it does not leave the repository, and then does.
     let leads_out = entry.contains("///") && entry.contains("..");
     let address = theirs.repository.as_str();
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    // What stands before `://` is a scheme where it has nothing but letters; else it begins the authority.
+    let rest = match address.split_once("://") {
+        Some((scheme, rest)) if scheme.bytes().all(|c| c.is_ascii_alphabetic()) => rest,
+        _ => address,
+    };
     let authority = rest.split('/').next().unwrap_or_default();
     let with_login = authority.rsplit_once('@').is_some_and(|(user, _)| {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
