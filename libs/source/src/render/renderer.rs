@@ -238,29 +238,34 @@ impl Renderer {
         commit: &str,
         input: &RenderInput,
     ) -> Result<Rendered, Error> {
-        match self.try_render(access, commit, input).await {
-            Err(error) if error.kind() == Kind::Corrupt => {
-                self.forget_damaged(access, input, &error).await?;
-                self.try_render(access, commit, input).await
-            }
-            result => result,
-        }
+        let render = || self.try_render(access, commit, input);
+        self.mended(access, input, render).await
     }
 
-    /// Throws away all that a source takes files from, for something of it is damaged.
-    async fn forget_damaged(
+    /// What comes of a job; where it meets something damaged all that the source takes files from is thrown away, and it is done
+    /// once more.
+    async fn mended<T, F>(
         &self,
         access: &Access,
         input: &RenderInput,
-        error: &Error,
-    ) -> Result<(), Error> {
-        tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
-        match input.chart() {
-            "" if input.is_artifact() => self.charts.forget(access, "")?,
-            "" => self.mirrors.forget(access).await?,
-            chart => self.charts.forget(access, chart)?,
+        job: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        match job().await {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                tracing::warn!(tenant = access.tenant(), url = access.url(), %error, "a damaged mirror is fetched anew");
+                match input.chart() {
+                    "" if input.is_artifact() => self.charts.forget(access, "")?,
+                    "" => self.mirrors.forget(access).await?,
+                    chart => self.charts.forget(access, chart)?,
+                }
+                self.forget_others(input).await?;
+                job().await
+            }
+            result => result,
         }
-        self.forget_others(input).await
     }
 
     /// Throws away the mirrors of what a source takes files from besides its own repository.
@@ -347,13 +352,8 @@ impl Renderer {
         input: &RenderInput,
         set: &ReadSet,
     ) -> Result<(Option<Changed>, String), Error> {
-        match self.look_through(access, commit, input, set).await {
-            Err(error) if error.kind() == Kind::Corrupt => {
-                self.forget_damaged(access, input, &error).await?;
-                self.look_through(access, commit, input, set).await
-            }
-            result => result,
-        }
+        let look = || self.look_through(access, commit, input, set);
+        self.mended(access, input, look).await
     }
 
     async fn look_through(
