@@ -5,10 +5,10 @@
 //! an entry nor take one away unseen ([`Audit::verify`]). What the last seals cover can be cut off together with them;
 //! who wrote down a seal's number and hash elsewhere sees that too.
 
+pub(crate) mod append;
 pub mod chain;
 mod query;
 mod seals;
-pub(crate) mod together;
 mod verify;
 
 use domain::secret::Secret;
@@ -65,7 +65,7 @@ impl Audit<'_> {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.audit.append", skip_all, fields(tenant = %self.scope.tenant()))]
     pub async fn append(&self, entry: &AuditEntry) -> Result<i64> {
-        together::append(self.scope.store(), self.scope.tenant(), entry).await
+        append::append(self.scope.store(), self.scope.tenant(), entry).await
     }
 
     /// What stands in the record for a secret: equal for equal ones of this tenant, and telling nothing else.

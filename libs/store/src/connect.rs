@@ -21,6 +21,7 @@ use crate::manifest_sets;
 use crate::migrate;
 use crate::platform::PlatformScope;
 use crate::scope::TenantScope;
+use crate::together::Lines;
 
 /// As which service a process works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +78,8 @@ pub(crate) struct Inner {
     pub(crate) trace: fn() -> Option<TraceParent>,
     pub(crate) tenant_keys: Mutex<HashMap<TenantId, (Instant, Arc<DataKeys>)>>,
     pub(crate) together: Together,
-    pub(crate) audit: audit::together::Together,
-    pub(crate) sets: manifest_sets::together::Together,
+    pub(crate) audit: Lines<audit::append::Row>,
+    pub(crate) sets: Lines<manifest_sets::Sealed>,
 }
 
 impl std::fmt::Debug for Store {
@@ -150,8 +151,8 @@ impl Store {
                 trace: options.trace,
                 tenant_keys: Mutex::default(),
                 together: Together::default(),
-                audit: audit::together::Together::default(),
-                sets: manifest_sets::together::Together::default(),
+                audit: Lines::default(),
+                sets: Lines::default(),
             }),
         })
     }

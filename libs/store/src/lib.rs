@@ -42,6 +42,7 @@ mod scope;
 mod seal;
 pub mod secrets;
 mod templates;
+mod together;
 mod tokens;
 mod trust;
 mod usage;

@@ -1,11 +1,12 @@
 //! Rendered manifests, kept by hash for as long as history names them.
 
 use domain::manifest::ManifestSetHash;
+use domain::tenant::TenantId;
 
+use crate::connect::Store;
 use crate::error::Result;
 use crate::scope::{Spot, TenantScope, reading};
-
-pub(crate) mod together;
+use crate::together::{self, Lines, Part};
 
 /// How many sets that come out otherwise each time are kept for an application: as many as its history is long.
 const HELD: i64 = 10;
@@ -44,9 +45,11 @@ impl TenantScope {
             }
         }
         let sealed = self.seal(spot(&[&hash.0]), bytes).await?;
+        let hash = hash.0.clone();
+        let set = Sealed { hash, sealed };
         match small {
-            true => together::keep(self, &hash.0, sealed).await,
-            false => write(self, std::slice::from_ref(&hash.0), &[sealed]).await,
+            true => together::write(self.store(), self.tenant(), set).await,
+            false => write(self, &[set]).await,
         }
     }
 
@@ -94,9 +97,34 @@ impl TenantScope {
     }
 }
 
-/// Puts sealed sets in, each under its hash, in one statement.
+/// A sealed set that is to be kept.
+pub(crate) struct Sealed {
+    hash: String,
+    sealed: Vec<u8>,
+}
+
+impl Part for Sealed {
+    type Line = TenantId;
+    type Answer = ();
+
+    fn lines(store: &Store) -> &Lines<Self> {
+        &store.inner.sets
+    }
+
+    async fn write(store: &Store, tenant: TenantId, sets: &[Self]) -> Result<Vec<()>> {
+        write(&store.tenant(tenant), sets).await?;
+        Ok(vec![(); sets.len()])
+    }
+}
+
+/// Puts sets in, each under its hash, in one statement.
 #[tracing::instrument(name = "db.manifest_sets.write", skip_all, fields(tenant = %scope.tenant(), sets = sets.len()))]
-async fn write(scope: &TenantScope, hashes: &[String], sets: &[Vec<u8>]) -> Result<()> {
+async fn write(scope: &TenantScope, sets: &[Sealed]) -> Result<()> {
+    // In one order, so that two processes that keep the same ones do not wait for each other in a circle.
+    let mut sets: Vec<&Sealed> = sets.iter().collect();
+    sets.sort_unstable_by_key(|set| &set.hash);
+    let hashes: Vec<&str> = sets.iter().map(|set| set.hash.as_str()).collect();
+    let sealed: Vec<&[u8]> = sets.iter().map(|set| set.sealed.as_slice()).collect();
     // No row for a set that is there by now: a hash names one content. Each row that is put in is made of the one that sets the
     // tenant, so that the policy finds it set.
     sqlx::query(
@@ -109,7 +137,7 @@ async fn write(scope: &TenantScope, hashes: &[String], sets: &[Vec<u8>]) -> Resu
     )
     .bind(scope.setting())
     .bind(hashes)
-    .bind(sets)
+    .bind(sealed)
     .execute(scope.store().pool())
     .await?;
     Ok(())

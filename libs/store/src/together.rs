@@ -1,0 +1,166 @@
+//! What several callers ask for at the same time shares a transaction.
+//!
+//! A hundred callers at once would wait for a hundred commits. What waits while one is under way goes into the next, all together;
+//! whoever comes alone goes alone and at once. Changes of applications, of which a transaction takes one each and decides only
+//! then what is written, have lines of their own ([`crate::applications::together`]).
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tracing::Instrument;
+
+use crate::connect::Store;
+use crate::error::{Code, Error, Result};
+
+/// The most parts of one transaction.
+const MOST: usize = 64;
+
+/// What one caller adds to a transaction.
+pub(crate) trait Part: Send + Sync + Sized + 'static {
+    /// Which of them share one.
+    type Line: Copy + Eq + Hash + Send + Sync + 'static;
+    /// What the caller is told.
+    type Answer: Send + 'static;
+
+    /// Where they wait.
+    fn lines(store: &Store) -> &Lines<Self>;
+
+    /// Writes some of one line in one statement; the answer to each, in their order.
+    fn write(
+        store: &Store,
+        line: Self::Line,
+        parts: &[Self],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>>> + Send;
+}
+
+struct Job<P: Part> {
+    part: P,
+    answer: oneshot::Sender<Result<P::Answer>>,
+}
+
+/// What waits, by line. One of which nothing waits and nothing runs has no entry.
+pub(crate) struct Lines<P: Part>(Mutex<HashMap<P::Line, Vec<Job<P>>>>);
+
+impl<P: Part> Default for Lines<P> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<P: Part> Lines<P> {
+    /// Puts a job in line; true when nobody works on that line yet.
+    fn push(&self, line: P::Line, job: Job<P>) -> bool {
+        let mut lines = self.0.lock();
+        let idle = !lines.contains_key(&line);
+        lines.entry(line).or_default().push(job);
+        idle
+    }
+
+    /// The next jobs of a line, in the order in which they came; `None` ends the line.
+    fn next(&self, line: P::Line) -> Option<Vec<Job<P>>> {
+        let mut lines = self.0.lock();
+        let waiting = lines.get_mut(&line)?;
+        if waiting.is_empty() {
+            lines.remove(&line);
+            return None;
+        }
+        let left = waiting.split_off(waiting.len().min(MOST));
+        Some(std::mem::replace(waiting, left))
+    }
+}
+
+/// Writes a part, together with those that others write meanwhile.
+pub(crate) async fn write<P: Part>(store: &Store, line: P::Line, part: P) -> Result<P::Answer> {
+    let (answer, answered) = oneshot::channel();
+    if P::lines(store).push(line, Job { part, answer }) {
+        let store = store.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a transaction of several callers must not end because one of them went away; each waits for it"
+        )]
+        tokio::spawn(async move { work::<P>(&store, line).await }.in_current_span());
+    }
+    // Nobody answers when the runtime is going down.
+    answered
+        .await
+        .unwrap_or_else(|_| Err(Error::Unavailable(sqlx::Error::PoolClosed)))
+}
+
+/// Works on a line until it is empty.
+async fn work<P: Part>(store: &Store, line: P::Line) {
+    while let Some(batch) = P::lines(store).next(line) {
+        let (parts, answers): (Vec<P>, Vec<_>) =
+            batch.into_iter().map(|job| (job.part, job.answer)).unzip();
+        let outcomes = match P::write(store, line, &parts).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            // One that cannot be stored, or whose tenant has just gone, is nobody else's trouble.
+            Err(error) if parts.len() > 1 && error.code() != Code::Unavailable => {
+                one_by_one(store, line, &parts).await
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                let shared = answers.iter().map(|_| Err(Error::Shared(error.clone())));
+                shared.collect()
+            }
+        };
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // The caller may have gone; what was written stays.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+async fn one_by_one<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Vec<Result<P::Answer>> {
+    let mut outcomes = Vec::with_capacity(parts.len());
+    for part in parts {
+        let written = P::write(store, line, std::slice::from_ref(part)).await;
+        outcomes.push(written.map(|mut answers| answers.swap_remove(0)));
+    }
+    outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Number(usize);
+
+    impl Part for Number {
+        type Line = &'static str;
+        type Answer = ();
+
+        fn lines(_: &Store) -> &Lines<Self> {
+            unreachable!("nothing is written")
+        }
+
+        async fn write(_: &Store, _: &'static str, _: &[Self]) -> Result<Vec<()>> {
+            unreachable!("nothing is written")
+        }
+    }
+
+    #[test]
+    fn what_waits_goes_together_in_its_order_and_the_line_ends_when_nobody_is_in_it() {
+        let lines = Lines::default();
+        let job = |number| Job {
+            part: Number(number),
+            answer: oneshot::channel().0,
+        };
+        assert!(lines.push("a", job(0)), "nobody works yet");
+        for number in 1..=MOST {
+            assert!(!lines.push("a", job(number)));
+        }
+        assert!(lines.push("b", job(0)), "another line");
+        let next = |line| {
+            let batch = lines.next(line)?;
+            Some(batch.iter().map(|job| job.part.0).collect::<Vec<_>>())
+        };
+        assert_eq!(next("a"), Some((0..MOST).collect()));
+        assert_eq!(next("a"), Some(vec![MOST]));
+        assert_eq!(next("a"), None);
+        assert!(lines.push("a", job(0)), "the line was given up");
+        assert_eq!(next("b"), Some(vec![0]));
+    }
+}
