@@ -29,12 +29,19 @@ pub(crate) struct Arguments {
     filter: Option<String>,
 }
 
+/// The lines that are told again of each test that failed, at most: a cause with what it stands on, not a log.
+const TOLD_AGAIN: usize = 40;
+
 /// What came of it so far.
 #[derive(Default)]
 struct Tally {
     passed: u64,
     failed: u64,
-    names: Vec<String>,
+    /// What failed, each with what its program said of it: it stands thousands of lines above the end of a run, and who
+    /// is shown the end alone must see why.
+    names: Vec<(String, Vec<String>)>,
+    /// Of which test the lines are that come now.
+    telling: Option<String>,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
@@ -152,8 +159,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             )
             .await?;
     }
-    for name in &tally.names {
+    for (name, said) in &tally.names {
         say::line(&format!("failed: {name}"));
+        for line in said {
+            say::line(&format!("    {line}"));
+        }
     }
     say::line(&format!("{} passed, {} failed", tally.passed, tally.failed));
     if tally.failed > 0 {
@@ -188,7 +198,7 @@ impl Tally {
             self.passed += 1;
         } else {
             self.failed += 1;
-            self.names.push(name.to_owned());
+            self.names.push((name.to_owned(), Vec::new()));
         }
     }
 
@@ -256,9 +266,39 @@ impl Tally {
             .strip_prefix("test ")
             .and_then(|line| line.strip_suffix(" ... FAILED"))
         {
-            self.names.push(name.to_owned());
+            self.names.push((name.to_owned(), Vec::new()));
+        } else if let Some(name) = line
+            .strip_prefix("---- ")
+            .and_then(|line| line.strip_suffix(" stdout ----"))
+        {
+            self.telling = Some(name.to_owned());
+        } else if line == "failures:" {
+            self.telling = None;
+        } else if let Some(said) = self.said_of_the_told()
+            && said.len() < TOLD_AGAIN
+            && !line.trim().is_empty()
+            && !is_frame(line)
+        {
+            said.push(line.to_owned());
         }
     }
+
+    fn said_of_the_told(&mut self) -> Option<&mut Vec<String>> {
+        let name = self.telling.as_ref()?;
+        // The newest: two programs may have a test of one name.
+        let told = self.names.iter_mut().rev().find(|(known, _)| known == name);
+        told.map(|(_, said)| said)
+    }
+}
+
+/// Whether it is a line of a backtrace: `  12: a::function` or `             at a/file.rs:3:4`. The numbers stand in four
+/// columns; those of an error's causes, which are kept, in five.
+fn is_frame(line: &str) -> bool {
+    let numbered = line.split_once(": ").is_some_and(|(number, _)| {
+        let digits = number.trim_start();
+        number.len() == 4 && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    numbered || line.starts_with("             at ")
 }
 
 #[cfg(test)]
@@ -273,7 +313,28 @@ mod tests {
         tally.count("test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.00s");
         assert_eq!(
             (tally.passed, tally.failed, tally.names),
-            (17, 1, vec!["a::b".to_owned()])
+            (17, 1, vec![("a::b".to_owned(), Vec::new())])
+        );
+    }
+
+    #[test]
+    fn what_a_failed_test_said_is_kept_without_its_backtrace() {
+        let mut tally = Tally::default();
+        let printed = "test a::b ... FAILED\ntest c ... FAILED\n\nfailures:\n\n---- a::b stdout ----\n\n\
+                       thread 'a::b' panicked at a.rs:1:2:\nnot so\n  left: 1\n right: 2\nstack backtrace:\n   \
+                       0: core::panicking\n             at /rustc/a.rs:9:1\n\n---- c stdout ----\nError: late\n\n\
+                       Caused by:\n    0: the list: refused\n\nfailures:\n    a::b\n    c\n\n\
+                       test result: FAILED. 0 passed; 2 failed; 0 ignored\n";
+        printed.lines().for_each(|line| tally.count(line));
+        let told = |name: &str| {
+            let found = tally.names.iter().find(|(known, _)| known == name);
+            found.map(|(_, said)| said.join("|"))
+        };
+        let b = "thread 'a::b' panicked at a.rs:1:2:|not so|  left: 1| right: 2|stack backtrace:";
+        assert_eq!(told("a::b").as_deref(), Some(b));
+        assert_eq!(
+            told("c").as_deref(),
+            Some("Error: late|Caused by:|    0: the list: refused")
         );
     }
 }
