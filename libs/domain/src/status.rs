@@ -127,6 +127,10 @@ pub struct Status {
     pub multiple: bool,
     /// The destination compared.
     pub compared_destination: Destination,
+    /// The spec's `ignoreDifferences` as they were compared with, canonical JSON. Most applications have none, and their rows
+    /// say nothing of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compared_ignore_differences: Vec<Value>,
     /// How the application fares; `None` before the first comparison.
     pub health: Option<HealthCode>,
     /// Since when.
@@ -151,4 +155,24 @@ pub struct Status {
     pub manifest_set: Option<ManifestSetHash>,
     /// The newest entries of its history, oldest first, at most as many as the wire shows.
     pub history: Vec<HistoryEntry>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_row_with_rules_of_its_own_says_what_was_left_out() {
+        let name = "comparedIgnoreDifferences";
+        let mut status = Status::default();
+        let stored = serde_json::to_value(&status).unwrap();
+        assert_eq!(stored.get(name), None);
+        assert_eq!(serde_json::from_value::<Status>(stored).unwrap(), status);
+        status.compared_ignore_differences = vec![json!({"kind": "ConfigMap"})];
+        let stored = serde_json::to_value(&status).unwrap();
+        assert_eq!(stored[name], json!([{"kind": "ConfigMap"}]));
+        assert_eq!(serde_json::from_value::<Status>(stored).unwrap(), status);
+    }
 }

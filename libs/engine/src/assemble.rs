@@ -39,6 +39,8 @@ pub struct Facts<'a> {
     pub multiple: bool,
     /// The destination compared.
     pub destination: Destination,
+    /// The spec's `ignoreDifferences` that were compared with, canonical JSON.
+    pub ignore_differences: Vec<Value>,
     /// What rendered each source.
     pub source_types: Vec<SourceType>,
     /// The manifest set compared.
@@ -82,6 +84,7 @@ pub fn assemble(previous: &Status, facts: Facts<'_>) -> Status {
         compared_sources: facts.sources,
         multiple: facts.multiple,
         compared_destination: facts.destination,
+        compared_ignore_differences: facts.ignore_differences,
         reconciled_at: if facts.requested || previous.reconciled_at.is_none() {
             Some(facts.now)
         } else {

@@ -409,6 +409,7 @@ fn facts(
         sources: vec![],
         multiple: false,
         destination: Destination::default(),
+        ignore_differences: vec![],
         source_types: vec![],
         manifest_set: None,
         external_urls: vec!["b".into(), "a".into(), "b".into()],

@@ -19,14 +19,13 @@ pub fn to_wire(application: &Application, language: Language) -> v1alpha1::Appli
     if spec.project().is_empty() {
         spec.project = Some(DEFAULT_PROJECT.to_owned());
     }
-    let status = status::to_wire(&application.status, &spec.ignore_differences, language);
     v1alpha1::Application {
         metadata: Some(metadata(
             &application.metadata,
             application.resource_version,
         )),
         spec: Some(spec),
-        status: Some(status),
+        status: Some(status::to_wire(&application.status, language)),
         operation: application.operation.as_ref().map(operation::to_wire),
     }
 }
@@ -234,18 +233,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_of_comparisons_stands_beside_what_was_compared() {
+    fn what_was_left_out_of_the_comparison_stands_beside_what_was_compared() {
         let rules =
             json!([{"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/replicas"]}]);
+        let before = json!({"kind": "ConfigMap", "jqPathExpressions": [".data.value"]});
         let mut application = fresh();
-        application.spec["ignoreDifferences"] = rules.clone();
+        application.spec["ignoreDifferences"] = rules;
         let shown = |application: &Application| {
             let value = json::to_value(&to_wire(application, Language::English));
             value["status"]["sync"]["comparedTo"]["ignoreDifferences"].clone()
         };
         assert_eq!(shown(&application), Value::Null, "nothing was compared yet");
         application.status.compared_sources = vec![application.spec["source"].clone()];
-        assert_eq!(shown(&application), rules);
+        assert_eq!(shown(&application), Value::Null, "without any");
+        application.status.compared_ignore_differences = vec![before.clone()];
+        assert_eq!(shown(&application), json!([before]), "not those since");
     }
 
     #[test]

@@ -5,15 +5,10 @@ use domain::message::Language;
 use domain::status::{ResourceStatus, Status};
 
 use super::operation::{self, Sources};
-use super::{condition, text, time};
+use super::{condition, document, text, time};
 use crate::v1alpha1;
 
-/// `left_out` is what the spec leaves out of comparisons.
-pub(super) fn to_wire(
-    status: &Status,
-    left_out: &[v1alpha1::ResourceIgnoreDifferences],
-    language: Language,
-) -> v1alpha1::ApplicationStatus {
+pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::ApplicationStatus {
     let compared = !status.compared_sources.is_empty();
     // Nothing has looked at it yet, which clients know by empty words rather than by `Unknown`.
     let untouched = !compared && status.reconciled_at.is_none() && status.causes.is_empty();
@@ -36,11 +31,11 @@ pub(super) fn to_wire(
                 source,
                 destination: compared.then(|| destination(&status.compared_destination)),
                 sources,
-                // They count from the moment when they are written.
-                ignore_differences: match compared {
-                    true => left_out.to_vec(),
-                    false => Vec::new(),
-                },
+                ignore_differences: status
+                    .compared_ignore_differences
+                    .iter()
+                    .map(document)
+                    .collect(),
             }),
             revision,
             revisions,

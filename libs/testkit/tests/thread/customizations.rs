@@ -36,6 +36,11 @@ async fn sync(tenant: &Tenant, code: &str) -> Result<Value> {
     tenant.client.app_when("a", PATIENCE, stands).await
 }
 
+/// The rules of its own that an application was compared with last.
+fn compared_rules(app: &Value) -> &Value {
+    &app["status"]["sync"]["comparedTo"]["ignoreDifferences"]
+}
+
 #[tokio::test]
 async fn health_is_what_the_settings_say_and_a_hostile_script_is_stopped() -> Result<()> {
     let (tenant, path) = deployed("lua", &json!({"automated": {}})).await?;
@@ -163,11 +168,14 @@ async fn what_jq_names_is_left_out_of_comparisons_and_of_syncs_that_respect_it()
         &json!({"automated": {}, "syncOptions": ["RespectIgnoreDifferences=true"]}),
     )
     .await?;
-    let left_out = async |rules: Value| -> Result<()> {
-        let mut app = tenant.client.app("a").await?;
-        app["spec"]["ignoreDifferences"] = rules;
-        let url = "/api/v1/applications/a/spec";
-        tenant.client.put(url, &app["spec"]).await?.ok()?;
+    // The answer shows the rules that were compared with last, which are those before.
+    let left_out = async |rules: &Value, before: &Value| -> Result<()> {
+        let patch = json!({"spec": {"ignoreDifferences": rules}}).to_string();
+        let body = json!({"name": "a", "patch": patch, "patchType": "merge"});
+        let url = "/api/v1/applications/a";
+        let app = tenant.client.patch(url, &body).await?.ok()?;
+        assert_eq!(&app["spec"]["ignoreDifferences"], rules);
+        assert_eq!(compared_rules(&app), before);
         Ok(())
     };
     let agrees = async |differs: i32| -> Result<()> {
@@ -183,9 +191,10 @@ async fn what_jq_names_is_left_out_of_comparisons_and_of_syncs_that_respect_it()
     agrees(1).await?;
 
     // The application's own rule: nothing differs, and a sync leaves the value as it is.
-    let rule = json!([{"group": "", "kind": "ConfigMap", "jqPathExpressions": [".data | select(.value == \"live\" or .value == \"1\").value"]}]);
-    left_out(rule).await?;
-    sync(&tenant, "Synced").await?;
+    let rule = json!([{"kind": "ConfigMap", "jqPathExpressions": [".data | select(.value == \"live\" or .value == \"1\").value"]}]);
+    left_out(&rule, &Value::Null).await?;
+    let app = sync(&tenant, "Synced").await?;
+    assert_eq!(compared_rules(&app), &rule);
     agrees(0).await?;
     let synced = tenant.client.argocd(&["app", "sync", "a"]).await?;
     assert_eq!(code(&synced), 0, "{}", said(&synced));
@@ -193,8 +202,9 @@ async fn what_jq_names_is_left_out_of_comparisons_and_of_syncs_that_respect_it()
     assert_eq!(there["data"]["value"], "live");
 
     // Without the rule it differs again, though nothing has changed but the rule; the settings' rule is as good.
-    left_out(Value::Null).await?;
-    sync(&tenant, "OutOfSync").await?;
+    left_out(&Value::Null, &rule).await?;
+    let app = sync(&tenant, "OutOfSync").await?;
+    assert_eq!(compared_rules(&app), &Value::Null);
     set(
         &tenant,
         "argocd-cm",
@@ -214,13 +224,12 @@ async fn what_jq_names_is_left_out_of_comparisons_and_of_syncs_that_respect_it()
     sync(&tenant, "OutOfSync").await?;
 
     // What cannot be evaluated leaves nothing out, and is named.
-    let broken =
-        json!([{"group": "", "kind": "ConfigMap", "jqPathExpressions": [".data[", "def f: f; f"]}]);
-    left_out(broken).await?;
+    let broken = json!([{"kind": "ConfigMap", "jqPathExpressions": [".data[", "def f: f; f"]}]);
+    left_out(&broken, &Value::Null).await?;
     let told = |app: &Value| all_conditions(app).contains("`.data[`");
     tenant.client.app_when("a", PATIENCE, told).await?;
-    left_out(json!([{"group": "", "kind": "ConfigMap", "jqPathExpressions": ["def f: f; f"]}]))
-        .await?;
+    let endless = json!([{"kind": "ConfigMap", "jqPathExpressions": ["def f: f; f"]}]);
+    left_out(&endless, &broken).await?;
     // What takes too long leaves it open what is left out: nobody says that it differs, and nothing is overwritten.
     let told = |app: &Value| {
         app["status"]["sync"]["status"] == "Unknown"

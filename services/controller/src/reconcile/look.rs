@@ -376,6 +376,7 @@ pub fn status_above(
         sources: subject.sources(),
         multiple: subject.multiple(),
         destination: subject.spec.destination.clone(),
+        ignore_differences: subject.ignore_differences(),
         source_types: Vec::new(),
         manifest_set: None,
         external_urls,
@@ -426,17 +427,18 @@ pub fn unknown(
     requested: bool,
 ) -> Status {
     let before = &app.status;
-    let spec = app.view().unwrap_or_default();
     let facts = assemble::Facts {
         now: ctx.clock.now(),
         comparison: None,
         health: &HashMap::new(),
         ignored_health: &[],
         causes,
+        // What was compared last stays on record, all of it.
         revisions: before.revisions.clone(),
         sources: before.compared_sources.clone(),
-        multiple: !spec.sources.is_empty(),
-        destination: spec.destination.clone(),
+        multiple: before.multiple,
+        destination: before.compared_destination.clone(),
+        ignore_differences: before.compared_ignore_differences.clone(),
         source_types: before.source_types.clone(),
         manifest_set: before.manifest_set.clone(),
         external_urls: before.external_urls.clone(),

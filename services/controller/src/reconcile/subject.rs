@@ -141,6 +141,13 @@ impl Subject {
         }
     }
 
+    /// What its spec leaves out of comparisons, as canonical JSON.
+    #[must_use]
+    pub fn ignore_differences(&self) -> Vec<Value> {
+        let rules = self.app.spec.get("ignoreDifferences");
+        rules.and_then(Value::as_array).cloned().unwrap_or_default()
+    }
+
     /// Whether its spec has several sources.
     #[must_use]
     pub fn multiple(&self) -> bool {

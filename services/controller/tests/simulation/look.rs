@@ -505,6 +505,7 @@ fn status(
         sources: subject.sources(),
         multiple: false,
         destination: destination(&subject.tenant),
+        ignore_differences: Vec::new(),
         source_types: vec![SourceType::Directory],
         manifest_set: Some(look.desired.set()),
         external_urls: Vec::new(),
