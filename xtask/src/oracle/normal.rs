@@ -1,5 +1,6 @@
 //! What two right answers may differ in is replaced by a word for it: times, ids, hashes, addresses.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -30,7 +31,7 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     (r"\b\d+m\b", "<duration>"),
     (r"\((now|\d+ \w+ (ago|from now))\)", "(<age>)"),
-    // A moment in seconds.
+    // One of `MOMENTS`, in a text.
     (r"\b1[6-9]\d{8}\b", "<seconds>"),
     (r"\$2a\$10\$[./A-Za-z0-9]{53}", "<bcrypt>"),
     (r"\b127\.0\.\d\.\d+:\d{4,5}\b", "<address>"),
@@ -46,6 +47,9 @@ static REGEXES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         .filter_map(|(pattern, word)| Some((Regex::new(pattern).ok()?, *word)))
         .collect()
 });
+
+/// Numbers that are a moment in seconds, from 2020 to 2033: a token's `issuedAt` and `expiresAt`.
+const MOMENTS: Range<u64> = 1_600_000_000..2_000_000_000;
 
 /// Members whose value says nothing but when or how often.
 const NUMBERED: &[&str] = &["resourceVersion", "generation", "iat", "exp"];
@@ -148,6 +152,10 @@ impl Normal {
                     (self.line(name), member)
                 })
                 .collect(),
+            // Another word than a text's: that it is a number is compared.
+            Value::Number(number) if number.as_u64().is_some_and(|n| MOMENTS.contains(&n)) => {
+                Value::from("<number of seconds>")
+            }
             other => other.clone(),
         }
     }
@@ -192,6 +200,26 @@ mod tests {
             seen,
             json!({"resourceVersion": "<number>", "at": "<time>", "liveState": {"metadata": {"uid": "<uid>"}}})
         );
+    }
+
+    #[test]
+    fn a_moment_in_seconds_is_one_as_a_number_too() {
+        let seen = |token: &Value| Normal::default().json(token);
+        let issued =
+            seen(&json!({"id": "ci", "issuedAt": 1_790_000_000, "expiresAt": 1_790_003_600}));
+        assert_eq!(
+            issued,
+            seen(&json!({"id": "ci", "issuedAt": 1_790_000_001, "expiresAt": 1_790_003_601}))
+        );
+        for other in [
+            json!({"id": "ci", "issuedAt": "1790000000", "expiresAt": 1_790_003_600}),
+            json!({"id": "ci", "issuedAt": 1_790_000_000, "expiresAt": 0}),
+            json!({"id": "ci", "issuedAt": 1_790_000_000}),
+        ] {
+            assert_ne!(issued, seen(&other), "{other}");
+        }
+        let numbers = json!([1_599_999_999, 2_000_000_000, -1_790_000_000, 1.5]);
+        assert_eq!(seen(&numbers), numbers);
     }
 
     #[test]
