@@ -93,8 +93,10 @@ pub struct Target {
     pub lines: Arc<[(String, u32)]>,
     /// The variables that were replaced where it was written.
     pub replaced: Arc<[Replaced]>,
-    /// Whether its kind lives in namespaces.
+    /// Whether its kind lives in namespaces; one that is not known is taken for one that does.
     pub namespaced: bool,
+    /// Whether its kind was known, or is defined beside it. It is refused where it was not, unless somebody asked for more.
+    pub known: bool,
     /// What its own annotations ask for.
     pub options: SyncOptions,
     /// Its wave.
@@ -313,6 +315,7 @@ fn target(
         lines: manifest.lines.clone().into(),
         replaced: manifest.replaced.clone().into(),
         namespaced: placed.namespaced,
+        known: placed.known,
         options: SyncOptions::of_object(&object),
         wave: options::wave(&object),
         role,

@@ -647,6 +647,7 @@ mod tests {
                 lines: Arc::from([]),
                 replaced: Arc::from([]),
                 namespaced: true,
+                known: true,
                 options: SyncOptions::default(),
                 wave: 0,
                 role,

@@ -140,6 +140,7 @@ fn target(object: Value) -> Target {
         lines: Vec::new().into(),
         replaced: Vec::new().into(),
         namespaced: true,
+        known: true,
         options: SyncOptions::default(),
         wave: 0,
         role: Role::Ordinary,
