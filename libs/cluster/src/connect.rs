@@ -684,6 +684,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_schema_that_has_changed_since_it_was_listed_is_read_as_it_is() {
+        let say = |path: &str| match path {
+            "/openapi/v3" => {
+                let listed =
+                    json!({"serverRelativeURL": "/openapi/v3/apis/example.com/v1?hash=FORMER"});
+                Said::Once(200, json!({"paths": {"apis/example.com/v1": listed}}))
+            }
+            "/openapi/v3/apis/example.com/v1" => {
+                let names = json!([{"group": "example.com", "version": "v1", "kind": "Lamp"}]);
+                let lamp = json!({"type": "object", "x-kubernetes-group-version-kind": names});
+                Said::Once(200, json!({"components": {"schemas": {"Lamp": lamp}}}))
+            }
+            // The address of what it is now, which a stranger might say is anywhere.
+            _ => Said::Once(301, json!({})),
+        };
+        let cluster = strange(serve(say).await);
+        let wanted = [("example.com".to_owned(), "v1".to_owned())];
+        let schemas = cluster.schemas(&wanted).await.unwrap();
+        assert!(schemas.root("example.com", "v1", "Lamp").is_some());
+    }
+
+    #[tokio::test]
     async fn with_other_credentials_what_was_refused_is_tried_again() {
         let cluster = strange("http://127.0.0.1:1".to_owned());
         let news = cluster.inner.discoverer.news();

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::transport::{Identity, Transport};
+use crate::transport::{Answer, Identity, Transport};
 
 const JSON: &str = "application/json";
 /// The list of documents is asked for again after this long.
@@ -103,6 +103,20 @@ impl Schemas {
             .collect())
     }
 
+    /// A document as it is now. An address names the content that was listed, and the server gives no other one there; by the
+    /// path alone it gives whatever there is. To list anew would not help at once: a server that lists for others does so a
+    /// moment later than they change.
+    async fn document(&self, address: &str) -> Result<Answer, Error> {
+        let nobody = Identity::default();
+        let asked = self.transport.get(&nobody, address, JSON).await;
+        match (asked, address.split_once('?')) {
+            (Err(error), Some((path, _))) if has_moved(&error) => {
+                self.transport.get(&nobody, path, JSON).await
+            }
+            (asked, _) => asked,
+        }
+    }
+
     async fn ensure(&self, state: &mut State, group: &str, version: &str) -> Result<(), Error> {
         let key = (group.to_owned(), version.to_owned());
         let Some(address) = state.addresses.get(&path(group, version)).cloned() else {
@@ -114,11 +128,7 @@ impl Schemas {
         if state.loaded.get(&key) == Some(&address) {
             return Ok(());
         }
-        let fetched = self
-            .transport
-            .get(&Identity::default(), &address, JSON)
-            .await;
-        let body = match fetched {
+        let body = match self.document(&address).await {
             Ok(answer) => answer.body,
             Err(error) if state.loaded.contains_key(&key) => {
                 tracing::warn!(%error, group, version, "a schema could not be renewed, the known one stays");
@@ -135,6 +145,11 @@ impl Schemas {
         state.loaded.insert(key, address);
         Ok(())
     }
+}
+
+/// Whether it is asked for elsewhere.
+fn has_moved(error: &Error) -> bool {
+    error.code().is_some_and(|code| (301..=308).contains(&code))
 }
 
 /// What the list calls a group's version.
