@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::{PATIENCE, all_conditions, code, config_map, said, set};
+use crate::{PATIENCE, all_conditions, code, config_map, said, set, synced_by_command};
 
 const HEALTH: &str = "resource.customizations.health.ConfigMap";
 const IGNORE: &str = "resource.customizations.ignoreDifferences.ConfigMap";
@@ -144,10 +144,8 @@ async fn a_custom_kind_is_assessed_again_when_its_status_changes() -> Result<()>
         .await?;
     tenant.connect().await?;
     tenant.create_app("a", "app", &json!({})).await?;
-    wait::until("the kind is known and permitted", PATIENCE, || async {
-        let synced = tenant.client.argocd(&["app", "sync", "a"]).await?;
-        ensure!(code(&synced) == 0, "{}", said(&synced));
-        Ok(())
+    wait::until("the kind is known and permitted", PATIENCE, || {
+        synced_by_command(&tenant.client, "a")
     })
     .await?;
     health(&tenant, "Progressing").await?;

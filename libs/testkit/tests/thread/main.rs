@@ -59,9 +59,9 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use testkit::client::Client;
+use testkit::client::{self, Client};
 use testkit::platform::Tenant;
 
 /// Long enough for anything that works, on a machine that does much else.
@@ -103,6 +103,16 @@ fn conditions<'a>(app: &'a Value, kind: &str) -> Vec<&'a str> {
 /// All its condition messages, for what a test prints when it fails.
 fn all_conditions(app: &Value) -> String {
     serde_json::to_string_pretty(&app["status"]["conditions"]).unwrap_or_default()
+}
+
+/// Has the command sync an application. Where that fails, first comes what the application says, which is short.
+async fn synced_by_command(client: &Client, app: &str) -> Result<()> {
+    let synced = client.argocd(&["app", "sync", app]).await?;
+    if code(&synced) != 0 {
+        let app = client.app(app).await?;
+        bail!("{}\n{}", client::summary(&app), said(&synced));
+    }
+    Ok(())
 }
 
 /// Changes one of a tenant's settings.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::{platform, wait};
 
-use crate::{PATIENCE, code, said};
+use crate::{PATIENCE, code, said, synced_by_command};
 
 const ROLLOUT: &str = "\
 apiVersion: argoproj.io/v1alpha1
@@ -53,10 +53,8 @@ async fn a_rollout_is_seen_as_it_fares_and_is_led_on_by_its_actions() -> Result<
         .await?;
     tenant.connect().await?;
     tenant.create_app("a", "app", &json!({})).await?;
-    wait::until("the kind is known and permitted", PATIENCE, || async {
-        let synced = client.argocd(&["app", "sync", "a"]).await?;
-        ensure!(code(&synced) == 0, "{}", said(&synced));
-        Ok(())
+    wait::until("the kind is known and permitted", PATIENCE, || {
+        synced_by_command(client, "a")
     })
     .await?;
     let fares =
