@@ -92,7 +92,7 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    fn new(version: ServerVersion, all: Vec<ApiKind>) -> Self {
+    pub(crate) fn new(version: ServerVersion, all: Vec<ApiKind>) -> Self {
         let mut api_versions = Vec::new();
         let mut kinds: HashMap<GroupKind, Vec<ApiKind>> = HashMap::new();
         for kind in all.into_iter().filter(ApiKind::is_sane) {

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::resource::{GroupKind, text};
+use domain::resource::{GroupKind, at, text};
 use parking_lot::RwLock;
+use serde_json::Value;
 use tokio::sync::{MutexGuard, Notify, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -35,6 +36,10 @@ const ECHOES: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
 ];
+/// While a definition is good whose kind is not listed they are asked for again after so long at the latest, and each time after
+/// twice as long: that kind is about to come, or another server has its group and it never does.
+const AWAITED: Duration = Duration::from_secs(1);
+const LONGEST_AWAITED: Duration = Duration::from_secs(60);
 
 /// What only the running task may hold.
 pub(crate) struct Keeper {
@@ -282,16 +287,16 @@ async fn look(cluster: &Cluster, trouble: &Notify, kinds_changed: &Notify) {
 
 /// Asks for the kinds at the start, when definitions change, and now and then.
 async fn rediscover(cluster: &Cluster, kinds_changed: &Notify) {
-    let mut echoes = ECHOES.into_iter();
+    let mut pauses = Pauses::default();
     loop {
         match cluster.refresh_discovery().await {
-            Ok(_) => {
+            Ok(kinds) => {
                 // Also where nothing is new: a watch that was refused is tried again.
                 cluster.inner.discoverer.tell();
-                let pause = echoes.next().unwrap_or(REDISCOVER);
+                let pause = pauses.next(awaits_kinds(cluster.index(), &kinds));
                 let changed = tokio::time::timeout(pause, kinds_changed.notified()).await;
                 if changed.is_ok() {
-                    echoes = ECHOES.into_iter();
+                    pauses = Pauses::default();
                 }
                 tokio::time::sleep(SETTLE).await;
             }
@@ -301,6 +306,59 @@ async fn rediscover(cluster: &Cluster, kinds_changed: &Notify) {
             }
         }
     }
+}
+
+/// How long nobody asks for the kinds again, if no definition changes.
+struct Pauses {
+    echoes: std::array::IntoIter<Duration, 3>,
+    awaited: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            echoes: ECHOES.into_iter(),
+            awaited: AWAITED,
+        }
+    }
+}
+
+impl Pauses {
+    /// The next one; whether a kind that is defined is not listed.
+    fn next(&mut self, awaits: bool) -> Duration {
+        let pause = self.echoes.next().unwrap_or(REDISCOVER);
+        if !awaits {
+            return pause;
+        }
+        let longest = self.awaited;
+        self.awaited = (longest * 2).min(LONGEST_AWAITED);
+        pause.min(longest)
+    }
+}
+
+/// Whether a definition says that its kind is served, and the cluster does not list it.
+fn awaits_kinds(index: &Index, listed: &Discovery) -> bool {
+    index.of_kind(&definitions()).iter().any(|definition| {
+        let (group, kind) = defined(&definition.body);
+        is_established(&definition.body) && listed.resolve(group, None, kind).is_none()
+    })
+}
+
+fn is_established(definition: &Value) -> bool {
+    let conditions = at(definition, &["status", "conditions"]).and_then(Value::as_array);
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|one| text(one, &["type"]) == "Established" && text(one, &["status"]) == "True")
+}
+
+/// The kind of definitions.
+fn definitions() -> GroupKind {
+    GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition")
+}
+
+/// The group and the kind that a definition defines.
+fn defined(definition: &Value) -> (&str, &str) {
+    let part = |path: &[&str]| text(definition, path);
+    (part(&["spec", "group"]), part(&["spec", "names", "kind"]))
 }
 
 /// Runs the watches of each kind, as kinds come and go, until there are more than may be.
@@ -405,11 +463,8 @@ async fn drop_kind(changes: &mpsc::Sender<Change>, kind: GroupKind) {
 /// lists the kinds that are defined in it a moment after those that it has of itself. Where it is served no more its watch is
 /// refused.
 fn is_defined(index: &Index, kind: &GroupKind) -> bool {
-    let definitions = GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition");
-    index.of_kind(&definitions).iter().any(|definition| {
-        text(&definition.body, &["spec", "group"]) == kind.group
-            && text(&definition.body, &["spec", "names", "kind"]) == kind.kind
-    })
+    let mut all = index.of_kind(&definitions()).into_iter();
+    all.any(|one| defined(&one.body) == (kind.group.as_str(), kind.kind.as_str()))
 }
 
 /// Tells the index which kinds come, all at once, so that it is not ready before the last of them. Whatever is known of
@@ -428,6 +483,7 @@ mod tests {
 
     use super::*;
     use crate::budget::Budget;
+    use crate::discovery::ServerVersion;
 
     fn pods() -> GroupKind {
         GroupKind::new("", "Pod")
@@ -543,6 +599,50 @@ mod tests {
         assert!(!is_defined(&index, &GroupKind::new("example.com", "Bulb")));
         index.state.write().remove(&key, 6);
         assert!(!is_defined(&index, &lamp));
+    }
+
+    #[test]
+    fn a_kind_is_awaited_from_when_its_definition_is_good_until_it_is_listed() {
+        let (index, _keeper) = crate::index::create([0; 32], &Watched::default());
+        let define = |version: &str, established: &str| {
+            let conditions = json!([{"type": "NamesAccepted", "status": "True"},
+                {"type": "Established", "status": established}]);
+            let definition = json!({"metadata": {"name": "lamps.example.com", "uid": "u", "resourceVersion": version},
+                "spec": {"group": "example.com", "scope": "Namespaced", "names": {"kind": "Lamp", "plural": "lamps"}},
+                "status": {"conditions": conditions}});
+            let GroupKind { group, kind } = definitions();
+            let entry = index.reader.read(&definition, &group, &kind, &"v1".into());
+            index.state.write().put(Arc::new(entry.unwrap()));
+        };
+        let of = |group: &str| {
+            let lamp = ApiKind {
+                group: group.into(),
+                version: "v1".into(),
+                kind: "Lamp".into(),
+                plural: "lamps".into(),
+                namespaced: true,
+                verbs: Vec::new(),
+                status_apart: false,
+            };
+            Discovery::new(ServerVersion::default(), vec![lamp])
+        };
+        let (another, lamps) = (of("example.org"), of("example.com"));
+        assert!(!awaits_kinds(&index, &another), "nothing is defined");
+        define("5", "False");
+        assert!(!awaits_kinds(&index, &another), "it is not good yet");
+        define("6", "True");
+        assert!(awaits_kinds(&index, &another));
+        assert!(!awaits_kinds(&index, &lamps));
+    }
+
+    #[test]
+    fn a_kind_that_is_awaited_is_asked_for_sooner_and_less_and_less_often() {
+        let seconds = |awaits: bool| {
+            let mut pauses = Pauses::default();
+            [(); 8].map(|()| pauses.next(awaits).as_secs())
+        };
+        assert_eq!(seconds(false), [1, 5, 30, 600, 600, 600, 600, 600]);
+        assert_eq!(seconds(true), [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 
     #[tokio::test]
