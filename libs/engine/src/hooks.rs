@@ -202,7 +202,7 @@ pub fn before(policy: DeletePolicy, run: &str, live: Option<&Value>) -> Before {
     let Some(live) = live else {
         return Before::Ready;
     };
-    let deleting = !text(live, &["metadata", "deletionTimestamp"]).is_empty();
+    let deleting = leaving(live);
     if of_run(live, run) && (!deleting || held(live)) {
         return Before::Made;
     }
@@ -219,6 +219,12 @@ pub fn before(policy: DeletePolicy, run: &str, live: Option<&Value>) -> Before {
 #[must_use]
 pub fn of_run(object: &Value, run: &str) -> bool {
     annotation(object, RUN) == Some(run)
+}
+
+/// Whether an object is on its way out. What is applied to it does not begin to run, and what runs does not come to its end.
+#[must_use]
+pub fn leaving(object: &Value) -> bool {
+    !text(object, &["metadata", "deletionTimestamp"]).is_empty()
 }
 
 /// Whether our finalizer keeps an object in the cluster.
@@ -246,7 +252,7 @@ fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
 /// How far a hook has come.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
-    /// `Running`, `Succeeded`, `Failed`; `Error` where it vanished.
+    /// `Running`, `Succeeded`, `Failed`; `Error` where somebody took it away.
     pub phase: Phase,
     /// In a sentence, as Argo CD has it.
     pub message: String,
@@ -255,7 +261,8 @@ pub struct Standing {
 }
 
 /// How far a hook has come that was made; `live` is what is there of it, `beneath` what it has made itself, `check` what its
-/// tenant's own check says.
+/// tenant's own check says. One that is deleted before its end is taken away, whether our finalizer still keeps it or not: a
+/// Job that is deleted starts no more pods, and would be waited for without end.
 #[must_use]
 pub fn standing(
     key: &ResourceKey,
@@ -264,12 +271,7 @@ pub fn standing(
     check: Option<&Checked>,
 ) -> Standing {
     let Some(live) = live else {
-        let message = message::sync::HOOK_VANISHED.with("resource", key);
-        return Standing {
-            phase: Phase::Error,
-            message: message.to_string(),
-            causes: vec![Cause::error(message).on(key.clone())],
-        };
+        return taken_away(key);
     };
     let Some(health) = health::assess_hook(live, beneath, check) else {
         return Standing {
@@ -283,6 +285,10 @@ pub fn standing(
         HealthCode::Progressing | HealthCode::Suspended => Phase::Running,
         HealthCode::Missing | HealthCode::Degraded | HealthCode::Unknown => Phase::Failed,
     };
+    // What has ended has, though it goes: so do Jobs with `ttlSecondsAfterFinished`.
+    if phase == Phase::Running && leaving(live) {
+        return taken_away(key);
+    }
     let failed = phase == Phase::Failed;
     let mut causes = Vec::new();
     if failed {
@@ -296,6 +302,15 @@ pub fn standing(
         phase,
         message: health.message,
         causes,
+    }
+}
+
+fn taken_away(key: &ResourceKey) -> Standing {
+    let message = message::sync::HOOK_VANISHED.with("resource", key);
+    Standing {
+        phase: Phase::Error,
+        message: message.to_string(),
+        causes: vec![Cause::error(message).on(key.clone())],
     }
 }
 
@@ -412,6 +427,35 @@ mod tests {
         assert_eq!(before(keeps, &run, Some(&going)), Before::Gone);
         going["metadata"]["finalizers"] = json!([FINALIZER]);
         assert_eq!(before(keeps, &run, Some(&going)), Before::Delete);
+    }
+
+    #[test]
+    fn a_hook_that_is_deleted_before_its_end_is_taken_away() {
+        let mut job = hook(json!({}));
+        let key = ResourceKey::of(&job);
+        let told = |live: Option<&Value>, check: Option<&Checked>| {
+            let standing = standing(&key, live, &[], check);
+            let causes = standing.causes.iter();
+            let vanished = causes
+                .filter(|cause| cause.message.is(&message::sync::HOOK_VANISHED))
+                .count();
+            (standing.phase, vanished)
+        };
+        assert_eq!(told(Some(&job), None), (Phase::Running, 0));
+        job["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let gone = told(None, None);
+        assert_eq!(gone, (Phase::Error, 1));
+        assert_eq!(told(Some(&job), None), gone, "nothing of ours keeps it");
+        job["metadata"]["finalizers"] = json!([FINALIZER]);
+        assert_eq!(told(Some(&job), None), gone, "only we keep it");
+        let waits = health::checked("Progressing", "", &job);
+        assert_eq!(told(Some(&job), Some(&waits)), gone);
+        job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        assert_eq!(
+            told(Some(&job), None),
+            (Phase::Succeeded, 0),
+            "it had ended"
+        );
     }
 
     #[test]

@@ -563,6 +563,7 @@ fn run(case: &Case) -> Value {
             "runs" => bodies.iter().map(|body| runs(case, body)).collect(),
             "deletion" => deletion(case, &live, &claimant, &options),
             "deletion-hooks" => deletion_hooks(&prepared, &options),
+            "hooks" => bodies.iter().map(hook).collect(),
             other => panic!("nothing called {other} is shown"),
         };
         shown.insert(what.clone(), value);
@@ -670,6 +671,37 @@ fn compared(comparison: &engine::Comparison) -> Value {
     shown
 }
 
+/// The attempt of every case.
+const ATTEMPT: engine::hooks::Attempt<'static> = engine::hooks::Attempt {
+    revision: "0123456789abcdef",
+    started_at: 1_767_225_600_000,
+    retries: 0,
+};
+
+/// What an object means for the hook of its name: before that is made, to the apply that was answered with it, and when it is
+/// on record as made.
+fn hook(body: &Value) -> Value {
+    use engine::hooks::{self, DeletePolicy};
+    let key = ResourceKey::of(body);
+    let phase = hooks::phases(body)
+        .first()
+        .copied()
+        .expect("a well-formed case");
+    let run = ATTEMPT.run(phase.as_str());
+    let before = hooks::before(DeletePolicy::of(body), &run, Some(body));
+    let answered = match hooks::leaving(body) {
+        true => "not made",
+        false => "made",
+    };
+    let standing = hooks::standing(&key, Some(body), &[], None);
+    let recorded = json!([
+        standing.phase.as_str(),
+        standing.message,
+        lines(&standing.causes)
+    ]);
+    json!({"object": key.to_string(), "before": format!("{before:?}"), "answered": answered, "on record": recorded})
+}
+
 /// What a case asks of a sync.
 fn request<'a>(
     case: &'a Case,
@@ -685,11 +717,7 @@ fn request<'a>(
         territory,
         namespace_metadata: None,
         approved: case.approved,
-        attempt: engine::hooks::Attempt {
-            revision: "0123456789abcdef",
-            started_at: 1_767_225_600_000,
-            retries: 0,
-        },
+        attempt: ATTEMPT,
         ignore,
         live,
         schema,

@@ -371,7 +371,18 @@ async fn a_hook_that_somebody_takes_away_is_told_as_that() -> Result<()> {
         .merge(&job, &json!({"metadata": {"finalizers": null}}))
         .await?;
     tenant.kube.delete(&job).await?;
-    let app = ended(&tenant, "Failed").await?;
+    taken_away(&tenant).await?;
+
+    // The same while our finalizer still keeps it: it would not come to its end, and is let go.
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+    tenant.kube.delete(&job).await?;
+    taken_away(&tenant).await?;
+    gone(&tenant.kube, &job).await
+}
+
+async fn taken_away(tenant: &Tenant) -> Result<()> {
+    let app = ended(tenant, "Failed").await?;
     assert_eq!(results(&app), ["PreSync hook Job/before Error"]);
     assert!(
         all_conditions(&app).contains("[sync.hook-vanished]"),

@@ -403,7 +403,7 @@ fn record(run: &mut Run, fresh: Vec<ResourceResult>) {
     }
 }
 
-/// Asks the cluster for the hooks on record as running that the index does not have.
+/// Asks the cluster for the hooks on record as running that the index does not have, or has on their way out.
 fn catch_up(world: &mut World, me: &mut Controller, run: &Run, live: &mut LiveSet) -> Looked<()> {
     let attempt = run.attempt("");
     let unseen = |result: &&ResourceResult| {
@@ -411,7 +411,9 @@ fn catch_up(world: &mut World, me: &mut Controller, run: &Run, live: &mut LiveSe
         let name = attempt.run(&result.sync_phase);
         result.hook
             && result.hook_phase == Phase::Running
-            && entry.is_none_or(|entry| !hooks::of_run(&entry.object, &name))
+            && entry.is_none_or(|entry| {
+                !hooks::of_run(&entry.object, &name) || hooks::leaving(&entry.object)
+            })
     };
     let unseen = results(run).iter().filter(unseen);
     let unseen: Vec<ResourceKey> = unseen.map(|result| result.key.clone()).collect();
@@ -560,7 +562,9 @@ pub(crate) fn terminate(
         let standing = hooks::standing(&result.key, body, &[], None);
         (result.status, result.hook_phase) = (None, standing.phase);
         result.message = standing.message;
-        if let Some(entry) = entry.filter(|_| standing.phase == Phase::Running) {
+        // One on its way out is stopped all the same: who began to stop it may have been cut short.
+        let stops = matches!(standing.phase, Phase::Running | Phase::Error);
+        if let Some(entry) = entry.filter(|_| stops) {
             let duty = run.subject.duty();
             remove(world, me, &duty, &result.key, entry, Propagation::default())?;
             (result.hook_phase, result.message) = (Phase::Succeeded, "Deleted".to_owned());

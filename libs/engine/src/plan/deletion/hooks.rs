@@ -14,7 +14,7 @@ use domain::application::{
 use domain::cause::{Cause, Severity};
 use domain::message;
 use domain::operation::Phase;
-use domain::resource::{ResourceKey, annotation, at, text};
+use domain::resource::{ResourceKey, annotation, at};
 use serde_json::Value;
 
 use crate::canonical;
@@ -368,11 +368,11 @@ fn course(step: &Step, live: &Value, seen: &HookSeen<'_>) -> Course {
     match standing.phase {
         // What says itself that it is done has done it, whatever Git says since; a script that it reads is another matter.
         Phase::Succeeded if same || ends => Course::Succeeded,
-        Phase::Failed | Phase::Error if made == wanted => Course::Failed(standing),
-        // One that somebody deletes while it runs does not come to its end.
-        Phase::Running | Phase::Terminating if same && !is_deleting(live) => {
+        Phase::Failed if made == wanted => Course::Failed(standing),
+        Phase::Running | Phase::Terminating if same => {
             Course::Running(health.map(|health| health.causes).unwrap_or_default())
         }
+        // One that somebody deletes while it runs does not come to its end, and is made once more.
         _ => Course::Past,
     }
 }
@@ -387,13 +387,9 @@ fn expires(step: &Step) -> bool {
     }
 }
 
-fn is_deleting(object: &Value) -> bool {
-    !text(object, &["metadata", "deletionTimestamp"]).is_empty()
-}
-
 /// Whether an object is deleted, and nothing of ours keeps it.
 fn is_going(object: &Value) -> bool {
-    is_deleting(object) && !hooks::held(object)
+    hooks::leaving(object) && !hooks::held(object)
 }
 
 /// What becomes of a hook when its moment is over.
@@ -417,9 +413,8 @@ pub fn cleanup(hooks: &[(&Value, Option<&Checked>)]) -> Vec<Fate> {
         .map(|(hook, check)| hooks::standing(&ResourceKey::of(hook), Some(hook), &[], *check).phase)
         .collect();
     let succeeded = outcomes.iter().all(|phase| *phase == Phase::Succeeded);
-    let failed = outcomes
-        .iter()
-        .any(|phase| matches!(phase, Phase::Failed | Phase::Error));
+    // One that somebody took away has come to nothing.
+    let failed = outcomes.contains(&Phase::Failed);
     hooks
         .iter()
         .map(|(hook, _)| {

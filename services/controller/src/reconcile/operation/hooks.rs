@@ -40,15 +40,17 @@ fn is_of(object: &Value, attempt: &Attempt<'_>, result: &ResourceResult) -> bool
     hooks::of_run(object, &attempt.run(&result.sync_phase))
 }
 
-/// Asks the cluster for the hooks on record as running that the index does not have: it may lag behind the process that had
-/// the operation before, and not every kind is watched.
+/// Asks the cluster for the hooks on record as running that the index does not have, or has on their way out: it may lag behind
+/// the process that had the operation before, which may have waited for such an object, and not every kind is watched.
 async fn catch_up(ctx: &Context, run: &Run, live: &mut LiveSet) -> Result<(), cluster::Error> {
     let attempt = attempt(run, "");
     let unseen = |result: &&ResourceResult| {
         let entry = live.find(&result.key);
         result.hook
             && result.hook_phase == Phase::Running
-            && entry.is_none_or(|entry| !is_of(&entry.body, &attempt, result))
+            && entry.is_none_or(|entry| {
+                !is_of(&entry.body, &attempt, result) || hooks::leaving(&entry.body)
+            })
     };
     let unseen = results(run).iter().filter(unseen);
     let unseen: Vec<(ResourceKey, String)> = unseen
@@ -302,7 +304,8 @@ pub(super) async fn terminate(
         };
         let check = checker.verdict(ctx, seen_in(live, entry)).await?;
         let standing = hooks::standing(&result.key, Some(&entry.body), &[], check.as_ref());
-        if standing.phase != Phase::Running {
+        // One on its way out is stopped all the same: who began to stop it may have been cut short, and it still waits for us.
+        if !matches!(standing.phase, Phase::Running | Phase::Error) {
             (result.hook_phase, result.message) = (standing.phase, standing.message);
             // Nothing runs any more; who looks next lets it go.
             continue;
