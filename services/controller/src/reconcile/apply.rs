@@ -47,7 +47,8 @@ pub struct Outcome {
     pub interrupted: Option<cluster::Error>,
     /// The objects whose writes the cluster did not finish in time, where that is why.
     pub unfinished: Vec<ResourceKey>,
-    /// Objects that are made anew when what is there of them is gone; nothing has become of them yet.
+    /// Objects that are made when what is there of them is gone, since they are made anew or are hooks; nothing has become of
+    /// them yet.
     pub going: Vec<ResourceKey>,
     /// Whether a namespace was made, so that the tenant's territory has changed.
     pub namespace_made: bool,
@@ -105,6 +106,10 @@ pub async fn wave(
                     outcome.interrupted = Some(error);
                 }
                 Err(Refused::StillThere) => outcome.going.push(step.key.clone()),
+                Err(Refused::Leaving(object)) => {
+                    live.take_in(ctx, step.key.clone(), object).await;
+                    outcome.going.push(step.key.clone());
+                }
                 Err(refused) => {
                     prune_failed |= matches!(step.action, Action::Prune { .. });
                     let (words, cause) = refused.explain(step, subject);
@@ -182,6 +187,8 @@ enum Refused {
     ByUs(Cause),
     /// What it makes anew is not gone yet.
     StillThere,
+    /// What was applied as a hook to an object on its way out, as it was answered: no hook was made, since none will run there.
+    Leaving(Value),
 }
 
 /// What is there of an object when its step begins.
@@ -244,7 +251,7 @@ impl Refused {
                 (words, subject.writer.cause(&error).on(step.key.clone()))
             }
             Self::ByUs(cause) => (cause.message.to_string(), cause.on(step.key.clone())),
-            Self::StillThere => {
+            Self::StillThere | Self::Leaving(_) => {
                 let message = message::sync::WAITING_DELETION.with("resource", named(&step.key));
                 let cause = Cause::reason(message).on(step.key.clone());
                 (cause.message.to_string(), cause)
@@ -343,6 +350,9 @@ async fn apply(
             Err(error) => return Err(error.into()),
         }
     };
+    if step.hook.is_some() && !dry_run && engine::hooks::leaving(&object) {
+        return Err(Refused::Leaving(object));
+    }
     let unchanged = before.is_some_and(|before| before.is_still(&object));
     let word = match (created, unchanged) {
         (true, _) => "created",

@@ -119,7 +119,11 @@ fn one(
             return fail(world, me, run, plan, ended, look).map(Some);
         }
     };
-    let causes = carried(world, me, run, &steps, before, look)?;
+    let (causes, going) = carried(world, me, run, &steps, before, look)?;
+    if let Some(message) = going {
+        run.state.message = message;
+        return Ok(Some(Progress::Waits(Next::After(BACKSTOP))));
+    }
     if !causes.is_empty() {
         let ended = failed(message::sync::APPLY_FAILED, causes);
         return fail(world, me, run, plan, ended, look).map(Some);
@@ -130,7 +134,7 @@ fn one(
     Ok(None)
 }
 
-/// Carries out steps side by side and notes what became of them; why some could not be done.
+/// Carries out steps side by side and notes what became of them; why some could not be done, and what has to be gone first.
 fn carried(
     world: &mut World,
     me: &mut Controller,
@@ -138,13 +142,20 @@ fn carried(
     steps: &[Step],
     before: &[Step],
     look: &mut Look,
-) -> Looked<Vec<Cause>> {
+) -> Looked<(Vec<Cause>, Option<Message>)> {
     let outcome = apply_wave(world, me, run, steps, before, look);
     memory(me, &run.subject).wave_ended = Some(world.now());
     let progressed = !outcome.results.is_empty();
     record(run, outcome.results);
-    let Some(stop) = outcome.interrupted else {
-        return Ok(outcome.causes);
+    // A process that has ended does nothing more.
+    let released = match outcome.interrupted {
+        Some(Stop::Crash) => Ok(()),
+        _ => let_go(world, me, run, &outcome.going, &look.live),
+    };
+    let Some(stop) = outcome.interrupted.or(released.err()) else {
+        let going = outcome.going.first();
+        let words = |key| message::sync::WAITING_DELETION.with("resource", named(key));
+        return Ok((outcome.causes, going.map(words)));
     };
     // What of the wave is done is written down, so that it is not done again.
     if progressed && stop != Stop::Crash {
@@ -168,6 +179,8 @@ struct Outcome {
     results: Vec<ResourceResult>,
     causes: Vec<Cause>,
     interrupted: Option<Stop>,
+    /// Objects that hooks were applied to, and that are on their way out; nothing has become of the hooks yet.
+    going: Vec<ResourceKey>,
 }
 
 fn apply_wave(
@@ -205,6 +218,10 @@ fn apply_wave(
                 return outcome;
             }
             match execute(world, me, step, &duty) {
+                Ok(Done::Applied(object)) if step.hook.is_some() && hooks::leaving(&object) => {
+                    outcome.going.push(step.key.clone());
+                    look.live.take_answer(me, object);
+                }
                 Ok(Done::Applied(object)) => {
                     let words = format!("{} configured", step.key.name);
                     outcome
@@ -342,8 +359,12 @@ fn fail(
                 return Ok(Progress::Ended(End::new(phase, why, causes)));
             }
         };
-        let causes = carried(world, me, run, &steps, &[], look)?;
+        let (causes, going) = carried(world, me, run, &steps, &[], look)?;
         run.state.causes.extend(causes);
+        if let Some(message) = going {
+            run.state.message = message;
+            return Ok(Progress::Waits(Next::After(BACKSTOP)));
+        }
         observe(world, me, run, &mut look.live)?;
         let running = pace::running(plan.on_failure.iter(), results(run));
         run.state.message = pace::waiting_for_hooks(&running);
@@ -483,8 +504,18 @@ fn clear_way(
     let (mut clear, mut going, mut made) = (Vec::new(), Vec::new(), Vec::new());
     for step in steps {
         let subject = &run.subject;
+        let Some(policy) = step.hook else {
+            clear.push(step);
+            continue;
+        };
+        let name = attempt.run(step.phase.as_str());
+        let before = |entry: Option<&Arc<Stored>>| {
+            hooks::before(policy, &name, entry.map(|entry| &entry.object))
+        };
         let mut entry = live.find(&step.key).cloned();
-        if entry.is_none() && step.hook.is_some_and(|policy| policy.before_creation) {
+        let mut way = before(entry.as_ref());
+        let leaves = entry.as_ref().is_some_and(|there| there.deleting());
+        if way == Before::Ready || (way == Before::Made && leaves) {
             entry = world.fetch(me, &step.key, &subject.duty())?;
             if let Some(there) = &entry
                 && !claimant(&subject.tenant, subject.name()).may_replace(&there.object, &step.key)
@@ -492,11 +523,8 @@ fn clear_way(
                 let message = message::sync::HOOK_NAME_TAKEN.with("resource", &step.key);
                 return Ok(Way::Refused(Cause::error(message).on(step.key)));
             }
+            way = before(entry.as_ref());
         }
-        let way = step.hook.map_or(Before::Ready, |policy| {
-            let body = entry.as_ref().map(|entry| &entry.object);
-            hooks::before(policy, &attempt.run(step.phase.as_str()), body)
-        });
         match way {
             Before::Ready => clear.push(step),
             Before::Made => made.push(apply::made(&step)),
@@ -516,6 +544,22 @@ fn clear_way(
             Way::Blocked(message::sync::WAITING_HOOK_DELETION.with("resource", named(first)))
         }
     })
+}
+
+/// Takes our finalizer off what hooks were applied to that is on its way out.
+fn let_go(
+    world: &mut World,
+    me: &Controller,
+    run: &Run,
+    going: &[ResourceKey],
+    live: &LiveSet,
+) -> Looked<()> {
+    for key in going {
+        if let Some(entry) = live.find(key).filter(|entry| entry.deleting()) {
+            release(world, me, &run.subject.duty(), key, entry)?;
+        }
+    }
+    Ok(())
 }
 
 /// Deletes the objects of hooks that ask for it now that the sync has come to its end.

@@ -256,7 +256,11 @@ async fn act(
         }
         if made.causes.is_empty() {
             next = Next::After(LOOK_AGAIN);
-            causes.extend(make.iter().map(|step| moment.waits(&step.key)));
+            let about = |step: &Step| match made.going.contains(&step.key) {
+                true => moment.clears(&step.key),
+                false => moment.waits(&step.key),
+            };
+            causes.extend(make.iter().map(about));
         } else {
             next = Next::After(AGAIN);
             let named = made.causes.iter().filter_map(|c| c.resource.as_ref());

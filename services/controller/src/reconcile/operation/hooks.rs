@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use cluster::LiveEntry;
 use domain::cause::Cause;
-use domain::message::{self, Message};
+use domain::message;
 use domain::operation::{Phase, ResourceResult};
 use domain::resource::{ResourceKey, annotation, text};
 use engine::hooks::{self, Attempt, Before, DeletePolicy};
 use engine::options::Propagation;
-use engine::plan::pace::{named, result_of};
+use engine::plan::pace::result_of;
 use engine::plan::{Plan, Step};
 use serde_json::Value;
 
 use super::Run;
+use super::waits::{self, Going};
 use super::waves::{record, results};
 use crate::context::Context;
 use crate::reconcile::custom::{Checker, Known, SeenHook};
@@ -134,13 +135,7 @@ pub(super) async fn release_ended(
         let entry = live.find(&result.key);
         let entry = entry.filter(|entry| is_of(&entry.body, &attempt, result));
         let Some(entry) = entry else { continue };
-        match cluster_hooks::release(ctx, &run.subject.writer, entry).await {
-            Err(error) if passing(&error) => return Err(error),
-            Err(error) => {
-                tracing::warn!(resource = %result.key, %error, "a hook's finalizer could not be taken off");
-            }
-            Ok(()) => {}
-        }
+        release(ctx, run, entry).await?;
     }
     Ok(())
 }
@@ -150,12 +145,14 @@ pub(super) enum Way {
     /// These; nothing is in their way.
     Clear(Vec<Step>),
     /// None: objects of earlier runs have to go first.
-    Blocked(Message),
+    Blocked(Going),
     /// None: such an object can not be made to go.
     Refused(Cause),
 }
 
-/// Has the objects of earlier runs deleted, and notes the hooks that this attempt has made though it is not on record.
+/// Has the objects of earlier runs deleted, and notes the hooks that this attempt has made though it is not on record. That
+/// nothing is in the way is never concluded from the index alone, nor that what goes is a hook of this attempt: it may have been
+/// let go of since.
 pub(super) async fn clear_way(
     ctx: &Context,
     run: &mut Run,
@@ -166,27 +163,35 @@ pub(super) async fn clear_way(
     let attempt = attempt(run, "");
     let (mut clear, mut going, mut made) = (Vec::new(), Vec::new(), Vec::new());
     for step in steps {
+        let Some(policy) = step.hook else {
+            clear.push(step);
+            continue;
+        };
+        let name = attempt.run(step.phase.as_str());
+        let before = |entry: Option<&Arc<LiveEntry>>| {
+            hooks::before(policy, &name, entry.map(|entry| entry.body.as_ref()))
+        };
         let mut entry = live.find(&step.key).cloned();
-        if entry.is_none() && step.hook.is_some_and(|policy| policy.before_creation) {
-            entry = unseen(ctx, run, &step).await?;
+        let mut way = before(entry.as_ref());
+        let leaves = entry
+            .as_ref()
+            .is_some_and(|there| hooks::leaving(&there.body));
+        if way == Before::Ready || (way == Before::Made && leaves) {
+            entry = as_it_is(ctx, run, &step, entry).await?;
             if let Some(there) = &entry
                 && !replaceable(run, there)
             {
                 let message = message::sync::HOOK_NAME_TAKEN.with("resource", &step.key);
                 return Ok(Way::Refused(Cause::error(message).on(step.key)));
             }
+            way = before(entry.as_ref());
         }
-        let entry = entry.as_ref();
-        let way = step.hook.map_or(Before::Ready, |policy| {
-            let body = entry.map(|entry| entry.body.as_ref());
-            hooks::before(policy, &attempt.run(step.phase.as_str()), body)
-        });
         match way {
             Before::Ready => clear.push(step),
             Before::Made => made.push(apply::made(&step)),
-            Before::Gone => going.push(step.key),
+            Before::Gone => going.extend(entry),
             Before::Delete => {
-                if let Some(entry) = entry {
+                if let Some(entry) = &entry {
                     match cluster_hooks::remove(ctx, &run.subject.writer, entry, propagation).await
                     {
                         Err(error) if passing(&error) => return Err(error),
@@ -197,37 +202,59 @@ pub(super) async fn clear_way(
                         Ok(()) => {}
                     }
                 }
-                going.push(step.key);
+                going.extend(entry);
             }
         }
     }
     record(run, made);
-    Ok(match going.as_slice() {
-        [] => Way::Clear(clear),
-        [first] => {
-            Way::Blocked(message::sync::WAITING_HOOK_DELETION.with("resource", named(first)))
-        }
-        [first, rest @ ..] => Way::Blocked(
-            message::sync::WAITING_HOOK_DELETION_MORE
-                .with("resource", named(first))
-                .with("count", rest.len()),
-        ),
-    })
+    let going = waits::hooks_going(&going, ctx.clock.now());
+    Ok(going.map_or(Way::Clear(clear), Way::Blocked))
 }
 
-/// What the cluster has where a hook is about to be made and the index has nothing: it may lag behind the process that made
-/// the hooks of the attempt before, and what is applied onto a hook that has ended does not run.
-async fn unseen(
+/// What the cluster has where a hook is about to be made: what is known may lag behind the process that had the operations
+/// before, and what is applied onto a hook that has ended, or is on its way out, does not run.
+async fn as_it_is(
     ctx: &Context,
     run: &Run,
     step: &Step,
+    known: Option<Arc<LiveEntry>>,
 ) -> Result<Option<Arc<LiveEntry>>, cluster::Error> {
     let account = ctx.account(run.subject.tenant(), &step.key.namespace)?;
     match account.get(&step.key, Some(&step.version)).await {
         Ok(body) => Ok(body.and_then(|body| ctx.cluster.index().read(&body))),
         Err(error) if passing(&error) => Err(error),
         // Why it cannot be there is said when it is made.
-        Err(_) => Ok(None),
+        Err(_) => Ok(known),
+    }
+}
+
+/// Takes our finalizer off what hooks were applied to that is on its way out: nothing runs there, and it is in their way. At
+/// once: it bears their names now, and whoever looks later can not tell it from hooks that somebody has deleted since.
+pub(super) async fn let_go(
+    ctx: &Context,
+    run: &Run,
+    going: &[ResourceKey],
+    live: &LiveSet,
+) -> Result<(), cluster::Error> {
+    let answered = going.iter().filter_map(|key| live.body(key));
+    for body in answered.filter(|body| hooks::leaving(body)) {
+        let Some(entry) = ctx.cluster.index().read(body) else {
+            continue;
+        };
+        release(ctx, run, &entry).await?;
+    }
+    Ok(())
+}
+
+/// Takes our finalizer off a hook. Where the cluster refuses, that is for later.
+async fn release(ctx: &Context, run: &Run, entry: &LiveEntry) -> Result<(), cluster::Error> {
+    match cluster_hooks::release(ctx, &run.subject.writer, entry).await {
+        Err(error) if passing(&error) => Err(error),
+        Err(error) => {
+            tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

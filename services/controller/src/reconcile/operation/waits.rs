@@ -40,10 +40,15 @@ impl Going {
             message::sync::WAITING_DELETION,
             message::sync::WAITING_DELETION_MORE,
         );
+        Self::said(waits_for(keys, one, more), there, now)
+    }
+
+    /// The same, where that is what the operation says.
+    fn said(message: Option<Message>, there: &[&Arc<LiveEntry>], now: Timestamp) -> Option<Self> {
         let lingering = there.iter().filter(|entry| lingers(&entry.body, now));
         let why = lingering.map(|entry| kept_by(&entry.key, &entry.body));
         Some(Self {
-            message: waits_for(keys, one, more)?,
+            message: message?,
             why: why.collect(),
         })
     }
@@ -68,6 +73,17 @@ pub(super) fn made_anew(look: &Look, keys: &[ResourceKey], now: Timestamp) -> Op
     let there: Vec<_> = keys.iter().filter_map(|key| look.live.find(key)).collect();
     let keys: Vec<&ResourceKey> = keys.iter().collect();
     Going::of(&keys, &there, now)
+}
+
+/// The objects in the place of which hooks are made.
+pub(super) fn hooks_going(there: &[Arc<LiveEntry>], now: Timestamp) -> Option<Going> {
+    let keys: Vec<&ResourceKey> = there.iter().map(|entry| &entry.key).collect();
+    let (one, more) = (
+        message::sync::WAITING_HOOK_DELETION,
+        message::sync::WAITING_HOOK_DELETION_MORE,
+    );
+    let there: Vec<_> = there.iter().collect();
+    Going::said(waits_for(&keys, one, more), &there, now)
 }
 
 /// That an object is being deleted, and which finalizers keep it: those of ours too.

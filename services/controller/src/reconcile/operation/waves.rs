@@ -137,10 +137,7 @@ async fn waves_in_turn(
                 let way = hooks::clear_way(ctx, run, rest, &look.live, plan.propagation).await;
                 rest = match way.map_err(Failure::Cluster)? {
                     Way::Clear(steps) => steps,
-                    Way::Blocked(message) => {
-                        run.state.message = message;
-                        return Ok(Progress::Waits(Next::After(BACKSTOP)));
-                    }
+                    Way::Blocked(going) => return Ok(lingers(run, going)),
                     Way::Refused(cause) => {
                         let end = failed(message::sync::APPLY_FAILED, vec![cause]);
                         return fail(ctx, run, plan, end, look, known, times).await;
@@ -152,6 +149,8 @@ async fn waves_in_turn(
             times.wave_ended = Some(Instant::now());
             let progressed = !outcome.results.is_empty();
             record(run, outcome.results);
+            let released = hooks::let_go(ctx, run, &outcome.going, &look.live).await;
+            let stopped = outcome.interrupted.or(released.err());
             if outcome.namespace_made {
                 ctx.tenants.reload().await?;
                 if let Some(tenant) = ctx.tenants.get(run.subject.key.tenant).await? {
@@ -159,7 +158,7 @@ async fn waves_in_turn(
                 }
             }
             let mut causes = outcome.causes;
-            if let Some(error) = outcome.interrupted {
+            if let Some(error) = stopped {
                 // Nothing is given up while something else is gone and not made anew yet.
                 let late = match outcome.going.is_empty() {
                     true => outcome.unfinished.as_slice(),
@@ -252,10 +251,7 @@ async fn fail(
             let way = hooks::clear_way(ctx, run, rest, &look.live, plan.propagation).await;
             let steps = match way.map_err(Failure::Cluster)? {
                 Way::Clear(steps) => steps,
-                Way::Blocked(message) => {
-                    run.state.message = message;
-                    return Ok(Progress::Waits(Next::After(BACKSTOP)));
-                }
+                Way::Blocked(going) => return Ok(lingers(run, going)),
                 Way::Refused(cause) => {
                     run.state.causes.push(cause);
                     let causes = std::mem::take(&mut run.state.causes);
@@ -266,7 +262,8 @@ async fn fail(
             let outcome = apply::wave(ctx, &run.subject, &steps, false, began, live).await;
             let progressed = !outcome.results.is_empty();
             record(run, outcome.results);
-            if let Some(error) = outcome.interrupted {
+            let released = hooks::let_go(ctx, run, &outcome.going, &look.live).await;
+            if let Some(error) = outcome.interrupted.or(released.err()) {
                 return interrupted(ctx, run, error, progressed, times);
             }
             times.interrupted = None;
