@@ -1,9 +1,9 @@
 //! What must hold whatever happens. Whoever judges sees the cluster as it is, not as a controller's index has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::clock::Timestamp;
-use domain::resource::{ResourceKey, text};
+use domain::resource::{ResourceKey, annotation, text};
 use domain::status::{HealthCode, SyncCode};
 use engine::claim::Owner;
 use engine::hooks;
@@ -54,6 +54,8 @@ pub(crate) struct Judge {
     applied_at: BTreeMap<ResourceKey, u64>,
     /// For whom it was last applied, changed or not.
     applied_for: BTreeMap<ResourceKey, Mark>,
+    /// The runs of hooks whose objects were made.
+    made: BTreeSet<String>,
 }
 
 impl Judge {
@@ -160,6 +162,13 @@ impl Judge {
         }
         if let Some(wrong) = self.too_old(mark) {
             self.wrong.push(format!("{}: {wrong}", request.key));
+        }
+        if let Some(run) = annotation(&answer.object, hooks::RUN).filter(|_| answer.code == 201) {
+            let hook = format!("{} {run}", request.key);
+            if self.made.contains(&hook) {
+                self.wrong.push(format!("the hook {hook} was made twice"));
+            }
+            self.made.insert(hook);
         }
         let version = text(&answer.object, &["metadata", "resourceVersion"]);
         if version == api.version.to_string() {
