@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::cause::Location;
 use domain::clock::Clock;
-use domain::manifest::MAX_LOCAL;
+use domain::manifest::{MAX_LOCAL, Replaced};
 use domain::message;
 use domain::repository::{Credentials, GithubApp};
 use domain::secret::Secret;
@@ -14,6 +15,8 @@ use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
 use runtime::clock::SystemClock;
 use runtime::fair::Fair;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use source::charts::{ArtifactNotes, Charts};
 use source::git::{Access, Files, Login, Mirrors, Node, Place, Rules};
 use source::render::{ChartDetails, Reference, RenderInput, Target};
@@ -402,10 +405,11 @@ fn answer(
     let manifests = match unchanged {
         true => Vec::new(),
         false => rendered
-            .manifests
-            .iter()
+            .manifests::<Told<'_>>()
+            .map_err(refused)?
+            .into_iter()
             .map(to_manifest)
-            .collect::<Result<_, _>>()?,
+            .collect(),
     };
     Ok(Response::new(wire::RenderResponse {
         hash: rendered.hash.0.clone(),
@@ -601,29 +605,38 @@ impl Service {
     }
 }
 
-fn to_manifest(manifest: &domain::manifest::Manifest) -> Result<wire::RenderedManifest, Status> {
-    let object = serde_json::to_vec(&manifest.object)
-        .map_err(|error| Status::internal(error.to_string()))?;
-    let (path, line) = manifest
-        .location
-        .as_ref()
-        .map_or((String::new(), 0), |at| (at.path.clone(), at.line));
-    let lines = manifest.lines.iter().map(|(field, line)| wire::FieldLine {
-        field: field.clone(),
-        line: *line,
-    });
-    let replaced = manifest.replaced.iter().map(|one| wire::Replaced {
-        field: one.field.clone(),
-        line: one.line,
-        variable: one.variable.clone(),
-    });
-    Ok(wire::RenderedManifest {
-        object,
+/// A manifest as it is told: its object is handed on as it was written.
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(borrow)]
+    object: &'a RawValue,
+    location: Option<Location>,
+    #[serde(default)]
+    lines: Vec<(String, u32)>,
+    #[serde(default)]
+    replaced: Vec<Replaced>,
+}
+
+fn to_manifest(manifest: Told<'_>) -> wire::RenderedManifest {
+    let at = manifest.location.map(|at| (at.path, at.line));
+    let (path, line) = at.unwrap_or_default();
+    let lines = manifest.lines.into_iter();
+    let replaced = manifest.replaced.into_iter();
+    wire::RenderedManifest {
+        object: manifest.object.get().as_bytes().to_vec(),
         path,
         line,
-        lines: lines.collect(),
-        replaced: replaced.collect(),
-    })
+        lines: lines
+            .map(|(field, line)| wire::FieldLine { field, line })
+            .collect(),
+        replaced: replaced
+            .map(|one| wire::Replaced {
+                field: one.field,
+                line: one.line,
+                variable: one.variable,
+            })
+            .collect(),
+    }
 }
 
 /// A failure as a status; its cause travels as JSON (a list of one) in the details.

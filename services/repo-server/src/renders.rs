@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use runtime::Lifecycle;
 use runtime::fair::Fair;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use source::git::Access;
 use source::render::{ChartDetails, Details, Held, ReadSet, RenderInput, Rendered, Renderer};
@@ -43,10 +44,15 @@ const WRITES: u32 = 4 << 20;
 /// What each of them counts for at least: the small ones take most for being compressed.
 const WRITE: u32 = 1 << 20;
 
+/// How many times as much memory as its JSON a render takes for what it read, in maps of paths and ids.
+const READ: usize = 3;
+
 /// A finished render, as it is remembered.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Remembered {
-    pub(crate) manifests: Vec<Manifest>,
+    /// The manifests as they are written, a list of [`Manifest`]: as values they take ten times as much, and nearly everybody
+    /// who asks has them.
+    manifests: Box<RawValue>,
     pub(crate) hash: ManifestSetHash,
     pub(crate) detail: String,
     pub(crate) source_type: SourceType,
@@ -59,10 +65,12 @@ pub(crate) struct Remembered {
     pub(crate) held: Held,
 }
 
-impl From<Rendered> for Remembered {
-    fn from(rendered: Rendered) -> Self {
-        Self {
-            manifests: rendered.manifests,
+impl TryFrom<Rendered> for Remembered {
+    type Error = Error;
+
+    fn try_from(rendered: Rendered) -> Result<Self, Error> {
+        Ok(Self {
+            manifests: to_raw_value(&rendered.manifests).map_err(Error::internal)?,
             hash: rendered.hash,
             detail: rendered.detail,
             source_type: rendered.source_type,
@@ -71,7 +79,21 @@ impl From<Rendered> for Remembered {
             undetermined: rendered.undetermined,
             read_set: rendered.read_set,
             held: Held::default(),
-        }
+        })
+    }
+}
+
+impl Remembered {
+    /// Its manifests, read as a list of these.
+    pub(crate) fn manifests<'a, T: Deserialize<'a>>(&'a self) -> Result<Vec<T>, Error> {
+        serde_json::from_str(self.manifests.get()).map_err(Error::internal)
+    }
+
+    /// How many bytes it takes in this process, where all of it is so many as JSON.
+    fn size(&self, json: usize) -> usize {
+        let manifests = self.manifests.get().len();
+        let rest = json.saturating_sub(manifests);
+        manifests.saturating_add(rest.saturating_mul(READ))
     }
 }
 
@@ -159,7 +181,7 @@ impl Renders {
             return Ok((found, Vec::new()));
         }
         let (rendered, _) = self.get(order).await?;
-        let images = source::render::images(&rendered.manifests);
+        let images = source::render::images(&rendered.manifests::<Manifest>()?);
         Ok((found, images))
     }
 
@@ -212,7 +234,8 @@ impl Renders {
             let held = (place, self.0.turns.turn(tenant).await);
             let renderer = &self.0.renderer;
             let rendered = renderer.render_local(&order.access, archive, held, &order.input);
-            Outcome::Ok((Arc::new(Remembered::from(rendered.await?)), Answered::Local))
+            let rendered = Remembered::try_from(rendered.await?)?;
+            Outcome::Ok((Arc::new(rendered), Answered::Local))
         };
         self.counted(tenant, rendering).await
     }
@@ -277,7 +300,7 @@ impl Renders {
         let rendered = self.0.renderer.render(access, commit, input).await;
         self.0.failures.note(name, rendered.as_ref().err());
         let rendered = rendered?;
-        let rendered = Arc::new(Remembered::from(rendered));
+        let rendered = Arc::new(Remembered::try_from(rendered)?);
         // What was drawn is its application's own, and kept by who deploys it: another one with the same source must not get it.
         if rendered.undetermined.is_none() {
             let Order {
@@ -319,9 +342,8 @@ impl Renders {
             .await?;
         // An entry of another form is one that is not there.
         let found: Arc<Remembered> = Arc::new(serde_json::from_slice(&bytes).ok()?);
-        self.0
-            .memory
-            .put(key.to_owned(), found.clone(), bytes.len());
+        let size = found.size(bytes.len());
+        self.0.memory.put(key.to_owned(), found.clone(), size);
         Some(found)
     }
 
@@ -354,7 +376,8 @@ impl Renders {
         if let Some(cache) = &self.0.cache {
             cache.put(tenant, &seal, KIND, &key, &bytes, KEPT).await;
         }
-        self.0.memory.put(key, rendered, bytes.len());
+        let size = rendered.size(bytes.len());
+        self.0.memory.put(key, rendered, size);
     }
 }
 
@@ -450,7 +473,42 @@ fn key_of(order: &Order) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::cause::Location;
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn what_is_remembered_is_what_was_rendered_and_counts_for_what_it_takes() {
+        let at = Location {
+            path: "a.yaml".to_owned(),
+            line: 1,
+        };
+        let object = json!({"kind": "X", "metadata": {"name": "<a>"}});
+        let mut manifest = Manifest::new(object, Some(at));
+        manifest.lines = vec![("kind".to_owned(), 1)];
+        let bare = Manifest::new(json!({"kind": "Y"}), None);
+        let rendered = Rendered {
+            manifests: vec![manifest, bare],
+            hash: ManifestSetHash("hash".to_owned()),
+            detail: "detail".to_owned(),
+            source_type: SourceType::Directory,
+            causes: Vec::new(),
+            elsewhere: Vec::new(),
+            undetermined: None,
+            read_set: ReadSet::default(),
+        };
+        let expected = rendered.manifests.clone();
+        let first = Remembered::try_from(rendered).unwrap();
+        let bytes = serde_json::to_vec(&first).unwrap();
+        let again: Remembered = serde_json::from_slice(&bytes).unwrap();
+        for one in [&first, &again] {
+            assert_eq!(one.manifests::<Manifest>().unwrap(), expected);
+            let text = serde_json::to_vec(&expected).unwrap().len();
+            let read = bytes.len() - text;
+            assert_eq!(one.size(bytes.len()), text + READ * read);
+        }
+    }
 
     #[test]
     fn what_is_remembered_beside_the_answers_is_bounded_by_what_it_takes() {
