@@ -80,14 +80,15 @@ func good() {
 		os.Getpid()))
 }
 
+// frame is the JSON of what it is told; the files that follow it are of no use to it.
 func frame(in *bufio.Reader) ([]byte, error) {
-	var head [4]byte
+	var head [8]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {
 		return nil, err
 	}
-	body := make([]byte, binary.BigEndian.Uint32(head[:]))
+	body := make([]byte, binary.BigEndian.Uint32(head[:4])-4)
 	_, err := io.ReadFull(in, body)
-	return body, err
+	return body[:binary.BigEndian.Uint32(head[4:])], err
 }
 
 func head(length uint32) {

@@ -91,9 +91,7 @@ func (r *repository) besides(what, name string) (answer, bool) {
 // show keeps folders that came without being asked for.
 func (r *repository) show(folders []*beside) {
 	for _, folder := range folders {
-		if len(folder.Names) == len(folder.Kinds) {
-			r.beside[folder.Folder] = folder
-		}
+		r.beside[folder.Folder] = folder
 	}
 }
 

@@ -11,13 +11,33 @@ import (
 // maxFrame bounds what either side has to take in at once.
 const maxFrame = 64 << 20
 
-// pipe speaks frames: four bytes of length, big-endian, then that much JSON.
+// pipe speaks frames: four bytes of length, big-endian, then that much. What goes out is JSON. What comes in has four bytes of
+// length again, that much JSON, and then the bytes of the files whose sizes stand in it.
 type pipe struct {
 	in  *bufio.Reader
 	out *bufio.Writer
 }
 
-func (p *pipe) read(into any) error {
+// told is what comes in.
+type told interface {
+	// fill takes the bytes of its files, in the order of their sizes.
+	fill(from *files) error
+}
+
+// files are the bytes that follow a frame's JSON.
+type files struct{ left []byte }
+
+func (f *files) take(size int) ([]byte, error) {
+	if size < 0 || size > len(f.left) {
+		return nil, errors.New("a frame without all of its files")
+	}
+	// Whoever appends to one must not write into the next.
+	taken := f.left[:size:size]
+	f.left = f.left[size:]
+	return taken, nil
+}
+
+func (p *pipe) read(into told) error {
 	var head [4]byte
 	if _, err := io.ReadFull(p.in, head[:]); err != nil {
 		return err
@@ -30,7 +50,29 @@ func (p *pipe) read(into any) error {
 	if _, err := io.ReadFull(p.in, body); err != nil {
 		return err
 	}
-	return json.Unmarshal(body, into)
+	return unpack(body, into)
+}
+
+// unpack reads what a frame holds; the bytes of files stay where they are in it.
+func unpack(body []byte, into told) error {
+	if len(body) < 4 {
+		return errors.New("a frame without JSON")
+	}
+	text, rest := binary.BigEndian.Uint32(body), body[4:]
+	if uint64(text) > uint64(len(rest)) {
+		return errors.New("a frame without all of its JSON")
+	}
+	if err := json.Unmarshal(rest[:text], into); err != nil {
+		return err
+	}
+	following := &files{left: rest[text:]}
+	if err := into.fill(following); err != nil {
+		return err
+	}
+	if len(following.left) > 0 {
+		return errors.New("a frame with more than its files")
+	}
+	return nil
 }
 
 func (p *pipe) write(value any) error {
@@ -109,8 +151,9 @@ type answer struct {
 	Names []string `json:"names"`
 	// Kinds has a letter for each of Names: kindFile, kindFolder or kindLink.
 	Kinds string `json:"kinds"`
-	// Content is a file's bytes.
-	Content []byte `json:"content"`
+	// Size is how many bytes a file has, and Content are those.
+	Size    int    `json:"size"`
+	Content []byte `json:"-"`
 	// Refused says why the question has no answer.
 	Refused string `json:"refused"`
 	// Beside are folders that were not asked for and probably will be.
@@ -125,8 +168,39 @@ type beside struct {
 	// Names are its entries, and Kinds has a letter for each.
 	Names []string `json:"names"`
 	Kinds string   `json:"kinds"`
-	// Contents are those of its small files.
-	Contents map[string][]byte `json:"contents"`
+	// Sizes has for each of Names how many bytes come along of it, less than nothing where it does not; Contents are those.
+	Sizes    []int             `json:"sizes"`
+	Contents map[string][]byte `json:"-"`
+}
+
+func (r *jobRequest) fill(from *files) error { return fill(r.Beside, from) }
+
+func (a *answer) fill(from *files) error {
+	var err error
+	if a.Content, err = from.take(a.Size); err != nil {
+		return err
+	}
+	return fill(a.Beside, from)
+}
+
+func fill(folders []*beside, from *files) error {
+	for _, folder := range folders {
+		if folder == nil || len(folder.Names) != len(folder.Kinds) || len(folder.Names) != len(folder.Sizes) {
+			return errors.New("a folder without kinds or sizes")
+		}
+		folder.Contents = make(map[string][]byte, len(folder.Names))
+		for at, size := range folder.Sizes {
+			if size < 0 {
+				continue
+			}
+			content, err := from.take(size)
+			if err != nil {
+				return err
+			}
+			folder.Contents[folder.Names[at]] = content
+		}
+	}
+	return nil
 }
 
 // outcome ends a job: exactly one of the first two is set.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -48,6 +49,47 @@ func TestAnOutcomeIsWrittenWhole(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got, expected) {
 			t.Errorf("%s: %s", name, frame)
+		}
+	}
+}
+
+// What comes in is taken apart by what it says itself, and refused where that is not so.
+func TestFilesFollowTheFrameThatNamesThem(t *testing.T) {
+	body := func(text, files string) []byte {
+		return append(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...), files...)
+	}
+	const folders = `"beside":[{"folder":"a","real":"a","names":["x","y","z"],"kinds":"fdf","sizes":[3,-1,0]}]`
+	var got answer
+	if err := unpack(body(`{"kind":"file","size":2,`+folders+`}`, "\x00\xffabc"), &got); err != nil {
+		t.Fatal(err)
+	}
+	contents := map[string][]byte{"x": []byte("abc"), "z": {}}
+	if string(got.Content) != "\x00\xff" || !reflect.DeepEqual(got.Beside[0].Contents, contents) {
+		t.Errorf("%q, %q", got.Content, got.Beside[0].Contents)
+	}
+	if _ = append(got.Content, '!'); string(got.Beside[0].Contents["x"]) != "abc" {
+		t.Error("one file is written over the next")
+	}
+	var request jobRequest
+	if err := unpack(body(`{"job":{"tool":"helm"},`+folders+`}`, "abc"), &request); err != nil {
+		t.Fatal(err)
+	}
+	if request.Job.Tool != "helm" || !reflect.DeepEqual(request.Beside[0].Contents, contents) {
+		t.Errorf("%+v", request)
+	}
+	for name, broken := range map[string][]byte{
+		"nothing":             nil,
+		"JSON that is short":  binary.BigEndian.AppendUint32(nil, 1),
+		"no JSON":             body("x", ""),
+		"files that are not":  body(`{"size":1}`, ""),
+		"files of none":       body(`{}`, "x"),
+		"a negative size":     body(`{"size":-1}`, ""),
+		"a folder half":       body(`{"beside":[{"names":["x"],"kinds":"f"}]}`, ""),
+		"a folder of nothing": body(`{"beside":[null]}`, ""),
+		"a large size":        body(`{"beside":[{"names":["x"],"kinds":"f","sizes":[9223372036854775807]}]}`, ""),
+	} {
+		if unpack(broken, &answer{}) == nil {
+			t.Errorf("%s: it is taken", name)
 		}
 	}
 }

@@ -1,8 +1,8 @@
 // Command renderer renders kustomizations, Helm charts and Jsonnet files for naru-repo-server.
 //
-// It is a warm worker: jobs come in and results go out as length-prefixed JSON frames over stdin and stdout, and the
-// files of a job are asked for over the same pipe. It deliberately has no disk, no network and no child processes: what
-// the library could reach by itself is closed here as well as by the sandbox that it is started in.
+// It is a warm worker: jobs come in and results go out as length-prefixed frames over stdin and stdout, and the files of a
+// job are asked for over the same pipe. It deliberately has no disk, no network and no child processes: what the library
+// could reach by itself is closed here as well as by the sandbox that it is started in.
 package main
 
 import (

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::remote;
 use super::trees::{self, Trees};
 use super::web;
-use super::worker::{Answer, Ask, Beside, Content, Done, Failure, Job, WorkerPool};
+use super::worker::{Answer, Ask, Beside, Done, Failure, Job, WorkerPool};
 use crate::error::{Error, Kind};
 use crate::git::{ItemKind, Node};
 
@@ -139,14 +139,15 @@ impl Offered {
                     .filter(|item| item.kind == ItemKind::Folder);
                 next.extend(folders.map(|item| below(&folder, &item.name)));
             }
+            let mut contents = found.contents;
             all.push(Beside {
                 kinds: found.items.iter().map(|item| letter(item.kind)).collect(),
-                names: found.items.into_iter().map(|item| item.name).collect(),
                 contents: found
-                    .contents
-                    .into_iter()
-                    .map(|(name, content)| (name, Content(content)))
+                    .items
+                    .iter()
+                    .map(|item| contents.remove(&item.name))
                     .collect(),
+                names: found.items.into_iter().map(|item| item.name).collect(),
                 real: found.real,
                 folder,
             });

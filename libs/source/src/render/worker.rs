@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use domain::cause::Cause;
 use domain::message;
 use domain::settings::BuildOptions;
@@ -192,8 +190,13 @@ pub(super) struct Answer {
     /// A letter for each name: `f`ile, `d`irectory, `l`ink.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) kinds: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) content: Option<Content>,
+    /// A file's bytes.
+    #[serde(
+        rename = "size",
+        serialize_with = "size",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) content: Option<Arc<[u8]>>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) refused: String,
     /// What else the worker will probably ask for.
@@ -209,7 +212,9 @@ pub(super) struct Beside {
     pub(super) real: String,
     pub(super) names: Vec<String>,
     pub(super) kinds: String,
-    pub(super) contents: BTreeMap<String, Content>,
+    /// For each name the file's bytes, where they come along.
+    #[serde(rename = "sizes", serialize_with = "sizes")]
+    pub(super) contents: Vec<Option<Arc<[u8]>>>,
 }
 
 impl Answer {
@@ -217,19 +222,50 @@ impl Answer {
         Self {
             kind: "file",
             real,
-            content: Some(Content(content)),
+            content: Some(content),
             ..Self::default()
         }
     }
 }
 
-/// A file's bytes. They are encoded when they travel, which what was used and is only noted does not.
-#[derive(Debug)]
-pub(super) struct Content(pub(super) Arc<[u8]>);
+/// A file's bytes stand in JSON as how many they are. They follow it as they are: to be encoded and read again would cost a
+/// chart more than the rest of its way.
+fn size<S: Serializer>(content: &Option<Arc<[u8]>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(length(content.as_ref()))
+}
 
-impl Serialize for Content {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64_STANDARD.encode(&self.0))
+fn sizes<S: Serializer>(contents: &[Option<Arc<[u8]>>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(contents.iter().map(|content| length(content.as_ref())))
+}
+
+/// How many bytes of a file follow; less than nothing where it does not come along.
+fn length(content: Option<&Arc<[u8]>>) -> i64 {
+    content.map_or(-1, |content| {
+        i64::try_from(content.len()).unwrap_or(i64::MAX)
+    })
+}
+
+/// What a worker is told: JSON, and after it the bytes of the files whose sizes stand in it, in the same order.
+trait Told: Serialize {
+    fn files(&self) -> impl Iterator<Item = &Arc<[u8]>>;
+}
+
+impl Told for Start<'_> {
+    fn files(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.beside.iter().flat_map(Beside::files)
+    }
+}
+
+impl Told for Answer {
+    fn files(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+        let beside = self.beside.iter().flat_map(Beside::files);
+        self.content.iter().chain(beside)
+    }
+}
+
+impl Beside {
+    fn files(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.contents.iter().flatten()
     }
 }
 
@@ -523,16 +559,30 @@ fn died(path: &str, error: &io::Error) -> Error {
     )
 }
 
-async fn send(worker: &mut Worker, message: &impl Serialize) -> io::Result<()> {
-    let body = serde_json::to_vec(message)?;
-    let length = u32::try_from(body.len())
-        .ok()
-        .filter(|length| *length <= MAX_FRAME);
-    let length = length.ok_or_else(|| io::Error::other("frame too large"))?;
-    // One write: the worker would wake for the length alone.
-    let mut frame = Vec::with_capacity(4 + body.len());
-    frame.extend(length.to_be_bytes());
-    frame.extend(body);
+/// A frame: its length, that of its JSON, the JSON, and the bytes of files. It is one write: the worker would wake for the
+/// length alone.
+fn frame(message: &impl Told) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(message)?;
+    let large = || io::Error::other("frame too large");
+    let files = message.files().map(|file| file.len());
+    let length = files.fold(4 + json.len(), usize::saturating_add);
+    let whole = u32::try_from(length).ok();
+    let whole = whole
+        .filter(|length| *length <= MAX_FRAME)
+        .ok_or_else(large)?;
+    let of_json = u32::try_from(json.len()).map_err(|_| large())?;
+    let mut frame = Vec::with_capacity(4 + length);
+    frame.extend(whole.to_be_bytes());
+    frame.extend(of_json.to_be_bytes());
+    frame.extend(json);
+    for file in message.files() {
+        frame.extend_from_slice(file);
+    }
+    Ok(frame)
+}
+
+async fn send(worker: &mut Worker, message: &impl Told) -> io::Result<()> {
+    let frame = frame(message)?;
     worker.stdin.write_all(&frame).await?;
     worker.stdin.flush().await
 }
@@ -568,6 +618,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_files_bytes_follow_what_is_told_as_they_are() {
+        let file = |bytes: &[u8]| Some(Arc::from(bytes));
+        let mut answer = Answer::file("a".to_owned(), Arc::from(&b"\0\xff"[..]));
+        answer.beside = vec![Beside {
+            folder: String::new(),
+            real: String::new(),
+            names: ["b", "c", "d"].map(str::to_owned).to_vec(),
+            kinds: "fdf".to_owned(),
+            contents: vec![file(b"xyz"), None, file(b"")],
+        }];
+        let framed = frame(&answer).unwrap();
+        let number = |at: usize| {
+            let bytes: [u8; 4] = framed[at..at + 4].try_into().unwrap();
+            usize::try_from(u32::from_be_bytes(bytes)).unwrap()
+        };
+        assert_eq!(number(0), framed.len() - 4);
+        let (json, files) = framed[8..].split_at(number(4));
+        let json: Value = serde_json::from_slice(json).unwrap();
+        assert_eq!(json["size"], 2);
+        assert_eq!(json["beside"][0]["sizes"], json!([3, -1, 0]));
+        assert_eq!(files, b"\0\xffxyz");
+        let none = Answer::default();
+        assert_eq!(frame(&none).unwrap(), b"\0\0\0\x06\0\0\0\x02{}");
+        let large = Answer::file(String::new(), vec![0; MAX_FRAME as usize].into());
+        assert!(frame(&large).is_err());
+    }
 
     #[test]
     fn a_frame_is_a_question_or_an_end_and_anything_else_is_none() {
