@@ -57,7 +57,7 @@ func runHelm(repo *repository, j job) outcome {
 	done := &result{Objects: []object{}, Chance: chance(loaded, values)}
 	for _, piece := range pieces {
 		file := fileOf(repo, folder, piece.name)
-		objects, err := documents(piece.text)
+		objects, err := piece.objects()
 		if err != nil {
 			return outcome{Failed: &failure{Kind: kindBuild, File: file, Error: fmt.Sprintf("%s: %s", piece.name, err)}}
 		}
@@ -146,12 +146,6 @@ func remoteSchema(schema any) string {
 // metaschema is what the library brings along.
 var metaschema = regexp.MustCompile(`^https?://json-schema\.org/(?:draft-0[467]/|draft/20(?:19-09|20-12)/)?schema#?$`)
 
-// piece is a part of the command's output: a template's name from the chart's own, and what it rendered to.
-type piece struct {
-	name string
-	text string
-}
-
 // renderChart is what the command prints for a chart.
 func renderChart(loaded *chart.Chart, values map[string]any, options *helmOptions, cluster *target) ([]piece, error) {
 	if err := chartutil.ProcessDependenciesWithMerge(loaded, values); err != nil {
@@ -189,7 +183,8 @@ func renderChart(loaded *chart.Chart, values map[string]any, options *helmOption
 			delete(files, name)
 		}
 	}
-	hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	standing, known := standIns(files)
+	hooks, manifests, err := releaseutil.SortManifests(standing, nil, releaseutil.InstallOrder)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +195,7 @@ func renderChart(loaded *chart.Chart, values map[string]any, options *helmOption
 		}
 	}
 	for _, manifest := range manifests {
-		pieces = append(pieces, piece{name: manifest.Name, text: manifest.Content})
+		pieces = append(pieces, known.piece(manifest.Name, manifest.Content))
 	}
 	for _, hook := range hooks {
 		if options.skipHooks {
@@ -209,7 +204,7 @@ func renderChart(loaded *chart.Chart, values map[string]any, options *helmOption
 		if options.SkipTests && slices.Contains(hook.Events, release.HookTest) {
 			continue
 		}
-		pieces = append(pieces, piece{name: hook.Path, text: hook.Manifest})
+		pieces = append(pieces, known.piece(hook.Path, hook.Manifest))
 	}
 	return pieces, nil
 }
@@ -226,14 +221,11 @@ func documents(text string) ([]json.RawMessage, error) {
 			}
 			return nil, fmt.Errorf("failed to unmarshal manifest: %w", err)
 		}
-		raw := bytes.TrimSpace(next.Raw)
-		if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
-			continue
+		read, err := appended(objects, bytes.TrimSpace(next.Raw))
+		if err != nil {
+			return nil, err
 		}
-		if err := named(raw); err != nil {
-			return nil, fmt.Errorf("failed to unmarshal manifest: %w", err)
-		}
-		objects = append(objects, json.RawMessage(raw))
+		objects = read
 	}
 }
 
