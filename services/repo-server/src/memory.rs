@@ -40,14 +40,14 @@ impl<T> Memory<T> {
             .map(|(value, _)| value.clone())
     }
 
-    /// Keeps a value of a size; one larger than a quarter of everything is not kept.
-    pub(crate) fn put(&self, key: String, value: Arc<T>, size: usize) {
+    /// Keeps a value of a size, and says whether it did: one larger than a quarter of everything is not kept.
+    pub(crate) fn put(&self, key: String, value: Arc<T>, size: usize) -> bool {
         let mut inner = self.0.lock();
         if let Some((_, old)) = inner.entries.pop(&key) {
             inner.taken -= old;
         }
         if size > inner.limit / 4 {
-            return;
+            return false;
         }
         inner.taken += size;
         inner.entries.put(key, (value, size));
@@ -57,6 +57,7 @@ impl<T> Memory<T> {
             };
             inner.taken -= old;
         }
+        true
     }
 }
 
@@ -68,12 +69,12 @@ mod tests {
     fn the_least_used_go_first_and_the_huge_never_come() {
         let memory = Memory::new(100);
         for key in ["a", "b", "c", "d"] {
-            memory.put(key.to_owned(), Arc::new(key), 25);
+            assert!(memory.put(key.to_owned(), Arc::new(key), 25));
         }
         assert!(memory.get("a").is_some());
         memory.put("e".to_owned(), Arc::new("e"), 25);
         assert!(memory.get("b").is_none() && memory.get("a").is_some());
-        memory.put("huge".to_owned(), Arc::new("huge"), 26);
+        assert!(!memory.put("huge".to_owned(), Arc::new("huge"), 26));
         assert!(memory.get("huge").is_none() && memory.get("e").is_some());
     }
 }

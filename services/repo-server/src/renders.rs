@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use cache::Cache;
@@ -347,37 +348,43 @@ impl Renders {
         Some(found)
     }
 
-    /// Remembers a render. Who asked for it does not wait for that, unless it is large or Redis falls behind. Who asks for the
-    /// same next does: it would be rendered again, and what stays is what was rendered last.
+    /// Remembers a render. Who asked for it does not wait for Redis, unless it is large or Redis falls behind; nor does who asks
+    /// for the same next, unless this process does not keep it: it would be rendered again. What stays is what was rendered last.
     async fn remember(&self, fresh: Fresh, alone: OwnedMutexGuard<()>) {
         let Ok(bytes) = serde_json::to_vec(&*fresh.rendered) else {
             return;
         };
+        // Before it is kept anywhere: who forgets everything waits for it.
         let held = place(&self.0.writes, bytes.len());
-        let (this, waits) = (self.clone(), held.is_none());
-        let writing = async move {
-            this.write(fresh, bytes).await;
-            drop((alone, held));
-        };
-        if waits {
-            writing.await;
-        } else {
-            self.0.life.spawn_short(writing.in_current_span());
-        }
-    }
-
-    async fn write(&self, fresh: Fresh, bytes: Vec<u8>) {
         let Fresh {
             tenant,
             seal,
             key,
             rendered,
         } = fresh;
-        if let Some(cache) = &self.0.cache {
-            cache.put(tenant, &seal, KIND, &key, &bytes, KEPT).await;
-        }
         let size = rendered.size(bytes.len());
-        self.0.memory.put(key, rendered, size);
+        let kept = self.0.memory.put(key.clone(), rendered, size);
+        let Some(cache) = self.0.cache.clone() else {
+            return;
+        };
+        // The writes of a key follow each other as its renders did: the place in the line is taken before the next one begins.
+        let mut line = Box::pin(self.lock(&format!("write {key}")).lock_owned());
+        let first = futures::poll!(&mut line);
+        let alone = (!kept).then_some(alone);
+        let waits = held.is_none();
+        let writing = async move {
+            let in_turn = match first {
+                Poll::Ready(in_turn) => in_turn,
+                Poll::Pending => line.await,
+            };
+            cache.put(tenant, &seal, KIND, &key, &bytes, KEPT).await;
+            drop((alone, in_turn, held));
+        };
+        if waits {
+            writing.await;
+        } else {
+            self.0.life.spawn_short(writing.in_current_span());
+        }
     }
 }
 
