@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -35,9 +36,13 @@ func noName(c rune) bool {
 func chance(loaded *chart.Chart, values map[string]any) []string {
 	found := map[string]struct{}{}
 	look := func(text []byte) {
-		// What a template computes; text around it says nothing.
+		// What a template computes; text around it says nothing, nor does a comment.
 		for {
 			_, rest, begun := bytes.Cut(text, []byte("{{"))
+			if after, is := afterComment(rest); is {
+				text = after
+				continue
+			}
 			action, after, ended := bytes.Cut(rest, []byte("}}"))
 			if !begun || !ended {
 				return
@@ -61,7 +66,29 @@ func chance(loaded *chart.Chart, values map[string]any) []string {
 	}
 	enter(loaded)
 	if text, err := json.Marshal(values); err == nil {
-		look(text)
+		// A break before a word is no letter of it.
+		look(unbroken.ReplaceAll(text, []byte(" ")))
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+var unbroken = regexp.MustCompile(`\\[nrt]`)
+
+// afterComment is what follows a comment that begins an action, `/* */}}` or `- /* */ -}}`, as templates have it.
+func afterComment(action []byte) ([]byte, bool) {
+	blank := func(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+	if len(action) > 1 && action[0] == '-' && blank(action[1]) {
+		action = action[2:]
+	}
+	comment, begun := bytes.CutPrefix(action, []byte("/*"))
+	_, after, ended := bytes.Cut(comment, []byte("*/"))
+	if !begun || !ended {
+		return nil, false
+	}
+	if len(after) > 0 && blank(after[0]) {
+		if trimmed, trims := bytes.CutPrefix(after[1:], []byte("-}}")); trims {
+			return trimmed, true
+		}
+	}
+	return bytes.CutPrefix(after, []byte("}}"))
 }
