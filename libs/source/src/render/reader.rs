@@ -621,14 +621,16 @@ impl<'f, 'r> Reader<'f, 'r> {
         }
         let (mut contents, mut left) = (BTreeMap::new(), MAX_PEEKED);
         for item in items.iter().filter(|item| item.kind == ItemKind::File) {
-            let at = below(path, &item.name);
-            let Ok(found) = self.find(&at) else {
+            // What is no link stands where its folder really is, which is all that leads there.
+            let at = below(real.trim_end_matches('/'), &item.name);
+            let Ok(node) = self.within(&at, |files, at| files.node(at)) else {
                 continue;
             };
             self.set.take();
-            let (real, before) = (found.path.clone(), self.total.get());
+            let path = at.clone();
+            let before = self.total.get();
             // One for which there is no room left is not read.
-            let file = self.read_found(&at, found, left);
+            let file = self.read_found(&at, Found { path, node }, left);
             // By what was read for it, whatever came of that: variables make much small, and little large.
             let room = left.checked_sub(self.total.get() - before);
             left = room.unwrap_or_default();
@@ -636,7 +638,7 @@ impl<'f, 'r> Reader<'f, 'r> {
                 contents.insert(item.name.clone(), file.content.clone());
                 let variables = std::mem::take(&mut self.set.borrow_mut().variables);
                 let mut peeked = self.peeked.borrow_mut();
-                peeked.insert(real, Peeked { file, variables });
+                peeked.insert(at, Peeked { file, variables });
             }
         }
         Some(Folder {
