@@ -1,6 +1,7 @@
 //! One bare mirror on disk.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +16,9 @@ use crate::error::{Error, Kind};
 
 /// How many open handles are kept per mirror.
 const HANDLES: usize = 8;
+/// How often a handle is given back before it is closed. It keeps the folders that were looked into through it, as many as
+/// there are, and the next one is opened in the time of a few looks.
+const USES: u32 = 256;
 /// How many commits a mirror remembers the trees of.
 const COMMITS: usize = 256;
 
@@ -32,8 +36,23 @@ pub(crate) struct Mirror {
     /// When it was last used, in uses of all mirrors.
     used: AtomicU64,
     ready: AtomicBool,
-    handles: Mutex<Vec<Repository>>,
+    handles: Mutex<Vec<Handle>>,
     commits: Mutex<Commits>,
+}
+
+/// An open handle to a mirror.
+pub(crate) struct Handle {
+    repository: Repository,
+    /// How often it may still be given back.
+    left: u32,
+}
+
+impl Deref for Handle {
+    type Target = Repository;
+
+    fn deref(&self) -> &Repository {
+        &self.repository
+    }
 }
 
 /// The commits that were found in a mirror.
@@ -127,17 +146,25 @@ impl Mirror {
     }
 
     /// An open handle; give it back with [`Mirror::give_back`].
-    pub(crate) fn open(&self) -> Result<Repository, Error> {
+    pub(crate) fn open(&self) -> Result<Handle, Error> {
         if let Some(handle) = self.handles.lock().pop() {
             return Ok(handle);
         }
-        Repository::open_bare(&self.path).map_err(|error| {
+        let opened = Repository::open_bare(&self.path).map_err(|error| {
             self.doubt();
             damaged(&error)
+        });
+        Ok(Handle {
+            repository: opened?,
+            left: USES,
         })
     }
 
-    pub(crate) fn give_back(&self, handle: Repository) {
+    pub(crate) fn give_back(&self, mut handle: Handle) {
+        let Some(left) = handle.left.checked_sub(1) else {
+            return;
+        };
+        handle.left = left;
         let mut handles = self.handles.lock();
         if self.ready.load(Ordering::Acquire) && handles.len() < HANDLES {
             handles.push(handle);
@@ -252,6 +279,24 @@ mod tests {
     use git2::{Signature, Time};
 
     use super::*;
+
+    #[test]
+    fn a_handle_is_closed_after_so_many_uses_and_another_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        mirror.prepare().unwrap();
+        let kept = || {
+            let handle = mirror.open().unwrap();
+            assert!(handle.is_bare());
+            mirror.give_back(handle);
+            mirror.handles.lock().len()
+        };
+        for used in 1..=USES {
+            assert_eq!(kept(), 1, "{used}");
+        }
+        assert_eq!(kept(), 0, "it has been used enough");
+        assert_eq!(kept(), 1);
+    }
 
     #[test]
     fn what_was_found_is_forgotten_with_the_mirror_also_by_who_looked_meanwhile() {

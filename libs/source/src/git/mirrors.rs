@@ -21,7 +21,7 @@ use super::files::{Files, Known};
 use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
-use super::mirror::{Expanded, Mirror};
+use super::mirror::{Expanded, Handle, Mirror};
 use super::refs::{Named, Refs, is_commit, is_range};
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
@@ -185,7 +185,7 @@ impl Snapshot {
 /// A commit that is open to be read, for as long as somebody has this.
 pub(crate) struct Opened {
     mirror: Arc<Mirror>,
-    handle: Option<git2::Repository>,
+    handle: Option<Handle>,
     tree: git2::Oid,
     known: Known,
 }
