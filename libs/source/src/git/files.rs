@@ -279,16 +279,45 @@ impl<'r> Files<'r> {
         if path.is_empty() {
             return Ok(Some(self.root));
         }
-        let folders = self.known.map_or(&self.folders, |known| &known.folders);
-        if let Some(known) = folders.borrow().get(path) {
+        if let Some(known) = self.folders().borrow().get(path) {
             return Ok(*known);
         }
         let found = match self.node(path)? {
             Node::Folder(id) => Some(Oid::from_str(&id).map_err(Error::internal)?),
             _ => None,
         };
-        folders.borrow_mut().insert(path.to_owned(), found);
+        let mut folders = self.folders().borrow_mut();
+        folders.insert(path.to_owned(), found);
         Ok(found)
+    }
+
+    /// A file or folder by a path without dots in a folder that is known, so that no link leads there: whoever was there before
+    /// has walked through all that does. `None` says nothing.
+    ///
+    /// # Errors
+    /// When the mirror is damaged.
+    pub(crate) fn straight(&self, path: &str) -> Result<Option<Found>, Error> {
+        let plain = |part: &str| !matches!(part, "" | "." | "..");
+        if path.len() > MAX_PATH || path.contains('\0') || !path.split('/').all(plain) {
+            return Ok(None);
+        }
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        // One that is not known may be anything, and to look for it would note it.
+        if !folder.is_empty() && !matches!(self.folders().borrow().get(folder), Some(Some(_))) {
+            return Ok(None);
+        }
+        Ok(match self.node(path)? {
+            node @ (Node::File(_) | Node::Folder(_)) => Some(Found {
+                path: path.to_owned(),
+                node,
+            }),
+            _ => None,
+        })
+    }
+
+    /// The folders that are known, by their paths: no link leads to them.
+    fn folders(&self) -> &RefCell<HashMap<String, Option<Oid>>> {
+        self.known.map_or(&self.folders, |known| &known.folders)
     }
 
     /// Follows a path as [`walk`] does.
@@ -296,6 +325,9 @@ impl<'r> Files<'r> {
     /// # Errors
     /// When it leads out of the repository, or through too many links.
     pub fn find(&self, path: &str) -> Result<Found, Error> {
+        if let Some(found) = self.straight(path)? {
+            return Ok(found);
+        }
         walk(
             path,
             |at| self.node(at),

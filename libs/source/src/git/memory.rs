@@ -71,6 +71,44 @@ mod tests {
     }
 
     #[test]
+    fn a_way_that_was_walked_is_known_and_no_other() {
+        let memory = Memory::new(|objects| {
+            let text = objects.blob(b"x")?;
+            let mut folder = objects.treebuilder(None)?;
+            folder.insert("a", text, FileMode::Blob.into())?;
+            folder.insert("to", objects.blob(b"a")?, FileMode::Link.into())?;
+            let folder = folder.write()?;
+            let mut root = objects.treebuilder(None)?;
+            root.insert("app", folder, FileMode::Tree.into())?;
+            root.insert("link", objects.blob(b"app")?, FileMode::Link.into())?;
+            root.write()
+        })
+        .unwrap();
+        let files = memory.files();
+        assert_eq!(files.straight("app/a").unwrap(), None, "not yet");
+        let walked = files.find("app/a").unwrap();
+        assert_eq!(files.straight("app/a").unwrap(), Some(walked.clone()));
+        assert_eq!(files.find("app/a").unwrap(), walked);
+        let app = files.find("app").unwrap();
+        assert_eq!(files.straight("app").unwrap(), Some(app));
+        for (path, leads_to) in [
+            ("link/a", Some("app/a")),
+            ("app/to", Some("app/a")),
+            ("app/../app/a", Some("app/a")),
+            ("./app//a", Some("app/a")),
+            ("app/none", Some("app/none")),
+            ("app/a/b", Some("app/a")),
+            ("", Some("")),
+            ("../app/a", None),
+            ("app/\0", None),
+        ] {
+            let found = files.find(path).ok().map(|found| found.path);
+            assert_eq!(found.as_deref(), leads_to, "{path}");
+            assert_eq!(files.straight(path).unwrap(), None, "{path}");
+        }
+    }
+
+    #[test]
     fn what_git_does_not_take_is_refused() {
         let refused = Memory::new(|objects| {
             let text = objects.blob(b"x")?;

@@ -349,6 +349,10 @@ impl<'f, 'r> Reader<'f, 'r> {
         let whole = |at: &str| base.map_or_else(|| at.to_owned(), |tree| trees::join(tree, at));
         let found = self.in_tree(base, |files| {
             let path = trees::split(path).map_or(path, |(_, path)| path);
+            // A submodule is none of the folders on such a way, open or not.
+            if let Some(found) = files.straight(path)? {
+                return Ok(found);
+            }
             walk(
                 path,
                 |at| self.node(files, base, &whole(at)),
