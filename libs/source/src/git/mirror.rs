@@ -171,6 +171,11 @@ impl Mirror {
         }
     }
 
+    /// The handles that nobody uses, for who closes them: of all mirrors that were ever read they would be too many.
+    pub(super) fn rest(&self) -> Vec<Handle> {
+        std::mem::take(&mut *self.handles.lock())
+    }
+
     /// Forgets what was found here, so that it is looked for again.
     pub(super) fn doubt(&self) {
         let mut commits = self.commits.lock();

@@ -35,6 +35,11 @@ use room::Room;
 /// How many tags of one commit are looked at for a signature.
 const MOST_TAGS: usize = 16;
 
+/// After how many uses of mirrors one that was not among them is closed, and how often that is looked for, in uses: each one that
+/// is open has files and memory of its own.
+const OPEN: u64 = 256;
+const LOOK: u64 = 64;
+
 /// What fetching may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -264,8 +269,19 @@ impl Mirrors {
         let mirror = mirrors
             .entry((access.tenant.clone(), name))
             .or_insert_with(|| Arc::new(Mirror::new(path)));
-        mirror.use_now(self.0.uses.fetch_add(1, Ordering::Relaxed) + 1);
-        mirror.clone()
+        let uses = self.0.uses.fetch_add(1, Ordering::Relaxed) + 1;
+        mirror.use_now(uses);
+        let mirror = mirror.clone();
+        let mut resting = Vec::new();
+        if uses.is_multiple_of(LOOK) {
+            let all = mirrors.values();
+            let unused = all.filter(|one| one.used().saturating_add(OPEN) <= uses);
+            resting.extend(unused.flat_map(|one| one.rest()));
+        }
+        drop(mirrors);
+        // Only now: others wait for the list.
+        drop(resting);
+        mirror
     }
 
     /// Notes that a mirror is used though nothing of it is read.
@@ -724,4 +740,46 @@ async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Er
         commit,
         tree,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::{Login, Rules};
+
+    #[test]
+    fn a_mirror_is_closed_once_so_many_others_were_used() {
+        let data = tempfile::tempdir().unwrap();
+        let mirrors = Mirrors::new(
+            data.path().to_owned(),
+            Limits::default(),
+            Egress::default(),
+            Sandbox::new(None),
+            None,
+        )
+        .unwrap();
+        let access = |name: &str| {
+            let url = format!("https://git.example/{name}.git");
+            Access::new("t", "", &url, Login::default(), Rules::default()).unwrap()
+        };
+        let [first, other] = ["a", "b"].map(access);
+        let mirror = mirrors.mirror(&first);
+        mirror.prepare().unwrap();
+        let open = |mirror: &Mirror| mirror.give_back(mirror.open().unwrap());
+        open(&mirror);
+        let used = mirrors.mirror(&other);
+        used.prepare().unwrap();
+        open(&used);
+        for _ in 2..OPEN {
+            mirrors.use_now(&other);
+        }
+        let kept = mirror.rest();
+        assert_eq!(kept.len(), 1, "it was among the last");
+        kept.into_iter().for_each(|handle| mirror.give_back(handle));
+        for _ in 0..LOOK {
+            mirrors.use_now(&other);
+        }
+        assert_eq!(mirror.rest().len(), 0, "the others were used after it");
+        assert_eq!(used.rest().len(), 1, "and stay open");
+    }
 }
