@@ -87,7 +87,10 @@ impl Kube {
 
     async fn apply_in(&self, collection: &str, object: &Value) -> anyhow::Result<()> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let path = format!("{collection}/{name}?fieldManager=argocd-controller&force=true");
+        // As the product asks: unsaid, the server reads the body twice.
+        let path = format!(
+            "{collection}/{name}?fieldManager=argocd-controller&force=true&fieldValidation=Ignore"
+        );
         let request = self
             .request(Method::PATCH, &path)
             .header("content-type", "application/apply-patch+yaml");

@@ -39,6 +39,15 @@ impl Validation {
             Self::Strict => "Strict",
         }
     }
+
+    /// What the server is told where it applies. Of undeclared fields its schema alone decides, whatever it is told; to warn, it
+    /// reads the body a second time, for keys that come twice. In what is written from a value there are none.
+    fn of_an_apply(self) -> Self {
+        match self {
+            Self::Warn | Self::Ignore => Self::Ignore,
+            Self::Strict => Self::Strict,
+        }
+    }
 }
 
 /// How to apply.
@@ -215,7 +224,7 @@ impl Account {
     ) -> Result<Answer, Error> {
         let path = Query::new(&place.path)
             .set("fieldManager", FIELD_MANAGER)
-            .set("fieldValidation", options.validation.word())
+            .set("fieldValidation", options.validation.of_an_apply().word())
             .set_if(force, "force", "true")
             .set_if(options.dry_run, "dryRun", "All")
             .build();
