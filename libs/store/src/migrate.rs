@@ -114,6 +114,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "counted_once",
         include_str!("../../../migrations/0020_counted_once.sql"),
     ),
+    (
+        21,
+        "asked_cheaply",
+        include_str!("../../../migrations/0021_asked_cheaply.sql"),
+    ),
 ];
 
 /// The version that a database must have.

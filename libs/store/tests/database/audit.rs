@@ -464,6 +464,20 @@ async fn a_quota_is_kept_where_rows_are_made() {
             }
         }));
         assert_eq!(made.await.into_iter().filter(|made| *made).count(), 3);
+        // What a tenant has of its own counts before the installation's two, also where it is no limit at all.
+        platform
+            .set_tenant_quotas(tenant.id, &of("applications", 0))
+            .await
+            .unwrap();
+        let more = scope.applications().create(&crate::app("c", 1)).await;
+        more.unwrap();
+        platform
+            .set_tenant_quotas(tenant.id, &of("clusters", 1))
+            .await
+            .unwrap();
+        let refused = scope.applications().create(&crate::app("d", 1)).await;
+        let words = refused.unwrap_err().message().unwrap().to_string();
+        assert!(words.contains("7 of 2"), "{words}");
     })
     .await;
 }
