@@ -34,7 +34,13 @@ pub(super) fn application(row: &PgRow) -> Result<Application> {
 /// The stored metadata with name, uid, version, generation and creation time filled in.
 pub(crate) fn metadata(row: &PgRow, version: i64) -> Result<Value> {
     let mut metadata = row.try_get::<Json<Value>, _>("metadata")?.0;
-    if let Value::Object(fields) = &mut metadata {
+    fill_in(&mut metadata, row, version)?;
+    Ok(metadata)
+}
+
+/// Fills name, uid, version, generation and creation time in.
+pub(super) fn fill_in(metadata: &mut Value, row: &PgRow, version: i64) -> Result<()> {
+    if let Value::Object(fields) = metadata {
         fields.insert("name".into(), row.try_get::<String, _>("name")?.into());
         fields.insert("uid".into(), row.try_get::<String, _>("uid")?.into());
         fields.insert("resourceVersion".into(), version.to_string().into());
@@ -48,7 +54,7 @@ pub(crate) fn metadata(row: &PgRow, version: i64) -> Result<Value> {
             created.to_rfc3339_opts(SecondsFormat::Secs, true).into(),
         );
     }
-    Ok(metadata)
+    Ok(())
 }
 
 /// The metadata as stored: without what is filled in on read.

@@ -1,8 +1,11 @@
 //! Changing an application, and its end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::application::{Application, REFRESH};
+use domain::operation::Operation;
+use domain::status::Status;
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{Postgres, Row, Transaction};
@@ -50,6 +53,34 @@ pub(super) trait Changes {
     fn decide(&mut self, at: usize, current: Option<&Application>) -> Option<Application>;
 }
 
+/// An application as naru.write_applications takes it.
+#[derive(Serialize)]
+struct Document<'a> {
+    name: &'a str,
+    metadata: Value,
+    spec: &'a Value,
+    operation: Option<&'a Operation>,
+    status: &'a Status,
+    repo_urls: Vec<String>,
+    refresh: bool,
+}
+
+impl<'a> Document<'a> {
+    /// What is to be written over `before`.
+    fn of(next: &'a Application, before: Option<&Application>) -> Self {
+        let asked = next.annotation(REFRESH);
+        Self {
+            name: next.name(),
+            metadata: row::stored_metadata(&next.metadata),
+            spec: &next.spec,
+            operation: next.operation.as_ref(),
+            status: &next.status,
+            repo_urls: repo_urls(&next.spec),
+            refresh: asked.is_some() && asked != before.and_then(|app| app.annotation(REFRESH)),
+        }
+    }
+}
+
 /// Makes changes in one transaction. Tells what each wrote, in their order.
 #[tracing::instrument(name = "db.applications.write", skip_all, fields(tenant = %scope.tenant(), changes = tracing::field::Empty))]
 pub(super) async fn all(
@@ -70,10 +101,9 @@ pub(super) async fn all(
         current.insert(app.name().to_owned(), app);
     }
     let mut written = vec![None; names.len()];
-    let (mut places, mut documents) = (HashMap::new(), Vec::new());
+    let mut wanted = BTreeMap::new();
     for (at, name) in names.iter().enumerate() {
-        let before = current.get(name);
-        let Some(next) = changes.decide(at, before) else {
+        let Some(next) = changes.decide(at, current.get(name)) else {
             continue;
         };
         if next.deleting() && next.finalizers().next().is_none() {
@@ -84,29 +114,31 @@ pub(super) async fn all(
             });
             continue;
         }
-        let asked = next.annotation(REFRESH);
-        let refresh =
-            asked.is_some() && asked != before.and_then(|before| before.annotation(REFRESH));
-        documents.push(json!({
-            "name": name, "metadata": row::stored_metadata(&next.metadata), "spec": next.spec,
-            "operation": next.operation, "status": next.status, "repo_urls": repo_urls(&next.spec), "refresh": refresh,
-        }));
-        places.insert(name.as_str(), at);
+        wanted.insert(at, next);
     }
-    if !documents.is_empty() {
-        let statement = format!("SELECT {COLUMNS} FROM naru.write_applications($1)");
-        let rows = sqlx::query(&statement)
-            .bind(Json(&documents))
-            .fetch_all(&mut *tx)
-            .await?;
+    if !wanted.is_empty() {
+        let documents: Vec<Document<'_>> = wanted
+            .values()
+            .map(|next| Document::of(next, current.get(next.name())))
+            .collect();
+        // What was sent is not read again: the database adds no more than this.
+        let rows = sqlx::query(
+            "SELECT name, uid, generation, resource_version, created_at FROM naru.write_applications($1)",
+        )
+        .bind(Json(&documents))
+        .fetch_all(&mut *tx)
+        .await?;
         for row in &rows {
-            let app = row::application(row)?;
-            if let Some(at) = places.remove(app.name()) {
-                written[at] = Some(app);
+            let name: String = row.try_get("name")?;
+            let at = names.iter().position(|known| *known == name);
+            if let Some((at, mut next)) = at.and_then(|at| wanted.remove_entry(&at)) {
+                next.resource_version = row.try_get("resource_version")?;
+                row::fill_in(&mut next.metadata, row, next.resource_version)?;
+                written[at] = Some(next);
             }
         }
-        if let Some(missing) = places.keys().next() {
-            return Err(Error::not_found("application", *missing));
+        if let Some(missing) = wanted.values().next() {
+            return Err(Error::not_found("application", missing.name()));
         }
     }
     if written.iter().any(Option::is_some) {

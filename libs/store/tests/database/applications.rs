@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use domain::application::{Application, REFRESH, RESOURCES_FINALIZER};
 use domain::manifest::{HeldSet, ManifestSetHash};
+use domain::operation::Operation;
 use futures::StreamExt;
 use serde_json::json;
 use store::{AppChange, ChangeKind, Code, Error};
@@ -303,7 +304,9 @@ async fn changes_that_share_a_transaction_have_a_version_each_and_are_each_annou
             let scope = scope.clone();
             async move {
                 let count = |app: &mut Application| {
-                    app.spec["count"] = json!(1);
+                    app.spec["count"] = json!({"1": 1, "0.5": 0.5, "nothing": null});
+                    app.metadata["annotations"][REFRESH] = json!("normal");
+                    app.operation = Some(Operation::default());
                     Ok::<_, Error>(())
                 };
                 scope
@@ -321,9 +324,11 @@ async fn changes_that_share_a_transaction_have_a_version_each_and_are_each_annou
         assert_eq!(scope.current_version().await.unwrap(), last);
         for (app, name) in written.iter().zip(&names) {
             assert_eq!(app.name(), name);
+            assert_eq!(app.metadata["generation"], 2);
             assert_eq!(
                 scope.applications().find(name).await.unwrap().as_ref(),
-                Some(app)
+                Some(app),
+                "what is told is what is stored"
             );
         }
         let mut left: HashSet<&str> = names.iter().map(String::as_str).collect();
