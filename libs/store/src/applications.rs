@@ -2,11 +2,13 @@
 
 mod changes;
 pub(crate) mod row;
+pub(crate) mod seen;
 pub(crate) mod together;
 mod write;
 
 use domain::application::{Application, REFRESH, project_or_default};
 use domain::project::Project;
+use domain::resource::text;
 use sqlx::Row;
 use sqlx::types::Json;
 
@@ -81,7 +83,8 @@ impl Applications<'_> {
 
     /// One of them and its project, for who may see it: `may` is asked with its spec's project (empty where it names none).
     /// One that is not there and one that may not be seen are both `None`, and take as long: of the latter nothing but its
-    /// project's name is read. The project is `None` where there is none of that name.
+    /// project's name is read. The project is `None` where there is none of that name. Who may see the project that it was in
+    /// last is spared the question for it.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -102,22 +105,32 @@ impl Applications<'_> {
              SELECT true, name, uid, generation, resource_version, metadata, spec, NULL, NULL, created_at
              FROM naru.projects WHERE name = $4"
         ));
+        let (seen, tenant) = (&self.scope.store().inner.seen, self.scope.tenant());
+        let mut guess = seen.project(tenant, name);
+        // Asked in any case, here as below, so that its time says nothing.
+        let allowed = may(guess.as_deref().unwrap_or_default());
+        guess = guess.filter(|_| allowed);
         loop {
-            let project: Option<String> = sqlx::query_scalar(&project_of)
-                .bind(self.scope.setting())
-                .bind(name)
-                .fetch_optional(&mut *connection)
-                .await?;
-            // Asked in any case, so that its time says nothing.
-            let allowed = may(project.as_deref().unwrap_or_default());
-            let Some(project) = project.filter(|_| allowed) else {
-                return Ok(None);
+            let named = match guess.take() {
+                Some(named) => named,
+                None => {
+                    let named: Option<String> = sqlx::query_scalar(&project_of)
+                        .bind(self.scope.setting())
+                        .bind(name)
+                        .fetch_optional(&mut *connection)
+                        .await?;
+                    let allowed = may(named.as_deref().unwrap_or_default());
+                    let Some(named) = named.filter(|_| allowed) else {
+                        return Ok(None);
+                    };
+                    named
+                }
             };
             let rows = sqlx::query(&both)
                 .bind(self.scope.setting())
                 .bind(name)
-                .bind(&project)
-                .bind(project_or_default(&project))
+                .bind(&named)
+                .bind(project_or_default(&named))
                 .fetch_all(&mut *connection)
                 .await?;
             let (mut app, mut project) = (None, None);
@@ -128,10 +141,13 @@ impl Applications<'_> {
                     app = Some(row::application(row)?);
                 }
             }
-            if let Some(app) = app {
-                return Ok(Some((app, project)));
-            }
             // It went in between, or into another project, of which has not been asked.
+            let Some(app) = app else {
+                seen.note(tenant, name, None);
+                continue;
+            };
+            seen.note(tenant, name, Some(&named));
+            return Ok(Some((app, project)));
         }
     }
 
@@ -185,6 +201,9 @@ impl Applications<'_> {
             .map_err(|error| unless_unique(error, "application", name))?;
         let created = row::application(&row)?;
         tx.commit().await?;
+        let project = text(&created.spec, &["project"]);
+        let seen = &self.scope.store().inner.seen;
+        seen.note(self.scope.tenant(), name, Some(project));
         Ok(created)
     }
 

@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool, Row};
 use tracing::log::LevelFilter;
 
+use crate::applications::seen::Seen;
 use crate::applications::together::Together;
 use crate::audit;
 use crate::data_keys::DataKeys;
@@ -78,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) trace: fn() -> Option<TraceParent>,
     pub(crate) tenant_keys: Mutex<HashMap<TenantId, (Instant, Arc<DataKeys>)>>,
     pub(crate) together: Together,
+    pub(crate) seen: Seen,
     pub(crate) audit: Lines<audit::append::Row>,
     pub(crate) sets: Lines<manifest_sets::Sealed>,
 }
@@ -151,6 +153,7 @@ impl Store {
                 trace: options.trace,
                 tenant_keys: Mutex::default(),
                 together: Together::default(),
+                seen: Seen::default(),
                 audit: Lines::default(),
                 sets: Lines::default(),
             }),

@@ -1,6 +1,7 @@
 //! Applications: versions, updates, deletion, and what watchers see.
 
 use std::collections::HashSet;
+use std::sync::Mutex;
 
 use domain::application::{Application, REFRESH, RESOURCES_FINALIZER};
 use domain::manifest::{HeldSet, ManifestSetHash};
@@ -102,6 +103,9 @@ async fn one_is_found_with_its_project_by_who_may_see_it() {
         })
         .await
         .unwrap();
+        // Whoever may see where it was is let in nowhere else.
+        let seen = apps.find_for("hello", |project| project == "default").await;
+        assert!(seen.unwrap().is_none());
         let seen = apps.find_for("hello", |project| project == "gone").await;
         let (_, project) = seen.unwrap().unwrap();
         assert!(project.is_none());
@@ -109,6 +113,34 @@ async fn one_is_found_with_its_project_by_who_may_see_it() {
         let other = world.scope("user02").await;
         let foreign = other.applications().find_for("hello", |_| true).await;
         assert!(foreign.unwrap().is_none());
+        apps.delete("hello").await.unwrap();
+        let seen = apps.find_for("hello", |_| true).await;
+        assert!(seen.unwrap().is_none(), "it was seen, and is gone");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_project_that_an_application_was_in_is_asked_for_once() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        scope.applications().create(&app("a", 1)).await.unwrap();
+        // Another process has had nothing to do with it yet.
+        let other = world.controller.tenant(scope.tenant());
+        for (scope, expected) in [
+            (&scope, vec!["default"]),
+            (&other, vec!["", "default"]),
+            (&other, vec!["default"]),
+        ] {
+            let asked = Mutex::new(Vec::new());
+            let may = |project: &str| {
+                asked.lock().unwrap().push(project.to_owned());
+                true
+            };
+            let found = scope.applications().find_for("a", may).await.unwrap();
+            assert_eq!(found.unwrap().0.name(), "a");
+            assert_eq!(*asked.lock().unwrap(), expected);
+        }
     })
     .await;
 }
