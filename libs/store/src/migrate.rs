@@ -119,6 +119,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "asked_cheaply",
         include_str!("../../../migrations/0021_asked_cheaply.sql"),
     ),
+    (
+        22,
+        "compression",
+        include_str!("../../../migrations/0022_compression.sql"),
+    ),
 ];
 
 /// The version that a database must have.

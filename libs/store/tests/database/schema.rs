@@ -167,3 +167,40 @@ async fn what_reaches_beyond_a_tenant_is_listed_with_its_columns() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_often_is_compressed_quickly_and_what_is_sealed_not_at_all() {
+    World::with(async |world| {
+        let mut admin = session(&world.database.admin).await;
+        let quickly: bool = sqlx::query_scalar(
+            "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'",
+        )
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+        let compressed: Vec<String> = sqlx::query_scalar(
+            "SELECT a.attrelid::regclass::text || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+             WHERE c.relnamespace = 'naru'::regnamespace AND c.relkind = 'r' AND a.attcompression = 'l' ORDER BY 1",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        let expected = [
+            "naru.applications.metadata",
+            "naru.applications.operation",
+            "naru.applications.spec",
+            "naru.applications.status",
+            "naru.history.entry",
+        ];
+        assert_eq!(compressed, if quickly { &expected[..] } else { &[] });
+        let as_it_is: Vec<String> = sqlx::query_scalar(
+            "SELECT a.attrelid::regclass::text || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+             WHERE c.relnamespace = 'naru'::regnamespace AND c.relkind = 'r' AND a.attstorage = 'e' ORDER BY 1",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert_eq!(as_it_is, ["naru.manifest_sets.sealed"]);
+    })
+    .await;
+}
