@@ -1,14 +1,19 @@
 //! What several callers ask at the same time is asked once.
 //!
 //! Whoever comes while a question is under way waits for the next one: what it wants to hear of may have happened after that
-//! one was asked. All who wait share the next.
+//! one was asked. All who wait share the next, and so do those who come while it is put off: where one follows upon the other,
+//! as much time passes without a question as with one, up to a bound.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// The longest that a question is put off for others to come.
+const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// The questions that are asked now, by what they are about. One that nobody waits for takes no room.
 pub(crate) struct Asked<K, T> {
@@ -21,8 +26,23 @@ struct Line<T> {
     last: Last<T>,
 }
 
-/// The last answer, and when its question was asked; locked while one is under way.
-type Last<T> = Arc<tokio::sync::Mutex<Option<(Instant, T)>>>;
+/// The last answer; locked while a question is under way.
+type Last<T> = Arc<tokio::sync::Mutex<Option<Answer<T>>>>;
+
+struct Answer<T> {
+    /// When its question was asked.
+    asked: Instant,
+    /// When it came.
+    came: Instant,
+    said: T,
+}
+
+impl<T> Answer<T> {
+    /// When the next question is asked, where somebody has waited for it all the time.
+    fn rested(&self) -> Instant {
+        self.came + (self.came - self.asked).min(LONGEST_REST)
+    }
+}
 
 impl<K: Clone + Eq + Hash, T: Clone> Asked<K, T> {
     /// Nobody asks anything yet.
@@ -41,15 +61,22 @@ impl<K: Clone + Eq + Hash, T: Clone> Asked<K, T> {
         let came = Instant::now();
         let (_place, last) = self.enter(about);
         let mut last = last.lock().await;
-        if let Some((asked, answer)) = &*last
-            && *asked > came
-        {
-            return answer.clone();
+        let put_off = match &*last {
+            Some(answer) if answer.asked > came => return answer.said.clone(),
+            Some(answer) => Some(answer.rested()),
+            None => None,
+        };
+        if let Some(until) = put_off {
+            tokio::time::sleep_until(until).await;
         }
         let asked = Instant::now();
-        let answer = question().await;
-        *last = Some((asked, answer.clone()));
-        answer
+        let said = question().await;
+        *last = Some(Answer {
+            asked,
+            came: Instant::now(),
+            said: said.clone(),
+        });
+        said
     }
 
     fn enter(&self, about: K) -> (Place<'_, K, T>, Last<T>) {
@@ -107,6 +134,36 @@ mod tests {
         assert_eq!(other, 2, "another question waits for none of them");
         assert_eq!(ask("a").await, 4, "nothing is remembered");
         assert!(asked.lines.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_follows_upon_another_is_put_off_for_others_to_come() {
+        let (asked, questions) = (Asked::new(), AtomicUsize::new(0));
+        let began = Instant::now();
+        let ask = |after: u64, takes: u64| {
+            let question = move || async move {
+                tokio::time::sleep(Duration::from_millis(takes)).await;
+            };
+            let (asked, questions) = (&asked, &questions);
+            async move {
+                if after > 0 {
+                    tokio::time::sleep(Duration::from_millis(after)).await;
+                }
+                let counted = || {
+                    questions.fetch_add(1, Ordering::SeqCst);
+                    question()
+                };
+                asked.ask("a", counted).await;
+                began.elapsed().as_millis()
+            }
+        };
+        // The first is asked at once and answered after 40 ms; the next is asked after 80, of all who have come by then.
+        let ended = tokio::join!(ask(0, 40), ask(10, 40), ask(70, 40));
+        assert_eq!(ended, (40, 120, 120));
+        assert_eq!(questions.load(Ordering::SeqCst), 2);
+        // Nobody has waited in between, and however long a question takes, the next is not put off for as long.
+        let ended = tokio::join!(ask(0, 1_000), ask(10, 10));
+        assert_eq!(ended, (1_120, 1_180));
     }
 
     #[tokio::test]
