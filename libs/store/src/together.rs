@@ -1,12 +1,14 @@
 //! What several callers ask for at the same time shares a transaction.
 //!
 //! A hundred callers at once would wait for a hundred commits. What waits while one is under way goes into the next, all together;
-//! whoever comes alone goes alone and at once. Changes of applications, of which a transaction takes one each and decides only
-//! then what is written, have lines of their own ([`crate::applications::together`]).
+//! whoever comes alone goes alone and at once. Where several have come together the next transaction waits a moment for more: each
+//! takes the database about as long, whatever is in it. Changes of applications, of which a transaction takes one each and
+//! decides only then what is written, have lines of their own ([`crate::applications::together`]).
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -15,8 +17,10 @@ use tracing::Instrument;
 use crate::connect::Store;
 use crate::error::{Code, Error, Result};
 
-/// The most parts of one transaction.
-const MOST: usize = 64;
+/// The most parts of one transaction: enough to share the cost of a commit, few enough that others do not wait long for it.
+pub(crate) const MOST: usize = 64;
+/// How long a transaction waits for company while many write.
+const COMPANY: Duration = Duration::from_millis(5);
 
 /// What one caller adds to a transaction.
 pub(crate) trait Part: Send + Sync + Sized + 'static {
@@ -110,7 +114,20 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
             // The caller may have gone; what was written stays.
             let _ = answer.send(outcome);
         }
+        company(parts.len()).await;
     }
+}
+
+/// Waits for those who come next to a line, after a transaction of so many. After one that came alone nobody is waited for, and
+/// after a full one there is company enough.
+pub(crate) async fn company(parts: usize) {
+    if has_company(parts) {
+        tokio::time::sleep(COMPANY).await;
+    }
+}
+
+fn has_company(parts: usize) -> bool {
+    (2..MOST).contains(&parts)
 }
 
 async fn one_by_one<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Vec<Result<P::Answer>> {
@@ -139,6 +156,12 @@ mod tests {
         async fn write(_: &Store, _: &'static str, _: &[Self]) -> Result<Vec<()>> {
             unreachable!("nothing is written")
         }
+    }
+
+    #[test]
+    fn who_comes_alone_waits_for_nobody_and_who_fills_a_transaction_neither() {
+        let waits: Vec<usize> = (0..=MOST).filter(|parts| has_company(*parts)).collect();
+        assert_eq!(waits, (2..MOST).collect::<Vec<_>>());
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Every write of a tenant waits for the tenant's counter, and a durable commit takes milliseconds: a thousand changes
 //! one after the other would take seconds however many callers there are. So what waits while one transaction is under
-//! way goes into the next, all together; whoever comes alone goes alone and at once.
+//! way goes into the next, all together; whoever comes alone goes alone and at once. Where several have come together the next
+//! transaction waits a moment for more, and leaves the counter to others meanwhile.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -16,10 +17,7 @@ use tracing::Instrument;
 use super::write;
 use crate::connect::Store;
 use crate::error::{Error, Result};
-
-/// The most changes in one transaction: enough to share the cost of a commit, few enough that the tenant's other
-/// writers do not wait long.
-const MOST: usize = 64;
+use crate::together::{MOST, company};
 
 /// One caller's change, in the steps of the transaction that carries it.
 trait Job: Send {
@@ -104,6 +102,7 @@ where
 /// Works on a tenant's line until it is empty.
 async fn work(store: &Store, tenant: TenantId) {
     while let Some(mut batch) = store.inner.together.next(tenant) {
+        let changes = batch.len();
         match write::all(&store.tenant(tenant), &mut batch).await {
             Ok(written) => {
                 for (job, app) in batch.into_iter().zip(written) {
@@ -117,6 +116,7 @@ async fn work(store: &Store, tenant: TenantId) {
                 }
             }
         }
+        company(changes).await;
     }
 }
 
