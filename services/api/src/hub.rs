@@ -2,7 +2,7 @@
 //!
 //! A notification only wakes the reader, which asks the store for what changed since the version it has; losing one
 //! costs latency, until the next look. A change that comes alone is read at once; where many come, each read takes in those
-//! of a few milliseconds.
+//! of a few milliseconds, or of some more where it brings a crowd.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +27,10 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How long after a read the next one comes at the earliest. A transaction announces each of its changes, of which the first one
 /// has all of them read.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The same after a read that brought a [`CROWD`]: nobody follows each of so many with their eyes.
+const LONG_PAUSE: Duration = Duration::from_millis(25);
+/// So many changes at once.
+const CROWD: usize = 4;
 
 /// One change of one application.
 #[derive(Clone, Debug)]
@@ -208,6 +212,7 @@ impl Inner {
         let stop = self.life.token();
         let mut last = None;
         loop {
+            let mut brought = 0;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = watched.wake.notified() => {}
@@ -229,6 +234,7 @@ impl Inner {
                 .await
             {
                 Ok(changes) => {
+                    brought = changes.len();
                     for event in changes.into_iter().map(Event::of) {
                         seen = seen.max(event.version());
                         let _ = watched.events.send(event);
@@ -240,7 +246,7 @@ impl Inner {
                     watched.wake.notify_one();
                 }
             }
-            last = Some(Instant::now());
+            last = Some((Instant::now(), brought));
         }
     }
 
@@ -254,10 +260,15 @@ impl Inner {
     }
 }
 
-/// How long the next read waits, the last one having ended then.
-fn pause(last: Option<Instant>, now: Instant) -> Option<Duration> {
-    let rested = now.saturating_duration_since(last?);
-    PAUSE.checked_sub(rested).filter(|left| !left.is_zero())
+/// How long the next read waits, the last one having ended then and brought so many changes.
+fn pause(last: Option<(Instant, usize)>, now: Instant) -> Option<Duration> {
+    let (ended, brought) = last?;
+    let pause = match brought < CROWD {
+        true => PAUSE,
+        false => LONG_PAUSE,
+    };
+    let rested = now.saturating_duration_since(ended);
+    pause.checked_sub(rested).filter(|left| !left.is_zero())
 }
 
 /// One watcher's view of a tenant's changes, in the order of their versions.
@@ -317,11 +328,15 @@ mod tests {
     fn a_change_that_comes_alone_is_read_at_once_and_those_that_follow_are_read_together() {
         let read = Instant::now();
         let after = |millis| read + Duration::from_millis(millis);
+        let few = Some((read, CROWD - 1));
         assert_eq!(pause(None, read), None, "the first");
-        assert_eq!(pause(Some(read), read), Some(PAUSE));
+        assert_eq!(pause(few, read), Some(PAUSE));
         let left = Duration::from_millis(6);
-        assert_eq!(pause(Some(read), after(4)), Some(left));
-        assert_eq!(pause(Some(read), after(10)), None);
-        assert_eq!(pause(Some(read), after(5_000)), None);
+        assert_eq!(pause(few, after(4)), Some(left));
+        assert_eq!(pause(few, after(10)), None);
+        assert_eq!(pause(few, after(5_000)), None);
+        let many = Some((read, CROWD));
+        assert_eq!(pause(many, after(10)), Some(LONG_PAUSE - PAUSE));
+        assert_eq!(pause(many, after(25)), None);
     }
 }
