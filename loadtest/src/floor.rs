@@ -15,6 +15,7 @@ use crate::Target;
 use crate::client::each;
 use crate::git::Clone;
 use crate::kube::Kube;
+use crate::process::Usage;
 use crate::report::{Report, progress};
 use crate::s1::payload;
 
@@ -102,9 +103,14 @@ pub(crate) async fn applies(
             "the floor: {} server-side applies, {width} at a time",
             objects.len()
         ));
-        let began = Instant::now();
+        let (usage, began) = (Usage::now(target), Instant::now());
         kube.apply_all(&target.namespace, &objects, width).await?;
-        best = best.max(objects.len() as f64 / began.elapsed().as_secs_f64());
+        let rate = objects.len() as f64 / began.elapsed().as_secs_f64();
+        let each = usage.each(target, objects.len());
+        progress(&format!(
+            "{rate:.0} applies/s; processor milliseconds for each: {each}"
+        ));
+        best = best.max(rate);
         clear(&kube, &target.namespace, &objects).await?;
     }
     Ok(best)

@@ -155,6 +155,16 @@ impl Usage {
             .sum()
     }
 
+    /// Processor milliseconds that each process has used since then, for each of so many things.
+    pub(crate) fn each(&self, target: &Target, things: usize) -> String {
+        let used = |(name, now): (&String, &f64)| {
+            let used = now - self.0.get(name).copied().unwrap_or_default();
+            format!("{name} {:.2}", used * 1e3 / things.max(1) as f64)
+        };
+        let all: Vec<String> = Self::now(target).0.iter().map(used).collect();
+        all.join(", ")
+    }
+
     pub(crate) fn now(target: &Target) -> Self {
         Self(
             processes(target)
