@@ -249,10 +249,11 @@ impl Applications<'_> {
 }
 
 /// Reads the applications of these names: each by its key, whatever the planner believes of the table. It knows little of one
-/// that is young, and would rather read all that the tenant has.
+/// that is young, and would rather read all that the tenant has. How many names there are it is not to see, for it would plan anew
+/// each time there are few.
 fn named(names: &str) -> String {
     format!(
-        "SELECT {COLUMNS} FROM unnest({names}::text[]) n (wanted)
+        "SELECT {COLUMNS} FROM unnest((SELECT {names}::text[])) n (wanted)
          CROSS JOIN LATERAL (SELECT * FROM naru.applications WHERE name = n.wanted LIMIT 1) a"
     )
 }

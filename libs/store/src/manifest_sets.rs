@@ -126,12 +126,12 @@ async fn write(scope: &TenantScope, sets: &[Sealed]) -> Result<()> {
     let hashes: Vec<&str> = sets.iter().map(|set| set.hash.as_str()).collect();
     let sealed: Vec<&[u8]> = sets.iter().map(|set| set.sealed.as_slice()).collect();
     // No row for a set that is there by now: a hash names one content. Each row that is put in is made of the one that sets the
-    // tenant, so that the policy finds it set.
+    // tenant, so that the policy finds it set. How many they are is not for the planner to see: it would plan anew for each few.
     sqlx::query(
         "INSERT INTO naru.manifest_sets (tenant_id, hash, sealed)
          SELECT s.tenant::uuid, n.hash, n.sealed
          FROM (SELECT set_config('naru.tenant', $1, true) AS tenant OFFSET 0) s
-         CROSS JOIN LATERAL (SELECT * FROM unnest($2::text[], $3::bytea[]) u (hash, sealed)
+         CROSS JOIN LATERAL (SELECT * FROM unnest((SELECT $2::text[]), (SELECT $3::bytea[])) u (hash, sealed)
                              WHERE s.tenant IS NOT NULL OFFSET 0) n
          ON CONFLICT DO NOTHING",
     )
