@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::application::IN_CLUSTER_SERVER;
 use domain::cluster::Cluster;
@@ -13,9 +13,13 @@ use domain::tenant::{Tenant, TenantId, TenantName, TenantState};
 use domain::tracking::Marking;
 use engine::claim::{Alone, Claimant};
 use engine::prepare::Territory;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use store::Store;
 use tokio::sync::broadcast;
+
+mod objects;
+
+use objects::Objects;
 
 /// What is known of tenants and projects. Cheap to clone.
 #[derive(Clone)]
@@ -28,17 +32,13 @@ pub struct Tenants {
 struct Inner {
     store: Store,
     known: RwLock<Known>,
-    /// How many objects each tenant's applications manage, and when that was counted.
-    objects: Mutex<HashMap<TenantId, (Instant, u64)>>,
+    objects: Objects,
     /// Tells those who look on which tenant was read anew.
     refreshed: broadcast::Sender<TenantId>,
 }
 
 /// How many tenants may have been read anew before an onlooker is told to look whichever it was.
 const REFRESHED: usize = 256;
-
-/// How long a count of objects is good enough for a quota.
-const COUNTED: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Known {
@@ -207,7 +207,7 @@ impl Tenants {
             inner: Arc::new(Inner {
                 store,
                 known: RwLock::default(),
-                objects: Mutex::default(),
+                objects: Objects::default(),
                 refreshed: broadcast::channel(REFRESHED).0,
             }),
             at: None,
@@ -345,17 +345,9 @@ impl Tenants {
     /// # Errors
     /// When the database does not answer.
     pub async fn objects(&self, tenant: TenantId) -> store::Result<u64> {
-        let counted = self.inner.objects.lock().get(&tenant).copied();
-        if let Some((at, objects)) = counted
-            && at.elapsed() < COUNTED
-        {
-            return Ok(objects);
-        }
-        let objects = self.inner.store.tenant(tenant).objects().await?;
-        let mut all = self.inner.objects.lock();
-        all.retain(|_, (at, _)| at.elapsed() < COUNTED);
-        all.insert(tenant, (Instant::now(), objects));
-        Ok(objects)
+        let Inner { store, objects, .. } = self.inner.as_ref();
+        let count = || async { store.tenant(tenant).objects().await };
+        objects.of(tenant, count).await
     }
 
     /// The tenant of a name, if it is known.

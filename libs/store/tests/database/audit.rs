@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use domain::quota::{Quota, Quotas};
 use domain::repository::{Credentials, Options, Repository};
+use domain::resource::ResourceKey;
+use domain::status::ResourceStatus;
 use domain::tenant::{TenantId, TenantState};
 use serde_json::json;
 use store::audit::{AuditEntry, Filter};
@@ -387,6 +389,24 @@ async fn repositories_to_read_and_to_push_to_are_counted_together() {
     .await;
 }
 
+fn resource(name: &str) -> ResourceStatus {
+    ResourceStatus {
+        key: ResourceKey {
+            kind: "ConfigMap".to_owned(),
+            name: name.to_owned(),
+            ..ResourceKey::default()
+        },
+        version: "v1".to_owned(),
+        status: None,
+        health: None,
+        health_message: String::new(),
+        requires_pruning: false,
+        requires_deletion_confirmation: false,
+        sync_wave: 0,
+        hook: false,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_is_kept_where_rows_are_made() {
     World::with(async |world| {
@@ -448,6 +468,18 @@ async fn a_quota_is_kept_where_rows_are_made() {
             .unwrap_err();
         assert_eq!(refused.code(), store::Code::Exhausted);
         assert_eq!(scope.usage().await.unwrap()[&Quota::Operations], 1);
+        // Objects are what statuses list.
+        assert_eq!(scope.objects().await.unwrap(), 0);
+        scope
+            .applications()
+            .update("a1", None, |app| {
+                app.status.resources = vec![resource("one"), resource("two")];
+                Ok::<_, store::Error>(())
+            })
+            .await
+            .unwrap();
+        assert_eq!(scope.objects().await.unwrap(), 2);
+        assert_eq!(scope.usage().await.unwrap()[&Quota::Objects], 2);
         // Twenty at once, and still no more than allowed.
         platform
             .set_tenant_quotas(tenant.id, &of("applications", 6))
