@@ -164,13 +164,19 @@ pub(super) fn checked(current: &Application, next: &mut Application) -> Result<b
     if same {
         next.metadata = current.metadata.clone();
         next.resource_version = current.resource_version;
-    } else if has_nul(&next.metadata)
-        || has_nul(&next.spec)
-        || has_nul(&json!([next.operation, next.status]))
+    } else if brings_nul(&current.metadata, &next.metadata)
+        || brings_nul(&current.spec, &next.spec)
+        || brings_nul(&current.operation, &next.operation)
+        || brings_nul(&current.status, &next.status)
     {
         return Err(Error::invalid("text", "it holds a NUL"));
     }
     Ok(!same)
+}
+
+/// Whether a change brings a NUL along. What stays as it was is stored already.
+fn brings_nul<T: PartialEq + Serialize>(before: &T, after: &T) -> bool {
+    before != after && has_nul(&json!(after))
 }
 
 /// Whether a text in it holds a NUL, which PostgreSQL cannot store.

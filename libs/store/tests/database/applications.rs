@@ -79,6 +79,15 @@ async fn documents_keep_every_field_and_versions_grow_with_each_change() {
             })
             .await;
         assert_eq!(nul.unwrap_err().code(), Code::Invalid);
+        let nul = apps
+            .update("hello", None, |app| {
+                let mut asked = Operation::default();
+                asked.initiated_by.username = "\0".to_owned();
+                app.operation = Some(asked);
+                Ok::<_, Error>(())
+            })
+            .await;
+        assert_eq!(nul.unwrap_err().code(), Code::Invalid);
     })
     .await;
 }
