@@ -124,6 +124,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "compression",
         include_str!("../../../migrations/0022_compression.sql"),
     ),
+    (
+        23,
+        "recorded_at_once",
+        include_str!("../../../migrations/0023_recorded_at_once.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -10,7 +10,7 @@ use crate::connect::Store;
 use crate::error::{Error, Result};
 use crate::together::{self, Lines, Part};
 
-/// An entry as naru.record_audit takes it.
+/// An entry as naru.record_audits takes it.
 #[derive(Serialize)]
 pub(crate) struct Row {
     tenant: TenantId,
@@ -39,16 +39,10 @@ impl Part for Row {
 
     #[tracing::instrument(name = "db.audit.write", skip_all, fields(entries = rows.len()))]
     async fn write(store: &Store, (): (), rows: &[Self]) -> Result<Vec<i64>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT naru.record_audit(x.tenant, x.about, x.actor, x.actor_kind, x.action, x.object, x.source, x.result,
-                                      x.request_id, x.details)
-             FROM jsonb_to_recordset($1) AS x (
-                 tenant uuid, about bigint, actor text, actor_kind text, action text, object text, source text, result text,
-                 request_id text, details jsonb)",
-        )
-        .bind(Json(rows))
-        .fetch_all(store.pool())
-        .await?;
+        let ids: Vec<i64> = sqlx::query_scalar("SELECT r FROM naru.record_audits($1) r")
+            .bind(Json(rows))
+            .fetch_all(store.pool())
+            .await?;
         if ids.len() != rows.len() {
             return Err(Error::invalid("record", "not every entry was written"));
         }

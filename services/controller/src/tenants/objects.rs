@@ -68,7 +68,7 @@ mod tests {
         let count = || async {
             counts.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(50)).await;
-            Ok(7)
+            Ok::<u64, store::Error>(7)
         };
         let ask = |number| objects.of(tenant(number), count);
         let (one, same, other) = tokio::join!(ask(1), ask(1), ask(2));
