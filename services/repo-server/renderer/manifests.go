@@ -113,18 +113,18 @@ func read(text string) (json.RawMessage, looked, bool) {
 	if isNull(object) {
 		return object, seen, true
 	}
-	fields, ok := fieldsOf(object, "apiVersion", "kind", "metadata")
+	fields, ok := fieldsAtTop(object, "apiVersion", "kind", "metadata")
 	if !ok || !isText(fields["apiVersion"]) || !isText(fields["kind"]) {
 		return nil, seen, false
 	}
 	if seen.Kind, ok = textOf(fields["kind"]); !ok {
 		return nil, seen, false
 	}
-	about, ok := fieldsOf(fields["metadata"], "name", "annotations")
+	about, ok := fieldsAtTop(fields["metadata"], "name", "annotations")
 	if !ok || !isText(about["name"]) {
 		return nil, seen, false
 	}
-	annotations, ok := fieldsOf(about["annotations"])
+	annotations, ok := fieldsAtTop(about["annotations"])
 	if !ok {
 		return nil, seen, false
 	}
@@ -160,9 +160,9 @@ func textOf(raw json.RawMessage) (string, bool) {
 	return text, !strings.ContainsFunc(text, unusual)
 }
 
-// fieldsOf are those of an object, or none of nothing; false where it is something else, or has one of the names written
+// fieldsAtTop are those of an object, or none of nothing; false where it is something else, or has one of the names written
 // otherwise.
-func fieldsOf(raw json.RawMessage, names ...string) (map[string]json.RawMessage, bool) {
+func fieldsAtTop(raw json.RawMessage, names ...string) (map[string]json.RawMessage, bool) {
 	var fields map[string]json.RawMessage
 	if isNull(raw) {
 		return fields, true
