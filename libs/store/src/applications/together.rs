@@ -105,8 +105,8 @@ async fn work(store: &Store, tenant: TenantId) {
         let changes = batch.len();
         match write::all(&store.tenant(tenant), &mut batch).await {
             Ok(written) => {
-                for (job, app) in batch.into_iter().zip(written) {
-                    job.finish(Ok(app));
+                for (job, outcome) in batch.into_iter().zip(written) {
+                    job.finish(outcome);
                 }
             }
             Err(error) => {

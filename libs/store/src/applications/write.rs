@@ -1,6 +1,6 @@
 //! Changing an application, and its end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use domain::application::{Application, REFRESH};
 use domain::operation::Operation;
@@ -8,10 +8,10 @@ use domain::status::Status;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{Postgres, Row, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 
 use super::{Applications, COLUMNS, named, repo_urls, row, together, touched};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::scope::TenantScope;
 
 impl Applications<'_> {
@@ -81,12 +81,12 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Makes changes in one transaction. Tells what each wrote, in their order.
+/// Makes changes in one transaction. Tells what each wrote, in their order; nothing where there was nothing to write.
 #[tracing::instrument(name = "db.applications.write", skip_all, fields(tenant = %scope.tenant(), changes = tracing::field::Empty))]
 pub(super) async fn all(
     scope: &TenantScope,
     changes: &mut (impl Changes + Send),
-) -> Result<Vec<Option<Application>>> {
+) -> Result<Vec<Result<Option<Application>>>> {
     let names = changes.names();
     tracing::Span::current().record("changes", names.len());
     let mut tx = scope.begin_write().await?;
@@ -100,57 +100,120 @@ pub(super) async fn all(
         let app = row::application(row)?;
         current.insert(app.name().to_owned(), app);
     }
-    let mut written = vec![None; names.len()];
-    let mut wanted = BTreeMap::new();
+    let mut written: Vec<Result<Option<Application>>> = names.iter().map(|_| Ok(None)).collect();
+    let mut wanted = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let Some(next) = changes.decide(at, current.get(name)) else {
             continue;
         };
         if next.deleting() && next.finalizers().next().is_none() {
             let gone = remove(&mut tx, name).await?;
-            written[at] = Some(Application {
+            written[at] = Ok(Some(Application {
                 resource_version: gone.resource_version,
                 ..next
-            });
+            }));
             continue;
         }
-        wanted.insert(at, next);
+        wanted.push((at, next));
     }
-    if !wanted.is_empty() {
-        let documents: Vec<Document<'_>> = wanted
-            .values()
-            .map(|next| Document::of(next, current.get(next.name())))
-            .collect();
-        // What was sent is not read again: the database adds no more than this.
-        let rows = sqlx::query(
-            "SELECT name, uid, generation, resource_version, created_at FROM naru.write_applications($1)",
-        )
-        .bind(Json(&documents))
-        .fetch_all(&mut *tx)
-        .await?;
-        for row in &rows {
-            let name: String = row.try_get("name")?;
-            let at = names.iter().position(|known| *known == name);
-            if let Some((at, mut next)) = at.and_then(|at| wanted.remove_entry(&at)) {
-                next.resource_version = row.try_get("resource_version")?;
-                row::fill_in(&mut next.metadata, row, next.resource_version)?;
-                written[at] = Some(next);
-            }
-        }
-        if let Some(missing) = wanted.values().next() {
-            return Err(Error::not_found("application", missing.name()));
-        }
+    for (at, outcome) in put_each(&mut tx, wanted, &current).await? {
+        written[at] = outcome.map(Some);
     }
-    if written.iter().any(Option::is_some) {
+    if written.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
         tx.commit().await?;
     }
     Ok(written)
 }
 
+/// An application as it is to be, and the place of the change that wants it so.
+type Wanted = (usize, Application);
+
+/// Writes them, all at once. Where one of several is refused, which a quota does, each is written by itself: those that are
+/// refused are nobody else's trouble. What was decided still holds then, for the tenant's counter stays locked.
+async fn put_each(
+    tx: &mut Transaction<'static, Postgres>,
+    mut wanted: Vec<Wanted>,
+    current: &HashMap<String, Application>,
+) -> Result<Vec<(usize, Result<Application>)>> {
+    match wanted.len() {
+        0 => return Ok(Vec::new()),
+        1 => put(tx, &mut wanted, current).await?,
+        _ => {
+            let mut part = tx.begin().await?;
+            match put(&mut part, &mut wanted, current).await {
+                Ok(()) => part.commit().await?,
+                Err(error) if error.code() == Code::Unavailable => return Err(error),
+                Err(_) => {
+                    part.rollback().await?;
+                    return put_one_by_one(tx, wanted, current).await;
+                }
+            }
+        }
+    }
+    let written = wanted.into_iter().map(|(at, next)| (at, Ok(next)));
+    Ok(written.collect())
+}
+
+async fn put_one_by_one(
+    tx: &mut Transaction<'static, Postgres>,
+    wanted: Vec<Wanted>,
+    current: &HashMap<String, Application>,
+) -> Result<Vec<(usize, Result<Application>)>> {
+    let mut written = Vec::with_capacity(wanted.len());
+    for mut one in wanted {
+        let mut part = tx.begin().await?;
+        let outcome = put(&mut part, std::slice::from_mut(&mut one), current).await;
+        let (at, next) = one;
+        match outcome {
+            Ok(()) => {
+                part.commit().await?;
+                written.push((at, Ok(next)));
+            }
+            Err(error) if error.code() == Code::Unavailable => return Err(error),
+            Err(error) => {
+                part.rollback().await?;
+                written.push((at, Err(error)));
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Writes them in one statement. Each is then as it is stored: what was sent is not read again, the database adds no more than
+/// its version, its generation and when it was made.
+async fn put(
+    connection: &mut PgConnection,
+    wanted: &mut [Wanted],
+    current: &HashMap<String, Application>,
+) -> Result<()> {
+    let documents: Vec<Document<'_>> = wanted
+        .iter()
+        .map(|(_, next)| Document::of(next, current.get(next.name())))
+        .collect();
+    let rows = sqlx::query(
+        "SELECT name, uid, generation, resource_version, created_at FROM naru.write_applications($1)",
+    )
+    .bind(Json(&documents))
+    .fetch_all(connection)
+    .await?;
+    let mut added = HashMap::with_capacity(rows.len());
+    for row in rows {
+        added.insert(row.try_get::<String, _>("name")?, row);
+    }
+    for (_, next) in wanted {
+        let row = added
+            .remove(next.name())
+            .ok_or_else(|| Error::not_found("application", next.name()))?;
+        next.resource_version = row.try_get("resource_version")?;
+        row::fill_in(&mut next.metadata, &row, next.resource_version)?;
+    }
+    Ok(())
+}
+
 /// Whether `next` differs from `current`. Name and uid are put right; without a difference so is the version.
 ///
 /// # Errors
-/// When it cannot be stored: found out here, since in the database it would fail the changes that share its transaction.
+/// When it cannot be stored: found out here, since the database would refuse with it all that share its statement.
 pub(super) fn checked(current: &Application, next: &mut Application) -> Result<bool> {
     let Some(fields) = next.metadata.as_object_mut() else {
         return Err(Error::invalid("application", "metadata must be an object"));

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use domain::application::{Application, REFRESH, RESOURCES_FINALIZER};
 use domain::manifest::{HeldSet, ManifestSetHash};
 use domain::operation::Operation;
+use domain::quota::{Quota, Quotas};
 use futures::StreamExt;
 use serde_json::json;
 use store::{AppChange, ChangeKind, Code, Error};
@@ -388,6 +389,55 @@ async fn changes_that_share_a_transaction_have_a_version_each_and_are_each_annou
         tokio::time::timeout(std::time::Duration::from_secs(60), announced)
             .await
             .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_changes_that_share_a_transaction_those_beyond_a_quota_are_refused_alone() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let four = Quotas([("operations".to_owned(), 4)].into());
+        let platform = world.api.platform();
+        platform
+            .set_tenant_quotas(scope.tenant(), &four)
+            .await
+            .unwrap();
+        let names: Vec<String> = (0..12).map(|n| format!("app-{n:02}")).collect();
+        for name in &names {
+            scope.applications().create(&app(name, 0)).await.unwrap();
+        }
+        let before = scope.current_version().await.unwrap();
+        let asked = names.iter().map(|name| {
+            let scope = scope.clone();
+            async move {
+                let begin = |app: &mut Application| {
+                    app.operation = Some(Operation::default());
+                    Ok::<_, Error>(())
+                };
+                scope.applications().update(name, None, begin).await
+            }
+        });
+        let mut begun = Vec::new();
+        for outcome in futures::future::join_all(asked).await {
+            match outcome {
+                Ok(app) => begun.push(app),
+                Err(refused) => assert_eq!(refused.code(), Code::Exhausted),
+            }
+        }
+        assert_eq!(begun.len(), 4, "as many as may are begun");
+        for app in &begun {
+            let stored = scope.applications().find(app.name()).await.unwrap();
+            assert_eq!(stored.as_ref(), Some(app));
+        }
+        let usage = scope.usage().await.unwrap();
+        assert_eq!(usage[&Quota::Operations], 4);
+        let versions: HashSet<i64> = begun.iter().map(|app| app.resource_version).collect();
+        assert_eq!(
+            versions,
+            (before + 1..=before + 4).collect::<HashSet<i64>>(),
+            "what is refused takes no version"
+        );
     })
     .await;
 }
