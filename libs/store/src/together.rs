@@ -74,6 +74,40 @@ impl<P: Part> Lines<P> {
         let left = waiting.split_off(waiting.len().min(MOST));
         Some(std::mem::replace(waiting, left))
     }
+
+    /// Ends a line with all who wait in it.
+    fn give_up(&self, line: P::Line) {
+        let waiting = self.0.lock().remove(&line);
+        drop(waiting);
+    }
+}
+
+/// Whoever works on a batch of a line. Where it ends before its work, by a panic, it gives the line up, before anybody of the batch
+/// hears of it: who waits is told so instead of waiting for ever, and whoever comes next begins anew.
+pub(crate) struct Worker<F: Fn()> {
+    give_up: F,
+    done: bool,
+}
+
+impl<F: Fn()> Worker<F> {
+    /// Begins to work on the line that `give_up` ends.
+    pub(crate) fn new(give_up: F) -> Self {
+        let done = false;
+        Self { give_up, done }
+    }
+
+    /// The work is done, and the line goes on.
+    pub(crate) fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl<F: Fn()> Drop for Worker<F> {
+    fn drop(&mut self) {
+        if !self.done {
+            (self.give_up)();
+        }
+    }
 }
 
 /// Writes a part, together with those that others write meanwhile.
@@ -87,7 +121,7 @@ pub(crate) async fn write<P: Part>(store: &Store, line: P::Line, part: P) -> Res
         )]
         tokio::spawn(async move { work::<P>(&store, line).await }.in_current_span());
     }
-    // Nobody answers when the runtime is going down.
+    // Nobody answers where the worker has ended: by a panic, or because the runtime is going down.
     answered
         .await
         .unwrap_or_else(|_| Err(Error::Unavailable(sqlx::Error::PoolClosed)))
@@ -98,6 +132,7 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
     while let Some(batch) = P::lines(store).next(line) {
         let (parts, answers): (Vec<P>, Vec<_>) =
             batch.into_iter().map(|job| (job.part, job.answer)).unzip();
+        let worker = Worker::new(|| P::lines(store).give_up(line));
         let outcomes = match P::write(store, line, &parts).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             // One that cannot be stored, or whose tenant has just gone, is nobody else's trouble.
@@ -115,19 +150,16 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
             let _ = answer.send(outcome);
         }
         company(parts.len()).await;
+        worker.done();
     }
 }
 
 /// Waits for those who come next to a line, after a transaction of so many. After one that came alone nobody is waited for, and
 /// after a full one there is company enough.
 pub(crate) async fn company(parts: usize) {
-    if has_company(parts) {
+    if (2..MOST).contains(&parts) {
         tokio::time::sleep(COMPANY).await;
     }
-}
-
-fn has_company(parts: usize) -> bool {
-    (2..MOST).contains(&parts)
 }
 
 async fn one_by_one<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Vec<Result<P::Answer>> {
@@ -141,6 +173,8 @@ async fn one_by_one<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Vec<R
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     struct Number(usize);
@@ -158,10 +192,36 @@ mod tests {
         }
     }
 
-    #[test]
-    fn who_comes_alone_waits_for_nobody_and_who_fills_a_transaction_neither() {
-        let waits: Vec<usize> = (0..=MOST).filter(|parts| has_company(*parts)).collect();
-        assert_eq!(waits, (2..MOST).collect::<Vec<_>>());
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_alone_waits_for_nobody_and_who_fills_a_transaction_neither() {
+        for (parts, waits) in [
+            (1, Duration::ZERO),
+            (2, COMPANY),
+            (MOST - 1, COMPANY),
+            (MOST, Duration::ZERO),
+        ] {
+            let began = Instant::now();
+            company(parts).await;
+            assert_eq!(began.elapsed(), waits, "after {parts}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_whose_worker_dies_is_given_up_and_one_whose_worker_is_done_is_not() {
+        let lines = Lines::default();
+        let job = || {
+            let (answer, answered) = oneshot::channel();
+            let part = Number(0);
+            (Job { part, answer }, answered)
+        };
+        let (waits, answered) = job();
+        assert!(lines.push("a", waits));
+        drop(Worker::new(|| lines.give_up("a")));
+        assert!(answered.await.is_err(), "who waited is told");
+        let (next, _answered) = job();
+        assert!(lines.push("a", next), "whoever comes next begins anew");
+        Worker::new(|| lines.give_up("a")).done();
+        assert_eq!(lines.next("a").map(|batch| batch.len()), Some(1));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use super::write;
 use crate::connect::Store;
 use crate::error::{Error, Result};
-use crate::together::{MOST, company};
+use crate::together::{MOST, Worker, company};
 
 /// One caller's change, in the steps of the transaction that carries it.
 trait Job: Send {
@@ -62,6 +62,12 @@ impl Together {
         *line = left;
         Some(batch)
     }
+
+    /// Ends a line with all who wait in it.
+    fn give_up(&self, tenant: TenantId) {
+        let waiting = self.0.lock().remove(&tenant);
+        drop(waiting);
+    }
 }
 
 /// Changes an application; see [`super::Applications::update`].
@@ -94,7 +100,7 @@ where
     }
     match answered.await {
         Ok(outcome) => outcome,
-        // The runtime is going down.
+        // The worker has ended: by a panic, or because the runtime is going down.
         Err(_) => Err(Error::Unavailable(sqlx::Error::PoolClosed).into()),
     }
 }
@@ -103,6 +109,7 @@ where
 async fn work(store: &Store, tenant: TenantId) {
     while let Some(mut batch) = store.inner.together.next(tenant) {
         let changes = batch.len();
+        let worker = Worker::new(|| store.inner.together.give_up(tenant));
         match write::all(&store.tenant(tenant), &mut batch).await {
             Ok(written) => {
                 for (job, outcome) in batch.into_iter().zip(written) {
@@ -117,6 +124,7 @@ async fn work(store: &Store, tenant: TenantId) {
             }
         }
         company(changes).await;
+        worker.done();
     }
 }
 

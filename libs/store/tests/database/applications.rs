@@ -443,6 +443,26 @@ async fn of_changes_that_share_a_transaction_those_beyond_a_quota_are_refused_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_panics_leaves_nobody_waiting() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let apps = scope.applications();
+        apps.create(&app("a", 0)).await.unwrap();
+        let broken = apps.update("a", None, |_| -> Result<(), Error> {
+            panic!("a defect, on purpose")
+        });
+        assert_eq!(broken.await.unwrap_err().code(), Code::Unavailable);
+        let next = apps.update("a", None, |app| {
+            app.spec["count"] = json!(1);
+            Ok::<_, Error>(())
+        });
+        let next = tokio::time::timeout(std::time::Duration::from_secs(60), next).await;
+        assert_eq!(next.unwrap().unwrap().spec["count"], 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn applications_are_found_by_any_of_their_repositories() {
     World::with(async |world| {
         let (a, b) = (world.scope("user01").await, world.scope("user02").await);
