@@ -677,8 +677,11 @@ mod tests {
         let cluster = strange(late().await);
         let mut news = cluster.inner.discoverer.news();
         for (answer, told) in [("none", true), ("one", true), ("the same", false)] {
-            cluster.refresh_discovery().await.unwrap();
+            let before = cluster.discovery();
+            let now = cluster.refresh_discovery().await.unwrap();
             assert_eq!(news.has_changed().unwrap(), told, "{answer}");
+            assert_eq!(Arc::ptr_eq(&before, &now), !told, "{answer}");
+            assert!(Arc::ptr_eq(&cluster.discovery(), &now), "{answer}");
             news.mark_unchanged();
         }
     }

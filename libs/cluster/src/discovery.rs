@@ -241,17 +241,22 @@ impl Discoverer {
 
     async fn ask(&self, answered: &mut Option<Instant>) -> Result<Arc<Discovery>, Error> {
         let before = self.current();
-        let fresh = Arc::new(read::discover(&self.transport, &Identity::default(), &before).await?);
-        self.take_in(&fresh);
+        let fresh = read::discover(&self.transport, &Identity::default(), &before).await?;
+        let now = self.take_in(before, fresh);
         *answered = Some(Instant::now());
-        Ok(fresh)
+        Ok(now)
     }
 
-    fn take_in(&self, fresh: &Arc<Discovery>) {
-        let before = std::mem::replace(&mut *self.current.write(), Arc::clone(fresh));
-        if before != *fresh {
-            self.tell();
+    /// Takes an answer in. Where it says what the one before did that one stays, the very same: what somebody has made of it is
+    /// known to be good without another look.
+    fn take_in(&self, before: Arc<Discovery>, fresh: Discovery) -> Arc<Discovery> {
+        if *before == fresh {
+            return before;
         }
+        let fresh = Arc::new(fresh);
+        *self.current.write() = Arc::clone(&fresh);
+        self.tell();
+        fresh
     }
 }
 
