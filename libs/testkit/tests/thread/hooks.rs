@@ -7,7 +7,7 @@ use testkit::platform::{self, Platform, Tenant};
 use testkit::progress::Progress;
 use testkit::wait;
 
-use crate::{PATIENCE, all_conditions, code, config_map, said};
+use crate::{PATIENCE, all_conditions, code, config_map, said, set};
 
 /// A Job that is a hook; `outcome` is what becomes of its pod (see testkit's simulated nodes), done at once where empty.
 pub(crate) fn job(name: &str, annotations: &[(&str, &str)], outcome: &str) -> String {
@@ -578,6 +578,64 @@ async fn a_hook_runs_once_though_the_controller_is_killed_under_it() -> Result<(
     tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &job).await?;
     platform.stop().await
+}
+
+#[tokio::test]
+async fn hooks_of_kinds_that_nobody_watches_are_let_go_too() -> Result<()> {
+    let platform = platform::platform().await?;
+    let lease = |name: &str, policy: &str, holder: &str| {
+        let annotations = json!({"argocd.argoproj.io/hook": "PreSync", "argocd.argoproj.io/hook-delete-policy": policy});
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": holder},
+            "metadata": {"name": name, "annotations": annotations}})
+        .to_string()
+    };
+    let files = [
+        ("goes.json", lease("goes", "HookSucceeded", "done")),
+        ("stays.json", lease("stays", "HookFailed", "done")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "hooks-lease", &files).await?;
+    let script = "if obj.spec.holderIdentity == \"waits\" then\n  return {status = \"Progressing\", message = \"held\"}\nend\n\
+                  return {status = \"Healthy\", message = \"done\"}\n";
+    let key = "resource.customizations.health.coordination.k8s.io_Lease";
+    set(&tenant, "argocd-cm", key, script).await?;
+    let path = |name: &str| {
+        format!(
+            "/apis/coordination.k8s.io/v1/namespaces/{}/leases/{name}",
+            tenant.name
+        )
+    };
+    sync(&tenant, &json!({})).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    let expected = [
+        "PreSync hook Lease/goes Succeeded",
+        "PreSync hook Lease/stays Succeeded",
+        "Sync ConfigMap/a Succeeded",
+    ];
+    assert_eq!(results(&app), expected);
+    gone(&tenant.kube, &path("goes")).await?;
+    let stays = tenant.kube.get(&path("stays")).await?;
+    assert!(!is_held(&stays.context("it stays")?));
+
+    // One that runs goes with the sync that is stopped, and one that is done is let go.
+    let waits = lease("goes", "HookSucceeded", "waits");
+    tenant.checkout.push_file("app/goes.json", waits).await?;
+    sync(&tenant, &json!({})).await?;
+    says(
+        &tenant,
+        "waiting for completion of hook coordination.k8s.io/Lease/goes",
+    )
+    .await?;
+    let stopped = tenant
+        .client
+        .argocd(&["app", "terminate-op", "app"])
+        .await?;
+    assert_eq!(code(&stopped), 0, "{}", said(&stopped));
+    ended(&tenant, "Failed").await?;
+    gone(&tenant.kube, &path("goes")).await?;
+    let stays = tenant.kube.get(&path("stays")).await?;
+    assert!(!is_held(&stays.context("it stays")?));
+    Ok(())
 }
 
 #[tokio::test]

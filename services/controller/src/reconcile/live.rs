@@ -166,6 +166,20 @@ impl LiveSet {
         subject: &Subject,
         wanted: &[(ResourceKey, String)],
     ) -> Result<(), cluster::Error> {
+        let unseen = self.fetch_seen(ctx, subject, wanted).await?;
+        unseen.into_values().next().map_or(Ok(()), Err)
+    }
+
+    /// The same, where what the cluster does not show stays as it is known; with why it does not.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or is not ours any more.
+    pub async fn fetch_seen(
+        &mut self,
+        ctx: &Context,
+        subject: &Subject,
+        wanted: &[(ResourceKey, String)],
+    ) -> Result<HashMap<ResourceKey, cluster::Error>, cluster::Error> {
         let gets: Vec<_> = wanted
             .iter()
             .map(|(key, version)| get(ctx, subject.tenant(), key, version))
@@ -174,13 +188,20 @@ impl LiveSet {
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
+        let mut unseen = HashMap::new();
         for (key, got) in got {
-            match got? {
-                Some(body) => self.take_in(ctx, key, body).await,
-                None => self.remove(&key),
+            match got {
+                Ok(Some(body)) => self.take_in(ctx, key, body).await,
+                Ok(None) => self.remove(&key),
+                Err(error)
+                    if error.is_transient() || matches!(error, cluster::Error::NotHolder) =>
+                {
+                    return Err(error);
+                }
+                Err(error) => drop(unseen.insert(key, error)),
             }
         }
-        Ok(())
+        Ok(unseen)
     }
 
     /// Applies targets for trial, as the tenant's account, to the objects that are there; a no is kept as its cause.

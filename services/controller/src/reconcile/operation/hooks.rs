@@ -25,6 +25,7 @@ use crate::context::Context;
 use crate::reconcile::custom::{Checker, Known, SeenHook};
 use crate::reconcile::live::LiveSet;
 use crate::reconcile::look;
+use crate::reconcile::writer::Writer;
 use crate::reconcile::{apply, hooks as cluster_hooks};
 
 /// The attempt under way, as its hooks name it.
@@ -42,8 +43,13 @@ fn is_of(object: &Value, attempt: &Attempt<'_>, result: &ResourceResult) -> bool
 }
 
 /// Asks the cluster for the hooks on record as running that the index does not have, or has on their way out: it may lag behind
-/// the process that had the operation before, which may have waited for such an object, and not every kind is watched.
-async fn catch_up(ctx: &Context, run: &Run, live: &mut LiveSet) -> Result<(), cluster::Error> {
+/// the process that had the operation before, which may have waited for such an object, and not every kind is watched. Those
+/// that it does not show, and why: to ask again would not help, and no hook is waited for that nobody sees.
+async fn catch_up(
+    ctx: &Context,
+    run: &Run,
+    live: &mut LiveSet,
+) -> Result<HashMap<ResourceKey, cluster::Error>, cluster::Error> {
     let attempt = attempt(run, "");
     let unseen = |result: &&ResourceResult| {
         let entry = live.find(&result.key);
@@ -57,7 +63,49 @@ async fn catch_up(ctx: &Context, run: &Run, live: &mut LiveSet) -> Result<(), cl
     let unseen: Vec<(ResourceKey, String)> = unseen
         .map(|result| (result.key.clone(), result.version.clone()))
         .collect();
-    live.fetch(ctx, &run.subject, &unseen).await
+    let mut refused = live.fetch_seen(ctx, &run.subject, &unseen).await?;
+    // With a kind that the cluster has no more its objects are gone.
+    refused.retain(|key, error| {
+        let gone = matches!(error, cluster::Error::UnknownKind { .. });
+        if gone {
+            live.remove(key);
+        }
+        !gone
+    });
+    Ok(refused)
+}
+
+/// What is there of a hook: as the index has it, or as the cluster has just given it where its kind is not watched.
+fn there(ctx: &Context, live: &LiveSet, key: &ResourceKey) -> Option<Arc<LiveEntry>> {
+    let watched = live.find(key).cloned();
+    watched.or_else(|| ctx.cluster.index().read(live.body(key)?))
+}
+
+/// The same of a hook that has ended: of one whose kind is not watched the cluster is asked, since nobody else comes upon it.
+async fn left(
+    ctx: &Context,
+    run: &Run,
+    ended: &ResourceResult,
+    live: &LiveSet,
+) -> Result<Option<Arc<LiveEntry>>, cluster::Error> {
+    let key = &ended.key;
+    let watched = live.find(key).cloned();
+    if watched.is_some() || ctx.cluster.index().would_have(key) {
+        return Ok(watched);
+    }
+    let account = ctx.account(run.subject.tenant(), &key.namespace)?;
+    match account.get(key, Some(&ended.version)).await {
+        Ok(body) => {
+            let attempt = attempt(run, "");
+            let body = body.filter(|body| is_of(body, &attempt, ended));
+            Ok(body.and_then(|body| ctx.cluster.index().read(&body)))
+        }
+        Err(error) if passing(&error) => Err(error),
+        Err(error) => {
+            tracing::warn!(resource = %key, %error, "nobody sees what is left of a hook");
+            Ok(None)
+        }
+    }
 }
 
 /// Notes how far the hooks have come that were made; `true` if one has ended since.
@@ -67,7 +115,7 @@ pub(super) async fn observe(
     live: &mut LiveSet,
     known: &HashMap<ResourceKey, Known>,
 ) -> Result<bool, cluster::Error> {
-    catch_up(ctx, run, live).await?;
+    let refused = catch_up(ctx, run, live).await?;
     let live = &*live;
     let attempt = attempt(run, "");
     let Run { subject, state, .. } = run;
@@ -85,6 +133,15 @@ pub(super) async fn observe(
         let fetched = live.body(&result.key);
         let fetched = fetched.filter(|body| entry.is_none() && is_of(body, &attempt, result));
         let body = entry.map(|entry| entry.body.as_ref()).or(fetched);
+        if let (None, Some(error)) = (body, refused.get(&result.key)) {
+            let cause = subject.writer.cause(error).on(result.key.clone());
+            ended = true;
+            result.status = None;
+            result.hook_phase = Phase::Error;
+            result.message = cause.message.to_string();
+            causes.push(cause);
+            continue;
+        }
         let seen = match (entry, fetched) {
             (Some(entry), _) => Some(seen_in(live, entry)),
             (None, Some(body)) => Some(SeenHook {
@@ -132,10 +189,10 @@ pub(super) async fn release_ended(
     let results = run.state.result.iter().flat_map(|r| &r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase != Phase::Running) {
         // An object of two phases is made anew for the second.
-        let entry = live.find(&result.key);
+        let entry = left(ctx, run, result, live).await?;
         let entry = entry.filter(|entry| is_of(&entry.body, &attempt, result));
         let Some(entry) = entry else { continue };
-        release(ctx, run, entry).await?;
+        release(ctx, &run.subject.writer, &entry).await?;
     }
     Ok(())
 }
@@ -241,14 +298,14 @@ pub(super) async fn let_go(
         let Some(entry) = ctx.cluster.index().read(body) else {
             continue;
         };
-        release(ctx, run, &entry).await?;
+        release(ctx, &run.subject.writer, &entry).await?;
     }
     Ok(())
 }
 
 /// Takes our finalizer off a hook. Where the cluster refuses, that is for later.
-async fn release(ctx: &Context, run: &Run, entry: &LiveEntry) -> Result<(), cluster::Error> {
-    match cluster_hooks::release(ctx, &run.subject.writer, entry).await {
+async fn release(ctx: &Context, writer: &Writer, entry: &LiveEntry) -> Result<(), cluster::Error> {
+    match cluster_hooks::release(ctx, writer, entry).await {
         Err(error) if passing(&error) => Err(error),
         Err(error) => {
             tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
@@ -283,11 +340,13 @@ pub(super) async fn tidy(
     let steps = plan.steps.iter().chain(&plan.on_failure);
     for step in steps.filter(|step| !plan.dry_run && step.hook.is_some_and(goes)) {
         let ended = result_of(step, results(run)).filter(|r| r.hook_phase != Phase::Running);
-        let (Some(entry), Some(ended)) = (live.find(&step.key), ended) else {
+        let Some(ended) = ended.cloned() else {
             continue;
         };
-        let ended = ended.clone();
-        match cluster_hooks::remove(ctx, &run.subject.writer, entry, plan.propagation).await {
+        let Some(entry) = left(ctx, run, &ended, live).await? else {
+            continue;
+        };
+        match cluster_hooks::remove(ctx, &run.subject.writer, &entry, plan.propagation).await {
             Ok(()) => {}
             Err(error) if passing(&error) => return Err(error),
             Err(error) => {
@@ -307,6 +366,11 @@ fn passing(error: &cluster::Error) -> bool {
     error.is_transient() || matches!(error, cluster::Error::NotHolder)
 }
 
+/// What is told of a hook that could not be stopped.
+fn not_deleted(error: &cluster::Error) -> (Phase, String) {
+    (Phase::Failed, format!("Failed to delete: {error}"))
+}
+
 /// Stops the hooks of an operation that somebody stopped: those that run are deleted.
 pub(super) async fn terminate(
     ctx: &Context,
@@ -314,35 +378,43 @@ pub(super) async fn terminate(
     live: &mut LiveSet,
     known: &HashMap<ResourceKey, Known>,
 ) -> Result<(), cluster::Error> {
-    catch_up(ctx, run, live).await?;
+    let refused = catch_up(ctx, run, live).await?;
     let live = &*live;
+    // Those that are on record as ended: of a kind that is not watched nobody else lets them go.
+    release_ended(ctx, run, live).await?;
     let of_attempt = attempt(run, "");
     let Run { subject, state, .. } = run;
     let checker = Checker::of(subject, known);
     let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
         result.status = None;
-        let entry = live.find(&result.key);
+        let entry = there(ctx, live, &result.key);
         let entry = entry.filter(|entry| is_of(&entry.body, &of_attempt, result));
         let Some(entry) = entry else {
             let standing = hooks::standing(&result.key, None, &[], None);
-            (result.hook_phase, result.message) = (standing.phase, standing.message);
+            (result.hook_phase, result.message) = match refused.get(&result.key) {
+                Some(error) => not_deleted(error),
+                None => (standing.phase, standing.message),
+            };
             continue;
         };
-        let check = checker.verdict(ctx, seen_in(live, entry)).await?;
+        let check = checker.verdict(ctx, seen_in(live, &entry)).await?;
         let standing = hooks::standing(&result.key, Some(&entry.body), &[], check.as_ref());
         // One on its way out is stopped all the same: who began to stop it may have been cut short, and it still waits for us.
         if !matches!(standing.phase, Phase::Running | Phase::Error) {
             (result.hook_phase, result.message) = (standing.phase, standing.message);
-            // Nothing runs any more; who looks next lets it go.
+            // Nothing runs any more; who looks next lets it go, if its kind is watched.
+            if live.find(&result.key).is_none() {
+                release(ctx, &subject.writer, &entry).await?;
+            }
             continue;
         }
         let removed =
-            cluster_hooks::remove(ctx, &subject.writer, entry, Propagation::default()).await;
+            cluster_hooks::remove(ctx, &subject.writer, &entry, Propagation::default()).await;
         (result.hook_phase, result.message) = match removed {
             Ok(()) => (Phase::Succeeded, "Deleted".to_owned()),
             Err(error) if passing(&error) => return Err(error),
-            Err(error) => (Phase::Failed, format!("Failed to delete: {error}")),
+            Err(error) => not_deleted(&error),
         };
     }
     // What was made without coming on record: the process was killed, or the cluster did not answer in time.
