@@ -313,9 +313,9 @@ pub fn plan(prepared: &Prepared, comparison: &Comparison, request: &Request<'_>)
     }
 }
 
-/// Whether the request is about an object.
+/// Whether the request is about an object. One that is being deleted is not what Git says for long.
 fn wanted(compared: &Compared, request: &Request<'_>) -> bool {
-    let in_step = compared.sync == Some(SyncCode::Synced);
+    let in_step = compared.sync == Some(SyncCode::Synced) && !compared.deleting;
     chosen(compared, request) && !(request.options.out_of_sync_only && in_step)
 }
 

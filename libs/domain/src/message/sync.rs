@@ -341,7 +341,7 @@ messages! {
         en: "waiting for deletion of hook {resource} and {count} more hooks",
         ko: "훅 {resource} 외 {count}개가 삭제되기를 기다립니다",
     }
-    /// An object that was deleted has to be gone before the next wave.
+    /// An object that is being deleted has to be gone before the next wave, or before it is made.
     WAITING_DELETION = "sync.waiting-deletion" {
         en: "waiting for deletion of {resource}",
         ko: "{resource}이(가) 삭제되기를 기다립니다",

@@ -192,6 +192,41 @@ async fn what_a_wave_deletes_is_gone_before_the_next_begins() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_on_its_way_out_is_made_when_it_is_gone() -> Result<()> {
+    let files = [
+        ("a.yaml", config_map("a", "1")),
+        ("b.yaml", config_map("b", "1")),
+        ("c.json", annotated("c", "1", &[("sync-wave", "5")])),
+    ];
+    // Of these options: once it is applied it is as Git says, though it goes.
+    let tenant = application("waves-out", &files, &["ApplyOutOfSyncOnly=true"]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let first = there(&tenant, "a").await?;
+    let hold = json!({"metadata": {"finalizers": ["example.com/never"]}});
+    tenant.kube.merge(&map(&tenant, "a"), &hold).await?;
+    tenant.kube.delete(&map(&tenant, "a")).await?;
+    tenant.checkout.write("app/a.yaml", config_map("a", "2"))?;
+    tenant.checkout.write("app/b.yaml", config_map("b", "2"))?;
+    let later = annotated("c", "2", &[("sync-wave", "5")]);
+    tenant.checkout.write("app/c.json", later)?;
+    tenant.checkout.commit("all change").await?;
+    tenant.checkout.push().await?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for deletion of ConfigMap/a").await?;
+    assert_eq!(there(&tenant, "b").await?["data"]["value"], "2");
+    assert_eq!(there(&tenant, "c").await?["data"]["value"], "1");
+    let release = json!({"metadata": {"finalizers": null}});
+    tenant.kube.merge(&map(&tenant, "a"), &release).await?;
+    let app = ended(&tenant, "Succeeded").await?;
+    assert!(results(&app).contains(&"Sync ConfigMap/a Succeeded".to_owned()));
+    let second = there(&tenant, "a").await?;
+    assert_ne!(second["metadata"]["uid"], first["metadata"]["uid"]);
+    assert_eq!(second["data"]["value"], "2");
+    assert_eq!(there(&tenant, "c").await?["data"]["value"], "2");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_goes_last_goes_when_all_else_is_there() -> Result<()> {
     let last = [("sync-options", "PruneLast=true")];
     let files = [

@@ -23,11 +23,13 @@ use crate::context::Context;
 
 mod anew;
 mod definitions;
+mod leaving;
 mod namespace;
 mod results;
 
 use anew::{as_it_was, needs_another, recreate};
 use definitions::{established, is_served};
+pub use leaving::{kept, lingers};
 use results::kubectl_name;
 pub use results::{given_up, made, result};
 
@@ -47,8 +49,8 @@ pub struct Outcome {
     pub interrupted: Option<cluster::Error>,
     /// The objects whose writes the cluster did not finish in time, where that is why.
     pub unfinished: Vec<ResourceKey>,
-    /// Objects that are made when what is there of them is gone, since they are made anew or are hooks; nothing has become of
-    /// them yet.
+    /// Objects that are made when what is there of them is gone: they are made anew, or were on their way out when they were
+    /// applied. Nothing has become of them yet.
     pub going: Vec<ResourceKey>,
     /// Whether a namespace was made, so that the tenant's territory has changed.
     pub namespace_made: bool,
@@ -107,8 +109,17 @@ pub async fn wave(
                 }
                 Err(Refused::StillThere) => outcome.going.push(step.key.clone()),
                 Err(Refused::Leaving(object)) => {
+                    if step.hook.is_none() && lingers(&object, ctx.clock.now()) {
+                        // Somebody keeps it, and nothing else would be deployed as long as that is waited for.
+                        let cause = Cause::error(kept(&step.key, &object));
+                        let words = cause.message.to_string();
+                        let failed = result(step, ResultCode::SyncFailed, words, dry_run);
+                        outcome.results.push(failed);
+                        outcome.causes.push(cause.on(step.key.clone()));
+                    } else {
+                        outcome.going.push(step.key.clone());
+                    }
                     live.take_in(ctx, step.key.clone(), object).await;
-                    outcome.going.push(step.key.clone());
                 }
                 Err(refused) => {
                     prune_failed |= matches!(step.action, Action::Prune { .. });
@@ -120,7 +131,9 @@ pub async fn wave(
                 }
             }
         }
-        if outcome.interrupted.is_some() || prune_failed {
+        // In a namespace that goes, and of a kind that does, nothing is made.
+        let goes = |step: &Step| !dispensable(&step.key) && outcome.going.contains(&step.key);
+        if outcome.interrupted.is_some() || prune_failed || batch.iter().any(goes) {
             return outcome;
         }
         if !definitions.is_empty() {
@@ -187,7 +200,7 @@ enum Refused {
     ByUs(Cause),
     /// What it makes anew is not gone yet.
     StillThere,
-    /// What was applied as a hook to an object on its way out, as it was answered: no hook was made, since none will run there.
+    /// What was applied to an object on its way out, as it was answered: it will be gone, and no hook runs there.
     Leaving(Value),
 }
 
@@ -350,7 +363,7 @@ async fn apply(
             Err(error) => return Err(error.into()),
         }
     };
-    if step.hook.is_some() && !dry_run && engine::hooks::leaving(&object) {
+    if !dry_run && engine::hooks::leaving(&object) {
         return Err(Refused::Leaving(object));
     }
     let unchanged = before.is_some_and(|before| before.is_still(&object));

@@ -179,7 +179,7 @@ struct Outcome {
     results: Vec<ResourceResult>,
     causes: Vec<Cause>,
     interrupted: Option<Stop>,
-    /// Objects that hooks were applied to, and that are on their way out; nothing has become of the hooks yet.
+    /// Objects that were on their way out when they were applied; nothing has become of the steps yet.
     going: Vec<ResourceKey>,
 }
 
@@ -218,7 +218,7 @@ fn apply_wave(
                 return outcome;
             }
             match execute(world, me, step, &duty) {
-                Ok(Done::Applied(object)) if step.hook.is_some() && hooks::leaving(&object) => {
+                Ok(Done::Applied(object)) if hooks::leaving(&object) => {
                     outcome.going.push(step.key.clone());
                     look.live.take_answer(me, object);
                 }

@@ -9,19 +9,16 @@ use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
-use domain::resource::{ResourceKey, at, text};
+use domain::resource::ResourceKey;
 use engine::plan::pace::{named, result_of};
 use engine::plan::{Action, Kept, Step};
-use serde_json::Value;
 
 use super::Run;
 use super::waves::{record, results};
 use crate::context::Context;
-use crate::reconcile::apply;
+use crate::reconcile::apply::{self, kept, lingers};
 use crate::reconcile::look::Look;
 
-/// Of what is still there so long after it should be gone is said why.
-const LINGERING: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 /// An object whose write a cluster that answers has not finished for so long is given up.
 const UNFINISHED: Duration = Duration::from_secs(20);
 
@@ -46,7 +43,10 @@ impl Going {
     /// The same, where that is what the operation says.
     fn said(message: Option<Message>, there: &[&Arc<LiveEntry>], now: Timestamp) -> Option<Self> {
         let lingering = there.iter().filter(|entry| lingers(&entry.body, now));
-        let why = lingering.map(|entry| kept_by(&entry.key, &entry.body));
+        let why = lingering.map(|entry| {
+            let kept = kept(&entry.key, &entry.body);
+            Cause::reason(kept).on(entry.key.clone())
+        });
         Some(Self {
             message: message?,
             why: why.collect(),
@@ -68,7 +68,7 @@ pub(super) fn going(look: &Look, before: &[Step], now: Timestamp) -> Option<Goin
     Going::of(&keys, &there, now)
 }
 
-/// What a wave makes anew and is still there.
+/// What a wave makes when it is gone, and is still there.
 pub(super) fn made_anew(look: &Look, keys: &[ResourceKey], now: Timestamp) -> Option<Going> {
     let there: Vec<_> = keys.iter().filter_map(|key| look.live.find(key)).collect();
     let keys: Vec<&ResourceKey> = keys.iter().collect();
@@ -84,31 +84,6 @@ pub(super) fn hooks_going(there: &[Arc<LiveEntry>], now: Timestamp) -> Option<Go
     );
     let there: Vec<_> = there.iter().collect();
     Going::said(waits_for(&keys, one, more), &there, now)
-}
-
-/// That an object is being deleted, and which finalizers keep it: those of ours too.
-fn kept_by(key: &ResourceKey, object: &Value) -> Cause {
-    let finalizers = at(object, &["metadata", "finalizers"]).and_then(Value::as_array);
-    let finalizers: Vec<&str> = finalizers
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let shown = match finalizers.as_slice() {
-        [] => "-".to_owned(),
-        some => some.join(", "),
-    };
-    let message = message::health::DELETING
-        .with("kind", &key.kind)
-        .with("name", &key.name)
-        .with("finalizers", shown);
-    Cause::reason(message).on(key.clone())
-}
-
-/// Whether an object that was asked to go should be gone for long.
-fn lingers(object: &Value, now: Timestamp) -> bool {
-    let due = text(object, &["metadata", "deletionTimestamp"]);
-    chrono::DateTime::parse_from_rfc3339(due).is_ok_and(|due| now - due.to_utc() > LINGERING)
 }
 
 /// What an operation says whose next wave deletes what a person has to approve.
@@ -186,24 +161,7 @@ fn overdue(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn what_was_asked_to_go_is_waited_for_a_while() {
-        let at = |text: &str| {
-            let time = chrono::DateTime::parse_from_rfc3339(text);
-            time.unwrap().to_utc()
-        };
-        let going = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
-        assert!(!lingers(&going, at("2026-01-01T00:15:00Z")));
-        assert!(lingers(&going, at("2026-01-01T00:15:01Z")));
-        assert!(!lingers(
-            &json!({"metadata": {}}),
-            at("2026-01-01T00:15:01Z")
-        ));
-    }
 
     fn key(name: &str) -> ResourceKey {
         ResourceKey {
@@ -211,19 +169,6 @@ mod tests {
             name: name.into(),
             ..ResourceKey::default()
         }
-    }
-
-    #[test]
-    fn a_hook_that_only_waits_for_us_is_named_with_our_finalizer() {
-        let held =
-            json!({"metadata": {"finalizers": [engine::hooks::FINALIZER, "example.com/never"]}});
-        let cause = kept_by(&key("a"), &held);
-        let shown = &cause.message.arguments["finalizers"];
-        assert_eq!(
-            *shown,
-            format!("{}, example.com/never", engine::hooks::FINALIZER)
-        );
-        assert_eq!(cause.resource, Some(key("a")));
     }
 
     #[test]

@@ -1,0 +1,73 @@
+//! Objects on their way out: what keeps one, and for how long it is waited for.
+
+use domain::clock::Timestamp;
+use domain::message::{self, Message};
+use domain::resource::{ResourceKey, at, text};
+use serde_json::Value;
+
+/// What is still there so long after it should be gone is kept by somebody.
+const LINGERING: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+
+/// Whether an object that was asked to go should be gone for long.
+#[must_use]
+pub fn lingers(object: &Value, now: Timestamp) -> bool {
+    let due = text(object, &["metadata", "deletionTimestamp"]);
+    chrono::DateTime::parse_from_rfc3339(due).is_ok_and(|due| now - due.to_utc() > LINGERING)
+}
+
+/// That an object is being deleted, and which finalizers keep it: those of ours too.
+#[must_use]
+pub fn kept(key: &ResourceKey, object: &Value) -> Message {
+    let finalizers = at(object, &["metadata", "finalizers"]).and_then(Value::as_array);
+    let finalizers: Vec<&str> = finalizers
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let shown = match finalizers.as_slice() {
+        [] => "-".to_owned(),
+        some => some.join(", "),
+    };
+    message::health::DELETING
+        .with("kind", &key.kind)
+        .with("name", &key.name)
+        .with("finalizers", shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_asked_to_go_is_waited_for_a_while() {
+        let at = |text: &str| {
+            let time = chrono::DateTime::parse_from_rfc3339(text);
+            time.unwrap().to_utc()
+        };
+        let going = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        assert!(!lingers(&going, at("2026-01-01T00:15:00Z")));
+        assert!(lingers(&going, at("2026-01-01T00:15:01Z")));
+        assert!(!lingers(
+            &json!({"metadata": {}}),
+            at("2026-01-01T00:15:01Z")
+        ));
+    }
+
+    #[test]
+    fn a_hook_that_only_waits_for_us_is_named_with_our_finalizer() {
+        let key = ResourceKey {
+            kind: "ConfigMap".into(),
+            name: "a".into(),
+            ..ResourceKey::default()
+        };
+        let held =
+            json!({"metadata": {"finalizers": [engine::hooks::FINALIZER, "example.com/never"]}});
+        let said = kept(&key, &held);
+        assert_eq!(
+            said.arguments["finalizers"],
+            format!("{}, example.com/never", engine::hooks::FINALIZER)
+        );
+    }
+}
