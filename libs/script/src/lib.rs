@@ -114,6 +114,8 @@ pub enum Refusal {
     Failed(String),
     /// It computed for longer than a second.
     TooLong,
+    /// It computed for less than that, and had not answered for long all the same: the machine is busy.
+    Late,
     /// It took more memory than it may, or broke the child in another way.
     TooMuch,
     /// It broke a limit a moment ago, or there was no time left for it: it is to be asked for again.
@@ -127,6 +129,12 @@ impl Refusal {
     #[must_use]
     pub fn passes(&self) -> bool {
         !matches!(self, Self::Failed(_))
+    }
+
+    /// Whether that is none of the script's: nothing that it did keeps it from an answer in a moment.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Late | Self::Unavailable)
     }
 }
 

@@ -52,7 +52,7 @@ struct Inner {
     turns: Semaphore,
     /// Each tenant's one turn, while somebody waits for it or has it.
     tenants: Mutex<HashMap<String, Weak<Semaphore>>>,
-    /// What broke a limit, and when: a tenant's script on an object, or a tenant's name alone.
+    /// What broke a limit, and until when that holds it back: a tenant's script on an object, or a tenant's name alone.
     held: Mutex<LruCache<u64, Instant>>,
 }
 
@@ -89,11 +89,12 @@ impl Scripts {
         let _turn = self.0.turns.acquire().await;
         let begun = Instant::now();
         let mut lost = 0;
+        let mut unavailable = false;
         loop {
             let left = self.left(whose, jobs, &outcomes);
             let rest = BUDGET.saturating_sub(begun.elapsed());
             if gives_up(lost, left.len(), rest) {
-                self.hold(name(whose, None));
+                self.hold(name(whose, None), HELD);
                 break;
             }
             if left.is_empty() || rest.is_zero() {
@@ -108,12 +109,25 @@ impl Scripts {
             match (child.lost, left.get(answered)) {
                 // As much as was sent, or as there was time for.
                 (None, _) | (_, None) => {}
-                (Some(Refusal::Unavailable), _) => break,
+                (Some(Refusal::Unavailable), _) => {
+                    unavailable = true;
+                    break;
+                }
+                (Some(Refusal::Late), Some(at)) => {
+                    // After the others the next time: it may be late again, and take the time of all.
+                    self.hold(name(whose, Some(&jobs[*at])), Duration::ZERO);
+                    outcomes[*at] = Some(Err(Refusal::Late));
+                }
                 (Some(refusal), Some(at)) => {
-                    self.hold(name(whose, Some(&jobs[*at])));
+                    self.hold(name(whose, Some(&jobs[*at])), HELD);
                     outcomes[*at] = Some(Err(refusal));
                     lost += 1;
                 }
+            }
+        }
+        if unavailable {
+            for position in self.left(whose, jobs, &outcomes) {
+                outcomes[position] = Some(Err(Refusal::Unavailable));
             }
         }
         let missing = || Err(Refusal::NotNow);
@@ -216,11 +230,11 @@ impl Scripts {
 
     fn is_held(&self, name: u64) -> bool {
         let mut held = self.0.held.lock();
-        held.get(&name).is_some_and(|since| since.elapsed() < HELD)
+        held.get(&name).is_some_and(|until| Instant::now() < *until)
     }
 
-    fn hold(&self, name: u64) {
-        self.0.held.lock().put(name, Instant::now());
+    fn hold(&self, name: u64, time: Duration) {
+        self.0.held.lock().put(name, Instant::now() + time);
     }
 }
 
@@ -258,8 +272,11 @@ async fn in_time<T>(
             (Some(before), Some(now)) => now.saturating_sub(before),
             _ => LIMIT,
         };
-        if taken >= LIMIT || begun.elapsed() >= PATIENCE {
+        if taken >= LIMIT {
             return Err(Refusal::TooLong);
+        }
+        if begun.elapsed() >= PATIENCE {
+            return Err(Refusal::Late);
         }
         // Before that it cannot have computed for as long as it may: it has one thread.
         pause = (LIMIT - taken).max(TICK);
@@ -317,12 +334,26 @@ mod tests {
         });
         let left = || scripts.left("web", &jobs, &[None, None, None]);
         assert_eq!(left(), [0, 1, 2]);
-        scripts.hold(name("web", Some(&jobs[0])));
-        assert_eq!(left(), [1, 2], "it is held back");
-        let long_ago = Instant::now().checked_sub(HELD).unwrap();
         let first = name("web", Some(&jobs[0]));
-        scripts.0.held.lock().put(first, long_ago);
+        scripts.hold(first, HELD);
+        assert_eq!(left(), [1, 2], "it is held back");
+        scripts.hold(first, Duration::ZERO);
         assert_eq!(left(), [1, 2, 0], "it is tried again, after the others");
+    }
+
+    #[tokio::test]
+    async fn where_no_child_can_be_started_that_is_said_of_all_that_is_not_held_back() {
+        let scripts = Scripts::new(PathBuf::from("/nowhere/naru-test-no-such-program"));
+        let jobs = ["a", "b"].map(|script| Job::Health {
+            script: script.into(),
+            object: serde_json::json!({}),
+        });
+        scripts.hold(name("web", Some(&jobs[0])), HELD);
+        let outcomes = scripts.run("web", &jobs).await;
+        let expected = [Err(Refusal::NotNow), Err(Refusal::Unavailable)];
+        assert_eq!(outcomes, expected);
+        let ours = |outcome: &Outcome| outcome.as_ref().is_err_and(Refusal::is_ours);
+        assert_eq!(outcomes.iter().map(ours).collect::<Vec<_>>(), [false, true]);
     }
 
     async fn after(wait: Duration) -> Result<(), Refusal> {
@@ -347,7 +378,7 @@ mod tests {
         assert_eq!(in_time(never(), || None).await, Err(Refusal::TooLong));
         assert_eq!(begun.elapsed(), LIMIT * 3);
         let nothing = || Some(Duration::ZERO);
-        assert_eq!(in_time(never(), nothing).await, Err(Refusal::TooLong));
+        assert_eq!(in_time(never(), nothing).await, Err(Refusal::Late));
         assert_eq!(begun.elapsed(), LIMIT * 3 + PATIENCE);
         let broken = in_time(ready(Err::<(), _>(Refusal::TooMuch)), nothing).await;
         assert_eq!(broken, Err(Refusal::TooMuch));

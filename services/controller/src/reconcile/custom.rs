@@ -486,7 +486,7 @@ pub fn words(refusal: &Refusal) -> String {
             "it takes longer than a second, or more memory than a script may; it is tried again in a minute"
                 .to_owned()
         }
-        Refusal::Unavailable => "scripts cannot be run at the moment".to_owned(),
+        Refusal::Late | Refusal::Unavailable => "scripts cannot be run at the moment".to_owned(),
     }
 }
 
