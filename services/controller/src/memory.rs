@@ -58,6 +58,8 @@ pub struct AppMemory {
     pub times: Times,
     /// What the tenant's own checks said of objects.
     pub checked: Arc<HashMap<ResourceKey, Known>>,
+    /// Since when the scripts of its settings cannot be run, which is not for them.
+    pub unasked: Option<Instant>,
     /// Whether it is a reader's copy: nothing is noted for others. A reader may have begun before the application was changed.
     pub copied: bool,
 }

@@ -64,8 +64,6 @@ const UNLISTED_AGAIN: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(240);
 /// The longest that hooks are let go of there whose application is gone.
 const LETTING_GO: Duration = Duration::from_secs(60);
-/// When the scripts of settings are asked again that took too long.
-const SCRIPTS_AGAIN: Duration = Duration::from_secs(60);
 /// When an application tries again whose tenant runs as many operations as it may.
 const FULL: Duration = Duration::from_secs(5);
 /// When one tries again that another controller has not let go yet; that it has wakes it.
@@ -85,6 +83,18 @@ pub enum Next {
     Busy,
     /// Never: there is no such application any more.
     Gone,
+}
+
+impl Next {
+    /// The sooner of two times to look again, where there are two.
+    #[must_use]
+    pub fn sooner(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::After(one), Self::After(other)) => Self::After(one.min(other)),
+            (_, Self::After(_)) => other,
+            _ => self,
+        }
+    }
 }
 
 /// Why a look came to nothing; it is tried again.
@@ -461,28 +471,28 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     let lasting = operation::lasting(&subject.app, &look);
     let mut status = look::status(ctx, &subject, &look, lasting.clone(), refresh.is_some());
     let decision = decided(ctx, &subject, &status);
-    let mut next = match look.again {
-        true => Next::After(SCRIPTS_AGAIN),
-        false => Next::Sleep,
-    };
+    // Whatever else is waited for, this is asked again.
+    let mut next = look.again.map_or(Next::Sleep, Next::After);
     match decision {
         Decision::Sync(_) if look.desired.is_ok() && busy(ctx, &subject).await? => {
             let causes = std::iter::once(no_turn(&subject)).chain(lasting).collect();
             status = look::status(ctx, &subject, &look, causes, refresh.is_some());
-            next = Next::After(FULL);
+            next = next.sooner(Next::After(FULL));
         }
         Decision::Sync(asked) if look.desired.is_ok() => {
             return operation::begin_automated(ctx, subject, *asked, status, look, refresh, memory)
                 .await;
         }
         Decision::Nothing(_) | Decision::Sync(_) => {}
-        Decision::Wait(until) => next = at(ctx, until),
+        Decision::Wait(until) => next = next.sooner(at(ctx, until)),
         Decision::Refused(cause) => {
             let causes = std::iter::once(*cause).chain(lasting).collect();
             status = look::status(ctx, &subject, &look, causes, refresh.is_some());
         }
         Decision::Closed(closed) => {
-            next = closed.until.map_or(next, |until| at(ctx, until));
+            if let Some(until) = closed.until {
+                next = next.sooner(at(ctx, until));
+            }
             status = look::status(ctx, &subject, &look, vec![closed.cause], refresh.is_some());
         }
     }
@@ -627,4 +637,20 @@ async fn hopeless(
     }
     report.status = status;
     publish::report(ctx, key, tenant, app, report).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_times_to_look_again_the_sooner_counts() {
+        let after = |seconds| Next::After(Duration::from_secs(seconds));
+        // A window that opens tomorrow, and a check that is asked again in a minute.
+        assert_eq!(after(60).sooner(after(86_400)), after(60));
+        assert_eq!(after(86_400).sooner(after(60)), after(60));
+        assert_eq!(Next::Sleep.sooner(after(60)), after(60));
+        assert_eq!(after(60).sooner(Next::Sleep), after(60));
+        assert_eq!(Next::Sleep.sooner(Next::Sleep), Next::Sleep);
+    }
 }

@@ -36,6 +36,54 @@ const MAX_CHECKED: usize = 1_000;
 const POSTPONED: Duration = Duration::from_secs(300);
 /// How many objects are fetched, and looked at, at once for one application.
 const AT_ONCE: usize = 16;
+/// When scripts are asked again that took too long, or for which there was no time left.
+const LATER: Duration = Duration::from_secs(60);
+/// When they are asked again first that could not be run.
+const SOONEST: Duration = Duration::from_secs(1);
+
+/// How soon is asked again for what could not be said, though nothing changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Again {
+    /// As soon as may be: it was not for a script that it said nothing.
+    Soon,
+    /// In a minute.
+    Later,
+}
+
+impl Again {
+    fn of(refusal: &Refusal) -> Self {
+        match refusal.is_ours() {
+            true => Self::Soon,
+            false => Self::Later,
+        }
+    }
+
+    /// When that is: what could not be run is tried again after as long as it could not, `since` then, a minute at most.
+    #[must_use]
+    pub fn pause(
+        again: Option<Self>,
+        since: &mut Option<Instant>,
+        now: Instant,
+    ) -> Option<Duration> {
+        if again != Some(Self::Soon) {
+            *since = None;
+        }
+        Some(match again? {
+            Self::Later => LATER,
+            Self::Soon => {
+                let since = *since.get_or_insert(now);
+                let lasts = now.saturating_duration_since(since);
+                lasts.clamp(SOONEST, LATER)
+            }
+        })
+    }
+}
+
+/// The sooner of two.
+#[must_use]
+pub fn sooner(one: Option<Again>, other: Option<Again>) -> Option<Again> {
+    one.into_iter().chain(other).min()
+}
 
 /// What jq expressions name, and why some name nothing.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +92,8 @@ pub struct Places {
     pub named: HashMap<ResourceKey, Named>,
     /// The objects for which that could not be said now.
     pub unnamed: HashSet<ResourceKey>,
+    /// Those of them for which it was not for the expressions.
+    ours: HashSet<ResourceKey>,
     /// Why some could not be evaluated.
     pub causes: Vec<Cause>,
 }
@@ -53,8 +103,8 @@ pub struct Places {
 pub struct Checked {
     /// By object.
     pub checks: Checks,
-    /// Whether some have to be asked again though nothing changes.
-    pub again: bool,
+    /// How soon some have to be asked again though nothing changes.
+    pub again: Option<Again>,
 }
 
 /// What was found out about an object by a script.
@@ -126,6 +176,7 @@ pub async fn named(
             .into_iter();
         for (key, states, _) in some {
             known.unnamed.remove(*key);
+            known.ours.remove(*key);
             let [want, got, predicted] =
                 states.map(|state| known.take(key, state.and_then(|_| outcomes.next())));
             let named = Named {
@@ -140,12 +191,25 @@ pub async fn named(
 }
 
 impl Places {
+    /// How soon is asked again for the objects of which nobody could say what the expressions name.
+    #[must_use]
+    pub fn again(&self) -> Option<Again> {
+        match (self.unnamed.is_empty(), self.ours.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(Again::Later),
+            (false, false) => Some(Again::Soon),
+        }
+    }
+
     /// The places of a state of an object; none of one that there is not.
     fn take(&mut self, key: &ResourceKey, outcome: Option<Result<Answer, Refusal>>) -> Vec<String> {
         match outcome {
             Some(Ok(Answer::Places(places))) => return places,
             Some(Err(refusal)) if refusal.passes() => {
                 self.unnamed.insert(key.clone());
+                if refusal.is_ours() {
+                    self.ours.insert(key.clone());
+                }
             }
             Some(Err(refusal)) => {
                 let cause = Cause::warning(message::sync::JQ_INVALID.message());
@@ -245,7 +309,7 @@ pub async fn checks(
                     let later = later(ctx, tenant, &entry.key, &refusal, &entry.body);
                     let code = HealthCode::Unknown;
                     let unknown = health::Health { code, ..later };
-                    found.again = true;
+                    found.again = sooner(found.again, Some(Again::of(&refusal)));
                     found.checks.insert(entry.key.clone(), Some(unknown));
                     continue;
                 }
@@ -502,5 +566,38 @@ mod tests {
         let after = |seconds| put_off(Duration::from_secs(seconds), "too long", &hook).code;
         assert_eq!(after(299), HealthCode::Progressing);
         assert_eq!(after(300), HealthCode::Unknown);
+    }
+
+    #[test]
+    fn what_could_not_be_run_is_asked_again_soon_and_what_took_too_long_in_a_minute() {
+        let (begun, mut since) = (Instant::now(), None);
+        let mut after = |seconds, again| {
+            let now = begun + Duration::from_secs(seconds);
+            let pause = Again::pause(again, &mut since, now);
+            pause.map(|pause| pause.as_secs())
+        };
+        let soon = sooner(Some(Again::Later), Some(Again::of(&Refusal::Late)));
+        let tries = [0, 1, 2, 4, 8, 300].map(|seconds| after(seconds, soon));
+        assert_eq!(tries, [1, 1, 2, 4, 8, 60].map(Some));
+        let later = sooner(None, Some(Again::of(&Refusal::TooLong)));
+        assert_eq!(after(301, later), Some(60));
+        // That begins anew.
+        assert_eq!(after(302, soon), Some(1));
+        assert_eq!(after(303, None), None);
+        assert_eq!(after(304, Some(Again::of(&Refusal::Unavailable))), Some(1));
+    }
+
+    #[test]
+    fn expressions_that_could_not_be_asked_are_asked_again_sooner_than_those_that_took_too_long() {
+        let key = |name: &str| ResourceKey {
+            name: name.to_owned(),
+            ..ResourceKey::default()
+        };
+        let mut places = Places::default();
+        assert_eq!(places.again(), None);
+        places.take(&key("a"), Some(Err(Refusal::TooLong)));
+        assert_eq!(places.again(), Some(Again::Later));
+        places.take(&key("b"), Some(Err(Refusal::Unavailable)));
+        assert_eq!(places.again(), Some(Again::Soon));
     }
 }

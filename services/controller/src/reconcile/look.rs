@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cluster::LiveEntry;
 use domain::application::FinalizerChange;
@@ -19,7 +20,7 @@ use engine::tree::{self, Checks, Entry};
 use engine::{assemble, options, plan};
 use serde_json::Value;
 
-use super::custom::{self, Places};
+use super::custom::{self, Again, Places};
 use super::desire::Desired;
 use super::live::{LiveSet, Sight};
 use super::orphans::Orphans;
@@ -48,8 +49,8 @@ pub struct Look {
     pub places: Places,
     /// What the tenant's own health checks say.
     pub checks: Checks,
-    /// Whether some of them have to be asked again though nothing changes.
-    pub again: bool,
+    /// When is asked again for what could not be said, though nothing changes.
+    pub again: Option<Duration>,
     /// What no application has, as far as the project asks.
     pub orphans: Orphans,
 }
@@ -165,11 +166,12 @@ pub async fn look_at(
     }
     remember(&desired, &live, &comparison, memory);
     let checked = custom::checks(ctx, subject, &live, memory).await?;
+    let again = custom::sooner(checked.again, places.again());
     Ok(Look {
         desired,
         live,
         comparison,
-        again: checked.again || !places.unnamed.is_empty(),
+        again: Again::pause(again, &mut memory.unasked, Instant::now()),
         places,
         checks: checked.checks,
         orphans: Orphans::find(ctx, subject, !memory.copied).await,

@@ -208,10 +208,7 @@ pub async fn without_cluster(
             report.status.operation = Some(state);
         }
         Some((_, deadline)) => {
-            report.next = match (at(ctx, deadline), next) {
-                (Next::After(deadline), Next::After(next)) => Next::After(deadline.min(next)),
-                (deadline, _) => deadline,
-            };
+            report.next = at(ctx, deadline).sooner(next);
         }
         None => {}
     }
@@ -456,14 +453,12 @@ async fn waits(
 ) -> Result<Next, Failure> {
     let mut status = look::status(ctx, &run.subject, look, causes, run.refresh.is_some());
     status.operation = Some(run.state.clone());
-    let next = match (deadline(&run.subject, &run.state), next) {
-        (Some(deadline), Next::Sleep) => at(ctx, deadline),
-        (Some(deadline), Next::After(pause)) => match at(ctx, deadline) {
-            Next::After(left) => Next::After(left.min(pause)),
-            other => other,
-        },
-        (_, next) => next,
-    };
+    let deadline = deadline(&run.subject, &run.state);
+    let next = deadline.map_or(next, |deadline| next.sooner(at(ctx, deadline)));
+    // What could not be said may be what is waited for; and a window may be closed for long.
+    let next = look
+        .again
+        .map_or(next, |again| next.sooner(Next::After(again)));
     let report = Report {
         status,
         clear_refresh: run.refresh.clone(),

@@ -23,7 +23,7 @@ use crate::reconcile::desire::Desired;
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::publish::{self, Report};
 use crate::reconcile::subject::Subject;
-use crate::reconcile::{Failure, LOOK_AGAIN, Next, SCRIPTS_AGAIN};
+use crate::reconcile::{Failure, LOOK_AGAIN, Next};
 
 /// The history entries that a status carries where the application does not say.
 const HISTORY: i64 = 10;
@@ -124,10 +124,10 @@ pub(super) async fn end(
 
 /// When an application is looked at again of which something could not be told: nothing needs to happen for that to pass.
 fn asked_again(look: &Look) -> Next {
+    let next = look.again.map_or(Next::Sleep, Next::After);
     match &look.desired {
-        Err(trouble) if trouble.ours || trouble.passing => Next::After(LOOK_AGAIN),
-        _ if look.again => Next::After(SCRIPTS_AGAIN),
-        _ => Next::Sleep,
+        Err(trouble) if trouble.ours || trouble.passing => next.sooner(Next::After(LOOK_AGAIN)),
+        Ok(_) | Err(_) => next,
     }
 }
 
