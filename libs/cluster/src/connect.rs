@@ -408,6 +408,8 @@ mod tests {
     enum Said {
         /// With this code, and then it is done.
         Once(u16, Value),
+        /// That all is well, and no more.
+        Nothing,
         /// These lines, and it goes on.
         Watch(Vec<Value>),
     }
@@ -439,6 +441,10 @@ mod tests {
                         format!(
                             "HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
                         )
+                    }
+                    Said::Nothing => {
+                        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                            .to_owned()
                     }
                     Said::Watch(lines) => {
                         let mut answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned();
@@ -705,6 +711,39 @@ mod tests {
         let cluster = strange(serve(say).await);
         let wanted = [("example.com".to_owned(), "v1".to_owned())];
         let schemas = cluster.schemas(&wanted).await.unwrap();
+        assert!(schemas.root("example.com", "v1", "Lamp").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_comes_back_empty_leaves_the_known_one() {
+        let (tell, mut emptied) = mpsc::unbounded_channel();
+        let mut listings = 0;
+        let say = move |path: &str| match path {
+            "/openapi/v3" => {
+                listings += 1;
+                let address = format!("/openapi/v3/apis/example.com/v1?hash={listings}");
+                let listed = json!({"serverRelativeURL": address});
+                Said::Once(200, json!({"paths": {"apis/example.com/v1": listed}}))
+            }
+            "/openapi/v3/apis/example.com/v1?hash=1" => {
+                let names = json!([{"group": "example.com", "version": "v1", "kind": "Lamp"}]);
+                let lamp = json!({"type": "object", "x-kubernetes-group-version-kind": names});
+                Said::Once(200, json!({"components": {"schemas": {"Lamp": lamp}}}))
+            }
+            _ => {
+                let _ = tell.send(());
+                Said::Nothing
+            }
+        };
+        let cluster = strange(serve(say).await);
+        let wanted = [("example.com".to_owned(), "v1".to_owned())];
+        cluster.schemas(&wanted).await.unwrap();
+        // The list is fresh for a minute.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(61)).await;
+        tokio::time::resume();
+        let schemas = cluster.schemas(&wanted).await.unwrap();
+        assert!(emptied.try_recv().is_ok(), "it was asked for");
         assert!(schemas.root("example.com", "v1", "Lamp").is_some());
     }
 

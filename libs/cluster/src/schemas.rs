@@ -117,6 +117,16 @@ impl Schemas {
         }
     }
 
+    /// A document as it is read.
+    async fn read(&self, address: &str) -> Result<Document, Error> {
+        let body = self.document(address).await?.body;
+        // A large document takes tens of milliseconds; the workers have other things to do.
+        let parsed = tokio::task::spawn_blocking(move || Document::from_open_api(&body)).await;
+        parsed
+            .map_err(|error| Error::NotUnderstood(error.to_string()))?
+            .map_err(|error| Error::NotUnderstood(error.to_string()))
+    }
+
     async fn ensure(&self, state: &mut State, group: &str, version: &str) -> Result<(), Error> {
         let key = (group.to_owned(), version.to_owned());
         let Some(address) = state.addresses.get(&path(group, version)).cloned() else {
@@ -128,19 +138,14 @@ impl Schemas {
         if state.loaded.get(&key) == Some(&address) {
             return Ok(());
         }
-        let body = match self.document(&address).await {
-            Ok(answer) => answer.body,
+        let document = match self.read(&address).await {
+            Ok(document) => document,
             Err(error) if state.loaded.contains_key(&key) => {
                 tracing::warn!(%error, group, version, "a schema could not be renewed, the known one stays");
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
-        // A large document takes tens of milliseconds; the workers have other things to do.
-        let parsed = tokio::task::spawn_blocking(move || Document::from_open_api(&body)).await;
-        let document = parsed
-            .map_err(|error| Error::NotUnderstood(error.to_string()))?
-            .map_err(|error| Error::NotUnderstood(error.to_string()))?;
         Arc::make_mut(&mut state.set).insert(group, version, Arc::new(document));
         state.loaded.insert(key, address);
         Ok(())

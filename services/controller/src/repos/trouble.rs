@@ -15,7 +15,8 @@ pub struct Trouble {
     /// Whether the fault is ours (a service that is down), so that trying again may help without anybody changing
     /// anything.
     pub ours: bool,
-    /// Whether a server of theirs did not answer, or not to its end: it may do so again without anybody changing anything.
+    /// Whether a server of theirs did not answer, or not to its end, or a cluster did not say what it was asked: it may do so
+    /// again without anybody changing anything here.
     pub passing: bool,
 }
 
@@ -36,6 +37,15 @@ impl Trouble {
             causes: Arc::from([cause]),
             ours: false,
             passing: false,
+        }
+    }
+
+    /// One reason that may pass without anybody changing anything here.
+    #[must_use]
+    pub fn passing(cause: Cause) -> Self {
+        Self {
+            passing: true,
+            ..Self::theirs(cause)
         }
     }
 

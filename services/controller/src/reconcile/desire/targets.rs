@@ -118,13 +118,14 @@ pub(super) async fn prepare(
     })
 }
 
-/// What a cluster's silence means for an application.
+/// What a cluster's silence means for an application. No edit of it mends a schema that cannot be read: a no is of the
+/// cluster's rights, and an answer that says nothing of a server on the way. Nor does anything tell when that has passed.
 fn cluster_trouble(error: cluster::Error) -> Trouble {
     let cause = error.cause();
     if error.is_transient() || matches!(error, cluster::Error::NotHolder) {
         Trouble::ours(cause)
     } else {
-        Trouble::theirs(cause)
+        Trouble::passing(cause)
     }
 }
 
@@ -209,6 +210,22 @@ mod tests {
             marking: &Marking::default(),
         };
         prepare::prepare(&manifests, &context).targets
+    }
+
+    #[test]
+    fn a_schema_that_cannot_be_read_is_asked_for_again() {
+        let no = |code| {
+            cluster::Error::Refused(Box::new(cluster::Refusal {
+                code,
+                ..cluster::Refusal::default()
+            }))
+        };
+        let empty = cluster::Error::NotUnderstood("EOF".to_owned());
+        let again = [no(503), no(403), empty].map(|error| {
+            let trouble = cluster_trouble(error);
+            (trouble.ours, trouble.passing)
+        });
+        assert_eq!(again, [(true, false), (false, true), (false, true)]);
     }
 
     #[test]
