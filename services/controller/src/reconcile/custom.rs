@@ -50,6 +50,14 @@ pub enum Again {
     Later,
 }
 
+/// How soon a cluster is asked again that said no where that may pass without a change of anything that is watched: rights
+/// that are given, a quota, a webhook.
+#[must_use]
+pub fn after_no(error: &cluster::Error) -> Option<Again> {
+    let passes = error.is_transient() || error.is_forbidden() || error.is_conflict();
+    passes.then_some(Again::Later)
+}
+
 impl Again {
     fn of(refusal: &Refusal) -> Self {
         match refusal.is_ours() {
@@ -289,6 +297,8 @@ pub async fn checks(
                     return Err(error);
                 }
                 Err(error) => {
+                    // Nothing tells when it may be read.
+                    found.again = sooner(found.again, Some(Again::Later));
                     let unknown = health::unchecked(&error.to_string(), &entry.body);
                     found.checks.insert(entry.key.clone(), Some(unknown));
                     continue;
@@ -585,6 +595,18 @@ mod tests {
         assert_eq!(after(302, soon), Some(1));
         assert_eq!(after(303, None), None);
         assert_eq!(after(304, Some(Again::of(&Refusal::Unavailable))), Some(1));
+    }
+
+    #[test]
+    fn a_cluster_is_asked_again_whose_no_may_pass() {
+        let no = |code| {
+            after_no(&cluster::Error::Refused(Box::new(cluster::Refusal {
+                code,
+                ..cluster::Refusal::default()
+            })))
+        };
+        assert_eq!([403, 409, 500].map(no), [Some(Again::Later); 3]);
+        assert_eq!([400, 404, 422].map(no), [None; 3], "an edit is needed");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use engine::prepare::Target;
 use futures::StreamExt;
 use serde_json::Value;
 
+use super::custom::{self, Again};
 use super::subject::Subject;
 use crate::context::Context;
 use crate::tenants::TenantFacts;
@@ -59,7 +60,15 @@ pub struct LiveSet {
     entries: Keyed<Arc<LiveEntry>>,
     bodies: HashMap<ResourceKey, Value>,
     /// What came of dry runs of targets, or why nothing did.
-    tried: HashMap<ResourceKey, Result<Value, Cause>>,
+    tried: HashMap<ResourceKey, Result<Value, No>>,
+}
+
+/// The cluster's no to a target.
+#[derive(Clone, Debug)]
+struct No {
+    cause: Cause,
+    /// How soon it is asked again.
+    again: Option<Again>,
 }
 
 impl LiveSet {
@@ -150,7 +159,7 @@ impl LiveSet {
                 body: self.bodies.get(&entry.key),
                 predicted: self.tried.get(&entry.key).map(|tried| match tried {
                     Ok(object) => Predicted::Object(object),
-                    Err(cause) => Predicted::Refused(cause),
+                    Err(no) => Predicted::Refused(&no.cause),
                 }),
             })
             .collect()
@@ -234,7 +243,10 @@ impl LiveSet {
                 {
                     return Err(error);
                 }
-                result => result.map_err(|error| error.cause()),
+                result => result.map_err(|error| No {
+                    cause: error.cause(),
+                    again: custom::after_no(&error),
+                }),
             };
             self.tried.insert(key, kept);
         }
@@ -250,6 +262,14 @@ impl LiveSet {
     #[must_use]
     pub fn is_refused(&self, key: &ResourceKey) -> bool {
         self.tried.get(key).is_some_and(Result::is_err)
+    }
+
+    /// How soon the cluster is asked again about targets that it would not have.
+    #[must_use]
+    pub fn again(&self) -> Option<Again> {
+        let tried = self.tried.values();
+        let refused = tried.filter_map(|tried| tried.as_ref().err()?.again);
+        refused.min()
     }
 
     /// Takes an object in as the cluster answered it, so that entry and body are of one state.

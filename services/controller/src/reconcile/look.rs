@@ -167,6 +167,7 @@ pub async fn look_at(
     remember(&desired, &live, &comparison, memory);
     let checked = custom::checks(ctx, subject, &live, memory).await?;
     let again = custom::sooner(checked.again, places.again());
+    let again = custom::sooner(again, live.again());
     Ok(Look {
         desired,
         live,
