@@ -198,8 +198,8 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
 
 /// What tells of work.
 struct Feeds {
-    /// Repositories that are followed from now on.
-    found: mpsc::UnboundedReceiver<repos::RepoKey>,
+    /// Repositories that are followed from now on, and applications that follow what has moved.
+    found: mpsc::UnboundedReceiver<repos::News>,
     /// What happens in clusters that tenants have added.
     events: mpsc::Receiver<clusters::Event>,
 }

@@ -125,6 +125,15 @@ impl Repo {
     }
 }
 
+/// What the poller is told of.
+#[derive(Debug)]
+pub enum News {
+    /// A repository that is used for the first time.
+    Used(RepoKey),
+    /// An application that follows what has moved before it did so.
+    Behind(AppKey),
+}
+
 /// The applications that a moved revision concerns.
 #[derive(Debug, Default)]
 pub struct Moved {
@@ -168,8 +177,8 @@ struct Inner {
     needs: Mutex<Needs>,
     /// How old a listing may be for those who do not insist.
     age: Duration,
-    /// Tells the poller of a repository that is used for the first time.
-    new: tokio::sync::mpsc::UnboundedSender<RepoKey>,
+    /// Tells the poller.
+    news: tokio::sync::mpsc::UnboundedSender<News>,
 }
 
 /// What sources depend on, by repository and source.
@@ -216,14 +225,14 @@ fn hash_of(text: &str) -> u64 {
 }
 
 impl Repos {
-    /// No repositories yet. The receiver yields each one when it is first used.
+    /// No repositories yet. The receiver is the poller's.
     #[must_use]
     pub fn new(
         store: Store,
         servers: RepoServers,
         interval: Duration,
-    ) -> (Self, tokio::sync::mpsc::UnboundedReceiver<RepoKey>) {
-        let (new, found) = tokio::sync::mpsc::unbounded_channel();
+    ) -> (Self, tokio::sync::mpsc::UnboundedReceiver<News>) {
+        let (news, told) = tokio::sync::mpsc::unbounded_channel();
         let inner = Inner {
             repos: Mutex::default(),
             followed: Mutex::default(),
@@ -233,9 +242,9 @@ impl Repos {
             needs: Mutex::default(),
             // A poll that is due replaces the listing long before this; a listing older than this means polls fail.
             age: interval + GRACE,
-            new,
+            news,
         };
-        (Self(Arc::new(inner)), found)
+        (Self(Arc::new(inner)), told)
     }
 
     /// The commit that a revision is; of a chart the version, of an artifact the digest.
@@ -361,7 +370,8 @@ impl Repos {
         self.0.servers.signature(asked).await
     }
 
-    /// Notes what an application follows now, instead of what it did before.
+    /// Notes what an application follows now, instead of what it did before. Who lists tells those alone that follow: what has
+    /// moved between an application's question and this is told here.
     pub fn follow(&self, app: &AppKey, followed: Vec<Followed>) {
         let mut keys: Vec<RepoKey> = followed.iter().map(|f| f.repo.clone()).collect();
         keys.dedup();
@@ -374,6 +384,7 @@ impl Repos {
         for gone in before.iter().filter(|key| !keys.contains(key)) {
             self.leave(gone, app);
         }
+        let mut behind = false;
         for key in &keys {
             let mine: Vec<Followed> = followed
                 .iter()
@@ -381,10 +392,14 @@ impl Repos {
                 .cloned()
                 .collect();
             let Some(first) = mine.first() else { continue };
-            self.repo(key, &first.url)
-                .users
-                .lock()
-                .insert(app.name.clone(), mine);
+            let repo = self.repo(key, &first.url);
+            // In this order: a listing that ends after the second step finds the application.
+            repo.users.lock().insert(app.name.clone(), mine.clone());
+            let tips = repo.known(Need::Known(self.0.age));
+            behind |= tips.is_some_and(|tips| tips.is_ok_and(|tips| is_behind(key, &mine, &tips)));
+        }
+        if behind {
+            let _ = self.0.news.send(News::Behind(app.clone()));
         }
     }
 
@@ -574,7 +589,7 @@ impl Repos {
             ids: Mutex::default(),
         });
         repos.insert(key.clone(), repo.clone());
-        let _ = self.0.new.send(key.clone());
+        let _ = self.0.news.send(News::Used(key.clone()));
         repo
     }
 
@@ -603,6 +618,16 @@ fn noted(answered: Option<&Answered>) {
             tracing::debug!(cache, %changed, "manifests were come by");
         }
     }
+}
+
+/// Whether something is followed that is another commit by now. What only the repo-server can tell is looked at with the next
+/// listing.
+fn is_behind(key: &RepoKey, followed: &[Followed], tips: &Refs) -> bool {
+    let mut moving = followed.iter().filter(|one| !key.is_fixed(&one.revision));
+    moving.any(|one| match (&one.commit, tips.resolve(&one.revision)) {
+        (Some(commit), Named::Commit(now)) => now != *commit,
+        (None, _) | (_, Named::Unclear) => false,
+    })
 }
 
 /// An application whose commits are no longer what it follows.
@@ -656,4 +681,37 @@ fn moved(repo: &Repo, tips: Option<&Refs>, still_good: bool) -> Vec<Step> {
         })
     });
     steps.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn who_begins_to_follow_what_has_moved_meanwhile_is_told() {
+        let key = RepoKey::new(TenantId(Uuid::from_u128(1)), "p", "https://h/a.git", "");
+        let (former, now) = ("a".repeat(40), "b".repeat(40));
+        let tips = HashMap::from([("refs/heads/main".to_owned(), now.clone())]);
+        let tips = Refs::new(tips, "refs/heads/main".to_owned());
+        let behind = |revision: &str, commit: Option<&String>| {
+            let followed = Followed {
+                repo: key.clone(),
+                url: key.url.to_string(),
+                path: "app".to_owned(),
+                revision: revision.to_owned(),
+                commit: commit.cloned(),
+            };
+            is_behind(&key, &[followed], &tips)
+        };
+        assert!(behind("main", Some(&former)) && behind("HEAD", Some(&former)));
+        assert!(!behind("main", Some(&now)));
+        assert!(!behind(&former, Some(&former)), "a commit stays what it is");
+        assert!(!behind("v1.*", Some(&former)), "nobody knows");
+        assert!(
+            !behind("main", None),
+            "it could not be told, and is asked again"
+        );
+    }
 }

@@ -14,7 +14,7 @@ use tokio_util::time::delay_queue::Key;
 use tracing::Instrument;
 
 use super::queue::Queue;
-use crate::repos::{Moved, Need, RepoKey, Repos};
+use crate::repos::{Moved, Need, News, RepoKey, Repos};
 
 /// Asks for a repository to be listed now. Cheap to clone.
 #[derive(Clone)]
@@ -96,19 +96,20 @@ impl Listings {
 pub struct Poller {
     repos: Repos,
     queue: Queue,
-    found: mpsc::UnboundedReceiver<RepoKey>,
+    found: mpsc::UnboundedReceiver<News>,
     pushed: mpsc::UnboundedReceiver<Pushed>,
     interval: Duration,
     jitter: Duration,
 }
 
 impl Poller {
-    /// The task, and the way to hurry it. `found` yields repositories that are used for the first time.
+    /// The task, and the way to hurry it. `found` yields repositories that are used for the first time, and
+    /// applications that follow what moved before they did.
     #[must_use]
     pub fn new(
         repos: Repos,
         queue: Queue,
-        found: mpsc::UnboundedReceiver<RepoKey>,
+        found: mpsc::UnboundedReceiver<News>,
         interval: Duration,
         jitter: Duration,
     ) -> (Self, PollNow) {
@@ -155,11 +156,12 @@ impl Poller {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(repo) = found.recv() => {
-                    if !planned.contains_key(&repo) {
+                Some(news) = found.recv() => match news {
+                    News::Used(repo) => if !planned.contains_key(&repo) {
                         planned.insert(repo.clone(), due.insert(repo, later()));
-                    }
-                }
+                    },
+                    News::Behind(app) => queue.push(app),
+                },
                 Some(Pushed { repo, trace, since }) = pushed.recv() => {
                     if listings.push(&repo, trace.as_ref(), since) {
                         listing.push(list(repo, trace.as_slice(), Need::Since(since)));

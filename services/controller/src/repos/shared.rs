@@ -104,7 +104,7 @@ fn way(access: &Access) -> Access {
 
 impl Repo {
     /// What is known of its tips, where that is recent enough and its way in is still the same.
-    fn known(&self, need: Need) -> Option<Result<Arc<Refs>, Trouble>> {
+    pub(super) fn known(&self, need: Need) -> Option<Result<Arc<Refs>, Trouble>> {
         let entered = self.entered.load(Ordering::SeqCst);
         let tips = self.tips.lock().clone().filter(|_| entered)?;
         tips.known(need)
