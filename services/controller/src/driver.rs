@@ -337,7 +337,8 @@ impl Driver {
             (_, ChangeKind::Resync) | (None, _) => {
                 self.context.shard.look();
                 self.context.repos.forget_access();
-                self.context.tenants.forget_all_clusters();
+                // Before anything is looked at: it would be by what was known before.
+                self.context.tenants.forget_all();
                 self.context.clusters.review_all(&self.context).await;
                 self.context.memory.tell(None);
                 self.tenancy.ensure_all();

@@ -35,6 +35,8 @@ struct Inner {
     objects: Objects,
     /// Tells those who look on which tenant was read anew.
     refreshed: broadcast::Sender<TenantId>,
+    /// Who reads all for want of one.
+    reading: tokio::sync::Mutex<()>,
 }
 
 /// How many tenants may have been read anew before an onlooker is told to look whichever it was.
@@ -51,6 +53,97 @@ struct Known {
     settings: HashMap<TenantId, TenantSettings>,
     /// Grows whenever something is forgotten: what was read before is then not kept.
     forgotten: u64,
+    /// Grows whenever a tenant is to be read anew: what was read of all before may be older.
+    renewed: u64,
+    /// Whether `by_id` has all tenants that there are: what one may not is told by what the others have.
+    whole: bool,
+}
+
+impl Known {
+    /// Forgets a tenant but for its name, by which its objects are known.
+    fn forget(&mut self, id: TenantId) {
+        self.by_id.remove(&id);
+        self.projects.retain(|(whose, _), _| *whose != id);
+        self.settings.remove(&id);
+        self.forgotten += 1;
+        self.renewed += 1;
+        self.whole = false;
+    }
+
+    /// The same of all; their ids.
+    fn forget_all(&mut self) -> Vec<TenantId> {
+        let before = std::mem::take(&mut self.by_id);
+        self.projects.clear();
+        self.clusters.clear();
+        self.settings.clear();
+        self.forgotten += 1;
+        self.renewed += 1;
+        self.whole = false;
+        before.into_keys().collect()
+    }
+
+    /// Takes in what was read of all tenants, and says whom it knew before; nothing where one was to be read anew since that was
+    /// begun: what it has become would be overwritten with what it was, and nobody would say so again.
+    fn replace(&mut self, renewed: u64, all: &[Arc<TenantFacts>]) -> Option<Vec<TenantId>> {
+        if self.renewed != renewed {
+            return None;
+        }
+        let names = all.iter().map(|facts| &facts.tenant);
+        let names = names.map(|tenant| (tenant.name.as_str().to_owned(), tenant.id));
+        self.by_name = names.collect();
+        let now = all.iter().map(|facts| (facts.tenant.id, facts.clone()));
+        let before = std::mem::replace(&mut self.by_id, now.collect());
+        self.projects.clear();
+        self.clusters.clear();
+        self.settings.clear();
+        self.forgotten += 1;
+        self.whole = true;
+        Some(before.into_keys().collect())
+    }
+
+    /// Takes in what was read of one tenant, and says who is another now; nothing while not all are known: the operator's
+    /// tenant would be let into namespaces of those that are missing.
+    fn take_in(&mut self, id: TenantId, found: Option<Tenant>) -> Option<Vec<TenantId>> {
+        if !self.whole {
+            return None;
+        }
+        if let Some(old) = self.by_id.remove(&id) {
+            self.by_name.remove(old.tenant.name.as_str());
+        }
+        if let Some(tenant) = found {
+            self.by_name.insert(tenant.name.as_str().to_owned(), id);
+            let whole = facts(tenant, &BTreeMap::new());
+            self.by_id.insert(id, Arc::new(whole));
+        }
+        // The operator's tenant goes anywhere but into the others' namespaces.
+        let operator = self
+            .by_name
+            .get(TenantName::OPERATOR)
+            .and_then(|id| self.by_id.get(id))
+            .map(|facts| facts.tenant.clone());
+        let mut told = vec![id];
+        if let Some(tenant) = operator {
+            let map: BTreeMap<String, TenantId> = self
+                .by_id
+                .values()
+                .flat_map(|facts| {
+                    let id = facts.tenant.id;
+                    facts
+                        .tenant
+                        .namespaces
+                        .iter()
+                        .map(move |ns| (ns.clone(), id))
+                })
+                .collect();
+            let operator = tenant.id;
+            self.by_id.insert(operator, Arc::new(facts(tenant, &map)));
+            told.extend((operator != id).then_some(operator));
+        }
+        self.projects.retain(|(whose, _), _| *whose != id);
+        self.settings.remove(&id);
+        self.forgotten += 1;
+        Some(told)
+    }
 }
 
 /// A tenant and the namespaces that it may use, in the shared cluster or in one that it has added.
@@ -209,6 +302,7 @@ impl Tenants {
                 known: RwLock::default(),
                 objects: Objects::default(),
                 refreshed: broadcast::channel(REFRESHED).0,
+                reading: tokio::sync::Mutex::default(),
             }),
             at: None,
         }
@@ -242,73 +336,54 @@ impl Tenants {
     /// # Errors
     /// When the database does not answer.
     pub async fn reload(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
+        loop {
+            let renewed = self.inner.known.read().renewed;
+            let all = self.read_all().await?;
+            let before = self.inner.known.write().replace(renewed, &all);
+            if let Some(before) = before {
+                self.tell(before);
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn read_all(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
         let platform = self.inner.store.platform();
         let tenants = platform.tenants().await?;
         let map: BTreeMap<String, TenantId> = platform.namespace_map().await?.into_iter().collect();
-        let all: Vec<Arc<TenantFacts>> = tenants
-            .into_iter()
-            .map(|tenant| Arc::new(facts(tenant, &map)))
-            .collect();
-        let mut known = self.inner.known.write();
-        known.by_name = all
-            .iter()
-            .map(|f| (f.tenant.name.as_str().to_owned(), f.tenant.id))
-            .collect();
-        let now: HashMap<_, _> = all.iter().map(|f| (f.tenant.id, f.clone())).collect();
-        let before = std::mem::replace(&mut known.by_id, now);
-        known.projects.clear();
-        known.clusters.clear();
-        known.settings.clear();
-        known.forgotten += 1;
-        drop(known);
-        self.tell(before.into_keys());
-        Ok(all)
+        let all = tenants.into_iter();
+        Ok(all.map(|tenant| Arc::new(facts(tenant, &map))).collect())
+    }
+
+    /// Forgets what is known of all tenants: any may have changed unheard. Whoever needs one reads it.
+    pub fn forget_all(&self) {
+        let forgotten = self.inner.known.write().forget_all();
+        self.tell(forgotten);
     }
 
     /// Reads one tenant anew, and what the others need to know of it.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// When the database does not answer. It is forgotten then: whoever needs it reads it.
     pub async fn refresh(&self, id: TenantId) -> store::Result<()> {
-        let found = self.inner.store.platform().tenant_by_id(id).await?;
-        let mut known = self.inner.known.write();
-        if let Some(old) = known.by_id.remove(&id) {
-            known.by_name.remove(old.tenant.name.as_str());
+        // What is being read of all is older.
+        self.inner.known.write().renewed += 1;
+        let found = match self.inner.store.platform().tenant_by_id(id).await {
+            Ok(found) => found,
+            Err(error) => {
+                self.inner.known.write().forget(id);
+                self.tell([id]);
+                return Err(error);
+            }
+        };
+        let told = self.inner.known.write().take_in(id, found);
+        match told {
+            Some(told) => self.tell(told),
+            None => {
+                self.reload().await?;
+                self.tell([id]);
+            }
         }
-        if let Some(tenant) = found {
-            known.by_name.insert(tenant.name.as_str().to_owned(), id);
-            let whole = facts(tenant, &BTreeMap::new());
-            known.by_id.insert(id, Arc::new(whole));
-        }
-        // The operator's tenant goes anywhere but into the others' namespaces.
-        let operator = known
-            .by_name
-            .get(TenantName::OPERATOR)
-            .and_then(|id| known.by_id.get(id))
-            .map(|facts| facts.tenant.clone());
-        let mut told = vec![id];
-        if let Some(tenant) = operator {
-            let map: BTreeMap<String, TenantId> = known
-                .by_id
-                .values()
-                .flat_map(|facts| {
-                    let id = facts.tenant.id;
-                    facts
-                        .tenant
-                        .namespaces
-                        .iter()
-                        .map(move |ns| (ns.clone(), id))
-                })
-                .collect();
-            let operator = tenant.id;
-            known.by_id.insert(operator, Arc::new(facts(tenant, &map)));
-            told.extend((operator != id).then_some(operator));
-        }
-        known.projects.retain(|(whose, _), _| *whose != id);
-        known.settings.remove(&id);
-        known.forgotten += 1;
-        drop(known);
-        self.tell(told);
         Ok(())
     }
 
@@ -328,8 +403,13 @@ impl Tenants {
         let known = || self.inner.known.read().by_id.get(&id).cloned();
         let mut found = known();
         if found.is_none() {
-            self.reload().await?;
+            // One reads for all who miss some.
+            let _reading = self.inner.reading.lock().await;
             found = known();
+            if found.is_none() {
+                self.reload().await?;
+                found = known();
+            }
         }
         Ok(found.map(|facts| match &self.at {
             None => facts,
@@ -359,11 +439,14 @@ impl Tenants {
     /// The name of a tenant, for logs and metrics; its id while the name is not known.
     #[must_use]
     pub fn name_of(&self, id: TenantId) -> String {
-        let known = self.inner.known.read().by_id.get(&id).cloned();
-        known.map_or_else(
-            || id.to_string(),
-            |facts| facts.tenant.name.as_str().to_owned(),
-        )
+        let known = self.inner.known.read();
+        if let Some(facts) = known.by_id.get(&id) {
+            return facts.tenant.name.as_str().to_owned();
+        }
+        // It is to be read anew.
+        let mut names = known.by_name.iter();
+        let name = names.find_map(|(name, whose)| (*whose == id).then_some(name));
+        name.cloned().unwrap_or_else(|| id.to_string())
     }
 
     /// A project; `None` when there is none of that name.
@@ -459,13 +542,6 @@ impl Tenants {
         known.forgotten += 1;
     }
 
-    /// Forgets all tenants' clusters: any may have changed unheard.
-    pub fn forget_all_clusters(&self) {
-        let mut known = self.inner.known.write();
-        known.clusters.clear();
-        known.forgotten += 1;
-    }
-
     /// Forgets a tenant's projects: one has changed.
     pub fn forget_projects(&self, tenant: TenantId) {
         let mut known = self.inner.known.write();
@@ -498,5 +574,52 @@ fn facts(tenant: Tenant, map: &BTreeMap<String, TenantId>) -> TenantFacts {
         foreign: Arc::new(foreign),
         tenant,
         at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_of_tenants_is_read_before_it_is_used_and_their_names_stay() {
+        let tenant = |number| TenantId(Uuid::from_u128(number));
+        let mut known = Known {
+            whole: true,
+            ..Known::default()
+        };
+        for (number, name) in [(1, "one"), (2, "two")] {
+            known.by_name.insert(name.to_owned(), tenant(number));
+            let project = (tenant(number), "default".to_owned());
+            known.projects.insert(project, None);
+        }
+        let projects = |known: &Known| {
+            let whose = known.projects.keys().map(|(whose, _)| *whose);
+            whose.collect::<Vec<_>>()
+        };
+        known.forget(tenant(1));
+        assert_eq!(projects(&known), [tenant(2)]);
+        assert!(!known.whole, "another may not use its namespaces");
+        assert_eq!((known.forgotten, known.renewed), (1, 1));
+        known.forget_all();
+        assert!(projects(&known).is_empty());
+        assert_eq!((known.forgotten, known.renewed), (2, 2));
+        assert_eq!(known.by_name.len(), 2);
+    }
+
+    #[test]
+    fn what_was_read_before_a_tenant_changed_is_not_taken_for_what_it_is() {
+        let mut known = Known::default();
+        let one = TenantId(Uuid::from_u128(1));
+        assert_eq!(known.take_in(one, None), None, "nobody else is known yet");
+        let begun = known.renewed;
+        known.forget(one);
+        assert_eq!(known.replace(begun, &[]), None);
+        assert!(!known.whole);
+        assert_eq!(known.replace(known.renewed, &[]), Some(Vec::new()));
+        assert!(known.whole);
+        assert_eq!(known.take_in(one, None), Some(vec![one]));
     }
 }
