@@ -13,6 +13,7 @@ use domain::shard::Unit;
 use domain::tenant::TenantId;
 use domain::trace::TraceParent;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use store::{Change, ChangeKind};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The same, where it is a repository's server that does not answer, which is nobody's fault here and may take long.
 const LONGEST_PAUSE_OF_THEIRS: Duration = Duration::from_secs(60);
+/// When applications are listed again that could not be.
+const MISSED_AGAIN: Duration = Duration::from_secs(1);
 /// When an application tries again that found as many worked on in added clusters as may be, if it has not been told by then that
 /// there is a turn.
 const BUSY: Duration = Duration::from_secs(5);
@@ -55,6 +58,31 @@ pub struct Driver {
     pub polls: PollNow,
     /// Makes tenants' namespaces.
     pub tenancy: Tenancy,
+    /// Whether applications are to be listed once more.
+    pub missed: Missed,
+}
+
+/// That applications which were to be looked at could not be listed. Where the database was away the change feed begins anew when
+/// it is back; a question of ours that failed alone is nobody's news. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Missed(Arc<Mutex<Option<tokio::time::Instant>>>);
+
+impl Missed {
+    /// Some could not be.
+    fn note(&self) {
+        let mut due = self.0.lock();
+        due.get_or_insert_with(|| tokio::time::Instant::now() + MISSED_AGAIN);
+    }
+
+    /// Ends when all are to be listed; never while none was missed. That is forgotten then.
+    async fn due(&self) {
+        let due = *self.0.lock();
+        match due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+        *self.0.lock() = None;
+    }
 }
 
 /// The terms that the driver knows of.
@@ -109,6 +137,7 @@ impl Driver {
                 }
                 wake = wakes.next() => if shared { self.woken(wake).await },
                 Some(event) = events.recv() => self.told(event),
+                () = self.missed.due() => self.all().await,
                 Ok(()) = connection.changed() => {
                     let reachable = connection.borrow_and_update().reachable;
                     self.context.metrics.cluster_reachable(reachable);
@@ -379,10 +408,13 @@ impl Driver {
                 self.queue
                     .push_traced(AppKey::new(*tenant, name), trace.clone())
             }),
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a push could not be followed"
-            ),
+            Err(error) => {
+                self.missed.note();
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a push could not be followed"
+                );
+            }
         }
     }
 
@@ -490,11 +522,13 @@ impl Driver {
                 let apps = new_first(apps, |app| self.context.memory.knows(app));
                 apps.into_iter().for_each(|app| self.queue.push(app));
             }
-            // The change feed says Resync when the database is back.
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the applications could not be listed"
-            ),
+            Err(error) => {
+                self.missed.note();
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the applications could not be listed"
+                );
+            }
         }
     }
 }
@@ -534,6 +568,22 @@ mod tests {
         let theirs: Vec<f64> = pauses(LONGEST_PAUSE_OF_THEIRS).collect();
         assert_eq!(theirs, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
         assert_eq!(pause(u32::MAX, LONGEST_PAUSE), LONGEST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_listed_is_listed_once_more_in_a_moment() {
+        let missed = Missed::default();
+        let within = |time| tokio::time::timeout(time, missed.due());
+        let long = MISSED_AGAIN * 9;
+        assert!(within(long).await.is_err(), "none was missed");
+        missed.note();
+        let begun = tokio::time::Instant::now();
+        // Whatever else happens meanwhile does not put it off.
+        assert!(within(MISSED_AGAIN / 2).await.is_err());
+        missed.note();
+        assert!(within(long).await.is_ok());
+        assert_eq!(begun.elapsed(), MISSED_AGAIN);
+        assert!(within(long).await.is_err(), "once");
     }
 
     #[test]

@@ -53,9 +53,9 @@ pub mod tenants;
 use clusters::Clusters;
 use config::Config;
 use context::Context;
-use driver::Driver;
 use driver::polls::Poller;
 use driver::queue::Queue;
+use driver::{Driver, Missed};
 use memory::Memory;
 use metrics::Metrics;
 use repos::{RepoServers, Repos};
@@ -233,6 +233,7 @@ fn drive(
         timers,
         polls,
         tenancy,
+        missed: Missed::default(),
     };
     life.spawn("alarms", alarms.run(queue, life.token()));
     life.spawn("polls", poller.run(life.token()));

@@ -446,6 +446,11 @@ impl Memory {
         self.0.lock().namespaces.insert(namespace)
     }
 
+    /// Notes that nobody could be told of it: the next time is the first again.
+    pub fn namespace_untold(&self, namespace: &(TenantId, String)) {
+        self.0.lock().namespaces.remove(namespace);
+    }
+
     /// Forgets an application.
     pub fn forget(&self, app: &AppKey) {
         let mut inner = self.0.lock();

@@ -212,8 +212,10 @@ impl Steward {
         {
             Ok(()) => {
                 // Applications that could not be deployed for want of it are looked at again.
-                if self.context.memory.namespace_made(key) {
-                    self.wake(tenant.id).await;
+                let first = self.context.memory.namespace_made(key.clone());
+                if first && !self.wake(tenant.id).await {
+                    self.context.memory.namespace_untold(&key);
+                    return false;
                 }
                 true
             }
@@ -225,10 +227,21 @@ impl Steward {
         }
     }
 
-    async fn wake(&self, tenant: TenantId) {
-        if let Ok(apps) = self.context.store.platform().all_apps().await {
-            let own = apps.iter().filter(|(whose, _)| *whose == tenant);
-            own.for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name)));
+    /// `false` when nobody could be woken.
+    async fn wake(&self, tenant: TenantId) -> bool {
+        match self.context.store.platform().all_apps().await {
+            Ok(apps) => {
+                let own = apps.iter().filter(|(whose, _)| *whose == tenant);
+                own.for_each(|(tenant, name)| self.queue.push(AppKey::new(*tenant, name)));
+                true
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the applications that wait for a namespace could not be listed"
+                );
+                false
+            }
         }
     }
 }
