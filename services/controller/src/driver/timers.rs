@@ -11,6 +11,10 @@ use tokio_util::time::delay_queue::Key;
 
 use super::queue::{AppKey, Queue};
 
+/// The longest that anybody sleeps. Who is woken too early sleeps again: a clock that was set, or a machine that stood still, is
+/// noticed by then. What waits for years, as a retry may be told to, would be more than an alarm can be set for.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 enum Order {
     Set(AppKey, Duration),
     Cancel(AppKey),
@@ -32,9 +36,9 @@ pub fn timers() -> (Timers, Alarms) {
 }
 
 impl Timers {
-    /// Wakes an application after `delay`, instead of whenever it was to be woken before.
+    /// Wakes an application after `delay`, or earlier where that is long, instead of whenever it was to be woken before.
     pub fn set(&self, app: AppKey, delay: Duration) {
-        let _ = self.0.send(Order::Set(app, delay));
+        let _ = self.0.send(Order::Set(app, delay.min(LONGEST)));
     }
 
     /// Lets an application sleep.
@@ -72,5 +76,33 @@ impl Alarms {
                 },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::tenant::TenantId;
+    use tokio::time::Instant;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_years_is_woken_within_the_hour() {
+        let (timers, alarms) = timers();
+        let queue = Queue::new(1);
+        let app = AppKey::new(TenantId(Uuid::from_u128(1)), "a");
+        let years = Duration::from_secs(10 * 366 * 86_400);
+        // The second is put in the place of the first.
+        timers.set(app.clone(), Duration::from_secs(60));
+        timers.set(app.clone(), years);
+        let begun = Instant::now();
+        let woken = tokio::select! {
+            () = alarms.run(queue.clone(), CancellationToken::new()) => None,
+            turn = queue.pop() => Some(turn.app.clone()),
+        };
+        assert_eq!(woken, Some(app));
+        let waited = begun.elapsed();
+        assert!(waited >= LONGEST && waited < LONGEST * 2, "{waited:?}");
     }
 }
