@@ -109,9 +109,9 @@ func read(text string) (json.RawMessage, looked, bool) {
 	if err != nil {
 		return nil, seen, false
 	}
-	// Only comments.
+	// Nothing: Helm refuses a text that ends, or has a directive, before anything begins.
 	if isNull(object) {
-		return object, seen, true
+		return object, seen, onlyComments(text)
 	}
 	fields, ok := fieldsAtTop(object, "apiVersion", "kind", "metadata")
 	if !ok || !isText(fields["apiVersion"]) || !isText(fields["kind"]) {
@@ -141,6 +141,19 @@ func read(text string) (json.RawMessage, looked, bool) {
 		seen.Metadata.Annotations = map[string]string{release.HookAnnotation: events}
 	}
 	return object, seen, true
+}
+
+// onlyComments is whether a text has nothing else, in lines as everybody has them.
+func onlyComments(text string) bool {
+	if strings.ContainsAny(text, "\u0085\u2028\u2029") {
+		return false
+	}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return false
+		}
+	}
+	return true
 }
 
 func isNull(raw []byte) bool { return len(raw) == 0 || string(raw) == "null" }
