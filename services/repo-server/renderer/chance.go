@@ -3,8 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -43,10 +43,10 @@ func chance(loaded *chart.Chart, values map[string]any) []string {
 				text = after
 				continue
 			}
-			action, after, ended := bytes.Cut(rest, []byte("}}"))
-			if !begun || !ended {
+			if !begun {
 				return
 			}
+			action, after := actionOf(rest)
 			for _, word := range bytes.FieldsFunc(action, noName) {
 				if drawn[string(word)] {
 					found[string(word)] = struct{}{}
@@ -65,14 +65,61 @@ func chance(loaded *chart.Chart, values map[string]any) []string {
 		}
 	}
 	enter(loaded)
-	if text, err := json.Marshal(values); err == nil {
-		// A break before a word is no letter of it.
-		look(unbroken.ReplaceAll(text, []byte(" ")))
-	}
+	look(texts(nil, values))
 	return slices.Sorted(maps.Keys(found))
 }
 
-var unbroken = regexp.MustCompile(`\\[nrt]`)
+// texts are all keys and texts of values, each on a line of its own, behind what is there already.
+func texts(all []byte, value any) []byte {
+	line := func(text string) { all = append(append(all, text...), '\n') }
+	switch value := value.(type) {
+	case string:
+		line(value)
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			line(key)
+			all = texts(all, value[key])
+		}
+	case []any:
+		for _, inner := range value {
+			all = texts(all, inner)
+		}
+	case nil, bool, int, int64, uint64, float64, json.Number:
+	default:
+		// Whatever else holds texts, as well as it can be told.
+		line(fmt.Sprint(value))
+	}
+	return all
+}
+
+// actionOf is the rest of an action that has begun, and what follows it: its end may stand in a text of it, which ends
+// nothing. One without an end is all that is left.
+func actionOf(rest []byte) (action, after []byte) {
+	var quote byte
+	for at := 0; at < len(rest); at++ {
+		switch c := rest[at]; {
+		case quote == '`':
+			if c == quote {
+				quote = 0
+			}
+		case quote != 0:
+			switch c {
+			case '\\':
+				at++
+			case quote, '\n':
+				quote = 0
+			}
+		case c == '\\':
+			// In no template: one that stands in a text of JSON, whose quotes are none here.
+			at++
+		case c == '"' || c == '\'' || c == '`':
+			quote = c
+		case c == '}' && bytes.HasPrefix(rest[at:], []byte("}}")):
+			return rest[:at], rest[at+len("}}"):]
+		}
+	}
+	return rest, nil
+}
 
 // afterComment is what follows a comment that begins an action, `/* */}}` or `- /* */ -}}`, as templates have it.
 func afterComment(action []byte) ([]byte, bool) {

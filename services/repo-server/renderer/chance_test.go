@@ -24,6 +24,15 @@ func TestChanceIsWhatIsComputed(t *testing.T) {
 		"{{/* a */ now }}":                             "now",
 		"{{/* a */-}} now }}{{ date }}":                "date",
 		"{{ if now }}{{/* date */}}{{ values . }}{{ }": "now values",
+		"{{ cat \"}}\" now }}":                         "now",
+		"{{ cat `}}\n\\` now }} date":                  "now",
+		"{{ cat \"\\\"}}\" '}' now }} date":            "now",
+		"{{ tpl (printf \"{{ %s }}\" \"now\") . }}":    "now",
+		"{{ \"{{/*\" }}{{ now }}{{ \"*/}}\" }}":        "now",
+		"{{ it's\n}} date {{ now }}":                   "now",
+		"{{ now":                                       "now",
+		"\"{{ f \\\"a\\\" }}\", \"now\", \"}}\"":       "",
+		"date }} {{":                                   "",
 	} {
 		file := &chart.File{Name: "templates/a.yaml", Data: []byte(text)}
 		if got := strings.Join(chance(&chart.Chart{Raw: []*chart.File{file}}, nil), " "); got != expected {
@@ -37,5 +46,9 @@ func TestChanceIsWhatIsComputed(t *testing.T) {
 	values := map[string]any{"a": "{{\nnow }}"}
 	if got := chance(&chart.Chart{}, values); len(got) != 1 {
 		t.Errorf("after a break: %s", got)
+	}
+	values = map[string]any{"{{ now }}": 1, "a": "{{", "b": "date }}", "c": "x\f{{<now}}", "keys": []any{true, nil, "values"}}
+	if got := chance(&chart.Chart{}, values); strings.Join(got, " ") != "date now" {
+		t.Errorf("in keys, over several and beside signs: %s", got)
 	}
 }
