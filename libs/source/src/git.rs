@@ -10,6 +10,7 @@ mod egress;
 mod files;
 mod github_app;
 mod http;
+mod large;
 mod memory;
 mod metadata;
 mod mirror;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bytes::{Bytes, BytesMut};
 use domain::cause::Cause;
 use domain::egress::Egress;
 use domain::message;
@@ -20,12 +19,15 @@ use sha2::{Digest, Sha256};
 
 use super::access::Access;
 use super::egress::{NotAllowed, Resolver};
-use super::pkt::{Packet, line, packets};
-use super::refs::{Refs, is_commit};
+use super::large::{Large, Place};
+use super::pkt::{Packet, first, line};
+use super::refs::{Listing, Refs, Refused, is_commit};
 use crate::error::{Error, Kind};
 
-/// The most that a server may answer.
+/// The most that a server may answer: more than is taken of it, for old ones tell of refs that nobody asked for.
 const MAX_ANSWER: usize = 64 << 20;
+/// From how many bytes of refs on a listing is a large one.
+const LARGE: usize = 1 << 20;
 /// How many clients with TLS settings of their own are kept.
 const MAX_CLIENTS: usize = 64;
 
@@ -34,6 +36,7 @@ const MAX_CLIENTS: usize = 64;
 pub(crate) struct Clients {
     egress: Arc<Egress>,
     known: Mutex<BTreeMap<[u8; 32], Client>>,
+    large: Large,
 }
 
 impl Clients {
@@ -42,6 +45,7 @@ impl Clients {
         Self {
             egress,
             known: Mutex::default(),
+            large: Large::default(),
         }
     }
 
@@ -156,10 +160,13 @@ pub(super) async fn list(
                 "{}/info/refs?service=git-upload-pack",
                 access.url().trim_end_matches('/')
             );
-            let answer = send(access, client.get(url)).await?;
-            match advertised(&answer).ok_or_else(|| malformed(access))? {
-                Advertised::Version2 => version2.store(true, Ordering::Relaxed),
-                Advertised::Refs(refs) => return Ok(refs),
+            let answer: Advertised = send(clients, access, client.get(url)).await?;
+            match answer {
+                Advertised { version2: true, .. } => version2.store(true, Ordering::Relaxed),
+                Advertised {
+                    seen: true, taken, ..
+                } => return Ok(taken.refs),
+                Advertised { .. } => return Err(malformed(access)),
             }
         }
         let mut body = line("command=ls-refs");
@@ -179,10 +186,9 @@ pub(super) async fn list(
             .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
             .header("accept", "application/x-git-upload-pack-result")
             .body(body);
-        let answer = send(access, request)
-            .await
-            .inspect_err(|_| version2.store(false, Ordering::Relaxed))?;
-        listed(&answer).ok_or_else(|| malformed(access))
+        let answer: Result<Listed, Error> = send(clients, access, request).await;
+        let Listed(taken) = answer.inspect_err(|_| version2.store(false, Ordering::Relaxed))?;
+        Ok(taken.refs)
     };
     match tokio::time::timeout(deadline, listing).await {
         Ok(result) => result,
@@ -203,7 +209,12 @@ fn malformed(access: &Access) -> Error {
     )
 }
 
-async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> {
+/// Asks, and reads the answer as it comes.
+async fn send<L: Lines>(
+    clients: &Clients,
+    access: &Access,
+    request: RequestBuilder,
+) -> Result<L, Error> {
     let credentials = &access.login.credentials;
     let mut request = request.header("git-protocol", "version=2");
     let authorization = if let Some(token) = &credentials.bearer_token {
@@ -260,18 +271,24 @@ async fn send(access: &Access, request: RequestBuilder) -> Result<Bytes, Error> 
             ));
         }
     }
-    let mut body = BytesMut::new();
+    let refused = |refused: Refused| refused.or(|| malformed(access));
+    let mut reading = Reading::<L>::default();
+    let (mut came, mut place) = (0_usize, None::<Place>);
     let mut stream = answer.bytes_stream();
-    while let Some(chunk) = stream.next().await {
-        body.extend_from_slice(&chunk.map_err(|error| failed(access, &error))?);
-        if body.len() > MAX_ANSWER {
-            let message = message::source::TOO_LARGE
-                .with("what", "the list of branches and tags")
-                .with("limit", "64 MiB");
-            return Err(Error::new(Kind::TooLarge, message));
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| failed(access, &error))?;
+        came = came.saturating_add(piece.len());
+        if came > MAX_ANSWER {
+            let limit = format!("{} MiB", MAX_ANSWER >> 20);
+            return Err(refused(Refused::TooLarge(limit)));
+        }
+        reading.take(&piece).map_err(refused)?;
+        // Whoever sends one that is large waits for others that are, and not for those of whom there are many.
+        if place.is_none() && reading.lines.taken().weight() > LARGE {
+            place = Some(clients.large.place(access.tenant()).await?);
         }
     }
-    Ok(body.freeze())
+    reading.end().map_err(refused)
 }
 
 pub(super) fn failed(access: &Access, error: &reqwest::Error) -> Error {
@@ -313,97 +330,187 @@ fn innermost(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
     inner
 }
 
-enum Advertised {
-    Version2,
-    Refs(Refs),
+/// The lines of an answer, read one after the other.
+trait Lines: Default {
+    fn line(&mut self, content: &[u8]) -> Result<(), Refused>;
+
+    /// What was taken of them so far.
+    fn taken(&self) -> &Listing;
+}
+
+/// An answer that is read as it comes: no more of it is held than is taken, and a packet.
+#[derive(Default)]
+struct Reading<L> {
+    left: Vec<u8>,
+    lines: L,
+}
+
+impl<L: Lines> Reading<L> {
+    fn take(&mut self, piece: &[u8]) -> Result<(), Refused> {
+        self.left.extend_from_slice(piece);
+        let mut rest = self.left.as_slice();
+        while let Some((packet, after)) = first(rest)? {
+            if let Packet::Line(content) = packet {
+                self.lines.line(content)?;
+            }
+            rest = after;
+        }
+        let done = self.left.len() - rest.len();
+        self.left.drain(..done);
+        Ok(())
+    }
+
+    fn end(self) -> Result<L, Refused> {
+        match self.left.is_empty() {
+            true => Ok(self.lines),
+            false => Err(Refused::Malformed),
+        }
+    }
 }
 
 /// The answer to `info/refs`: a server of version 2 names its abilities, an older one the refs themselves.
-fn advertised(bytes: &[u8]) -> Option<Advertised> {
-    let mut refs = Refs::default();
-    let mut seen = false;
-    for packet in packets(bytes) {
-        let Packet::Line(content) = packet? else {
-            continue;
-        };
+#[derive(Default)]
+struct Advertised {
+    version2: bool,
+    /// Whether it says that it is an answer at all.
+    seen: bool,
+    taken: Listing,
+}
+
+impl Lines for Advertised {
+    fn taken(&self) -> &Listing {
+        &self.taken
+    }
+
+    fn line(&mut self, content: &[u8]) -> Result<(), Refused> {
         if content.starts_with(b"# service=") {
-            seen = true;
-            continue;
+            self.seen = true;
+            return Ok(());
         }
-        if content == b"version 2" {
-            return Some(Advertised::Version2);
+        if self.version2 || content == b"version 2" {
+            self.version2 = true;
+            return Ok(());
         }
         let (entry, abilities) = match content.iter().position(|b| *b == 0) {
             Some(cut) => (&content[..cut], &content[cut + 1..]),
             None => (content, &b""[..]),
         };
+        let taken = &mut self.taken;
         for ability in abilities.split(|b| *b == b' ') {
             if let Some(target) = ability.strip_prefix(b"symref=HEAD:") {
-                refs.head = String::from_utf8_lossy(target).into_owned();
+                taken.refs.head = String::from_utf8_lossy(target).into_owned();
             }
         }
         let Some((commit, name)) = std::str::from_utf8(entry)
             .ok()
             .and_then(|text| text.split_once(' '))
         else {
-            continue;
+            return Ok(());
         };
         // A peeled tag follows its tag and replaces it.
         let name = name.strip_suffix("^{}").unwrap_or(name);
-        if name == "HEAD" && refs.head.is_empty() && is_commit(commit) {
-            detached(&mut refs, commit);
+        if name == "HEAD" && taken.refs.head.is_empty() && is_commit(commit) {
+            taken.detached(commit)?;
         }
         if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && is_commit(commit)
         {
-            refs.refs.insert(name.to_owned(), commit.to_owned());
+            taken.put(name, commit)?;
         }
+        Ok(())
     }
-    seen.then_some(Advertised::Refs(refs))
 }
 
 /// The answer to `ls-refs`: `commit name [symref-target:…] [peeled:…]`.
-fn listed(bytes: &[u8]) -> Option<Refs> {
-    let mut refs = Refs::default();
-    for packet in packets(bytes) {
-        let Packet::Line(content) = packet? else {
-            continue;
-        };
+#[derive(Default)]
+struct Listed(Listing);
+
+impl Lines for Listed {
+    fn taken(&self) -> &Listing {
+        &self.0
+    }
+
+    fn line(&mut self, content: &[u8]) -> Result<(), Refused> {
+        let Self(taken) = self;
         let Ok(text) = std::str::from_utf8(content) else {
-            continue;
+            return Ok(());
         };
         if text.starts_with("ERR ") {
-            return None;
+            return Err(Refused::Malformed);
         }
         let mut words = text.split(' ');
-        let (mut commit, name) = (words.next()?, words.next()?);
+        let (Some(mut commit), Some(name)) = (words.next(), words.next()) else {
+            return Err(Refused::Malformed);
+        };
         for attribute in words {
             if let Some(target) = attribute.strip_prefix("symref-target:") {
                 if name == "HEAD" {
-                    refs.head = target.to_owned();
+                    taken.refs.head = target.to_owned();
                 }
             } else if let Some(peeled) = attribute.strip_prefix("peeled:") {
                 commit = peeled;
             }
         }
-        if name == "HEAD" && refs.head.is_empty() && is_commit(commit) {
-            detached(&mut refs, commit);
+        if name == "HEAD" && taken.refs.head.is_empty() && is_commit(commit) {
+            taken.detached(commit)?;
         }
         if name.starts_with("refs/") && is_commit(commit) {
-            refs.refs.insert(name.to_owned(), commit.to_owned());
+            taken.put(name, commit)?;
         }
+        Ok(())
     }
-    Some(refs)
-}
-
-/// A HEAD that points at a commit instead of a branch is a tip of its own.
-fn detached(refs: &mut Refs, commit: &str) {
-    refs.head = "HEAD".to_owned();
-    refs.refs.insert("HEAD".to_owned(), commit.to_owned());
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::refs::MAX_REFS;
     use super::*;
+
+    /// What an answer says that comes in small pieces.
+    fn read<L: Lines>(bytes: &[u8]) -> Result<L, Refused> {
+        let mut reading = Reading::<L>::default();
+        for piece in bytes.chunks(7) {
+            reading.take(piece)?;
+        }
+        reading.end()
+    }
+
+    fn advertised(bytes: &[u8]) -> Option<Advertised> {
+        let answer = read::<Advertised>(bytes).ok();
+        answer.filter(|answer| answer.seen || answer.version2)
+    }
+
+    fn listed(bytes: &[u8]) -> Option<Refs> {
+        read::<Listed>(bytes).ok().map(|answer| answer.0.refs)
+    }
+
+    #[test]
+    fn s02_an_answer_without_end_is_refused_before_it_is_held() {
+        let commit = "a".repeat(40);
+        let mut reading = Reading::<Listed>::default();
+        let mut number = 0_usize;
+        let refused = loop {
+            let piece = line(&format!("{commit} refs/heads/{number}"));
+            if let Err(refused) = reading.take(piece.as_bytes()) {
+                break refused;
+            }
+            assert!(reading.left.is_empty());
+            number += 1;
+        };
+        assert!(matches!(refused, Refused::TooLarge(_)), "{refused:?}");
+        assert_eq!(number, MAX_REFS);
+        // Nor is what is only begun, or of no use.
+        let whole = line(&format!("{commit} refs/heads/a"));
+        assert!(read::<Listed>(whole.as_bytes()).is_ok());
+        let begun = read::<Listed>(format!("{whole}0fff{commit}").as_bytes());
+        assert_eq!(begun.err(), Some(Refused::Malformed));
+        let mut reading = Reading::<Advertised>::default();
+        let piece = line(&format!("{commit} refs/pull/1/head"));
+        for _ in 0..100_000 {
+            reading.take(piece.as_bytes()).unwrap();
+        }
+        assert_eq!(reading.lines.taken().weight(), 0);
+        assert!(reading.left.capacity() < 1 << 16);
+    }
 
     #[test]
     fn both_protocols_give_the_same_refs() {
@@ -428,11 +535,13 @@ mod tests {
             "0000".to_owned(),
         ]
         .concat();
-        let Some(Advertised::Refs(old)) = advertised(v0.as_bytes()) else {
-            panic!("no refs")
-        };
-        assert_eq!(Some(old), listed(v2.as_bytes()));
+        let old = advertised(v0.as_bytes()).unwrap();
+        assert!(!old.version2);
+        assert_eq!(Some(old.taken.refs), listed(v2.as_bytes()));
+        let new = [line("# service=git-upload-pack"), line("version 2")].concat();
+        assert!(advertised(new.as_bytes()).unwrap().version2);
         assert!(advertised(b"<html>").is_none());
+        assert!(advertised(line("a b").as_bytes()).is_none());
     }
 
     #[test]
@@ -474,10 +583,7 @@ mod tests {
                     bytes[at] = random.random();
                 }
             }
-            let old = match advertised(&bytes) {
-                Some(Advertised::Refs(refs)) => Some(refs),
-                _ => None,
-            };
+            let old = advertised(&bytes).map(|answer| answer.taken.refs);
             for refs in old.into_iter().chain(listed(&bytes)) {
                 for (name, commit) in &refs.refs {
                     assert!(name.starts_with("refs/") || name == "HEAD", "{name:?}");

@@ -13,32 +13,25 @@ pub(super) fn line(text: &str) -> String {
     format!("{:04x}{text}\n", text.len() + 5)
 }
 
-/// Reads packets until the bytes end; `None` where they are malformed.
-pub(super) fn packets(mut bytes: &[u8]) -> impl Iterator<Item = Option<Packet<'_>>> {
-    std::iter::from_fn(move || {
-        if bytes.is_empty() {
-            return None;
-        }
-        let taken = take(bytes);
-        match &taken {
-            Some((_, rest)) => bytes = rest,
-            None => bytes = &[],
-        }
-        Some(taken.map(|(packet, _)| packet))
-    })
-}
+/// No packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
 
-fn take(bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
-    let (head, rest) = bytes.split_at_checked(4)?;
-    let length = usize::from_str_radix(std::str::from_utf8(head).ok()?, 16).ok()?;
-    if length < 4 {
-        return Some((Packet::Mark, rest));
-    }
-    let (content, rest) = rest.split_at_checked(length - 4)?;
-    Some((
-        Packet::Line(content.strip_suffix(b"\n").unwrap_or(content)),
-        rest,
-    ))
+/// The first packet and what follows it; nothing where it has not come whole.
+pub(super) fn first(bytes: &[u8]) -> Result<Option<(Packet<'_>, &[u8])>, Malformed> {
+    let Some((head, rest)) = bytes.split_at_checked(4) else {
+        return Ok(None);
+    };
+    let head = std::str::from_utf8(head).map_err(|_| Malformed)?;
+    let length = usize::from_str_radix(head, 16).map_err(|_| Malformed)?;
+    let Some(length) = length.checked_sub(4) else {
+        return Ok(Some((Packet::Mark, rest)));
+    };
+    let Some((content, rest)) = rest.split_at_checked(length) else {
+        return Ok(None);
+    };
+    let content = content.strip_suffix(b"\n").unwrap_or(content);
+    Ok(Some((Packet::Line(content), rest)))
 }
 
 #[cfg(test)]
@@ -46,13 +39,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_are_cut_and_malformed_ones_end_the_stream() {
+    fn packets_are_cut_as_they_come_and_malformed_ones_are_none() {
         let bytes = format!("{}0000{}", line("version 2"), "00zz");
-        let all: Vec<_> = packets(bytes.as_bytes()).collect();
-        assert_eq!(
-            all,
-            [Some(Packet::Line(b"version 2")), Some(Packet::Mark), None]
-        );
-        assert_eq!(packets(b"fff0x").collect::<Vec<_>>(), [None]);
+        let (packet, rest) = first(bytes.as_bytes()).unwrap().unwrap();
+        assert_eq!(packet, Packet::Line(b"version 2"));
+        let (packet, rest) = first(rest).unwrap().unwrap();
+        assert_eq!(packet, Packet::Mark);
+        assert_eq!(first(rest), Err(Malformed));
+        for part in ["", "00", "fff0x", "0006x"] {
+            assert_eq!(first(part.as_bytes()), Ok(None), "{part}");
+        }
+        let empty = (Packet::Line(&b""[..]), &b""[..]);
+        assert_eq!(first(b"0004"), Ok(Some(empty)));
     }
 }

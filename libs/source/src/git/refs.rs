@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use domain::message;
 use semver::{Comparator, Version, VersionReq};
+
+use super::pkt::Malformed;
+use crate::error::{Error, Kind};
 
 /// The tips of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +15,84 @@ pub struct Refs {
     pub head: String,
     /// Full ref name to commit, annotated tags peeled.
     pub refs: BTreeMap<String, String>,
+}
+
+/// The most refs that are taken of a repository, and the most bytes of their names.
+pub(super) const MAX_REFS: usize = 200_000;
+pub(super) const MAX_NAMES: usize = 16 << 20;
+/// What a ref takes in memory besides its name, in bytes: its commit as text, and a place in a map.
+const REF: usize = 120;
+
+/// Refs as they are listed, as many as are taken.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) refs: Refs,
+    names: usize,
+}
+
+/// Why a listing is not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is none.
+    Malformed,
+    /// It is larger than this.
+    TooLarge(String),
+}
+
+impl From<Malformed> for Refused {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+impl Listing {
+    /// Takes a ref.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(super) fn put(&mut self, name: &str, commit: &str) -> Result<(), Refused> {
+        self.names = self.names.saturating_add(name.len());
+        if self.refs.refs.len() >= MAX_REFS {
+            return Err(Refused::TooLarge(format!("{MAX_REFS} names")));
+        }
+        if self.names > MAX_NAMES {
+            let limit = format!("{} MiB of names", MAX_NAMES >> 20);
+            return Err(Refused::TooLarge(limit));
+        }
+        let refs = &mut self.refs.refs;
+        refs.insert(name.to_owned(), commit.to_owned());
+        Ok(())
+    }
+
+    /// How many bytes it takes in memory, about.
+    pub(super) fn weight(&self) -> usize {
+        let refs = self.refs.refs.len().saturating_mul(REF);
+        refs.saturating_add(self.names)
+    }
+
+    /// A HEAD that points at a commit instead of a branch: a tip of its own.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(super) fn detached(&mut self, commit: &str) -> Result<(), Refused> {
+        self.refs.head = "HEAD".to_owned();
+        self.put("HEAD", commit)
+    }
+}
+
+impl Refused {
+    /// What to tell people, where a listing that is none has a cause of its own.
+    pub(super) fn or(self, malformed: impl FnOnce() -> Error) -> Error {
+        match self {
+            Self::Malformed => malformed(),
+            Self::TooLarge(limit) => {
+                let message = message::source::TOO_LARGE
+                    .with("what", "the list of branches and tags")
+                    .with("limit", limit);
+                Error::new(Kind::TooLarge, message)
+            }
+        }
+    }
 }
 
 /// What a revision turned out to be, as far as the refs say.
@@ -28,6 +110,12 @@ pub(super) fn is_commit(revision: &str) -> bool {
 }
 
 impl Refs {
+    /// How many bytes it takes in memory, about.
+    pub(super) fn weight(&self) -> usize {
+        let names = self.refs.keys().map(String::len).sum::<usize>();
+        self.refs.len().saturating_mul(REF).saturating_add(names)
+    }
+
     /// What a revision names: a whole commit, HEAD, a version constraint over the tags, a ref, the beginning of a commit.
     pub(super) fn find(&self, revision: &str) -> Named {
         if is_commit(revision) {
@@ -169,6 +257,25 @@ mod tests {
             ]
             .into(),
         }
+    }
+
+    #[test]
+    fn s02_a_listing_is_taken_up_to_a_size() {
+        let commit = "a".repeat(40);
+        let mut many = Listing::default();
+        for number in 0..MAX_REFS {
+            many.put(&format!("refs/tags/{number}"), &commit).unwrap();
+        }
+        let refused = many.put("refs/tags/more", &commit).unwrap_err();
+        let error = refused.or(|| panic!("it is one"));
+        assert_eq!(error.cause().message.code, "source.too-large");
+        assert!(error.to_string().contains("200000 names"), "{error}");
+        assert!(many.refs.weight() < 48 << 20, "{}", many.refs.weight());
+        // Few long ones are no better.
+        let mut long = Listing::default();
+        let name = |number: usize| format!("refs/tags/{number}{}", "x".repeat(60_000));
+        let taken = (0..MAX_REFS).take_while(|number| long.put(&name(*number), &commit).is_ok());
+        assert!(taken.count() <= MAX_NAMES / 60_000);
     }
 
     #[test]
