@@ -1,10 +1,10 @@
 //! The launcher: restricts itself for good, then becomes the child.
 //!
-//! `naru-repo-server sandbox worker --memory N -- PROGRAM` and `… sandbox git --write DIR --read DIR --file-size N --
-//! PROGRAM ARGUMENTS`; `… sandbox --report` says what this machine offers. Restrictions: no open files but the three
-//! usual ones, no new privileges, landlock (files, TCP, signals and abstract sockets), seccomp (for a worker a list of
-//! what it may do, for Git one of what it may not), resource limits. Where the kernel lacks one, the rest still holds, and
-//! the report says so.
+//! `naru-repo-server sandbox worker --memory N -- PROGRAM` and `… sandbox git --write DIR --read DIR --file-size N
+//! --memory N -- PROGRAM ARGUMENTS`; `… sandbox --report` says what this machine offers. Restrictions: no open files but
+//! the three usual ones, no new privileges, landlock (files, TCP, signals and abstract sockets), seccomp (for a worker a
+//! list of what it may do, for Git one of what it may not), resource limits. Where the kernel lacks one, the rest still
+//! holds, and the report says so.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -58,11 +58,14 @@ pub(super) fn arguments(profile: &Profile) -> Vec<OsString> {
             writable,
             readable,
             file_size,
+            memory,
         } => {
             let mut all: Vec<OsString> = vec![
                 "git".into(),
                 "--file-size".into(),
                 file_size.to_string().into(),
+                "--memory".into(),
+                memory.to_string().into(),
             ];
             for folder in writable {
                 all.extend(["--write".into(), folder.into()]);
@@ -121,6 +124,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> io::Result<()> {
             writable,
             readable,
             file_size,
+            memory,
         },
         _ => return Err(usage()),
     };
@@ -169,8 +173,10 @@ fn limits(profile: &Profile) -> io::Result<()> {
             set(Resource::RLIMIT_FSIZE, 0)?;
             set(Resource::RLIMIT_NOFILE, 64)
         }
-        Profile::Git { file_size, .. } => {
-            set(Resource::RLIMIT_DATA, 4 << 30)?;
+        Profile::Git {
+            file_size, memory, ..
+        } => {
+            set(Resource::RLIMIT_DATA, *memory)?;
             set(Resource::RLIMIT_FSIZE, *file_size)?;
             set(Resource::RLIMIT_CPU, 600)
         }

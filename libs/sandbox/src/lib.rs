@@ -22,7 +22,7 @@ pub mod launch;
 /// Where programs are looked for; the parent's own PATH is not passed on.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How much a child may say before the rest is thrown away.
+/// How much a child may say before the rest is thrown away, where its job says nothing else.
 pub const MAX_OUTPUT: u64 = 1 << 20;
 
 pub use launch::confine;
@@ -43,6 +43,8 @@ pub enum Profile {
         readable: Vec<PathBuf>,
         /// The largest file that it may write, in bytes.
         file_size: u64,
+        /// How much memory each of its processes may write to, in bytes.
+        memory: u64,
     },
 }
 
@@ -59,7 +61,7 @@ pub struct Finished {
     pub success: bool,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// What it wrote to its standard output, cut off at 1 MiB.
+    /// What it wrote to its standard output, cut off where its job says so.
     pub stdout: Vec<u8>,
     /// What it wrote to its standard error, cut off at 1 MiB.
     pub stderr: String,
@@ -100,6 +102,8 @@ pub struct Job<'a> {
     pub deadline: Duration,
     /// What it may touch.
     pub profile: Profile,
+    /// How much of what it writes to its standard output is kept, in bytes.
+    pub output: u64,
 }
 
 impl Sandbox {
@@ -153,9 +157,13 @@ impl Sandbox {
         let mut child = command.spawn().map_err(start)?;
         let group = Group::of(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let output = job.output;
         let ended = tokio::time::timeout(job.deadline, async {
-            let (stdout, stderr, status) =
-                tokio::join!(bounded(stdout), bounded(stderr), child.wait());
+            let (stdout, stderr, status) = tokio::join!(
+                bounded(stdout, output),
+                bounded(stderr, MAX_OUTPUT),
+                child.wait()
+            );
             status.map(|status| (status, stdout, stderr))
         });
         match ended.await {
@@ -333,10 +341,10 @@ impl Drop for Group {
 }
 
 /// Reads what there is and keeps the first part, so that a talkative child neither blocks nor fills memory.
-async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+async fn bounded(stream: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
     let mut kept = Vec::new();
     if let Some(stream) = stream {
-        let mut limited = stream.take(MAX_OUTPUT);
+        let mut limited = stream.take(most);
         let _ = limited.read_to_end(&mut kept).await;
         let _ = tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await;
     }
@@ -362,12 +370,41 @@ mod tests {
                 writable: vec![],
                 readable: vec![],
                 file_size: 1 << 20,
+                memory: 1 << 30,
             },
+            output: MAX_OUTPUT,
         };
         assert!(matches!(
             Sandbox::new(None).run(job).await,
             Err(SandboxError::Deadline(_))
         ));
         assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn a_child_says_as_much_as_its_job_allows_and_ends_all_the_same() {
+        for output in [1_000, 3 << 20] {
+            let job = Job {
+                program: "head",
+                arguments: vec![
+                    "-c".into(),
+                    (2 << 20).to_string().into(),
+                    "/dev/zero".into(),
+                ],
+                environment: vec![],
+                folder: Path::new("/"),
+                deadline: Duration::from_secs(60),
+                profile: Profile::Git {
+                    writable: vec![],
+                    readable: vec![],
+                    file_size: 1 << 20,
+                    memory: 1 << 30,
+                },
+                output,
+            };
+            let done = Sandbox::new(None).run(job).await.unwrap();
+            assert!(done.success);
+            assert_eq!(done.stdout.len() as u64, output.min(2 << 20));
+        }
     }
 }

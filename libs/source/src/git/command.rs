@@ -14,11 +14,18 @@ use sandbox::{Job, MAX_OUTPUT, Profile, Sandbox, SandboxError};
 use tempfile::TempDir;
 
 use super::access::{Access, Scheme};
-use super::refs::{Refs, is_commit};
+use super::refs::{Listing, Refs, Refused, is_commit};
 use crate::error::{self, Error, Kind};
 
 /// SIGXFSZ: a file grew over the limit.
 const FILE_SIZE_SIGNAL: i32 = 25;
+
+/// How much memory each process of a fetch may write to, of a listing, and of what reads settings, in bytes.
+const FETCHING: u64 = 4 << 30;
+const LISTING: u64 = 512 << 20;
+const READING: u64 = 256 << 20;
+/// The most bytes of a listing that are read: more than as many refs as are taken have.
+const MAX_LISTED: u64 = 32 << 20;
 
 /// One call of `git`: a private folder with its settings and credential, gone when this is dropped.
 #[derive(Debug)]
@@ -271,7 +278,8 @@ impl<'a> Call<'a> {
             }
             Some(commit) => arguments.extend(["--no-tags", "origin", commit].map(OsString::from)),
         }
-        self.run(arguments, Some(mirror)).await.map(drop)
+        let limits = (FETCHING, MAX_OUTPUT);
+        self.run(arguments, Some(mirror), limits).await.map(drop)
     }
 
     /// Lists the branches, tags and HEAD, and what begins with `more`.
@@ -288,11 +296,23 @@ impl<'a> Call<'a> {
         .map(OsString::from)
         .into();
         arguments.extend(more.map(|more| OsString::from(format!("{more}*"))));
-        let said = self.run(arguments, None).await?;
-        Ok(listed(&String::from_utf8_lossy(&said)))
+        let said = self.run(arguments, None, (LISTING, MAX_LISTED)).await?;
+        // What was cut off says less than there is, and its last line may say what is not.
+        let listed = match said.len() as u64 >= MAX_LISTED {
+            true => Err(Refused::TooLarge(format!("{} MiB", MAX_LISTED >> 20))),
+            false => listed(&String::from_utf8_lossy(&said)),
+        };
+        // What is no listing is passed over there.
+        listed.map_err(|refused| refused.or(|| Error::internal("a listing that is none")))
     }
 
-    async fn run(self, arguments: Vec<OsString>, mirror: Option<&Path>) -> Result<Vec<u8>, Error> {
+    /// Runs it with so much memory, and says as much of what it said.
+    async fn run(
+        self,
+        arguments: Vec<OsString>,
+        mirror: Option<&Path>,
+        (memory, output): (u64, u64),
+    ) -> Result<Vec<u8>, Error> {
         let mut writable = vec![self.private.path().to_owned()];
         writable.extend(mirror.map(Path::to_owned));
         let readable = match self.access.scheme {
@@ -309,7 +329,9 @@ impl<'a> Call<'a> {
                 writable,
                 readable,
                 file_size: self.file_size,
+                memory,
             },
+            output,
         };
         match self.sandbox.run(job).await {
             Ok(done) if done.success => Ok(done.stdout),
@@ -390,7 +412,9 @@ pub(super) async fn settings(
             writable: vec![private.path().to_owned()],
             readable: vec![],
             file_size: MAX_SETTINGS as u64,
+            memory: READING,
         },
+        output: MAX_OUTPUT,
     };
     let done = sandbox.run(job).await.map_err(Error::internal)?;
     // Nothing that the pattern names is an answer, too.
@@ -431,27 +455,30 @@ impl Settings {
     }
 }
 
-fn listed(text: &str) -> Refs {
-    let mut refs = Refs::default();
+fn listed(text: &str) -> Result<Refs, Refused> {
+    let mut taken = Listing::default();
     for line in text.lines() {
         let Some((commit, name)) = line.split_once('\t') else {
             continue;
         };
         if let Some(target) = commit.strip_prefix("ref: ") {
-            refs.head = target.to_owned();
+            // That of a branch that is a name for another one is none of ours.
+            if name == "HEAD" {
+                taken.refs.head = target.to_owned();
+            }
             continue;
         }
         let name = name.strip_suffix("^{}").unwrap_or(name);
         let known = name == "HEAD" || name.starts_with("refs/");
-        if !known || !is_commit(commit) || (name == "HEAD" && !refs.head.is_empty()) {
+        if !known || !is_commit(commit) || (name == "HEAD" && !taken.refs.head.is_empty()) {
             continue;
         }
-        if name == "HEAD" {
-            refs.head = "HEAD".to_owned();
+        match name {
+            "HEAD" => taken.detached(commit)?,
+            name => taken.put(name, commit)?,
         }
-        refs.refs.insert(name.to_owned(), commit.to_owned());
     }
-    refs
+    Ok(taken.refs)
 }
 
 /// What git says where it is the connection that ended, or the other side that sent no pack: the mirror is whole.
@@ -482,11 +509,15 @@ fn classify(
     if says(&error::FULL) && !says(&["remote:"]) {
         return Error::disk(evidence(access, stderr, hidden));
     }
-    // What wrote the pack was stopped without a word of its own.
     let complaints = stderr
         .lines()
         .filter(|line| line.starts_with("fatal:") || line.starts_with("error:"));
-    let cut_off = says(&["invalid index-pack output"]) && complaints.count() == 1;
+    let complains = |phrases: &[&str]| {
+        let mut complaints = complaints.clone();
+        complaints.any(|line| phrases.iter().any(|phrase| line.contains(phrase)))
+    };
+    // What wrote the pack was stopped without a word of its own.
+    let cut_off = says(&["invalid index-pack output"]) && complaints.clone().count() == 1;
     let (kind, code) = if signal == Some(FILE_SIZE_SIGNAL)
         || cut_off
         || says(&[
@@ -498,6 +529,11 @@ fn classify(
         let message = message::source::TOO_LARGE
             .with("what", format!("the repository `{}`", access.url()))
             .with("limit", limit);
+        return Error::new(Kind::TooLarge, message);
+    } else if complains(&["Out of memory", "out of memory"]) {
+        let message = message::source::TOO_LARGE
+            .with("what", format!("the repository `{}`", access.url()))
+            .with("limit", "a process's memory");
         return Error::new(Kind::TooLarge, message);
     } else if says(&[
         "Host key verification failed",
@@ -606,8 +642,33 @@ fn evidence(access: &Access, stderr: &str, hidden: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::refs::MAX_REFS;
     use super::*;
     use crate::git::{Login, Rules};
+
+    #[test]
+    fn s02_a_listing_is_what_git_says_up_to_a_size() {
+        let (a, b) = ("a".repeat(40), "b".repeat(40));
+        let text = format!(
+            "ref: refs/heads/main\tHEAD\nref: refs/heads/dev\trefs/heads/alias\n{a}\tHEAD\n\
+             {a}\trefs/heads/main\n{b}\trefs/tags/v1\n{a}\trefs/tags/v1^{{}}\nnothing"
+        );
+        let refs = listed(&text).unwrap();
+        assert_eq!(refs.head, "refs/heads/main");
+        assert_eq!(refs.refs.len(), 2);
+        assert_eq!(refs.refs["refs/tags/v1"], a);
+        let detached = listed(&format!("{b}\tHEAD\n")).unwrap();
+        assert_eq!(
+            (detached.head.as_str(), &detached.refs["HEAD"]),
+            ("HEAD", &b)
+        );
+        let many = |count: usize| {
+            let lines = (0..count).map(|number| format!("{a}\trefs/heads/{number}\n"));
+            listed(&lines.collect::<String>())
+        };
+        assert_eq!(many(MAX_REFS).unwrap().refs.len(), MAX_REFS);
+        assert!(matches!(many(MAX_REFS + 1), Err(Refused::TooLarge(_))));
+    }
 
     #[test]
     fn what_git_says_becomes_a_typed_cause_without_the_secret() {
@@ -633,6 +694,14 @@ mod tests {
             ),
             (
                 "error: object file objects/aa is empty",
+                "source.fetch-failed",
+            ),
+            (
+                "fatal: Out of memory, malloc failed (tried to allocate 24 bytes)",
+                "source.too-large",
+            ),
+            (
+                "remote: fatal: Out of memory\nfatal: early EOF",
                 "source.fetch-failed",
             ),
         ] {
