@@ -5,12 +5,12 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
 use git2::{ErrorClass, ErrorCode, Oid, Repository};
 use parking_lot::Mutex;
 
 use super::coalesce::Coalesce;
+use super::mirrors::Listed;
 use super::refs::Refs;
 use crate::error::{Error, Kind};
 
@@ -27,8 +27,8 @@ pub(crate) struct Mirror {
     pub(crate) path: PathBuf,
     /// The listings of the origin, one at a time.
     pub(super) listing: Coalesce<Result<Arc<Refs>, Error>>,
-    /// The last listing and when it was made.
-    pub(super) listed: Mutex<Option<(Instant, Arc<Refs>)>>,
+    /// The last listing.
+    pub(super) listed: Mutex<Option<Listed>>,
     /// The fetches, one at a time.
     pub(super) fetching: Coalesce<Result<(), Error>>,
     /// Whether the origin speaks protocol 2 over HTTP.
@@ -97,7 +97,7 @@ impl Mirror {
 
     /// Makes the folder if it is missing, and clears what a killed fetch left. Only while holding the fetch.
     pub(crate) fn prepare(&self) -> Result<(), Error> {
-        if self.ready.load(Ordering::Acquire) && self.path.join("HEAD").exists() {
+        if self.ready() && self.path.join("HEAD").exists() {
             return Ok(());
         }
         if Repository::open_bare(&self.path).is_err() {
@@ -166,7 +166,7 @@ impl Mirror {
         };
         handle.left = left;
         let mut handles = self.handles.lock();
-        if self.ready.load(Ordering::Acquire) && handles.len() < HANDLES {
+        if self.ready() && handles.len() < HANDLES {
             handles.push(handle);
         }
     }
@@ -174,6 +174,18 @@ impl Mirror {
     /// The handles that nobody uses, for who closes them: of all mirrors that were ever read they would be too many.
     pub(super) fn rest(&self) -> Vec<Handle> {
         std::mem::take(&mut *self.handles.lock())
+    }
+
+    /// Whether it has been fetched or made by this process, and was not thrown away since.
+    pub(super) fn ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is known of it: another one in its place is no worse.
+    pub(super) fn is_blank(&self) -> bool {
+        let open = !self.handles.lock().is_empty();
+        let found = !self.commits.lock().found.is_empty();
+        !(self.ready() || open || found || self.listed.lock().is_some())
     }
 
     /// Forgets what was found here, so that it is looked for again.

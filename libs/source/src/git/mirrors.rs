@@ -26,10 +26,13 @@ use super::refs::{Named, Refs, is_commit, is_range};
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
 
+mod listings;
 mod room;
 
+pub(super) use listings::Listed;
 pub(crate) use room::size_of;
 
+use listings::Taken;
 use room::Room;
 
 /// How many tags of one commit are looked at for a signature.
@@ -39,6 +42,8 @@ const MOST_TAGS: usize = 16;
 /// is open has files and memory of its own.
 const OPEN: u64 = 256;
 const LOOK: u64 = 64;
+/// How many repositories are known at once; those that were only listed are forgotten above it.
+const KNOWN: usize = 20_000;
 
 /// What fetching may cost.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +106,8 @@ struct Inner {
     mirrors: Mutex<HashMap<(String, String), Arc<Mirror>>>,
     /// Grows with each use of a mirror.
     uses: AtomicU64,
+    /// What the listings take that are remembered.
+    taken: Taken,
     room: Room,
 }
 
@@ -242,6 +249,7 @@ impl Mirrors {
             observer,
             mirrors: Mutex::default(),
             uses: AtomicU64::new(0),
+            taken: Taken::default(),
             room: Room::default(),
         };
         Ok(Self(Arc::new(inner)))
@@ -272,15 +280,28 @@ impl Mirrors {
         let uses = self.0.uses.fetch_add(1, Ordering::Relaxed) + 1;
         mirror.use_now(uses);
         let mirror = mirror.clone();
-        let mut resting = Vec::new();
+        let (mut resting, mut outdated, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
         if uses.is_multiple_of(LOOK) {
-            let all = mirrors.values();
-            let unused = all.filter(|one| one.used().saturating_add(OPEN) <= uses);
-            resting.extend(unused.flat_map(|one| one.rest()));
+            let unused = |one: &Mirror| one.used().saturating_add(OPEN) <= uses;
+            for one in mirrors.values() {
+                outdated.extend(one.outdated(self.0.limits.remember));
+                if unused(one) {
+                    resting.extend(one.rest());
+                }
+            }
+            if mirrors.len() > KNOWN {
+                mirrors.retain(|_, one| {
+                    let stays = Arc::strong_count(one) > 1 || !unused(one) || !one.is_blank();
+                    if !stays {
+                        forgotten.push(Arc::clone(one));
+                    }
+                    stays
+                });
+            }
         }
         drop(mirrors);
         // Only now: others wait for the list.
-        drop(resting);
+        drop((resting, outdated, forgotten));
         mirror
     }
 
@@ -361,14 +382,14 @@ impl Mirrors {
     pub async fn list_refs(&self, access: &Access, fresh: bool) -> Result<Arc<Refs>, Error> {
         let mirror = self.mirror(access);
         if !fresh
-            && let Some((at, refs)) = &*mirror.listed.lock()
-            && at.elapsed() < self.0.limits.remember
+            && let Some(listed) = &*mirror.listed.lock()
+            && let Some(refs) = listed.within(self.0.limits.remember)
         {
             return Ok(refs.clone());
         }
         let listing = || async {
             let refs = Arc::new(self.ask(&mirror, access, None).await?);
-            *mirror.listed.lock() = Some((Instant::now(), refs.clone()));
+            self.remember(access.tenant(), &mirror, &refs);
             Ok(refs)
         };
         mirror.listing.run(listing).await
@@ -744,25 +765,30 @@ async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Er
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::git::{Login, Rules};
+
+    pub(super) fn mirrors(data: &Path, remember: Duration) -> Mirrors {
+        let limits = Limits {
+            remember,
+            ..Limits::default()
+        };
+        let sandbox = Sandbox::new(None);
+        Mirrors::new(data.to_owned(), limits, Egress::default(), sandbox, None).unwrap()
+    }
+
+    pub(super) fn access(tenant: &str, name: &str) -> Access {
+        let url = format!("https://git.example/{name}.git");
+        Access::new(tenant, "", &url, Login::default(), Rules::default()).unwrap()
+    }
 
     #[test]
     fn a_mirror_is_closed_once_so_many_others_were_used() {
         let data = tempfile::tempdir().unwrap();
-        let mirrors = Mirrors::new(
-            data.path().to_owned(),
-            Limits::default(),
-            Egress::default(),
-            Sandbox::new(None),
-            None,
-        )
-        .unwrap();
-        let access = |name: &str| {
-            let url = format!("https://git.example/{name}.git");
-            Access::new("t", "", &url, Login::default(), Rules::default()).unwrap()
-        };
-        let [first, other] = ["a", "b"].map(access);
+        let mirrors = mirrors(data.path(), Duration::from_secs(180));
+        let [first, other] = ["a", "b"].map(|name| access("t", name));
         let mirror = mirrors.mirror(&first);
         mirror.prepare().unwrap();
         let open = |mirror: &Mirror| mirror.give_back(mirror.open().unwrap());
@@ -781,5 +807,28 @@ mod tests {
         }
         assert_eq!(mirror.rest().len(), 0, "the others were used after it");
         assert_eq!(used.rest().len(), 1, "and stay open");
+    }
+
+    #[test]
+    fn s02_repositories_that_were_only_asked_for_are_not_known_for_ever() {
+        let data = tempfile::tempdir().unwrap();
+        let mirrors = mirrors(data.path(), Duration::from_secs(180));
+        let kept = access("t", "kept");
+        mirrors.mirror(&kept).prepare().unwrap();
+        let held = mirrors.mirror(&access("t", "held"));
+        let listed = access("t", "listed");
+        let mirror = mirrors.mirror(&listed);
+        mirrors.remember("t", &mirror, &Arc::default());
+        drop(mirror);
+        for number in 0..KNOWN + 1_000 {
+            mirrors.use_now(&access("t", &number.to_string()));
+        }
+        let known = mirrors.0.mirrors.lock().len();
+        assert!(known <= KNOWN, "{known}");
+        let before = mirrors.0.uses.load(Ordering::Relaxed);
+        assert!(Arc::ptr_eq(&held, &mirrors.mirror(&access("t", "held"))));
+        assert!(mirrors.mirror(&kept).ready());
+        assert!(mirrors.mirror(&listed).listed.lock().is_some());
+        assert_eq!(mirrors.0.uses.load(Ordering::Relaxed), before + 3);
     }
 }
