@@ -97,7 +97,7 @@ async fn whoever_has_most_makes_room_of_their_own_and_leaves_everybody_elses() {
     let data = folder.path().join("data");
     // Of five mirrors.
     let limits = Limits {
-        disk: 3300 << 10,
+        disk: 3500 << 10,
         ..Limits::default()
     };
     let mirrors = Mirrors::new(data.clone(), limits, here(), Sandbox::new(None), None).unwrap();

@@ -196,16 +196,26 @@ pub(super) fn clear_leftovers(folder: &Path) {
     }
 }
 
-/// How many bytes the files below a folder hold.
+/// What a disk gives a file or a folder at least, and its size in multiples of: a million refs hold 40 MiB, and take four GiB.
+const BLOCK: u64 = 4096;
+
+/// How many bytes what is below a folder takes.
 pub(crate) fn size_of(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(found) if found.is_dir() => size_of(&entry.path()),
-            Ok(found) => found.len(),
-            Err(_) => 0,
-        })
-        .sum()
+    // Not by calling itself: a ref may lie two thousand folders deep, and a thread's stack is small.
+    let (mut size, mut folders) = (0_u64, vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            size = size.saturating_add(match entry.metadata() {
+                Ok(found) if found.is_dir() => {
+                    folders.push(entry.path());
+                    BLOCK
+                }
+                Ok(found) => found.len().max(1).next_multiple_of(BLOCK),
+                Err(_) => 0,
+            });
+        }
+    }
+    size
 }
 
 #[cfg(test)]
@@ -213,6 +223,23 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn s02_many_small_files_take_what_a_disk_gives_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("refs/heads");
+        std::fs::create_dir_all(&deep).unwrap();
+        assert_eq!(size_of(folder.path()), 2 * BLOCK);
+        for number in 0..10 {
+            std::fs::write(deep.join(number.to_string()), "a".repeat(41)).unwrap();
+        }
+        std::fs::write(deep.join("empty"), "").unwrap();
+        std::fs::write(deep.join("large"), vec![0; 5000]).unwrap();
+        assert_eq!(size_of(folder.path()), (2 + 11 + 2) * BLOCK);
+        let deepest = deep.join("d/".repeat(300));
+        std::fs::create_dir_all(&deepest).unwrap();
+        assert_eq!(size_of(folder.path()), (2 + 11 + 2 + 300) * BLOCK);
+    }
 
     fn held(mirrors: &[(&str, &str, u64, u64)]) -> HashMap<Name, Held> {
         let one = |(tenant, mirror, size, fetched): &(&str, &str, u64, u64)| {
