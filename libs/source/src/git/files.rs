@@ -1,6 +1,6 @@
 //! The files of one commit, read from Git's objects.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use domain::message;
 use git2::{ErrorCode, ObjectType, Oid, Repository, Tree, TreeEntry};
 use serde::{Deserialize, Serialize};
 
-use super::mirror::damaged;
+use super::mirror::{damaged, too_large};
 use crate::error::{Error, Kind};
 
 /// How many symbolic links one path may go through.
@@ -19,6 +19,12 @@ const LINK: i32 = 0o120_000;
 /// How many folders are kept parsed. libgit2 keeps none over 4 KiB, so that a thousand look-ups in a folder of a thousand
 /// entries would parse a million.
 const PARSED: usize = 64;
+/// The largest folder that is read, in bytes of its entries' names and ids, and how much of such ones is kept parsed: a
+/// few bytes of a pack may be a folder of millions.
+const MAX_FOLDER: usize = 8 << 20;
+const MAX_PARSED: usize = 16 << 20;
+/// How many entries of folders are kept by their names.
+const MAX_ENTRIES: usize = 200_000;
 
 /// What stands at a path, without following the last link: enough to notice any change of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +83,8 @@ pub struct Files<'r> {
     root: Oid,
     folders: RefCell<HashMap<String, Option<Oid>>>,
     parsed: RefCell<HashMap<Oid, Tree<'r>>>,
+    /// How large those are.
+    parsed_size: Cell<usize>,
     /// What is known of a tree that is looked into again and again.
     known: Option<&'r Known>,
 }
@@ -90,6 +98,8 @@ type Entries = HashMap<String, (ItemKind, Oid)>;
 pub(super) struct Known {
     folders: RefCell<HashMap<String, Option<Oid>>>,
     entries: RefCell<HashMap<Oid, Rc<Entries>>>,
+    /// How many those are.
+    count: Cell<usize>,
 }
 
 impl std::fmt::Debug for Files<'_> {
@@ -192,6 +202,7 @@ impl<'r> Files<'r> {
             root,
             folders: RefCell::default(),
             parsed: RefCell::default(),
+            parsed_size: Cell::default(),
             known: None,
         }
     }
@@ -243,16 +254,26 @@ impl<'r> Files<'r> {
         if let Some(known) = self.parsed.borrow().get(&id) {
             return Ok(known.clone());
         }
-        let tree = self
-            .repository
-            .find_tree(id)
-            .map_err(|error| damaged(&error))?;
+        let (tree, size) = self.read_tree(id)?;
         let mut parsed = self.parsed.borrow_mut();
-        if parsed.len() >= PARSED {
+        if parsed.len() >= PARSED || self.parsed_size.get() + size > MAX_PARSED {
             parsed.clear();
+            self.parsed_size.set(0);
         }
+        self.parsed_size.set(self.parsed_size.get() + size);
         parsed.insert(id, tree.clone());
         Ok(tree)
+    }
+
+    /// A folder, and how large it is.
+    fn read_tree(&self, id: Oid) -> Result<(Tree<'r>, usize), Error> {
+        let database = self.repository.odb().map_err(|error| damaged(&error))?;
+        let (size, _) = database.read_header(id).map_err(|error| damaged(&error))?;
+        if size > MAX_FOLDER {
+            return Err(too_large("the list of a folder's entries", MAX_FOLDER));
+        }
+        let tree = self.repository.find_tree(id);
+        Ok((tree.map_err(|error| damaged(&error))?, size))
     }
 
     /// The entries of a folder that stays known.
@@ -267,9 +288,11 @@ impl<'r> Files<'r> {
         });
         let entries: Rc<Entries> = Rc::new(named.collect());
         let mut all = known.entries.borrow_mut();
-        if all.len() >= PARSED {
+        if all.len() >= PARSED || known.count.get() + entries.len() > MAX_ENTRIES {
             all.clear();
+            known.count.set(0);
         }
+        known.count.set(known.count.get() + entries.len());
         all.insert(id, Rc::clone(&entries));
         Ok(entries)
     }
@@ -344,10 +367,7 @@ impl<'r> Files<'r> {
     /// When the mirror is damaged.
     pub fn list(&self, tree: &str) -> Result<Vec<Item>, Error> {
         let id = Oid::from_str(tree).map_err(Error::internal)?;
-        let tree = self
-            .repository
-            .find_tree(id)
-            .map_err(|error| damaged(&error))?;
+        let (tree, _) = self.read_tree(id)?;
         let mut items: Vec<Item> = tree
             .iter()
             .filter_map(|entry| {

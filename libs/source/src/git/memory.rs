@@ -34,7 +34,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use git2::FileMode;
+    use git2::{FileMode, ObjectType};
 
     use super::*;
     use crate::git::Node;
@@ -68,6 +68,40 @@ mod tests {
         };
         let names = files.list(&root).unwrap().into_iter().map(|item| item.name);
         assert_eq!(names.collect::<Vec<_>>(), ["app", "empty", "link"]);
+    }
+
+    #[test]
+    fn s02_a_folder_is_read_up_to_a_size() {
+        let of = |count: usize| {
+            let memory = Memory::new(|objects| {
+                let empty = objects.blob(b"")?;
+                let mut large = Vec::new();
+                for number in 0..count {
+                    large.extend(format!("100644 {number:0200}\0").bytes());
+                    large.extend(empty.as_bytes());
+                }
+                let large = objects.odb()?.write(ObjectType::Tree, &large)?;
+                let mut root = objects.treebuilder(None)?;
+                root.insert("large", large, FileMode::Tree.into())?;
+                root.write()
+            })
+            .unwrap();
+            let files = memory.files();
+            let Node::Folder(tree) = files.find("large").unwrap().node else {
+                panic!("no folder");
+            };
+            let found = files
+                .find(&format!("large/{:0200}", 1))
+                .map(|found| found.node);
+            (files.list(&tree).map(|items| items.len()), found)
+        };
+        let (listed, found) = of(30_000);
+        assert_eq!(listed.unwrap(), 30_000);
+        assert!(matches!(found, Ok(Node::File(_))));
+        let (listed, found) = of(40_000);
+        for refused in [listed.unwrap_err(), found.unwrap_err()] {
+            assert_eq!(refused.cause().message.code, "source.too-large");
+        }
     }
 
     #[test]

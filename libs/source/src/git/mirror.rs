@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use git2::{ErrorClass, ErrorCode, Oid, Repository};
+use domain::message;
+use git2::{ErrorCode, ObjectType, Oid, Repository};
 use parking_lot::Mutex;
 
 use super::coalesce::Coalesce;
@@ -19,6 +20,10 @@ const HANDLES: usize = 8;
 /// How often a handle is given back before it is closed. It keeps the folders that were looked into through it, as many as
 /// there are, and the next one is opened in the time of a few looks.
 const USES: u32 = 256;
+/// The largest commit, and tag on the way to one, that is read, in bytes: what is packed small may be of any size.
+const MAX_COMMIT: usize = 16 << 20;
+/// How many tags may lead to each other on the way to a commit.
+const MAX_TAGS: usize = 16;
 /// How many commits a mirror remembers the trees of.
 const COMMITS: usize = 256;
 
@@ -227,15 +232,7 @@ impl Mirror {
             return Ok(None);
         }
         let handle = self.open()?;
-        let found = match handle.find_object(id, None) {
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(damaged(&error)),
-            Ok(object) => match object.peel_to_commit() {
-                Err(error) if error.code() == ErrorCode::NotFound => Err(damaged(&error)),
-                Err(_) => Ok(None),
-                Ok(commit) => Ok(Some((commit.id(), commit.tree_id()))),
-            },
-        };
+        let found = commit_of(&handle, id);
         self.give_back(handle);
         if let Ok(Some(found)) = &found {
             self.note(commit, *found, doubts);
@@ -246,18 +243,61 @@ impl Mirror {
     /// The one commit that begins so; `None` when there is none.
     pub(super) fn expand(&self, short: &str) -> Result<Option<Expanded>, Error> {
         let handle = self.open()?;
-        let found = match handle
-            .revparse_single(short)
-            .and_then(|object| object.peel_to_commit())
-        {
-            Ok(commit) => Ok(Some(Expanded::Commit(commit.id().to_string()))),
-            Err(error) if error.code() == ErrorCode::Ambiguous => Ok(Some(Expanded::Several)),
-            Err(error) if error.class() == ErrorClass::Zlib => Err(damaged(&error)),
-            Err(_) => Ok(None),
-        };
+        let found = expanded(&handle, short);
         self.give_back(handle);
         found
     }
+}
+
+fn expanded(handle: &Repository, short: &str) -> Result<Option<Expanded>, Error> {
+    let Ok(begins) = Oid::from_str(short) else {
+        return Ok(None);
+    };
+    let database = handle.odb().map_err(|error| damaged(&error))?;
+    // Not by what Git's library makes of a text: it would read what is found, whatever that is and however large.
+    match database.exists_prefix(begins, short.len()) {
+        Ok(id) => {
+            Ok(commit_of(handle, id)?.map(|(commit, _)| Expanded::Commit(commit.to_string())))
+        }
+        Err(error) if error.code() == ErrorCode::Ambiguous => Ok(Some(Expanded::Several)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// A commit, or that of a tag, and its tree; `None` when there is no such object, or it leads to no commit.
+fn commit_of(handle: &Repository, mut id: Oid) -> Result<Option<(Oid, Oid)>, Error> {
+    let database = handle.odb().map_err(|error| damaged(&error))?;
+    for hop in 0..MAX_TAGS {
+        let (size, kind) = match database.read_header(id) {
+            // Where a tag leads there has to be something.
+            Err(error) if hop == 0 && error.code() == ErrorCode::NotFound => return Ok(None),
+            found => found.map_err(|error| damaged(&error))?,
+        };
+        let read = matches!(kind, ObjectType::Commit | ObjectType::Tag);
+        if read && size > MAX_COMMIT {
+            return Err(too_large("a commit or tag", MAX_COMMIT));
+        }
+        id = match kind {
+            ObjectType::Commit => {
+                let commit = handle.find_commit(id).map_err(|error| damaged(&error))?;
+                return Ok(Some((commit.id(), commit.tree_id())));
+            }
+            ObjectType::Tag => {
+                let tag = handle.find_tag(id).map_err(|error| damaged(&error))?;
+                tag.target_id()
+            }
+            _ => return Ok(None),
+        };
+    }
+    Ok(None)
+}
+
+/// That an object is larger than is read.
+pub(super) fn too_large(what: &str, limit: usize) -> Error {
+    let message = message::source::TOO_LARGE
+        .with("what", what)
+        .with("limit", format!("{} MiB", limit >> 20));
+    Error::new(Kind::TooLarge, message)
 }
 
 /// What a shortened commit stands for.
@@ -343,5 +383,54 @@ mod tests {
         assert_eq!(commit(), id);
         assert_eq!(mirror.tree(&id).unwrap(), Some(found));
         assert_eq!(mirror.found(&id), Some(found));
+    }
+
+    #[test]
+    fn s02_a_commit_is_found_by_what_leads_to_it_and_is_not_read_at_any_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        mirror.prepare().unwrap();
+        let handle = mirror.open().unwrap();
+        let who = Signature::new("a", "a", &Time::new(0, 0)).unwrap();
+        let tree = handle.treebuilder(None).unwrap().write().unwrap();
+        let tree = handle.find_tree(tree).unwrap();
+        let commit = |said: &str| handle.commit(None, &who, &who, said, &tree, &[]).unwrap();
+        let tag = |name: &str, id: Oid| {
+            let target = handle.find_object(id, None).unwrap();
+            handle.tag(name, &target, &who, "tag", true).unwrap()
+        };
+        let id = commit("change");
+        let twice = tag("twice", tag("once", id));
+        let blob = handle.blob(b"x").unwrap();
+        let mut deep = id;
+        for number in 0..MAX_TAGS {
+            deep = tag(&number.to_string(), deep);
+        }
+        let found = |id: Oid| mirror.tree(&id.to_string()).unwrap();
+        assert_eq!(found(id), Some((id, tree.id())));
+        assert_eq!(found(twice), Some((id, tree.id())));
+        for none in [
+            blob,
+            tag("blob", blob),
+            deep,
+            Oid::from_bytes(&[7; 20]).unwrap(),
+        ] {
+            assert_eq!(found(none), None, "{none}");
+        }
+        let short = |id: Oid| match mirror.expand(&id.to_string()[..12]).unwrap() {
+            Some(Expanded::Commit(whole)) => Some(whole),
+            _ => None,
+        };
+        assert_eq!(short(id), Some(id.to_string()));
+        assert_eq!(
+            (short(blob), short(Oid::from_bytes(&[7; 20]).unwrap())),
+            (None, None)
+        );
+
+        let large = commit(&"x".repeat(MAX_COMMIT));
+        for id in [large, tag("large", large)] {
+            let refused = mirror.tree(&id.to_string()).unwrap_err();
+            assert_eq!(refused.kind(), Kind::TooLarge, "{refused}");
+        }
     }
 }

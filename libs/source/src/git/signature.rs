@@ -4,7 +4,7 @@
 //! `gpg`. What is hostile in them is bounded by size, and a signature that breaks its reader is one that is not good.
 
 use domain::signature::{Signature, Verdict};
-use git2::{ErrorCode, ObjectType, Oid, Repository};
+use git2::{ErrorCode, Oid, Repository};
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
@@ -55,20 +55,16 @@ impl Signed {
         let Some(id) = repository.refname_to_id(name).ok() else {
             return Ok(None);
         };
-        let object = repository.find_object(id, Some(ObjectType::Tag));
-        let leads_there = object.is_ok_and(|tag| {
-            tag.peel_to_commit()
-                .is_ok_and(|target| target.id() == commit)
-        });
+        // Before it is read, whatever it is.
+        if size(repository, id)? > MAX_SIGNED {
+            return Ok(Some(Self::unreadable()));
+        }
         // A tag of a tag says nothing about the commit itself.
         let direct = repository
             .find_tag(id)
             .is_ok_and(|tag| tag.target_id() == commit);
-        if !leads_there || !direct {
+        if !direct {
             return Ok(None);
-        }
-        if size(repository, id)? > MAX_SIGNED {
-            return Ok(Some(Self::unreadable()));
         }
         let database = repository.odb().map_err(|error| damaged(&error))?;
         let object = database.read(id).map_err(|error| damaged(&error))?;
