@@ -344,8 +344,24 @@ fn git_rules() -> Result<Rules, Refused> {
     let mut rules: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     // Limits of other processes.
     rules.insert(libc::SYS_prlimit64, only_if(0, SeccompCmpOp::Ne, 0)?);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let others = rules.clone().into_iter();
+        rules.extend(others.map(|(call, conditions)| (call | X32, conditions)));
+        rules.extend(X32_ONLY.iter().map(|call| (call | X32, Vec::new())));
+    }
     Ok(rules)
 }
+
+/// What the number of a system call bears where it is made by the x32 interface, which a filter cannot tell from the
+/// usual one by its architecture (`__X32_SYSCALL_BIT` of the kernel).
+#[cfg(target_arch = "x86_64")]
+const X32: i64 = 0x4000_0000;
+
+/// Those of [`NEVER`] that have a number of their own there (the kernel's `syscall_64.tbl`): `kexec_load`, `ptrace`,
+/// `process_vm_readv`, `process_vm_writev`.
+#[cfg(target_arch = "x86_64")]
+const X32_ONLY: [i64; 4] = [528, 521, 539, 540];
 
 fn apply_seccomp(profile: &Profile) -> Result<(), Refused> {
     let refuse = || SeccompAction::Errno(libc::EPERM.unsigned_abs());
@@ -376,4 +392,22 @@ fn close_the_rest() -> io::Result<()> {
         let _ = nix::unistd::close(descriptor);
     }
     Ok(())
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::{NEVER, X32, git_rules, libc};
+
+    #[test]
+    fn what_git_may_not_call_it_may_not_call_by_the_other_interface() {
+        let rules = git_rules().unwrap();
+        for call in NEVER {
+            assert!(
+                rules.contains_key(call) && rules.contains_key(&(call | X32)),
+                "{call}"
+            );
+        }
+        let (limits, others) = (libc::SYS_prlimit64, libc::SYS_prlimit64 | X32);
+        assert_eq!(rules.get(&limits), rules.get(&others));
+    }
 }

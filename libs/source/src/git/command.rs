@@ -20,8 +20,9 @@ use crate::error::{self, Error, Kind};
 /// SIGXFSZ: a file grew over the limit.
 const FILE_SIZE_SIGNAL: i32 = 25;
 
-/// How much memory each process of a fetch may write to, of a listing, and of what reads settings, in bytes.
-const FETCHING: u64 = 4 << 30;
+/// How much memory each process of a fetch may write to, of a listing, and of what reads settings, in bytes. The first
+/// leaves room for the service below the 2 GiB that the chart gives it.
+const FETCHING: u64 = 1 << 30;
 const LISTING: u64 = 512 << 20;
 const READING: u64 = 256 << 20;
 /// The most bytes of a listing that are read: more than as many refs as are taken have.
@@ -106,6 +107,8 @@ impl<'a> Call<'a> {
         ] {
             harmless.set(flaw, "ignore");
         }
+        // A file that is larger goes through memory in pieces rather than as a whole, and no delta of it is sought.
+        settings.section("core").set("bigFileThreshold", "64m");
         settings.section("submodule").set("recurse", "false");
         settings.section("credential").set("helper", "");
         settings.section("advice").set("objectNameWarning", "false");
