@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::driver::queue::AppKey;
-use crate::reconcile::custom::Known;
+use crate::reconcile::custom::{Again, Known};
 use crate::repos::Making;
 
 /// How many bytes of targets are kept.
@@ -58,8 +58,8 @@ pub struct AppMemory {
     pub times: Times,
     /// What the tenant's own checks said of objects.
     pub checked: Arc<HashMap<ResourceKey, Known>>,
-    /// Since when the scripts of its settings cannot be run, which is not for them.
-    pub unasked: Option<Instant>,
+    /// How soon is asked again for what could not be said, and since when that is so.
+    pub unasked: Option<(Again, Instant)>,
     /// Whether it is a reader's copy: nothing is noted for others. A reader may have begun before the application was changed.
     pub copied: bool,
 }

@@ -40,6 +40,9 @@ const AT_ONCE: usize = 16;
 const LATER: Duration = Duration::from_secs(60);
 /// When they are asked again first that could not be run.
 const SOONEST: Duration = Duration::from_secs(1);
+/// The longest that a cluster is left alone whose no may pass: all of a tenant's applications may have it, and each asks for as many
+/// objects as it has.
+const SELDOM: Duration = Duration::from_secs(600);
 
 /// How soon is asked again for what could not be said, though nothing changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +51,8 @@ pub enum Again {
     Soon,
     /// In a minute.
     Later,
+    /// In a minute at first, and ever more seldom: the cluster said no, which somebody there has to mend.
+    Seldom,
 }
 
 /// How soon a cluster is asked again that said no where that may pass without a change of anything that is watched: rights
@@ -55,7 +60,7 @@ pub enum Again {
 #[must_use]
 pub fn after_no(error: &cluster::Error) -> Option<Again> {
     let passes = error.is_transient() || error.is_forbidden() || error.is_conflict();
-    passes.then_some(Again::Later)
+    passes.then_some(Again::Seldom)
 }
 
 impl Again {
@@ -66,23 +71,24 @@ impl Again {
         }
     }
 
-    /// When that is: what could not be run is tried again after as long as it could not, `since` then, a minute at most.
+    /// When that is: what could not be run, and what a cluster refuses, is tried again after as long as it has been so, `since`
+    /// then, within bounds.
     #[must_use]
     pub fn pause(
         again: Option<Self>,
-        since: &mut Option<Instant>,
+        since: &mut Option<(Self, Instant)>,
         now: Instant,
     ) -> Option<Duration> {
-        if again != Some(Self::Soon) {
-            *since = None;
-        }
-        Some(match again? {
+        *since = match (again, *since) {
+            (Some(again), Some((known, begun))) if known == again => Some((again, begun)),
+            (again, _) => again.map(|again| (again, now)),
+        };
+        let (again, begun) = (*since)?;
+        let lasts = now.saturating_duration_since(begun);
+        Some(match again {
+            Self::Soon => lasts.clamp(SOONEST, LATER),
             Self::Later => LATER,
-            Self::Soon => {
-                let since = *since.get_or_insert(now);
-                let lasts = now.saturating_duration_since(since);
-                lasts.clamp(SOONEST, LATER)
-            }
+            Self::Seldom => lasts.clamp(LATER, SELDOM),
         })
     }
 }
@@ -298,7 +304,7 @@ pub async fn checks(
                 }
                 Err(error) => {
                     // Nothing tells when it may be read.
-                    found.again = sooner(found.again, Some(Again::Later));
+                    found.again = sooner(found.again, Some(Again::Seldom));
                     let unknown = health::unchecked(&error.to_string(), &entry.body);
                     found.checks.insert(entry.key.clone(), Some(unknown));
                     continue;
@@ -598,6 +604,22 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_that_goes_on_saying_no_is_asked_ever_more_seldom() {
+        let (begun, mut since) = (Instant::now(), None);
+        let mut after = |seconds, again| {
+            let now = begun + Duration::from_secs(seconds);
+            let pause = Again::pause(Some(again), &mut since, now);
+            pause.map(|pause| pause.as_secs())
+        };
+        let tries = [0, 60, 120, 240, 480, 960, 9600].map(|at| after(at, Again::Seldom));
+        assert_eq!(tries, [60, 60, 120, 240, 480, 600, 600].map(Some));
+        // Whatever is to be asked sooner goes by its own time, and that begins anew.
+        let too = sooner(Some(Again::Seldom), Some(Again::Later)).unwrap();
+        assert_eq!(after(9700, too), Some(60));
+        assert_eq!(after(9760, Again::Seldom), Some(60));
+    }
+
+    #[test]
     fn a_cluster_is_asked_again_whose_no_may_pass() {
         let no = |code| {
             after_no(&cluster::Error::Refused(Box::new(cluster::Refusal {
@@ -605,7 +627,7 @@ mod tests {
                 ..cluster::Refusal::default()
             })))
         };
-        assert_eq!([403, 409, 500].map(no), [Some(Again::Later); 3]);
+        assert_eq!([403, 409, 500].map(no), [Some(Again::Seldom); 3]);
         assert_eq!([400, 404, 422].map(no), [None; 3], "an edit is needed");
     }
 
