@@ -35,7 +35,7 @@ struct Inner {
     objects: Objects,
     /// Tells those who look on which tenant was read anew.
     refreshed: broadcast::Sender<TenantId>,
-    /// Who reads all for want of one.
+    /// Who reads tenants, one at a time: nobody takes in what was read before another's.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -53,16 +53,23 @@ struct Known {
     settings: HashMap<TenantId, TenantSettings>,
     /// Grows whenever something is forgotten: what was read before is then not kept.
     forgotten: u64,
-    /// Grows whenever a tenant is to be read anew: what was read of all before may be older.
+    /// Grows whenever tenants are to be read anew: what is being read of all may be older.
     renewed: u64,
+    /// How many readings of all have begun.
+    begun: u64,
+    /// How many had when the one began that was taken in last.
+    taken: u64,
     /// Whether `by_id` has all tenants that there are: what one may not is told by what the others have.
     whole: bool,
 }
 
 impl Known {
-    /// Forgets a tenant but for its name, by which its objects are known.
+    /// Forgets a tenant but for its name, by which its objects are known; with it the operator's, which may go wherever it may not.
     fn forget(&mut self, id: TenantId) {
         self.by_id.remove(&id);
+        if let Some(operator) = self.by_name.get(TenantName::OPERATOR) {
+            self.by_id.remove(operator);
+        }
         self.projects.retain(|(whose, _), _| *whose != id);
         self.settings.remove(&id);
         self.forgotten += 1;
@@ -82,8 +89,14 @@ impl Known {
         before.into_keys().collect()
     }
 
-    /// Takes in what was read of all tenants, and says whom it knew before; nothing where one was to be read anew since that was
-    /// begun: what it has become would be overwritten with what it was, and nobody would say so again.
+    /// All, where a reading of them was taken in that has begun after so many others.
+    fn since(&self, begun: u64) -> Option<Vec<Arc<TenantFacts>>> {
+        let read = self.whole && self.taken > begun;
+        read.then(|| self.by_id.values().cloned().collect())
+    }
+
+    /// Takes in what was read of all tenants, and says whom it knew before; nothing where some were forgotten since that was
+    /// begun: what they have become would be overwritten with what they were, and nobody would say so again.
     fn replace(&mut self, renewed: u64, all: &[Arc<TenantFacts>]) -> Option<Vec<TenantId>> {
         if self.renewed != renewed {
             return None;
@@ -97,6 +110,7 @@ impl Known {
         self.clusters.clear();
         self.settings.clear();
         self.forgotten += 1;
+        self.taken = self.begun;
         self.whole = true;
         Some(before.into_keys().collect())
     }
@@ -331,13 +345,28 @@ impl Tenants {
         }
     }
 
-    /// Reads all tenants anew and forgets all projects.
+    /// Reads all tenants anew and forgets all projects, once for all who ask at the same time.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn reload(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
+        let asked = self.inner.known.read().begun;
+        let _reading = self.inner.reading.lock().await;
+        let meanwhile = self.inner.known.read().since(asked);
+        match meanwhile {
+            Some(all) => Ok(all),
+            None => self.read_anew().await,
+        }
+    }
+
+    /// The same, for whoever is the one that reads.
+    async fn read_anew(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
         loop {
-            let renewed = self.inner.known.read().renewed;
+            let renewed = {
+                let mut known = self.inner.known.write();
+                known.begun += 1;
+                known.renewed
+            };
             let all = self.read_all().await?;
             let before = self.inner.known.write().replace(renewed, &all);
             if let Some(before) = before {
@@ -366,8 +395,8 @@ impl Tenants {
     /// # Errors
     /// When the database does not answer. It is forgotten then: whoever needs it reads it.
     pub async fn refresh(&self, id: TenantId) -> store::Result<()> {
-        // What is being read of all is older.
-        self.inner.known.write().renewed += 1;
+        // After whoever reads all: that may be older.
+        let _reading = self.inner.reading.lock().await;
         let found = match self.inner.store.platform().tenant_by_id(id).await {
             Ok(found) => found,
             Err(error) => {
@@ -380,7 +409,7 @@ impl Tenants {
         match told {
             Some(told) => self.tell(told),
             None => {
-                self.reload().await?;
+                self.read_anew().await?;
                 self.tell([id]);
             }
         }
@@ -407,7 +436,7 @@ impl Tenants {
             let _reading = self.inner.reading.lock().await;
             found = known();
             if found.is_none() {
-                self.reload().await?;
+                self.read_anew().await?;
                 found = known();
             }
         }
@@ -583,6 +612,18 @@ mod tests {
 
     use super::*;
 
+    fn named(id: TenantId, name: &str) -> Arc<TenantFacts> {
+        let tenant = Tenant {
+            id,
+            name: TenantName::from_stored(name.to_owned()),
+            hosts: Vec::new(),
+            namespaces: Vec::new(),
+            settings: domain::tenant::TenantSettings::default(),
+            standing: domain::tenant::Standing::default(),
+        };
+        Arc::new(facts(tenant, &BTreeMap::new()))
+    }
+
     #[test]
     fn what_is_forgotten_of_tenants_is_read_before_it_is_used_and_their_names_stay() {
         let tenant = |number| TenantId(Uuid::from_u128(number));
@@ -590,8 +631,11 @@ mod tests {
             whole: true,
             ..Known::default()
         };
-        for (number, name) in [(1, "one"), (2, "two")] {
+        for (number, name) in [(1, "one"), (2, "two"), (3, TenantName::OPERATOR)] {
             known.by_name.insert(name.to_owned(), tenant(number));
+            known
+                .by_id
+                .insert(tenant(number), named(tenant(number), name));
             let project = (tenant(number), "default".to_owned());
             known.projects.insert(project, None);
         }
@@ -599,14 +643,18 @@ mod tests {
             let whose = known.projects.keys().map(|(whose, _)| *whose);
             whose.collect::<Vec<_>>()
         };
+        known.projects.remove(&(tenant(3), "default".to_owned()));
         known.forget(tenant(1));
         assert_eq!(projects(&known), [tenant(2)]);
+        let left: Vec<TenantId> = known.by_id.keys().copied().collect();
+        assert_eq!(left, [tenant(2)], "nor where the operator's may go");
         assert!(!known.whole, "another may not use its namespaces");
         assert_eq!((known.forgotten, known.renewed), (1, 1));
         known.forget_all();
         assert!(projects(&known).is_empty());
         assert_eq!((known.forgotten, known.renewed), (2, 2));
-        assert_eq!(known.by_name.len(), 2);
+        assert!(known.by_id.is_empty());
+        assert_eq!(known.by_name.len(), 3);
     }
 
     #[test]
@@ -621,5 +669,22 @@ mod tests {
         assert_eq!(known.replace(known.renewed, &[]), Some(Vec::new()));
         assert!(known.whole);
         assert_eq!(known.take_in(one, None), Some(vec![one]));
+    }
+
+    #[test]
+    fn a_reading_is_for_all_who_asked_before_it_began() {
+        let mut known = Known::default();
+        let read = |known: &mut Known| {
+            known.begun += 1;
+            let all = [named(TenantId(Uuid::from_u128(1)), "one")];
+            known.replace(known.renewed, &all)
+        };
+        let before = known.begun;
+        assert!(known.since(before).is_none(), "nobody has read");
+        read(&mut known);
+        assert_eq!(known.since(before).map(|all| all.len()), Some(1));
+        assert!(known.since(known.begun).is_none(), "it may be older");
+        known.forget_all();
+        assert!(known.since(before).is_none(), "it is");
     }
 }
