@@ -745,6 +745,9 @@ mod tests {
         let schemas = cluster.schemas(&wanted).await.unwrap();
         assert!(emptied.try_recv().is_ok(), "it was asked for");
         assert!(schemas.root("example.com", "v1", "Lamp").is_some());
+        let schemas = cluster.schemas(&wanted).await.unwrap();
+        assert!(emptied.try_recv().is_err(), "not with every look");
+        assert!(schemas.root("example.com", "v1", "Lamp").is_some());
     }
 
     #[tokio::test]

@@ -17,6 +17,8 @@ const JSON: &str = "application/json";
 const FRESH: Duration = Duration::from_secs(60);
 /// Kinds are published some time before their documents: while they change, or when one is missing, this long.
 const RESTLESS: Duration = Duration::from_millis(500);
+/// What could not be renewed is not asked for again so long: every look asks for schemas, one after the other.
+const UNREAD: Duration = Duration::from_secs(5);
 /// How long after a change of kinds their documents may still change.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,8 @@ struct State {
     asked: Option<Instant>,
     /// The address that each loaded document came from.
     loaded: HashMap<(String, String), String>,
+    /// The address that another one of these could not be read from, and when.
+    unread: HashMap<(String, String), (String, Instant)>,
     set: Arc<SchemaSet>,
 }
 
@@ -130,6 +134,7 @@ impl Schemas {
     async fn ensure(&self, state: &mut State, group: &str, version: &str) -> Result<(), Error> {
         let key = (group.to_owned(), version.to_owned());
         let Some(address) = state.addresses.get(&path(group, version)).cloned() else {
+            state.unread.remove(&key);
             if state.loaded.remove(&key).is_some() {
                 Arc::make_mut(&mut state.set).remove(group, version);
             }
@@ -138,15 +143,21 @@ impl Schemas {
         if state.loaded.get(&key) == Some(&address) {
             return Ok(());
         }
+        let unread = state.unread.get(&key).filter(|(from, _)| *from == address);
+        if unread.is_some_and(|(_, tried)| tried.elapsed() < UNREAD) {
+            return Ok(());
+        }
         let document = match self.read(&address).await {
             Ok(document) => document,
             Err(error) if state.loaded.contains_key(&key) => {
                 tracing::warn!(%error, group, version, "a schema could not be renewed, the known one stays");
+                state.unread.insert(key, (address, Instant::now()));
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
         Arc::make_mut(&mut state.set).insert(group, version, Arc::new(document));
+        state.unread.remove(&key);
         state.loaded.insert(key, address);
         Ok(())
     }
