@@ -8,6 +8,7 @@ use domain::shard::Unit;
 use domain::tenant::TenantId;
 use futures::StreamExt;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{AppKey, Queue};
@@ -57,6 +58,16 @@ pub fn tenancy(
     )
 }
 
+/// When all are tried again, after a try of `all` or of some. What has failed is made good by a try of all alone, and what goes well
+/// meanwhile does not put that off.
+fn again(due: Option<Instant>, all: bool, done: bool, now: Instant) -> Option<Instant> {
+    let due = due.filter(|_| !all);
+    match done {
+        true => due,
+        false => due.or_else(|| now.checked_add(AGAIN)),
+    }
+}
+
 impl Tenancy {
     /// One tenant was made or changed.
     pub fn ensure(&self, tenant: TenantId) {
@@ -77,11 +88,11 @@ impl Tenancy {
 impl Steward {
     /// Works until the stop.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut failed = false;
+        let mut due: Option<Instant> = None;
         loop {
             let order = tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(AGAIN), if failed => Some(Order::All),
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Some(Order::All),
                 order = self.orders.recv() => order,
             };
             let Some(order) = order else { return };
@@ -89,14 +100,14 @@ impl Steward {
             while let Ok(more) = self.orders.try_recv() {
                 orders.push(more);
             }
-            failed = match self.context.shard.term(&Unit::Shared) {
-                Some(_) => !self.obey(orders).await,
+            let all = orders.iter().any(|order| matches!(order, Order::All));
+            let done = match self.context.shard.term(&Unit::Shared) {
+                Some(_) => self.obey(orders).await,
                 // Who has the shared cluster makes them. What is known of the tenants is to be right all the same.
-                None if orders.iter().any(|order| matches!(order, Order::All)) => {
-                    !self.reload().await
-                }
-                None => false,
+                None if all => self.reload().await,
+                None => true,
             };
+            due = again(due, all, done, Instant::now());
         }
     }
 
@@ -243,5 +254,24 @@ impl Steward {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_tried_again_whatever_goes_well_meanwhile() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        assert_eq!(again(None, false, true, now), None);
+        let due = again(None, false, false, now);
+        assert_eq!(due, Some(now + AGAIN));
+        assert_eq!(again(due, false, true, now + second), due);
+        assert_eq!(again(due, false, false, now + second), due);
+        assert_eq!(again(due, true, true, now + AGAIN), None);
+        let failed_again = again(due, true, false, now + AGAIN);
+        assert_eq!(failed_again, Some(now + AGAIN * 2));
     }
 }
