@@ -29,6 +29,7 @@ mod results;
 
 use anew::{as_it_was, needs_another, recreate};
 use definitions::{established, is_served};
+use leaving::is_let_go;
 pub use leaving::{kept, lingers};
 use results::kubectl_name;
 pub use results::{given_up, made, result};
@@ -109,7 +110,8 @@ pub async fn wave(
                 }
                 Err(Refused::StillThere) => outcome.going.push(step.key.clone()),
                 Err(Refused::Leaving(object)) => {
-                    if step.hook.is_none() && lingers(&object, ctx.clock.now()) {
+                    let stays = lingers(&object, ctx.clock.now()) && !is_let_go(&object);
+                    if step.hook.is_none() && stays {
                         // Somebody keeps it, and nothing else would be deployed as long as that is waited for.
                         let cause = Cause::error(kept(&step.key, &object));
                         let words = cause.message.to_string();

@@ -15,6 +15,19 @@ pub fn lingers(object: &Value, now: Timestamp) -> bool {
     chrono::DateTime::parse_from_rfc3339(due).is_ok_and(|due| now - due.to_utc() > LINGERING)
 }
 
+/// Whether nothing keeps an object any more that was asked to go: the write that took the last finalizer off is answered with the
+/// last of it.
+pub(super) fn is_let_go(object: &Value) -> bool {
+    let none = |path: &[&str]| {
+        let names = at(object, path).and_then(Value::as_array);
+        names.is_none_or(Vec::is_empty)
+    };
+    // A pod without any is still waited for by its node, and a namespace has others.
+    let grace = at(object, &["metadata", "deletionGracePeriodSeconds"]).and_then(Value::as_i64);
+    let rests = grace.is_none_or(|seconds| seconds <= 0);
+    rests && none(&["metadata", "finalizers"]) && none(&["spec", "finalizers"])
+}
+
 /// That an object is being deleted, and which finalizers keep it: those of ours too.
 #[must_use]
 pub fn kept(key: &ResourceKey, object: &Value) -> Message {
@@ -53,6 +66,18 @@ mod tests {
             &json!({"metadata": {}}),
             at("2026-01-01T00:15:01Z")
         ));
+    }
+
+    #[test]
+    fn what_nothing_keeps_any_more_is_gone_however_long_it_was_kept() {
+        let gone = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0}});
+        assert!(is_let_go(&gone));
+        let kept = json!({"metadata": {"deletionGracePeriodSeconds": 0, "finalizers": ["example.com/never"]}});
+        assert!(!is_let_go(&kept));
+        let on_a_node_that_is_away = json!({"metadata": {"deletionGracePeriodSeconds": 30}});
+        assert!(!is_let_go(&on_a_node_that_is_away));
+        let namespace = json!({"metadata": {}, "spec": {"finalizers": ["kubernetes"]}});
+        assert!(!is_let_go(&namespace));
     }
 
     #[test]
