@@ -89,10 +89,15 @@ impl Known {
         before.into_keys().collect()
     }
 
-    /// All, where a reading of them was taken in that has begun after so many others.
+    /// All, where none is to be read.
+    fn all(&self) -> Option<Vec<Arc<TenantFacts>>> {
+        let all = || self.by_id.values().cloned().collect();
+        self.whole.then(all)
+    }
+
+    /// The same, where a reading of them was taken in that has begun after so many others.
     fn since(&self, begun: u64) -> Option<Vec<Arc<TenantFacts>>> {
-        let read = self.whole && self.taken > begun;
-        read.then(|| self.by_id.values().cloned().collect())
+        self.all().filter(|_| self.taken > begun)
     }
 
     /// Takes in what was read of all tenants, and says whom it knew before; nothing where some were forgotten since that was
@@ -416,12 +421,16 @@ impl Tenants {
         Ok(())
     }
 
-    /// All of them, as known.
+    /// All of them, as known; read where some are not.
     ///
     /// # Errors
-    /// Never; the shape is [`Tenants::reload`]'s.
-    pub fn known(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
-        Ok(self.inner.known.read().by_id.values().cloned().collect())
+    /// When the database does not answer.
+    pub async fn known(&self) -> store::Result<Vec<Arc<TenantFacts>>> {
+        let all = self.inner.known.read().all();
+        match all {
+            Some(all) => Ok(all),
+            None => self.reload().await,
+        }
     }
 
     /// One of them, read if it is not known yet.
@@ -682,9 +691,11 @@ mod tests {
         let before = known.begun;
         assert!(known.since(before).is_none(), "nobody has read");
         read(&mut known);
+        assert_eq!(known.all().map(|all| all.len()), Some(1));
         assert_eq!(known.since(before).map(|all| all.len()), Some(1));
         assert!(known.since(known.begun).is_none(), "it may be older");
-        known.forget_all();
-        assert!(known.since(before).is_none(), "it is");
+        known.forget(TenantId(Uuid::from_u128(2)));
+        assert!(known.all().is_none(), "one is missing");
+        assert!(known.since(before).is_none(), "and it is");
     }
 }

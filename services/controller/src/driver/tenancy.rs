@@ -144,7 +144,7 @@ impl Steward {
         let known = if some && !only_namespaces {
             self.refreshed(&orders).await
         } else if only_namespaces {
-            self.context.tenants.known()
+            self.context.tenants.known().await
         } else {
             self.context.tenants.reload().await
         };
@@ -209,7 +209,7 @@ impl Steward {
                 self.context.tenants.refresh(*id).await?;
             }
         }
-        self.context.tenants.known()
+        self.context.tenants.known().await
     }
 
     async fn ensure(&self, namespace: String, facts: Arc<TenantFacts>) -> bool {
