@@ -1,6 +1,6 @@
 //! From an OpenAPI v3 document to a [`Document`]: one type per component, equal types stored once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -10,6 +10,10 @@ use super::{ANY, Document, Field, Gvk, ListMerge, MapKey, Scalar, Type, TypeRef}
 const MAX_BYTES: usize = 64 << 20;
 /// No real schema nests anonymous types deeper.
 const MAX_DEPTH: usize = 128;
+/// No real list's elements are found by more fields.
+const MAX_KEYS: usize = 16;
+/// A longer text is no default of a field that names an element.
+const MAX_DEFAULT: usize = 256;
 
 /// Why a document could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Document, ParseError> {
     let mut builder = Builder {
         components,
         named: HashMap::new(),
+        unbuilt: Vec::new(),
         leaves: HashMap::new(),
         types: Vec::new(),
     };
@@ -60,6 +65,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Document, ParseError> {
             );
         }
     }
+    builder.build();
     builder.types.shrink_to_fit();
     Ok(Document {
         types: builder.types,
@@ -70,6 +76,8 @@ pub(super) fn parse(json: &[u8]) -> Result<Document, ParseError> {
 struct Builder<'a> {
     components: &'a Map<String, Value>,
     named: HashMap<&'a str, TypeRef>,
+    /// Named components that have a place and are not built yet.
+    unbuilt: Vec<(TypeRef, &'a str, &'a Value)>,
     leaves: HashMap<Scalar, TypeRef>,
     types: Vec<Type>,
 }
@@ -92,7 +100,8 @@ impl<'a> Builder<'a> {
         at
     }
 
-    /// The type of a named component. Its place is taken before it is built, so that it may name itself.
+    /// The type of a named component. Its place is taken, and it is built later, so that it may name itself, and however many name
+    /// one another in a row take no stack.
     fn component(&mut self, name: &str) -> TypeRef {
         let Some((name, schema)) = self.components.get_key_value(name) else {
             return ANY;
@@ -107,12 +116,19 @@ impl<'a> Builder<'a> {
         }
         let at = self.push(Type::Any);
         self.named.insert(name, at);
-        let built_in = name.starts_with("io.k8s.");
-        let kind = self.composite(schema, built_in, MAX_DEPTH);
-        if let Some(place) = self.types.get_mut(at.0 as usize) {
-            *place = kind;
-        }
+        self.unbuilt.push((at, name.as_str(), schema));
         at
+    }
+
+    /// Builds what has a place, and what that names.
+    fn build(&mut self) {
+        while let Some((at, name, schema)) = self.unbuilt.pop() {
+            let built_in = name.starts_with("io.k8s.");
+            let kind = self.composite(schema, built_in, MAX_DEPTH);
+            if let Some(place) = self.types.get_mut(at.0 as usize) {
+                *place = kind;
+            }
+        }
     }
 
     fn node(&mut self, schema: &'a Value, built_in: bool, depth: usize) -> TypeRef {
@@ -154,15 +170,14 @@ impl<'a> Builder<'a> {
         let atomic = schema.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic");
         if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
             let required = schema.get("required").and_then(Value::as_array);
-            let required = |name: &str| {
-                required.is_some_and(|list| list.iter().any(|entry| entry.as_str() == Some(name)))
-            };
+            let required = required.into_iter().flatten().filter_map(Value::as_str);
+            let required: HashSet<&str> = required.collect();
             let mut fields: Vec<Field> = properties
                 .iter()
                 .map(|(name, schema)| Field {
                     name: name.as_str().into(),
                     at: self.node(schema, built_in, depth - 1),
-                    required: required(name),
+                    required: required.contains(name.as_str()),
                 })
                 .collect();
             fields.sort_by(|a, b| a.name.cmp(&b.name));
@@ -240,12 +255,15 @@ fn merge(schema: &Value, components: &Map<String, Value>) -> ListMerge {
                     .and_then(|name| components.get(name))
                     .unwrap_or(items)
             });
+            // A copy for each list that has such elements: what is no single value, and short, names none.
             let default = |name: &str| {
-                element?
-                    .get("properties")?
-                    .get(name)?
-                    .get("default")
-                    .cloned()
+                let default = element?.get("properties")?.get(name)?.get("default")?;
+                let short = match default {
+                    Value::String(text) => text.len() <= MAX_DEFAULT,
+                    Value::Number(_) | Value::Bool(_) => true,
+                    Value::Null | Value::Array(_) | Value::Object(_) => false,
+                };
+                short.then(|| default.clone())
             };
             let keys = schema
                 .get("x-kubernetes-list-map-keys")
@@ -253,6 +271,7 @@ fn merge(schema: &Value, components: &Map<String, Value>) -> ListMerge {
             let keys = keys.into_iter().flatten().filter_map(Value::as_str);
             ListMerge::Map {
                 keys: keys
+                    .take(MAX_KEYS)
                     .map(|name| MapKey {
                         name: name.into(),
                         default: default(name),
@@ -362,5 +381,51 @@ mod tests {
                 .field("ports")
                 .is_some()
         );
+    }
+
+    #[test]
+    fn as_many_as_name_one_another_in_a_row_take_no_stack() {
+        let last = 50_000;
+        let mut schemas = Map::new();
+        for at in 0..last {
+            let next = json!({"$ref": format!("#/components/schemas/C{}", at + 1)});
+            let schema = json!({"type": "object", "properties": {"next": next}});
+            schemas.insert(format!("C{at}"), schema);
+        }
+        schemas.insert(format!("C{last}"), json!({"type": "array", "items": {}}));
+        schemas["C0"]["x-kubernetes-group-version-kind"] =
+            json!([{"group": "g", "version": "v1", "kind": "Thing"}]);
+        let document = json!({"components": {"schemas": schemas}}).to_string();
+        let document = Document::from_open_api(document.as_bytes()).unwrap();
+        let mut node = document.root("g", "v1", "Thing").unwrap();
+        for _ in 0..last {
+            node = node.field("next").unwrap();
+        }
+        assert!(matches!(node.kind(), Type::List { .. }));
+    }
+
+    #[test]
+    fn what_names_no_element_is_not_copied_for_each_list() {
+        let list = |default: Value| {
+            let element = json!({"type": "object", "properties": {"a": {"default": default}}});
+            let document = json!({"components": {"schemas": {
+                "Element": element,
+                "Thing": {"x-kubernetes-group-version-kind": [{"group": "g", "version": "v1", "kind": "Thing"}],
+                    "type": "array", "items": {"$ref": "#/components/schemas/Element"},
+                    "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": vec!["a"; MAX_KEYS + 1]}}}});
+            let document = Document::from_open_api(document.to_string().as_bytes()).unwrap();
+            match document.root("g", "v1", "Thing").unwrap().kind() {
+                Type::List {
+                    merge: ListMerge::Map { keys },
+                    ..
+                } => (keys.len(), keys[0].default.clone()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(list(json!("TCP")), (MAX_KEYS, Some(json!("TCP"))));
+        assert_eq!(list(json!(80)).1, Some(json!(80)));
+        for none in [json!("x".repeat(MAX_DEFAULT + 1)), json!([1]), json!({})] {
+            assert_eq!(list(none).1, None);
+        }
     }
 }
