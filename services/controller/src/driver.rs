@@ -4,6 +4,7 @@
 //! What wakes an application says where to look, never what is there; losing every hint costs time, never correctness.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use cluster::Wake;
 use domain::shard::Unit;
 use domain::tenant::TenantId;
 use domain::trace::TraceParent;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use store::{Change, ChangeKind};
 use tokio::sync::mpsc;
@@ -39,6 +40,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The same, where it is a repository's server that does not answer, which is nobody's fault here and may take long.
 const LONGEST_PAUSE_OF_THEIRS: Duration = Duration::from_secs(60);
+/// When an application is looked at again at which a look broke off, if nothing happens before: it will break off again.
+const BROKEN_AGAIN: Duration = Duration::from_secs(60);
 /// When applications are listed again that could not be.
 const MISSED_AGAIN: Duration = Duration::from_secs(1);
 /// When an application tries again that found as many worked on in added clusters as may be, if it has not been told by then that
@@ -212,8 +215,12 @@ impl Driver {
             let tenant = self.context.tenants.name_of(turn.app.tenant);
             let span = tracing::info_span!("reconcile", %tenant, app = %turn.app.name, operation = tracing::field::Empty);
             runtime::trace::join(&span, &turn.traces);
-            let look = reconcile::reconcile(&self.context, &turn.app).instrument(span);
-            let next = look.await;
+            let look = unbroken(reconcile::reconcile(&self.context, &turn.app));
+            let next = look.instrument(span).await;
+            if matches!(next, Err(reconcile::Failure::Broken)) {
+                // What was noted of it may be half of what there was to note.
+                reconcile::forget(&self.context, &turn.app);
+            }
             let busy = matches!(next, Ok(Next::Busy));
             self.plan(&turn.app, next);
             if !busy {
@@ -247,7 +254,10 @@ impl Driver {
                     }
                     _ => LONGEST_PAUSE,
                 };
-                let pause = pause(self.context.memory.failed(app), longest);
+                let pause = match &failure {
+                    reconcile::Failure::Broken => BROKEN_AGAIN,
+                    _ => pause(self.context.memory.failed(app), longest),
+                };
                 tracing::warn!(
                     tenant = %app.tenant, app = %app.name, %failure, retry_in_ms = pause.as_millis() as u64,
                     "an application could not be looked at"
@@ -544,6 +554,15 @@ fn new_first(
     first
 }
 
+/// Has a look that panics fail alone. What is in an application is its tenant's: a worker that ended with it would end the process,
+/// and every process after that one.
+async fn unbroken<T>(
+    look: impl Future<Output = Result<T, reconcile::Failure>>,
+) -> Result<T, reconcile::Failure> {
+    let looked = AssertUnwindSafe(look).catch_unwind().await;
+    looked.unwrap_or(Err(reconcile::Failure::Broken))
+}
+
 /// Doubles from the first to the longest.
 fn pause(failures: u32, longest: Duration) -> Duration {
     FIRST_PAUSE
@@ -568,6 +587,19 @@ mod tests {
         let theirs: Vec<f64> = pauses(LONGEST_PAUSE_OF_THEIRS).collect();
         assert_eq!(theirs, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
         assert_eq!(pause(u32::MAX, LONGEST_PAUSE), LONGEST_PAUSE);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_panics_fails_alone() {
+        use reconcile::Failure;
+        let broken = unbroken(async {
+            tokio::task::yield_now().await;
+            let nothing: Option<Next> = None;
+            Ok(nothing.expect("something about an application"))
+        });
+        assert!(matches!(broken.await, Err(Failure::Broken)));
+        let whole = unbroken(async { Ok::<_, Failure>(1) });
+        assert!(matches!(whole.await, Ok(1)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -108,6 +108,8 @@ pub enum Failure {
     Cluster(cluster::Error),
     /// A repo-server did not answer.
     Repository(Trouble),
+    /// A fault of ours, which something about that application brings out.
+    Broken,
 }
 
 impl fmt::Display for Failure {
@@ -117,6 +119,7 @@ impl fmt::Display for Failure {
             Self::Unwritten(error) => error.fmt(f),
             Self::Cluster(error) => error.fmt(f),
             Self::Repository(trouble) => trouble.fmt(f),
+            Self::Broken => f.write_str("the look at it broke off"),
         }
     }
 }

@@ -98,6 +98,7 @@ fn failed(failure: &Failure) -> Status {
         Failure::Cluster(error) => refused(error),
         Failure::Repository(trouble) => scene::unknown(trouble),
         Failure::Unwritten(error) => Status::unavailable(error.to_string()),
+        Failure::Broken => Status::internal(failure.to_string()),
     }
 }
 
