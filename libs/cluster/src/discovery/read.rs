@@ -12,7 +12,7 @@ const AGGREGATED: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 const JSON: &str = "application/json";
 /// No cluster has as many kinds, each version counted.
-const MOST_KINDS: usize = 50_000;
+const MOST_KINDS: usize = 20_000;
 /// The part of a resource that its status is written by.
 const STATUS: &str = "status";
 
@@ -126,7 +126,7 @@ pub(super) async fn discover(
     for path in ["/api", "/apis"] {
         let root: Root = transport.get(identity, path, AGGREGATED).await?.json()?;
         for group in root.items {
-            aggregated(group, before, &mut kinds);
+            aggregated(group, before, &mut kinds)?;
         }
         for version in root.versions {
             plain(transport, identity, "", &version, before, &mut kinds).await?;
@@ -158,11 +158,13 @@ pub(super) async fn discover(
     Ok(Discovery::new(version, kinds))
 }
 
-fn aggregated(group: Group, before: &Discovery, kinds: &mut Vec<ApiKind>) {
+fn aggregated(group: Group, before: &Discovery, kinds: &mut Vec<ApiKind>) -> Result<(), Error> {
     for version in group.versions {
         if version.freshness == "Stale" && version.resources.is_empty() {
             keep(&group.metadata.name, &version.version, before, kinds);
         }
+        // With each: one that is kept many times over is more than the answer that says so.
+        no_more_than_there_are(kinds)?;
         for resource in version.resources {
             let Some(kind) = resource
                 .response_kind
@@ -182,6 +184,14 @@ fn aggregated(group: Group, before: &Discovery, kinds: &mut Vec<ApiKind>) {
                 verbs: resource.verbs,
             });
         }
+    }
+    no_more_than_there_are(kinds)
+}
+
+fn no_more_than_there_are(kinds: &[ApiKind]) -> Result<(), Error> {
+    match kinds.len() <= MOST_KINDS {
+        true => Ok(()),
+        false => Err(Error::NotUnderstood("more kinds than there are".into())),
     }
 }
 
@@ -203,7 +213,7 @@ async fn plain(
         Err(Error::Refused(refusal)) => {
             tracing::warn!(group, version, %refusal, "a group of the cluster does not answer, its kinds are kept");
             keep(group, version, before, kinds);
-            return Ok(());
+            return no_more_than_there_are(kinds);
         }
         Err(error) => return Err(error),
     };
@@ -229,10 +239,7 @@ async fn plain(
                 verbs: resource.verbs,
             }),
     );
-    if kinds.len() > MOST_KINDS {
-        return Err(Error::NotUnderstood("more kinds than there are".into()));
-    }
-    Ok(())
+    no_more_than_there_are(kinds)
 }
 
 fn keep(group: &str, version: &str, before: &Discovery, kinds: &mut Vec<ApiKind>) {
@@ -242,4 +249,39 @@ fn keep(group: &str, version: &str, before: &Discovery, kinds: &mut Vec<ApiKind>
             .filter(|kind| kind.group == group && kind.version == version)
             .cloned(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_before_is_counted_each_time() {
+        let kinds = (0..MOST_KINDS / 2).map(|at| ApiKind {
+            group: "g".into(),
+            version: "v1".into(),
+            kind: format!("Kind{at}"),
+            plural: format!("kind{at}s"),
+            namespaced: true,
+            verbs: Vec::new(),
+            status_apart: false,
+        });
+        let before = Discovery::new(ServerVersion::default(), kinds.collect());
+        let kept = |times| {
+            let stale = || GroupVersion {
+                version: "v1".into(),
+                resources: Vec::new(),
+                freshness: "Stale".into(),
+            };
+            let group = Group {
+                metadata: Name { name: "g".into() },
+                versions: (0..times).map(|_| stale()).collect(),
+            };
+            let mut kinds = Vec::new();
+            let read = aggregated(group, &before, &mut kinds);
+            (read.is_ok(), kinds.len())
+        };
+        assert_eq!(kept(2), (true, MOST_KINDS));
+        assert_eq!(kept(1_000), (false, MOST_KINDS / 2 * 3));
+    }
 }
