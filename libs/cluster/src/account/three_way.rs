@@ -1,6 +1,6 @@
 //! kubectl's three-way merge: what Git says, on what is there, without what Git once said.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use domain::field_set::FieldSet;
 use domain::schema::{ListMerge, MapKey, Node, Type};
@@ -68,6 +68,7 @@ fn members(
     depth: usize,
 ) -> Map<String, Value> {
     let mut merged = Map::new();
+    let beneath = depth.saturating_sub(1);
     for (name, there) in live {
         match wanted.get(name) {
             Some(Value::Null) => {}
@@ -75,19 +76,19 @@ fn members(
                 let schema = schema.and_then(|schema| schema.value(name));
                 merged.insert(
                     name.clone(),
-                    values(base.field(name), wish, there, schema, depth - 1),
+                    values(base.field(name), wish, there, schema, beneath),
                 );
             }
             None => {
                 let before = base.field(name);
                 // A branch of which only parts were ours loses these parts; a leaf goes.
-                if let (true, Value::Object(below)) = (before.exists(), there) {
+                if let (true, true, Value::Object(below)) = (before.exists(), depth > 0, there) {
                     let left = members(
                         before,
                         &Map::new(),
                         below,
                         schema.and_then(|s| s.value(name)),
-                        depth - 1,
+                        beneath,
                     );
                     if !left.is_empty() {
                         merged.insert(name.clone(), Value::Object(left));
@@ -133,36 +134,35 @@ fn elements(
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let known: Vec<String> = before
-        .iter()
-        .map(|element| identity(element, keys))
-        .collect();
+    // Found by their identity: lists may be long. Of those that repeat one before, the first counts.
+    let mut known: HashMap<String, &Value> = HashMap::new();
+    for one in before {
+        known.entry(identity(one, keys)).or_insert(one);
+    }
+    let found: HashMap<&str, &Value> = there.iter().map(String::as_str).zip(live).collect();
+    let names: HashSet<&str> = wished.iter().map(String::as_str).collect();
     let element = schema.and_then(Node::element);
     let base_of = |identity: &str| Base {
-        object: known
-            .iter()
-            .position(|known| known == identity)
-            .and_then(|at| before.get(at)),
+        object: known.get(identity).copied(),
         owned: base.owned.and_then(|owned| owned.child(identity)),
     };
     let mut merged: Vec<Value> = wanted
         .iter()
         .zip(&wished)
         .map(|(wish, identity)| {
-            let found = there
-                .iter()
-                .position(|there| there == identity)
-                .and_then(|at| live.get(at));
-            found.map_or_else(
+            found.get(identity.as_str()).map_or_else(
                 || wish.clone(),
-                |found| values(base_of(identity), wish, found, element, depth - 1),
+                |found| {
+                    let beneath = depth.saturating_sub(1);
+                    values(base_of(identity), wish, found, element, beneath)
+                },
             )
         })
         .collect();
     let others = live
         .iter()
         .zip(&there)
-        .filter(|(_, identity)| !wished.contains(identity));
+        .filter(|(_, identity)| !names.contains(identity.as_str()));
     merged.extend(
         others
             .filter(|(_, identity)| !base_of(identity).exists())
@@ -239,6 +239,31 @@ mod tests {
             json!({"env": [{"name": "A", "value": "1"}, {"name": "B"}]}),
         );
         assert_eq!(merged["env"], wanted["env"]);
+    }
+
+    #[test]
+    fn below_what_an_object_has_nothing_is_taken_apart() {
+        let deep =
+            |leaf: Value| (0..2 * MAX_DEPTH - 8).fold(leaf, |below, _| json!({"labels": below}));
+        let live = deep(json!("theirs"));
+        let merged = run(deep(json!("gone")), json!({"env": []}), live.clone());
+        assert_eq!(merged, json!({"env": []}));
+        let wanted = deep(json!("ours"));
+        assert_eq!(run(live.clone(), wanted.clone(), live), wanted);
+    }
+
+    #[test]
+    fn of_long_lists_each_element_is_found_at_once() {
+        let list = |from: usize| {
+            let env = (from..from + 60_000).map(|at| json!({"name": format!("N{at}")}));
+            json!({"env": env.collect::<Vec<_>>()})
+        };
+        let merged = run(list(0), list(30_000), list(0));
+        assert_eq!(
+            merged,
+            list(30_000),
+            "what was ours and is wanted no more is gone"
+        );
     }
 
     #[test]
