@@ -32,6 +32,9 @@ use crate::gate::WriteGate;
 const MAX_REFUSAL: usize = 64 << 10;
 /// The largest piece of a websocket.
 const MAX_PIECE: usize = 4 << 20;
+/// A longer path and query is sent to no server: names come from manifests, and addresses of documents from strangers' clusters. One
+/// that fits into an address alone, and not behind the path of a cluster's own address, would be a panic of the client's.
+const LONGEST_PATH: usize = 32 << 10;
 /// What Kubernetes speaks over websockets, the one preferred first.
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
@@ -259,7 +262,7 @@ impl Transport {
         let broken = |error: http::Error| Error::NotUnderstood(error.to_string());
         let mut request = Request::builder()
             .method(Method::GET)
-            .uri(path)
+            .uri(sane_path(path)?)
             .header(CONNECTION, "Upgrade")
             .header(UPGRADE, "websocket")
             .header(SEC_WEBSOCKET_VERSION, "13")
@@ -323,7 +326,7 @@ impl Transport {
         let (content_type, body) = body.unzip();
         let mut request = Request::builder()
             .method(method)
-            .uri(path)
+            .uri(sane_path(path)?)
             .body(Body::from(body.unwrap_or_default()))
             .map_err(|error| Error::NotUnderstood(error.to_string()))?;
         let headers = request.headers_mut();
@@ -353,6 +356,17 @@ impl Transport {
             .await;
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         Err(Error::Refused(Box::new(sent.refusal(code, &body))))
+    }
+}
+
+/// A path, if it is one and as short as one is.
+fn sane_path(path: &str) -> Result<&str, Error> {
+    match path.starts_with('/') && path.len() <= LONGEST_PATH {
+        true => Ok(path),
+        false => Err(Error::NotUnderstood(format!(
+            "`{}` is no path of an API, or too long for one",
+            path.chars().take(200).collect::<String>()
+        ))),
     }
 }
 
@@ -412,6 +426,15 @@ mod tests {
             warning(header).unwrap(),
             r#"unknown field "spec.nmaespace""#
         );
+    }
+
+    #[test]
+    fn a_path_is_one_and_as_short_as_one_is() {
+        let longest = format!("/{}", "x".repeat(LONGEST_PATH - 1));
+        assert!(sane_path(&longest).is_ok() && sane_path(&format!("{longest}x")).is_err());
+        for none in ["", "*", "api/v1", "http://elsewhere/api"] {
+            assert!(sane_path(none).is_err(), "{none}");
+        }
     }
 
     #[test]
