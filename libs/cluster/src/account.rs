@@ -34,6 +34,12 @@ const BREATH: Duration = Duration::from_millis(100);
 const MAX_LISTED: usize = 20_000;
 /// Nor is what was said of one object.
 const MAX_EVENTS: usize = 1_000;
+/// How many objects of a list are asked for at once.
+const PAGE: usize = 500;
+/// In more pages than this no list comes: a stranger's server may say for ever that there is more.
+const MAX_PAGES: usize = 200;
+/// All pages of a list together are no larger than so many of the largest answers.
+const LARGEST_ANSWERS: usize = 4;
 
 /// Waits after a conflict, before one of the `left` tries: a controller that reports on a new object writes it several
 /// times in a row, and is let finish.
@@ -335,7 +341,7 @@ impl Account {
             .await
     }
 
-    /// The objects that a selector names (all when empty), until there are as many as shall be read.
+    /// The objects that a selector names (all when empty), until there are as many as shall be read, or as many bytes as may be.
     async fn select(
         &self,
         group: &str,
@@ -352,25 +358,26 @@ impl Account {
             items: Vec<Value>,
         }
         let kind = self.cluster.resolve(group, None, kind).await?;
+        let transport = self.transport();
+        let mut left = LARGEST_ANSWERS.saturating_mul(transport.largest_answer());
         let mut found = Vec::new();
         let mut more = String::new();
-        loop {
+        for _ in 0..MAX_PAGES {
             let path = Query::new(&collection(&kind, namespace))
-                .set("limit", "500")
+                .set("limit", &PAGE.to_string())
                 .set_if(!selector.1.is_empty(), selector.0, selector.1)
                 .set_if(!more.is_empty(), "continue", &more)
                 .build();
-            let list: List = self
-                .transport()
-                .get(&self.identity, &path, JSON)
-                .await?
-                .json()?;
+            let answer = transport.get(&self.identity, &path, JSON).await?;
+            left = left.saturating_sub(answer.body.len());
+            let list: List = answer.json()?;
             found.extend(list.items);
             more = text(&list.metadata, &["continue"]).to_owned();
-            if more.is_empty() || found.len() >= most {
-                return Ok(found);
+            if more.is_empty() || found.len() >= most || left == 0 {
+                break;
             }
         }
+        Ok(found)
     }
 
     /// The pods of a namespace that a label selector names.

@@ -751,6 +751,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_list_that_says_for_ever_that_there_is_more_ends() {
+        let page = |large: &str| json!({"metadata": {"continue": "on"}, "items": [{"x": large}]});
+        for (large, pages) in [("", 200), (&*"x".repeat(2 << 20), 16)] {
+            let answer = page(large);
+            let listed = strange(
+                serve(move |path| match path {
+                    "/apis" => Said::Once(200, group(&[version("v1", &[("lamps", "Lamp")])])),
+                    _ => Said::Once(200, answer.clone()),
+                })
+                .await,
+            );
+            let account = listed.as_platform();
+            let lamps = account.list("example.com", "Lamp", "", "").await.unwrap();
+            assert_eq!(lamps.len(), pages);
+        }
+    }
+
+    #[tokio::test]
     async fn with_other_credentials_what_was_refused_is_tried_again() {
         let cluster = strange("http://127.0.0.1:1".to_owned());
         let news = cluster.inner.discoverer.news();

@@ -181,6 +181,11 @@ impl Transport {
         *self.way.write() = Arc::new(way);
     }
 
+    /// The most that is read of an answer, in bytes.
+    pub(crate) fn largest_answer(&self) -> usize {
+        self.limits.answer
+    }
+
     /// What a request that begins now is sent with.
     fn begin(&self) -> Sent {
         Sent {
