@@ -412,6 +412,8 @@ mod tests {
         Nothing,
         /// These lines, and it goes on.
         Watch(Vec<Value>),
+        /// These lines, and it hangs up.
+        Ends(Vec<Value>),
     }
 
     /// A server that says of each path what `say` does. What it says of itself and of the core group goes without.
@@ -446,7 +448,7 @@ mod tests {
                         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
                             .to_owned()
                     }
-                    Said::Watch(lines) => {
+                    Said::Watch(lines) | Said::Ends(lines) => {
                         let mut answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned();
                         for line in lines {
                             answer.push_str(&line.to_string());
@@ -748,6 +750,40 @@ mod tests {
         let schemas = cluster.schemas(&wanted).await.unwrap();
         assert!(emptied.try_recv().is_err(), "not with every look");
         assert!(schemas.root("example.com", "v1", "Lamp").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_is_not_asked_in_a_tight_loop() {
+        let hangs_up: fn() -> Said = || {
+            let lamp = json!({"metadata":
+                {"name": "desk", "namespace": "web", "uid": "u", "resourceVersion": "4"}});
+            Said::Ends(vec![json!({"type": "ADDED", "object": lamp})])
+        };
+        // Neither as a stream nor by pages.
+        let refuses: fn() -> Said = || refused(400);
+        for say in [hangs_up, refuses] {
+            let (tell, mut asked) = mpsc::unbounded_channel();
+            let server = serve(move |path| match path {
+                "/apis" => Said::Once(200, group(&[version("v1", &[("lamps", "Lamp")])])),
+                lamps if lamps.starts_with("/apis/example.com/v1/lamps") => {
+                    let _ = tell.send(());
+                    say()
+                }
+                _ => refused(404),
+            });
+            let cluster = strange(server.await);
+            let begun = std::time::Instant::now();
+            let often = async {
+                for _ in 0..5 {
+                    asked.recv().await.unwrap();
+                }
+            };
+            tokio::select! {
+                () = cluster.clone().run() => {}
+                () = often => {}
+            }
+            assert!(begun.elapsed() >= Duration::from_millis(1_400));
+        }
     }
 
     #[tokio::test]

@@ -37,6 +37,9 @@ const REFUSED_FOR: Duration = Duration::from_secs(60);
 const REFUSED_AT_FIRST: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A watch that ends sooner than this has gone badly, whatever it has told: a server that tells something and hangs up must not be
+/// asked in a tight loop either.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// A buffer that an event has made larger than this is not kept for the next.
 const LARGE_BUFFER: usize = 64 << 10;
 /// What says where a listing goes on names the next object, encoded twice: it is longer than a name, and shorter than this.
@@ -138,12 +141,20 @@ impl Watcher {
         while !self.changes.is_closed() {
             // Before it is asked: what was refused earlier than that says nothing of rights that came in between.
             let known = self.rights.are_known(&self.namespace);
+            let begun = Instant::now();
             let next = self.follow(&mut at).await;
+            let lasted = begun.elapsed() >= SHORTEST;
+            // One that the server ends in its time has gone well also where nothing happened.
+            let well = lasted && (at.lively || matches!(next, Ok(Next::Resume)));
+            at.lively = false;
+            if well {
+                wait = FIRST_WAIT;
+            }
             if !matches!(next, Ok(Next::Stop(_))) {
                 refused_since = None;
             }
             match next {
-                Ok(Next::Resume) => wait = FIRST_WAIT,
+                Ok(Next::Resume) => {}
                 Ok(Next::Relist) => at.resource_version.clear(),
                 Ok(Next::ListByPages) => {
                     at.by_pages = true;
@@ -158,24 +169,19 @@ impl Watcher {
                     self.trouble.notify_one();
                     self.rights.doubt(&self.namespace);
                     tracing::debug!(kind = %self.kind.group_kind(), %error, "a watch ended");
-                    if at.lively {
-                        wait = FIRST_WAIT;
-                    }
-                    at.lively = false;
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                     continue;
                 }
             }
             // A server that ends every stream at once must not be asked in a tight loop.
-            if !at.lively {
+            if !well {
                 match known {
                     true => tokio::time::sleep(wait).await,
                     false => self.rights.pause(&self.namespace, wait).await,
                 }
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
-            at.lively = false;
         }
     }
 
@@ -203,7 +209,8 @@ impl Watcher {
                     at.lively = true;
                     at.listed = true;
                 }
-                Err(Error::Refused(refusal)) => return refused(&refusal, listing),
+                // There is no other way to list it.
+                Err(Error::Refused(refusal)) => return refused(&refusal, false),
                 Err(error) => return Err(error),
             }
         }
@@ -390,6 +397,7 @@ impl Watcher {
                 .await?
                 .json()?;
             self.rights.seen(&self.namespace);
+            let before = named.keys().len();
             for item in &page.items {
                 let object: Value = serde_json::from_str(item.get())
                     .map_err(|error| Error::NotUnderstood(error.to_string()))?;
@@ -398,7 +406,8 @@ impl Watcher {
                 }
             }
             more = page.metadata.r#continue;
-            if more.len() > MAX_CONTINUE {
+            let endless = !more.is_empty() && named.keys().len() == before;
+            if more.len() > MAX_CONTINUE || endless {
                 return Err(Error::NotUnderstood("where a listing goes on".into()));
             }
             if more.is_empty() {
