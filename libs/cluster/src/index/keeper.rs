@@ -387,12 +387,17 @@ async fn watch_kinds(
         // none: what there is of it wakes whoever it concerns.
         let mut changed = !discovery.has_kinds_of(&known);
         known = Arc::clone(&discovery);
+        let gone = running.keys().any(|place| !wanted.contains_key(place));
+        let defined = match gone {
+            true => defined_kinds(cluster.index()),
+            false => HashSet::new(),
+        };
         let ended: Vec<(GroupKind, Box<str>)> = running
             .iter()
             .filter(|(place, (kind, task))| {
                 let stays = match wanted.get(place) {
                     Some(now) => *now == kind,
-                    None => is_defined(cluster.index(), &place.0),
+                    None => defined.contains(&place.0),
                 };
                 !stays || task.is_finished()
             })
@@ -459,12 +464,16 @@ async fn drop_kind(changes: &mpsc::Sender<Change>, kind: GroupKind) {
     }
 }
 
-/// Whether a definition of a kind is there. Such a kind is not gone because it is not listed: a server that has just started
+/// The kinds of which a definition is there. Such a kind is not gone because it is not listed: a server that has just started
 /// lists the kinds that are defined in it a moment after those that it has of itself. Where it is served no more its watch is
 /// refused.
-fn is_defined(index: &Index, kind: &GroupKind) -> bool {
-    let mut all = index.of_kind(&definitions()).into_iter();
-    all.any(|one| defined(&one.body) == (kind.group.as_str(), kind.kind.as_str()))
+fn defined_kinds(index: &Index) -> HashSet<GroupKind> {
+    let all = index.of_kind(&definitions()).into_iter();
+    all.map(|one| {
+        let (group, kind) = defined(&one.body);
+        GroupKind::new(group, kind)
+    })
+    .collect()
 }
 
 /// Tells the index which kinds come, all at once, so that it is not ready before the last of them. Whatever is known of
@@ -592,13 +601,11 @@ mod tests {
         let entry = Arc::new(read(&definition).unwrap());
         let key = entry.key.clone();
         let lamp = GroupKind::new("example.com", "Lamp");
-        assert!(!is_defined(&index, &lamp));
+        assert!(!defined_kinds(&index).contains(&lamp));
         index.state.write().put(entry);
-        assert!(is_defined(&index, &lamp));
-        assert!(!is_defined(&index, &GroupKind::new("example.org", "Lamp")));
-        assert!(!is_defined(&index, &GroupKind::new("example.com", "Bulb")));
+        assert_eq!(defined_kinds(&index), HashSet::from([lamp.clone()]));
         index.state.write().remove(&key, 6);
-        assert!(!is_defined(&index, &lamp));
+        assert!(!defined_kinds(&index).contains(&lamp));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use super::wake::Wake;
 
 /// An owner chain is followed this far: Deployment, ReplicaSet, Pod and a few more.
 const MAX_CHAIN: usize = 16;
+/// No object has more above it: an object may name dozens of owners, and each of these as many.
+const MAX_ABOVE: usize = 256;
 /// How many deletions are remembered, so that an older answer of ours does not bring an object back.
 const MAX_GRAVES: usize = 8192;
 
@@ -84,8 +86,13 @@ impl State {
         }
     }
 
+    /// The objects that name this one as an owner, where they may: anybody may write down anybody's uid.
     pub(super) fn children(&self, uid: &str) -> Vec<Entry> {
-        self.collect(self.by_owner.get(uid))
+        let mut children = self.collect(self.by_owner.get(uid));
+        if let Some(owner) = self.by_uid.get(uid) {
+            children.retain(|child| may_own(owner, &child.key));
+        }
+        children
     }
 
     pub(super) fn in_namespace(&self, namespace: &str) -> Vec<Entry> {
@@ -403,10 +410,12 @@ impl State {
                     labels.insert(Wake::Labelled { namespace, app });
                 }
                 for owner in &entry.owners {
-                    if seen.insert(owner.uid.clone())
+                    if seen.len() < MAX_ABOVE
+                        && seen.insert(owner.uid.clone())
                         && let Some(entry) = self
                             .by_uid
                             .get(&owner.uid)
+                            .filter(|owner| may_own(owner, &entry.key))
                             .and_then(|key| self.entries.get(key))
                     {
                         above.push(Arc::clone(entry));
@@ -423,6 +432,12 @@ impl State {
         }
         wakes.extend(labels);
     }
+}
+
+/// Whether an object may be another's owner: it has no namespace, or the same. What names an owner elsewhere has none, and is
+/// collected as such.
+fn may_own(owner: &ResourceKey, owned: &ResourceKey) -> bool {
+    owner.namespace.is_empty() || owner.namespace == owned.namespace
 }
 
 /// Where an entry's label stands alone, if it does.
@@ -516,6 +531,56 @@ mod tests {
             .map(|entry| entry.key.name.clone())
             .collect();
         assert_eq!(names, ["middle"]);
+    }
+
+    #[test]
+    fn what_names_an_owner_elsewhere_is_not_beneath_it() {
+        let beneath = |namespace: &str, owner: &str| -> Entry {
+            let owners = json!([{"uid": owner, "kind": "X", "name": owner, "apiVersion": "v1"}]);
+            let object = json!({"metadata": {"name": "leaf", "namespace": namespace, "uid": namespace,
+                "resourceVersion": "1", "ownerReferences": owners}});
+            let reader = Reader::new([0; 32], false);
+            Arc::new(reader.read(&object, "", "Pod", &"v1".into()).unwrap())
+        };
+        let mut state = State::default();
+        state.put(entry("Pod", "root", 1, None, Some("hello")));
+        assert_eq!(state.put(beneath("theirs", "root")), HashSet::new());
+        assert!(state.descendants(["root"]).is_empty());
+        let wakes = state.put(beneath("web", "root"));
+        assert_eq!(wakes, HashSet::from([app("hello")]));
+        assert_eq!(state.children("root").len(), 1);
+        let node = json!({"metadata": {"name": "n", "uid": "node", "resourceVersion": "1"}});
+        let reader = Reader::new([0; 32], false);
+        let node = reader.read(&node, "", "Node", &"v1".into()).unwrap();
+        state.put(Arc::new(node));
+        state.put(beneath("any", "node"));
+        assert_eq!(state.children("node").len(), 1, "it has no namespace");
+    }
+
+    #[test]
+    fn of_what_is_above_an_object_only_so_much_is_asked() {
+        let named = |name: &str, owners: std::ops::Range<usize>| -> Entry {
+            let owners: Vec<Value> = owners
+                .map(|at| json!({"uid": format!("above-{at}"), "kind": "X", "name": "x"}))
+                .collect();
+            let object = json!({"metadata": {"name": name, "namespace": "web", "uid": name,
+                "resourceVersion": "1", "ownerReferences": owners,
+                "annotations": {
+                    "argocd.argoproj.io/tracking-id": format!("{name}:/Pod:web/{name}"),
+                    "argocd.argoproj.io/installation-id": "user01"}}});
+            let reader = Reader::new([0; 32], false);
+            Arc::new(reader.read(&object, "", "Pod", &"v1".into()).unwrap())
+        };
+        let mut state = State::default();
+        // Each of the 64 has 64 others above it.
+        for at in 0..64 {
+            state.put(named(&format!("above-{at}"), 64 * (at + 1)..64 * (at + 2)));
+        }
+        for at in 64..64 * 65 {
+            state.put(named(&format!("above-{at}"), 0..0));
+        }
+        let wakes = state.put(named("leaf", 0..64)).len();
+        assert_eq!(wakes, MAX_ABOVE + 1);
     }
 
     #[test]
