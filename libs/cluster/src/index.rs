@@ -49,8 +49,11 @@ pub struct Index {
 
 /// What the watches and we ourselves report to the keeper.
 enum Change {
-    /// An object is there, as a watch says.
-    Seen(Arc<LiveEntry>),
+    /// An object is there, as a watch says. What it takes counts in a budget until it is taken in.
+    Seen {
+        entry: Arc<LiveEntry>,
+        _counted: Share,
+    },
     /// An object is gone; with the version at which it went.
     Gone {
         key: ResourceKey,

@@ -141,7 +141,7 @@ impl Drop for Kept<'_> {
 impl Change {
     fn kind(&self) -> GroupKind {
         match self {
-            Self::Seen(entry) | Self::Observed { entry, .. } => entry.key.group_kind(),
+            Self::Seen { entry, .. } | Self::Observed { entry, .. } => entry.key.group_kind(),
             Self::Gone { key, .. } => key.group_kind(),
             Self::Listed { kind, .. } | Self::Dropped { kind, .. } | Self::Refused { kind, .. } => {
                 kind.clone()
@@ -165,12 +165,13 @@ fn take(
         return HashSet::new();
     };
     match change {
-        Change::Seen(entry) | Change::Observed { entry, .. } if entry.version != watched => {
+        Change::Seen { entry, .. } | Change::Observed { entry, .. } if entry.version != watched => {
             HashSet::new()
         }
         // One in another version is asked for by now.
         Change::Refused { version, .. } if version != watched => HashSet::new(),
-        Change::Seen(entry) => state.put(entry),
+        // Counted with all that is known from now on.
+        Change::Seen { entry, .. } => state.put(entry),
         Change::Gone {
             key,
             resource_version,
@@ -666,7 +667,10 @@ mod tests {
             let pod = json!({"status": {"message": "x".repeat(4096)},
                 "metadata": {"name": name, "namespace": "web", "uid": name, "resourceVersion": "5"}});
             let entry = index.reader.read(&pod, "", "Pod", &"v1".into()).unwrap();
-            let seen = Change::Seen(Arc::new(entry));
+            let seen = Change::Seen {
+                entry: Arc::new(entry),
+                _counted: Share::of_bytes(&budget),
+            };
             index.changes.try_send(seen).unwrap();
         }
         keeper.keep(&index, &watched, &Notify::new()).await;

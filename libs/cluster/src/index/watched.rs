@@ -28,7 +28,7 @@ const MOST_WATCHES: usize = 1_000;
 const MOST_PAGES: usize = 4;
 /// How many changes may wait for the keeper; a full queue slows the watches down.
 const QUEUE: usize = 4096;
-/// The same of a stranger's cluster, whose changes are not weighed before they are taken in.
+/// The same of a stranger's cluster, where each may be megabytes.
 const STRANGE_QUEUE: usize = 16;
 /// How many changes are taken in under one lock.
 const BATCH: usize = 512;

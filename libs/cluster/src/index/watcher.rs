@@ -16,7 +16,7 @@ use super::entry::{MAX_NAME, MAX_VERSION, Reader, is_metadata_only, version_numb
 use super::named::Named;
 use super::rights::Rights;
 use super::watched::{Events, Held, Pages};
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 use crate::discovery::ApiKind;
 use crate::error::{Error, Refusal};
 use crate::transport::{Identity, Sent, Transport};
@@ -71,7 +71,7 @@ pub(super) struct Watcher {
     pub(super) events: Arc<Events>,
     /// What may be held of listings by pages.
     pub(super) pages: Arc<Pages>,
-    /// What listings name counts here.
+    /// What listings name counts here, and objects that the keeper has not taken in yet.
     pub(super) budget: Arc<Budget>,
     /// How many objects are asked for at once where they are listed by pages.
     pub(super) page: usize,
@@ -305,8 +305,8 @@ impl Watcher {
         at.lively = true;
         let object: Value = serde_json::from_str(event.object.get()).map_err(broken)?;
         let resource_version = domain::resource::text(&object, &["metadata", "resourceVersion"]);
-        let resource_version = sane_version(resource_version)?;
-        let number = version_number(resource_version);
+        let resource_version = sane_version(resource_version)?.to_owned();
+        let number = version_number(&resource_version);
         match event.kind {
             "BOOKMARK" => {
                 let ended = domain::resource::annotation(&object, "k8s.io/initial-events-end")
@@ -335,7 +335,7 @@ impl Watcher {
                 }
             }
             _ => {
-                if let Some(key) = self.seen(&object).await?
+                if let Some(key) = self.seen(object).await?
                     && let Some(named) = &mut at.listing
                 {
                     self.name(named, key)?;
@@ -344,21 +344,31 @@ impl Watcher {
         }
         // Inside a listing the objects' versions are in no order; only its end gives one to go on from.
         if at.listing.is_none() && !resource_version.is_empty() {
-            at.resource_version = resource_version.to_owned();
+            at.resource_version = resource_version;
         }
         Ok(None)
     }
 
-    async fn seen(&self, object: &Value) -> Result<Option<ResourceKey>, Error> {
+    async fn seen(&self, object: Value) -> Result<Option<ResourceKey>, Error> {
         let version: Arc<str> = self.kind.version.as_str().into();
-        let Some(entry) = self
+        let read = self
             .reader
-            .read(object, &self.kind.group, &self.kind.kind, &version)
-        else {
+            .read(&object, &self.kind.group, &self.kind.kind, &version);
+        // Many times the size of its text, and the keeper may be long in coming.
+        drop(object);
+        let Some(entry) = read else {
             return Ok(None);
         };
+        let mut share = Share::of_bytes(&self.budget);
+        if !share.hold(entry.weight) {
+            return Err(self.too_much());
+        }
         let key = entry.key.clone();
-        self.send(Change::Seen(Arc::new(entry))).await?;
+        self.send(Change::Seen {
+            entry: Arc::new(entry),
+            _counted: share,
+        })
+        .await?;
         Ok(Some(key))
     }
 
@@ -401,7 +411,7 @@ impl Watcher {
             for item in &page.items {
                 let object: Value = serde_json::from_str(item.get())
                     .map_err(|error| Error::NotUnderstood(error.to_string()))?;
-                if let Some(key) = self.seen(&object).await? {
+                if let Some(key) = self.seen(object).await? {
                     self.name(&mut named, key)?;
                 }
             }
