@@ -10,6 +10,8 @@ pub const AUTOMATED_LIMIT: i64 = 5;
 const FIRST: TimeDelta = TimeDelta::seconds(5);
 const LONGEST: TimeDelta = TimeDelta::minutes(3);
 const FACTOR: i64 = 2;
+/// No sooner than this, whatever the application says: without end and without a wait it would be all that is done.
+const SHORTEST: TimeDelta = TimeDelta::seconds(1);
 
 /// The next try of an operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub fn again(retry: &Retry, retried: i64, finished: Timestamp) -> Option<Again> 
     })
 }
 
-/// `duration * factor ^ count`, at most the longest.
+/// `duration * factor ^ count`, at most the longest, and never less than the shortest.
 fn wait(retry: &Retry, count: i64) -> TimeDelta {
     let backoff = retry.backoff.as_ref();
     let read = |text: Option<&str>, otherwise| text.and_then(duration).unwrap_or(otherwise);
@@ -48,10 +50,10 @@ fn wait(retry: &Retry, count: i64) -> TimeDelta {
         let factor = i32::try_from(factor).unwrap_or(i32::MAX);
         wait = wait.checked_mul(factor).unwrap_or(longest);
         if wait >= longest {
-            return longest;
+            break;
         }
     }
-    wait.min(longest)
+    wait.min(longest).max(SHORTEST)
 }
 
 /// A duration as Go writes it (`300ms`, `1m30s`, `2h`), or a bare number of seconds; `None` when it is none.
@@ -151,6 +153,26 @@ mod tests {
         };
         assert_eq!(after(&retry, 0), Some((270, 90)));
         assert_eq!(after(&retry, 1), Some((600, 270)));
+    }
+
+    #[test]
+    fn nothing_is_tried_again_at_once() {
+        let said = |duration: &str, longest: &str| Retry {
+            limit: -1,
+            backoff: Some(Backoff {
+                duration: duration.into(),
+                factor: Some(1),
+                max_duration: longest.into(),
+            }),
+            refresh: false,
+        };
+        for (duration, longest) in [("0", ""), ("0s", "1h"), ("1ns", "5m"), ("5s", "0s")] {
+            assert_eq!(
+                after(&said(duration, longest), 9),
+                Some((1, 1)),
+                "{duration}"
+            );
+        }
     }
 
     #[test]
