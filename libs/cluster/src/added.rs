@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const FILLING: Duration = Duration::from_secs(30);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
+/// A name of an object is no longer.
+const MAX_NAME: usize = 253;
 /// The type of Secrets that hold a service account's token.
 const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
 
@@ -105,6 +107,9 @@ impl AddedCluster {
             .ask(secrets.create(&PostParams::default(), &wanted))
             .await?;
         let name = made.metadata.name.unwrap_or_default();
+        if !is_name(&name) {
+            return Err(Refused::Said("the token's Secret has no name".to_owned()));
+        }
         let filled = tokio::time::timeout(FILLING, async {
             loop {
                 let data = self.ask(secrets.get(&name)).await?.data.unwrap_or_default();
@@ -218,7 +223,16 @@ struct Claims {
 fn claims(token: &str) -> Option<Claims> {
     let body = token.split('.').nth(1)?;
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(body).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    let claims: Claims = serde_json::from_slice(&bytes).ok()?;
+    let names = [&claims.namespace, &claims.secret, &claims.account];
+    let named = names.into_iter().all(|name| is_name(name));
+    named.then_some(claims)
+}
+
+/// Whether a stranger's word may be a part of a path: the client neither escapes it nor bears one that is too long.
+fn is_name(word: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    !word.is_empty() && word.len() <= MAX_NAME && word.chars().all(plain) && !word.starts_with('.')
 }
 
 /// Takes out of what a cluster says what it was told to let somebody in.
@@ -434,6 +448,29 @@ mod tests {
             drop(cluster);
             // What the two sides' sockets hold comes on top.
             assert!(sent.await.unwrap() < 32 << 20, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_a_token_says_of_itself_are_names() {
+        let of = |secret: &str| {
+            let said = serde_json::json!({
+                "kubernetes.io/serviceaccount/namespace": "kube-system",
+                "kubernetes.io/serviceaccount/secret.name": secret,
+                "kubernetes.io/serviceaccount/service-account.name": "argocd-manager"});
+            let body = BASE64_URL_SAFE_NO_PAD.encode(said.to_string());
+            claims(&format!("head.{body}.signature")).is_some()
+        };
+        assert!(of("argocd-manager-long-lived-token") && of(&"x".repeat(MAX_NAME)));
+        for none in [
+            "",
+            "..",
+            "../../nodes/x",
+            "a?b",
+            "A",
+            &"x".repeat(MAX_NAME + 1),
+        ] {
+            assert!(!of(none), "{none}");
         }
     }
 
