@@ -592,11 +592,11 @@ mod tests {
     #[tokio::test]
     async fn a_look_that_panics_fails_alone() {
         use reconcile::Failure;
-        let broken = unbroken(async {
+        async fn breaks() -> Result<Next, Failure> {
             tokio::task::yield_now().await;
-            let nothing: Option<Next> = None;
-            Ok(nothing.expect("something about an application"))
-        });
+            panic!("something about an application")
+        }
+        let broken = unbroken(breaks());
         assert!(matches!(broken.await, Err(Failure::Broken)));
         let whole = unbroken(async { Ok::<_, Failure>(1) });
         assert!(matches!(whole.await, Ok(1)));
