@@ -156,7 +156,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
         if let Some(until) = heal_at(last, count).filter(|until| *until > input.now) {
             return Decision::Wait(until);
         }
-        request.auto_heal_attempts_count = count + 1;
+        request.auto_heal_attempts_count = count.saturating_add(1);
         // As on the wire: group, kind and name only.
         request.resources = out_of_sync()
             .map(|r| ResourceKey {

@@ -31,9 +31,10 @@ pub fn again(retry: &Retry, retried: i64, finished: Timestamp) -> Option<Again> 
         return None;
     }
     let at = |count| finished.checked_add_signed(wait(retry, count));
+    let attempt = retried.saturating_add(1);
     Some(Again {
-        attempt: retried + 1,
-        at: at(retried + 1)?,
+        attempt,
+        at: at(attempt)?,
         announced: at(retried)?,
     })
 }

@@ -652,3 +652,26 @@ fn the_tree_hangs_pods_below_their_owners_and_shows_what_is_not_there() {
         "the pod's reason comes first"
     );
 }
+
+#[test]
+fn numbers_that_no_controller_writes_break_nothing() {
+    let (least, most) = (i64::MIN, i64::MAX);
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+        "status": {"replicas": most, "updatedReplicas": least, "availableReplicas": least}});
+    let set = |spec: Value, status: Value| {
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"},
+            "spec": spec, "status": status})
+    };
+    let waits = json!({"observedGeneration": 1, "readyReplicas": least});
+    let rolling = json!({"replicas": most, "updateStrategy":
+        {"type": "RollingUpdate", "rollingUpdate": {"partition": least}}});
+    let ready = json!({"observedGeneration": 1, "readyReplicas": most});
+    for object in [
+        deployment,
+        set(json!({"replicas": most}), waits),
+        set(rolling, ready),
+    ] {
+        let health = engine::health::assess(&object).expect("its kind has health");
+        assert_eq!(health.code, HealthCode::Progressing, "{object}");
+    }
+}

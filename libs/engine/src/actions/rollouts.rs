@@ -97,7 +97,7 @@ pub(super) fn skip(object: &Value) -> Change {
     if step >= steps {
         return Change::Nothing;
     }
-    let mut status = json!({"currentStepIndex": step + 1});
+    let mut status = json!({"currentStepIndex": step.saturating_add(1)});
     if conditions(object).is_some_and(|conditions| conditions > 0) {
         status["pauseConditions"] = Value::Null;
     }

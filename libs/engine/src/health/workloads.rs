@@ -78,7 +78,8 @@ pub(super) fn deployment(object: &Value) -> Health {
         .or_failure(object);
     }
     if all > updated {
-        let old = all - updated;
+        // Numbers are a stranger's word, in a cluster that a tenant has added.
+        let old = all.saturating_sub(updated);
         let sentence =
             format!("Waiting for rollout to finish: {old} old replicas are pending termination...");
         let message = named(message::health::WAITING_FOR_OLD, object).with("count", old);
@@ -199,7 +200,10 @@ pub(super) fn stateful_set(object: &Value) -> Health {
     let (ready, updated) = (status("readyReplicas"), status("updatedReplicas"));
     let wanted = at(object, &["spec", "replicas"]).and_then(Value::as_i64);
     if let Some(wanted) = wanted.filter(|wanted| ready < *wanted) {
-        let sentence = format!("Waiting for {} pods to be ready...", wanted - ready);
+        let sentence = format!(
+            "Waiting for {} pods to be ready...",
+            wanted.saturating_sub(ready)
+        );
         return waiting(
             object,
             message::health::WAITING_FOR_READY,
@@ -215,7 +219,7 @@ pub(super) fn stateful_set(object: &Value) -> Health {
         if let (Some(wanted), Some(partition)) =
             (wanted, rolling.get("partition").and_then(Value::as_i64))
         {
-            let share = wanted - partition;
+            let share = wanted.saturating_sub(partition);
             if updated < share {
                 let sentence = format!(
                     "Waiting for partitioned roll out to finish: {updated} out of {share} new pods have been updated..."

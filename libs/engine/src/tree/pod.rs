@@ -108,7 +108,9 @@ impl State {
             .into_iter()
             .enumerate()
         {
-            self.restarts += number(status, &["restartCount"]);
+            self.restarts = self
+                .restarts
+                .saturating_add(number(status, &["restartCount"]));
             let terminated = at(status, &["state", "terminated"]);
             if terminated.is_some_and(|t| number(t, &["exitCode"]) == 0) {
                 continue;
@@ -139,7 +141,9 @@ impl State {
             .into_iter()
             .rev()
         {
-            self.restarts += number(status, &["restartCount"]);
+            self.restarts = self
+                .restarts
+                .saturating_add(number(status, &["restartCount"]));
             let waiting = text(status, &["state", "waiting", "reason"]);
             if !waiting.is_empty() {
                 waiting.clone_into(&mut self.reason);
@@ -179,4 +183,26 @@ fn requests(pod: &Value, resource: &str) -> i128 {
         .map(milli)
         .sum();
     (together + beside).max(hungriest)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn more_restarts_than_can_be_counted_are_as_many_as_can() {
+        let restarted = json!({"name": "a", "restartCount": i64::MAX});
+        let mut pod = json!({"status": {"containerStatuses": [&restarted, &restarted]}});
+        let told = |pod: &serde_json::Value| {
+            let info = super::info(pod).into_iter();
+            let mut counts = info.filter(|(name, _)| name == "Restart Count");
+            counts.next().map(|(_, count)| count)
+        };
+        let most = Some(i64::MAX.to_string());
+        assert_eq!(told(&pod), most);
+        pod["status"]["initContainerStatuses"] = json!([
+            {"name": "b", "restartCount": i64::MAX, "state": {"terminated": {"exitCode": 0}}},
+            {"name": "c", "restartCount": 1, "state": {"terminated": {"exitCode": 0}}}]);
+        assert_eq!(told(&pod), most);
+    }
 }

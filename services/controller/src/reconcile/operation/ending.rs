@@ -243,7 +243,7 @@ async fn history(
         }
     };
     Ok(Some(HistoryEntry {
-        id: last.map_or(0, |id| id + 1),
+        id: last.map_or(0, |id| id.saturating_add(1)),
         revisions: result.revisions.clone(),
         sources: result.sources.clone(),
         multiple: result.multiple,
