@@ -52,7 +52,7 @@ pub(super) async fn create(
         )));
     }
     let now = shared.clock.now();
-    let lifetime = (request.expires_in > 0).then(|| chrono::Duration::seconds(request.expires_in));
+    let lifetime = lifetime(request.expires_in);
     let signed = shared
         .sessions
         .sign_api_key(actor.tenant.id, &account, &id, now, lifetime)
@@ -60,7 +60,9 @@ pub(super) async fn create(
     let token = AccountToken {
         id: id.clone(),
         issued_at: now.timestamp(),
-        expires_at: lifetime.map_or(0, |lifetime| (now + lifetime).timestamp()),
+        expires_at: lifetime.map_or(0, |lifetime| {
+            now.timestamp().saturating_add(lifetime.num_seconds())
+        }),
     };
     match scope.accounts().add_token(&name, &token).await {
         Ok(()) => {}
@@ -107,4 +109,24 @@ fn is_id(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-:".contains(&b))
+}
+
+/// How long a token counts; `None` for ever, as for longer than can be told.
+fn lifetime(seconds: i64) -> Option<chrono::TimeDelta> {
+    (seconds > 0)
+        .then(|| chrono::TimeDelta::try_seconds(seconds))
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_lasts_longer_than_can_be_told_lasts_for_ever() {
+        assert_eq!(lifetime(60), chrono::TimeDelta::try_minutes(1));
+        for none in [0, -1, i64::MIN, i64::MAX] {
+            assert_eq!(lifetime(none), None, "{none}");
+        }
+    }
 }
