@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::cause::Cause;
 use domain::message;
@@ -101,6 +101,8 @@ struct Repo {
     key: RepoKey,
     /// The address as some application writes it.
     url: String,
+    /// When it was first used.
+    since: Instant,
     /// Its tips, as the way in shows them that its project has; nothing before that is known.
     tips: Mutex<Option<Arc<Tips>>>,
     /// Whether the way in is still the same, as far as is heard.
@@ -113,6 +115,19 @@ struct Repo {
 }
 
 impl Repo {
+    fn new(key: &RepoKey, url: &str, since: Instant) -> Self {
+        Self {
+            key: key.clone(),
+            url: url.to_owned(),
+            since,
+            tips: Mutex::default(),
+            entered: AtomicBool::new(false),
+            entering: tokio::sync::Mutex::default(),
+            users: Mutex::default(),
+            ids: Mutex::default(),
+        }
+    }
+
     /// The revisions that can move, of those that are followed and of one more.
     fn revisions(&self, more: Option<&str>) -> Vec<String> {
         let users = self.users.lock();
@@ -450,6 +465,12 @@ impl Repos {
             .collect()
     }
 
+    /// The same repository as other projects reach it that use it since then or later.
+    #[must_use]
+    pub fn newer(&self, key: &RepoKey, since: Instant) -> Vec<RepoKey> {
+        newer(self.0.repos.lock().values(), key, since)
+    }
+
     /// All repositories that a tenant uses.
     #[must_use]
     pub fn of_tenant(&self, tenant: TenantId) -> Vec<RepoKey> {
@@ -579,15 +600,7 @@ impl Repos {
         if let Some(repo) = repos.get(key) {
             return repo.clone();
         }
-        let repo = Arc::new(Repo {
-            key: key.clone(),
-            url: url.to_owned(),
-            tips: Mutex::default(),
-            entered: AtomicBool::new(false),
-            entering: tokio::sync::Mutex::default(),
-            users: Mutex::default(),
-            ids: Mutex::default(),
-        });
+        let repo = Arc::new(Repo::new(key, url, Instant::now()));
         repos.insert(key.clone(), repo.clone());
         let _ = self.0.news.send(News::Used(key.clone()));
         repo
@@ -618,6 +631,22 @@ fn noted(answered: Option<&Answered>) {
             tracing::debug!(cache, %changed, "manifests were come by");
         }
     }
+}
+
+fn newer<'a>(
+    repos: impl Iterator<Item = &'a Arc<Repo>>,
+    key: &RepoKey,
+    since: Instant,
+) -> Vec<RepoKey> {
+    let here = place(&key.url);
+    let others = repos.filter(|repo| {
+        let other = &repo.key;
+        repo.since >= since
+            && other != key
+            && other.tenant == key.tenant
+            && place(&other.url) == here
+    });
+    others.map(|repo| repo.key.clone()).collect()
 }
 
 /// Whether something is followed that is another commit by now. What only the repo-server can tell is looked at with the next
@@ -688,6 +717,27 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn projects_that_came_since_a_push_are_found() {
+        let push = Instant::now();
+        let later = push + Duration::from_secs(1);
+        let key = |tenant: u128, project: &str, url: &str| {
+            RepoKey::new(TenantId(Uuid::from_u128(tenant)), project, url, "")
+        };
+        let here = "https://h/a.git";
+        let asked = key(1, "asked", here);
+        let repos = [
+            (asked.clone(), later),
+            (key(1, "came", "https://H/a"), later),
+            (key(1, "was there", here), push - Duration::from_secs(1)),
+            (key(1, "elsewhere", "https://h/b.git"), later),
+            (key(2, "another tenant's", here), later),
+        ];
+        let repos = repos.map(|(key, since)| Arc::new(Repo::new(&key, &key.url, since)));
+        let found = newer(repos.iter(), &asked, push);
+        assert_eq!(found, [key(1, "came", "https://H/a")]);
+    }
 
     #[test]
     fn who_begins_to_follow_what_has_moved_meanwhile_is_told() {

@@ -148,7 +148,7 @@ impl Poller {
             runtime::trace::join(&span, traces);
             let listed = async move {
                 let moved: Moved = repos.poll(&repo, need).await;
-                (repo, moved, runtime::trace::current())
+                (repo, need, moved, runtime::trace::current())
             };
             listed.instrument(span)
         };
@@ -186,7 +186,16 @@ impl Poller {
                         planned.insert(repo.clone(), due.insert(repo, later()));
                     }
                 }
-                Some((repo, moved, trace)) = listing.next(), if !listing.is_empty() => {
+                Some((repo, need, moved, trace)) = listing.next(), if !listing.is_empty() => {
+                    // A project that came since the push was not asked for with the others, and may have believed the listing
+                    // before this one, which they share.
+                    if let Need::Since(since) = need {
+                        for other in repos.newer(&repo, since) {
+                            if listings.poll(&other) {
+                                listing.push(list(other, trace.as_slice(), Need::Known(interval)));
+                            }
+                        }
+                    }
                     if let Some(Again { traces, since }) = listings.end(&repo) {
                         listing.push(list(repo.clone(), &traces, Need::Since(since)));
                     }
