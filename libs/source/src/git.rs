@@ -10,12 +10,12 @@ mod egress;
 mod files;
 mod github_app;
 mod http;
-mod large;
 mod memory;
 mod metadata;
 mod mirror;
 mod mirrors;
 mod pkt;
+mod places;
 mod refs;
 mod signature;
 

@@ -16,11 +16,12 @@ use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Certificate, Client, Identity, RequestBuilder, StatusCode, redirect};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::access::Access;
 use super::egress::{NotAllowed, Resolver};
-use super::large::{Large, Place};
 use super::pkt::{Packet, first, line};
+use super::places::{Place, Places, late};
 use super::refs::{Listing, Refs, Refused, is_commit};
 use crate::error::{Error, Kind};
 
@@ -28,6 +29,8 @@ use crate::error::{Error, Kind};
 const MAX_ANSWER: usize = 64 << 20;
 /// From how many bytes of refs on a listing is a large one.
 const LARGE: usize = 1 << 20;
+/// How many large ones are read at once, of all and of one tenant: there is a listing's whole size for each.
+const PLACES: (usize, usize) = (8, 2);
 /// How many clients with TLS settings of their own are kept.
 const MAX_CLIENTS: usize = 64;
 
@@ -36,7 +39,7 @@ const MAX_CLIENTS: usize = 64;
 pub(crate) struct Clients {
     egress: Arc<Egress>,
     known: Mutex<BTreeMap<[u8; 32], Client>>,
-    large: Large,
+    large: Places,
 }
 
 impl Clients {
@@ -45,7 +48,7 @@ impl Clients {
         Self {
             egress,
             known: Mutex::default(),
-            large: Large::default(),
+            large: Places::new(PLACES.0, PLACES.1),
         }
     }
 
@@ -154,50 +157,69 @@ pub(super) async fn list(
     deadline: Duration,
 ) -> Result<Refs, Error> {
     let client = clients.get(access)?;
-    let listing = async {
-        if !version2.load(Ordering::Relaxed) {
-            let url = format!(
-                "{}/info/refs?service=git-upload-pack",
-                access.url().trim_end_matches('/')
-            );
-            let answer: Advertised = send(clients, access, client.get(url)).await?;
-            match answer {
-                Advertised { version2: true, .. } => version2.store(true, Ordering::Relaxed),
-                Advertised {
-                    seen: true, taken, ..
-                } => return Ok(taken.refs),
-                Advertised { .. } => return Err(malformed(access)),
-            }
+    let mut time = Time::of(access, deadline);
+    if !version2.load(Ordering::Relaxed) {
+        let url = format!(
+            "{}/info/refs?service=git-upload-pack",
+            access.url().trim_end_matches('/')
+        );
+        let answer: Advertised = send(clients, &mut time, client.get(url)).await?;
+        match answer {
+            Advertised { version2: true, .. } => version2.store(true, Ordering::Relaxed),
+            Advertised {
+                seen: true, taken, ..
+            } => return Ok(taken.refs),
+            Advertised { .. } => return Err(malformed(access)),
         }
-        let mut body = line("command=ls-refs");
-        body.push_str("0001");
-        body.push_str(&line("peel"));
-        body.push_str(&line("symrefs"));
-        for prefix in ["HEAD", "refs/heads/", "refs/tags/"]
-            .into_iter()
-            .chain(more)
-        {
-            body.push_str(&line(&format!("ref-prefix {prefix}")));
-        }
-        body.push_str("0000");
-        let url = format!("{}/git-upload-pack", access.url().trim_end_matches('/'));
-        let request = client
-            .post(url)
-            .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
-            .header("accept", "application/x-git-upload-pack-result")
-            .body(body);
-        let answer: Result<Listed, Error> = send(clients, access, request).await;
-        let Listed(taken) = answer.inspect_err(|_| version2.store(false, Ordering::Relaxed))?;
-        Ok(taken.refs)
-    };
-    match tokio::time::timeout(deadline, listing).await {
-        Ok(result) => result,
-        Err(_) => {
-            let message = message::source::TIMEOUT
-                .with("url", access.url())
-                .with("seconds", deadline.as_secs());
-            Err(Error::new(Kind::Unreachable, message))
-        }
+    }
+    let mut body = line("command=ls-refs");
+    body.push_str("0001");
+    body.push_str(&line("peel"));
+    body.push_str(&line("symrefs"));
+    for prefix in ["HEAD", "refs/heads/", "refs/tags/"]
+        .into_iter()
+        .chain(more)
+    {
+        body.push_str(&line(&format!("ref-prefix {prefix}")));
+    }
+    body.push_str("0000");
+    let url = format!("{}/git-upload-pack", access.url().trim_end_matches('/'));
+    let request = client
+        .post(url)
+        .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
+        .header("accept", "application/x-git-upload-pack-result")
+        .body(body);
+    let answer: Result<Listed, Error> = send(clients, &mut time, request).await;
+    let Listed(taken) = answer.inspect_err(|_| version2.store(false, Ordering::Relaxed))?;
+    Ok(taken.refs)
+}
+
+/// The time that a server has for a listing. What is waited for others is not of it: a server that answers is not one that
+/// does not because there are many.
+struct Time<'a> {
+    access: &'a Access,
+    most: Duration,
+    ends: Instant,
+}
+
+impl<'a> Time<'a> {
+    fn of(access: &'a Access, most: Duration) -> Self {
+        let ends = Instant::now() + most;
+        Self { access, most, ends }
+    }
+
+    /// What the server does, unless its time ends before.
+    async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let done = tokio::time::timeout_at(self.ends, work).await;
+        done.map_err(|_| late(self.access, self.most))
+    }
+
+    /// What is waited for besides.
+    async fn besides<T>(&mut self, waiting: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let done = waiting.await;
+        self.ends += begun.elapsed();
+        done
     }
 }
 
@@ -212,9 +234,10 @@ fn malformed(access: &Access) -> Error {
 /// Asks, and reads the answer as it comes.
 async fn send<L: Lines>(
     clients: &Clients,
-    access: &Access,
+    time: &mut Time<'_>,
     request: RequestBuilder,
 ) -> Result<L, Error> {
+    let access = time.access;
     let credentials = &access.login.credentials;
     let mut request = request.header("git-protocol", "version=2");
     let authorization = if let Some(token) = &credentials.bearer_token {
@@ -237,10 +260,8 @@ async fn send<L: Lines>(
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(access, &error))?;
+    let answer = time.within(request.send()).await?;
+    let answer = answer.map_err(|error| failed(access, &error))?;
     let status = answer.status();
     match status {
         StatusCode::OK => {}
@@ -275,7 +296,7 @@ async fn send<L: Lines>(
     let mut reading = Reading::<L>::default();
     let (mut came, mut place) = (0_usize, None::<Place>);
     let mut stream = answer.bytes_stream();
-    while let Some(piece) = stream.next().await {
+    while let Some(piece) = time.within(stream.next()).await? {
         let piece = piece.map_err(|error| failed(access, &error))?;
         came = came.saturating_add(piece.len());
         if came > MAX_ANSWER {
@@ -285,7 +306,7 @@ async fn send<L: Lines>(
         reading.take(&piece).map_err(refused)?;
         // Whoever sends one that is large waits for others that are, and not for those of whom there are many.
         if place.is_none() && reading.lines.taken().weight() > LARGE {
-            place = Some(clients.large.place(access.tenant()).await?);
+            place = Some(time.besides(clients.large.place(access)).await?);
         }
     }
     reading.end().map_err(refused)
@@ -464,6 +485,21 @@ impl Lines for Listed {
 mod tests {
     use super::super::refs::MAX_REFS;
     use super::*;
+    use crate::git::{Login, Rules};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_others_is_none_of_a_servers_time() {
+        let url = "https://git.example/a.git";
+        let access = Access::new("t", "", url, Login::default(), Rules::default()).unwrap();
+        let after = |seconds: u64| tokio::time::sleep(Duration::from_secs(seconds));
+        let mut time = Time::of(&access, Duration::from_secs(15));
+        time.within(after(10)).await.unwrap();
+        time.besides(after(40)).await;
+        time.within(after(4)).await.unwrap();
+        let error = time.within(after(2)).await.unwrap_err();
+        assert_eq!(error.cause().message.code, "source.timeout");
+        assert!(error.to_string().contains("15"), "{error}");
+    }
 
     /// What an answer says that comes in small pieces.
     fn read<L: Lines>(bytes: &[u8]) -> Result<L, Refused> {

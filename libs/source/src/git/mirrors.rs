@@ -22,6 +22,7 @@ use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Handle, Mirror};
+use super::places::late;
 use super::refs::{Named, Refs, is_commit, is_range};
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
@@ -312,12 +313,7 @@ impl Mirrors {
 
     async fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
         let looking = tokio::time::timeout(deadline, egress::addresses(&self.0.egress, access));
-        let addresses = looking.await.map_err(|_| {
-            let message = message::source::TIMEOUT
-                .with("url", access.url())
-                .with("seconds", deadline.as_secs());
-            Error::new(Kind::Unreachable, message)
-        })??;
+        let addresses = looking.await.map_err(|_| late(access, deadline))??;
         Call::prepare(
             &self.0.sandbox,
             access,
