@@ -412,6 +412,10 @@ impl Lines for Advertised {
             self.version2 = true;
             return Ok(());
         }
+        // Else a server that says no would be one without a branch.
+        if content.starts_with(b"ERR ") {
+            return Err(Refused::Malformed);
+        }
         let (entry, abilities) = match content.iter().position(|b| *b == 0) {
             Some(cut) => (&content[..cut], &content[cut + 1..]),
             None => (content, &b""[..]),
@@ -578,6 +582,8 @@ mod tests {
         assert!(advertised(new.as_bytes()).unwrap().version2);
         assert!(advertised(b"<html>").is_none());
         assert!(advertised(line("a b").as_bytes()).is_none());
+        let no = [line("# service=git-upload-pack"), line("ERR go away")].concat();
+        assert!(advertised(no.as_bytes()).is_none());
     }
 
     #[test]

@@ -46,11 +46,15 @@ impl From<Malformed> for Refused {
 }
 
 impl Listing {
-    /// Takes a ref.
+    /// Takes a ref, and where there is one of that name already, what it leads to: a tag that is told peeled, too, is one.
     ///
     /// # Errors
     /// When there are too many.
     pub(super) fn put(&mut self, name: &str, commit: &str) -> Result<(), Refused> {
+        if let Some(known) = self.refs.refs.get_mut(name) {
+            commit.clone_into(known);
+            return Ok(());
+        }
         self.names = self.names.saturating_add(name.len());
         if self.refs.refs.len() >= MAX_REFS {
             return Err(Refused::TooLarge(format!("{MAX_REFS} names")));
@@ -266,6 +270,12 @@ mod tests {
         for number in 0..MAX_REFS {
             many.put(&format!("refs/tags/{number}"), &commit).unwrap();
         }
+        let (peeled, taken) = ("b".repeat(40), many.weight());
+        many.put("refs/tags/1", &peeled).unwrap();
+        assert_eq!(
+            (&many.refs.refs["refs/tags/1"], many.weight()),
+            (&peeled, taken)
+        );
         let refused = many.put("refs/tags/more", &commit).unwrap_err();
         let error = refused.or(|| panic!("it is one"));
         assert_eq!(error.cause().message.code, "source.too-large");
