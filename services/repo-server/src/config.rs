@@ -55,6 +55,9 @@ pub struct Config {
     /// How large one fetched pack may be, in MiB.
     #[serde(default = "pack_mib")]
     pub pack_mib: u64,
+    /// How much memory each process of a fetch may write to, in MiB.
+    #[serde(default = "fetch_memory_mib")]
+    pub fetch_memory_mib: u64,
     /// How much all mirrors may take on the disk, in MiB.
     #[serde(default = "mirrors_mib")]
     pub mirrors_mib: u64,
@@ -88,6 +91,7 @@ impl Config {
         Limits {
             fetch: Duration::from_secs(self.fetch_seconds),
             pack: self.pack_mib << 20,
+            memory: self.fetch_memory_mib << 20,
             disk: self.mirrors_mib << 20,
             ..Limits::default()
         }
@@ -129,6 +133,10 @@ fn fetch_seconds() -> u64 {
 
 fn pack_mib() -> u64 {
     2048
+}
+
+fn fetch_memory_mib() -> u64 {
+    1024
 }
 
 fn mirrors_mib() -> u64 {

@@ -20,9 +20,8 @@ use crate::error::{self, Error, Kind};
 /// SIGXFSZ: a file grew over the limit.
 const FILE_SIZE_SIGNAL: i32 = 25;
 
-/// How much memory each process of a fetch may write to, of a listing, and of what reads settings, in bytes. The first
-/// leaves room for the service below the 2 GiB that the chart gives it.
-const FETCHING: u64 = 1 << 30;
+/// How much memory each process of a listing may write to, and of what reads settings, in bytes: 200 bytes or so for each
+/// ref that a server tells of, the requests for merging of a large repository among them.
 const LISTING: u64 = 512 << 20;
 const READING: u64 = 256 << 20;
 /// The most bytes of a listing that are read: more than as many refs as are taken have.
@@ -37,6 +36,7 @@ pub(super) struct Call<'a> {
     environment: Vec<(&'static str, OsString)>,
     deadline: Duration,
     file_size: u64,
+    memory: u64,
 }
 
 impl<'a> Call<'a> {
@@ -47,7 +47,7 @@ impl<'a> Call<'a> {
         addresses: &[SocketAddr],
         temporary: &Path,
         deadline: Duration,
-        file_size: u64,
+        (file_size, memory): (u64, u64),
     ) -> Result<Self, Error> {
         let private = tempfile::Builder::new()
             .prefix("git-")
@@ -61,6 +61,7 @@ impl<'a> Call<'a> {
             environment: Vec::new(),
             deadline,
             file_size,
+            memory,
         };
         call.write_settings(addresses).map_err(Error::disk)?;
         Ok(call)
@@ -109,6 +110,9 @@ impl<'a> Call<'a> {
         }
         // A file that is larger goes through memory in pieces rather than as a whole, and no delta of it is sought.
         settings.section("core").set("bigFileThreshold", "64m");
+        // Else as many as half of the machine's cores, whatever part of them is ours: each has a stack of 8 MiB, and the file
+        // that it puts together besides what that is a change of.
+        settings.section("pack").set("threads", "4");
         settings.section("submodule").set("recurse", "false");
         settings.section("credential").set("helper", "");
         settings.section("advice").set("objectNameWarning", "false");
@@ -281,7 +285,7 @@ impl<'a> Call<'a> {
             }
             Some(commit) => arguments.extend(["--no-tags", "origin", commit].map(OsString::from)),
         }
-        let limits = (FETCHING, MAX_OUTPUT);
+        let limits = (self.memory, MAX_OUTPUT);
         self.run(arguments, Some(mirror), limits).await.map(drop)
     }
 

@@ -55,6 +55,8 @@ pub struct Limits {
     pub fetch: Duration,
     /// How large one pack may be, in bytes.
     pub pack: u64,
+    /// How much memory each process of a fetch may write to, in bytes: where a pack is taken, some 200 for each object of it.
+    pub memory: u64,
     /// For how long a listing answers those who do not ask for a fresh one.
     pub remember: Duration,
     /// How much all mirrors may take on the disk, in bytes; beyond, those that were used longest ago go, of the tenant that
@@ -69,6 +71,8 @@ impl Default for Limits {
             list: Duration::from_secs(15),
             fetch: Duration::from_secs(90),
             pack: 2 << 30,
+            // What leaves room for the service below the 2 GiB that the chart gives it.
+            memory: 1 << 30,
             remember: Duration::from_secs(180),
             disk: 6 << 30,
         }
@@ -320,7 +324,7 @@ impl Mirrors {
             &addresses,
             &self.0.temporary,
             deadline,
-            self.0.limits.pack,
+            (self.0.limits.pack, self.0.limits.memory),
         )
     }
 

@@ -96,6 +96,7 @@ async fn what_is_no_whole_number_is_refused_by_name() -> Result<()> {
         ("--set", "controller.workers=all"),
         ("--set-json", "controller.tenantWeights.team-a=1.5"),
         ("--set", "repoServer.mirrorsMib=6Gi"),
+        ("--set", "repoServer.fetchMemoryMib=1Gi"),
     ] {
         let refused = render(&[flag, value]).await;
         let refused = refused
@@ -123,6 +124,8 @@ async fn each_value_reaches_its_variable() -> Result<()> {
     assert_eq!(controller.get("NARU_WORKERS"), Some(&"24"));
     assert_eq!(controller.get("NARU_WORKERS_PER_TENANT"), Some(&"16"));
     assert_eq!(controller.get("NARU_TENANT_WEIGHTS"), None);
+    let repo_server = variables(&usual, "repo-server")?;
+    assert_eq!(repo_server.get("NARU_FETCH_MEMORY_MIB"), Some(&"1024"));
 
     // JSON, since its numbers are as a values file's: large ones must not become powers of ten.
     let given = render(&[
