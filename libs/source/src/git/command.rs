@@ -22,7 +22,7 @@ const FILE_SIZE_SIGNAL: i32 = 25;
 
 /// How much memory each process of a listing may write to, and of what reads settings, in bytes: 200 bytes or so for each
 /// ref that a server tells of, the requests for merging of a large repository among them.
-const LISTING: u64 = 512 << 20;
+const LISTING: u64 = 256 << 20;
 const READING: u64 = 256 << 20;
 /// The most bytes of a listing that are read: more than as many refs as are taken have.
 const MAX_LISTED: u64 = 32 << 20;
@@ -229,7 +229,7 @@ impl<'a> Call<'a> {
         )?;
         let strict = if login.insecure { "no" } else { "yes" };
         let mut command = format!(
-            "ssh -F none -o BatchMode=yes -o ConnectTimeout=15 -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null \
+            "ssh -F none -o BatchMode=yes -o ConnectTimeout=10 -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null \
              -o StrictHostKeyChecking={strict} -o UserKnownHostsFile='{}' -o ForwardAgent=no -o ControlMaster=no",
             if login.insecure {
                 "/dev/null".into()

@@ -22,7 +22,7 @@ use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Handle, Mirror};
-use super::places::late;
+use super::places::{Places, late};
 use super::refs::{Named, Refs, is_commit, is_range};
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
@@ -43,6 +43,8 @@ const MOST_TAGS: usize = 16;
 /// is open has files and memory of its own.
 const OPEN: u64 = 256;
 const LOOK: u64 = 64;
+/// How many listings by children of their own run at once, of all and of one tenant: each is two processes, with their memory.
+const CHILDREN: (usize, usize) = (64, 16);
 /// How many repositories are known at once; those that were only listed are forgotten above it.
 const KNOWN: usize = 20_000;
 
@@ -106,6 +108,8 @@ struct Inner {
     egress: Arc<Egress>,
     sandbox: Sandbox,
     clients: Clients,
+    /// The places of listings that children make.
+    children: Places,
     tokens: Tokens,
     observer: Option<Arc<dyn Observer>>,
     mirrors: Mutex<HashMap<(String, String), Arc<Mirror>>>,
@@ -248,6 +252,7 @@ impl Mirrors {
             temporary,
             limits,
             clients: Clients::new(Arc::clone(&egress)),
+            children: Places::new(CHILDREN.0, CHILDREN.1),
             tokens: Tokens::default(),
             egress,
             sandbox,
@@ -362,6 +367,10 @@ impl Mirrors {
         more: Option<&str>,
     ) -> Result<Refs, Error> {
         let limit = self.0.limits.list;
+        let _place = match access.scheme {
+            Scheme::Http => None,
+            Scheme::Ssh | Scheme::File => Some(self.0.children.place(access).await?),
+        };
         self.observed(access, Request::List, async {
             let access = &self.enter(access).await?;
             match access.scheme {
@@ -807,6 +816,25 @@ mod tests {
         }
         assert_eq!(mirror.rest().len(), 0, "the others were used after it");
         assert_eq!(used.rest().len(), 1, "and stay open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s02_listings_by_children_are_so_many_at_once() {
+        let data = tempfile::tempdir().unwrap();
+        let mirrors = mirrors(data.path(), Duration::from_secs(180));
+        let of = |tenant: &str| {
+            let rules = Rules { files: true };
+            Access::new(tenant, "", "file:///nowhere", Login::default(), rules).unwrap()
+        };
+        let mut held = Vec::new();
+        for _ in 0..CHILDREN.1 {
+            held.push(mirrors.0.children.place(&of("t")).await.unwrap());
+        }
+        // Had it a child, that would have the 15 seconds of a listing.
+        let error = mirrors.list_refs(&of("t"), true).await.unwrap_err();
+        assert_eq!(error.cause().message.code, "source.timeout");
+        assert!(error.to_string().contains("30"), "{error}");
+        drop(mirrors.0.children.place(&of("other")).await.unwrap());
     }
 
     #[test]
