@@ -16,6 +16,7 @@ mod mirror;
 mod mirrors;
 mod pkt;
 mod places;
+mod pool;
 mod refs;
 mod signature;
 

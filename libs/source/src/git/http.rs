@@ -1,6 +1,5 @@
 //! Listing refs over HTTP in process, on connections that are kept.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +21,7 @@ use super::access::Access;
 use super::egress::{NotAllowed, Resolver};
 use super::pkt::{Packet, first, line};
 use super::places::{Place, Places, late};
+use super::pool::Pool;
 use super::refs::{Listing, Refs, Refused, is_commit};
 use crate::error::{Error, Kind};
 
@@ -31,14 +31,12 @@ const MAX_ANSWER: usize = 64 << 20;
 const LARGE: usize = 1 << 20;
 /// How many large ones are read at once, of all and of one tenant: there is a listing's whole size for each.
 const PLACES: (usize, usize) = (8, 2);
-/// How many clients with TLS settings of their own are kept.
-const MAX_CLIENTS: usize = 64;
 
 /// HTTP clients by their TLS settings; almost all repositories share one.
 #[derive(Debug)]
 pub(crate) struct Clients {
     egress: Arc<Egress>,
-    known: Mutex<BTreeMap<[u8; 32], Client>>,
+    known: Mutex<Pool<Client>>,
     large: Places,
 }
 
@@ -75,15 +73,20 @@ impl Clients {
             key.update(proxy.url.expose());
         }
         let key = key.finalize().into();
-        if let Some(client) = self.known.lock().get(&key) {
-            return Ok(client.clone());
+        let known = self.known.lock().get(&key);
+        if let Some(client) = known {
+            return Ok(client);
         }
         let client = build(access, &self.egress)?;
-        let mut clients = self.known.lock();
-        if clients.len() >= MAX_CLIENTS {
-            clients.clear();
-        }
-        clients.insert(key, client.clone());
+        // What differs in this is as much as somebody writes.
+        let own = access.through.is_some()
+            || !login.tls_ca.is_empty()
+            || !login.credentials.tls_client_cert.is_empty()
+            || login.credentials.tls_client_key.is_some();
+        let owner = own.then(|| access.tenant());
+        let gone = self.known.lock().put(key, owner, client.clone());
+        // Only now: others wait for the list.
+        drop(gone);
         Ok(client)
     }
 }
