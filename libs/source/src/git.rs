@@ -18,6 +18,7 @@ mod pkt;
 mod places;
 mod pool;
 mod refs;
+mod remove;
 mod signature;
 
 pub use access::{Access, Login, Place, Rules};

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::coalesce::Coalesce;
 use super::mirrors::Listed;
 use super::refs::Refs;
+use super::remove::remove_all;
 use crate::error::{Error, Kind};
 
 /// How many open handles are kept per mirror.
@@ -122,10 +123,9 @@ impl Mirror {
 
     /// Removes locks and half-written packs; this process is the only one that fetches, and one fetch at a time.
     pub(super) fn clear_leftovers(&self) {
-        clear(&self.path, 0, &|name| name.ends_with(".lock"));
-        clear(&self.path.join("objects"), 1, &|name| {
-            name.starts_with("tmp_")
-        });
+        let objects = self.path.join("objects");
+        clear(&self.path, Some(&objects), |name| name.ends_with(".lock"));
+        clear(&objects, None, |name| name.starts_with("tmp_"));
     }
 
     /// Throws the mirror away; the next fetch begins anew.
@@ -133,15 +133,10 @@ impl Mirror {
         self.ready.store(false, Ordering::Release);
         self.handles.lock().clear();
         self.doubt();
-        let removed = std::fs::remove_dir_all(&self.path);
+        let removed = remove_all(&self.path);
         // Again: what was found while it went is gone as well.
         self.doubt();
-        match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::internal(error))
-            }
-            _ => Ok(()),
-        }
+        removed.map_err(Error::internal)
     }
 
     /// Puts another folder in its place: what was fetched anew, whole.
@@ -312,21 +307,23 @@ pub(crate) fn damaged(error: &git2::Error) -> Error {
     Error::of(Kind::Corrupt, internal.cause().clone()).detail(error)
 }
 
-fn clear(folder: &Path, depth: usize, unwanted: &dyn Fn(&str) -> bool) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        if kind.is_dir() {
-            if depth < 8 && !(depth == 0 && entry.file_name() == "objects") {
-                clear(&entry.path(), depth + 1, unwanted);
+/// Removes files below a folder, but for those below another one. Not by calling itself: a ref may lie very deep.
+fn clear(folder: &Path, but: Option<&Path>, unwanted: impl Fn(&str) -> bool) {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_dir() {
+                if but != Some(path.as_path()) {
+                    folders.push(path);
+                }
+            } else if entry.file_name().to_str().is_some_and(&unwanted) {
+                // Whatever stays is found again by the next fetch, which fails with its name.
+                let _ = std::fs::remove_file(path);
             }
-        } else if entry.file_name().to_str().is_some_and(unwanted) {
-            // Whatever stays is found again by the next fetch, which fails with its name.
-            let _ = std::fs::remove_file(entry.path());
         }
     }
 }
@@ -336,6 +333,33 @@ mod tests {
     use git2::{Signature, Time};
 
     use super::*;
+
+    #[test]
+    fn what_a_killed_fetch_left_is_cleared_however_deep_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        mirror.prepare().unwrap();
+        let heads = mirror.path.join("refs/heads");
+        let deep = heads.join("d/".repeat(40));
+        std::fs::create_dir_all(&deep).unwrap();
+        let pack = mirror.path.join("objects/pack");
+        let left = [
+            heads.join("a.lock"),
+            deep.join("b.lock"),
+            pack.join("tmp_pack_x"),
+        ];
+        let kept = [heads.join("tmp_a"), deep.join("b"), pack.join("c.lock")];
+        for path in left.iter().chain(&kept) {
+            std::fs::write(path, "").unwrap();
+        }
+        mirror.clear_leftovers();
+        for (path, there) in [(left, false), (kept, true)]
+            .iter()
+            .flat_map(|(paths, there)| paths.iter().map(move |path| (path, *there)))
+        {
+            assert_eq!(path.exists(), there, "{}", path.display());
+        }
+    }
 
     #[test]
     fn a_handle_is_closed_after_so_many_uses_and_another_is_opened() {

@@ -24,6 +24,7 @@ use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Handle, Mirror};
 use super::places::{Places, late};
 use super::refs::{Named, Refs, is_commit, is_range};
+use super::remove::remove_all;
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
 
@@ -240,10 +241,8 @@ impl Mirrors {
     ) -> std::io::Result<Self> {
         let temporary = folder.join("tmp");
         // Credentials of calls that a crash interrupted.
-        match std::fs::remove_dir_all(&temporary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => std::fs::create_dir_all(&temporary)?,
-        }
+        remove_all(&temporary)?;
+        std::fs::create_dir_all(&temporary)?;
         let egress = Arc::new(egress);
         let mirrors = folder.join("mirrors");
         room::clear_leftovers(&mirrors);
@@ -633,12 +632,8 @@ impl Mirrors {
             for mirror in gone {
                 mirror.discard()?;
             }
-            match std::fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(Error::internal(error))
-                }
-                _ => Ok(std::fs::read_dir(&folder).map_or(0, Iterator::count)),
-            }
+            remove_all(&folder).map_err(Error::internal)?;
+            Ok(std::fs::read_dir(&folder).map_or(0, Iterator::count))
         });
         removing.await.map_err(Error::internal)?
     }

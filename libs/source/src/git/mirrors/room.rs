@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
+use super::super::remove::remove_all;
 use super::{Inner, Mirror, Mirrors};
 
 /// The file of a mirror that is written when it was fetched, so that the next process knows as well.
@@ -97,10 +98,7 @@ impl Inner {
         let (tenant, mirror) = name;
         let gone = self.temporary.join(format!("gone-{tenant}-{mirror}"));
         // What could not be removed whole before would be in the way for ever.
-        match std::fs::remove_dir_all(&gone) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_all(&gone)?;
         {
             // Whoever comes for it from here on finds none, and fetches it anew.
             let mut mirrors = self.mirrors.lock();
@@ -116,7 +114,7 @@ impl Inner {
                 renamed => renamed?,
             }
         }
-        std::fs::remove_dir_all(gone).map(|()| true)
+        remove_all(&gone).map(|()| true)
     }
 }
 
@@ -189,7 +187,7 @@ fn is_beside(mirror: &Path) -> bool {
 /// fetches.
 pub(super) fn clear_leftovers(folder: &Path) {
     for left in mirrors(folder).into_iter().filter(|path| is_beside(path)) {
-        if let Err(error) = std::fs::remove_dir_all(&left) {
+        if let Err(error) = remove_all(&left) {
             let path = left.display();
             tracing::warn!(%path, %error, "what was left of a fetch cannot be removed");
         }
