@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::coalesce::Coalesce;
 use super::mirrors::Listed;
-use super::refs::Refs;
+use super::refs::{MAX_REFS, Refs, Refused};
 use super::remove::remove_all;
 use crate::error::{Error, Kind};
 
@@ -25,6 +25,9 @@ const USES: u32 = 256;
 const MAX_COMMIT: usize = 16 << 20;
 /// How many tags may lead to each other on the way to a commit.
 const MAX_TAGS: usize = 16;
+/// How many files and folders the refs of a mirror may be: a server may tell a fetch of more of them than it lists, and each
+/// takes a block of the disk.
+pub(super) const MAX_REF_FILES: usize = 2 * MAX_REFS;
 /// How many commits a mirror remembers the trees of.
 const COMMITS: usize = 256;
 
@@ -137,6 +140,28 @@ impl Mirror {
         // Again: what was found while it went is gone as well.
         self.doubt();
         removed.map_err(Error::internal)
+    }
+
+    /// Throws it away where its refs are more files and folders than this. Only while holding the fetch.
+    ///
+    /// # Errors
+    /// When they are, or it cannot be removed.
+    pub(super) fn bound_refs(&self, most: usize) -> Result<(), Error> {
+        let (mut count, mut folders) = (0_usize, vec![self.path.join("refs")]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                count += 1;
+                if count > most {
+                    self.discard()?;
+                    let refused = Refused::TooLarge(format!("{MAX_REFS} names"));
+                    return Err(refused.or(|| Error::internal("refs that are none")));
+                }
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Puts another folder in its place: what was fetched anew, whole.
@@ -359,6 +384,24 @@ mod tests {
         {
             assert_eq!(path.exists(), there, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn s02_a_mirror_with_too_many_refs_is_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        mirror.prepare().unwrap();
+        // Two folders are there already.
+        let deep = mirror.path.join("refs/heads/a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        for name in ["c", "d"] {
+            std::fs::write(deep.join(name), "").unwrap();
+        }
+        mirror.bound_refs(6).unwrap();
+        assert!(mirror.ready() && deep.exists());
+        let refused = mirror.bound_refs(5).unwrap_err();
+        assert_eq!(refused.cause().message.code, "source.too-large");
+        assert!(!mirror.ready() && !mirror.path.exists());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::files::{Files, Known};
 use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
-use super::mirror::{Expanded, Handle, Mirror};
+use super::mirror::{Expanded, Handle, MAX_REF_FILES, Mirror};
 use super::places::{Places, late};
 use super::refs::{Named, Refs, is_commit, is_range};
 use super::remove::remove_all;
@@ -522,6 +522,10 @@ impl Mirrors {
         if fetched.is_err() {
             mirror.clear_leftovers();
         }
+        // Whether it succeeded or not: what was written is there.
+        let looking = mirror.clone();
+        let looking = tokio::task::spawn_blocking(move || looking.bound_refs(MAX_REF_FILES));
+        looking.await.map_err(Error::internal)??;
         fetched
     }
 
