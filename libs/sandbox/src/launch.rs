@@ -348,7 +348,9 @@ fn git_rules() -> Result<Rules, Refused> {
     {
         let others = rules.clone().into_iter();
         rules.extend(others.map(|(call, conditions)| (call | X32, conditions)));
-        rules.extend(X32_ONLY.iter().map(|call| (call | X32, Vec::new())));
+        // Kernels before 5.4 take these without it as well.
+        let own = X32_ONLY.iter().flat_map(|call| [*call, call | X32]);
+        rules.extend(own.map(|call| (call, Vec::new())));
     }
     Ok(rules)
 }
@@ -396,7 +398,7 @@ fn close_the_rest() -> io::Result<()> {
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
-    use super::{NEVER, X32, git_rules, libc};
+    use super::{NEVER, X32, X32_ONLY, git_rules, libc};
 
     #[test]
     fn what_git_may_not_call_it_may_not_call_by_the_other_interface() {
@@ -404,6 +406,12 @@ mod tests {
         for call in NEVER {
             assert!(
                 rules.contains_key(call) && rules.contains_key(&(call | X32)),
+                "{call}"
+            );
+        }
+        for call in X32_ONLY {
+            assert!(
+                rules.contains_key(&call) && rules.contains_key(&(call | X32)),
                 "{call}"
             );
         }
