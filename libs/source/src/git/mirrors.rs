@@ -519,13 +519,14 @@ impl Mirrors {
                 call.fetch(&mirror.path, None).await
             })
             .await;
-        if fetched.is_err() {
-            mirror.clear_leftovers();
-        }
-        // Whether it succeeded or not: what was written is there.
+        // Whether it succeeded or not: what was written is there. First, for the rest is not looked through elsewhere.
         let looking = mirror.clone();
         let looking = tokio::task::spawn_blocking(move || looking.bound_refs(MAX_REF_FILES));
         looking.await.map_err(Error::internal)??;
+        if fetched.is_err() {
+            // Here: on another thread it would go on when nobody waits for it any more, beside the next fetch and its locks.
+            mirror.clear_leftovers();
+        }
         fetched
     }
 
