@@ -139,6 +139,20 @@ pub enum Error {
     /// A migration did not go through.
     #[error("the migration did not go through")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Others held on to what a migration changes.
+    #[error(
+        "migration {version} was tried {tries} times and did not get its tables: a long query or an open transaction holds on to \
+         them (pg_stat_activity, pg_locks); nothing of it stays, and it may be run again"
+    )]
+    Hindered {
+        /// Which.
+        version: i64,
+        /// How often it was tried.
+        tries: u32,
+        /// What the database said last.
+        #[source]
+        source: sqlx::Error,
+    },
     /// The database cannot be reached, or is too busy.
     #[error("the database cannot be reached")]
     Unavailable(#[source] sqlx::Error),
@@ -162,7 +176,7 @@ impl Error {
             Self::Invalid { .. } => Code::Invalid,
             Self::Quota { .. } => Code::Exhausted,
             Self::Operators { .. } => Code::Denied,
-            Self::Unavailable(_) => Code::Unavailable,
+            Self::Unavailable(_) | Self::Hindered { .. } => Code::Unavailable,
             Self::KeyFile(_) | Self::Role { .. } | Self::Schema { .. } | Self::Migrate(_) => {
                 Code::Misconfigured
             }

@@ -55,7 +55,7 @@ pub use connect::{Options, Role, Store};
 pub use error::{Code, Error, Result, Taken};
 pub use history::History;
 pub use key_file::KeyFile;
-pub use migrate::{ROLES_SQL, migrate};
+pub use migrate::{Patience, ROLES_SQL, migrate, migrate_with};
 pub use platform::PlatformScope;
 pub use platform::audit::SEALING;
 pub use platform::feed::{Change, ChangeKind};

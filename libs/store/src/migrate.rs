@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, sql_state};
 
 /// Makes the roles of an installation; run once per PostgreSQL cluster as a role that may create roles, before
 /// [`migrate`]. It may be run again.
@@ -136,12 +137,44 @@ pub(crate) fn wanted() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.0)
 }
 
+/// How long a migration waits for a table that somebody reads or writes. All that comes behind it waits as well, so it gives up
+/// soon, lets the others through, and comes again.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// The longest wait for one lock.
+    pub lock: Duration,
+    /// How often a migration is tried.
+    pub tries: u32,
+    /// How long the others have before the next try.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    /// Told to whoever migrates within the five minutes that Helm waits for a hook.
+    fn default() -> Self {
+        Self {
+            lock: Duration::from_secs(3),
+            tries: 20,
+            pause: Duration::from_secs(10),
+        }
+    }
+}
+
 /// Runs what is missing, as role `naru_owner`; two at once wait for each other.
 ///
 /// # Errors
-/// When the role is another, the roles were not made, or a statement fails (nothing of that migration stays).
-#[tracing::instrument(name = "db.migrate", skip_all)]
+/// As [`migrate_with`].
 pub async fn migrate(owner_url: &str) -> Result<()> {
+    migrate_with(owner_url, Patience::default()).await
+}
+
+/// Runs what is missing, each migration in a transaction of its own.
+///
+/// # Errors
+/// When the role is another, the roles were not made, a statement fails, or a migration does not get its locks (nothing of that
+/// migration stays).
+#[tracing::instrument(name = "db.migrate", skip_all)]
+pub async fn migrate_with(owner_url: &str, patience: Patience) -> Result<()> {
     let options = PgConnectOptions::from_str(owner_url)?
         .application_name("naru-migrate")
         .options([("search_path", "naru")]);
@@ -165,6 +198,20 @@ pub async fn migrate(owner_url: &str) -> Result<()> {
         .await?;
     transaction.commit().await?;
 
+    // Another one that migrates is waited for as long as it takes, so the tables' limit comes after.
+    connection.lock().await?;
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)")
+        .bind(format!("{}ms", patience.lock.as_millis()))
+        .execute(&mut connection)
+        .await?;
+    run(&mut connection, patience).await?;
+    connection.unlock().await?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// Runs what is missing on a connection that nobody else migrates beside.
+async fn run(connection: &mut PgConnection, patience: Patience) -> Result<()> {
     let migrations = MIGRATIONS
         .iter()
         .map(|&(version, name, sql)| {
@@ -177,14 +224,44 @@ pub async fn migrate(owner_url: &str) -> Result<()> {
             )
         })
         .collect();
-    Migrator {
+    let migrator = Migrator {
         migrations: Cow::Owned(migrations),
+        locking: false,
         ..Migrator::DEFAULT
+    };
+    // How often which one was tried.
+    let (mut version, mut tries) = (0, 0);
+    loop {
+        // Those that went through are not run again.
+        let (stuck, error) = match migrator.run(&mut *connection).await {
+            Err(MigrateError::ExecuteMigration(error, stuck)) if is_hindered(&error) => {
+                (stuck, error)
+            }
+            done => return done.map_err(Error::from),
+        };
+        tries = if stuck == version { tries + 1 } else { 1 };
+        version = stuck;
+        if tries >= patience.tries {
+            return Err(Error::Hindered {
+                version,
+                tries,
+                source: error,
+            });
+        }
+        tracing::warn!(
+            version,
+            tries,
+            most = patience.tries,
+            %error,
+            "a migration lets those through that use its tables, and is tried again"
+        );
+        tokio::time::sleep(patience.pause).await;
     }
-    .run(&mut connection)
-    .await?;
-    connection.close().await?;
-    Ok(())
+}
+
+/// Whether a migration did not get a lock in time, or would have waited for somebody who waits for it.
+fn is_hindered(error: &sqlx::Error) -> bool {
+    matches!(sql_state(error).as_deref(), Some("55P03" | "40P01"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod destroy;
 mod durable;
 mod isolation;
 mod leases;
+mod migrating;
 mod model;
 mod projects;
 mod provision;
