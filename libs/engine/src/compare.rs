@@ -70,7 +70,7 @@ pub struct Live<'a> {
 pub enum Predicted<'a> {
     /// The whole object as it would be, with its managedFields.
     Object(&'a Value),
-    /// Why the cluster would not have it.
+    /// Why the cluster would not have it, or does not show the object that is there, whose body is needed then no more.
     Refused(&'a Cause),
 }
 
@@ -389,7 +389,8 @@ enum Verdict {
     Found(Vec<Difference>),
     /// Nothing before more is known.
     Needs { body: bool, dry_run: bool },
-    /// Nothing, since the cluster would not have the target, or nobody can say what of it is left out.
+    /// Nothing, since the cluster would not have the target or does not show the object, or nobody can say what of it is left
+    /// out.
     Refused(Box<Cause>),
 }
 
@@ -413,7 +414,7 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
         dry_run: by_server && there.predicted.is_none(),
     };
     match (there.body, by_server, there.predicted) {
-        (_, true, Some(Predicted::Refused(cause))) => {
+        (body, _, Some(Predicted::Refused(cause))) if by_server || body.is_none() => {
             let cause = cause.clone();
             let field = cause.field.as_deref().unwrap_or_default();
             let (place, variable) = (target.locate(field), target.variable(field));
@@ -450,7 +451,7 @@ fn verdict(target: &Target, there: &Live<'_>, input: &Input<'_>) -> Verdict {
             };
             Verdict::Found(explain::describe(&deltas, target, between))
         }
-        (None, ..) | (Some(_), true, None) => needs,
+        (None, ..) | (Some(_), true, _) => needs,
     }
 }
 

@@ -9,7 +9,7 @@ use testkit::platform::{self, Tenant, automated};
 use testkit::unruly::{Mood, Unruly};
 use testkit::wait;
 
-use crate::hooks::gone;
+use crate::hooks::{gone, sync};
 use crate::objects::DEPLOYMENT;
 use crate::{PATIENCE, all_conditions, conditions, config_map, said};
 
@@ -326,5 +326,42 @@ async fn what_was_left_in_the_shared_cluster_stays_when_an_application_is_delete
         let stays = value(&kube, namespace).await?;
         ensure!(stays.as_deref() == Some("1"), "{namespace}: {stays:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_may_be_made_and_not_read_is_told_and_holds_no_sync_up() -> Result<()> {
+    let platform = platform::platform().await?;
+    let tenant = platform::tenant("far-unread").await?;
+    let kube = platform.kube()?;
+    let here = format!("{}-here", tenant.name);
+    let role = format!("{here}-writer");
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"],
+        "verbs": ["list", "watch", "create", "patch", "delete"]}]);
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let writes = json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": role}, "rules": rules});
+    kube.apply(&format!("/apis/{rbac}/clusterroles/{role}"), &writes)
+        .await?;
+    let token = guest(&kube, "writer", &here, Role::Here(&role)).await?;
+    add(&tenant, kube.server(), &token, &[&here]).await?;
+    let object = config_map("a", "1");
+    tenant.checkout.push_file("app/a.yaml", object).await?;
+    tenant.connect().await?;
+    let body = app(&tenant, "app", &here, &json!({}));
+    let client = &tenant.client;
+    client.post("/api/v1/applications", &body).await?.ok()?;
+    sync(&tenant, &json!({})).await?;
+    client.app_done("app", None, PATIENCE).await?;
+
+    let by_hand = json!({"data": {"value": "by hand"}});
+    kube.merge(&map(&here), &by_hand).await?;
+    let told = |app: &Value| {
+        app["status"]["sync"]["status"] == "Unknown"
+            && all_conditions(app).contains("[cluster.forbidden]")
+    };
+    client.app_when("app", PATIENCE, told).await?;
+    sync(&tenant, &json!({})).await?;
+    client.app_done("app", None, PATIENCE).await?;
+    ensure!(value(&kube, &here).await?.as_deref() == Some("1"));
     Ok(())
 }

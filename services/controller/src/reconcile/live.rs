@@ -59,7 +59,7 @@ impl Sight<'_> {
 pub struct LiveSet {
     entries: Keyed<Arc<LiveEntry>>,
     bodies: HashMap<ResourceKey, Value>,
-    /// What came of dry runs of targets, or why nothing did.
+    /// What came of dry runs of targets, or why nothing did; or why a body that a comparison needs is not shown.
     tried: HashMap<ResourceKey, Result<Value, No>>,
 }
 
@@ -213,6 +213,28 @@ impl LiveSet {
         Ok(unseen)
     }
 
+    /// Fetches the bodies that a comparison needs. Where the cluster does not show one, a no is kept as its cause: to ask
+    /// again at once would not help, and the rest is compared all the same.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or is not ours any more.
+    pub async fn fetch_compared(
+        &mut self,
+        ctx: &Context,
+        subject: &Subject,
+        wanted: &[(ResourceKey, String)],
+    ) -> Result<(), cluster::Error> {
+        let unseen = self.fetch_seen(ctx, subject, wanted).await?;
+        let nos = unseen.into_iter().map(|(key, error)| {
+            // Nothing tells when it may be read.
+            let again = Some(Again::Later);
+            let cause = error.cause();
+            (key, Err(No { cause, again }))
+        });
+        self.tried.extend(nos);
+        Ok(())
+    }
+
     /// Applies targets for trial, as the tenant's account, to the objects that are there; a no is kept as its cause.
     ///
     /// # Errors
@@ -258,7 +280,7 @@ impl LiveSet {
         self.tried.clear();
     }
 
-    /// Whether the cluster would not have an object's target.
+    /// Whether the cluster would not have an object's target, or does not show the object.
     #[must_use]
     pub fn is_refused(&self, key: &ResourceKey) -> bool {
         self.tried.get(key).is_some_and(Result::is_err)

@@ -1,7 +1,7 @@
 //! Git and cluster side by side: the comparison, how the objects fare, what looks wrong (client required for bodies and
 //! dry runs).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,15 +70,16 @@ impl Look {
         ignored(subject, &self.places)
     }
 
-    /// Fetches the bodies of the objects that something is left out of, for a sync that leaves that as it is.
+    /// Fetches the bodies of the objects that something is left out of, for a sync that leaves that as it is. Why the cluster
+    /// does not show some: nobody can leave what is in them as it is.
     ///
     /// # Errors
-    /// When the cluster does not give one.
+    /// When the cluster does not answer, or is not ours any more.
     pub async fn fetch_ignored(
         &mut self,
         ctx: &Context,
         subject: &Subject,
-    ) -> Result<(), cluster::Error> {
+    ) -> Result<Vec<Cause>, cluster::Error> {
         let missing = |target: &&Target| {
             leaves_out(&subject.ignore, &target.key)
                 && self.live.find(&target.key).is_some()
@@ -88,10 +89,12 @@ impl Look {
         let missing: Vec<(ResourceKey, String)> = missing
             .map(|target| (target.key.clone(), target.version.clone()))
             .collect();
-        self.live.fetch(ctx, subject, &missing).await?;
+        let unseen = self.live.fetch_seen(ctx, subject, &missing).await?;
         let known = std::mem::take(&mut self.places);
         self.places = custom::places(ctx, subject, self.targets(), &self.live, known).await;
-        Ok(())
+        let unseen: BTreeMap<ResourceKey, cluster::Error> = unseen.into_iter().collect();
+        let causes = unseen.into_iter().map(|(key, error)| error.cause().on(key));
+        Ok(causes.collect())
     }
 }
 
@@ -158,8 +161,10 @@ pub async fn look_at(
             .iter()
             .map(|key| (key.clone(), version(key)))
             .collect();
-        live.fetch(ctx, subject, &wanted).await?;
-        let untried = untried(targets, &comparison);
+        live.fetch_compared(ctx, subject, &wanted).await?;
+        let mut untried = untried(targets, &comparison);
+        // What is not shown is not compared, whatever a trial would come to.
+        untried.retain(|target| !live.is_refused(&target.key));
         live.try_out(ctx, subject, &untried).await?;
         places = custom::places(ctx, subject, targets, &live, places).await;
         comparison = compare(subject, &desired, &live, &places, memory);

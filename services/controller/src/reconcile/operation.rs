@@ -359,7 +359,12 @@ async fn run_on(
     }
     if run.options().respect_ignored {
         let fetched = look.fetch_ignored(ctx, &run.subject).await;
-        fetched.map_err(Failure::Cluster)?;
+        let causes = fetched.map_err(Failure::Cluster)?;
+        if let Some(message) = causes.first().map(|cause| cause.message.clone()) {
+            let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
+            let end_ = End::new(Phase::Error, message, causes);
+            return end(ctx, run, end_, look, memory).await;
+        }
     }
     let plan = make_plan(ctx, &run, &desired, &look, |plan, _| plan);
     let result = run.state.result.get_or_insert_with(|| SyncResult {

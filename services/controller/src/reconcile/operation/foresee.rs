@@ -178,7 +178,7 @@ pub async fn gather(
                 .map_err(Failure::Cluster)?;
             if run.options().respect_ignored {
                 let fetched = look.fetch_ignored(ctx, &run.subject).await;
-                fetched.map_err(Failure::Cluster)?;
+                refusals.extend(fetched.map_err(Failure::Cluster)?);
             }
             Some(look)
         }

@@ -97,8 +97,11 @@ async fn waves_in_turn(
             .into_iter()
             .map(|step| (step.key.clone(), step.version.clone()))
             .collect();
-        let fetched = look.live.fetch(ctx, &run.subject, &wanted).await;
-        fetched.map_err(Failure::Cluster)?;
+        let fetched = look.live.fetch_seen(ctx, &run.subject, &wanted).await;
+        for (key, error) in fetched.map_err(Failure::Cluster)? {
+            // What the index has of it has to do: to ask again would not help, and a sync would never end that could make it.
+            tracing::warn!(resource = %key, %error, "an object that another controller applied is not shown");
+        }
         times.wave_ended = Some(Instant::now());
     }
     let mut applied = 0;
