@@ -635,6 +635,19 @@ async fn hooks_of_kinds_that_nobody_watches_are_let_go_too() -> Result<()> {
     gone(&tenant.kube, &path("goes")).await?;
     let stays = tenant.kube.get(&path("stays")).await?;
     assert!(!is_held(&stays.context("it stays")?));
+
+    // One that runs is let go by a sync that ends before its waves, since nobody is named meanwhile who may sync.
+    sync(&tenant, &json!({})).await?;
+    says(
+        &tenant,
+        "waiting for completion of hook coordination.k8s.io/Lease/goes",
+    )
+    .await?;
+    let impersonates = "application.sync.impersonation.enabled";
+    set(&tenant, "argocd-cm", impersonates, "true").await?;
+    ended(&tenant, "Error").await?;
+    let goes = tenant.kube.get(&path("goes")).await?;
+    assert!(!is_held(&goes.context("it stays")?));
     Ok(())
 }
 

@@ -328,7 +328,7 @@ async fn run_on(
     if let Some(first) = causes.first() {
         let end_ = End::new(Phase::Error, first.message.clone(), causes.clone());
         let look = spec_look(ctx, &run.subject, at_hand, memory, false).await?;
-        return end(ctx, run, end_, look, memory).await;
+        return end_early(ctx, run, end_, look, memory).await;
     }
     let mut look = match at_hand {
         Some(look) => look,
@@ -355,7 +355,7 @@ async fn run_on(
         let message = cause.message.clone();
         let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
         let end_ = End::new(Phase::Error, message, vec![cause]);
-        return end(ctx, run, end_, look, memory).await;
+        return end_early(ctx, run, end_, look, memory).await;
     }
     if run.options().respect_ignored {
         let fetched = look.fetch_ignored(ctx, &run.subject).await;
@@ -363,7 +363,7 @@ async fn run_on(
         if let Some(message) = causes.first().map(|cause| cause.message.clone()) {
             let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
             let end_ = End::new(Phase::Error, message, causes);
-            return end(ctx, run, end_, look, memory).await;
+            return end_early(ctx, run, end_, look, memory).await;
         }
     }
     let plan = make_plan(ctx, &run, &desired, &look, |plan, _| plan);
@@ -381,7 +381,7 @@ async fn run_on(
             .collect();
         let end_ = invalid_tasks(plan.refusals);
         let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;
-        return end(ctx, run, end_, look, memory).await;
+        return end_early(ctx, run, end_, look, memory).await;
     }
     result.managed_namespace_metadata = namespace_metadata(&run.subject).cloned();
     if (plan.has_hooks() || plan.makes_anew()) && !plan.dry_run && !on_record(&run) {
@@ -499,14 +499,21 @@ async fn no_manifests(
     let look = look::look(ctx, &run.subject, Err(trouble), memory)
         .await
         .map_err(Failure::Cluster)?;
-    end(
-        ctx,
-        run,
-        End::new(Phase::Error, message, causes),
-        look,
-        memory,
-    )
-    .await
+    let end_ = End::new(Phase::Error, message, causes);
+    end_early(ctx, run, end_, look, memory).await
+}
+
+/// Ends an attempt before its waves: it may have begun them in an earlier look, before something came in the way.
+async fn end_early(
+    ctx: &Context,
+    run: Run,
+    ended: End,
+    look: Look,
+    memory: &mut AppMemory,
+) -> Result<Next, Failure> {
+    let left = hooks::leave_unwatched(ctx, &run, &look.live).await;
+    left.map_err(Failure::Cluster)?;
+    end(ctx, run, ended, look, memory).await
 }
 
 /// Why the project lets nothing be deployed, or not from here: an operation may name other sources than the spec, and a

@@ -197,6 +197,30 @@ pub(super) async fn release_ended(
     Ok(())
 }
 
+/// Takes our finalizer off the hooks that an operation leaves which ends before its waves, where their kinds are not watched:
+/// nobody else comes upon them. They run on.
+pub(super) async fn leave_unwatched(
+    ctx: &Context,
+    run: &Run,
+    live: &LiveSet,
+) -> Result<(), cluster::Error> {
+    let attempt = attempt(run, "");
+    // It is ours, and must not stay there for ever because nobody is named who may sync.
+    let writer = run.subject.writer.clone().or_own();
+    let index = ctx.cluster.index();
+    for hook in results(run).iter().filter(|result| result.hook) {
+        if index.would_have(&hook.key) {
+            continue;
+        }
+        let entry = left(ctx, run, hook, live).await?;
+        let Some(entry) = entry.filter(|entry| is_of(&entry.body, &attempt, hook)) else {
+            continue;
+        };
+        release(ctx, &writer, &entry).await?;
+    }
+    Ok(())
+}
+
 /// What the steps of a wave are to be done now.
 pub(super) enum Way {
     /// These; nothing is in their way.
