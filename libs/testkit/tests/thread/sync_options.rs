@@ -227,6 +227,32 @@ async fn what_is_on_its_way_out_is_made_when_it_is_gone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_takes_no_finalizer_on_its_way_out_is_made_when_it_is_gone() -> Result<()> {
+    let files = [("a.yaml", config_map("a", "1"))];
+    let tenant = application("waves-late", &files, &[]).await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let first = there(&tenant, "a").await?;
+    let hold = json!({"metadata": {"finalizers": ["example.com/never"]}});
+    tenant.kube.merge(&map(&tenant, "a"), &hold).await?;
+    tenant.kube.delete(&map(&tenant, "a")).await?;
+    let more = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"value": "2"},
+        "metadata": {"name": "a", "finalizers": ["example.com/more"]}});
+    let file = more.to_string();
+    tenant.checkout.push_file("app/a.yaml", file).await?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for deletion of ConfigMap/a").await?;
+    let release = json!({"metadata": {"finalizers": null}});
+    tenant.kube.merge(&map(&tenant, "a"), &release).await?;
+    ended(&tenant, "Succeeded").await?;
+    let second = there(&tenant, "a").await?;
+    assert_ne!(second["metadata"]["uid"], first["metadata"]["uid"]);
+    assert_eq!(second["data"]["value"], "2");
+    // So that the tenant can go.
+    tenant.kube.merge(&map(&tenant, "a"), &release).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_goes_last_goes_when_all_else_is_there() -> Result<()> {
     let last = [("sync-options", "PruneLast=true")];
     let files = [

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use cluster::{ApplyOptions, DeleteOptions, Deletion, LiveEntry, Validation, WriteOptions};
+use cluster::{
+    Account, ApplyOptions, DeleteOptions, Deletion, LiveEntry, Validation, WriteOptions,
+};
 use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::denial::Denial;
@@ -29,7 +31,7 @@ mod results;
 
 use anew::{as_it_was, needs_another, recreate};
 use definitions::{established, is_served};
-use leaving::is_let_go;
+use leaving::{is_let_go, takes_no_finalizer};
 pub use leaving::{kept, lingers};
 use results::kubectl_name;
 pub use results::{given_up, made, result};
@@ -333,7 +335,9 @@ async fn apply(
         };
         match replaced {
             Ok(object) => (object, before.is_none()),
-            Err(Some(error)) if !(forces && needs_another(&error)) => return Err(error.into()),
+            Err(Some(error)) if !(forces && needs_another(&error)) => {
+                return Err(refused(&account, step, error, dry_run).await);
+            }
             Err(_) => (
                 recreate(&account, step, before, object, write).await?,
                 false,
@@ -362,7 +366,7 @@ async fn apply(
                 recreate(&account, step, before, object, write).await?,
                 false,
             ),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(refused(&account, step, error, dry_run).await),
         }
     };
     if !dry_run && engine::hooks::leaving(&object) {
@@ -381,6 +385,21 @@ async fn apply(
         object: Some(object),
         gone: false,
     })
+}
+
+/// What a no to an object means. One that was deleted since it was looked at takes no finalizer more, a hook's for one: it is
+/// on its way out as if its apply had been answered with that.
+async fn refused(account: &Account, step: &Step, error: cluster::Error, dry_run: bool) -> Refused {
+    if dry_run || !takes_no_finalizer(&error) {
+        return error.into();
+    }
+    match account.get(&step.key, Some(&step.version)).await {
+        Ok(Some(object)) if engine::hooks::leaving(&object) => Refused::Leaving(object),
+        // It is gone, or another has come in its place: the next look finds that.
+        Ok(_) => Refused::StillThere,
+        Err(unread) if passes(&unread) => unread.into(),
+        Err(_) => error.into(),
+    }
 }
 
 async fn prune(

@@ -28,6 +28,14 @@ pub(super) fn is_let_go(object: &Value) -> bool {
     rests && none(&["metadata", "finalizers"]) && none(&["spec", "finalizers"])
 }
 
+/// Whether an object was given finalizers while it is on its way out, which takes none any more.
+pub(super) fn takes_no_finalizer(error: &cluster::Error) -> bool {
+    const SAID: &str = "no new finalizers can be added if the object is being deleted";
+    let refusal = error.refusal().filter(|refusal| refusal.code == 422);
+    let mut causes = refusal.into_iter().flat_map(|refusal| &refusal.causes);
+    causes.any(|cause| cause.field == "metadata.finalizers" && cause.message.contains(SAID))
+}
+
 /// That an object is being deleted, and which finalizers keep it: those of ours too.
 #[must_use]
 pub fn kept(key: &ResourceKey, object: &Value) -> Message {
@@ -78,6 +86,30 @@ mod tests {
         assert!(!is_let_go(&on_a_node_that_is_away));
         let namespace = json!({"metadata": {}, "spec": {"finalizers": ["kubernetes"]}});
         assert!(!is_let_go(&namespace));
+    }
+
+    #[test]
+    fn what_takes_no_finalizer_is_on_its_way_out_and_what_has_a_wrong_one_is_not() {
+        let refused = |code, field: &str, message: &str| {
+            let cause = cluster::FieldCause {
+                field: field.to_owned(),
+                message: message.to_owned(),
+                ..cluster::FieldCause::default()
+            };
+            let refusal = cluster::Refusal {
+                code,
+                causes: vec![cause],
+                ..cluster::Refusal::default()
+            };
+            takes_no_finalizer(&cluster::Error::Refused(Box::new(refusal)))
+        };
+        let late = "Forbidden: no new finalizers can be added if the object is being deleted, \
+                    found new finalizers []string{\"example.com/a\"}";
+        assert!(refused(422, "metadata.finalizers", late));
+        assert!(!refused(422, "data", late), "somebody quotes it");
+        assert!(!refused(403, "metadata.finalizers", late));
+        let wrong = "Invalid value: \"a\": name is neither a standard finalizer name";
+        assert!(!refused(422, "metadata.finalizers", wrong));
     }
 
     #[test]
