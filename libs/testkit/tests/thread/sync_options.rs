@@ -253,6 +253,51 @@ async fn what_takes_no_finalizer_on_its_way_out_is_made_when_it_is_gone() -> Res
 }
 
 #[tokio::test]
+async fn a_namespace_on_its_way_out_is_waited_for_and_made_again() -> Result<()> {
+    let tenant = platform::tenant("ns-out").await?;
+    // Only who runs the cluster may delete a namespace.
+    let kube = &platform::platform().await?.kube()?;
+    let client = &tenant.client;
+    let file = config_map("a", "1");
+    tenant.checkout.push_file("app/a.yaml", file).await?;
+    tenant.connect().await?;
+    let namespace = format!("{}-out", tenant.name);
+    let app = json!({
+        "metadata": {"name": "app"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": tenant.repo_url, "path": "app", "targetRevision": "HEAD"},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
+            "syncPolicy": {"syncOptions": ["CreateNamespace=true"]},
+        },
+    });
+    let created = client.post("/api/v1/applications?validate=false", &app);
+    created.await?.ok()?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    let itself = format!("/api/v1/namespaces/{namespace}");
+    let first = kube.get(&itself).await?.context("it was made")?;
+    let held = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "held", "namespace": namespace, "finalizers": ["example.com/never"]}});
+    let path = format!("{itself}/configmaps/held");
+    kube.apply(&path, &held).await?;
+    kube.delete(&itself).await?;
+    // What is still there could be written, and would go.
+    gone(kube, &format!("{itself}/configmaps/a")).await?;
+
+    sync(&tenant, &json!({})).await?;
+    let waits = format!("waiting for deletion of Namespace/{namespace}");
+    says(&tenant, &waits).await?;
+    let release = json!({"metadata": {"finalizers": null}});
+    kube.merge(&path, &release).await?;
+    ended(&tenant, "Succeeded").await?;
+    let second = kube.get(&itself).await?.context("it is made again")?;
+    assert_ne!(second["metadata"]["uid"], first["metadata"]["uid"]);
+    let a = kube.get(&format!("{itself}/configmaps/a")).await?;
+    assert!(a.is_some());
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_goes_last_goes_when_all_else_is_there() -> Result<()> {
     let last = [("sync-options", "PruneLast=true")];
     let files = [

@@ -59,7 +59,8 @@ pub struct Outcome {
     pub namespace_made: bool,
 }
 
-/// Carries out one wave. What was made anew since the attempt began is not made anew once more.
+/// Carries out one wave. What was made anew since the attempt began is not made anew once more. What goes into the namespace
+/// that whoever syncs makes where it is not there, if there is one, waits for one of that name that is on its way out.
 #[tracing::instrument(name = "apply", skip_all, fields(objects = steps.len(), dry_run))]
 pub async fn wave(
     ctx: &Context,
@@ -67,6 +68,7 @@ pub async fn wave(
     steps: &[Step],
     dry_run: bool,
     began: Timestamp,
+    makes: Option<&str>,
     live: &mut LiveSet,
 ) -> Outcome {
     let mut outcome = Outcome::default();
@@ -86,6 +88,14 @@ pub async fn wave(
         let mut definitions = Vec::new();
         let mut prune_failed = false;
         for (step, done) in batch.iter().zip(done) {
+            let done = match (done, makes) {
+                (Err(Refused::ByCluster(error)), Some(makes))
+                    if !dry_run && error.is_forbidden() && namespace::is_in(step, makes) =>
+                {
+                    Err(namespace::refused(ctx, subject, makes, error).await)
+                }
+                (done, _) => done,
+            };
             match done {
                 Ok(done) => {
                     outcome.namespace_made |=
@@ -125,6 +135,18 @@ pub async fn wave(
                     }
                     live.take_in(ctx, step.key.clone(), object).await;
                 }
+                Err(Refused::NamespaceLeaving(object)) => {
+                    let key = ResourceKey::of(&object);
+                    if lingers(&object, ctx.clock.now()) {
+                        let cause = namespace::stays(&object);
+                        let words = cause.message.to_string();
+                        let failed = result(step, ResultCode::SyncFailed, words, dry_run);
+                        outcome.results.push(failed);
+                        outcome.causes.push(cause.on(step.key.clone()));
+                    } else if !outcome.going.contains(&key) {
+                        outcome.going.push(key);
+                    }
+                }
                 Err(refused) => {
                     prune_failed |= matches!(step.action, Action::Prune { .. });
                     let (words, cause) = refused.explain(step, subject);
@@ -136,8 +158,8 @@ pub async fn wave(
             }
         }
         // In a namespace that goes, and of a kind that does, nothing is made.
-        let goes = |step: &Step| !dispensable(&step.key) && outcome.going.contains(&step.key);
-        if outcome.interrupted.is_some() || prune_failed || batch.iter().any(goes) {
+        let goes = outcome.going.iter().any(|key| !dispensable(key));
+        if outcome.interrupted.is_some() || prune_failed || goes {
             return outcome;
         }
         if !definitions.is_empty() {
@@ -206,6 +228,8 @@ enum Refused {
     StillThere,
     /// What was applied to an object on its way out, as it was answered: it will be gone, and no hook runs there.
     Leaving(Value),
+    /// The namespace that it goes into, which is on its way out and will be made again.
+    NamespaceLeaving(Value),
 }
 
 /// What is there of an object when its step begins.
@@ -268,7 +292,7 @@ impl Refused {
                 (words, subject.writer.cause(&error).on(step.key.clone()))
             }
             Self::ByUs(cause) => (cause.message.to_string(), cause.on(step.key.clone())),
-            Self::StillThere | Self::Leaving(_) => {
+            Self::StillThere | Self::Leaving(_) | Self::NamespaceLeaving(_) => {
                 let message = message::sync::WAITING_DELETION.with("resource", named(&step.key));
                 let cause = Cause::reason(message).on(step.key.clone());
                 (cause.message.to_string(), cause)

@@ -7,11 +7,13 @@ use domain::cause::Cause;
 use domain::message;
 use domain::operation::ResultCode;
 use domain::quota::Quota;
-use domain::resource::{ResourceKey, at};
+use domain::resource::{ResourceKey, at, text};
+use engine::hooks;
+use engine::plan::Step;
 use serde_json::{Value, json};
 use store::Claim;
 
-use super::{Done, Refused};
+use super::{Done, Refused, passes};
 use crate::context::Context;
 use crate::reconcile::subject::Subject;
 
@@ -29,15 +31,14 @@ pub(super) async fn create(
     if dry_run {
         return Ok(words("created (dry run)"));
     }
-    let key = ResourceKey {
-        kind: "Namespace".into(),
-        name: namespace.to_owned(),
-        ..ResourceKey::default()
-    };
+    let key = key(namespace);
     if subject.tenant().makes_namespaces() {
         // Its account may do so itself.
         let account = subject.writer.account(ctx, "")?;
         let applied = account.apply(object, &ApplyOptions::default()).await?;
+        if hooks::leaving(&applied.object) {
+            return Err(Refused::NamespaceLeaving(applied.object));
+        }
         return Ok(words(if applied.created {
             "created"
         } else {
@@ -46,6 +47,9 @@ pub(super) async fn create(
     }
     // First of all: a claim on somebody else's namespace would outlive the refusal.
     ctx.cluster.check_namespace(namespace, &tenant.name).await?;
+    if let Some(object) = leaving(ctx, namespace).await? {
+        return Err(Refused::NamespaceLeaving(object));
+    }
     let claimed = ctx
         .store
         .platform()
@@ -94,6 +98,60 @@ pub(super) async fn create(
             .await?;
     }
     Ok(words(if existed { "configured" } else { "created" }))
+}
+
+fn key(namespace: &str) -> ResourceKey {
+    ResourceKey {
+        kind: "Namespace".into(),
+        name: namespace.to_owned(),
+        ..ResourceKey::default()
+    }
+}
+
+/// The namespace as it is, if it is on its way out.
+async fn leaving(ctx: &Context, namespace: &str) -> Result<Option<Value>, cluster::Error> {
+    let platform = ctx.cluster.as_platform();
+    let there = platform.get(&key(namespace), Some("v1")).await?;
+    Ok(there.filter(hooks::leaving))
+}
+
+/// Whether a step makes the namespace or something in it.
+pub(super) fn is_in(step: &Step, namespace: &str) -> bool {
+    step.key.namespace == namespace || step.key == key(namespace)
+}
+
+/// What it means that the cluster forbids something in a namespace of the tenant's: where that is on its way out nothing is
+/// made any more, and the account's rights go with the rest of what is in it.
+pub(super) async fn refused(
+    ctx: &Context,
+    subject: &Subject,
+    namespace: &str,
+    error: cluster::Error,
+) -> Refused {
+    if !subject.tenant().owns(namespace) {
+        return error.into();
+    }
+    match leaving(ctx, namespace).await {
+        Ok(Some(object)) => Refused::NamespaceLeaving(object),
+        Err(unread) if passes(&unread) => unread.into(),
+        Ok(None) | Err(_) => error.into(),
+    }
+}
+
+/// That a namespace takes nothing, and what keeps it, as the cluster says.
+pub(super) fn stays(object: &Value) -> Cause {
+    let conditions = at(object, &["status", "conditions"]).and_then(Value::as_array);
+    let conditions = conditions.into_iter().flatten();
+    let said: Vec<&str> = conditions
+        .filter(|condition| text(condition, &["status"]) == "True")
+        .map(|condition| text(condition, &["message"]))
+        .filter(|words| !words.is_empty())
+        .collect();
+    let cause = Cause::error(message::cluster::NAMESPACE_ENDING.message());
+    match said.as_slice() {
+        [] => cause,
+        said => cause.evidence(said.join("; ")),
+    }
 }
 
 /// The names of labels and annotations that a tenant may give a namespace of its own; docs/tenancy.md lists them.
@@ -155,6 +213,20 @@ fn metadata_patch(object: &Value) -> BTreeMap<&'static str, BTreeMap<String, Val
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_a_namespace_is_what_its_conditions_say() {
+        let condition = |status: &str, message: &str| json!({"status": status, "message": message});
+        let of = |conditions: &[Value]| stays(&json!({"status": {"conditions": conditions}}));
+        let held = of(&[
+            condition("False", "All resources successfully discovered"),
+            condition("True", "Some resources are remaining: configmaps. has 1"),
+            condition("True", "Some content has finalizers: a.b in 1"),
+        ]);
+        let said = "Some resources are remaining: configmaps. has 1; Some content has finalizers: a.b in 1";
+        assert_eq!(held.evidence.as_deref(), Some(said));
+        assert_eq!(of(&[]).evidence, None);
+    }
 
     #[test]
     fn a_tenant_chooses_no_label_that_says_whose_a_namespace_is_or_what_its_pods_may() {

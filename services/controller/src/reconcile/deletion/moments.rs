@@ -250,7 +250,8 @@ async fn act(
         let_go(ctx, &subject.writer, entry).await?;
     }
     if !make.is_empty() {
-        let made = apply::wave(ctx, subject, &make, false, ctx.clock.now(), live).await;
+        let now = ctx.clock.now();
+        let made = apply::wave(ctx, subject, &make, false, now, None, live).await;
         if let Some(error) = made.interrupted {
             return Err(Failure::Cluster(error));
         }

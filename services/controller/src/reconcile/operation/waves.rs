@@ -104,6 +104,7 @@ async fn waves_in_turn(
         }
         times.wave_ended = Some(Instant::now());
     }
+    let makes = makes(run);
     let mut applied = 0;
     for wave in plan.waves() {
         let before = &plan.steps[..applied];
@@ -148,7 +149,8 @@ async fn waves_in_turn(
                 };
             }
             let (began, live) = (run.state.started_at, &mut look.live);
-            let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, began, live).await;
+            let makes = makes.as_deref();
+            let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, began, makes, live).await;
             times.wave_ended = Some(Instant::now());
             let progressed = !outcome.results.is_empty();
             record(run, outcome.results);
@@ -220,6 +222,13 @@ async fn waves_in_turn(
     )))
 }
 
+/// The namespace that the operation makes where it is not there.
+fn makes(run: &Run) -> Option<String> {
+    let namespace = &run.subject.destination.namespace;
+    let makes = run.options().create_namespace && !namespace.is_empty();
+    makes.then(|| namespace.clone())
+}
+
 /// Has the operation say what it waits for to be gone.
 fn lingers(run: &mut Run, going: Going) -> Progress {
     run.state.message = going.message;
@@ -262,7 +271,9 @@ async fn fail(
                 }
             };
             let (began, live) = (run.state.started_at, &mut look.live);
-            let outcome = apply::wave(ctx, &run.subject, &steps, false, began, live).await;
+            let makes = makes(run);
+            let makes = makes.as_deref();
+            let outcome = apply::wave(ctx, &run.subject, &steps, false, began, makes, live).await;
             let progressed = !outcome.results.is_empty();
             record(run, outcome.results);
             let released = hooks::let_go(ctx, run, &outcome.going, &look.live).await;
