@@ -130,6 +130,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "recorded_at_once",
         include_str!("../../../migrations/0023_recorded_at_once.sql"),
     ),
+    (
+        24,
+        "enforced",
+        include_str!("../../../migrations/0024_enforced.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -302,6 +302,8 @@ pub struct TenantSettings {
     pub sync_timeout: Option<Duration>,
     /// Whether what is done in clusters is done as the service accounts that projects name.
     pub sync_impersonates: bool,
+    /// Whether nothing is done then where they name none.
+    pub impersonation_enforced: bool,
 }
 
 /// A project's rules, or why they cannot be read.
@@ -544,6 +546,7 @@ impl Tenants {
             marking: Arc::new(config.marking()),
             sync_timeout: config.sync_timeout(),
             sync_impersonates: config.sync_impersonates(),
+            impersonation_enforced: config.impersonation_enforced(),
         };
         let mut known = self.inner.known.write();
         if known.forgotten == forgotten {

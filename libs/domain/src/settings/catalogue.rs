@@ -60,7 +60,7 @@ const CM: &[Key] = &[
         "annotation",
     ),
     acts("application.sync.impersonation.enabled", Bool, "false"),
-    kept("application.sync.impersonation.enforced", Bool, "false"),
+    acts("application.sync.impersonation.enforced", Bool, "true"),
     kept(
         "application.sync.requireOverridePrivilegeForRevisionSync",
         Bool,

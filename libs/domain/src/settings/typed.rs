@@ -230,10 +230,16 @@ impl Config {
         set.filter(|limit| !limit.is_zero())
     }
 
-    /// Whether what is done in clusters is done as the service accounts that projects name, and not at all where they name none.
+    /// Whether what is done in clusters is done as the service accounts that projects name.
     #[must_use]
     pub fn sync_impersonates(&self) -> bool {
         self.flag("application.sync.impersonation.enabled", false)
+    }
+
+    /// Whether nothing is done then where they name none; else it is done as without them.
+    #[must_use]
+    pub fn impersonation_enforced(&self) -> bool {
+        self.flag("application.sync.impersonation.enforced", true)
     }
 
     /// Whether terminals are allowed.
@@ -408,6 +414,7 @@ mod tests {
         assert_eq!(config.rbac().scopes, ["groups"]);
         assert_eq!(config.rbac().match_mode, "glob");
         assert!(!config.exec_enabled() && !config.sync_impersonates());
+        assert!(config.impersonation_enforced());
         assert_eq!(config.shells(), ["bash", "sh", "powershell", "cmd"]);
         assert!(config.analytics().anonymize_users);
         assert_eq!(config.help(), Help::default());
@@ -439,6 +446,7 @@ mod tests {
                 ("users.session.duration", "1h"),
                 ("exec.enabled", "true"),
                 ("application.sync.impersonation.enabled", "true"),
+                ("application.sync.impersonation.enforced", "false"),
                 ("exec.shells", "/bin/zsh,sh"),
                 ("help.chatUrl", "https://chat.example"),
                 ("help.download.linux-amd64", "https://get.example"),
@@ -461,6 +469,7 @@ mod tests {
         );
         assert_eq!(config.session_duration(), Duration::from_secs(3_600));
         assert!(config.exec_enabled() && config.sync_impersonates());
+        assert!(!config.impersonation_enforced());
         assert_eq!(config.shells(), ["/bin/zsh", "sh"]);
         assert_eq!(config.help().chat_text, "Chat now!");
         assert_eq!(

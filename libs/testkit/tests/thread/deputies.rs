@@ -199,6 +199,16 @@ async fn a_sync_has_the_rights_of_the_account_that_its_project_names_and_no_othe
     );
     synced(&tenant, json!({"dryRun": true}), "Error", missing).await?;
 
+    // Where that is not enforced, nobody has to be; who is named is whom it is done as all the same.
+    let enforced = "application.sync.impersonation.enforced";
+    set(&tenant, "argocd-cm", enforced, "false").await?;
+    refused(&tenant, None).await?;
+    name(&tenant, "add", "kube-system:default").await?;
+    refused(&tenant, Some("sync.service-account-foreign")).await?;
+    name(&tenant, "remove", "kube-system:default").await?;
+    set(&tenant, "argocd-cm", enforced, "true").await?;
+    refused(&tenant, Some("sync.no-service-account")).await?;
+
     // One who may do nothing.
     name(&tenant, "add", "deployer").await?;
     refused(&tenant, None).await?;

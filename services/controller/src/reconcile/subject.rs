@@ -198,7 +198,10 @@ pub async fn read(
     let of_tenant = settings.customizations.ignore.iter();
     let ignore = spec.ignore_differences.iter().chain(of_tenant);
     let writer = match settings.sync_impersonates {
-        true => Writer::named(&spec, &destination, tenant, rules),
+        true => {
+            let enforced = settings.impersonation_enforced;
+            Writer::named(&spec, &destination, tenant, rules, enforced)
+        }
         false => Writer::own(tenant),
     };
     Ok(Ok(Subject {

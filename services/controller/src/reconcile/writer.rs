@@ -42,15 +42,16 @@ impl Writer {
         }
     }
 
-    /// The account that a project names for a destination, or nobody. In the shared cluster it has to be in a namespace of
-    /// the tenant's own, whose rights the tenant could use there without us: in that of another it would be lent what is not
-    /// its own.
+    /// The account that a project names for a destination; where it names none nobody, or the tenant's own where that is not
+    /// enforced. In the shared cluster it has to be in a namespace of the tenant's own, whose rights the tenant could use there
+    /// without us: in that of another it would be lent what is not its own.
     #[must_use]
     pub fn named(
         spec: &Spec,
         destination: &Destination,
         tenant: &Arc<TenantFacts>,
         rules: &Rules,
+        enforced: bool,
     ) -> Self {
         let added = tenant.added().is_some();
         let errand = Errand {
@@ -68,7 +69,12 @@ impl Writer {
         Self {
             tenant: tenant.clone(),
             project: spec.project().to_owned(),
-            deputy: deputy.map(Some),
+            deputy: match deputy {
+                Err(cause) if !enforced && cause.message.is(&message::sync::NO_SERVICE_ACCOUNT) => {
+                    Ok(None)
+                }
+                deputy => deputy.map(Some),
+            },
         }
     }
 
@@ -103,7 +109,10 @@ impl Writer {
         let rules = subject::rules(&project, &spec);
         let destination = subject::destination(&spec, tenant);
         Ok(match (rules, destination) {
-            (Ok(rules), Ok(destination)) => Self::named(&spec, &destination, tenant, rules),
+            (Ok(rules), Ok(destination)) => {
+                let enforced = settings.impersonation_enforced;
+                Self::named(&spec, &destination, tenant, rules, enforced)
+            }
             (Err(cause), _) | (_, Err(cause)) => nobody(cause),
         })
     }
