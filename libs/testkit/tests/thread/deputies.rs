@@ -12,6 +12,7 @@ use testkit::platform::{self, Tenant};
 use testkit::wait;
 
 use crate::clusters::{Role, add, app, guest};
+use crate::faults::own_platform;
 use crate::hooks::{application, gone, job, path, sync};
 use crate::objects::live;
 use crate::terminal::{self, Terminal, enterable};
@@ -92,6 +93,11 @@ async fn entitle(tenant: &Tenant) -> Result<()> {
 /// Gives the account `deployer` of the tenant's namespace these rights there and no others, as the tenant itself can. To read
 /// ConfigMaps is among them: by that it is seen that they count.
 async fn grant(tenant: &Tenant, rules: &Value) -> Result<()> {
+    grant_as(&tenant.kube, tenant, rules).await
+}
+
+/// The same by somebody who may hand out more than the tenant has.
+async fn grant_as(kube: &Kube, tenant: &Tenant, rules: &Value) -> Result<()> {
     let here = &tenant.name;
     let rbac = "rbac.authorization.k8s.io";
     let role = json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role",
@@ -101,7 +107,6 @@ async fn grant(tenant: &Tenant, rules: &Value) -> Result<()> {
         "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "deployer"},
         "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": here}]});
     let all = format!("/apis/{rbac}/v1/namespaces/{here}");
-    let kube = &tenant.kube;
     kube.apply(&format!("{all}/roles/deployer"), &role).await?;
     kube.apply(&format!("{all}/rolebindings/deployer"), &binding)
         .await?;
@@ -458,6 +463,39 @@ async fn an_application_that_nobody_may_delete_goes_without_its_objects_or_witho
     set(&tenant, "argocd-cm", SETTING, "false").await?;
     tenant.client.app_gone("app", PATIENCE).await?;
     gone(&tenant.kube, &map(&tenant, "a")).await
+}
+
+#[tokio::test]
+async fn what_only_a_named_account_may_read_is_known_to_be_gone_after_a_takeover_too() -> Result<()>
+{
+    let platform = own_platform("deputy-gone").await?;
+    let template = json!({"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "p"},
+        "template": {"metadata": {"labels": {"app": "p"}},
+            "spec": {"containers": [{"name": "run", "image": "registry.invalid/run:1"}]}}});
+    let files = [("p.json", template.to_string())];
+    let tenant = application(&platform, "deputy-gone", &files).await?;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    name(&tenant, "add", "deployer").await?;
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["podtemplates"], "verbs": ["get", "create", "patch", "delete"]},
+    ]);
+    grant_as(&platform.kube()?, &tenant, &rules).await?;
+    refused(&tenant, None).await?;
+    let done = "successfully synced (all tasks run)";
+    synced(&tenant, json!({}), "Succeeded", done).await?;
+
+    // A controller that has just taken the cluster asks for what is on record before it is gone, or waits for three minutes.
+    let supervisor = platform.supervisor()?;
+    let controller = supervisor
+        .find("naru-controller")
+        .context("a controller runs")?;
+    controller.kill().await?;
+    supervisor.restart("naru-controller").await?;
+    delete(&tenant).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    gone(&platform.kube()?, &live(&tenant.name, "podtemplates", "p")).await?;
+    platform.stop().await
 }
 
 #[tokio::test]

@@ -171,7 +171,7 @@ async fn objects(
             let message = message::app::DELETION_UNSEEN.with("kind", kind);
             return Ok(Came::Waits(vec![Cause::error(message)], Next::After(AGAIN)));
         }
-        return Ok(match uncertain(ctx, app, sight).await? {
+        return Ok(match uncertain(ctx, key, app, tenant, sight).await? {
             Some(next) => makes_sure(next),
             None => through(app),
         });
@@ -251,7 +251,9 @@ fn unseen(ctx: &Context, app: &Application, sight: Sight<'_>) -> Option<GroupKin
 /// lack what another made a moment ago.
 async fn uncertain(
     ctx: &Context,
+    key: &AppKey,
     app: &Application,
+    tenant: &Arc<TenantFacts>,
     sight: Sight<'_>,
 ) -> Result<Option<Next>, Failure> {
     let Some(held) = shared_for(ctx)? else {
@@ -263,7 +265,8 @@ async fn uncertain(
     if held >= HEARD {
         return Ok(None);
     }
-    find_overlooked(ctx, app, sight).await
+    let writer = Writer::read(ctx, key, app, tenant).await?;
+    find_overlooked(ctx, app, &writer, sight).await
 }
 
 /// For how long the shared cluster has been ours; `None` in one that a tenant has added, which is listed anew by whoever takes
@@ -297,13 +300,14 @@ fn makes_sure(next: Next) -> Came {
 async fn find_overlooked(
     ctx: &Context,
     app: &Application,
+    writer: &Writer,
     sight: Sight<'_>,
 ) -> Result<Option<Next>, Failure> {
     let index = ctx.cluster.index();
     let unheard =
         |key: &&ResourceKey| index.get(key).is_none() && index.would_have(key) && sight.sees(key);
     let asked = on_record(&app.status).into_iter().filter(unheard);
-    let asked: Vec<_> = asked.map(|key| ask(ctx, sight.tenant, key)).collect();
+    let asked: Vec<_> = asked.map(|key| ask(ctx, writer, key)).collect();
     let answers: Vec<_> = futures::stream::iter(asked)
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -341,8 +345,7 @@ fn said(answer: Result<Option<Value>, cluster::Error>) -> Result<Said, cluster::
         Ok(Some(object)) => Ok(Said::There(object)),
         Ok(None) | Err(cluster::Error::UnknownKind { .. }) => Ok(Said::Gone),
         Err(error) if passing(&error) => Err(error),
-        // Whoever may not read it may have been allowed to make it once, and an account that a project names may make
-        // what the tenant's own may not read.
+        // Whoever may not read it may have been allowed to make it once.
         Err(_) => Ok(Said::Nothing),
     }
 }
@@ -366,13 +369,19 @@ fn next_of(heard: &[Heard]) -> Option<Next> {
     heard.contains(&Heard::Open).then_some(Next::After(AGAIN))
 }
 
+/// Asks as the tenant's account, and where that may not read it as the one that a project names: it may have made it.
 async fn ask(
     ctx: &Context,
-    tenant: &TenantFacts,
+    writer: &Writer,
     key: &ResourceKey,
 ) -> Result<Option<Value>, cluster::Error> {
-    let account = ctx.account(tenant, &key.namespace)?;
-    account.get(key, None).await
+    let account = ctx.account(&writer.tenant, &key.namespace)?;
+    match account.get(key, None).await {
+        Err(error) if error.is_forbidden() && writer.is_deputy() => {
+            writer.account(ctx, &key.namespace)?.get(key, None).await
+        }
+        answer => answer,
+    }
 }
 
 /// The objects that the row names: those that were compared last, and those that the last operation wrote.

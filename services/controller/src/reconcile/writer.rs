@@ -127,6 +127,12 @@ impl Writer {
         }
     }
 
+    /// Whether it is an account that the project has named.
+    #[must_use]
+    pub fn is_deputy(&self) -> bool {
+        matches!(self.deputy, Ok(Some(_)))
+    }
+
     /// Why nobody may.
     #[must_use]
     pub fn nobody(&self) -> Option<&Cause> {
