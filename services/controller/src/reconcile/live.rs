@@ -429,47 +429,35 @@ mod tests {
     use std::time::Duration;
 
     use cluster::{AlwaysMayWrite, Budget, Cluster, Terms};
-    use domain::clock::{Clock, Timestamp};
     use domain::cluster::{Cluster as Added, Login};
     use domain::egress::Egress;
-    use domain::secret::Secret;
+    use runtime::clock::SystemClock;
     use serde_json::json;
 
     use super::*;
 
-    struct Clockwork;
-
-    impl Clock for Clockwork {
-        fn now(&self) -> Timestamp {
-            chrono::DateTime::UNIX_EPOCH
-        }
-    }
-
     /// One that nobody asks anything: it is there to read objects as its index would.
     fn cluster() -> Cluster {
+        let second = Duration::from_secs(1);
+        let terms = Terms {
+            request_timeout: second,
+            write_timeout: second,
+            gate: Arc::new(AlwaysMayWrite),
+            fingerprint_key: [7; 32],
+            clock: Arc::new(SystemClock),
+        };
+        let server = "http://localhost:1".to_owned();
         let added = Added {
-            server: "http://127.0.0.1:1".to_owned(),
+            server,
             ..Added::default()
         };
         let login = Login {
-            username: "me".to_owned(),
-            password: Some(Secret::from("password")),
             insecure: true,
             ..Login::default()
         };
-        let egress = Egress {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-            ..Egress::default()
-        };
-        let terms = Terms {
-            request_timeout: Duration::from_secs(1),
-            write_timeout: Duration::from_secs(1),
-            gate: Arc::new(AlwaysMayWrite),
-            fingerprint_key: [7; 32],
-            clock: Arc::new(Clockwork),
-        };
+        let nowhere = Arc::new(Egress::default());
         let budget = Budget::new(1 << 20, 10, None);
-        Cluster::added(&added, &login, &Arc::new(egress), &budget, terms).unwrap()
+        Cluster::added(&added, &login, &nowhere, &budget, terms).unwrap()
     }
 
     #[tokio::test]
