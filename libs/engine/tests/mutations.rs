@@ -36,13 +36,9 @@ fn table() -> Vec<Mutation> {
 fn cases() -> BTreeSet<String> {
     let folders = std::fs::read_dir(tests().join("cases")).expect("the cases");
     folders
-        .map(|entry| {
-            entry
-                .expect("a case")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|entry| entry.expect("a case"))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect()
 }
 
