@@ -120,10 +120,18 @@ struct Position {
     /// What the listing in progress has named so far.
     listing: Option<Named>,
     by_pages: bool,
-    /// Whether anything came since the last failure.
-    lively: bool,
+    /// Whether the server has let it through, or listed the kind, since the last end.
+    answered: bool,
     /// Whether a listing of the kind has ended well.
     listed: bool,
+}
+
+impl Position {
+    /// Whether it has gone well until it ended, after so long. Whether anything happened, and how it ended, says nothing: a proxy
+    /// that is tired of a quiet kind cuts the connection, and to wait longer after each of these would make news late.
+    fn went_well(&self, lasted: Duration) -> bool {
+        self.answered && lasted >= SHORTEST
+    }
 }
 
 impl Watcher {
@@ -133,7 +141,7 @@ impl Watcher {
             resource_version: String::new(),
             listing: None,
             by_pages: false,
-            lively: false,
+            answered: false,
             listed: self.listed,
         };
         let mut wait = FIRST_WAIT;
@@ -143,10 +151,8 @@ impl Watcher {
             let known = self.rights.are_known(&self.namespace);
             let begun = Instant::now();
             let next = self.follow(&mut at).await;
-            let lasted = begun.elapsed() >= SHORTEST;
-            // One that the server ends in its time has gone well also where nothing happened.
-            let well = lasted && (at.lively || matches!(next, Ok(Next::Resume)));
-            at.lively = false;
+            let well = at.went_well(begun.elapsed());
+            at.answered = false;
             if well {
                 wait = FIRST_WAIT;
             }
@@ -206,7 +212,7 @@ impl Watcher {
             match self.list().await {
                 Ok(resource_version) => {
                     at.resource_version = resource_version;
-                    at.lively = true;
+                    at.answered = true;
                     at.listed = true;
                 }
                 // There is no other way to list it.
@@ -241,6 +247,7 @@ impl Watcher {
             Err(error) => return Err(error),
         };
         self.rights.seen(&self.namespace);
+        at.answered = true;
         let mut buffer = BytesMut::new();
         let mut searched = 0;
         let mut held = Held::new(&self.events);
@@ -302,7 +309,6 @@ impl Watcher {
                 _ => Err(Error::Refused(Box::new(refusal))),
             };
         }
-        at.lively = true;
         let object: Value = serde_json::from_str(event.object.get()).map_err(broken)?;
         let resource_version = domain::resource::text(&object, &["metadata", "resourceVersion"]);
         let resource_version = sane_version(resource_version)?.to_owned();
@@ -513,6 +519,23 @@ mod tests {
         ] {
             assert_eq!(patience(code, listed, new), long, "{code} {listed}");
         }
+    }
+
+    #[test]
+    fn a_watch_that_was_let_through_and_lasted_has_gone_well() {
+        let went_well = |answered, lasted| {
+            let at = Position {
+                resource_version: "5".to_owned(),
+                listing: None,
+                by_pages: false,
+                answered,
+                listed: true,
+            };
+            at.went_well(lasted)
+        };
+        assert!(went_well(true, SHORTEST));
+        assert!(!went_well(true, SHORTEST / 2), "it told and hung up");
+        assert!(!went_well(false, SILENCE), "nobody answered for long");
     }
 
     #[test]
