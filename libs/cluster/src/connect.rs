@@ -786,6 +786,65 @@ mod tests {
         }
     }
 
+    /// A page of a listing, and where that goes on.
+    fn page(more: &str, names: &[&str]) -> Said {
+        let lamps = names.iter().map(|name| {
+            json!({"metadata":
+                {"name": name, "namespace": "web", "uid": name, "resourceVersion": "4"}})
+        });
+        let metadata = json!({"resourceVersion": "5", "continue": more});
+        Said::Once(
+            200,
+            json!({"metadata": metadata, "items": lamps.collect::<Vec<_>>()}),
+        )
+    }
+
+    #[tokio::test]
+    async fn of_a_listing_by_pages_some_may_be_empty() {
+        let server = serve(move |path| match path {
+            "/apis" => Said::Once(200, group(&[version("v1", &[("lamps", "Lamp")])])),
+            streamed if streamed.contains("sendInitialEvents") => refused(400),
+            watched if watched.contains("watch=1") => Said::Watch(Vec::new()),
+            third if third.contains("continue=third") => page("", &["desk"]),
+            second if second.contains("continue=second") => page("third", &[]),
+            first if first.starts_with("/apis/example.com/v1/lamps?") => page("second", &[]),
+            _ => refused(404),
+        });
+        let cluster = strange(server.await);
+        tokio::select! {
+            () = cluster.clone().run() => {}
+            () = cluster.index().ready() => {}
+        }
+        assert_eq!(cluster.index().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_names_nothing_for_ever_begins_anew() {
+        let (tell, mut begun) = mpsc::unbounded_channel();
+        let server = serve(move |path| match path {
+            "/apis" => Said::Once(200, group(&[version("v1", &[("lamps", "Lamp")])])),
+            streamed if streamed.contains("sendInitialEvents") => refused(400),
+            lamps if lamps.starts_with("/apis/example.com/v1/lamps?") => {
+                if !lamps.contains("continue=") {
+                    let _ = tell.send(());
+                }
+                page("on", &["desk"])
+            }
+            _ => refused(404),
+        });
+        let cluster = strange(server.await);
+        let twice = async {
+            for _ in 0..2 {
+                begun.recv().await.unwrap();
+            }
+        };
+        let often = tokio::time::timeout(Duration::from_secs(60), twice);
+        tokio::select! {
+            () = cluster.clone().run() => {}
+            often = often => assert!(often.is_ok(), "it goes on for ever"),
+        }
+    }
+
     #[tokio::test]
     async fn a_list_that_says_for_ever_that_there_is_more_ends() {
         let page = |large: &str| json!({"metadata": {"continue": "on"}, "items": [{"x": large}]});

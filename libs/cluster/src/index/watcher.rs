@@ -44,6 +44,9 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LARGE_BUFFER: usize = 64 << 10;
 /// What says where a listing goes on names the next object, encoded twice: it is longer than a name, and shorter than this.
 const MAX_CONTINUE: usize = 4 * MAX_NAME;
+/// A listing ends with so many pages in a row that name nothing new. Some do not: who stands before a server and shows each only
+/// what is theirs has empty pages, and of some objects no entry is made.
+const MAX_BARREN: usize = 500;
 
 const FULL: &str = "application/json";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -396,6 +399,7 @@ impl Watcher {
     async fn list(&self) -> Result<String, Error> {
         let mut named = Named::new(&self.budget);
         let mut more = String::new();
+        let mut barren = 0;
         let accept = if self.is_metadata_only() {
             METADATA_LIST
         } else {
@@ -422,7 +426,11 @@ impl Watcher {
                 }
             }
             more = page.metadata.r#continue;
-            let endless = !more.is_empty() && named.keys().len() == before;
+            barren = match named.keys().len() == before {
+                true => barren + 1,
+                false => 0,
+            };
+            let endless = !more.is_empty() && barren >= MAX_BARREN;
             if more.len() > MAX_CONTINUE || endless {
                 return Err(Error::NotUnderstood("where a listing goes on".into()));
             }
