@@ -37,6 +37,8 @@ struct State {
     addresses: HashMap<String, String>,
     asked: Option<Instant>,
     loaded: HashMap<(String, String), Loaded>,
+    /// How many have asked for schemas.
+    asks: u64,
     /// The address that another one of these could not be read from, and when.
     unread: HashMap<(String, String), (String, Instant)>,
     set: Arc<SchemaSet>,
@@ -48,25 +50,49 @@ struct Loaded {
     address: String,
     /// How large it was.
     bytes: usize,
+    /// Who wanted it last.
+    wanted: u64,
 }
 
 impl State {
-    /// Makes room for a document of so many bytes, by forgetting those that nobody wants now. `false` where that does not help.
-    fn make_room(&mut self, bytes: usize, wanted: &[(String, String)], most: usize) -> bool {
-        let kept = |state: &Self| state.loaded.values().map(|one| one.bytes).sum::<usize>();
-        if kept(self).saturating_add(bytes) > most {
-            let unwanted = self.loaded.keys().filter(|key| !wanted.contains(key));
-            for key in unwanted.cloned().collect::<Vec<_>>() {
-                self.forget(&key);
+    /// Makes room for a document of so many bytes, by forgetting those first that nobody has wanted for longest: what every
+    /// application wants is not to be read anew for each. `false` where only such are left as are wanted now.
+    fn make_room(&mut self, bytes: usize, most: usize) -> bool {
+        let kept: usize = self.loaded.values().map(|one| one.bytes).sum();
+        let mut needed = kept.saturating_add(bytes);
+        let mut unwanted: Vec<(u64, (String, String))> = self
+            .loaded
+            .iter()
+            .filter(|(_, one)| one.wanted < self.asks)
+            .map(|(key, one)| (one.wanted, key.clone()))
+            .collect();
+        unwanted.sort_unstable();
+        for (_, key) in unwanted {
+            if needed <= most {
+                break;
             }
+            needed = needed.saturating_sub(self.forget(&key));
         }
-        kept(self).saturating_add(bytes) <= most
+        needed <= most
     }
 
-    fn forget(&mut self, key: &(String, String)) {
-        if self.loaded.remove(key).is_some() {
-            Arc::make_mut(&mut self.set).remove(&key.0, &key.1);
+    /// Notes that these are wanted now.
+    fn want(&mut self, wanted: &[(String, String)]) {
+        self.asks += 1;
+        for key in wanted {
+            if let Some(loaded) = self.loaded.get_mut(key) {
+                loaded.wanted = self.asks;
+            }
         }
+    }
+
+    /// Forgets a document; how large it was.
+    fn forget(&mut self, key: &(String, String)) -> usize {
+        let Some(forgotten) = self.loaded.remove(key) else {
+            return 0;
+        };
+        Arc::make_mut(&mut self.set).remove(&key.0, &key.1);
+        forgotten.bytes
     }
 }
 
@@ -117,8 +143,9 @@ impl Schemas {
                 }
             }
         }
+        state.want(wanted);
         for (group, version) in wanted {
-            self.ensure(&mut state, wanted, group, version).await?;
+            self.ensure(&mut state, group, version).await?;
         }
         Ok(Arc::clone(&state.set))
     }
@@ -162,13 +189,7 @@ impl Schemas {
         Ok((document, bytes))
     }
 
-    async fn ensure(
-        &self,
-        state: &mut State,
-        wanted: &[(String, String)],
-        group: &str,
-        version: &str,
-    ) -> Result<(), Error> {
+    async fn ensure(&self, state: &mut State, group: &str, version: &str) -> Result<(), Error> {
         let key = (group.to_owned(), version.to_owned());
         let Some(address) = state.addresses.get(&path(group, version)).cloned() else {
             state.unread.remove(&key);
@@ -194,12 +215,18 @@ impl Schemas {
         let most = LARGEST_ANSWERS.saturating_mul(self.transport.largest_answer());
         // The one in its place goes in any case.
         state.forget(&key);
-        if !state.make_room(bytes, wanted, most) {
+        if !state.make_room(bytes, most) {
             return Err(Error::NotUnderstood("more schemas than are kept".into()));
         }
         Arc::make_mut(&mut state.set).insert(group, version, Arc::new(document));
         state.unread.remove(&key);
-        state.loaded.insert(key, Loaded { address, bytes });
+        let wanted = state.asks;
+        let loaded = Loaded {
+            address,
+            bytes,
+            wanted,
+        };
+        state.loaded.insert(key, loaded);
         Ok(())
     }
 }
@@ -223,21 +250,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_room_for_so_many_documents() {
+    fn what_nobody_has_wanted_for_longest_goes_first() {
         let key = |version: &str| ("example.com".to_owned(), version.to_owned());
         let mut state = State::default();
-        for version in ["v1", "v2"] {
+        for version in ["v1", "v2", "v3"] {
             let (group, version) = key(version);
             Arc::make_mut(&mut state.set).insert(&group, &version, Arc::default());
-            let address = String::new();
-            let loaded = Loaded { address, bytes: 40 };
+            let loaded = Loaded {
+                address: String::new(),
+                bytes: 30,
+                wanted: 0,
+            };
             state.loaded.insert((group, version), loaded);
         }
-        assert!(state.make_room(20, &[key("v3")], 100));
-        assert_eq!(state.loaded.len(), 2, "there was room");
-        let all = [key("v1"), key("v2"), key("v3")];
-        assert!(!state.make_room(21, &all, 100), "all are wanted");
-        assert!(state.make_room(21, &[key("v2"), key("v3")], 100));
-        assert!(state.set.has("example.com", "v2") && !state.set.has("example.com", "v1"));
+        state.want(&[key("v1"), key("v3")]);
+        state.want(&[key("v1"), key("v4")]);
+        let left =
+            |state: &State| ["v1", "v2", "v3"].map(|version| state.set.has("example.com", version));
+        assert!(state.make_room(10, 100));
+        assert_eq!(left(&state), [true; 3], "there was room");
+        assert!(state.make_room(11, 100));
+        assert_eq!(left(&state), [true, false, true], "no more than needed");
+        assert!(state.make_room(70, 100));
+        assert_eq!(left(&state), [true, false, false]);
+        assert!(!state.make_room(71, 100), "it is wanted now");
+        assert_eq!(
+            (left(&state), state.loaded.len()),
+            ([true, false, false], 1)
+        );
     }
 }
