@@ -534,6 +534,23 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_that_comes_after_what_it_owns_wakes_its_application_and_has_it_beneath_it() {
+        let mut state = State::default();
+        let leaf = state.put(entry("Pod", "leaf", 1, Some("middle"), None));
+        assert_eq!(leaf, HashSet::new(), "nobody knows whose it is");
+        state.put(entry("Pod", "root", 2, None, Some("hello")));
+        let wakes = state.put(entry("Pod", "middle", 3, Some("root"), None));
+        assert_eq!(wakes, HashSet::from([app("hello")]));
+        let below = state.descendants(["root"]);
+        let names = below.iter().map(|entry| entry.key.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["middle", "leaf"]);
+        assert_eq!(
+            state.put(entry("Pod", "leaf", 4, Some("middle"), None)),
+            HashSet::from([app("hello")])
+        );
+    }
+
+    #[test]
     fn what_names_an_owner_elsewhere_is_not_beneath_it() {
         let beneath = |namespace: &str, owner: &str| -> Entry {
             let owners = json!([{"uid": owner, "kind": "X", "name": owner, "apiVersion": "v1"}]);
