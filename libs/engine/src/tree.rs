@@ -1,5 +1,6 @@
 //! The resource tree: an application's objects and everything beneath them, as clients draw it.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::clock::Timestamp;
@@ -36,6 +37,10 @@ pub struct Entry<'a> {
     /// The images that it names.
     pub images: Vec<&'a str>,
 }
+
+/// No object has so many of its application's own above it that it is looked at more often than this, on average: a chain of
+/// thousands, each of them the application's own, would be walked from each of its links.
+const MAX_LOOKS: usize = 16;
 
 /// What tenants' own checks say, by object.
 pub type Checks = HashMap<ResourceKey, Checked>;
@@ -148,26 +153,39 @@ pub fn build(
 }
 
 /// The entries by the uid of each owner.
-struct Children<'a>(HashMap<&'a str, Vec<&'a Entry<'a>>>);
+struct Children<'a> {
+    by_owner: HashMap<&'a str, Vec<&'a Entry<'a>>>,
+    /// How many may still be come by.
+    left: Cell<usize>,
+}
 
 impl<'a> Children<'a> {
     fn of(entries: impl Iterator<Item = &'a Entry<'a>>) -> Self {
-        let mut children: HashMap<&str, Vec<&Entry<'_>>> = HashMap::new();
+        let mut by_owner: HashMap<&str, Vec<&Entry<'_>>> = HashMap::new();
+        let mut owned: usize = 0;
         for entry in entries {
             for owner in &entry.owners {
-                children.entry(owner).or_default().push(entry);
+                by_owner.entry(owner).or_default().push(entry);
+                owned += 1;
             }
         }
-        Self(children)
+        Self {
+            by_owner,
+            left: Cell::new(owned.saturating_mul(MAX_LOOKS)),
+        }
     }
 
-    /// The bodies of everything below an object, at any depth, each once.
+    /// The bodies of everything below an object, at any depth, each once; nothing more of it once enough was come by below others.
     fn bodies_below(&self, uid: &'a str) -> Vec<&'a Value> {
         let mut found = Vec::new();
         let mut seen = BTreeSet::from([uid]);
         let mut front = vec![uid];
         while let Some(parent) = front.pop() {
-            for entry in self.0.get(parent).into_iter().flatten() {
+            for entry in self.by_owner.get(parent).into_iter().flatten() {
+                let Some(left) = self.left.get().checked_sub(1) else {
+                    return found;
+                };
+                self.left.set(left);
                 if seen.insert(entry.uid) {
                     found.push(entry.body);
                     front.push(entry.uid);
@@ -254,4 +272,43 @@ pub fn summary(nodes: &[Node]) -> (Vec<String>, Vec<String>) {
         images.extend(node.images.iter().cloned());
     }
     (urls.into_keys().collect(), images.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many are found below each of so many, of which each owns the next one.
+    fn below_each_of(length: usize) -> Vec<usize> {
+        let (key, body) = (ResourceKey::default(), Value::Null);
+        let uids: Vec<String> = (0..length).map(|at| format!("{at}")).collect();
+        let owners = std::iter::once(None).chain(uids.iter().map(Some));
+        let chain: Vec<Entry<'_>> = uids
+            .iter()
+            .zip(owners)
+            .map(|(uid, owner)| Entry {
+                key: &key,
+                version: "v1",
+                uid: uid.as_str(),
+                resource_version: "1",
+                owners: owner.map(String::as_str).into_iter().collect(),
+                created_at: None,
+                body: &body,
+                images: Vec::new(),
+            })
+            .collect();
+        let children = Children::of(chain.iter());
+        chain
+            .iter()
+            .map(|entry| children.bodies_below(entry.uid).len())
+            .collect()
+    }
+
+    #[test]
+    fn what_is_in_a_long_chain_is_looked_at_only_so_often() {
+        let short = 2 * MAX_LOOKS;
+        assert_eq!(below_each_of(short), (0..short).rev().collect::<Vec<_>>());
+        let long: usize = below_each_of(1_000).iter().sum();
+        assert_eq!(long, 999 * MAX_LOOKS);
+    }
 }
