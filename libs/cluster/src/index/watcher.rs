@@ -515,7 +515,73 @@ fn code_of(status: &str) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::gate::{AlwaysMayWrite, WriteGate};
+    use crate::index::Watched;
+    use crate::resolver::Resolver;
+    use crate::transport::{Limits, Way};
+
+    /// One of pods in a cluster that does not answer, whose word counts in that budget.
+    fn watcher(budget: &Arc<Budget>) -> (Watcher, mpsc::Receiver<Change>) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let gate: Arc<dyn WriteGate> = Arc::new(AlwaysMayWrite);
+        let client = crate::gated::client(&config, Resolver::default(), Arc::clone(&gate)).unwrap();
+        let way = Way {
+            client,
+            redactor: None,
+        };
+        let limits = Limits {
+            read: SILENCE,
+            write: SILENCE,
+            answer: 1 << 20,
+        };
+        let watched = Watched::default();
+        let (changes, inbox) = mpsc::channel(watched.queue);
+        let watcher = Watcher {
+            transport: Transport::new(way, "strange", limits, gate),
+            reader: Arc::new(Reader::new([0; 32], true)),
+            changes,
+            trouble: Arc::default(),
+            full: Arc::default(),
+            rights: Arc::default(),
+            strange: true,
+            kind: ApiKind {
+                group: String::new(),
+                version: "v1".into(),
+                kind: "Pod".into(),
+                plural: "pods".into(),
+                namespaced: true,
+                verbs: Vec::new(),
+                status_apart: true,
+            },
+            listed: false,
+            namespace: Box::default(),
+            events: watched.events,
+            pages: watched.pages,
+            budget: Arc::clone(budget),
+            page: watched.page,
+        };
+        (watcher, inbox)
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_the_keeper_counts() {
+        let pod = json!({"metadata":
+            {"name": "a", "namespace": "web", "uid": "u", "resourceVersion": "5"}});
+        let reader = Reader::new([0; 32], true);
+        let read = reader.read(&pod, "", "Pod", &"v1".into());
+        let budget = Budget::new(2 * read.unwrap().weight, 0, None);
+        let (watcher, mut inbox) = watcher(&budget);
+        let seen = || watcher.seen(pod.clone());
+        assert!(seen().await.is_ok() && seen().await.is_ok());
+        assert!(seen().await.is_err(), "two wait");
+        watcher.full.notified().await;
+        assert!(inbox.recv().await.is_some());
+        assert!(seen().await.is_ok(), "one was taken in");
+    }
 
     #[test]
     fn a_refused_kind_may_come_where_it_was_listed_or_the_rights_may_be_new() {
