@@ -254,12 +254,7 @@ fn counterpart(
 }
 
 /// Where the element of a list is in another.
-pub(super) fn element(
-    item: &Value,
-    at: usize,
-    others: &[Value],
-    list: Option<Node<'_>>,
-) -> Option<usize> {
+fn element(item: &Value, at: usize, others: &[Value], list: Option<Node<'_>>) -> Option<usize> {
     if let Some(keys) = keys_of(item, list) {
         return others
             .iter()

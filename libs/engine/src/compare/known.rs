@@ -2,13 +2,13 @@
 //! spellings, and structures of Kubernetes that have such amounts within. A custom resource's schema often calls them text.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use domain::resource::ResourceKey;
 use domain::schema::{Scalar, Type};
 use domain::settings::{KnownField, KnownType, go_duration};
 use serde_json::{Map, Value};
 
-use super::ignore::element;
 use crate::structural::same_scalar;
 
 /// Maps of amounts in the structures of the core group.
@@ -64,10 +64,21 @@ fn at(want: &Value, got: &mut Value, path: &[String], is: KnownType) {
     }
 }
 
-/// Elements that stand for each other.
+/// Elements that stand for each other: by their names, else by their positions.
 fn pairs(want: &[Value], got: &mut [Value], visit: impl Fn(&Value, &mut Value)) {
+    let name = |item: &Value| item.get("name").and_then(Value::as_str).map(str::to_owned);
+    // Looked up, not searched for: lists may be long. Of those that share a name the first counts.
+    let mut names: HashMap<String, usize> = HashMap::new();
+    for (position, item) in got.iter().enumerate() {
+        if let Some(name) = name(item) {
+            names.entry(name).or_insert(position);
+        }
+    }
     for (position, item) in want.iter().enumerate() {
-        let there = element(item, position, got, None);
+        let there = match name(item) {
+            Some(name) => names.get(&name).copied(),
+            None => Some(position),
+        };
         if let Some(other) = there.and_then(|there| got.get_mut(there)) {
             visit(item, other);
         }
@@ -190,6 +201,33 @@ mod tests {
             after("list.size", KnownType::Quantity, &want, &got),
             expected
         );
+    }
+
+    #[test]
+    fn elements_of_long_lists_are_found_at_once() {
+        let list = |size: &str, first: usize| {
+            let items =
+                (first..first + 60_000).map(|at| json!({"name": at.to_string(), "size": size}));
+            json!({"list": items.collect::<Vec<_>>()})
+        };
+        // None of those that are wanted stands where it is.
+        let (want, got) = (list("1", 0), list("1000m", 30_000));
+        let spelled = after("list.size", KnownType::Quantity, &want, &got);
+        assert_eq!(spelled["list"][0]["size"], "1");
+        assert_eq!(spelled["list"][30_000]["size"], "1000m");
+    }
+
+    #[test]
+    fn of_two_elements_of_one_name_the_first_counts_and_without_one_the_place() {
+        let named = json!({"name": "a", "size": "1000m"});
+        let (want, got) = (
+            json!({"list": [{"size": "1"}, {"name": "a", "size": "1"}, {"size": "1"}]}),
+            json!({"list": [named, named, {"size": "1000m"}, {"size": "1000m"}]}),
+        );
+        let spelled = after("list.size", KnownType::Quantity, &want, &got);
+        let sizes = spelled["list"].as_array().unwrap().iter();
+        let sizes: Vec<&Value> = sizes.map(|item| &item["size"]).collect();
+        assert_eq!(sizes, ["1", "1000m", "1", "1000m"]);
     }
 
     #[test]
