@@ -200,9 +200,10 @@ pub(crate) fn respected(
     let named = ignore.named.get(key);
     let named = named.map_or(&[][..], |named| &named.want);
     let mut absent = Vec::new();
+    let mut lists = Lists::new();
     for pointer in pointers.chain(named) {
         // What stands in an element that is not there is as Git has it.
-        let Some(there) = counterpart(pointer, want, live, root) else {
+        let Some(there) = counterpart(pointer, want, live, root, &mut lists) else {
             continue;
         };
         match (live.pointer(&there), result.pointer_mut(pointer)) {
@@ -220,6 +221,10 @@ pub(crate) fn respected(
     result
 }
 
+/// Where the elements are that have something to be told by, in the lists of a live object that were come through, by the places of
+/// these: lists may be long, and as many places lead into them.
+type Lists = HashMap<String, HashMap<String, usize>>;
+
 /// The place in `live` that a place in `want` stands for: elements of lists are found by their keys, by their names where
 /// no schema says what their keys are, else by their positions. `None` where an element on the way is not there.
 fn counterpart(
@@ -227,6 +232,7 @@ fn counterpart(
     want: &Value,
     live: &Value,
     root: Option<Node<'_>>,
+    lists: &mut Lists,
 ) -> Option<String> {
     let (mut want, mut live, mut node) = (Some(want), Some(live), root);
     let mut there = String::new();
@@ -236,7 +242,14 @@ fn counterpart(
             (Some(Value::Array(items)), Some(Value::Array(others))) => {
                 let position: usize = name.parse().ok()?;
                 let item = items.get(position)?;
-                let at = element(item, position, others, node)?;
+                let at = match told_by(item, node) {
+                    Some(told) => {
+                        let list = lists.entry(there.clone());
+                        let list = list.or_insert_with(|| elements(others, node));
+                        list.get(&told).copied()?
+                    }
+                    None => (position < others.len()).then_some(position)?,
+                };
                 there.push_str(&format!("/{at}"));
                 (want, live) = (Some(item), others.get(at));
                 node = node.and_then(Node::element);
@@ -253,19 +266,20 @@ fn counterpart(
     Some(there)
 }
 
-/// Where the element of a list is in another.
-fn element(item: &Value, at: usize, others: &[Value], list: Option<Node<'_>>) -> Option<usize> {
-    if let Some(keys) = keys_of(item, list) {
-        return others
-            .iter()
-            .position(|other| keys_of(other, list).as_ref() == Some(&keys));
+/// Where the elements of a list are that have something to be told by. Of those that share it the first counts.
+fn elements(items: &[Value], list: Option<Node<'_>>) -> HashMap<String, usize> {
+    let mut elements = HashMap::new();
+    for (position, item) in items.iter().enumerate() {
+        if let Some(told) = told_by(item, list) {
+            elements.entry(told).or_insert(position);
+        }
     }
-    match item.get("name").filter(|name| name.is_string()) {
-        Some(name) => others
-            .iter()
-            .position(|other| other.get("name") == Some(name)),
-        None => (at < others.len()).then_some(at),
-    }
+    elements
+}
+
+/// What an element of a list is told by: its keys, or its name where no schema says what its keys are.
+fn told_by(item: &Value, list: Option<Node<'_>>) -> Option<String> {
+    keys_of(item, list).or_else(|| item.get("name")?.as_str().map(str::to_owned))
 }
 
 /// Removes places, those of a list from its end: what stands before keeps its position.
@@ -363,5 +377,37 @@ mod tests {
         let expected = json!({"spec": {"replicas": 5, "other": "git",
             "list": [{"name": "app", "v": 9}, {"name": "new", "v": 2}]}});
         assert_eq!(respected(&want, &live, &key, &ignore, None), expected);
+    }
+
+    #[test]
+    fn elements_of_long_lists_are_found_at_once() {
+        let list = |first: usize, v: usize| {
+            let items = (first..first + 20_000).map(|at| json!({"name": at.to_string(), "v": v}));
+            json!({"list": items.collect::<Vec<_>>()})
+        };
+        let (want, live) = (list(0, 1), list(10_000, 2));
+        let mut lists = Lists::new();
+        for at in 0..20_000_usize {
+            let place = format!("/list/{at}/v");
+            let there = counterpart(&place, &want, &live, None, &mut lists);
+            let expected = at.checked_sub(10_000).map(|at| format!("/list/{at}/v"));
+            assert_eq!(there, expected);
+        }
+        assert_eq!(lists.len(), 1, "of each list one table");
+    }
+
+    #[test]
+    fn an_element_is_told_by_its_name_or_its_place() {
+        let want = json!([{"name": "a"}, {"v": 1}, {"v": 1}]);
+        let live = json!([{"v": 2}, {"name": "a"}, {"name": "a"}]);
+        let mut lists = Lists::new();
+        let mut there = |at: &str| counterpart(at, &want, &live, None, &mut lists);
+        assert_eq!(there("/0/v").as_deref(), Some("/1/v"), "the first");
+        assert_eq!(there("/2/v").as_deref(), Some("/2/v"));
+        let fewer = json!([{"v": 2}]);
+        assert_eq!(
+            counterpart("/1/v", &want, &fewer, None, &mut Lists::new()),
+            None
+        );
     }
 }
