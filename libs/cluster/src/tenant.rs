@@ -79,24 +79,28 @@ impl Cluster {
         }
     }
 
-    /// Whether a namespace may become this tenant's: it is not there yet, or is its own already.
+    /// Whether a namespace may become this tenant's: it is not there yet, or is its own already, as it is then.
     ///
     /// To be asked before the namespace is written into the map, since what the map says is believed from then on.
     ///
     /// # Errors
     /// [`Error::ForeignNamespace`] when it is somebody else's; else what the cluster said.
-    pub async fn check_namespace(&self, namespace: &str, tenant: &TenantName) -> Result<(), Error> {
+    pub async fn check_namespace(
+        &self,
+        namespace: &str,
+        tenant: &TenantName,
+    ) -> Result<Option<Value>, Error> {
         let key = ResourceKey {
             kind: "Namespace".into(),
             name: namespace.into(),
             ..ResourceKey::default()
         };
         let Some(live) = self.as_platform().get(&key, Some("v1")).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let owner = at(&live, &["metadata", "labels", TENANT_LABEL]).and_then(Value::as_str);
         if owner == Some(tenant.as_str()) {
-            return Ok(());
+            return Ok(Some(live));
         }
         Err(Error::ForeignNamespace {
             namespace: namespace.to_owned(),

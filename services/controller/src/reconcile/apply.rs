@@ -85,17 +85,11 @@ pub async fn wave(
             .buffered(AT_ONCE)
             .collect()
             .await;
+        let makes = makes.filter(|_| !dry_run);
+        let done = forbidden_for_now(ctx, subject, batch, done, makes).await;
         let mut definitions = Vec::new();
         let mut prune_failed = false;
         for (step, done) in batch.iter().zip(done) {
-            let done = match (done, makes) {
-                (Err(Refused::ByCluster(error)), Some(makes))
-                    if !dry_run && error.is_forbidden() && namespace::is_in(step, makes) =>
-                {
-                    Err(namespace::refused(ctx, subject, makes, error).await)
-                }
-                (done, _) => done,
-            };
             match done {
                 Ok(done) => {
                     outcome.namespace_made |=
@@ -167,6 +161,36 @@ pub async fn wave(
         }
     }
     outcome
+}
+
+/// What became of a batch, where the cluster forbids some of it in the namespace that is made: one that is on its way out is what
+/// they wait for. It is asked for once, however many there are.
+async fn forbidden_for_now(
+    ctx: &Context,
+    subject: &Subject,
+    batch: &[Step],
+    done: Vec<Result<Done, Refused>>,
+    makes: Option<&str>,
+) -> Vec<Result<Done, Refused>> {
+    let Some(makes) = makes else {
+        return done;
+    };
+    let forbidden = |step: &Step, done: &Result<Done, Refused>| {
+        matches!(done, Err(Refused::ByCluster(error)) if error.is_forbidden())
+            && namespace::is_in(step, makes)
+    };
+    let mut all = batch.iter().zip(&done);
+    if !all.any(|(step, done)| forbidden(step, done)) {
+        return done;
+    }
+    let leaving = namespace::leaving(ctx, subject, makes).await;
+    let judged = |(step, done): (&Step, Result<Done, Refused>)| match &leaving {
+        _ if !forbidden(step, &done) => done,
+        Ok(Some(object)) => Err(Refused::NamespaceLeaving(object.clone())),
+        Ok(None) => done,
+        Err(unread) => Err(unread.clone().into()),
+    };
+    batch.iter().zip(done).map(judged).collect()
 }
 
 /// Whether what went wrong is no word on the object: the same request may succeed later, here or elsewhere.

@@ -46,8 +46,8 @@ pub(super) async fn create(
         }));
     }
     // First of all: a claim on somebody else's namespace would outlive the refusal.
-    ctx.cluster.check_namespace(namespace, &tenant.name).await?;
-    if let Some(object) = leaving(ctx, namespace).await? {
+    let there = ctx.cluster.check_namespace(namespace, &tenant.name).await?;
+    if let Some(object) = there.filter(hooks::leaving) {
         return Err(Refused::NamespaceLeaving(object));
     }
     let claimed = ctx
@@ -108,33 +108,30 @@ fn key(namespace: &str) -> ResourceKey {
     }
 }
 
-/// The namespace as it is, if it is on its way out.
-async fn leaving(ctx: &Context, namespace: &str) -> Result<Option<Value>, cluster::Error> {
-    let platform = ctx.cluster.as_platform();
-    let there = platform.get(&key(namespace), Some("v1")).await?;
-    Ok(there.filter(hooks::leaving))
-}
-
 /// Whether a step makes the namespace or something in it.
 pub(super) fn is_in(step: &Step, namespace: &str) -> bool {
     step.key.namespace == namespace || step.key == key(namespace)
 }
 
-/// What it means that the cluster forbids something in a namespace of the tenant's: where that is on its way out nothing is
-/// made any more, and the account's rights go with the rest of what is in it.
-pub(super) async fn refused(
+/// The namespace as it is, where it is the tenant's and on its way out: nothing is made there any more, and the account's rights
+/// go with the rest of what is in it.
+///
+/// # Errors
+/// When the cluster does not answer, or is not ours any more.
+pub(super) async fn leaving(
     ctx: &Context,
     subject: &Subject,
     namespace: &str,
-    error: cluster::Error,
-) -> Refused {
+) -> Result<Option<Value>, cluster::Error> {
     if !subject.tenant().owns(namespace) {
-        return error.into();
+        return Ok(None);
     }
-    match leaving(ctx, namespace).await {
-        Ok(Some(object)) => Refused::NamespaceLeaving(object),
-        Err(unread) if passes(&unread) => unread.into(),
-        Ok(None) | Err(_) => error.into(),
+    let platform = ctx.cluster.as_platform();
+    match platform.get(&key(namespace), Some("v1")).await {
+        Ok(there) => Ok(there.filter(hooks::leaving)),
+        Err(error) if passes(&error) => Err(error),
+        // Who may not look has to do with what was said of the objects.
+        Err(_) => Ok(None),
     }
 }
 
