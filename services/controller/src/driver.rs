@@ -455,7 +455,14 @@ impl Driver {
                     .filter(|app| !clusters.has(app, None))
                     .for_each(|app| self.queue.push(app));
             }
-            Wake::Namespace(namespace) => self.tenancy.namespace_changed(&namespace),
+            Wake::Namespace(namespace) => {
+                self.tenancy.namespace_changed(&namespace);
+                let clusters = &self.context.clusters;
+                let waiting = self.context.memory.who_awaits(&namespace).into_iter();
+                waiting
+                    .filter(|app| !clusters.has(app, None))
+                    .for_each(|app| self.queue.push(app));
+            }
             // Until everything is listed all applications wait for that; its end is a resync.
             Wake::Kinds if !self.context.cluster.index().is_ready() => {}
             Wake::Kinds | Wake::Resync => self.all().await,
@@ -494,8 +501,11 @@ impl Driver {
                     .filter(there)
                     .for_each(|app| self.queue.push(app));
             }
-            // Whose a namespace is there, nobody asks.
-            Some(Wake::Namespace(_)) => {}
+            // Whose a namespace is there, nobody asks; one that goes may be waited for.
+            Some(Wake::Namespace(namespace)) => {
+                let waiting = self.context.memory.who_awaits(&namespace).into_iter();
+                waiting.filter(there).for_each(|app| self.queue.push(app));
+            }
             Some(Wake::Kinds | Wake::Resync) | None => {
                 let apps = clusters.apps_at(tenant, &server);
                 apps.into_iter().for_each(|app| self.queue.push(app));

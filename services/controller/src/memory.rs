@@ -155,6 +155,8 @@ struct Inner {
     /// Who watches a namespace for objects that no application has.
     watching: HashMap<String, HashSet<AppKey>>,
     watches: HashMap<AppKey, String>,
+    /// Who waits for a namespace to be gone.
+    awaits: HashMap<AppKey, String>,
     /// Who takes a label alone for its own, by the name that it says, and where.
     labels: HashMap<Arc<str>, HashMap<TenantId, Labels>>,
     namespaces: HashSet<(TenantId, String)>,
@@ -193,6 +195,7 @@ impl Default for Memory {
             postponed: HashMap::new(),
             watching: HashMap::new(),
             watches: HashMap::new(),
+            awaits: HashMap::new(),
             labels: HashMap::new(),
             namespaces: HashSet::new(),
         })))
@@ -200,10 +203,12 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Takes out what is known of an application; nothing if it is another one of that name.
+    /// Takes out what is known of an application; nothing if it is another one of that name. Who looks at it finds out anew
+    /// whether it waits for a namespace.
     #[must_use]
     pub fn take(&self, app: &AppKey, uid: &str) -> AppMemory {
         let mut inner = self.0.lock();
+        inner.awaits.remove(app);
         let known = inner.apps.remove(app);
         if let Some((_, bytes)) = known.as_ref().and_then(|memory| memory.unsaved.as_ref()) {
             inner.unsaved_size -= bytes.len();
@@ -347,6 +352,20 @@ impl Memory {
         }
     }
 
+    /// Has an application woken by what becomes of a namespace, until it is looked at again.
+    pub fn await_namespace(&self, app: &AppKey, namespace: &str) {
+        let mut inner = self.0.lock();
+        inner.awaits.insert(app.clone(), namespace.to_owned());
+    }
+
+    /// The applications that wait for a namespace: seldom any.
+    #[must_use]
+    pub fn who_awaits(&self, namespace: &str) -> Vec<AppKey> {
+        let inner = self.0.lock();
+        let waiting = inner.awaits.iter().filter(|(_, name)| *name == namespace);
+        waiting.map(|(app, _)| app.clone()).collect()
+    }
+
     /// Has an application woken by what a label alone names there; by nothing with `None`.
     pub fn watch_label(&self, app: &AppKey, places: Option<Labels>) {
         let mut inner = self.0.lock();
@@ -464,6 +483,7 @@ impl Memory {
         inner.stop_wanting(app);
         inner.stop_watching(app);
         inner.stop_watching_label(app);
+        inner.awaits.remove(app);
         inner.failures.remove(app);
         inner.tell(Some(app));
     }
@@ -483,6 +503,7 @@ impl Memory {
             postponed,
             watching,
             watches,
+            awaits,
             labels,
             namespaces,
         } = &mut *self.0.lock();
@@ -497,6 +518,7 @@ impl Memory {
         postponed.clear();
         watching.clear();
         watches.clear();
+        awaits.clear();
         labels.clear();
         namespaces.clear();
         // Nobody looking on is no error.
@@ -719,6 +741,26 @@ mod tests {
         memory.forget(&app(3, "hello"));
         assert!(memory.who_is_labelled("hello", "one").is_empty());
         assert_eq!(memory.who_is_labelled("hello", "two").len(), 1);
+    }
+
+    #[test]
+    fn who_waits_for_a_namespace_is_woken_by_it_until_it_is_looked_at() {
+        let memory = Memory::default();
+        let app = |name: &str| AppKey::new(TenantId(Uuid::nil()), name);
+        memory.await_namespace(&app("a"), "one");
+        memory.await_namespace(&app("b"), "two");
+        assert_eq!(memory.who_awaits("one"), [app("a")]);
+        assert_eq!(memory.who_awaits("one"), [app("a")], "it may only change");
+        let known = memory.take(&app("a"), "u");
+        assert!(memory.who_awaits("one").is_empty());
+        memory.await_namespace(&app("a"), "one");
+        memory.put(&app("a"), known);
+        assert_eq!(memory.who_awaits("one"), [app("a")]);
+        memory.forget(&app("a"));
+        assert!(memory.who_awaits("one").is_empty());
+        assert_eq!(memory.who_awaits("two"), [app("b")]);
+        memory.forget_all();
+        assert!(memory.who_awaits("two").is_empty());
     }
 
     #[test]

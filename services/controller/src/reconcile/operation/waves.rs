@@ -24,6 +24,8 @@ use crate::reconcile::{Failure, Next, apply, publish};
 
 /// A waiting operation is looked at this often even if no event comes.
 const BACKSTOP: Duration = Duration::from_secs(30);
+/// How soon one is that waits for a namespace which may be gone already.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How far it went.
 pub(super) enum Progress {
@@ -182,7 +184,7 @@ async fn waves_in_turn(
             times.interrupted = None;
             // First of all: nobody makes them once the operation has failed for something else.
             if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
-                return Ok(lingers(run, going));
+                return Ok(lingers_for(ctx, run, going, &outcome.going));
             }
             if !causes.is_empty() {
                 let message = if dry_run {
@@ -235,6 +237,27 @@ fn lingers(run: &mut Run, going: Going) -> Progress {
     Progress::Lingers(going.why, Next::After(BACKSTOP))
 }
 
+/// The same, of what is made when it is gone. An application is woken by what becomes of objects of its own, and the namespace that
+/// it makes is none of them.
+fn lingers_for(ctx: &Context, run: &mut Run, going: Going, keys: &[ResourceKey]) -> Progress {
+    run.state.message = going.message;
+    let mut namespaces = keys.iter().filter(|key| is_namespace(key));
+    let overlooked = namespaces.any(|key| {
+        ctx.memory.await_namespace(&run.subject.key, &key.name);
+        // Whoever heard of it before that woke nobody.
+        let index = ctx.cluster.index();
+        let known = index.get(key);
+        let leaves = known.is_some_and(|entry| engine::hooks::leaving(&entry.body));
+        index.would_have(key) && !leaves
+    });
+    let pause = if overlooked { SOON } else { BACKSTOP };
+    Progress::Lingers(going.why, Next::After(pause))
+}
+
+fn is_namespace(key: &ResourceKey) -> bool {
+    key.group.is_empty() && key.kind == "Namespace"
+}
+
 /// The end of an attempt that has failed.
 fn failed(why: message::Code, causes: Vec<Cause>) -> End {
     End::new(Phase::Failed, why.message(), causes)
@@ -283,7 +306,7 @@ async fn fail(
             times.interrupted = None;
             run.state.causes.extend(outcome.causes);
             if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
-                return Ok(lingers(run, going));
+                return Ok(lingers_for(ctx, run, going, &outcome.going));
             }
             let ended = hooks::observe(ctx, run, &mut look.live, known).await;
             ended.map_err(Failure::Cluster)?;
