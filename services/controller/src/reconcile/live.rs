@@ -226,8 +226,8 @@ impl LiveSet {
     ) -> Result<(), cluster::Error> {
         let unseen = self.fetch_seen(ctx, subject, wanted).await?;
         let nos = unseen.into_iter().map(|(key, error)| {
-            // Nothing tells when it may be read.
-            let again = Some(Again::Later);
+            // Nothing tells when it may be read, and that may be never.
+            let again = Some(Again::Seldom);
             let cause = error.cause();
             (key, Err(No { cause, again }))
         });
