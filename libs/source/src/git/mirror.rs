@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::coalesce::Coalesce;
 use super::mirrors::Listed;
-use super::refs::{MAX_REFS, Refs, Refused};
+use super::refs::{MAX_REFS, Refs};
 use super::remove::remove_all;
 use crate::error::{Error, Kind};
 
@@ -142,26 +142,21 @@ impl Mirror {
         removed.map_err(Error::internal)
     }
 
-    /// Throws it away where its refs are more files and folders than this. Only while holding the fetch.
-    ///
-    /// # Errors
-    /// When they are, or it cannot be removed.
-    pub(super) fn bound_refs(&self, most: usize) -> Result<(), Error> {
+    /// Whether its refs are more files and folders than this; no more of them are looked at.
+    pub(super) fn has_more_refs(&self, most: usize) -> bool {
         let (mut count, mut folders) = (0_usize, vec![self.path.join("refs")]);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 count += 1;
                 if count > most {
-                    self.discard()?;
-                    let refused = Refused::TooLarge(format!("{MAX_REFS} names"));
-                    return Err(refused.or(|| Error::internal("refs that are none")));
+                    return true;
                 }
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(entry.path());
                 }
             }
         }
-        Ok(())
+        false
     }
 
     /// Puts another folder in its place: what was fetched anew, whole.
@@ -387,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn s02_a_mirror_with_too_many_refs_is_thrown_away() {
+    fn s02_the_refs_of_a_mirror_are_counted_with_their_folders() {
         let folder = tempfile::tempdir().unwrap();
         let mirror = Mirror::new(folder.path().join("mirror"));
         mirror.prepare().unwrap();
@@ -397,11 +392,8 @@ mod tests {
         for name in ["c", "d"] {
             std::fs::write(deep.join(name), "").unwrap();
         }
-        mirror.bound_refs(6).unwrap();
-        assert!(mirror.ready() && deep.exists());
-        let refused = mirror.bound_refs(5).unwrap_err();
-        assert_eq!(refused.cause().message.code, "source.too-large");
-        assert!(!mirror.ready() && !mirror.path.exists());
+        assert!(mirror.has_more_refs(5));
+        assert!(!mirror.has_more_refs(6));
     }
 
     #[test]

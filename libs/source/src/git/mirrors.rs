@@ -23,7 +23,7 @@ use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Handle, MAX_REF_FILES, Mirror};
 use super::places::{Places, late};
-use super::refs::{Named, Refs, is_commit, is_range};
+use super::refs::{MAX_REFS, Named, Refs, Refused, is_commit, is_range};
 use super::remove::remove_all;
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
@@ -520,14 +520,25 @@ impl Mirrors {
             })
             .await;
         // Whether it succeeded or not: what was written is there. First, for the rest is not looked through elsewhere.
-        let looking = mirror.clone();
-        let looking = tokio::task::spawn_blocking(move || looking.bound_refs(MAX_REF_FILES));
-        looking.await.map_err(Error::internal)??;
+        self.bound_refs(mirror, MAX_REF_FILES).await?;
         if fetched.is_err() {
             // Here: on another thread it would go on when nobody waits for it any more, beside the next fetch and its locks.
             mirror.clear_leftovers();
         }
         fetched
+    }
+
+    /// Throws a mirror away whose refs are more files and folders than this. Only while holding the fetch: where nobody waits
+    /// for the count any more, the next one may fetch beside it, and takes no harm by that.
+    async fn bound_refs(&self, mirror: &Arc<Mirror>, most: usize) -> Result<(), Error> {
+        let counted = mirror.clone();
+        let counting = tokio::task::spawn_blocking(move || counted.has_more_refs(most));
+        if !counting.await.map_err(Error::internal)? {
+            return Ok(());
+        }
+        self.discard(mirror).await?;
+        let refused = Refused::TooLarge(format!("{MAX_REFS} names"));
+        Err(refused.or(|| Error::internal("refs that are none")))
     }
 
     async fn fetch_beside(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
@@ -816,6 +827,21 @@ mod tests {
         }
         assert_eq!(mirror.rest().len(), 0, "the others were used after it");
         assert_eq!(used.rest().len(), 1, "and stay open");
+    }
+
+    #[tokio::test]
+    async fn s02_a_mirror_with_too_many_refs_is_thrown_away() {
+        let data = tempfile::tempdir().unwrap();
+        let mirrors = mirrors(data.path(), Duration::from_secs(180));
+        let mirror = mirrors.mirror(&access("t", "a"));
+        mirror.prepare().unwrap();
+        let most = |most| mirrors.bound_refs(&mirror, most);
+        // The folders of branches and of tags are there from the beginning.
+        most(2).await.unwrap();
+        assert!(mirror.ready() && mirror.path.exists());
+        let refused = most(1).await.unwrap_err();
+        assert_eq!(refused.cause().message.code, "source.too-large");
+        assert!(!mirror.ready() && !mirror.path.exists());
     }
 
     #[tokio::test(start_paused = true)]
