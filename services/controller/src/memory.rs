@@ -91,6 +91,8 @@ pub struct Times {
     pub unfinished: HashMap<ResourceKey, Instant>,
     /// Since when the cluster does not let it go on.
     pub interrupted: Option<Instant>,
+    /// Whether it has waited for the namespace that it makes to be gone, and not made it since.
+    pub namespace_left: bool,
     /// Since when a service of ours does not say what Git wants.
     pub unrendered: Option<Instant>,
 }

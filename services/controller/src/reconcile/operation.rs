@@ -366,7 +366,8 @@ async fn run_on(
             return end_early(ctx, run, end_, look, memory).await;
         }
     }
-    let plan = make_plan(ctx, &run, &desired, &look, |plan, _| plan);
+    let anew = memory.times.namespace_left;
+    let plan = make_plan(ctx, &run, &desired, &look, anew, |plan, _| plan);
     let result = run.state.result.get_or_insert_with(|| SyncResult {
         revisions: desired.revisions.clone(),
         sources: desired.sources.clone(),
@@ -580,12 +581,14 @@ async fn too_many(ctx: &Context, run: &Run, wanted: usize) -> Result<Option<Caus
     }))
 }
 
-/// Plans what is left of an operation. `then` is shown the plan and what it was made of.
+/// Plans what is left of an operation. `then` is shown the plan and what it was made of. One that has waited for its namespace to
+/// be gone makes it `anew` though it is there: Naru makes a tenant's again by itself, and what is in it a moment later.
 fn make_plan<T>(
     ctx: &Context,
     run: &Run,
     desired: &Desired,
     look: &Look,
+    anew: bool,
     then: impl FnOnce(Plan, &plan::Request<'_>) -> T,
 ) -> T {
     let Run { subject, state, .. } = run;
@@ -597,6 +600,7 @@ fn make_plan<T>(
         name: namespace.to_owned(),
         ..ResourceKey::default()
     };
+    let absent = (anew && options.create_namespace) || known_absent(ctx, &key);
     let approved = subject
         .app
         .annotation(APPROVED)
@@ -606,7 +610,7 @@ fn make_plan<T>(
         sync,
         options: &options,
         namespace,
-        namespace_exists: !known_absent(ctx, &key),
+        namespace_exists: !absent,
         territory: subject.tenant().territory(),
         namespace_metadata: namespace_metadata(subject),
         // The command writes whole seconds.

@@ -301,7 +301,7 @@ impl Gathered {
                 by_itself,
             };
         };
-        let (plan, outline) = make_plan(ctx, &run, desired, look, |plan, request| {
+        let (plan, outline) = make_plan(ctx, &run, desired, look, false, |plan, request| {
             let (prepared, comparison) = (&desired.prepared, &look.comparison);
             let outline = outline::outline(&plan, prepared, comparison, request, BOUNDS);
             (plan, outline)

@@ -159,6 +159,7 @@ async fn waves_in_turn(
             let released = hooks::let_go(ctx, run, &outcome.going, &look.live).await;
             let stopped = outcome.interrupted.or(released.err());
             if outcome.namespace_made {
+                times.namespace_left = false;
                 ctx.tenants.reload().await?;
                 if let Some(tenant) = ctx.tenants.get(run.subject.key.tenant).await? {
                     run.subject.writer.tenant = tenant;
@@ -184,7 +185,7 @@ async fn waves_in_turn(
             times.interrupted = None;
             // First of all: nobody makes them once the operation has failed for something else.
             if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
-                return Ok(lingers_for(ctx, run, going, &outcome.going));
+                return Ok(lingers_for(ctx, run, going, &outcome.going, times));
             }
             if !causes.is_empty() {
                 let message = if dry_run {
@@ -239,10 +240,17 @@ fn lingers(run: &mut Run, going: Going) -> Progress {
 
 /// The same, of what is made when it is gone. An application is woken by what becomes of objects of its own, and the namespace that
 /// it makes is none of them.
-fn lingers_for(ctx: &Context, run: &mut Run, going: Going, keys: &[ResourceKey]) -> Progress {
+fn lingers_for(
+    ctx: &Context,
+    run: &mut Run,
+    going: Going,
+    keys: &[ResourceKey],
+    times: &mut Times,
+) -> Progress {
     run.state.message = going.message;
     let mut namespaces = keys.iter().filter(|key| is_namespace(key));
     let overlooked = namespaces.any(|key| {
+        times.namespace_left |= key.name == run.subject.destination.namespace;
         ctx.memory.await_namespace(&run.subject.key, &key.name);
         // Whoever heard of it before that woke nobody.
         let index = ctx.cluster.index();
@@ -306,7 +314,7 @@ async fn fail(
             times.interrupted = None;
             run.state.causes.extend(outcome.causes);
             if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
-                return Ok(lingers_for(ctx, run, going, &outcome.going));
+                return Ok(lingers_for(ctx, run, going, &outcome.going, times));
             }
             let ended = hooks::observe(ctx, run, &mut look.live, known).await;
             ended.map_err(Failure::Cluster)?;
