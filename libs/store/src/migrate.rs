@@ -260,6 +260,8 @@ async fn run(connection: &mut PgConnection, patience: Patience) -> Result<()> {
             %error,
             "a migration lets those through that use its tables, and is tried again"
         );
+        // Its end is told with the next word only, and a server may hang up on who is idle in a transaction.
+        connection.ping().await?;
         tokio::time::sleep(patience.pause).await;
     }
 }
