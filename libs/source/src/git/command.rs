@@ -372,6 +372,56 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Puts packs of a mirror together, with all that is in them, and leaves those of these names as they are. Nobody is asked for
+/// anything, so it knows no credential.
+pub(super) async fn gather(
+    sandbox: &Sandbox,
+    mirror: &Path,
+    large: &[String],
+    (deadline, file_size, memory): (Duration, u64, u64),
+) -> Result<(), Error> {
+    let mut arguments: Vec<OsString> = [
+        "-c",
+        "core.hooksPath=/dev/null",
+        "-c",
+        // What is larger is copied as it is: of a few small packs it may be very much.
+        "core.bigFileThreshold=1m",
+        "-c",
+        "pack.threads=1",
+        "--git-dir",
+    ]
+    .map(OsString::from)
+    .into();
+    arguments.push(mirror.into());
+    // Not what refs lead to alone: what was pushed over may be what is deployed.
+    arguments.extend(["repack", "--geometric=2", "-d", "-n", "--quiet"].map(OsString::from));
+    let large = large.iter().map(|name| format!("--keep-pack={name}"));
+    arguments.extend(large.map(OsString::from));
+    let job = Job {
+        program: "git",
+        arguments,
+        environment: vec![
+            ("GIT_CONFIG_NOSYSTEM", "1".into()),
+            ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
+            ("GIT_CEILING_DIRECTORIES", "/".into()),
+        ],
+        folder: mirror,
+        deadline,
+        profile: Profile::Git {
+            writable: vec![mirror.to_owned()],
+            readable: vec![],
+            file_size,
+            memory,
+        },
+        output: MAX_OUTPUT,
+    };
+    let done = sandbox.run(job).await.map_err(Error::internal)?;
+    match done.success {
+        true => Ok(()),
+        false => Err(Error::internal(done.stderr.trim())),
+    }
+}
+
 /// The largest file of settings that is read, in bytes.
 const MAX_SETTINGS: usize = 1 << 20;
 

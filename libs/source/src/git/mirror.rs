@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use domain::message;
 use git2::{ErrorCode, ObjectType, Oid, Repository};
@@ -42,6 +42,8 @@ pub(crate) struct Mirror {
     pub(super) fetching: Coalesce<Result<(), Error>>,
     /// Whether the origin speaks protocol 2 over HTTP.
     pub(super) version2: AtomicBool,
+    /// How many small packs there were when they were put together last, or could not be.
+    pub(super) gathered: AtomicUsize,
     /// When it was last used, in uses of all mirrors.
     used: AtomicU64,
     ready: AtomicBool,
@@ -87,6 +89,7 @@ impl Mirror {
             listed: Mutex::new(None),
             fetching: Coalesce::new(),
             version2: AtomicBool::new(false),
+            gathered: AtomicUsize::new(0),
             used: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             handles: Mutex::new(Vec::new()),
@@ -128,12 +131,15 @@ impl Mirror {
     pub(super) fn clear_leftovers(&self) {
         let objects = self.path.join("objects");
         clear(&self.path, Some(&objects), |name| name.ends_with(".lock"));
-        clear(&objects, None, |name| name.starts_with("tmp_"));
+        clear(&objects, None, |name| {
+            name.starts_with("tmp_") || name.starts_with(".tmp-")
+        });
     }
 
     /// Throws the mirror away; the next fetch begins anew.
     pub(crate) fn discard(&self) -> Result<(), Error> {
         self.ready.store(false, Ordering::Release);
+        self.gathered.store(0, Ordering::Relaxed);
         self.handles.lock().clear();
         self.doubt();
         let removed = remove_all(&self.path);
@@ -363,12 +369,13 @@ mod tests {
         let deep = heads.join("d/".repeat(40));
         std::fs::create_dir_all(&deep).unwrap();
         let pack = mirror.path.join("objects/pack");
-        let left = [
+        let left = vec![
             heads.join("a.lock"),
             deep.join("b.lock"),
             pack.join("tmp_pack_x"),
+            pack.join(".tmp-7-pack-x.pack"),
         ];
-        let kept = [heads.join("tmp_a"), deep.join("b"), pack.join("c.lock")];
+        let kept = vec![heads.join("tmp_a"), deep.join("b"), pack.join("c.lock")];
         for path in left.iter().chain(&kept) {
             std::fs::write(path, "").unwrap();
         }

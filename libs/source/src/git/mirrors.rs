@@ -29,6 +29,7 @@ use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
 
 mod listings;
+mod packs;
 mod room;
 
 pub(super) use listings::Listed;
@@ -502,6 +503,7 @@ impl Mirrors {
                 }
                 result => result?,
             }
+            self.gather(mirror, access).await;
             self.make_room(mirror).await;
             Ok(())
         };

@@ -1,9 +1,11 @@
 //! Histories that were pushed over: what is followed is what the refs say now, and what was deployed of an earlier one can
 //! still be rendered.
 
+use sandbox::Sandbox;
 use serde_json::json;
+use source::git::{Limits, Mirrors, Node};
 
-use crate::{DEPLOYMENT, SERVICE, World, input};
+use crate::{DEPLOYMENT, SERVICE, World, here, input, walk};
 
 #[tokio::test]
 async fn a_history_that_was_pushed_over_is_followed_and_what_was_deployed_of_it_stays() {
@@ -63,4 +65,62 @@ async fn a_history_that_was_pushed_over_is_followed_and_what_was_deployed_of_it_
         world.mirrors.resolve(&access, "main", true).await.is_err(),
         "nobody answers"
     );
+}
+
+#[tokio::test]
+async fn what_came_in_many_fetches_is_put_together_and_nothing_of_it_is_lost() {
+    let world = World::new();
+    let access = world.access();
+    let data = world.folder.path().join("data");
+    let packs = || {
+        let files = walk(&data.join("mirrors")).into_iter();
+        let packs = files.filter(|path| path.extension().is_some_and(|end| end == "pack"));
+        packs.count()
+    };
+    let read = async |mirrors: &Mirrors, commit: &str| {
+        let snapshot = mirrors.ensure_commit(&access, commit).await.unwrap();
+        let reading = snapshot.read(|files| match files.node("a/x")? {
+            Node::File(blob) => files.blob(&blob, 1_000),
+            other => panic!("{other:?}"),
+        });
+        String::from_utf8(reading.await.unwrap()).unwrap()
+    };
+    let mut commits = Vec::new();
+    let mut most = 0;
+    for number in 0..40 {
+        world.write("a/x", &number.to_string());
+        world.git(&["add", "--all"]);
+        // Each is pushed over by the next one.
+        match commits.is_empty() {
+            true => world.git(&["commit", "--quiet", "--message", "0"]),
+            false => world.git(&[
+                "commit",
+                "--quiet",
+                "--amend",
+                "--message",
+                &number.to_string(),
+            ]),
+        };
+        let commit = world.git(&["rev-parse", "HEAD"]);
+        assert_eq!(read(&world.mirrors, &commit).await, number.to_string());
+        commits.push(commit);
+        most = most.max(packs());
+    }
+    assert!((20..40).contains(&most), "{most}");
+    assert!(packs() < 20, "{}", packs());
+
+    // Neither who had it open nor who opens it anew needs the server for any of them.
+    std::fs::rename(world.work(), world.folder.path().join("away")).unwrap();
+    let anew = Mirrors::new(
+        data.clone(),
+        Limits::default(),
+        here(),
+        Sandbox::new(None),
+        None,
+    );
+    for mirrors in [&world.mirrors, &anew.unwrap()] {
+        for (number, commit) in commits.iter().enumerate() {
+            assert_eq!(read(mirrors, commit).await, number.to_string());
+        }
+    }
 }
