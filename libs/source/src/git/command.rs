@@ -7,6 +7,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use domain::cause::Cause;
 use domain::message;
 use domain::secret::Secret;
@@ -175,6 +177,16 @@ impl<'a> Call<'a> {
             settings.section("http").set(
                 "extraHeader",
                 &format!("Authorization: Bearer {}", token.expose_str()),
+            );
+        } else if let Some(password) = &credentials.password
+            && !credentials.username.is_empty()
+            && self.access.scheme == Scheme::Http
+        {
+            // With the first request, as where refs are listed. Else it would be refused that one, and start a helper to be told.
+            let login = [credentials.username.as_bytes(), b":", password.expose()].concat();
+            settings.section("http").set(
+                "extraHeader",
+                &format!("Authorization: Basic {}", BASE64_STANDARD.encode(login)),
             );
         }
         if !credentials.username.is_empty() && self.access.scheme == Scheme::Http {
@@ -725,6 +737,32 @@ mod tests {
         };
         assert_eq!(many(MAX_REFS).unwrap().refs.len(), MAX_REFS);
         assert!(matches!(many(MAX_REFS + 1), Err(Refused::TooLarge(_))));
+    }
+
+    #[test]
+    fn a_login_goes_with_the_first_request_where_its_name_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::new(None);
+        let settings = |url: &str, username: &str, token: Option<&str>| {
+            let mut login = Login::default();
+            login.credentials.username = username.to_owned();
+            login.credentials.password = Some(Secret::from("hunter2"));
+            login.credentials.bearer_token = token.map(Secret::from);
+            let access = Access::new("t", "", url, login, Rules::default()).unwrap();
+            let time = Duration::from_secs(1);
+            let call = Call::prepare(&sandbox, &access, &[], folder.path(), time, (1, 1));
+            std::fs::read_to_string(call.unwrap().path("settings")).unwrap()
+        };
+        let basic = "\textraHeader = \"Authorization: Basic YW5uYTpodW50ZXIy\"\n";
+        let known = settings("https://h/a.git", "anna", None);
+        assert!(known.contains(basic), "{known}");
+        let token = settings("https://h/a.git", "anna", Some("t0k3n"));
+        assert!(token.contains("Bearer t0k3n") && !token.contains("Basic"));
+        // The helper makes a name up, and no server but one over HTTP is told anything there.
+        for (url, username) in [("https://h/a.git", ""), ("ssh://git@h/a.git", "anna")] {
+            let other = settings(url, username, None);
+            assert!(!other.contains("Authorization"), "{url}: {other}");
+        }
     }
 
     #[test]
