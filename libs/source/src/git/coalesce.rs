@@ -72,6 +72,12 @@ impl<T: Clone> Coalesce<T> {
         *self.last.lock() = Some((began, result.clone()));
         result
     }
+
+    /// The result of another job, during which none of these runs. Nobody shares it.
+    pub(crate) async fn alone<R, F: Future<Output = R>>(&self, job: impl FnOnce() -> F) -> R {
+        let _turn = self.running.lock().await;
+        job().await
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +97,22 @@ mod tests {
             tokio::join!(coalesce.run(job), coalesce.run(job), coalesce.run(job));
         assert_eq!((first, second, third), (1, 2, 2));
         assert_eq!(coalesce.run(job).await, 3);
+    }
+
+    #[tokio::test]
+    async fn another_job_waits_its_turn_and_is_nobody_elses() {
+        let (runs, coalesce) = (AtomicUsize::new(0), Coalesce::new());
+        let job = || async {
+            tokio::task::yield_now().await;
+            runs.fetch_add(1, Ordering::SeqCst) + 1
+        };
+        let (first, second, third, fourth) = tokio::join!(
+            coalesce.run(job),
+            coalesce.alone(job),
+            coalesce.run(job),
+            coalesce.run(job)
+        );
+        assert_eq!((first, second, third, fourth), (1, 2, 3, 3));
     }
 
     #[tokio::test]

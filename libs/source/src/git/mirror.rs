@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use domain::message;
 use git2::{ErrorCode, ObjectType, Oid, Repository};
@@ -42,6 +42,8 @@ pub(crate) struct Mirror {
     pub(super) fetching: Coalesce<Result<(), Error>>,
     /// Whether the origin speaks protocol 2 over HTTP.
     pub(super) version2: AtomicBool,
+    /// How often in a row it would not give a commit by its id.
+    pub(super) refused: AtomicU32,
     /// How many small packs there were when they were put together last, or could not be.
     pub(super) gathered: AtomicUsize,
     /// When it was last used, in uses of all mirrors.
@@ -89,6 +91,7 @@ impl Mirror {
             listed: Mutex::new(None),
             fetching: Coalesce::new(),
             version2: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
             gathered: AtomicUsize::new(0),
             used: AtomicU64::new(0),
             ready: AtomicBool::new(false),

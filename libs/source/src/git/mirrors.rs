@@ -31,6 +31,7 @@ use crate::error::{Error, Kind};
 mod listings;
 mod packs;
 mod room;
+mod tips;
 
 pub(super) use listings::Listed;
 pub(crate) use room::size_of;
@@ -580,18 +581,15 @@ impl Mirrors {
             Err(error) if error.kind() == Kind::Corrupt => self.discard(&mirror).await?,
             Err(error) => return Err(error),
         }
+        if let Some(snapshot) = self.fetch_tip(&mirror, access, commit).await? {
+            return Ok(snapshot);
+        }
         self.fetch(&mirror, access).await?;
         if let Some(snapshot) = open(&mirror, commit).await? {
             return Ok(snapshot);
         }
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
-        let fetched = self
-            .observed(access, Request::Fetch, async {
-                let entered = self.enter(access).await?;
-                let call = self.call(&entered, self.0.limits.fetch).await?;
-                call.fetch(&mirror.path, Some(commit)).await
-            })
-            .await;
+        let fetched = self.fetch_id(&mirror, access, commit).await;
         self.make_room(&mirror).await;
         fetched.map_err(|error| {
             if error.kind() == Kind::NotFound {

@@ -16,7 +16,7 @@ use testkit::git::checkout::Checkout;
 use testkit::git::server::{Options, serve};
 use testkit::unruly::{Mood, Unruly};
 
-use super::{here, walk};
+use super::{here, run, walk};
 
 /// Longer than any limit here, on a machine that does much else.
 const BOUND: Duration = Duration::from_secs(20);
@@ -266,4 +266,53 @@ async fn a_fetch_that_fails_is_named_takes_nothing_away_and_is_made_good_by_the_
         world.has(&next).await.unwrap();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tip_of_a_branch_is_fetched_alone_once_it_is_listed_and_all_is_where_a_tag_leads_there()
+{
+    let world = World::new().await;
+    let bare = world.folder.path().join("git/user01/base.git");
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
+        run("git", &bare, &[&who[..], arguments].concat())
+    };
+    let listed = async || {
+        let refs = world.mirrors.list_refs(&world.access, true).await;
+        refs.unwrap().refs.clone()
+    };
+    // Whether it is there without the server.
+    let there = async |commit: &str| {
+        let away = Mood::http("503 Service Unavailable", b"later");
+        world.server.set(away);
+        let found = world.mirrors.ensure_commit(&world.access, commit).await;
+        world.server.set(Mood::Straight);
+        found.is_ok()
+    };
+    let first = world.push(1).await;
+    listed().await;
+    world.has(&first).await.unwrap();
+
+    let second = world.push(2).await;
+    let other = git(&["commit-tree", "HEAD^{tree}", "-m", "other"]);
+    git(&["update-ref", "refs/heads/other", &other]);
+    let tips = listed().await;
+    assert_eq!(tips["refs/heads/main"], second);
+    assert_eq!(tips["refs/heads/other"], other);
+    world.has(&second).await.unwrap();
+    assert!(there(&second).await);
+    assert!(!there(&other).await, "nobody wanted it");
+    let all = std::fs::read_dir(world.folder.path().join("data/mirrors/tenant"));
+    let all: Vec<PathBuf> = all.unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(all.len(), 1);
+    let main = run("git", &all[0], &["rev-parse", "refs/heads/main"]);
+    assert_eq!(main, second, "the next fetch says that it is there");
+
+    let third = world.push(3).await;
+    git(&["tag", "v1", &third]);
+    listed().await;
+    world.has(&third).await.unwrap();
+    assert!(there(&third).await && there(&other).await);
+    let tag = run("git", &all[0], &["rev-parse", "refs/tags/v1"]);
+    assert_eq!(tag, third);
 }

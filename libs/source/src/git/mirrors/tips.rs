@@ -1,0 +1,167 @@
+//! The tip of a branch, fetched by its id: the server has just told where its branches are, and need not tell of all its refs again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use git2::Oid;
+
+use super::super::access::Access;
+use super::super::mirror::Mirror;
+use super::super::refs::Refs;
+use super::{Mirrors, Request, Snapshot, open};
+use crate::error::{Error, Kind};
+
+/// After so many failures in a row a server is not asked for commits by their ids any more.
+const TRIES: u32 = 3;
+
+/// The branch that a commit is the tip of. None where a tag leads there, which then is to be fetched too: it may be what is signed.
+fn branch_at<'a>(refs: &'a Refs, commit: &str) -> Option<&'a str> {
+    let mut branch = None;
+    for (name, _) in refs.refs.iter().filter(|(_, tip)| *tip == commit) {
+        if name.starts_with("refs/tags/") {
+            return None;
+        }
+        if branch.is_none() && name.starts_with("refs/heads/") {
+            branch = Some(name.as_str());
+        }
+    }
+    branch
+}
+
+impl Mirror {
+    /// Whether its server is asked for commits by their ids, and there is something that they are added to.
+    fn asks_by_id(&self) -> bool {
+        let version2 = self.version2.load(Ordering::Relaxed);
+        self.ready() && version2 && self.refused.load(Ordering::Relaxed) < TRIES
+    }
+
+    /// Has a branch lead to a commit, so that the next fetch says that it is there; `false` where that cannot be.
+    fn lead(&self, branch: &str, commit: &str) -> bool {
+        let (Ok(id), Ok(handle)) = (Oid::from_str(commit), self.open()) else {
+            return false;
+        };
+        let leads = handle.reference(branch, id, true, "fetch").is_ok();
+        self.give_back(handle);
+        leads
+    }
+}
+
+impl Mirrors {
+    /// Fetches a commit that is listed as the tip of a branch, and nothing else. `None` where all has to be fetched.
+    pub(super) async fn fetch_tip(
+        &self,
+        mirror: &Arc<Mirror>,
+        access: &Access,
+        commit: &str,
+    ) -> Result<Option<Snapshot>, Error> {
+        if !mirror.asks_by_id() {
+            return Ok(None);
+        }
+        let remember = self.limits().remember;
+        let listed = mirror
+            .listed
+            .lock()
+            .as_ref()
+            .and_then(|listed| listed.within(remember).cloned());
+        let branch = listed.and_then(|refs| branch_at(&refs, commit).map(str::to_owned));
+        let Some(branch) = branch else {
+            return Ok(None);
+        };
+        let job = || async {
+            // Who came before may have brought it.
+            if let Some(snapshot) = open(mirror, commit).await? {
+                return Ok(Some(snapshot));
+            }
+            if let Err(error) = self.fetch_id(mirror, access, commit).await {
+                mirror.refused.fetch_add(1, Ordering::Relaxed);
+                // Here, as after another fetch that failed.
+                mirror.clear_leftovers();
+                return match error.kind() {
+                    // It moved on meanwhile, or the mirror is to be fetched anew.
+                    Kind::NotFound | Kind::Corrupt => Ok(None),
+                    _ => Err(error),
+                };
+            }
+            mirror.refused.store(0, Ordering::Relaxed);
+            let (leading, id) = (Arc::clone(mirror), commit.to_owned());
+            let leading = tokio::task::spawn_blocking(move || leading.lead(&branch, &id));
+            if !leading.await.map_err(Error::internal)? {
+                // There may be another one where its folder has to be, which goes when all is fetched.
+                return Ok(None);
+            }
+            self.gather(mirror, access).await;
+            self.make_room(mirror).await;
+            open(mirror, commit).await
+        };
+        mirror.fetching.alone(job).await
+    }
+
+    /// Fetches one commit by its id.
+    #[tracing::instrument(name = "git.fetch", skip_all)]
+    pub(super) async fn fetch_id(
+        &self,
+        mirror: &Mirror,
+        access: &Access,
+        commit: &str,
+    ) -> Result<(), Error> {
+        self.observed(access, Request::Fetch, async {
+            let entered = self.enter(access).await?;
+            let call = self.call(&entered, self.limits().fetch).await?;
+            call.fetch(&mirror.path, Some(commit)).await
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_fetched_alone_where_branches_lead_to_it_and_no_tag_does() {
+        let [one, two, three] = ["1", "2", "3"].map(|digit| digit.repeat(40));
+        let mut refs = Refs::default();
+        for (name, commit) in [
+            ("HEAD", &one),
+            ("refs/heads/a", &one),
+            ("refs/heads/b", &one),
+            ("refs/heads/c", &two),
+            ("refs/tags/v1", &two),
+            ("refs/merge/1", &three),
+        ] {
+            refs.refs.insert(name.to_owned(), commit.clone());
+        }
+        assert_eq!(branch_at(&refs, &one), Some("refs/heads/a"));
+        assert_eq!(branch_at(&refs, &two), None, "a tag");
+        assert_eq!(branch_at(&refs, &three), None, "no branch");
+        assert_eq!(branch_at(&refs, &"4".repeat(40)), None);
+    }
+
+    #[test]
+    fn a_branch_leads_to_what_was_fetched_unless_another_one_is_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        assert!(
+            !mirror.lead("refs/heads/a", &"1".repeat(40)),
+            "there is none"
+        );
+        mirror.prepare().unwrap();
+        let commit = |said: &str| {
+            let handle = mirror.open().unwrap();
+            let tree = handle.treebuilder(None).unwrap().write().unwrap();
+            let tree = handle.find_tree(tree).unwrap();
+            let who = git2::Signature::new("a", "a", &git2::Time::new(0, 0)).unwrap();
+            let id = handle.commit(None, &who, &who, said, &tree, &[]);
+            id.unwrap().to_string()
+        };
+        for said in ["first", "second"] {
+            let id = commit(said);
+            assert!(mirror.lead("refs/heads/a", &id));
+            let handle = mirror.open().unwrap();
+            let leads = handle.refname_to_id("refs/heads/a").unwrap();
+            assert_eq!(leads.to_string(), id);
+        }
+        assert!(!mirror.lead("refs/heads/a/b", &commit("third")));
+        assert!(!mirror.lead("refs/heads/..", &commit("third")));
+    }
+}
