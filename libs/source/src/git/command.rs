@@ -29,6 +29,17 @@ const READING: u64 = 256 << 20;
 /// The most bytes of a listing that are read: more than as many refs as are taken have.
 const MAX_LISTED: u64 = 32 << 20;
 
+/// What a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The largest file that it may write, in bytes.
+    pub(super) file_size: u64,
+    /// How much memory each of its processes may write to, in bytes.
+    pub(super) memory: u64,
+    /// Whether it waits until the disk has what it wrote.
+    pub(super) forced: bool,
+}
+
 /// One call of `git`: a private folder with its settings and credential, gone when this is dropped.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
@@ -37,8 +48,7 @@ pub(super) struct Call<'a> {
     private: TempDir,
     environment: Vec<(&'static str, OsString)>,
     deadline: Duration,
-    file_size: u64,
-    memory: u64,
+    bounds: Bounds,
 }
 
 impl<'a> Call<'a> {
@@ -49,7 +59,7 @@ impl<'a> Call<'a> {
         addresses: &[SocketAddr],
         temporary: &Path,
         deadline: Duration,
-        (file_size, memory): (u64, u64),
+        bounds: Bounds,
     ) -> Result<Self, Error> {
         let private = tempfile::Builder::new()
             .prefix("git-")
@@ -62,8 +72,7 @@ impl<'a> Call<'a> {
             private,
             environment: Vec::new(),
             deadline,
-            file_size,
-            memory,
+            bounds,
         };
         call.write_settings(addresses).map_err(Error::disk)?;
         Ok(call)
@@ -92,6 +101,9 @@ impl<'a> Call<'a> {
             .set("hooksPath", "/dev/null")
             .set("fsmonitor", "false")
             .set("pager", "cat");
+        if !self.bounds.forced {
+            settings.section("core").set("fsync", "none");
+        }
         settings.section("gc").set("auto", "0");
         settings.section("maintenance").set("auto", "false");
         settings
@@ -297,7 +309,7 @@ impl<'a> Call<'a> {
             }
             Some(commit) => arguments.extend(["--no-tags", "origin", commit].map(OsString::from)),
         }
-        let limits = (self.memory, MAX_OUTPUT);
+        let limits = (self.bounds.memory, MAX_OUTPUT);
         self.run(arguments, Some(mirror), limits).await.map(drop)
     }
 
@@ -347,7 +359,7 @@ impl<'a> Call<'a> {
             profile: Profile::Git {
                 writable,
                 readable,
-                file_size: self.file_size,
+                file_size: self.bounds.file_size,
                 memory,
             },
             output,
@@ -364,7 +376,7 @@ impl<'a> Call<'a> {
                     self.access,
                     &done.stderr,
                     done.signal,
-                    self.file_size,
+                    self.bounds.file_size,
                     &hidden,
                 ))
             }
@@ -390,8 +402,14 @@ pub(super) async fn gather(
     sandbox: &Sandbox,
     mirror: &Path,
     large: &[String],
-    (deadline, file_size, memory): (Duration, u64, u64),
+    deadline: Duration,
+    bounds: Bounds,
 ) -> Result<(), Error> {
+    let Bounds {
+        file_size,
+        memory,
+        forced,
+    } = bounds;
     let mut arguments: Vec<OsString> = [
         "-c",
         "core.hooksPath=/dev/null",
@@ -400,11 +418,13 @@ pub(super) async fn gather(
         "core.bigFileThreshold=1m",
         "-c",
         "pack.threads=1",
-        "--git-dir",
     ]
     .map(OsString::from)
     .into();
-    arguments.push(mirror.into());
+    if !forced {
+        arguments.extend(["-c", "core.fsync=none"].map(OsString::from));
+    }
+    arguments.extend([OsString::from("--git-dir"), mirror.into()]);
     // Not what refs lead to alone: what was pushed over may be what is deployed.
     arguments.extend(["repack", "--geometric=2", "-d", "-n", "--quiet"].map(OsString::from));
     let large = large.iter().map(|name| format!("--keep-pack={name}"));
@@ -750,7 +770,12 @@ mod tests {
             login.credentials.bearer_token = token.map(Secret::from);
             let access = Access::new("t", "", url, login, Rules::default()).unwrap();
             let time = Duration::from_secs(1);
-            let call = Call::prepare(&sandbox, &access, &[], folder.path(), time, (1, 1));
+            let bounds = Bounds {
+                file_size: 1,
+                memory: 1,
+                forced: true,
+            };
+            let call = Call::prepare(&sandbox, &access, &[], folder.path(), time, bounds);
             std::fs::read_to_string(call.unwrap().path("settings")).unwrap()
         };
         let basic = "\textraHeader = \"Authorization: Basic YW5uYTpodW50ZXIy\"\n";

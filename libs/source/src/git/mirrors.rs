@@ -15,7 +15,7 @@ use sandbox::Sandbox;
 use sha2::{Digest, Sha256};
 
 use super::access::{Access, Scheme};
-use super::command::Call;
+use super::command::{Bounds, Call};
 use super::egress;
 use super::files::{Files, Known};
 use super::github_app::Tokens;
@@ -28,6 +28,7 @@ use super::remove::remove_all;
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
 
+mod boot;
 mod listings;
 mod packs;
 mod room;
@@ -107,6 +108,8 @@ pub struct Mirrors(Arc<Inner>);
 struct Inner {
     folder: PathBuf,
     temporary: PathBuf,
+    /// Whether a fetch waits until the disk has what it wrote.
+    forced: bool,
     limits: Limits,
     egress: Arc<Egress>,
     sandbox: Sandbox,
@@ -247,10 +250,13 @@ impl Mirrors {
         std::fs::create_dir_all(&temporary)?;
         let egress = Arc::new(egress);
         let mirrors = folder.join("mirrors");
+        let run = boot::run();
+        boot::clear_earlier(&mirrors, run.as_deref())?;
         room::clear_leftovers(&mirrors);
         let inner = Inner {
             folder: mirrors,
             temporary,
+            forced: run.is_none(),
             limits,
             clients: Clients::new(Arc::clone(&egress)),
             children: Places::new(CHILDREN.0, CHILDREN.1),
@@ -330,8 +336,16 @@ impl Mirrors {
             &addresses,
             &self.0.temporary,
             deadline,
-            (self.0.limits.pack, self.0.limits.memory),
+            self.bounds(),
         )
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            file_size: self.0.limits.pack,
+            memory: self.0.limits.memory,
+            forced: self.0.forced,
+        }
     }
 
     /// The way in for one request: with a token where a GitHub App is what opens the repository.

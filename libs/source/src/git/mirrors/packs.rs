@@ -67,9 +67,9 @@ impl Mirrors {
         let Ok(Some(large)) = looking.await else {
             return;
         };
-        let limits = self.limits();
-        let bounds = (LONGEST.min(limits.fetch), limits.pack, limits.memory);
-        let gathering = command::gather(&self.0.sandbox, &mirror.path, &large, bounds);
+        let deadline = LONGEST.min(self.limits().fetch);
+        let sandbox = &self.0.sandbox;
+        let gathering = command::gather(sandbox, &mirror.path, &large, deadline, self.bounds());
         if let Err(error) = gathering.await {
             let detail = error.log_detail().unwrap_or_default();
             tracing::warn!(tenant = access.tenant(), url = access.url(), %error, detail, "the packs of a mirror could not be put together");
