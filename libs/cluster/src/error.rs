@@ -250,6 +250,12 @@ impl Error {
         }
     }
 
+    /// Whether it says nothing of what was asked: the same request may succeed later, or where another process has the cluster.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.is_transient() || matches!(self, Self::NotHolder)
+    }
+
     /// What to tell a person.
     #[must_use]
     pub fn message(&self) -> Message {

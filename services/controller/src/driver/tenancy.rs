@@ -231,7 +231,7 @@ impl Steward {
                 true
             }
             Err(error) => {
-                let again = error.is_transient() || matches!(error, cluster::Error::NotHolder);
+                let again = error.passes();
                 tracing::warn!(tenant = %tenant.id, namespace, %error, again, "a tenant's namespace could not be made");
                 !again
             }

@@ -297,9 +297,7 @@ pub async fn checks(
                 Ok(Some(object)) => object,
                 // It is gone.
                 Ok(None) => continue,
-                Err(error)
-                    if error.is_transient() || matches!(error, cluster::Error::NotHolder) =>
-                {
+                Err(error) if error.passes() => {
                     return Err(error);
                 }
                 Err(error) => {
@@ -496,7 +494,7 @@ impl<'a> Checker<'a> {
                 let later = health::postponed(gone, hook.essentials);
                 return Ok(Some(Some(later)));
             }
-            Err(error) if error.is_transient() || matches!(error, cluster::Error::NotHolder) => {
+            Err(error) if error.passes() => {
                 return Err(error);
             }
             Err(error) => {

@@ -216,7 +216,7 @@ async fn objects(
             next = Next::After(SOON);
             continue;
         }
-        if passing(&error) {
+        if error.passes() {
             return Err(Failure::Cluster(error));
         }
         causes.insert(0, writer.stays(&doomed.key, &error, &finalizer));
@@ -344,7 +344,7 @@ fn said(answer: Result<Option<Value>, cluster::Error>) -> Result<Said, cluster::
     match answer {
         Ok(Some(object)) => Ok(Said::There(object)),
         Ok(None) | Err(cluster::Error::UnknownKind { .. }) => Ok(Said::Gone),
-        Err(error) if passing(&error) => Err(error),
+        Err(error) if error.passes() => Err(error),
         // Whoever may not read it may have been allowed to make it once.
         Err(_) => Ok(Said::Nothing),
     }
@@ -390,11 +390,6 @@ fn on_record(status: &Status) -> HashSet<&ResourceKey> {
     let results = status.operation.iter().filter_map(|of| of.result.as_ref());
     let written = results.flat_map(|result| &result.resources);
     compared.chain(written.map(|result| &result.key)).collect()
-}
-
-/// Whether the same request may succeed later, here or elsewhere, without anybody changing anything.
-fn passing(error: &cluster::Error) -> bool {
-    error.is_transient() || matches!(error, cluster::Error::NotHolder)
 }
 
 /// Asks for one object to go; what went wrong, if anything did.

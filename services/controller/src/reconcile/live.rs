@@ -202,9 +202,7 @@ impl LiveSet {
             match got {
                 Ok(Some(body)) => self.take_in(ctx, key, body).await,
                 Ok(None) => self.remove(&key),
-                Err(error)
-                    if error.is_transient() || matches!(error, cluster::Error::NotHolder) =>
-                {
+                Err(error) if error.passes() => {
                     return Err(error);
                 }
                 Err(error) => drop(unseen.insert(key, error)),

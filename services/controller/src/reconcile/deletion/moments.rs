@@ -16,9 +16,7 @@ use engine::options::Propagation;
 use engine::plan::{self, Fate, HookSeen, Moment, Step, Turn};
 use serde_json::Value;
 
-use super::{
-    AGAIN, BACKSTOP, Came, again, began, makes_sure, nobody_may, passing, settles, shared_for,
-};
+use super::{AGAIN, BACKSTOP, Came, again, began, makes_sure, nobody_may, settles, shared_for};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
@@ -69,7 +67,7 @@ pub(super) async fn run(
     for wave in steps.chunk_by(|a, b| a.wave == b.wave) {
         let there = match look_for(ctx, &subject, wave, &live, &memory.checked).await {
             Ok(there) => there,
-            Err((_, error)) if passing(&error) => return Err(Failure::Cluster(error)),
+            Err((_, error)) if error.passes() => return Err(Failure::Cluster(error)),
             Err((hook, error)) => {
                 let causes = vec![error.cause().on(hook.clone()), moment.refused(&hook)];
                 return Ok(Came::Waits(causes, Next::After(AGAIN)));
@@ -238,7 +236,7 @@ async fn act(
     for entry in delete.iter().filter_map(|key| entry_of(there, key)) {
         let removed = hooks::remove(ctx, &subject.writer, entry, Propagation::default()).await;
         if let Err(error) = removed {
-            if passing(&error) {
+            if error.passes() {
                 return Err(Failure::Cluster(error));
             }
             let stays = subject.writer.stays(&entry.key, &error, moment.finalizer());
@@ -283,7 +281,7 @@ async fn dismiss(ctx: &Context, writer: &Writer, made: &[Arc<LiveEntry>]) -> Res
     let fates = made.iter().zip(plan::cleanup(&bodies));
     for (entry, _) in fates.filter(|(_, fate)| *fate == Fate::Delete) {
         match hooks::remove(ctx, writer, entry, Propagation::default()).await {
-            Err(error) if passing(&error) => return Err(Failure::Cluster(error)),
+            Err(error) if error.passes() => return Err(Failure::Cluster(error)),
             Err(error) => {
                 tracing::warn!(resource = %entry.key, %error, "a hook's object could not be deleted");
             }
@@ -351,7 +349,7 @@ pub(super) async fn clean(
             Fate::Delete => {
                 match hooks::remove(ctx, &writer, entry, Propagation::default()).await {
                     Ok(()) => causes.push(moment.clears(&entry.key)),
-                    Err(error) if passing(&error) => return Err(Failure::Cluster(error)),
+                    Err(error) if error.passes() => return Err(Failure::Cluster(error)),
                     Err(error) => {
                         causes.insert(0, writer.stays(&entry.key, &error, moment.cleanup()));
                         next = again(&app.status, ctx.clock.now());
@@ -373,7 +371,7 @@ fn cleared(moment: Moment) -> Came {
 /// Takes our finalizer off a hook. Where the cluster refuses, that is for later.
 async fn let_go(ctx: &Context, writer: &Writer, entry: &LiveEntry) -> Result<(), Failure> {
     match hooks::release(ctx, writer, entry).await {
-        Err(error) if passing(&error) => Err(Failure::Cluster(error)),
+        Err(error) if error.passes() => Err(Failure::Cluster(error)),
         Err(error) => {
             tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
             Ok(())

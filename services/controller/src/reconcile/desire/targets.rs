@@ -122,7 +122,7 @@ pub(super) async fn prepare(
 /// cluster's rights, and an answer that says nothing of a server on the way. Nor does anything tell when that has passed.
 fn cluster_trouble(error: cluster::Error) -> Trouble {
     let cause = error.cause();
-    if error.is_transient() || matches!(error, cluster::Error::NotHolder) {
+    if error.passes() {
         Trouble::ours(cause)
     } else {
         Trouble::passing(cause)

@@ -100,7 +100,7 @@ async fn left(
             let body = body.filter(|body| is_of(body, &attempt, ended));
             Ok(body.and_then(|body| ctx.cluster.index().read(&body)))
         }
-        Err(error) if passing(&error) => Err(error),
+        Err(error) if error.passes() => Err(error),
         Err(error) => {
             tracing::warn!(resource = %key, %error, "nobody sees what is left of a hook");
             Ok(None)
@@ -275,7 +275,7 @@ pub(super) async fn clear_way(
                 if let Some(entry) = &entry {
                     match cluster_hooks::remove(ctx, &run.subject.writer, entry, propagation).await
                     {
-                        Err(error) if passing(&error) => return Err(error),
+                        Err(error) if error.passes() => return Err(error),
                         Err(error) => {
                             let cause = run.subject.writer.cause(&error);
                             return Ok(Way::Refused(cause.on(step.key)));
@@ -303,7 +303,7 @@ async fn as_it_is(
     let account = ctx.account(run.subject.tenant(), &step.key.namespace)?;
     match account.get(&step.key, Some(&step.version)).await {
         Ok(body) => Ok(body.and_then(|body| ctx.cluster.index().read(&body))),
-        Err(error) if passing(&error) => Err(error),
+        Err(error) if error.passes() => Err(error),
         // Why it cannot be there is said when it is made.
         Err(_) => Ok(known),
     }
@@ -330,7 +330,7 @@ pub(super) async fn let_go(
 /// Takes our finalizer off a hook. Where the cluster refuses, that is for later.
 async fn release(ctx: &Context, writer: &Writer, entry: &LiveEntry) -> Result<(), cluster::Error> {
     match cluster_hooks::release(ctx, writer, entry).await {
-        Err(error) if passing(&error) => Err(error),
+        Err(error) if error.passes() => Err(error),
         Err(error) => {
             tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
             Ok(())
@@ -372,7 +372,7 @@ pub(super) async fn tidy(
         };
         match cluster_hooks::remove(ctx, &run.subject.writer, &entry, plan.propagation).await {
             Ok(()) => {}
-            Err(error) if passing(&error) => return Err(error),
+            Err(error) if error.passes() => return Err(error),
             Err(error) => {
                 let failed = ResourceResult {
                     hook_phase: Phase::Error,
@@ -384,10 +384,6 @@ pub(super) async fn tidy(
         }
     }
     Ok(())
-}
-
-fn passing(error: &cluster::Error) -> bool {
-    error.is_transient() || matches!(error, cluster::Error::NotHolder)
 }
 
 /// What is told of a hook that could not be stopped.
@@ -437,7 +433,7 @@ pub(super) async fn terminate(
             cluster_hooks::remove(ctx, &subject.writer, &entry, Propagation::default()).await;
         (result.hook_phase, result.message) = match removed {
             Ok(()) => (Phase::Succeeded, "Deleted".to_owned()),
-            Err(error) if passing(&error) => return Err(error),
+            Err(error) if error.passes() => return Err(error),
             Err(error) => not_deleted(&error),
         };
     }
@@ -451,7 +447,7 @@ pub(super) async fn terminate(
     });
     for entry in unknown {
         match cluster_hooks::remove(ctx, &run.subject.writer, entry, Propagation::default()).await {
-            Err(error) if passing(&error) => return Err(error),
+            Err(error) if error.passes() => return Err(error),
             Err(error) => {
                 tracing::warn!(resource = %entry.key, %error, "a hook could not be stopped");
             }
