@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::resource::{ResourceKey, split_api_version, text};
+use domain::resource::{ResourceKey, is_leaving, split_api_version, text};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -302,8 +302,7 @@ impl Account {
         {
             Ok(answer) => {
                 let left: Value = answer.json()?;
-                let waits = !text(&left, &["metadata", "deletionTimestamp"]).is_empty();
-                Ok(if waits {
+                Ok(if is_leaving(&left) {
                     Deletion::Waiting
                 } else {
                     Deletion::Gone

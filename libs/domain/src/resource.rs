@@ -117,6 +117,25 @@ pub fn at<'a>(object: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.get(key))
 }
 
+/// Whether an object is on its way out. What is applied to it does not begin to run, and what runs does not come to its end.
+#[must_use]
+pub fn is_leaving(object: &Value) -> bool {
+    !text(object, &["metadata", "deletionTimestamp"]).is_empty()
+}
+
+/// The conditions that an object's status says.
+pub fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
+    let conditions = at(object, &["status", "conditions"]).and_then(Value::as_array);
+    conditions.into_iter().flatten()
+}
+
+/// Whether a condition of an object says this word, such as `True`.
+#[must_use]
+pub fn says(object: &Value, condition: &str, word: &str) -> bool {
+    conditions(object)
+        .any(|said| text(said, &["type"]) == condition && text(said, &["status"]) == word)
+}
+
 /// An annotation of an object.
 #[must_use]
 pub fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {

@@ -370,7 +370,7 @@ fn of_extra(there: &Live<'_>, incomplete: bool) -> Compared {
 }
 
 pub(crate) fn deleting(there: &Live<'_>) -> bool {
-    !resource::text(there.essentials, &["metadata", "deletionTimestamp"]).is_empty()
+    resource::is_leaving(there.essentials)
 }
 
 fn owner(there: &Live<'_>, input: &Input<'_>) -> Owner {

@@ -4,7 +4,9 @@
 
 use domain::cause::Cause;
 use domain::message;
-use domain::resource::{ResourceKey, annotation, at, split_api_version, text};
+use domain::resource::{
+    ResourceKey, annotation, at, conditions, is_leaving, split_api_version, text,
+};
 use domain::status::HealthCode;
 use serde_json::Value;
 
@@ -217,7 +219,7 @@ pub fn counts(object: &Value) -> bool {
 
 /// An object on its way out is Progressing, whatever else it says; a hook that only waits for us is not on its way.
 fn deleting(object: &Value) -> Option<Health> {
-    if text(object, &["metadata", "deletionTimestamp"]).is_empty() {
+    if !is_leaving(object) {
         return None;
     }
     let finalizers: Vec<&str> = at(object, &["metadata", "finalizers"])
@@ -317,11 +319,4 @@ fn number(object: &Value, path: &[&str]) -> i64 {
 /// The condition of a type.
 fn condition<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     conditions(object).find(|c| text(c, &["type"]) == name)
-}
-
-fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
-    at(object, &["status", "conditions"])
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
 }

@@ -6,7 +6,7 @@
 use domain::cause::Cause;
 use domain::message;
 use domain::operation::Phase;
-use domain::resource::{self, ResourceKey, annotation, at, text};
+use domain::resource::{self, ResourceKey, annotation, at, is_leaving};
 use domain::status::HealthCode;
 use serde_json::{Map, Value};
 
@@ -202,7 +202,7 @@ pub fn before(policy: DeletePolicy, run: &str, live: Option<&Value>) -> Before {
     let Some(live) = live else {
         return Before::Ready;
     };
-    let deleting = leaving(live);
+    let deleting = is_leaving(live);
     if of_run(live, run) && (!deleting || held(live)) {
         return Before::Made;
     }
@@ -219,12 +219,6 @@ pub fn before(policy: DeletePolicy, run: &str, live: Option<&Value>) -> Before {
 #[must_use]
 pub fn of_run(object: &Value, run: &str) -> bool {
     annotation(object, RUN) == Some(run)
-}
-
-/// Whether an object is on its way out. What is applied to it does not begin to run, and what runs does not come to its end.
-#[must_use]
-pub fn leaving(object: &Value) -> bool {
-    !text(object, &["metadata", "deletionTimestamp"]).is_empty()
 }
 
 /// Whether our finalizer keeps an object in the cluster.
@@ -286,7 +280,7 @@ pub fn standing(
         HealthCode::Missing | HealthCode::Degraded | HealthCode::Unknown => Phase::Failed,
     };
     // What has ended has, though it goes: so do Jobs with `ttlSecondsAfterFinished`.
-    if phase == Phase::Running && leaving(live) {
+    if phase == Phase::Running && is_leaving(live) {
         return taken_away(key);
     }
     let failed = phase == Phase::Failed;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::resource::{GroupKind, at, text};
+use domain::resource::{GroupKind, says, text};
 use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::{MutexGuard, Notify, mpsc, oneshot, watch};
@@ -341,14 +341,8 @@ impl Pauses {
 fn awaits_kinds(index: &Index, listed: &Discovery) -> bool {
     index.of_kind(&definitions()).iter().any(|definition| {
         let (group, kind) = defined(&definition.body);
-        is_established(&definition.body) && listed.resolve(group, None, kind).is_none()
+        says(&definition.body, "Established", "True") && listed.resolve(group, None, kind).is_none()
     })
-}
-
-fn is_established(definition: &Value) -> bool {
-    let conditions = at(definition, &["status", "conditions"]).and_then(Value::as_array);
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|one| text(one, &["type"]) == "Established" && text(one, &["status"]) == "True")
 }
 
 /// The kind of definitions.

@@ -1,6 +1,6 @@
 //! What is said of a pod in a few words, as `kubectl get pods` does.
 
-use domain::resource::{at, text};
+use domain::resource::{at, is_leaving, text};
 use serde_json::Value;
 
 use crate::structural::quantity;
@@ -93,7 +93,7 @@ impl State {
         if !state.initializing(pod, &inits) || initialized {
             state.running(pod);
         }
-        if !text(pod, &["metadata", "deletionTimestamp"]).is_empty() {
+        if is_leaving(pod) {
             if text(pod, &["status", "reason"]) == "NodeLost" {
                 "Unknown".clone_into(&mut state.reason);
             } else if !matches!(phase, "Succeeded" | "Failed") {

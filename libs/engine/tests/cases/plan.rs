@@ -2,7 +2,7 @@
 
 use domain::cause::Location;
 use domain::manifest::Replaced;
-use domain::resource::ResourceKey;
+use domain::resource::{ResourceKey, is_leaving};
 use domain::schema::SchemaSet;
 use engine::claim::Claimant;
 use engine::compare::{Ignored, Live};
@@ -32,7 +32,7 @@ pub(crate) fn hook(body: &Value) -> Value {
         .expect("a well-formed case");
     let run = ATTEMPT.run(phase.as_str());
     let before = hooks::before(DeletePolicy::of(body), &run, Some(body));
-    let answered = match hooks::leaving(body) {
+    let answered = match is_leaving(body) {
         true => "not made",
         false => "made",
     };

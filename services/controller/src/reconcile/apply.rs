@@ -12,7 +12,7 @@ use domain::clock::Timestamp;
 use domain::denial::Denial;
 use domain::message;
 use domain::operation::{ResourceResult, ResultCode};
-use domain::resource::{ResourceKey, text};
+use domain::resource::{ResourceKey, is_leaving, text};
 use engine::options::Propagation;
 use engine::plan::pace::named;
 use engine::plan::{Action, How, Plan, Step, dispensable};
@@ -417,7 +417,7 @@ async fn apply(
             Err(error) => return Err(refused(&account, step, error, dry_run).await),
         }
     };
-    if !dry_run && engine::hooks::leaving(&object) {
+    if !dry_run && is_leaving(&object) {
         return Err(Refused::Leaving(object));
     }
     let unchanged = before.is_some_and(|before| before.is_still(&object));
@@ -442,7 +442,7 @@ async fn refused(account: &Account, step: &Step, error: cluster::Error, dry_run:
         return error.into();
     }
     match account.get(&step.key, Some(&step.version)).await {
-        Ok(Some(object)) if engine::hooks::leaving(&object) => Refused::Leaving(object),
+        Ok(Some(object)) if is_leaving(&object) => Refused::Leaving(object),
         // It is gone, or another has come in its place: the next look finds that.
         Ok(_) => Refused::StillThere,
         Err(unread) if passes(&unread) => unread.into(),

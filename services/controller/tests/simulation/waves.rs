@@ -7,7 +7,7 @@ use controller::reconcile::apply;
 use domain::cause::Cause;
 use domain::message::{self, Code, Message};
 use domain::operation::{Phase, ResourceResult, ResultCode};
-use domain::resource::{ResourceKey, annotation, at, text};
+use domain::resource::{ResourceKey, annotation, at, is_leaving, text};
 use engine::fields::MANAGER;
 use engine::hooks::{self, Before, DeletePolicy};
 use engine::operation::End;
@@ -218,7 +218,7 @@ fn apply_wave(
                 return outcome;
             }
             match execute(world, me, step, &duty) {
-                Ok(Done::Applied(object)) if hooks::leaving(&object) => {
+                Ok(Done::Applied(object)) if is_leaving(&object) => {
                     outcome.going.push(step.key.clone());
                     look.live.take_answer(me, object);
                 }
@@ -433,7 +433,7 @@ fn catch_up(world: &mut World, me: &mut Controller, run: &Run, live: &mut LiveSe
         result.hook
             && result.hook_phase == Phase::Running
             && entry.is_none_or(|entry| {
-                !hooks::of_run(&entry.object, &name) || hooks::leaving(&entry.object)
+                !hooks::of_run(&entry.object, &name) || is_leaving(&entry.object)
             })
     };
     let unseen = results(run).iter().filter(unseen);

@@ -14,7 +14,7 @@ use domain::application::{
 use domain::cause::{Cause, Severity};
 use domain::message;
 use domain::operation::Phase;
-use domain::resource::{ResourceKey, annotation, at};
+use domain::resource::{ResourceKey, annotation, at, is_leaving};
 use serde_json::Value;
 
 use crate::canonical;
@@ -389,7 +389,7 @@ fn expires(step: &Step) -> bool {
 
 /// Whether an object is deleted, and nothing of ours keeps it.
 fn is_going(object: &Value) -> bool {
-    hooks::leaving(object) && !hooks::held(object)
+    is_leaving(object) && !hooks::held(object)
 }
 
 /// What becomes of a hook when its moment is over.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::resource::{ResourceKey, at, text};
+use domain::resource::{ResourceKey, at, says, text};
 use serde_json::Value;
 
 use super::LOOK_AGAIN;
@@ -16,13 +16,6 @@ pub(super) fn is_served(definition: &Value) -> bool {
     let versions = at(definition, &["spec", "versions"]).and_then(Value::as_array);
     let mut versions = versions.into_iter().flatten();
     versions.any(|version| version["served"] == true)
-}
-
-/// Whether a condition of a definition says this.
-fn says(definition: &Value, condition: &str, word: &str) -> bool {
-    let conditions = at(definition, &["status", "conditions"]).and_then(Value::as_array);
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|said| text(said, &["type"]) == condition && text(said, &["status"]) == word)
 }
 
 /// Whether the names of a definition are another one's, so that its kind never comes.

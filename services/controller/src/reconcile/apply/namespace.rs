@@ -7,8 +7,7 @@ use domain::cause::Cause;
 use domain::message;
 use domain::operation::ResultCode;
 use domain::quota::Quota;
-use domain::resource::{ResourceKey, at, text};
-use engine::hooks;
+use domain::resource::{ResourceKey, at, conditions, is_leaving, text};
 use engine::plan::Step;
 use serde_json::{Value, json};
 use store::Claim;
@@ -36,7 +35,7 @@ pub(super) async fn create(
         // Its account may do so itself.
         let account = subject.writer.account(ctx, "")?;
         let applied = account.apply(object, &ApplyOptions::default()).await?;
-        if hooks::leaving(&applied.object) {
+        if is_leaving(&applied.object) {
             return Err(Refused::NamespaceLeaving(applied.object));
         }
         return Ok(words(if applied.created {
@@ -47,7 +46,7 @@ pub(super) async fn create(
     }
     // First of all: a claim on somebody else's namespace would outlive the refusal.
     let there = ctx.cluster.check_namespace(namespace, &tenant.name).await?;
-    if let Some(object) = there.filter(hooks::leaving) {
+    if let Some(object) = there.filter(is_leaving) {
         return Err(Refused::NamespaceLeaving(object));
     }
     let claimed = ctx
@@ -128,7 +127,7 @@ pub(super) async fn leaving(
     }
     let platform = ctx.cluster.as_platform();
     match platform.get(&key(namespace), Some("v1")).await {
-        Ok(there) => Ok(there.filter(hooks::leaving)),
+        Ok(there) => Ok(there.filter(is_leaving)),
         Err(error) if passes(&error) => Err(error),
         // Who may not look has to do with what was said of the objects.
         Err(_) => Ok(None),
@@ -137,9 +136,7 @@ pub(super) async fn leaving(
 
 /// That a namespace takes nothing, and what keeps it, as the cluster says.
 pub(super) fn stays(object: &Value) -> Cause {
-    let conditions = at(object, &["status", "conditions"]).and_then(Value::as_array);
-    let conditions = conditions.into_iter().flatten();
-    let said: Vec<&str> = conditions
+    let said: Vec<&str> = conditions(object)
         .filter(|condition| text(condition, &["status"]) == "True")
         .map(|condition| text(condition, &["message"]))
         .filter(|words| !words.is_empty())

@@ -11,7 +11,7 @@ use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::message;
 use domain::operation::{Phase, ResourceResult};
-use domain::resource::{ResourceKey, annotation, text};
+use domain::resource::{ResourceKey, annotation, is_leaving, text};
 use engine::hooks::{self, Attempt, Before, DeletePolicy};
 use engine::options::Propagation;
 use engine::plan::pace::result_of;
@@ -55,9 +55,7 @@ async fn catch_up(
         let entry = live.find(&result.key);
         result.hook
             && result.hook_phase == Phase::Running
-            && entry.is_none_or(|entry| {
-                !is_of(&entry.body, &attempt, result) || hooks::leaving(&entry.body)
-            })
+            && entry.is_none_or(|entry| !is_of(&entry.body, &attempt, result) || entry.deleting)
     };
     let unseen = results(run).iter().filter(unseen);
     let unseen: Vec<(ResourceKey, String)> = unseen
@@ -254,9 +252,7 @@ pub(super) async fn clear_way(
         };
         let mut entry = live.find(&step.key).cloned();
         let mut way = before(entry.as_ref());
-        let leaves = entry
-            .as_ref()
-            .is_some_and(|there| hooks::leaving(&there.body));
+        let leaves = entry.as_ref().is_some_and(|there| there.deleting);
         if way == Before::Ready || (way == Before::Made && leaves) {
             entry = as_it_is(ctx, run, &step, entry).await?;
             if let Some(there) = &entry
@@ -318,7 +314,7 @@ pub(super) async fn let_go(
     live: &LiveSet,
 ) -> Result<(), cluster::Error> {
     let answered = going.iter().filter_map(|key| live.body(key));
-    for body in answered.filter(|body| hooks::leaving(body)) {
+    for body in answered.filter(|body| is_leaving(body)) {
         let Some(entry) = ctx.cluster.index().read(body) else {
             continue;
         };

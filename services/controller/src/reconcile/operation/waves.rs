@@ -255,7 +255,7 @@ fn lingers_for(
         // Whoever heard of it before that woke nobody.
         let index = ctx.cluster.index();
         let known = index.get(key);
-        let leaves = known.is_some_and(|entry| engine::hooks::leaving(&entry.body));
+        let leaves = known.is_some_and(|entry| entry.deleting);
         index.would_have(key) && !leaves
     });
     let pause = if overlooked { SOON } else { BACKSTOP };
