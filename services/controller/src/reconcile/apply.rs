@@ -59,6 +59,15 @@ pub struct Outcome {
     pub namespace_made: bool,
 }
 
+impl Outcome {
+    /// Notes that a step has failed, in which words and why.
+    fn failed(&mut self, step: &Step, words: String, cause: Cause, dry_run: bool) {
+        let failed = result(step, ResultCode::SyncFailed, words, dry_run);
+        self.results.push(failed);
+        self.causes.push(cause);
+    }
+}
+
 /// Carries out one wave. What was made anew since the attempt began is not made anew once more. What goes into the namespace
 /// that whoever syncs makes where it is not there, if there is one, waits for one of that name that is on its way out.
 #[tracing::instrument(name = "apply", skip_all, fields(objects = steps.len(), dry_run))]
@@ -121,9 +130,7 @@ pub async fn wave(
                         // Somebody keeps it, and nothing else would be deployed as long as that is waited for.
                         let cause = Cause::error(kept(&step.key, &object));
                         let words = cause.message.to_string();
-                        let failed = result(step, ResultCode::SyncFailed, words, dry_run);
-                        outcome.results.push(failed);
-                        outcome.causes.push(cause.on(step.key.clone()));
+                        outcome.failed(step, words, cause.on(step.key.clone()), dry_run);
                     } else {
                         outcome.going.push(step.key.clone());
                     }
@@ -134,9 +141,7 @@ pub async fn wave(
                     if lingers(&object, ctx.clock.now()) {
                         let cause = namespace::stays(&object);
                         let words = cause.message.to_string();
-                        let failed = result(step, ResultCode::SyncFailed, words, dry_run);
-                        outcome.results.push(failed);
-                        outcome.causes.push(cause.on(step.key.clone()));
+                        outcome.failed(step, words, cause.on(step.key.clone()), dry_run);
                     } else if !outcome.going.contains(&key) {
                         outcome.going.push(key);
                     }
@@ -144,10 +149,7 @@ pub async fn wave(
                 Err(refused) => {
                     prune_failed |= matches!(step.action, Action::Prune { .. });
                     let (words, cause) = refused.explain(step, subject);
-                    outcome
-                        .results
-                        .push(result(step, ResultCode::SyncFailed, words, dry_run));
-                    outcome.causes.push(cause);
+                    outcome.failed(step, words, cause, dry_run);
                 }
             }
         }
