@@ -267,7 +267,7 @@ fn counterpart(
 }
 
 /// Where the elements of a list are that have something to be told by. Of those that share it the first counts.
-fn elements(items: &[Value], list: Option<Node<'_>>) -> HashMap<String, usize> {
+pub(super) fn elements(items: &[Value], list: Option<Node<'_>>) -> HashMap<String, usize> {
     let mut elements = HashMap::new();
     for (position, item) in items.iter().enumerate() {
         if let Some(told) = told_by(item, list) {
@@ -278,7 +278,7 @@ fn elements(items: &[Value], list: Option<Node<'_>>) -> HashMap<String, usize> {
 }
 
 /// What an element of a list is told by: its keys, or its name where no schema says what its keys are.
-fn told_by(item: &Value, list: Option<Node<'_>>) -> Option<String> {
+pub(super) fn told_by(item: &Value, list: Option<Node<'_>>) -> Option<String> {
     keys_of(item, list).or_else(|| item.get("name")?.as_str().map(str::to_owned))
 }
 

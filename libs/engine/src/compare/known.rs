@@ -2,13 +2,13 @@
 //! spellings, and structures of Kubernetes that have such amounts within. A custom resource's schema often calls them text.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use domain::resource::ResourceKey;
 use domain::schema::{Scalar, Type};
 use domain::settings::{KnownField, KnownType, go_duration};
 use serde_json::{Map, Value};
 
+use super::ignore::{elements, told_by};
 use crate::structural::same_scalar;
 
 /// Maps of amounts in the structures of the core group.
@@ -66,16 +66,9 @@ fn at(want: &Value, got: &mut Value, path: &[String], is: KnownType) {
 
 /// Elements that stand for each other: by their names, else by their positions.
 fn pairs(want: &[Value], got: &mut [Value], visit: impl Fn(&Value, &mut Value)) {
-    let name = |item: &Value| item.get("name").and_then(Value::as_str).map(str::to_owned);
-    // Looked up, not searched for: lists may be long. Of those that share a name the first counts.
-    let mut names: HashMap<String, usize> = HashMap::new();
-    for (position, item) in got.iter().enumerate() {
-        if let Some(name) = name(item) {
-            names.entry(name).or_insert(position);
-        }
-    }
+    let names = elements(got, None);
     for (position, item) in want.iter().enumerate() {
-        let there = match name(item) {
+        let there = match told_by(item, None) {
             Some(name) => names.get(&name).copied(),
             None => Some(position),
         };
