@@ -4,6 +4,7 @@
 //! no lock per repository and any number of commits at once. Connections go only to addresses that the installation allows.
 
 mod access;
+mod below;
 mod coalesce;
 mod command;
 mod egress;

@@ -432,11 +432,7 @@ pub(super) async fn gather(
     let job = Job {
         program: "git",
         arguments,
-        environment: vec![
-            ("GIT_CONFIG_NOSYSTEM", "1".into()),
-            ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
-            ("GIT_CEILING_DIRECTORIES", "/".into()),
-        ],
+        environment: alone(),
         folder: mirror,
         deadline,
         profile: Profile::Git {
@@ -452,6 +448,15 @@ pub(super) async fn gather(
         true => Ok(()),
         false => Err(Error::internal(done.stderr.trim())),
     }
+}
+
+/// The environment of a call that goes by nobody's settings.
+fn alone() -> Vec<(&'static str, OsString)> {
+    vec![
+        ("GIT_CONFIG_NOSYSTEM", "1".into()),
+        ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
+        ("GIT_CEILING_DIRECTORIES", "/".into()),
+    ]
 }
 
 /// The largest file of settings that is read, in bytes.
@@ -490,11 +495,7 @@ pub(super) async fn settings(
     let job = Job {
         program: "git",
         arguments: arguments.map(OsString::from).into(),
-        environment: vec![
-            ("GIT_CONFIG_NOSYSTEM", "1".into()),
-            ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
-            ("GIT_CEILING_DIRECTORIES", "/".into()),
-        ],
+        environment: alone(),
         folder: private.path(),
         deadline,
         profile: Profile::Git {

@@ -10,6 +10,7 @@ use domain::message;
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 use parking_lot::Mutex;
 
+use super::below::below;
 use super::coalesce::Coalesce;
 use super::mirrors::Listed;
 use super::refs::{MAX_REFS, Refs};
@@ -153,19 +154,7 @@ impl Mirror {
 
     /// Whether its refs are more files and folders than this; no more of them are looked at.
     pub(super) fn has_more_refs(&self, most: usize) -> bool {
-        let (mut count, mut folders) = (0_usize, vec![self.path.join("refs")]);
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                count += 1;
-                if count > most {
-                    return true;
-                }
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    folders.push(entry.path());
-                }
-            }
-        }
-        false
+        below(&self.path.join("refs"), None).nth(most).is_some()
     }
 
     /// Puts another folder in its place: what was fetched anew, whole.
@@ -336,23 +325,13 @@ pub(crate) fn damaged(error: &git2::Error) -> Error {
     Error::of(Kind::Corrupt, internal.cause().clone()).detail(error)
 }
 
-/// Removes files below a folder, but for those below another one. Not by calling itself: a ref may lie very deep.
+/// Removes files below a folder, but for those below another one.
 fn clear(folder: &Path, but: Option<&Path>, unwanted: impl Fn(&str) -> bool) {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let Ok(kind) = entry.file_type() else {
-                continue;
-            };
-            if kind.is_dir() {
-                if but != Some(path.as_path()) {
-                    folders.push(path);
-                }
-            } else if entry.file_name().to_str().is_some_and(&unwanted) {
-                // Whatever stays is found again by the next fetch, which fails with its name.
-                let _ = std::fs::remove_file(path);
-            }
+    for entry in below(folder, but) {
+        let is_file = entry.file_type().is_ok_and(|kind| !kind.is_dir());
+        if is_file && entry.file_name().to_str().is_some_and(&unwanted) {
+            // Whatever stays is found again by the next fetch, which fails with its name.
+            let _ = std::fs::remove_file(entry.path());
         }
     }
 }

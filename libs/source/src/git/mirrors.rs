@@ -23,7 +23,7 @@ use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Handle, MAX_REF_FILES, Mirror};
 use super::places::{Places, late};
-use super::refs::{MAX_REFS, Named, Refs, Refused, is_commit, is_range};
+use super::refs::{self, MAX_REFS, Named, Refs, is_commit, is_range};
 use super::remove::remove_all;
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
@@ -554,8 +554,7 @@ impl Mirrors {
             return Ok(());
         }
         self.discard(mirror).await?;
-        let refused = Refused::TooLarge(format!("{MAX_REFS} names"));
-        Err(refused.or(|| Error::internal("refs that are none")))
+        Err(refs::too_large(format!("{MAX_REFS} names")))
     }
 
     async fn fetch_beside(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {

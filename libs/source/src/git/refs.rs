@@ -89,14 +89,17 @@ impl Refused {
     pub(super) fn or(self, malformed: impl FnOnce() -> Error) -> Error {
         match self {
             Self::Malformed => malformed(),
-            Self::TooLarge(limit) => {
-                let message = message::source::TOO_LARGE
-                    .with("what", "the list of branches and tags")
-                    .with("limit", limit);
-                Error::new(Kind::TooLarge, message)
-            }
+            Self::TooLarge(limit) => too_large(limit),
         }
     }
+}
+
+/// That a repository has more refs than are taken, of which this is told as the most.
+pub(super) fn too_large(limit: String) -> Error {
+    let message = message::source::TOO_LARGE
+        .with("what", "the list of branches and tags")
+        .with("limit", limit);
+    Error::new(Kind::TooLarge, message)
 }
 
 /// What a revision turned out to be, as far as the refs say.

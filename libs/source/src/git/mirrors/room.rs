@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
+use super::super::below::below;
 use super::super::remove::remove_all;
 use super::{Inner, Mirror, Mirrors};
 
@@ -199,21 +200,12 @@ const BLOCK: u64 = 4096;
 
 /// How many bytes what is below a folder takes.
 pub(crate) fn size_of(folder: &Path) -> u64 {
-    // Not by calling itself: a ref may lie two thousand folders deep, and a thread's stack is small.
-    let (mut size, mut folders) = (0_u64, vec![folder.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            size = size.saturating_add(match entry.metadata() {
-                Ok(found) if found.is_dir() => {
-                    folders.push(entry.path());
-                    BLOCK
-                }
-                Ok(found) => found.len().max(1).next_multiple_of(BLOCK),
-                Err(_) => 0,
-            });
-        }
-    }
-    size
+    let sizes = below(folder, None).map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => BLOCK,
+        Ok(found) => found.len().max(1).next_multiple_of(BLOCK),
+        Err(_) => 0,
+    });
+    sizes.fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
