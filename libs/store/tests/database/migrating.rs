@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use store::{Code, Error, Patience};
 use testkit::wait;
 
@@ -37,6 +37,16 @@ async fn waited_for(world: &World, so: &str) {
     .unwrap();
 }
 
+/// A transaction that uses the table until it ends.
+async fn use_table(user: &mut PgConnection) -> Transaction<'_, Postgres> {
+    let mut long = user.begin().await.unwrap();
+    sqlx::query(&format!("LOCK TABLE {TABLE} IN ACCESS SHARE MODE"))
+        .execute(&mut *long)
+        .await
+        .unwrap();
+    long
+}
+
 async fn read(world: &World) -> sqlx::Result<()> {
     let mut reader = session(&world.database.admin).await;
     // As long as the services wait.
@@ -60,11 +70,7 @@ async fn a_migration_lets_others_through_while_a_table_is_in_use_and_then_runs()
         };
         let owner = &world.database.owner;
         let mut user = session(&world.database.admin).await;
-        let mut long = user.begin().await.unwrap();
-        sqlx::query(&format!("LOCK TABLE {TABLE} IN ACCESS SHARE MODE"))
-            .execute(&mut *long)
-            .await
-            .unwrap();
+        let long = use_table(&mut user).await;
         let meanwhile = async {
             waited_for(world, "wait_event = 'relation'").await;
             read(world).await.unwrap();
@@ -105,11 +111,7 @@ async fn a_migration_that_never_gets_its_table_is_named_and_may_be_run_again() {
         let hasty = "options=-c%20idle_in_transaction_session_timeout%3D1s";
         let owner = &format!("{}{sign}{hasty}", world.database.owner);
         let mut user = session(&world.database.admin).await;
-        let mut long = user.begin().await.unwrap();
-        sqlx::query(&format!("LOCK TABLE {TABLE} IN ACCESS SHARE MODE"))
-            .execute(&mut *long)
-            .await
-            .unwrap();
+        let long = use_table(&mut user).await;
         let error = store::migrate_with(owner, patience).await.unwrap_err();
         assert_eq!(error.code(), Code::Unavailable);
         let told = matches!(
