@@ -36,7 +36,7 @@ mod waves;
 
 pub use ending::lasting;
 use ending::{end, invalid, invalid_tasks};
-use waves::{Progress, carry_out};
+use waves::{Progress, carry_out, results};
 
 /// How long an operation waits for services of ours, and for a cluster that answers with errors, before it ends with one.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -391,21 +391,18 @@ async fn run_on(
         // same one.
         return waits(ctx, &run, &look, Vec::new(), Next::After(Duration::ZERO)).await;
     }
-    let end_ = match carry_out(ctx, &mut run, &plan, &desired, &mut look, memory).await? {
+    let carried = carry_out(ctx, &mut run, &plan, &desired, &mut look, memory).await;
+    let end_ = match carried.inspect_err(|_| keep(ctx, &run))? {
         Progress::Ended(end_) => end_,
         Progress::Waits(next) => return waits(ctx, &run, &look, Vec::new(), next).await,
         Progress::Lingers(causes, next) => return waits(ctx, &run, &look, causes, next).await,
     };
     // What the operation did is compared with what the spec wants, which may be something else.
     let after = look::look_at(ctx, &run.subject, look.desired, look.live, memory).await;
-    let look = spec_look(
-        ctx,
-        &run.subject,
-        Some(after.map_err(Failure::Cluster)?),
-        memory,
-        true,
-    )
-    .await?;
+    let after = after.map_err(Failure::Cluster);
+    let after = after.inspect_err(|_| keep(ctx, &run))?;
+    let look = spec_look(ctx, &run.subject, Some(after), memory, true).await;
+    let look = look.inspect_err(|_| keep(ctx, &run))?;
     end(ctx, run, end_, look, memory).await
 }
 
@@ -439,6 +436,19 @@ fn recorded(run: &Run) -> Report {
         status,
         set_operation: begun_by_itself(run),
         ..Report::default()
+    }
+}
+
+/// Has written down what became of objects in a look that comes to nothing: the next one does not do it again, nor say of what
+/// was made that it was there.
+fn keep(ctx: &Context, run: &Run) {
+    let subject = &run.subject;
+    let on_record = subject.app.status.operation.as_ref();
+    let on_record = on_record.and_then(|state| state.result.as_ref());
+    let known = on_record.map_or(&[][..], |result| &result.resources);
+    if known != results(run) {
+        let tenant = subject.tenant_name();
+        publish::progress(ctx, &subject.key, tenant, &subject.app, recorded(run));
     }
 }
 

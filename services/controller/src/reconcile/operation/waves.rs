@@ -13,14 +13,14 @@ use engine::plan::{Plan, Step};
 
 use super::hooks::{self, Way};
 use super::waits::{self, Going};
-use super::{Run, for_long, recorded};
+use super::{Run, for_long};
 use crate::context::Context;
 use crate::memory::{AppMemory, Times};
 use crate::reconcile::custom::Known;
 use crate::reconcile::desire::{self, Desired};
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::subject::Subject;
-use crate::reconcile::{Failure, Next, apply, publish};
+use crate::reconcile::{Failure, Next, apply};
 
 /// A waiting operation is looked at this often even if no event comes.
 const BACKSTOP: Duration = Duration::from_secs(30);
@@ -154,7 +154,6 @@ async fn waves_in_turn(
             let makes = makes.as_deref();
             let outcome = apply::wave(ctx, &run.subject, &rest, dry_run, began, makes, live).await;
             times.wave_ended = Some(Instant::now());
-            let progressed = !outcome.results.is_empty();
             record(run, outcome.results);
             let released = hooks::let_go(ctx, run, &outcome.going, &look.live).await;
             let stopped = outcome.interrupted.or(released.err());
@@ -175,7 +174,7 @@ async fn waves_in_turn(
                 let since = &mut times.unfinished;
                 let given_up = waits::give_up(ctx, run, &rest, late, since).await;
                 if given_up.is_empty() {
-                    return interrupted(ctx, run, error, progressed, times);
+                    return interrupted(error, times);
                 }
                 causes.extend(given_up);
                 let end = failed(message::sync::APPLY_FAILED, causes);
@@ -305,11 +304,10 @@ async fn fail(
             let makes = makes(run);
             let makes = makes.as_deref();
             let outcome = apply::wave(ctx, &run.subject, &steps, false, began, makes, live).await;
-            let progressed = !outcome.results.is_empty();
             record(run, outcome.results);
             let released = hooks::let_go(ctx, run, &outcome.going, &look.live).await;
             if let Some(error) = outcome.interrupted.or(released.err()) {
-                return interrupted(ctx, run, error, progressed, times);
+                return interrupted(error, times);
             }
             times.interrupted = None;
             run.state.causes.extend(outcome.causes);
@@ -334,20 +332,8 @@ async fn fail(
     Ok(Progress::Ended(End::new(phase, why, causes)))
 }
 
-/// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later. What of the wave is
-/// done is written down, so that it is not done again.
-fn interrupted(
-    ctx: &Context,
-    run: &Run,
-    error: cluster::Error,
-    progressed: bool,
-    times: &mut Times,
-) -> Result<Progress, Failure> {
-    if progressed {
-        let subject = &run.subject;
-        let tenant = subject.tenant_name();
-        publish::progress(ctx, &subject.key, tenant, &subject.app, recorded(run));
-    }
+/// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
+fn interrupted(error: cluster::Error, times: &mut Times) -> Result<Progress, Failure> {
     if error.is_transient() && for_long(&mut times.interrupted, Instant::now()) {
         let cause = error.cause();
         return Ok(Progress::Ended(End::new(
