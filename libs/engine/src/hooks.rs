@@ -5,7 +5,7 @@
 
 use domain::cause::Cause;
 use domain::message;
-use domain::operation::Phase;
+use domain::operation::{OperationState, Phase};
 use domain::resource::{self, ResourceKey, annotation, at, is_leaving};
 use domain::status::HealthCode;
 use serde_json::{Map, Value};
@@ -219,6 +219,25 @@ pub fn before(policy: DeletePolicy, run: &str, live: Option<&Value>) -> Before {
 #[must_use]
 pub fn of_run(object: &Value, run: &str) -> bool {
     annotation(object, RUN) == Some(run)
+}
+
+/// Whether a hook that our finalizer keeps outlives an operation that was stopped: it runs, and is to be deleted, as it was to be
+/// then. Any other that is left when its operation is over is only let go. `last` is the last operation on record, `check` what
+/// the tenant's own check says of the hook.
+#[must_use]
+pub fn outlives(
+    key: &ResourceKey,
+    live: &Value,
+    last: &OperationState,
+    check: Option<&Checked>,
+) -> bool {
+    let attempt = Attempt {
+        started_at: last.started_at.timestamp_millis(),
+        ..Attempt::default()
+    };
+    let of_it = annotation(live, RUN).is_some_and(|run| run.starts_with(&attempt.operation()));
+    let runs = || standing(key, Some(live), &[], check).phase == Phase::Running;
+    of_it && crate::operation::was_stopped(last) && runs()
 }
 
 /// Whether our finalizer keeps an object in the cluster.

@@ -92,6 +92,14 @@ pub fn take_up(recorded: Option<&OperationState>, asked: Operation, now: Timesta
     }
 }
 
+/// Whether an operation is over because somebody stopped it, or because it had taken the time that it may.
+#[must_use]
+pub fn was_stopped(state: &OperationState) -> bool {
+    use message::sync::{NOT_TERMINATED, TERMINATED, TIMED_OUT};
+    let ends = [TERMINATED, NOT_TERMINATED, TIMED_OUT];
+    state.phase.completed() && ends.iter().any(|code| state.message.is(code))
+}
+
 /// Whether an attempt has yet to find out which revisions are the newest: it is a retry that is to take them up.
 #[must_use]
 pub fn takes_newest(state: &OperationState) -> bool {

@@ -366,6 +366,11 @@ messages! {
         en: "Operation terminated",
         ko: "작업이 중단되었습니다",
     }
+    /// Somebody stopped it, and hooks of it run on.
+    NOT_TERMINATED = "sync.not-terminated" {
+        en: "Operation termination had errors",
+        ko: "작업을 중단하는 중에 오류가 발생했습니다",
+    }
     /// It took longer than it may.
     TIMED_OUT = "sync.timed-out" {
         en: "Operation terminated, it did not end within the {seconds} s of naru.syncTimeout: {message}",

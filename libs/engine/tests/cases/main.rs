@@ -29,7 +29,7 @@ use case::{Case, Given};
 use cluster::{Known, before, live_body, refusal, schemas, seen};
 use comparison::{begins_a_tree, by_server, compared, named, views};
 use objects::{actions, health, runs};
-use plan::{deletion, deletion_hooks, hook, outlined, planned, request};
+use plan::{deletion, deletion_hooks, hook, hook_left, outlined, planned, request};
 
 fn lines(causes: &[Cause]) -> Value {
     causes
@@ -233,6 +233,7 @@ fn run(case: &Case) -> Value {
             "deletion" => deletion(case, &live, &claimant, &options),
             "deletion-hooks" => deletion_hooks(&prepared, &options),
             "hooks" => bodies.iter().map(hook).collect(),
+            "hooks left" => bodies.iter().map(hook_left).collect(),
             other => panic!("nothing called {other} is shown"),
         };
         shown.insert(what.clone(), value);

@@ -1,11 +1,15 @@
 //! What is shown of plans: of syncs, of deletions, and of the hooks of both.
 
 use domain::cause::Location;
+use domain::clock::Timestamp;
 use domain::manifest::Replaced;
+use domain::message::{self, Code};
+use domain::operation::{Operation, Phase};
 use domain::resource::{ResourceKey, is_leaving};
 use domain::schema::SchemaSet;
 use engine::claim::Claimant;
 use engine::compare::{Ignored, Live};
+use engine::operation::{self, End};
 use engine::options::SyncOptions;
 use engine::plan::{Action, Request};
 use engine::prepare::{Prepared, Territory};
@@ -43,6 +47,26 @@ pub(crate) fn hook(body: &Value) -> Value {
         lines(&standing.causes)
     ]);
     json!({"object": key.to_string(), "before": format!("{before:?}"), "answered": answered, "on record": recorded})
+}
+
+/// After which ends of its operation a hook is deleted that our finalizer still keeps; after the others it is let go.
+pub(crate) fn hook_left(body: &Value) -> Value {
+    let key = ResourceKey::of(body);
+    let at = Timestamp::from_timestamp_millis(ATTEMPT.started_at).expect("a well-formed attempt");
+    let deletes = |code: &&Code| {
+        let mut state = operation::begin(Operation::default(), at);
+        let end = End::new(Phase::Failed, code.message(), Vec::new());
+        operation::conclude(&mut state, end, at);
+        engine::hooks::outlives(&key, body, &state, None)
+    };
+    let ends = [
+        message::sync::TERMINATED,
+        message::sync::NOT_TERMINATED,
+        message::sync::TIMED_OUT,
+        message::sync::WAVE_FAILED,
+    ];
+    let after: Vec<&str> = ends.iter().filter(deletes).map(|code| code.id).collect();
+    json!({"object": key.to_string(), "deleted after": after})
 }
 
 /// What a case asks of a sync.
