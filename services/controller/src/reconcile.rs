@@ -66,6 +66,8 @@ const LONGEST: Duration = Duration::from_secs(240);
 const LETTING_GO: Duration = Duration::from_secs(60);
 /// When an application tries again whose tenant runs as many operations as it may.
 const FULL: Duration = Duration::from_secs(5);
+/// When hooks are looked at again first that our finalizer still keeps.
+const STILL_HELD: Duration = Duration::from_secs(30);
 /// When one tries again that another controller has not let go yet; that it has wakes it.
 const ANOTHERS: Duration = Duration::from_secs(1);
 
@@ -469,13 +471,19 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     let look = look::look(ctx, &subject, desired, memory)
         .await
         .map_err(Failure::Cluster)?;
-    let claimant = subject.claimant();
-    hooks::release_idle(ctx, &subject.writer, claimant, look.live.entries()).await;
+    let (claimant, live) = (subject.claimant(), look.live.entries());
+    let last = subject.app.status.operation.as_ref();
+    let last = last.map(|state| (state, &look.checks));
+    let held = hooks::release_idle(ctx, &subject.writer, claimant, live, last).await;
     let lasting = operation::lasting(&subject.app, &look);
+    let lasting: Vec<Cause> = held.iter().cloned().chain(lasting).collect();
     let mut status = look::status(ctx, &subject, &look, lasting.clone(), refresh.is_some());
     let decision = decided(ctx, &subject, &status);
     // Whatever else is waited for, this is asked again.
     let mut next = look.again.map_or(Next::Sleep, Next::After);
+    if !held.is_empty() {
+        next = next.sooner(hooks::again(&status, ctx.clock.now()));
+    }
     match decision {
         Decision::Sync(_) if look.desired.is_ok() && busy(ctx, &subject).await? => {
             let causes = std::iter::once(no_turn(&subject)).chain(lasting).collect();
@@ -496,7 +504,8 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
             if let Some(until) = closed.until {
                 next = next.sooner(at(ctx, until));
             }
-            status = look::status(ctx, &subject, &look, vec![closed.cause], refresh.is_some());
+            let causes = std::iter::once(closed.cause).chain(held).collect();
+            status = look::status(ctx, &subject, &look, causes, refresh.is_some());
         }
     }
     let report = Report {

@@ -91,6 +91,16 @@ messages! {
         en: "the hook {resource} was deleted while it was running; sync again to run it anew",
         ko: "훅 {resource}이(가) 실행 중에 삭제되었습니다. 다시 실행하려면 다시 동기화하십시오",
     }
+    /// A hook runs on that was to be stopped.
+    HOOK_NOT_STOPPED = "sync.hook-not-stopped" {
+        en: "the hook {resource} runs on though its sync was stopped, since it cannot be deleted; that is tried again by itself: act on what the cluster says, or delete the hook by hand",
+        ko: "동기화가 중단되었지만 훅 {resource}을(를) 삭제할 수 없어 훅이 계속 실행되고 있습니다. 삭제는 자동으로 다시 시도합니다. 클러스터가 알리는 문제를 해결하거나 훅을 직접 지우십시오",
+    }
+    /// Our finalizer stays on a hook.
+    HOOK_NOT_RELEASED = "sync.hook-not-released" {
+        en: "the finalizer `argocd.argoproj.io/hook-finalizer` cannot be taken off the hook {resource}, and keeps it in the cluster; that is tried again by itself: act on what the cluster says, or take it off by hand",
+        ko: "훅 {resource}에서 `argocd.argoproj.io/hook-finalizer` 파이널라이저를 뗄 수 없어 훅이 클러스터에 남아 있습니다. 자동으로 다시 시도합니다. 클러스터가 알리는 문제를 해결하거나 파이널라이저를 직접 떼십시오",
+    }
     /// A hook's name is taken by an object that the application did not make.
     HOOK_NAME_TAKEN = "sync.hook-name-taken" {
         en: "{resource} is there already and was not made by this application, so that the hook cannot replace it; rename the hook, or delete the object",

@@ -13,7 +13,7 @@ use testkit::wait;
 
 use crate::clusters::{Role, add, app, guest};
 use crate::faults::own_platform;
-use crate::hooks::{application, gone, job, path, sync};
+use crate::hooks::{application, ended, finish, gone, is_held, job, path, says, sync};
 use crate::objects::live;
 use crate::terminal::{self, Terminal, enterable};
 use crate::{PATIENCE, all_conditions, code, conditions, config_map, said, set};
@@ -534,6 +534,86 @@ async fn s14_hooks_of_a_deletion_have_the_rights_that_a_sync_has_and_no_others()
     let wanted = ["patch jobs deployer", "delete configmaps deployer"];
     as_deployer(&written, &wanted);
     Ok(())
+}
+
+/// A tenant whose sync, made as `deployer`, waits for its hook `before`, after which that account has lost its rights on Jobs.
+async fn disentitled(label: &str) -> Result<Tenant> {
+    let before = job("before", &[("hook", "PreSync")], "pending");
+    let tenant = application(
+        platform::platform().await?,
+        label,
+        &[("before.json", before)],
+    )
+    .await?;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    name(&tenant, "add", "deployer").await?;
+    entitle(&tenant).await?;
+    refused(&tenant, None).await?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+
+    let nothing = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]);
+    grant(&tenant, &nothing).await?;
+    let deployer = tenant.kube.impersonating(&user(&tenant.name, "deployer"));
+    let job = path(&tenant, "before");
+    wait::until("the rights are gone", PATIENCE, || async {
+        ensure!(deployer.get(&job).await.is_err(), "it may read jobs");
+        Ok(())
+    })
+    .await?;
+    Ok(tenant)
+}
+
+/// The application when its conditions have this code, and with it who lacks a right; or, without a code, none of those of hooks.
+async fn tells_of_hooks(tenant: &Tenant, code: Option<&str>) -> Result<Value> {
+    let so = |app: &Value| {
+        let said = all_conditions(app);
+        match code {
+            Some(code) => said.contains(code) && said.contains(&user(&tenant.name, "deployer")),
+            None => !said.contains("[sync.hook-not-"),
+        }
+    };
+    tenant.client.app_when("app", PATIENCE, so).await
+}
+
+#[tokio::test]
+async fn a_hook_that_could_not_be_stopped_is_deleted_once_it_may_be() -> Result<()> {
+    let tenant = disentitled("deputy-kept").await?;
+    let job = path(&tenant, "before");
+    argocd(&tenant, &["app", "terminate-op", "app"]).await?;
+    let app = ended(&tenant, "Error").await?;
+    let state = &app["status"]["operationState"];
+    assert_eq!(state["message"], "Operation termination had errors");
+    tells_of_hooks(&tenant, Some("[sync.hook-not-stopped]")).await?;
+    let there = tenant.kube.get(&job).await?.context("it stays")?;
+    assert!(is_held(&there), "{there}");
+    assert!(there["metadata"]["deletionTimestamp"].is_null(), "{there}");
+
+    entitle(&tenant).await?;
+    gone(&tenant.kube, &job).await?;
+    tells_of_hooks(&tenant, None).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_hook_that_could_not_be_let_go_is_tried_again_though_nothing_happens_to_it() -> Result<()>
+{
+    let tenant = disentitled("deputy-held").await?;
+    let kube = platform::platform().await?.kube()?;
+    finish(&kube, &tenant, "before", "Succeeded").await?;
+    ended(&tenant, "Succeeded").await?;
+    tells_of_hooks(&tenant, Some("[sync.hook-not-released]")).await?;
+    let job = path(&tenant, "before");
+    let there = tenant.kube.get(&job).await?.context("it stays")?;
+    assert!(is_held(&there), "{there}");
+
+    entitle(&tenant).await?;
+    wait::until("the hook is let go", PATIENCE, || async {
+        let there = tenant.kube.get(&job).await?.context("it stays")?;
+        ensure!(!is_held(&there), "it is held");
+        Ok(())
+    })
+    .await?;
+    tells_of_hooks(&tenant, None).await.map(drop)
 }
 
 #[tokio::test]

@@ -501,7 +501,8 @@ pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts, writer: &
     let marking = Marking::default();
     let claimant = tenant.claimant(&key.name, &marking);
     let live = LiveSet::gather(ctx, sight, claimant, &[]);
-    hooks::release_idle(ctx, writer, claimant, live.entries()).await;
+    // They run on where they do: there may be no record any more of what became of their operation.
+    hooks::release_idle(ctx, writer, claimant, live.entries(), None).await;
 }
 
 /// Reports why a deletion waits.

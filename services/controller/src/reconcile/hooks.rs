@@ -1,22 +1,38 @@
 //! Lets go of hooks, and deletes them, as whom their application is written (client required).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::{DeleteOptions, LiveEntry, PatchKind, WriteOptions};
+use domain::cause::Cause;
+use domain::clock::Timestamp;
+use domain::message;
+use domain::operation::OperationState;
+use domain::resource::ResourceKey;
+use domain::status::Status;
 use engine::claim::Claimant;
 use engine::hooks;
 use engine::options::{self, Propagation, Role};
+use engine::tree::Checks;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::apply::propagated;
 use super::writer::Writer;
+use super::{Next, STILL_HELD};
 use crate::context::Context;
 
 /// How many hooks of one application are let go at once.
 const AT_ONCE: usize = 16;
 /// How often a finalizer is taken off anew where somebody else was writing.
 const TRIES: usize = 5;
+/// The longest that hooks are left alone which the cluster keeps.
+const RARELY: Duration = Duration::from_secs(600);
+/// What says that it does.
+const KEPT: [&message::Code; 2] = [
+    &message::sync::HOOK_NOT_STOPPED,
+    &message::sync::HOOK_NOT_RELEASED,
+];
 
 /// Takes our finalizer off a hook. One that is gone, or has none, is let go already.
 ///
@@ -100,31 +116,96 @@ pub async fn remove(
     release(ctx, writer, entry).await
 }
 
-/// Lets go of what an operation left behind that ended, or whose process did, before it could.
+/// Lets go of what an operation left behind that ended, or whose process did, before it could; deletes what runs of one that was
+/// stopped, as was to be done then. `last` is the operation on record, and what the tenant's own checks say. Why some could not be:
+/// what is in the way may pass without anything happening to the hooks ([`again`]).
 pub async fn release_idle(
     ctx: &Context,
     writer: &Writer,
     claimant: Claimant<'_>,
     live: &[Arc<LiveEntry>],
-) {
-    if writer.nobody().is_some() {
-        // Whoever asks for more is told why.
-        return;
-    }
+    last: Option<(&OperationState, &Checks)>,
+) -> Vec<Cause> {
     let left = live.iter().filter(|entry| {
         hooks::held(&entry.body)
             && options::role(&entry.body) == Role::Hook
             && claimant.may_replace(&entry.body, &entry.key)
     });
-    let releases: Vec<_> = left
-        .map(|entry| async move {
-            if let Err(error) = release(ctx, writer, entry).await {
-                tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
-            }
+    let outlives = |entry: &LiveEntry| {
+        last.is_some_and(|(last, checks)| {
+            hooks::outlives(&entry.key, &entry.body, last, checks.get(&entry.key))
+        })
+    };
+    let left: Vec<_> = left
+        .map(|entry| (entry, outlives(entry)))
+        // Where nobody may, whoever asks for more is told why, and that somebody may is heard of. That something runs on is told.
+        .filter(|(_, stops)| *stops || writer.nobody().is_none())
+        .map(|(entry, stops)| async move {
+            let done = match stops {
+                true => remove(ctx, writer, entry, Propagation::default()).await,
+                false => release(ctx, writer, entry).await,
+            };
+            let error = done.err()?;
+            tracing::warn!(resource = %entry.key, %error, "a hook that was left could not be let go");
+            let cause = still_kept(&entry.key, stops).on(entry.key.clone());
+            Some(cause.evidence(error.to_string()))
         })
         .collect();
-    futures::stream::iter(releases)
-        .buffer_unordered(AT_ONCE)
-        .collect::<()>()
-        .await;
+    // Each of them is tried, whatever came of the others.
+    futures::stream::iter(left)
+        .buffered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
+}
+
+/// That a hook is kept: one that was to be stopped runs on, of any other nothing is left but our finalizer.
+fn still_kept(hook: &ResourceKey, stops: bool) -> Cause {
+    match stops {
+        true => Cause::error(message::sync::HOOK_NOT_STOPPED.with("resource", hook)),
+        false => Cause::warning(message::sync::HOOK_NOT_RELEASED.with("resource", hook)),
+    }
+}
+
+/// When hooks are tried again that are still kept: after as long as a status says that they have been. Somebody may have given
+/// what was missing, and nothing is to be asked every few seconds for days.
+#[must_use]
+pub fn again(status: &Status, now: Timestamp) -> Next {
+    let causes = status.causes.iter().zip(&status.cause_since);
+    let since = causes
+        .filter(|(cause, _)| KEPT.iter().any(|code| cause.message.is(code)))
+        .map(|(_, since)| *since)
+        .min();
+    let lasted = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
+    Next::After(lasted.unwrap_or_default().clamp(STILL_HELD, RARELY))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_hook_is_tried_the_rarer_the_longer_it_is_kept() {
+        let began = Timestamp::UNIX_EPOCH;
+        let mut status = Status::default();
+        let after = |status: &Status, seconds| again(status, began + TimeDelta::seconds(seconds));
+        assert_eq!(after(&status, 300), Next::After(STILL_HELD), "it is new");
+        status.causes = vec![
+            Cause::reason(message::sync::OUT_OF_SYNC.message()),
+            Cause::warning(message::sync::HOOK_NOT_RELEASED.message()),
+        ];
+        status.cause_since = vec![began - TimeDelta::hours(1), began];
+        assert_eq!(after(&status, 0), Next::After(STILL_HELD));
+        let minutes = Duration::from_secs(120);
+        assert_eq!(after(&status, 120), Next::After(minutes), "of the hook");
+        status.causes[1] = Cause::error(message::sync::HOOK_NOT_STOPPED.message());
+        assert_eq!(after(&status, 86_400), Next::After(RARELY));
+        assert_eq!(
+            after(&status, -5),
+            Next::After(STILL_HELD),
+            "a clock was set"
+        );
+    }
 }

@@ -102,14 +102,19 @@ pub async fn advance(
         let mut look = spec_look(ctx, &run.subject, None, memory, false).await?;
         // Before its hooks are stopped: it says which it waited for.
         let end_ = stopped(&run.subject, &run.state);
-        hooks::terminate(ctx, &mut run, &mut look.live, &memory.checked)
+        let all = hooks::terminate(ctx, &mut run, &mut look.live, &memory.checked)
             .await
             .map_err(Failure::Cluster)?;
         // Not before: hooks bear the number of their try.
         run.state.retry_count = 0;
         // What is stopped is not tried again.
         run.state.phase = Phase::Terminating;
-        return end(ctx, run, end_, look, memory).await;
+        if all {
+            return end(ctx, run, end_, look, memory).await;
+        }
+        let next = end(ctx, run, in_vain(end_), look, memory).await?;
+        // The next look goes on with its hooks, and says what keeps them.
+        return Ok(next.sooner(Next::After(Duration::ZERO)));
     }
     if let Some(until) = until {
         return Ok(at(ctx, deadline.map_or(until, |end| end.min(until))));
@@ -160,6 +165,15 @@ fn stopped(subject: &Subject, state: &OperationState) -> End {
         cause = cause.on(hook.key.clone());
     }
     End::new(Phase::Failed, message, vec![cause])
+}
+
+/// The end of one that was stopped while hooks of it run on.
+fn in_vain(ended: End) -> End {
+    let message = match ended.message.is(&message::sync::TERMINATED) {
+        true => message::sync::NOT_TERMINATED.message(),
+        false => ended.message,
+    };
+    End::new(Phase::Error, message, ended.causes)
 }
 
 /// Whether something has lasted for longer than an operation has patience; it begins when that is asked first.

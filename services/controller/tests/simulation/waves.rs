@@ -678,7 +678,8 @@ pub(crate) fn remove(
     release(world, me, duty, key, entry)
 }
 
-/// Lets go of what an operation left behind that ended, or whose process did, before it could.
+/// Lets go of what an operation left behind that ended, or whose process did, before it could; deletes what runs of one that was
+/// stopped.
 pub(crate) fn release_idle(
     world: &mut World,
     me: &Controller,
@@ -691,7 +692,11 @@ pub(crate) fn release_idle(
             && options::role(&entry.object) == Role::Hook
             && claimant(&subject.tenant, subject.name()).may_replace(&entry.object, &key)
         {
-            release(world, me, &subject.duty(), &key, entry)?;
+            let (duty, last) = (subject.duty(), subject.app.status.operation.as_ref());
+            match last.is_some_and(|last| hooks::outlives(&key, &entry.object, last, None)) {
+                true => remove(world, me, &duty, &key, entry, Propagation::default())?,
+                false => release(world, me, &duty, &key, entry)?,
+            }
         }
     }
     Ok(())

@@ -23,7 +23,7 @@ use crate::reconcile::desire::Desired;
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::publish::{self, Report};
 use crate::reconcile::subject::Subject;
-use crate::reconcile::{Failure, LOOK_AGAIN, Next};
+use crate::reconcile::{Failure, LOOK_AGAIN, Next, STILL_HELD};
 
 /// The history entries that a status carries where the application does not say.
 const HISTORY: i64 = 10;
@@ -122,9 +122,15 @@ pub(super) async fn end(
     .await
 }
 
-/// When an application is looked at again of which something could not be told: nothing needs to happen for that to pass.
+/// When an application is looked at again of which something could not be told, or whose hooks may not have been let go: nothing
+/// needs to happen for that to pass.
 fn asked_again(look: &Look) -> Next {
     let next = look.again.map_or(Next::Sleep, Next::After);
+    // Where they were, the cluster tells of it before, and that look says when the next is.
+    let next = match has_held(look) {
+        true => next.sooner(Next::After(STILL_HELD)),
+        false => next,
+    };
     match &look.desired {
         Err(trouble) if trouble.ours || trouble.passing => next.sooner(Next::After(LOOK_AGAIN)),
         Ok(_) | Err(_) => next,
@@ -135,11 +141,13 @@ fn asked_again(look: &Look) -> Next {
 /// status, and not in what names their state; where Git did not answer the next look asks again. In clusters that tenants have
 /// added nobody asks.
 fn is_last(ctx: &Context, look: &Look, below: &[Arc<LiveEntry>]) -> bool {
+    ctx.unit == Unit::Shared && look.desired.is_ok() && below.is_empty() && !has_held(look)
+}
+
+/// Whether our finalizer was on a hook when the objects were looked at.
+fn has_held(look: &Look) -> bool {
     let mut entries = look.live.entries().iter();
-    ctx.unit == Unit::Shared
-        && look.desired.is_ok()
-        && below.is_empty()
-        && !entries.any(|entry| hooks::held(&entry.body))
+    entries.any(|entry| hooks::held(&entry.body))
 }
 
 /// Why the operation did not end well, where the comparison does not say so itself.

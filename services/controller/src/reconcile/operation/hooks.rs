@@ -387,18 +387,20 @@ fn not_deleted(error: &cluster::Error) -> (Phase, String) {
     (Phase::Failed, format!("Failed to delete: {error}"))
 }
 
-/// Stops the hooks of an operation that somebody stopped: those that run are deleted.
+/// Stops the hooks of an operation that somebody stopped: those that run are deleted. `false` where some could not be: they are
+/// tried again when the operation is over.
 pub(super) async fn terminate(
     ctx: &Context,
     run: &mut Run,
     live: &mut LiveSet,
     known: &HashMap<ResourceKey, Known>,
-) -> Result<(), cluster::Error> {
+) -> Result<bool, cluster::Error> {
     let refused = catch_up(ctx, run, live).await?;
     let live = &*live;
     // Those that are on record as ended: of a kind that is not watched nobody else lets them go.
     release_ended(ctx, run, live).await?;
     let of_attempt = attempt(run, "");
+    let mut stopped = true;
     let Run { subject, state, .. } = run;
     let checker = Checker::of(subject, known);
     let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
@@ -408,7 +410,9 @@ pub(super) async fn terminate(
         let entry = entry.filter(|entry| is_of(&entry.body, &of_attempt, result));
         let Some(entry) = entry else {
             let standing = hooks::standing(&result.key, None, &[], None);
-            (result.hook_phase, result.message) = match refused.get(&result.key) {
+            let unseen = refused.get(&result.key);
+            stopped &= unseen.is_none();
+            (result.hook_phase, result.message) = match unseen {
                 Some(error) => not_deleted(error),
                 None => (standing.phase, standing.message),
             };
@@ -427,6 +431,7 @@ pub(super) async fn terminate(
         }
         let removed =
             cluster_hooks::remove(ctx, &subject.writer, &entry, Propagation::default()).await;
+        stopped &= removed.is_ok();
         (result.hook_phase, result.message) = match removed {
             Ok(()) => (Phase::Succeeded, "Deleted".to_owned()),
             Err(error) if error.passes() => return Err(error),
@@ -445,10 +450,11 @@ pub(super) async fn terminate(
         match cluster_hooks::remove(ctx, &run.subject.writer, entry, Propagation::default()).await {
             Err(error) if error.passes() => return Err(error),
             Err(error) => {
+                stopped = false;
                 tracing::warn!(resource = %entry.key, %error, "a hook could not be stopped");
             }
             Ok(()) => {}
         }
     }
-    Ok(())
+    Ok(stopped)
 }
