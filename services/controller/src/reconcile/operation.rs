@@ -16,7 +16,7 @@ use domain::resource::{ResourceKey, text};
 use domain::status::Status;
 use engine::operation::{self, End, TakenUp};
 use engine::options::SyncOptions;
-use engine::plan::{self, Plan};
+use engine::plan::{self, Plan, pace};
 use serde_json::Value;
 
 use super::desire::{self, Desired, Wish};
@@ -380,7 +380,9 @@ async fn run_on(
             return end_early(ctx, run, end_, look, memory).await;
         }
     }
-    let anew = memory.times.namespace_left;
+    // Who has taken it over knows that by the record alone.
+    let namespace = namespace_key(&run.subject.destination.namespace);
+    let anew = memory.times.namespace_left || awaits_deletion(&run.state, &namespace);
     let plan = make_plan(ctx, &run, &desired, &look, anew, |plan, _| plan);
     let result = run.state.result.get_or_insert_with(|| SyncResult {
         revisions: desired.revisions.clone(),
@@ -619,11 +621,7 @@ fn make_plan<T>(
     let sync = &state.operation.sync;
     let options = run.options();
     let namespace = subject.destination.namespace.as_str();
-    let key = ResourceKey {
-        kind: "Namespace".into(),
-        name: namespace.to_owned(),
-        ..ResourceKey::default()
-    };
+    let key = namespace_key(namespace);
     let absent = (anew && options.create_namespace) || known_absent(ctx, &key);
     let approved = subject
         .app
@@ -648,6 +646,24 @@ fn make_plan<T>(
         plan::plan(&desired.prepared, &look.comparison, &request),
         &request,
     )
+}
+
+fn namespace_key(name: &str) -> ResourceKey {
+    ResourceKey {
+        kind: "Namespace".into(),
+        name: name.to_owned(),
+        ..ResourceKey::default()
+    }
+}
+
+/// Whether an operation says that it waits for this object to be gone before any other.
+fn awaits_deletion(state: &OperationState, key: &ResourceKey) -> bool {
+    let codes = [
+        message::sync::WAITING_DELETION,
+        message::sync::WAITING_DELETION_MORE,
+    ];
+    let names = state.message.arguments.get("resource");
+    codes.iter().any(|code| state.message.is(code)) && names == Some(&pace::named(key))
 }
 
 /// Whether an object is not there. Where its kind is not watched (namespaces are not in a cluster that was added with some of
@@ -731,6 +747,21 @@ mod tests {
             &mut since,
             begun + PATIENCE + Duration::from_secs(1)
         ));
+    }
+
+    #[test]
+    fn who_takes_a_sync_over_reads_that_it_waits_for_its_namespace() {
+        let mut state = operation::begin(Operation::default(), Timestamp::UNIX_EPOCH);
+        let (own, other) = (namespace_key("a"), namespace_key("b"));
+        assert!(!awaits_deletion(&state, &own), "it runs");
+        state.message = message::sync::WAITING_DELETION.with("resource", pace::named(&own));
+        assert!(awaits_deletion(&state, &own));
+        assert!(!awaits_deletion(&state, &other));
+        let more = message::sync::WAITING_DELETION_MORE.with("resource", pace::named(&own));
+        state.message = more.with("count", 1);
+        assert!(awaits_deletion(&state, &own));
+        state.message = message::sync::WAITING_HEALTHY.with("resource", pace::named(&own));
+        assert!(!awaits_deletion(&state, &own));
     }
 
     #[test]
