@@ -112,6 +112,29 @@ pub fn is_dns_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+/// The signs that a variable's value may have between its letters and digits.
+///
+/// Each is itself in a plain scalar of YAML, in an address, a name's or an image's parts. A comma is none of them: in a list
+/// on one line, `[${NAME}]`, it would make two entries of one.
+const VARIABLE_SIGNS: &str = "-_./:@+=~";
+
+/// The bytes that a variable's value may have.
+const VARIABLE_BYTES: usize = 1024;
+
+/// Whether a variable may have this value: one line that YAML reads as it stands, wherever in a line it is put.
+///
+/// ASCII alone: what is a letter elsewhere is none in a host, an image or an object's name, where variables mostly go.
+#[must_use]
+pub fn is_variable_value(value: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || VARIABLE_SIGNS.contains(c);
+    // At the edges most signs mean something to YAML: a comment or a key would begin, a null or an anchor.
+    let edge = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/');
+    value.len() <= VARIABLE_BYTES
+        && value.chars().all(inner)
+        && value.starts_with(edge)
+        && value.ends_with(edge)
+}
+
 /// What a tenant has decided for itself (and its operator for it).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -249,6 +272,65 @@ impl Tenant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_variables_are_one_safe_line_of_ascii() {
+        let longest = "x".repeat(VARIABLE_BYTES);
+        for good in [
+            "user01",
+            "a.b/c:1",
+            "x@y",
+            "/srv/_x/",
+            "v1.2.3-rc.1+build~2",
+            "a=b",
+            "registry.example:5000/team/web@sha256:0a1b",
+            longest.as_str(),
+        ] {
+            assert!(is_variable_value(good), "{good}");
+        }
+        let longer = format!("{longest}x");
+        for bad in [
+            "",
+            "a\nb",
+            "a b",
+            "a: b",
+            "x:",
+            "- x",
+            "-x",
+            "{x}",
+            "'",
+            "a#b",
+            "${X}",
+            "*a",
+            "&a",
+            "!x",
+            "@x",
+            "~",
+            "=",
+            "a,b",
+            "a\\b",
+            "a%b",
+            "홍길동",
+            "é",
+            "１",
+            longer.as_str(),
+        ] {
+            assert!(!is_variable_value(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn both_messages_about_values_of_variables_name_the_signs() {
+        for message in [
+            message::api::VARIABLE_INVALID.with("name", "X"),
+            message::source::VARIABLE_UNSAFE.with("name", "X"),
+        ] {
+            for language in [message::Language::English, message::Language::Korean] {
+                let told = message.render(language);
+                assert!(told.contains(&format!("`{VARIABLE_SIGNS}`")), "{told}");
+            }
+        }
+    }
 
     #[test]
     fn reserved_and_malformed_names_are_refused() {

@@ -43,8 +43,8 @@ messages! {
     }
     /// A declared variable has a name or value that cannot be substituted.
     VARIABLE_INVALID = "api.variable-invalid" {
-        en: "the variable `{name}` cannot be declared: names are capitals, digits and underscores, values one line of letters, digits and . _ - / : @",
-        ko: "변수 `{name}`을(를) 선언할 수 없습니다. 이름은 대문자, 숫자, 밑줄만, 값은 한 줄의 문자, 숫자와 . _ - / : @ 만 쓸 수 있습니다",
+        en: "the variable `{name}` cannot be declared: names are capitals, digits and underscores, values one line of at most 1024 ASCII letters, digits and `-_./:@+=~` that begins and ends with a letter, a digit, `_` or `/`",
+        ko: "변수 `{name}`을(를) 선언할 수 없습니다. 이름은 대문자, 숫자, 밑줄만, 값은 ASCII 문자, 숫자와 `-_./:@+=~`로 된 1024자 이하의 한 줄로, 문자, 숫자, `_`, `/` 중 하나로 시작하고 끝나야 합니다",
     }
     /// A password is too long for bcrypt.
     PASSWORD_LENGTH = "api.password-length" {

@@ -338,8 +338,8 @@ messages! {
     }
     /// A variable's value does not fit on a line of YAML.
     VARIABLE_UNSAFE = "source.variable-unsafe" {
-        en: "the value of the variable `{name}` is not one line of letters, digits and `-_./:@+=~,`; correct it in the tenant's settings",
-        ko: "변수 `{name}`의 값은 문자, 숫자, `-_./:@+=~,`로 된 한 줄이어야 합니다. 테넌트 설정에서 고치십시오",
+        en: "the value of the variable `{name}` is not one line of at most 1024 ASCII letters, digits and `-_./:@+=~` that begins and ends with a letter, a digit, `_` or `/`; correct it in the tenant's settings",
+        ko: "변수 `{name}`의 값은 ASCII 문자, 숫자, `-_./:@+=~`로 된 1024자 이하의 한 줄이어야 하고 문자, 숫자, `_`, `/` 중 하나로 시작하고 끝나야 합니다. 테넌트 설정에서 고치십시오",
     }
     /// A render that is not tried for a moment.
     HELD_BACK = "source.held-back" {

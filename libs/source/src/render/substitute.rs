@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::message;
+use domain::tenant::is_variable_value;
 
 use crate::error::{Error, Kind};
 
@@ -83,16 +84,10 @@ pub(super) fn left_over(text: &str) -> Option<&str> {
     Some(&text[at..=at + end])
 }
 
-/// Checks that every value is one line that YAML reads as it stands, wherever in a line it is put.
+/// Checks that every value is one that a variable may have: what was stored under an older rule is refused here.
 pub(super) fn check(variables: &BTreeMap<String, String>) -> Result<(), Error> {
-    let inner = |c: char| c.is_alphanumeric() || "-_./:@+=~,".contains(c);
-    let edge = |c: char| c.is_alphanumeric() || "_/".contains(c);
     for (name, value) in variables {
-        let safe = value.len() <= 1024
-            && value.chars().all(inner)
-            && value.starts_with(edge)
-            && value.ends_with(edge);
-        if !safe {
+        if !is_variable_value(value) {
             return Err(Error::new(
                 Kind::Invalid,
                 message::source::VARIABLE_UNSAFE.with("name", name),
@@ -144,16 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn values_are_one_safe_line() {
-        let checked =
-            |value: &str| check(&BTreeMap::from([("X".to_owned(), value.to_owned())])).is_ok();
-        for good in ["user01", "a.b/c:1", "홍길동", "x@y"] {
-            assert!(checked(good), "{good}");
-        }
-        for bad in [
-            "", "a\nb", "a b", "a: b", "x:", "- x", "{x}", "'", "a#b", "${X}", "*a", "&a", "!x",
-        ] {
-            assert!(!checked(bad), "{bad}");
+    fn one_value_that_is_none_refuses_all() {
+        let with = |value: &str| {
+            let pairs = [("X", value), ("USER_IDENTITY", "user01")];
+            let owned = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            check(&BTreeMap::from(owned))
+        };
+        assert!(with("registry.example/a").is_ok());
+        for bad in ["a: b", "홍길동"] {
+            let refused = with(bad).unwrap_err();
+            assert!(refused.to_string().contains("`X`"), "{refused}");
         }
     }
 }

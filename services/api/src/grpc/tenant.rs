@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use domain::message::{self, Language};
 use domain::secret::Secret;
-use domain::tenant::{Tenant, TenantId, TenantName, TenantSettings, TenantState};
+use domain::tenant::{
+    Tenant, TenantId, TenantName, TenantSettings, TenantState, is_variable_value,
+};
 use proto::naru::v1 as wire;
 use proto::naru::v1::tenant_service_server::TenantService;
 use store::{NewTenant, WebhookProvider};
@@ -242,11 +244,7 @@ fn settings(asked: wire::TenantSettings) -> Result<TenantSettings, Status> {
     };
     let declarable = |name: &str, value: &str| {
         let capital = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-        let plain = |c: char| c.is_alphanumeric() || "._-/:@".contains(c);
-        !name.is_empty()
-            && name.bytes().all(capital)
-            && !value.is_empty()
-            && value.chars().all(plain)
+        !name.is_empty() && name.bytes().all(capital) && is_variable_value(value)
     };
     if let Some((name, _)) = asked
         .variables
@@ -325,7 +323,10 @@ mod tests {
         };
         assert!(settings(with("REGISTRY", "registry.example/a")).is_ok());
         assert!(settings(with("registry", "x")).is_err());
-        assert!(settings(with("X", "a\nb: c")).is_err());
+        for bad in ["", "a\nb: c", "x:", "홍길동"] {
+            let refused = settings(with("X", bad)).unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidArgument, "{bad}");
+        }
         assert!(
             settings(wire::TenantSettings {
                 language: "fr".into(),
