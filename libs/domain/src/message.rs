@@ -241,6 +241,37 @@ mod tests {
     }
 
     #[test]
+    fn both_messages_about_logins_of_repositories_name_all_that_open_one() {
+        for (message, language, kinds) in [
+            (
+                api::REPOSITORY_LOGIN,
+                Language::English,
+                ["SSH key", "client certificate", "GitHub App"],
+            ),
+            (
+                credentials::KEPT_ONLY,
+                Language::English,
+                ["SSH key", "client certificate", "GitHub App"],
+            ),
+            (
+                api::REPOSITORY_LOGIN,
+                Language::Korean,
+                ["SSH 키", "클라이언트 인증서", "GitHub App"],
+            ),
+            (
+                credentials::KEPT_ONLY,
+                Language::Korean,
+                ["SSH 키", "클라이언트 인증서", "GitHub App"],
+            ),
+        ] {
+            let told = message.message().render(language);
+            for kind in kinds {
+                assert!(told.contains(kind), "{kind}: {told}");
+            }
+        }
+    }
+
+    #[test]
     fn accept_language_follows_quality_then_order() {
         assert_eq!(
             Language::accepted("ko-KR,ko;q=0.9,en;q=0.8"),

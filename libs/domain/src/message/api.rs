@@ -58,8 +58,8 @@ messages! {
     }
     /// A way into a repository that is not served.
     REPOSITORY_LOGIN = "api.repository-login" {
-        en: "the login `{field}` is not served yet; use a username and password, a bearer token, or an SSH key",
-        ko: "`{field}` 로그인 방식은 아직 지원되지 않습니다. 사용자 이름과 비밀번호, 베어러 토큰 또는 SSH 키를 사용하십시오",
+        en: "the login `{field}` is not served yet; use a username and password, a bearer token, an SSH key, a client certificate or a GitHub App",
+        ko: "`{field}` 로그인 방식은 아직 지원되지 않습니다. 사용자 이름과 비밀번호, 베어러 토큰, SSH 키, 클라이언트 인증서 또는 GitHub App을 사용하십시오",
     }
     /// The process stops while somebody waits.
     STOPPING = "api.stopping" {

@@ -3,8 +3,8 @@
 messages! {
     /// A way into a repository that is kept and not used yet.
     KEPT_ONLY = "credentials.kept-only" {
-        en: "`{what}` is stored, but this version cannot reach a repository with it yet; connect the repository with a username and password, a bearer token, an SSH key or a client certificate to use it now",
-        ko: "`{what}`은(는) 저장되었지만 이 버전에서는 아직 저장소 연결에 쓸 수 없습니다. 지금 사용하려면 사용자 이름과 비밀번호, 베어러 토큰, SSH 키 또는 클라이언트 인증서로 연결하십시오",
+        en: "`{what}` is stored, but this version cannot reach a repository with it yet; connect the repository with a username and password, a bearer token, an SSH key, a client certificate or a GitHub App to use it now",
+        ko: "`{what}`은(는) 저장되었지만 이 버전에서는 아직 저장소 연결에 쓸 수 없습니다. 지금 사용하려면 사용자 이름과 비밀번호, 베어러 토큰, SSH 키, 클라이언트 인증서 또는 GitHub App으로 연결하십시오",
     }
     /// A cluster's address is none.
     CLUSTER_SERVER = "credentials.cluster-server" {

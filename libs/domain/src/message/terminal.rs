@@ -38,7 +38,7 @@ messages! {
     }
     /// A request for a terminal that does not ask for a websocket.
     NOT_A_WEBSOCKET = "terminal.not-a-websocket" {
-        en: "a terminal is opened by a websocket; open it from a page of the user interface, or with a websocket client",
-        ko: "터미널은 웹소켓으로 엽니다. 사용자 인터페이스 화면이나 웹소켓 클라이언트로 여십시오",
+        en: "a terminal is opened by a websocket; use a websocket client, and see to it that a proxy on the way lets websockets through",
+        ko: "터미널은 웹소켓으로 엽니다. 웹소켓 클라이언트를 사용하고, 중간의 프록시가 웹소켓을 통과시키는지 확인하십시오",
     }
 }
