@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use testkit::command::{command, output, output_of_input};
+use testkit::control_plane::ControlPlane;
 use testkit::progress::Progress;
 use testkit::{paths, platform, tools};
 
@@ -32,6 +34,38 @@ fn variables<'a>(chart: &'a str, service: &str) -> Result<BTreeMap<&'a str, &'a 
         Some((name, value.trim_matches('"')))
     });
     Ok(said.collect())
+}
+
+/// The objects of a chart as the apiserver would have them, which refuses what it does not understand.
+async fn admitted(plane: &ControlPlane, rendered: &str) -> Result<Vec<Value>> {
+    plane.admin.ensure_namespace("chart-test").await?;
+    let mut kubectl = command("kubectl");
+    kubectl
+        .args(["apply", "--dry-run=server", "--validate=strict"])
+        .args(["-f", "-", "-o", "json", "--kubeconfig"])
+        .arg(&plane.kubeconfig);
+    let list = output_of_input(&mut kubectl, rendered)
+        .await
+        .context("the apiserver refuses the chart")?;
+    let list: Value = serde_json::from_str(&list)?;
+    let items = list["items"].as_array();
+    items.cloned().context("no list of objects")
+}
+
+/// An object of the chart's.
+fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
+    let mut objects = objects.iter();
+    objects.find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+}
+
+/// The labels by which the pods of a service are known.
+fn pods<'a>(objects: &'a [Value], service: &str) -> Result<&'a Value> {
+    let name = format!("naru-{service}");
+    let workload = ["Deployment", "StatefulSet"]
+        .into_iter()
+        .find_map(|kind| object(objects, kind, &name))
+        .with_context(|| format!("no {name}"))?;
+    Ok(&workload["spec"]["template"]["metadata"]["labels"])
 }
 
 #[tokio::test]
@@ -105,6 +139,45 @@ async fn what_is_no_whole_number_is_refused_by_name() -> Result<()> {
         let (name, _) = value.split_once('=').context("a value")?;
         let why = format!("{name} is no whole number");
         assert!(format!("{refused:#}").contains(&why), "{refused:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn metrics_of_each_service_are_behind_a_name() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let usual = render(&[]).await?;
+    let objects = admitted(&plane, &usual).await?;
+    for service in ["api", "repo-server", "controller"] {
+        let name = format!("naru-{service}-metrics");
+        let metrics = object(&objects, "Service", &name).with_context(|| format!("no {name}"))?;
+        let spec = &metrics["spec"];
+        assert_eq!(&spec["selector"], pods(&objects, service)?);
+        assert_eq!(spec["type"], "ClusterIP");
+        let port = &spec["ports"][0];
+        assert_eq!(port["name"], "metrics");
+        assert_eq!(port["targetPort"], "metrics");
+        // The ServiceMonitor chooses by it, and the other Services have no port of that name.
+        let label = "app.kubernetes.io/component";
+        assert_eq!(metrics["metadata"]["labels"][label], service);
+    }
+
+    // Its kind is no apiserver's own.
+    assert!(!usual.contains("kind: ServiceMonitor"));
+    let monitored = render(&[
+        "--set",
+        "telemetry.serviceMonitor.enabled=true,telemetry.serviceMonitor.labels.release=prometheus",
+    ])
+    .await?;
+    let mut objects = monitored.split("\n---\n");
+    let monitor = objects.find(|object| object.contains("kind: ServiceMonitor\n"));
+    let monitor = monitor.context("no ServiceMonitor")?;
+    for said in [
+        "    release: prometheus\n",
+        "    - port: metrics\n",
+        "      app.kubernetes.io/instance: naru\n",
+    ] {
+        assert!(monitor.contains(said), "{monitor}");
     }
     Ok(())
 }
