@@ -183,6 +183,28 @@ async fn metrics_of_each_service_are_behind_a_name() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_drain_takes_one_pod_of_several_at_a_time() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let objects = admitted(&plane, &render(&["--set", "api.replicas=1"]).await?).await?;
+    let budget = |service: &str| {
+        let name = format!("naru-{service}");
+        object(&objects, "PodDisruptionBudget", &name)
+    };
+    assert_eq!(
+        budget("api"),
+        None,
+        "one alone would hold its node for ever"
+    );
+    for service in ["repo-server", "controller"] {
+        let budget = budget(service).with_context(|| format!("none for {service}"))?;
+        assert_eq!(budget["spec"]["maxUnavailable"], 1);
+        let selector = &budget["spec"]["selector"]["matchLabels"];
+        assert_eq!(selector, pods(&objects, service)?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_value_reaches_its_variable() -> Result<()> {
     let usual = render(&[]).await?;
     let quotas = |api: &BTreeMap<&str, &str>| -> BTreeMap<String, String> {
