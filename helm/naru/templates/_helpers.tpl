@@ -62,6 +62,11 @@ would become 0, which for a quota means no limit. Context: name, value. */}}
 {{- $text -}}
 {{- end }}
 
+{{/* A network as a NetworkPolicy has it: the services take an address alone for the network of that one. */}}
+{{- define "naru.network" -}}
+{{- if contains "/" . }}{{ . | quote }}{{ else }}{{ printf "%s/%s" . (ternary "128" "32" (contains ":" .)) | quote }}{{ end -}}
+{{- end }}
+
 {{/* A table of numbers as one variable has it, {a=1,b=2}. Context: name, values. */}}
 {{- define "naru.table" -}}
 {{- $entries := list -}}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::command::{command, output, output_of_input};
 use testkit::control_plane::ControlPlane;
 use testkit::progress::Progress;
@@ -201,6 +201,36 @@ async fn a_drain_takes_one_pod_of_several_at_a_time() -> Result<()> {
         let selector = &budget["spec"]["selector"]["matchLabels"];
         assert_eq!(selector, pods(&objects, service)?);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn repo_servers_get_out_over_ipv6_too_but_not_everywhere() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let rendered = render(&[
+        "--set",
+        "repoServer.egress.deny={10.96.0.0/12,10.1.2.3,2001:db8::/48,2001:db8:7::1}",
+        "--set",
+        "repoServer.egress.allow={10.20.30.4,2001:db8:1::5,10.30.0.0/16}",
+    ])
+    .await?;
+    let objects = admitted(&plane, &rendered).await?;
+    let policy = object(&objects, "NetworkPolicy", "naru-repo-server").context("no policy")?;
+    let egress = policy["spec"]["egress"].as_array().context("no egress")?;
+    let to = egress.iter().filter_map(|rule| rule["to"].as_array());
+    let blocks: Vec<&Value> = to.flatten().map(|peer| &peer["ipBlock"]).collect();
+    assert_eq!(
+        blocks,
+        [
+            &json!({"cidr": "0.0.0.0/0",
+                "except": ["169.254.0.0/16", "127.0.0.0/8", "10.96.0.0/12", "10.1.2.3/32"]}),
+            &json!({"cidr": "::/0",
+                "except": ["::/96", "fe80::/10", "fec0::/10", "fd00:ec2::/32", "2001:db8::/48", "2001:db8:7::1/128"]}),
+            &json!({"cidr": "10.20.30.4/32"}),
+            &json!({"cidr": "2001:db8:1::5/128"}),
+            &json!({"cidr": "10.30.0.0/16"}),
+        ]
+    );
     Ok(())
 }
 
