@@ -83,6 +83,25 @@ would become 0, which for a quota means no limit. Context: name, value. */}}
   valueFrom: { secretKeyRef: { name: {{ include "naru.secret" (dict "root" .root "name" "redis") }}, key: url } }
 {{- end }}
 
+{{/* A service's variables: the chart's, which are naru.<component>.env, and behind them those of its extraEnv. One that both set is
+refused: which of the two counts would be Kubernetes' affair. Context: root, component, and name, its values'. */}}
+{{- define "naru.env" -}}
+{{- $own := include (printf "naru.%s.env" .component) .root -}}
+{{- $names := dict -}}
+{{- range fromYamlArray $own }}{{ $_ := set $names .name true }}{{ end -}}
+{{- $own -}}
+{{- range $extra := (index .root.Values .name).extraEnv -}}
+{{- $at := printf "%s.extraEnv" $.name -}}
+{{- $variable := required (printf "%s has an entry without a name" $at) $extra.name -}}
+{{- if hasKey $names $variable }}{{ fail (printf "%s sets %s, which is set already" $at $variable) }}{{ end -}}
+{{- if and (hasKey $extra "value") (not (kindIs "string" $extra.value)) -}}
+{{- fail (printf "%s: the value of %s is no string; put it in quotes" $at $variable) -}}
+{{- end -}}
+{{- $_ := set $names $variable true }}
+{{ toYaml (list $extra) }}
+{{- end }}
+{{- end }}
+
 {{/* Only this component's part of the internal certificates. */}}
 {{- define "naru.internalVolume" -}}
 - name: internal

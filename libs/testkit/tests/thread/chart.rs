@@ -85,6 +85,8 @@ async fn the_chart_is_accepted_by_the_apiserver() -> Result<()> {
         "image.pullSecrets[0].name=pull",
         "--set",
         "api.quotas.applications=500,controller.tenantWeights.team-a=3",
+        "--set-json",
+        r#"api.extraEnv=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]"#,
     ];
     for flags in [[].as_slice(), everything.as_slice()] {
         let rendered = render(flags).await?;
@@ -139,6 +141,55 @@ async fn what_is_no_whole_number_is_refused_by_name() -> Result<()> {
         let (name, _) = value.split_once('=').context("a value")?;
         let why = format!("{name} is no whole number");
         assert!(format!("{refused:#}").contains(&why), "{refused:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn further_settings_stand_behind_those_of_the_chart() -> Result<()> {
+    let given = render(&[
+        "--set-json",
+        r#"api.extraEnv=[{"name": "NARU_LIMITS__CONNECTIONS", "value": "40000"}]"#,
+        "--set-json",
+        r#"repoServer.extraEnv=[{"name": "NARU_PACK_MIB", "value": "4096"}, {"name": "NARU_RENDER_SECONDS", "value": "90"}]"#,
+        "--set-json",
+        r#"controller.extraEnv=[{"name": "NARU_POLL_JITTER_SECONDS", "value": "10"}]"#,
+    ])
+    .await?;
+    for (service, name, value) in [
+        ("api", "NARU_LIMITS__CONNECTIONS", "40000"),
+        ("repo-server", "NARU_PACK_MIB", "4096"),
+        ("repo-server", "NARU_RENDER_SECONDS", "90"),
+        ("controller", "NARU_POLL_JITTER_SECONDS", "10"),
+    ] {
+        let said = variables(&given, service)?;
+        assert_eq!(said.get(name), Some(&value), "{service}");
+        assert!(said.contains_key("NARU_LISTEN"), "{service}: {said:?}");
+    }
+    for (extra, why) in [
+        (
+            r#"[{"name": "NARU_MIRRORS_MIB", "value": "1"}]"#,
+            "repoServer.extraEnv sets NARU_MIRRORS_MIB, which is set already",
+        ),
+        (
+            r#"[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]"#,
+            "repoServer.extraEnv sets A, which is set already",
+        ),
+        (
+            r#"[{"name": "NARU_PACK_MIB", "value": 4096}]"#,
+            "repoServer.extraEnv: the value of NARU_PACK_MIB is no string",
+        ),
+        (
+            r#"[{"value": "1"}]"#,
+            "repoServer.extraEnv has an entry without a name",
+        ),
+    ] {
+        let flag = format!("repoServer.extraEnv={extra}");
+        let refused = render(&["--set-json", &flag]).await;
+        let refused = refused
+            .err()
+            .with_context(|| format!("{extra} was taken"))?;
+        assert!(format!("{refused:#}").contains(why), "{refused:#}");
     }
     Ok(())
 }
