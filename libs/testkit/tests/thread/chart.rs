@@ -286,6 +286,28 @@ async fn repo_servers_get_out_over_ipv6_too_but_not_everywhere() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_notes_name_what_an_uninstall_leaves() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    plane.admin.ensure_namespace("chart-test").await?;
+    let mut install = command(tools::path("helm", &Progress::silent()).await?);
+    install
+        .args(["install", "naru"])
+        .arg(paths::clone_root()?.join("helm/naru"))
+        .args(["--namespace", "chart-test", "--dry-run=server"])
+        .arg("--kubeconfig")
+        .arg(&plane.kubeconfig);
+    let said = output(&mut install).await?;
+    let (_, notes) = said.split_once("NOTES:").context("no notes")?;
+    for line in [
+        "helm uninstall naru --namespace chart-test",
+        "kubectl delete clusterrolebinding naru-tenant-naru",
+    ] {
+        assert!(notes.contains(line), "{notes}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_value_reaches_its_variable() -> Result<()> {
     let usual = render(&[]).await?;
     let quotas = |api: &BTreeMap<&str, &str>| -> BTreeMap<String, String> {
