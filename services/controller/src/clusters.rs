@@ -302,9 +302,11 @@ impl Clusters {
         }
         tracing::info!(tenant = %place.0, server = %place.1, "a tenant's cluster is followed");
         let events = self.0.events.clone();
+        let name = context.tenants.name_of(place.0);
+        let answers = context.metrics.reachability(&name);
         self.0
             .life
-            .spawn_short(follow::follow(place, cluster, events, closed));
+            .spawn_short(follow::follow(place, cluster, events, answers, closed));
         Ok(context)
     }
 

@@ -54,10 +54,19 @@ struct ReconcileLabels {
     dest_server: String,
 }
 
+/// Of the shared cluster, which is nobody's, the tenant is empty, which to Prometheus is no label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ServerLabel {
+struct ClusterLabels {
     server: String,
+    tenant: String,
 }
+
+/// How many added clusters are told apart, of one tenant and of all: an address is whatever somebody writes.
+const MOST_OF_TENANT: usize = 100;
+const MOST: usize = 2_000;
+
+/// The added clusters that are told of, and how often each is followed: twice for a moment where one is opened anew.
+type Followed = HashMap<ClusterLabels, usize>;
 
 /// The controller's metrics, of one cluster. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,7 +77,8 @@ pub struct Metrics {
     shown: Arc<Mutex<HashMap<AppKey, AppInfo>>>,
     syncs: Family<SyncLabels, Counter>,
     reconcile: Family<ReconcileLabels, Histogram>,
-    cluster: Family<ServerLabel, Gauge>,
+    cluster: Family<ClusterLabels, Gauge>,
+    followed: Arc<Mutex<Followed>>,
     /// Applications that wait to be looked at.
     pub queue_depth: Gauge,
     /// Whether this process holds the shared cluster's lease.
@@ -106,6 +116,7 @@ impl Metrics {
                 "The k8s cluster current connection status",
                 Family::default(),
             ),
+            followed: Arc::default(),
             queue_depth: registry.add(
                 "workqueue_depth",
                 "Applications that wait to be looked at",
@@ -213,12 +224,142 @@ impl Metrics {
         self.reconcile.get_or_create(&labels).observe(seconds);
     }
 
-    /// Says whether the cluster answers.
+    /// Says whether the shared cluster answers.
     pub fn cluster_reachable(&self, reachable: bool) {
+        let labels = ClusterLabels {
+            server: IN_CLUSTER_SERVER.to_owned(),
+            tenant: String::new(),
+        };
         self.cluster
-            .get_or_create(&ServerLabel {
-                server: self.server.to_string(),
-            })
+            .get_or_create(&labels)
             .set(i64::from(reachable));
+    }
+
+    /// Says whether the cluster answers, which this tenant has added, for as long as that is held. Nothing is said of it where
+    /// as many are told of as may be.
+    #[must_use]
+    pub fn reachability(&self, tenant: &str) -> Reachability {
+        let labels = ClusterLabels {
+            server: self.server.to_string(),
+            tenant: tenant.to_owned(),
+        };
+        let mut followed = self.followed.lock();
+        let own = followed.keys().filter(|other| other.tenant == tenant);
+        let full = followed.len() >= MOST || own.count() >= MOST_OF_TENANT;
+        let told = followed.contains_key(&labels) || !full;
+        if told {
+            *followed.entry(labels.clone()).or_default() += 1;
+        }
+        drop(followed);
+        Reachability {
+            labels: told.then_some(labels),
+            cluster: self.cluster.clone(),
+            followed: self.followed.clone(),
+        }
+    }
+}
+
+/// Whether a tenant's cluster answers; told no more once this is dropped.
+#[derive(Debug)]
+pub struct Reachability {
+    labels: Option<ClusterLabels>,
+    cluster: Family<ClusterLabels, Gauge>,
+    followed: Arc<Mutex<Followed>>,
+}
+
+impl Reachability {
+    /// Says so.
+    pub fn set(&self, reachable: bool) {
+        if let Some(labels) = &self.labels {
+            let status = self.cluster.get_or_create(labels);
+            status.set(i64::from(reachable));
+        }
+    }
+}
+
+impl Drop for Reachability {
+    fn drop(&mut self) {
+        let Some(labels) = self.labels.take() else {
+            return;
+        };
+        let mut followed = self.followed.lock();
+        let Some(times) = followed.get_mut(&labels) else {
+            return;
+        };
+        *times -= 1;
+        if *times == 0 {
+            followed.remove(&labels);
+            self.cluster.remove(&labels);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of clusters.
+    fn told(registry: &Registry) -> Vec<String> {
+        let text = registry.encode();
+        let lines = text.lines();
+        let told = lines.filter_map(|line| line.strip_prefix("argocd_cluster_connection_status"));
+        let mut told: Vec<String> = told.map(str::to_owned).collect();
+        told.sort();
+        told
+    }
+
+    #[test]
+    fn a_tenants_cluster_is_told_of_from_the_first_word_on_until_nobody_follows_it() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
+        metrics.cluster_reachable(true);
+        let shared = format!("{{server=\"{IN_CLUSTER_SERVER}\",tenant=\"\"}} 1");
+        let far = metrics.at("https://far");
+        let before = far.reachability("team-a");
+        assert_eq!(
+            told(&registry),
+            std::slice::from_ref(&shared),
+            "nobody knows yet"
+        );
+        before.set(true);
+        let of_it = |status| format!("{{server=\"https://far\",tenant=\"team-a\"}} {status}");
+        assert!(told(&registry).contains(&of_it(1)));
+        let anew = far.reachability("team-a");
+        anew.set(false);
+        drop(before);
+        assert!(told(&registry).contains(&of_it(0)), "it is followed anew");
+        drop(anew);
+        assert_eq!(told(&registry), [shared]);
+    }
+
+    #[test]
+    fn s02_so_many_clusters_are_told_apart_of_a_tenant_and_in_all() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
+        let follow = |tenant: &str, number: usize| {
+            let reachability = metrics
+                .at(&format!("https://{number}"))
+                .reachability(tenant);
+            reachability.set(true);
+            reachability
+        };
+        let mut own: Vec<_> = (0..=MOST_OF_TENANT)
+            .map(|number| follow("greedy", number))
+            .collect();
+        assert_eq!(told(&registry).len(), MOST_OF_TENANT);
+        let other = follow("other", 0);
+        assert_eq!(told(&registry).len(), MOST_OF_TENANT + 1);
+        drop((own.remove(0), other));
+        let late = follow("greedy", MOST);
+        assert_eq!(told(&registry).len(), MOST_OF_TENANT, "it has found room");
+        drop((own, late));
+        assert_eq!(told(&registry), Vec::<String>::new());
+
+        let all: Vec<_> = (0..=MOST)
+            .map(|number| follow(&format!("t{number}"), 0))
+            .collect();
+        assert_eq!(told(&registry).len(), MOST);
+        drop(all);
+        assert_eq!(told(&registry), Vec::<String>::new());
     }
 }

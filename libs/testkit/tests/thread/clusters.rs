@@ -96,6 +96,25 @@ async fn value(kube: &Kube, namespace: &str) -> Result<Option<String>> {
     Ok(map.map(|map| map["data"]["value"].as_str().unwrap_or_default().to_owned()))
 }
 
+/// Waits until the controller's metrics say of a tenant's cluster that it answers, or that it does not.
+async fn told(tenant: &str, server: &str, answers: bool) -> Result<()> {
+    let supervisor = platform::platform().await?.supervisor()?;
+    let controller = supervisor.find("naru-controller").context("it runs")?;
+    let listen = &controller.spec().env["NARU_METRICS_LISTEN"];
+    let http = testkit::http::builder().build()?;
+    let wanted = format!(
+        "argocd_cluster_connection_status{{server=\"{server}\",tenant=\"{tenant}\"}} {}",
+        u8::from(answers)
+    );
+    wait::until("the metrics say so", PATIENCE, || async {
+        let said = http.get(format!("http://{listen}/metrics")).send().await?;
+        let said = said.text().await?;
+        ensure!(said.lines().any(|line| line == wanted), "no {wanted}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn an_application_lives_in_a_cluster_that_was_added() -> Result<()> {
     let platform = platform::platform().await?;
@@ -191,8 +210,10 @@ async fn an_application_lives_in_a_cluster_that_was_added() -> Result<()> {
             && all_conditions(app).contains("cluster.unreachable")
     };
     client.app_when("a", PATIENCE, unknown).await?;
+    told(&tenant.name, &server, false).await?;
     way.set(Mood::Straight);
     client.app_done("a", None, PATIENCE).await?;
+    told(&tenant.name, &server, true).await?;
 
     // Its objects go with it, there.
     client

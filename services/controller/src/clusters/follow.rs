@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Event, Place};
+use crate::metrics::Reachability;
 
 /// How often at most all applications of a cluster are looked at, whatever the cluster does.
 const WHOLE: Duration = Duration::from_secs(1);
@@ -18,9 +19,10 @@ pub(super) async fn follow(
     place: Place,
     cluster: Cluster,
     events: mpsc::Sender<Event>,
+    answers: Reachability,
     closed: CancellationToken,
 ) {
-    let tell = tell(place, &cluster, &events);
+    let tell = tell(place, &cluster, &events, &answers);
     tokio::select! {
         () = closed.cancelled() => {}
         () = cluster.clone().run() => {}
@@ -29,10 +31,20 @@ pub(super) async fn follow(
 }
 
 /// Tells what happens in a cluster, until nobody listens.
-async fn tell((tenant, server): Place, cluster: &Cluster, events: &mpsc::Sender<Event>) {
+async fn tell(
+    (tenant, server): Place,
+    cluster: &Cluster,
+    events: &mpsc::Sender<Event>,
+    answers: &Reachability,
+) {
     let mut wakes = cluster.index().subscribe();
     let mut connection = cluster.connection();
-    let mut reachable = connection.borrow_and_update().reachable;
+    let first = connection.borrow_and_update().clone();
+    let mut reachable = first.reachable;
+    // Before the first answer it is neither, and whoever watches would be alarmed by each cluster that is opened.
+    if reachable || !first.message.is_empty() {
+        answers.set(reachable);
+    }
     let mut opens = Instant::now();
     let mut whole = false;
     let mut listed = cluster.index().is_ready();
@@ -58,6 +70,7 @@ async fn tell((tenant, server): Place, cluster: &Cluster, events: &mpsc::Sender<
                 }
                 // In which words it does not answer is nobody's concern.
                 let now = connection.borrow_and_update().reachable;
+                answers.set(now);
                 whole |= now != reachable;
                 reachable = now;
                 continue;
