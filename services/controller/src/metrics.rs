@@ -68,13 +68,67 @@ const MOST: usize = 2_000;
 /// The added clusters that are told of, and how often each is followed: twice for a moment where one is opened anew.
 type Followed = HashMap<ClusterLabels, usize>;
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TenantLabel {
+    tenant: String,
+}
+
+impl TenantLabel {
+    fn of(tenant: &str) -> Self {
+        Self {
+            tenant: tenant.to_owned(),
+        }
+    }
+}
+
+/// The applications that are shown, each with how many objects it has, and the sums of these.
+#[derive(Debug, Default)]
+struct Shown {
+    apps: HashMap<AppKey, (AppInfo, usize)>,
+    tenants: HashMap<String, Held>,
+}
+
+/// What a tenant has in what is shown.
+#[derive(Debug, Default)]
+struct Held {
+    apps: usize,
+    objects: usize,
+}
+
+impl Shown {
+    /// Takes an application in; how it was shown before.
+    fn put(&mut self, key: &AppKey, info: AppInfo, objects: usize) -> Option<AppInfo> {
+        let before = self.take(key);
+        let held = self.tenants.entry(info.tenant.clone()).or_default();
+        held.apps += 1;
+        held.objects += objects;
+        self.apps.insert(key.clone(), (info, objects));
+        before
+    }
+
+    /// Takes an application out; how it was shown.
+    fn take(&mut self, key: &AppKey) -> Option<AppInfo> {
+        let (info, objects) = self.apps.remove(key)?;
+        if let Some(held) = self.tenants.get_mut(&info.tenant) {
+            held.apps -= 1;
+            held.objects -= objects;
+            if held.apps == 0 {
+                self.tenants.remove(&info.tenant);
+            }
+        }
+        Some(info)
+    }
+}
+
 /// The controller's metrics, of one cluster. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     /// The cluster's address.
     server: Arc<str>,
     app_info: Family<AppInfo, Gauge>,
-    shown: Arc<Mutex<HashMap<AppKey, AppInfo>>>,
+    shown: Arc<Mutex<Shown>>,
+    objects: Family<TenantLabel, Gauge>,
+    objects_allowed: Family<TenantLabel, Gauge>,
     syncs: Family<SyncLabels, Counter>,
     reconcile: Family<ReconcileLabels, Histogram>,
     cluster: Family<ClusterLabels, Gauge>,
@@ -101,6 +155,16 @@ impl Metrics {
                 Family::default(),
             ),
             shown: Arc::default(),
+            objects: registry.add(
+                "naru_tenant_objects",
+                "Objects of a tenant's applications that this controller is in charge of",
+                Family::default(),
+            ),
+            objects_allowed: registry.add(
+                "naru_tenant_objects_allowed",
+                "The tenant's quota of objects; 0 without one",
+                Family::default(),
+            ),
             syncs: registry.add(
                 "argocd_app_sync",
                 "Number of application syncs",
@@ -149,8 +213,16 @@ impl Metrics {
         }
     }
 
-    /// Shows an application as it is now.
-    pub fn show(&self, key: &AppKey, tenant: &str, app: &Application, status: &Status) {
+    /// Shows an application as it is now; of its tenant how many objects it may have, 0 for as many as it likes, where that is
+    /// known.
+    pub fn show(
+        &self,
+        key: &AppKey,
+        tenant: &str,
+        app: &Application,
+        status: &Status,
+        allowed: Option<u64>,
+    ) {
         let spec = app.view().unwrap_or_default();
         let source = spec
             .effective_sources()
@@ -176,28 +248,53 @@ impl Metrics {
             health_status: status.health.unwrap_or_default().as_str().to_owned(),
             operation: operation.to_owned(),
         };
+        let objects = status.resources.len();
         let mut shown = self.shown.lock();
-        if shown.get(key) == Some(&info) {
+        if let Some(allowed) = allowed {
+            let quota = self.objects_allowed.get_or_create(&TenantLabel::of(tenant));
+            quota.set(i64::try_from(allowed).unwrap_or(i64::MAX));
+        }
+        let known = shown.apps.get(key);
+        if known.is_some_and(|(before, had)| *before == info && *had == objects) {
             return;
         }
+        let before = shown.put(key, info.clone(), objects);
         self.app_info.get_or_create(&info).set(1);
-        if let Some(before) = shown.insert(key.clone(), info) {
+        if let Some(before) = before.filter(|before| *before != info) {
             self.app_info.remove(&before);
+            self.sum(&shown, &before.tenant);
+        }
+        self.sum(&shown, tenant);
+    }
+
+    /// Shows what a tenant has, if it has applications here.
+    fn sum(&self, shown: &Shown, tenant: &str) {
+        let label = TenantLabel::of(tenant);
+        if let Some(held) = shown.tenants.get(tenant) {
+            let objects = i64::try_from(held.objects).unwrap_or(i64::MAX);
+            self.objects.get_or_create(&label).set(objects);
+        } else {
+            self.objects.remove(&label);
+            self.objects_allowed.remove(&label);
         }
     }
 
     /// Shows an application no more.
     pub fn forget(&self, key: &AppKey) {
-        if let Some(before) = self.shown.lock().remove(key) {
+        let mut shown = self.shown.lock();
+        if let Some(before) = shown.take(key) {
             self.app_info.remove(&before);
+            self.sum(&shown, &before.tenant);
         }
     }
 
     /// Shows none any more: another process is in charge.
     pub fn forget_all(&self) {
-        for (_, before) in self.shown.lock().drain() {
-            self.app_info.remove(&before);
-        }
+        let mut shown = self.shown.lock();
+        *shown = Shown::default();
+        self.app_info.clear();
+        self.objects.clear();
+        self.objects_allowed.clear();
     }
 
     /// Counts a sync that ended.
@@ -296,7 +393,66 @@ impl Drop for Reachability {
 
 #[cfg(test)]
 mod tests {
+    use domain::status::ResourceStatus;
+    use domain::tenant::TenantId;
+    use serde_json::json;
+
     use super::*;
+
+    /// The lines that tell of tenants' objects.
+    fn objects(registry: &Registry) -> Vec<String> {
+        let text = registry.encode();
+        let lines = text.lines();
+        let told = lines.filter_map(|line| line.strip_prefix("naru_tenant_objects"));
+        let mut told: Vec<String> = told.map(str::to_owned).collect();
+        told.sort();
+        told
+    }
+
+    #[test]
+    fn a_tenants_objects_are_those_of_the_applications_that_are_shown() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
+        let key = |name: &str| AppKey::new(TenantId(uuid::Uuid::nil()), name);
+        let show = |name: &str, objects: usize, allowed: Option<u64>| {
+            let app = Application {
+                metadata: json!({"name": name}),
+                spec: json!({}),
+                operation: None,
+                status: Status::default(),
+                resource_version: 1,
+            };
+            let object = json!({"kind": "ConfigMap", "name": "a", "version": "v1", "status": null, "health": null});
+            let object: ResourceStatus = serde_json::from_value(object).unwrap();
+            let status = Status {
+                resources: vec![object; objects],
+                ..Status::default()
+            };
+            metrics.show(&key(name), "team-a", &app, &status, allowed);
+        };
+        let told = |objects: usize, allowed: u64| {
+            [
+                format!("_allowed{{tenant=\"team-a\"}} {allowed}"),
+                format!("{{tenant=\"team-a\"}} {objects}"),
+            ]
+        };
+        show("a", 2, Some(500));
+        show("b", 3, None);
+        assert_eq!(objects(&registry), told(5, 500));
+        show("a", 1, Some(500));
+        assert_eq!(objects(&registry), told(4, 500), "it has fewer");
+        show("a", 1, Some(20));
+        assert_eq!(objects(&registry), told(4, 20), "it may have fewer");
+        metrics.forget(&key("a"));
+        assert_eq!(objects(&registry), told(3, 20));
+        metrics.forget(&key("b"));
+        assert_eq!(objects(&registry), Vec::<String>::new());
+        show("a", 7, Some(0));
+        assert_eq!(objects(&registry), told(7, 0));
+        metrics.forget_all();
+        assert_eq!(objects(&registry), Vec::<String>::new());
+        assert!(!registry.encode().contains("team-a"));
+    }
 
     /// What is told of clusters.
     fn told(registry: &Registry) -> Vec<String> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::application::IN_CLUSTER_SERVER;
 use domain::cluster::Cluster;
 use domain::project::{Project, Rules};
+use domain::quota::Quota;
 use domain::resource::ResourceKey;
 use domain::settings::{Customizations, KindFilter, Rendering};
 use domain::tenant::{Tenant, TenantId, TenantName, TenantState};
@@ -458,6 +459,14 @@ impl Tenants {
                 ..facts.as_ref().clone()
             }),
         }))
+    }
+
+    /// How many objects a tenant may have, 0 for as many as it likes; nothing while it is to be read anew.
+    #[must_use]
+    pub fn objects_allowed(&self, tenant: TenantId) -> Option<u64> {
+        let known = self.inner.known.read();
+        let tenant = &known.by_id.get(&tenant)?.tenant;
+        Some(tenant.allowed(Quota::Objects).unwrap_or(0))
     }
 
     /// How many objects a tenant's applications manage, as of ten seconds ago at most.

@@ -59,7 +59,7 @@ pub async fn report(
     app: &Application,
     report: Report,
 ) -> Result<Next, Failure> {
-    ctx.metrics.show(key, tenant, app, &report.status);
+    show(ctx, key, tenant, app, &report);
     let next = report.next;
     let Some(write) = write(key, app, report) else {
         return Ok(next);
@@ -74,7 +74,7 @@ pub async fn report(
 
 /// Hands in that an operation goes on, without waiting: its end, if it comes soon, is written with it.
 pub fn progress(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, report: Report) {
-    ctx.metrics.show(key, tenant, app, &report.status);
+    show(ctx, key, tenant, app, &report);
     if let Some(write) = write(key, app, report) {
         drop(ctx.publisher.post(write));
     }
@@ -86,10 +86,15 @@ pub fn progress(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, re
 /// Until then the row says that the operation is asked for: a successor begins it again. What must not be done twice waits
 /// until it is on record.
 pub fn begun(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, report: Report) {
-    ctx.metrics.show(key, tenant, app, &report.status);
+    show(ctx, key, tenant, app, &report);
     if let Some(write) = write(key, app, report) {
         ctx.publisher.begun(write);
     }
+}
+
+fn show(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, report: &Report) {
+    let allowed = ctx.tenants.objects_allowed(key.tenant);
+    ctx.metrics.show(key, tenant, app, &report.status, allowed);
 }
 
 fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite> {
