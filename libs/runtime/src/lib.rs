@@ -9,10 +9,11 @@
 //! - A peer without a certificate of our authority is refused before a byte of its request is parsed.
 //!
 //! # Reading order
-//! [`config`], [`telemetry`], [`lifecycle`], [`ops`], [`mtls`], [`trace`], [`clock`], [`places`], [`fair`].
+//! [`config`], [`telemetry`], [`lifecycle`], [`ops`], [`mtls`], [`expiry`], [`trace`], [`clock`], [`places`], [`fair`].
 
 pub mod clock;
 pub mod config;
+pub mod expiry;
 pub mod fair;
 pub mod lifecycle;
 pub mod metrics;

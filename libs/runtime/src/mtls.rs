@@ -88,7 +88,8 @@ pub enum MutualTlsError {
     Address(String),
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, MutualTlsError> {
+/// The certificates in a file.
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, MutualTlsError> {
     CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
         .map_err(|cause| MutualTlsError::File {

@@ -13,6 +13,7 @@ use domain::quota::{Quota, Quotas};
 use domain::secret::Secret;
 use domain::tenant::{TenantId, TenantName, TenantSettings};
 use runtime::clock::{RandomIds, SystemClock};
+use runtime::expiry::Expiry;
 use runtime::metrics::Registry;
 use runtime::ops::{self, Need, Readiness};
 use runtime::places::Places;
@@ -55,6 +56,8 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     let _telemetry = telemetry::init("naru-api", &config.telemetry)?;
     let life = Lifecycle::new();
     let registry = Registry::new();
+    let expiry = Expiry::new(&registry);
+    expiry.tell_internal(&config.internal)?;
     let readiness = Readiness::default();
     let (database, listening) = (readiness.needs("database"), readiness.needs("listening"));
     ops::serve(
@@ -89,6 +92,7 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
         certificate_hosts(&config),
         hosts,
         Arc::clone(&shared.clock),
+        expiry,
     )?;
     if let Some(tls) = &tls {
         life.spawn("certificates", Arc::clone(tls).watch(life.clone()));

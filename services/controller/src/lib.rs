@@ -27,6 +27,7 @@ use domain::clock::{Clock, IdSource};
 use domain::shard::Unit;
 use runtime::clock::{RandomIds, SystemClock};
 use runtime::config::{ConfigError, EX_USAGE};
+use runtime::expiry::Expiry;
 use runtime::metrics::Registry;
 use runtime::ops::{self, Need, Readiness};
 use runtime::{Lifecycle, telemetry};
@@ -113,6 +114,7 @@ type Startup = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 async fn start(life: &Lifecycle, config: Config) -> Startup {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry);
+    Expiry::new(&registry).tell_internal(&config.internal)?;
     let readiness = Readiness::default();
     let (asks, listening) = (readiness.needs("lease"), readiness.needs("listening"));
     if let Some(address) = &config.metrics_listen {

@@ -28,6 +28,7 @@ use cache::Cache;
 use domain::egress::NotANetwork;
 use proto::naru::internal::v1::repo_server_server::RepoServerServer;
 use runtime::Lifecycle;
+use runtime::expiry::Expiry;
 use runtime::fair::Fair;
 use runtime::metrics::Registry;
 use runtime::mtls::{self, MutualTlsError};
@@ -87,6 +88,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     let life = Lifecycle::new();
     let registry = Registry::new();
     let metrics = Metrics::new(&registry);
+    Expiry::new(&registry).tell_internal(&config.internal)?;
     // This very program, also after its file was replaced.
     let launcher = config
         .sandbox

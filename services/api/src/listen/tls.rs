@@ -4,7 +4,7 @@
 mod authority;
 mod given;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use domain::clock::Clock;
 use parking_lot::{Mutex, RwLock};
 use runtime::Lifecycle;
+use runtime::expiry::{Expiry, end_of};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -91,6 +92,7 @@ pub(crate) struct Certificates {
     loaded: RwLock<Arc<Loaded>>,
     stamp: Mutex<Stamp>,
     issued: Mutex<HashMap<String, Issued>>,
+    expiry: Expiry,
 }
 
 /// What stands in the files.
@@ -111,6 +113,7 @@ impl Certificates {
         names: Vec<String>,
         hosts: Arc<Hosts>,
         clock: Arc<dyn Clock>,
+        expiry: Expiry,
     ) -> Result<Option<Arc<Self>>, TlsError> {
         let named = [&settings.cert, &settings.ca_cert, &settings.folder];
         let keys = settings.key.is_some() || settings.ca_key.is_some();
@@ -119,6 +122,7 @@ impl Certificates {
         }
         let stamp = stamp(settings);
         let loaded = Loaded::read(settings, clock.now().into())?;
+        loaded.tell(&expiry);
         let mut base = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -134,6 +138,7 @@ impl Certificates {
             loaded: RwLock::new(Arc::new(loaded)),
             stamp: Mutex::new(stamp),
             issued: Mutex::default(),
+            expiry,
         };
         // What cannot be made at all is said at the start, not to the first client.
         this.default()?;
@@ -264,6 +269,7 @@ impl Certificates {
         drop(stamp);
         match Loaded::read(&self.settings, self.now()) {
             Ok(loaded) => {
+                loaded.tell(&self.expiry);
                 *self.loaded.write() = Arc::new(loaded);
                 self.issued.lock().clear();
                 tracing::info!("took changed certificates");
@@ -303,6 +309,20 @@ impl Loaded {
             authority,
         })
     }
+
+    /// Tells when those of the files end. What the authority signs is replaced in time without anybody's help.
+    fn tell(&self, expiry: &Expiry) {
+        let one = |chain: Option<&[CertificateDer<'static>]>| {
+            let end = chain.and_then(end_of);
+            let one = end.map(|end| (String::new(), end));
+            one.into_iter().collect::<BTreeMap<_, _>>()
+        };
+        let default = self.default.as_deref().map(|key| key.cert.as_slice());
+        expiry.tell("default", &one(default));
+        let authority = self.authority.as_ref().and_then(Authority::kept);
+        expiry.tell("authority", &one(authority));
+        expiry.tell("given", self.given.ends());
+    }
 }
 
 fn stamp(settings: &Tls) -> Stamp {
@@ -335,4 +355,78 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
             file: file.display().to_string(),
             cause,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use runtime::metrics::Registry;
+
+    use super::*;
+
+    /// Writes a certificate and its key that end then.
+    fn write(folder: &Path, name: &str, end: u64) {
+        let pair = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![format!("{name}.example")]).unwrap();
+        params.not_after = (SystemTime::UNIX_EPOCH + Duration::from_secs(end)).into();
+        let certificate = params.self_signed(&pair).unwrap();
+        fs::write(folder.join(format!("{name}.crt")), certificate.pem()).unwrap();
+        fs::write(folder.join(format!("{name}.key")), pair.serialize_pem()).unwrap();
+    }
+
+    #[test]
+    fn metrics_tell_when_the_certificates_of_files_end() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| Some(folder.path().join(name));
+        let given = folder.path().join("given");
+        fs::create_dir(&given).unwrap();
+        write(folder.path(), "own", 2_000_000_000);
+        write(&given, "a", 1_900_000_000);
+        let made = make(&[], now).unwrap();
+        fs::write(folder.path().join("ca.crt"), made.cert).unwrap();
+        fs::write(folder.path().join("ca.key"), made.key.expose_str()).unwrap();
+        let settings = Tls {
+            cert: at("own.crt"),
+            key: at("own.key"),
+            ca_cert: at("ca.crt"),
+            ca_key: at("ca.key"),
+            folder: at("given"),
+            self_signed: false,
+        };
+        let registry = Registry::new();
+        let expiry = Expiry::new(&registry);
+        let told = |settings: &Tls| -> Vec<String> {
+            Loaded::read(settings, now).unwrap().tell(&expiry);
+            let text = registry.encode();
+            let name = "naru_certificate_expiration_timestamp_seconds{";
+            let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+            let mut told: Vec<String> = lines.map(str::to_owned).collect();
+            told.sort();
+            told
+        };
+        let authority = "kind=\"authority\",name=\"\"} 1857680000";
+        let default = "kind=\"default\",name=\"\"} 2000000000";
+        let a = "kind=\"given\",name=\"a\"} 1900000000";
+        assert_eq!(told(&settings), [authority, default, a]);
+
+        write(&given, "a", 1_950_000_000);
+        let renewed = "kind=\"given\",name=\"a\"} 1950000000";
+        assert_eq!(told(&settings), [authority, default, renewed]);
+        fs::remove_file(given.join("a.crt")).unwrap();
+        assert_eq!(told(&settings), [authority, default]);
+
+        // One that ends with the process needs nobody's care.
+        let own = Tls {
+            cert: None,
+            key: None,
+            ca_cert: None,
+            ca_key: None,
+            folder: None,
+            self_signed: true,
+        };
+        assert_eq!(told(&own), Vec::<String>::new());
+    }
 }

@@ -45,6 +45,8 @@ impl Issued {
 pub(super) struct Authority {
     chain: Vec<CertificateDer<'static>>,
     issuer: Issuer<'static, KeyPair>,
+    /// Whether it ends with this process.
+    ephemeral: bool,
 }
 
 impl Authority {
@@ -58,7 +60,7 @@ impl Authority {
         let text = std::fs::read_to_string(key).map_err(|error| unreadable(error.to_string()))?;
         let text = Secret::from(text);
         let pair = KeyPair::from_pem(text.expose_str()).map_err(|e| unreadable(e.to_string()))?;
-        Self::of(chain, pair).map_err(|error| unreadable(error.to_string()))
+        Self::of(chain, pair, false).map_err(|error| unreadable(error.to_string()))
     }
 
     /// One that lives as long as this process, known to nobody.
@@ -72,15 +74,28 @@ impl Authority {
                 }
             })?;
         let pair = KeyPair::from_pem(made.key.expose_str()).map_err(TlsError::Make)?;
-        Self::of(vec![certificate], pair).map_err(TlsError::Make)
+        Self::of(vec![certificate], pair, true).map_err(TlsError::Make)
     }
 
-    fn of(chain: Vec<CertificateDer<'static>>, pair: KeyPair) -> Result<Self, rcgen::Error> {
+    /// Its certificates, where it lives longer than this process.
+    pub(super) fn kept(&self) -> Option<&[CertificateDer<'static>]> {
+        (!self.ephemeral).then_some(self.chain.as_slice())
+    }
+
+    fn of(
+        chain: Vec<CertificateDer<'static>>,
+        pair: KeyPair,
+        ephemeral: bool,
+    ) -> Result<Self, rcgen::Error> {
         let own = chain
             .first()
             .ok_or(rcgen::Error::CouldNotParseCertificate)?;
         let issuer = Issuer::from_ca_cert_der(own, pair)?;
-        Ok(Self { chain, issuer })
+        Ok(Self {
+            chain,
+            issuer,
+            ephemeral,
+        })
     }
 
     /// A certificate for these names and addresses, with the authority's own behind it.

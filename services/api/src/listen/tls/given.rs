@@ -1,10 +1,11 @@
 //! Certificates that were given: a folder of `<name>.crt` and `<name>.key`, each for the names that it says it is for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use runtime::expiry::end_of;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -15,6 +16,8 @@ use super::{TlsError, certified};
 #[derive(Debug, Default)]
 pub(super) struct Given {
     by_name: HashMap<String, Arc<CertifiedKey>>,
+    /// When they end, by the names of their files.
+    ends: BTreeMap<String, i64>,
 }
 
 impl Given {
@@ -27,11 +30,20 @@ impl Given {
             if names.is_empty() {
                 return Err(TlsError::Nameless(cert.display().to_string()));
             }
+            if let (Some(file), Some(end)) = (cert.file_stem(), end_of(&key.cert)) {
+                let file = file.to_string_lossy().into_owned();
+                given.ends.insert(file, end);
+            }
             for name in names {
                 given.by_name.insert(name, Arc::clone(&key));
             }
         }
         Ok(given)
+    }
+
+    /// When they end, in seconds since 1970, by the names of their files.
+    pub(super) fn ends(&self) -> &BTreeMap<String, i64> {
+        &self.ends
     }
 
     /// The certificate of a name: its own, else one for every name beside it.
