@@ -405,6 +405,32 @@ pub(super) async fn gather(
     deadline: Duration,
     bounds: Bounds,
 ) -> Result<(), Error> {
+    // Not what refs lead to alone: what was pushed over may be what is deployed.
+    let repack = ["repack", "--geometric=2", "-d", "-n", "--quiet"].map(str::to_owned);
+    let large = large.iter().map(|name| format!("--keep-pack={name}"));
+    let command: Vec<String> = repack.into_iter().chain(large).collect();
+    tidy(sandbox, mirror, &command, deadline, bounds).await
+}
+
+/// Puts the refs of a mirror, which are a file each, into one.
+pub(super) async fn pack_refs(
+    sandbox: &Sandbox,
+    mirror: &Path,
+    deadline: Duration,
+    bounds: Bounds,
+) -> Result<(), Error> {
+    let command = ["pack-refs", "--all"].map(str::to_owned);
+    tidy(sandbox, mirror, &command, deadline, bounds).await
+}
+
+/// Runs a command over a mirror for which nobody is asked for anything.
+async fn tidy(
+    sandbox: &Sandbox,
+    mirror: &Path,
+    command: &[String],
+    deadline: Duration,
+    bounds: Bounds,
+) -> Result<(), Error> {
     let Bounds {
         file_size,
         memory,
@@ -425,10 +451,7 @@ pub(super) async fn gather(
         arguments.extend(["-c", "core.fsync=none"].map(OsString::from));
     }
     arguments.extend([OsString::from("--git-dir"), mirror.into()]);
-    // Not what refs lead to alone: what was pushed over may be what is deployed.
-    arguments.extend(["repack", "--geometric=2", "-d", "-n", "--quiet"].map(OsString::from));
-    let large = large.iter().map(|name| format!("--keep-pack={name}"));
-    arguments.extend(large.map(OsString::from));
+    arguments.extend(command.iter().map(OsString::from));
     let job = Job {
         program: "git",
         arguments,

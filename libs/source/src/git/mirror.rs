@@ -1,6 +1,7 @@
 //! One bare mirror on disk.
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,8 +27,8 @@ const USES: u32 = 256;
 const MAX_COMMIT: usize = 16 << 20;
 /// How many tags may lead to each other on the way to a commit.
 const MAX_TAGS: usize = 16;
-/// How many files and folders the refs of a mirror may be: a server may tell a fetch of more of them than it lists, and each
-/// takes a block of the disk.
+/// How many files, folders and packed lines the refs of a mirror may be: a server may tell a fetch of more of them than it
+/// lists, and each file takes a block of the disk.
 pub(super) const MAX_REF_FILES: usize = 2 * MAX_REFS;
 /// How many commits a mirror remembers the trees of.
 const COMMITS: usize = 256;
@@ -47,6 +48,8 @@ pub(crate) struct Mirror {
     pub(super) refused: AtomicU32,
     /// How many small packs there were when they were put together last, or could not be.
     pub(super) gathered: AtomicUsize,
+    /// The same of refs that are a file each.
+    pub(super) packed: AtomicUsize,
     /// When it was last used, in uses of all mirrors.
     used: AtomicU64,
     ready: AtomicBool,
@@ -94,6 +97,7 @@ impl Mirror {
             version2: AtomicBool::new(false),
             refused: AtomicU32::new(0),
             gathered: AtomicUsize::new(0),
+            packed: AtomicUsize::new(0),
             used: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             handles: Mutex::new(Vec::new()),
@@ -135,6 +139,8 @@ impl Mirror {
     pub(super) fn clear_leftovers(&self) {
         let objects = self.path.join("objects");
         clear(&self.path, Some(&objects), |name| name.ends_with(".lock"));
+        // Only here: a ref may have that name.
+        let _ = std::fs::remove_file(self.path.join("packed-refs.new"));
         clear(&objects, None, |name| {
             name.starts_with("tmp_") || name.starts_with(".tmp-")
         });
@@ -144,6 +150,7 @@ impl Mirror {
     pub(crate) fn discard(&self) -> Result<(), Error> {
         self.ready.store(false, Ordering::Release);
         self.gathered.store(0, Ordering::Relaxed);
+        self.packed.store(0, Ordering::Relaxed);
         self.handles.lock().clear();
         self.doubt();
         let removed = remove_all(&self.path);
@@ -152,9 +159,22 @@ impl Mirror {
         removed.map_err(Error::internal)
     }
 
-    /// Whether its refs are more files and folders than this; no more of them are looked at.
+    /// Whether its refs are more files, folders and lines than this; no more of the files are looked at.
     pub(super) fn has_more_refs(&self, most: usize) -> bool {
-        below(&self.path.join("refs"), None).nth(most).is_some()
+        // A line takes less of the disk than a file, and as much of git's memory.
+        let left = most.checked_sub(self.packed_refs());
+        left.is_none_or(|left| below(&self.path.join("refs"), None).nth(left).is_some())
+    }
+
+    /// How many refs stand in the file of those that were packed.
+    fn packed_refs(&self) -> usize {
+        let Ok(file) = std::fs::File::open(self.path.join("packed-refs")) else {
+            return 0;
+        };
+        let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+        // What a tag leads to has a line of its own.
+        let refs = lines.filter(|line| line.first().is_some_and(u8::is_ascii_hexdigit));
+        refs.count()
     }
 
     /// Puts another folder in its place: what was fetched anew, whole.
@@ -356,8 +376,14 @@ mod tests {
             deep.join("b.lock"),
             pack.join("tmp_pack_x"),
             pack.join(".tmp-7-pack-x.pack"),
+            mirror.path.join("packed-refs.new"),
         ];
-        let kept = vec![heads.join("tmp_a"), deep.join("b"), pack.join("c.lock")];
+        let kept = vec![
+            heads.join("tmp_a"),
+            heads.join("packed-refs.new"),
+            deep.join("b"),
+            pack.join("c.lock"),
+        ];
         for path in left.iter().chain(&kept) {
             std::fs::write(path, "").unwrap();
         }
@@ -383,6 +409,16 @@ mod tests {
         }
         assert!(mirror.has_more_refs(5));
         assert!(!mirror.has_more_refs(6));
+        // Two that are packed, of which one is a tag of a commit.
+        let (id, packed) = ("1".repeat(40), mirror.path.join("packed-refs"));
+        let lines = format!("# pack-refs\n{id} refs/heads/e\n{id} refs/tags/f\n^{id}\n");
+        std::fs::write(packed, lines).unwrap();
+        assert!(mirror.has_more_refs(7));
+        assert!(!mirror.has_more_refs(8));
+        // Lines alone, too.
+        remove_all(&mirror.path.join("refs")).unwrap();
+        assert!(mirror.has_more_refs(1));
+        assert!(!mirror.has_more_refs(2));
     }
 
     #[test]

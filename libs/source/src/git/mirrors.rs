@@ -545,7 +545,7 @@ impl Mirrors {
         fetched
     }
 
-    /// Throws a mirror away whose refs are more files and folders than this. Only while holding the fetch: where nobody waits
+    /// Throws a mirror away whose refs are more files, folders and lines than this. Only while holding the fetch: where nobody waits
     /// for the count any more, the next one may fetch beside it, and takes no harm by that.
     async fn bound_refs(&self, mirror: &Arc<Mirror>, most: usize) -> Result<(), Error> {
         let counted = mirror.clone();

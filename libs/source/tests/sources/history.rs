@@ -5,7 +5,7 @@ use sandbox::Sandbox;
 use serde_json::json;
 use source::git::{Limits, Mirrors, Node};
 
-use crate::{DEPLOYMENT, SERVICE, World, here, input, walk};
+use crate::{DEPLOYMENT, SERVICE, World, here, input, run, walk};
 
 #[tokio::test]
 async fn a_history_that_was_pushed_over_is_followed_and_what_was_deployed_of_it_stays() {
@@ -123,4 +123,40 @@ async fn what_came_in_many_fetches_is_put_together_and_nothing_of_it_is_lost() {
             assert_eq!(read(mirrors, commit).await, number.to_string());
         }
     }
+}
+
+#[tokio::test]
+async fn many_branches_are_put_into_one_file_and_go_and_come_as_before() {
+    let world = World::new();
+    let access = world.access();
+    let first = world.write("a/x", "first").commit();
+    let branches = |range: std::ops::Range<usize>, verb: &str| {
+        for number in range {
+            let name = format!("refs/heads/b/{number}");
+            match verb {
+                "delete" => world.git(&["update-ref", "-d", &name]),
+                _ => world.git(&["update-ref", &name, "HEAD"]),
+            };
+        }
+    };
+    let known = || {
+        let mirrors = walk(&world.folder.path().join("data/mirrors"));
+        let head = mirrors.iter().find(|path| path.ends_with("HEAD")).unwrap();
+        let mirror = head.parent().unwrap().to_owned();
+        let loose = walk(&mirror.join("refs")).len();
+        let all = run("git", &mirror, &["for-each-ref", "--format=%(refname)"]);
+        (loose, all.lines().count())
+    };
+    branches(0..70, "make");
+    world.mirrors.ensure_commit(&access, &first).await.unwrap();
+    assert_eq!(known(), (0, 71));
+
+    // Those that are gone leave the file, and one has the place of another's folder.
+    branches(0..70, "delete");
+    world.git(&["update-ref", "refs/heads/b", "HEAD"]);
+    let second = world.write("a/x", "second").commit();
+    world.mirrors.ensure_commit(&access, &second).await.unwrap();
+    assert_eq!(known(), (2, 2));
+    let found = world.mirrors.resolve(&access, "main", true).await;
+    assert_eq!(found.unwrap(), second);
 }

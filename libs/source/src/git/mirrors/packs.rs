@@ -1,7 +1,7 @@
-//! Packs that are put together: each fetch leaves one of its own, however little it brought, and whoever looks for something in a
-//! mirror looks through all of them.
+//! Packs and refs that are put together: each fetch leaves a pack of its own, however little it brought, and a file for each ref that
+//! moved, and whoever looks for something in a mirror looks through all of them.
 //!
-//! Only small ones are, so that it costs little whatever else a mirror has; and all that is in them stays, what was pushed over too.
+//! Only small packs are, so that it costs little whatever else a mirror has; and all that is in them stays, what was pushed over too.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,12 +11,15 @@ use super::super::access::Access;
 use super::super::command;
 use super::super::mirror::Mirror;
 use super::Mirrors;
+use crate::error::Error;
 
 /// How many small packs a mirror has before they are put together.
 const MANY: usize = 32;
 /// The largest pack that is a small one, in bytes.
 const SMALL: u64 = 1 << 20;
-/// How long that may take; who has just fetched waits for it.
+/// How many refs are a file each before they are put into one.
+const MANY_REFS: usize = 64;
+/// How long either may take; who has just fetched waits for it.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// The packs that a mirror has.
@@ -56,37 +59,77 @@ impl Mirror {
         let before = self.gathered.load(Ordering::Relaxed);
         (packs.small >= before.saturating_add(MANY)).then_some(packs.large)
     }
+
+    /// How many of its refs are a file each.
+    fn loose_refs(&self) -> usize {
+        let (mut count, mut folders) = (0_usize, vec![self.path.join("refs")]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    _ => count += 1,
+                }
+            }
+        }
+        count
+    }
+
+    /// Whether those are many more than when they were put into one file last.
+    fn has_loose_refs(&self) -> bool {
+        let before = self.packed.load(Ordering::Relaxed);
+        self.loose_refs() >= before.saturating_add(MANY_REFS)
+    }
 }
 
 impl Mirrors {
-    /// Puts the small packs of a mirror together where they are many. Only while holding the fetch. That it cannot be done is no
-    /// failure of the fetch: it is tried again when as many more have come.
+    /// Puts the small packs of a mirror together where they are many, and its refs. Only while holding the fetch. That it cannot be
+    /// done is no failure of the fetch: it is tried again when as many more have come.
     pub(super) async fn gather(&self, mirror: &Arc<Mirror>, access: &Access) {
         let looking = Arc::clone(mirror);
-        let looking = tokio::task::spawn_blocking(move || looking.scattered());
-        let Ok(Some(large)) = looking.await else {
+        let looking =
+            tokio::task::spawn_blocking(move || (looking.scattered(), looking.has_loose_refs()));
+        let Ok((packs, refs)) = looking.await else {
             return;
         };
         let deadline = LONGEST.min(self.limits().fetch);
-        let sandbox = &self.0.sandbox;
-        let gathering = command::gather(sandbox, &mirror.path, &large, deadline, self.bounds());
-        if let Err(error) = gathering.await {
-            let detail = error.log_detail().unwrap_or_default();
-            tracing::warn!(tenant = access.tenant(), url = access.url(), %error, detail, "the packs of a mirror could not be put together");
-            // Here, as after a fetch that failed.
-            mirror.clear_leftovers();
+        let (sandbox, path, bounds) = (&self.0.sandbox, &mirror.path, self.bounds());
+        if refs {
+            let packing = command::pack_refs(sandbox, path, deadline, bounds).await;
+            tell(mirror, access, packing);
+        }
+        if let Some(large) = &packs {
+            let gathering = command::gather(sandbox, path, large, deadline, bounds).await;
+            tell(mirror, access, gathering);
+        }
+        if packs.is_none() && !refs {
+            return;
         }
         let noting = Arc::clone(mirror);
         let noting = tokio::task::spawn_blocking(move || {
-            noting
-                .gathered
-                .store(noting.packs().small, Ordering::Relaxed);
-            // Whoever opens it from here on does not open those that are gone.
-            drop(noting.rest());
+            if refs {
+                let left = noting.loose_refs();
+                noting.packed.store(left, Ordering::Relaxed);
+            }
+            if packs.is_some() {
+                let left = noting.packs().small;
+                noting.gathered.store(left, Ordering::Relaxed);
+                // Whoever opens it from here on does not open those that are gone.
+                drop(noting.rest());
+            }
         });
         if let Err(error) = noting.await {
-            tracing::error!(%error, "the packs of a mirror could not be counted");
+            tracing::error!(%error, "what is left of a mirror could not be counted");
         }
+    }
+}
+
+/// Says that a mirror is as scattered as it was, and removes what was begun.
+fn tell(mirror: &Mirror, access: &Access, tidied: Result<(), Error>) {
+    if let Err(error) = tidied {
+        let detail = error.log_detail().unwrap_or_default();
+        tracing::warn!(tenant = access.tenant(), url = access.url(), %error, detail, "a mirror could not be put together");
+        // Here, as after a fetch that failed.
+        mirror.clear_leftovers();
     }
 }
 
@@ -121,5 +164,27 @@ mod tests {
         assert_eq!(mirror.scattered(), large);
         mirror.discard().unwrap();
         assert_eq!(mirror.gathered.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn refs_are_put_into_one_file_when_as_many_more_have_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        mirror.prepare().unwrap();
+        let put = |number: usize| {
+            let folder = mirror.path.join(format!("refs/heads/{}", number % 3));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(number.to_string()), "").unwrap();
+        };
+        (1..MANY_REFS).for_each(put);
+        assert!(!mirror.has_loose_refs(), "folders are none");
+        put(MANY_REFS);
+        assert!(mirror.has_loose_refs());
+        mirror.packed.store(1, Ordering::Relaxed);
+        assert!(!mirror.has_loose_refs());
+        put(MANY_REFS + 1);
+        assert!(mirror.has_loose_refs());
+        mirror.discard().unwrap();
+        assert_eq!(mirror.packed.load(Ordering::Relaxed), 0);
     }
 }
