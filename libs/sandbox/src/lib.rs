@@ -141,46 +141,63 @@ impl Sandbox {
     /// # Errors
     /// When it cannot be started, or was killed at the deadline. Dropping the future kills it too.
     pub async fn run(&self, job: Job<'_>) -> Result<Finished, SandboxError> {
+        let (deadline, output) = (job.deadline, job.output);
+        let (mut child, group) = self.start(job, Stdio::null())?;
+        let ended = tokio::time::timeout(deadline, end(&mut child, output)).await;
+        let finished = ended.map_err(|_| SandboxError::Deadline(deadline))?;
+        let finished = finished.map_err(SandboxError::Lost)?;
+        group.disarm();
+        Ok(finished)
+    }
+
+    /// Runs a child as [`Sandbox::run`] does, and beside it what writes its input, which is dropped where the child ends first.
+    ///
+    /// # Errors
+    /// As there; what writes the input has the same deadline.
+    pub async fn run_fed<T, F: Future<Output = T>>(
+        &self,
+        job: Job<'_>,
+        feed: impl FnOnce(ChildStdin) -> F,
+    ) -> Result<(Finished, Option<T>), SandboxError> {
+        let (deadline, output) = (job.deadline, job.output);
+        let (mut child, group) = self.start(job, Stdio::piped())?;
+        let Some(input) = child.stdin.take() else {
+            return Err(SandboxError::Lost(io::Error::other("no pipe")));
+        };
+        let both = async {
+            let (ending, feeding) = (end(&mut child, output), feed(input));
+            tokio::pin!(ending, feeding);
+            tokio::select! {
+                // First: what has just been said of the input is not lost because the child went as well.
+                biased;
+                fed = &mut feeding => ending.await.map(|finished| (finished, Some(fed))),
+                finished = &mut ending => finished.map(|finished| (finished, None)),
+            }
+        };
+        let ended = tokio::time::timeout(deadline, both).await;
+        let ended = ended.map_err(|_| SandboxError::Deadline(deadline))?;
+        let ended = ended.map_err(SandboxError::Lost)?;
+        group.disarm();
+        Ok(ended)
+    }
+
+    fn start(&self, job: Job<'_>, stdin: Stdio) -> Result<(Child, Group), SandboxError> {
         let mut command = self.command(job.program.as_ref(), &job.profile);
         command
             .args(&job.arguments)
             .envs(job.environment)
             .current_dir(job.folder);
         command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let start = |cause| SandboxError::Start {
             program: job.program.to_owned(),
             cause,
         };
-        let mut child = command.spawn().map_err(start)?;
+        let child = command.spawn().map_err(start)?;
         let group = Group::of(&child);
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let output = job.output;
-        let ended = tokio::time::timeout(job.deadline, async {
-            let (stdout, stderr, status) = tokio::join!(
-                bounded(stdout, output),
-                bounded(stderr, MAX_OUTPUT),
-                child.wait()
-            );
-            status.map(|status| (status, stdout, stderr))
-        });
-        match ended.await {
-            Err(_) => Err(SandboxError::Deadline(job.deadline)),
-            Ok(Err(cause)) => Err(SandboxError::Lost(cause)),
-            Ok(Ok((status, stdout, stderr))) => {
-                group.disarm();
-                use std::os::unix::process::ExitStatusExt;
-                let stderr = String::from_utf8_lossy(&stderr).into_owned();
-                Ok(Finished {
-                    success: status.success(),
-                    signal: status.signal(),
-                    stdout,
-                    stderr,
-                })
-            }
-        }
+        Ok((child, group))
     }
 
     /// Starts a worker that lives on, with pipes to it.
@@ -237,6 +254,24 @@ impl Sandbox {
             _ => "sandbox: the launcher failed".to_owned(),
         }
     }
+}
+
+/// The end of a child, and what it has said until then.
+async fn end(child: &mut Child, output: u64) -> io::Result<Finished> {
+    use std::os::unix::process::ExitStatusExt;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr, status) = tokio::join!(
+        bounded(stdout, output),
+        bounded(stderr, MAX_OUTPUT),
+        child.wait()
+    );
+    let status = status?;
+    Ok(Finished {
+        success: status.success(),
+        signal: status.signal(),
+        stdout,
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    })
 }
 
 /// With an environment of ours and nothing else, and a process group of its own.
@@ -355,6 +390,8 @@ async fn bounded(stream: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
 mod tests {
     use std::time::Instant;
 
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[tokio::test]
@@ -406,5 +443,44 @@ mod tests {
             assert!(done.success);
             assert_eq!(done.stdout.len() as u64, output.min(2 << 20));
         }
+    }
+
+    #[tokio::test]
+    async fn a_child_is_fed_as_long_as_it_lives_and_no_longer_than_its_deadline() {
+        let sandbox = Sandbox::new(None);
+        let job = |program: &'static str, arguments: &[&str], deadline| Job {
+            program,
+            arguments: arguments.iter().map(OsString::from).collect(),
+            environment: vec![],
+            folder: Path::new("/"),
+            deadline: Duration::from_millis(deadline),
+            profile: Profile::Git {
+                writable: vec![],
+                readable: vec![],
+                file_size: 1 << 20,
+                memory: 1 << 30,
+            },
+            output: MAX_OUTPUT,
+        };
+        // More than a pipe holds.
+        let much = vec![b'x'; 300_000];
+        let all = |mut input: ChildStdin| {
+            let much = much.clone();
+            async move { input.write_all(&much).await.is_ok() }
+        };
+        let done = sandbox.run_fed(job("cat", &[], 60_000), all).await;
+        let (finished, fed) = done.unwrap();
+        assert!(finished.success && finished.stdout == much);
+        assert_eq!(fed, Some(true), "and its input ended with that");
+
+        let never = |mut input: ChildStdin| async move {
+            input.write_all(b"abcdef").await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let done = sandbox.run_fed(job("head", &["-c", "3"], 60_000), never);
+        let (finished, fed) = done.await.unwrap();
+        assert_eq!((finished.stdout.as_slice(), fed), (&b"abc"[..], None));
+        let done = sandbox.run_fed(job("cat", &[], 100), never).await;
+        assert!(matches!(done, Err(SandboxError::Deadline(_))));
     }
 }
