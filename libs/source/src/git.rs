@@ -15,6 +15,7 @@ mod memory;
 mod metadata;
 mod mirror;
 mod mirrors;
+mod pack;
 mod pkt;
 mod places;
 mod pool;

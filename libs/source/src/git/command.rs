@@ -14,8 +14,10 @@ use domain::message;
 use domain::secret::Secret;
 use sandbox::{Job, MAX_OUTPUT, Profile, Sandbox, SandboxError};
 use tempfile::TempDir;
+use tokio::process::ChildStdin;
 
 use super::access::{Access, Scheme};
+use super::places::late;
 use super::refs::{Listing, Refs, Refused, is_commit};
 use crate::error::{self, Error, Kind};
 
@@ -28,6 +30,15 @@ const LISTING: u64 = 256 << 20;
 const READING: u64 = 256 << 20;
 /// The most bytes of a listing that are read: more than as many refs as are taken have.
 const MAX_LISTED: u64 = 32 << 20;
+
+/// What old histories carry, and what harms nobody who only reads.
+const HARMLESS: [&str; 5] = [
+    "zeroPaddedFilemode",
+    "badTimezone",
+    "missingSpaceBeforeDate",
+    "badFilemode",
+    "missingTaggerEntry",
+];
 
 /// What a call may take.
 #[derive(Clone, Copy, Debug)]
@@ -111,15 +122,8 @@ impl<'a> Call<'a> {
             .set("fsckObjects", "true")
             .set("writeCommitGraph", "false")
             .set("unpackLimit", "1");
-        // Old histories carry these, and they harm nobody who only reads.
         let harmless = settings.section("fetch \"fsck\"");
-        for flaw in [
-            "zeroPaddedFilemode",
-            "badTimezone",
-            "missingSpaceBeforeDate",
-            "badFilemode",
-            "missingTaggerEntry",
-        ] {
+        for flaw in HARMLESS {
             harmless.set(flaw, "ignore");
         }
         // A file that is larger goes through memory in pieces rather than as a whole, and no delta of it is sought.
@@ -380,20 +384,117 @@ impl<'a> Call<'a> {
                     &hidden,
                 ))
             }
-            Err(SandboxError::Deadline(after)) => {
-                let message = message::source::TIMEOUT
-                    .with("url", self.access.url())
-                    .with("seconds", after.as_secs());
-                Err(Error::new(Kind::Unreachable, message))
-            }
-            Err(error @ (SandboxError::Start { .. } | SandboxError::Lost(_))) => {
-                let why = std::error::Error::source(&error)
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                Err(Error::internal(format!("{error}: {why}")))
-            }
+            Err(error) => Err(unfinished(self.access, &error)),
         }
     }
+}
+
+/// Why a child did not finish.
+fn unfinished(access: &Access, error: &SandboxError) -> Error {
+    if let SandboxError::Deadline(after) = error {
+        return late(access, *after);
+    }
+    let why = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    Error::internal(format!("{error}: {why}"))
+}
+
+/// Has a pack taken that `feed` gives, checked as a fetch checks it and together with what a mirror has, and put into a folder of
+/// objects; says its name. All that is in it leads to what is in it or in the mirror: else it is none.
+///
+/// Nobody is asked for anything, so it knows no credential, and writes nothing into the mirror.
+pub(super) async fn index<F: Future<Output = Result<(), Error>>>(
+    sandbox: &Sandbox,
+    access: &Access,
+    (mirror, objects): (&Path, &Path),
+    deadline: Duration,
+    bounds: Bounds,
+    feed: impl FnOnce(ChildStdin) -> F,
+) -> Result<String, Error> {
+    // As they are for a fetch.
+    let mut arguments = alone(
+        &["core.bigFileThreshold=64m", "pack.threads=4"],
+        bounds.forced,
+    );
+    arguments.extend([OsString::from("--git-dir"), mirror.into()]);
+    arguments.extend(["index-pack", "--stdin", "--fix-thin"].map(OsString::from));
+    let harmless = HARMLESS.map(|flaw| format!("{flaw}=ignore")).join(",");
+    arguments.push(format!("--strict={harmless}").into());
+    arguments.push(format!("--max-input-size={}", bounds.file_size).into());
+    let mut environment = unsettled();
+    environment.extend([
+        ("GIT_OBJECT_DIRECTORY", objects.into()),
+        (
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+            mirror.join("objects").into(),
+        ),
+    ]);
+    let job = Job {
+        program: "git",
+        arguments,
+        environment,
+        folder: objects,
+        deadline,
+        profile: Profile::Git {
+            writable: vec![objects.to_owned()],
+            readable: vec![mirror.to_owned()],
+            file_size: bounds.file_size,
+            memory: bounds.memory,
+        },
+        output: MAX_OUTPUT,
+    };
+    let done = sandbox.run_fed(job, feed).await;
+    let (done, fed) = done.map_err(|error| unfinished(access, &error))?;
+    if let Some(Err(error)) = fed {
+        return Err(error);
+    }
+    if !done.success {
+        let hidden = [objects, mirror].map(|path| path.display().to_string());
+        let (said, limit) = (&done.stderr, bounds.file_size);
+        return Err(classify(access, said, done.signal, limit, &hidden));
+    }
+    let said = String::from_utf8_lossy(&done.stdout);
+    let name = said.strip_prefix("pack\t");
+    let name = name.and_then(|name| name.strip_suffix('\n'));
+    // It says more where something followed the pack, or where there is something that it could not check.
+    match name.filter(|name| is_commit(name)) {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(no_pack(access, "the pack is not all that was sent")),
+    }
+}
+
+/// That no pack came that can be taken.
+pub(super) fn no_pack(access: &Access, why: &str) -> Error {
+    let cause = Cause::error(message::source::FETCH_FAILED.with("url", access.url()));
+    Error::of(Kind::Unreachable, cause.evidence(why))
+}
+
+/// What a server says instead of a pack, as a cause.
+pub(super) fn said_instead(access: &Access, said: &str, file_size: u64) -> Error {
+    let said = format!("remote: {said}\nfatal: the remote end sent no pack");
+    classify(access, &said, None, file_size, &[])
+}
+
+/// The first arguments of a call for which nobody is asked for anything, with these settings.
+fn alone(settings: &[&str], forced: bool) -> Vec<OsString> {
+    let unforced = (!forced).then_some("core.fsync=none");
+    let all = ["core.hooksPath=/dev/null"]
+        .into_iter()
+        .chain(settings.iter().copied())
+        .chain(unforced);
+    all.flat_map(|setting| ["-c", setting])
+        .map(OsString::from)
+        .collect()
+}
+
+/// The environment of a call that has no settings but those in its arguments.
+fn unsettled() -> Vec<(&'static str, OsString)> {
+    vec![
+        ("GIT_CONFIG_NOSYSTEM", "1".into()),
+        ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
+        ("GIT_CEILING_DIRECTORIES", "/".into()),
+    ]
 }
 
 /// Puts packs of a mirror together, with all that is in them, and leaves those of these names as they are. Nobody is asked for
@@ -436,26 +537,14 @@ async fn tidy(
         memory,
         forced,
     } = bounds;
-    let mut arguments: Vec<OsString> = [
-        "-c",
-        "core.hooksPath=/dev/null",
-        "-c",
-        // What is larger is copied as it is: of a few small packs it may be very much.
-        "core.bigFileThreshold=1m",
-        "-c",
-        "pack.threads=1",
-    ]
-    .map(OsString::from)
-    .into();
-    if !forced {
-        arguments.extend(["-c", "core.fsync=none"].map(OsString::from));
-    }
+    // What is larger is copied as it is: of a few small packs it may be very much.
+    let mut arguments = alone(&["core.bigFileThreshold=1m", "pack.threads=1"], forced);
     arguments.extend([OsString::from("--git-dir"), mirror.into()]);
     arguments.extend(command.iter().map(OsString::from));
     let job = Job {
         program: "git",
         arguments,
-        environment: alone(),
+        environment: unsettled(),
         folder: mirror,
         deadline,
         profile: Profile::Git {
@@ -471,15 +560,6 @@ async fn tidy(
         true => Ok(()),
         false => Err(Error::internal(done.stderr.trim())),
     }
-}
-
-/// The environment of a call that goes by nobody's settings.
-fn alone() -> Vec<(&'static str, OsString)> {
-    vec![
-        ("GIT_CONFIG_NOSYSTEM", "1".into()),
-        ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
-        ("GIT_CEILING_DIRECTORIES", "/".into()),
-    ]
 }
 
 /// The largest file of settings that is read, in bytes.
@@ -518,7 +598,7 @@ pub(super) async fn settings(
     let job = Job {
         program: "git",
         arguments: arguments.map(OsString::from).into(),
-        environment: alone(),
+        environment: unsettled(),
         folder: private.path(),
         deadline,
         profile: Profile::Git {

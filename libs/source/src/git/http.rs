@@ -13,7 +13,7 @@ use domain::message;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Certificate, Client, Identity, RequestBuilder, StatusCode, redirect};
+use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, redirect};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -186,27 +186,32 @@ pub(super) async fn list(
         body.push_str(&line(&format!("ref-prefix {prefix}")));
     }
     body.push_str("0000");
-    let url = format!("{}/git-upload-pack", access.url().trim_end_matches('/'));
-    let request = client
-        .post(url)
-        .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
-        .header("accept", "application/x-git-upload-pack-result")
-        .body(body);
+    let request = question(&client, access, body);
     let answer: Result<Listed, Error> = send(clients, &mut time, request).await;
     let Listed(taken) = answer.inspect_err(|_| version2.store(false, Ordering::Relaxed))?;
     Ok(taken.refs)
 }
 
-/// The time that a server has for a listing. What is waited for others is not of it: a server that answers is not one that
+/// A request of protocol 2.
+pub(super) fn question(client: &Client, access: &Access, body: String) -> RequestBuilder {
+    let url = format!("{}/git-upload-pack", access.url().trim_end_matches('/'));
+    client
+        .post(url)
+        .header(CONTENT_TYPE, "application/x-git-upload-pack-request")
+        .header("accept", "application/x-git-upload-pack-result")
+        .body(body)
+}
+
+/// The time that a server has for an answer. What is waited for others is not of it: a server that answers is not one that
 /// does not because there are many.
-struct Time<'a> {
+pub(super) struct Time<'a> {
     access: &'a Access,
     most: Duration,
     ends: Instant,
 }
 
 impl<'a> Time<'a> {
-    fn of(access: &'a Access, most: Duration) -> Self {
+    pub(super) fn of(access: &'a Access, most: Duration) -> Self {
         let ends = Instant::now() + most;
         Self { access, most, ends }
     }
@@ -234,12 +239,8 @@ fn malformed(access: &Access) -> Error {
     )
 }
 
-/// Asks, and reads the answer as it comes.
-async fn send<L: Lines>(
-    clients: &Clients,
-    time: &mut Time<'_>,
-    request: RequestBuilder,
-) -> Result<L, Error> {
+/// Asks with the login, and takes no answer but one that says that it is one.
+pub(super) async fn ask(time: &Time<'_>, request: RequestBuilder) -> Result<Response, Error> {
     let access = time.access;
     let credentials = &access.login.credentials;
     let mut request = request.header("git-protocol", "version=2");
@@ -267,14 +268,12 @@ async fn send<L: Lines>(
     let answer = answer.map_err(|error| failed(access, &error))?;
     let status = answer.status();
     match status {
-        StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(refused()),
-        StatusCode::NOT_FOUND | StatusCode::GONE => {
-            return Err(Error::new(
-                Kind::NotFound,
-                message::source::REPOSITORY_NOT_FOUND.with("url", access.url()),
-            ));
-        }
+        StatusCode::OK => Ok(answer),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(refused()),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Error::new(
+            Kind::NotFound,
+            message::source::REPOSITORY_NOT_FOUND.with("url", access.url()),
+        )),
         _ if status.is_redirection() => {
             let target = answer
                 .headers()
@@ -285,16 +284,26 @@ async fn send<L: Lines>(
             let message = message::source::MOVED
                 .with("url", access.url())
                 .with("target", target);
-            return Err(Error::new(Kind::Invalid, message));
+            Err(Error::new(Kind::Invalid, message))
         }
         _ => {
             let cause = Cause::error(message::source::UNREACHABLE.with("url", access.url()));
-            return Err(Error::of(
+            Err(Error::of(
                 Kind::Unreachable,
                 cause.evidence(format!("HTTP {status}")),
-            ));
+            ))
         }
     }
+}
+
+/// Asks, and reads the answer as it comes.
+async fn send<L: Lines>(
+    clients: &Clients,
+    time: &mut Time<'_>,
+    request: RequestBuilder,
+) -> Result<L, Error> {
+    let access = time.access;
+    let answer = ask(time, request).await?;
     let refused = |refused: Refused| refused.or(|| malformed(access));
     let mut reading = Reading::<L>::default();
     let (mut came, mut place) = (0_usize, None::<Place>);

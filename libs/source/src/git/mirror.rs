@@ -24,7 +24,7 @@ const HANDLES: usize = 8;
 /// there are, and the next one is opened in the time of a few looks.
 const USES: u32 = 256;
 /// The largest commit, and tag on the way to one, that is read, in bytes: what is packed small may be of any size.
-const MAX_COMMIT: usize = 16 << 20;
+pub(super) const MAX_COMMIT: usize = 16 << 20;
 /// How many tags may lead to each other on the way to a commit.
 const MAX_TAGS: usize = 16;
 /// How many files, folders and packed lines the refs of a mirror may be: a server may tell a fetch of more of them than it
@@ -46,6 +46,8 @@ pub(crate) struct Mirror {
     pub(super) version2: AtomicBool,
     /// How often in a row it would not give a commit by its id.
     pub(super) refused: AtomicU32,
+    /// How often in a row only Git's own way brought it.
+    pub(super) unusual: AtomicU32,
     /// How many small packs there were when they were put together last, or could not be.
     pub(super) gathered: AtomicUsize,
     /// The same of refs that are a file each.
@@ -96,6 +98,7 @@ impl Mirror {
             fetching: Coalesce::new(),
             version2: AtomicBool::new(false),
             refused: AtomicU32::new(0),
+            unusual: AtomicU32::new(0),
             gathered: AtomicUsize::new(0),
             packed: AtomicUsize::new(0),
             used: AtomicU64::new(0),

@@ -29,6 +29,7 @@ use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
 
 mod boot;
+mod haves;
 mod listings;
 mod packs;
 mod room;
@@ -602,7 +603,7 @@ impl Mirrors {
             return Ok(snapshot);
         }
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
-        let fetched = self.fetch_id(&mirror, access, commit).await;
+        let fetched = self.fetch_id(&mirror, access, commit, &[]).await;
         self.make_room(&mirror).await;
         fetched.map_err(|error| {
             if error.kind() == Kind::NotFound {

@@ -1,4 +1,4 @@
-//! Git's packet lines, as far as listing refs needs them.
+//! Git's packet lines, as far as listing refs and fetching need them.
 
 /// One packet.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,21 +17,38 @@ pub(super) fn line(text: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The first packet and what follows it; nothing where it has not come whole.
-pub(super) fn first(bytes: &[u8]) -> Result<Option<(Packet<'_>, &[u8])>, Malformed> {
+/// One packet as it stands: what need not be a line is not cut where one would end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Raw<'a> {
+    Content(&'a [u8]),
+    /// `0000` is 0, and so on.
+    Mark(usize),
+}
+
+/// The first packet as it stands, and what follows it; nothing where it has not come whole.
+pub(super) fn raw(bytes: &[u8]) -> Result<Option<(Raw<'_>, &[u8])>, Malformed> {
     let Some((head, rest)) = bytes.split_at_checked(4) else {
         return Ok(None);
     };
     let head = std::str::from_utf8(head).map_err(|_| Malformed)?;
     let length = usize::from_str_radix(head, 16).map_err(|_| Malformed)?;
-    let Some(length) = length.checked_sub(4) else {
-        return Ok(Some((Packet::Mark, rest)));
+    let Some(content) = length.checked_sub(4) else {
+        return Ok(Some((Raw::Mark(length), rest)));
     };
-    let Some((content, rest)) = rest.split_at_checked(length) else {
-        return Ok(None);
-    };
-    let content = content.strip_suffix(b"\n").unwrap_or(content);
-    Ok(Some((Packet::Line(content), rest)))
+    let whole = rest.split_at_checked(content);
+    Ok(whole.map(|(content, rest)| (Raw::Content(content), rest)))
+}
+
+/// The first packet and what follows it; nothing where it has not come whole.
+pub(super) fn first(bytes: &[u8]) -> Result<Option<(Packet<'_>, &[u8])>, Malformed> {
+    let packet = raw(bytes)?;
+    Ok(packet.map(|(packet, rest)| match packet {
+        Raw::Mark(_) => (Packet::Mark, rest),
+        Raw::Content(content) => {
+            let content = content.strip_suffix(b"\n").unwrap_or(content);
+            (Packet::Line(content), rest)
+        }
+    }))
 }
 
 #[cfg(test)]
@@ -51,5 +68,8 @@ mod tests {
         }
         let empty = (Packet::Line(&b""[..]), &b""[..]);
         assert_eq!(first(b"0004"), Ok(Some(empty)));
+        let content = (Raw::Content(&b"\x01\n"[..]), &b"0001"[..]);
+        assert_eq!(raw(b"0006\x01\n0001"), Ok(Some(content)));
+        assert_eq!(raw(b"0001"), Ok(Some((Raw::Mark(1), &b""[..]))));
     }
 }

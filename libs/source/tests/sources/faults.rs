@@ -18,6 +18,8 @@ use testkit::unruly::{Mood, Unruly};
 
 use super::{here, run, walk};
 
+mod packs;
+
 /// Longer than any limit here, on a machine that does much else.
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -26,6 +28,7 @@ struct World {
     checkout: Checkout,
     server: Unruly,
     mirrors: Mirrors,
+    login: Login,
     access: Access,
 }
 
@@ -64,12 +67,13 @@ impl World {
             ..Login::default()
         };
         let url = format!("http://{}/user01/base.git", server.address);
-        let access = Access::new("tenant", "", &url, login, Rules::default()).unwrap();
+        let access = Access::new("tenant", "", &url, login.clone(), Rules::default()).unwrap();
         Self {
             folder,
             checkout,
             server,
             mirrors,
+            login,
             access,
         }
     }

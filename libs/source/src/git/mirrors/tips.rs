@@ -7,11 +7,14 @@ use git2::Oid;
 
 use super::super::access::Access;
 use super::super::mirror::Mirror;
+use super::super::pack::{self, Means};
+use super::super::places::late;
 use super::super::refs::Refs;
 use super::{Mirrors, Request, Snapshot, open};
 use crate::error::{Error, Kind};
 
-/// After so many failures in a row a server is not asked for commits by their ids any more.
+/// After so many failures in a row a server is not asked for commits by their ids any more; nor, where only Git's own way brought
+/// them, in process.
 const TRIES: u32 = 3;
 
 /// The branch that a commit is the tip of. None where a tag leads there, which then is to be fetched too: it may be what is signed.
@@ -63,8 +66,10 @@ impl Mirrors {
             .lock()
             .as_ref()
             .and_then(|listed| listed.within(remember).cloned());
-        let branch = listed.and_then(|refs| branch_at(&refs, commit).map(str::to_owned));
-        let Some(branch) = branch else {
+        let Some(refs) = listed else {
+            return Ok(None);
+        };
+        let Some(branch) = branch_at(&refs, commit).map(str::to_owned) else {
             return Ok(None);
         };
         let job = || async {
@@ -72,7 +77,10 @@ impl Mirrors {
             if let Some(snapshot) = open(mirror, commit).await? {
                 return Ok(Some(snapshot));
             }
-            if let Err(error) = self.fetch_id(mirror, access, commit).await {
+            let (looking, at) = (Arc::clone(mirror), branch.clone());
+            let looking = tokio::task::spawn_blocking(move || looking.haves(&at, &refs));
+            let haves = looking.await.map_err(Error::internal)?;
+            if let Err(error) = self.fetch_id(mirror, access, commit, &haves).await {
                 mirror.refused.fetch_add(1, Ordering::Relaxed);
                 // Here, as after another fetch that failed.
                 mirror.clear_leftovers();
@@ -96,20 +104,75 @@ impl Mirrors {
         mirror.fetching.alone(job).await
     }
 
-    /// Fetches one commit by its id.
+    /// Fetches one commit by its id: in process where there is something that the mirror has, and else in Git's own way.
     #[tracing::instrument(name = "git.fetch", skip_all)]
     pub(super) async fn fetch_id(
         &self,
-        mirror: &Mirror,
+        mirror: &Arc<Mirror>,
         access: &Access,
         commit: &str,
+        haves: &[String],
     ) -> Result<(), Error> {
+        let limit = self.limits().fetch;
         self.observed(access, Request::Fetch, async {
-            let entered = self.enter(access).await?;
-            let call = self.call(&entered, self.limits().fetch).await?;
-            call.fetch(&mirror.path, Some(commit)).await
+            let entered = &self.enter(access).await?;
+            let fetching = async {
+                let usual = haves.is_empty() || mirror.unusual.load(Ordering::Relaxed) >= TRIES;
+                if !usual && self.brings(mirror, entered, commit, haves).await? {
+                    return Ok(());
+                }
+                let call = self.call(entered, limit).await?;
+                call.fetch(&mirror.path, Some(commit)).await?;
+                if !usual {
+                    mirror.unusual.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok::<(), Error>(())
+            };
+            // Both ways together take no longer.
+            let fetched = tokio::time::timeout(limit, fetching).await;
+            fetched.unwrap_or_else(|_| Err(late(entered, limit)))
         })
         .await
+    }
+
+    /// Fetches it in process; `false` where anything is unusual, which Git's own way then has a name for.
+    async fn brings(
+        &self,
+        mirror: &Arc<Mirror>,
+        access: &Access,
+        commit: &str,
+        haves: &[String],
+    ) -> Result<bool, Error> {
+        let means = Means {
+            clients: &self.0.clients,
+            sandbox: &self.0.sandbox,
+            temporary: &self.0.temporary,
+            deadline: self.limits().fetch,
+            bounds: self.bounds(),
+        };
+        let fetched = pack::fetch(means, access, &mirror.path, commit, haves).await;
+        let found = match fetched {
+            Ok(()) => open(mirror, commit).await,
+            Err(error) => Err(error),
+        };
+        let why = match found {
+            Ok(Some(_)) => {
+                mirror.unusual.store(0, Ordering::Relaxed);
+                return Ok(true);
+            }
+            Ok(None) => "the pack is without it".to_owned(),
+            Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Corrupt) => {
+                error.to_string()
+            }
+            Err(error) => return Err(error),
+        };
+        tracing::debug!(
+            tenant = access.tenant(),
+            url = access.url(),
+            why,
+            "a commit is fetched in Git's own way"
+        );
+        Ok(false)
     }
 }
 
