@@ -198,6 +198,7 @@ fn bystanders(world: &World, app: &str) -> Option<String> {
 /// Looks at everything again, for longer than any wait, and under another controller: nothing is written.
 fn rest(world: &mut World) {
     let before = (world.api.version, world.writes);
+    let objects = world.api.objects.clone();
     for _ in 0..3 {
         world.refresh();
         catch_up(world);
@@ -210,7 +211,20 @@ fn rest(world: &mut World) {
     catch_up(world);
     let after = (world.api.version, world.writes);
     if before != after {
-        let what = format!("something is written though nothing changed: {before:?}, {after:?}");
+        let gone = objects
+            .iter()
+            .filter(|(key, _)| !world.api.objects.contains_key(*key))
+            .map(|(key, was)| format!("{key} is gone, of {}", was.object));
+        let other = world.api.objects.iter().filter_map(|(key, now)| {
+            let was = objects.get(key).map(|was| was.object.to_string());
+            let now = now.object.to_string();
+            (was.as_ref() != Some(&now)).then(|| format!("{key}: {now}, of {was:?}"))
+        });
+        let which: Vec<String> = gone.chain(other).collect();
+        let what = format!(
+            "something is written though nothing changed: {before:?}, {after:?}\n{}",
+            which.join("\n")
+        );
         fail(world, &what);
     }
 }
