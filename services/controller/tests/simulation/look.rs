@@ -360,8 +360,12 @@ fn end(world: &mut World, me: &mut Controller, run: Run, ended: End, look: Look)
         }
         None => {
             report.clear = Some(state.operation.clone());
+            let mut entries = look.live.entries();
+            let has_held = entries.any(|entry| engine::hooks::held(&entry.object));
             match status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some() {
                 true => Next::After(0),
+                // Nothing need happen to a hook that was not let go.
+                false if has_held => Next::After(30_000),
                 false => Next::Sleep,
             }
         }
