@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt;
+use git2::{Odb, Oid};
 use reqwest::RequestBuilder;
 use sandbox::Sandbox;
 use tokio::io::AsyncWriteExt;
@@ -31,7 +32,7 @@ pub(super) struct Means<'a> {
     pub(super) bounds: Bounds,
 }
 
-/// Fetches a commit into a mirror that has these. Whether it came is for the caller to see: a pack without it is one, too.
+/// Fetches a commit into a mirror that has these.
 ///
 /// # Errors
 /// With [`Kind::Unreachable`] and [`Kind::Corrupt`] also where only this way of asking may be at fault.
@@ -57,12 +58,30 @@ pub(super) async fn fetch(
     let folders = (mirror, aside.path());
     let taken = command::index(sandbox, access, folders, deadline, means.bounds, feeding);
     let name = taken.await?;
-    let mirror = mirror.to_owned();
+    let (mirror, wanted) = (mirror.to_owned(), commit.to_owned());
     // With the folder, which stays until then though nobody waits any more.
-    let taking = tokio::task::spawn_blocking(move || put(&name, aside.path(), &mirror));
+    let taking = tokio::task::spawn_blocking(move || {
+        // Before it is put in: nobody would ever take it out again.
+        match has(aside.path(), &wanted) {
+            true => put(&name, aside.path(), &mirror).map(|()| true),
+            false => Ok(false),
+        }
+    });
     let taken = taking.await.map_err(Error::internal)?;
     // Another disk, say: Git's own way needs no folder aside.
-    taken.map_err(|error| Error::of(Kind::Corrupt, Error::disk(&error).cause().clone()))
+    match taken.map_err(|error| Error::of(Kind::Corrupt, Error::disk(&error).cause().clone()))? {
+        true => Ok(()),
+        false => Err(command::no_pack(access, "the pack is without the commit")),
+    }
+}
+
+/// Whether a folder of objects has one of this name.
+fn has(objects: &Path, name: &str) -> bool {
+    let (Some(objects), Ok(id), Ok(database)) = (objects.to_str(), Oid::from_str(name), Odb::new())
+    else {
+        return false;
+    };
+    database.add_disk_alternate(objects).is_ok() && database.exists(id)
 }
 
 /// Puts a pack from where it was put aside into a mirror.
@@ -302,6 +321,22 @@ mod tests {
              0032want {want}\n0032have {have}\n0009done\n0000"
         );
         assert_eq!(body, asked);
+    }
+
+    #[test]
+    fn a_pack_is_known_by_what_is_in_it_before_it_is_put_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = git2::Repository::init_bare(folder.path().join("made")).unwrap();
+        let [one, two] = ["1", "2"].map(|text| made.blob(text.as_bytes()).unwrap());
+        let aside = folder.path().join("aside");
+        std::fs::create_dir_all(aside.join("pack")).unwrap();
+        assert!(!has(&aside, &one.to_string()));
+        let mut packed = made.packbuilder().unwrap();
+        packed.insert_object(one, None).unwrap();
+        packed.write(&aside.join("pack"), 0).unwrap();
+        assert!(has(&aside, &one.to_string()));
+        assert!(!has(&aside, &two.to_string()));
+        assert!(!has(&folder.path().join("none"), &one.to_string()));
     }
 
     #[test]

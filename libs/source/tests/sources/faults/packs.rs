@@ -359,6 +359,25 @@ async fn an_answer_that_is_unusual_leaves_nothing_and_git_fetches_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pack_without_the_commit_stays_out_of_the_mirror() {
+    let this = Scripted::new().await;
+    let packs = || {
+        let all = walk(&this.mirror("data").join("objects/pack"));
+        let packs = all
+            .iter()
+            .filter(|path| path.extension() == Some("pack".as_ref()));
+        packs.count()
+    };
+    assert_eq!(packs(), 1);
+    let commit = this.world.push(2).await;
+    let without = this.unusual("a pack without the commit", &this.brought(&commit));
+    this.before.set(without);
+    this.fetch(&this.world.mirrors, &commit).await.unwrap();
+    assert_eq!(this.before.asked(), 1);
+    assert_eq!(packs(), 2, "the other is Git's own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_git_could_not_make_good_either_is_named_at_once() {
     let this = Scripted::new().await;
     let limits = Limits {
