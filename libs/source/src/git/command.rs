@@ -467,7 +467,11 @@ pub(super) async fn index<F: Future<Output = Result<(), Error>>>(
 /// That no pack came that can be taken.
 pub(super) fn no_pack(access: &Access, why: &str) -> Error {
     let cause = Cause::error(message::source::FETCH_FAILED.with("url", access.url()));
-    Error::of(Kind::Unreachable, cause.evidence(why))
+    // A server may have said it.
+    Error::of(
+        Kind::Unreachable,
+        cause.evidence(evidence(access, why, &[])),
+    )
 }
 
 /// What a server says instead of a pack, as a cause.

@@ -234,14 +234,17 @@ fn instead(content: &[u8]) -> Odd {
     }
 }
 
+/// As text, and whole: it is cut where it is told, after secrets are taken out. A packet is not long.
 fn shown(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.trim().chars().take(400).collect()
+    String::from_utf8_lossy(text).trim().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::secret::Secret;
+
     use super::*;
+    use crate::git::{Login, Rules};
 
     /// What an answer brings that comes in pieces of so many bytes.
     fn read(bytes: &[u8], size: usize) -> Result<(At, Vec<u8>), Odd> {
@@ -309,6 +312,22 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(&bytes)
             );
+        }
+    }
+
+    #[test]
+    fn a_secret_that_a_server_says_is_taken_out_before_its_words_are_cut() {
+        let mut login = Login::default();
+        login.credentials.password = Some(Secret::from("hunter2-and-more"));
+        let access = Access::new("t", "", "https://h/a.git", login, Rules::default()).unwrap();
+        // Wherever it is cut.
+        for length in 340..410 {
+            let text = format!("{} hunter2-and-more", "x".repeat(length));
+            for packet in [format!("ERR {text}"), text] {
+                let error = instead(packet.as_bytes()).cause(&access, 1);
+                let told = format!("{error:?}");
+                assert!(!told.contains("hunt") && told.contains("xxx"), "{told}");
+            }
         }
     }
 
