@@ -30,6 +30,10 @@ pub(super) fn raw(bytes: &[u8]) -> Result<Option<(Raw<'_>, &[u8])>, Malformed> {
     let Some((head, rest)) = bytes.split_at_checked(4) else {
         return Ok(None);
     };
+    // A sign before them is no digit.
+    if !head.iter().all(u8::is_ascii_hexdigit) {
+        return Err(Malformed);
+    }
     let head = std::str::from_utf8(head).map_err(|_| Malformed)?;
     let length = usize::from_str_radix(head, 16).map_err(|_| Malformed)?;
     let Some(content) = length.checked_sub(4) else {
@@ -71,5 +75,8 @@ mod tests {
         let content = (Raw::Content(&b"\x01\n"[..]), &b"0001"[..]);
         assert_eq!(raw(b"0006\x01\n0001"), Ok(Some(content)));
         assert_eq!(raw(b"0001"), Ok(Some((Raw::Mark(1), &b""[..]))));
+        for none in ["+005x", "-001", " 005", "\u{feff}0"] {
+            assert_eq!(raw(none.as_bytes()), Err(Malformed), "{none}");
+        }
     }
 }
