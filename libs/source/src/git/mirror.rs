@@ -52,6 +52,8 @@ pub(crate) struct Mirror {
     pub(super) gathered: AtomicUsize,
     /// The same of refs that are a file each.
     pub(super) packed: AtomicUsize,
+    /// Whether a fetch was begun that has not come to its end.
+    begun: AtomicBool,
     /// When it was last used, in uses of all mirrors.
     used: AtomicU64,
     ready: AtomicBool,
@@ -101,6 +103,7 @@ impl Mirror {
             unusual: AtomicU32::new(0),
             gathered: AtomicUsize::new(0),
             packed: AtomicUsize::new(0),
+            begun: AtomicBool::new(false),
             used: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             handles: Mutex::new(Vec::new()),
@@ -136,6 +139,19 @@ impl Mirror {
         self.clear_leftovers();
         self.ready.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Notes that a fetch begins. Where nobody waited any more for the one before, its child was killed with it, and what that left
+    /// is cleared: else this one would fail at its locks. Only while holding the fetch.
+    pub(super) fn begin(&self) {
+        if self.begun.swap(true, Ordering::Relaxed) {
+            self.clear_leftovers();
+        }
+    }
+
+    /// Notes that it has come to its end, and has cleared what it left.
+    pub(super) fn end(&self) {
+        self.begun.store(false, Ordering::Relaxed);
     }
 
     /// Removes locks and half-written packs; this process is the only one that fetches, and one fetch at a time.
@@ -364,6 +380,23 @@ mod tests {
     use git2::{Signature, Time};
 
     use super::*;
+
+    #[test]
+    fn what_a_fetch_left_that_nobody_waited_for_is_cleared_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        mirror.prepare().unwrap();
+        let lock = mirror.path.join("packed-refs.lock");
+        let begin = || {
+            std::fs::write(&lock, "").unwrap();
+            mirror.begin();
+            lock.exists()
+        };
+        assert!(begin(), "nobody looks where nothing was begun");
+        assert!(!begin());
+        mirror.end();
+        assert!(begin());
+    }
 
     #[test]
     fn what_a_killed_fetch_left_is_cleared_however_deep_it_lies() {

@@ -508,20 +508,26 @@ impl Mirrors {
     #[tracing::instrument(name = "git.fetch", skip_all)]
     async fn fetch(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
         let job = || async {
-            match self.fetch_once(mirror, access).await {
+            mirror.begin();
+            let fetched = match self.fetch_once(mirror, access).await {
                 Err(error) if error.kind() == Kind::Corrupt => {
                     tracing::warn!(
                         tenant = access.tenant(),
                         url = access.url(),
                         "a damaged mirror is fetched anew"
                     );
-                    self.fetch_beside(mirror, access).await?;
+                    self.fetch_beside(mirror, access).await
                 }
-                result => result?,
+                result => result,
+            };
+            if fetched.is_ok() {
+                self.gather(mirror, access).await;
             }
-            self.gather(mirror, access).await;
-            self.make_room(mirror).await;
-            Ok(())
+            mirror.end();
+            if fetched.is_ok() {
+                self.make_room(mirror).await;
+            }
+            fetched
         };
         mirror.fetching.run(job).await
     }
@@ -603,16 +609,30 @@ impl Mirrors {
             return Ok(snapshot);
         }
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
-        let fetched = self.fetch_id(&mirror, access, commit, &[]).await;
-        self.make_room(&mirror).await;
-        fetched.map_err(|error| {
-            if error.kind() == Kind::NotFound {
-                missing()
-            } else {
-                error
+        let job = || async {
+            // Who came before may have brought it.
+            if let Some(snapshot) = open(&mirror, commit).await? {
+                return Ok(snapshot);
             }
-        })?;
-        open(&mirror, commit).await?.ok_or_else(missing)
+            mirror.begin();
+            let fetched = self.fetch_id(&mirror, access, commit, &[]).await;
+            if fetched.is_err() {
+                // Here, as after another fetch that failed.
+                mirror.clear_leftovers();
+            }
+            mirror.end();
+            self.make_room(&mirror).await;
+            fetched.map_err(|error| {
+                if error.kind() == Kind::NotFound {
+                    missing()
+                } else {
+                    error
+                }
+            })?;
+            open(&mirror, commit).await?.ok_or_else(missing)
+        };
+        // Beside another fetch it would lose what it has half written to that one's clearing.
+        mirror.fetching.alone(job).await
     }
 
     /// What a file in the format of Git's settings says about submodules, each key with its value.

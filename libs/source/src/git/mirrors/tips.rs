@@ -77,6 +77,7 @@ impl Mirrors {
             if let Some(snapshot) = open(mirror, commit).await? {
                 return Ok(Some(snapshot));
             }
+            mirror.begin();
             let (looking, at) = (Arc::clone(mirror), branch.clone());
             let looking = tokio::task::spawn_blocking(move || looking.haves(&at, &refs));
             let haves = looking.await.map_err(Error::internal)?;
@@ -84,8 +85,9 @@ impl Mirrors {
                 mirror.refused.fetch_add(1, Ordering::Relaxed);
                 // Here, as after another fetch that failed.
                 mirror.clear_leftovers();
+                mirror.end();
+                // It moved on meanwhile, or the mirror is to be fetched anew.
                 return match error.kind() {
-                    // It moved on meanwhile, or the mirror is to be fetched anew.
                     Kind::NotFound | Kind::Corrupt => Ok(None),
                     _ => Err(error),
                 };
@@ -94,10 +96,11 @@ impl Mirrors {
             let (leading, id) = (Arc::clone(mirror), commit.to_owned());
             let leading = tokio::task::spawn_blocking(move || leading.lead(&branch, &id));
             if !leading.await.map_err(Error::internal)? {
-                // There may be another one where its folder has to be, which goes when all is fetched.
+                // There may be another one where its folder has to be, which goes when all is fetched; or a lock, which that clears.
                 return Ok(None);
             }
             self.gather(mirror, access).await;
+            mirror.end();
             self.make_room(mirror).await;
             open(mirror, commit).await
         };
