@@ -524,9 +524,8 @@ impl Mirrors {
                 self.gather(mirror, access).await;
             }
             mirror.end();
-            if fetched.is_ok() {
-                self.make_room(mirror).await;
-            }
+            // What one that failed has brought takes its room, too.
+            self.make_room(mirror).await;
             fetched
         };
         mirror.fetching.run(job).await

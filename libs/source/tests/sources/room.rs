@@ -92,6 +92,35 @@ async fn a_mirror_that_was_not_used_for_long_makes_room_and_comes_back() {
 }
 
 #[tokio::test]
+async fn what_a_fetch_that_fails_has_brought_counts() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let open = |disk| {
+        let limits = Limits {
+            disk,
+            ..Limits::default()
+        };
+        Mirrors::new(data.clone(), limits, here(), Sandbox::new(None), None).unwrap()
+    };
+    let (one, of_one) = repository(folder.path(), "tenant", "one", 1);
+    let (two, of_two) = repository(folder.path(), "tenant", "two", 2);
+    let mirrors = open(4 << 20);
+    mirrors.ensure_commit(&two, &of_two).await.unwrap();
+    let second = there(&data, "tenant");
+    mirrors.ensure_commit(&one, &of_one).await.unwrap();
+    assert_eq!(there(&data, "tenant").len(), 2);
+    drop(mirrors);
+
+    let mirrors = open(1 << 20);
+    std::fs::remove_dir_all(folder.path().join("two")).unwrap();
+    let wanted = "1".repeat(40);
+    let failed = mirrors.ensure_commit(&two, &wanted).await.unwrap_err();
+    let code = failed.cause().message.code.as_str();
+    assert_eq!(code, "source.repository-not-found", "{failed}");
+    assert_eq!(there(&data, "tenant"), second, "two have no room");
+}
+
+#[tokio::test]
 async fn whoever_has_most_makes_room_of_their_own_and_leaves_everybody_elses() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");

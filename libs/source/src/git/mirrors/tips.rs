@@ -87,10 +87,11 @@ impl Mirrors {
                 mirror.clear_leftovers();
                 mirror.end();
                 // It moved on meanwhile, or the mirror is to be fetched anew.
-                return match error.kind() {
-                    Kind::NotFound | Kind::Corrupt => Ok(None),
-                    _ => Err(error),
-                };
+                if matches!(error.kind(), Kind::NotFound | Kind::Corrupt) {
+                    return Ok(None);
+                }
+                self.make_room(mirror).await;
+                return Err(error);
             }
             mirror.refused.store(0, Ordering::Relaxed);
             let (leading, id) = (Arc::clone(mirror), commit.to_owned());
