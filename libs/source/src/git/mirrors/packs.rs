@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::access::Access;
+use super::super::below::below;
 use super::super::command;
 use super::super::mirror::Mirror;
 use super::Mirrors;
@@ -62,16 +63,9 @@ impl Mirror {
 
     /// How many of its refs are a file each.
     fn loose_refs(&self) -> usize {
-        let (mut count, mut folders) = (0_usize, vec![self.path.join("refs")]);
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                    _ => count += 1,
-                }
-            }
-        }
-        count
+        let all = below(&self.path.join("refs"), None);
+        let files = all.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()));
+        files.count()
     }
 
     /// Whether those are many more than when they were put into one file last.
