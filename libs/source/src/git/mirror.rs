@@ -24,7 +24,7 @@ const HANDLES: usize = 8;
 /// there are, and the next one is opened in the time of a few looks.
 const USES: u32 = 256;
 /// The largest commit, and tag on the way to one, that is read, in bytes: what is packed small may be of any size.
-pub(super) const MAX_COMMIT: usize = 16 << 20;
+const MAX_COMMIT: usize = 16 << 20;
 /// How many tags may lead to each other on the way to a commit.
 const MAX_TAGS: usize = 16;
 /// How many files, folders and packed lines the refs of a mirror may be: a server may tell a fetch of more of them than it

@@ -4,7 +4,7 @@
 
 use git2::{Commit, ObjectType, Odb, OdbLookupFlags, Oid, Repository};
 
-use super::super::mirror::{MAX_COMMIT, Mirror};
+use super::super::mirror::Mirror;
 use super::super::refs::Refs;
 
 /// The most commits that are told.
@@ -13,6 +13,8 @@ const MOST: usize = 64;
 const BACK: usize = 64;
 /// How many of those are told one by one; of the others every one that is twice as far.
 const ONE_BY_ONE: usize = 8;
+/// The largest commit that is read for that, in bytes: what is packed small may be of any size, and there are twice as many of them.
+const LARGEST: usize = 1 << 20;
 /// How many tips that the server has told are looked for.
 const LOOKED_FOR: usize = 1_000;
 
@@ -64,7 +66,7 @@ fn haves(handle: &Repository, branch: &str, listed: &Refs) -> Vec<String> {
 /// A commit that is there, and not too large to be read.
 fn read<'a>(handle: &'a Repository, database: &Odb<'_>, id: Oid) -> Option<Commit<'a>> {
     let (size, kind) = database.read_header(id).ok()?;
-    if kind != ObjectType::Commit || size > MAX_COMMIT {
+    if kind != ObjectType::Commit || size > LARGEST {
         return None;
     }
     handle.find_commit(id).ok()
@@ -73,6 +75,29 @@ fn read<'a>(handle: &'a Repository, database: &Odb<'_>, id: Oid) -> Option<Commi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s02_history_is_not_read_beyond_a_commit_that_is_very_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        mirror.prepare().unwrap();
+        let handle = mirror.open().unwrap();
+        let tree = handle.treebuilder(None).unwrap().write().unwrap();
+        let tree = handle.find_tree(tree).unwrap();
+        let who = git2::Signature::new("a", "a", &git2::Time::new(0, 0)).unwrap();
+        let commit = |said: &str, parent: Option<Oid>| {
+            let parent = parent.map(|id| handle.find_commit(id).unwrap());
+            let parents: Vec<&Commit<'_>> = parent.iter().collect();
+            let made = handle.commit(Some("refs/heads/main"), &who, &who, said, &tree, &parents);
+            made.unwrap()
+        };
+        let first = commit("first", None);
+        let large = commit(&"x".repeat(LARGEST), Some(first));
+        let third = commit("third", Some(large));
+        let fourth = commit("fourth", Some(third));
+        let told = mirror.haves("refs/heads/main", &Refs::default());
+        assert_eq!(told, [fourth.to_string(), third.to_string()]);
+    }
 
     #[test]
     fn what_is_told_is_there_and_goes_back_from_where_the_branch_was() {
