@@ -9,7 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("libs/domain", &[]),
     ("libs/engine", &["domain"]),
     ("libs/sandbox", &[]),
-    ("libs/source", &["domain", "sandbox"]),
+    ("libs/crowd", &[]),
+    ("libs/source", &["domain", "sandbox", "crowd"]),
     ("libs/script", &["domain", "sandbox"]),
     ("libs/cluster", &["domain"]),
     ("libs/store", &["domain"]),
@@ -19,16 +20,19 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proto", &["domain"]),
     (
         "services/api",
-        &["domain", "proto", "store", "cache", "runtime"],
+        &["domain", "proto", "store", "cache", "crowd", "runtime"],
     ),
     (
         "services/repo-server",
-        &["domain", "proto", "cache", "source", "sandbox", "runtime"],
+        &[
+            "domain", "proto", "cache", "source", "sandbox", "crowd", "runtime",
+        ],
     ),
     (
         "services/controller",
         &[
-            "domain", "proto", "store", "cluster", "engine", "script", "sandbox", "runtime",
+            "domain", "proto", "store", "cluster", "engine", "script", "sandbox", "crowd",
+            "runtime",
         ],
     ),
     ("loadtest", &["proto", "testkit"]),
