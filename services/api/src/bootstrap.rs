@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::Cache;
+use crowd::asked::Asked;
 use domain::clock::{Clock, IdSource};
 use domain::quota::{Quota, Quotas};
 use domain::secret::Secret;
@@ -20,7 +21,6 @@ use runtime::places::Places;
 use runtime::{Lifecycle, telemetry};
 use store::{KeyFile, NewTenant, OpeningKeys, Options, Role, Rotation, SealingKey, Store};
 
-use crate::asked::Asked;
 use crate::config::{Config, MigrateConfig, RotateConfig};
 use crate::front::Front;
 use crate::front::bodies::Bodies;
@@ -47,6 +47,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
 /// How many answers of links are made at once: of one tenant, and in all. What they take is bounded, but not nothing.
 const LINKS_AT_ONCE: (usize, usize) = (8, 32);
+/// The longest that a look at a revision is put off for others to come who want the same.
+const LOOKUPS_REST: Duration = Duration::from_millis(50);
 
 /// Serves until told to stop; `false` when something went wrong on the way.
 ///
@@ -182,7 +184,7 @@ fn shared(
         audit: crate::audit::Bounds::new(),
         hub: Hub::new(store.clone(), life.clone()),
         repo_servers: RepoServers::new(&config.repo_servers, &config.internal)?,
-        lookups: Asked::new(),
+        lookups: Asked::new(LOOKUPS_REST),
         controllers: Controllers::new(store.clone(), config.internal.clone()),
         cluster_key: SealingKey::load(&config.cluster_public_key_file)?,
         metrics: Metrics::new(registry),

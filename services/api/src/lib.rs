@@ -16,7 +16,6 @@
 //! # Reading order
 //! [`config`], `listen`, `front`, `identity`, `permit`, `grpc`, `rest`, `hub`, `peers`, `webhook`.
 
-mod asked;
 mod audit;
 mod bootstrap;
 pub mod config;

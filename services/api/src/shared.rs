@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cache::Cache;
+use crowd::asked::Asked;
 use domain::clock::{Clock, IdSource};
 use domain::tenant::{Tenant, TenantId};
 use runtime::Lifecycle;
@@ -11,7 +12,6 @@ use sha2::{Digest, Sha256};
 use store::{SealingKey, Store, TenantScope};
 use tonic::{Code, Status};
 
-use crate::asked::Asked;
 use crate::audit;
 use crate::failure;
 use crate::front::bodies::Bodies;
