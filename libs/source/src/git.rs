@@ -5,7 +5,6 @@
 
 mod access;
 mod below;
-mod coalesce;
 mod command;
 mod egress;
 mod files;
@@ -24,7 +23,6 @@ mod remove;
 mod signature;
 
 pub use access::{Access, Login, Place, Rules};
-pub(crate) use coalesce::Coalesce;
 pub use files::{Files, Found, Item, ItemKind, Node};
 pub(crate) use files::{MAX_PATH, walk};
 pub(crate) use http::Clients;

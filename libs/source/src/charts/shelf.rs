@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crowd::asked::Asked;
 use domain::cause::Cause;
 use domain::message;
 use git2::{FileMode, ObjectType, Oid, Repository, Signature, Time};
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::archive::{Entry, Tree};
 use super::index::Index;
 use crate::error::{Error, Kind};
-use crate::git::{Coalesce, Mirror, Snapshot, damaged};
+use crate::git::{Mirror, Snapshot, damaged};
 
 /// What a repository offers.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(super) struct Remembered {
 pub(super) struct Shelf {
     mirror: Arc<Mirror>,
     /// The listings, one at a time.
-    pub(super) asking: Coalesce<Result<Arc<Listed>, Error>>,
+    pub(super) asking: Asked<(), Result<Arc<Listed>, Error>>,
     pub(super) remembered: Mutex<Option<Remembered>>,
     /// Held while an archive is fetched and kept: whoever wants the same one finds it.
     pub(super) fetching: tokio::sync::Mutex<()>,
@@ -68,7 +69,7 @@ impl Shelf {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             mirror: Arc::new(Mirror::new(path)),
-            asking: Coalesce::new(),
+            asking: Asked::new(Duration::ZERO),
             remembered: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
         }
@@ -82,7 +83,7 @@ impl Shelf {
     /// Forgets the listing.
     pub(super) fn forget(&self) {
         *self.remembered.lock() = None;
-        self.asking.forget();
+        self.asking.forget(&());
     }
 
     /// What is kept of a version, as it was asked for. Blocks.

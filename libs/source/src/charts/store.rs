@@ -390,7 +390,7 @@ impl Charts {
             self.bound(access.tenant(), &shelf);
             Ok(listed)
         };
-        shelf.asking.run(listing).await
+        shelf.asking.ask((), listing).await
     }
 
     /// Forgets listings while they are too much, of the tenant or of all, the oldest first.

@@ -6,13 +6,14 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use crowd::asked::Asked;
 use domain::message;
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 use parking_lot::Mutex;
 
 use super::below::below;
-use super::coalesce::Coalesce;
 use super::mirrors::Listed;
 use super::refs::{MAX_REFS, Refs};
 use super::remove::remove_all;
@@ -37,11 +38,11 @@ const COMMITS: usize = 256;
 pub(crate) struct Mirror {
     pub(crate) path: PathBuf,
     /// The listings of the origin, one at a time.
-    pub(super) listing: Coalesce<Result<Arc<Refs>, Error>>,
+    pub(super) listing: Asked<(), Result<Arc<Refs>, Error>>,
     /// The last listing.
     pub(super) listed: Mutex<Option<Listed>>,
     /// The fetches, one at a time.
-    pub(super) fetching: Coalesce<Result<(), Error>>,
+    pub(super) fetching: Asked<(), Result<(), Error>>,
     /// Whether the origin speaks protocol 2 over HTTP.
     pub(super) version2: AtomicBool,
     /// How often in a row it would not give a commit by its id.
@@ -95,9 +96,9 @@ impl Mirror {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            listing: Coalesce::new(),
+            listing: Asked::new(Duration::ZERO),
             listed: Mutex::new(None),
-            fetching: Coalesce::new(),
+            fetching: Asked::new(Duration::ZERO),
             version2: AtomicBool::new(false),
             refused: AtomicU32::new(0),
             unusual: AtomicU32::new(0),

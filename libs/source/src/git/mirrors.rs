@@ -417,7 +417,7 @@ impl Mirrors {
             self.remember(access.tenant(), &mirror, &refs);
             Ok(refs)
         };
-        mirror.listing.run(listing).await
+        mirror.listing.ask((), listing).await
     }
 
     /// The commit that a revision names. A whole commit is taken as it is, as by Argo CD.
@@ -528,7 +528,7 @@ impl Mirrors {
             self.make_room(mirror).await;
             fetched
         };
-        mirror.fetching.run(job).await
+        mirror.fetching.ask((), job).await
     }
 
     async fn fetch_once(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
@@ -631,7 +631,7 @@ impl Mirrors {
             open(&mirror, commit).await?.ok_or_else(missing)
         };
         // Beside another fetch it would lose what it has half written to that one's clearing.
-        mirror.fetching.alone(job).await
+        mirror.fetching.alone((), job).await
     }
 
     /// What a file in the format of Git's settings says about submodules, each key with its value.

@@ -105,7 +105,7 @@ impl Mirrors {
             self.make_room(mirror).await;
             open(mirror, commit).await
         };
-        mirror.fetching.alone(job).await
+        mirror.fetching.alone((), job).await
     }
 
     /// Fetches one commit by its id: in process where there is something that the mirror has, and else in Git's own way.
