@@ -1,6 +1,11 @@
-//! What many want at the same time: one question for all who ask it.
+//! What many want at the same time: one question for all who ask it, turns for tenants one after the other, places for so many.
 //!
-//! Deliberately knows nothing of what is asked, and starts no task: whoever calls does the work, and whoever goes away leaves
-//! nothing behind.
+//! Deliberately knows nothing of what is asked or done, and starts no task: whoever calls does the work, and whoever goes away
+//! leaves its turn to the others.
+//!
+//! # Reading order
+//! [`asked`], [`fair`], [`places`].
 
 pub mod asked;
+pub mod fair;
+pub mod places;

@@ -9,17 +9,15 @@
 //! - A peer without a certificate of our authority is refused before a byte of its request is parsed.
 //!
 //! # Reading order
-//! [`config`], [`telemetry`], [`lifecycle`], [`ops`], [`mtls`], [`expiry`], [`trace`], [`clock`], [`places`], [`fair`].
+//! [`config`], [`telemetry`], [`lifecycle`], [`ops`], [`mtls`], [`expiry`], [`trace`], [`clock`].
 
 pub mod clock;
 pub mod config;
 pub mod expiry;
-pub mod fair;
 pub mod lifecycle;
 pub mod metrics;
 pub mod mtls;
 pub mod ops;
-pub mod places;
 pub mod telemetry;
 pub mod trace;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cache::Cache;
 use crowd::asked::Asked;
+use crowd::places::Places;
 use domain::clock::{Clock, IdSource};
 use domain::quota::{Quota, Quotas};
 use domain::secret::Secret;
@@ -17,7 +18,6 @@ use runtime::clock::{RandomIds, SystemClock};
 use runtime::expiry::Expiry;
 use runtime::metrics::Registry;
 use runtime::ops::{self, Need, Readiness};
-use runtime::places::Places;
 use runtime::{Lifecycle, telemetry};
 use store::{KeyFile, NewTenant, OpeningKeys, Options, Role, Rotation, SealingKey, Store};
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use cache::Cache;
 use crowd::asked::Asked;
+use crowd::places::Places;
 use domain::clock::{Clock, IdSource};
 use domain::tenant::{Tenant, TenantId};
 use runtime::Lifecycle;
-use runtime::places::Places;
 use sha2::{Digest, Sha256};
 use store::{SealingKey, Store, TenantScope};
 use tonic::{Code, Status};

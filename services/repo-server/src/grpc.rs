@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crowd::fair::Fair;
 use domain::cause::Location;
 use domain::clock::Clock;
 use domain::manifest::{MAX_LOCAL, Replaced};
@@ -14,7 +15,6 @@ use domain::tenant::TenantId;
 use proto::naru::internal::v1 as wire;
 use proto::naru::internal::v1::repo_server_server::RepoServer;
 use runtime::clock::SystemClock;
-use runtime::fair::Fair;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use source::charts::{ArtifactNotes, Charts};

@@ -25,11 +25,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cache::Cache;
+use crowd::fair::Fair;
 use domain::egress::NotANetwork;
 use proto::naru::internal::v1::repo_server_server::RepoServerServer;
 use runtime::Lifecycle;
 use runtime::expiry::Expiry;
-use runtime::fair::Fair;
 use runtime::metrics::Registry;
 use runtime::mtls::{self, MutualTlsError};
 use runtime::ops::{self, Readiness};

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use cache::Cache;
+use crowd::fair::Fair;
 use domain::cause::Cause;
 use domain::manifest::{Manifest, ManifestSetHash, ReplacedElsewhere, SourceType};
 use domain::message;
@@ -14,7 +15,6 @@ use domain::secret::Secret;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use runtime::Lifecycle;
-use runtime::fair::Fair;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};

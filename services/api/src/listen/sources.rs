@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use runtime::places::{Place, Places};
+use crowd::places::{Place, Places};
 
 use crate::config::Limits;
 

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crowd::fair::{Fair, Turn};
 use domain::message;
 use domain::repository::rank;
 use proto::naru::internal::v1::RepositoryAccess;
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
 use runtime::config::MutualTls;
-use runtime::fair::{Fair, Turn};
 use runtime::mtls::{self, Channel, Component, MutualTlsError};
 use tonic::{Code, Response, Status};
 

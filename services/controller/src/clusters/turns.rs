@@ -4,9 +4,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use crowd::places::{Place, Places};
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
-use runtime::places::{Place, Places};
 
 use crate::driver::queue::AppKey;
 

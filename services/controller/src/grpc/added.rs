@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::{AddedCluster, NewToken, Refused};
+use crowd::places::{Place, Places};
 use domain::clock::Timestamp;
 use domain::cluster::Login;
 use domain::egress::Egress;
@@ -13,7 +14,6 @@ use domain::message::{self, Message};
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use proto::naru::internal::v1 as wire;
-use runtime::places::{Place, Places};
 use store::{OpeningKeys, SealedLogin, TenantScope};
 use tonic::{Code, Status};
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Account, Ending, Said, Typing};
+use crowd::places::{Place, Places};
 use domain::message;
 use domain::resource::{at, text};
 use domain::tenant::TenantId;
 use futures::Stream;
 use proto::naru::internal::v1 as wire;
-use runtime::places::{Place, Places};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tonic::{Code, Status, Streaming};

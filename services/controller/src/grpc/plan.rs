@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crowd::places::{Place, Places};
 use domain::cause::{Cause, Location};
 use domain::clock::Timestamp;
 use domain::manifest::Replaced;
@@ -16,7 +17,6 @@ use engine::plan::How;
 use engine::plan::outline::{Change, Left, Line, Phase, Wave};
 use proto::naru::internal::v1::PlanRequest;
 use proto::naru::v1 as wire;
-use runtime::places::{Place, Places};
 use tonic::{Code, Status};
 
 use super::{database, refused, say, scene};
