@@ -126,17 +126,25 @@ impl State {
 
     /// Who is next of those that have not had their share, which has begun then.
     fn next(&mut self) -> Option<(String, oneshot::Sender<Turn>)> {
-        let at = self.order.iter().position(|tenant| self.may(tenant))?;
-        let tenant = self.order.remove(at)?;
-        let queue = self.waiting.get_mut(&tenant)?;
-        let next = queue.pop_front()?;
-        if queue.is_empty() {
-            self.waiting.remove(&tenant);
-        } else {
-            self.order.push_back(tenant.clone());
+        loop {
+            let at = self.order.iter().position(|tenant| self.may(tenant))?;
+            let tenant = self.order.remove(at)?;
+            let queue = self.waiting.get_mut(&tenant)?;
+            // Whoever gave up has had no turn: the next of the same tenant has it.
+            while queue.front().is_some_and(oneshot::Sender::is_closed) {
+                queue.pop_front();
+            }
+            let next = queue.pop_front();
+            if queue.is_empty() {
+                self.waiting.remove(&tenant);
+            } else {
+                self.order.push_back(tenant.clone());
+            }
+            if let Some(next) = next {
+                self.begin(&tenant);
+                return Some((tenant, next));
+            }
         }
-        self.begin(&tenant);
-        Some((tenant, next))
     }
 }
 
@@ -181,6 +189,36 @@ mod tests {
                 .is_some(),
             "a place given up is passed over"
         );
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_costs_its_tenant_no_turn() {
+        let fair = Fair::new(1);
+        let running = fair.turn("many").await;
+        let mut many: Vec<_> = (0..3).map(|_| Box::pin(fair.turn("many"))).collect();
+        let mut few = Box::pin(fair.turn("few"));
+        for waiting in many.iter_mut().chain([&mut few]) {
+            assert!(waiting.now_or_never().is_none());
+        }
+        let last = many.pop().expect("three wait");
+        drop(many);
+        drop(running);
+        let first = last.now_or_never().expect("its tenant came first");
+        assert!((&mut few).now_or_never().is_none());
+        drop(first);
+        drop(few.now_or_never().expect("the other tenant's turn"));
+        // Where all have given up, the turn is the next tenant's.
+        let running = fair.turn("many").await;
+        let mut gone = Box::pin(fair.turn("many"));
+        let mut few = Box::pin(fair.turn("few"));
+        assert!((&mut gone).now_or_never().is_none());
+        assert!((&mut few).now_or_never().is_none());
+        drop(gone);
+        drop(running);
+        drop(few.now_or_never().expect("nobody else waits"));
+        let state = fair.0.lock();
+        assert_eq!(state.free, 1);
+        assert!(state.running.is_empty() && state.waiting.is_empty() && state.order.is_empty());
     }
 
     #[tokio::test]
