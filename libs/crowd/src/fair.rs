@@ -30,10 +30,15 @@ impl Fair {
     /// So many turns, at least one.
     #[must_use]
     pub fn new(turns: usize) -> Self {
-        let turns = turns.max(1);
+        Self::with_share(turns, turns.div_ceil(2).max(turns.min(2)))
+    }
+
+    /// So many turns, and so many of them for one tenant at once, at least one each.
+    #[must_use]
+    pub fn with_share(turns: usize, share: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
-            free: turns,
-            share: turns.div_ceil(2).max(turns.min(2)),
+            free: turns.max(1),
+            share: share.max(1),
             running: HashMap::new(),
             waiting: BTreeMap::new(),
             order: VecDeque::new(),
@@ -234,6 +239,23 @@ mod tests {
         let mut fourth = Box::pin(fair.turn("many"));
         assert!((&mut fourth).now_or_never().is_none());
         let _last = fair.turn("other").now_or_never().expect("a free turn");
+    }
+
+    #[tokio::test]
+    async fn one_who_has_its_share_waits_for_itself_and_others_do_not() {
+        let fair = Fair::with_share(3, 1);
+        let held = fair.turn("many").await;
+        let mut own = Box::pin(fair.turn("many"));
+        assert!((&mut own).now_or_never().is_none());
+        let _few = fair.turn("few").now_or_never().expect("a free turn");
+        let other = fair.turn("other").now_or_never().expect("a free turn");
+        let mut last = Box::pin(fair.turn("last"));
+        assert!((&mut last).now_or_never().is_none(), "none is free");
+        drop(other);
+        let _last = last.now_or_never().expect("the first that may have one");
+        assert!((&mut own).now_or_never().is_none());
+        drop(held);
+        assert!(own.now_or_never().is_some());
     }
 
     #[tokio::test]

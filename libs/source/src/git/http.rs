@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use crowd::fair::{Fair, Turn};
 use domain::cause::Cause;
 use domain::egress::Egress;
 use domain::message;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use super::access::Access;
 use super::egress::{NotAllowed, Resolver};
 use super::pkt::{Packet, first, line};
-use super::places::{Place, Places, late};
+use super::places::{self, late};
 use super::pool::Pool;
 use super::refs::{Listing, Refs, Refused, is_commit};
 use crate::error::{Error, Kind};
@@ -37,7 +38,7 @@ const PLACES: (usize, usize) = (8, 2);
 pub(crate) struct Clients {
     egress: Arc<Egress>,
     known: Mutex<Pool<Client>>,
-    large: Places,
+    large: Fair,
 }
 
 impl Clients {
@@ -46,7 +47,7 @@ impl Clients {
         Self {
             egress,
             known: Mutex::default(),
-            large: Places::new(PLACES.0, PLACES.1),
+            large: Fair::with_share(PLACES.0, PLACES.1),
         }
     }
 
@@ -306,7 +307,7 @@ async fn send<L: Lines>(
     let answer = ask(time, request).await?;
     let refused = |refused: Refused| refused.or(|| malformed(access));
     let mut reading = Reading::<L>::default();
-    let (mut came, mut place) = (0_usize, None::<Place>);
+    let (mut came, mut place) = (0_usize, None::<Turn>);
     let mut stream = answer.bytes_stream();
     while let Some(piece) = time.within(stream.next()).await? {
         let piece = piece.map_err(|error| failed(access, &error))?;
@@ -318,7 +319,7 @@ async fn send<L: Lines>(
         reading.take(&piece).map_err(refused)?;
         // Whoever sends one that is large waits for others that are, and not for those of whom there are many.
         if place.is_none() && reading.lines.taken().weight() > LARGE {
-            place = Some(time.besides(clients.large.place(access)).await?);
+            place = Some(time.besides(places::place(&clients.large, access)).await?);
         }
     }
     reading.end().map_err(refused)

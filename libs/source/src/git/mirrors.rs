@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crowd::fair::Fair;
 use domain::egress::Egress;
 use domain::message;
 use domain::signature::{Signature, Verdict};
@@ -22,7 +23,7 @@ use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Handle, MAX_REF_FILES, Mirror};
-use super::places::{Places, late};
+use super::places::{self, late};
 use super::refs::{self, MAX_REFS, Named, Refs, is_commit, is_range};
 use super::remove::remove_all;
 use super::signature::{self, Signed};
@@ -116,7 +117,7 @@ struct Inner {
     sandbox: Sandbox,
     clients: Clients,
     /// The places of listings that children make.
-    children: Places,
+    children: Fair,
     tokens: Tokens,
     observer: Option<Arc<dyn Observer>>,
     mirrors: Mutex<HashMap<(String, String), Arc<Mirror>>>,
@@ -260,7 +261,7 @@ impl Mirrors {
             forced: run.is_none(),
             limits,
             clients: Clients::new(Arc::clone(&egress)),
-            children: Places::new(CHILDREN.0, CHILDREN.1),
+            children: Fair::with_share(CHILDREN.0, CHILDREN.1),
             tokens: Tokens::default(),
             egress,
             sandbox,
@@ -385,7 +386,7 @@ impl Mirrors {
         let limit = self.0.limits.list;
         let _place = match access.scheme {
             Scheme::Http => None,
-            Scheme::Ssh | Scheme::File => Some(self.0.children.place(access).await?),
+            Scheme::Ssh | Scheme::File => Some(places::place(&self.0.children, access).await?),
         };
         self.observed(access, Request::List, async {
             let access = &self.enter(access).await?;
@@ -887,13 +888,14 @@ mod tests {
         };
         let mut held = Vec::new();
         for _ in 0..CHILDREN.1 {
-            held.push(mirrors.0.children.place(&of("t")).await.unwrap());
+            held.push(places::place(&mirrors.0.children, &of("t")).await.unwrap());
         }
         // Had it a child, that would have the 15 seconds of a listing.
         let error = mirrors.list_refs(&of("t"), true).await.unwrap_err();
         assert_eq!(error.cause().message.code, "source.timeout");
         assert!(error.to_string().contains("30"), "{error}");
-        drop(mirrors.0.children.place(&of("other")).await.unwrap());
+        let other = of("other");
+        drop(places::place(&mirrors.0.children, &other).await.unwrap());
     }
 
     #[test]
