@@ -119,7 +119,9 @@ pub(super) async fn observe(
     let Run { subject, state, .. } = run;
     let checker = Checker::of(subject, known);
     let mut ended = false;
-    let mut causes = Vec::new();
+    // Each with its own: what one hook came to stays on record where the next can not be asked about, and why it failed is what
+    // keeps the operation from going on.
+    let causes = &mut state.causes;
     let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
     for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
         let entry = live.find(&result.key);
@@ -162,7 +164,6 @@ pub(super) async fn observe(
         result.hook_phase = standing.phase;
         result.message = standing.message;
     }
-    state.causes.extend(causes);
     Ok(ended)
 }
 

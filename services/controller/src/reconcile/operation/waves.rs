@@ -57,7 +57,11 @@ pub(super) async fn carry_out(
     }
     // It has failed already, and only what follows from that is left.
     if !run.state.causes.is_empty() {
-        let end = failed(message::sync::WAVE_FAILED, Vec::new());
+        let why = match plan.dry_run {
+            true => message::sync::TRY_FAILED,
+            false => message::sync::WAVE_FAILED,
+        };
+        let end = failed(why, Vec::new());
         let times = &mut memory.times;
         return fail(ctx, run, plan, end, look, &memory.checked, times).await;
     }
@@ -295,8 +299,7 @@ async fn fail(
                 Way::Clear(steps) => steps,
                 Way::Blocked(going) => return Ok(lingers(run, going)),
                 Way::Refused(cause) => {
-                    run.state.causes.push(cause);
-                    let causes = std::mem::take(&mut run.state.causes);
+                    let causes = run.state.causes.iter().cloned().chain([cause]).collect();
                     return Ok(Progress::Ended(End::new(phase, why, causes)));
                 }
             };
@@ -328,7 +331,8 @@ async fn fail(
         let tidied = hooks::tidy(ctx, run, plan, &look.live, false).await;
         tidied.map_err(Failure::Cluster)?;
     }
-    let causes = std::mem::take(&mut run.state.causes);
+    // They stay until the end is written: one that is not comes to this again, and does not go on as if nothing had failed.
+    let causes = run.state.causes.clone();
     Ok(Progress::Ended(End::new(phase, why, causes)))
 }
 
