@@ -596,6 +596,7 @@ async fn hooks_of_kinds_that_nobody_watches_are_let_go_too() -> Result<()> {
     ];
     let tenant = application(platform, "hooks-lease", &files).await?;
     let script = "if obj.spec.holderIdentity == \"waits\" then\n  return {status = \"Progressing\", message = \"held\"}\nend\n\
+                  if obj.spec.holderIdentity == \"fails\" then\n  return {status = \"Degraded\", message = \"lost\"}\nend\n\
                   return {status = \"Healthy\", message = \"done\"}\n";
     let key = "resource.customizations.health.coordination.k8s.io_Lease";
     set(&tenant, "argocd-cm", key, script).await?;
@@ -635,6 +636,20 @@ async fn hooks_of_kinds_that_nobody_watches_are_let_go_too() -> Result<()> {
     gone(&tenant.kube, &path("goes")).await?;
     let stays = tenant.kube.get(&path("stays")).await?;
     assert!(!is_held(&stays.context("it stays")?));
+
+    // One that runs is let go by a sync that another hook fails beside it.
+    let fails = lease("fails", "HookFailed", "fails");
+    tenant.checkout.push_file("app/fails.json", fails).await?;
+    sync(&tenant, &json!({})).await?;
+    let failed = |app: &Value| {
+        let failed = |result: &String| result == "PreSync hook Lease/fails Failed";
+        app["status"]["operationState"]["phase"] == "Failed" && results(app).iter().any(failed)
+    };
+    tenant.client.app_when("app", PATIENCE, failed).await?;
+    let goes = tenant.kube.get(&path("goes")).await?;
+    assert!(!is_held(&goes.context("it stays")?));
+    let done = lease("fails", "HookFailed", "done");
+    tenant.checkout.push_file("app/fails.json", done).await?;
 
     // One that runs is let go by a sync that ends before its waves, since nobody is named meanwhile who may sync.
     sync(&tenant, &json!({})).await?;

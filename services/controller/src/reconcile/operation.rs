@@ -413,6 +413,12 @@ async fn run_on(
         Progress::Waits(next) => return waits(ctx, &run, &look, Vec::new(), next).await,
         Progress::Lingers(causes, next) => return waits(ctx, &run, &look, causes, next).await,
     };
+    if end_.phase == Phase::Failed && !plan.dry_run {
+        // Other hooks may run beside the one that has failed.
+        let left = hooks::leave_unwatched(ctx, &run, &look.live).await;
+        let left = left.map_err(Failure::Cluster);
+        left.inspect_err(|_| keep(ctx, &run))?;
+    }
     // What the operation did is compared with what the spec wants, which may be something else.
     let after = look::look_at(ctx, &run.subject, look.desired, look.live, memory).await;
     let after = after.map_err(Failure::Cluster);
