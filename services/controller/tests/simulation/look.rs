@@ -362,10 +362,12 @@ fn end(world: &mut World, me: &mut Controller, run: Run, ended: End, look: Look)
             report.clear = Some(state.operation.clone());
             let mut entries = look.live.entries();
             let has_held = entries.any(|entry| engine::hooks::held(&entry.object));
+            // A comparison does not say why an operation failed.
+            let passing = !state.causes.is_empty();
             match status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some() {
                 true => Next::After(0),
                 // Nothing need happen to a hook that was not let go.
-                false if has_held => Next::After(30_000),
+                false if has_held || passing => Next::After(30_000),
                 false => Next::Sleep,
             }
         }

@@ -197,7 +197,8 @@ fn bystanders(world: &World, app: &str) -> Option<String> {
 
 /// Looks at everything again, for longer than any wait, and under another controller: nothing is written.
 fn rest(world: &mut World) {
-    // A hook that was not let go at the end of its operation is within half a minute, though nothing happens to it.
+    // Within half a minute a hook that was not let go at the end of its operation is, and what an operation failed for is told no
+    // more, though nothing happens.
     world.pass(31_000);
     catch_up(world);
     let before = (world.api.version, world.writes);

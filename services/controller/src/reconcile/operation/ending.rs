@@ -27,6 +27,9 @@ use crate::reconcile::{Failure, LOOK_AGAIN, Next, STILL_HELD};
 
 /// The history entries that a status carries where the application does not say.
 const HISTORY: i64 = 10;
+/// How long a status says why an operation failed that says nothing of the application as it is: it was for another revision, or
+/// a trial. The next look does not say so, and nothing need happen for it to come.
+const TOLD: Duration = Duration::from_secs(30);
 
 /// Ends an attempt: for good, or until the next one.
 pub(super) async fn end(
@@ -47,6 +50,7 @@ pub(super) async fn end(
     // Taken before the status is made of it: what is beneath and goes meanwhile is still told there.
     let below = look::beneath(ctx, subject.sight(), look.live.entries());
     let causes = operation_causes(&state, &look);
+    let passing = causes != lasting_of(&state, &look);
     let mut status = look::status_above(ctx, &subject, &look, &below, causes, true);
     settle(&mut state, &status);
 
@@ -99,6 +103,7 @@ pub(super) async fn end(
         report.next = match status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some()
         {
             true => Next::After(Duration::ZERO),
+            false if passing => asked_again(&look).sooner(Next::After(TOLD)),
             false => asked_again(&look),
         };
         if state.phase == Phase::Succeeded
@@ -173,7 +178,13 @@ fn operation_causes(state: &OperationState, look: &Look) -> Vec<Cause> {
 /// Why the last sync failed, as long as the next one would begin from the same: nothing has changed in Git or in the
 /// spec, and what it could not do is still not done.
 pub fn lasting(app: &Application, look: &Look) -> Vec<Cause> {
-    let failed = app.status.operation.as_ref().filter(|state| {
+    let last = app.status.operation.as_ref();
+    last.map_or_else(Vec::new, |last| lasting_of(last, look))
+}
+
+/// The same of an operation that may not be on record yet.
+fn lasting_of(last: &OperationState, look: &Look) -> Vec<Cause> {
+    let failed = Some(last).filter(|state| {
         matches!(state.phase, Phase::Failed | Phase::Error) && !state.operation.sync.dry_run
     });
     let (Some(state), Ok(desired)) = (failed, &look.desired) else {
