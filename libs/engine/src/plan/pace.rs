@@ -128,6 +128,17 @@ pub fn running<'a>(
     running.map(|step| &step.key).collect()
 }
 
+/// What an operation says that has nothing left to begin, or has failed, while hooks of these steps run: one that was begun runs to
+/// its end, whatever becomes of the rest. `None` where none does.
+#[must_use]
+pub fn hooks_left<'a>(
+    steps: impl Iterator<Item = &'a Step>,
+    results: &[ResourceResult],
+) -> Option<Message> {
+    let running = running(steps, results);
+    (!running.is_empty()).then(|| waiting_for_hooks(&running))
+}
+
 /// What keeps a wave from beginning, by the steps before it: these must be healthy. A namespace needs no waiting.
 #[must_use]
 pub fn barrier(before: &[Step], sight: &Sight<'_>) -> Option<Barrier> {
@@ -330,6 +341,26 @@ mod tests {
         let results = [ended, result(&hook)];
         let left = |step: &Step| running([step].into_iter(), &results).len();
         assert_eq!((left(&before), left(&hook)), (0, 1));
+    }
+
+    #[test]
+    fn the_hooks_beside_one_that_has_failed_run_to_their_end() {
+        let hook = |name: &str| Step {
+            hook: Some(DeletePolicy::of(&json!({}))),
+            ..step(name)
+        };
+        let steps = [step("web"), hook("fails"), hook("slow"), hook("untried")];
+        let mut results: Vec<ResourceResult> = steps[..3].iter().map(result).collect();
+        results[1].hook_phase = Phase::Failed;
+        let said = |results: &[ResourceResult]| hooks_left(steps.iter(), results);
+        let slow = message::sync::WAITING_HOOK.with("resource", "apps/Deployment/slow");
+        assert_eq!(said(&results), Some(slow));
+        results[2].hook_phase = Phase::Succeeded;
+        assert_eq!(
+            said(&results),
+            None,
+            "one that was not begun is not waited for, nor what is no hook"
+        );
     }
 
     #[test]

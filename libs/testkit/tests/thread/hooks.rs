@@ -99,6 +99,13 @@ pub(crate) fn results(app: &Value) -> Vec<String> {
         .collect()
 }
 
+/// The same, of those that are made side by side.
+fn sorted(app: &Value) -> Vec<String> {
+    let mut results = results(app);
+    results.sort();
+    results
+}
+
 /// Has the pod of a job that waits end, well or badly.
 pub(crate) async fn finish(kube: &Kube, tenant: &Tenant, job: &str, phase: &str) -> Result<()> {
     let pods = format!("/api/v1/namespaces/{}/pods", tenant.name);
@@ -293,6 +300,77 @@ async fn a_hook_that_fails_ends_the_sync_and_says_why() -> Result<()> {
         "nothing is applied after a failed PreSync"
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn a_sync_that_has_failed_waits_for_the_hooks_that_run() -> Result<()> {
+    let platform = platform::platform().await?;
+    let goes = [("hook", "PreSync"), ("hook-delete-policy", "HookFailed")];
+    let files = [
+        ("fails.json", job("fails", &goes, "fail")),
+        ("slow.json", job("slow", &goes, "pending")),
+        ("alarm.json", job("alarm", &[("hook", "SyncFail")], "")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "hooks-beside", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    let app = says(&tenant, "waiting for completion of hook batch/Job/slow").await?;
+    let expected = [
+        "PreSync hook Job/fails Failed",
+        "PreSync hook Job/slow Running",
+    ];
+    assert_eq!(sorted(&app), expected);
+    let alarm = path(&tenant, "alarm");
+    assert!(tenant.kube.get(&alarm).await?.is_none(), "it is not over");
+
+    finish(&platform.kube()?, &tenant, "slow", "Succeeded").await?;
+    let app = ended(&tenant, "Failed").await?;
+    let expected = [
+        "PreSync hook Job/fails Failed",
+        "PreSync hook Job/slow Succeeded",
+        "SyncFail hook Job/alarm Succeeded",
+    ];
+    assert_eq!(sorted(&app), expected);
+    // By its own end the one would stay: it is the sync that has failed.
+    for name in ["fails", "slow"] {
+        gone(&tenant.kube, &path(&tenant, name)).await?;
+    }
+
+    // Whoever does not want to wait stops it.
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/slow").await?;
+    let stopped = tenant.client.delete("/api/v1/applications/app/operation");
+    stopped.await?.ok()?;
+    ended(&tenant, "Failed").await?;
+    gone(&tenant.kube, &path(&tenant, "slow")).await
+}
+
+#[tokio::test]
+async fn the_hooks_beside_a_manifest_that_is_refused_run_to_their_end() -> Result<()> {
+    let platform = platform::platform().await?;
+    let goes = [("hook", "Sync"), ("hook-delete-policy", "HookFailed")];
+    let refused =
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\nspec:\n  ports: [{port: 99999999}]\n";
+    let files = [
+        ("with.json", job("with", &goes, "pending")),
+        ("s.yaml", refused.to_owned()),
+    ];
+    let tenant = application(platform, "hooks-with", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    let app = says(&tenant, "waiting for completion of hook batch/Job/with").await?;
+    let expected = ["Sync Service/s Failed", "Sync hook Job/with Running"];
+    assert_eq!(sorted(&app), expected);
+
+    finish(&platform.kube()?, &tenant, "with", "Succeeded").await?;
+    let app = ended(&tenant, "Failed").await?;
+    let expected = ["Sync Service/s Failed", "Sync hook Job/with Succeeded"];
+    assert_eq!(sorted(&app), expected);
+    assert!(
+        all_conditions(&app).contains("99999999"),
+        "{}",
+        all_conditions(&app)
+    );
+    gone(&tenant.kube, &path(&tenant, "with")).await
 }
 
 #[tokio::test]
@@ -637,15 +715,25 @@ async fn hooks_of_kinds_that_nobody_watches_are_let_go_too() -> Result<()> {
     let stays = tenant.kube.get(&path("stays")).await?;
     assert!(!is_held(&stays.context("it stays")?));
 
-    // One that runs is let go by a sync that another hook fails beside it.
+    // One that runs is waited for though another has failed beside it, and both are let go at the end.
     let fails = lease("fails", "HookFailed", "fails");
     tenant.checkout.push_file("app/fails.json", fails).await?;
     sync(&tenant, &json!({})).await?;
-    let failed = |app: &Value| {
-        let failed = |result: &String| result == "PreSync hook Lease/fails Failed";
-        app["status"]["operationState"]["phase"] == "Failed" && results(app).iter().any(failed)
-    };
-    tenant.client.app_when("app", PATIENCE, failed).await?;
+    let app = says(
+        &tenant,
+        "waiting for completion of hook coordination.k8s.io/Lease/goes",
+    )
+    .await?;
+    let expected = [
+        "PreSync hook Lease/fails Failed",
+        "PreSync hook Lease/goes Running",
+        "PreSync hook Lease/stays Succeeded",
+    ];
+    assert_eq!(sorted(&app), expected);
+    let done = json!({"spec": {"holderIdentity": "done"}});
+    tenant.kube.merge(&path("goes"), &done).await?;
+    ended(&tenant, "Failed").await?;
+    gone(&tenant.kube, &path("fails")).await?;
     let goes = tenant.kube.get(&path("goes")).await?;
     assert!(!is_held(&goes.context("it stays")?));
     let done = lease("fails", "HookFailed", "done");

@@ -164,7 +164,9 @@ fn stopped(subject: &Subject, state: &OperationState) -> End {
         // The cause lasts with its hook: no comparison says of a hook that it is still to be done.
         cause = cause.on(hook.key.clone());
     }
-    End::new(Phase::Failed, message, vec![cause])
+    // It may have failed before, and have waited for the hooks that still ran.
+    let causes = std::iter::once(cause).chain(state.causes.iter().cloned());
+    End::new(Phase::Failed, message, causes.collect())
 }
 
 /// The end of one that was stopped while hooks of it run on.
@@ -413,12 +415,6 @@ async fn run_on(
         Progress::Waits(next) => return waits(ctx, &run, &look, Vec::new(), next).await,
         Progress::Lingers(causes, next) => return waits(ctx, &run, &look, causes, next).await,
     };
-    if end_.phase == Phase::Failed && !plan.dry_run {
-        // Other hooks may run beside the one that has failed.
-        let left = hooks::leave_unwatched(ctx, &run, &look.live).await;
-        let left = left.map_err(Failure::Cluster);
-        left.inspect_err(|_| keep(ctx, &run))?;
-    }
     // What the operation did is compared with what the spec wants, which may be something else.
     let after = look::look_at(ctx, &run.subject, look.desired, look.live, memory).await;
     let after = after.map_err(Failure::Cluster);

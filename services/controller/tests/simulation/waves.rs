@@ -67,9 +67,8 @@ pub(crate) fn carry_out(
             return Ok(progress);
         }
     }
-    let running = pace::running(plan.steps.iter(), results(run));
-    if !running.is_empty() {
-        run.state.message = pace::waiting_for_hooks(&running);
+    if let Some(message) = pace::hooks_left(plan.steps.iter(), results(run)) {
+        run.state.message = message;
         return Ok(Progress::Waits(Next::After(BACKSTOP)));
     }
     tidy(world, me, run, plan, &look.live, true)?;
@@ -329,7 +328,7 @@ fn failed(why: Code, causes: Vec<Cause>) -> End {
     End::new(Phase::Failed, why.message(), causes)
 }
 
-/// Ends an attempt that has failed, when its `SyncFail` hooks have run.
+/// Ends an attempt that has failed, when the hooks that were begun have ended and its `SyncFail` hooks have run.
 fn fail(
     world: &mut World,
     me: &mut Controller,
@@ -343,7 +342,13 @@ fn fail(
         message: why,
         causes,
     } = ended;
+    let fails_now = !causes.is_empty();
     run.state.causes.extend(causes);
+    if let Some(message) = pace::hooks_left(plan.steps.iter(), results(run)) {
+        run.state.message = message;
+        let pause = if fails_now { 0 } else { BACKSTOP };
+        return Ok(Progress::Waits(Next::After(pause)));
+    }
     let untried = |step: &&Step| pace::result_of(step, results(run)).is_none();
     let rest: Vec<Step> = plan.on_failure.iter().filter(untried).cloned().collect();
     if !rest.is_empty() {
@@ -370,9 +375,8 @@ fn fail(
         run.state.message = pace::waiting_for_hooks(&running);
         return Ok(Progress::Waits(Next::After(0)));
     }
-    let running = pace::running(plan.on_failure.iter(), results(run));
-    if !running.is_empty() {
-        run.state.message = pace::waiting_for_hooks(&running);
+    if let Some(message) = pace::hooks_left(plan.on_failure.iter(), results(run)) {
+        run.state.message = message;
         return Ok(Progress::Waits(Next::After(BACKSTOP)));
     }
     tidy(world, me, run, plan, &look.live, false)?;

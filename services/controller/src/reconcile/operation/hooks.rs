@@ -196,8 +196,8 @@ pub(super) async fn release_ended(
     Ok(())
 }
 
-/// Takes our finalizer off the hooks that an operation leaves which ends before its waves, or in the middle of them, where their
-/// kinds are not watched: nobody else comes upon them. They run on.
+/// Takes our finalizer off the hooks that an operation leaves which ends before its waves, where their kinds are not watched:
+/// nobody else comes upon them. They run on.
 pub(super) async fn leave_unwatched(
     ctx: &Context,
     run: &Run,

@@ -204,9 +204,8 @@ async fn waves_in_turn(
             }
         }
     }
-    let running = pace::running(plan.steps.iter(), results(run));
-    if !running.is_empty() {
-        run.state.message = pace::waiting_for_hooks(&running);
+    if let Some(message) = pace::hooks_left(plan.steps.iter(), results(run)) {
+        run.state.message = message;
         return Ok(Progress::Waits(Next::After(BACKSTOP)));
     }
     let tidied = hooks::tidy(ctx, run, plan, &look.live, true).await;
@@ -274,7 +273,7 @@ fn failed(why: message::Code, causes: Vec<Cause>) -> End {
     End::new(Phase::Failed, why.message(), causes)
 }
 
-/// Ends an attempt that has failed, when its `SyncFail` hooks have run.
+/// Ends an attempt that has failed, when the hooks that were begun have ended and its `SyncFail` hooks have run.
 async fn fail(
     ctx: &Context,
     run: &mut Run,
@@ -289,8 +288,16 @@ async fn fail(
         message: why,
         causes,
     } = end;
+    let fails_now = !causes.is_empty();
     run.state.causes.extend(causes);
     if !plan.dry_run {
+        if let Some(message) = pace::hooks_left(plan.steps.iter(), results(run)) {
+            times.interrupted = None;
+            run.state.message = message;
+            // Of those that were made a moment ago nobody has asked yet how far they have come.
+            let pause = if fails_now { Duration::ZERO } else { BACKSTOP };
+            return Ok(Progress::Waits(Next::After(pause)));
+        }
         let untried = |step: &&Step| pace::result_of(step, results(run)).is_none();
         let rest: Vec<Step> = plan.on_failure.iter().filter(untried).cloned().collect();
         if !rest.is_empty() {
@@ -323,9 +330,8 @@ async fn fail(
                 pace::waiting_for_hooks(&pace::running(plan.on_failure.iter(), results(run)));
             return Ok(Progress::Waits(Next::After(Duration::ZERO)));
         }
-        let running = pace::running(plan.on_failure.iter(), results(run));
-        if !running.is_empty() {
-            run.state.message = pace::waiting_for_hooks(&running);
+        if let Some(message) = pace::hooks_left(plan.on_failure.iter(), results(run)) {
+            run.state.message = message;
             return Ok(Progress::Waits(Next::After(BACKSTOP)));
         }
         let tidied = hooks::tidy(ctx, run, plan, &look.live, false).await;
