@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use cluster::Discovery;
 use domain::cause::Cause;
+use domain::clock::Timestamp;
 use domain::manifest::{ManifestSetHash, SourceType};
 use domain::resource::ResourceKey;
 use domain::schema::SchemaSet;
@@ -54,6 +55,8 @@ pub struct AppMemory {
     pub as_kept: Option<(u64, Instant)>,
     /// Names what the cluster had, and in which state, when the last operation had ended.
     pub settled: u64,
+    /// When the operation began of which nothing keeps a hook any more whose kind nobody watches: none of them is asked for.
+    pub let_go: Option<Timestamp>,
     /// What the operation under way waits by.
     pub times: Times,
     /// What the tenant's own checks said of objects.

@@ -474,13 +474,15 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
     let (claimant, live) = (subject.claimant(), look.live.entries());
     let last = subject.app.status.operation.as_ref();
     let last = last.map(|state| (state, &look.checks));
-    let held = hooks::release_idle(ctx, &subject.writer, claimant, live, last).await;
+    let mut held = hooks::release_idle(ctx, &subject.writer, claimant, live, last).await;
+    let (unwatched, later) = hooks::unwatched::release(ctx, &subject, memory).await;
+    held.extend(unwatched);
     let lasting = operation::lasting(&subject.app, &look);
     let lasting: Vec<Cause> = held.iter().cloned().chain(lasting).collect();
     let mut status = look::status(ctx, &subject, &look, lasting.clone(), refresh.is_some());
     let decision = decided(ctx, &subject, &status);
     // Whatever else is waited for, this is asked again.
-    let mut next = look.again.map_or(Next::Sleep, Next::After);
+    let mut next = look.again.map_or(Next::Sleep, Next::After).sooner(later);
     if !held.is_empty() {
         next = next.sooner(hooks::again(&status, ctx.clock.now()));
     }

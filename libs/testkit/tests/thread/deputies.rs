@@ -595,6 +595,49 @@ async fn a_hook_that_could_not_be_stopped_is_deleted_once_it_may_be() -> Result<
 }
 
 #[tokio::test]
+async fn a_hook_of_a_kind_that_nobody_watches_is_asked_for_until_it_could_be_stopped() -> Result<()>
+{
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "waits"},
+        "metadata": {"name": "before", "annotations": {"argocd.argoproj.io/hook": "PreSync"}}});
+    let files = [("before.json", lease.to_string())];
+    let tenant = application(platform::platform().await?, "deputy-lease", &files).await?;
+    let key = "resource.customizations.health.coordination.k8s.io_Lease";
+    let script = "return {status = \"Progressing\", message = \"held\"}\n";
+    set(&tenant, "argocd-cm", key, script).await?;
+    set(&tenant, "argocd-cm", SETTING, "true").await?;
+    name(&tenant, "add", "deployer").await?;
+    let nothing = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]);
+    let enough = json!([
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch", "delete"]},
+    ]);
+    grant(&tenant, &enough).await?;
+    refused(&tenant, None).await?;
+    sync(&tenant, &json!({})).await?;
+    let waits = "waiting for completion of hook coordination.k8s.io/Lease/before";
+    says(&tenant, waits).await?;
+
+    grant(&tenant, &nothing).await?;
+    let deployer = tenant.kube.impersonating(&user(&tenant.name, "deployer"));
+    let leases = "/apis/coordination.k8s.io/v1/namespaces";
+    let lease = format!("{leases}/{}/leases/before", tenant.name);
+    wait::until("the rights are gone", PATIENCE, || async {
+        ensure!(deployer.get(&lease).await.is_err(), "it may read leases");
+        Ok(())
+    })
+    .await?;
+    argocd(&tenant, &["app", "terminate-op", "app"]).await?;
+    ended(&tenant, "Error").await?;
+    tells_of_hooks(&tenant, Some("[sync.hook-not-stopped]")).await?;
+    let there = tenant.kube.get(&lease).await?.context("it stays")?;
+    assert!(is_held(&there), "{there}");
+
+    grant(&tenant, &enough).await?;
+    gone(&tenant.kube, &lease).await?;
+    tells_of_hooks(&tenant, None).await.map(drop)
+}
+
+#[tokio::test]
 async fn a_hook_that_could_not_be_let_go_is_tried_again_though_nothing_happens_to_it() -> Result<()>
 {
     let tenant = disentitled("deputy-held").await?;

@@ -307,7 +307,7 @@ async fn find_overlooked(
     let unheard =
         |key: &&ResourceKey| index.get(key).is_none() && index.would_have(key) && sight.sees(key);
     let asked = on_record(&app.status).into_iter().filter(unheard);
-    let asked: Vec<_> = asked.map(|key| ask(ctx, writer, key)).collect();
+    let asked: Vec<_> = asked.map(|key| writer.ask(ctx, key, None)).collect();
     let answers: Vec<_> = futures::stream::iter(asked)
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -367,21 +367,6 @@ fn next_of(heard: &[Heard]) -> Option<Next> {
         return Some(Next::After(Duration::ZERO));
     }
     heard.contains(&Heard::Open).then_some(Next::After(AGAIN))
-}
-
-/// Asks as the tenant's account, and where that may not read it as the one that a project names: it may have made it.
-async fn ask(
-    ctx: &Context,
-    writer: &Writer,
-    key: &ResourceKey,
-) -> Result<Option<Value>, cluster::Error> {
-    let account = ctx.account(&writer.tenant, &key.namespace)?;
-    match account.get(key, None).await {
-        Err(error) if error.is_forbidden() && writer.is_deputy() => {
-            writer.account(ctx, &key.namespace)?.get(key, None).await
-        }
-        answer => answer,
-    }
 }
 
 /// The objects that the row names: those that were compared last, and those that the last operation wrote.

@@ -22,6 +22,8 @@ use super::writer::Writer;
 use super::{Next, STILL_HELD};
 use crate::context::Context;
 
+pub mod unwatched;
+
 /// How many hooks of one application are let go at once.
 const AT_ONCE: usize = 16;
 /// How often a finalizer is taken off anew where somebody else was writing.

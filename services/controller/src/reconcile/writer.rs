@@ -13,6 +13,7 @@ use domain::message;
 use domain::project::Rules;
 use domain::project::deputy::{Errand, ServiceAccount};
 use domain::resource::ResourceKey;
+use serde_json::Value;
 
 use super::subject;
 use crate::context::Context;
@@ -148,6 +149,27 @@ impl Writer {
             Ok(None) => ctx.account(&self.tenant, namespace),
             Ok(Some(deputy)) => ctx.deputy(deputy),
             Err(cause) => Err(cluster::Error::NobodyMay(Box::new(cause.clone()))),
+        }
+    }
+
+    /// Asks for an object as the tenant's account, and where that may not read it as the one that a project names: it may have made
+    /// it. `version` is that in which it is read, where that matters.
+    ///
+    /// # Errors
+    /// When the cluster refuses or does not answer.
+    pub async fn ask(
+        &self,
+        ctx: &Context,
+        key: &ResourceKey,
+        version: Option<&str>,
+    ) -> Result<Option<Value>, cluster::Error> {
+        let account = ctx.account(&self.tenant, &key.namespace)?;
+        match account.get(key, version).await {
+            Err(error) if error.is_forbidden() && self.is_deputy() => {
+                let deputy = self.account(ctx, &key.namespace)?;
+                deputy.get(key, version).await
+            }
+            answer => answer,
         }
     }
 

@@ -20,6 +20,7 @@ use super::{Run, deadline};
 use crate::context::Context;
 use crate::memory::{AppMemory, Times};
 use crate::reconcile::desire::Desired;
+use crate::reconcile::hooks as cluster_hooks;
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::publish::{self, Report};
 use crate::reconcile::subject::Subject;
@@ -103,8 +104,8 @@ pub(super) async fn end(
         report.next = match status.sync == SyncCode::OutOfSync && subject.spec.automated().is_some()
         {
             true => Next::After(Duration::ZERO),
-            false if passing => asked_again(&look).sooner(Next::After(TOLD)),
-            false => asked_again(&look),
+            false if passing => asked_again(ctx, &state, &look).sooner(Next::After(TOLD)),
+            false => asked_again(ctx, &state, &look),
         };
         if state.phase == Phase::Succeeded
             && report.next == Next::Sleep
@@ -129,10 +130,12 @@ pub(super) async fn end(
 
 /// When an application is looked at again of which something could not be told, or whose hooks may not have been let go: nothing
 /// needs to happen for that to pass.
-fn asked_again(look: &Look) -> Next {
+fn asked_again(ctx: &Context, state: &OperationState, look: &Look) -> Next {
     let next = look.again.map_or(Next::Sleep, Next::After);
-    // Where they were, the cluster tells of it before, and that look says when the next is.
-    let next = match has_held(look) {
+    // Where they were, the cluster tells of it before, and that look says when the next is; of kinds that nobody watches it tells
+    // nothing.
+    let unwatched = || cluster_hooks::unwatched::has_any(ctx, state);
+    let next = match has_held(look) || unwatched() {
         true => next.sooner(Next::After(STILL_HELD)),
         false => next,
     };
