@@ -336,8 +336,9 @@ async fn let_go(place: &Context, key: &AppKey) -> Result<(), Failure> {
     if let Some(tenant) = place.tenants.get(key.tenant).await?
         && tenant.active()
     {
-        // There may be no application any more whose project could be asked.
-        deletion::let_go(place, key, &tenant, &Writer::own(&tenant)).await;
+        // There may be no application any more whose project could be asked, nor one that could say what the cluster refuses.
+        let writer = Writer::own(&tenant);
+        drop(deletion::let_go(place, key, &tenant, &writer, None).await);
     }
     Ok(())
 }

@@ -755,6 +755,45 @@ async fn hooks_of_kinds_that_nobody_watches_are_let_go_too() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_application_does_not_go_while_the_cluster_keeps_its_hook_held() -> Result<()> {
+    let platform = platform::platform().await?;
+    let before = job("before", &[("hook", "PreSync")], "pending");
+    let tenant = application(platform, "hooks-held", &[("before.json", before)]).await?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+    // Nobody answers at that address, so that no Job is changed.
+    let webhook = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": tenant.name},
+        "webhooks": [{
+            "name": "jobs.example.com", "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "rules": [{"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["jobs"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": tenant.name}},
+            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10, "failurePolicy": "Fail"}]});
+    let webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let (admin, webhooks) = (platform.kube()?, format!("{webhooks}/{}", tenant.name));
+    admin.apply(&webhooks, &webhook).await?;
+    let job = path(&tenant, "before");
+    wait::until("no Job is changed", PATIENCE, || async {
+        let tried = json!({"metadata": {"labels": {"tried": "yes"}}});
+        let changed = tenant.kube.merge(&job, &tried).await;
+        ensure!(changed.is_err(), "it is");
+        Ok(())
+    })
+    .await?;
+
+    let deleted = "/api/v1/applications/app?cascade=false";
+    tenant.client.delete(deleted).await?.ok()?;
+    let stays = |app: &Value| all_conditions(app).contains("[sync.hook-not-released]");
+    tenant.client.app_when("app", PATIENCE, stays).await?;
+    admin.delete(&webhooks).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    let there = tenant.kube.get(&job).await?.context("it runs on")?;
+    assert!(!is_held(&there), "{there}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_hook_runs_in_a_namespace_that_the_same_sync_makes() -> Result<()> {
     let tenant = platform::platform().await?.tenant("hooks-new").await?;
     tenant

@@ -38,11 +38,15 @@ const BACKSTOP: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(10);
 /// The longer it is refused the rarer it is tried, but never less often than this: somebody waits who has mended it.
 const RARELY: Duration = Duration::from_secs(60);
-/// What says that a deletion is refused.
-const REFUSALS: [&message::Code; 2] = [
+/// What says that a deletion is refused, or what goes before its end.
+const REFUSALS: [&message::Code; 3] = [
     &message::app::DELETION_REFUSED,
     &message::app::DELETION_FORBIDDEN,
+    &message::sync::HOOK_NOT_RELEASED,
 ];
+/// For so long a row stays that names the hooks which our finalizer keeps: it has no finalizer any more by which a person could end
+/// that.
+const HELD: Duration = Duration::from_secs(600);
 /// One that the cluster did not finish in time is asked for again after this.
 const SOON: Duration = Duration::from_secs(2);
 /// For so long after a cluster has come to this controller nothing is taken for gone: watches tell a little late of what was
@@ -75,7 +79,7 @@ pub async fn advance(
 ) -> Result<Next, Failure> {
     let name = tenant.tenant.name.as_str();
     let came = match plan::stage(app.finalizers()) {
-        Stage::Over => return remove(ctx, key, tenant, &app).await,
+        Stage::Over => return remove(ctx, key, tenant, &app, Vec::new()).await,
         // As in Argo CD: what is nowhere has nothing to delete, and what is here was left for good.
         Stage::Objects(_) if !subject::leads_somewhere(&app, tenant) => through(&app),
         _ if !is_known(ctx) => not_known(ctx),
@@ -90,7 +94,7 @@ pub async fn advance(
                 .finalizers()
                 .filter(|name| !done.iter().any(|gone| gone == name));
             if plan::stage(left) == Stage::Over {
-                return remove(ctx, key, tenant, &app).await;
+                return remove(ctx, key, tenant, &app, done).await;
             }
             pass(ctx, key, name, &app, done).await
         }
@@ -130,13 +134,19 @@ fn nobody_may(why: &Cause, finalizer: &str) -> Vec<Cause> {
 /// When a refused deletion is tried again: after as long as it has been refused. A person who reads why needs some time, and
 /// nothing is to be asked every few seconds for days.
 fn again(status: &Status, now: Timestamp) -> Next {
+    let lasted = lasted(status, &REFUSALS, now);
+    Next::After(lasted.clamp(AGAIN, RARELY))
+}
+
+/// For how long a status says one of these.
+fn lasted(status: &Status, codes: &[&message::Code], now: Timestamp) -> Duration {
     let causes = status.causes.iter().zip(&status.cause_since);
     let since = causes
-        .filter(|(cause, _)| REFUSALS.iter().any(|code| cause.message.is(code)))
+        .filter(|(cause, _)| codes.iter().any(|code| cause.message.is(code)))
         .map(|(_, since)| *since)
         .min();
     let lasted = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
-    Next::After(lasted.unwrap_or_default().clamp(AGAIN, RARELY))
+    lasted.unwrap_or_default()
 }
 
 /// Deletes the application's objects as far as that goes without waiting.
@@ -425,16 +435,36 @@ async fn pass(
     publish::report(ctx, key, tenant, app, report).await
 }
 
-/// The row goes; nothing of it is in the cluster any more, or what is there was asked to stay.
+/// The row goes; nothing of it is in the cluster any more, or what is there was asked to stay. Where a cluster that answers would not
+/// have a hook let go it stays for a while and says so: nobody names that hook afterwards. `done` are finalizers of what is over.
 async fn remove(
     ctx: &Context,
     key: &AppKey,
     tenant: &Arc<TenantFacts>,
     app: &Application,
+    done: Vec<String>,
 ) -> Result<Next, Failure> {
-    let writer = Writer::read(ctx, key, app, tenant).await?;
-    let_go(ctx, key, tenant, &writer.or_own()).await;
-    erase(ctx, key, tenant.tenant.name.as_str(), app).await
+    let name = tenant.tenant.name.as_str();
+    let writer = Writer::read(ctx, key, app, tenant).await?.or_own();
+    let mut kept = let_go(ctx, key, tenant, &writer, Some(app)).await;
+    if !kept.is_empty() && writer.is_deputy() {
+        // So it is done when the row is gone, and with it the project that names another.
+        kept = let_go(ctx, key, tenant, &Writer::own(tenant), Some(app)).await;
+    }
+    let now = ctx.clock.now();
+    if kept.is_empty() || !is_known(ctx) || is_given_up(&app.status, now) {
+        return erase(ctx, key, name, app).await;
+    }
+    if !done.is_empty() {
+        // What is over is not begun again meanwhile.
+        return pass(ctx, key, name, app, done).await;
+    }
+    pending(ctx, key, name, app, kept, again(&app.status, now)).await
+}
+
+/// Whether it has been said for long that a hook is kept: a deletion does not wait for ever for what was asked to stay.
+fn is_given_up(status: &Status, now: Timestamp) -> bool {
+    lasted(status, &[&message::sync::HOOK_NOT_RELEASED], now) >= HELD
 }
 
 /// The end of an application into whose cluster nobody gets. Where nothing is to be done there its row goes all the same:
@@ -476,8 +506,15 @@ async fn erase(
     Ok(next)
 }
 
-/// What stays of an application's hooks must not wait for somebody who is gone.
-pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts, writer: &Writer) {
+/// What stays of an application's hooks must not wait for somebody who is gone. Those whose kinds nobody watches are known by the row,
+/// if there is one. Why some are still kept.
+pub async fn let_go(
+    ctx: &Context,
+    key: &AppKey,
+    tenant: &TenantFacts,
+    writer: &Writer,
+    app: Option<&Application>,
+) -> Vec<Cause> {
     let sight = Sight {
         tenant,
         kinds: None,
@@ -487,7 +524,13 @@ pub async fn let_go(ctx: &Context, key: &AppKey, tenant: &TenantFacts, writer: &
     let claimant = tenant.claimant(&key.name, &marking);
     let live = LiveSet::gather(ctx, sight, claimant, &[]);
     // They run on where they do: there may be no record any more of what became of their operation.
-    hooks::release_idle(ctx, writer, claimant, live.entries(), None).await;
+    let mut kept = hooks::release_idle(ctx, writer, claimant, live.entries(), None).await;
+    // A cluster that is away is not asked for what it has.
+    let app = app.filter(|_| is_known(ctx));
+    if let Some(last) = app.and_then(|app| app.status.operation.as_ref()) {
+        kept.extend(hooks::unwatched::leave(ctx, writer, claimant, last).await);
+    }
+    kept
 }
 
 /// Reports why a deletion waits.
@@ -685,5 +728,25 @@ mod tests {
         assert_eq!(after(&status, 30), Next::After(half), "not since it waits");
         assert_eq!(after(&status, 86_400), Next::After(RARELY));
         assert_eq!(after(&status, -5), Next::After(AGAIN), "a clock was set");
+    }
+
+    #[test]
+    fn a_row_waits_for_a_hook_that_is_kept_but_not_for_ever() {
+        let began = Timestamp::UNIX_EPOCH;
+        let mut status = Status::default();
+        let gives_up = |status: &Status, seconds| {
+            let now = began + TimeDelta::seconds(seconds);
+            is_given_up(status, now)
+        };
+        assert!(!gives_up(&status, 86_400), "nothing was said yet");
+        status.causes = vec![
+            Cause::error(message::app::DELETION_REFUSED.message()),
+            Cause::warning(message::sync::HOOK_NOT_RELEASED.message()),
+        ];
+        status.cause_since = vec![began - TimeDelta::hours(1), began];
+        assert!(!gives_up(&status, 599));
+        assert!(gives_up(&status, 600));
+        status.causes.pop();
+        assert!(!gives_up(&status, 86_400), "an object is waited for");
     }
 }

@@ -8,6 +8,7 @@ use cluster::LiveEntry;
 use domain::cause::Cause;
 use domain::operation::{OperationState, Phase, ResourceResult, ResultCode};
 use domain::resource::ResourceKey;
+use engine::claim::Claimant;
 use engine::hooks;
 use engine::operation::was_stopped;
 use engine::tree::Checks;
@@ -79,6 +80,18 @@ pub async fn release(
         false => Next::Sleep,
     };
     (refused.into_iter().chain(kept).collect(), next)
+}
+
+/// Lets go of those of an operation whose application goes; they run on. Why some are still kept: of what is not shown nobody knows
+/// that it is.
+pub async fn leave(
+    ctx: &Context,
+    writer: &Writer,
+    claimant: Claimant<'_>,
+    last: &OperationState,
+) -> Vec<Cause> {
+    let seen = look_for(ctx, writer, last).await;
+    release_idle(ctx, writer, claimant, &seen.held, None).await
 }
 
 /// Whether an operation has made hooks of such kinds.
