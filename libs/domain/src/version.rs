@@ -1,5 +1,5 @@
-//! Chart versions and ranges of them, as Argo CD and Helm read both: a version may begin with `v` and leave parts out, and
-//! `1.x`, `~1.2`, `^1`, `>=1 <2`, `1.2 - 1.4` and `1.x || 3.x` are ranges.
+//! Versions of charts and of Git's tags, and ranges of them, as Argo CD and Helm read both: a version may begin with `v` and leave
+//! parts out, and `1.x`, `~1.2`, `^1`, `>=1 <2`, `1.2 - 1.4` and `1.x || 3.x` are ranges.
 //!
 //! A range names no version with a pre-release part unless it names one itself.
 

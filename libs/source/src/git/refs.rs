@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::message;
-use semver::{Comparator, Version, VersionReq};
+use domain::version::{self, Wanted, wanted};
 
 use super::pkt::Malformed;
 use crate::error::{Error, Kind};
@@ -139,11 +139,10 @@ impl Refs {
 
     /// The full name of the ref that a revision stands for, if it is no commit.
     pub(super) fn name(&self, revision: &str) -> Option<String> {
-        let newest = self.newest(revision);
-        let revision = newest.as_deref().unwrap_or(revision);
         if revision.is_empty() || revision == "HEAD" {
             return Some(self.head.clone());
         }
+        let revision = self.newest(revision).unwrap_or(revision);
         // A branch wins over a tag of the same name: Argo CD takes the first that fits in Git's own order.
         let names = [
             revision.to_owned(),
@@ -159,91 +158,17 @@ impl Refs {
         names.filter_map(|name| name.strip_prefix("refs/tags/"))
     }
 
-    /// The highest tag that satisfies a version constraint; `None` when the text is none or nothing satisfies it.
-    fn newest(&self, constraint: &str) -> Option<String> {
-        let alternatives = alternatives(constraint)?;
-        let tags = self.tags();
-        tags.filter_map(|tag| Some((version(tag)?, tag)))
-            .filter(|(version, _)| {
-                alternatives
-                    .iter()
-                    .any(|requirement| requirement.matches(version))
-            })
-            .max_by(|a, b| a.0.cmp_precedence(&b.0))
-            .map(|(_, tag)| tag.to_owned())
+    /// The highest tag that is in a range of versions; `None` when the text is no range or no tag is in it.
+    fn newest<'a>(&'a self, range: &'a str) -> Option<&'a str> {
+        is_range(range)
+            .then(|| version::choose(range, self.tags()))
+            .flatten()
     }
 }
 
 /// Whether a revision is a range of versions, and no name.
 pub(super) fn is_range(revision: &str) -> bool {
-    alternatives(revision).is_some()
-}
-
-fn alternatives(constraint: &str) -> Option<Vec<VersionReq>> {
-    if version(constraint).is_some() {
-        return None; // an exact version is the name of a tag
-    }
-    constraint.split("||").map(requirement).collect()
-}
-
-/// A version as tags are written: an optional `v`, and missing parts are zero.
-fn version(text: &str) -> Option<Version> {
-    let text = text.strip_prefix('v').unwrap_or(text);
-    let (core, rest) = match text.find(['-', '+']) {
-        Some(cut) => text.split_at(cut),
-        None => (text, ""),
-    };
-    let parts = core.split('.').count();
-    if parts > 3
-        || !core
-            .split('.')
-            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-    {
-        return None;
-    }
-    Version::parse(&format!("{core}{}{rest}", ".0".repeat(3 - parts))).ok()
-}
-
-/// One alternative of a constraint: comparators with commas or spaces between, or a range with a hyphen.
-fn requirement(text: &str) -> Option<VersionReq> {
-    let text = text.trim();
-    if let Some((from, to)) = text.split_once(" - ") {
-        return requirement(&format!(">={},<={}", from.trim(), to.trim()));
-    }
-    let mut comparators: Vec<Comparator> = Vec::new();
-    let mut pending = String::new();
-    for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
-        pending.push_str(word);
-        if pending.bytes().all(|b| b"<>=!~^".contains(&b)) {
-            continue; // `>= 1.2`: the version is the next word
-        }
-        let one = std::mem::take(&mut pending);
-        let cut = one.find(|c: char| !"<>=!~^".contains(c)).unwrap_or(0);
-        let (operator, version) = one.split_at(cut);
-        let version = version.strip_prefix('v').unwrap_or(version);
-        let wild = version
-            .split('.')
-            .any(|part| matches!(part, "*" | "x" | "X"));
-        let text = match operator {
-            "" | "=" | "==" if wild => version.to_owned(),
-            "" | "==" => format!("={version}"),
-            "=<" => format!("<={version}"),
-            "=>" => format!(">={version}"),
-            "~>" => format!("~{version}"),
-            "^" | "~" if wild => {
-                let known = version
-                    .split('.')
-                    .take_while(|part| !matches!(*part, "*" | "x" | "X"));
-                format!("{operator}{}", known.collect::<Vec<_>>().join("."))
-            }
-            _ => one.replace('v', ""),
-        };
-        if matches!(text.as_str(), "*" | "x" | "X") {
-            continue; // anything goes
-        }
-        comparators.extend(VersionReq::parse(&text).ok()?.comparators);
-    }
-    (pending.is_empty() && !text.is_empty()).then_some(VersionReq { comparators })
+    !revision.is_empty() && matches!(wanted(revision), Wanted::Newest(_))
 }
 
 #[cfg(test)]
@@ -289,6 +214,50 @@ mod tests {
         let name = |number: usize| format!("refs/tags/{number}{}", "x".repeat(60_000));
         let taken = (0..MAX_REFS).take_while(|number| long.put(&name(*number), &commit).is_ok());
         assert!(taken.count() <= MAX_NAMES / 60_000);
+    }
+
+    /// As `MaxVersion` of Argo CD answers with Masterminds/semver: by the rules that ranges of charts have.
+    #[test]
+    fn a_range_over_the_tags_is_what_it_is_over_the_versions_of_a_chart() {
+        let names = [
+            "refs/heads/1.x",
+            "refs/tags/1.0.0",
+            "refs/tags/v1.0.0",
+            "refs/tags/v1.1.0",
+            "refs/tags/v1.2.0-rc.1",
+            "refs/tags/2026.01.15",
+            "refs/tags/2026.02.03",
+        ];
+        let all = |names: &[&str]| Refs {
+            head: "refs/heads/1.x".into(),
+            refs: names
+                .iter()
+                .map(|name| ((*name).to_owned(), "a".repeat(40)))
+                .collect(),
+        };
+        let tags = all(&names);
+        for (range, name) in [
+            ("1.x", "refs/tags/v1.1.0"),
+            ("!=1.1.0, <2", "refs/tags/1.0.0"),
+            ("!=2026.x", "refs/tags/v1.1.0"),
+            // One that names a pre-release takes those of every version.
+            (">=1.0.0-0, <2", "refs/tags/v1.2.0-rc.1"),
+            // Days of the calendar have zeros that no number needs.
+            ("2026.x", "refs/tags/2026.02.03"),
+            ("<=2026.01", "refs/tags/2026.01.15"),
+            // The first of two that are the same version, in the order of their names.
+            ("<=1.0.0", "refs/tags/1.0.0"),
+        ] {
+            assert_eq!(tags.name(range).as_deref(), Some(name), "{range}");
+            assert!(is_range(range), "{range}");
+        }
+        assert_eq!(tags.name(">=3000"), None);
+        // Where no tag is in it, it is a name like any other.
+        assert_eq!(
+            all(&names[..1]).name("1.x").as_deref(),
+            Some("refs/heads/1.x")
+        );
+        assert!(!is_range("") && !is_range("2026.01.15") && !is_range("main"));
     }
 
     #[test]
