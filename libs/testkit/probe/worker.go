@@ -62,6 +62,8 @@ func misbehave(in *bufio.Reader) {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			}
 			good()
+		case "spent":
+			say(strings.TrimSuffix(made(), "}") + `,"retire":true}`)
 		default:
 			good()
 		}
@@ -75,9 +77,11 @@ func forever() {
 	}
 }
 
-func good() {
-	say(fmt.Sprintf(`{"done":{"objects":[{"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"pid-%d"}}}]}}`,
-		os.Getpid()))
+func good() { say(made()) }
+
+func made() string {
+	return fmt.Sprintf(`{"done":{"objects":[{"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"pid-%d"}}}]}}`,
+		os.Getpid())
 }
 
 // frame is the JSON of what it is told; the files that follow it are of no use to it.

@@ -28,7 +28,7 @@ const GOOD: [&str; 2] = ["good", "another"];
 async fn misbehaving(workers: usize) -> (World, Renderer) {
     let world = World::new();
     let folders = BREACHES.iter().map(|(folder, _)| *folder);
-    for folder in folders.chain(GOOD).chain(["many", "once"]) {
+    for folder in folders.chain(GOOD).chain(["many", "once", "spent"]) {
         world.write(&format!("{folder}/kustomization.yaml"), "resources: []\n");
     }
     world.commit();
@@ -103,4 +103,19 @@ async fn a_worker_that_is_killed_costs_nobody_a_render() {
         after, next,
         "killed in the middle of a job, which began anew"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_job_left_something_behind_has_no_other_job() {
+    let (world, renderer) = misbehaving(1).await;
+    let before = render(&world, &renderer, "good").await.unwrap();
+    let last = render(&world, &renderer, "spent").await.unwrap();
+    assert_eq!(last, before, "what it has made counts");
+    let next = render(&world, &renderer, "good").await.unwrap();
+    assert_ne!(next, last);
+    let gone = || async { Ok(!runs(last)) };
+    testkit::wait::until_true("the worker's end", Duration::from_secs(10), gone)
+        .await
+        .unwrap();
+    assert_eq!(render(&world, &renderer, "another").await.unwrap(), next);
 }
