@@ -104,8 +104,9 @@ mod tests {
 
     #[test]
     fn a_placeholder_is_a_cause_only_where_it_cannot_be_meant() {
-        let object = json!({"kind": "X", "metadata": {"name": "${A}", "labels": {"x": "${B}"}},
-            "spec": {"containers": [{"image": "r/${C}", "command": ["sh", "-c", "echo ${HOME}"]}]}, "data": {"s": "${D}"}});
+        let object = json!({"kind": "X", "metadata": {"name": "${A}", "namespace": "${E}", "labels": {"x": "${B}"}},
+            "spec": {"rules": [{"host": "web.${F}", "http": "${G}"}], "tls": [{"hosts": ["${H}"]}],
+            "selector": {"${I}": "y"}, "containers": [{"image": "r/${C}", "command": ["sh", "-c", "echo ${HOME}"]}]}, "data": {"s": "${D}"}});
         let mut manifest = Manifest::new(
             object,
             Some(Location {
@@ -125,7 +126,11 @@ mod tests {
             [
                 "metadata.labels.x",
                 "metadata.name",
-                "spec.containers[0].image"
+                "metadata.namespace",
+                "spec.containers[0].image",
+                "spec.rules[0].host",
+                "spec.selector.${I}",
+                "spec.tls[0].hosts[0]"
             ]
         );
         assert_eq!(causes[1].location.as_ref().map(|at| at.line), Some(4));
