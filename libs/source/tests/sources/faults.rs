@@ -320,3 +320,29 @@ async fn the_tip_of_a_branch_is_fetched_alone_once_it_is_listed_and_all_is_where
     let tag = run("git", &all[0], &["rev-parse", "refs/tags/v1"]);
     assert_eq!(tag, third);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_want_the_same_commit_at_once_share_what_is_fetched() {
+    let world = World::new().await;
+    let commit = world.push(1).await;
+    let before = world.server.came();
+    let all = futures::future::join_all((0..16).map(|_| world.has(&commit))).await;
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+    // The first one fetches, and those who came meanwhile share the next.
+    let came = world.server.came() - before;
+    assert!((1..8).contains(&came), "{came} connections");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_go_over_connections_that_are_kept() {
+    let world = World::new().await;
+    let commit = world.push(1).await;
+    let before = world.server.came();
+    for _ in 0..20 {
+        let refs = world.mirrors.list_refs(&world.access, true).await.unwrap();
+        assert_eq!(refs.refs["refs/heads/main"], commit);
+    }
+    // One that has just been used may not be at hand again at once.
+    let came = world.server.came() - before;
+    assert!((1..10).contains(&came), "{came} connections");
+}
