@@ -701,6 +701,15 @@ async fn a_repository_is_read_over_ssh_with_a_known_host_only() {
         commit: commit.clone(),
     };
     let read = world.client("api").revision_metadata(metadata).await;
+    // Whoever is in between has another key than the one that is known.
+    let public = std::fs::read_to_string(key.file.with_extension("pub")).unwrap();
+    let other: Vec<&str> = public.split_whitespace().take(2).collect();
+    let (host, _) = ssh.known_hosts.split_once(' ').unwrap();
+    let changed = RepositoryAccess {
+        ssh_known_hosts: format!("{host} {}\n", other.join(" ")),
+        ..access.clone()
+    };
+    let between = client.resolve(resolve(changed)).await;
     let stranger = RepositoryAccess {
         ssh_known_hosts: String::new(),
         ..access
@@ -710,6 +719,7 @@ async fn a_repository_is_read_over_ssh_with_a_known_host_only() {
     assert_eq!(result.unwrap().into_inner().commit, commit);
     assert!(read.is_ok(), "{read:?}");
     assert_eq!(code(&refused.unwrap_err()), "source.host-key-unknown");
+    assert_eq!(code(&between.unwrap_err()), "source.host-key-unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]

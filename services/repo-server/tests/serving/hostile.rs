@@ -184,15 +184,21 @@ async fn s01_hostile_charts_and_jsonnet_are_named_causes_for_themselves_alone() 
     let nothing = RenderResponse::default();
     let mut wrong = Vec::new();
     for (folder, what, cause) in expected {
+        let begun = std::time::Instant::now();
         let status = world.render(&folder, &nothing).await.unwrap_err();
         if code(&status) != cause {
             wrong.push(format!("{what}: {status:?}"));
+        }
+        if begun.elapsed() > std::time::Duration::from_secs(4 * SECONDS) {
+            wrong.push(format!("{what} took {:?}", begun.elapsed()));
         }
         assert_ne!(status.code(), Code::Internal, "{what}");
         let next = world.render("good", &nothing).await;
         assert!(next.is_ok(), "after {what}: {next:?}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let peak = peak(world.server.as_ref().unwrap().id().unwrap());
+    assert!(peak < MEMORY_KIB, "{peak} KiB");
 }
 
 /// The most memory that the server itself may have taken at any moment, in KiB: what it renders is bounded, so is this.
