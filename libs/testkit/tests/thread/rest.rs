@@ -216,12 +216,27 @@ async fn a_repository_shows_its_revisions_and_the_folders_that_tools_read() -> R
     checkout
         .push_file("overlays/kustomization.yml", "resources: []\n".to_owned())
         .await?;
+    for words in [
+        &["tag", "v1.0.0"][..],
+        &["tag", "--annotate", "nightly", "--message", "x"],
+        &[
+            "push",
+            "-q",
+            "origin",
+            "v1.0.0",
+            "nightly",
+            "HEAD:refs/heads/next",
+        ],
+    ] {
+        checkout.git(words).await?;
+    }
     let client = &tenant.client;
     tenant.connect().await?;
     let escaped = tenant.repo_url.replace(':', "%3A").replace('/', "%2F");
     let repository = format!("/api/v1/repositories/{escaped}");
     let refs = client.get(&format!("{repository}/refs")).await?.ok()?;
-    assert_eq!(refs["branches"], json!(["main"]), "{refs}");
+    assert_eq!(refs["branches"], json!(["main", "next"]), "{refs}");
+    assert_eq!(refs["tags"], json!(["nightly", "v1.0.0"]), "{refs}");
 
     let project = json!({"project": {"metadata": {"name": "narrow"}, "spec": {"sourceRepos": ["https://other.example/*"]}}});
     client.post("/api/v1/projects", &project).await?.ok()?;
