@@ -186,3 +186,58 @@ pub(super) fn misnamed(reader: &Reader<'_, '_>, folder: &str) -> Result<Vec<Misn
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Argo CD's `Discover` and `IsManifestGenerationEnabled` answer for a folder of these files.
+    #[test]
+    fn a_folders_files_name_its_tool_as_for_argo_cd() {
+        let folder = |names: &str| -> Vec<Item> {
+            let mut names: Vec<&str> = names.split(' ').collect();
+            names.sort_unstable();
+            let items = names.into_iter().map(|name| Item {
+                name: name.trim_end_matches('/').to_owned(),
+                kind: match name.ends_with('/') {
+                    true => ItemKind::Folder,
+                    false => ItemKind::File,
+                },
+            });
+            items.collect()
+        };
+        let both = Rendering::default();
+        let (no_helm, no_kustomize) = (
+            Rendering {
+                helm: false,
+                ..Rendering::default()
+            },
+            Rendering {
+                kustomize: false,
+                ..Rendering::default()
+            },
+        );
+        let (helm, kustomize) = (Some(SourceType::Helm), Some(SourceType::Kustomize));
+        for (names, rendering, tool) in [
+            ("Chart.yaml", &both, helm),
+            ("kustomization.yaml", &both, kustomize),
+            ("kustomization.yml", &both, kustomize),
+            ("Kustomization", &both, kustomize),
+            ("a.yaml values.yaml", &both, None),
+            ("chart.yaml Chart.yml kustomize", &both, None),
+            ("Kustomization.yaml", &both, None),
+            ("Chart.yaml/ kustomization.yaml/", &both, None),
+            ("MyChart.yaml", &both, helm),
+            // The last one by name.
+            ("Chart.yaml kustomization.yaml", &both, kustomize),
+            ("Kustomization MyChart.yaml", &both, helm),
+            // What is switched off is not looked for.
+            ("Chart.yaml kustomization.yaml", &no_kustomize, helm),
+            ("Chart.yaml kustomization.yaml", &no_helm, kustomize),
+            ("Chart.yaml", &no_helm, None),
+            ("kustomization.yaml", &no_kustomize, None),
+        ] {
+            assert_eq!(by_files(&folder(names), rendering), tool, "{names}");
+        }
+    }
+}

@@ -87,3 +87,61 @@ fn name_of(text: &str) -> (&str, usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_build_variable_of_argo_cd_has_its_value() {
+        let input = RenderInput {
+            source: json!({"repoURL": "https://git.example/team/app.git", "path": "apps/web", "targetRevision": "main"}),
+            app_name: "web".to_owned(),
+            project: "shop".to_owned(),
+            namespace: "user01".to_owned(),
+            ..RenderInput::default()
+        };
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let environment = Environment::new(&input, commit);
+        for (name, value) in [
+            ("ARGOCD_APP_NAME", "web"),
+            ("ARGOCD_APP_NAMESPACE", "user01"),
+            ("ARGOCD_APP_PROJECT_NAME", "shop"),
+            ("ARGOCD_APP_REVISION", commit),
+            ("ARGOCD_APP_REVISION_SHORT", "0123456"),
+            ("ARGOCD_APP_REVISION_SHORT_8", "01234567"),
+            (
+                "ARGOCD_APP_SOURCE_REPO_URL",
+                "https://git.example/team/app.git",
+            ),
+            ("ARGOCD_APP_SOURCE_PATH", "apps/web"),
+            ("ARGOCD_APP_SOURCE_TARGET_REVISION", "main"),
+            ("HOME", ""),
+        ] {
+            assert_eq!(environment.get(name), value, "{name}");
+        }
+        // A chart's version is as long as it is.
+        let chart = Environment::new(&input, "1.2.3");
+        assert_eq!(chart.get("ARGOCD_APP_REVISION_SHORT"), "1.2.3");
+    }
+
+    /// As `getShellName` of Go's `os` package.
+    #[test]
+    fn a_name_ends_where_it_does_for_go() {
+        for (after, name, length) in [
+            ("NAME-x", "NAME", 4),
+            ("A_1b.c", "A_1b", 4),
+            ("{NAME}x", "NAME", 6),
+            ("{a-b}", "a-b", 5),
+            ("$x", "$", 1),
+            ("1x", "1", 1),
+            ("", "", 0),
+            (".x", "", 0),
+            ("{open", "", 1),
+        ] {
+            assert_eq!(name_of(after), (name, length), "${after}");
+        }
+    }
+}
