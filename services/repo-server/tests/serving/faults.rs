@@ -199,6 +199,43 @@ async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_again_and_again_is_held_back_until_it_is_another_or_somebody_insists() {
+    let world = World::new().await;
+    let broken = "apiVersion: v1\nkind: X\nmetadata:\n  name: [\n";
+    world.push("app/service.yaml", broken).await;
+    let asked = world.request("app").await.unwrap();
+    let told = async |request: &RenderRequest| {
+        let mut client = world.client("controller");
+        let status = client.render(request.clone()).await.unwrap_err();
+        let details = String::from_utf8_lossy(status.details()).into_owned();
+        (code(&status), details.contains("source.held-back"))
+    };
+    let tried = ("source.yaml-broken".to_owned(), false);
+    let held = (tried.0.clone(), true);
+    for _ in 0..3 {
+        assert_eq!(told(&asked).await, tried);
+    }
+    assert_eq!(told(&asked).await, held);
+    let insisting = RenderRequest {
+        no_cache: true,
+        ..asked.clone()
+    };
+    assert_eq!(told(&insisting).await, tried);
+    assert_eq!(told(&asked).await, held, "it has failed once more");
+    // Other options are another matter, and so is another commit.
+    let other = RenderRequest {
+        source: asked
+            .source
+            .replace('}', r#","directory":{"recurse":true}}"#),
+        ..asked.clone()
+    };
+    assert_eq!(told(&other).await, tried);
+    world.push("app/service.yaml", SERVICE).await;
+    let mended = world.render("app", &RenderResponse::default()).await;
+    assert_eq!(mended.unwrap().cache, "first");
+}
+
 /// The processes that one has started.
 fn children(parent: u32) -> Vec<i32> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
