@@ -34,6 +34,7 @@ pub struct Error {
     cause: Box<Cause>,
     also: Option<Box<Cause>>,
     fetched: bool,
+    lasting: bool,
     detail: Option<Arc<str>>,
     needs: Vec<String>,
     wanted: Vec<String>,
@@ -57,6 +58,7 @@ impl Error {
             cause: Box::new(cause),
             also: None,
             fetched: false,
+            lasting: false,
             detail: None,
             needs: Vec::new(),
             wanted: Vec::new(),
@@ -142,6 +144,20 @@ impl Error {
     #[must_use]
     pub fn is_about_fetching(&self) -> bool {
         self.fetched
+    }
+
+    /// Notes that whoever asks the same in the same way has the same again: it is what the other end answers to it, or makes of it,
+    /// and nothing that is on its way to pass.
+    #[must_use]
+    pub(crate) fn lasting(mut self) -> Self {
+        self.lasting = true;
+        self
+    }
+
+    /// Whether whoever asks the same in the same way has the same again.
+    #[must_use]
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.lasting
     }
 
     /// Adds what else to tell people.

@@ -452,7 +452,13 @@ pub(super) async fn index<F: Future<Output = Result<(), Error>>>(
     if !done.success {
         let hidden = [objects, mirror].map(|path| path.display().to_string());
         let (said, limit) = (&done.stderr, bounds.file_size);
-        return Err(classify(access, said, done.signal, limit, &hidden));
+        let error = classify(access, said, done.signal, limit, &hidden);
+        // Of what came, which is no pack that can be taken. One that was killed has not come to a judgement.
+        let judged = done.signal.is_none();
+        return Err(match error.kind() {
+            Kind::Unreachable | Kind::Corrupt if judged => error.lasting(),
+            _ => error,
+        });
     }
     let said = String::from_utf8_lossy(&done.stdout);
     let name = said.strip_prefix("pack\t");
@@ -460,7 +466,7 @@ pub(super) async fn index<F: Future<Output = Result<(), Error>>>(
     // It says more where something followed the pack, or where there is something that it could not check.
     match name.filter(|name| is_commit(name)) {
         Some(name) => Ok(name.to_owned()),
-        None => Err(no_pack(access, "the pack is not all that was sent")),
+        None => Err(no_pack(access, "the pack is not all that was sent").lasting()),
     }
 }
 
@@ -474,9 +480,16 @@ pub(super) fn no_pack(access: &Access, why: &str) -> Error {
     )
 }
 
-/// What a server says instead of a pack, as a cause.
-pub(super) fn said_instead(access: &Access, said: &str, file_size: u64) -> Error {
-    let said = format!("remote: {said}\nfatal: the remote end sent no pack");
+/// How it is said that a server had something else to say than a pack.
+const NO_PACK: &str = "the remote end sent no pack";
+
+/// What a server says instead of a pack, or when it has `begun` to send one, as a cause.
+pub(super) fn said_instead(access: &Access, said: &str, begun: bool, file_size: u64) -> Error {
+    let what = match begun {
+        true => "the remote end sent half a pack",
+        false => NO_PACK,
+    };
+    let said = format!("remote: {said}\nfatal: {what}");
     classify(access, &said, None, file_size, &[])
 }
 
@@ -780,7 +793,8 @@ fn classify(
             message::source::REVISION_NOT_FOUND
                 .with("url", access.url())
                 .with("revision", "?"),
-        );
+        )
+        .lasting();
     } else if says(&["unable to update url base from redirection", "redirect"]) {
         let message = message::source::MOVED
             .with("url", access.url())
@@ -815,10 +829,18 @@ fn classify(
     } else {
         (Kind::Unreachable, message::source::FETCH_FAILED)
     };
-    Error::of(
+    let error = Error::of(
         kind,
         Cause::error(code.with("url", access.url())).evidence(evidence(access, stderr, hidden)),
-    )
+    );
+    // The server's own word on what it was asked, and none about what it cannot reach.
+    let answered = complains(&["remote error: ", NO_PACK])
+        && matches!(kind, Kind::NotFound | Kind::Unreachable)
+        && code.id != message::source::UNREACHABLE.id;
+    match answered {
+        true => error.lasting(),
+        false => error,
+    }
 }
 
 /// The last lines that git wrote, without secrets and without paths of ours.
@@ -936,6 +958,33 @@ mod tests {
             let error = classify(&access, stderr, None, 1, &[]);
             assert_eq!(error.cause().message.code, code, "{stderr}");
             assert!(!format!("{error:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_a_server_answers_lasts_and_what_is_missing_of_an_answer_passes() {
+        let login = Login::default();
+        let access = Access::new("t", "", "https://h/a.git", login, Rules::default()).unwrap();
+        let lasting = |stderr: &str| classify(&access, stderr, None, 1, &[]).is_lasting();
+        for stderr in [
+            "fatal: remote error: upload-pack: not our ref 1",
+            "error: Server does not allow request for unadvertised object 1",
+            "fatal: remote error: TF401035: The object '1' does not exist.",
+            "fatal: remote error: one commit alone is not given here",
+        ] {
+            assert!(lasting(stderr), "{stderr}");
+        }
+        for stderr in [
+            "fatal: unable to access 'https://h/a.git/': The requested URL returned error: 503",
+            "fatal: repository 'https://h/a.git/' not found",
+            "error: RPC failed; curl 18 transfer closed\nfatal: early EOF",
+            "fatal: the remote end hung up unexpectedly",
+            "fatal: remote error: storage: Connection timed out",
+            // Whatever it says beside its answer.
+            "remote: remote error: not today\nfatal: early EOF",
+            "fatal: remote error: error: Authentication failed for 'https://h/a.git/'",
+        ] {
+            assert!(!lasting(stderr), "{stderr}");
         }
     }
 }

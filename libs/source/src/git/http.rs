@@ -289,11 +289,22 @@ pub(super) async fn ask(time: &Time<'_>, request: RequestBuilder) -> Result<Resp
         }
         _ => {
             let cause = Cause::error(message::source::UNREACHABLE.with("url", access.url()));
-            Err(Error::of(
-                Kind::Unreachable,
-                cause.evidence(format!("HTTP {status}")),
-            ))
+            let cause = cause.evidence(format!("HTTP {status}"));
+            let error = Error::of(Kind::Unreachable, cause);
+            Err(match lasts(status) {
+                true => error.lasting(),
+                false => error,
+            })
         }
+    }
+}
+
+/// Whether a status is what a server makes of a request. Others pass, or come from what stands before it.
+fn lasts(status: StatusCode) -> bool {
+    match status.as_u16() {
+        408 | 425 | 429 => false,
+        501 | 505 => true,
+        code => (400..500).contains(&code),
     }
 }
 
@@ -516,6 +527,17 @@ mod tests {
         let error = time.within(after(2)).await.unwrap_err();
         assert_eq!(error.cause().message.code, "source.timeout");
         assert!(error.to_string().contains("15"), "{error}");
+    }
+
+    #[test]
+    fn what_stands_before_a_server_says_nothing_of_what_it_can_do() {
+        let lasting = |code: u16| lasts(StatusCode::from_u16(code).unwrap());
+        for code in [408, 425, 429, 500, 502, 503, 504, 520] {
+            assert!(!lasting(code), "{code}");
+        }
+        for code in [400, 405, 406, 413, 415, 501, 505] {
+            assert!(lasting(code), "{code}");
+        }
     }
 
     /// What an answer says that comes in small pieces.

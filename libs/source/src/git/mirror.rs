@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crowd::asked::Asked;
@@ -14,7 +14,7 @@ use git2::{ErrorCode, ObjectType, Oid, Repository};
 use parking_lot::Mutex;
 
 use super::below::below;
-use super::mirrors::Listed;
+use super::mirrors::{Listed, Way};
 use super::refs::{MAX_REFS, Refs};
 use super::remove::remove_all;
 use crate::error::{Error, Kind};
@@ -45,10 +45,10 @@ pub(crate) struct Mirror {
     pub(super) fetching: Asked<(), Result<(), Error>>,
     /// Whether the origin speaks protocol 2 over HTTP.
     pub(super) version2: AtomicBool,
-    /// How often in a row it would not give a commit by its id.
-    pub(super) refused: AtomicU32,
-    /// How often in a row only Git's own way brought it.
-    pub(super) unusual: AtomicU32,
+    /// Asking it for the tip of a branch by its id.
+    pub(super) by_id: Way,
+    /// Asking it so in process.
+    pub(super) in_process: Way,
     /// How many small packs there were when they were put together last, or could not be.
     pub(super) gathered: AtomicUsize,
     /// The same of refs that are a file each.
@@ -100,8 +100,8 @@ impl Mirror {
             listed: Mutex::new(None),
             fetching: Asked::new(Duration::ZERO),
             version2: AtomicBool::new(false),
-            refused: AtomicU32::new(0),
-            unusual: AtomicU32::new(0),
+            by_id: Way::default(),
+            in_process: Way::default(),
             gathered: AtomicUsize::new(0),
             packed: AtomicUsize::new(0),
             begun: AtomicBool::new(false),

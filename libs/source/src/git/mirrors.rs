@@ -35,9 +35,11 @@ mod listings;
 mod packs;
 mod room;
 mod tips;
+mod ways;
 
 pub(super) use listings::Listed;
 pub(crate) use room::size_of;
+pub(super) use ways::Way;
 
 use listings::Taken;
 use room::Room;

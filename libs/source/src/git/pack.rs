@@ -69,10 +69,18 @@ pub(super) async fn fetch(
     });
     let taken = taking.await.map_err(Error::internal)?;
     // Another disk, say: Git's own way needs no folder aside.
-    match taken.map_err(|error| Error::of(Kind::Corrupt, Error::disk(&error).cause().clone()))? {
+    let elsewhere = |error: std::io::Error| {
+        Error::of(Kind::Corrupt, Error::disk(error).cause().clone()).lasting()
+    };
+    match taken.map_err(elsewhere)? {
         true => Ok(()),
-        false => Err(command::no_pack(access, "the pack is without the commit")),
+        false => Err(without(access)),
     }
+}
+
+/// That a pack came that has something else.
+pub(super) fn without(access: &Access) -> Error {
+    command::no_pack(access, "the pack is without the commit").lasting()
 }
 
 /// Whether a folder of objects has one of this name.
@@ -139,7 +147,7 @@ async fn feed(
             ));
         }
         let taken = answer.take(&piece, &mut pack);
-        taken.map_err(|odd| odd.cause(access, most))?;
+        taken.map_err(|odd| odd.cause(answer.at, access, most))?;
         if input.write_all(&pack).await.is_err() {
             // Who does not read on says why.
             return Ok(());
@@ -178,14 +186,15 @@ impl From<Malformed> for Odd {
 }
 
 impl Odd {
-    fn cause(&self, access: &Access, most: u64) -> Error {
+    /// As a cause, of an answer that has come so far.
+    fn cause(&self, at: At, access: &Access, most: u64) -> Error {
         match self {
             Self::Malformed => command::no_pack(access, "the answer is not a Git server's"),
             Self::Part(name) => {
                 let why = format!("the answer begins with `{name}`");
-                command::no_pack(access, &why)
+                command::no_pack(access, &why).lasting()
             }
-            Self::Said(text) => command::said_instead(access, text, most),
+            Self::Said(text) => command::said_instead(access, text, at != At::Beginning, most),
         }
     }
 }
@@ -324,10 +333,36 @@ mod tests {
         for length in 340..410 {
             let text = format!("{} hunter2-and-more", "x".repeat(length));
             for packet in [format!("ERR {text}"), text] {
-                let error = instead(packet.as_bytes()).cause(&access, 1);
+                let error = instead(packet.as_bytes()).cause(At::Beginning, &access, 1);
                 let told = format!("{error:?}");
                 assert!(!told.contains("hunt") && told.contains("xxx"), "{told}");
             }
+        }
+    }
+
+    #[test]
+    fn a_server_that_says_no_to_what_it_is_asked_says_so_again_and_one_that_breaks_off_does_not() {
+        let login = Login::default();
+        let access = Access::new("t", "", "https://h/a.git", login, Rules::default()).unwrap();
+        let lasting = |bytes: &[u8]| {
+            let (mut answer, mut pack) = (Answer::default(), Vec::new());
+            let odd = answer.take(bytes, &mut pack).unwrap_err();
+            odd.cause(answer.at, &access, 1).is_lasting()
+        };
+        let begun = |next: &[u8]| [&packet(b"packfile\n")[..], next].concat();
+        for bytes in [
+            packet(b"ERR upload-pack: not our ref 1\n"),
+            packet(b"ERR not in this way\n"),
+            packet(b"acknowledgments\n"),
+        ] {
+            assert!(lasting(&bytes), "{}", String::from_utf8_lossy(&bytes));
+        }
+        for bytes in [
+            begun(&packet(b"\x03fatal: out of it\n")),
+            begun(&packet(b"\x07x")),
+            b"<html>".to_vec(),
+        ] {
+            assert!(!lasting(&bytes), "{}", String::from_utf8_lossy(&bytes));
         }
     }
 

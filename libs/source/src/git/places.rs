@@ -27,6 +27,11 @@ pub(super) fn late(access: &Access, after: Duration) -> Error {
     Error::new(Kind::Unreachable, message)
 }
 
+/// Whether it did not.
+pub(super) fn is_late(error: &Error) -> bool {
+    error.cause().message.is(&message::source::TIMEOUT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

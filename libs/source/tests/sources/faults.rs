@@ -273,6 +273,39 @@ async fn a_fetch_that_fails_is_named_takes_nothing_away_and_is_made_good_by_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_the_tip_of_a_branch_is_fetched_alone_as_before() {
+    let world = World::new().await;
+    let away = || Mood::http("503 Service Unavailable", b"later");
+    let listed = async || {
+        let refs = world.mirrors.list_refs(&world.access, true).await;
+        refs.unwrap().refs.clone()
+    };
+    let first = world.push(1).await;
+    listed().await;
+    world.has(&first).await.unwrap();
+    let second = world.push(2).await;
+    for _ in 0..4 {
+        // One of several servers behind an address, say.
+        listed().await;
+        world.server.set(away());
+        let error = world.has(&second).await.unwrap_err();
+        assert_eq!(error.cause().message.code, "source.unreachable", "{error}");
+        world.server.set(Mood::Straight);
+    }
+    let bare = world.folder.path().join("git/user01/base.git");
+    let who = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
+    let made = ["commit-tree", "HEAD^{tree}", "-m", "other"];
+    let other = run("git", &bare, &[&who[..], &made[..]].concat());
+    run("git", &bare, &["update-ref", "refs/heads/other", &other]);
+    assert_eq!(listed().await["refs/heads/other"], other);
+    world.has(&second).await.unwrap();
+    world.server.set(away());
+    world.has(&second).await.unwrap();
+    let missing = world.mirrors.ensure_commit(&world.access, &other).await;
+    assert!(missing.is_err(), "nobody wanted it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_tip_of_a_branch_is_fetched_alone_once_it_is_listed_and_all_is_where_a_tag_leads_there()
 {
     let world = World::new().await;

@@ -8,14 +8,10 @@ use git2::Oid;
 use super::super::access::Access;
 use super::super::mirror::Mirror;
 use super::super::pack::{self, Means};
-use super::super::places::late;
+use super::super::places::{is_late, late};
 use super::super::refs::Refs;
 use super::{Mirrors, Request, Snapshot, open};
 use crate::error::{Error, Kind};
-
-/// After so many failures in a row a server is not asked for commits by their ids any more; nor, where only Git's own way brought
-/// them, in process.
-const TRIES: u32 = 3;
 
 /// The branch that a commit is the tip of. None where a tag leads there, which then is to be fetched too: it may be what is signed.
 fn branch_at<'a>(refs: &'a Refs, commit: &str) -> Option<&'a str> {
@@ -35,7 +31,7 @@ impl Mirror {
     /// Whether its server is asked for commits by their ids, and there is something that they are added to.
     fn asks_by_id(&self) -> bool {
         let version2 = self.version2.load(Ordering::Relaxed);
-        self.ready() && version2 && self.refused.load(Ordering::Relaxed) < TRIES
+        self.ready() && version2 && self.by_id.is_open()
     }
 
     /// Has a branch lead to a commit, so that the next fetch says that it is there; `false` where that cannot be.
@@ -82,18 +78,24 @@ impl Mirrors {
             let looking = tokio::task::spawn_blocking(move || looking.haves(&at, &refs));
             let haves = looking.await.map_err(Error::internal)?;
             if let Err(error) = self.fetch_id(mirror, access, commit, &haves).await {
-                mirror.refused.fetch_add(1, Ordering::Relaxed);
+                if error.is_lasting() || error.kind() == Kind::TooLarge {
+                    mirror.by_id.refused();
+                } else if is_late(&error) {
+                    // All of the time is gone: the next one has it for everything.
+                    mirror.by_id.rest(self.limits().fetch);
+                }
                 // Here, as after another fetch that failed.
                 mirror.clear_leftovers();
                 mirror.end();
-                // It moved on meanwhile, or the mirror is to be fetched anew.
-                if matches!(error.kind(), Kind::NotFound | Kind::Corrupt) {
+                // It moved on meanwhile, or the mirror is to be fetched anew, or the server has an answer to another question.
+                let answered = error.kind() == Kind::Unreachable && error.is_lasting();
+                if answered || matches!(error.kind(), Kind::NotFound | Kind::Corrupt) {
                     return Ok(None);
                 }
                 self.make_room(mirror).await;
                 return Err(error);
             }
-            mirror.refused.store(0, Ordering::Relaxed);
+            mirror.by_id.went();
             let (leading, id) = (Arc::clone(mirror), commit.to_owned());
             let leading = tokio::task::spawn_blocking(move || leading.lead(&branch, &id));
             if !leading.await.map_err(Error::internal)? {
@@ -121,14 +123,17 @@ impl Mirrors {
         self.observed(access, Request::Fetch, async {
             let entered = &self.enter(access).await?;
             let fetching = async {
-                let usual = haves.is_empty() || mirror.unusual.load(Ordering::Relaxed) >= TRIES;
-                if !usual && self.brings(mirror, entered, commit, haves).await? {
-                    return Ok(());
+                let mut unusual = None;
+                if !haves.is_empty() && mirror.in_process.is_open() {
+                    unusual = self.misses(mirror, entered, commit, haves).await?;
+                    if unusual.is_none() {
+                        return Ok(());
+                    }
                 }
                 let call = self.call(entered, limit).await?;
                 call.fetch(&mirror.path, Some(commit)).await?;
-                if !usual {
-                    mirror.unusual.fetch_add(1, Ordering::Relaxed);
+                if unusual.is_some_and(|why| why.is_lasting()) {
+                    mirror.in_process.refused();
                 }
                 Ok::<(), Error>(())
             };
@@ -139,14 +144,14 @@ impl Mirrors {
         .await
     }
 
-    /// Fetches it in process; `false` where anything is unusual, which Git's own way then has a name for.
-    async fn brings(
+    /// Fetches it in process; says why not where anything is unusual, which Git's own way then brings, or has a name for.
+    async fn misses(
         &self,
         mirror: &Arc<Mirror>,
         access: &Access,
         commit: &str,
         haves: &[String],
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Error>, Error> {
         let means = Means {
             clients: &self.0.clients,
             sandbox: &self.0.sandbox,
@@ -161,22 +166,20 @@ impl Mirrors {
         };
         let why = match found {
             Ok(Some(_)) => {
-                mirror.unusual.store(0, Ordering::Relaxed);
-                return Ok(true);
+                mirror.in_process.went();
+                return Ok(None);
             }
-            Ok(None) => "the pack is without it".to_owned(),
-            Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Corrupt) => {
-                error.to_string()
-            }
+            Ok(None) => pack::without(access),
+            Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Corrupt) => error,
             Err(error) => return Err(error),
         };
         tracing::debug!(
             tenant = access.tenant(),
             url = access.url(),
-            why,
+            %why,
             "a commit is fetched in Git's own way"
         );
-        Ok(false)
+        Ok(Some(why))
     }
 }
 

@@ -359,6 +359,25 @@ async fn an_answer_that_is_unusual_leaves_nothing_and_git_fetches_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_may_pass_is_no_reason_to_ask_so_no_more() {
+    let this = Scripted::new().await;
+    // In a row, and more of them than a server may refuse.
+    let passing = [
+        "500",
+        "a cut",
+        "an early end",
+        "an error half way",
+        "a page",
+    ];
+    for (seed, what) in passing.into_iter().enumerate() {
+        let commit = this.world.push(seed as u64 + 2).await;
+        this.before.set(this.unusual(what, &this.brought(&commit)));
+        this.fetch(&this.world.mirrors, &commit).await.unwrap();
+        assert_eq!(this.before.asked(), seed + 1, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pack_without_the_commit_stays_out_of_the_mirror() {
     let this = Scripted::new().await;
     let packs = || {
