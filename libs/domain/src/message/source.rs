@@ -186,6 +186,11 @@ messages! {
         en: "the Git server of `{url}` did not finish within {seconds} s; it is tried again, check the server's load and the network",
         ko: "`{url}`의 Git 서버가 {seconds}초 안에 응답을 끝내지 못했습니다. 다시 시도하며, 서버 부하와 네트워크를 확인하십시오",
     }
+    /// Git's server says nothing.
+    SILENT = "source.silent" {
+        en: "the Git server of `{url}` has sent nothing for {seconds} s; it is tried again, check the server's load and what stands before it",
+        ko: "`{url}`의 Git 서버가 {seconds}초 동안 아무것도 보내지 않았습니다. 다시 시도하며, 서버 부하와 서버 앞의 프록시를 확인하십시오",
+    }
     /// A web server's file did not come in time.
     WEB_FILE_TIMEOUT = "source.web-file-timeout" {
         en: "the file `{url}` did not come within {seconds} s; it is tried again, check the web server's load and the network",

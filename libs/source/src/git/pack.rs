@@ -19,7 +19,14 @@ use super::command::{self, Bounds};
 use super::http::{self, Clients, Time};
 use super::mirror::too_large;
 use super::pkt::{Malformed, Raw, line, raw};
+use super::places::silent;
 use crate::error::{Error, Kind};
+
+/// How long a server may be silent, before its answer and within it: no more than two thirds of the time that there is. While a server
+/// of Git's makes a pack ready it says every five seconds that it does.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long an answer that has come whole may take to end.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// What a fetch is made with.
 #[derive(Clone, Copy)]
@@ -35,7 +42,8 @@ pub(super) struct Means<'a> {
 /// Fetches a commit into a mirror that has these.
 ///
 /// # Errors
-/// With [`Kind::Unreachable`] and [`Kind::Corrupt`] also where only this way of asking may be at fault.
+/// With [`Kind::Unreachable`] and [`Kind::Corrupt`] also where only this way of asking may be at fault. That the server is silent is told
+/// before its time is over.
 pub(super) async fn fetch(
     means: Means<'_>,
     access: &Access,
@@ -53,7 +61,8 @@ pub(super) async fn fetch(
     std::fs::create_dir(aside.path().join("pack")).map_err(Error::disk)?;
     let time = Time::of(access, means.deadline);
     let most = means.bounds.file_size;
-    let feeding = |input| feed(access, &time, request, most, input);
+    let silence = SILENCE.min(means.deadline / 3 * 2);
+    let feeding = |input| feed(access, (&time, silence), request, most, input);
     let (sandbox, deadline) = (means.sandbox, means.deadline);
     let folders = (mirror, aside.path());
     let taken = command::index(sandbox, access, folders, deadline, means.bounds, feeding);
@@ -123,18 +132,29 @@ fn wanted(commit: &str, haves: &[String]) -> String {
     body
 }
 
+/// What a server does next, unless it is silent for so long. What is done with it meanwhile is none of that.
+async fn heard<T>(
+    access: &Access,
+    silence: Duration,
+    next: impl Future<Output = T>,
+) -> Result<T, Error> {
+    let heard = tokio::time::timeout(silence, next).await;
+    heard.map_err(|_| silent(access, silence))
+}
+
 /// Asks, and passes the pack on as it comes.
 async fn feed(
     access: &Access,
-    time: &Time<'_>,
+    (time, silence): (&Time<'_>, Duration),
     request: RequestBuilder,
     most: u64,
     mut input: ChildStdin,
 ) -> Result<(), Error> {
-    let mut stream = http::ask(time, request).await?.bytes_stream();
+    let answer = heard(access, silence, http::ask(time, request)).await??;
+    let mut stream = answer.bytes_stream();
     let (mut answer, mut pack, mut came) = (Answer::default(), Vec::new(), 0_u64);
     while answer.at != At::End {
-        let Some(piece) = stream.next().await else {
+        let Some(piece) = heard(access, silence, stream.next()).await? else {
             return Err(command::no_pack(access, "the answer ended before the pack"));
         };
         let piece = piece.map_err(|error| http::failed(access, &error))?;
@@ -155,8 +175,8 @@ async fn feed(
         pack.clear();
     }
     drop(input);
-    // A connection whose answer was read to its end serves the next request.
-    let _ = stream.next().await;
+    // A connection whose answer was read to its end serves the next request. Nobody waits for one that does not end.
+    let _ = tokio::time::timeout(ENDING, stream.next()).await;
     Ok(())
 }
 
@@ -364,6 +384,20 @@ mod tests {
         ] {
             assert!(!lasting(&bytes), "{}", String::from_utf8_lossy(&bytes));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_may_take_its_time_as_long_as_it_is_heard_of() {
+        let login = Login::default();
+        let access = Access::new("t", "", "https://h/a.git", login, Rules::default()).unwrap();
+        let after = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        for _ in 0..10 {
+            heard(&access, SILENCE, after(29)).await.unwrap();
+        }
+        let error = heard(&access, SILENCE, after(31)).await.unwrap_err();
+        assert_eq!(error.cause().message.code, "source.silent");
+        assert_eq!(error.kind(), Kind::Unreachable);
+        assert!(error.to_string().contains("30"), "{error}");
     }
 
     #[test]

@@ -27,7 +27,20 @@ pub(super) fn late(access: &Access, after: Duration) -> Error {
     Error::new(Kind::Unreachable, message)
 }
 
-/// Whether it did not.
+/// That a server sent nothing for so long.
+pub(super) fn silent(access: &Access, after: Duration) -> Error {
+    let message = message::source::SILENT
+        .with("url", access.url())
+        .with("seconds", after.as_secs());
+    Error::new(Kind::Unreachable, message)
+}
+
+/// Whether a server sent nothing.
+pub(super) fn is_silent(error: &Error) -> bool {
+    error.cause().message.is(&message::source::SILENT)
+}
+
+/// Whether a repository did not answer in time.
 pub(super) fn is_late(error: &Error) -> bool {
     error.cause().message.is(&message::source::TIMEOUT)
 }

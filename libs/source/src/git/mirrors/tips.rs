@@ -8,7 +8,7 @@ use git2::Oid;
 use super::super::access::Access;
 use super::super::mirror::Mirror;
 use super::super::pack::{self, Means};
-use super::super::places::{is_late, late};
+use super::super::places::{is_late, is_silent, late};
 use super::super::refs::Refs;
 use super::{Mirrors, Request, Snapshot, open};
 use crate::error::{Error, Kind};
@@ -170,6 +170,12 @@ impl Mirrors {
                 return Ok(None);
             }
             Ok(None) => pack::without(access),
+            Err(error) if is_silent(&error) => {
+                // In what is left of the time the same server would be as silent, while others wait for their turn. Whoever asks next does so
+                // in Git's own way, on another connection and with all of the time: an answer that has to be thought of for long comes so.
+                mirror.in_process.rest(self.limits().fetch);
+                return Err(error);
+            }
             Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Corrupt) => error,
             Err(error) => return Err(error),
         };

@@ -14,6 +14,8 @@ enum Script {
     Straight,
     Silent,
     Bytes(Vec<u8>),
+    /// And the connection stays open.
+    Held(Vec<u8>),
 }
 
 /// Stands before a server, and has a script for one sort of requests; what else comes passes.
@@ -65,7 +67,7 @@ impl Before {
                 while request.is_empty() || !is_whole(&request) {
                     let read = client_in.read(&mut part).await?;
                     if read == 0 {
-                        return Ok::<Option<Vec<u8>>, std::io::Error>(None);
+                        return Ok::<Option<(Vec<u8>, bool)>, std::io::Error>(None);
                     }
                     request.extend_from_slice(&part[..read]);
                 }
@@ -75,19 +77,22 @@ impl Before {
                     match script {
                         Script::Straight => {}
                         Script::Silent => std::future::pending().await,
-                        Script::Bytes(answer) => return Ok(Some(answer)),
+                        Script::Bytes(answer) => return Ok(Some((answer, true))),
+                        Script::Held(answer) => return Ok(Some((answer, false))),
                     }
                 }
                 server_out.write_all(&request).await?;
             }
         };
-        let answer: std::io::Result<Option<Vec<u8>>> = tokio::select! {
+        let answer: std::io::Result<Option<(Vec<u8>, bool)>> = tokio::select! {
             answer = forth => answer,
             _ = tokio::io::copy(&mut server_in, &mut client_out) => Ok(None),
         };
-        if let Some(answer) = answer? {
+        if let Some((answer, ends)) = answer? {
             client_out.write_all(&answer).await?;
-            client_out.shutdown().await?;
+            if ends {
+                client_out.shutdown().await?;
+            }
             // What is still on its way must not reset the connection before the answer is read.
             tokio::io::copy(&mut client_in, &mut tokio::io::sink()).await?;
         }
@@ -140,13 +145,26 @@ fn begun(rest: &[Vec<u8>]) -> Script {
     http("200 OK", &body, 0)
 }
 
-/// An answer that is as it should be, with this pack.
-fn whole(pack: &[u8]) -> Script {
+/// A pack in packets, and what ends them.
+fn packets(pack: &[u8]) -> Vec<Vec<u8>> {
     let packets = pack
         .chunks(60_000)
         .map(|part| packet(&[&[1][..], part].concat()));
-    let all: Vec<Vec<u8>> = packets.chain([b"0000".to_vec()]).collect();
-    begun(&all)
+    packets.chain([b"0000".to_vec()]).collect()
+}
+
+/// An answer that is as it should be, with this pack.
+fn whole(pack: &[u8]) -> Script {
+    begun(&packets(pack))
+}
+
+/// One that HTTP does not end.
+fn endless(pack: &[u8]) -> Script {
+    let body = [packet(b"packfile\n"), packets(pack).concat()].concat();
+    match http("200 OK", &body, 1_000) {
+        Script::Bytes(answer) => Script::Held(answer),
+        other => other,
+    }
 }
 
 /// One that has no pack.
@@ -397,6 +415,17 @@ async fn a_pack_without_the_commit_stays_out_of_the_mirror() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pack_that_has_come_whole_is_taken_though_its_answer_does_not_end() {
+    let this = Scripted::new().await;
+    let commit = this.world.push(2).await;
+    let pack = this.pack(&this.brought(&commit));
+    this.before.set(endless(&pack));
+    this.fetch(&this.world.mirrors, &commit).await.unwrap();
+    assert_eq!(this.before.asked(), 1);
+    this.check("an answer without an end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_git_could_not_make_good_either_is_named_at_once() {
     let this = Scripted::new().await;
     let limits = Limits {
@@ -441,16 +470,17 @@ async fn what_git_could_not_make_good_either_is_named_at_once() {
             whole(&bomb),
             Some(("source.too-large", Kind::TooLarge)),
         ),
-        (
-            "silence",
-            Script::Silent,
-            Some(("source.timeout", Kind::Unreachable)),
-        ),
         // Every branch is fetched then.
         (
             "one that has it no more",
             said(b"ERR upload-pack: not our ref 1"),
             None,
+        ),
+        // The last: for a while it is not asked in process then.
+        (
+            "silence",
+            Script::Silent,
+            Some(("source.silent", Kind::Unreachable)),
         ),
     ];
     for (seed, (what, script, expected)) in moods.into_iter().enumerate() {
