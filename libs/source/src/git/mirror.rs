@@ -49,6 +49,8 @@ pub(crate) struct Mirror {
     pub(super) by_id: Way,
     /// Asking it so in process.
     pub(super) in_process: Way,
+    /// Asking it for a commit that is below no branch or tag.
+    pub(super) unlisted: Way,
     /// How many small packs there were when they were put together last, or could not be.
     pub(super) gathered: AtomicUsize,
     /// The same of refs that are a file each.
@@ -102,6 +104,7 @@ impl Mirror {
             version2: AtomicBool::new(false),
             by_id: Way::default(),
             in_process: Way::default(),
+            unlisted: Way::default(),
             gathered: AtomicUsize::new(0),
             packed: AtomicUsize::new(0),
             begun: AtomicBool::new(false),

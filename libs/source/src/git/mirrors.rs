@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crowd::fair::Fair;
@@ -23,7 +23,7 @@ use super::github_app::Tokens;
 use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Handle, MAX_REF_FILES, Mirror};
-use super::places::{self, late};
+use super::places::{self, Patience, is_late, late};
 use super::refs::{self, MAX_REFS, Named, Refs, is_commit, is_range};
 use super::remove::remove_all;
 use super::signature::{self, Signed};
@@ -489,7 +489,7 @@ impl Mirrors {
     /// A shortened commit that is no tip: only the mirror knows.
     async fn expand(&self, access: &Access, short: &str) -> Result<Option<String>, Error> {
         let mirror = self.mirror(access);
-        self.fetch(&mirror, access).await?;
+        self.fetch(&mirror, access, self.patience(access)).await?;
         let text = short.to_owned();
         let found = tokio::task::spawn_blocking(move || mirror.expand(&text))
             .await
@@ -506,11 +506,24 @@ impl Mirrors {
         }
     }
 
+    /// How long somebody waits for turns at a repository: as long as one fetch may take, so that nobody is turned away for one that
+    /// is within its limits.
+    fn patience<'a>(&self, access: &'a Access) -> Patience<'a> {
+        Patience::of(access, self.0.limits.fetch)
+    }
+
     /// Fetches every branch and tag. A damaged mirror is fetched anew beside itself, and gives its place up once that has
     /// succeeded: a server that sends rubbish takes nothing away.
     #[tracing::instrument(name = "git.fetch", skip_all)]
-    async fn fetch(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
+    async fn fetch(
+        &self,
+        mirror: &Arc<Mirror>,
+        access: &Access,
+        patience: Patience<'_>,
+    ) -> Result<(), Error> {
+        let begun = AtomicBool::new(false);
         let job = || async {
+            begun.store(true, Ordering::Relaxed);
             mirror.begin();
             let fetched = match self.fetch_once(mirror, access).await {
                 Err(error) if error.kind() == Kind::Corrupt => {
@@ -531,7 +544,7 @@ impl Mirrors {
             self.make_room(mirror).await;
             fetched
         };
-        mirror.fetching.ask((), job).await
+        patience.turn(&begun, mirror.fetching.ask((), job)).await
     }
 
     async fn fetch_once(&self, mirror: &Arc<Mirror>, access: &Access) -> Result<(), Error> {
@@ -603,22 +616,33 @@ impl Mirrors {
             Err(error) if error.kind() == Kind::Corrupt => self.discard(&mirror).await?,
             Err(error) => return Err(error),
         }
-        if let Some(snapshot) = self.fetch_tip(&mirror, access, commit).await? {
+        let patience = self.patience(access);
+        if let Some(snapshot) = self.fetch_tip(&mirror, access, commit, patience).await? {
             return Ok(snapshot);
         }
-        self.fetch(&mirror, access).await?;
+        self.fetch(&mirror, access, patience).await?;
         if let Some(snapshot) = open(&mirror, commit).await? {
             return Ok(snapshot);
         }
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
+        let (begun, limit) = (AtomicBool::new(false), self.0.limits.fetch);
         let job = || async {
+            begun.store(true, Ordering::Relaxed);
             // Who came before may have brought it.
             if let Some(snapshot) = open(&mirror, commit).await? {
                 return Ok(snapshot);
             }
+            if !mirror.unlisted.is_open() {
+                return Err(late(access, limit));
+            }
             mirror.begin();
             let fetched = self.fetch_id(&mirror, access, commit, &[]).await;
-            if fetched.is_err() {
+            if let Err(error) = &fetched {
+                // Of as much time as such a commit took in vain others have the turns: there may be many of them, and each takes all of
+                // a fetch's time where a server is silent about what it does not have.
+                if is_late(error) {
+                    mirror.unlisted.rest(limit);
+                }
                 // Here, as after another fetch that failed.
                 mirror.clear_leftovers();
             }
@@ -634,7 +658,7 @@ impl Mirrors {
             open(&mirror, commit).await?.ok_or_else(missing)
         };
         // Beside another fetch it would lose what it has half written to that one's clearing.
-        mirror.fetching.alone((), job).await
+        patience.turn(&begun, mirror.fetching.alone((), job)).await
     }
 
     /// What a file in the format of Git's settings says about submodules, each key with its value.
@@ -740,7 +764,8 @@ impl Mirrors {
             && !snapshot.has_ref(tag).await?
         {
             // The commit came with another ref before the tag was there.
-            self.fetch(&snapshot.mirror, access).await?;
+            let patience = self.patience(access);
+            self.fetch(&snapshot.mirror, access, patience).await?;
             snapshot = self.ensure_commit(access, commit).await?;
         }
         let commit = snapshot.commit;
@@ -898,6 +923,23 @@ mod tests {
         assert!(error.to_string().contains("30"), "{error}");
         let other = of("other");
         drop(places::place(&mirrors.0.children, &other).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_behind_fetches_that_do_not_end_is_told_in_time() {
+        let data = tempfile::tempdir().unwrap();
+        let mirrors = mirrors(data.path(), Duration::from_secs(180));
+        let access = access("t", "a");
+        let mirror = mirrors.mirror(&access);
+        let endless = mirror.fetching.alone((), std::future::pending::<()>);
+        tokio::pin!(endless);
+        assert!(futures::poll!(&mut endless).is_pending());
+        let commit = "1".repeat(40);
+        let waiting = mirrors.ensure_commit(&access, &commit);
+        let told = tokio::time::timeout(Duration::from_secs(600), waiting).await;
+        let error = told.unwrap().unwrap_err();
+        assert_eq!(error.cause().message.code, "source.timeout");
+        assert!(error.to_string().contains("90"), "{error}");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What only a few may do at once, of a tenant and of all: whoever has no place waits for one, and not for ever.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crowd::fair::{Fair, Turn};
 use domain::message;
+use tokio::time::Instant;
 
 use super::access::Access;
 use crate::error::{Error, Kind};
@@ -17,6 +19,40 @@ pub(super) async fn place(places: &Fair, access: &Access) -> Result<Turn, Error>
     tokio::time::timeout(WAIT, places.turn(access.tenant()))
         .await
         .map_err(|_| late(access, WAIT))
+}
+
+/// How long somebody waits for turns at a repository, one after the other and all together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience<'a> {
+    access: &'a Access,
+    most: Duration,
+    until: Instant,
+}
+
+impl<'a> Patience<'a> {
+    /// So much from now on.
+    pub(super) fn of(access: &'a Access, most: Duration) -> Self {
+        let until = Instant::now() + most;
+        Self {
+            access,
+            most,
+            until,
+        }
+    }
+
+    /// What work comes to that waits for its turn and says when it has `begun`: from then on it has its own time.
+    pub(super) async fn turn<T>(
+        self,
+        begun: &AtomicBool,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::pin!(work);
+        match tokio::time::timeout_at(self.until, &mut work).await {
+            Ok(done) => done,
+            Err(_) if begun.load(Ordering::Relaxed) => work.await,
+            Err(_) => Err(late(self.access, self.most)),
+        }
+    }
 }
 
 /// That a repository did not answer in time.
@@ -64,5 +100,28 @@ mod tests {
         assert_eq!(error.kind(), Kind::Unreachable);
         drop(held);
         place(&places, &of("b")).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_turn_is_told_in_time_and_what_has_begun_goes_on() {
+        let seconds = Duration::from_secs;
+        let (access, line) = (of("a"), tokio::sync::Mutex::new(()));
+        let work = async |begun: &AtomicBool, takes: u64| {
+            let _turn = line.lock().await;
+            begun.store(true, Ordering::Relaxed);
+            tokio::time::sleep(seconds(takes)).await;
+            Ok::<u64, Error>(takes)
+        };
+        let held = line.lock().await;
+        let patience = Patience::of(&access, seconds(90));
+        let (came, begun) = (Instant::now(), AtomicBool::new(false));
+        let error = patience.turn(&begun, work(&begun, 1)).await.unwrap_err();
+        assert_eq!(error.cause().message.code, "source.timeout");
+        assert!(error.to_string().contains("90"), "{error}");
+        assert_eq!(came.elapsed().as_secs(), 90);
+        drop(held);
+        // It is no longer waited for, and nobody is ahead.
+        let begun = AtomicBool::new(false);
+        assert_eq!(patience.turn(&begun, work(&begun, 600)).await.unwrap(), 600);
     }
 }

@@ -1,14 +1,14 @@
 //! The tip of a branch, fetched by its id: the server has just told where its branches are, and need not tell of all its refs again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use git2::Oid;
 
 use super::super::access::Access;
 use super::super::mirror::Mirror;
 use super::super::pack::{self, Means};
-use super::super::places::{is_late, is_silent, late};
+use super::super::places::{Patience, is_late, is_silent, late};
 use super::super::refs::Refs;
 use super::{Mirrors, Request, Snapshot, open};
 use crate::error::{Error, Kind};
@@ -52,6 +52,7 @@ impl Mirrors {
         mirror: &Arc<Mirror>,
         access: &Access,
         commit: &str,
+        patience: Patience<'_>,
     ) -> Result<Option<Snapshot>, Error> {
         if !mirror.asks_by_id() {
             return Ok(None);
@@ -68,10 +69,15 @@ impl Mirrors {
         let Some(branch) = branch_at(&refs, commit).map(str::to_owned) else {
             return Ok(None);
         };
+        let begun = AtomicBool::new(false);
         let job = || async {
-            // Who came before may have brought it.
+            begun.store(true, Ordering::Relaxed);
+            // Who came before may have brought it, or found that the server is not asked so any more.
             if let Some(snapshot) = open(mirror, commit).await? {
                 return Ok(Some(snapshot));
+            }
+            if !mirror.asks_by_id() {
+                return Ok(None);
             }
             mirror.begin();
             let (looking, at) = (Arc::clone(mirror), branch.clone());
@@ -107,7 +113,7 @@ impl Mirrors {
             self.make_room(mirror).await;
             open(mirror, commit).await
         };
-        mirror.fetching.alone((), job).await
+        patience.turn(&begun, mirror.fetching.alone((), job)).await
     }
 
     /// Fetches one commit by its id: in process where there is something that the mirror has, and else in Git's own way.

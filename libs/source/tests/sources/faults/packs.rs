@@ -13,6 +13,8 @@ use super::*;
 enum Script {
     Straight,
     Silent,
+    /// To whoever wants a commit that begins so, in whatever way.
+    SilentAbout(String),
     Bytes(Vec<u8>),
     /// And the connection stays open.
     Held(Vec<u8>),
@@ -71,11 +73,17 @@ impl Before {
                     }
                     request.extend_from_slice(&part[..read]);
                 }
+                let script = self.script.lock().unwrap().clone();
+                if let Script::SilentAbout(commits) = &script
+                    && text(&request).contains(&format!("want {commits}"))
+                {
+                    self.asked.fetch_add(1, Ordering::SeqCst);
+                    std::future::pending::<()>().await;
+                }
                 if is_ours(&request) && text(&request).contains("command=fetch") {
                     self.asked.fetch_add(1, Ordering::SeqCst);
-                    let script = self.script.lock().unwrap().clone();
                     match script {
-                        Script::Straight => {}
+                        Script::Straight | Script::SilentAbout(_) => {}
                         Script::Silent => std::future::pending().await,
                         Script::Bytes(answer) => return Ok(Some((answer, true))),
                         Script::Held(answer) => return Ok(Some((answer, false))),
@@ -423,6 +431,36 @@ async fn a_pack_that_has_come_whole_is_taken_though_its_answer_does_not_end() {
     this.fetch(&this.world.mirrors, &commit).await.unwrap();
     assert_eq!(this.before.asked(), 1);
     this.check("an answer without an end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_commits_about_which_a_server_is_silent_keep_nobody_from_their_turn_for_long() {
+    let this = Scripted::new().await;
+    let none = "1".repeat(38);
+    this.before.set(Script::SilentAbout(none.clone()));
+    let begun = Instant::now();
+    let all = (0..12).map(|number| {
+        let (mirrors, access) = (&this.world.mirrors, &this.access);
+        let commit = format!("{none}{number:02}");
+        async move { mirrors.ensure_commit(access, &commit).await }
+    });
+    for missing in futures::future::join_all(all).await {
+        let error = missing.unwrap_err();
+        assert_eq!(error.cause().message.code, "source.timeout", "{error}");
+    }
+    // One after the other they would take three seconds each.
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    assert_eq!(this.before.asked(), 1);
+    // Nor is it asked for one that comes just then; for what a branch leads to it is.
+    let (mirrors, commit) = (&this.world.mirrors, format!("{none}99"));
+    let error = mirrors
+        .ensure_commit(&this.access, &commit)
+        .await
+        .unwrap_err();
+    assert_eq!(error.cause().message.code, "source.timeout", "{error}");
+    assert_eq!(this.before.asked(), 1);
+    let commit = this.world.push(2).await;
+    this.fetch(mirrors, &commit).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
