@@ -27,6 +27,7 @@ const MAX_MESSAGE: usize = 128 << 20;
 const LISTING: Duration = Duration::from_secs(60);
 /// An index of charts may be large.
 const FETCHING: Duration = Duration::from_secs(90);
+/// What needs a commit may wait for another fetch before it fetches that one.
 const RENDERING: Duration = Duration::from_secs(180);
 /// How many revisions of an artifact one request asks for: a registry is asked for each.
 const FEW_REVISIONS: usize = 100;
@@ -233,7 +234,7 @@ impl RepoServers {
                     fresh,
                     chart: chart.to_owned(),
                 };
-                async move { client.resolve(timed(asked, FETCHING)).await }
+                async move { client.resolve(timed(asked, RENDERING)).await }
             })
             .await?;
         Ok(answer.commit)
@@ -254,7 +255,7 @@ impl RepoServers {
                     commit,
                     paths,
                 };
-                async move { client.path_ids(timed(asked, LISTING)).await }
+                async move { client.path_ids(timed(asked, RENDERING)).await }
             })
             .await?;
         Ok(answer.ids)
