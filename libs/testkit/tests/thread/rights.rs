@@ -310,6 +310,94 @@ async fn s18_a_project_is_asked_whenever_something_is_deployed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn s18_a_project_is_asked_at_creation_and_about_what_is_gone_back_to() -> Result<()> {
+    let tenant = ready("s18-back").await?;
+    let client = &tenant.client;
+    let (url, other) = tenant.another_repository("other").await?;
+    let elsewhere = config_map("a", "elsewhere");
+    other.push_file("app/a.yaml", elsewhere).await?;
+    let mut both = project(&tenant, "team", &[]);
+    both["project"]["spec"]["sourceRepos"] = json!([tenant.repo_url, url]);
+    client.post("/api/v1/projects", &both).await?.ok()?;
+    let of = |name: &str, url: &str, namespace: &str| {
+        json!({
+            "metadata": {"name": name},
+            "spec": {
+                "project": "team",
+                "source": {"repoURL": url, "path": "app", "targetRevision": "HEAD"},
+                "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
+            },
+        })
+    };
+    let map = format!("/api/v1/namespaces/{}/configmaps/a", tenant.name);
+    let deployed = async |value: &str| -> Result<()> {
+        let sync = json!({"name": "a"});
+        client
+            .post("/api/v1/applications/a/sync", &sync)
+            .await?
+            .ok()?;
+        testkit::wait::until("it is deployed", PATIENCE, || async {
+            let map = tenant.kube.get(&map).await?.context("not yet")?;
+            ensure!(map["data"]["value"] == value, "{map}");
+            Ok(())
+        })
+        .await?;
+        client.app_done("a", None, PATIENCE).await.map(drop)
+    };
+    let from_there = of("a", &url, &tenant.name);
+    let create = "/api/v1/applications";
+    client.post(create, &from_there).await?.ok()?;
+    deployed("elsewhere").await?;
+    let from_here = of("a", &tenant.repo_url, &tenant.name);
+    client
+        .put("/api/v1/applications/a", &from_here)
+        .await?
+        .ok()?;
+    deployed("1").await?;
+
+    // No application has it any more, so that the project may forget it; the history does not.
+    let mut team = client.get("/api/v1/projects/team").await?.ok()?;
+    team["spec"]["sourceRepos"] = json!([tenant.repo_url]);
+    client
+        .put("/api/v1/projects/team", &json!({"project": team}))
+        .await?
+        .ok()?;
+    let back = "/api/v1/applications/a/rollback";
+    let refused = client.post(back, &json!({"id": 0})).await?;
+    let words = refused.body.to_string();
+    assert_eq!(refused.status, 403, "{words}");
+    assert!(
+        words.contains("is not permitted in project 'team'"),
+        "{words}"
+    );
+    let unchecked = "/api/v1/applications?validate=false";
+    let upsert = "/api/v1/applications?upsert=true&validate=false";
+    let new = of("new", &url, &tenant.name);
+    let outside = of("new", &tenant.repo_url, "kube-system");
+    let (source, destination) = (
+        "is not permitted in project 'team'",
+        "do not match any of the allowed destinations in project 'team'",
+    );
+    for (path, app, told) in [
+        (unchecked, &new, source),
+        (unchecked, &outside, destination),
+        (upsert, &new, source),
+        (upsert, &from_there, source),
+    ] {
+        let answer = client.post(path, app).await?;
+        let words = answer.body.to_string();
+        assert_eq!(answer.status, 400, "{path}: {words}");
+        assert!(words.contains(told), "{path}: {words}");
+    }
+    assert_eq!(client.get("/api/v1/applications/new").await?.status, 403);
+    let kept = client.app("a").await?;
+    assert_eq!(kept["spec"]["source"]["repoURL"], tenant.repo_url.as_str());
+    let map = tenant.kube.get(&map).await?.context("it is gone")?;
+    assert_eq!(map["data"]["value"], "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_proj_subcommand_works() -> Result<()> {
     let tenant = platform::tenant("proj").await?;
     let key = "4AEE18F83AFDEB23";
