@@ -1,14 +1,16 @@
 //! What containers have written: of which pods, how much of it, in which order.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::platform::Tenant;
 use testkit::wait;
 
 use crate::objects::{DEPLOYMENT, deployed, live};
-use crate::{PATIENCE, code, said};
+use crate::{PATIENCE, code, said, set, with_key};
 
 /// What every simulated container has written, a second between the two.
 const STARTED: &str = "the simulated container has started";
@@ -117,4 +119,40 @@ async fn lines_of_several_pods_come_in_their_order_and_no_more_than_is_asked_for
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn s15_followed_lines_go_on_until_the_right_to_them_is_gone() -> Result<()> {
+    let tenant = deployed("logs-follow").await?;
+    let bob = with_key(&tenant, "bob").await?;
+    let seeing = "p, bob, applications, get, default/*, allow";
+    let reading = format!("{seeing}\np, bob, logs, get, default/*, allow");
+    set(&tenant, "argocd-rbac-cm", "policy.csv", &reading).await?;
+    let path = format!(
+        "/api/v1/applications/a/logs?namespace={}&container=main&follow=true&{WEB}",
+        tenant.name
+    );
+    let opened = || async {
+        let mut answer = bob.request(Method::GET, &path).send().await?;
+        ensure!(answer.status().is_success(), "{}", answer.status());
+        let mut read = String::new();
+        while !read.contains(LISTENS) {
+            let part = tokio::time::timeout(PATIENCE, answer.chunk()).await??;
+            let part = part.with_context(|| format!("that was all: {read}"))?;
+            read.push_str(&String::from_utf8_lossy(&part));
+        }
+        Ok(answer)
+    };
+    let open = wait::until("what is there is read", PATIENCE, opened).await?;
+    // The container says nothing more, and is followed for as long as that is permitted.
+    set(&tenant, "argocd-rbac-cm", "policy.csv", seeing).await?;
+    let rest = tokio::time::timeout(Duration::from_secs(5), open.text()).await;
+    let rest = rest.context("the lines go on without the right")??;
+    assert!(
+        rest.contains("permission denied") && !rest.contains(r#""last":true"#),
+        "{rest}"
+    );
+    bob.get("/api/v1/applications/a").await?.ok()?;
+    assert_eq!(bob.get(&path).await?.status, 403);
+    Ok(())
 }
