@@ -263,3 +263,58 @@ async fn auto_sync_holds_still_after_a_rollback_until_git_or_a_person_goes_on() 
     assert_eq!(code(&synced), 0, "{}", said(&synced));
     become_("third").await
 }
+
+/// Changes what an application's `automated` says, and has it looked at.
+async fn automate(tenant: &Tenant, automated: &Value) -> Result<()> {
+    let patch = json!({"spec": {"syncPolicy": {"automated": automated}}});
+    let body = json!({"patch": patch.to_string(), "patchType": "merge"});
+    let path = "/api/v1/applications/app";
+    tenant.client.patch(path, &body).await?.ok()?;
+    let refresh = format!("{path}?refresh=normal");
+    tenant.client.get(&refresh).await?.ok().map(drop)
+}
+
+#[tokio::test]
+async fn nothing_happens_by_itself_that_is_switched_off_or_not_asked_for() -> Result<()> {
+    let (tenant, path) = one_config_map("asked-for", &json!({"automated": {}})).await?;
+    let client = &tenant.client;
+    let value = async || -> Result<Option<Value>> {
+        let there = tenant.kube.get(&path).await?;
+        Ok(there.map(|there| there["data"]["value"].clone()))
+    };
+    client.app_done("app", None, PATIENCE).await?;
+
+    // Switched off, a commit is seen and not deployed.
+    automate(&tenant, &json!({"enabled": false})).await?;
+    let second = config_map("a", "second");
+    let commit = tenant.checkout.push_file("app/a.yaml", second).await?;
+    automate(&tenant, &json!({"enabled": false})).await?;
+    let seen = |app: &Value| {
+        let sync = &app["status"]["sync"];
+        sync["status"] == "OutOfSync" && sync["revision"] == commit.as_str()
+    };
+    client.app_when("app", PATIENCE, seen).await?;
+    assert_eq!(value().await?, Some(json!("from-git")));
+    automate(&tenant, &json!({"enabled": true})).await?;
+    client.app_done("app", Some(&commit), PATIENCE).await?;
+    assert_eq!(value().await?, Some(json!("second")));
+
+    // What left Git stays where nobody asks for more, and where it is all that there is.
+    tenant.checkout.remove("app/a.yaml")?;
+    tenant.checkout.push_file("app/README.md", "empty").await?;
+    automate(&tenant, &json!({"prune": false})).await?;
+    let left = |app: &Value| app["status"]["resources"][0]["requiresPruning"] == true;
+    client.app_when("app", PATIENCE, left).await?;
+    automate(&tenant, &json!({"prune": true})).await?;
+    let told = |app: &Value| all_conditions(app).contains("[sync.wipe-out]");
+    let app = client.app_when("app", PATIENCE, told).await?;
+    assert_eq!(app["status"]["sync"]["status"], "OutOfSync", "{app}");
+    assert_eq!(value().await?, Some(json!("second")));
+    automate(&tenant, &json!({"prune": true, "allowEmpty": true})).await?;
+    wait::until("it is pruned", PATIENCE, || async {
+        let value = value().await?;
+        ensure!(value.is_none(), "{value:?}");
+        Ok(())
+    })
+    .await
+}
