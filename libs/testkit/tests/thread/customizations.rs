@@ -238,6 +238,42 @@ async fn what_jq_names_is_left_out_of_comparisons_and_of_syncs_that_respect_it()
 }
 
 #[tokio::test]
+async fn what_a_named_manager_has_is_left_out_and_a_sync_leaves_it() -> Result<()> {
+    let policy = json!({"automated": {}, "syncOptions": ["RespectIgnoreDifferences=true"]});
+    let (tenant, path) = deployed("managers", &policy).await?;
+    let left_to = async |manager: &str, status: &str| -> Result<()> {
+        let rules = json!([{"kind": "ConfigMap", "managedFieldsManagers": [manager]}]);
+        let patch = json!({"spec": {"ignoreDifferences": rules}}).to_string();
+        let body = json!({"name": "a", "patch": patch, "patchType": "merge"});
+        let url = "/api/v1/applications/a";
+        tenant.client.patch(url, &body).await?.ok()?;
+        let stands = |app: &Value| {
+            compared_rules(app) == &rules && app["status"]["sync"]["status"] == *status
+        };
+        tenant.client.app_when("a", PATIENCE, stands).await?;
+        let diff = tenant.client.argocd(&["app", "diff", "a"]).await?;
+        let differs = i32::from(status == "OutOfSync");
+        ensure!(code(&diff) == differs, "{}", said(&diff));
+        Ok(())
+    };
+    // The testkit edits under a name of its own.
+    let edited = json!({"data": {"value": "live"}});
+    tenant.kube.merge(&path, &edited).await?;
+    sync(&tenant, "OutOfSync").await?;
+    left_to("somebody-else", "OutOfSync").await?;
+    left_to("testkit-edit", "Synced").await?;
+    synced_by_command(&tenant.client, "a").await?;
+    let there = tenant.kube.get(&path).await?.context("gone")?;
+    assert_eq!(there["data"]["value"], "live");
+    // What nobody is named for is Git's again.
+    left_to("somebody-else", "OutOfSync").await?;
+    synced_by_command(&tenant.client, "a").await?;
+    let there = tenant.kube.get(&path).await?.context("gone")?;
+    assert_eq!(there["data"]["value"], "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn actions_of_the_settings_are_listed_and_run() -> Result<()> {
     let (tenant, path) = deployed("lua-act", &json!({"automated": {}})).await?;
     let argocd = async |args: &[&str]| -> Result<(i32, String)> {
