@@ -533,6 +533,88 @@ async fn what_is_pruned_leaves_its_own_behind_where_that_is_asked_for() -> Resul
     gone(&tenant.kube, &set).await
 }
 
+/// Syncs an application of the Deployment, whose ReplicaSet cannot go from then on: where that is.
+async fn with_a_set_that_stays(tenant: &Tenant, deployment: &str) -> Result<String> {
+    synced(tenant, &json!({}), "Succeeded").await?;
+    let made = tenant.kube.get(deployment).await?;
+    let set = replica_set(tenant, &made.context("the Deployment")?).await?;
+    let name = set["metadata"]["name"].as_str().context("no name")?;
+    let set = format!(
+        "/apis/apps/v1/namespaces/{}/replicasets/{name}",
+        tenant.name
+    );
+    let hold = json!({"metadata": {"finalizers": ["example.com/never"]}});
+    tenant.kube.merge(&set, &hold).await?;
+    Ok(set)
+}
+
+/// Lets that ReplicaSet go. The cluster's own finalizers may be beside ours, and are its to take off.
+async fn let_go(tenant: &Tenant, set: &str) -> Result<()> {
+    wait::until("the ReplicaSet is let go", PATIENCE, || async {
+        let Some(there) = tenant.kube.get(set).await? else {
+            return Ok(());
+        };
+        let all = there["metadata"]["finalizers"].as_array();
+        let left: Vec<&Value> = (all.into_iter().flatten())
+            .filter(|name| **name != "example.com/never")
+            .collect();
+        let version = &there["metadata"]["resourceVersion"];
+        let patch = json!({"metadata": {"finalizers": left, "resourceVersion": version}});
+        tenant.kube.merge(set, &patch).await.map(drop)
+    })
+    .await?;
+    gone(&tenant.kube, set).await
+}
+
+#[tokio::test]
+async fn a_deletion_goes_as_it_is_asked_to_and_leaves_what_is_to_stay() -> Result<()> {
+    let stays = [("sync-options", "Delete=false")];
+    let files = [
+        ("d.json", deployment()),
+        ("a.json", annotated("a", "1", &stays)),
+        ("c.yaml", config_map("c", "1")),
+    ];
+    let tenant = application("delete-how", &files, &[]).await?;
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", tenant.name);
+    let delete = async |policy: &str| -> Result<()> {
+        let app = "/api/v1/applications/app?cascade=true&propagationPolicy=";
+        let path = format!("{app}{policy}");
+        tenant.client.delete(&path).await?.ok().map(drop)
+    };
+
+    // What it owns goes first, and keeps it and the application.
+    let set = with_a_set_that_stays(&tenant, &path).await?;
+    delete("foreground").await?;
+    wait::until("the Deployment waits", PATIENCE, || async {
+        let there = tenant.kube.get(&path).await?.context("it is gone")?;
+        let finalizers = there["metadata"]["finalizers"].as_array();
+        let waits = finalizers.is_some_and(|all| all.contains(&json!("foregroundDeletion")));
+        ensure!(waits, "{}", there["metadata"]);
+        Ok(())
+    })
+    .await?;
+    gone(&tenant.kube, &map(&tenant, "c")).await?;
+    let pending = |app: &Value| all_conditions(app).contains("[app.pending-deletion]");
+    tenant.client.app_when("app", PATIENCE, pending).await?;
+    assert!(tenant.kube.get(&path).await?.is_some(), "it waits");
+    let_go(&tenant, &set).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    assert!(tenant.kube.get(&path).await?.is_none(), "it stayed behind");
+    there(&tenant, "a").await?;
+
+    // What it owns goes later, and keeps nothing.
+    tenant.create_app("app", "app", &json!({})).await?;
+    let set = with_a_set_that_stays(&tenant, &path).await?;
+    delete("background").await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    assert!(tenant.kube.get(&path).await?.is_none(), "it stayed behind");
+    let left = tenant.kube.get(&set).await?;
+    assert!(left.is_some(), "the ReplicaSet was waited for");
+    let_go(&tenant, &set).await?;
+    there(&tenant, "a").await?;
+    Ok(())
+}
+
 /// What the apiserver was told to do about fields that it does not know, when the controller wrote that ConfigMap.
 async fn validations(tenant: &Tenant, name: &str) -> Result<BTreeSet<String>> {
     let plane = platform::platform().await?.control_plane();
