@@ -3,9 +3,10 @@
 
 use std::process::Output;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rand::RngCore;
 use reqwest::Method;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::client::Client;
 use testkit::command::{command, output};
@@ -228,5 +229,70 @@ async fn s18_what_is_not_in_the_folder_is_for_who_may_read_it() -> Result<()> {
         "{}",
         said(&taken)
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn s18_manifests_are_brought_to_a_sync_by_who_may_and_as_the_project_permits() -> Result<()> {
+    let tenant = deployed("local-sync").await?;
+    let client = &tenant.client;
+    let bob = with_key(&tenant, "bob").await?;
+    let path = "/api/v1/applications/app/sync";
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"value": "brought"}});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "brought"}, "rules": []});
+    let one = json!({"manifests": [map.to_string()]});
+    let both = json!({"manifests": [map.to_string(), role.to_string()]});
+    let live = format!("/api/v1/namespaces/{}/configmaps/a", tenant.name);
+    let value = async || -> Result<Value> {
+        let there = tenant.kube.get(&live).await?.context("it is gone")?;
+        Ok(there["data"]["value"].clone())
+    };
+    let ended = async |phase: &str, words: &str| -> Result<Value> {
+        let so = |app: &Value| {
+            let state = &app["status"]["operationState"];
+            state["phase"] == *phase && app["status"].to_string().contains(words)
+        };
+        client.app_when("app", PATIENCE, so).await
+    };
+
+    // Where it follows Git by itself nobody brings anything.
+    let refused = client.post(path, &one).await?;
+    assert_eq!(refused.body["code"], 9, "{}", refused.body);
+    assert!(
+        refused.body.to_string().contains("local sync"),
+        "{}",
+        refused.body
+    );
+    let by_hand = ["app", "set", "app", "--sync-policy", "none"];
+    let output = client.argocd(&by_hand).await?;
+    assert_eq!(code(&output), 0, "{}", said(&output));
+
+    // A right to sync is none to bring something.
+    let syncs = "p, bob, applications, get, default/app, allow\n\
+                 p, bob, applications, sync, default/app, allow\n";
+    set(&tenant, "argocd-rbac-cm", "policy.csv", syncs).await?;
+    let refused = bob.post(path, &one).await?;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+    assert_eq!(value().await?, "one");
+
+    // Nor does the right to bring something permit more than the project does.
+    let brings = format!("{syncs}p, bob, applications, override, default/app, allow\n");
+    set(&tenant, "argocd-rbac-cm", "policy.csv", &brings).await?;
+    bob.post(path, &both).await?.ok()?;
+    ended("Failed", "ClusterRole").await?;
+    assert_eq!(value().await?, "one", "nothing of it is applied");
+
+    bob.post(path, &one).await?.ok()?;
+    let app = ended("Succeeded", "configmap/a configured").await?;
+    assert_eq!(value().await?, "brought");
+    let asked = &app["status"]["operationState"]["operation"]["initiatedBy"];
+    assert_eq!(asked["username"], "bob", "{app}");
+
+    // What must be signed cannot be brought.
+    let key = ["proj", "add-signature-key", "default", "D56C4FCA57A46444"];
+    let added = client.argocd(&key).await?;
+    assert_eq!(code(&added), 0, "{}", said(&added));
+    let refused = client.post(path, &one).await?;
+    assert_eq!(refused.body["code"], 9, "{}", refused.body);
     Ok(())
 }
