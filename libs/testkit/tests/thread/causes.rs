@@ -1,11 +1,11 @@
 //! Causes: what does not come up, or is refused, says why in a code and the cluster's words.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::{PATIENCE, all_conditions, config_map};
+use crate::{PATIENCE, all_conditions, conditions, config_map};
 
 /// A Deployment of one pod, with annotations.
 fn deployment(name: &str, annotations: &str) -> String {
@@ -121,6 +121,127 @@ async fn a_wave_that_fails_says_what_its_containers_died_of() -> Result<()> {
         let said = &app["status"]["operationState"]["message"];
         let said = said.as_str().unwrap_or_default();
         said.contains("[health.crash-loop]") && said.contains("[health.deadline-exceeded]")
+    };
+    tenant.client.app_when("app", PATIENCE, told).await?;
+    Ok(())
+}
+
+/// What a kubelet reports of the one container of a pod, which the cluster has placed.
+fn reported(phase: &str, container: &Value) -> Value {
+    let mut status =
+        json!({"name": "main", "image": "", "imageID": "", "ready": false, "restartCount": 0});
+    if let (Some(status), Some(more)) = (status.as_object_mut(), container.as_object()) {
+        status.extend(more.clone());
+    }
+    let conditions = json!([
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "Ready", "status": "False", "reason": "ContainersNotReady"},
+    ]);
+    json!({"status": {"phase": phase, "conditions": conditions, "containerStatuses": [status]}})
+}
+
+#[tokio::test]
+async fn why_a_container_does_not_come_up_is_told_as_its_kubelet_reports_it() -> Result<()> {
+    let tenant = following("reports", config_map("a", "1")).await?;
+    let text = deployment("web", "naru.test/outcome: pending");
+    push(&tenant, "app/web.yaml", text).await?;
+    let pods = format!("/api/v1/namespaces/{}/pods", tenant.name);
+    let pod = wait::until("the Deployment has its pod", PATIENCE, || async {
+        let selected = format!("{pods}?labelSelector=app%3Dweb");
+        let found = tenant.kube.get(&selected).await?.unwrap_or_default();
+        let pod = &found["items"][0];
+        ensure!(pod["spec"]["nodeName"].is_string(), "{pod}");
+        Ok(pod["metadata"]["name"]
+            .as_str()
+            .context("no name")?
+            .to_owned())
+    })
+    .await?;
+    let waits = |reason: &str, message: &str| {
+        let waiting = json!({"reason": reason, "message": message});
+        reported("Pending", &json!({"state": {"waiting": waiting}}))
+    };
+    let runs = |started: bool| {
+        let running = json!({"startedAt": "2024-01-01T00:00:00Z"});
+        let container = json!({"started": started, "state": {"running": running}});
+        reported("Running", &container)
+    };
+    let ended = |reason: &str, code: i32, message: &str| {
+        let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off"});
+        let last = json!({"reason": reason, "exitCode": code, "message": message,
+            "startedAt": "2024-01-01T00:00:00Z", "finishedAt": "2024-01-01T00:00:01Z"});
+        let state = json!({"state": {"waiting": waiting}, "lastState": {"terminated": last}, "restartCount": 7});
+        reported("Running", &state)
+    };
+    let kubelet = platform::platform().await?.kube()?;
+    for (report, code, words) in [
+        (
+            waits("ErrImagePull", "manifest unknown"),
+            "health.image-pull",
+            ["registry.example/web:1.0.0", "manifest unknown"],
+        ),
+        (
+            waits(
+                "CreateContainerConfigError",
+                "configmap \"tuning\" not found",
+            ),
+            "health.config-missing",
+            ["ConfigMap", "tuning"],
+        ),
+        (
+            waits(
+                "CreateContainerConfigError",
+                "couldn't find key password in Secret elsewhere/db",
+            ),
+            "health.config-key-missing",
+            ["Secret", "password"],
+        ),
+        (
+            runs(false),
+            "health.container-starting",
+            ["main", "startup"],
+        ),
+        (
+            runs(true),
+            "health.container-not-ready",
+            ["main", "readiness"],
+        ),
+        (
+            ended("OOMKilled", 137, ""),
+            "health.out-of-memory",
+            ["main", "memory"],
+        ),
+        (
+            ended("Error", 3, "panic: no database\n"),
+            "health.crash-loop",
+            ["exit code 3", "panic: no database"],
+        ),
+    ] {
+        let path = format!("{pods}/{pod}/status");
+        kubelet.merge(&path, &report).await?;
+        let code = format!("[{code}]");
+        let told = |app: &Value| {
+            let told = conditions(app, "HealthWarning");
+            let mut told = told.iter().filter(|said| said.contains(&code));
+            told.any(|said| words.iter().all(|word| said.contains(word)))
+        };
+        let app = tenant.client.app_when("app", PATIENCE, told).await;
+        app.with_context(|| code.clone())?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_that_no_node_takes_says_why() -> Result<()> {
+    let tenant = following("nowhere", config_map("a", "1")).await?;
+    let picky = deployment("web", "").replace(
+        "      containers:\n",
+        "      nodeSelector: {naru.test/disk: none-has-it}\n      containers:\n",
+    );
+    push(&tenant, "app/web.yaml", picky).await?;
+    let told = |app: &Value| {
+        let said = all_conditions(app);
+        said.contains("[health.unschedulable]") && said.contains("nodes are available")
     };
     tenant.client.app_when("app", PATIENCE, told).await?;
     Ok(())
