@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
+use crate::hooks::{job, results};
 use crate::{PATIENCE, all_conditions, conditions, config_map};
 
 /// A Deployment of one pod, with annotations.
@@ -116,11 +117,15 @@ async fn a_wave_that_fails_says_what_its_containers_died_of() -> Result<()> {
         "  name: later\n",
         "  name: later\n  annotations: {argocd.argoproj.io/sync-wave: '1'}\n",
     );
+    let on_failure = job("fail", &[("hook", "SyncFail")], "");
+    tenant.checkout.write("app/fail.json", on_failure)?;
     push(&tenant, "app/later.yaml", later).await?;
     let told = |app: &Value| {
         let said = &app["status"]["operationState"]["message"];
         let said = said.as_str().unwrap_or_default();
-        said.contains("[health.crash-loop]") && said.contains("[health.deadline-exceeded]")
+        said.contains("[health.crash-loop]")
+            && said.contains("[health.deadline-exceeded]")
+            && results(app).contains(&"SyncFail hook Job/fail Succeeded".to_owned())
     };
     tenant.client.app_when("app", PATIENCE, told).await?;
     Ok(())
