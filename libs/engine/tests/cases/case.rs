@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use domain::application::IgnoreDifference;
+use domain::application::{IgnoreDifference, Retry};
 use domain::cause::Location;
 use domain::manifest::{Manifest, Replaced};
 use domain::operation::SyncRequest;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::automation::Look;
 
 /// What a case says.
 #[derive(Deserialize)]
@@ -53,6 +55,10 @@ pub(crate) struct Case {
     pub(crate) around: Option<Vec<Value>>,
     /// Actions to run on each live object.
     pub(crate) runs: Vec<Run>,
+    /// Looks at an application that may sync by itself.
+    pub(crate) looks: Vec<Look>,
+    /// How operations that failed are to be tried again.
+    pub(crate) retries: Vec<Retry>,
     pub(crate) show: Vec<String>,
 }
 
@@ -95,6 +101,8 @@ impl Default for Case {
             approved: false,
             around: None,
             runs: vec![],
+            looks: vec![],
+            retries: vec![],
             show: vec![],
         }
     }

@@ -1,6 +1,7 @@
 //! Every case is a folder beside this file: `case.json` says what is there and what is shown, `expected.json` what
 //! must come out. `UPDATE_EXPECT=1 cargo test -p engine --test cases` writes what came out instead; read it then.
 
+mod automation;
 mod case;
 mod cluster;
 mod comparison;
@@ -25,6 +26,7 @@ use engine::options::{CompareOptions, SyncOptions};
 use engine::prepare::{Context, Territory};
 use serde_json::{Map, Value};
 
+use automation::{by_itself, fares, tried_again};
 use case::{Case, Given};
 use cluster::{Known, before, live_body, refusal, schemas, seen};
 use comparison::{begins_a_tree, by_server, compared, named, views};
@@ -232,6 +234,9 @@ fn run(case: &Case) -> Value {
             "runs" => bodies.iter().map(|body| runs(case, body)).collect(),
             "deletion" => deletion(case, &live, &claimant, &options),
             "deletion-hooks" => deletion_hooks(&prepared, &options),
+            "by itself" => case.looks.iter().map(by_itself).collect(),
+            "tried again" => case.retries.iter().map(tried_again).collect(),
+            "fares" => fares(&comparison, &live),
             "hooks" => bodies.iter().map(hook).collect(),
             "hooks left" => bodies.iter().map(hook_left).collect(),
             other => panic!("nothing called {other} is shown"),
