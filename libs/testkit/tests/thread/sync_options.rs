@@ -91,6 +91,48 @@ async fn a_dry_run_says_what_it_would_change() -> Result<()> {
 }
 
 #[tokio::test]
+async fn another_revision_is_deployed_unless_the_application_follows_its_own() -> Result<()> {
+    let files = [("a.yaml", config_map("a", "1"))];
+    let tenant = application("revision", &files, &[]).await?;
+    let app = synced(&tenant, &json!({}), "Succeeded").await?;
+    let first = app["status"]["operationState"]["syncResult"]["revision"].as_str();
+    let first = first.context("no revision")?;
+    let file = config_map("a", "2");
+    let second = tenant.checkout.push_file("app/a.yaml", file).await?;
+    for (revision, value) in [(second.as_str(), "2"), (first, "1")] {
+        sync(&tenant, &json!({"revision": revision})).await?;
+        let deployed = |app: &Value| {
+            let state = &app["status"]["operationState"];
+            state["phase"] == "Succeeded" && state["syncResult"]["revision"] == *revision
+        };
+        tenant.client.app_when("app", PATIENCE, deployed).await?;
+        assert_eq!(there(&tenant, "a").await?["data"]["value"], value);
+    }
+    // It is not what the application follows, and said to be.
+    let differs = |app: &Value| {
+        let sync = &app["status"]["sync"];
+        sync["status"] == "OutOfSync" && sync["revision"] == second.as_str()
+    };
+    let app = tenant.client.app_when("app", PATIENCE, differs).await?;
+    let history = app["status"]["history"].as_array().into_iter().flatten();
+    let revisions: Vec<&Value> = history.map(|entry| &entry["revision"]).collect();
+    assert_eq!(revisions, [first, second.as_str(), first]);
+
+    let automated = ["app", "set", "app", "--sync-policy", "automated"];
+    argocd(&tenant, &automated).await?;
+    let own = Some(second.as_str());
+    tenant.client.app_done("app", own, PATIENCE).await?;
+    let path = "/api/v1/applications/app/sync";
+    let asked = json!({"revision": first});
+    let refused = tenant.client.post(path, &asked).await?;
+    assert_eq!(refused.body["code"], 9, "{}", refused.body);
+    let words = format!("Cannot sync to {first}: auto-sync currently set to HEAD");
+    assert_eq!(refused.body["message"], words);
+    assert_eq!(there(&tenant, "a").await?["data"]["value"], "2");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_asks_for_it_is_deleted_when_a_person_confirms() -> Result<()> {
     let asks = [("sync-options", "Prune=confirm,Delete=confirm")];
     let files = [
