@@ -152,7 +152,7 @@ impl Poller {
             };
             listed.instrument(span)
         };
-        let later = || interval + jitter.mul_f64(rand::rng().random_range(0.0..1.0));
+        let later = || spread(interval, jitter, &mut rand::rng());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -229,6 +229,12 @@ impl Poller {
     }
 }
 
+/// When a listing is due after the last one: at least an interval later, and at most by the jitter more, so that repositories
+/// that were found together are not asked together for ever.
+fn spread(interval: Duration, jitter: Duration, random: &mut impl Rng) -> Duration {
+    interval + jitter.mul_f64(random.random_range(0.0..1.0))
+}
+
 /// How long after so many listings in a row that failed the next one is tried; with the interval it is as usual again.
 fn pause(failures: u32) -> Duration {
     Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
@@ -239,6 +245,8 @@ mod tests {
     use std::sync::Arc;
 
     use domain::tenant::TenantId;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
     use uuid::Uuid;
 
     use super::*;
@@ -286,5 +294,21 @@ mod tests {
         let seconds: Vec<u64> = (1..=8).map(|n| pause(n).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128]);
         assert!(pause(u32::MAX) >= Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn listings_are_due_an_interval_later_and_apart_by_no_more_than_the_jitter() {
+        let (interval, jitter) = (Duration::from_secs(120), Duration::from_secs(60));
+        let mut random = StdRng::seed_from_u64(7);
+        let mut apart = [0; 6];
+        for _ in 0..1_000 {
+            let due = spread(interval, jitter, &mut random);
+            assert!((interval..interval + jitter).contains(&due), "{due:?}");
+            let part = (due - interval).as_secs() / 10;
+            apart[usize::try_from(part).unwrap()] += 1;
+        }
+        assert!(apart.iter().all(|part| *part > 100), "{apart:?}");
+        let together = spread(interval, Duration::ZERO, &mut random);
+        assert_eq!(together, interval, "where none is wanted");
     }
 }
