@@ -305,19 +305,41 @@ impl Mirror {
     }
 }
 
+/// How often more of a beginning is tried where several objects have it, before it is told as one of several commits.
+const MAX_LONGER: usize = 32;
+
+/// Files and folders that begin like a commit are not what is meant, as for Git: they are told apart by what follows.
 fn expanded(handle: &Repository, short: &str) -> Result<Option<Expanded>, Error> {
-    let Ok(begins) = Oid::from_str(short) else {
-        return Ok(None);
-    };
     let database = handle.odb().map_err(|error| damaged(&error))?;
-    // Not by what Git's library makes of a text: it would read what is found, whatever that is and however large.
-    match database.exists_prefix(begins, short.len()) {
-        Ok(id) => {
-            Ok(commit_of(handle, id)?.map(|(commit, _)| Expanded::Commit(commit.to_string())))
+    let (mut todo, mut longer) = (vec![short.to_owned()], 0);
+    let mut only: Option<Oid> = None;
+    while let Some(begin) = todo.pop() {
+        let Ok(begins) = Oid::from_str(&begin) else {
+            return Ok(None);
+        };
+        // Not by what Git's library makes of a text: it would read what is found, whatever that is and however large.
+        match database.exists_prefix(begins, begin.len()) {
+            Ok(id) => {
+                let Some((commit, _)) = commit_of(handle, id)? else {
+                    continue;
+                };
+                if only.is_some_and(|other| other != commit) {
+                    return Ok(Some(Expanded::Several));
+                }
+                only = Some(commit);
+            }
+            Err(error) if error.code() == ErrorCode::Ambiguous => {
+                longer += 1;
+                if longer > MAX_LONGER {
+                    return Ok(Some(Expanded::Several));
+                }
+                let digits = ('0'..='9').chain('a'..='f');
+                todo.extend(digits.map(|next| format!("{begin}{next}")));
+            }
+            Err(_) => {}
         }
-        Err(error) if error.code() == ErrorCode::Ambiguous => Ok(Some(Expanded::Several)),
-        Err(_) => Ok(None),
     }
+    Ok(only.map(|commit| Expanded::Commit(commit.to_string())))
 }
 
 /// A commit, or that of a tag, and its tree; `None` when there is no such object, or it leads to no commit.

@@ -1,8 +1,12 @@
 //! Histories that were pushed over: what is followed is what the refs say now, and what was deployed of an earlier one can
 //! still be rendered.
 
+use std::collections::HashMap;
+
+use git2::{ObjectType, Oid};
 use sandbox::Sandbox;
 use serde_json::json;
+use source::Kind;
 use source::git::{Limits, Mirrors, Node};
 
 use crate::{DEPLOYMENT, SERVICE, World, here, input, run, walk};
@@ -65,6 +69,75 @@ async fn a_history_that_was_pushed_over_is_followed_and_what_was_deployed_of_it_
         world.mirrors.resolve(&access, "main", true).await.is_err(),
         "nobody answers"
     );
+}
+
+/// The first of these commits and of these objects that begin with the same seven digits, as they are written. There are some
+/// among twenty thousand, and always the same.
+fn alike(
+    commit: impl Fn(u32) -> String,
+    (kind, object): (ObjectType, impl Fn(u32) -> String),
+) -> (String, String) {
+    let begins = |kind: ObjectType, content: &str| {
+        let id = Oid::hash_object(kind, content.as_bytes()).unwrap();
+        id.to_string()[..7].to_owned()
+    };
+    let mut known: HashMap<String, u32> = HashMap::new();
+    for number in 0.. {
+        if let Some(earlier) = known.get(&begins(kind, &object(number))) {
+            return (commit(*earlier), object(number));
+        }
+        known.insert(begins(ObjectType::Commit, &commit(number)), number);
+    }
+    unreachable!("there are more numbers than such beginnings")
+}
+
+#[tokio::test]
+async fn a_short_commit_that_several_begin_with_is_told_and_other_objects_are_none_of_them() {
+    let world = World::new();
+    world.write("a/x.yaml", SERVICE).commit();
+    let tree = world.git(&["rev-parse", "HEAD^{tree}"]);
+    let commit = |number: u32| {
+        let who = "A Tester <tester@example.com> 0 +0000";
+        format!("tree {tree}\nauthor {who}\ncommitter {who}\n\n{number}\n")
+    };
+    let written = |content: &str| {
+        world.write("commit", content);
+        let id = world.git(&["hash-object", "-t", "commit", "-w", "commit"]);
+        std::fs::remove_file(world.work().join("commit")).unwrap();
+        id
+    };
+    let access = world.access();
+    let resolved = async |revision: &str| {
+        let found = world.mirrors.resolve(&access, revision, true).await;
+        found.map_err(|error| (error.kind(), error.cause().message.code.clone()))
+    };
+
+    let (one, other) = alike(commit, (ObjectType::Commit, commit));
+    let (one, other) = (written(&one), written(&other));
+    assert_eq!(one[..7], other[..7]);
+    world.git(&["branch", "one", &one]);
+    world.git(&["branch", "other", &other]);
+    let several = (Kind::Invalid, "source.revision-ambiguous".to_owned());
+    assert_eq!(resolved(&one[..7]).await, Err(several));
+    let longer = (8..40).find(|digits| one[..*digits] != other[..*digits]);
+    for whole in [&one, &other] {
+        let short = &whole[..longer.unwrap()];
+        assert_eq!(resolved(short).await.as_ref(), Ok(whole));
+    }
+
+    // A file that begins like a commit which is the tip of nothing.
+    let file = |number: u32| format!("{number}\n");
+    let (below, file) = alike(commit, (ObjectType::Blob, file));
+    let below = written(&below);
+    let tip = world.git(&["commit-tree", &tree, "-p", &below, "-m", "above it"]);
+    world.git(&["branch", "above", &tip]);
+    world.write("a/number", &file).commit();
+    let file = world.git(&["rev-parse", "HEAD:a/number"]);
+    assert_eq!(file[..7], below[..7]);
+    // Git takes it for the commit too.
+    let asked = format!("{}^{{commit}}", &below[..7]);
+    assert_eq!(world.git(&["rev-parse", "--verify", &asked]), below);
+    assert_eq!(resolved(&below[..7]).await, Ok(below));
 }
 
 #[tokio::test]
