@@ -278,7 +278,12 @@ const WAYS: &[(&str, &str)] = &[
     ("another case", "A.YAML"),
     ("Git's own folder", ".git/config"),
     ("the process", "/proc/self/environ"),
+    ("a very long path", "{path}"),
+    ("a very long name", "{name}"),
 ];
+
+/// What is longer than any path of a file system, in many steps and in one.
+const LONG: usize = 20_000;
 
 /// The fields that name files. The first text is the file that has the field in it, the second its content with `PATH` for
 /// a JSON text, or nothing; the last is the source.
@@ -370,7 +375,10 @@ async fn s01_no_way_out_of_the_repository_leads_anywhere() {
     let beside = world.folder.path().to_owned();
     let mut cases = Vec::new();
     for (way, path) in WAYS {
-        let path = path.replace("{out}", &out.display().to_string());
+        let path = path
+            .replace("{out}", &out.display().to_string())
+            .replace("{path}", &"x/".repeat(LONG / 2))
+            .replace("{name}", &"x".repeat(LONG));
         let quoted = serde_json::to_string(&path).unwrap();
         for (at, (file, content, source)) in FIELDS.iter().enumerate() {
             let folder = format!("case-{}", cases.len());
@@ -439,6 +447,51 @@ async fn s01_no_way_out_of_the_repository_leads_anywhere() {
         "{refused} of {}: {codes:?}",
         cases.len()
     );
+}
+
+/// What attributes ask for is done to a working copy: by a program of the repository's configuration, or by Git itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn s01_attributes_run_no_filter_and_change_nothing_of_what_is_read() {
+    let world = World::new();
+    let said = "$Id$ $Format:%H$";
+    let object = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  said: \"{said}\"\n  lines: |\n    one\n    two\n"
+    );
+    let attributes =
+        "* filter=evil diff=evil merge=evil ident text eol=crlf export-ignore export-subst\n";
+    world
+        .write("app/a.yaml", &object)
+        .write("built/a.yaml", &object)
+        .write("built/kustomization.yaml", "resources: [a.yaml]\n")
+        .write(".gitattributes", attributes)
+        .commit();
+    let canary = world.folder.path().join("canary");
+    let script = format!("touch {}; cat; echo leaked", canary.display());
+    world.git(&["config", "filter.evil.smudge", &script]);
+
+    // A working copy has all of it.
+    let file = world.work().join("app/a.yaml");
+    std::fs::remove_file(&file).unwrap();
+    world.git(&["checkout", "--", "app/a.yaml"]);
+    let copied = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        copied.contains("leaked") && copied.contains("\r\n"),
+        "{copied:?}"
+    );
+    assert!(copied.contains("$Id: ") && canary.exists(), "{copied:?}");
+    std::fs::remove_file(&canary).unwrap();
+
+    for path in ["app", "built"] {
+        let rendered = world.render(&input(json!({"path": path}))).await.unwrap();
+        assert_eq!(rendered.manifests.len(), 1, "{path}");
+        let data = &rendered.manifests[0].object["data"];
+        assert_eq!(
+            data,
+            &json!({"said": said, "lines": "one\ntwo\n"}),
+            "{path}"
+        );
+    }
+    assert!(!canary.exists(), "a filter was run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
