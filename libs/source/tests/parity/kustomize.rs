@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use domain::settings::{BuildOptions, Rendering};
 use serde_json::json;
 use source::git::{Access, Login, Rules};
-use source::render::RenderInput;
+use source::render::{RenderInput, Target};
 use testkit::progress::Progress;
 use testkit::tools;
 
@@ -67,6 +67,7 @@ async fn kustomizations_are_built_as_kustomize_builds_them() {
         }
         let mut arguments = vec!["build", "."];
         arguments.extend(case.options.split_whitespace());
+        arguments.extend(case.arguments.iter().map(String::as_str));
         if case.options.contains("--enable-helm") {
             arguments.push(&helm);
         }
@@ -87,8 +88,10 @@ async fn kustomizations_are_built_as_kustomize_builds_them() {
             source["kustomize"] = options.clone();
         }
         let theirs = expected(&world, &commit, name, ran).await;
+        let cluster = &case.cluster;
         let input = RenderInput {
             source,
+            target: Target::new(cluster.version.clone(), cluster.apis.clone()),
             remotes: world.remotes.clone(),
             rendering: Rendering {
                 build: BuildOptions::parse(&case.options).unwrap(),
