@@ -53,6 +53,10 @@ struct World {
     checkout: Checkout,
     git: String,
     listen: String,
+    /// Where its metrics are.
+    metrics: String,
+    /// The address of a Redis, with its login.
+    redis: Option<String>,
     server: Option<Child>,
     settings: Settings,
 }
@@ -66,6 +70,8 @@ struct Settings {
     pack_mib: u64,
     /// Its data folder is a disk of its own with so much room, in MiB.
     disk_mib: Option<u32>,
+    /// How much of what was rendered is remembered in the process, in MiB.
+    memory_mib: usize,
 }
 
 impl Default for Settings {
@@ -75,6 +81,7 @@ impl Default for Settings {
             fetch_seconds: 90,
             pack_mib: 2048,
             disk_mib: None,
+            memory_mib: 32,
         }
     }
 }
@@ -85,6 +92,11 @@ impl World {
     }
 
     async fn with(settings: Settings) -> Self {
+        Self::beside(settings, None).await
+    }
+
+    /// The same, remembering in that Redis too, under names of its own, and saying what it does in a file.
+    async fn beside(settings: Settings, redis: Option<String>) -> Self {
         let folder = TempDir::new().unwrap();
         let authority = Authority::open(&folder.path().join("ca")).unwrap();
         let home = GitHome::open(&folder.path().join("git")).unwrap();
@@ -108,7 +120,7 @@ impl World {
         let checkout = Checkout::clone(&git, Some(&login), &folder.path().join("work"))
             .await
             .unwrap();
-        let listen = format!("127.0.0.1:{}", testkit::ports::free().unwrap());
+        let free = || format!("127.0.0.1:{}", testkit::ports::free().unwrap());
         let mut this = Self {
             folder,
             authority,
@@ -116,7 +128,9 @@ impl World {
             login,
             checkout,
             git,
-            listen,
+            listen: free(),
+            metrics: free(),
+            redis,
             server: None,
             settings,
         };
@@ -186,10 +200,11 @@ impl World {
                 unshare
             }
         };
-        let child = command
+        command
             .env_clear()
             .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
             .env("NARU_LISTEN", &self.listen)
+            .env("NARU_METRICS_LISTEN", &self.metrics)
             .env("NARU_INTERNAL__CA", identity.ca)
             .env("NARU_INTERNAL__CERT", identity.cert)
             .env("NARU_INTERNAL__KEY", identity.key)
@@ -205,10 +220,17 @@ impl World {
                 self.settings.fetch_seconds.to_string(),
             )
             .env("NARU_PACK_MIB", self.settings.pack_mib.to_string())
+            .env("NARU_MEMORY_MIB", self.settings.memory_mib.to_string())
             .env("NARU_EGRESS__ALLOW", "127.0.0.0/8")
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+            .kill_on_drop(true);
+        if let Some(redis) = &self.redis {
+            let own = self.folder.path().display();
+            command
+                .env("NARU_REDIS_URL", redis)
+                .env("NARU_REDIS_PREFIX", format!("{own}:"))
+                .stderr(std::fs::File::create(self.folder.path().join("log")).unwrap());
+        }
+        let child = command.spawn().unwrap();
         self.server = Some(child);
         let listen = self.listen.clone();
         let reachable = || async { Ok(tokio::net::TcpStream::connect(&listen).await.is_ok()) };
@@ -391,7 +413,18 @@ async fn a_push_is_rendered_with_lines_and_what_did_not_change_is_a_hit() {
 /// the process and the Redis are the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn s12_a_render_is_a_hit_only_for_who_asked_for_the_very_same() {
-    let world = World::new().await;
+    let redis = testkit::platform::redis().await.unwrap().url;
+    // What is remembered is found in the process, and where that keeps nothing in Redis.
+    for memory_mib in [32, 0] {
+        let settings = Settings {
+            memory_mib,
+            ..Settings::default()
+        };
+        only_who_asked_hits(&World::beside(settings, Some(redis.clone())).await).await;
+    }
+}
+
+async fn only_who_asked_hits(world: &World) {
     world.push("app/service.yaml", SERVICE).await;
     let asked = world.request("app").await.unwrap();
     let render = async |request: &RenderRequest| {
