@@ -200,6 +200,53 @@ async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_everything_is_rendered_and_that_is_said() {
+    let real = testkit::platform::redis().await.unwrap().url;
+    let (login, place) = real.split_once('@').unwrap();
+    let behind = place.split('/').next().unwrap().parse().unwrap();
+    let redis = Unruly::start(behind).await.unwrap();
+    // Nothing is remembered but there.
+    let settings = Settings {
+        memory_mib: 0,
+        ..Settings::default()
+    };
+    let url = format!("{login}@{}/0", redis.address);
+    let world = World::beside(settings, Some(url)).await;
+    let log = || std::fs::read_to_string(world.folder.path().join("log")).unwrap();
+    let (away, back) = ("Redis does not answer", "Redis answers again");
+    world.push("app/service.yaml", SERVICE).await;
+    let asked = world.request("app").await.unwrap();
+    let render = async || {
+        let mut client = world.client("controller");
+        client.render(asked.clone()).await.unwrap().into_inner()
+    };
+    let before = render().await;
+    assert_eq!(before.cache, "first");
+    assert_eq!(render().await.cache, "hit");
+    assert!(!log().contains(away));
+
+    // Connections come about and end without a word.
+    redis.set(Mood::Cutting(0));
+    let begun = Instant::now();
+    for _ in 0..5 {
+        let meanwhile = render().await;
+        assert_eq!(
+            (meanwhile.cache.as_str(), &meanwhile.hash),
+            ("first", &before.hash)
+        );
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(log().contains(away) && !log().contains(back), "{}", log());
+
+    redis.set(Mood::Straight);
+    let remembered = || async { Ok(render().await.cache == "hit") };
+    testkit::wait::until_true("Redis is used", Duration::from_secs(30), remembered)
+        .await
+        .unwrap();
+    assert!(log().contains(back), "{}", log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fails_again_and_again_is_held_back_until_it_is_another_or_somebody_insists() {
     let world = World::new().await;
     let broken = "apiVersion: v1\nkind: X\nmetadata:\n  name: [\n";
