@@ -1,8 +1,10 @@
-//! Why the cache did not answer, and which variables were replaced where.
+//! Why the cache did not answer, how often it did, and which variables were replaced where.
+
+use std::collections::BTreeMap;
 
 use proto::naru::internal::v1::{RenderRequest, RenderResponse};
 
-use crate::{SERVICE, World};
+use crate::{SERVICE, TENANT, World};
 
 /// What was another than before, as `path app/a.yaml`.
 fn changed(answer: &RenderResponse) -> String {
@@ -39,6 +41,64 @@ async fn what_is_another_than_before_is_told_by_its_name() {
     assert_eq!(changed(&answer), "variable USER_IDENTITY");
     asked.no_cache = true;
     assert_eq!(changed(&render(&asked).await), "bypassed");
+}
+
+/// How often renders were asked for, by how they were answered.
+async fn counted(world: &World) -> BTreeMap<String, u64> {
+    let http = testkit::http::unchecked().unwrap();
+    let url = format!("http://{}/metrics", world.metrics);
+    let page = http.get(url).send().await.unwrap().text().await.unwrap();
+    let begins = format!("naru_render_total{{tenant=\"{TENANT}\",cache=\"");
+    let counts = page.lines().filter_map(|line| {
+        let (how, count) = line.strip_prefix(&begins)?.split_once("\"} ")?;
+        Some((how.to_owned(), count.parse().unwrap()))
+    });
+    counts.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_to_one_path_renders_what_reads_it_and_nothing_else() {
+    let world = World::new().await;
+    let checkout = &world.checkout;
+    let chart = "apiVersion: v2\nname: web\nversion: 0.1.0\n";
+    for (path, content) in [
+        ("plain/service.yaml", SERVICE),
+        ("built/kustomization.yaml", "resources: [../base]\n"),
+        ("base/kustomization.yaml", "resources: [service.yaml]\n"),
+        ("base/service.yaml", SERVICE),
+        ("chart/Chart.yaml", chart),
+        ("chart/templates/service.yaml", SERVICE),
+        (
+            "jsonnet/a.jsonnet",
+            "{apiVersion: 'v1', kind: 'X', metadata: {name: 'x'}}",
+        ),
+    ] {
+        checkout.write(path, content).unwrap();
+    }
+    world.push("README.md", "four applications").await;
+    let all = ["plain", "built", "chart", "jsonnet"];
+    let render_all = async || {
+        for path in all {
+            let answer = world.render(path, &RenderResponse::default()).await;
+            answer.unwrap();
+        }
+    };
+    let counts = |counts: &[(&str, u64)]| -> BTreeMap<String, u64> {
+        let counts = counts.iter();
+        counts.map(|(how, n)| ((*how).to_owned(), *n)).collect()
+    };
+    render_all().await;
+    assert_eq!(counted(&world).await, counts(&[("first", 4)]));
+
+    let other = format!("# a line more\n{SERVICE}");
+    world.push("base/service.yaml", &other).await;
+    render_all().await;
+    let expected = counts(&[("changed", 1), ("first", 4), ("hit", 3)]);
+    assert_eq!(counted(&world).await, expected);
+    world.push("plain/service.yaml", &other).await;
+    render_all().await;
+    let expected = counts(&[("changed", 2), ("first", 4), ("hit", 6)]);
+    assert_eq!(counted(&world).await, expected);
 }
 
 /// Two applications with the same source share an entry; neither hears of the other.
