@@ -453,5 +453,22 @@ async fn a_plan_tells_why_manifests_were_made_anew_and_which_variables_were_repl
         json!([{"path": "data.value", "change": "change", "file": "app/a.yaml", "line": 6,
             "variable": "USER_IDENTITY"}])
     );
+
+    // Of the refreshes only a hard one goes past what is remembered.
+    let refreshed = async |kind: &str| -> Result<String> {
+        let path = format!("/api/v1/applications/app?refresh={kind}");
+        client.get(&path).await?.ok()?;
+        let told = plan(client, "").await?;
+        Ok(word(&told["renders"][0], "cache").to_owned())
+    };
+    assert_ne!(refreshed("normal").await?, "bypassed");
+    let mut cache = String::new();
+    for _ in 0..5 {
+        cache = refreshed("hard").await?;
+        if cache == "bypassed" {
+            break;
+        }
+    }
+    assert_eq!(cache, "bypassed");
     Ok(())
 }
