@@ -115,6 +115,16 @@ async fn a_denied_sync_begins_once_the_window_is_taken_away() -> Result<()> {
     client.app_done("app", None, PATIENCE).await?;
     assert!(there(&tenant, "a").await?);
     assert_eq!(windows_of(&tenant, "app").await?["canSync"], true);
+
+    // From midnight to noon, by clocks that are half a day apart: at any moment one of the two is open, and not both.
+    for zone in ["UTC", "Etc/GMT+12"] {
+        let more = ["--duration", "12h", "--time-zone", zone];
+        add_window(&tenant, "allow", "0 0 * * *", &more).await?;
+    }
+    let windows = windows_of(&tenant, "app").await?;
+    assert_eq!(windows["assignedWindows"].as_array().map(Vec::len), Some(2));
+    assert_eq!(windows["activeWindows"].as_array().map(Vec::len), Some(1));
+    assert_eq!(windows["canSync"], true, "{windows}");
     Ok(())
 }
 
