@@ -213,8 +213,16 @@ async fn a_repository_shows_its_revisions_and_the_folders_that_tools_read() -> R
     )?;
     checkout.write("charts/web/templates/a.yaml", config_map("a", "1"))?;
     checkout.write("plain/a.yaml", config_map("a", "1"))?;
+    let made = "function(n) {apiVersion: 'v1', kind: 'ConfigMap', metadata: {name: n}}\n";
+    checkout.write("made/a.jsonnet", made)?;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {
+        "initContainers": [{"name": "first", "image": "busybox"}],
+        "containers": [{"name": "web", "image": "nginx:1.27"}],
+    }});
+    checkout.write("overlays/pod.json", pod.to_string())?;
+    let kustomization = "resources: [pod.json]\nimages: [{name: nginx, newTag: '1.28'}]\n";
     checkout
-        .push_file("overlays/kustomization.yml", "resources: []\n".to_owned())
+        .push_file("overlays/kustomization.yml", kustomization)
         .await?;
     for words in [
         &["tag", "v1.0.0"][..],
@@ -256,6 +264,35 @@ async fn a_repository_shows_its_revisions_and_the_folders_that_tools_read() -> R
         "{}",
         wrong.body
     );
+
+    // What a form shows of each tool: the images as they come out, and of a directory that it is one.
+    let details = async |options: Value| -> Result<Value> {
+        let mut source = json!({"repoURL": tenant.repo_url, "targetRevision": "main"});
+        for (name, value) in options.as_object().into_iter().flatten() {
+            source[name] = value.clone();
+        }
+        let asked = json!({"source": source, "appName": "web", "appProject": "default"});
+        let path = format!("{repository}/appdetails");
+        client.post(&path, &asked).await?.ok()
+    };
+    let options = json!({"path": "overlays", "kustomize": {"images": ["busybox=alpine:3"]}});
+    let shown = details(options).await?;
+    assert_eq!(shown["type"], "Kustomize", "{shown}");
+    assert_eq!(
+        shown["kustomize"]["images"],
+        json!(["alpine:3", "nginx:1.28"])
+    );
+    let jsonnet = json!({"tlas": [{"name": "n", "value": "a"}]});
+    for options in [
+        json!({"path": "plain"}),
+        json!({"path": "made", "directory": {"jsonnet": jsonnet}}),
+    ] {
+        let shown = details(options).await?;
+        assert_eq!(shown["type"], "Directory", "{shown}");
+        for other in ["helm", "kustomize"] {
+            assert_eq!(shown[other], Value::Null, "{shown}");
+        }
+    }
 
     // Another tenant's login opens nothing to a neighbour who knows the address.
     let other = platform::tenant("offered").await?;
