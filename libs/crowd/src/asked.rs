@@ -79,7 +79,8 @@ impl<K: Clone + Eq + Hash, T: Clone> Asked<K, T> {
             tokio::time::sleep_until(until).await;
         }
         let (began, at) = (self.state.lock().tick(), Instant::now());
-        let said = question().await;
+        // On the heap: what is asked is long, and is asked below much else.
+        let said = Box::pin(question()).await;
         let came = Instant::now();
         place.keep(Answer {
             began,
@@ -93,7 +94,7 @@ impl<K: Clone + Eq + Hash, T: Clone> Asked<K, T> {
     pub async fn alone<R, F: Future<Output = R>>(&self, about: K, job: impl FnOnce() -> F) -> R {
         let place = self.enter(about);
         let _turn = place.turn.lock().await;
-        job().await
+        Box::pin(job()).await
     }
 
     /// Forgets the last answer; who waits for it asks again.
