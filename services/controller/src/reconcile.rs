@@ -432,6 +432,8 @@ async fn with_memory(
         ClusterState::Known => {}
         ClusterState::NotYet(wait) => return Ok(Next::After(wait)),
         ClusterState::Away(cause, next) => {
+            // Patience is for one that answers.
+            memory.times.interrupted = None;
             return operation::without_cluster(ctx, &subject, *cause, next).await;
         }
     }

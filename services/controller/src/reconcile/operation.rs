@@ -102,9 +102,15 @@ pub async fn advance(
         let mut look = spec_look(ctx, &run.subject, None, memory, false).await?;
         // Before its hooks are stopped: it says which it waited for.
         let end_ = stopped(&run.subject, &run.state);
-        let all = hooks::terminate(ctx, &mut run, &mut look.live, &memory.checked)
-            .await
-            .map_err(Failure::Cluster)?;
+        let all = match hooks::terminate(ctx, &mut run, &mut look.live, &memory.checked).await {
+            Ok(all) => all,
+            // It is to be over; the looks that follow do what is left.
+            Err(error) if gives_up(&error, &mut memory.times, Instant::now()) => false,
+            Err(error) => {
+                keep(ctx, &run);
+                return Err(Failure::Cluster(error));
+            }
+        };
         // Not before: hooks bear the number of their try.
         run.state.retry_count = 0;
         // What is stopped is not tried again.
@@ -181,6 +187,20 @@ fn in_vain(ended: End) -> End {
 /// Whether something has lasted for longer than an operation has patience; it begins when that is asked first.
 fn for_long(since: &mut Option<Instant>, now: Instant) -> bool {
     now.saturating_duration_since(*since.get_or_insert(now)) > PATIENCE
+}
+
+/// Whether an operation is given up that the cluster, though it answers, has not let go on for longer than there is patience: it
+/// would be tried for ever, and nothing said of it.
+fn gives_up(error: &cluster::Error, times: &mut Times, now: Instant) -> bool {
+    error.is_transient() && for_long(&mut times.interrupted, now)
+}
+
+/// The end of an attempt that is given up for that. It may have failed before, and have waited for the hooks that still ran.
+fn cut_off(state: &OperationState, error: &cluster::Error) -> End {
+    let cause = error.cause();
+    let message = cause.message.clone();
+    let causes = std::iter::once(cause).chain(state.causes.iter().cloned());
+    End::new(Phase::Error, message, causes.collect())
 }
 
 /// Reports an application whose cluster is away. An operation on it waits, but no longer than it may take.
@@ -410,7 +430,21 @@ async fn run_on(
         return waits(ctx, &run, &look, Vec::new(), Next::After(Duration::ZERO)).await;
     }
     let carried = carry_out(ctx, &mut run, &plan, &desired, &mut look, memory).await;
-    let end_ = match carried.inspect_err(|_| keep(ctx, &run))? {
+    let progress = match carried {
+        Err(Failure::Cluster(error)) if gives_up(&error, &mut memory.times, Instant::now()) => {
+            Progress::Ended(cut_off(&run.state, &error))
+        }
+        // The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
+        Err(failure) => {
+            keep(ctx, &run);
+            return Err(failure);
+        }
+        Ok(progress) => {
+            memory.times.interrupted = None;
+            progress
+        }
+    };
+    let end_ = match progress {
         Progress::Ended(end_) => end_,
         Progress::Waits(next) => return waits(ctx, &run, &look, Vec::new(), next).await,
         Progress::Lingers(causes, next) => return waits(ctx, &run, &look, causes, next).await,
@@ -540,8 +574,12 @@ async fn end_early(
     look: Look,
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
-    let left = hooks::leave_unwatched(ctx, &run, &look.live).await;
-    left.map_err(Failure::Cluster)?;
+    match hooks::leave_unwatched(ctx, &run, &look.live).await {
+        Err(error) if gives_up(&error, &mut memory.times, Instant::now()) => {
+            tracing::warn!(%error, "hooks are left that nobody watches");
+        }
+        left => left.map_err(Failure::Cluster)?,
+    }
     end(ctx, run, ended, look, memory).await
 }
 
@@ -749,6 +787,30 @@ mod tests {
             &mut since,
             begun + PATIENCE + Duration::from_secs(1)
         ));
+    }
+
+    #[test]
+    fn an_operation_is_given_up_whose_cluster_answers_with_errors_for_long() {
+        let refused = |code| {
+            cluster::Error::Refused(Box::new(cluster::Refusal {
+                code,
+                ..cluster::Refusal::default()
+            }))
+        };
+        let (mut times, begun) = (Times::default(), Instant::now());
+        let later = begun + PATIENCE + Duration::from_secs(1);
+        assert!(!gives_up(&refused(500), &mut times, begun));
+        let elsewhere = cluster::Error::NotHolder;
+        assert!(!gives_up(&elsewhere, &mut times, later), "another goes on");
+        assert!(gives_up(&refused(503), &mut times, later));
+
+        let mut state = operation::begin(Operation::default(), Timestamp::UNIX_EPOCH);
+        let before = Cause::error(message::sync::HOOK_FAILED.message());
+        state.causes.push(before.clone());
+        let end_ = cut_off(&state, &refused(500));
+        assert_eq!((end_.phase, end_.causes.len()), (Phase::Error, 2));
+        assert_eq!(end_.causes[0].message, end_.message);
+        assert_eq!(end_.causes[1], before, "it had failed already");
     }
 
     #[test]

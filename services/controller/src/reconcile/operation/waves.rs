@@ -11,9 +11,9 @@ use engine::operation::End;
 use engine::plan::pace::{self, Barrier, Sight};
 use engine::plan::{Plan, Step};
 
+use super::Run;
 use super::hooks::{self, Way};
 use super::waits::{self, Going};
-use super::{Run, for_long};
 use crate::context::Context;
 use crate::memory::{AppMemory, Times};
 use crate::reconcile::custom::Known;
@@ -119,7 +119,6 @@ async fn waves_in_turn(
         if !rest.is_empty() {
             if !dry_run && let Some(barrier) = barrier(look, before, results(run), times.wave_ended)
             {
-                times.interrupted = None;
                 return match barrier {
                     Barrier::Wait(message, rest) => {
                         run.state.message = message;
@@ -134,11 +133,9 @@ async fn waves_in_turn(
             }
             if !dry_run {
                 if let Some(going) = waits::going(look, before, ctx.clock.now()) {
-                    times.interrupted = None;
                     return Ok(lingers(run, going));
                 }
                 if let Some(message) = waits::unconfirmed(&rest) {
-                    times.interrupted = None;
                     run.state.message = message;
                     return Ok(Progress::Waits(Next::After(BACKSTOP)));
                 }
@@ -178,13 +175,14 @@ async fn waves_in_turn(
                 let since = &mut times.unfinished;
                 let given_up = waits::give_up(ctx, run, &rest, late, since).await;
                 if given_up.is_empty() {
-                    return interrupted(error, times);
+                    return Err(Failure::Cluster(error));
                 }
                 causes.extend(given_up);
                 let end = failed(message::sync::APPLY_FAILED, causes);
                 return fail(ctx, run, plan, end, look, known, times).await;
             }
             times.unfinished.clear();
+            // Whatever comes in the way next begins then.
             times.interrupted = None;
             // First of all: nobody makes them once the operation has failed for something else.
             if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
@@ -292,7 +290,6 @@ async fn fail(
     run.state.causes.extend(causes);
     if !plan.dry_run {
         if let Some(message) = pace::hooks_left(plan.steps.iter(), results(run)) {
-            times.interrupted = None;
             run.state.message = message;
             // Of those that were made a moment ago nobody has asked yet how far they have come.
             let pause = if fails_now { Duration::ZERO } else { BACKSTOP };
@@ -317,9 +314,8 @@ async fn fail(
             record(run, outcome.results);
             let released = hooks::let_go(ctx, run, &outcome.going, &look.live).await;
             if let Some(error) = outcome.interrupted.or(released.err()) {
-                return interrupted(error, times);
+                return Err(Failure::Cluster(error));
             }
-            times.interrupted = None;
             run.state.causes.extend(outcome.causes);
             if let Some(going) = waits::made_anew(look, &outcome.going, ctx.clock.now()) {
                 return Ok(lingers_for(ctx, run, going, &outcome.going, times));
@@ -340,19 +336,6 @@ async fn fail(
     // They stay until the end is written: one that is not comes to this again, and does not go on as if nothing had failed.
     let causes = run.state.causes.clone();
     Ok(Progress::Ended(End::new(phase, why, causes)))
-}
-
-/// The cluster went away, or the lease did, in the middle: the operation stays, and is carried on later.
-fn interrupted(error: cluster::Error, times: &mut Times) -> Result<Progress, Failure> {
-    if error.is_transient() && for_long(&mut times.interrupted, Instant::now()) {
-        let cause = error.cause();
-        return Ok(Progress::Ended(End::new(
-            Phase::Error,
-            cause.message.clone(),
-            vec![cause],
-        )));
-    }
-    Err(Failure::Cluster(error))
 }
 
 /// What keeps the next wave from beginning.
