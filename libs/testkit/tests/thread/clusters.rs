@@ -9,7 +9,7 @@ use testkit::platform::{self, Tenant, automated};
 use testkit::unruly::{Mood, Unruly};
 use testkit::wait;
 
-use crate::hooks::{gone, sync};
+use crate::hooks::{ended, gone, job, says, sync};
 use crate::objects::DEPLOYMENT;
 use crate::{PATIENCE, all_conditions, conditions, config_map, said};
 
@@ -222,6 +222,47 @@ async fn an_application_lives_in_a_cluster_that_was_added() -> Result<()> {
         .ok()?;
     client.app_gone("a", PATIENCE).await?;
     gone(&kube, &map(&made)).await
+}
+
+#[tokio::test]
+async fn a_sync_is_stopped_while_its_cluster_is_away_and_its_hook_when_it_is_back() -> Result<()> {
+    let platform = platform::platform().await?;
+    let tenant = platform::tenant("far-stop").await?;
+    let kube = platform.kube()?;
+    let home = format!("{}-guests", tenant.name);
+    let token = guest(&kube, "guest", &home, Role::Everywhere("cluster-admin")).await?;
+    let behind = kube.server().trim_start_matches("https://").parse()?;
+    let way = Unruly::start(behind).await?;
+    add(&tenant, &format!("https://{}", way.address), &token, &[]).await?;
+    let hook = job("before", &[("hook", "PreSync")], "pending");
+    tenant.checkout.push_file("app/before.json", hook).await?;
+    tenant.connect().await?;
+    let client = &tenant.client;
+    let body = app(&tenant, "app", &home, &json!({}));
+    client.post("/api/v1/applications", &body).await?.ok()?;
+    sync(&tenant, &json!({})).await?;
+    says(&tenant, "waiting for completion of hook batch/Job/before").await?;
+
+    way.set(Mood::Silent);
+    let away = |app: &Value| all_conditions(app).contains("cluster.unreachable");
+    client.app_when("app", PATIENCE, away).await?;
+    let stopped = client.delete("/api/v1/applications/app/operation");
+    stopped.await?.ok()?;
+    let app = ended(&tenant, "Error").await?;
+    let state = &app["status"]["operationState"];
+    ensure!(
+        state["message"] == "Operation termination had errors",
+        "{state}"
+    );
+    let path = format!("/apis/batch/v1/namespaces/{home}/jobs/before");
+    let there = kube.get(&path).await?.context("nobody gets there")?;
+    ensure!(
+        there["metadata"]["deletionTimestamp"].is_null(),
+        "{}",
+        there["metadata"]
+    );
+    way.set(Mood::Straight);
+    gone(&kube, &path).await
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message;
-use domain::operation::{Operation, OperationState, Phase, SyncResult};
+use domain::operation::{Operation, OperationState, Phase, ResourceResult, SyncResult};
 use domain::project::gate::Begun;
 use domain::quota::Quota;
 use domain::resource::{ResourceKey, text};
@@ -164,15 +164,19 @@ fn stopped(subject: &Subject, state: &OperationState) -> End {
         .with("seconds", limit.as_secs())
         .with("message", &state.message);
     let mut cause = Cause::error(message.clone());
-    let results = state.result.iter().flat_map(|result| &result.resources);
-    let mut hooks = results.filter(|result| result.hook && result.hook_phase == Phase::Running);
-    if let Some(hook) = hooks.next() {
+    if let Some(hook) = running_hook(state) {
         // The cause lasts with its hook: no comparison says of a hook that it is still to be done.
         cause = cause.on(hook.key.clone());
     }
     // It may have failed before, and have waited for the hooks that still ran.
     let causes = std::iter::once(cause).chain(state.causes.iter().cloned());
     End::new(Phase::Failed, message, causes.collect())
+}
+
+/// A hook that is on record as running.
+fn running_hook(state: &OperationState) -> Option<&ResourceResult> {
+    let mut results = state.result.iter().flat_map(|result| &result.resources);
+    results.find(|result| result.hook && result.hook_phase == Phase::Running)
 }
 
 /// The end of one that was stopped while hooks of it run on.
@@ -203,7 +207,17 @@ fn cut_off(state: &OperationState, error: &cluster::Error) -> End {
     End::new(Phase::Error, message, causes.collect())
 }
 
-/// Reports an application whose cluster is away. An operation on it waits, but no longer than it may take.
+/// The end of one that is stopped while its cluster is away; the look that follows when it is back deletes what runs there.
+fn stopped_from_afar(subject: &Subject, state: &OperationState) -> End {
+    let ended = stopped(subject, state);
+    match running_hook(state) {
+        Some(_) => in_vain(ended),
+        None => ended,
+    }
+}
+
+/// Reports an application whose cluster is away. An operation on it waits, but no longer than it may take, nor than somebody wants it
+/// to.
 ///
 /// # Errors
 /// When that could not be written.
@@ -225,11 +239,14 @@ pub async fn without_cluster(
     let under_way = recorded.filter(|state| {
         !state.phase.completed() && app.operation.as_ref() == Some(&state.operation)
     });
-    let deadline = under_way.and_then(|state| Some((state, deadline(subject, state)?)));
-    match deadline {
-        Some((state, deadline)) if now >= deadline => {
+    let deadline = under_way.and_then(|state| deadline(subject, state));
+    let is_over = |state: &&OperationState| {
+        state.phase == Phase::Terminating || deadline.is_some_and(|deadline| now >= deadline)
+    };
+    match (under_way.filter(is_over), deadline) {
+        (Some(state), _) => {
             let mut state = state.clone();
-            let end_ = stopped(subject, &state);
+            let end_ = stopped_from_afar(subject, &state);
             let causes = end_.causes.iter().cloned().chain([cause]).collect();
             // What is stopped is not tried again.
             state.retry_count = 0;
@@ -243,10 +260,8 @@ pub async fn without_cluster(
             report.clear_operation = Some(state.operation.clone());
             report.status.operation = Some(state);
         }
-        Some((_, deadline)) => {
-            report.next = at(ctx, deadline).sooner(next);
-        }
-        None => {}
+        (None, Some(deadline)) => report.next = at(ctx, deadline).sooner(next),
+        (None, None) => {}
     }
     publish::report(ctx, &subject.key, subject.tenant_name(), app, report).await
 }
