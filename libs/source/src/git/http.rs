@@ -32,6 +32,11 @@ const MAX_ANSWER: usize = 64 << 20;
 const LARGE: usize = 1 << 20;
 /// How many large ones are read at once, of all and of one tenant: there is a listing's whole size for each.
 const PLACES: (usize, usize) = (8, 2);
+/// A connection of HTTP/2 serves all requests to a host at once, and one that leads nowhere all of the next ones: each has only its own
+/// time, and takes it for the server's silence. So after so long without a word it is asked for a sign of life, and ended where none
+/// comes; also while nobody uses it, so that whoever comes next has another one.
+const PING: Duration = Duration::from_secs(15);
+const PONG: Duration = Duration::from_secs(15);
 
 /// HTTP clients by their TLS settings; almost all repositories share one.
 #[derive(Debug)]
@@ -113,6 +118,9 @@ fn build(access: &Access, egress: &Arc<Egress>) -> Result<Client, Error> {
             .connect_timeout(Duration::from_secs(10))
             .pool_idle_timeout(Duration::from_secs(300))
             .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PONG)
+            .http2_keep_alive_while_idle(true)
             .user_agent("git/naru")
     };
     let mut builder = base();
