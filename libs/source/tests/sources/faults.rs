@@ -115,12 +115,16 @@ impl World {
 }
 
 fn mirrors(folder: PathBuf) -> Mirrors {
-    let limits = Limits {
-        list: Duration::from_secs(2),
-        fetch: Duration::from_secs(3),
+    Mirrors::new(folder, limits(), here(), Sandbox::new(None), None).unwrap()
+}
+
+/// Long enough for what answers on a machine that does much else, and for what a test does while a way to ask is left alone.
+fn limits() -> Limits {
+    Limits {
+        list: Duration::from_secs(4),
+        fetch: Duration::from_secs(6),
         ..Limits::default()
-    };
-    Mirrors::new(folder, limits, here(), Sandbox::new(None), None).unwrap()
+    }
 }
 
 /// Rubbish that is the same every time.
