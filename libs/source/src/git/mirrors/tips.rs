@@ -131,7 +131,9 @@ impl Mirrors {
             let fetching = async {
                 let mut unusual = None;
                 if !haves.is_empty() && mirror.in_process.is_open() {
-                    unusual = self.misses(mirror, entered, commit, haves).await?;
+                    unusual = self
+                        .fetch_in_process(mirror, entered, commit, haves)
+                        .await?;
                     if unusual.is_none() {
                         return Ok(());
                     }
@@ -151,7 +153,7 @@ impl Mirrors {
     }
 
     /// Fetches it in process; says why not where anything is unusual, which Git's own way then brings, or has a name for.
-    async fn misses(
+    async fn fetch_in_process(
         &self,
         mirror: &Arc<Mirror>,
         access: &Access,
