@@ -53,6 +53,10 @@ const OPEN: u64 = 256;
 const LOOK: u64 = 64;
 /// How many listings by children of their own run at once, of all and of one tenant: each is two processes, with their memory.
 const CHILDREN: (usize, usize) = (64, 16);
+/// How many fetches run at once, of all and of one tenant: each is some processes that may take much memory. The turns of renders bound
+/// only theirs; a page that shows a commit fetches too, and whoever names one by its beginning. There are more than renders have
+/// turns as a rule, so that those seldom wait here.
+const FETCHES: (usize, usize) = (16, 8);
 /// How many repositories are known at once; those that were only listed are forgotten above it.
 const KNOWN: usize = 20_000;
 
@@ -120,6 +124,8 @@ struct Inner {
     clients: Clients,
     /// The places of listings that children make.
     children: Fair,
+    /// The turns of fetches; whoever has one waits for no mirror.
+    fetches: Fair,
     tokens: Tokens,
     observer: Option<Arc<dyn Observer>>,
     mirrors: Mutex<HashMap<(String, String), Arc<Mirror>>>,
@@ -264,6 +270,7 @@ impl Mirrors {
             limits,
             clients: Clients::new(Arc::clone(&egress)),
             children: Fair::with_share(CHILDREN.0, CHILDREN.1),
+            fetches: Fair::with_share(FETCHES.0, FETCHES.1),
             tokens: Tokens::default(),
             egress,
             sandbox,
@@ -523,6 +530,7 @@ impl Mirrors {
     ) -> Result<(), Error> {
         let begun = AtomicBool::new(false);
         let job = || async {
+            let _turn = self.0.fetches.turn(access.tenant()).await;
             begun.store(true, Ordering::Relaxed);
             mirror.begin();
             let fetched = match self.fetch_once(mirror, access).await {
@@ -627,6 +635,7 @@ impl Mirrors {
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
         let (begun, limit) = (AtomicBool::new(false), self.0.limits.fetch);
         let job = || async {
+            let _turn = self.0.fetches.turn(access.tenant()).await;
             begun.store(true, Ordering::Relaxed);
             // Who came before may have brought it.
             if let Some(snapshot) = open(&mirror, commit).await? {
@@ -940,6 +949,23 @@ mod tests {
         let error = told.unwrap().unwrap_err();
         assert_eq!(error.cause().message.code, "source.timeout");
         assert!(error.to_string().contains("90"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s02_fetches_are_so_many_at_once() {
+        let data = tempfile::tempdir().unwrap();
+        let mirrors = mirrors(data.path(), Duration::from_secs(180));
+        let turn = |tenant: &str| mirrors.0.fetches.turn_now(tenant);
+        let held: Vec<_> = (0..FETCHES.1).map(|_| turn("t").unwrap()).collect();
+        // Of a repository that nobody fetches, and no server is asked.
+        let (access, commit) = (access("t", "a"), "1".repeat(40));
+        let error = mirrors.ensure_commit(&access, &commit).await.unwrap_err();
+        assert_eq!(error.cause().message.code, "source.timeout");
+        assert!(error.to_string().contains("90"), "{error}");
+        assert!(!mirrors.mirror(&access).path.exists());
+        assert!(turn("other").is_some(), "others have turns");
+        drop(held);
+        assert!(turn("t").is_some(), "whoever gave up has none");
     }
 
     #[test]

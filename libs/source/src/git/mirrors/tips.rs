@@ -71,6 +71,7 @@ impl Mirrors {
         };
         let begun = AtomicBool::new(false);
         let job = || async {
+            let _turn = self.0.fetches.turn(access.tenant()).await;
             begun.store(true, Ordering::Relaxed);
             // Who came before may have brought it, or found that the server is not asked so any more.
             if let Some(snapshot) = open(mirror, commit).await? {
