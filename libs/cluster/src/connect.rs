@@ -274,10 +274,7 @@ impl Cluster {
     /// # Errors
     /// When the names are no names.
     pub fn as_account(&self, namespace: &str, service_account: &str) -> Result<Account, Error> {
-        let identity = match self.is_added() {
-            true => Identity::guest_account(namespace, service_account)?,
-            false => Identity::service_account(namespace, service_account)?,
-        };
+        let identity = Identity::service_account(namespace, service_account)?;
         Ok(Account::new(self.clone(), identity))
     }
 

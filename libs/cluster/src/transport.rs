@@ -39,50 +39,22 @@ const LONGEST_PATH: usize = 32 << 10;
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
-const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 
 /// Whom requests act as: the headers that say so.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Identity(Arc<HeaderMap>);
 
 impl Identity {
-    /// A service account by its name alone, as Argo CD has it: whoever may act as the account need not have the right to act
-    /// as groups besides, and the server adds those that the account has.
-    pub(crate) fn guest_account(namespace: &str, name: &str) -> Result<Self, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            IMPERSONATE_USER,
-            value(format!("system:serviceaccount:{namespace}:{name}"))?,
-        );
-        Ok(Self(Arc::new(headers)))
-    }
-
-    /// A service account, with the groups that its own token would have.
+    /// A service account by its name alone, as Argo CD has it. Not with its groups: the server adds those that the account has (each
+    /// that is named costs it a look whether we may act as that group), and whoever may act as the account need not have the right to
+    /// act as groups besides.
     pub(crate) fn service_account(namespace: &str, name: &str) -> Result<Self, Error> {
+        let user = HeaderValue::try_from(format!("system:serviceaccount:{namespace}:{name}"))
+            .map_err(|_| Error::NotUnderstood("a service account's name".into()))?;
         let mut headers = HeaderMap::new();
-        headers.insert(
-            IMPERSONATE_USER,
-            value(format!("system:serviceaccount:{namespace}:{name}"))?,
-        );
-        headers.append(
-            IMPERSONATE_GROUP,
-            HeaderValue::from_static("system:serviceaccounts"),
-        );
-        headers.append(
-            IMPERSONATE_GROUP,
-            value(format!("system:serviceaccounts:{namespace}"))?,
-        );
-        headers.append(
-            IMPERSONATE_GROUP,
-            HeaderValue::from_static("system:authenticated"),
-        );
+        headers.insert(IMPERSONATE_USER, user);
         Ok(Self(Arc::new(headers)))
     }
-}
-
-/// What a header says of a service account.
-fn value(text: String) -> Result<HeaderValue, Error> {
-    HeaderValue::try_from(text).map_err(|_| Error::NotUnderstood("a service account's name".into()))
 }
 
 /// A connection that speaks one of [`PROTOCOLS`].
@@ -446,12 +418,12 @@ mod tests {
     fn a_hostile_account_name_is_refused() {
         let hostile = "a\r\nImpersonate-Group: system:masters";
         assert!(Identity::service_account(hostile, "b").is_err());
-        assert!(Identity::guest_account("a", hostile).is_err());
+        assert!(Identity::service_account("a", hostile).is_err());
     }
 
     #[test]
-    fn an_account_of_an_added_cluster_is_said_by_its_name_alone() {
-        let Identity(headers) = Identity::guest_account("web", "deployer").unwrap();
+    fn an_account_is_said_by_its_name_alone() {
+        let Identity(headers) = Identity::service_account("web", "deployer").unwrap();
         assert_eq!(headers.len(), 1);
         assert_eq!(
             headers[IMPERSONATE_USER],
