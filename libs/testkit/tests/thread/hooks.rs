@@ -782,8 +782,11 @@ async fn an_application_does_not_go_while_the_cluster_keeps_its_hook_held() -> R
     })
     .await?;
 
-    let deleted = "/api/v1/applications/app?cascade=false";
-    tenant.client.delete(deleted).await?.ok()?;
+    tenant
+        .client
+        .delete("/api/v1/applications/app")
+        .await?
+        .ok()?;
     let stays = |app: &Value| all_conditions(app).contains("[sync.hook-not-released]");
     tenant.client.app_when("app", PATIENCE, stays).await?;
     admin.delete(&webhooks).await?;
