@@ -782,11 +782,13 @@ async fn an_application_does_not_go_while_the_cluster_keeps_its_hook_held() -> R
     })
     .await?;
 
-    tenant
-        .client
-        .delete("/api/v1/applications/app")
-        .await?
-        .ok()?;
+    // Without any finalizer it would be gone at once.
+    let patch = json!({"metadata": {"finalizers": ["post-delete-finalizer.argocd.argoproj.io"]}});
+    let patch = json!({"name": "app", "patch": patch.to_string(), "patchType": "merge"});
+    let path_of_app = "/api/v1/applications/app";
+    tenant.client.patch(path_of_app, &patch).await?.ok()?;
+    let deleted = "/api/v1/applications/app?cascade=false";
+    tenant.client.delete(deleted).await?.ok()?;
     let stays = |app: &Value| all_conditions(app).contains("[sync.hook-not-released]");
     tenant.client.app_when("app", PATIENCE, stays).await?;
     admin.delete(&webhooks).await?;

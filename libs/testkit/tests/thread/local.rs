@@ -276,7 +276,8 @@ async fn s18_manifests_are_brought_to_a_sync_by_who_may_and_as_the_project_permi
     assert_eq!(value().await?, "one");
 
     // Nor does the right to bring something permit more than the project does.
-    let denied = "proj deny-cluster-resource default rbac.authorization.k8s.io ClusterRole";
+    let denied =
+        "proj deny-cluster-resource default rbac.authorization.k8s.io ClusterRole --list deny";
     let denied: Vec<&str> = denied.split(' ').collect();
     let output = client.argocd(&denied).await?;
     assert_eq!(code(&output), 0, "{}", said(&output));

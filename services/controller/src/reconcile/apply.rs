@@ -196,7 +196,8 @@ async fn forbidden_for_now(
 }
 
 /// Whether what went wrong is no word on the object: the same request may succeed later, here or elsewhere.
-fn passes(error: &cluster::Error) -> bool {
+#[must_use]
+pub fn passes(error: &cluster::Error) -> bool {
     (error.is_transient() && !is_word_on_object(error))
         || matches!(error, cluster::Error::NotHolder)
 }

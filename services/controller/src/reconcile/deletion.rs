@@ -18,7 +18,7 @@ use engine::plan::{self, Stage};
 use futures::StreamExt;
 use serde_json::Value;
 
-use super::apply::{is_late, propagated};
+use super::apply::{self, is_late, propagated};
 use super::live::{LiveSet, Sight};
 use super::publish::{self, Report};
 use super::writer::Writer;
@@ -226,7 +226,8 @@ async fn objects(
             next = Next::After(SOON);
             continue;
         }
-        if error.passes() {
+        // A webhook that does not answer is told of: nobody would know otherwise what an object waits for.
+        if apply::passes(&error) {
             return Err(Failure::Cluster(error));
         }
         causes.insert(0, writer.stays(&doomed.key, &error, &finalizer));
