@@ -1,5 +1,7 @@
 //! What the controller says of an application.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -7,6 +9,7 @@ use crate::application::{Destination, HistoryEntry};
 use crate::cause::Cause;
 use crate::clock::Timestamp;
 use crate::manifest::{ManifestSetHash, SourceType};
+use crate::message;
 use crate::operation::OperationState;
 use crate::resource::ResourceKey;
 
@@ -155,6 +158,20 @@ pub struct Status {
     pub manifest_set: Option<ManifestSetHash>,
     /// The newest entries of its history, oldest first, at most as many as the wire shows.
     pub history: Vec<HistoryEntry>,
+}
+
+impl Status {
+    /// For how long it says one of these; no time where it says none of them, or a clock was set.
+    #[must_use]
+    pub fn lasted(&self, codes: &[&message::Code], now: Timestamp) -> Duration {
+        let causes = self.causes.iter().zip(&self.cause_since);
+        let since = causes
+            .filter(|(cause, _)| codes.iter().any(|code| cause.message.is(code)))
+            .map(|(_, since)| *since)
+            .min();
+        let lasted = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
+        lasted.unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

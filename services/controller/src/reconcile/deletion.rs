@@ -134,19 +134,7 @@ fn nobody_may(why: &Cause, finalizer: &str) -> Vec<Cause> {
 /// When a refused deletion is tried again: after as long as it has been refused. A person who reads why needs some time, and
 /// nothing is to be asked every few seconds for days.
 fn again(status: &Status, now: Timestamp) -> Next {
-    let lasted = lasted(status, &REFUSALS, now);
-    Next::After(lasted.clamp(AGAIN, RARELY))
-}
-
-/// For how long a status says one of these.
-fn lasted(status: &Status, codes: &[&message::Code], now: Timestamp) -> Duration {
-    let causes = status.causes.iter().zip(&status.cause_since);
-    let since = causes
-        .filter(|(cause, _)| codes.iter().any(|code| cause.message.is(code)))
-        .map(|(_, since)| *since)
-        .min();
-    let lasted = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
-    lasted.unwrap_or_default()
+    Next::After(status.lasted(&REFUSALS, now).clamp(AGAIN, RARELY))
 }
 
 /// Deletes the application's objects as far as that goes without waiting.
@@ -465,7 +453,7 @@ async fn remove(
 
 /// Whether it has been said for long that a hook is kept: a deletion does not wait for ever for what was asked to stay.
 fn is_given_up(status: &Status, now: Timestamp) -> bool {
-    lasted(status, &[&message::sync::HOOK_NOT_RELEASED], now) >= HELD
+    status.lasted(&[&message::sync::HOOK_NOT_RELEASED], now) >= HELD
 }
 
 /// The end of an application into whose cluster nobody gets. Where nothing is to be done there its row goes all the same:

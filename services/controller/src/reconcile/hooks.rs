@@ -173,13 +173,7 @@ fn still_kept(hook: &ResourceKey, stops: bool) -> Cause {
 /// what was missing, and nothing is to be asked every few seconds for days.
 #[must_use]
 pub fn again(status: &Status, now: Timestamp) -> Next {
-    let causes = status.causes.iter().zip(&status.cause_since);
-    let since = causes
-        .filter(|(cause, _)| KEPT.iter().any(|code| cause.message.is(code)))
-        .map(|(_, since)| *since)
-        .min();
-    let lasted = since.and_then(|since| now.signed_duration_since(since).to_std().ok());
-    Next::After(lasted.unwrap_or_default().clamp(STILL_HELD, RARELY))
+    Next::After(status.lasted(&KEPT, now).clamp(STILL_HELD, RARELY))
 }
 
 #[cfg(test)]
