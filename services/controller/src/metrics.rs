@@ -93,15 +93,33 @@ struct Shown {
 struct Held {
     apps: usize,
     objects: usize,
+    /// What it may have, once that is known.
+    allowed: Option<u64>,
 }
 
 impl Shown {
+    /// Whether an application is shown so already, and its tenant with what it may have.
+    fn has(&self, key: &AppKey, info: &AppInfo, objects: usize, allowed: Option<u64>) -> bool {
+        let app = self.apps.get(key);
+        let held = self.tenants.get(&info.tenant);
+        app.is_some_and(|(before, had)| before == info && *had == objects)
+            && held.is_some_and(|held| allowed.is_none() || held.allowed == allowed)
+    }
+
     /// Takes an application in; how it was shown before.
-    fn put(&mut self, key: &AppKey, info: AppInfo, objects: usize) -> Option<AppInfo> {
-        let before = self.take(key);
+    fn put(
+        &mut self,
+        key: &AppKey,
+        info: AppInfo,
+        objects: usize,
+        allowed: Option<u64>,
+    ) -> Option<AppInfo> {
+        // In before it is taken out as it was: else a tenant of one application would lose what is known of it.
         let held = self.tenants.entry(info.tenant.clone()).or_default();
         held.apps += 1;
         held.objects += objects;
+        held.allowed = allowed.or(held.allowed);
+        let before = self.take(key);
         self.apps.insert(key.clone(), (info, objects));
         before
     }
@@ -250,15 +268,10 @@ impl Metrics {
         };
         let objects = status.resources.len();
         let mut shown = self.shown.lock();
-        if let Some(allowed) = allowed {
-            let quota = self.objects_allowed.get_or_create(&TenantLabel::of(tenant));
-            quota.set(i64::try_from(allowed).unwrap_or(i64::MAX));
-        }
-        let known = shown.apps.get(key);
-        if known.is_some_and(|(before, had)| *before == info && *had == objects) {
+        if shown.has(key, &info, objects, allowed) {
             return;
         }
-        let before = shown.put(key, info.clone(), objects);
+        let before = shown.put(key, info.clone(), objects, allowed);
         self.app_info.get_or_create(&info).set(1);
         if let Some(before) = before.filter(|before| *before != info) {
             self.app_info.remove(&before);
@@ -273,6 +286,10 @@ impl Metrics {
         if let Some(held) = shown.tenants.get(tenant) {
             let objects = i64::try_from(held.objects).unwrap_or(i64::MAX);
             self.objects.get_or_create(&label).set(objects);
+            if let Some(allowed) = held.allowed {
+                let allowed = i64::try_from(allowed).unwrap_or(i64::MAX);
+                self.objects_allowed.get_or_create(&label).set(allowed);
+            }
         } else {
             self.objects.remove(&label);
             self.objects_allowed.remove(&label);
@@ -399,14 +416,24 @@ mod tests {
 
     use super::*;
 
-    /// The lines that tell of tenants' objects.
-    fn objects(registry: &Registry) -> Vec<String> {
+    /// What follows that in the lines that begin so.
+    fn lines(registry: &Registry, beginning: &str) -> Vec<String> {
         let text = registry.encode();
         let lines = text.lines();
-        let told = lines.filter_map(|line| line.strip_prefix("naru_tenant_objects"));
+        let told = lines.filter_map(|line| line.strip_prefix(beginning));
         let mut told: Vec<String> = told.map(str::to_owned).collect();
         told.sort();
         told
+    }
+
+    /// What is told of tenants' objects.
+    fn objects(registry: &Registry) -> Vec<String> {
+        lines(registry, "naru_tenant_objects")
+    }
+
+    /// What is told of clusters.
+    fn told(registry: &Registry) -> Vec<String> {
+        lines(registry, "argocd_cluster_connection_status")
     }
 
     #[test]
@@ -452,16 +479,6 @@ mod tests {
         metrics.forget_all();
         assert_eq!(objects(&registry), Vec::<String>::new());
         assert!(!registry.encode().contains("team-a"));
-    }
-
-    /// What is told of clusters.
-    fn told(registry: &Registry) -> Vec<String> {
-        let text = registry.encode();
-        let lines = text.lines();
-        let told = lines.filter_map(|line| line.strip_prefix("argocd_cluster_connection_status"));
-        let mut told: Vec<String> = told.map(str::to_owned).collect();
-        told.sort();
-        told
     }
 
     #[test]
