@@ -394,6 +394,16 @@ mod tests {
 
     use super::*;
 
+    /// Of a child that needs no files.
+    fn harmless() -> Profile {
+        Profile::Git {
+            writable: vec![],
+            readable: vec![],
+            file_size: 1 << 20,
+            memory: 1 << 30,
+        }
+    }
+
     #[tokio::test]
     async fn a_child_and_its_helpers_are_killed_at_the_deadline() {
         let begun = Instant::now();
@@ -403,12 +413,7 @@ mod tests {
             environment: vec![],
             folder: Path::new("/"),
             deadline: Duration::from_millis(100),
-            profile: Profile::Git {
-                writable: vec![],
-                readable: vec![],
-                file_size: 1 << 20,
-                memory: 1 << 30,
-            },
+            profile: harmless(),
             output: MAX_OUTPUT,
         };
         assert!(matches!(
@@ -431,12 +436,7 @@ mod tests {
                 environment: vec![],
                 folder: Path::new("/"),
                 deadline: Duration::from_secs(60),
-                profile: Profile::Git {
-                    writable: vec![],
-                    readable: vec![],
-                    file_size: 1 << 20,
-                    memory: 1 << 30,
-                },
+                profile: harmless(),
                 output,
             };
             let done = Sandbox::new(None).run(job).await.unwrap();
@@ -454,12 +454,7 @@ mod tests {
             environment: vec![],
             folder: Path::new("/"),
             deadline: Duration::from_millis(deadline),
-            profile: Profile::Git {
-                writable: vec![],
-                readable: vec![],
-                file_size: 1 << 20,
-                memory: 1 << 30,
-            },
+            profile: harmless(),
             output: MAX_OUTPUT,
         };
         // More than a pipe holds.

@@ -402,10 +402,26 @@ fn clear(folder: &Path, but: Option<&Path>, unwanted: impl Fn(&str) -> bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use git2::{Signature, Time};
+pub(super) mod tests {
+    use git2::{Commit, Signature, Time};
 
     use super::*;
+
+    /// Makes a commit without a file, to which a ref leads from then on if one is named.
+    pub(in super::super) fn commit(
+        handle: &Repository,
+        name: Option<&str>,
+        said: &str,
+        parent: Option<Oid>,
+    ) -> Oid {
+        let tree = handle.treebuilder(None).unwrap().write().unwrap();
+        let tree = handle.find_tree(tree).unwrap();
+        let who = Signature::new("a", "a", &Time::new(0, 0)).unwrap();
+        let parent = parent.map(|id| handle.find_commit(id).unwrap());
+        let parents: Vec<&Commit<'_>> = parent.iter().collect();
+        let made = handle.commit(name, &who, &who, said, &tree, &parents);
+        made.unwrap()
+    }
 
     #[test]
     fn what_a_fetch_left_that_nobody_waited_for_is_cleared_by_the_next() {
@@ -508,11 +524,7 @@ mod tests {
         let commit = || {
             mirror.prepare().unwrap();
             let handle = mirror.open().unwrap();
-            let tree = handle.treebuilder(None).unwrap().write().unwrap();
-            let who = Signature::new("a", "a", &Time::new(0, 0)).unwrap();
-            let tree = handle.find_tree(tree).unwrap();
-            let id = handle.commit(None, &who, &who, "change", &tree, &[]);
-            id.unwrap().to_string()
+            commit(&handle, None, "change", None).to_string()
         };
         let id = commit();
         assert_eq!(mirror.found(&id), None);

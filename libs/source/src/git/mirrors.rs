@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crowd::fair::Fair;
+use crowd::fair::{Fair, Turn};
 use domain::egress::Egress;
 use domain::message;
 use domain::signature::{Signature, Verdict};
@@ -519,6 +519,13 @@ impl Mirrors {
         Patience::of(access, self.0.limits.fetch)
     }
 
+    /// Waits for the turn of a fetch, and says that it has begun.
+    async fn fetch_turn(&self, access: &Access, begun: &AtomicBool) -> Turn {
+        let turn = self.0.fetches.turn(access.tenant()).await;
+        begun.store(true, Ordering::Relaxed);
+        turn
+    }
+
     /// Fetches every branch and tag. A damaged mirror is fetched anew beside itself, and gives its place up once that has
     /// succeeded: a server that sends rubbish takes nothing away.
     #[tracing::instrument(name = "git.fetch", skip_all)]
@@ -530,8 +537,7 @@ impl Mirrors {
     ) -> Result<(), Error> {
         let begun = AtomicBool::new(false);
         let job = || async {
-            let _turn = self.0.fetches.turn(access.tenant()).await;
-            begun.store(true, Ordering::Relaxed);
+            let _turn = self.fetch_turn(access, &begun).await;
             mirror.begin();
             let fetched = match self.fetch_once(mirror, access).await {
                 Err(error) if error.kind() == Kind::Corrupt => {
@@ -635,8 +641,7 @@ impl Mirrors {
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
         let (begun, limit) = (AtomicBool::new(false), self.0.limits.fetch);
         let job = || async {
-            let _turn = self.0.fetches.turn(access.tenant()).await;
-            begun.store(true, Ordering::Relaxed);
+            let _turn = self.fetch_turn(access, &begun).await;
             // Who came before may have brought it.
             if let Some(snapshot) = open(&mirror, commit).await? {
                 return Ok(snapshot);

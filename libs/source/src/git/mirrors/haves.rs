@@ -74,6 +74,7 @@ fn read<'a>(handle: &'a Repository, database: &Odb<'_>, id: Oid) -> Option<Commi
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::mirror::tests::commit;
     use super::*;
 
     #[test]
@@ -82,15 +83,8 @@ mod tests {
         let mirror = Mirror::new(folder.path().join("mirror"));
         mirror.prepare().unwrap();
         let handle = mirror.open().unwrap();
-        let tree = handle.treebuilder(None).unwrap().write().unwrap();
-        let tree = handle.find_tree(tree).unwrap();
-        let who = git2::Signature::new("a", "a", &git2::Time::new(0, 0)).unwrap();
-        let commit = |said: &str, parent: Option<Oid>| {
-            let parent = parent.map(|id| handle.find_commit(id).unwrap());
-            let parents: Vec<&Commit<'_>> = parent.iter().collect();
-            let made = handle.commit(Some("refs/heads/main"), &who, &who, said, &tree, &parents);
-            made.unwrap()
-        };
+        let branch = Some("refs/heads/main");
+        let commit = |said: &str, parent| commit(&handle, branch, said, parent);
         let first = commit("first", None);
         let large = commit(&"x".repeat(LARGEST), Some(first));
         let third = commit("third", Some(large));
@@ -107,15 +101,7 @@ mod tests {
         assert!(told("refs/heads/main", &Refs::default()).is_empty());
         mirror.prepare().unwrap();
         let handle = mirror.open().unwrap();
-        let tree = handle.treebuilder(None).unwrap().write().unwrap();
-        let tree = handle.find_tree(tree).unwrap();
-        let who = git2::Signature::new("a", "a", &git2::Time::new(0, 0)).unwrap();
-        let commit = |said: &str, parent: Option<Oid>| {
-            let parent = parent.map(|id| handle.find_commit(id).unwrap());
-            let parents: Vec<&Commit<'_>> = parent.iter().collect();
-            let made = handle.commit(None, &who, &who, said, &tree, &parents);
-            made.unwrap()
-        };
+        let commit = |said: &str, parent| commit(&handle, None, said, parent);
         let mut history = vec![commit("0", None)];
         for number in 1..100 {
             let last = history.last().copied();

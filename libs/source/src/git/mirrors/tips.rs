@@ -71,8 +71,7 @@ impl Mirrors {
         };
         let begun = AtomicBool::new(false);
         let job = || async {
-            let _turn = self.0.fetches.turn(access.tenant()).await;
-            begun.store(true, Ordering::Relaxed);
+            let _turn = self.fetch_turn(access, &begun).await;
             // Who came before may have brought it, or found that the server is not asked so any more.
             if let Some(snapshot) = open(mirror, commit).await? {
                 return Ok(Some(snapshot));
@@ -200,6 +199,7 @@ impl Mirrors {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::mirror::tests::commit;
     use super::*;
 
     #[test]
@@ -233,11 +233,7 @@ mod tests {
         mirror.prepare().unwrap();
         let commit = |said: &str| {
             let handle = mirror.open().unwrap();
-            let tree = handle.treebuilder(None).unwrap().write().unwrap();
-            let tree = handle.find_tree(tree).unwrap();
-            let who = git2::Signature::new("a", "a", &git2::Time::new(0, 0)).unwrap();
-            let id = handle.commit(None, &who, &who, said, &tree, &[]);
-            id.unwrap().to_string()
+            commit(&handle, None, said, None).to_string()
         };
         for said in ["first", "second"] {
             let id = commit(said);
