@@ -90,11 +90,7 @@ impl Cluster {
         namespace: &str,
         tenant: &TenantName,
     ) -> Result<Option<Value>, Error> {
-        let key = ResourceKey {
-            kind: "Namespace".into(),
-            name: namespace.into(),
-            ..ResourceKey::default()
-        };
+        let key = ResourceKey::of_namespace(namespace);
         let Some(live) = self.as_platform().get(&key, Some("v1")).await? else {
             return Ok(None);
         };
@@ -110,11 +106,7 @@ impl Cluster {
 
     async fn ensure_namespace(&self, namespace: &str, tenant: &TenantName) -> Result<(), Error> {
         let platform = self.as_platform();
-        let key = ResourceKey {
-            kind: "Namespace".into(),
-            name: namespace.into(),
-            ..ResourceKey::default()
-        };
+        let key = ResourceKey::of_namespace(namespace);
         let mut live = platform.get(&key, Some("v1")).await?;
         if live.is_none() {
             let labels = BTreeMap::from([(TENANT_LABEL.to_owned(), tenant.as_str().to_owned())]);

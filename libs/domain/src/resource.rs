@@ -58,6 +58,22 @@ impl ResourceKey {
         GroupKind::new(self.group.clone(), self.kind.clone())
     }
 
+    /// The key of a namespace.
+    #[must_use]
+    pub fn of_namespace(name: &str) -> Self {
+        Self {
+            kind: "Namespace".to_owned(),
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is that of a namespace.
+    #[must_use]
+    pub fn is_namespace(&self) -> bool {
+        self.group.is_empty() && self.kind == "Namespace"
+    }
+
     /// The key of a manifest or a live object, as its own metadata says. Missing parts are empty.
     #[must_use]
     pub fn of(object: &Value) -> Self {
@@ -216,11 +232,7 @@ mod tests {
 
     #[test]
     fn a_cluster_scoped_object_carries_the_destination_namespace() {
-        let key = ResourceKey {
-            kind: "Namespace".into(),
-            name: "x".into(),
-            ..ResourceKey::default()
-        };
+        let key = ResourceKey::of_namespace("x");
         let id = tracking_id("hello", &key, "web");
         assert_eq!(id, "hello:/Namespace:web/x");
         assert_eq!(tracked_by(&id, &key), Some("hello"));

@@ -480,9 +480,7 @@ fn prune(compared: &Compared, request: &Request<'_>) -> Action {
 
 /// Whether the destination's namespace is itself among the targets.
 fn among_targets(prepared: &Prepared, request: &Request<'_>) -> bool {
-    let is = |key: &ResourceKey| {
-        key.group.is_empty() && key.kind == "Namespace" && key.name == request.namespace
-    };
+    let is = |key: &ResourceKey| key.is_namespace() && key.name == request.namespace;
     prepared.targets.iter().any(|target| is(&target.key))
 }
 
@@ -508,11 +506,7 @@ fn create_namespace(prepared: &Prepared, request: &Request<'_>) -> Option<Step> 
             object["metadata"][part] = values.clone();
         }
     }
-    let key = ResourceKey {
-        kind: "Namespace".to_owned(),
-        name: request.namespace.to_owned(),
-        ..ResourceKey::default()
-    };
+    let key = ResourceKey::of_namespace(request.namespace);
     let action = Action::CreateNamespace {
         object: Arc::new(object),
     };

@@ -253,8 +253,7 @@ impl TenantFacts {
     /// Whether a cluster-scoped object may be looked at for the tenant, whosever it is.
     #[must_use]
     pub fn owns_cluster(&self, key: &ResourceKey) -> bool {
-        let namespace = key.group.is_empty() && key.kind == "Namespace";
-        self.owns_the_whole() || (namespace && self.owns(&key.name))
+        self.owns_the_whole() || (key.is_namespace() && self.owns(&key.name))
     }
 
     /// The namespaces that Naru makes and keeps for it.

@@ -392,7 +392,7 @@ impl State {
 
     /// Walks up from an entry to every tracked object on the way.
     fn concerned(&self, entry: &Entry, wakes: &mut HashSet<Wake>) {
-        if entry.key.group.is_empty() && entry.key.kind == "Namespace" {
+        if entry.key.is_namespace() {
             wakes.insert(Wake::Namespace(entry.key.name.as_str().into()));
         }
         let before = wakes.len();

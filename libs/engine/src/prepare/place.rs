@@ -241,7 +241,7 @@ fn not_yours(
         let message = message::sync::CLUSTER_LEVEL_UNMANAGED.with("kind", &key.kind);
         return Some((message.with("name", &key.name), "kind"));
     }
-    let is_namespace = key.group.is_empty() && key.kind == "Namespace";
+    let is_namespace = key.is_namespace();
     let (namespace, field, creating) = match (placed.namespaced, is_namespace) {
         (true, _) if key.namespace.is_empty() => return None,
         (true, _) => {

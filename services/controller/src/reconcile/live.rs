@@ -388,8 +388,7 @@ pub async fn dry_run(
 /// that, other cluster-scoped ones when they are tracked as its own (which only its own account can have made).
 fn may_see(tenant: &TenantFacts, key: &ResourceKey) -> bool {
     if key.namespace.is_empty() {
-        let namespace = key.group.is_empty() && key.kind == "Namespace";
-        return !namespace || tenant.owns(&key.name);
+        return !key.is_namespace() || tenant.owns(&key.name);
     }
     tenant.owns(&key.namespace)
 }

@@ -418,7 +418,7 @@ async fn run_on(
         }
     }
     // Who has taken it over knows that by the record alone.
-    let namespace = namespace_key(&run.subject.destination.namespace);
+    let namespace = ResourceKey::of_namespace(&run.subject.destination.namespace);
     let anew = memory.times.namespace_left || awaits_deletion(&run.state, &namespace);
     let plan = make_plan(ctx, &run, &desired, &look, anew, |plan, _| plan);
     let result = run.state.result.get_or_insert_with(|| SyncResult {
@@ -676,7 +676,7 @@ fn make_plan<T>(
     let sync = &state.operation.sync;
     let options = run.options();
     let namespace = subject.destination.namespace.as_str();
-    let key = namespace_key(namespace);
+    let key = ResourceKey::of_namespace(namespace);
     let absent = (anew && options.create_namespace) || known_absent(ctx, &key);
     let approved = subject
         .app
@@ -701,14 +701,6 @@ fn make_plan<T>(
         plan::plan(&desired.prepared, &look.comparison, &request),
         &request,
     )
-}
-
-fn namespace_key(name: &str) -> ResourceKey {
-    ResourceKey {
-        kind: "Namespace".into(),
-        name: name.to_owned(),
-        ..ResourceKey::default()
-    }
 }
 
 /// Whether an operation says that it waits for this object to be gone before any other.
@@ -831,7 +823,10 @@ mod tests {
     #[test]
     fn who_takes_a_sync_over_reads_that_it_waits_for_its_namespace() {
         let mut state = operation::begin(Operation::default(), Timestamp::UNIX_EPOCH);
-        let (own, other) = (namespace_key("a"), namespace_key("b"));
+        let (own, other) = (
+            ResourceKey::of_namespace("a"),
+            ResourceKey::of_namespace("b"),
+        );
         assert!(!awaits_deletion(&state, &own), "it runs");
         state.message = message::sync::WAITING_DELETION.with("resource", pace::named(&own));
         assert!(awaits_deletion(&state, &own));

@@ -30,7 +30,7 @@ pub(super) async fn create(
     if dry_run {
         return Ok(words("created (dry run)"));
     }
-    let key = key(namespace);
+    let key = ResourceKey::of_namespace(namespace);
     if subject.tenant().makes_namespaces() {
         // Its account may do so itself.
         let account = subject.writer.account(ctx, "")?;
@@ -99,17 +99,9 @@ pub(super) async fn create(
     Ok(words(if existed { "configured" } else { "created" }))
 }
 
-fn key(namespace: &str) -> ResourceKey {
-    ResourceKey {
-        kind: "Namespace".into(),
-        name: namespace.to_owned(),
-        ..ResourceKey::default()
-    }
-}
-
 /// Whether a step makes the namespace or something in it.
 pub(super) fn is_in(step: &Step, namespace: &str) -> bool {
-    step.key.namespace == namespace || step.key == key(namespace)
+    step.key.namespace == namespace || step.key == ResourceKey::of_namespace(namespace)
 }
 
 /// The namespace as it is, where it is the tenant's and on its way out: nothing is made there any more, and the account's rights
@@ -126,7 +118,10 @@ pub(super) async fn leaving(
         return Ok(None);
     }
     let platform = ctx.cluster.as_platform();
-    match platform.get(&key(namespace), Some("v1")).await {
+    match platform
+        .get(&ResourceKey::of_namespace(namespace), Some("v1"))
+        .await
+    {
         Ok(there) => Ok(there.filter(is_leaving)),
         Err(error) if passes(&error) => Err(error),
         // Who may not look has to do with what was said of the objects.

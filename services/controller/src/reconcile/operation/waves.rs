@@ -248,7 +248,7 @@ fn lingers_for(
     times: &mut Times,
 ) -> Progress {
     run.state.message = going.message;
-    let mut namespaces = keys.iter().filter(|key| is_namespace(key));
+    let mut namespaces = keys.iter().filter(|key| key.is_namespace());
     let overlooked = namespaces.any(|key| {
         times.namespace_left |= key.name == run.subject.destination.namespace;
         ctx.memory.await_namespace(&run.subject.key, &key.name);
@@ -260,10 +260,6 @@ fn lingers_for(
     });
     let pause = if overlooked { SOON } else { BACKSTOP };
     Progress::Lingers(going.why, Next::After(pause))
-}
-
-fn is_namespace(key: &ResourceKey) -> bool {
-    key.group.is_empty() && key.kind == "Namespace"
 }
 
 /// The end of an attempt that has failed.
