@@ -39,6 +39,8 @@ const TOLD: usize = 1024;
 pub struct AppMemory {
     /// Which application of that name.
     pub uid: String,
+    /// When it was asked last what Git says.
+    pub asked: Option<Instant>,
     /// The last render of each source.
     pub renders: Vec<Render>,
     /// What was there after the last apply or the last comparison that found no difference.

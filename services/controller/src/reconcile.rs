@@ -459,6 +459,7 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
             .as_ref()
             .ok()
             .map(|desired| desired.revisions.as_slice()),
+        memory,
     );
     let again = desired
         .as_ref()

@@ -95,6 +95,8 @@ pub struct Followed {
     pub revision: String,
     /// The commit; `None` when it could not be told.
     pub commit: Option<String>,
+    /// When that was asked, where it was: what has been listed since may say something else.
+    pub asked: Option<Instant>,
 }
 
 struct Repo {
@@ -411,7 +413,10 @@ impl Repos {
             // In this order: a listing that ends after the second step finds the application.
             repo.users.lock().insert(app.name.clone(), mine.clone());
             let tips = repo.known(Need::Known(self.0.age));
-            behind |= tips.is_some_and(|tips| tips.is_ok_and(|tips| is_behind(key, &mine, &tips)));
+            let is_listed_since = |then| repo.is_listed_since(then);
+            behind |= tips.is_some_and(|tips| {
+                tips.is_ok_and(|tips| is_behind(key, &mine, &tips, is_listed_since))
+            });
         }
         if behind {
             let _ = self.0.news.send(News::Behind(app.clone()));
@@ -649,13 +654,20 @@ fn newer<'a>(
     others.map(|repo| repo.key.clone()).collect()
 }
 
-/// Whether something is followed that is another commit by now. What only the repo-server can tell is looked at with the next
+/// Whether something is followed that is another commit by now, or may be: what failed may have failed for a commit of before a push
+/// whose listing came meanwhile, and that listing knew of no follower. What only the repo-server can tell is looked at with the next
 /// listing.
-fn is_behind(key: &RepoKey, followed: &[Followed], tips: &Refs) -> bool {
+fn is_behind(
+    key: &RepoKey,
+    followed: &[Followed],
+    tips: &Refs,
+    is_listed_since: impl Fn(Instant) -> bool,
+) -> bool {
     let mut moving = followed.iter().filter(|one| !key.is_fixed(&one.revision));
     moving.any(|one| match (&one.commit, tips.resolve(&one.revision)) {
         (Some(commit), Named::Commit(now)) => now != *commit,
-        (None, _) | (_, Named::Unclear) => false,
+        (Some(_), Named::Unclear) => false,
+        (None, _) => one.asked.is_some_and(&is_listed_since),
     })
 }
 
@@ -745,6 +757,7 @@ mod tests {
         let (former, now) = ("a".repeat(40), "b".repeat(40));
         let tips = HashMap::from([("refs/heads/main".to_owned(), now.clone())]);
         let tips = Refs::new(tips, "refs/heads/main".to_owned());
+        let (asked, listed) = (Instant::now(), std::cell::Cell::new(false));
         let behind = |revision: &str, commit: Option<&String>| {
             let followed = Followed {
                 repo: key.clone(),
@@ -752,8 +765,11 @@ mod tests {
                 path: "app".to_owned(),
                 revision: revision.to_owned(),
                 commit: commit.cloned(),
+                asked: Some(asked),
             };
-            is_behind(&key, &[followed], &tips)
+            is_behind(&key, &[followed], &tips, |then| {
+                then == asked && listed.get()
+            })
         };
         assert!(behind("main", Some(&former)) && behind("HEAD", Some(&former)));
         assert!(!behind("main", Some(&now)));
@@ -761,7 +777,13 @@ mod tests {
         assert!(!behind("v1.*", Some(&former)), "nobody knows");
         assert!(
             !behind("main", None),
-            "it could not be told, and is asked again"
+            "it could not be told, and nothing else is said since"
         );
+        listed.set(true);
+        assert!(
+            behind("main", None),
+            "it failed for what was there before the listing"
+        );
+        assert!(!behind("main", Some(&now)));
     }
 }

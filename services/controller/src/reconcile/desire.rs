@@ -1,6 +1,7 @@
 //! What Git says: revisions become commits, commits become manifests, manifests become targets (client required).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use cluster::Discovery;
 use domain::application::Source;
@@ -107,8 +108,13 @@ pub async fn desire(
     wish: &Wish,
     memory: &mut AppMemory,
 ) -> Result<Desired, Trouble> {
+    memory.asked = Some(Instant::now());
     let (sources, keys) = placed(subject, &wish.sources).map_err(Trouble::theirs)?;
     let revisions = resolve(ctx, wish, &sources, &keys).await?;
+    if wish.fresh {
+        // What was listed for that says nothing new, however often it is asked for.
+        memory.asked = Some(Instant::now());
+    }
     signed(ctx, subject, wish, &sources, &keys, &revisions).await?;
     let discovery = ctx.cluster.discovery();
     if !wish.brought.is_empty() {
@@ -293,8 +299,9 @@ pub async fn targets_of(
     Ok((made.prepared, made.schema))
 }
 
-/// Notes what the application's own sources follow, so that a moved revision wakes it.
-pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>) {
+/// Notes what the application's own sources follow, so that a moved revision wakes it: the commits that were found for them, or that
+/// nobody can tell since it was asked last.
+pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>, memory: &AppMemory) {
     let sources = subject.sources();
     let followed = sources.iter().enumerate().filter_map(|(at, document)| {
         let source = subject::source(document).ok()?;
@@ -304,6 +311,7 @@ pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>) {
             path: source.path.clone(),
             url: source.repo_url,
             commit: revisions.and_then(|revisions| revisions.get(at).cloned()),
+            asked: memory.asked,
         })
     });
     ctx.repos.follow(&subject.key, followed.collect());

@@ -774,6 +774,7 @@ async fn spec_look(
             .as_ref()
             .ok()
             .map(|desired| desired.revisions.as_slice()),
+        memory,
     );
     Ok(look)
 }

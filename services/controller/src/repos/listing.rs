@@ -39,6 +39,8 @@ pub(super) struct Listing<T, E> {
 struct Last<T, E> {
     good: Option<(Instant, T)>,
     bad: Option<(Instant, E)>,
+    /// When the last good one came.
+    came: Option<Instant>,
 }
 
 impl<T, E> Default for Listing<T, E> {
@@ -48,6 +50,7 @@ impl<T, E> Default for Listing<T, E> {
             last: Mutex::new(Last {
                 good: None,
                 bad: None,
+                came: None,
             }),
         }
     }
@@ -80,6 +83,7 @@ impl<T: Clone, E: Clone> Listing<T, E> {
                 *last = Last {
                     good: Some((sent, good.clone())),
                     bad: None,
+                    came: Some(Instant::now()),
                 }
             }
             Err(bad) => last.bad = Some((sent, bad.clone())),
@@ -100,6 +104,11 @@ impl<T: Clone, E: Clone> Listing<T, E> {
             .good
             .as_ref()
             .is_some_and(|(sent, _)| now.duration_since(*sent) <= age)
+    }
+
+    /// Whether a good answer has come then or later, whenever its question was sent.
+    pub(super) fn has_come_since(&self, then: Instant) -> bool {
+        self.last.lock().came.is_some_and(|came| came >= then)
     }
 
     /// How long ago the last question was sent, at `now`; nothing where none was.
@@ -201,6 +210,14 @@ mod tests {
         assert_eq!(get(Need::fresh(), Err("down")).await, Err("down"));
         assert_eq!(get(LONG, Ok(2)).await, Ok(1));
         assert_eq!(get(Need::Known(Duration::ZERO), Ok(3)).await, Err("down"));
+        let before = Instant::now();
+        assert_eq!(get(Need::fresh(), Err("down")).await, Err("down"));
+        assert!(
+            !listing.has_come_since(before),
+            "a failure says nothing new"
+        );
+        assert_eq!(get(Need::fresh(), Ok(4)).await, Ok(4));
+        assert!(listing.has_come_since(before));
     }
 
     #[tokio::test]

@@ -110,6 +110,12 @@ impl Repo {
         tips.known(need)
     }
 
+    /// Whether a listing has come since then.
+    pub(super) fn is_listed_since(&self, then: Instant) -> bool {
+        let tips = self.tips.lock().clone();
+        tips.is_some_and(|tips| tips.has_come_since(then))
+    }
+
     /// How old its last listing is, however it went.
     pub(super) fn age(&self) -> Duration {
         let tips = self.tips.lock().clone();

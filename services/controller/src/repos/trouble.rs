@@ -21,8 +21,9 @@ pub struct Trouble {
 }
 
 /// What is said of servers that do not answer.
-const PASSING: [&message::Code; 5] = [
+const PASSING: [&message::Code; 6] = [
     &message::source::UNREACHABLE,
+    &message::source::SILENT,
     &message::source::TIMEOUT,
     &message::source::FETCH_FAILED,
     &message::chart::UNREACHABLE,

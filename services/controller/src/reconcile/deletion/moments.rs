@@ -116,6 +116,7 @@ async fn wanted(
         ctx,
         subject,
         known.map(|desired| desired.revisions.as_slice()),
+        memory,
     );
     match desired {
         Ok(desired) => Ok(Ok(desired)),
