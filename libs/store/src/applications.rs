@@ -1,6 +1,7 @@
 //! A tenant's applications.
 
 mod changes;
+pub(crate) mod read;
 pub(crate) mod row;
 pub(crate) mod seen;
 pub(crate) mod together;
@@ -63,20 +64,15 @@ impl Applications<'_> {
         row.as_ref().map(row::application).transpose()
     }
 
-    /// One of them, and the work item whose holder works on it, where anybody has.
+    /// One of them, and the work item whose holder works on it, where anybody has; together with those that others ask for at
+    /// the same time.
     ///
     /// # Errors
     /// When the database does not answer.
     #[tracing::instrument(name = "db.applications.find_at_work", skip_all, fields(tenant = %self.scope.tenant(), app = name))]
     pub async fn find_at_work(&self, name: &str) -> Result<Option<(Application, Option<String>)>> {
-        let statement = reading(&format!(
-            "SELECT {COLUMNS}, work_item FROM naru.applications WHERE name = $2"
-        ));
-        let row = sqlx::query(&statement)
-            .bind(self.scope.setting())
-            .bind(name)
-            .fetch_optional(self.scope.store().pool())
-            .await?;
+        let (store, wanted) = (self.scope.store(), read::AtWork(name.to_owned()));
+        let row = crate::together::share(store, self.scope.tenant(), wanted).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some((row::application(&row)?, row.try_get("work_item")?)))
     }

@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool, Row};
 use tracing::log::LevelFilter;
 
+use crate::applications::read;
 use crate::applications::seen::Seen;
 use crate::applications::together::Together;
 use crate::audit;
@@ -80,6 +81,7 @@ pub(crate) struct Inner {
     pub(crate) tenant_keys: Mutex<HashMap<TenantId, (Instant, Arc<DataKeys>)>>,
     pub(crate) together: Together,
     pub(crate) seen: Seen,
+    pub(crate) at_work: Lines<read::AtWork>,
     pub(crate) audit: Lines<audit::append::Row>,
     pub(crate) sets: Lines<manifest_sets::Sealed>,
 }
@@ -145,19 +147,29 @@ impl Store {
                 })
             })
             .connect_lazy_with(connect.clone());
-        Ok(Self {
+        Ok(Self::over(pool, connect, key_file, options.trace))
+    }
+
+    pub(crate) fn over(
+        pool: PgPool,
+        connect: PgConnectOptions,
+        key_file: KeyFile,
+        trace: fn() -> Option<TraceParent>,
+    ) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 pool,
                 connect,
                 key_file,
-                trace: options.trace,
+                trace,
                 tenant_keys: Mutex::default(),
                 together: Together::default(),
                 seen: Seen::default(),
+                at_work: Lines::default(),
                 audit: Lines::default(),
                 sets: Lines::default(),
             }),
-        })
+        }
     }
 
     /// The rows of one tenant.

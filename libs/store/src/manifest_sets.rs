@@ -48,7 +48,7 @@ impl TenantScope {
         let hash = hash.0.clone();
         let set = Sealed { hash, sealed };
         match small {
-            true => together::write(self.store(), self.tenant(), set).await,
+            true => together::share(self.store(), self.tenant(), set).await,
             false => write(self, &[set]).await,
         }
     }
@@ -107,11 +107,13 @@ impl Part for Sealed {
     type Line = TenantId;
     type Answer = ();
 
+    const READS: bool = false;
+
     fn lines(store: &Store) -> &Lines<Self> {
         &store.inner.sets
     }
 
-    async fn write(store: &Store, tenant: TenantId, sets: &[Self]) -> Result<Vec<()>> {
+    async fn run(store: &Store, tenant: TenantId, sets: &[Self]) -> Result<Vec<()>> {
         write(&store.tenant(tenant), sets).await?;
         Ok(vec![(); sets.len()])
     }

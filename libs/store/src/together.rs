@@ -2,8 +2,11 @@
 //!
 //! A hundred callers at once would wait for a hundred commits. What waits while one is under way goes into the next, all together;
 //! whoever comes alone goes alone and at once. Where several have come together the next transaction waits a moment for more: each
-//! takes the database about as long, whatever is in it. Changes of applications, of which a transaction takes one each and
-//! decides only then what is written, have lines of their own ([`crate::applications::together`]).
+//! takes the database about as long, whatever is in it. Reads have no commit to share, but every statement has its price: those that
+//! come while one is under way go into the next as well, which waits for nobody. Changes of applications, of which a transaction takes
+//! one each and decides only then what is written, have lines of their own ([`crate::applications::together`]).
+//!
+//! What a statement is to carry has come before it begins. Hence a read sees all that was committed before it was asked for.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -29,11 +32,14 @@ pub(crate) trait Part: Send + Sync + Sized + 'static {
     /// What the caller is told.
     type Answer: Send + 'static;
 
+    /// Whether they only read: then nobody waits a moment for more.
+    const READS: bool;
+
     /// Where they wait.
     fn lines(store: &Store) -> &Lines<Self>;
 
-    /// Writes some of one line in one statement; the answer to each, in their order.
-    fn write(
+    /// Carries out some of one line in one statement; the answer to each, in their order.
+    fn run(
         store: &Store,
         line: Self::Line,
         parts: &[Self],
@@ -110,8 +116,8 @@ impl<F: Fn()> Drop for Worker<F> {
     }
 }
 
-/// Writes a part, together with those that others write meanwhile.
-pub(crate) async fn write<P: Part>(store: &Store, line: P::Line, part: P) -> Result<P::Answer> {
+/// Carries out a part, together with those that others bring meanwhile.
+pub(crate) async fn share<P: Part>(store: &Store, line: P::Line, part: P) -> Result<P::Answer> {
     let (answer, answered) = oneshot::channel();
     if P::lines(store).push(line, Job { part, answer }) {
         let store = store.clone();
@@ -129,13 +135,19 @@ pub(crate) async fn write<P: Part>(store: &Store, line: P::Line, part: P) -> Res
 
 /// Works on a line until it is empty.
 async fn work<P: Part>(store: &Store, line: P::Line) {
+    if P::READS {
+        // A worker runs as soon as it is begun, before others that were let go together with whoever began it: these come first.
+        let worker = Worker::new(|| P::lines(store).give_up(line));
+        tokio::task::yield_now().await;
+        worker.done();
+    }
     while let Some(batch) = P::lines(store).next(line) {
         let (parts, answers): (Vec<P>, Vec<_>) =
             batch.into_iter().map(|job| (job.part, job.answer)).unzip();
         let worker = Worker::new(|| P::lines(store).give_up(line));
-        let outcomes = match P::write(store, line, &parts).await {
+        let outcomes = match P::run(store, line, &parts).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            // One that cannot be stored, or whose tenant has just gone, is nobody else's trouble.
+            // One that cannot be stored or asked for, or whose tenant has just gone, is nobody else's trouble.
             Err(error) if parts.len() > 1 && error.code() != Code::Unavailable => {
                 one_by_one(store, line, &parts).await
             }
@@ -149,7 +161,9 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
             // The caller may have gone; what was written stays.
             let _ = answer.send(outcome);
         }
-        company(parts.len()).await;
+        if !P::READS {
+            company(parts.len()).await;
+        }
         worker.done();
     }
 }
@@ -165,17 +179,22 @@ pub(crate) async fn company(parts: usize) {
 async fn one_by_one<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Vec<Result<P::Answer>> {
     let mut outcomes = Vec::with_capacity(parts.len());
     for part in parts {
-        let written = P::write(store, line, std::slice::from_ref(part)).await;
-        outcomes.push(written.map(|mut answers| answers.swap_remove(0)));
+        let done = P::run(store, line, std::slice::from_ref(part)).await;
+        outcomes.push(done.map(|mut answers| answers.swap_remove(0)));
     }
     outcomes
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+    use tokio::task::JoinSet;
     use tokio::time::Instant;
 
     use super::*;
+    use crate::key_file::KeyFile;
 
     struct Number(usize);
 
@@ -183,13 +202,73 @@ mod tests {
         type Line = &'static str;
         type Answer = ();
 
+        const READS: bool = false;
+
         fn lines(_: &Store) -> &Lines<Self> {
             unreachable!("nothing is written")
         }
 
-        async fn write(_: &Store, _: &'static str, _: &[Self]) -> Result<Vec<()>> {
+        async fn run(_: &Store, _: &'static str, _: &[Self]) -> Result<Vec<()>> {
             unreachable!("nothing is written")
         }
+    }
+
+    /// A read that is told how many shared its statement.
+    struct Read;
+
+    impl Part for Read {
+        type Line = &'static str;
+        type Answer = usize;
+
+        const READS: bool = true;
+
+        fn lines(_: &Store) -> &Lines<Self> {
+            static LINES: LazyLock<Lines<Read>> = LazyLock::new(Lines::default);
+            &LINES
+        }
+
+        async fn run(_: &Store, _: &'static str, parts: &[Self]) -> Result<Vec<usize>> {
+            Ok(vec![parts.len(); parts.len()])
+        }
+    }
+
+    /// A store that has no database, for parts that need none.
+    fn nowhere() -> Store {
+        let connect: PgConnectOptions = "postgres://nobody@localhost/none".parse().unwrap();
+        let pool = PgPoolOptions::new().connect_lazy_with(connect.clone());
+        let key_file = KeyFile::from_base64(&KeyFile::generate()).unwrap();
+        Store::over(pool, connect, key_file, || None)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn reads_that_are_let_go_together_share_their_first_statement() {
+        let store = nowhere();
+        let together = async move {
+            let mut reads = JoinSet::new();
+            for _ in 0..5 {
+                let store = store.clone();
+                reads.spawn(async move { share(&store, "burst", Read).await.unwrap() });
+            }
+            reads.join_all().await
+        };
+        // On the one worker thread: whoever is spawned last there runs next.
+        let mut released = JoinSet::new();
+        released.spawn(together);
+        assert_eq!(released.join_all().await, [[5; 5]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_wait_for_no_company_and_one_that_comes_alone_goes_alone() {
+        let (store, began) = (nowhere(), Instant::now());
+        let filled = [vec![1], vec![MOST; MOST]].concat();
+        for told in [vec![3; 3], vec![1], filled, vec![1]] {
+            let reads = told.iter().map(|_| share(&store, "after another", Read));
+            let shared = futures::future::join_all(reads).await;
+            let mut shared: Vec<usize> = shared.into_iter().map(Result::unwrap).collect();
+            shared.sort_unstable();
+            assert_eq!(shared, told);
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ pub(super) async fn append(store: &Store, tenant: TenantId, entry: &AuditEntry) 
     if entry.details.is_null() {
         entry.details = Value::Object(serde_json::Map::new());
     }
-    together::write(store, (), Row { tenant, entry }).await
+    together::share(store, (), Row { tenant, entry }).await
 }
 
 impl Part for Row {
@@ -33,12 +33,14 @@ impl Part for Row {
     /// The entry's id.
     type Answer = i64;
 
+    const READS: bool = false;
+
     fn lines(store: &Store) -> &Lines<Self> {
         &store.inner.audit
     }
 
     #[tracing::instrument(name = "db.audit.write", skip_all, fields(entries = rows.len()))]
-    async fn write(store: &Store, (): (), rows: &[Self]) -> Result<Vec<i64>> {
+    async fn run(store: &Store, (): (), rows: &[Self]) -> Result<Vec<i64>> {
         let ids: Vec<i64> = sqlx::query_scalar("SELECT r FROM naru.record_audits($1) r")
             .bind(Json(rows))
             .fetch_all(store.pool())

@@ -131,6 +131,65 @@ async fn one_is_found_with_its_project_by_who_may_see_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn applications_asked_for_at_once_are_each_tenants_own_and_a_broken_name_fails_alone() {
+    World::with(async |world| {
+        let scopes = [world.scope("user01").await, world.scope("user02").await];
+        for (scope, count) in scopes.iter().zip([1, 2]) {
+            for n in 0..40 {
+                let made = app(&format!("app-{n}"), count);
+                scope.applications().create(&made).await.unwrap();
+            }
+        }
+        // More than a statement takes, every one twice; from 40 on there is none of that name.
+        let asked = (0..200).map(|at| {
+            let scope = scopes[at % 2].clone();
+            async move {
+                let name = format!("app-{}", at / 4);
+                (at, scope.applications().find_at_work(&name).await)
+            }
+        });
+        let apps = scopes[0].applications();
+        let (found, broken) =
+            tokio::join!(futures::future::join_all(asked), apps.find_at_work("a\0b"));
+        assert_eq!(broken.unwrap_err().code(), Code::Invalid);
+        for (at, found) in found {
+            let found = found.unwrap();
+            assert_eq!(found.is_some(), at < 160, "{at}");
+            if let Some((found, _)) = found {
+                assert_eq!(found.name(), format!("app-{}", at / 4));
+                assert_eq!(found.spec, spec([1, 2][at % 2]), "its own tenant's");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_together_with_others_sees_what_was_written_before() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let writers = (0..16).map(|writer| {
+            let scope = scope.clone();
+            async move {
+                let (apps, name) = (scope.applications(), format!("app-{writer}"));
+                apps.create(&app(&name, 0)).await.unwrap();
+                for count in 1..=20 {
+                    let count_up = move |app: &mut Application| {
+                        app.spec["count"] = json!(count);
+                        Ok::<_, Error>(())
+                    };
+                    let written = apps.update(&name, None, count_up).await.unwrap();
+                    let (read, _) = apps.find_at_work(&name).await.unwrap().unwrap();
+                    assert_eq!(read, written);
+                }
+            }
+        });
+        futures::future::join_all(writers).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_project_that_an_application_was_in_is_asked_for_once() {
     World::with(async |world| {
         let scope = world.scope("user01").await;
