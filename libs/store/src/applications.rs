@@ -7,7 +7,7 @@ pub(crate) mod seen;
 pub(crate) mod together;
 mod write;
 
-use domain::application::{Application, REFRESH, project_or_default};
+use domain::application::{Application, REFRESH};
 use domain::project::Project;
 use domain::resource::text;
 use sqlx::Row;
@@ -80,7 +80,7 @@ impl Applications<'_> {
     /// One of them and its project, for who may see it: `may` is asked with its spec's project (empty where it names none).
     /// One that is not there and one that may not be seen are both `None`, and take as long: of the latter nothing but its
     /// project's name is read. The project is `None` where there is none of that name. Who may see the project that it was in
-    /// last is spared the question for it.
+    /// last is spared the question for it. What others ask for at the same time is read with it, hence takes as long, too.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -90,18 +90,8 @@ impl Applications<'_> {
         name: &str,
         may: impl Fn(&str) -> bool,
     ) -> Result<Option<(Application, Option<Project>)>> {
-        let mut connection = self.scope.store().pool().acquire().await?;
-        let project_of = reading(
-            "SELECT coalesce(spec ->> 'project', '') AS project FROM naru.applications WHERE name = $2",
-        );
-        let both = reading(&format!(
-            "SELECT false AS is_project, {COLUMNS} FROM naru.applications
-             WHERE name = $2 AND coalesce(spec ->> 'project', '') = $3
-             UNION ALL
-             SELECT true, name, uid, generation, resource_version, metadata, spec, NULL, NULL, created_at
-             FROM naru.projects WHERE name = $4"
-        ));
-        let (seen, tenant) = (&self.scope.store().inner.seen, self.scope.tenant());
+        let (store, tenant) = (self.scope.store(), self.scope.tenant());
+        let seen = &store.inner.seen;
         let mut guess = seen.project(tenant, name);
         // Asked in any case, here as below, so that its time says nothing.
         let allowed = may(guess.as_deref().unwrap_or_default());
@@ -110,11 +100,8 @@ impl Applications<'_> {
             let named = match guess.take() {
                 Some(named) => named,
                 None => {
-                    let named: Option<String> = sqlx::query_scalar(&project_of)
-                        .bind(self.scope.setting())
-                        .bind(name)
-                        .fetch_optional(&mut *connection)
-                        .await?;
+                    let wanted = read::ProjectOf(name.to_owned());
+                    let named = crate::together::share(store, tenant, wanted).await?;
                     let allowed = may(named.as_deref().unwrap_or_default());
                     let Some(named) = named.filter(|_| allowed) else {
                         return Ok(None);
@@ -122,28 +109,19 @@ impl Applications<'_> {
                     named
                 }
             };
-            let rows = sqlx::query(&both)
-                .bind(self.scope.setting())
-                .bind(name)
-                .bind(&named)
-                .bind(project_or_default(&named))
-                .fetch_all(&mut *connection)
-                .await?;
-            let (mut app, mut project) = (None, None);
-            for row in &rows {
-                if row.try_get("is_project")? {
-                    project = Some(projects::project(row)?);
-                } else {
-                    app = Some(row::application(row)?);
-                }
-            }
+            let wanted = read::InProject {
+                name: name.to_owned(),
+                project: named.clone(),
+            };
             // It went in between, or into another project, of which has not been asked.
-            let Some(app) = app else {
+            let Some(found) = crate::together::share(store, tenant, wanted).await? else {
                 seen.note(tenant, name, None);
                 continue;
             };
+            let app = row::application(&found.app)?;
+            let project = found.project.as_deref().map(projects::project);
             seen.note(tenant, name, Some(&named));
-            return Ok(Some((app, project)));
+            return Ok(Some((app, project.transpose()?)));
         }
     }
 

@@ -82,6 +82,8 @@ pub(crate) struct Inner {
     pub(crate) together: Together,
     pub(crate) seen: Seen,
     pub(crate) at_work: Lines<read::AtWork>,
+    pub(crate) project_of: Lines<read::ProjectOf>,
+    pub(crate) in_project: Lines<read::InProject>,
     pub(crate) audit: Lines<audit::append::Row>,
     pub(crate) sets: Lines<manifest_sets::Sealed>,
 }
@@ -166,6 +168,8 @@ impl Store {
                 together: Together::default(),
                 seen: Seen::default(),
                 at_work: Lines::default(),
+                project_of: Lines::default(),
+                in_project: Lines::default(),
                 audit: Lines::default(),
                 sets: Lines::default(),
             }),

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use domain::application::{Application, REFRESH, RESOURCES_FINALIZER};
 use domain::manifest::{HeldSet, ManifestSetHash};
 use domain::operation::Operation;
+use domain::project::Project;
 use domain::quota::{Quota, Quotas};
 use futures::StreamExt;
 use serde_json::json;
@@ -210,6 +211,51 @@ async fn the_project_that_an_application_was_in_is_asked_for_once() {
             assert_eq!(found.unwrap().0.name(), "a");
             assert_eq!(*asked.lock().unwrap(), expected);
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_found_at_once_each_with_its_own_project_by_who_may_see_it() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let team = Project {
+            metadata: json!({"name": "team", "uid": "uid-team"}),
+            spec: json!({}),
+            resource_version: 0,
+        };
+        scope.projects().create(&team).await.unwrap();
+        // By what they are called: without a project, in one, in another, in one that is not there.
+        let named = ["", "default", "team", "gone"];
+        for n in 0..40 {
+            let mut made = app(&format!("app-{n}"), n);
+            made.spec["project"] = json!(named[n as usize % 4]);
+            scope.applications().create(&made).await.unwrap();
+        }
+        // One process knows where each is, the other has to ask; the second time both know.
+        let other = world.controller.tenant(scope.tenant());
+        for scope in [&scope, &other, &other] {
+            let asked = (0..50).map(|n: u32| async move {
+                let (apps, name) = (scope.applications(), format!("app-{n}"));
+                let found = apps.find_for(&name, |named| named != "team").await;
+                (n, found.unwrap())
+            });
+            for (n, found) in futures::future::join_all(asked).await {
+                let named = named[n as usize % 4];
+                let Some((found, project)) = found else {
+                    assert!(n >= 40 || named == "team", "{n} was not found");
+                    continue;
+                };
+                assert!(n < 40 && named != "team", "{n} was found");
+                assert_eq!(found.name(), format!("app-{n}"));
+                let project = project.map(|project| project.name().to_owned());
+                let expected = (named != "gone").then_some("default");
+                assert_eq!(project.as_deref(), expected);
+            }
+        }
+        let team = scope.applications().find_for("app-2", |_| true).await;
+        let (_, project) = team.unwrap().unwrap();
+        assert_eq!(project.unwrap().name(), "team");
     })
     .await;
 }
