@@ -313,8 +313,16 @@ impl TenantScope {
     /// The same, with the tenant's counter locked: how every write begins that takes a version. All writers lock the
     /// counter first, hence none waits for another in a circle.
     pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Postgres>> {
+        self.begin_write_and("").await
+    }
+
+    /// The same, and one more command, in the same round trip.
+    pub(crate) async fn begin_write_and(
+        &self,
+        command: &'static str,
+    ) -> Result<Transaction<'static, Postgres>> {
         let statement = format!(
-            "BEGIN; SELECT set_config('naru.tenant', '{}', true){}{}; SELECT FROM naru.tenants FOR NO KEY UPDATE",
+            "BEGIN; SELECT set_config('naru.tenant', '{}', true){}{}; SELECT FROM naru.tenants FOR NO KEY UPDATE; {command}",
             self.id.0,
             match self.by_operator {
                 true => ", set_config('naru.by_operator', 'on', true)",

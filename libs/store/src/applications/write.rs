@@ -8,7 +8,7 @@ use domain::status::Status;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
+use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Transaction};
 
 use super::{Applications, COLUMNS, named, repo_urls, row, together, touched};
 use crate::error::{Code, Error, Result};
@@ -81,6 +81,11 @@ impl<'a> Document<'a> {
     }
 }
 
+/// To where a transaction that several share goes back when one of them is refused. It is set in the round trip that begins the
+/// transaction, and ends with it: nobody waits for either.
+const SAVEPOINT: &str = "SAVEPOINT before_writes";
+const BACK: &str = "ROLLBACK TO SAVEPOINT before_writes";
+
 /// Makes changes in one transaction. Tells what each wrote, in their order; nothing where there was nothing to write.
 #[tracing::instrument(name = "db.applications.write", skip_all, fields(tenant = %scope.tenant(), changes = tracing::field::Empty))]
 pub(super) async fn all(
@@ -89,7 +94,9 @@ pub(super) async fn all(
 ) -> Result<Vec<Result<Option<Application>>>> {
     let names = changes.names();
     tracing::Span::current().record("changes", names.len());
-    let mut tx = scope.begin_write().await?;
+    let several = names.len() > 1;
+    let savepoint = if several { SAVEPOINT } else { "" };
+    let mut tx = scope.begin_write_and(savepoint).await?;
     let statement = named("$1");
     let rows = sqlx::query(&statement)
         .bind(&names)
@@ -101,13 +108,14 @@ pub(super) async fn all(
         current.insert(app.name().to_owned(), app);
     }
     let mut written: Vec<Result<Option<Application>>> = names.iter().map(|_| Ok(None)).collect();
-    let mut wanted = Vec::new();
+    let (mut wanted, mut removed) = (Vec::new(), false);
     for (at, name) in names.iter().enumerate() {
         let Some(next) = changes.decide(at, current.get(name)) else {
             continue;
         };
         if next.deleting() && next.finalizers().next().is_none() {
             let gone = remove(&mut tx, name).await?;
+            removed = true;
             written[at] = Ok(Some(Application {
                 resource_version: gone.resource_version,
                 ..next
@@ -116,7 +124,11 @@ pub(super) async fn all(
         }
         wanted.push((at, next));
     }
-    for (at, outcome) in put_each(&mut tx, wanted, &current).await? {
+    if removed && several && !wanted.is_empty() {
+        // What goes is not to come back with a write that is refused.
+        tx.execute(SAVEPOINT).await?;
+    }
+    for (at, outcome) in put_each(&mut tx, several, wanted, &current).await? {
         written[at] = outcome.map(Some);
     }
     if written.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
@@ -128,26 +140,23 @@ pub(super) async fn all(
 /// An application as it is to be, and the place of the change that wants it so.
 type Wanted = (usize, Application);
 
-/// Writes them, all at once. Where one of several is refused, which a quota does, each is written by itself: those that are
-/// refused are nobody else's trouble. What was decided still holds then, for the tenant's counter stays locked.
+/// Writes them, all at once. Where the transaction is `several` changes' and one is refused, which a quota does, each is written by
+/// itself: those that are refused are nobody else's trouble. What was decided still holds then, for the tenant's counter stays locked.
 async fn put_each(
     tx: &mut Transaction<'static, Postgres>,
+    several: bool,
     mut wanted: Vec<Wanted>,
     current: &HashMap<String, Application>,
 ) -> Result<Vec<(usize, Result<Application>)>> {
-    match wanted.len() {
-        0 => return Ok(Vec::new()),
-        1 => put(tx, &mut wanted, current).await?,
-        _ => {
-            let mut part = tx.begin().await?;
-            match put(&mut part, &mut wanted, current).await {
-                Ok(()) => part.commit().await?,
-                Err(error) if error.code() == Code::Unavailable => return Err(error),
-                Err(_) => {
-                    part.rollback().await?;
-                    return put_one_by_one(tx, wanted, current).await;
-                }
-            }
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    match put(tx, &mut wanted, current).await {
+        Ok(()) => {}
+        Err(error) if !several || error.code() == Code::Unavailable => return Err(error),
+        Err(_) => {
+            tx.execute(BACK).await?;
+            return put_one_by_one(tx, wanted, current).await;
         }
     }
     let written = wanted.into_iter().map(|(at, next)| (at, Ok(next)));

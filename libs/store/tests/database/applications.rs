@@ -548,6 +548,55 @@ async fn of_changes_that_share_a_transaction_those_beyond_a_quota_are_refused_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_goes_in_a_transaction_of_which_a_part_is_refused_stays_gone() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let one = Quotas([("operations".to_owned(), 1)].into());
+        let platform = world.api.platform();
+        platform
+            .set_tenant_quotas(scope.tenant(), &one)
+            .await
+            .unwrap();
+        let names: Vec<String> = (0..12).map(|n| format!("app-{n:02}")).collect();
+        for name in &names {
+            scope.applications().create(&app(name, 0)).await.unwrap();
+        }
+        // The first goes alone, the others together: every third goes for good, the rest is more than there may be.
+        let asked = names.iter().enumerate().map(|(at, name)| {
+            let scope = scope.clone();
+            async move {
+                let change = move |app: &mut Application| {
+                    if at % 3 == 0 {
+                        app.metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                    } else {
+                        app.operation = Some(Operation::default());
+                    }
+                    Ok::<_, Error>(())
+                };
+                scope.applications().update(name, None, change).await
+            }
+        });
+        let outcomes = futures::future::join_all(asked).await;
+        let mut begun = 0;
+        for (at, (outcome, name)) in outcomes.into_iter().zip(&names).enumerate() {
+            let stored = scope.applications().find(name).await.unwrap();
+            match outcome {
+                Ok(gone) if at % 3 == 0 => {
+                    assert!(gone.deleting() && stored.is_none(), "{name} is back");
+                }
+                Ok(app) => {
+                    assert_eq!(stored, Some(app));
+                    begun += 1;
+                }
+                Err(refused) => assert!(at % 3 != 0 && refused.code() == Code::Exhausted),
+            }
+        }
+        assert_eq!(begun, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_panics_leaves_nobody_waiting() {
     World::with(async |world| {
         let scope = world.scope("user01").await;
