@@ -6,14 +6,30 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::layer::{Context, Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::Telemetry;
 
 /// No attribute of a span or of its events is longer, in bytes: an error may quote what a stranger sent.
 const MAX_ATTRIBUTE: usize = 512;
+
+/// The spans that say whose a line is, or of which application, wherever they are made. What is done for these, step by step, has spans
+/// of its own: they are for traces.
+const TELLING: [&str; 7] = [
+    "reconcile",
+    "renders.get",
+    "rpc",
+    "source.details",
+    "source.render_local",
+    "terminal",
+    "webhook",
+];
 
 /// Sends what is left of the traces when dropped.
 #[must_use]
@@ -65,13 +81,38 @@ pub fn init(service: &'static str, settings: &Telemetry) -> Result<Guard, Teleme
     let spans = provider
         .as_ref()
         .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+    let sparing = sparing(&filter, provider.is_some());
     tracing_subscriber::registry()
         .with(filter)
+        .with(sparing)
         .with(lines)
         .with(spans)
         .try_init()
         .map_err(TelemetryError::Twice)?;
     Ok(Guard(provider))
+}
+
+/// What comes past the filter.
+type Filtered = Layered<EnvFilter, Registry>;
+
+/// Keeps spans from being made that no line needs, and each of which is written out: where no traces are sent, those within another
+/// one that say nothing of whose it is. Whoever asks for more than `info`, or for what is in some spans, is to see all.
+fn sparing(filter: &EnvFilter, traced: bool) -> Option<impl Layer<Filtered> + use<>> {
+    let by_spans = filter.to_string().contains('[');
+    let brief = filter.max_level_hint() <= Some(LevelFilter::INFO) && !by_spans;
+    (brief && !traced).then(|| {
+        dynamic_filter_fn(|metadata: &Metadata<'_>, context: &Context<'_, Filtered>| {
+            is_told(metadata) || context.current_span().id().is_none()
+        })
+        .with_callsite_filter(|metadata| match is_told(metadata) {
+            true => Interest::always(),
+            false => Interest::sometimes(),
+        })
+    })
+}
+
+fn is_told(metadata: &Metadata<'_>) -> bool {
+    !metadata.is_span() || TELLING.contains(&metadata.name())
 }
 
 fn tracer(
@@ -135,7 +176,71 @@ fn cut(attribute: &mut KeyValue) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that something logs amid the spans of its work, and that it logs in one alone.
+    fn lines(directives: &str, traced: bool) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let filter = EnvFilter::new(directives);
+        let sparing = sparing(&filter, traced);
+        let lines = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry()
+            .with(filter)
+            .with(sparing)
+            .with(lines.json().flatten_event(true));
+        tracing::subscriber::with_default(subscriber, || {
+            let look = tracing::info_span!("reconcile", tenant = "user01", app = "hello");
+            look.in_scope(|| {
+                tracing::info_span!("db.work").in_scope(|| {
+                    tracing::info_span!("renders.get", app = "other").in_scope(|| {
+                        tracing::info_span!("cache.get").in_scope(|| tracing::warn!("within"));
+                    });
+                });
+            });
+            tracing::info_span!("db.alone", tenant = "user02")
+                .in_scope(|| tracing::warn!("by itself"));
+        });
+        let written = written.0.lock().unwrap().clone();
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn without_traces_lines_tell_whose_they_are_and_no_other_span_is_made() {
+        let told = lines("info", false);
+        let (within, alone) = told.split_once('\n').unwrap();
+        for part in ["reconcile", "user01", "hello", "renders.get", "other"] {
+            assert!(within.contains(part), "{part}: {within}");
+        }
+        assert!(!within.contains("db.work") && !within.contains("cache.get"));
+        assert!(alone.contains("db.alone") && alone.contains("user02"));
+        for (directives, traced) in [
+            ("info", true),
+            ("debug", false),
+            ("info,store=debug", false),
+            ("info,[db.work]=info", false),
+        ] {
+            let told = lines(directives, traced);
+            assert!(told.contains("db.work") && told.contains("cache.get"));
+        }
+    }
 
     #[test]
     fn a_long_attribute_is_cut_between_characters() {
