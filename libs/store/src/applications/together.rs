@@ -23,6 +23,8 @@ use crate::together::{MOST, Worker, company};
 trait Job: Send {
     /// Of which application.
     fn name(&self) -> &str;
+    /// The application as it was read before, where it was; given once.
+    fn read(&mut self) -> Option<Application>;
     /// What to write over `current`, which is locked; nothing when there is nothing to write.
     fn decide(&mut self, current: Option<&Application>) -> Option<Application>;
     /// The transaction is over: the application as it stands, or why nothing was written.
@@ -76,6 +78,7 @@ pub(super) async fn change<E, F>(
     tenant: TenantId,
     name: &str,
     expected: Option<i64>,
+    read: Option<Application>,
     change: F,
 ) -> Result<Application, E>
 where
@@ -86,6 +89,7 @@ where
     let job = Change {
         name: name.to_owned(),
         expected,
+        read,
         change: Some(change),
         decided: None,
         answer,
@@ -133,6 +137,14 @@ impl write::Changes for Vec<Box<dyn Job>> {
         self.iter().map(|job| job.name().to_owned()).collect()
     }
 
+    fn read(&mut self) -> HashMap<String, Application> {
+        let read = self.iter_mut().filter_map(|job| {
+            let app = job.read()?;
+            Some((job.name().to_owned(), app))
+        });
+        read.collect()
+    }
+
     fn decide(&mut self, at: usize, current: Option<&Application>) -> Option<Application> {
         self.get_mut(at)?.decide(current)
     }
@@ -141,6 +153,7 @@ impl write::Changes for Vec<Box<dyn Job>> {
 struct Change<E, F> {
     name: String,
     expected: Option<i64>,
+    read: Option<Application>,
     change: Option<F>,
     /// What was decided without a write: a refusal, or the application as it is.
     decided: Option<Result<Application, E>>,
@@ -154,6 +167,10 @@ where
 {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn read(&mut self) -> Option<Application> {
+        self.read.take()
     }
 
     fn decide(&mut self, current: Option<&Application>) -> Option<Application> {
@@ -204,6 +221,10 @@ mod tests {
     impl Job for Named {
         fn name(&self) -> &str {
             self.0
+        }
+
+        fn read(&mut self) -> Option<Application> {
+            None
         }
 
         fn decide(&mut self, _: Option<&Application>) -> Option<Application> {

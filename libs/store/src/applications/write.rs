@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Transaction};
 
-use super::{Applications, COLUMNS, named, repo_urls, row, together, touched};
+use super::{Applications, COLUMNS, repo_urls, row, together, touched};
 use crate::error::{Code, Error, Result};
 use crate::scope::TenantScope;
 
@@ -39,6 +39,30 @@ impl Applications<'_> {
             self.scope.tenant(),
             name,
             expected,
+            None,
+            change,
+        )
+        .await
+    }
+
+    /// The same for one that has been read, and is handed on as it was read: where its version is still that one it is not read again.
+    /// Where it is another `change` sees what it is by now.
+    ///
+    /// # Errors
+    /// `NotFound`, or what `change` says.
+    #[tracing::instrument(name = "db.applications.update_read", skip_all, fields(tenant = %self.scope.tenant(), app = read.name()))]
+    pub async fn update_read<E, F>(&self, read: Application, change: F) -> Result<Application, E>
+    where
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&mut Application) -> Result<(), E> + Send + 'static,
+    {
+        let name = read.name().to_owned();
+        together::change(
+            self.scope.store(),
+            self.scope.tenant(),
+            &name,
+            None,
+            Some(read),
             change,
         )
         .await
@@ -49,6 +73,8 @@ impl Applications<'_> {
 pub(super) trait Changes {
     /// The applications they are of, each once.
     fn names(&self) -> Vec<String>;
+    /// Those of them that were read before, as they were, by name; given once.
+    fn read(&mut self) -> HashMap<String, Application>;
     /// What to write over the current state of the one at that place; nothing when there is nothing to write.
     fn decide(&mut self, at: usize, current: Option<&Application>) -> Option<Application>;
 }
@@ -81,6 +107,17 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Reads applications, each by its key as [`super::named`] has it. Of one whose version is known already, which no two states of a
+/// tenant's applications have in common, the documents are left out: they may be large, and somebody has just read them.
+const CURRENT: &str = "
+    SELECT name, uid, generation, resource_version, created_at,
+           CASE WHEN resource_version IS DISTINCT FROM known THEN metadata END AS metadata,
+           CASE WHEN resource_version IS DISTINCT FROM known THEN spec END AS spec,
+           CASE WHEN resource_version IS DISTINCT FROM known THEN operation END AS operation,
+           CASE WHEN resource_version IS DISTINCT FROM known THEN status END AS status
+    FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[])) n (wanted, known)
+    CROSS JOIN LATERAL (SELECT * FROM naru.applications WHERE name = n.wanted LIMIT 1) a";
+
 /// To where a transaction that several share goes back when one of them is refused. It is set in the round trip that begins the
 /// transaction, and ends with it: nobody waits for either.
 const SAVEPOINT: &str = "SAVEPOINT before_writes";
@@ -97,15 +134,23 @@ pub(super) async fn all(
     let several = names.len() > 1;
     let savepoint = if several { SAVEPOINT } else { "" };
     let mut tx = scope.begin_write_and(savepoint).await?;
-    let statement = named("$1");
-    let rows = sqlx::query(&statement)
+    let mut read = changes.read();
+    let version = |name: &String| read.get(name).map(|app| app.resource_version);
+    let versions: Vec<Option<i64>> = names.iter().map(version).collect();
+    let rows = sqlx::query(CURRENT)
         .bind(&names)
+        .bind(versions)
         .fetch_all(&mut *tx)
         .await?;
     let mut current = HashMap::new();
     for row in &rows {
-        let app = row::application(row)?;
-        current.insert(app.name().to_owned(), app);
+        let (name, version): (String, i64) =
+            (row.try_get("name")?, row.try_get("resource_version")?);
+        let app = match read.remove(&name) {
+            Some(app) if app.resource_version == version => app,
+            _ => row::application(row)?,
+        };
+        current.insert(name, app);
     }
     let mut written: Vec<Result<Option<Application>>> = names.iter().map(|_| Ok(None)).collect();
     let (mut wanted, mut removed) = (Vec::new(), false);

@@ -548,6 +548,100 @@ async fn of_changes_that_share_a_transaction_those_beyond_a_quota_are_refused_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_read_is_changed_as_it_is_by_now() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let apps = scope.applications();
+        let label = |name: &'static str| {
+            move |app: &mut Application| {
+                app.metadata["labels"][name] = json!("here");
+                Ok::<_, Error>(())
+            }
+        };
+        let made = apps.create(&app("hello", 1)).await.unwrap();
+        let first = apps
+            .update_read(made.clone(), label("first"))
+            .await
+            .unwrap();
+        assert_eq!(first.metadata["labels"], json!({"n": "1", "first": "here"}));
+        assert_eq!(apps.find("hello").await.unwrap().as_ref(), Some(&first));
+
+        // It is another by now.
+        let second = apps
+            .update_read(made.clone(), label("second"))
+            .await
+            .unwrap();
+        let labels = json!({"n": "1", "first": "here", "second": "here"});
+        assert_eq!(second.metadata["labels"], labels);
+        assert_eq!(apps.find("hello").await.unwrap().as_ref(), Some(&second));
+        let same = apps
+            .update_read(second.clone(), label("second"))
+            .await
+            .unwrap();
+        assert_eq!(same, second, "a change that changes nothing writes nothing");
+
+        // What has its version is taken for it, and is not read again.
+        let mut marked = second.clone();
+        marked.spec["marked"] = json!(true);
+        let marked = apps.update_read(marked, label("third")).await.unwrap();
+        assert_eq!(marked.spec["marked"], true);
+
+        apps.delete("hello").await.unwrap();
+        let gone = apps.update_read(marked.clone(), label("late")).await;
+        assert_eq!(gone.unwrap_err().code(), Code::NotFound);
+        let anew = apps.create(&app("hello", 2)).await.unwrap();
+        let changed = apps.update_read(marked, label("late")).await.unwrap();
+        assert_eq!(changed.uid(), anew.uid());
+        assert_eq!(changed.spec, spec(2), "nothing of the one before");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_were_read_and_those_that_were_not_share_a_transaction() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let apps = scope.applications();
+        let mut read = Vec::new();
+        for n in 0..24 {
+            let made = apps.create(&app(&format!("app-{n:02}"), n)).await.unwrap();
+            read.push(made);
+        }
+        let touched = |app: &mut Application| {
+            app.metadata["labels"]["touched"] = json!("yes");
+            Ok::<_, Error>(())
+        };
+        for made in read.iter().step_by(3) {
+            apps.update(made.name(), None, touched).await.unwrap();
+        }
+        let count = |app: &mut Application| {
+            app.spec["count"] = json!(1);
+            Ok::<_, Error>(())
+        };
+        let changes = read.iter().enumerate().map(|(at, made)| async move {
+            match at % 2 {
+                0 => apps.update_read(made.clone(), count).await,
+                _ => apps.update(made.name(), None, count).await,
+            }
+        });
+        for (at, written) in futures::future::join_all(changes)
+            .await
+            .into_iter()
+            .enumerate()
+        {
+            let written = written.unwrap();
+            assert_eq!(written.name(), read[at].name());
+            assert_eq!(written.metadata["labels"]["n"], at.to_string());
+            let touched = written.metadata["labels"].get("touched").is_some();
+            assert_eq!(touched, at % 3 == 0, "{at}");
+            let stored = apps.find(written.name()).await.unwrap();
+            assert_eq!(stored, Some(written));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_goes_in_a_transaction_of_which_a_part_is_refused_stays_gone() {
     World::with(async |world| {
         let scope = world.scope("user01").await;

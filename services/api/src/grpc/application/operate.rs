@@ -59,7 +59,7 @@ pub(super) async fn sync(
     permitted(&found.project, &rules, &sources)?;
     let (revision, revisions) = resolve(shared, actor, &app, &spec, &request, automated).await?;
     let operation = operation(&app, &spec, &request, revision, revisions, &actor.account)?;
-    set(shared, actor, &request.name, operation).await
+    set(shared, actor, app, operation).await
 }
 
 pub(super) fn operation(
@@ -356,7 +356,7 @@ pub(super) async fn rollback(
     if automated && !request.dry_run() {
         operation.hold(app.status.manifest_set.as_ref(), &app.status.revisions);
     }
-    set(shared, actor, &request.name, operation).await
+    set(shared, actor, app, operation).await
 }
 
 /// Stops the operation that runs.
@@ -370,11 +370,11 @@ pub(super) async fn terminate(
         namespace: request.app_namespace.as_deref(),
         project: request.project.as_deref(),
     };
-    find::find(shared, actor, Action::Sync, asked).await?;
+    let found = find::find(shared, actor, Action::Sync, asked).await?;
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
     let now = shared.clock.now();
-    let stopped = applications.update(&request.name, None, move |app| stop(app, now));
+    let stopped = applications.update_read(found.app, move |app| stop(app, now));
     stopped.await.map_err(Status::from)?;
     Ok(wire::OperationTerminateResponse {})
 }
@@ -405,16 +405,17 @@ fn stop(app: &mut Application, now: Timestamp) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Writes the operation and forgets the last one's state, in one update: a watcher must never see neither.
+/// Writes the operation of an application that was read, and forgets the last one's state, in one update: a watcher must never see
+/// neither.
 async fn set(
     shared: &Shared,
     actor: &Actor,
-    name: &str,
+    read: Application,
     mut operation: Operation,
 ) -> Result<v1alpha1::Application, Status> {
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
-    let written = applications.update(name, None, move |app| {
+    let written = applications.update_read(read, move |app| {
         if app.operation.is_some() {
             return Err(Refused(Status::failed_precondition(
                 "another operation is already in progress",
@@ -428,7 +429,7 @@ async fn set(
         Ok(())
     });
     let app = written.await.map_err(Status::from)?;
-    tracing::info!(tenant = %actor.tenant.name, app = name, account = actor.account, "asked for an operation");
+    tracing::info!(tenant = %actor.tenant.name, app = app.name(), account = actor.account, "asked for an operation");
     Ok(convert::application::to_wire(&app, language::current()))
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn delete(
         .to_rfc3339_opts(SecondsFormat::Secs, true);
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
-    let begun = applications.update(&request.name, None, move |app| {
+    let begun = applications.update_read(found.app, move |app| {
         begin(app, finalizer.as_deref(), &now);
         Ok::<_, Refused>(())
     });
