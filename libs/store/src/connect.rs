@@ -85,7 +85,7 @@ pub(crate) struct Inner {
     pub(crate) project_of: Lines<read::ProjectOf>,
     pub(crate) in_project: Lines<read::InProject>,
     pub(crate) audit: Lines<audit::append::Row>,
-    pub(crate) sets: Lines<manifest_sets::Sealed>,
+    pub(crate) sets: Lines<manifest_sets::SealedSet>,
 }
 
 impl std::fmt::Debug for Store {

@@ -55,6 +55,7 @@ pub use connect::{Options, Role, Store};
 pub use error::{Code, Error, Result, Taken};
 pub use history::History;
 pub use key_file::KeyFile;
+pub use manifest_sets::{SMALL_SET, SealedSet};
 pub use migrate::{Patience, ROLES_SQL, migrate, migrate_with};
 pub use platform::PlatformScope;
 pub use platform::audit::SEALING;

@@ -1,5 +1,7 @@
 //! Rendered manifests, kept by hash for as long as history names them.
 
+use std::fmt;
+
 use domain::manifest::ManifestSetHash;
 use domain::tenant::TenantId;
 
@@ -11,8 +13,9 @@ use crate::together::{self, Lines, Part};
 /// How many sets that come out otherwise each time are kept for an application: as many as its history is long.
 const HELD: i64 = 10;
 
-/// Up to how many bytes a set is sent without asking whether it is there.
-const SMALL: usize = 16 << 10;
+/// Up to how many bytes a set is sent without asking whether it is there, and may go with the result that names it: the tenant's
+/// counter is held meanwhile.
+pub const SMALL_SET: usize = 16 << 10;
 
 fn spot<'a>(row: &'a [&'a str]) -> Spot<'a> {
     Spot {
@@ -30,7 +33,7 @@ impl TenantScope {
     /// When the database does not answer.
     #[tracing::instrument(name = "db.manifest_sets.put", skip_all, fields(tenant = %self.tenant()))]
     pub async fn put_manifest_set(&self, hash: &ManifestSetHash, bytes: &[u8]) -> Result<()> {
-        let small = bytes.len() <= SMALL;
+        let small = bytes.len() <= SMALL_SET;
         // A small one is as soon sent as asked for.
         if !small {
             let statement =
@@ -44,13 +47,25 @@ impl TenantScope {
                 return Ok(());
             }
         }
-        let sealed = self.seal(spot(&[&hash.0]), bytes).await?;
-        let hash = hash.0.clone();
-        let set = Sealed { hash, sealed };
+        let set = self.seal_manifest_set(hash, bytes).await?;
         match small {
             true => together::share(self.store(), self.tenant(), set).await,
             false => write(self, &[set]).await,
         }
+    }
+
+    /// Seals a set that is to be kept with the result that names it ([`crate::StatusWrite::set`]), as small ones are ([`SMALL_SET`]).
+    ///
+    /// # Errors
+    /// When the tenant's key cannot be had.
+    pub async fn seal_manifest_set(
+        &self,
+        hash: &ManifestSetHash,
+        bytes: &[u8],
+    ) -> Result<SealedSet> {
+        let sealed = self.seal(spot(&[&hash.0]), bytes).await?;
+        let hash = hash.0.clone();
+        Ok(SealedSet { hash, sealed })
     }
 
     /// Keeps a set that comes out otherwise each time for its application (by `uid`), with the newest others of it.
@@ -98,12 +113,20 @@ impl TenantScope {
 }
 
 /// A sealed set that is to be kept.
-pub(crate) struct Sealed {
-    hash: String,
-    sealed: Vec<u8>,
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedSet {
+    pub(crate) hash: String,
+    pub(crate) sealed: Vec<u8>,
 }
 
-impl Part for Sealed {
+impl fmt::Debug for SealedSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut named = f.debug_struct("SealedSet");
+        named.field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+impl Part for SealedSet {
     type Line = TenantId;
     type Answer = ();
 
@@ -121,9 +144,9 @@ impl Part for Sealed {
 
 /// Puts sets in, each under its hash, in one statement.
 #[tracing::instrument(name = "db.manifest_sets.write", skip_all, fields(tenant = %scope.tenant(), sets = sets.len()))]
-async fn write(scope: &TenantScope, sets: &[Sealed]) -> Result<()> {
+async fn write(scope: &TenantScope, sets: &[SealedSet]) -> Result<()> {
     // In one order, so that two processes that keep the same ones do not wait for each other in a circle.
-    let mut sets: Vec<&Sealed> = sets.iter().collect();
+    let mut sets: Vec<&SealedSet> = sets.iter().collect();
     sets.sort_unstable_by_key(|set| &set.hash);
     let hashes: Vec<&str> = sets.iter().map(|set| set.hash.as_str()).collect();
     let sealed: Vec<&[u8]> = sets.iter().map(|set| set.sealed.as_slice()).collect();

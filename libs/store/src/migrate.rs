@@ -135,6 +135,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "enforced",
         include_str!("../../../migrations/0024_enforced.sql"),
     ),
+    (
+        25,
+        "sets_published",
+        include_str!("../../../migrations/0025_sets_published.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -34,6 +34,9 @@ const UNASKED: Duration = Duration::from_secs(600);
 /// How much an onlooker may not have heard of before it is told to look whatever it was.
 const TOLD: usize = 1024;
 
+/// A rendered set as it is to be kept, under its name.
+pub type Unsaved = (ManifestSetHash, Arc<[u8]>);
+
 /// What is known of one application. Taken out while it is worked on.
 #[derive(Clone, Debug, Default)]
 pub struct AppMemory {
@@ -50,7 +53,7 @@ pub struct AppMemory {
     /// The manifest set that the database has.
     pub saved: Option<ManifestSetHash>,
     /// The rendered set as it is to be kept, until it is.
-    pub unsaved: Option<(ManifestSetHash, Arc<[u8]>)>,
+    pub unsaved: Option<Unsaved>,
     /// The manifest set that was applied last.
     pub deployed: Option<ManifestSetHash>,
     /// What was last taken as history keeps it, since nobody has it any more, and when.

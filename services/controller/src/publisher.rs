@@ -289,6 +289,7 @@ fn merge(earlier: &mut StatusWrite, later: StatusWrite) {
         set_operation,
         clear_refresh,
         history,
+        set,
         remove,
         finalizers,
     } = later;
@@ -299,6 +300,7 @@ fn merge(earlier: &mut StatusWrite, later: StatusWrite) {
     earlier.set_operation = set_operation.or(earlier.set_operation.take());
     earlier.clear_refresh = clear_refresh.or(earlier.clear_refresh.take());
     earlier.history = history.or(earlier.history.take());
+    earlier.set = set.or(earlier.set.take());
     earlier.remove |= remove;
     if !finalizers.is_empty() {
         earlier.finalizers = finalizers;
@@ -447,6 +449,7 @@ mod tests {
             set_operation: None,
             clear_refresh: None,
             history: None,
+            set: None,
             remove: false,
             finalizers: domain::application::FinalizerChange::default(),
         }

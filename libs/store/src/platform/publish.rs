@@ -12,6 +12,7 @@ use sqlx::types::Json;
 use super::PlatformScope;
 use super::leases::passed_on;
 use crate::error::{Error, Result};
+use crate::manifest_sets::SealedSet;
 
 /// One application's result.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub struct StatusWrite {
     pub clear_refresh: Option<String>,
     /// What was deployed.
     pub history: Option<HistoryEntry>,
+    /// The manifest set of that: it is kept with the result, also where that is superseded.
+    pub set: Option<SealedSet>,
     /// Whether its deletion is finished: the row goes.
     pub remove: bool,
     /// The finalizers that it gets and loses.
@@ -61,6 +64,7 @@ impl StatusWrite {
             set_operation: None,
             clear_refresh: None,
             history: None,
+            set: None,
             remove: false,
             finalizers: FinalizerChange::default(),
         }
@@ -123,6 +127,8 @@ impl<'a> From<&'a StatusWrite> for Row<'a> {
             set_operation,
             clear_refresh,
             history,
+            // It goes as it is, beside the rows.
+            set: _,
             remove,
             finalizers,
         } = write;
@@ -149,7 +155,8 @@ impl PlatformScope {
     /// application may occur once. A batch whose answer was lost may be sent again.
     ///
     /// # Errors
-    /// `Stale` when the lease has passed on (nothing is written), `Invalid` for an application that occurs twice.
+    /// `Stale` when the lease has passed on, `Invalid` for an application that occurs twice, `Conflict` when the key that a set is
+    /// sealed under was dropped; nothing is written then.
     #[tracing::instrument(name = "db.platform.publish", skip_all, fields(item = item, writes = batch.len()))]
     pub async fn publish(
         &self,
@@ -171,11 +178,21 @@ impl PlatformScope {
             ));
         }
         let rows: Vec<Row<'_>> = batch.iter().map(Row::from).collect();
+        let sets: Vec<(i64, &SealedSet)> = (1..)
+            .zip(batch)
+            .filter_map(|(place, write)| Some((place, write.set.as_ref()?)))
+            .collect();
+        let places: Vec<i64> = sets.iter().map(|(place, _)| *place).collect();
+        let hashes: Vec<&str> = sets.iter().map(|(_, set)| set.hash.as_str()).collect();
+        let sealed: Vec<&[u8]> = sets.iter().map(|(_, set)| set.sealed.as_slice()).collect();
         let outcomes: Vec<(String, Option<i64>)> =
-            sqlx::query_as("SELECT outcome, version FROM naru.publish($1, $2, $3)")
+            sqlx::query_as("SELECT outcome, version FROM naru.publish($1, $2, $3, $4, $5, $6)")
                 .bind(item)
                 .bind(fence)
                 .bind(Json(rows))
+                .bind(places)
+                .bind(hashes)
+                .bind(sealed)
                 .fetch_all(self.store.pool())
                 .await
                 .map_err(|error| passed_on(error, item, fence))?;

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use domain::application::{Application, FinalizerChange, HistoryEntry, REFRESH};
+use domain::manifest::ManifestSetHash;
 use domain::message;
 use domain::operation::{Initiator, Operation, OperationState, Phase};
 use domain::status::{HealthCode, Status};
 use serde_json::{Value, json};
-use store::{Code, Error, StatusWrite, TenantScope, Verdict};
+use store::{Code, Error, SealedSet, StatusWrite, TenantScope, Verdict};
 
 use crate::{World, app};
 
@@ -31,7 +32,7 @@ fn entry(id: i64) -> HistoryEntry {
         deploy_started_at: at(1),
         deployed_at: at(2),
         initiated_by: Initiator::default(),
-        manifest_set: domain::manifest::ManifestSetHash("h".into()),
+        manifest_set: ManifestSetHash("h".into()),
     }
 }
 
@@ -56,6 +57,18 @@ async fn write(world: &World, fence: i64, write: StatusWrite) -> Verdict {
         .await
         .unwrap()[0]
         .verdict
+}
+
+/// A tenant's manifest set as a controller hands it in.
+async fn sealed(world: &World, scope: &TenantScope, hash: &str, bytes: &[u8]) -> Option<SealedSet> {
+    let own = world.controller.tenant(scope.tenant());
+    let hash = ManifestSetHash(hash.into());
+    Some(own.seal_manifest_set(&hash, bytes).await.unwrap())
+}
+
+async fn kept(scope: &TenantScope, hash: &str) -> Option<Vec<u8>> {
+    let hash = ManifestSetHash(hash.into());
+    scope.manifest_set(&hash).await.unwrap()
 }
 
 async fn find(scope: &TenantScope) -> Application {
@@ -398,13 +411,17 @@ async fn a_holder_whose_lease_has_passed_on_writes_nothing() {
             .unwrap()
             .unwrap();
         assert_eq!(next.fence, lease.fence + 1);
-        let batch = [StatusWrite::status(scope.tenant(), &seen, healthy())];
+        let batch = [StatusWrite {
+            set: sealed(world, &scope, "a", b"a").await,
+            ..StatusWrite::status(scope.tenant(), &seen, healthy())
+        }];
         let stale = platform
             .publish(&batch, &lease.item, lease.fence)
             .await
             .unwrap_err();
         assert_eq!(stale.code(), Code::Stale);
         assert_eq!(find(&scope).await, seen);
+        assert_eq!(kept(&scope, "a").await, None);
         assert_eq!(
             platform
                 .publish(&batch, &next.item, next.fence)
@@ -500,6 +517,95 @@ async fn hundreds_of_writes_are_one_quick_statement_and_a_broken_one_leaves_no_t
                 .iter()
                 .all(|outcome| outcome.verdict == Verdict::Unchanged)
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_set_is_kept_with_its_result_whatever_becomes_of_that_unless_the_application_is_gone()
+ {
+    World::with(async |world| {
+        let (scope, other) = (world.scope("user01").await, world.scope("user02").await);
+        let fence = world.lease().await.fence;
+        let seen = scope.applications().create(&app("hello", 1)).await.unwrap();
+        let twin = scope.applications().create(&app("twin", 2)).await.unwrap();
+        let theirs = other.applications().create(&app("hello", 1)).await.unwrap();
+        let with =
+            async |scope: &TenantScope, seen: &Application, hash: &str, bytes: &[u8]| StatusWrite {
+                set: sealed(world, scope, hash, bytes).await,
+                ..StatusWrite::status(scope.tenant(), seen, healthy())
+            };
+
+        // The same of two applications, and another tenant's of that name; what says so already is first.
+        let plain = StatusWrite::status(scope.tenant(), &twin, healthy());
+        assert_eq!(write(world, fence, plain).await, Verdict::Written);
+        let batch = [
+            with(&scope, &twin, "a", b"ours").await,
+            StatusWrite {
+                history: Some(entry(0)),
+                ..with(&scope, &seen, "a", b"ours").await
+            },
+            with(&other, &theirs, "a", b"theirs").await,
+        ];
+        let platform = world.controller.platform();
+        let outcomes = platform.publish(&batch, "cluster/0", fence).await.unwrap();
+        let verdicts: Vec<_> = outcomes.iter().map(|outcome| outcome.verdict).collect();
+        use Verdict::{Gone, Superseded, Unchanged, Written};
+        assert_eq!(verdicts, [Unchanged, Written, Written]);
+        assert_eq!(kept(&scope, "a").await.unwrap(), b"ours");
+        assert_eq!(kept(&other, "a").await.unwrap(), b"theirs");
+
+        let again = with(&scope, &seen, "a", b"ours").await;
+        assert_eq!(write(world, fence, again).await, Unchanged);
+        let superseded = StatusWrite {
+            expect_generation: Some(7),
+            ..with(&scope, &seen, "b", b"b").await
+        };
+        assert_eq!(write(world, fence, superseded).await, Superseded);
+        assert_eq!(kept(&scope, "b").await.unwrap(), b"b");
+        let gone = StatusWrite {
+            uid: "x".into(),
+            ..with(&scope, &seen, "c", b"c").await
+        };
+        assert_eq!(write(world, fence, gone).await, Gone);
+        assert_eq!(kept(&scope, "c").await, None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_under_a_key_that_was_dropped_keeps_nobody_from_being_written_alone() {
+    World::with(async |world| {
+        let (scope, other) = (world.scope("user01").await, world.scope("user02").await);
+        let fence = world.lease().await.fence;
+        let seen = scope.applications().create(&app("hello", 1)).await.unwrap();
+        let theirs = other.applications().create(&app("hello", 1)).await.unwrap();
+        let broken = StatusWrite {
+            set: sealed(world, &scope, "a", b"a").await,
+            ..StatusWrite::status(scope.tenant(), &seen, healthy())
+        };
+        let sound = StatusWrite {
+            set: sealed(world, &other, "a", b"a").await,
+            ..StatusWrite::status(other.tenant(), &theirs, healthy())
+        };
+        let mut admin = crate::session(&world.database.admin).await;
+        sqlx::query("UPDATE naru.tenant_keys SET version = 2 WHERE tenant_id = $1")
+            .bind(scope.tenant().0)
+            .execute(&mut admin)
+            .await
+            .unwrap();
+
+        // All of it or nothing, and the code tells whoever wrote that the rows themselves are at fault: each is tried alone.
+        let platform = world.controller.platform();
+        let batch = [broken.clone(), sound.clone()];
+        let refused = platform.publish(&batch, "cluster/0", fence).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Conflict);
+        assert_eq!(find(&other).await, theirs);
+        let refused = platform.publish(&[broken], "cluster/0", fence).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Conflict);
+        assert_eq!(find(&scope).await, seen);
+        assert_eq!(write(world, fence, sound).await, Verdict::Written);
+        assert_eq!(kept(&other, "a").await.unwrap(), b"a");
     })
     .await;
 }

@@ -25,7 +25,7 @@ use super::publish::{self, Report};
 use super::subject::Subject;
 use super::{Failure, Next, at};
 use crate::context::Context;
-use crate::memory::{AppMemory, Times};
+use crate::memory::{AppMemory, Times, Unsaved};
 use crate::repos::Trouble;
 
 mod ending;
@@ -49,6 +49,8 @@ struct Run {
     state: OperationState,
     /// The refresh that the next write answers.
     refresh: Option<String>,
+    /// The manifest set that it has deployed and that is to be kept with its end.
+    set: Option<Unsaved>,
 }
 
 impl Run {
@@ -98,6 +100,7 @@ pub async fn advance(
             subject,
             state,
             refresh,
+            set: None,
         };
         let mut look = spec_look(ctx, &run.subject, None, memory, false).await?;
         // Before its hooks are stopped: it says which it waited for.
@@ -131,6 +134,7 @@ pub async fn advance(
             subject,
             state,
             refresh,
+            set: None,
         },
         None,
         begun,
@@ -305,6 +309,7 @@ pub async fn begin_automated(
             subject,
             state,
             refresh: None,
+            set: None,
         },
         Some(look),
         false,
@@ -468,8 +473,15 @@ async fn run_on(
     let after = look::look_at(ctx, &run.subject, look.desired, look.live, memory).await;
     let after = after.map_err(Failure::Cluster);
     let after = after.inspect_err(|_| keep(ctx, &run))?;
-    let look = spec_look(ctx, &run.subject, Some(after), memory, true).await;
-    let look = look.inspect_err(|_| keep(ctx, &run))?;
+    let look = match spec_look(ctx, &run.subject, Some(after), memory, true).await {
+        Ok(look) => look,
+        Err(failure) => {
+            keep(ctx, &run);
+            // What the spec wants may have been rendered into its place.
+            memory.unsaved = run.set.or(memory.unsaved.take());
+            return Err(failure);
+        }
+    };
     end(ctx, run, end_, look, memory).await
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::application::{Application, FinalizerChange, HistoryEntry};
 use domain::operation::Operation;
 use domain::status::Status;
-use store::{StatusWrite, Verdict};
+use store::{SealedSet, StatusWrite, Verdict};
 
 use super::{Failure, Next};
 use crate::context::Context;
@@ -24,6 +24,8 @@ pub struct Report {
     pub set_operation: Option<Operation>,
     /// What was deployed.
     pub history: Option<HistoryEntry>,
+    /// The manifest set that is to be kept with it.
+    pub set: Option<SealedSet>,
     /// Whether the row goes.
     pub remove: bool,
     /// The finalizers that it gets and loses.
@@ -40,6 +42,7 @@ impl Default for Report {
             clear_operation: None,
             set_operation: None,
             history: None,
+            set: None,
             remove: false,
             finalizers: FinalizerChange::default(),
             next: Next::Sleep,
@@ -104,6 +107,7 @@ fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite>
         clear_operation,
         set_operation,
         history,
+        set,
         remove,
         finalizers,
         next: _,
@@ -112,7 +116,8 @@ fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite>
         || clear_operation.is_some()
         || set_operation.is_some()
         || !finalizers.is_empty();
-    if status == app.status && !asks && history.is_none() && !remove {
+    let kept = history.is_some() || set.is_some();
+    if status == app.status && !asks && !kept && !remove {
         return None;
     }
     let ends = clear_operation.is_some();
@@ -127,6 +132,7 @@ fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite>
         set_operation: clear_operation.or(set_operation),
         clear_refresh,
         history,
+        set,
         remove,
         finalizers,
         ..StatusWrite::status(key.tenant, app, status)

@@ -15,10 +15,11 @@ use engine::hooks;
 use engine::operation::{self, End};
 use engine::options::Role;
 use engine::plan;
+use store::SealedSet;
 
 use super::{Run, deadline};
 use crate::context::Context;
-use crate::memory::{AppMemory, Times};
+use crate::memory::{AppMemory, Times, Unsaved};
 use crate::reconcile::desire::Desired;
 use crate::reconcile::hooks as cluster_hooks;
 use crate::reconcile::look::{self, Look};
@@ -32,18 +33,63 @@ const HISTORY: i64 = 10;
 /// a trial. The next look does not say so, and nothing need happen for it to come.
 const TOLD: Duration = Duration::from_secs(30);
 
-/// Ends an attempt: for good, or until the next one.
+/// Ends an attempt: for good, or until the next one. The manifest set that it has deployed is kept with that, or else stays to be
+/// kept.
 pub(super) async fn end(
+    ctx: &Context,
+    mut run: Run,
+    ended: End,
+    look: Look,
+    memory: &mut AppMemory,
+) -> Result<Next, Failure> {
+    let Some(set) = run.set.take() else {
+        return write_end(ctx, run, ended, look, None, memory).await;
+    };
+    let sealed = sealed(ctx, &run.subject, &set).await;
+    let goes_along = sealed.is_some();
+    let written = write_end(ctx, run, ended, look, sealed, memory).await;
+    match goes_along && written.is_ok() {
+        true => has_kept(memory, set),
+        false => memory.unsaved = Some(set),
+    }
+    written
+}
+
+/// Notes that a set was kept. Another one may wait to be: what the spec wants, where the operation wanted something else.
+fn has_kept(memory: &mut AppMemory, (hash, _): Unsaved) {
+    memory.unsaved = memory.unsaved.take().filter(|(other, _)| *other != hash);
+    memory.saved = Some(hash);
+}
+
+/// A manifest set as it goes with what is written of its application.
+async fn sealed(ctx: &Context, subject: &Subject, (hash, bytes): &Unsaved) -> Option<SealedSet> {
+    let tenant = ctx.store.tenant(subject.key.tenant);
+    match tenant.seal_manifest_set(hash, bytes).await {
+        Ok(sealed) => Some(sealed),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a manifest set could not be kept yet"
+            );
+            None
+        }
+    }
+}
+
+async fn write_end(
     ctx: &Context,
     run: Run,
     ended: End,
     look: Look,
+    set: Option<SealedSet>,
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
     let Run {
         subject,
         mut state,
         refresh,
+        // It is sealed by now.
+        set: _,
     } = run;
     let now = ctx.clock.now();
     memory.times = Times::default();
@@ -57,6 +103,7 @@ pub(super) async fn end(
 
     let mut report = Report {
         clear_refresh: refresh,
+        set,
         finalizers: look::finalizers(&subject, &look),
         ..Report::default()
     };
@@ -333,6 +380,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_set_that_was_kept_leaves_another_one_to_be_kept() {
+        let set = |name: &str| (ManifestSetHash(name.into()), Arc::from(*b"set"));
+        let mut memory = AppMemory {
+            unsaved: Some(set("spec")),
+            ..AppMemory::default()
+        };
+        has_kept(&mut memory, set("deployed"));
+        assert_eq!(memory.saved, Some(set("deployed").0));
+        assert_eq!(memory.unsaved, Some(set("spec")));
+        has_kept(&mut memory, set("spec"));
+        assert_eq!((memory.saved, memory.unsaved), (Some(set("spec").0), None));
+    }
 
     #[test]
     fn a_deployment_is_the_first_where_no_spec_can_have_hidden_another() {

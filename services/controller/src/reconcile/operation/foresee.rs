@@ -150,6 +150,7 @@ pub async fn gather(
         subject,
         state,
         refresh: None,
+        set: None,
     };
     let (mut refusals, closed_until) = in_the_way(ctx, &run);
     let own = Wish::of_spec(&run.subject, false, false);

@@ -15,7 +15,7 @@ use super::Run;
 use super::hooks::{self, Way};
 use super::waits::{self, Going};
 use crate::context::Context;
-use crate::memory::{AppMemory, Times};
+use crate::memory::{AppMemory, Times, Unsaved};
 use crate::reconcile::custom::Known;
 use crate::reconcile::desire::{self, Desired};
 use crate::reconcile::look::{self, Look};
@@ -69,16 +69,19 @@ pub(super) async fn carry_out(
         ensure_unsaved(ctx, &run.subject, desired, memory).await;
     }
     let tenant = ctx.store.tenant(run.subject.key.tenant);
-    let saving = save_manifests(
-        &tenant,
-        plan,
-        memory.unsaved.as_ref(),
-        memory.saved.as_ref(),
-    );
-    let (saved, progress) = tokio::join!(
-        saving,
+    let (small, large): (Option<Unsaved>, Option<Unsaved>) = match unsaved(plan, memory) {
+        Some(set) if set.1.len() <= store::SMALL_SET => (Some(set), None),
+        large => (None, large),
+    };
+    let (mut saved, progress) = tokio::join!(
+        save_manifests(&tenant, large),
         waves_in_turn(ctx, run, plan, look, &memory.checked, &mut memory.times)
     );
+    // A small one goes with the end of the operation, unless that is for a later look, which may be another process's.
+    match &progress {
+        Ok(Progress::Ended(_)) => run.set = small,
+        Ok(_) | Err(_) => saved |= save_manifests(&tenant, small).await,
+    }
     if saved {
         memory.saved = memory.unsaved.take().map(|(hash, _)| hash);
     }
@@ -387,18 +390,19 @@ async fn ensure_unsaved(
     }
 }
 
-/// Keeps the manifest set while the objects are applied; `true` when it is kept now.
-async fn save_manifests(
-    tenant: &store::TenantScope,
-    plan: &Plan,
-    unsaved: Option<&(domain::manifest::ManifestSetHash, std::sync::Arc<[u8]>)>,
-    saved: Option<&domain::manifest::ManifestSetHash>,
-) -> bool {
-    let Some((hash, bytes)) = unsaved.filter(|(hash, _)| !plan.dry_run && saved != Some(hash))
-    else {
+/// The manifest set that is to be kept of what a plan deploys, unless the database has it.
+fn unsaved(plan: &Plan, memory: &AppMemory) -> Option<Unsaved> {
+    let unsaved = memory.unsaved.as_ref();
+    let missing = |(hash, _): &&Unsaved| !plan.dry_run && memory.saved.as_ref() != Some(hash);
+    unsaved.filter(missing).cloned()
+}
+
+/// Keeps a manifest set by itself; `true` when it is kept now.
+async fn save_manifests(tenant: &store::TenantScope, unsaved: Option<Unsaved>) -> bool {
+    let Some((hash, bytes)) = unsaved else {
         return false;
     };
-    match tenant.put_manifest_set(hash, bytes).await {
+    match tenant.put_manifest_set(&hash, &bytes).await {
         Ok(()) => true,
         Err(error) => {
             tracing::warn!(
