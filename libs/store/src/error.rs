@@ -261,7 +261,7 @@ impl From<sqlx::Error> for Error {
             (_, Some("22021" | "22P05")) => {
                 Self::invalid("text", "it holds a NUL or an invalid character")
             }
-            // A foreign key or a touch without its tenant: the tenant was destroyed meanwhile.
+            // A touch or an entry of the record without its tenant: that was destroyed meanwhile.
             (_, Some("NR003")) => Self::not_found("tenant", ""),
             // Sealed under a key that was dropped meanwhile.
             (_, Some("NR004")) => Self::Conflict {

@@ -140,6 +140,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "sets_published",
         include_str!("../../../migrations/0025_sets_published.sql"),
     ),
+    (
+        26,
+        "rows_checked_once",
+        include_str!("../../../migrations/0026_rows_checked_once.sql"),
+    ),
 ];
 
 /// The version that a database must have.

@@ -1,13 +1,18 @@
 //! The end of a tenant: everything goes, one tombstone stays, and a later tenant of the name inherits nothing.
 
-use domain::tenant::TenantState;
+use domain::manifest::ManifestSetHash;
+use domain::tenant::{TenantId, TenantState};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::json;
+use sqlx::{Connection, Postgres, Transaction};
 use store::audit::AuditEntry;
+use store::{Code, StatusWrite, Verdict};
 
-use crate::World;
+use crate::migrating::waited_for;
 use crate::model::Rows;
+use crate::publish::entry;
+use crate::{World, app, session};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_of_a_destroyed_tenant_is_gone_and_nothing_of_anothers() {
@@ -120,6 +125,152 @@ async fn the_operators_own_tenant_is_neither_suspended_nor_destroyed() {
             .set_tenant_state(user.id, TenantState::Active)
             .await
             .unwrap();
+    })
+    .await;
+}
+
+async fn going(world: &World, tenant: TenantId) {
+    let platform = world.api.platform();
+    let going = platform.set_tenant_state(tenant, TenantState::Deleting);
+    going.await.unwrap();
+}
+
+async fn nothing_left(world: &World, tenant: TenantId) {
+    let left = world.api.platform().tenant_rows(tenant).await.unwrap();
+    assert!(left.values().all(|held| *held == 0), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_while_a_tenant_is_destroyed_leaves_no_row() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let tenant = scope.tenant();
+        let fence = world.lease().await.fence;
+        let seen = scope.applications().create(&app("hello", 1)).await.unwrap();
+        let keeper = world.controller.tenant(tenant);
+        let (one, other) = (ManifestSetHash("a".into()), ManifestSetHash("b".into()));
+        let set = keeper.seal_manifest_set(&one, b"a").await.unwrap();
+        going(world, tenant).await;
+
+        let mut admin = session(&world.database.admin).await;
+        let mut destroying = admin.begin().await.unwrap();
+        let destroyed: bool = sqlx::query_scalar("SELECT naru.destroy_tenant($1)")
+            .bind(tenant.0)
+            .fetch_one(&mut *destroying)
+            .await
+            .unwrap();
+        assert!(destroyed);
+
+        let batch = [StatusWrite {
+            history: Some(entry(0)),
+            set: Some(set),
+            ..StatusWrite::status(tenant, &seen, seen.status.clone())
+        }];
+        let platform = world.controller.platform();
+        let (audit, recorded) = (scope.audit(), AuditEntry::default());
+        let ends = async {
+            // None of them is through before it is known how this ends.
+            let all = "(select count(*) from pg_stat_activity where datname = current_database()
+                        and wait_event_type = 'Lock') = 3";
+            waited_for(world, all).await;
+            destroying.commit().await.unwrap();
+        };
+        let (written, recorded, kept, ()) = tokio::join!(
+            platform.publish(&batch, "cluster/0", fence),
+            audit.append(&recorded),
+            keeper.put_manifest_set(&other, b"b"),
+            ends
+        );
+        assert_eq!(written.unwrap()[0].verdict, Verdict::Gone);
+        assert_eq!(recorded.unwrap_err().code(), Code::NotFound);
+        assert_eq!(kept.unwrap_err().code(), Code::Conflict);
+        nothing_left(world, tenant).await;
+    })
+    .await;
+}
+
+/// Destroys a tenant of which a transaction is open that has written a row.
+async fn destroyed_beside(world: &World, tenant: TenantId, writing: Transaction<'_, Postgres>) {
+    let platform = world.api.platform();
+    let mut admin = session(&world.database.admin).await;
+    let ends = async {
+        waited_for(world, "wait_event_type = 'Lock'").await;
+        // Nothing is deleted before: what has been looked through is not looked through again.
+        for table in ["tenant_hosts", "accounts", "projects", "secrets"] {
+            let untouched = format!(
+                "SELECT (SELECT count(*) FROM (SELECT FROM naru.{table} WHERE tenant_id = $1 FOR UPDATE SKIP LOCKED) r)
+                     = (SELECT count(*) FROM naru.{table} WHERE tenant_id = $1)"
+            );
+            let untouched: bool = sqlx::query_scalar(&untouched)
+                .bind(tenant.0)
+                .fetch_one(&mut admin)
+                .await
+                .unwrap();
+            assert!(untouched, "{table}");
+        }
+        writing.commit().await.unwrap();
+    };
+    let (destroyed, ()) = tokio::join!(platform.destroy_tenant(tenant), ends);
+    assert!(destroyed.unwrap());
+    nothing_left(world, tenant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_written_when_its_tenant_is_destroyed_goes_with_it() {
+    World::with(async |world| {
+        let fence = world.lease().await.fence;
+        let mut api = session(&world.database.api).await;
+        let mut controller = session(&world.database.controller).await;
+
+        // An entry of the record, as programs of either age add it.
+        for (name, call) in [
+            ("user01", "SELECT naru.record_audits(jsonb_build_array(jsonb_build_object('tenant', $1,
+                'actor', '', 'actor_kind', '', 'action', '', 'object', '', 'source', '', 'result', '',
+                'request_id', '', 'details', '{}'::jsonb)))"),
+            ("user02", "SELECT naru.record_audit($1, NULL, '', '', '', '', '', '', '', '{}')"),
+        ] {
+            let tenant = world.scope(name).await.tenant();
+            going(world, tenant).await;
+            let mut writing = api.begin().await.unwrap();
+            let call = sqlx::query(call).bind(tenant.0);
+            call.execute(&mut *writing).await.unwrap();
+            destroyed_beside(world, tenant, writing).await;
+        }
+
+        let scope = world.scope("user03").await;
+        let tenant = scope.tenant();
+        let seen = scope.applications().create(&app("hello", 1)).await.unwrap();
+        going(world, tenant).await;
+        let mut writing = controller.begin().await.unwrap();
+        let writes = json!([{
+            "tenant": tenant, "name": "hello", "uid": seen.uid(), "status": {}, "observed": 0,
+            "clear_operation": false, "remove": false, "history": {"id": 0},
+        }]);
+        let outcome: String = sqlx::query_scalar("SELECT outcome FROM naru.publish('cluster/0', $1, $2)")
+            .bind(fence)
+            .bind(writes)
+            .fetch_one(&mut *writing)
+            .await
+            .unwrap();
+        assert_eq!(outcome, "written");
+        destroyed_beside(world, tenant, writing).await;
+
+        let tenant = world.scope("user04").await.tenant();
+        going(world, tenant).await;
+        let mut writing = controller.begin().await.unwrap();
+        sqlx::query("SELECT set_config('naru.tenant', $1, true)")
+            .bind(tenant.to_string())
+            .execute(&mut *writing)
+            .await
+            .unwrap();
+        sqlx::query(
+            "INSERT INTO naru.manifest_sets (tenant_id, hash, sealed)
+             VALUES (naru.current_tenant(), 'a', decode('01', 'hex'))",
+        )
+        .execute(&mut *writing)
+        .await
+        .unwrap();
+        destroyed_beside(world, tenant, writing).await;
     })
     .await;
 }

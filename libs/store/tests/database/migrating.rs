@@ -26,7 +26,7 @@ async fn has_run(world: &World) -> bool {
 }
 
 /// Waits until somebody in the database waits so.
-async fn waited_for(world: &World, so: &str) {
+pub(crate) async fn waited_for(world: &World, so: &str) {
     let sql = format!(
         "select exists (select from pg_stat_activity where datname = current_database() and {so})"
     );

@@ -23,7 +23,7 @@ fn at(seconds: i64) -> domain::clock::Timestamp {
     chrono::DateTime::from_timestamp(seconds, 0).unwrap()
 }
 
-fn entry(id: i64) -> HistoryEntry {
+pub(crate) fn entry(id: i64) -> HistoryEntry {
     HistoryEntry {
         id,
         revisions: vec!["abc".into()],

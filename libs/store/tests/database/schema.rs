@@ -47,6 +47,19 @@ async fn every_key_begins_with_the_tenant_but_for_the_platforms_own() {
         .await
         .unwrap();
         assert_eq!(references, Vec::<String>::new());
+
+        // What remains of a tenant, and what its writers hold it for by themselves.
+        let alone: Vec<String> = sqlx::query_scalar(
+            "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+             WHERE c.relnamespace = 'naru'::regnamespace AND c.relkind = 'r' AND NOT EXISTS (
+                 SELECT FROM pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f'
+                 AND f.confrelid = 'naru.tenants'::regclass)
+             ORDER BY 1",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert_eq!(alone, ["audit", "history", "manifest_sets", "tombstones"]);
     })
     .await;
 }
