@@ -21,8 +21,9 @@ const MAX_ATTRIBUTE: usize = 512;
 
 /// The spans that say whose a line is, or of which application, wherever they are made. What is done for these, step by step, has spans
 /// of its own: they are for traces.
-const TELLING: [&str; 7] = [
+const TELLING: [&str; 8] = [
     "reconcile",
+    "render",
     "renders.get",
     "rpc",
     "source.details",
