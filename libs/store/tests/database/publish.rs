@@ -555,8 +555,14 @@ async fn a_manifest_set_is_kept_with_its_result_whatever_becomes_of_that_unless_
         assert_eq!(kept(&scope, "a").await.unwrap(), b"ours");
         assert_eq!(kept(&other, "a").await.unwrap(), b"theirs");
 
-        let again = with(&scope, &seen, "a", b"ours").await;
+        // An answer was lost.
+        let retried = platform.publish(&batch, "cluster/0", fence).await.unwrap();
+        let verdicts: Vec<_> = retried.iter().map(|outcome| outcome.verdict).collect();
+        assert_eq!(verdicts, [Unchanged, Written, Unchanged]);
+        let again = with(&scope, &seen, "a", b"else").await;
         assert_eq!(write(world, fence, again).await, Unchanged);
+        let first = kept(&scope, "a").await.unwrap();
+        assert_eq!(first, b"ours", "what is there stays as it is");
         let superseded = StatusWrite {
             expect_generation: Some(7),
             ..with(&scope, &seen, "b", b"b").await
