@@ -104,7 +104,7 @@ pub async fn advance(
         };
         let mut look = spec_look(ctx, &run.subject, None, memory, false).await?;
         // Before its hooks are stopped: it says which it waited for.
-        let end_ = stopped(&run.subject, &run.state);
+        let end_ = stopped(run.subject.sync_timeout, &run.state);
         let all = match hooks::terminate(ctx, &mut run, &mut look.live, &memory.checked).await {
             Ok(all) => all,
             // It is to be over; the looks that follow do what is left.
@@ -159,10 +159,12 @@ fn as_recorded(
 }
 
 /// The end of an operation that somebody stopped, or the time that it may take.
-fn stopped(subject: &Subject, state: &OperationState) -> End {
-    let (Phase::Running, Some(limit)) = (state.phase, subject.sync_timeout) else {
+fn stopped(limit: Option<Duration>, state: &OperationState) -> End {
+    // It may have failed before: hooks still ran, or its next try was to come.
+    let before = state.causes.iter().cloned();
+    let (Phase::Running, Some(limit)) = (state.phase, limit) else {
         let message = message::sync::TERMINATED.message();
-        return End::new(Phase::Failed, message, Vec::new());
+        return End::new(Phase::Failed, message, before.collect());
     };
     let message = message::sync::TIMED_OUT
         .with("seconds", limit.as_secs())
@@ -172,8 +174,7 @@ fn stopped(subject: &Subject, state: &OperationState) -> End {
         // The cause lasts with its hook: no comparison says of a hook that it is still to be done.
         cause = cause.on(hook.key.clone());
     }
-    // It may have failed before, and have waited for the hooks that still ran.
-    let causes = std::iter::once(cause).chain(state.causes.iter().cloned());
+    let causes = std::iter::once(cause).chain(before);
     End::new(Phase::Failed, message, causes.collect())
 }
 
@@ -212,8 +213,8 @@ fn cut_off(state: &OperationState, error: &cluster::Error) -> End {
 }
 
 /// The end of one that is stopped while its cluster is away; the look that follows when it is back deletes what runs there.
-fn stopped_from_afar(subject: &Subject, state: &OperationState) -> End {
-    let ended = stopped(subject, state);
+fn stopped_from_afar(limit: Option<Duration>, state: &OperationState) -> End {
+    let ended = stopped(limit, state);
     match running_hook(state) {
         Some(_) => in_vain(ended),
         None => ended,
@@ -250,7 +251,7 @@ pub async fn without_cluster(
     match (under_way.filter(is_over), deadline) {
         (Some(state), _) => {
             let mut state = state.clone();
-            let end_ = stopped_from_afar(subject, &state);
+            let end_ = stopped_from_afar(subject.sync_timeout, &state);
             let causes = end_.causes.iter().cloned().chain([cause]).collect();
             // What is stopped is not tried again.
             state.retry_count = 0;
@@ -849,6 +850,25 @@ mod tests {
         assert!(awaits_deletion(&state, &own));
         state.message = message::sync::WAITING_HEALTHY.with("resource", pace::named(&own));
         assert!(!awaits_deletion(&state, &own));
+    }
+
+    #[test]
+    fn what_is_stopped_says_what_had_failed_before() {
+        let mut state = operation::begin(Operation::default(), Timestamp::UNIX_EPOCH);
+        let before = Cause::error(message::sync::HOOK_FAILED.message());
+        state.causes.push(before.clone());
+        let limit = Some(Duration::from_secs(60));
+        let end_ = stopped(limit, &state);
+        assert!(end_.message.is(&message::sync::TIMED_OUT));
+        assert!(end_.causes[0].message.is(&message::sync::TIMED_OUT));
+        assert_eq!(end_.causes[1..], [before.clone()]);
+        state.phase = Phase::Terminating;
+        let end_ = stopped(limit, &state);
+        assert!(end_.message.is(&message::sync::TERMINATED));
+        assert_eq!(end_.causes, [before.clone()]);
+        let end_ = in_vain(stopped_from_afar(None, &state));
+        assert!(end_.message.is(&message::sync::NOT_TERMINATED));
+        assert_eq!(end_.causes, [before], "its cluster is away");
     }
 
     #[test]
