@@ -145,6 +145,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "rows_checked_once",
         include_str!("../../../migrations/0026_rows_checked_once.sql"),
     ),
+    (
+        27,
+        "operations_that_run",
+        include_str!("../../../migrations/0027_operations_that_run.sql"),
+    ),
 ];
 
 /// The version that a database must have.

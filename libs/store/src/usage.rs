@@ -18,7 +18,8 @@ impl TenantScope {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
             "SELECT (SELECT count(*) FROM naru.applications) AS applications,
-                    (SELECT count(*) FROM naru.applications WHERE operation IS NOT NULL) AS operations,
+                    (SELECT count(*) FROM naru.applications
+                     WHERE operation IS NOT NULL AND NOT metadata ? 'deletionTimestamp') AS operations,
                     (SELECT coalesce(sum(jsonb_array_length(status -> 'resources')), 0)::bigint FROM naru.applications
                      WHERE jsonb_typeof(status -> 'resources') = 'array') AS objects,
                     (SELECT count(*) FROM naru.repositories) + (SELECT count(*) FROM naru.write_repositories)
@@ -48,7 +49,8 @@ impl TenantScope {
         Ok(usage)
     }
 
-    /// How many operations run or wait besides that of one application.
+    /// How many operations run or wait besides that of one application. One of an application that is being deleted does
+    /// neither.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -56,7 +58,8 @@ impl TenantScope {
     pub async fn operations_besides(&self, but: &str) -> Result<u64> {
         let mut tx = self.begin().await?;
         let operations: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM naru.applications WHERE operation IS NOT NULL AND name <> $1",
+            "SELECT count(*) FROM naru.applications
+             WHERE operation IS NOT NULL AND NOT metadata ? 'deletionTimestamp' AND name <> $1",
         )
         .bind(but)
         .fetch_one(&mut *tx)

@@ -468,6 +468,31 @@ async fn a_quota_is_kept_where_rows_are_made() {
             .unwrap_err();
         assert_eq!(refused.code(), store::Code::Exhausted);
         assert_eq!(scope.usage().await.unwrap()[&Quota::Operations], 1);
+        assert_eq!(scope.operations_besides("a1").await.unwrap(), 1);
+        // The operation of one that is being deleted does not run, and nobody can end it.
+        let deleted = |app: &mut domain::application::Application| -> Result<(), store::Error> {
+            app.metadata["deletionTimestamp"] = serde_json::json!("2026-01-01T00:00:00Z");
+            Ok(())
+        };
+        scope
+            .applications()
+            .update("a0", None, deleted)
+            .await
+            .unwrap();
+        assert_eq!(scope.usage().await.unwrap()[&Quota::Operations], 0);
+        assert_eq!(scope.operations_besides("a1").await.unwrap(), 0);
+        scope
+            .applications()
+            .update("a1", None, operation)
+            .await
+            .unwrap();
+        assert_eq!(scope.usage().await.unwrap()[&Quota::Operations], 1);
+        let refused = scope
+            .applications()
+            .update("a2", None, operation)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), store::Code::Exhausted);
         // Objects are what statuses list.
         assert_eq!(scope.objects().await.unwrap(), 0);
         scope
