@@ -22,7 +22,7 @@ use super::apply::{self, is_late, propagated};
 use super::live::{LiveSet, Sight};
 use super::publish::{self, Report};
 use super::writer::Writer;
-use super::{Failure, Next, hooks, subject};
+use super::{Failure, Next, PATIENCE, hooks, subject};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
@@ -78,15 +78,16 @@ pub async fn advance(
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
     let name = tenant.tenant.name.as_str();
-    let came = match plan::stage(app.finalizers()) {
+    let went = match plan::stage(app.finalizers()) {
         Stage::Over => return remove(ctx, key, tenant, &app, Vec::new()).await,
         // As in Argo CD: what is nowhere has nothing to delete, and what is here was left for good.
-        Stage::Objects(_) if !subject::leads_somewhere(&app, tenant) => through(&app),
-        _ if !is_known(ctx) => not_known(ctx),
-        Stage::Hooks(moment) => moments::run(ctx, key, &app, tenant, moment, memory).await?,
-        Stage::Cleanup(moment) => moments::clean(ctx, key, &app, tenant, moment, memory).await?,
-        Stage::Objects(propagation) => objects(ctx, key, &app, tenant, propagation).await?,
+        Stage::Objects(_) if !subject::leads_somewhere(&app, tenant) => Ok(through(&app)),
+        _ if !is_known(ctx) => Ok(not_known(ctx)),
+        Stage::Hooks(moment) => moments::run(ctx, key, &app, tenant, moment, memory).await,
+        Stage::Cleanup(moment) => moments::clean(ctx, key, &app, tenant, moment, memory).await,
+        Stage::Objects(propagation) => objects(ctx, key, &app, tenant, propagation).await,
     };
+    let came = went.or_else(|failure| told(failure, ctx.memory.failures(key)))?;
     match came {
         Came::Waits(causes, next) => pending(ctx, key, name, &app, causes, next).await,
         Came::Through(done) => {
@@ -112,6 +113,20 @@ fn not_known(ctx: &Context) -> Came {
         Cause::error(message)
     });
     Came::Waits(vec![cause], Next::After(AGAIN))
+}
+
+/// What is told of a look that came to nothing, as so many before it: a cluster that answers with errors for long is what the
+/// deletion waits for, and nobody would know. Not that it is another's by now, who goes on with it.
+///
+/// # Errors
+/// When it is not told, or not yet.
+fn told(failure: Failure, failed: u32) -> Result<Came, Failure> {
+    match failure {
+        Failure::Cluster(error) if error.is_transient() && failed >= PATIENCE => {
+            Ok(Came::Waits(vec![error.cause()], Next::After(AGAIN)))
+        }
+        failure => Err(failure),
+    }
 }
 
 /// The objects are through with.
@@ -667,6 +682,23 @@ mod tests {
             code,
             ..cluster::Refusal::default()
         }))
+    }
+
+    #[test]
+    fn a_cluster_that_answers_with_errors_for_long_is_told() {
+        let of = |error, failed| told(Failure::Cluster(error), failed).ok();
+        assert!(of(refused(500), PATIENCE - 1).is_none(), "it may pass");
+        let Some(Came::Waits(causes, next)) = of(refused(500), PATIENCE) else {
+            panic!("nothing is told");
+        };
+        assert_eq!(causes, [refused(500).cause()]);
+        assert_eq!(next, Next::After(AGAIN));
+        let late = cluster::Error::TimedOut { seconds: 30 };
+        assert!(of(late, PATIENCE).is_some());
+        let elsewhere = of(cluster::Error::NotHolder, 1_000);
+        assert!(elsewhere.is_none(), "another goes on");
+        let ours = told(Failure::Broken, 1_000);
+        assert!(matches!(ours, Err(Failure::Broken)));
     }
 
     #[test]

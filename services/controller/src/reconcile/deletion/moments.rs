@@ -76,14 +76,21 @@ pub(super) async fn run(
         let seen: Vec<HookSeen<'_>> = there.iter().map(There::seen).collect();
         let turn = plan::turn(moment, wave, &seen, &claimant);
         for entry in settled(&there, &live, moment, began(app)) {
-            let_go(ctx, &subject.writer, &entry).await?;
+            if let Some(kept) = let_go(ctx, &subject.writer, &entry).await? {
+                let next = again(&app.status, ctx.clock.now());
+                return Ok(Came::Waits(vec![kept], next));
+            }
             unwatched.push(entry);
         }
         if !turn.over() {
             return act(ctx, &subject, moment, turn, &there, &mut live).await;
         }
     }
-    dismiss(ctx, &subject.writer, &unwatched).await?;
+    let staying = dismiss(ctx, &subject.writer, &unwatched, moment).await?;
+    if !staying.is_empty() {
+        let next = again(&app.status, ctx.clock.now());
+        return Ok(Came::Waits(staying, next));
+    }
     Ok(through(moment))
 }
 
@@ -237,7 +244,8 @@ async fn act(
     for entry in delete.iter().filter_map(|key| entry_of(there, key)) {
         let removed = hooks::remove(ctx, &subject.writer, entry, Propagation::default()).await;
         if let Err(error) = removed {
-            if error.passes() {
+            // A webhook that does not answer is told of, as for any other object.
+            if apply::passes(&error) {
                 return Err(Failure::Cluster(error));
             }
             let stays = subject.writer.stays(&entry.key, &error, moment.finalizer());
@@ -246,7 +254,7 @@ async fn act(
         }
     }
     for entry in failed.iter().filter_map(|key| entry_of(there, key)) {
-        let_go(ctx, &subject.writer, entry).await?;
+        drop(let_go(ctx, &subject.writer, entry).await?);
     }
     if !make.is_empty() {
         let now = ctx.clock.now();
@@ -272,24 +280,34 @@ async fn act(
 }
 
 /// Deletes hooks of a moment that have all succeeded, as their policies say, where nobody would find them later. That they
-/// go is not waited for: one that is gone would be made again.
+/// go is not waited for: one that is gone would be made again. Why some stay about which a webhook does not answer: that is
+/// tried again.
 ///
 /// # Errors
 /// When the cluster does not answer.
-async fn dismiss(ctx: &Context, writer: &Writer, made: &[Arc<LiveEntry>]) -> Result<(), Failure> {
+async fn dismiss(
+    ctx: &Context,
+    writer: &Writer,
+    made: &[Arc<LiveEntry>],
+    moment: Moment,
+) -> Result<Vec<Cause>, Failure> {
+    let mut staying = Vec::new();
     let bodies = made.iter().map(|entry| (entry.body.as_ref(), None));
     let bodies: Vec<(&Value, Option<&Checked>)> = bodies.collect();
     let fates = made.iter().zip(plan::cleanup(&bodies));
     for (entry, _) in fates.filter(|(_, fate)| *fate == Fate::Delete) {
         match hooks::remove(ctx, writer, entry, Propagation::default()).await {
-            Err(error) if error.passes() => return Err(Failure::Cluster(error)),
+            Err(error) if apply::passes(&error) => return Err(Failure::Cluster(error)),
+            Err(error) if error.passes() => {
+                staying.push(writer.stays(&entry.key, &error, moment.finalizer()));
+            }
             Err(error) => {
                 tracing::warn!(resource = %entry.key, %error, "a hook's object could not be deleted");
             }
             Ok(()) => {}
         }
     }
-    Ok(())
+    Ok(staying)
 }
 
 /// Cleans up after a moment: its hooks are deleted as their policies say, and the others are let go.
@@ -345,12 +363,12 @@ pub(super) async fn clean(
     let (mut causes, mut next) = (Vec::new(), Next::After(BACKSTOP));
     for (entry, fate) in made.iter().zip(plan::cleanup(&bodies)) {
         match fate {
-            Fate::Stay => let_go(ctx, &writer, entry).await?,
+            Fate::Stay => drop(let_go(ctx, &writer, entry).await?),
             Fate::Going => causes.push(moment.clears(&entry.key)),
             Fate::Delete => {
                 match hooks::remove(ctx, &writer, entry, Propagation::default()).await {
                     Ok(()) => causes.push(moment.clears(&entry.key)),
-                    Err(error) if error.passes() => return Err(Failure::Cluster(error)),
+                    Err(error) if apply::passes(&error) => return Err(Failure::Cluster(error)),
                     Err(error) => {
                         causes.insert(0, writer.stays(&entry.key, &error, moment.cleanup()));
                         next = again(&app.status, ctx.clock.now());
@@ -369,14 +387,63 @@ fn cleared(moment: Moment) -> Came {
     Came::Through(vec![moment.cleanup().to_owned()])
 }
 
-/// Takes our finalizer off a hook. Where the cluster refuses, that is for later.
-async fn let_go(ctx: &Context, writer: &Writer, entry: &LiveEntry) -> Result<(), Failure> {
+/// Takes our finalizer off a hook. Where the cluster refuses, that is for later: what is watched is found again before the row goes.
+/// Why it is kept, where a webhook that is asked about it does not answer: what nobody finds again is not left for that.
+async fn let_go(
+    ctx: &Context,
+    writer: &Writer,
+    entry: &LiveEntry,
+) -> Result<Option<Cause>, Failure> {
     match hooks::release(ctx, writer, entry).await {
-        Err(error) if error.passes() => Err(Failure::Cluster(error)),
-        Err(error) => {
-            tracing::warn!(resource = %entry.key, %error, "a hook's finalizer could not be taken off");
-            Ok(())
+        Ok(()) => Ok(None),
+        Err(error) => kept(&entry.key, error),
+    }
+}
+
+/// What comes of a hook that could not be let go.
+fn kept(hook: &ResourceKey, error: cluster::Error) -> Result<Option<Cause>, Failure> {
+    if apply::passes(&error) {
+        return Err(Failure::Cluster(error));
+    }
+    tracing::warn!(resource = %hook, %error, "a hook's finalizer could not be taken off");
+    // The code has it for a failure that passes, the words do not.
+    Ok(error.passes().then(|| {
+        let message = message::sync::HOOK_NOT_RELEASED.with("resource", hook);
+        let cause = Cause::warning(message).on(hook.clone());
+        cause.evidence(error.to_string())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, message: &str) -> cluster::Error {
+        cluster::Error::Refused(Box::new(cluster::Refusal {
+            code,
+            message: message.to_owned(),
+            ..cluster::Refusal::default()
+        }))
+    }
+
+    #[test]
+    fn a_hook_that_a_dead_webhook_keeps_is_told_of_and_not_left() {
+        let hook = ResourceKey {
+            kind: "Job".into(),
+            namespace: "web".into(),
+            name: "backup".into(),
+            ..ResourceKey::default()
+        };
+        let of = |error| kept(&hook, error);
+        let dead = "Internal error occurred: failed calling webhook \"w\": EOF";
+        let told = of(refused(500, dead)).expect("a word on the hook");
+        let told = told.expect("a cause");
+        assert!(told.message.is(&message::sync::HOOK_NOT_RELEASED));
+        assert_eq!(told.resource.as_ref(), Some(&hook));
+        let later = of(refused(403, "it may not")).expect("a word on the hook");
+        assert_eq!(later, None, "that is for later");
+        for passing in [refused(500, "it starts"), cluster::Error::NotHolder] {
+            assert!(of(passing).is_err(), "it is tried again");
         }
-        Ok(()) => Ok(()),
     }
 }
