@@ -298,6 +298,9 @@ impl Mirror {
 
     /// The one commit that begins so; `None` when there is none.
     pub(super) fn expand(&self, short: &str) -> Result<Option<Expanded>, Error> {
+        if !self.path.join("HEAD").exists() {
+            return Ok(None);
+        }
         let handle = self.open()?;
         let found = expanded(&handle, short);
         self.give_back(handle);

@@ -479,17 +479,33 @@ impl Mirrors {
             }
             Named::Nothing => Err(missing()),
             Named::Short(short) => {
-                let mut tips = refs
-                    .refs
-                    .values()
-                    .filter(|commit| commit.starts_with(&short));
-                if let Some(tip) = tips.next()
+                let begin = |commit: &&String| commit.starts_with(&short);
+                let mut tips = refs.refs.values().filter(begin);
+                let tip = tips.next();
+                if let Some(tip) = tip
                     && tips.all(|other| other == tip)
                 {
                     return Ok(tip.clone());
                 }
-                self.expand(access, &short).await?.ok_or_else(missing)
+                // Of several tips the mirror may have one.
+                let known = match tip {
+                    None => self.known(access, &short).await,
+                    Some(_) => None,
+                };
+                match known {
+                    Some(commit) => Ok(commit),
+                    None => self.expand(access, &short).await?.ok_or_else(missing),
+                }
             }
+        }
+    }
+
+    /// A shortened commit that the mirror has already: it needs no fetch. Whatever else comes of the look the one after the fetch
+    /// says.
+    async fn known(&self, access: &Access, short: &str) -> Option<String> {
+        match expand(&self.mirror(access), short).await {
+            Ok(Some(Expanded::Commit(commit))) => Some(commit),
+            Ok(Some(Expanded::Several) | None) | Err(_) => None,
         }
     }
 
@@ -497,11 +513,7 @@ impl Mirrors {
     async fn expand(&self, access: &Access, short: &str) -> Result<Option<String>, Error> {
         let mirror = self.mirror(access);
         self.fetch(&mirror, access, self.patience(access)).await?;
-        let text = short.to_owned();
-        let found = tokio::task::spawn_blocking(move || mirror.expand(&text))
-            .await
-            .map_err(Error::internal)??;
-        match found {
+        match expand(&mirror, short).await? {
             None => Ok(None),
             Some(Expanded::Commit(commit)) => Ok(Some(commit)),
             Some(Expanded::Several) => {
@@ -839,6 +851,13 @@ impl Mirrors {
         }
         Ok((is_named, tags))
     }
+}
+
+/// What a shortened commit stands for among what the mirror has.
+async fn expand(mirror: &Arc<Mirror>, short: &str) -> Result<Option<Expanded>, Error> {
+    let (reading, short) = (mirror.clone(), short.to_owned());
+    let looking = tokio::task::spawn_blocking(move || reading.expand(&short));
+    looking.await.map_err(Error::internal)?
 }
 
 async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Error> {

@@ -141,6 +141,20 @@ async fn a_short_commit_that_several_begin_with_is_told_and_other_objects_are_no
 }
 
 #[tokio::test]
+async fn a_short_commit_that_is_here_already_needs_no_fetch() {
+    let world = World::new();
+    let access = world.access();
+    let below = world.write("a/x.yaml", SERVICE).commit();
+    world.write("a/x.yaml", DEPLOYMENT).commit();
+    let resolved = async |fresh| world.mirrors.resolve(&access, &below[..12], fresh).await;
+    assert_eq!(resolved(true).await.unwrap(), below);
+    // What is listed is remembered for a while; who fetched would find nobody.
+    std::fs::rename(world.work(), world.folder.path().join("away")).unwrap();
+    assert_eq!(resolved(false).await.unwrap(), below);
+    assert!(resolved(true).await.is_err(), "nobody answers");
+}
+
+#[tokio::test]
 async fn what_came_in_many_fetches_is_put_together_and_nothing_of_it_is_lost() {
     let world = World::new();
     let access = world.access();
