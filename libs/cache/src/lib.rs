@@ -13,8 +13,8 @@
 //! [`Cache`].
 //!
 //! ```no_run
-//! # async fn example(tenant: domain::tenant::TenantId, key: domain::secret::Secret) -> Result<(), cache::InvalidUrl> {
-//! let cache = cache::Cache::connect("redis://127.0.0.1:6379/0", "naru:")?;
+//! # async fn example(tenant: domain::tenant::TenantId, key: domain::secret::Secret) -> Result<(), cache::Unusable> {
+//! let cache = cache::Cache::connect("redis://127.0.0.1:6379/0", None, "naru:")?;
 //! let day = std::time::Duration::from_secs(86_400);
 //! cache.put(tenant, &key, "manifests", "0a1b", b"...", day).await;
 //! assert!(cache.get(tenant, &key, "manifests", "0a1b").await.is_some());
@@ -26,6 +26,7 @@ mod pack;
 mod place;
 mod seal;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use bytes::Bytes;
 use domain::secret::Secret;
 use domain::tenant::TenantId;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, FromRedisValue, RedisResult};
+use redis::{Client, ConnectionAddr, FromRedisValue, RedisError, RedisResult, TlsCertificates};
 use tokio::sync::OnceCell;
 
 use breaker::Breaker;
@@ -44,10 +45,29 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The largest value worth keeping.
 const LARGEST: usize = 32 << 20;
 
-/// The URL of the Redis cannot be read.
+/// What is said of the Redis cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the Redis URL cannot be read; write redis://[:password@]host:port[/database]")]
-pub struct InvalidUrl(#[source] redis::RedisError);
+pub enum Unusable {
+    /// Its address is none.
+    #[error(
+        "the Redis URL cannot be read; write redis://[:password@]host:port[/database], or rediss:// for TLS"
+    )]
+    Url(#[source] RedisError),
+    /// Its certificate would not be checked.
+    #[error(
+        "the Redis URL ends with #insecure, which is refused; name the authority of its certificate"
+    )]
+    Unchecked,
+    /// An authority is named for a connection that asks for no certificate.
+    #[error("an authority is named, but the Redis URL asks for no TLS; write rediss://")]
+    InClear,
+    /// The file of the authority is not there.
+    #[error("the certificate of the Redis' authority cannot be read")]
+    NoAuthority(#[source] std::io::Error),
+    /// It is no certificate.
+    #[error("the file of the Redis' authority holds no certificate that can be used (PEM)")]
+    Authority(#[source] Option<RedisError>),
+}
 
 /// Entries in Redis. Cheap to clone; connects when first used, and again when the connection is lost.
 #[derive(Clone)]
@@ -69,14 +89,14 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// A cache whose entries' names all begin with `prefix`. Nothing is connected yet.
+    /// A cache whose entries' names all begin with `prefix`. Over TLS (`rediss://`) the certificate has to be of the
+    /// authority in the file, or of one that the machine trusts where none is named. Nothing is connected yet.
     ///
     /// # Errors
-    /// When the URL cannot be read.
-    pub fn connect(url: &str, prefix: &str) -> Result<Self, InvalidUrl> {
-        let client = Client::open(url).map_err(InvalidUrl)?;
+    /// When the URL or the authority cannot be used.
+    pub fn connect(url: &str, authority: Option<&Path>, prefix: &str) -> Result<Self, Unusable> {
         let inner = Inner {
-            client,
+            client: client(url, authority)?,
             prefix: prefix.to_owned(),
             connection: OnceCell::new(),
             breaker: Breaker::default(),
@@ -254,6 +274,36 @@ impl Cache {
             .clone();
         command.query_async(&mut connection).await
     }
+}
+
+/// The way to a Redis, before it is taken.
+fn client(url: &str, authority: Option<&Path>) -> Result<Client, Unusable> {
+    // Only the first call of a process does anything; the provider is the same everywhere.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::open(url).map_err(Unusable::Url)?;
+    let tls = match client.get_connection_info().addr() {
+        // It would fail with each connection, and a cache that is never there is noticed late.
+        ConnectionAddr::TcpTls { insecure: true, .. } => return Err(Unusable::Unchecked),
+        ConnectionAddr::TcpTls { .. } => true,
+        _ => false,
+    };
+    let Some(authority) = authority else {
+        return Ok(client);
+    };
+    if !tls {
+        return Err(Unusable::InClear);
+    }
+    let pem = std::fs::read(authority).map_err(Unusable::NoAuthority)?;
+    // A file without any is taken for an authority that signs nothing.
+    let begins = b"-----BEGIN CERTIFICATE-----";
+    if !pem.windows(begins.len()).any(|part| part == begins) {
+        return Err(Unusable::Authority(None));
+    }
+    let certificates = TlsCertificates {
+        client_tls: None,
+        root_cert: Some(pem),
+    };
+    Client::build_with_tls(url, certificates).map_err(|error| Unusable::Authority(Some(error)))
 }
 
 /// The prefix as SCAN's pattern reads it literally.

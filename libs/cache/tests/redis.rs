@@ -4,9 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use cache::Cache;
+use cache::{Cache, Unusable};
 use domain::secret::Secret;
 use domain::tenant::TenantId;
+use testkit::certs::Authority;
 use testkit::ground::Ground;
 use testkit::progress::Progress;
 use testkit::redis::Redis;
@@ -40,7 +41,7 @@ impl World {
     }
 
     fn cache(&self, prefix: &str) -> Cache {
-        Cache::connect(&self.redis.url, prefix).unwrap()
+        Cache::connect(&self.redis.url, None, prefix).unwrap()
     }
 
     async fn command(&self, command: &redis::Cmd) -> redis::Value {
@@ -284,4 +285,69 @@ async fn without_redis_everything_is_a_quick_miss_until_it_is_back() {
     .await
     .unwrap();
     world.end().await;
+}
+
+#[tokio::test]
+async fn over_tls_entries_are_kept_by_a_redis_of_the_named_authority_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = |name: &str| Authority::open(&folder.path().join(name)).unwrap();
+    let (own, other) = (authority("own"), authority("other"));
+    let mut ground = Ground::open(folder.path(), Progress::silent()).unwrap();
+    let identity = own.server("redis", &["127.0.0.1"]).unwrap();
+    let redis = Redis::start_over_tls(&mut ground, &identity).await.unwrap();
+    let (a, key) = tenant(1);
+
+    let ca = own.certificate();
+    let trusting = Cache::connect(&redis.url, Some(ca.as_path()), "t:").unwrap();
+    trusting.put(a, &key, "manifests", "k", b"a's", HOUR).await;
+    let kept = trusting.get(a, &key, "manifests", "k").await;
+    assert_eq!(kept.as_deref(), Some(b"a's".as_slice()));
+
+    let (namesake, clear) = (
+        other.certificate(),
+        redis.url.replacen("rediss", "redis", 1),
+    );
+    for (url, authority) in [
+        (&redis.url, Some(namesake.as_path())),
+        (&redis.url, None),
+        (&clear, None),
+    ] {
+        let cache = Cache::connect(url, authority, "t:").unwrap();
+        assert!(!cache.ping().await, "{authority:?}");
+    }
+    // Redis is there all the while.
+    assert!(trusting.ping().await);
+    testkit::ground::stop_all(&ground.supervisor).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_whose_certificate_would_not_be_checked_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (empty, damaged) = (
+        file("empty.pem", ""),
+        file(
+            "damaged.pem",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ),
+    );
+    let connect = |url: &str, authority: Option<&std::path::Path>| {
+        Cache::connect(url, authority, "t:").unwrap_err()
+    };
+    let (clear, tls) = ("redis://127.0.0.1:6379/0", "rediss://127.0.0.1:6379/0");
+    let missing = folder.path().join("missing.pem");
+    let unchecked = connect("rediss://127.0.0.1:6379/0#insecure", None);
+    assert!(matches!(unchecked, Unusable::Unchecked), "{unchecked:?}");
+    let in_clear = connect(clear, Some(&empty));
+    assert!(matches!(in_clear, Unusable::InClear), "{in_clear:?}");
+    let absent = connect(tls, Some(&missing));
+    assert!(matches!(absent, Unusable::NoAuthority(_)), "{absent:?}");
+    for file in [&empty, &damaged] {
+        let none = connect(tls, Some(file.as_path()));
+        assert!(matches!(none, Unusable::Authority(_)), "{none:?}");
+    }
 }

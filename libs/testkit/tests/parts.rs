@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use serde_json::json;
+use testkit::certs::Authority;
 use testkit::control_plane::{ControlPlane, Options};
 use testkit::ground::{self, Ground};
 use testkit::postgres::{self, Postgres, Session};
 use testkit::progress::Progress;
-use testkit::redis::Redis;
+use testkit::redis::{self, Redis};
 use testkit::wait;
 
 async fn on_ground<F: AsyncFnOnce(&mut Ground)>(test: F) {
@@ -76,6 +77,28 @@ async fn redis_answers_only_with_its_password() {
         assert!(redis.url.starts_with("redis://:"), "{}", redis.url);
         let again = Redis::start(ground, None).await.unwrap();
         assert_eq!(redis.url, again.url);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_redis_over_tls_can_be_used_by_those_who_trust_its_authority() {
+    on_ground(async |ground| {
+        let authority = |name: &str| Authority::open(&ground.dir().join(name)).unwrap();
+        let (own, other) = (authority("own"), authority("other"));
+        let identity = own.server("redis", &["127.0.0.1"]).unwrap();
+        let redis = Redis::start_over_tls(ground, &identity).await.unwrap();
+        assert!(redis.url.starts_with("rediss://:"), "{}", redis.url);
+        redis::check_trusting(&redis.url, &identity.ca).await.unwrap();
+        let login = redis.url.replacen("rediss://:", "rediss://:not", 1);
+        let refused = redis::check_trusting(&login, &identity.ca).await.unwrap_err();
+        assert!(format!("{refused:#}").contains("correct the password"), "{refused:#}");
+        // Neither by the authorities of this machine nor by one of the same name.
+        let machine = redis::check(&redis.url).await.unwrap_err();
+        let namesake = redis::check_trusting(&redis.url, &other.certificate()).await.unwrap_err();
+        for refused in [machine, namesake] {
+            assert!(format!("{refused:#}").contains("no TLS with a certificate"), "{refused:#}");
+        }
     })
     .await;
 }

@@ -163,7 +163,11 @@ fn shared(
     let configs = Arc::new(Configs::new(store.clone()));
     let rights = Arc::new(Rights::new(store.clone(), Arc::clone(&configs)));
     Ok(Arc::new(Shared {
-        cache: Cache::connect(config.redis_url.expose_str(), &config.redis_prefix)?,
+        cache: Cache::connect(
+            config.redis_url.expose_str(),
+            config.redis_ca.as_deref(),
+            &config.redis_prefix,
+        )?,
         hosts: Arc::new(Hosts::new(store.clone(), Arc::clone(&strangers))),
         strangers,
         recognised: Recognised::new(),

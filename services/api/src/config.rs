@@ -29,6 +29,9 @@ pub struct Config {
     /// `NARU_REDIS_URL`: where what can be computed again is kept.
     #[serde(deserialize_with = "secret")]
     pub redis_url: Secret,
+    /// `NARU_REDIS_CA`: the authority of its certificate, PEM; those that the machine trusts when absent.
+    #[serde(default)]
+    pub redis_ca: Option<PathBuf>,
     /// `NARU_REDIS_PREFIX`: what every key begins with, so that installations can share a Redis.
     #[serde(default = "default_redis_prefix")]
     pub redis_prefix: String,
@@ -71,7 +74,10 @@ impl Settings for Config {
             "NARU_DATABASE_URL",
             "PostgreSQL, as the role naru_api: postgres://naru_api:...@host/naru",
         ),
-        ("NARU_REDIS_URL", "Redis: redis://host:6379"),
+        (
+            "NARU_REDIS_URL",
+            "Redis: redis://host:6379, or rediss://host:6379 over TLS",
+        ),
         (
             "NARU_KEY_FILE",
             "the file of the key that wraps the tenants' keys; `naru-api key FILE` makes one",

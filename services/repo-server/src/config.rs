@@ -25,6 +25,9 @@ pub struct Config {
     /// Redis; nothing outlives this process when absent.
     #[serde(default)]
     pub redis_url: Option<String>,
+    /// The authority of its certificate, PEM; those that the machine trusts when absent.
+    #[serde(default)]
+    pub redis_ca: Option<PathBuf>,
     /// What every Redis key begins with.
     #[serde(default = "redis_prefix")]
     pub redis_prefix: String,

@@ -72,9 +72,9 @@ pub enum StartError {
     /// Not a network.
     #[error("NARU_EGRESS__*: {0}")]
     Egress(#[from] NotANetwork),
-    /// Not a Redis address.
-    #[error("NARU_REDIS_URL cannot be used")]
-    Cache(#[from] cache::InvalidUrl),
+    /// Not a Redis address, or not its authority.
+    #[error("NARU_REDIS_*: {0}")]
+    Cache(#[from] cache::Unusable),
     /// The renderer does not start.
     #[error("NARU_RENDERER cannot be started in its sandbox: {0}")]
     Renderer(String),
@@ -130,7 +130,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     let cache = config
         .redis_url
         .as_deref()
-        .map(|url| Cache::connect(url, &config.redis_prefix))
+        .map(|url| Cache::connect(url, config.redis_ca.as_deref(), &config.redis_prefix))
         .transpose()?;
     let renderer = Renderer::new(mirrors.clone(), pool);
     let charts = renderer.charts().clone();
