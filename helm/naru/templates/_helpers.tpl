@@ -114,6 +114,51 @@ refused: which of the two counts would be Kubernetes' affair. Context: root, com
       - { key: {{ .component }}.key, path: {{ .component }}.key }
 {{- end }}
 
+{{/* What is set for the pods of a workload: its own, else that for all of them (`pods`); nothing where neither is. Context: root, key,
+and name, its values'. */}}
+{{- define "naru.pod" -}}
+{{- with index .root.Values .name .key | default (index .root.Values.pods .key) }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
+{{/* What a pod is known by. Labels of the chart's are refused: a workload or a policy would lose its pods by another value. Context:
+root, component, and name, its values'. */}}
+{{- define "naru.podMetadata" -}}
+{{- $own := include "naru.selector" . -}}
+labels:
+  {{- $own | nindent 2 }}
+  {{- with include "naru.pod" (dict "root" .root "name" .name "key" "podLabels") }}
+  {{- range $label, $_ := fromYaml . }}
+  {{- if hasKey (fromYaml $own) $label }}{{ fail (printf "podLabels sets %s, which is set already" $label) }}{{ end }}
+  {{- end }}
+  {{- . | nindent 2 }}
+  {{- end }}
+{{- with include "naru.pod" (dict "root" .root "name" .name "key" "podAnnotations") }}
+annotations:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Where a workload's pods may run, and what they are drawn with. A topologySpreadConstraint without a labelSelector, by which
+Kubernetes would count no pods at all, counts those of the workload. Context: root, component, and name, its values'. */}}
+{{- define "naru.podSpec" -}}
+{{- $spec := dict -}}
+{{- with .root.Values.image.pullSecrets }}{{ $_ := set $spec "imagePullSecrets" . }}{{ end -}}
+{{- range $key := list "nodeSelector" "affinity" "priorityClassName" "tolerations" "topologySpreadConstraints" -}}
+{{- with index $.root.Values $.name $key | default (index $.root.Values.pods $key) }}{{ $_ := set $spec $key . }}{{ end -}}
+{{- end -}}
+{{- with $spec.topologySpreadConstraints -}}
+{{- $counted := dict "labelSelector" (dict "matchLabels" (include "naru.selector" $ | fromYaml)) -}}
+{{- $constraints := list -}}
+{{- range . -}}
+{{- if hasKey . "labelSelector" }}{{ $constraints = append $constraints . }}{{ else -}}
+{{- /* A copy, since the other workloads read the same value. */ -}}
+{{- $constraints = append $constraints (merge (deepCopy .) (deepCopy $counted)) }}{{ end -}}
+{{- end -}}
+{{- $_ := set $spec "topologySpreadConstraints" $constraints -}}
+{{- end -}}
+{{- with $spec }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
 {{- define "naru.probes" -}}
 livenessProbe:
   httpGet: { path: /healthz, port: metrics }

@@ -58,14 +58,37 @@ fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value>
     objects.find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
 }
 
-/// The labels by which the pods of a service are known.
-fn pods<'a>(objects: &'a [Value], service: &str) -> Result<&'a Value> {
-    let name = format!("naru-{service}");
-    let workload = ["Deployment", "StatefulSet"]
+/// What a workload's pods are made of.
+fn template<'a>(objects: &'a [Value], workload: &str) -> Result<&'a Value> {
+    let name = format!("naru-{workload}");
+    let workload = ["Deployment", "StatefulSet", "Job"]
         .into_iter()
         .find_map(|kind| object(objects, kind, &name))
         .with_context(|| format!("no {name}"))?;
-    Ok(&workload["spec"]["template"]["metadata"]["labels"])
+    Ok(&workload["spec"]["template"])
+}
+
+/// The labels by which the pods of a service are known.
+fn pods<'a>(objects: &'a [Value], service: &str) -> Result<&'a Value> {
+    Ok(&template(objects, service)?["metadata"]["labels"])
+}
+
+/// What Helm says of a value that it does not take.
+async fn refusal(flag: &str, value: &str) -> Result<String> {
+    let refused = render(&[flag, value]).await;
+    let refused = refused
+        .err()
+        .with_context(|| format!("{value} was taken"))?;
+    Ok(format!("{refused:#}"))
+}
+
+/// Whether a list has an entry with all of these fields.
+fn has(list: &Value, fields: &Value) -> bool {
+    let (Some(list), Some(fields)) = (list.as_array(), fields.as_object()) else {
+        return false;
+    };
+    list.iter()
+        .any(|entry| fields.iter().all(|(name, value)| &entry[name] == value))
 }
 
 #[tokio::test]
@@ -134,13 +157,10 @@ async fn what_is_no_whole_number_is_refused_by_name() -> Result<()> {
         ("--set", "repoServer.mirrorsMib=6Gi"),
         ("--set", "repoServer.fetchMemoryMib=1Gi"),
     ] {
-        let refused = render(&[flag, value]).await;
-        let refused = refused
-            .err()
-            .with_context(|| format!("{value} was taken"))?;
+        let refused = refusal(flag, value).await?;
         let (name, _) = value.split_once('=').context("a value")?;
         let why = format!("{name} is no whole number");
-        assert!(format!("{refused:#}").contains(&why), "{refused:#}");
+        assert!(refused.contains(&why), "{refused}");
     }
     Ok(())
 }
@@ -185,11 +205,8 @@ async fn further_settings_stand_behind_those_of_the_chart() -> Result<()> {
         ),
     ] {
         let flag = format!("repoServer.extraEnv={extra}");
-        let refused = render(&["--set-json", &flag]).await;
-        let refused = refused
-            .err()
-            .with_context(|| format!("{extra} was taken"))?;
-        assert!(format!("{refused:#}").contains(why), "{refused:#}");
+        let refused = refusal("--set-json", &flag).await?;
+        assert!(refused.contains(why), "{refused}");
     }
     Ok(())
 }
@@ -358,5 +375,167 @@ async fn each_value_reaches_its_variable() -> Result<()> {
         .get("NARU_WORKERS")
         .copied();
     assert_eq!(workers, Some("48"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_that_the_chart_does_not_know_is_refused_where_it_stands() -> Result<()> {
+    for within in [
+        "",
+        "image.",
+        "secrets.",
+        "operator.",
+        "pods.",
+        "migration.",
+        "api.",
+        "api.limits.",
+        "api.service.",
+        "api.ingress.",
+        "repoServer.",
+        "repoServer.egress.",
+        "controller.",
+        "controller.egress.",
+        "telemetry.",
+        "telemetry.serviceMonitor.",
+    ] {
+        let refused = refusal("--set", &format!("{within}unheard=1")).await?;
+        let place = within.trim_end_matches('.').replace('.', "/");
+        let place = if place.is_empty() {
+            "'':".to_owned()
+        } else {
+            format!("'/{place}':")
+        };
+        assert!(refused.contains(&place), "{refused}");
+        assert!(refused.contains("'unheard' not allowed"), "{refused}");
+    }
+    // A chart that has this one as a part gives it some of its own.
+    render(&["--set", "global.domain=example.com"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_is_refused_where_it_stands() -> Result<()> {
+    for (flag, value) in [
+        ("--set-string", "api.replicas=2"),
+        ("--set-json", "repoServer.replicas=1.5"),
+        ("--set", "image.tag=7"),
+        ("--set", "image.pullPolicy=Sometimes"),
+        ("--set", "image.pullSecrets={pull}"),
+        ("--set", "operator.hosts=naru.example.com"),
+        ("--set-json", "operator.hosts=[]"),
+        ("--set", "api.service.type=ExternalName"),
+        ("--set", "api.service.port=70000"),
+        ("--set-string", "api.ingress.enabled=false"),
+        ("--set", "api.trustedProxies=10.0.0.0/8"),
+        ("--set-json", r#"api.quotas.objects={"a": 1}"#),
+        ("--set", "repoServer.egress.deny=10.0.0.0/8"),
+        ("--set", "repoServer.redisPort=0"),
+        ("--set", "controller.extraEnv.A=1"),
+        ("--set", "telemetry.serviceMonitor.labels.release=1"),
+        ("--set", "commonLabels.team=1"),
+        ("--set", "pods.nodeSelector.ssd=true"),
+        ("--set", "pods.tolerations={a}"),
+        ("--set", "api.affinity=zone"),
+        ("--set", "repoServer.topologySpreadConstraints={zone}"),
+        ("--set", "controller.priorityClassName=1"),
+        ("--set", "migration.podAnnotations.a=1"),
+        ("--set", "pods.podLabels.a=1"),
+        ("--set-json", r#"api.extraVolumes=[{"emptyDir": {}}]"#),
+        ("--set", "api.extraVolumeMounts={/etc/a}"),
+    ] {
+        let refused = refusal(flag, value).await?;
+        let (name, _) = value.split_once('=').context("a value")?;
+        let place = format!("- at '/{}", name.replace('.', "/"));
+        assert!(refused.contains(&place), "{value}: {refused}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_set_for_pods_reaches_those_of_each_workload() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let all = json!({
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "naru", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}]}}},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"},
+            {"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app": "other"}}},
+        ],
+        "priorityClassName": "system-cluster-critical",
+        "podAnnotations": {"example.com/scrape": "true"},
+        "podLabels": {"team": "platform"},
+        "extraVolumes": [{"name": "authority", "configMap": {"name": "authority"}}],
+        "extraVolumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": true}],
+    });
+    let set = format!("pods={all}");
+    let workloads = ["api", "repo-server", "controller", "migrate"];
+    let objects = admitted(&plane, &render(&["--set-json", &set]).await?).await?;
+    for workload in workloads {
+        let template = template(&objects, workload)?;
+        let (metadata, spec) = (&template["metadata"], &template["spec"]);
+        for name in ["nodeSelector", "affinity", "priorityClassName"] {
+            assert_eq!(spec[name], all[name], "{workload}");
+        }
+        assert!(
+            has(&spec["tolerations"], &all["tolerations"][0]),
+            "{workload}: {spec}"
+        );
+        assert_eq!(
+            metadata["annotations"]["example.com/scrape"], "true",
+            "{workload}"
+        );
+        assert_eq!(metadata["labels"]["team"], "platform", "{workload}");
+        // The one that says whom it counts counts them; the other one counts its own.
+        let spread = &spec["topologySpreadConstraints"];
+        assert_eq!(spread[1], all["topologySpreadConstraints"][1], "{workload}");
+        let counted = &spread[0]["labelSelector"]["matchLabels"];
+        assert_eq!(counted["app.kubernetes.io/component"], workload);
+        assert_eq!(metadata["labels"]["app.kubernetes.io/component"], workload);
+        let authority = json!({"name": "authority"});
+        assert!(has(&spec["volumes"], &authority), "{workload}: {spec}");
+        let mounts = &spec["containers"][0]["volumeMounts"];
+        assert!(
+            has(mounts, &all["extraVolumeMounts"][0]),
+            "{workload}: {spec}"
+        );
+        if workload != "migrate" {
+            assert!(
+                has(mounts, &json!({"name": "internal"})),
+                "{workload}: {spec}"
+            );
+        }
+    }
+
+    let own = [
+        ("api", "api"),
+        ("repoServer", "repo-server"),
+        ("controller", "controller"),
+        ("migration", "migrate"),
+    ];
+    for (values, one) in own {
+        let disk = format!("{values}.nodeSelector.disk=slow");
+        let flags = [
+            "--set-json",
+            "pods.nodeSelector={\"disk\": \"fast\"}",
+            "--set",
+            &disk,
+        ];
+        let objects = admitted(&plane, &render(&flags).await?).await?;
+        for workload in workloads {
+            let wanted = if workload == one { "slow" } else { "fast" };
+            let spec = &template(&objects, workload)?["spec"];
+            assert_eq!(
+                spec["nodeSelector"]["disk"], wanted,
+                "{workload} with {disk}"
+            );
+        }
+    }
+    let label = r"pods.podLabels.app\.kubernetes\.io/component=web";
+    let refused = refusal("--set", label).await?;
+    let why = "podLabels sets app.kubernetes.io/component, which is set already";
+    assert!(refused.contains(why), "{refused}");
     Ok(())
 }
