@@ -19,7 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 const OPERATOR: &str = "argocd.naru.test";
 const ONE: &str = "argocd.user01.naru.test";
@@ -668,5 +668,41 @@ async fn keys_are_replaced_by_commands_that_may_be_killed_while_the_door_is_open
         refused.unwrap_err().to_string().contains("NARU_KEY_FILE"),
         "the old key opens nothing any more"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_migration_waits_for_a_database_that_hangs_up_at_first() -> Result<()> {
+    let (name, postgres) = ("api_edge_migration", testkit::platform::postgres().await?);
+    postgres.drop_database(name).await?;
+    let mut owner = url::Url::parse(&postgres.database(name).await?.owner)?;
+    let host = owner.host_str().context("a host")?.to_owned();
+    let at = (host, owner.port().unwrap_or(5432));
+    // Before the database: one that hangs up on the first two, and leads everybody else to it.
+    let door = TcpListener::bind("127.0.0.1:0").await?;
+    let port = door.local_addr()?.port();
+    let lead = async || -> Result<()> {
+        for _ in 0..2 {
+            drop(door.accept().await?);
+        }
+        loop {
+            let (mut near, _) = door.accept().await?;
+            let mut far = TcpStream::connect((at.0.as_str(), at.1)).await?;
+            // Whoever hangs up has said why.
+            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        }
+    };
+    let led = owner.set_host(Some("127.0.0.1")).is_ok() && owner.set_port(Some(port)).is_ok();
+    ensure!(led, "no place for an address in the URL");
+    let mut migrate = testkit::command::command(env!("CARGO_BIN_EXE_naru-api"));
+    migrate
+        .arg("migrate")
+        .env("NARU_DATABASE_URL", owner.as_str());
+    tokio::select! {
+        led = lead() => led?,
+        migrated = testkit::command::output(&mut migrate) => drop(migrated?),
+    }
+    let made = "select count(*) > 0 from naru._sqlx_migrations where success";
+    assert_eq!(postgres.sql(Some(name), made).await?, "t");
     Ok(())
 }

@@ -273,6 +273,24 @@ async fn a_drain_takes_one_pod_of_several_at_a_time() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_migration_is_one_pod_whose_log_stays() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let objects = admitted(&plane, &render(&[]).await?).await?;
+    let job = object(&objects, "Job", "naru-migrate").context("no job")?;
+    let spec = &job["spec"];
+    assert_eq!(spec["backoffLimit"], 0);
+    assert_eq!(spec["template"]["spec"]["restartPolicy"], "Never");
+    // Not one that lost its node: that is no failure of the migration's.
+    let rules = &spec["podFailurePolicy"]["rules"];
+    let lost = json!([{"type": "DisruptionTarget", "status": "True"}]);
+    let ignored = json!({"action": "Ignore", "onPodConditions": lost});
+    assert_eq!(rules, &json!([ignored]));
+    let kept = &job["metadata"]["annotations"]["helm.sh/hook-delete-policy"];
+    assert_eq!(kept, "before-hook-creation,hook-succeeded");
+    Ok(())
+}
+
+#[tokio::test]
 async fn repo_servers_get_out_over_ipv6_too_but_not_everywhere() -> Result<()> {
     let plane = platform::control_plane().await?;
     let rendered = render(&[
