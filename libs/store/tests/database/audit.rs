@@ -472,6 +472,8 @@ async fn a_quota_is_kept_where_rows_are_made() {
         // The operation of one that is being deleted does not run, and nobody can end it.
         let deleted = |app: &mut domain::application::Application| -> Result<(), store::Error> {
             app.metadata["deletionTimestamp"] = serde_json::json!("2026-01-01T00:00:00Z");
+            // Without one it would be gone.
+            app.metadata["finalizers"] = serde_json::json!(["example.com/keep"]);
             Ok(())
         };
         scope

@@ -861,11 +861,11 @@ mod tests {
         let end_ = stopped(limit, &state);
         assert!(end_.message.is(&message::sync::TIMED_OUT));
         assert!(end_.causes[0].message.is(&message::sync::TIMED_OUT));
-        assert_eq!(end_.causes[1..], [before.clone()]);
+        assert_eq!(end_.causes[1..], *std::slice::from_ref(&before));
         state.phase = Phase::Terminating;
         let end_ = stopped(limit, &state);
         assert!(end_.message.is(&message::sync::TERMINATED));
-        assert_eq!(end_.causes, [before.clone()]);
+        assert_eq!(end_.causes, *std::slice::from_ref(&before));
         let end_ = in_vain(stopped_from_afar(None, &state));
         assert!(end_.message.is(&message::sync::NOT_TERMINATED));
         assert_eq!(end_.causes, [before], "its cluster is away");
