@@ -89,15 +89,27 @@ async fn a_redis_over_tls_can_be_used_by_those_who_trust_its_authority() {
         let identity = own.server("redis", &["127.0.0.1"]).unwrap();
         let redis = Redis::start_over_tls(ground, &identity).await.unwrap();
         assert!(redis.url.starts_with("rediss://:"), "{}", redis.url);
-        redis::check_trusting(&redis.url, &identity.ca).await.unwrap();
+        redis::check_trusting(&redis.url, &identity.ca)
+            .await
+            .unwrap();
         let login = redis.url.replacen("rediss://:", "rediss://:not", 1);
-        let refused = redis::check_trusting(&login, &identity.ca).await.unwrap_err();
-        assert!(format!("{refused:#}").contains("correct the password"), "{refused:#}");
+        let refused = redis::check_trusting(&login, &identity.ca)
+            .await
+            .unwrap_err();
+        assert!(
+            format!("{refused:#}").contains("correct the password"),
+            "{refused:#}"
+        );
         // Neither by the authorities of this machine nor by one of the same name.
         let machine = redis::check(&redis.url).await.unwrap_err();
-        let namesake = redis::check_trusting(&redis.url, &other.certificate()).await.unwrap_err();
+        let namesake = redis::check_trusting(&redis.url, &other.certificate())
+            .await
+            .unwrap_err();
         for refused in [machine, namesake] {
-            assert!(format!("{refused:#}").contains("no TLS with a certificate"), "{refused:#}");
+            assert!(
+                format!("{refused:#}").contains("no TLS with a certificate"),
+                "{refused:#}"
+            );
         }
     })
     .await;
