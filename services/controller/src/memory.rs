@@ -44,6 +44,8 @@ pub struct AppMemory {
     pub uid: String,
     /// When it was asked last what Git says.
     pub asked: Option<Instant>,
+    /// The commits that were found then, one per source, whatever came of them; none where they could not be told.
+    pub found: Vec<String>,
     /// The last render of each source.
     pub renders: Vec<Render>,
     /// What was there after the last apply or the last comparison that found no difference.

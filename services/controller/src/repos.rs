@@ -95,6 +95,8 @@ pub struct Followed {
     pub revision: String,
     /// The commit; `None` when it could not be told.
     pub commit: Option<String>,
+    /// The commit that was found last, whatever came of it.
+    pub tried: Option<String>,
     /// When that was asked, where it was: what has been listed since may say something else.
     pub asked: Option<Instant>,
 }
@@ -655,8 +657,8 @@ fn newer<'a>(
 }
 
 /// Whether something is followed that is another commit by now, or may be: what failed may have failed for a commit of before a push
-/// whose listing came meanwhile, and that listing knew of no follower. What only the repo-server can tell is looked at with the next
-/// listing.
+/// whose listing came meanwhile, and that listing knew of no follower. What failed for the commit that still is one would fail again,
+/// however often others have the repository listed. What only the repo-server can tell is looked at with the next listing.
 fn is_behind(
     key: &RepoKey,
     followed: &[Followed],
@@ -664,10 +666,13 @@ fn is_behind(
     is_listed_since: impl Fn(Instant) -> bool,
 ) -> bool {
     let mut moving = followed.iter().filter(|one| !key.is_fixed(&one.revision));
-    moving.any(|one| match (&one.commit, tips.resolve(&one.revision)) {
-        (Some(commit), Named::Commit(now)) => now != *commit,
-        (Some(_), Named::Unclear) => false,
-        (None, _) => one.asked.is_some_and(&is_listed_since),
+    moving.any(|one| {
+        let seen = one.commit.as_ref().or(one.tried.as_ref());
+        match (seen, tips.resolve(&one.revision)) {
+            (Some(seen), Named::Commit(now)) => now != *seen,
+            (_, Named::Unclear) if one.commit.is_some() => false,
+            (_, Named::Commit(_) | Named::Unclear) => one.asked.is_some_and(&is_listed_since),
+        }
     })
 }
 
@@ -758,32 +763,42 @@ mod tests {
         let tips = HashMap::from([("refs/heads/main".to_owned(), now.clone())]);
         let tips = Refs::new(tips, "refs/heads/main".to_owned());
         let (asked, listed) = (Instant::now(), std::cell::Cell::new(false));
-        let behind = |revision: &str, commit: Option<&String>| {
+        let looked = |revision: &str, commit: Option<&String>, tried: Option<&String>| {
             let followed = Followed {
                 repo: key.clone(),
                 url: key.url.to_string(),
                 path: "app".to_owned(),
                 revision: revision.to_owned(),
                 commit: commit.cloned(),
+                tried: tried.cloned(),
                 asked: Some(asked),
             };
             is_behind(&key, &[followed], &tips, |then| {
                 then == asked && listed.get()
             })
         };
+        let behind = |revision: &str, commit| looked(revision, commit, commit);
+        let failed = |revision: &str, tried| looked(revision, None, tried);
         assert!(behind("main", Some(&former)) && behind("HEAD", Some(&former)));
         assert!(!behind("main", Some(&now)));
         assert!(!behind(&former, Some(&former)), "a commit stays what it is");
         assert!(!behind("v1.*", Some(&former)), "nobody knows");
         assert!(
-            !behind("main", None),
+            !failed("main", None),
             "it could not be told, and nothing else is said since"
         );
-        listed.set(true);
         assert!(
-            behind("main", None),
-            "it failed for what was there before the listing"
+            failed("main", Some(&former)),
+            "it failed for what was there before"
         );
-        assert!(!behind("main", Some(&now)));
+        listed.set(true);
+        assert!(failed("main", None), "it may be told by now");
+        assert!(failed("main", Some(&former)));
+        assert!(
+            !failed("main", Some(&now)),
+            "it would fail for the same again with each listing"
+        );
+        assert!(failed("v1.*", Some(&former)), "there may be a newer one");
+        assert!(!behind("main", Some(&now)) && !behind("v1.*", Some(&former)));
     }
 }

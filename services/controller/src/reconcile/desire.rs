@@ -109,12 +109,15 @@ pub async fn desire(
     memory: &mut AppMemory,
 ) -> Result<Desired, Trouble> {
     memory.asked = Some(Instant::now());
+    memory.found.clear();
     let (sources, keys) = placed(subject, &wish.sources).map_err(Trouble::theirs)?;
-    let revisions = resolve(ctx, wish, &sources, &keys).await?;
+    let resolved = resolve(ctx, wish, &sources, &keys).await;
     if wish.fresh {
-        // What was listed for that says nothing new, however often it is asked for.
+        // What was listed for that says nothing new, however often it is asked for and whatever came of it.
         memory.asked = Some(Instant::now());
     }
+    let revisions = resolved?;
+    memory.found.clone_from(&revisions);
     signed(ctx, subject, wish, &sources, &keys, &revisions).await?;
     let discovery = ctx.cluster.discovery();
     if !wish.brought.is_empty() {
@@ -299,8 +302,8 @@ pub async fn targets_of(
     Ok((made.prepared, made.schema))
 }
 
-/// Notes what the application's own sources follow, so that a moved revision wakes it: the commits that were found for them, or that
-/// nobody can tell since it was asked last.
+/// Notes what the application's own sources follow, so that a moved revision wakes it: the commits that they are, or those that were
+/// found when it was asked last and of which nothing came.
 pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>, memory: &AppMemory) {
     let sources = subject.sources();
     let followed = sources.iter().enumerate().filter_map(|(at, document)| {
@@ -311,6 +314,7 @@ pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>, me
             path: source.path.clone(),
             url: source.repo_url,
             commit: revisions.and_then(|revisions| revisions.get(at).cloned()),
+            tried: memory.found.get(at).cloned(),
             asked: memory.asked,
         })
     });

@@ -132,6 +132,7 @@ mod tests {
         let url = |code: &message::Code| code.with("url", "https://h/a.git");
         assert_eq!(said(url(&message::source::FETCH_FAILED)), (false, true));
         assert_eq!(said(url(&message::source::TIMEOUT)), (false, true));
+        assert_eq!(said(url(&message::source::SILENT)), (false, true));
         assert_eq!(said(url(&message::chart::UNREACHABLE)), (false, true));
         assert_eq!(said(message::source::DISK_FULL.message()), (true, false));
         assert_eq!(said(url(&message::source::LOGIN_REFUSED)), (false, false));
