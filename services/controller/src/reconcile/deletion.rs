@@ -87,7 +87,17 @@ pub async fn advance(
         Stage::Cleanup(moment) => moments::clean(ctx, key, &app, tenant, moment, memory).await,
         Stage::Objects(propagation) => objects(ctx, key, &app, tenant, propagation).await,
     };
-    let came = went.or_else(|failure| told(failure, ctx.memory.failures(key)))?;
+    let came = match went {
+        Ok(came) => came,
+        Err(failure) => {
+            if let Some(cause) = told(&failure, ctx.memory.failures(key)) {
+                pending(ctx, key, name, &app, vec![cause], Next::Sleep).await?;
+            }
+            // What was said stays true until the cluster answers. It is asked again as any other that fails: a look that counted as
+            // one that went well would begin anew with the shortest of pauses.
+            return Err(failure);
+        }
+    };
     match came {
         Came::Waits(causes, next) => pending(ctx, key, name, &app, causes, next).await,
         Came::Through(done) => {
@@ -116,16 +126,14 @@ fn not_known(ctx: &Context) -> Came {
 }
 
 /// What is told of a look that came to nothing, as so many before it: a cluster that answers with errors for long is what the
-/// deletion waits for, and nobody would know. Not that it is another's by now, who goes on with it.
-///
-/// # Errors
-/// When it is not told, or not yet.
-fn told(failure: Failure, failed: u32) -> Result<Came, Failure> {
+/// deletion waits for, and nobody would know. Nothing where it is not told, or not yet, nor that the cluster is another's by now, who
+/// goes on with it.
+fn told(failure: &Failure, failed: u32) -> Option<Cause> {
     match failure {
         Failure::Cluster(error) if error.is_transient() && failed >= PATIENCE => {
-            Ok(Came::Waits(vec![error.cause()], Next::After(AGAIN)))
+            Some(error.cause())
         }
-        failure => Err(failure),
+        _ => None,
     }
 }
 
@@ -686,19 +694,14 @@ mod tests {
 
     #[test]
     fn a_cluster_that_answers_with_errors_for_long_is_told() {
-        let of = |error, failed| told(Failure::Cluster(error), failed).ok();
-        assert!(of(refused(500), PATIENCE - 1).is_none(), "it may pass");
-        let Some(Came::Waits(causes, next)) = of(refused(500), PATIENCE) else {
-            panic!("nothing is told");
-        };
-        assert_eq!(causes, [refused(500).cause()]);
-        assert_eq!(next, Next::After(AGAIN));
+        let of = |error, failed| told(&Failure::Cluster(error), failed);
+        assert_eq!(of(refused(500), PATIENCE - 1), None, "it may pass");
+        assert_eq!(of(refused(500), PATIENCE), Some(refused(500).cause()));
         let late = cluster::Error::TimedOut { seconds: 30 };
         assert!(of(late, PATIENCE).is_some());
         let elsewhere = of(cluster::Error::NotHolder, 1_000);
         assert!(elsewhere.is_none(), "another goes on");
-        let ours = told(Failure::Broken, 1_000);
-        assert!(matches!(ours, Err(Failure::Broken)));
+        assert_eq!(told(&Failure::Broken, 1_000), None);
     }
 
     #[test]
