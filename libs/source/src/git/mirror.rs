@@ -31,7 +31,7 @@ const MAX_TAGS: usize = 16;
 /// How many files, folders and packed lines the refs of a mirror may be: a server may tell a fetch of more of them than it
 /// lists, and each file takes a block of the disk.
 pub(super) const MAX_REF_FILES: usize = 2 * MAX_REFS;
-/// How many commits a mirror remembers the trees of.
+/// How many commits a mirror remembers the trees of, and how many beginnings the commits of.
 const COMMITS: usize = 256;
 
 /// One bare mirror: its folder, what is known of its origin, and open handles to read it.
@@ -84,6 +84,8 @@ impl Deref for Handle {
 struct Commits {
     /// By what they were asked for as, with their trees: neither is ever another.
     found: HashMap<String, (Oid, Oid)>,
+    /// By how they begin, as everything said that the origin had.
+    begun_so: HashMap<String, String>,
     /// How often all of it was forgotten.
     doubts: u64,
 }
@@ -253,6 +255,7 @@ impl Mirror {
     pub(super) fn doubt(&self) {
         let mut commits = self.commits.lock();
         commits.found.clear();
+        commits.begun_so.clear();
         commits.doubts += 1;
     }
 
@@ -296,11 +299,23 @@ impl Mirror {
         found
     }
 
+    /// The one commit that begins so, as it was found when everything had been fetched. What is here by chance says nothing of what
+    /// else begins so: often only tips are fetched.
+    pub(super) fn begins_so(&self, short: &str) -> Option<String> {
+        self.commits.lock().begun_so.get(short).cloned()
+    }
+
+    /// Remembers it.
+    pub(super) fn note_begin(&self, short: &str, commit: &str) {
+        let mut commits = self.commits.lock();
+        if commits.begun_so.len() >= COMMITS {
+            commits.begun_so.clear();
+        }
+        commits.begun_so.insert(short.to_owned(), commit.to_owned());
+    }
+
     /// The one commit that begins so; `None` when there is none.
     pub(super) fn expand(&self, short: &str) -> Result<Option<Expanded>, Error> {
-        if !self.path.join("HEAD").exists() {
-            return Ok(None);
-        }
         let handle = self.open()?;
         let found = expanded(&handle, short);
         self.give_back(handle);

@@ -482,17 +482,15 @@ impl Mirrors {
                 let begin = |commit: &&String| commit.starts_with(&short);
                 let mut tips = refs.refs.values().filter(begin);
                 let tip = tips.next();
+                let known = self.mirror(access).begins_so(&short);
                 if let Some(tip) = tip
                     && tips.all(|other| other == tip)
+                    && known.as_ref().is_none_or(|known| known == tip)
                 {
                     return Ok(tip.clone());
                 }
-                // Of several tips the mirror may have one.
-                let known = match tip {
-                    None => self.known(access, &short).await,
-                    Some(_) => None,
-                };
-                match known {
+                // Whoever insists is told where several begin so by now, and so is everybody where a tip is one of them.
+                match known.filter(|_| tip.is_none() && !fresh) {
                     Some(commit) => Ok(commit),
                     None => self.expand(access, &short).await?.ok_or_else(missing),
                 }
@@ -500,22 +498,20 @@ impl Mirrors {
         }
     }
 
-    /// A shortened commit that the mirror has already: it needs no fetch. Whatever else comes of the look the one after the fetch
-    /// says.
-    async fn known(&self, access: &Access, short: &str) -> Option<String> {
-        match expand(&self.mirror(access), short).await {
-            Ok(Some(Expanded::Commit(commit))) => Some(commit),
-            Ok(Some(Expanded::Several) | None) | Err(_) => None,
-        }
-    }
-
-    /// A shortened commit that is no tip: only the mirror knows.
+    /// A shortened commit that is no tip: only the mirror knows, once it has everything.
     async fn expand(&self, access: &Access, short: &str) -> Result<Option<String>, Error> {
         let mirror = self.mirror(access);
         self.fetch(&mirror, access, self.patience(access)).await?;
-        match expand(&mirror, short).await? {
+        let (reading, text) = (mirror.clone(), short.to_owned());
+        let found = tokio::task::spawn_blocking(move || reading.expand(&text))
+            .await
+            .map_err(Error::internal)??;
+        match found {
             None => Ok(None),
-            Some(Expanded::Commit(commit)) => Ok(Some(commit)),
+            Some(Expanded::Commit(commit)) => {
+                mirror.note_begin(short, &commit);
+                Ok(Some(commit))
+            }
             Some(Expanded::Several) => {
                 let message = message::source::REVISION_AMBIGUOUS
                     .with("url", access.url())
@@ -851,13 +847,6 @@ impl Mirrors {
         }
         Ok((is_named, tags))
     }
-}
-
-/// What a shortened commit stands for among what the mirror has.
-async fn expand(mirror: &Arc<Mirror>, short: &str) -> Result<Option<Expanded>, Error> {
-    let (reading, short) = (mirror.clone(), short.to_owned());
-    let looking = tokio::task::spawn_blocking(move || reading.expand(&short));
-    looking.await.map_err(Error::internal)?
 }
 
 async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Error> {

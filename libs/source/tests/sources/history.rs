@@ -91,33 +91,52 @@ fn alike(
     unreachable!("there are more numbers than such beginnings")
 }
 
+/// A commit of a tree, as it is written.
+fn numbered(tree: &str, number: u32) -> String {
+    let who = "A Tester <tester@example.com> 0 +0000";
+    format!("tree {tree}\nauthor {who}\ncommitter {who}\n\n{number}\n")
+}
+
+/// Writes a commit that is below nothing yet.
+fn written(world: &World, content: &str) -> String {
+    world.write("commit", content);
+    let id = world.git(&["hash-object", "-t", "commit", "-w", "commit"]);
+    std::fs::remove_file(world.work().join("commit")).unwrap();
+    id
+}
+
+/// Another commit above one.
+fn above(world: &World, tree: &str, below: &str) -> String {
+    world.git(&["commit-tree", tree, "-p", below, "-m", "above it"])
+}
+
 #[tokio::test]
 async fn a_short_commit_that_several_begin_with_is_told_and_other_objects_are_none_of_them() {
     let world = World::new();
     world.write("a/x.yaml", SERVICE).commit();
     let tree = world.git(&["rev-parse", "HEAD^{tree}"]);
-    let commit = |number: u32| {
-        let who = "A Tester <tester@example.com> 0 +0000";
-        format!("tree {tree}\nauthor {who}\ncommitter {who}\n\n{number}\n")
-    };
-    let written = |content: &str| {
-        world.write("commit", content);
-        let id = world.git(&["hash-object", "-t", "commit", "-w", "commit"]);
-        std::fs::remove_file(world.work().join("commit")).unwrap();
-        id
-    };
+    let commit = |number: u32| numbered(&tree, number);
+    let written = |content: &str| written(&world, content);
+    let above = |below: &str| above(&world, &tree, below);
     let access = world.access();
-    let resolved = async |revision: &str| {
-        let found = world.mirrors.resolve(&access, revision, true).await;
+    let asked = async |revision: &str, fresh| {
+        let found = world.mirrors.resolve(&access, revision, fresh).await;
         found.map_err(|error| (error.kind(), error.cause().message.code.clone()))
     };
+    let resolved = async |revision: &str| asked(revision, true).await;
 
     let (one, other) = alike(commit, (ObjectType::Commit, commit));
     let (one, other) = (written(&one), written(&other));
     assert_eq!(one[..7], other[..7]);
-    world.git(&["branch", "one", &one]);
-    world.git(&["branch", "other", &other]);
     let several = (Kind::Invalid, "source.revision-ambiguous".to_owned());
+    // One of them is here already, and neither is a tip.
+    world.git(&["branch", "one", &above(&one)]);
+    world.mirrors.ensure_commit(&access, &one).await.unwrap();
+    world.git(&["branch", "other", &above(&other)]);
+    world.mirrors.list_refs(&access, true).await.unwrap();
+    assert_eq!(asked(&one[..7], false).await, Err(several.clone()));
+    world.git(&["branch", "--force", "one", &one]);
+    world.git(&["branch", "--force", "other", &other]);
     assert_eq!(resolved(&one[..7]).await, Err(several));
     let longer = (8..40).find(|digits| one[..*digits] != other[..*digits]);
     for whole in [&one, &other] {
@@ -129,19 +148,36 @@ async fn a_short_commit_that_several_begin_with_is_told_and_other_objects_are_no
     let file = |number: u32| format!("{number}\n");
     let (below, file) = alike(commit, (ObjectType::Blob, file));
     let below = written(&below);
-    let tip = world.git(&["commit-tree", &tree, "-p", &below, "-m", "above it"]);
-    world.git(&["branch", "above", &tip]);
+    world.git(&["branch", "above", &above(&below)]);
     world.write("a/number", &file).commit();
     let file = world.git(&["rev-parse", "HEAD:a/number"]);
     assert_eq!(file[..7], below[..7]);
     // Git takes it for the commit too.
-    let asked = format!("{}^{{commit}}", &below[..7]);
-    assert_eq!(world.git(&["rev-parse", "--verify", &asked]), below);
+    let named = format!("{}^{{commit}}", &below[..7]);
+    assert_eq!(world.git(&["rev-parse", "--verify", &named]), below);
     assert_eq!(resolved(&below[..7]).await, Ok(below));
 }
 
 #[tokio::test]
-async fn a_short_commit_that_is_here_already_needs_no_fetch() {
+async fn a_tip_that_begins_like_a_commit_that_was_found_is_not_taken_for_it() {
+    let world = World::new();
+    world.write("a/x.yaml", SERVICE).commit();
+    let tree = world.git(&["rev-parse", "HEAD^{tree}"]);
+    let commit = |number: u32| numbered(&tree, number);
+    let (one, other) = alike(commit, (ObjectType::Commit, commit));
+    let (one, other) = (written(&world, &one), written(&world, &other));
+    let access = world.access();
+    world.git(&["branch", "one", &above(&world, &tree, &one)]);
+    let resolved = async |fresh| world.mirrors.resolve(&access, &one[..7], fresh).await;
+    assert_eq!(resolved(true).await.unwrap(), one);
+    world.git(&["branch", "other", &other]);
+    world.mirrors.list_refs(&access, true).await.unwrap();
+    let error = resolved(false).await.unwrap_err();
+    assert_eq!(error.cause().message.code, "source.revision-ambiguous");
+}
+
+#[tokio::test]
+async fn a_short_commit_that_was_found_once_needs_no_fetch() {
     let world = World::new();
     let access = world.access();
     let below = world.write("a/x.yaml", SERVICE).commit();
