@@ -35,6 +35,8 @@ use domain::secret::Secret;
 use domain::tenant::TenantId;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, ConnectionAddr, FromRedisValue, RedisError, RedisResult, TlsCertificates};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::sync::OnceCell;
 
 use breaker::Breaker;
@@ -294,9 +296,8 @@ fn client(url: &str, authority: Option<&Path>) -> Result<Client, Unusable> {
         return Err(Unusable::InClear);
     }
     let pem = std::fs::read(authority).map_err(Unusable::NoAuthority)?;
-    // A file without any is taken for an authority that signs nothing.
-    let begins = b"-----BEGIN CERTIFICATE-----";
-    if !pem.windows(begins.len()).any(|part| part == begins) {
+    // A file without any, also where its lines are indented, is taken for an authority that signs nothing.
+    if CertificateDer::pem_slice_iter(&pem).next().is_none() {
         return Err(Unusable::Authority(None));
     }
     let certificates = TlsCertificates {

@@ -307,9 +307,12 @@ async fn over_tls_entries_are_kept_by_a_redis_of_the_named_authority_alone() {
         other.certificate(),
         redis.url.replacen("rediss", "redis", 1),
     );
+    // The same server by a name that its certificate does not have.
+    let renamed = redis.url.replacen("127.0.0.1", "localhost", 1);
     for (url, authority) in [
         (&redis.url, Some(namesake.as_path())),
         (&redis.url, None),
+        (&renamed, Some(ca.as_path())),
         (&clear, None),
     ] {
         let cache = Cache::connect(url, authority, "t:").unwrap();
@@ -328,13 +331,21 @@ async fn a_redis_whose_certificate_would_not_be_checked_is_refused() {
         std::fs::write(&path, text).unwrap();
         path
     };
-    let (empty, damaged) = (
+    let own = Authority::open(&folder.path().join("own")).unwrap();
+    let text = std::fs::read_to_string(own.certificate()).unwrap();
+    let usable = file("usable.pem", &format!("# ours\n{text}"));
+    // As it comes out of a document in which it was a block.
+    let indented = text.lines().map(|line| format!("  {line}\n"));
+    let cut_off: Vec<&str> = text.lines().take(3).collect();
+    let files = [
         file("empty.pem", ""),
         file(
             "damaged.pem",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         ),
-    );
+        file("indented.pem", &indented.collect::<String>()),
+        file("cut-off.pem", &cut_off.join("\n")),
+    ];
     let connect = |url: &str, authority: Option<&std::path::Path>| {
         Cache::connect(url, authority, "t:").unwrap_err()
     };
@@ -342,12 +353,25 @@ async fn a_redis_whose_certificate_would_not_be_checked_is_refused() {
     let missing = folder.path().join("missing.pem");
     let unchecked = connect("rediss://127.0.0.1:6379/0#insecure", None);
     assert!(matches!(unchecked, Unusable::Unchecked), "{unchecked:?}");
-    let in_clear = connect(clear, Some(&empty));
+    let in_clear = connect(clear, Some(&usable));
     assert!(matches!(in_clear, Unusable::InClear), "{in_clear:?}");
     let absent = connect(tls, Some(&missing));
     assert!(matches!(absent, Unusable::NoAuthority(_)), "{absent:?}");
-    for file in [&empty, &damaged] {
+    for file in &files {
         let none = connect(tls, Some(file.as_path()));
         assert!(matches!(none, Unusable::Authority(_)), "{none:?}");
+    }
+    assert!(Cache::connect(tls, Some(usable.as_path()), "t:").is_ok());
+    // What is wrong with an address is said without its password.
+    for url in [
+        "rediss://:hunter2@127.0.0.1:6379/zero",
+        "rediss://:hunter2@127.0.0.1:port/0",
+        "rediss://:hunter2@127.0.0.1:6379/0#unchecked",
+        "rediss://:hunter2@127.0.0.1:6379/0#insecure",
+    ] {
+        let refused = connect(url, None);
+        let source = std::error::Error::source(&refused).map(ToString::to_string);
+        let said = format!("{refused} {refused:?} {source:?}");
+        assert!(!said.contains("hunter2"), "{said}");
     }
 }
