@@ -114,10 +114,13 @@ refused: which of the two counts would be Kubernetes' affair. Context: root, com
       - { key: {{ .component }}.key, path: {{ .component }}.key }
 {{- end }}
 
-{{/* What is set for the pods of a workload: its own, else that for all of them (`pods`); nothing where neither is. Context: root, key,
-and name, its values'. */}}
+{{/* What is set for the pods of a workload: its own, an empty one too, else that for all of them (`pods`); nothing where neither is.
+Either may be missing, with nothing behind its name in a values file or with --reuse-values from before there was one. Context: root,
+key, and name, its values'. */}}
 {{- define "naru.pod" -}}
-{{- with index .root.Values .name .key | default (index .root.Values.pods .key) }}{{ toYaml . }}{{ end -}}
+{{- $own := index .root.Values .name | default dict -}}
+{{- $all := .root.Values.pods | default dict -}}
+{{- with ternary (index $own .key) (index $all .key) (hasKey $own .key) }}{{ toYaml . }}{{ end -}}
 {{- end }}
 
 {{/* What a pod is known by. Labels of the chart's are refused: a workload or a policy would lose its pods by another value. Context:
@@ -144,7 +147,8 @@ Kubernetes would count no pods at all, counts those of the workload. Context: ro
 {{- $spec := dict -}}
 {{- with .root.Values.image.pullSecrets }}{{ $_ := set $spec "imagePullSecrets" . }}{{ end -}}
 {{- range $key := list "nodeSelector" "affinity" "priorityClassName" "tolerations" "topologySpreadConstraints" -}}
-{{- with index $.root.Values $.name $key | default (index $.root.Values.pods $key) }}{{ $_ := set $spec $key . }}{{ end -}}
+{{- $set := include "naru.pod" (dict "root" $.root "name" $.name "key" $key) -}}
+{{- with (printf "is:\n%s" (indent 2 $set) | fromYaml).is }}{{ $_ := set $spec $key . }}{{ end -}}
 {{- end -}}
 {{- with $spec.topologySpreadConstraints -}}
 {{- $counted := dict "labelSelector" (dict "matchLabels" (include "naru.selector" $ | fromYaml)) -}}

@@ -557,3 +557,35 @@ async fn what_is_set_for_pods_reaches_those_of_each_workload() -> Result<()> {
     assert!(refused.contains(why), "{refused}");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_empty_value_of_a_workload_counts_instead_of_that_of_all() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let flags = [
+        "--set-json",
+        r#"pods={"nodeSelector": {"disk": "fast"}, "priorityClassName": "system-cluster-critical"}"#,
+        "--set-json",
+        "migration.nodeSelector={}",
+        "--set",
+        "api.priorityClassName=",
+    ];
+    let objects = admitted(&plane, &render(&flags).await?).await?;
+    for workload in ["api", "repo-server", "controller", "migrate"] {
+        let spec = &template(&objects, workload)?["spec"];
+        let disk = if workload == "migrate" {
+            json!(null)
+        } else {
+            json!({"disk": "fast"})
+        };
+        assert_eq!(spec["nodeSelector"], disk, "{workload}");
+        let priority = if workload == "api" {
+            json!(null)
+        } else {
+            json!("system-cluster-critical")
+        };
+        assert_eq!(spec["priorityClassName"], priority, "{workload}");
+    }
+    // Nothing behind the name, or values of a release that had neither.
+    render(&["--set", "pods=null,migration=null"]).await?;
+    Ok(())
+}
