@@ -291,6 +291,34 @@ async fn a_migration_is_one_pod_whose_log_stays() -> Result<()> {
 }
 
 #[tokio::test]
+async fn every_container_says_what_it_takes() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    // A namespace with a quota of such takes no pod that does not say it, so that it can be set for each.
+    let set = r#"{"limits": {"cpu": "2", "memory": "3Gi"}}"#;
+    let flags = ["api", "repoServer", "controller", "migration"]
+        .map(|values| format!("{values}.resources={set}"));
+    let mut given = Vec::new();
+    for flag in &flags {
+        given.extend(["--set-json", flag.as_str()]);
+    }
+    let usual = admitted(&plane, &render(&[]).await?).await?;
+    let objects = admitted(&plane, &render(&given).await?).await?;
+    for workload in ["api", "repo-server", "controller", "migrate"] {
+        let of = |objects: &[Value]| -> Result<Value> {
+            let spec = &template(objects, workload)?["spec"];
+            Ok(spec["containers"][0]["resources"].clone())
+        };
+        let usual = of(&usual)?;
+        for said in ["/requests/cpu", "/requests/memory", "/limits/memory"] {
+            assert!(usual.pointer(said).is_some(), "{workload}: no {said}");
+        }
+        let limits = json!({"cpu": "2", "memory": "3Gi"});
+        assert_eq!(of(&objects)?["limits"], limits, "{workload}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn repo_servers_get_out_over_ipv6_too_but_not_everywhere() -> Result<()> {
     let plane = platform::control_plane().await?;
     let rendered = render(&[
