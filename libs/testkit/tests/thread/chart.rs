@@ -285,8 +285,10 @@ async fn a_migration_is_one_pod_whose_log_stays() -> Result<()> {
     let lost = json!([{"type": "DisruptionTarget", "status": "True"}]);
     let ignored = json!({"action": "Ignore", "onPodConditions": lost});
     assert_eq!(rules, &json!([ignored]));
-    let kept = &job["metadata"]["annotations"]["helm.sh/hook-delete-policy"];
+    let annotations = &job["metadata"]["annotations"];
+    let kept = &annotations["helm.sh/hook-delete-policy"];
     assert_eq!(kept, "before-hook-creation,hook-succeeded");
+    assert_eq!(annotations["helm.sh/hook-output-log-policy"], "hook-failed");
     Ok(())
 }
 
