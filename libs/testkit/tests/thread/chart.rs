@@ -350,6 +350,49 @@ async fn repo_servers_get_out_over_ipv6_too_but_not_everywhere() -> Result<()> {
     Ok(())
 }
 
+/// Where the repo-servers get to by a chart with these flags: each rule of their policy.
+async fn egress(plane: &ControlPlane, flags: &[&str]) -> Result<Vec<Value>> {
+    let objects = admitted(plane, &render(flags).await?).await?;
+    let policy = object(&objects, "NetworkPolicy", "naru-repo-server").context("no policy")?;
+    let rules = policy["spec"]["egress"].as_array();
+    rules.cloned().context("no egress")
+}
+
+#[tokio::test]
+async fn repo_servers_get_only_where_it_is_allowed_where_all_is_denied() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let all = "repoServer.egress.deny={0.0.0.0/0,::/0}";
+    let allowed = "repoServer.egress.allow={10.20.0.0/16}";
+    let rules = egress(&plane, &["--set", all, "--set", allowed]).await?;
+    let to: Vec<&Value> = rules.iter().filter_map(|rule| rule.get("to")).collect();
+    assert_eq!(to, [&json!([{"ipBlock": {"cidr": "10.20.0.0/16"}}])]);
+    // One of both denied leaves the other; none left is no rule, since one that names nothing allows all.
+    let rules = egress(&plane, &["--set", "repoServer.egress.deny={::/0}"]).await?;
+    let to = rules.iter().find_map(|rule| rule["to"].as_array());
+    let to = to.context("no way out")?;
+    let cidrs: Vec<&Value> = to.iter().map(|peer| &peer["ipBlock"]["cidr"]).collect();
+    assert_eq!(cidrs, ["0.0.0.0/0"]);
+    for rule in egress(&plane, &["--set", all]).await? {
+        assert!(rule["ports"].is_array(), "{rule}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn repo_servers_get_to_the_collector_of_traces() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let collector = json!([{"port": 4317, "protocol": "TCP"}]);
+    let leads_there = |rule: &Value| rule["ports"] == collector;
+    let endpoint = |at: &str| format!("telemetry.otlpEndpoint={at}");
+    for at in ["http://collector.monitoring:4317", "http://[fd00::5]:4317/"] {
+        let rules = egress(&plane, &["--set", &endpoint(at)]).await?;
+        assert!(rules.iter().any(leads_there), "{at}: {rules:?}");
+    }
+    let rules = egress(&plane, &[]).await?;
+    assert!(!rules.iter().any(leads_there), "{rules:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_notes_name_what_an_uninstall_leaves() -> Result<()> {
     let plane = platform::control_plane().await?;
