@@ -251,6 +251,20 @@ async fn metrics_of_each_service_are_behind_a_name() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_api_that_goes_serves_until_nobody_finds_it() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let objects = admitted(&plane, &render(&[]).await?).await?;
+    let spec = &template(&objects, "api")?["spec"];
+    let waits = &spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
+    let waits = waits.as_u64().context("it goes at once")?;
+    assert!(waits >= 5, "{waits}");
+    // Behind it comes the drain, of twenty seconds.
+    let all = spec["terminationGracePeriodSeconds"].as_u64();
+    assert!(all.context("no limit")? > waits + 20, "{spec}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_drain_takes_one_pod_of_several_at_a_time() -> Result<()> {
     let plane = platform::control_plane().await?;
     let objects = admitted(&plane, &render(&["--set", "api.replicas=1"]).await?).await?;
