@@ -265,6 +265,20 @@ async fn an_api_that_goes_serves_until_nobody_finds_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_load_balancer_is_told_what_its_cloud_wants() -> Result<()> {
+    let plane = platform::control_plane().await?;
+    let flags = [
+        "--set-json",
+        r#"api.service={"type": "LoadBalancer", "annotations": {"example.com/internal": "true"}}"#,
+    ];
+    let objects = admitted(&plane, &render(&flags).await?).await?;
+    let service = object(&objects, "Service", "naru-api").context("no service")?;
+    let annotations = &service["metadata"]["annotations"];
+    assert_eq!(annotations["example.com/internal"], "true");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_drain_takes_one_pod_of_several_at_a_time() -> Result<()> {
     let plane = platform::control_plane().await?;
     let objects = admitted(&plane, &render(&["--set", "api.replicas=1"]).await?).await?;
@@ -530,6 +544,7 @@ async fn a_value_of_another_type_is_refused_where_it_stands() -> Result<()> {
         ("--set-json", "operator.hosts=[]"),
         ("--set", "api.service.type=ExternalName"),
         ("--set", "api.service.port=70000"),
+        ("--set", "api.service.annotations.internal=true"),
         ("--set-string", "api.ingress.enabled=false"),
         ("--set", "api.trustedProxies=10.0.0.0/8"),
         ("--set-json", r#"api.quotas.objects={"a": 1}"#),
