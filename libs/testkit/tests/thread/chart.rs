@@ -661,6 +661,25 @@ async fn what_is_set_for_pods_reaches_those_of_each_workload() -> Result<()> {
 }
 
 #[tokio::test]
+async fn every_object_has_the_common_labels_and_none_of_the_charts_is_among_them() -> Result<()> {
+    let rendered = render(&["--set", "commonLabels.team=platform"]).await?;
+    let labels = |object: &str| object.contains("\n    team: platform\n");
+    let mut objects = rendered
+        .split("\n---\n")
+        .filter(|one| one.contains("kind:"));
+    let bare = objects.find(|object| !labels(object));
+    assert_eq!(bare, None, "without the label");
+    // The ServiceMonitor finds its Services by them, and Helm its objects.
+    for label in ["name", "instance", "component", "version", "managed-by"] {
+        let flag = format!(r"commonLabels.app\.kubernetes\.io/{label}=other");
+        let refused = refusal("--set", &flag).await?;
+        let why = format!("commonLabels sets app.kubernetes.io/{label}, which is set already");
+        assert!(refused.contains(&why), "{refused}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_empty_value_of_a_workload_counts_instead_of_that_of_all() -> Result<()> {
     let plane = platform::control_plane().await?;
     let flags = [
