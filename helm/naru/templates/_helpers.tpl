@@ -38,6 +38,11 @@ capabilities: { drop: [ALL] }
 seccompProfile: { type: RuntimeDefault }
 {{- end }}
 
+{{/* Every address of the pod's: that of IPv6 takes those of IPv4 as well, but is not there on every node. */}}
+{{- define "naru.anywhere" -}}
+{{- if .Values.ipv6 }}[::]{{ else }}0.0.0.0{{ end -}}
+{{- end }}
+
 {{/* The settings that every service shares. Context: root, component. */}}
 {{- define "naru.commonEnv" -}}
 - name: NARU_INTERNAL__CA
@@ -47,7 +52,7 @@ seccompProfile: { type: RuntimeDefault }
 - name: NARU_INTERNAL__KEY
   value: /etc/naru/internal/{{ .component }}.key
 - name: NARU_METRICS_LISTEN
-  value: 0.0.0.0:9090
+  value: "{{ include "naru.anywhere" .root }}:9090"
 - name: NARU_TELEMETRY__LOG
   value: {{ .root.Values.telemetry.log | quote }}
 {{- with .root.Values.telemetry.otlpEndpoint }}

@@ -294,4 +294,12 @@ mod tests {
         let wanted = [("2nd".to_owned(), 1), ("team-a".to_owned(), 3)];
         assert_eq!(weights, BTreeMap::from(wanted));
     }
+
+    #[test]
+    fn an_address_of_ipv6_in_a_variable_is_no_list() {
+        let text: Value = "[::]:8080".parse().unwrap();
+        let figment = Figment::new().merge(("listen", text));
+        let listen: String = figment.extract_inner("listen").unwrap();
+        assert_eq!(listen, "[::]:8080");
+    }
 }

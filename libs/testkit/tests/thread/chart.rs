@@ -498,6 +498,29 @@ async fn each_value_reaches_its_variable() -> Result<()> {
 }
 
 #[tokio::test]
+async fn services_listen_where_the_clusters_pods_are() -> Result<()> {
+    for (flag, anywhere, pod) in [
+        ("ipv6=false", "0.0.0.0", "$(POD_IP)"),
+        ("ipv6=true", "[::]", "[$(POD_IP)]"),
+    ] {
+        let rendered = render(&["--set", flag]).await?;
+        let ports = [("api", 8080), ("repo-server", 8443), ("controller", 8443)];
+        for (service, port) in ports {
+            let said = variables(&rendered, service)?;
+            let listen = format!("{anywhere}:{port}");
+            assert_eq!(said.get("NARU_LISTEN"), Some(&listen.as_str()), "{service}");
+            let metrics = format!("{anywhere}:9090");
+            let told = said.get("NARU_METRICS_LISTEN");
+            assert_eq!(told, Some(&metrics.as_str()), "{service}");
+        }
+        let controller = variables(&rendered, "controller")?;
+        let address = format!("https://{pod}:8443");
+        assert_eq!(controller.get("NARU_ADVERTISE"), Some(&address.as_str()));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_value_that_the_chart_does_not_know_is_refused_where_it_stands() -> Result<()> {
     for within in [
         "",
