@@ -550,8 +550,8 @@ async fn a_value_that_the_chart_does_not_know_is_refused_where_it_stands() -> Re
         assert!(refused.contains(&place), "{refused}");
         assert!(refused.contains("'unheard' not allowed"), "{refused}");
     }
-    // A chart that has this one as a part gives it some of its own.
-    render(&["--set", "global.domain=example.com"]).await?;
+    // A chart that has this one as a part gives it some of its own, and has it or not by the condition `naru.enabled`.
+    render(&["--set", "global.domain=example.com,enabled=true"]).await?;
     Ok(())
 }
 
