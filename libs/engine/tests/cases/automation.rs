@@ -6,13 +6,14 @@ use domain::application::{Destination, Retry, Source, Spec, SyncPolicy};
 use domain::clock::Timestamp;
 use domain::message;
 use domain::operation::{Operation, OperationState, Phase, SyncResult};
-use domain::project::gate::Applicant;
+use domain::project::gate::{Applicant, Begun, Closed};
 use domain::project::window::Window;
 use domain::resource::ResourceKey;
 use domain::status::{HealthCode, ResourceStatus, Status, SyncCode};
 use engine::assemble::Facts;
 use engine::autosync::{Decision, Input, decide};
 use engine::compare::Live;
+use engine::operation::{self, End};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -43,6 +44,29 @@ pub(crate) struct Look {
     /// The last operation, and how many seconds ago it ended; the seconds since midnight where there is none.
     last: Option<Last>,
     after: i64,
+    /// When a sync began that is under way, in seconds since midnight.
+    since: i64,
+}
+
+/// An attempt of an operation, which fails.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Attempt {
+    /// What is special about it, for readers.
+    #[serde(rename = "//")]
+    _why: String,
+    /// How often the operation is tried again, and whether newer revisions are taken up then.
+    limit: i64,
+    refresh: bool,
+    /// What was asked for; of an application of several sources one each.
+    revision: String,
+    revisions: Vec<String>,
+    /// How often it was tried again so far.
+    tried: i64,
+    /// The revisions that it has found, where it has begun already.
+    found: Vec<String>,
+    /// Whether somebody stops it.
+    stopped: bool,
 }
 
 /// An operation that has ended.
@@ -170,6 +194,61 @@ pub(crate) fn by_itself(look: &Look) -> Value {
                 "heals": sync.auto_heal_attempts_count, "tries again": retry.limit})
         }
     }
+}
+
+/// Whether windows let a person begin a sync, and one that began by itself go on.
+pub(crate) fn by_hand(look: &Look) -> Value {
+    let spec = Spec::default();
+    let applicant = Applicant {
+        windows: &look.windows,
+        name: "hello",
+        spec: &spec,
+    };
+    let now = after(look.after);
+    let told = |closed: Option<Closed>| match closed {
+        Some(closed) => lines(&[closed.cause]),
+        None => json!("yes"),
+    };
+    let begins = applicant.closed(Begun::ByHand, now);
+    let goes_on = applicant.held(Begun::ByItself, after(look.since), now);
+    json!({"begins": told(begins), "goes on": told(goes_on)})
+}
+
+/// What an attempt deploys, and what becomes of its operation when it has failed.
+pub(crate) fn attempted(attempt: &Attempt) -> Value {
+    let mut asked = Operation {
+        retry: Retry {
+            limit: attempt.limit,
+            refresh: attempt.refresh,
+            ..Retry::default()
+        },
+        ..Operation::default()
+    };
+    asked.sync.revision.clone_from(&attempt.revision);
+    asked.sync.revisions.clone_from(&attempt.revisions);
+    asked.sync.sources = attempt.revisions.iter().map(|_| source()).collect();
+    let mut state = operation::begin(asked, midnight());
+    state.retry_count = attempt.tried;
+    if !attempt.found.is_empty() {
+        state.result = Some(SyncResult {
+            revisions: attempt.found.clone(),
+            ..SyncResult::default()
+        });
+    }
+    let deploys = operation::revisions(&state, !attempt.revisions.is_empty());
+    let newest = operation::takes_newest(&state);
+    if attempt.stopped {
+        state.phase = Phase::Terminating;
+    }
+    let end = End::new(
+        Phase::Failed,
+        message::sync::APPLY_FAILED.message(),
+        Vec::new(),
+    );
+    let again = operation::conclude(&mut state, end, midnight());
+    json!({"deploys": deploys, "looks for the newest": newest, "phase": state.phase.as_str(),
+        "says": state.message.to_string(), "tried again": again.map(|again| again.attempt),
+        "was for": state.result.map(|result| result.revisions)})
 }
 
 /// After how many seconds each further try comes, and after how many the operation says so.

@@ -9,7 +9,7 @@ use domain::operation::SyncRequest;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::automation::Look;
+use crate::automation::{Attempt, Look};
 
 /// What a case says.
 #[derive(Deserialize)]
@@ -34,6 +34,8 @@ pub(crate) struct Case {
     pub(crate) label: String,
     /// By what the objects of `applied` are tracked, where that was another method.
     pub(crate) formerly: String,
+    /// Other settings of the tenant's, by their keys in `argocd-cm`.
+    pub(crate) settings: BTreeMap<String, String>,
     /// Whether the tenant has added the cluster.
     pub(crate) added: bool,
     /// `resource.customizations.knownTypeFields` of the tenant's settings, by kind.
@@ -51,6 +53,8 @@ pub(crate) struct Case {
     pub(crate) compare: String,
     pub(crate) sync: SyncRequest,
     pub(crate) namespace_exists: bool,
+    /// `managedNamespaceMetadata` of the application's spec.
+    pub(crate) namespace_metadata: Option<Value>,
     pub(crate) approved: bool,
     pub(crate) around: Option<Vec<Value>>,
     /// Actions to run on each live object.
@@ -59,6 +63,8 @@ pub(crate) struct Case {
     pub(crate) looks: Vec<Look>,
     /// How operations that failed are to be tried again.
     pub(crate) retries: Vec<Retry>,
+    /// Attempts of operations that fail.
+    pub(crate) attempts: Vec<Attempt>,
     pub(crate) show: Vec<String>,
 }
 
@@ -87,6 +93,7 @@ impl Default for Case {
             tracking: "annotation".into(),
             label: String::new(),
             formerly: String::new(),
+            settings: BTreeMap::new(),
             added: false,
             known: BTreeMap::new(),
             live: vec![],
@@ -98,11 +105,13 @@ impl Default for Case {
             compare: String::new(),
             sync: SyncRequest::default(),
             namespace_exists: true,
+            namespace_metadata: None,
             approved: false,
             around: None,
             runs: vec![],
             looks: vec![],
             retries: vec![],
+            attempts: vec![],
             show: vec![],
         }
     }

@@ -11,7 +11,7 @@ mod plan;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use domain::application::Destination;
+use domain::application::{Destination, IgnoreDifference};
 use domain::cause::Cause;
 use domain::manifest::Manifest;
 use domain::message::Language;
@@ -26,7 +26,7 @@ use engine::options::{CompareOptions, SyncOptions};
 use engine::prepare::{Context, Territory};
 use serde_json::{Map, Value};
 
-use automation::{by_itself, fares, tried_again};
+use automation::{attempted, by_hand, by_itself, fares, tried_again};
 use case::{Case, Given};
 use cluster::{Known, before, live_body, refusal, schemas, seen};
 use comparison::{begins_a_tree, by_server, compared, named, views};
@@ -66,6 +66,9 @@ fn run(case: &Case) -> Value {
     for (kind, fields) in &case.known {
         let key = format!("resource.customizations.knownTypeFields.{kind}");
         raw.set(&Object::Cm, &key, fields);
+    }
+    for (key, value) in &case.settings {
+        raw.set(&Object::Cm, key, value);
     }
     raw.set(
         &Object::Cm,
@@ -121,8 +124,10 @@ fn run(case: &Case) -> Value {
     let unnamed =
         unnamed.filter(|key| case.unnamed.contains(&format!("{}/{}", key.kind, key.name)));
     let unnamed: HashSet<ResourceKey> = unnamed.collect();
+    let left_out = case.ignore.iter().chain(&customizations.ignore);
+    let left_out: Vec<IgnoreDifference> = left_out.cloned().collect();
     let ignore = Ignored {
-        rules: &case.ignore,
+        rules: &left_out,
         named: &named,
         unnamed: &unnamed,
         known: &customizations.known,
@@ -235,6 +240,8 @@ fn run(case: &Case) -> Value {
             "deletion" => deletion(case, &live, &claimant, &options),
             "deletion-hooks" => deletion_hooks(&prepared, &options),
             "by itself" => case.looks.iter().map(by_itself).collect(),
+            "by hand" => case.looks.iter().map(by_hand).collect(),
+            "attempts" => case.attempts.iter().map(attempted).collect(),
             "tried again" => case.retries.iter().map(tried_again).collect(),
             "fares" => fares(&comparison, &live),
             "hooks" => bodies.iter().map(hook).collect(),

@@ -82,7 +82,7 @@ pub(crate) fn request<'a>(
         namespace: &case.namespace,
         namespace_exists: case.namespace_exists,
         territory,
-        namespace_metadata: None,
+        namespace_metadata: case.namespace_metadata.as_ref(),
         approved: case.approved,
         attempt: ATTEMPT,
         ignore,
@@ -170,7 +170,14 @@ pub(crate) fn planned(
         .chain(&plan.on_failure)
         .map(|step| {
             let action = match &step.action {
-                Action::CreateNamespace { .. } => "create".to_owned(),
+                Action::CreateNamespace { object } => {
+                    let mut metadata = object["metadata"].clone();
+                    metadata.as_object_mut().map(|fields| fields.remove("name"));
+                    match metadata == json!({}) {
+                        true => "create".to_owned(),
+                        false => format!("create with {}", engine::canonical::text(&metadata)),
+                    }
+                }
                 Action::Apply {
                     object,
                     how,
