@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use domain::clock::Timestamp;
 use domain::secret::Secret;
 use domain::settings::{self, AccountToken, Capability};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{Postgres, Row, Transaction};
 
 use crate::error::{Error, Result, exactly_one, unless_unique};
 use crate::scope::TenantScope;
+use crate::transaction::Transaction;
 
 /// An account, and what the platform knows of it besides its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,18 +132,14 @@ impl Accounts<'_> {
 }
 
 /// Everybody who trusts an account for a moment looks again.
-async fn touch(tx: &mut Transaction<'static, Postgres>) -> Result<()> {
+async fn touch(tx: &mut Transaction) -> Result<()> {
     sqlx::query("SELECT naru.touch('identity')")
         .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
-async fn insert_token(
-    tx: &mut Transaction<'static, Postgres>,
-    name: &str,
-    token: &AccountToken,
-) -> Result<()> {
+async fn insert_token(tx: &mut Transaction, name: &str, token: &AccountToken) -> Result<()> {
     sqlx::query(
         "INSERT INTO naru.account_tokens (tenant_id, account, id, issued_at, expires_at)
          VALUES (naru.current_tenant(), $1, $2, $3, $4)",
@@ -158,7 +155,7 @@ async fn insert_token(
 }
 
 /// All accounts, by name.
-pub(crate) async fn list(tx: &mut Transaction<'static, Postgres>) -> Result<Vec<Account>> {
+pub(crate) async fn list(tx: &mut Transaction) -> Result<Vec<Account>> {
     let rows = sqlx::query(&format!("{SELECT} ORDER BY a.name"))
         .fetch_all(&mut **tx)
         .await?;
@@ -167,7 +164,7 @@ pub(crate) async fn list(tx: &mut Transaction<'static, Postgres>) -> Result<Vec<
 
 /// Makes the rows say what the settings say; a password that changes here was set by somebody else.
 pub(crate) async fn write(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut Transaction,
     before: &BTreeMap<String, settings::Account>,
     after: &BTreeMap<String, settings::Account>,
 ) -> Result<()> {

@@ -4,12 +4,13 @@
 //! `webhook.*.secret` are how settings show and change them.
 
 use domain::settings::{self, Config, Object, Raw, Value, accounts as account_keys};
-use sqlx::{Postgres, Row, Transaction};
+use sqlx::Row;
 
 use crate::accounts;
 use crate::error::{Error, Result};
 use crate::scope::{Spot, TenantScope, reading};
 use crate::secrets::{self, WEBHOOK, WebhookProvider};
+use crate::transaction::Transaction;
 
 /// The key of each provider's webhook secret.
 const WEBHOOK_KEYS: [(WebhookProvider, &str); 7] = [
@@ -110,7 +111,7 @@ impl Settings<'_> {
         Ok(Updated { before, after })
     }
 
-    async fn read(&self, tx: &mut Transaction<'static, Postgres>) -> Result<Config> {
+    async fn read(&self, tx: &mut Transaction) -> Result<Config> {
         let mut raw = Raw::default();
         let rows = sqlx::query("SELECT object, key, value, sealed FROM naru.config")
             .fetch_all(&mut **tx)
@@ -153,12 +154,7 @@ impl Settings<'_> {
         Ok(Config::from_raw(raw))
     }
 
-    async fn write(
-        &self,
-        tx: &mut Transaction<'static, Postgres>,
-        before: &Config,
-        after: &Config,
-    ) -> Result<()> {
+    async fn write(&self, tx: &mut Transaction, before: &Config, after: &Config) -> Result<()> {
         accounts::write(tx, before.accounts(), after.accounts()).await?;
         for ((object, key), (_, value)) in settings::differences(before.raw(), after.raw()) {
             if account_keys::is_account_key(object, key) {
@@ -177,7 +173,7 @@ impl Settings<'_> {
 
     async fn write_webhook(
         &self,
-        tx: &mut Transaction<'static, Postgres>,
+        tx: &mut Transaction,
         provider: WebhookProvider,
         value: Option<&Value>,
     ) -> Result<()> {
@@ -207,7 +203,7 @@ impl Settings<'_> {
 
     async fn write_key(
         &self,
-        tx: &mut Transaction<'static, Postgres>,
+        tx: &mut Transaction,
         object: &Object,
         key: &str,
         value: Option<&Value>,

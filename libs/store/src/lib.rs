@@ -44,6 +44,7 @@ pub mod secrets;
 mod templates;
 mod together;
 mod tokens;
+mod transaction;
 mod trust;
 mod usage;
 mod ways;

@@ -9,7 +9,7 @@ use domain::secret::Secret;
 use domain::tenant::{Standing, Tenant, TenantId, TenantName, TenantSettings, TenantState};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres, Row, Transaction};
+use sqlx::{PgConnection, Row};
 
 use crate::accounts::Accounts;
 use crate::applications::Applications;
@@ -25,6 +25,7 @@ use crate::projects::Projects;
 use crate::repositories::Repositories;
 use crate::seal::{self, Place};
 use crate::templates::Templates;
+use crate::transaction::Transaction;
 use crate::trust::TrustStore;
 
 /// The rows of one tenant, and the only way to them. Cheap to clone.
@@ -301,26 +302,23 @@ impl TenantScope {
 
     /// A transaction in which the tenant is set, in one round trip. For reading it is simply dropped; what one statement
     /// reads needs none, see [`reading`].
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn begin(&self) -> Result<Transaction> {
         // A uuid prints as hex digits and hyphens only, hence needs no quoting.
         let statement = format!(
             "BEGIN; SELECT set_config('naru.tenant', '{}', true)",
             self.id.0
         );
-        Ok(self.store.pool().begin_with(statement).await?)
+        Ok(Transaction::open(self.store.pool(), statement).await?)
     }
 
     /// The same, with the tenant's counter locked: how every write begins that takes a version. All writers lock the
     /// counter first, hence none waits for another in a circle.
-    pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn begin_write(&self) -> Result<Transaction> {
         self.begin_write_and("").await
     }
 
     /// The same, and one more command, in the same round trip.
-    pub(crate) async fn begin_write_and(
-        &self,
-        command: &'static str,
-    ) -> Result<Transaction<'static, Postgres>> {
+    pub(crate) async fn begin_write_and(&self, command: &'static str) -> Result<Transaction> {
         let statement = format!(
             "BEGIN; SELECT set_config('naru.tenant', '{}', true){}{}; SELECT FROM naru.tenants FOR NO KEY UPDATE; {command}",
             self.id.0,
@@ -333,7 +331,7 @@ impl TenantScope {
                 format!(", set_config('naru.traceparent', '{place}', true)")
             })
         );
-        Ok(self.store.pool().begin_with(statement).await?)
+        Ok(Transaction::open(self.store.pool(), statement).await?)
     }
 }
 

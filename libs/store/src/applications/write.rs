@@ -8,11 +8,12 @@ use domain::status::Status;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{Connection, Executor, PgConnection, Postgres, Row, Transaction};
+use sqlx::{Connection, Executor, PgConnection, Row};
 
 use super::{Applications, COLUMNS, repo_urls, row, together, touched};
 use crate::error::{Code, Error, Result};
 use crate::scope::TenantScope;
+use crate::transaction::Transaction;
 
 impl Applications<'_> {
     /// Changes one: `change` sees it as it is now, under lock, and decides. With `expected`, only when its resource
@@ -188,7 +189,7 @@ type Wanted = (usize, Application);
 /// Writes them, all at once. Where the transaction is `several` changes' and one is refused, which a quota does, each is written by
 /// itself: those that are refused are nobody else's trouble. What was decided still holds then, for the tenant's counter stays locked.
 async fn put_each(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut Transaction,
     several: bool,
     mut wanted: Vec<Wanted>,
     current: &HashMap<String, Application>,
@@ -209,7 +210,7 @@ async fn put_each(
 }
 
 async fn put_one_by_one(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut Transaction,
     wanted: Vec<Wanted>,
     current: &HashMap<String, Application>,
 ) -> Result<Vec<(usize, Result<Application>)>> {
@@ -309,10 +310,7 @@ fn has_nul(value: &Value) -> bool {
 }
 
 /// Deletes the row and remembers it for those who watch.
-pub(super) async fn remove(
-    tx: &mut Transaction<'static, Postgres>,
-    name: &str,
-) -> Result<Application> {
+pub(super) async fn remove(tx: &mut Transaction, name: &str) -> Result<Application> {
     let statement = format!("DELETE FROM naru.applications WHERE name = $1 RETURNING {COLUMNS}");
     let row = sqlx::query(&statement)
         .bind(name)

@@ -10,8 +10,11 @@ use domain::project::Project;
 use domain::quota::{Quota, Quotas};
 use futures::StreamExt;
 use serde_json::json;
-use store::{AppChange, ChangeKind, Code, Error};
+use sqlx::Connection;
+use store::audit::AuditEntry;
+use store::{AppChange, ChangeKind, Code, Error, KeyFile, Options, Role, Store};
 
+use crate::migrating::waited_for;
 use crate::{World, app, session, spec};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -686,6 +689,64 @@ async fn what_goes_in_a_transaction_of_which_a_part_is_refused_stays_gone() {
             }
         }
         assert_eq!(begun, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_comes_into_a_transaction_that_was_refused_or_given_up_as_it_began() {
+    World::with(async |world| {
+        let tenant = world.scope("user01").await.tenant();
+        // Whoever comes next has the same connection.
+        let options = Options {
+            max_connections: 1,
+            ..Options::default()
+        };
+        let key = KeyFile::from_base64(&world.key).unwrap();
+        let store = Store::connect_with(&world.database.api, Role::Api, key, options);
+        let store = store.await.unwrap();
+        let scope = store.tenant(tenant);
+        let mut admin = session(&world.database.admin).await;
+        for refused in [true, false] {
+            let mut holding = admin.begin().await.unwrap();
+            sqlx::query("SELECT FROM naru.tenants WHERE id = $1 FOR UPDATE")
+                .bind(tenant.0)
+                .execute(&mut *holding)
+                .await
+                .unwrap();
+            let (apps, made) = (scope.applications(), app("hello", 1));
+            let waits = apps.create(&made);
+            let seen = waited_for(world, "wait_event_type = 'Lock'");
+            if refused {
+                let cancels = async {
+                    seen.await;
+                    let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
+                    sqlx::query(cancel).execute(&mut *holding).await.unwrap();
+                };
+                let (waited, ()) = tokio::join!(waits, cancels);
+                assert_eq!(waited.unwrap_err().code(), Code::Unavailable);
+            } else {
+                // Whoever asked goes away.
+                tokio::select! {
+                    made = waits => panic!("the counter is locked: {made:?}"),
+                    () = seen => {}
+                }
+            }
+            holding.commit().await.unwrap();
+            let id = scope.audit().append(&AuditEntry::default()).await.unwrap();
+            let kept: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM naru.audit WHERE tenant_id = $1 AND id = $2)",
+            )
+            .bind(tenant.0)
+            .bind(id)
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+            assert!(kept, "it was told as written");
+        }
+        assert_eq!(scope.applications().list().await.unwrap(), []);
+        store.close().await;
     })
     .await;
 }
