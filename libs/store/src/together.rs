@@ -24,6 +24,10 @@ use crate::error::{Code, Error, Result};
 pub(crate) const MOST: usize = 64;
 /// How long a transaction waits for company while many write.
 const COMPANY: Duration = Duration::from_millis(5);
+/// How long a statement is waited for: longer than one may wait for a connection and the database may take to answer
+/// (`statement_timeout`). Whatever lasts longer is never answered, as of a machine that is gone without a word, and everyone who comes
+/// to its line would wait until the network says so.
+const LONGEST: Duration = Duration::from_secs(40);
 
 /// What one caller adds to a transaction.
 pub(crate) trait Part: Send + Sync + Sized + 'static {
@@ -145,7 +149,7 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
         let (parts, answers): (Vec<P>, Vec<_>) =
             batch.into_iter().map(|job| (job.part, job.answer)).unzip();
         let worker = Worker::new(|| P::lines(store).give_up(line));
-        let outcomes = match P::run(store, line, &parts).await {
+        let outcomes = match in_time::<P>(store, line, &parts).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             // One that cannot be stored or asked for, or whose tenant has just gone, is nobody else's trouble.
             Err(error) if parts.len() > 1 && error.code() != Code::Unavailable => {
@@ -168,6 +172,17 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
     }
 }
 
+/// What a statement comes to, in the time that one may take.
+async fn in_time<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Result<Vec<P::Answer>> {
+    match tokio::time::timeout(LONGEST, P::run(store, line, parts)).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+            Err(Error::Unavailable(sqlx::Error::Io(late)))
+        }
+    }
+}
+
 /// Waits for those who come next to a line, after a transaction of so many. After one that came alone nobody is waited for, and
 /// after a full one there is company enough.
 pub(crate) async fn company(parts: usize) {
@@ -179,7 +194,7 @@ pub(crate) async fn company(parts: usize) {
 async fn one_by_one<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Vec<Result<P::Answer>> {
     let mut outcomes = Vec::with_capacity(parts.len());
     for part in parts {
-        let done = P::run(store, line, std::slice::from_ref(part)).await;
+        let done = in_time::<P>(store, line, std::slice::from_ref(part)).await;
         outcomes.push(done.map(|mut answers| answers.swap_remove(0)));
     }
     outcomes
@@ -232,6 +247,28 @@ mod tests {
         }
     }
 
+    /// A read that is never answered, or at once.
+    struct Hung(bool);
+
+    impl Part for Hung {
+        type Line = &'static str;
+        type Answer = ();
+
+        const READS: bool = true;
+
+        fn lines(_: &Store) -> &Lines<Self> {
+            static LINES: LazyLock<Lines<Hung>> = LazyLock::new(Lines::default);
+            &LINES
+        }
+
+        async fn run(_: &Store, _: &'static str, parts: &[Self]) -> Result<Vec<()>> {
+            if parts.iter().any(|part| part.0) {
+                std::future::pending::<()>().await;
+            }
+            Ok(vec![(); parts.len()])
+        }
+    }
+
     /// A store that has no database, for parts that need none.
     fn nowhere() -> Store {
         let connect: PgConnectOptions = "postgres://nobody@localhost/none".parse().unwrap();
@@ -269,6 +306,19 @@ mod tests {
             assert_eq!(shared, told);
         }
         assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_statement_that_is_never_answered_keeps_nobody_waiting_for_good() {
+        let store = nowhere();
+        let later = async {
+            tokio::time::sleep(COMPANY).await;
+            share(&store, "hung", Hung(false)).await
+        };
+        let both = async { tokio::join!(share(&store, "hung", Hung(true)), later) };
+        let (hung, later) = tokio::time::timeout(2 * LONGEST, both).await.unwrap();
+        assert_eq!(hung.unwrap_err().code(), Code::Unavailable);
+        later.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
