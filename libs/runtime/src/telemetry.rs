@@ -97,13 +97,14 @@ pub fn init(service: &'static str, settings: &Telemetry) -> Result<Guard, Teleme
 type Filtered = Layered<EnvFilter, Registry>;
 
 /// Keeps spans from being made that no line needs, and each of which is written out: where no traces are sent, those within another
-/// one that say nothing of whose it is. Whoever asks for more than `info`, or for what is in some spans, is to see all.
+/// one that say nothing of whose it is, or what is said around them. Whoever asks for more than `info`, or for what is in some spans,
+/// is to see all.
 fn sparing(filter: &EnvFilter, traced: bool) -> Option<impl Layer<Filtered> + use<>> {
     let by_spans = filter.to_string().contains('[');
     let brief = filter.max_level_hint() <= Some(LevelFilter::INFO) && !by_spans;
     (brief && !traced).then(|| {
         dynamic_filter_fn(|metadata: &Metadata<'_>, context: &Context<'_, Filtered>| {
-            is_told(metadata) || context.current_span().id().is_none()
+            is_told(metadata) || is_first(metadata, context)
         })
         .with_callsite_filter(|metadata| match is_told(metadata) {
             true => Interest::always(),
@@ -114,6 +115,19 @@ fn sparing(filter: &EnvFilter, traced: bool) -> Option<impl Layer<Filtered> + us
 
 fn is_told(metadata: &Metadata<'_>) -> bool {
     !metadata.is_span() || TELLING.contains(&metadata.name())
+}
+
+/// Whether a span is within no other one, or the first of those around it that names a tenant: what calls us from within names none.
+fn is_first(metadata: &Metadata<'_>, context: &Context<'_, Filtered>) -> bool {
+    if !names_tenant(metadata) {
+        return context.current_span().id().is_none();
+    }
+    let around = context.lookup_current();
+    around.is_none_or(|around| !around.scope().any(|span| names_tenant(span.metadata())))
+}
+
+fn names_tenant(metadata: &Metadata<'_>) -> bool {
+    metadata.fields().field("tenant").is_some()
 }
 
 fn tracer(
@@ -196,7 +210,7 @@ mod tests {
         }
     }
 
-    /// The lines that something logs amid the spans of its work, and that it logs in one alone.
+    /// The lines that something logs amid the spans of its work, that it logs in one alone, and for who calls without a tenant.
     fn lines(directives: &str, traced: bool) -> String {
         let written = Written::default();
         let writer = written.clone();
@@ -210,7 +224,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let look = tracing::info_span!("reconcile", tenant = "user01", app = "hello");
             look.in_scope(|| {
-                tracing::info_span!("db.work").in_scope(|| {
+                tracing::info_span!("db.work", tenant = "user01").in_scope(|| {
                     tracing::info_span!("renders.get", app = "other").in_scope(|| {
                         tracing::info_span!("cache.get").in_scope(|| tracing::warn!("within"));
                     });
@@ -218,6 +232,12 @@ mod tests {
             });
             tracing::info_span!("db.alone", tenant = "user02")
                 .in_scope(|| tracing::warn!("by itself"));
+            tracing::info_span!("rpc", peer = "api").in_scope(|| {
+                tracing::info_span!("db.called", tenant = "user03").in_scope(|| {
+                    tracing::info_span!("db.step", tenant = "user03")
+                        .in_scope(|| tracing::warn!("for another"));
+                });
+            });
         });
         let written = written.0.lock().unwrap().clone();
         String::from_utf8(written).unwrap()
@@ -226,12 +246,17 @@ mod tests {
     #[test]
     fn without_traces_lines_tell_whose_they_are_and_no_other_span_is_made() {
         let told = lines("info", false);
-        let (within, alone) = told.split_once('\n').unwrap();
+        let told_lines: Vec<&str> = told.lines().collect();
+        let [within, alone, called] = told_lines.as_slice() else {
+            panic!("{told}");
+        };
         for part in ["reconcile", "user01", "hello", "renders.get", "other"] {
             assert!(within.contains(part), "{part}: {within}");
         }
         assert!(!within.contains("db.work") && !within.contains("cache.get"));
         assert!(alone.contains("db.alone") && alone.contains("user02"));
+        assert!(called.contains("rpc") && called.contains("user03"));
+        assert!(called.contains("db.called") && !called.contains("db.step"));
         for (directives, traced) in [
             ("info", true),
             ("debug", false),
@@ -239,7 +264,9 @@ mod tests {
             ("info,[db.work]=info", false),
         ] {
             let told = lines(directives, traced);
-            assert!(told.contains("db.work") && told.contains("cache.get"));
+            for part in ["db.work", "cache.get", "db.step"] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
         }
     }
 
