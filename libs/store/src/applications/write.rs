@@ -143,19 +143,31 @@ pub(super) async fn all(
         .bind(versions)
         .fetch_all(&mut *tx)
         .await?;
-    let mut current = HashMap::new();
+    let (mut current, mut unreadable) = (HashMap::new(), HashMap::new());
     for row in &rows {
         let (name, version): (String, i64) =
             (row.try_get("name")?, row.try_get("resource_version")?);
         let app = match read.remove(&name) {
-            Some(app) if app.resource_version == version => app,
-            _ => row::application(row)?,
+            Some(app) if app.resource_version == version => Ok(app),
+            _ => row::application(row),
         };
-        current.insert(name, app);
+        match app {
+            Ok(app) => {
+                current.insert(name, app);
+            }
+            // The trouble of whoever wants to change it, and nobody else's.
+            Err(error) => {
+                unreadable.insert(name, error);
+            }
+        }
     }
     let mut written: Vec<Result<Option<Application>>> = names.iter().map(|_| Ok(None)).collect();
     let (mut wanted, mut removed) = (Vec::new(), false);
     for (at, name) in names.iter().enumerate() {
+        if let Some(error) = unreadable.remove(name) {
+            written[at] = Err(error);
+            continue;
+        }
         let Some(next) = changes.decide(at, current.get(name)) else {
             continue;
         };

@@ -752,6 +752,43 @@ async fn nobody_comes_into_a_transaction_that_was_refused_or_given_up_as_it_bega
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_cannot_be_read_keeps_no_other_from_being_changed() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let names: Vec<String> = (0..8).map(|n| format!("app-{n}")).collect();
+        for name in &names {
+            scope.applications().create(&app(name, 0)).await.unwrap();
+        }
+        let mut admin = session(&world.database.admin).await;
+        sqlx::query(
+            "UPDATE naru.applications SET status = '7' WHERE tenant_id = $1 AND name = 'app-5'",
+        )
+        .bind(scope.tenant().0)
+        .execute(&mut admin)
+        .await
+        .unwrap();
+        // The first goes alone, the others together.
+        let asked = names.iter().map(|name| {
+            let scope = scope.clone();
+            async move {
+                let count = |app: &mut Application| {
+                    app.spec["count"] = json!(1);
+                    Ok::<_, Error>(())
+                };
+                scope.applications().update(name, None, count).await
+            }
+        });
+        for (changed, name) in futures::future::join_all(asked).await.iter().zip(&names) {
+            match changed {
+                Ok(app) => assert_eq!((app.name(), &app.spec["count"]), (name.as_str(), &json!(1))),
+                Err(error) => assert_eq!((name.as_str(), error.code()), ("app-5", Code::Internal)),
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_panics_leaves_nobody_waiting() {
     World::with(async |world| {
         let scope = world.scope("user01").await;
