@@ -573,7 +573,7 @@ async fn a_value_of_another_type_is_refused_where_it_stands() -> Result<()> {
         ("--set-json", r#"api.quotas.objects={"a": 1}"#),
         ("--set", "repoServer.egress.deny=10.0.0.0/8"),
         ("--set", "repoServer.redisPort=0"),
-        ("--set", "controller.extraEnv.A=1"),
+        ("--set-json", r#"controller.extraEnv={"A": "1"}"#),
         ("--set", "telemetry.serviceMonitor.labels.release=1"),
         ("--set", "commonLabels.team=1"),
         ("--set", "pods.nodeSelector.ssd=true"),
