@@ -411,26 +411,31 @@ async fn set(
     shared: &Shared,
     actor: &Actor,
     read: Application,
-    mut operation: Operation,
+    operation: Operation,
 ) -> Result<v1alpha1::Application, Status> {
     let scope = shared.store.tenant(actor.tenant.id);
     let applications = scope.applications();
-    let written = applications.update_read(read, move |app| {
-        if app.operation.is_some() {
-            return Err(Refused(Status::failed_precondition(
-                "another operation is already in progress",
-            )));
-        }
-        if let Some(before) = &app.status.operation {
-            operation.keep_hold(&before.operation);
-        }
-        app.operation = Some(operation);
-        app.status.operation = None;
-        Ok(())
-    });
+    let written = applications.update_read(read, move |app| ask_for(app, operation));
     let app = written.await.map_err(Status::from)?;
     tracing::info!(tenant = %actor.tenant.name, app = app.name(), account = actor.account, "asked for an operation");
     Ok(convert::application::to_wire(&app, language::current()))
+}
+
+/// Asks for an operation of an application that nobody else changes now. Since it was read it may have been told to go, or another
+/// one asked for.
+fn ask_for(app: &mut Application, mut operation: Operation) -> Result<(), Refused> {
+    refuse_deleting(app).map_err(Refused)?;
+    if app.operation.is_some() {
+        return Err(Refused(Status::failed_precondition(
+            "another operation is already in progress",
+        )));
+    }
+    if let Some(before) = &app.status.operation {
+        operation.keep_hold(&before.operation);
+    }
+    app.operation = Some(operation);
+    app.status.operation = None;
+    Ok(())
 }
 
 pub(super) fn rules_of(project: &Project) -> Result<Rules, Status> {
@@ -547,6 +552,24 @@ mod tests {
         }
         assert!(stop(&mut app, now).is_ok());
         assert_eq!(phase(&app), (Phase::Terminating, now, true));
+    }
+
+    #[test]
+    fn an_operation_is_asked_for_only_where_none_is_and_the_application_stays() {
+        let mut app = app(json!({}));
+        app.metadata = json!({"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        // It was told to go after whoever asks had read it.
+        let refusal = ask_for(&mut app, Operation::default()).unwrap_err().0;
+        assert_eq!(refusal.message(), "application is deleting");
+        assert_eq!(app.operation, None);
+        app.metadata = json!({"name": "a"});
+        assert!(ask_for(&mut app, Operation::default()).is_ok());
+        assert_eq!(app.operation, Some(Operation::default()));
+        let refusal = ask_for(&mut app, Operation::default()).unwrap_err().0;
+        assert_eq!(
+            refusal.message(),
+            "another operation is already in progress"
+        );
     }
 
     #[test]
