@@ -198,6 +198,10 @@ impl Rotation {
     ) -> Result<u64> {
         let (current, key) = keys.current();
         let mut tx = self.begin(tenant).await?;
+        // Before its rows and its key, as whoever destroys a tenant comes to them: neither waits for the other in a circle.
+        sqlx::query("SELECT FROM naru.tenants FOR KEY SHARE")
+            .execute(&mut *tx)
+            .await?;
         let named: Vec<String> = row.iter().map(|part| format!("({part})::text")).collect();
         let statement = format!(
             "SELECT ctid::text AS place, ARRAY[{}]::text[] AS row, sealed FROM naru.{table}
@@ -238,14 +242,16 @@ impl Rotation {
     /// Drops the keys before this one, unless something is still sealed under them.
     async fn drop_older(&mut self, tenant: TenantId, current: u32) -> Result<bool> {
         let mut tx = self.begin(tenant).await?;
-        let left: f64 = sqlx::query_scalar(
+        let left: Option<f64> = sqlx::query_scalar(
             "SELECT extract(epoch FROM created_at + make_interval(secs => $1) - clock_timestamp())::float8
              FROM naru.tenant_keys WHERE version = $2",
         )
         .bind(GRACE.as_secs_f64())
         .bind(i64::from(current))
-        .fetch_one(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await?;
+        // It was destroyed meanwhile.
+        let left = left.ok_or_else(|| Error::not_found("tenant", tenant.to_string()))?;
         if left > 0.0 {
             drop(tx);
             tokio::time::sleep(Duration::from_secs_f64(left)).await;

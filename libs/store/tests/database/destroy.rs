@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 use sqlx::{Connection, Postgres, Transaction};
 use store::audit::AuditEntry;
-use store::{Code, StatusWrite, Verdict};
+use store::{Code, KeyFile, Role, Rotation, StatusWrite, Store, Verdict};
 
 use crate::migrating::waited_for;
 use crate::model::Rows;
@@ -271,6 +271,94 @@ async fn what_is_being_written_when_its_tenant_is_destroyed_goes_with_it() {
         .await
         .unwrap();
         destroyed_beside(world, tenant, writing).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_destroyed_although_somebody_who_seals_has_its_key_first() {
+    World::with(async |world| {
+        let tenant = world.scope("user01").await.tenant();
+        going(world, tenant).await;
+        // Of the two it is the one that destroys whom the database refuses.
+        let hasty = format!("alter database {} set deadlock_timeout = '3s'", world.name);
+        world.server.sql(None, &hasty).await.unwrap();
+        let keys = KeyFile::from_base64(&world.key).unwrap();
+        let api = Store::connect(&world.database.api, Role::Api, keys)
+            .await
+            .unwrap();
+        let mut admin = session(&world.database.admin).await;
+        sqlx::query("SET deadlock_timeout = '1min'")
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        let mut sealing = admin.begin().await.unwrap();
+        // As the trigger locks it that refuses a dropped key, and then the row's key to its tenant.
+        sqlx::query("SELECT FROM naru.tenant_keys WHERE tenant_id = $1 FOR KEY SHARE")
+            .bind(tenant.0)
+            .execute(&mut *sealing)
+            .await
+            .unwrap();
+        let seals = async {
+            waited_for(world, "wait_event_type = 'Lock'").await;
+            sqlx::query("SELECT FROM naru.tenants WHERE id = $1 FOR KEY SHARE")
+                .bind(tenant.0)
+                .execute(&mut *sealing)
+                .await
+                .unwrap();
+            sealing.commit().await.unwrap();
+        };
+        let platform = api.platform();
+        let (destroyed, ()) = tokio::join!(platform.destroy_tenant(tenant), seals);
+        assert!(destroyed.unwrap());
+        nothing_left(world, tenant).await;
+        api.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_destroys_a_tenant_waits_for_a_batch_that_is_sealed_anew_and_holds_nothing_meanwhile() {
+    World::with(async |world| {
+        let tenant = world.scope("user01").await.tenant();
+        going(world, tenant).await;
+        let keys = KeyFile::from_base64(&world.key).unwrap();
+        let mut rotation = Rotation::connect(&world.database.owner, keys)
+            .await
+            .unwrap();
+        let mut admin = session(&world.database.admin).await;
+        let mut using = admin.begin().await.unwrap();
+        sqlx::query("SELECT FROM naru.signing_keys WHERE tenant_id = $1 FOR UPDATE")
+            .bind(tenant.0)
+            .execute(&mut *using)
+            .await
+            .unwrap();
+        let platform = world.api.platform();
+        let destroys = async {
+            let waiting = |application: &str| {
+                format!("wait_event_type = 'Lock' and application_name = '{application}'")
+            };
+            waited_for(world, &waiting("naru-rotate")).await;
+            let looks = async {
+                waited_for(world, &waiting("naru_api")).await;
+                let free: Option<i32> = sqlx::query_scalar(
+                    "SELECT version FROM naru.tenant_keys WHERE tenant_id = $1 AND version = 1
+                     FOR UPDATE SKIP LOCKED",
+                )
+                .bind(tenant.0)
+                .fetch_optional(&mut *using)
+                .await
+                .unwrap();
+                using.commit().await.unwrap();
+                free
+            };
+            tokio::join!(platform.destroy_tenant(tenant), looks)
+        };
+        let (rotated, (destroyed, free)) = tokio::join!(rotation.rotate_tenant("user01"), destroys);
+        assert_eq!(free, Some(1), "the key waits for no one");
+        assert!(destroyed.unwrap());
+        assert_eq!(rotated.unwrap_err().code(), Code::NotFound);
+        nothing_left(world, tenant).await;
     })
     .await;
 }
