@@ -52,6 +52,10 @@ pub struct Options {
     pub max_connections: u32,
     /// How long a call waits for a free connection, or for a database that is restarting.
     pub acquire_timeout: Duration,
+    /// How long changes of applications that share a transaction wait for it to end. It has several statements, of which the
+    /// database lets each take half a minute; what lasts longer than this is mostly never answered, as of a machine that is gone
+    /// without a word, and all changes of the tenant would wait until the network says so.
+    pub longest: Duration,
     /// The place in a trace that notifications carry, asked when they are sent.
     pub trace: fn() -> Option<TraceParent>,
 }
@@ -61,6 +65,7 @@ impl Default for Options {
         Self {
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
+            longest: Duration::from_secs(90),
             trace: || None,
         }
     }
@@ -77,6 +82,7 @@ pub(crate) struct Inner {
     /// For connections beside the pool.
     pub(crate) connect: PgConnectOptions,
     pub(crate) key_file: KeyFile,
+    pub(crate) longest: Duration,
     pub(crate) trace: fn() -> Option<TraceParent>,
     pub(crate) tenant_keys: Mutex<HashMap<TenantId, (Instant, Arc<DataKeys>)>>,
     pub(crate) together: Together,
@@ -149,21 +155,22 @@ impl Store {
                 })
             })
             .connect_lazy_with(connect.clone());
-        Ok(Self::over(pool, connect, key_file, options.trace))
+        Ok(Self::over(pool, connect, key_file, &options))
     }
 
     pub(crate) fn over(
         pool: PgPool,
         connect: PgConnectOptions,
         key_file: KeyFile,
-        trace: fn() -> Option<TraceParent>,
+        options: &Options,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 pool,
                 connect,
                 key_file,
-                trace,
+                longest: options.longest,
+                trace: options.trace,
                 tenant_keys: Mutex::default(),
                 together: Together::default(),
                 seen: Seen::default(),

@@ -226,6 +226,12 @@ impl Error {
         }
     }
 
+    /// What is waited for no longer: nobody knows what becomes of it.
+    pub(crate) fn late() -> Self {
+        let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        Self::Unavailable(sqlx::Error::Io(late))
+    }
+
     pub(crate) fn invalid(what: &'static str, why: impl ToString) -> Self {
         Self::Invalid {
             what,

@@ -176,10 +176,7 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
 async fn in_time<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Result<Vec<P::Answer>> {
     match tokio::time::timeout(LONGEST, P::run(store, line, parts)).await {
         Ok(outcome) => outcome,
-        Err(_) => {
-            let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
-            Err(Error::Unavailable(sqlx::Error::Io(late)))
-        }
+        Err(_) => Err(Error::late()),
     }
 }
 
@@ -209,6 +206,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::connect::Options;
     use crate::key_file::KeyFile;
 
     struct Number(usize);
@@ -274,7 +272,7 @@ mod tests {
         let connect: PgConnectOptions = "postgres://nobody@localhost/none".parse().unwrap();
         let pool = PgPoolOptions::new().connect_lazy_with(connect.clone());
         let key_file = KeyFile::from_base64(&KeyFile::generate()).unwrap();
-        Store::over(pool, connect, key_file, || None)
+        Store::over(pool, connect, key_file, &Options::default())
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

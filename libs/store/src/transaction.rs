@@ -19,7 +19,8 @@ pub(crate) struct Transaction {
 
 /// How far one is, as far as is known here.
 enum Stage {
-    Begins,
+    /// It may have begun or ended: nobody has waited for the answer.
+    Unknown,
     Open,
     Committed,
 }
@@ -29,7 +30,7 @@ impl Transaction {
     pub(crate) async fn open(pool: &PgPool, statement: String) -> Result<Self, sqlx::Error> {
         let mut opened = Self {
             connection: pool.acquire().await?,
-            stage: Stage::Begins,
+            stage: Stage::Unknown,
         };
         PgTransactionManager::begin(&mut opened.connection, Some(statement.into())).await?;
         opened.stage = Stage::Open;
@@ -38,9 +39,19 @@ impl Transaction {
 
     /// Ends it with all that was written in it.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        PgTransactionManager::commit(&mut self.connection).await?;
-        self.stage = Stage::Committed;
-        Ok(())
+        self.stage = Stage::Unknown;
+        let committed = PgTransactionManager::commit(&mut self.connection).await;
+        self.stage = match committed {
+            Ok(()) => Stage::Committed,
+            Err(_) => Stage::Open,
+        };
+        committed
+    }
+
+    /// Gives up one in which something is asked that is not answered. Its connection is closed: the pool would wait for that answer
+    /// before anybody else may have it.
+    pub(crate) fn give_up(mut self) {
+        self.stage = Stage::Unknown;
     }
 }
 
@@ -61,7 +72,7 @@ impl DerefMut for Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         match self.stage {
-            Stage::Begins => self.connection.close_on_drop(),
+            Stage::Unknown => self.connection.close_on_drop(),
             // It goes out before the connection is anybody else's.
             Stage::Open => PgTransactionManager::start_rollback(&mut self.connection),
             Stage::Committed => {}

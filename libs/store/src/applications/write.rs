@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{Connection, Executor, PgConnection, Row};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Applications, COLUMNS, repo_urls, row, together, touched};
 use crate::error::{Code, Error, Result};
@@ -124,7 +125,8 @@ const CURRENT: &str = "
 const SAVEPOINT: &str = "SAVEPOINT before_writes";
 const BACK: &str = "ROLLBACK TO SAVEPOINT before_writes";
 
-/// Makes changes in one transaction. Tells what each wrote, in their order; nothing where there was nothing to write.
+/// Makes changes in one transaction. Tells what each wrote, in their order; nothing where there was nothing to write. Where that takes
+/// too long it is not known whether anything was written.
 #[tracing::instrument(name = "db.applications.write", skip_all, fields(tenant = %scope.tenant(), changes = tracing::field::Empty))]
 pub(super) async fn all(
     scope: &TenantScope,
@@ -132,16 +134,36 @@ pub(super) async fn all(
 ) -> Result<Vec<Result<Option<Application>>>> {
     let names = changes.names();
     tracing::Span::current().record("changes", names.len());
+    let savepoint = if names.len() > 1 { SAVEPOINT } else { "" };
+    let end = Instant::now() + scope.store().inner.longest;
+    let begun = timeout_at(end, scope.begin_write_and(savepoint)).await;
+    let mut tx = begun.map_err(|_| Error::late())??;
+    let Ok(written) = timeout_at(end, write(&mut tx, &names, changes)).await else {
+        tx.give_up();
+        return Err(Error::late());
+    };
+    let written = written?;
+    if written.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
+        let committed = timeout_at(end, tx.commit()).await;
+        committed.map_err(|_| Error::late())??;
+    }
+    Ok(written)
+}
+
+/// Decides and writes, in a transaction that has begun.
+async fn write(
+    tx: &mut Transaction,
+    names: &[String],
+    changes: &mut (impl Changes + Send),
+) -> Result<Vec<Result<Option<Application>>>> {
     let several = names.len() > 1;
-    let savepoint = if several { SAVEPOINT } else { "" };
-    let mut tx = scope.begin_write_and(savepoint).await?;
     let mut read = changes.read();
     let version = |name: &String| read.get(name).map(|app| app.resource_version);
     let versions: Vec<Option<i64>> = names.iter().map(version).collect();
     let rows = sqlx::query(CURRENT)
-        .bind(&names)
+        .bind(names)
         .bind(versions)
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut **tx)
         .await?;
     let (mut current, mut unreadable) = (HashMap::new(), HashMap::new());
     for row in &rows {
@@ -172,7 +194,7 @@ pub(super) async fn all(
             continue;
         };
         if next.deleting() && next.finalizers().next().is_none() {
-            let gone = remove(&mut tx, name).await?;
+            let gone = remove(tx, name).await?;
             removed = true;
             written[at] = Ok(Some(Application {
                 resource_version: gone.resource_version,
@@ -186,11 +208,8 @@ pub(super) async fn all(
         // What goes is not to come back with a write that is refused.
         tx.execute(SAVEPOINT).await?;
     }
-    for (at, outcome) in put_each(&mut tx, several, wanted, &current).await? {
+    for (at, outcome) in put_each(tx, several, wanted, &current).await? {
         written[at] = outcome.map(Some);
-    }
-    if written.iter().any(|outcome| matches!(outcome, Ok(Some(_)))) {
-        tx.commit().await?;
     }
     Ok(written)
 }

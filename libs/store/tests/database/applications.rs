@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use domain::application::{Application, REFRESH, RESOURCES_FINALIZER};
 use domain::manifest::{HeldSet, ManifestSetHash};
@@ -746,6 +747,52 @@ async fn nobody_comes_into_a_transaction_that_was_refused_or_given_up_as_it_bega
             assert!(kept, "it was told as written");
         }
         assert_eq!(scope.applications().list().await.unwrap(), []);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_never_answered_keeps_neither_the_next_ones_waiting_nor_its_connection() {
+    World::with(async |world| {
+        let made = world.scope("user01").await;
+        for name in ["hung", "next"] {
+            made.applications().create(&app(name, 1)).await.unwrap();
+        }
+        let options = Options {
+            max_connections: 1,
+            longest: Duration::from_secs(2),
+            ..Options::default()
+        };
+        let key = KeyFile::from_base64(&world.key).unwrap();
+        let store = Store::connect_with(&world.database.api, Role::Api, key, options);
+        let store = store.await.unwrap();
+        let scope = store.tenant(made.tenant());
+        let apps = scope.applications();
+        let change = |app: &mut Application| -> Result<(), Error> {
+            app.spec["changed"] = true.into();
+            Ok(())
+        };
+        let mut admin = session(&world.database.admin).await;
+        let mut holding = admin.begin().await.unwrap();
+        sqlx::query(
+            "SELECT FROM naru.applications WHERE tenant_id = $1 AND name = 'hung' FOR UPDATE",
+        )
+        .bind(scope.tenant().0)
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+        let next = async {
+            waited_for(world, "wait_event_type = 'Lock'").await;
+            // It has the only connection.
+            store.ping().await.unwrap();
+            holding.commit().await.unwrap();
+            apps.update("next", None, change).await.unwrap();
+        };
+        let (hung, ()) = tokio::join!(apps.update("hung", None, change), next);
+        assert_eq!(hung.unwrap_err().code(), Code::Unavailable);
+        let hung = apps.find("hung").await.unwrap().unwrap();
+        assert_eq!(hung.spec.get("changed"), None, "it was never committed");
         store.close().await;
     })
     .await;
