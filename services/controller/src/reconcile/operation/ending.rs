@@ -17,7 +17,7 @@ use engine::options::Role;
 use engine::plan;
 use store::SealedSet;
 
-use super::{Run, deadline};
+use super::{Run, deadline, keep};
 use crate::context::Context;
 use crate::memory::{AppMemory, Times, Unsaved};
 use crate::reconcile::desire::Desired;
@@ -33,8 +33,8 @@ const HISTORY: i64 = 10;
 /// a trial. The next look does not say so, and nothing need happen for it to come.
 const TOLD: Duration = Duration::from_secs(30);
 
-/// Ends an attempt: for good, or until the next one. The manifest set that it has deployed is kept with that, or else stays to be
-/// kept.
+/// Ends an attempt: for good, or until the next one. The manifest set that it has deployed is kept with that; where it cannot be, one
+/// that went well is not over yet.
 pub(super) async fn end(
     ctx: &Context,
     mut run: Run,
@@ -45,7 +45,18 @@ pub(super) async fn end(
     let Some(set) = run.set.take() else {
         return write_end(ctx, run, ended, look, None, memory).await;
     };
-    let sealed = sealed(ctx, &run.subject, &set).await;
+    let tenant = ctx.store.tenant(run.subject.key.tenant);
+    let sealed = match tenant.seal_manifest_set(&set.0, &set.1).await {
+        Ok(sealed) => Some(sealed),
+        Err(error) => match unkept(Some(ended.phase), error) {
+            Ok(()) => None,
+            Err(failure) => {
+                memory.unsaved = Some(set);
+                keep(ctx, &run);
+                return Err(failure);
+            }
+        },
+    };
     let goes_along = sealed.is_some();
     let written = write_end(ctx, run, ended, look, sealed, memory).await;
     match goes_along && written.is_ok() {
@@ -55,25 +66,23 @@ pub(super) async fn end(
     written
 }
 
+/// What follows from a manifest set that cannot be kept now, in a look that ends an attempt so or does not end it. What is told as
+/// deployed can be looked at and deployed again, so that a sync that went well ends when that is so; else it is kept with a later look.
+pub(super) fn unkept(ended: Option<Phase>, error: store::Error) -> Result<(), Failure> {
+    if ended == Some(Phase::Succeeded) {
+        return Err(Failure::Store(error));
+    }
+    tracing::warn!(
+        error = &error as &dyn std::error::Error,
+        "a manifest set could not be kept yet"
+    );
+    Ok(())
+}
+
 /// Notes that a set was kept. Another one may wait to be: what the spec wants, where the operation wanted something else.
 fn has_kept(memory: &mut AppMemory, (hash, _): Unsaved) {
     memory.unsaved = memory.unsaved.take().filter(|(other, _)| *other != hash);
     memory.saved = Some(hash);
-}
-
-/// A manifest set as it goes with what is written of its application.
-async fn sealed(ctx: &Context, subject: &Subject, (hash, bytes): &Unsaved) -> Option<SealedSet> {
-    let tenant = ctx.store.tenant(subject.key.tenant);
-    match tenant.seal_manifest_set(hash, bytes).await {
-        Ok(sealed) => Some(sealed),
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a manifest set could not be kept yet"
-            );
-            None
-        }
-    }
 }
 
 async fn write_end(
@@ -393,6 +402,16 @@ mod tests {
         assert_eq!(memory.unsaved, Some(set("spec")));
         has_kept(&mut memory, set("spec"));
         assert_eq!((memory.saved, memory.unsaved), (Some(set("spec").0), None));
+    }
+
+    #[test]
+    fn what_went_well_is_not_over_before_its_set_is_kept_and_what_did_not_does_not_wait_for_that() {
+        let away = || store::Error::KeyFile("it is gone".to_owned());
+        let unended = unkept(Some(Phase::Succeeded), away()).unwrap_err();
+        assert!(matches!(unended, Failure::Store(_)), "it is tried again");
+        for ended in [Some(Phase::Failed), Some(Phase::Error), None] {
+            assert!(unkept(ended, away()).is_ok(), "{ended:?}");
+        }
     }
 
     #[test]

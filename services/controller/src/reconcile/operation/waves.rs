@@ -12,6 +12,7 @@ use engine::plan::pace::{self, Barrier, Sight};
 use engine::plan::{Plan, Step};
 
 use super::Run;
+use super::ending::unkept;
 use super::hooks::{self, Way};
 use super::waits::{self, Going};
 use crate::context::Context;
@@ -73,19 +74,27 @@ pub(super) async fn carry_out(
         Some(set) if set.1.len() <= store::SMALL_SET => (Some(set), None),
         large => (None, large),
     };
-    let (mut saved, progress) = tokio::join!(
+    let (large, progress) = tokio::join!(
         save_manifests(&tenant, large),
         waves_in_turn(ctx, run, plan, look, &memory.checked, &mut memory.times)
     );
-    // A small one goes with the end of the operation, unless that is for a later look, which may be another process's.
-    match &progress {
-        Ok(Progress::Ended(_)) => run.set = small,
-        Ok(_) | Err(_) => saved |= save_manifests(&tenant, small).await,
-    }
-    if saved {
-        memory.saved = memory.unsaved.take().map(|(hash, _)| hash);
-    }
     memory.deployed = Some(desired.set.clone());
+    // A small one goes with the end of the operation, unless that is for a later look, which may be another process's.
+    let (kept, ended) = match &progress {
+        Ok(Progress::Ended(end)) => {
+            run.set = small;
+            (large, Some(end.phase))
+        }
+        Ok(_) | Err(_) => {
+            let small = save_manifests(&tenant, small).await;
+            (large.and_then(|large| Ok(small? || large)), None)
+        }
+    };
+    match kept {
+        Ok(true) => memory.saved = memory.unsaved.take().map(|(hash, _)| hash),
+        Ok(false) => {}
+        Err(error) => unkept(ended, error)?,
+    }
     progress
 }
 
@@ -397,19 +406,14 @@ fn unsaved(plan: &Plan, memory: &AppMemory) -> Option<Unsaved> {
     unsaved.filter(missing).cloned()
 }
 
-/// Keeps a manifest set by itself; `true` when it is kept now.
-async fn save_manifests(tenant: &store::TenantScope, unsaved: Option<Unsaved>) -> bool {
+/// Keeps a manifest set by itself; `true` when there was one.
+async fn save_manifests(
+    tenant: &store::TenantScope,
+    unsaved: Option<Unsaved>,
+) -> store::Result<bool> {
     let Some((hash, bytes)) = unsaved else {
-        return false;
+        return Ok(false);
     };
-    match tenant.put_manifest_set(&hash, &bytes).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a manifest set could not be kept yet"
-            );
-            false
-        }
-    }
+    tenant.put_manifest_set(&hash, &bytes).await?;
+    Ok(true)
 }
