@@ -9,7 +9,7 @@ use domain::tenant::TenantId;
 use domain::trace::TraceParent;
 use parking_lot::Mutex;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool, Row};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Row};
 use tracing::log::LevelFilter;
 
 use crate::applications::read;
@@ -17,13 +17,20 @@ use crate::applications::seen::Seen;
 use crate::applications::together::Together;
 use crate::audit;
 use crate::data_keys::DataKeys;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::key_file::KeyFile;
 use crate::manifest_sets;
 use crate::migrate;
 use crate::platform::PlatformScope;
 use crate::scope::TenantScope;
 use crate::together::Lines;
+
+/// How long a server has for its first answers.
+const ANSWERS: Duration = Duration::from_secs(10);
+/// Between tries while a database is waited for: at first,
+const SHORTEST: Duration = Duration::from_millis(500);
+/// and in the end.
+const LONGEST: Duration = Duration::from_secs(4);
 
 /// As which service a process works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +142,14 @@ impl Store {
             ])
             .log_statements(LevelFilter::Trace)
             .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
-        let mut connection = connect.connect().await?;
-        refuse_powerful_role(&mut connection, role).await?;
-        refuse_other_schema(&mut connection).await?;
-        connection.close().await?;
+        let asked = async {
+            let mut connection = connect.connect().await?;
+            refuse_powerful_role(&mut connection, role).await?;
+            refuse_other_schema(&mut connection).await?;
+            connection.close().await?;
+            Ok::<_, Error>(())
+        };
+        in_time(asked).await?;
 
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
@@ -156,6 +167,33 @@ impl Store {
             })
             .connect_lazy_with(connect.clone());
         Ok(Self::over(pool, connect, key_file, &options))
+    }
+
+    /// Connects as [`Store::connect_with`], and waits for a database that does not answer for as long as it takes, with a line in
+    /// the log for each try: whoever ended instead would be started again later each time, and sit idle for minutes after an outage.
+    ///
+    /// # Errors
+    /// What waiting does not mend: another schema, a role that could see too much, a wrong password.
+    pub async fn wait_for(
+        url: &str,
+        role: Role,
+        key_file: KeyFile,
+        options: Options,
+    ) -> Result<Self> {
+        let mut pause = SHORTEST;
+        loop {
+            let tried = Self::connect_with(url, role, key_file.clone(), options.clone());
+            match tried.await {
+                Err(error) if error.code() == Code::Unavailable => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                    "waiting for the database, which does not answer yet"
+                ),
+                done => return done,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST);
+        }
     }
 
     pub(crate) fn over(
@@ -222,7 +260,20 @@ impl Store {
     }
 }
 
-async fn refuse_powerful_role(connection: &mut sqlx::PgConnection, role: Role) -> Result<()> {
+/// Opens a connection beside a pool.
+pub(crate) async fn open(options: &PgConnectOptions) -> Result<PgConnection> {
+    in_time(async { Ok(options.connect().await?) }).await
+}
+
+/// What a server says, if it says anything: one that takes a connection and is silent would be waited for until the network says so.
+async fn in_time<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(ANSWERS, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::late()),
+    }
+}
+
+async fn refuse_powerful_role(connection: &mut PgConnection, role: Role) -> Result<()> {
     let row = sqlx::query(
         "SELECT current_user::text AS name, session_user = current_user AS own, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
                 EXISTS (SELECT FROM pg_roles g WHERE g.rolname IN ('naru_owner', 'naru_platform')
@@ -269,7 +320,7 @@ async fn refuse_powerful_role(connection: &mut sqlx::PgConnection, role: Role) -
     }
 }
 
-async fn refuse_other_schema(connection: &mut sqlx::PgConnection) -> Result<()> {
+async fn refuse_other_schema(connection: &mut PgConnection) -> Result<()> {
     let made: bool = sqlx::query_scalar("SELECT to_regclass('naru._sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?;
@@ -290,5 +341,26 @@ async fn refuse_other_schema(connection: &mut sqlx::PgConnection) -> Result<()> 
             found,
             wanted: migrate::wanted(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_a_connection_and_is_silent_is_away() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let url = format!("postgres://nobody@{address}/none");
+        let key_file = KeyFile::from_base64(&KeyFile::generate()).unwrap();
+        let opened = async { open(&url.parse().unwrap()).await.map(drop) };
+        let connected = async { Store::connect(&url, Role::Api, key_file).await.map(drop) };
+        let both = async { (opened.await, connected.await) };
+        let (opened, connected) = tokio::time::timeout(3 * ANSWERS, both).await.unwrap();
+        assert_eq!(opened.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(connected.unwrap_err().code(), Code::Unavailable);
     }
 }

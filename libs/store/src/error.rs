@@ -138,7 +138,10 @@ pub enum Error {
     },
     /// A migration did not go through.
     #[error("the migration did not go through")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The database went away while migrations ran. Each has gone through, or nothing of it stays.
+    #[error("the database went away while migrations ran; they may be run again")]
+    CutOff(#[source] sqlx::migrate::MigrateError),
     /// Others held on to what a migration changes.
     #[error(
         "migration {version} was tried {tries} times and did not get its tables: a long query or an open transaction holds on to \
@@ -176,7 +179,7 @@ impl Error {
             Self::Invalid { .. } => Code::Invalid,
             Self::Quota { .. } => Code::Exhausted,
             Self::Operators { .. } => Code::Denied,
-            Self::Unavailable(_) | Self::Hindered { .. } => Code::Unavailable,
+            Self::Unavailable(_) | Self::CutOff(_) | Self::Hindered { .. } => Code::Unavailable,
             Self::KeyFile(_) | Self::Role { .. } | Self::Schema { .. } | Self::Migrate(_) => {
                 Code::Misconfigured
             }
@@ -243,23 +246,14 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let state = sql_state(&error);
+        if is_away(&error, state.as_deref()) {
+            return Self::Unavailable(error);
+        }
         match (&error, state.as_deref()) {
-            (
-                sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed
-                | sqlx::Error::BeginFailed
-                | sqlx::Error::Protocol(_),
-                _,
-            ) => Self::Unavailable(error),
-            // Connection trouble, shutdown, too many connections, time-outs, deadlock, serialisation.
+            // Too many connections or too little room, time-outs, deadlock, serialisation.
             (_, Some(state))
-                if state.starts_with("08")
-                    || state.starts_with("57P")
-                    || state.starts_with("53")
-                    || matches!(state, "25P03" | "55P03" | "57014" | "40P01" | "40001") =>
+                if state.starts_with("53")
+                    || matches!(state, "55P03" | "57014" | "40P01" | "40001") =>
             {
                 Self::Unavailable(error)
             }
@@ -280,6 +274,39 @@ impl From<sqlx::Error> for Error {
             },
             _ => Self::Database(error),
         }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for Error {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        let away = match &error {
+            Execute(cause) | ExecuteMigration(cause, _) => {
+                is_away(cause, sql_state(cause).as_deref())
+            }
+            _ => false,
+        };
+        match away {
+            true => Self::CutOff(error),
+            false => Self::Migrate(error),
+        }
+    }
+}
+
+/// Whether the connection is gone, or is refused by a server that stops or starts.
+fn is_away(error: &sqlx::Error, state: Option<&str>) -> bool {
+    match state {
+        Some(state) => state.starts_with("08") || state.starts_with("57P") || state == "25P03",
+        None => matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::BeginFailed
+                | sqlx::Error::Protocol(_)
+        ),
     }
 }
 
@@ -321,5 +348,30 @@ pub(crate) fn exactly_one(touched: u64, what: &'static str, name: &str) -> Resul
         Ok(())
     } else {
         Err(Error::not_found(what, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::migrate::MigrateError;
+
+    use super::*;
+
+    #[test]
+    fn a_migration_whose_connection_broke_may_be_run_again_and_one_that_is_refused_is_for_a_person()
+    {
+        let broke = || sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        for error in [
+            MigrateError::Execute(broke()),
+            MigrateError::ExecuteMigration(broke(), 22),
+        ] {
+            assert_eq!(Error::from(error).code(), Code::Unavailable);
+        }
+        for error in [
+            MigrateError::ExecuteMigration(sqlx::Error::RowNotFound, 22),
+            MigrateError::VersionMismatch(22),
+        ] {
+            assert_eq!(Error::from(error).code(), Code::Misconfigured);
+        }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
-use crate::error::{Error, Result, sql_state};
+use crate::connect;
+use crate::error::{Code, Error, Result, sql_state};
 
 /// Makes the roles of an installation; run once per PostgreSQL cluster as a role that may create roles, before
 /// [`migrate`]. It may be run again.
@@ -167,15 +168,18 @@ pub struct Patience {
     pub tries: u32,
     /// How long the others have before the next try.
     pub pause: Duration,
+    /// How long a database is waited for that does not answer.
+    pub away: Duration,
 }
 
 impl Default for Patience {
-    /// Told to whoever migrates within the five minutes that Helm waits for a hook.
+    /// Told to whoever migrates within the five minutes that Helm waits for a hook, unless a connection breaks.
     fn default() -> Self {
         Self {
             lock: Duration::from_secs(3),
             tries: 20,
             pause: Duration::from_secs(10),
+            away: Duration::from_secs(30),
         }
     }
 }
@@ -188,17 +192,61 @@ pub async fn migrate(owner_url: &str) -> Result<()> {
     migrate_with(owner_url, Patience::default()).await
 }
 
-/// Runs what is missing, each migration in a transaction of its own.
+/// How often it is begun again after a connection has broken: one that breaks time and again is broken by what the migration does.
+const BREAKS: u32 = 3;
+/// Between tries while the database does not answer.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Runs what is missing, each migration in a transaction of its own. A database that does not answer is waited for for a while, also
+/// where it goes away on the way.
 ///
 /// # Errors
-/// When the role is another, the roles were not made, a statement fails, or a migration does not get its locks (nothing of that
-/// migration stays).
+/// When the role is another, the roles were not made, a statement fails, a migration does not get its locks (nothing of that
+/// migration stays), or the database stays away.
 #[tracing::instrument(name = "db.migrate", skip_all)]
 pub async fn migrate_with(owner_url: &str, patience: Patience) -> Result<()> {
     let options = PgConnectOptions::from_str(owner_url)?
         .application_name("naru-migrate")
         .options([("search_path", "naru")]);
-    let mut connection = options.connect().await?;
+    let (mut tried, mut breaks, mut heard) = (Tried::default(), 0, Instant::now());
+    loop {
+        let error = match connect::open(&options).await {
+            Ok(connection) => match bring_up(connection, patience, &mut tried).await {
+                Err(error) if went_away(&error) && breaks < BREAKS => {
+                    (breaks, heard) = (breaks + 1, Instant::now());
+                    error
+                }
+                done => return done,
+            },
+            Err(error) if went_away(&error) && heard.elapsed() < patience.away => error,
+            Err(error) => return Err(error),
+        };
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the database does not answer yet"
+        );
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Whether the database itself may be back in a moment. Who holds on to a table has had time enough.
+fn went_away(error: &Error) -> bool {
+    error.code() == Code::Unavailable && !matches!(error, Error::Hindered { .. })
+}
+
+/// How often which migration was tried.
+#[derive(Default)]
+struct Tried {
+    version: i64,
+    tries: u32,
+}
+
+/// Runs what is missing on a connection.
+async fn bring_up(
+    mut connection: PgConnection,
+    patience: Patience,
+    tried: &mut Tried,
+) -> Result<()> {
     let role: String = sqlx::query_scalar("SELECT current_user::text")
         .fetch_one(&mut connection)
         .await?;
@@ -224,14 +272,14 @@ pub async fn migrate_with(owner_url: &str, patience: Patience) -> Result<()> {
         .bind(format!("{}ms", patience.lock.as_millis()))
         .execute(&mut connection)
         .await?;
-    run(&mut connection, patience).await?;
+    run(&mut connection, patience, tried).await?;
     connection.unlock().await?;
     connection.close().await?;
     Ok(())
 }
 
 /// Runs what is missing on a connection that nobody else migrates beside.
-async fn run(connection: &mut PgConnection, patience: Patience) -> Result<()> {
+async fn run(connection: &mut PgConnection, patience: Patience, tried: &mut Tried) -> Result<()> {
     let migrations = MIGRATIONS
         .iter()
         .map(|&(version, name, sql)| {
@@ -249,18 +297,20 @@ async fn run(connection: &mut PgConnection, patience: Patience) -> Result<()> {
         locking: false,
         ..Migrator::DEFAULT
     };
-    // How often which one was tried.
-    let (mut version, mut tries) = (0, 0);
     loop {
         // Those that went through are not run again.
-        let (stuck, error) = match migrator.run(&mut *connection).await {
+        let (version, error) = match migrator.run(&mut *connection).await {
             Err(MigrateError::ExecuteMigration(error, stuck)) if is_hindered(&error) => {
                 (stuck, error)
             }
             done => return done.map_err(Error::from),
         };
-        tries = if stuck == version { tries + 1 } else { 1 };
-        version = stuck;
+        tried.tries = match tried.version == version {
+            true => tried.tries + 1,
+            false => 1,
+        };
+        tried.version = version;
+        let tries = tried.tries;
         if tries >= patience.tries {
             return Err(Error::Hindered {
                 version,

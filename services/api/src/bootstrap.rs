@@ -45,8 +45,6 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a start waits for a database that is starting too.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
-/// The same for a migration: with the tries that it has for its tables it stays within the five minutes that Helm waits.
-const MIGRATION_PATIENCE: Duration = Duration::from_secs(30);
 /// How many answers of links are made at once: of one tenant, and in all. What they take is bounded, but not nothing.
 const LINKS_AT_ONCE: (usize, usize) = (8, 32);
 /// The longest that a look at a revision is put off for others to come who want the same.
@@ -318,18 +316,12 @@ fn certificate_hosts(config: &Config) -> Vec<String> {
 /// Brings the database to this version.
 ///
 /// # Errors
-/// When a migration does not go through.
+/// When a migration does not go through, or the database stays away.
 pub async fn migrate(config: MigrateConfig) -> Result<(), Failure> {
     let _telemetry = telemetry::init("naru-api", &config.telemetry)?;
-    let started = tokio::time::Instant::now();
-    while let Err(error) = store::migrate(config.database_url.expose_str()).await {
-        let chain = crate::failure::chain(&error);
-        if error.code() != store::Code::Unavailable || started.elapsed() > MIGRATION_PATIENCE {
-            return Err(chain.into());
-        }
-        tracing::warn!(error = chain, "the database does not answer yet");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    store::migrate(config.database_url.expose_str())
+        .await
+        .map_err(|error| crate::failure::chain(&error))?;
     tracing::info!("the database is up to date");
     Ok(())
 }

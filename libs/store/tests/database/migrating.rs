@@ -67,6 +67,7 @@ async fn a_migration_lets_others_through_while_a_table_is_in_use_and_then_runs()
             lock: Duration::from_millis(300),
             tries: 200,
             pause: Duration::from_millis(50),
+            ..Patience::default()
         };
         let owner = &world.database.owner;
         let mut user = session(&world.database.admin).await;
@@ -101,6 +102,7 @@ async fn a_migration_that_never_gets_its_table_is_named_and_may_be_run_again() {
             lock: Duration::from_millis(50),
             tries: 2,
             pause: Duration::from_secs(2),
+            ..Patience::default()
         };
         // What is given up is no open transaction meanwhile: such a server would hang up on it.
         let sign = if world.database.owner.contains('?') {
@@ -126,6 +128,49 @@ async fn a_migration_that_never_gets_its_table_is_named_and_may_be_run_again() {
         assert!(!has_run(world).await);
         long.commit().await.unwrap();
         store::migrate_with(owner, patience).await.unwrap();
+        assert!(has_run(world).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_whose_connection_breaks_is_run_again_but_not_for_ever() {
+    World::with(async |world| {
+        forget_that_it_ran(world).await;
+        let patience = Patience {
+            lock: LIMIT,
+            ..Patience::default()
+        };
+        let waits = "application_name = 'naru-migrate' and wait_event = 'relation'";
+        let cut_off = async || {
+            waited_for(world, waits).await;
+            let cut = format!(
+                "select count(pg_terminate_backend(pid, 10000)) from pg_stat_activity
+                 where datname = current_database() and {waits}"
+            );
+            assert_eq!(
+                world.server.sql(Some(&world.name), &cut).await.unwrap(),
+                "1"
+            );
+        };
+        let owner = &world.database.owner;
+        let mut user = session(&world.database.admin).await;
+        let long = use_table(&mut user).await;
+        // Each time.
+        let (broken, ()) = tokio::join!(store::migrate_with(owner, patience), async {
+            for _ in 0..4 {
+                cut_off().await;
+            }
+        });
+        let broken = broken.unwrap_err();
+        assert_eq!(broken.code(), Code::Unavailable);
+        assert!(matches!(broken, Error::CutOff(_)), "{broken}");
+        assert!(!has_run(world).await);
+        let (migrated, ()) = tokio::join!(store::migrate_with(owner, patience), async {
+            cut_off().await;
+            long.commit().await.unwrap();
+        });
+        migrated.unwrap();
         assert!(has_run(world).await);
     })
     .await;
