@@ -18,6 +18,8 @@ pub struct Lifecycle {
     soft: CancellationToken,
     tracker: TaskTracker,
     failed: Arc<AtomicBool>,
+    /// Whether signals begin the stop.
+    heeds: Arc<AtomicBool>,
 }
 
 impl Lifecycle {
@@ -86,20 +88,38 @@ impl Lifecycle {
         self.soft.cancel();
     }
 
-    /// Waits for a signal (TERM, INT) or a failed task, then drains. `true` when all went well.
-    pub async fn run_until_stopped(&self) -> bool {
-        match (
+    /// From now on a signal (TERM, INT) begins the stop: said as the process begins, so that one that still waits for something
+    /// that it needs can be told to stop as well. The first process of a container would take no notice else.
+    pub fn heed_signals(&self) {
+        if self.heeds.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (Ok(mut terminate), Ok(mut interrupt)) = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
-        ) {
-            (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+        ) else {
+            return;
+        };
+        let soft = self.soft.clone();
+        self.spawn_to_the_end(async move {
+            tokio::select! {
                 _ = terminate.recv() => tracing::info!("told to stop"),
                 _ = interrupt.recv() => tracing::info!("interrupted"),
-                () = self.soft.cancelled() => {}
-            },
-            _ => self.soft.cancelled().await,
-        }
-        self.soft.cancel();
+                () = soft.cancelled() => {}
+            }
+            soft.cancel();
+        });
+    }
+
+    /// What the process waits for as it begins; `None` when it is told to stop before that is there.
+    pub async fn unless_stopped<T>(&self, awaited: impl Future<Output = T>) -> Option<T> {
+        self.soft.run_until_cancelled(awaited).await
+    }
+
+    /// Waits for a signal (TERM, INT) or a failed task, then drains. `true` when all went well.
+    pub async fn run_until_stopped(&self) -> bool {
+        self.heed_signals();
+        self.soft.cancelled().await;
         self.tracker.close();
         if tokio::time::timeout(DRAIN, self.tracker.wait())
             .await
@@ -111,5 +131,21 @@ impl Lifecycle {
             );
         }
         !self.failed.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_waits_for_what_it_needs_can_be_told_to_stop() {
+        let life = Lifecycle::new();
+        assert_eq!(life.unless_stopped(async { 1 }).await, Some(1));
+        let waits = life.unless_stopped(pending::<()>());
+        let (waited, ()) = tokio::join!(waits, async { life.stop() });
+        assert_eq!(waited, None);
     }
 }

@@ -43,8 +43,6 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How often it is asked whether the database answers.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long a start waits for a database that is starting too.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
 /// How many answers of links are made at once: of one tenant, and in all. What they take is bounded, but not nothing.
 const LINKS_AT_ONCE: (usize, usize) = (8, 32);
 /// The longest that a look at a revision is put off for others to come who want the same.
@@ -57,6 +55,7 @@ const LOOKUPS_REST: Duration = Duration::from_millis(50);
 pub async fn run(config: Config) -> Result<bool, Failure> {
     let _telemetry = telemetry::init("naru-api", &config.telemetry)?;
     let life = Lifecycle::new();
+    life.heed_signals();
     let registry = Registry::new();
     let expiry = Expiry::new(&registry);
     expiry.tell_internal(&config.internal)?;
@@ -77,7 +76,9 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
         )
     })?;
 
-    let store = connect(&config).await?;
+    let Some(store) = life.unless_stopped(connect(&config)).await.transpose()? else {
+        return Ok(life.run_until_stopped().await);
+    };
     let ids = RandomIds;
     ensure_operator(&store, &config, &ids).await?;
     store
@@ -121,34 +122,13 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
 
 async fn connect(config: &Config) -> Result<Store, Failure> {
     let key_file = KeyFile::load(&config.key_file)?;
-    let started = tokio::time::Instant::now();
-    loop {
-        let options = Options {
-            trace: runtime::trace::current,
-            ..Options::default()
-        };
-        match Store::connect_with(
-            config.database_url.expose_str(),
-            Role::Api,
-            key_file.clone(),
-            options,
-        )
-        .await
-        {
-            Ok(store) => return Ok(store),
-            Err(error)
-                if error.code() == store::Code::Unavailable
-                    && started.elapsed() < DATABASE_PATIENCE =>
-            {
-                tracing::warn!(
-                    error = crate::failure::chain(&error),
-                    "the database does not answer yet"
-                );
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            Err(error) => return Err(crate::failure::chain(&error).into()),
-        }
-    }
+    let options = Options {
+        trace: runtime::trace::current,
+        ..Options::default()
+    };
+    let url = config.database_url.expose_str();
+    let store = Store::wait_for(url, Role::Api, key_file, options).await;
+    Ok(store.map_err(|error| crate::failure::chain(&error))?)
 }
 
 fn shared(

@@ -90,6 +90,7 @@ pub async fn run(config: Config) -> ExitCode {
         }
     };
     let life = Lifecycle::new();
+    life.heed_signals();
     match start(&life, config).await {
         Ok(()) => {
             if life.run_until_stopped().await {
@@ -110,7 +111,7 @@ pub async fn run(config: Config) -> ExitCode {
 
 type Startup = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// Starts every part; each lives on `life`.
+/// Starts every part; each lives on `life`. Where it is told to stop while it waits for the database, nothing more begins.
 async fn start(life: &Lifecycle, config: Config) -> Startup {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry);
@@ -139,15 +140,20 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
         gate.clone(),
         asks,
         drained.clone(),
-    )
-    .await?;
-
+    );
+    let Some(shard) = shard.await? else {
+        return Ok(());
+    };
     let options = Options {
         trace: runtime::trace::current,
         ..Options::default()
     };
-    let store =
-        Store::connect_with(&config.database_url, Role::Controller, key_file, options).await?;
+    let store = Store::wait_for(&config.database_url, Role::Controller, key_file, options);
+    let Some(store) = life.unless_stopped(store).await.transpose()? else {
+        // Nobody works who would say so.
+        drained.cancel();
+        return Ok(());
+    };
     let terms = Terms {
         request_timeout: READ,
         write_timeout: WRITE,
@@ -259,7 +265,8 @@ fn drive(
     });
 }
 
-/// The lease loops on a thread, a runtime and connections of their own: a busy process must not lose its leases.
+/// The lease loops on a thread, a runtime and connections of their own: a busy process must not lose its leases. `None` when it is
+/// told to stop before the database answers.
 async fn hold_leases(
     life: &Lifecycle,
     config: &Config,
@@ -268,7 +275,7 @@ async fn hold_leases(
     gate: Gate,
     asks: Need,
     drained: CancellationToken,
-) -> Result<Shard, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Option<Shard>, Box<dyn std::error::Error + Send + Sync>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -285,10 +292,15 @@ async fn hold_leases(
                     max_connections: 2,
                     ..Options::default()
                 };
-                match Store::connect_with(&url, Role::Controller, key_file, options).await {
+                let waited = Store::wait_for(&url, Role::Controller, key_file, options);
+                let Some(waited) = stop.run_until_cancelled(waited).await else {
+                    let _ = send.send(Ok(None));
+                    return;
+                };
+                match waited {
                     Ok(store) => {
                         let (keeper, shard) = Keeper::new(store.platform(), me, gate, asks);
-                        let _ = send.send(Ok(shard));
+                        let _ = send.send(Ok(Some(shard)));
                         keeper.run(stop, drained).await;
                         store.close().await;
                     }
@@ -299,12 +311,14 @@ async fn hold_leases(
             });
             drop(over);
         })?;
-    let shard = started.await??;
+    let Some(shard) = started.await?? else {
+        return Ok(None);
+    };
     life.spawn("lease", async move {
         // Dropped when the thread ends, however it does.
         let _ = ended.await;
     });
-    Ok(shard)
+    Ok(Some(shard))
 }
 
 async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {

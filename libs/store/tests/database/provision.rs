@@ -6,8 +6,10 @@ use domain::secret::Secret;
 use domain::tenant::TenantName;
 use futures::{Stream, StreamExt};
 use store::{
-    Change, ChangeKind, Code, Error, KeyFile, NewTenant, Role, Store, Taken, WebhookProvider,
+    Change, ChangeKind, Code, Error, KeyFile, NewTenant, Options, Role, Store, Taken,
+    WebhookProvider,
 };
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{World, app, new_tenant, session};
 
@@ -262,6 +264,51 @@ async fn the_feed_tells_every_change_and_says_when_it_was_interrupted() {
         .await
         .unwrap();
         assert_eq!(next(&mut feed).await.kind, ChangeKind::App("hello".into()));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_waits_at_its_start_for_a_database_that_is_away_and_for_no_person() {
+    World::with(async |world| {
+        let key = || KeyFile::from_base64(&world.key).unwrap();
+        let (login, place) = world.database.api.split_once('@').unwrap();
+        let (at, database) = place.split_once('/').unwrap();
+        let at = match at.contains(':') {
+            true => at.to_owned(),
+            false => format!("{at}:5432"),
+        };
+        // Before the database: one that hangs up on the first two, and leads everybody else to it.
+        let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{login}@{}/{database}", door.local_addr().unwrap());
+        let lead = async || -> std::io::Result<()> {
+            for _ in 0..2 {
+                drop(door.accept().await?);
+            }
+            loop {
+                let (mut near, _) = door.accept().await?;
+                let mut far = TcpStream::connect(&at).await?;
+                // Whoever hangs up has said why.
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            }
+        };
+        let starts = async {
+            let store = Store::wait_for(&url, Role::Api, key(), Options::default());
+            let store = store.await.unwrap();
+            store.ping().await.unwrap();
+            store.close().await;
+        };
+        tokio::select! {
+            led = lead() => led.unwrap(),
+            () = starts => {}
+        }
+        let another = Store::wait_for(
+            &world.database.api,
+            Role::Controller,
+            key(),
+            Options::default(),
+        );
+        assert_eq!(another.await.unwrap_err().code(), Code::Misconfigured);
     })
     .await;
 }
