@@ -325,17 +325,23 @@ pub(super) fn checked(current: &Application, next: &mut Application) -> Result<b
 
 /// Whether a change brings a NUL along. What stays as it was is stored already.
 fn brings_nul<T: PartialEq + Serialize>(before: &T, after: &T) -> bool {
-    before != after && has_nul(&json!(after))
+    before != after && has_nul(after)
 }
 
-/// Whether a text in it holds a NUL, which PostgreSQL cannot store.
-fn has_nul(value: &Value) -> bool {
+/// Whether a text in it holds a NUL, which PostgreSQL cannot store. In JSON that is written as hardly anything else is: only what
+/// has it is taken apart, while the tenant's other writers wait.
+fn has_nul(value: &impl Serialize) -> bool {
+    let written = serde_json::to_string(value).unwrap_or_default();
+    written.contains("\\u0000") && holds_nul(&json!(value))
+}
+
+fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
+        Value::Array(items) => items.iter().any(holds_nul),
         Value::Object(fields) => fields
             .iter()
-            .any(|(name, value)| name.contains('\0') || has_nul(value)),
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -378,4 +384,28 @@ pub(super) async fn remove(tx: &mut Transaction, name: &str) -> Result<Applicati
         }
     }
     Ok(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_found_wherever_it_is_and_its_name_is_none() {
+        for with in [
+            json!("a\0"),
+            json!({"a\0": 1}),
+            json!([{"a": ["\\u0000", "\0"]}]),
+            json!("\\\0"),
+        ] {
+            assert!(has_nul(&with), "{with}");
+        }
+        for without in [
+            json!("\\u0000"),
+            json!({"\\\\u0000": [0, null, "0"]}),
+            json!("\u{1}"),
+        ] {
+            assert!(!has_nul(&without), "{without}");
+        }
+    }
 }
