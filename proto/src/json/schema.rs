@@ -31,7 +31,8 @@ pub(crate) struct Message {
     pub(super) fields: Vec<Field>,
     /// Whether a key that is no field of it is refused.
     pub(super) strict: bool,
-    numbers: HashMap<u32, usize>,
+    /// Where the field of a number is, by number.
+    numbers: Vec<(u32, usize)>,
     keys: HashMap<String, Place>,
     folded: HashMap<String, Place>,
 }
@@ -223,14 +224,13 @@ impl Schema {
 impl Message {
     fn new(form: Form, fields: Vec<Field>, strict: bool) -> Self {
         let own = || fields.iter().enumerate().filter(|(_, field)| !field.inline);
+        let places = fields.iter().enumerate();
+        let mut numbers: Vec<(u32, usize)> = places.map(|(at, field)| (field.number, at)).collect();
+        numbers.sort_unstable();
         Self {
             form,
             strict,
-            numbers: fields
-                .iter()
-                .enumerate()
-                .map(|(at, field)| (field.number, at))
-                .collect(),
+            numbers,
             keys: own()
                 .map(|(at, field)| (field.json.clone(), Place::Own(at)))
                 .collect(),
@@ -242,7 +242,14 @@ impl Message {
     }
 
     pub(super) fn by_number(&self, number: u32) -> Option<usize> {
-        self.numbers.get(&number).copied()
+        // Asked for each field of each message: a few steps through a short list, and no hash.
+        let place = self
+            .numbers
+            .binary_search_by_key(&number, |(number, _)| *number);
+        place
+            .ok()
+            .and_then(|at| self.numbers.get(at))
+            .map(|(_, at)| *at)
     }
 
     /// The place of a key: exact, else in any case, as Go matches them.
