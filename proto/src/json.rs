@@ -20,7 +20,7 @@ use domain::message::{Message as Text, access};
 use prost::{Message, Name};
 use serde_json::Value;
 
-pub use project::{project, project_applications};
+pub use project::{Projection, project, project_applications};
 
 /// Why JSON is not the message that it should be, or bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

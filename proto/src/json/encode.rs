@@ -4,23 +4,46 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 
+use super::project::{Mask, Wanted};
 use super::schema::{Field, Form, Kind, Message, Presence, Schema, Shape};
 use super::special;
 use super::wire::{Raw, Reader};
 
 /// A message as JSON; `None` when the bytes are malformed.
 pub(super) fn message(schema: &Schema, message: &Message, bytes: &[u8]) -> Option<Value> {
+    masked(schema, message, bytes, None)
+}
+
+/// The same, without what a mask leaves out: what is in that is not even looked at.
+pub(super) fn masked(
+    schema: &Schema,
+    message: &Message,
+    bytes: &[u8],
+    mask: Option<&Mask>,
+) -> Option<Value> {
     Some(match message.form {
-        Form::Object => Value::Object(object(schema, message, bytes)?),
+        Form::Object => {
+            let mut value = Value::Object(object(schema, message, bytes, mask)?);
+            if let Some(mask) = mask {
+                mask.tidy(&mut value);
+            }
+            value
+        }
         Form::Time => special::time(bytes, false)?,
         Form::MicroTime => special::time(bytes, true)?,
         Form::IntOrString => special::int_or_string(bytes)?,
         Form::Raw => special::raw(bytes)?,
-        Form::ResourceOverride => special::resource_override(object(schema, message, bytes)?),
+        Form::ResourceOverride => special::resource_override(object(schema, message, bytes, None)?),
     })
 }
 
-fn object(schema: &Schema, message: &Message, bytes: &[u8]) -> Option<Map<String, Value>> {
+fn object(
+    schema: &Schema,
+    message: &Message,
+    bytes: &[u8],
+    mask: Option<&Mask>,
+) -> Option<Map<String, Value>> {
+    let wanted = |at: usize| mask.map_or(Wanted::Whole, |mask| mask.of(at));
     let mut values: Vec<Option<Value>> = vec![None; message.fields.len()];
     let mut reader = Reader::new(bytes);
     while !reader.is_empty() {
@@ -28,19 +51,25 @@ fn object(schema: &Schema, message: &Message, bytes: &[u8]) -> Option<Map<String
         let Some(at) = message.by_number(number) else {
             continue;
         };
+        let within = match wanted(at) {
+            Wanted::Nothing => continue,
+            Wanted::Whole => None,
+            Wanted::Parts(mask) => Some(mask),
+        };
         let field = &message.fields[at];
         let place = &mut values[at];
         match (field.shape, raw) {
-            (Shape::One, raw) => *place = Some(one(schema, field.kind, raw)?),
+            (Shape::One, raw) => *place = Some(one(schema, field.kind, raw, within)?),
             (Shape::List, Raw::Bytes(packed)) if is_number(field.kind) => {
                 let list = list_in(place);
                 let mut numbers = Reader::new(packed);
                 while !numbers.is_empty() {
-                    list.push(one(schema, field.kind, Raw::Varint(numbers.varint()?))?);
+                    let number = Raw::Varint(numbers.varint()?);
+                    list.push(one(schema, field.kind, number, None)?);
                 }
             }
             (Shape::List, raw) => {
-                let value = one(schema, field.kind, raw)?;
+                let value = one(schema, field.kind, raw, within)?;
                 list_in(place).push(value);
             }
             (Shape::Map, Raw::Bytes(bytes)) => {
@@ -56,8 +85,13 @@ fn object(schema: &Schema, message: &Message, bytes: &[u8]) -> Option<Map<String
         }
     }
     let mut object = Map::new();
-    for (field, value) in message.fields.iter().zip(values) {
-        let Some(value) = present(schema, field, value) else {
+    for (at, (field, value)) in message.fields.iter().zip(values).enumerate() {
+        let within = match wanted(at) {
+            Wanted::Nothing => continue,
+            Wanted::Whole => None,
+            Wanted::Parts(mask) => Some(mask),
+        };
+        let Some(value) = present(schema, field, value, within) else {
             continue;
         };
         match value {
@@ -71,7 +105,12 @@ fn object(schema: &Schema, message: &Message, bytes: &[u8]) -> Option<Map<String
 }
 
 /// What is written of a field, if anything.
-fn present(schema: &Schema, field: &Field, value: Option<Value>) -> Option<Value> {
+fn present(
+    schema: &Schema,
+    field: &Field,
+    value: Option<Value>,
+    mask: Option<&Mask>,
+) -> Option<Value> {
     match field.presence {
         Presence::There => value,
         Presence::NotEmpty => value.filter(|value| !is_empty(value)),
@@ -82,7 +121,7 @@ fn present(schema: &Schema, field: &Field, value: Option<Value>) -> Option<Value
             Shape::One => zero(field),
         })),
         Presence::Struct => value.or_else(|| match field.kind {
-            Kind::Message(inner) => message(schema, schema.at(inner), &[]),
+            Kind::Message(inner) => masked(schema, schema.at(inner), &[], mask),
             _ => Some(zero(field)),
         }),
     }
@@ -131,7 +170,7 @@ fn entry(schema: &Schema, field: &Field, bytes: &[u8]) -> Option<(String, Value)
     while !reader.is_empty() {
         match reader.field()? {
             (1, Raw::Bytes(text)) => key = text_of(text),
-            (2, raw) => value = Some(one(schema, field.kind, raw)?),
+            (2, raw) => value = Some(one(schema, field.kind, raw, None)?),
             _ => {}
         }
     }
@@ -150,7 +189,7 @@ fn entry(schema: &Schema, field: &Field, bytes: &[u8]) -> Option<(String, Value)
     clippy::cast_possible_truncation,
     reason = "a 32-bit varint is sign-extended to 64 bits on the wire"
 )]
-fn one(schema: &Schema, kind: Kind, raw: Raw<'_>) -> Option<Value> {
+fn one(schema: &Schema, kind: Kind, raw: Raw<'_>, mask: Option<&Mask>) -> Option<Value> {
     Some(match (kind, raw) {
         (Kind::Bool, Raw::Varint(number)) => Value::Bool(number != 0),
         (Kind::Int32, Raw::Varint(number)) => Value::from(number as i32),
@@ -159,7 +198,7 @@ fn one(schema: &Schema, kind: Kind, raw: Raw<'_>) -> Option<Value> {
         (Kind::Uint64, Raw::Varint(number)) => Value::from(number),
         (Kind::String, Raw::Bytes(bytes)) => Value::String(text_of(bytes)),
         (Kind::Bytes, Raw::Bytes(bytes)) => Value::String(BASE64_STANDARD.encode(bytes)),
-        (Kind::Message(inner), Raw::Bytes(bytes)) => message(schema, schema.at(inner), bytes)?,
+        (Kind::Message(inner), Raw::Bytes(bytes)) => masked(schema, schema.at(inner), bytes, mask)?,
         _ => return None,
     })
 }

@@ -4,9 +4,20 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::schema::{self, Form, Kind, Message, Presence, Schema, Shape};
+use super::{JsonError, encode};
+
 struct Fields<'a> {
     paths: HashSet<&'a str>,
     exclude: bool,
+}
+
+/// What is left of the value at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    All,
+    Parts,
 }
 
 impl<'a> Fields<'a> {
@@ -18,6 +29,24 @@ impl<'a> Fields<'a> {
             paths: fields.split(',').collect(),
             exclude,
         })
+    }
+
+    /// What [`Fields::trim`] leaves of the value at a path.
+    fn left(&self, path: &str) -> Left {
+        let named = self.paths.contains(path);
+        let beneath = |listed: &&str| {
+            let rest = listed.strip_prefix(path);
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        let any_of = |wanted: &dyn Fn(&&str) -> bool| self.paths.iter().any(wanted);
+        match self.exclude {
+            true if named => Left::Nothing,
+            true if any_of(&beneath) => Left::Parts,
+            true => Left::All,
+            false if named => Left::All,
+            false if any_of(&|listed| listed.starts_with(path)) => Left::Parts,
+            false => Left::Nothing,
+        }
     }
 
     fn trim(&self, path: &str, value: &mut Value) {
@@ -54,6 +83,133 @@ pub fn project(mut value: Value, fields: &str) -> Value {
         fields.trim("", &mut value);
     }
     value
+}
+
+/// What the `fields` parameter leaves of each message of a stream, found out once: the rest is not even made, where every event
+/// would be written whole and cut down then, for each who watches.
+pub struct Projection {
+    message: String,
+    mask: Mask,
+}
+
+/// What is wanted of a message's fields, each in its place.
+pub(super) struct Mask {
+    fields: Vec<Part>,
+    /// The parameter and the path of the message, where what is made of it has to be cut down after all.
+    rest: Option<(String, String)>,
+}
+
+enum Part {
+    Nothing,
+    Whole,
+    Parts(Mask),
+}
+
+/// What is wanted of a field.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    /// It does not stand there.
+    Nothing,
+    /// Whatever is in it.
+    Whole,
+    /// What a mask leaves of each of its messages.
+    Parts(&'a Mask),
+}
+
+impl Projection {
+    /// What `fields` leaves of messages of that full name which stand in the object's key `within` (or are the whole, where that is
+    /// empty). `None` where it leaves all, or nothing, or there is no such object: [`project`] tells.
+    #[must_use]
+    pub fn of(name: &str, within: &str, fields: &str) -> Option<Self> {
+        let parsed = Fields::parse(fields)?;
+        let schema = schema::get();
+        let message = schema
+            .by_name(name)
+            .filter(|message| message.form == Form::Object)?;
+        let cut = within.is_empty() || parsed.left(within) == Left::Parts;
+        cut.then(|| Self {
+            message: name.to_owned(),
+            mask: mask(schema, message, (&parsed, fields), within),
+        })
+    }
+
+    /// What is left of a message, by its bytes.
+    ///
+    /// # Errors
+    /// When the bytes are none.
+    pub fn encode(&self, bytes: &[u8]) -> Result<Value, JsonError> {
+        let schema = schema::get();
+        let message = schema
+            .by_name(&self.message)
+            .ok_or_else(|| JsonError::UnknownMessage(self.message.clone()))?;
+        encode::masked(schema, message, bytes, Some(&self.mask))
+            .ok_or_else(|| JsonError::Bytes(self.message.clone()))
+    }
+}
+
+impl Mask {
+    /// What is wanted of the field at that place.
+    pub(super) fn of(&self, at: usize) -> Wanted<'_> {
+        match self.fields.get(at) {
+            Some(Part::Nothing) => Wanted::Nothing,
+            Some(Part::Parts(mask)) => Wanted::Parts(mask),
+            Some(Part::Whole) | None => Wanted::Whole,
+        }
+    }
+
+    /// Takes away what was made and is not wanted.
+    pub(super) fn tidy(&self, value: &mut Value) {
+        if let Some((fields, path)) = &self.rest
+            && let Some(fields) = Fields::parse(fields)
+        {
+            fields.trim(path, value);
+        }
+    }
+}
+
+/// The mask of a message at a path. It ends: parts are wanted only where a path goes on.
+fn mask(
+    schema: &Schema,
+    message: &Message,
+    (parsed, fields): (&Fields<'_>, &str),
+    path: &str,
+) -> Mask {
+    // Of maps, free JSON and what is inlined no schema says which keys there are.
+    let mut made = false;
+    let parts = message.fields.iter().map(|field| {
+        if field.inline {
+            made = true;
+            return Part::Whole;
+        }
+        let path = match path {
+            "" => field.json.clone(),
+            path => format!("{path}.{}", field.json),
+        };
+        match (parsed.left(&path), field.kind) {
+            (Left::Nothing, _) => Part::Nothing,
+            (Left::All, _) => Part::Whole,
+            (Left::Parts, Kind::Message(inner))
+                if schema.at(inner).form == Form::Object
+                    && match field.shape {
+                        Shape::List => true,
+                        // Whether it is empty is asked of all that is in it.
+                        Shape::One => field.presence != Presence::NotEmpty,
+                        Shape::Map => false,
+                    } =>
+            {
+                Part::Parts(mask(schema, schema.at(inner), (parsed, fields), &path))
+            }
+            (Left::Parts, _) => {
+                made = true;
+                Part::Whole
+            }
+        }
+    });
+    let parts = parts.collect();
+    Mask {
+        fields: parts,
+        rest: made.then(|| (fields.to_owned(), path.to_owned())),
+    }
 }
 
 /// The only parts of an application that a list can be asked for.
@@ -172,9 +328,87 @@ fn part(application: &Value, path: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Name;
     use serde_json::json;
 
     use super::*;
+    use crate::v1alpha1::ApplicationWatchEvent;
+
+    /// An event of a watch with something of every shape: messages, lists of them, maps, times, free JSON.
+    fn event() -> Value {
+        json!({"type": "MODIFIED", "application": {
+            "metadata": {"name": "a", "namespace": "argocd", "uid": "u", "resourceVersion": "7",
+                "creationTimestamp": "2024-01-01T00:00:00Z", "labels": {"x": "1", "y.z": "2"}, "annotations": {"x": "1"},
+                "ownerReferences": [{"kind": "A", "name": "o"}], "finalizers": ["f"]},
+            "spec": {"project": "p", "destination": {"server": "s", "namespace": "n"},
+                "source": {"repoURL": "r", "path": "k", "helm": {"valuesObject": {"a": {"b": 1}, "c": 2}}},
+                "syncPolicy": {"automated": {"prune": true}}},
+            "status": {
+                "sync": {"status": "Synced", "revision": "abc", "comparedTo": {"source": {"repoURL": "r"}, "destination": {}}},
+                "health": {"status": "Healthy"},
+                "resources": [{"kind": "ConfigMap", "name": "one", "health": {"status": "Healthy"}}, {"kind": "Secret", "name": "two"}],
+                "history": [{"id": 0, "revision": "abc", "deployedAt": "2024-01-01T00:00:00Z", "source": {"repoURL": "r"}}],
+                "operationState": {"phase": "Succeeded", "message": "m", "startedAt": "2024-01-01T00:00:00Z",
+                    "operation": {"sync": {"revision": "abc"}, "retry": {"limit": 3}},
+                    "syncResult": {"revision": "abc", "resources": [{"kind": "ConfigMap", "name": "one"}]}},
+                "summary": {"images": ["i"]}},
+            "operation": {"sync": {"revision": "abc", "syncOptions": ["A=b"]}, "initiatedBy": {"username": "admin"}}}})
+    }
+
+    #[test]
+    fn what_is_not_made_at_all_is_just_what_would_be_taken_away() {
+        let name = ApplicationWatchEvent::full_name();
+        let empty = json!({"type": "ADDED", "application": {"metadata": {"name": "a"}}});
+        let mut cut = 0;
+        for fields in [
+            "result.type,result.application.metadata.name,result.application.metadata.resourceVersion,\
+             result.application.status.sync,result.application.status.health,result.application.status.operationState,\
+             result.application.operation",
+            "result.application.status.resources.health,result.application.status.history.id",
+            "result.application.status.resources.health.status,result.application.status.summary.images",
+            "result.application.metadata.labels.x,result.application.metadata.creationTimestamp",
+            "result.application.metadata.label",
+            "result.application.metadata.labels.y",
+            "result.application.spec.source.helm.valuesObject.a",
+            "result.application.spec.source.helm.valuesObject.a.b,result.application.operation.sync.syncOptions",
+            "result.application.spec.syncPolicy.automated.enabled,result.application.status.conditions.type",
+            "result.application.metadata.name.first,result.application.status.operationState.operation.retry",
+            "-result.application.status,result.application.metadata.uid",
+            "-result.application.metadata.labels.x,result.application.status.resources.health",
+            "-result.application.spec.source.helm.valuesObject.a,result.application.operation.sync",
+            "-result.application.status.operationState.syncResult.resources.name,result.type",
+            "-nothing.of.it",
+            "result.nothing",
+            "result",
+            "res",
+            "nothing",
+            "-result",
+            "",
+        ] {
+            for event in [event(), empty.clone()] {
+                let bytes = super::super::decode(&name, &event).unwrap();
+                let whole = json!({"result": super::super::encode(&name, &bytes).unwrap()});
+                let Some(projection) = Projection::of(&name, "result", fields) else {
+                    continue;
+                };
+                cut += 1;
+                let made = json!({"result": projection.encode(&bytes).unwrap()});
+                assert_eq!(made, project(whole, fields), "{fields}");
+            }
+        }
+        assert_eq!(cut, 2 * 15, "the others leave all, or nothing");
+    }
+
+    #[test]
+    fn a_message_that_stands_in_nothing_is_cut_down_too() {
+        let name = ApplicationWatchEvent::full_name();
+        let bytes = super::super::decode(&name, &event()).unwrap();
+        let fields = "type,application.metadata.name,applicationSet.metadata.name";
+        let made = Projection::of(&name, "", fields).unwrap().encode(&bytes);
+        let wanted = json!({"type": "MODIFIED", "application": {"metadata": {"name": "a"}}});
+        assert_eq!(made.unwrap(), wanted);
+        assert!(Projection::of("nothing", "", fields).is_none());
+    }
 
     #[test]
     fn listed_paths_stay_with_everything_beneath_and_above() {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::Stream;
 use http::{HeaderMap, HeaderValue, Response, header};
-use proto::json;
+use proto::json::{self, JsonError, Projection};
 use proto::routes::Route;
 use serde_json::{Map, Value, json as value};
 use tonic::Status;
@@ -21,6 +21,10 @@ use crate::metrics::code_name;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long the first message is waited for before the headers go out without it.
 const FIRST: Duration = Duration::from_secs(1);
+/// Where a message stands in an event.
+const RESULT: &str = "result";
+/// By which fields an event says what it is about, of all that it may be an event of.
+const ABOUT: &str = "type,application.metadata.name,applicationSet.metadata.name";
 
 /// How the messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +119,7 @@ fn lines(
     query: Query,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
     async_stream::stream! {
+        let written = Written::of(route, &query);
         let mut repeated = Repeated::default();
         let mut first = first;
         loop {
@@ -133,14 +138,11 @@ fn lines(
             };
             match message {
                 Some(Ok(bytes)) => {
-                    let Ok(result) = json::encode(&route.response, &bytes) else {
+                    let Ok((event, about)) = written.event(&bytes) else {
                         tracing::error!(route = route.path, "a message cannot be written as JSON");
                         break;
                     };
-                    let about = Repeated::about(&result).filter(|_| route.method == "Watch");
-                    // Moved, and written once: an application is a large document.
-                    let event = Map::from_iter([("result".to_owned(), result)]);
-                    let event = form.write(&query.project(route, Value::Object(event)));
+                    let event = form.write(&event);
                     if about.is_some_and(|about| repeated.is(about, &event)) {
                         continue;
                     }
@@ -153,6 +155,45 @@ fn lines(
                 None => break,
             }
         }
+    }
+}
+
+/// How a stream's messages become events.
+struct Written<'a> {
+    route: &'static Route,
+    query: &'a Query,
+    /// What is left of each, where it is not made whole.
+    projection: Option<Projection>,
+    /// The same of what it is about.
+    about: Option<Projection>,
+}
+
+impl<'a> Written<'a> {
+    fn of(route: &'static Route, query: &'a Query) -> Self {
+        Self {
+            route,
+            query,
+            projection: query.projection(route, RESULT),
+            about: Projection::of(&route.response, "", ABOUT),
+        }
+    }
+
+    /// An event, and what it is about where that may be told twice.
+    fn event(&self, bytes: &[u8]) -> Result<(Value, Option<About>), JsonError> {
+        let about = self.about.as_ref().filter(|_| self.route.method == "Watch");
+        // Not of the event, of which the name may be left out.
+        let about = about.map(|about| about.encode(bytes)).transpose()?;
+        let about = about.as_ref().and_then(Repeated::about);
+        let event = |result| Value::Object(Map::from_iter([(RESULT.to_owned(), result)]));
+        let event = match &self.projection {
+            // An application is a large document, of which most who watch want little.
+            Some(projection) => event(projection.encode(bytes)?),
+            None => {
+                let whole = json::encode(&self.route.response, bytes)?;
+                self.query.project(self.route, event(whole))
+            }
+        };
+        Ok((event, about))
     }
 }
 

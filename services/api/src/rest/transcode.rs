@@ -9,7 +9,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request,
 };
 use http_body_util::{BodyExt, Full};
-use proto::json;
+use proto::json::{self, Projection};
 use proto::routes::{self, Outcome, Route};
 use serde_json::Value;
 use tonic::{Code, Status};
@@ -253,15 +253,29 @@ impl Query {
             ("application.ApplicationService", "List") => {
                 json::project_applications(value, &self.fields)
             }
-            (
-                "application.ApplicationService",
-                "Watch" | "WatchResourceTree" | "ManagedResources" | "PodLogs",
-            )
-            | ("applicationset.ApplicationSetService", "Watch")
-            | ("project.ProjectService", "List") => json::project(value, &self.fields),
+            _ if is_projected(route) => json::project(value, &self.fields),
             _ => value,
         }
     }
+
+    /// The same for each message of a stream, which stands in `within`, where that takes some of it away.
+    pub(super) fn projection(&self, route: &Route, within: &str) -> Option<Projection> {
+        is_projected(route)
+            .then(|| Projection::of(&route.response, within, &self.fields))
+            .flatten()
+    }
+}
+
+/// Whether the parameter `fields` names any path of the answer.
+fn is_projected(route: &Route) -> bool {
+    matches!(
+        (route.service, route.method),
+        (
+            "application.ApplicationService",
+            "Watch" | "WatchResourceTree" | "ManagedResources" | "PodLogs",
+        ) | ("applicationset.ApplicationSetService", "Watch")
+            | ("project.ProjectService", "List")
+    )
 }
 
 #[cfg(test)]
