@@ -151,6 +151,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "operations_that_run",
         include_str!("../../../migrations/0027_operations_that_run.sql"),
     ),
+    (
+        28,
+        "keys_read_cheaply",
+        include_str!("../../../migrations/0028_keys_read_cheaply.sql"),
+    ),
 ];
 
 /// The version that a database must have.
