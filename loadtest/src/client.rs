@@ -51,6 +51,17 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
+        let text = self.text(method, path, body).await?;
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// The same, for whom the answer is enough: its text is received and not taken apart.
+    async fn text(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<String> {
         let mut request = self
             .http
             .request(method.clone(), format!("{}{path}", self.base))
@@ -66,7 +77,7 @@ impl Client {
         if !status.is_success() {
             bail!("{method} {path}: {status}: {text}");
         }
-        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+        Ok(text)
     }
 
     /// Every change of every application, from now on, as `(name, application)`.
@@ -163,7 +174,7 @@ impl Client {
     /// Asks for a sync.
     pub(crate) async fn sync(&self, name: &str) -> anyhow::Result<()> {
         let body = json!({"prune": true, "strategy": {"hook": {}}});
-        self.call(
+        self.text(
             Method::POST,
             &format!("/api/v1/applications/{name}/sync"),
             Some(&body),
