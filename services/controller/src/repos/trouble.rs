@@ -21,13 +21,22 @@ pub struct Trouble {
 }
 
 /// What is said of servers that do not answer.
-const PASSING: [&message::Code; 6] = [
+const PASSING: [&message::Code; 7] = [
     &message::source::UNREACHABLE,
     &message::source::SILENT,
     &message::source::TIMEOUT,
     &message::source::FETCH_FAILED,
+    &message::source::WEB_FILE_TIMEOUT,
     &message::chart::UNREACHABLE,
     &message::chart::TIMEOUT,
+];
+/// What is said of our own services.
+const OURS: [&message::Code; 4] = [
+    &message::source::INTERNAL,
+    &message::source::DISK_FULL,
+    &message::source::REPO_SERVER_UNAVAILABLE,
+    // What a minute's quota refuses, the next minute allows.
+    &message::tenant::RATE_REACHED,
 ];
 
 impl Trouble {
@@ -74,15 +83,11 @@ impl From<Status> for Trouble {
     /// A repo-server's no carries its causes as JSON in the status's details; without them it is a fault of ours.
     fn from(status: Status) -> Self {
         if let Some(causes) = causes(status.details()) {
-            let ours = causes.iter().any(|cause| {
-                // What a minute's quota refuses, the next minute allows.
-                cause.message.is(&message::source::INTERNAL)
-                    || cause.message.is(&message::source::DISK_FULL)
-                    || cause.message.is(&message::tenant::RATE_REACHED)
-            });
-            let passing = causes
-                .iter()
-                .any(|cause| PASSING.iter().any(|code| cause.message.is(code)));
+            let says = |codes: &[&message::Code]| {
+                let is_one = |cause: &Cause| codes.iter().any(|code| cause.message.is(code));
+                causes.iter().any(is_one)
+            };
+            let (ours, passing) = (says(&OURS), says(&PASSING));
             return Self {
                 causes: causes.into(),
                 ours,
@@ -121,14 +126,29 @@ fn causes(details: &[u8]) -> Option<Vec<Cause>> {
 mod tests {
     use super::*;
 
+    /// Whether what a repo-server says is a fault of ours, and whether it may pass.
+    fn said(message: message::Message) -> (bool, bool) {
+        let details = serde_json::to_vec(&[Cause::error(message)]).unwrap();
+        let status = Status::with_details(Code::Internal, "no", details.into());
+        let trouble = Trouble::from(status);
+        (trouble.ours, trouble.passing)
+    }
+
+    #[test]
+    fn whatever_says_that_it_is_tried_again_is() {
+        let of_sources =
+            |code: &&message::Code| code.id.starts_with("source.") || code.id.starts_with("chart.");
+        let promises = |code: &&message::Code| code.en.contains("it is tried again");
+        let all: Vec<_> = message::all().filter(of_sources).filter(promises).collect();
+        assert!(all.len() >= 8, "the words have changed");
+        for code in all {
+            let (ours, passing) = said(code.message());
+            assert!(ours || passing, "{} is a word that nobody keeps", code.id);
+        }
+    }
+
     #[test]
     fn what_may_pass_by_itself_is_told_from_what_only_an_edit_removes() {
-        let said = |cause: domain::message::Message| {
-            let details = serde_json::to_vec(&[Cause::error(cause)]).unwrap();
-            let status = Status::with_details(Code::Internal, "no", details.into());
-            let trouble = Trouble::from(status);
-            (trouble.ours, trouble.passing)
-        };
         let url = |code: &message::Code| code.with("url", "https://h/a.git");
         assert_eq!(said(url(&message::source::FETCH_FAILED)), (false, true));
         assert_eq!(said(url(&message::source::TIMEOUT)), (false, true));
