@@ -141,6 +141,11 @@ messages! {
         en: "the application goes in a moment: another controller has just taken its cluster over and makes sure that nothing is left of it",
         ko: "애플리케이션이 곧 삭제됩니다. 방금 클러스터를 이어받은 컨트롤러가 남은 오브젝트가 없는지 확인하고 있습니다",
     }
+    /// Nothing but hooks that are kept is left of it.
+    DELETION_WAITS_FOR_RELEASE = "app.deletion-waits-for-release" {
+        en: "the application goes when the hooks named besides are let go of, and ten minutes after this was said first in any case; what is kept then stays in the cluster",
+        ko: "함께 표시된 훅의 파이널라이저를 떼면 애플리케이션이 삭제됩니다. 그러지 못해도 이 내용이 처음 표시된 지 10분이 지나면 삭제되며, 그때 남은 훅은 클러스터에 남습니다",
+    }
     /// Its objects wait for an approval.
     DELETION_UNCONFIRMED = "app.deletion-unconfirmed" {
         en: "the deletion waits for approval of {resource}, which asks for it with Delete=confirm; approve it with `argocd app confirm-deletion`",

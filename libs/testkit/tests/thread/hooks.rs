@@ -789,7 +789,11 @@ async fn an_application_does_not_go_while_the_cluster_keeps_its_hook_held() -> R
     tenant.client.patch(path_of_app, &patch).await?.ok()?;
     let deleted = "/api/v1/applications/app?cascade=false";
     tenant.client.delete(deleted).await?.ok()?;
-    let stays = |app: &Value| all_conditions(app).contains("[sync.hook-not-released]");
+    let stays = |app: &Value| {
+        let said = all_conditions(app);
+        said.contains("[sync.hook-not-released]")
+            && said.contains("[app.deletion-waits-for-release]")
+    };
     tenant.client.app_when("app", PATIENCE, stays).await?;
     admin.delete(&webhooks).await?;
     tenant.client.app_gone("app", PATIENCE).await?;

@@ -471,12 +471,15 @@ async fn remove(
         // What is over is not begun again meanwhile.
         return pass(ctx, key, name, app, done).await;
     }
+    let ends = message::app::DELETION_WAITS_FOR_RELEASE.message();
+    kept.push(Cause::reason(ends));
     pending(ctx, key, name, app, kept, again(&app.status, now)).await
 }
 
-/// Whether it has been said for long that a hook is kept: a deletion does not wait for ever for what was asked to stay.
+/// Whether it has been said for long that nothing else is waited for: a deletion does not wait for ever for what was asked to stay.
+/// How long a hook was kept before, while the application still had a finalizer or was not even deleted, does not count.
 fn is_given_up(status: &Status, now: Timestamp) -> bool {
-    status.lasted(&[&message::sync::HOOK_NOT_RELEASED], now) >= HELD
+    status.lasted(&[&message::app::DELETION_WAITS_FOR_RELEASE], now) >= HELD
 }
 
 /// The end of an application into whose cluster nobody gets. Where nothing is to be done there its row goes all the same:
@@ -763,14 +766,15 @@ mod tests {
             is_given_up(status, now)
         };
         assert!(!gives_up(&status, 86_400), "nothing was said yet");
+        let ends = message::app::DELETION_WAITS_FOR_RELEASE.message();
         status.causes = vec![
-            Cause::error(message::app::DELETION_REFUSED.message()),
             Cause::warning(message::sync::HOOK_NOT_RELEASED.message()),
+            Cause::reason(ends),
         ];
         status.cause_since = vec![began - TimeDelta::hours(1), began];
-        assert!(!gives_up(&status, 599));
+        assert!(!gives_up(&status, 599), "it was kept before");
         assert!(gives_up(&status, 600));
         status.causes.pop();
-        assert!(!gives_up(&status, 86_400), "an object is waited for");
+        assert!(!gives_up(&status, 86_400), "a stage before waits for it");
     }
 }
