@@ -1,6 +1,6 @@
 //! Hooks of a deletion: what runs before an application's objects go and when they are gone, and what keeps it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 use testkit::wait;
@@ -316,5 +316,65 @@ async fn hooks_of_kinds_that_nobody_watches_are_cleaned_up_too() -> Result<()> {
     gone(&tenant.kube, &format!("{leases}/goes")).await?;
     let stays = tenant.kube.get(&format!("{leases}/stays")).await?;
     assert!(!is_held(&stays.context("it stays")?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn hooks_that_nobody_watches_run_once_though_one_of_them_cannot_be_deleted() -> Result<()> {
+    let platform = platform::platform().await?;
+    let lease = |name: &str, label: &str| {
+        let annotations = json!({"argocd.argoproj.io/hook": "PostDelete",
+            "argocd.argoproj.io/hook-delete-policy": "HookSucceeded"});
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "bye"},
+            "metadata": {"name": name, "labels": {"kept": label}, "annotations": annotations}})
+    };
+    let files = [
+        ("goes.json", lease("goes", "no").to_string()),
+        ("stays.json", lease("stays", "yes").to_string()),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "bye-once", &files).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    // Nobody answers at that address, so that no such Lease is deleted.
+    let webhook = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": tenant.name},
+        "webhooks": [{
+            "name": "leases.example.com", "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "rules": [{"apiGroups": ["coordination.k8s.io"], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["leases"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": tenant.name}},
+            "objectSelector": {"matchLabels": {"kept": "yes"}},
+            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10, "failurePolicy": "Fail"}]});
+    let webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let (admin, webhooks) = (platform.kube()?, format!("{webhooks}/{}", tenant.name));
+    admin.apply(&webhooks, &webhook).await?;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces";
+    let path_of = |name: &str| format!("{leases}/{}/leases/{name}", tenant.name);
+    let probe = path_of("probe");
+    wait::until("no such Lease is deleted", PATIENCE, || async {
+        let mut object = lease("probe", "yes");
+        object["metadata"]["annotations"] = json!({});
+        tenant.kube.apply(&probe, &object).await?;
+        let deleted = tenant.kube.delete(&probe).await;
+        ensure!(deleted.is_err(), "it is");
+        Ok(())
+    })
+    .await?;
+
+    delete(&tenant, true).await?;
+    let app = kept(&tenant, "[app.deletion-refused]").await?;
+    let left = finalizers(&app);
+    assert!(
+        !left.contains(&POST_DELETE),
+        "it would run again: {}",
+        app["metadata"]
+    );
+    gone(&tenant.kube, &path_of("goes")).await?;
+    assert!(tenant.kube.get(&path_of("stays")).await?.is_some());
+    admin.delete(&webhooks).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    gone(&tenant.kube, &path_of("stays")).await?;
+    assert!(tenant.kube.get(&path_of("goes")).await?.is_none());
     Ok(())
 }

@@ -61,8 +61,21 @@ const APPROVED: &str = "argocd.argoproj.io/deletion-approved";
 enum Came {
     /// Why it waits, and when to look again.
     Waits(Vec<Cause>, Next),
-    /// It is over, and with it these finalizers.
-    Through(Vec<String>),
+    /// It is over.
+    Through {
+        /// The finalizers that are over with it.
+        done: Vec<String>,
+        /// What of it the next stage has to clean up and finds nowhere else.
+        left: Vec<Cause>,
+    },
+}
+
+impl Came {
+    /// It is over with these finalizers, and leaves nothing.
+    fn over(done: Vec<String>) -> Self {
+        let left = Vec::new();
+        Self::Through { done, left }
+    }
 }
 
 /// Takes the deletion of an application as far as it goes now.
@@ -82,7 +95,7 @@ pub async fn advance(
         Stage::Over => return remove(ctx, key, tenant, &app, Vec::new()).await,
         // As in Argo CD: what is nowhere has nothing to delete, and what is here was left for good.
         Stage::Objects(_) if !subject::leads_somewhere(&app, tenant) => Ok(through(&app)),
-        _ if !is_known(ctx) => Ok(not_known(ctx)),
+        _ if !is_known(ctx) => Ok(not_known(ctx, &app)),
         Stage::Hooks(moment) => moments::run(ctx, key, &app, tenant, moment, memory).await,
         Stage::Cleanup(moment) => moments::clean(ctx, key, &app, tenant, moment, memory).await,
         Stage::Objects(propagation) => objects(ctx, key, &app, tenant, propagation).await,
@@ -91,7 +104,8 @@ pub async fn advance(
         Ok(came) => came,
         Err(failure) => {
             if let Some(cause) = told(&failure, ctx.memory.failures(key)) {
-                pending(ctx, key, name, &app, vec![cause], Next::Sleep).await?;
+                let causes = with_left(&app, vec![cause]);
+                pending(ctx, key, name, &app, causes, Next::Sleep).await?;
             }
             // What was said stays true until the cluster answers. It is asked again as any other that fails: a look that counted as
             // one that went well would begin anew with the shortest of pauses.
@@ -100,14 +114,14 @@ pub async fn advance(
     };
     match came {
         Came::Waits(causes, next) => pending(ctx, key, name, &app, causes, next).await,
-        Came::Through(done) => {
-            let left = app
+        Came::Through { done, left } => {
+            let stays = app
                 .finalizers()
                 .filter(|name| !done.iter().any(|gone| gone == name));
-            if plan::stage(left) == Stage::Over {
+            if plan::stage(stays) == Stage::Over {
                 return remove(ctx, key, tenant, &app, done).await;
             }
-            pass(ctx, key, name, &app, done).await
+            pass(ctx, key, name, &app, done, left).await
         }
     }
 }
@@ -117,12 +131,20 @@ fn is_known(ctx: &Context) -> bool {
     ctx.cluster.connection().borrow().reachable && ctx.cluster.index().is_ready()
 }
 
-fn not_known(ctx: &Context) -> Came {
+fn not_known(ctx: &Context, app: &Application) -> Came {
     let cause = super::unlisted(ctx).unwrap_or_else(|| {
         let message = message::cluster::UNREACHABLE.with("cluster", ctx.cluster.name());
         Cause::error(message)
     });
-    Came::Waits(vec![cause], Next::After(AGAIN))
+    Came::Waits(with_left(app, vec![cause]), Next::After(AGAIN))
+}
+
+/// What a look says that does not get to clean up, with what is to be: the row alone tells of that.
+fn with_left(app: &Application, mut causes: Vec<Cause>) -> Vec<Cause> {
+    if let Stage::Cleanup(_) = plan::stage(app.finalizers()) {
+        causes.extend(moments::left(&app.status).cloned());
+    }
+    causes
 }
 
 /// What is told of a look that came to nothing, as so many before it: a cluster that answers with errors for long is what the
@@ -139,7 +161,7 @@ fn told(failure: &Failure, failed: u32) -> Option<Cause> {
 
 /// The objects are through with.
 fn through(app: &Application) -> Came {
-    Came::Through(cascading(app).map(str::to_owned).collect())
+    Came::over(cascading(app).map(str::to_owned).collect())
 }
 
 /// The finalizers that have the objects go.
@@ -178,7 +200,7 @@ async fn objects(
     let live = LiveSet::gather(ctx, sight, claimant, &[]);
     if !is_known(ctx) {
         // It was lost meanwhile, and with it what was gathered.
-        return Ok(not_known(ctx));
+        return Ok(not_known(ctx, app));
     }
     let plan = plan::deletion(
         &live.as_live(),
@@ -427,16 +449,21 @@ async fn send(
     Some((doomed.clone(), error))
 }
 
-/// A stage is over: its finalizers go, and the next stage follows.
+/// A stage is over: its finalizers go, and the next stage follows, which is told what is left of it.
 async fn pass(
     ctx: &Context,
     key: &AppKey,
     tenant: &str,
     app: &Application,
     done: Vec<String>,
+    left: Vec<Cause>,
 ) -> Result<Next, Failure> {
+    let status = match left.is_empty() {
+        true => app.status.clone(),
+        false => waiting(app, left, ctx.clock.now()),
+    };
     let report = Report {
-        status: app.status.clone(),
+        status,
         finalizers: FinalizerChange {
             remove: done,
             ..FinalizerChange::default()
@@ -469,7 +496,7 @@ async fn remove(
     }
     if !done.is_empty() {
         // What is over is not begun again meanwhile.
-        return pass(ctx, key, name, app, done).await;
+        return pass(ctx, key, name, app, done, Vec::new()).await;
     }
     let ends = message::app::DELETION_WAITS_FOR_RELEASE.message();
     kept.push(Cause::reason(ends));
@@ -497,7 +524,8 @@ pub async fn locked_out(
     match plan::stage(app.finalizers()) {
         Stage::Over => erase(ctx, key, tenant, app).await,
         Stage::Hooks(_) | Stage::Cleanup(_) | Stage::Objects(_) => {
-            pending(ctx, key, tenant, app, vec![cause], Next::Sleep).await
+            let causes = with_left(app, vec![cause]);
+            pending(ctx, key, tenant, app, causes, Next::Sleep).await
         }
     }
 }
@@ -560,8 +588,17 @@ pub async fn pending(
     causes: Vec<Cause>,
     next: Next,
 ) -> Result<Next, Failure> {
-    let now = ctx.clock.now();
-    let refresh = app.annotation(REFRESH).map(str::to_owned);
+    let report = Report {
+        status: waiting(app, causes, ctx.clock.now()),
+        clear_refresh: app.annotation(REFRESH).map(str::to_owned),
+        next,
+        ..Report::default()
+    };
+    publish::report(ctx, key, tenant, app, report).await
+}
+
+/// The status of an application whose deletion waits.
+fn waiting(app: &Application, causes: Vec<Cause>, now: Timestamp) -> Status {
     let before = &app.status;
     let since = causes.iter().map(|cause| {
         let known = before
@@ -571,7 +608,7 @@ pub async fn pending(
             .find(|(old, _)| old.message.code == cause.message.code);
         known.map_or(now, |(_, since)| *since)
     });
-    let status = Status {
+    Status {
         health: Some(HealthCode::Progressing),
         health_since: if before.health == Some(HealthCode::Progressing) {
             before.health_since
@@ -579,27 +616,14 @@ pub async fn pending(
             Some(now)
         },
         cause_since: since.collect(),
-        reconciled_at: if refresh.is_some() {
+        reconciled_at: if app.annotation(REFRESH).is_some() {
             Some(now)
         } else {
             before.reconciled_at
         },
         causes,
         ..before.clone()
-    };
-    publish::report(
-        ctx,
-        key,
-        tenant,
-        app,
-        Report {
-            status,
-            clear_refresh: refresh,
-            next,
-            ..Report::default()
-        },
-    )
-    .await
+    }
 }
 
 fn options(app: &Application) -> SyncOptions {
@@ -755,6 +779,27 @@ mod tests {
         assert_eq!(after(&status, 30), Next::After(half), "not since it waits");
         assert_eq!(after(&status, 86_400), Next::After(RARELY));
         assert_eq!(after(&status, -5), Next::After(AGAIN), "a clock was set");
+    }
+
+    #[test]
+    fn what_is_to_be_cleaned_up_is_not_forgotten_over_a_cluster_that_is_away() {
+        let message = message::app::DELETION_CLEARS_HOOK.with("unwatched", true);
+        let left = Cause::reason(message).on(map("hook"));
+        let mut app = Application {
+            metadata: serde_json::json!({"finalizers": [plan::Moment::After.cleanup()]}),
+            spec: Value::Null,
+            operation: None,
+            status: Status {
+                causes: vec![left.clone()],
+                ..Status::default()
+            },
+            resource_version: 1,
+        };
+        let away = Cause::error(message::cluster::UNREACHABLE.message());
+        let both = [away.clone(), left];
+        assert_eq!(with_left(&app, vec![away.clone()]), both);
+        app.metadata = serde_json::json!({"finalizers": [plan::Moment::After.finalizer()]});
+        assert_eq!(with_left(&app, vec![away.clone()]), [away], "it is earlier");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! A moment is over when its finalizer is off the application: until then what its hooks came to has to stay in the cluster.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cluster::LiveEntry;
@@ -11,12 +11,16 @@ use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
 use domain::message;
 use domain::resource::ResourceKey;
+use domain::status::Status;
+use engine::claim::Claimant;
 use engine::health::Checked;
 use engine::options::Propagation;
 use engine::plan::{self, Fate, HookSeen, Moment, Step, Turn};
 use serde_json::Value;
 
-use super::{AGAIN, BACKSTOP, Came, again, began, makes_sure, nobody_may, settles, shared_for};
+use super::{
+    AGAIN, BACKSTOP, Came, again, began, makes_sure, nobody_may, settles, shared_for, with_left,
+};
 use crate::context::Context;
 use crate::driver::queue::AppKey;
 use crate::memory::AppMemory;
@@ -28,6 +32,9 @@ use crate::reconcile::subject::{self, Subject};
 use crate::reconcile::writer::Writer;
 use crate::reconcile::{Failure, LOOK_AGAIN, Next, PATIENCE, apply, hooks};
 use crate::tenants::TenantFacts;
+
+/// The argument of a cause by which a hook is known to have no other record, since nobody watches its kind; no text shows it.
+const UNWATCHED: &str = "unwatched";
 
 /// Has the hooks of a moment run that Git has now, as far as that goes without waiting.
 ///
@@ -86,16 +93,40 @@ pub(super) async fn run(
             return act(ctx, &subject, moment, turn, &there, &mut live).await;
         }
     }
-    let staying = dismiss(ctx, &subject.writer, &unwatched, moment).await?;
-    if !staying.is_empty() {
-        let next = again(&app.status, ctx.clock.now());
-        return Ok(Came::Waits(staying, next));
-    }
-    Ok(through(moment))
+    // Only when the row says that they have run: one that is gone would be made again.
+    let bodies = unwatched.iter().map(|entry| entry.body.as_ref());
+    let left = doomed(bodies, moment);
+    let done = vec![moment.finalizer().to_owned()];
+    Ok(Came::Through { done, left })
 }
 
 fn through(moment: Moment) -> Came {
-    Came::Through(vec![moment.finalizer().to_owned()])
+    Came::over(vec![moment.finalizer().to_owned()])
+}
+
+/// The hooks of a moment that have all succeeded which are to go, as their policies say, and which nobody would find later.
+fn doomed<'a>(made: impl Iterator<Item = &'a Value>, moment: Moment) -> Vec<Cause> {
+    let bodies: Vec<(&Value, Option<&Checked>)> = made.map(|body| (body, None)).collect();
+    let fates = bodies.iter().zip(plan::cleanup(&bodies));
+    let going = fates.filter(|(_, fate)| *fate == Fate::Delete);
+    let keys = going.map(|((body, _), _)| ResourceKey::of(body));
+    keys.map(|hook| unfinished(&hook, moment)).collect()
+}
+
+/// That a hook has to go of which nothing else tells.
+fn unfinished(hook: &ResourceKey, moment: Moment) -> Cause {
+    let cause = moment.clears(hook);
+    let message = cause.message.with(UNWATCHED, true);
+    Cause { message, ..cause }
+}
+
+/// What a status says of such hooks.
+pub(super) fn left(status: &Status) -> impl Iterator<Item = &Cause> {
+    let causes = status.causes.iter();
+    causes.filter(|cause| {
+        cause.message.is(&message::app::DELETION_CLEARS_HOOK)
+            && cause.message.arguments.contains_key(UNWATCHED)
+    })
 }
 
 /// Whether a destination is no cluster.
@@ -279,32 +310,45 @@ async fn act(
     Ok(Came::Waits(causes, next))
 }
 
-/// Deletes hooks of a moment that have all succeeded, as their policies say, where nobody would find them later. That they
-/// go is not waited for: one that is gone would be made again. Why some stay about which a webhook does not answer: that is
-/// tried again.
+/// Deletes the hooks of a moment of which the row alone tells. What is said of those that stay, of which the row goes on telling;
+/// that the others go is not waited for.
 ///
 /// # Errors
 /// When the cluster does not answer.
 async fn dismiss(
     ctx: &Context,
+    app: &Application,
     writer: &Writer,
-    made: &[Arc<LiveEntry>],
+    claimant: Claimant<'_>,
     moment: Moment,
 ) -> Result<Vec<Cause>, Failure> {
+    let began = began(app);
+    let is_it = |body: &Value, hook: &ResourceKey| {
+        // Another object of that name in its place is not this one.
+        plan::of_deletion(body, moment, began) && claimant.may_replace(body, hook)
+    };
     let mut staying = Vec::new();
-    let bodies = made.iter().map(|entry| (entry.body.as_ref(), None));
-    let bodies: Vec<(&Value, Option<&Checked>)> = bodies.collect();
-    let fates = made.iter().zip(plan::cleanup(&bodies));
-    for (entry, _) in fates.filter(|(_, fate)| *fate == Fate::Delete) {
-        match hooks::remove(ctx, writer, entry, Propagation::default()).await {
-            Err(error) if apply::passes(&error) => return Err(Failure::Cluster(error)),
-            Err(error) if error.passes() => {
-                staying.push(writer.stays(&entry.key, &error, moment.finalizer()));
+    let keys = left(&app.status).filter_map(|cause| cause.resource.as_ref());
+    let keys: BTreeSet<&ResourceKey> = keys.collect();
+    for hook in keys {
+        let removed = async {
+            let body = match writer.ask(ctx, hook, None).await {
+                // It went with its kind.
+                Err(cluster::Error::UnknownKind { .. }) => None,
+                body => body?.filter(|body| is_it(body, hook)),
+            };
+            match body.and_then(|body| ctx.cluster.index().read(&body)) {
+                Some(entry) => hooks::remove(ctx, writer, &entry, Propagation::default()).await,
+                None => Ok(()),
             }
-            Err(error) => {
-                tracing::warn!(resource = %entry.key, %error, "a hook's object could not be deleted");
-            }
+        };
+        match removed.await {
             Ok(()) => {}
+            Err(error) if apply::passes(&error) => return Err(Failure::Cluster(error)),
+            Err(error) => staying.extend([
+                writer.stays(hook, &error, moment.cleanup()),
+                unfinished(hook, moment),
+            ]),
         }
     }
     Ok(staying)
@@ -335,18 +379,19 @@ pub(super) async fn clean(
         .iter()
         .filter(|entry| plan::of_deletion(&entry.body, moment, began));
     let made: Vec<&Arc<LiveEntry>> = made.collect();
-    if made.is_empty() {
-        // Nor does the index of one that has just taken the cluster have what another has made.
-        return Ok(match shared_for(ctx)?.and_then(settles) {
-            Some(next) => makes_sure(next),
-            None => cleared(moment),
-        });
+    if made.is_empty() && left(&app.status).next().is_none() {
+        return nothing(ctx, moment);
     }
     let writer = Writer::read(ctx, key, app, tenant).await?;
     if let Some(why) = writer.nobody() {
-        let causes = nobody_may(why, moment.cleanup());
+        let causes = with_left(app, nobody_may(why, moment.cleanup()));
         return Ok(Came::Waits(causes, Next::After(BACKSTOP)));
     }
+    let mut causes = dismiss(ctx, app, &writer, claimant, moment).await?;
+    let mut next = match causes.is_empty() {
+        true => Next::After(BACKSTOP),
+        false => again(&app.status, ctx.clock.now()),
+    };
     let checker = Checker {
         tenant,
         customizations: &settings.customizations,
@@ -360,7 +405,6 @@ pub(super) async fn clean(
     let bodies = made.iter().zip(&checks);
     let bodies = bodies.map(|(entry, check)| (entry.body.as_ref(), check.as_ref()));
     let bodies: Vec<(&Value, Option<&Checked>)> = bodies.collect();
-    let (mut causes, mut next) = (Vec::new(), Next::After(BACKSTOP));
     for (entry, fate) in made.iter().zip(plan::cleanup(&bodies)) {
         match fate {
             Fate::Stay => drop(let_go(ctx, &writer, entry).await?),
@@ -377,14 +421,26 @@ pub(super) async fn clean(
             }
         }
     }
-    if causes.is_empty() {
-        return Ok(cleared(moment));
+    if !causes.is_empty() {
+        return Ok(Came::Waits(causes, next));
     }
-    Ok(Came::Waits(causes, next))
+    match made.is_empty() {
+        true => nothing(ctx, moment),
+        false => Ok(cleared(moment)),
+    }
+}
+
+/// Nothing is known of a moment that has to be cleaned up. Nor does the index of one that has just taken the cluster have what another
+/// has made.
+fn nothing(ctx: &Context, moment: Moment) -> Result<Came, Failure> {
+    Ok(match shared_for(ctx)?.and_then(settles) {
+        Some(next) => makes_sure(next),
+        None => cleared(moment),
+    })
 }
 
 fn cleared(moment: Moment) -> Came {
-    Came::Through(vec![moment.cleanup().to_owned()])
+    Came::over(vec![moment.cleanup().to_owned()])
 }
 
 /// Takes our finalizer off a hook. Where the cluster refuses, that is for later: what is watched is found again before the row goes.
@@ -416,7 +472,33 @@ fn kept(hook: &ResourceKey, error: cluster::Error) -> Result<Option<Cause>, Fail
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn hooks_that_nobody_watches_are_on_the_row_until_they_are_gone() {
+        let lease = |name: &str, policy: &str| {
+            let annotations = json!({"argocd.argoproj.io/hook": "PostDelete",
+                "argocd.argoproj.io/hook-delete-policy": policy});
+            json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": name, "namespace": "web", "annotations": annotations}})
+        };
+        let (goes, stays) = (lease("goes", "HookSucceeded"), lease("stays", "HookFailed"));
+        let said = doomed([&goes, &stays].into_iter(), Moment::After);
+        let keys: Vec<_> = said.iter().map(|cause| cause.resource.clone()).collect();
+        assert_eq!(keys, [Some(ResourceKey::of(&goes))]);
+        let mut status = Status {
+            causes: vec![Moment::After.clears(&ResourceKey::of(&stays))],
+            ..Status::default()
+        };
+        assert_eq!(left(&status).next(), None, "the index tells of that one");
+        status.causes.extend(said.clone());
+        assert!(left(&status).eq(&said));
+        let stored = serde_json::to_value(&status).expect("it is written");
+        let status: Status = serde_json::from_value(stored).expect("and read");
+        assert!(left(&status).eq(&said), "another process goes on");
+    }
 
     fn refused(code: u16, message: &str) -> cluster::Error {
         cluster::Error::Refused(Box::new(cluster::Refusal {
