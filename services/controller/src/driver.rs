@@ -280,6 +280,10 @@ impl Driver {
                 // What it leaves behind is nobody's now.
                 self.watchers(app.tenant);
             }
+            Next::Left(delay) => {
+                self.timers.set(app.clone(), delay);
+                self.watchers(app.tenant);
+            }
             Next::After(delay) if delay.is_zero() => {
                 self.timers.cancel(app.clone());
                 self.queue.push(app.clone());

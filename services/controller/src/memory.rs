@@ -162,6 +162,8 @@ struct Inner {
     wanted: HashMap<u64, Vec<AppKey>>,
     wants: HashMap<AppKey, Wants>,
     failures: HashMap<AppKey, u32>,
+    /// Since when hooks are kept of applications that there are not any more.
+    keeps: HashMap<AppKey, Instant>,
     /// Whose checks are put off, since when, and when that was asked last.
     postponed: HashMap<(TenantId, ResourceKey), (Instant, Instant)>,
     /// Who watches a namespace for objects that no application has.
@@ -204,6 +206,7 @@ impl Default for Memory {
             wanted: HashMap::new(),
             wants: HashMap::new(),
             failures: HashMap::new(),
+            keeps: HashMap::new(),
             postponed: HashMap::new(),
             watching: HashMap::new(),
             watches: HashMap::new(),
@@ -221,6 +224,8 @@ impl Memory {
     pub fn take(&self, app: &AppKey, uid: &str) -> AppMemory {
         let mut inner = self.0.lock();
         inner.awaits.remove(app);
+        // There is one of that name again.
+        inner.keeps.remove(app);
         let known = inner.apps.remove(app);
         if let Some((_, bytes)) = known.as_ref().and_then(|memory| memory.unsaved.as_ref()) {
             inner.unsaved_size -= bytes.len();
@@ -452,6 +457,19 @@ impl Memory {
         self.0.lock().failures.get(app).copied().unwrap_or_default()
     }
 
+    /// Notes that a hook is kept of an application that there is not any more, and says for how long one has been.
+    #[must_use]
+    pub fn keeps(&self, app: &AppKey, now: Instant) -> Duration {
+        let mut inner = self.0.lock();
+        let since = *inner.keeps.entry(app.clone()).or_insert(now);
+        now.saturating_duration_since(since)
+    }
+
+    /// Notes that none is, or that it is left so.
+    pub fn keeps_none(&self, app: &AppKey) {
+        self.0.lock().keeps.remove(app);
+    }
+
     /// Notes that the check of a tenant's object could not be carried out now, and says for how long it could not.
     #[must_use]
     pub fn postponed(&self, tenant: TenantId, object: &ResourceKey, now: Instant) -> Duration {
@@ -512,6 +530,7 @@ impl Memory {
             wanted,
             wants,
             failures,
+            keeps,
             postponed,
             watching,
             watches,
@@ -527,6 +546,7 @@ impl Memory {
         wanted.clear();
         wants.clear();
         failures.clear();
+        keeps.clear();
         postponed.clear();
         watching.clear();
         watches.clear();
@@ -627,6 +647,22 @@ mod tests {
         memory.put(&app, first);
         assert!(memory.take(&app, "2").saved.is_none());
         assert_eq!(memory.0.lock().unsaved_size, 0);
+    }
+
+    #[test]
+    fn how_long_hooks_are_kept_of_what_is_gone_is_known_until_there_is_one_of_that_name() {
+        let (memory, begun) = (Memory::default(), Instant::now());
+        let app = AppKey::new(TenantId(Uuid::nil()), "a");
+        let minute = Duration::from_secs(60);
+        let after = |minutes| memory.keeps(&app, begun + minute * minutes).as_secs();
+        assert_eq!(after(0), 0);
+        // As each look does that finds no row.
+        memory.forget(&app);
+        assert_eq!(after(5), 300);
+        memory.keeps_none(&app);
+        assert_eq!(after(6), 0);
+        drop(memory.take(&app, "1"));
+        assert_eq!(after(7), 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::application::{Application, REFRESH};
 use domain::cause::Cause;
@@ -85,6 +85,8 @@ pub enum Next {
     Busy,
     /// Never: there is no such application any more.
     Gone,
+    /// There is no such application any more, but something of it, which is tried again after this long.
+    Left(Duration),
 }
 
 impl Next {
@@ -224,16 +226,20 @@ async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Res
             Some(left) => {
                 let letting_go = async {
                     tokio::select! {
-                        () = left.closed.cancelled() => Ok(()),
+                        () = left.closed.cancelled() => Ok(true),
                         done = let_go(&left, key) => done,
                     }
                 };
                 match tokio::time::timeout(LETTING_GO, letting_go).await {
-                    Ok(done) => done?,
+                    Ok(done) => {
+                        done?;
+                    }
                     Err(_) => tracing::warn!("hooks that were left were not let go in time"),
                 }
             }
-            None if term.unit == Unit::Shared => let_go(ctx, key).await?,
+            None if term.unit == Unit::Shared => {
+                let_go(ctx, key).await?;
+            }
             None => {}
         }
         let platform = ctx.store.platform();
@@ -311,36 +317,52 @@ async fn gone(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
     };
     ctx.clusters.leave(key);
     forget(ctx, key);
-    if ctx.term().is_some() {
-        let_go(ctx, key).await?;
-    }
+    let mut all = match ctx.term().is_some() {
+        true => let_go(ctx, key).await?,
+        false => true,
+    };
     let elsewhere = async {
+        let mut all = true;
         for place in &added {
             tokio::select! {
                 () = place.closed.cancelled() => {}
-                done = let_go(place, key) => done?,
+                done = let_go(place, key) => all &= done?,
             }
         }
-        Ok::<(), Failure>(())
+        Ok::<bool, Failure>(all)
     };
     match tokio::time::timeout(LETTING_GO, elsewhere).await {
-        Ok(done) => done?,
-        Err(_) => tracing::warn!("hooks of an application that is gone were not let go in time"),
+        Ok(done) => all &= done?,
+        Err(_) => {
+            all = false;
+            tracing::warn!("hooks of an application that is gone were not let go in time");
+        }
     }
     drop(turn);
-    Ok(Next::Gone)
+    let again = match all {
+        true => None,
+        false => deletion::once_more(ctx.memory.keeps(key, Instant::now())),
+    };
+    Ok(match again {
+        Some(again) => Next::Left(again),
+        None => {
+            ctx.memory.keeps_none(key);
+            Next::Gone
+        }
+    })
 }
 
-/// Lets go of an application's hooks in a cluster where it is not any more.
-async fn let_go(place: &Context, key: &AppKey) -> Result<(), Failure> {
+/// Lets go of an application's hooks in a cluster where it is not any more; `false` where some are kept.
+async fn let_go(place: &Context, key: &AppKey) -> Result<bool, Failure> {
     if let Some(tenant) = place.tenants.get(key.tenant).await?
         && tenant.active()
     {
         // There may be no application any more whose project could be asked, nor one that could say what the cluster refuses.
         let writer = Writer::own(&tenant);
-        drop(deletion::let_go(place, key, &tenant, &writer, None).await);
+        let kept = deletion::let_go(place, key, &tenant, &writer, None).await;
+        return Ok(kept.is_empty());
     }
-    Ok(())
+    Ok(true)
 }
 
 /// How something ended that may take a stranger's answers.

@@ -509,6 +509,13 @@ fn is_given_up(status: &Status, now: Timestamp) -> bool {
     status.lasted(&[&message::app::DELETION_WAITS_FOR_RELEASE], now) >= HELD
 }
 
+/// When the hooks of an application of which there is no row any more are tried again that have been kept for so long; `None` where
+/// they are left. Nobody can be told of them.
+#[must_use]
+pub fn once_more(kept_for: Duration) -> Option<Duration> {
+    (kept_for < HELD).then(|| kept_for.clamp(AGAIN, RARELY))
+}
+
 /// The end of an application into whose cluster nobody gets. Where nothing is to be done there its row goes all the same:
 /// somebody has asked for what there is to stay, and may not be able to open the cluster ever again.
 ///
@@ -779,6 +786,13 @@ mod tests {
         assert_eq!(after(&status, 30), Next::After(half), "not since it waits");
         assert_eq!(after(&status, 86_400), Next::After(RARELY));
         assert_eq!(after(&status, -5), Next::After(AGAIN), "a clock was set");
+    }
+
+    #[test]
+    fn hooks_of_what_is_gone_are_tried_again_but_not_for_ever() {
+        let next = |seconds| once_more(Duration::from_secs(seconds)).map(|next| next.as_secs());
+        assert_eq!([next(0), next(30)], [Some(10), Some(30)]);
+        assert_eq!([next(599), next(600)], [Some(60), None]);
     }
 
     #[test]
