@@ -23,7 +23,7 @@ use super::desire::{self, Desired, Wish};
 use super::look::{self, Look};
 use super::publish::{self, Report};
 use super::subject::Subject;
-use super::{Failure, Next, at};
+use super::{Failure, LOOK_AGAIN, Next, at};
 use crate::context::Context;
 use crate::memory::{AppMemory, Times, Unsaved};
 use crate::repos::Trouble;
@@ -96,13 +96,21 @@ pub async fn advance(
     let late = deadline.is_some_and(|deadline| now >= deadline);
     if state.phase == Phase::Terminating || late {
         let state = as_recorded(recorded, state, begun);
+        let look = spec_look(ctx, &subject, None, memory, false).await;
+        let mut look = match with_patience(look, &mut memory.times, Instant::now())? {
+            Ok(look) => look,
+            // As where it is away: the looks that follow delete what runs there.
+            Err(error) => {
+                let next = Next::After(LOOK_AGAIN);
+                return without_cluster(ctx, &subject, error.cause(), next).await;
+            }
+        };
         let mut run = Run {
             subject,
             state,
             refresh,
             set: None,
         };
-        let mut look = spec_look(ctx, &run.subject, None, memory, false).await?;
         // Before its hooks are stopped: it says which it waited for.
         let end_ = stopped(run.subject.sync_timeout, &run.state);
         let all = match hooks::terminate(ctx, &mut run, &mut look.live, &memory.checked).await {
@@ -204,6 +212,19 @@ fn gives_up(error: &cluster::Error, times: &mut Times, now: Instant) -> bool {
     error.is_transient() && for_long(&mut times.interrupted, now)
 }
 
+/// What a look came to at what is to be stopped. The inner error is the cluster's, for which there was patience for long enough: what
+/// somebody wants to be over does not wait for a look that fails.
+fn with_patience<T>(
+    look: Result<T, Failure>,
+    times: &mut Times,
+    now: Instant,
+) -> Result<Result<T, cluster::Error>, Failure> {
+    match look {
+        Err(Failure::Cluster(error)) if gives_up(&error, times, now) => Ok(Err(error)),
+        look => look.map(Ok),
+    }
+}
+
 /// The end of an attempt that is given up for that. It may have failed before, and have waited for the hooks that still ran.
 fn cut_off(state: &OperationState, error: &cluster::Error) -> End {
     let cause = error.cause();
@@ -212,7 +233,7 @@ fn cut_off(state: &OperationState, error: &cluster::Error) -> End {
     End::new(Phase::Error, message, causes.collect())
 }
 
-/// The end of one that is stopped while its cluster is away; the look that follows when it is back deletes what runs there.
+/// The end of one that is stopped while its cluster is away, or shows nothing; the look that follows when it is back deletes what runs there.
 fn stopped_from_afar(limit: Option<Duration>, state: &OperationState) -> End {
     let ended = stopped(limit, state);
     match running_hook(state) {
@@ -221,7 +242,7 @@ fn stopped_from_afar(limit: Option<Duration>, state: &OperationState) -> End {
     }
 }
 
-/// Reports an application whose cluster is away. An operation on it waits, but no longer than it may take, nor than somebody wants it
+/// Reports an application whose cluster is away, or answers with nothing but errors for long. An operation on it waits, but no longer than it may take, nor than somebody wants it
 /// to.
 ///
 /// # Errors
@@ -832,6 +853,26 @@ mod tests {
         assert_eq!((end_.phase, end_.causes.len()), (Phase::Error, 2));
         assert_eq!(end_.causes[0].message, end_.message);
         assert_eq!(end_.causes[1], before, "it had failed already");
+    }
+
+    #[test]
+    fn what_is_to_be_stopped_is_though_no_look_at_it_succeeds() {
+        let failed = |code| {
+            let refusal = cluster::Refusal {
+                code,
+                ..cluster::Refusal::default()
+            };
+            let error = cluster::Error::Refused(Box::new(refusal));
+            Err::<(), Failure>(Failure::Cluster(error))
+        };
+        let (mut times, begun) = (Times::default(), Instant::now());
+        let later = begun + PATIENCE + Duration::from_secs(1);
+        let mut after = |look, now| with_patience(look, &mut times, now);
+        assert!(after(failed(500), begun).is_err(), "it may pass");
+        assert!(matches!(after(Ok(()), later), Ok(Ok(()))));
+        assert!(matches!(after(failed(503), later), Ok(Err(_))));
+        let ours = after(Err(Failure::Broken), later);
+        assert!(matches!(ours, Err(Failure::Broken)));
     }
 
     #[test]
