@@ -240,9 +240,10 @@ impl Account {
             PatchKind::Strategic => "application/strategic-merge-patch+json",
         };
         let path = write_query(&path, options).build();
-        self.send(Method::PATCH, &path, content_type, patch, patch)
-            .await?
-            .json()
+        let sent = self
+            .send(Method::PATCH, &path, content_type, patch, patch)
+            .await;
+        sent.map_err(|error| withhold(error, key))?.json()
     }
 
     /// Changes the status of an object by a merge patch, where that is written apart; `false` where it is a part like others,
@@ -264,7 +265,8 @@ impl Account {
         let path = object(&kind, named_namespace(&kind, key)?, named(key)?);
         let path = write_query(&format!("{path}/status"), options).build();
         let merge = "application/merge-patch+json";
-        self.send(Method::PATCH, &path, merge, patch, patch).await?;
+        let sent = self.send(Method::PATCH, &path, merge, patch, patch).await;
+        sent.map_err(|error| withhold(error, key))?;
         Ok(true)
     }
 
@@ -309,7 +311,7 @@ impl Account {
                 })
             }
             Err(error) if error.is_not_found() => Ok(Deletion::Absent),
-            Err(error) => Err(error),
+            Err(error) => Err(withhold(error, key)),
         }
     }
 
@@ -460,6 +462,18 @@ fn hide_values(error: Error, manifest: &Value) -> Error {
     Error::Refused(refusal)
 }
 
+/// The same where the Secret's values were not sent, or not all of them, and so cannot be looked for: nothing is passed on of what
+/// somebody says who was shown them.
+fn withhold(error: Error, key: &ResourceKey) -> Error {
+    match error {
+        Error::Refused(mut refusal) if key.group.is_empty() && key.kind == "Secret" => {
+            refusal.withhold();
+            Error::Refused(refusal)
+        }
+        error => error,
+    }
+}
+
 /// The object's name. A missing one would make the path that of the whole collection.
 fn named(key: &ResourceKey) -> Result<&str, Error> {
     match key.name.as_str() {
@@ -489,5 +503,53 @@ fn write_query(path: &str, options: WriteOptions) -> Query {
 fn set_metadata(object: &mut Value, name: &str, value: &str) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert(name.to_owned(), Value::String(value.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::denial::Denial;
+
+    use super::*;
+    use crate::error::{FieldCause, Refusal};
+
+    fn refused(kind: &str, message: &str) -> Refusal {
+        let quoted = || "hunter2".to_owned();
+        let refusal = Refusal {
+            code: 500,
+            reason: quoted(),
+            message: message.to_owned(),
+            causes: vec![FieldCause {
+                message: quoted(),
+                ..FieldCause::default()
+            }],
+            ..Refusal::default()
+        };
+        let key = ResourceKey {
+            kind: kind.into(),
+            name: "s".into(),
+            ..ResourceKey::default()
+        };
+        match withhold(Error::Refused(Box::new(refusal)), &key) {
+            Error::Refused(refusal) => *refusal,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn nobody_who_was_shown_a_secret_is_quoted_about_it() {
+        for words in [
+            "admission webhook \"a.b\" denied the request: it has the password hunter2",
+            "Internal error occurred: failed calling webhook \"a.b\": an error on the server (\"hunter2\")",
+            "secrets \"s\" is forbidden: ValidatingAdmissionPolicy 'p.q' with binding 'b' denied request: hunter2",
+        ] {
+            let said = refused("Secret", words);
+            assert!(!format!("{said:?}").contains("hunter2"), "{said:?}");
+            assert_eq!(Denial::read(&said.message), Denial::read(words));
+            assert_eq!(said.code, 500, "whether it passes is known by that");
+            assert_eq!(refused("ConfigMap", words).message, words);
+        }
+        let own = "secrets \"s\" is forbidden: User \"u\" cannot delete resource \"secrets\"";
+        assert_eq!(refused("Secret", own).message, own);
     }
 }

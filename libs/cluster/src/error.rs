@@ -192,6 +192,26 @@ impl Refusal {
             clean(&mut cause.message);
         }
     }
+
+    /// Leaves out what a webhook or a policy says in words of its own: it was shown the object, and may quote it. Who says no stays, as
+    /// do the words of Kubernetes, which knows of the request alone.
+    pub(crate) fn withhold(&mut self) {
+        let begins = match Denial::read(&self.message) {
+            Some(Denial::Webhook(name)) => {
+                format!("admission webhook \"{name}\" denied the request")
+            }
+            Some(Denial::WebhookFailed(name)) => {
+                format!("Internal error occurred: failed calling webhook \"{name}\"")
+            }
+            Some(Denial::Policy(name)) => {
+                format!("forbidden: ValidatingAdmissionPolicy '{name}' denied request")
+            }
+            _ => return,
+        };
+        self.message = format!("{begins}: the rest may hold values of the Secret and is left out");
+        self.reason.clear();
+        self.causes.clear();
+    }
 }
 
 /// Cuts a text at a character boundary.
