@@ -191,6 +191,11 @@ messages! {
         en: "the Git server of `{url}` has sent nothing for {seconds} s; it is tried again, check the server's load and what stands before it",
         ko: "`{url}`의 Git 서버가 {seconds}초 동안 아무것도 보내지 않았습니다. 다시 시도하며, 서버 부하와 서버 앞의 프록시를 확인하십시오",
     }
+    /// Our own turns were taken.
+    PLACES_TAKEN = "source.places-taken" {
+        en: "`{url}` could not be read yet: the platform reads as many repositories at once as it may, and for {seconds} s there was no turn for it; it is tried again",
+        ko: "`{url}`을(를) 아직 읽지 못했습니다. 플랫폼이 한 번에 읽을 수 있는 만큼의 저장소를 읽고 있어 {seconds}초 동안 차례가 오지 않았습니다. 다시 시도합니다",
+    }
     /// A web server's file did not come in time.
     WEB_FILE_TIMEOUT = "source.web-file-timeout" {
         en: "the file `{url}` did not come within {seconds} s; it is tried again, check the web server's load and the network",

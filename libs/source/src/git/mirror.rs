@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::below::below;
 use super::mirrors::{Listed, Way};
+use super::places::Standing;
 use super::refs::{MAX_REFS, Refs};
 use super::remove::remove_all;
 use crate::error::{Error, Kind};
@@ -43,6 +44,8 @@ pub(crate) struct Mirror {
     pub(super) listed: Mutex<Option<Listed>>,
     /// The fetches, one at a time.
     pub(super) fetching: Asked<(), Result<(), Error>>,
+    /// For how long those have waited for a place of ours.
+    pub(super) standing: Standing,
     /// Whether the origin speaks protocol 2 over HTTP.
     pub(super) version2: AtomicBool,
     /// Asking it for the tip of a branch by its id.
@@ -103,6 +106,7 @@ impl Mirror {
             listing: Asked::new(Duration::ZERO),
             listed: Mutex::new(None),
             fetching: Asked::new(Duration::ZERO),
+            standing: Standing::default(),
             version2: AtomicBool::new(false),
             by_id: Way::default(),
             in_process: Way::default(),

@@ -501,7 +501,8 @@ impl Mirrors {
     /// A shortened commit that is no tip: only the mirror knows, once it has everything.
     async fn expand(&self, access: &Access, short: &str) -> Result<Option<String>, Error> {
         let mirror = self.mirror(access);
-        self.fetch(&mirror, access, self.patience(access)).await?;
+        let patience = self.patience(&mirror, access);
+        self.fetch(&mirror, access, patience).await?;
         let (reading, text) = (mirror.clone(), short.to_owned());
         let found = tokio::task::spawn_blocking(move || reading.expand(&text))
             .await
@@ -523,13 +524,16 @@ impl Mirrors {
 
     /// How long somebody waits for turns at a repository: as long as one fetch may take, so that nobody is turned away for one that
     /// is within its limits.
-    fn patience<'a>(&self, access: &'a Access) -> Patience<'a> {
-        Patience::of(access, self.0.limits.fetch)
+    fn patience<'a>(&self, mirror: &'a Mirror, access: &'a Access) -> Patience<'a> {
+        Patience::of(access, &mirror.standing, self.0.limits.fetch)
     }
 
-    /// Waits for the turn of a fetch, and says that it has begun.
-    async fn fetch_turn(&self, access: &Access, begun: &AtomicBool) -> Turn {
-        let turn = self.0.fetches.turn(access.tenant()).await;
+    /// Waits for the turn of a fetch, and says that it has begun. Only while holding the mirror's fetch.
+    async fn fetch_turn(&self, mirror: &Mirror, access: &Access, begun: &AtomicBool) -> Turn {
+        let turn = {
+            let _stands = mirror.standing.stands();
+            self.0.fetches.turn(access.tenant()).await
+        };
         begun.store(true, Ordering::Relaxed);
         turn
     }
@@ -545,7 +549,7 @@ impl Mirrors {
     ) -> Result<(), Error> {
         let begun = AtomicBool::new(false);
         let job = || async {
-            let _turn = self.fetch_turn(access, &begun).await;
+            let _turn = self.fetch_turn(mirror, access, &begun).await;
             mirror.begin();
             let fetched = match self.fetch_once(mirror, access).await {
                 Err(error) if error.kind() == Kind::Corrupt => {
@@ -638,7 +642,7 @@ impl Mirrors {
             Err(error) if error.kind() == Kind::Corrupt => self.discard(&mirror).await?,
             Err(error) => return Err(error),
         }
-        let patience = self.patience(access);
+        let patience = self.patience(&mirror, access);
         if let Some(snapshot) = self.fetch_tip(&mirror, access, commit, patience).await? {
             return Ok(snapshot);
         }
@@ -649,7 +653,7 @@ impl Mirrors {
         // Not below any branch or tag (a merge request's, or one that was pushed over): many servers give it by its id.
         let (begun, limit) = (AtomicBool::new(false), self.0.limits.fetch);
         let job = || async {
-            let _turn = self.fetch_turn(access, &begun).await;
+            let _turn = self.fetch_turn(&mirror, access, &begun).await;
             // Who came before may have brought it.
             if let Some(snapshot) = open(&mirror, commit).await? {
                 return Ok(snapshot);
@@ -786,7 +790,7 @@ impl Mirrors {
             && !snapshot.has_ref(tag).await?
         {
             // The commit came with another ref before the tag was there.
-            let patience = self.patience(access);
+            let patience = self.patience(&snapshot.mirror, access);
             self.fetch(&snapshot.mirror, access, patience).await?;
             snapshot = self.ensure_commit(access, commit).await?;
         }
@@ -941,7 +945,7 @@ mod tests {
         }
         // Had it a child, that would have the 15 seconds of a listing.
         let error = mirrors.list_refs(&of("t"), true).await.unwrap_err();
-        assert_eq!(error.cause().message.code, "source.timeout");
+        assert_eq!(error.cause().message.code, "source.places-taken");
         assert!(error.to_string().contains("30"), "{error}");
         let other = of("other");
         drop(places::place(&mirrors.0.children, &other).await.unwrap());
@@ -973,7 +977,7 @@ mod tests {
         // Of a repository that nobody fetches, and no server is asked.
         let (access, commit) = (access("t", "a"), "1".repeat(40));
         let error = mirrors.ensure_commit(&access, &commit).await.unwrap_err();
-        assert_eq!(error.cause().message.code, "source.timeout");
+        assert_eq!(error.cause().message.code, "source.places-taken");
         assert!(error.to_string().contains("90"), "{error}");
         assert!(!mirrors.mirror(&access).path.exists());
         assert!(turn("other").is_some(), "others have turns");

@@ -31,8 +31,9 @@ const PASSING: [&message::Code; 7] = [
     &message::chart::TIMEOUT,
 ];
 /// What is said of our own services.
-const OURS: [&message::Code; 4] = [
+const OURS: [&message::Code; 5] = [
     &message::source::INTERNAL,
+    &message::source::PLACES_TAKEN,
     &message::source::DISK_FULL,
     &message::source::REPO_SERVER_UNAVAILABLE,
     // What a minute's quota refuses, the next minute allows.
@@ -155,6 +156,8 @@ mod tests {
         assert_eq!(said(url(&message::source::SILENT)), (false, true));
         assert_eq!(said(url(&message::chart::UNREACHABLE)), (false, true));
         assert_eq!(said(message::source::DISK_FULL.message()), (true, false));
+        // No server's fault: an operation waits for that.
+        assert_eq!(said(url(&message::source::PLACES_TAKEN)), (true, false));
         assert_eq!(said(url(&message::source::LOGIN_REFUSED)), (false, false));
         let silent = Trouble::from(Status::unavailable("nobody"));
         assert_eq!((silent.ours, silent.passing), (true, false));

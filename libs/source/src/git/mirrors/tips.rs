@@ -71,7 +71,7 @@ impl Mirrors {
         };
         let begun = AtomicBool::new(false);
         let job = || async {
-            let _turn = self.fetch_turn(access, &begun).await;
+            let _turn = self.fetch_turn(mirror, access, &begun).await;
             // Who came before may have brought it, or found that the server is not asked so any more.
             if let Some(snapshot) = open(mirror, commit).await? {
                 return Ok(Some(snapshot));
