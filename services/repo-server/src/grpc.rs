@@ -154,9 +154,10 @@ impl RepoServer for Service {
     ) -> Result<Response<wire::DiscoverResponse>, Status> {
         let wire::DiscoverRequest { repository, commit } = request.into_inner();
         let access = self.access(repository)?;
-        let _turn = self.renders.turn(access.tenant()).await;
+        // Before there is a turn: a server that is slow takes none.
         let snapshot = self.mirrors.ensure_commit(&access, &commit).await;
         let snapshot = snapshot.map_err(refused)?;
+        let _turn = self.renders.turn(access.tenant()).await;
         let found = snapshot.read(source::render::discover);
         let tools = found.await.map_err(refused)?.into_iter();
         Ok(Response::new(wire::DiscoverResponse {
@@ -219,6 +220,9 @@ impl RepoServer for Service {
             return Err(Status::invalid_argument("too many signing keys"));
         }
         let access = self.access(repository)?;
+        // As above; what else it may have to ask is asked in the turn.
+        let fetched = self.mirrors.ensure_commit(&access, &commit).await;
+        drop(fetched.map_err(refused)?);
         let _turn = self.renders.turn(access.tenant()).await;
         let asked = self
             .mirrors

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use cache::Cache;
-use crowd::fair::Fair;
+use crowd::fair::{Fair, Turn};
 use domain::cause::Cause;
 use domain::manifest::{Manifest, ManifestSetHash, ReplacedElsewhere, SourceType};
 use domain::message;
@@ -168,8 +168,9 @@ impl Renders {
     /// What can be set for a source; the images of a kustomization are those of its render.
     pub(crate) async fn details(&self, order: Order) -> Result<(Details, Vec<String>), Error> {
         let found = {
-            let _turn = self.0.turns.turn(order.access.tenant()).await;
+            let turn = self.0.turns.turn(order.access.tenant()).await;
             self.0.rates.take(order.tenant, order.per_minute)?;
+            let _turn = self.fetched(&order, turn).await?;
             let Order {
                 access,
                 commit,
@@ -262,21 +263,25 @@ impl Renders {
     async fn answer(&self, order: Order) -> Outcome {
         let key = key_of(&order);
         let alone = self.lock(&key).lock_owned().await;
-        let _turn = self.0.turns.turn(order.access.tenant()).await;
+        let mut turn = self.0.turns.turn(order.access.tenant()).await;
         let mut how = Answered::Bypassed;
         if !order.no_cache {
             match self.remembered(&order, &key).await {
                 None => how = Answered::First,
                 Some(earlier) => {
                     let renderer = &self.0.renderer;
+                    let Order {
+                        access,
+                        commit,
+                        input,
+                        ..
+                    } = &order;
+                    if renderer.holds(access, commit, input, &earlier.read_set, &earlier.held) {
+                        return Ok((earlier, Answered::Hit));
+                    }
+                    turn = self.fetched(&order, turn).await?;
                     let changed = renderer
-                        .changed_since(
-                            &order.access,
-                            &order.commit,
-                            &order.input,
-                            &earlier.read_set,
-                            &earlier.held,
-                        )
+                        .changed_since(access, commit, input, &earlier.read_set, &earlier.held)
                         .await?;
                     match changed {
                         None => return Ok((earlier, Answered::Hit)),
@@ -292,15 +297,20 @@ impl Renders {
             return Err(held);
         }
         self.0.rates.take(order.tenant, order.per_minute)?;
-        let Order {
-            access,
-            commit,
-            input,
-            ..
-        } = &order;
-        let rendered = self.0.renderer.render(access, commit, input).await;
+        let rendering = async {
+            let turn = self.fetched(&order, turn).await?;
+            let Order {
+                access,
+                commit,
+                input,
+                ..
+            } = &order;
+            let rendered = self.0.renderer.render(access, commit, input).await?;
+            Ok::<(Rendered, Turn), Error>((rendered, turn))
+        };
+        let rendered = rendering.await;
         self.0.failures.note(name, rendered.as_ref().err());
-        let rendered = rendered?;
+        let (rendered, _turn) = rendered?;
         let rendered = Arc::new(Remembered::try_from(rendered)?);
         // What was drawn is its application's own, and kept by who deploys it: another one with the same source must not get it.
         if rendered.undetermined.is_none() {
@@ -316,6 +326,23 @@ impl Renders {
             self.remember(fresh, alone).await;
         }
         Ok((rendered, how))
+    }
+
+    /// Has what is to be rendered fetched, in which time the turn is another's: what a render waits for then is a server that may never
+    /// answer, and a few tenants with such ones would have all turns.
+    async fn fetched(&self, order: &Order, turn: Turn) -> Result<Turn, Error> {
+        let Order {
+            access,
+            commit,
+            input,
+            ..
+        } = order;
+        if self.0.renderer.has(access, commit, input).await {
+            return Ok(turn);
+        }
+        drop(turn);
+        self.0.renderer.fetch(access, commit).await?;
+        Ok(self.0.turns.turn(access.tenant()).await)
     }
 
     fn lock(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {

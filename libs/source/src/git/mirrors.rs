@@ -53,9 +53,9 @@ const OPEN: u64 = 256;
 const LOOK: u64 = 64;
 /// How many listings by children of their own run at once, of all and of one tenant: each is two processes, with their memory.
 const CHILDREN: (usize, usize) = (64, 16);
-/// How many fetches run at once, of all and of one tenant: each is some processes that may take much memory. The turns of renders bound
-/// only theirs; a page that shows a commit fetches too, and whoever names one by its beginning. There are more than renders have
-/// turns as a rule, so that those seldom wait here.
+/// How many fetches run at once, of all and of one tenant: each is some processes that may take much memory. No turn of a
+/// render bounds them, which is given back meanwhile; a page that shows a commit fetches too, and whoever names one by its beginning.
+/// There are more than renders have turns as a rule, so that those seldom wait here.
 const FETCHES: (usize, usize) = (16, 8);
 /// How many repositories are known at once; those that were only listed are forgotten above it.
 const KNOWN: usize = 20_000;
@@ -619,6 +619,12 @@ impl Mirrors {
         let mirror = mirror.clone();
         let replacing = tokio::task::spawn_blocking(move || mirror.replace(&beside.path));
         replacing.await.map_err(Error::internal)?
+    }
+
+    /// Whether a commit need not be fetched. Where the mirror cannot say so, it is for whoever reads it to find out why.
+    pub async fn has_commit(&self, access: &Access, commit: &str) -> bool {
+        let found = open(&self.mirror(access), commit).await;
+        !matches!(found, Ok(None))
     }
 
     /// Makes sure that the mirror has a commit, and opens it. A commit that is there needs no fetch.

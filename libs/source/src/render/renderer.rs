@@ -219,6 +219,24 @@ impl Renderer {
         Ok((snapshot, revision.to_owned()))
     }
 
+    /// Whether nothing has to be fetched of a source's own repository. Of charts and artifacts nobody asks that.
+    pub async fn has(&self, access: &Access, commit: &str, input: &RenderInput) -> bool {
+        let is_git = input.chart().is_empty() && !input.is_artifact();
+        !is_git || self.mirrors.has_commit(access, commit).await
+    }
+
+    /// Has that fetched, for whoever has something better to hold than a turn while a server takes its time.
+    ///
+    /// # Errors
+    /// When the commit cannot be had.
+    pub async fn fetch(&self, access: &Access, commit: &str) -> Result<(), Error> {
+        match self.mirrors.ensure_commit(access, commit).await {
+            // Whoever reads it mends it.
+            Err(error) if error.kind() != Kind::Corrupt => Err(error.fetched()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     pub(super) fn mirrors(&self) -> &Mirrors {
         &self.mirrors
     }
@@ -327,21 +345,35 @@ impl Renderer {
         set: &ReadSet,
         held: &Held,
     ) -> Result<Option<Changed>, Error> {
-        // Other repositories are asked what a revision of theirs is, and a chart's versions what they are.
-        let of_commit = set.is_of_one_tree() && input.chart().is_empty() && !input.is_artifact();
-        if of_commit
-            && let Some(called) = held.at(commit, &input.app_name)
-            && substitute::check(&input.variables).is_ok()
-            && set.suits(input, &called)
-        {
-            self.mirrors.use_now(access);
+        if self.holds(access, commit, input, set, held) {
             return Ok(None);
         }
         let (changed, called) = self.looked_through(access, commit, input, set).await?;
-        if of_commit && changed.is_none() {
+        if is_of_commit(set, input) && changed.is_none() {
             held.note(commit, called, &input.app_name);
         }
         Ok(changed)
+    }
+
+    /// Whether it is known already that the set holds at this commit, for which nothing is read.
+    #[must_use]
+    pub fn holds(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+        set: &ReadSet,
+        held: &Held,
+    ) -> bool {
+        let holds = is_of_commit(set, input)
+            && held
+                .at(commit, &input.app_name)
+                .is_some_and(|called| set.suits(input, &called))
+            && substitute::check(&input.variables).is_ok();
+        if holds {
+            self.mirrors.use_now(access);
+        }
+        holds
     }
 
     /// What is another, and what the commit is called.
@@ -379,6 +411,12 @@ impl Renderer {
             })
             .await
     }
+}
+
+/// Whether a set is of a commit's files alone: other repositories are asked what a revision of theirs is, and a chart's versions
+/// what they are.
+fn is_of_commit(set: &ReadSet, input: &RenderInput) -> bool {
+    set.is_of_one_tree() && input.chart().is_empty() && !input.is_artifact()
 }
 
 /// The manifests of a source whose repository's files are these, at what is called so. Blocks.

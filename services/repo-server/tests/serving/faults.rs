@@ -12,7 +12,11 @@ use tonic::Code;
 
 use crate::{SERVICE, Settings, World, code};
 
-const ANOTHER_TENANT: &str = "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0002";
+/// With half of the turns each they would have all of them.
+const OTHER_TENANTS: [&str; 2] = [
+    "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0002",
+    "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0003",
+];
 
 /// Content that does not become smaller when it is packed.
 fn noise(length: usize) -> String {
@@ -127,7 +131,7 @@ async fn a_repository_that_is_larger_than_a_fetch_may_be_is_named_and_leaves_not
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// One tenant's Git server takes connections and says nothing: its own applications wait for it, and nobody else's.
+/// Two tenants' Git server takes connections and says nothing: their own applications wait for it, and nobody else's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
     let world = World::with(Settings {
@@ -148,11 +152,12 @@ async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
     let silent = Unruly::start(behind).await.unwrap();
     silent.set(Mood::Silent);
     let mut waiting = Vec::new();
-    for n in 0..12 {
+    for n in 0..24 {
         let url = format!("http://{}/user01/base.git", silent.address);
+        let tenant = OTHER_TENANTS[n % 2];
         let asked = RenderRequest {
             repository: Some(RepositoryAccess {
-                tenant: ANOTHER_TENANT.to_owned(),
+                tenant: tenant.to_owned(),
                 url,
                 ..world.access()
             }),
@@ -164,7 +169,16 @@ async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
         #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
         waiting.push(tokio::spawn(async move { client.render(asked).await }));
     }
-    let reached = || async { Ok(silent.came() > 0) };
+    // Each tenant's mirror is fetched once for all of them, and all of them have come to where they would have a turn.
+    let metrics = format!("http://{}/metrics", world.metrics);
+    let http = testkit::http::unchecked().unwrap();
+    let reached = || async {
+        let text = http.get(&metrics).send().await?.text().await?;
+        let pending = "argocd_repo_pending_request_total{";
+        let lines = text.lines().filter(|line| line.starts_with(pending));
+        let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+        Ok(silent.came() > 1 && counts.sum::<usize>() == waiting.len())
+    };
     testkit::wait::until_true(
         "the silent server is asked",
         Duration::from_secs(20),
