@@ -171,7 +171,7 @@ fn take(
         // One in another version is asked for by now.
         Change::Refused { version, .. } if version != watched => HashSet::new(),
         // Counted with all that is known from now on.
-        Change::Seen { entry, .. } => state.put(entry),
+        Change::Seen { entry, .. } => state.put_named(entry),
         Change::Gone {
             key,
             resource_version,

@@ -236,7 +236,14 @@ impl State {
             .collect()
     }
 
-    /// Takes an entry in, unless a newer one is known. Gives whom that concerns.
+    /// Takes in what a watch has named: it was there after whatever that watch and those before it have said, so that no deletion is
+    /// newer. One that a listing seemed to tell, because it did not show all that there is, was none.
+    pub(super) fn put_named(&mut self, entry: Entry) -> HashSet<Wake> {
+        self.open_grave(&entry.key);
+        self.put(entry)
+    }
+
+    /// Takes an entry in, unless a newer one, or that it is gone since, is known. Gives whom that concerns.
     pub(super) fn put(&mut self, entry: Entry) -> HashSet<Wake> {
         let number = version_number(&entry.resource_version);
         if self
@@ -678,6 +685,27 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["kept", "newer"]);
+    }
+
+    #[test]
+    fn what_one_listing_did_not_show_is_there_when_the_next_one_names_it() {
+        let mut state = State::default();
+        let there = entry("Pod", "a", 7, None, Some("hello"));
+        let key = there.key.clone();
+        state.put_named(there.clone());
+        let nothing = HashSet::new();
+        state.retain(&GroupKind::new("", "Pod"), "", &nothing, 20);
+        assert!(state.get(&key).is_none());
+        state.put(there.clone());
+        assert!(state.get(&key).is_none(), "an answer may be older");
+        let wakes = state.put_named(there.clone());
+        assert_eq!(wakes, HashSet::from([app("hello")]));
+        assert!(state.graves.is_empty());
+        assert_eq!(state.get(&key).unwrap().resource_version.as_ref(), "7");
+        // An answer of ours is newer than what a watch tells a little late.
+        state.put(entry("Pod", "a", 30, None, Some("hello")));
+        state.put_named(there);
+        assert_eq!(state.get(&key).unwrap().resource_version.as_ref(), "30");
     }
 
     #[test]
