@@ -59,6 +59,9 @@ pub struct Connection {
     pub message: String,
     /// Since when it is so.
     pub since: Timestamp,
+    /// Whether it has answered before, and then did not: the watches begin anew after that, and what is known is behind until
+    /// they have.
+    pub broken: bool,
 }
 
 /// One Kubernetes cluster. Clones are handles to the same one.
@@ -150,6 +153,7 @@ impl Cluster {
             reachable: false,
             message: String::new(),
             since,
+            broken: false,
         });
         Self {
             inner: Arc::new(Inner {
@@ -295,6 +299,7 @@ impl Cluster {
             if state.reachable == failure.is_some() {
                 tracing::info!(cluster = %self.inner.name, reachable = failure.is_none(), %message, "cluster connection");
                 state.since = now;
+                state.broken |= state.reachable;
             }
             state.reachable = failure.is_none();
             state.message.clone_from(&message);
@@ -584,6 +589,19 @@ mod tests {
         };
         let budget = Budget::unbounded();
         Cluster::added(&added, &login(), &egress(), &budget, terms).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_broken_once_a_cluster_that_answered_does_not() {
+        let cluster = strange("http://127.0.0.1:1".to_owned());
+        let broken = || cluster.connection().borrow().broken;
+        cluster.set_connection(Some("refused".into()));
+        cluster.set_connection(None);
+        assert!(!broken(), "it has never answered before");
+        cluster.set_connection(Some("refused".into()));
+        assert!(broken());
+        cluster.set_connection(None);
+        assert!(broken(), "it is back");
     }
 
     #[tokio::test]

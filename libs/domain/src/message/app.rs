@@ -136,10 +136,10 @@ messages! {
         en: "the application is not deleted yet, because its objects of kind {kind} cannot be seen; give the credentials list and watch of that kind, or delete what there is of it by hand and leave the rest: take `resources-finalizer.argocd.argoproj.io` out of metadata.finalizers with `argocd app patch`",
         ko: "{kind} 종류의 오브젝트를 볼 수 없어 애플리케이션을 아직 삭제하지 않습니다. 자격 증명에 이 종류의 list와 watch 권한을 주거나, 오브젝트를 직접 지운 뒤 `argocd app patch`로 metadata.finalizers에서 `resources-finalizer.argocd.argoproj.io`를 빼십시오",
     }
-    /// Its cluster has just come to another controller, whose watches may still be behind.
+    /// Its cluster has just come to another controller, or come back, and the watches may still be behind.
     DELETION_SETTLES = "app.deletion-settles" {
-        en: "the application goes in a moment: another controller has just taken its cluster over and makes sure that nothing is left of it",
-        ko: "애플리케이션이 곧 삭제됩니다. 방금 클러스터를 이어받은 컨트롤러가 남은 오브젝트가 없는지 확인하고 있습니다",
+        en: "the application goes in a moment: its cluster has just come back, or been taken over by another controller, and it is made sure that nothing is left of it",
+        ko: "애플리케이션이 곧 삭제됩니다. 클러스터에 방금 다시 연결되었거나 다른 컨트롤러가 클러스터를 이어받아, 남은 오브젝트가 없는지 확인하고 있습니다",
     }
     /// Nothing but hooks that are kept is left of it.
     DELETION_WAITS_FOR_RELEASE = "app.deletion-waits-for-release" {

@@ -49,8 +49,8 @@ const REFUSALS: [&message::Code; 3] = [
 const HELD: Duration = Duration::from_secs(600);
 /// One that the cluster did not finish in time is asked for again after this.
 const SOON: Duration = Duration::from_secs(2);
-/// For so long after a cluster has come to this controller nothing is taken for gone: watches tell a little late of what was
-/// done last by whoever had it before.
+/// For so long after a cluster has come to this controller, or has come back, nothing is taken for gone: watches tell a little
+/// late of what was done last by whoever had it before, and wait a moment before they begin anew.
 const SETTLES: Duration = Duration::from_secs(10);
 /// For so long what is on record is asked for before it is: a watch that is dead is begun anew by then.
 const HEARD: Duration = Duration::from_secs(180);
@@ -292,7 +292,7 @@ fn unseen(ctx: &Context, app: &Application, sight: Sight<'_>) -> Option<GroupKin
 
 /// When to look again whether nothing is left of an application of which the index has nothing; `None` where that is
 /// certain. The shared cluster is watched by each controller, whoever has it, so that the index of one that has just taken it may
-/// lack what another made a moment ago.
+/// lack what another made a moment ago; and after any cluster was away it lacks what was being made as the connection broke.
 async fn uncertain(
     ctx: &Context,
     key: &AppKey,
@@ -300,7 +300,8 @@ async fn uncertain(
     tenant: &Arc<TenantFacts>,
     sight: Sight<'_>,
 ) -> Result<Option<Next>, Failure> {
-    let Some(held) = shared_for(ctx)? else {
+    let back = back_for(&ctx.cluster.connection().borrow(), ctx.clock.now());
+    let Some(held) = shared_for(ctx)?.into_iter().chain(back).min() else {
         return Ok(None);
     };
     if let Some(next) = settles(held) {
@@ -328,7 +329,13 @@ fn shared_for(ctx: &Context) -> Result<Option<Duration>, Failure> {
         .ok_or(lost)
 }
 
-/// When to look again in a shared cluster that has been ours for so long; `None` once its watches have caught up.
+/// For how long a cluster has answered again; `None` where it has done so all the time.
+fn back_for(connection: &cluster::Connection, now: Timestamp) -> Option<Duration> {
+    let back = now.signed_duration_since(connection.since);
+    connection.broken.then(|| back.to_std().unwrap_or_default())
+}
+
+/// When to look again in a cluster that has been ours, or has answered again, for so long; `None` once its watches have caught up.
 fn settles(held: Duration) -> Option<Next> {
     SETTLES.checked_sub(held).map(Next::After)
 }
@@ -717,6 +724,32 @@ mod tests {
         let left = Duration::from_millis(500);
         assert_eq!(next(9_500), Some(Next::After(left)));
         assert_eq!(next(10_001), None);
+    }
+
+    #[test]
+    fn what_is_known_of_a_cluster_that_was_away_counts_from_when_it_is_back() {
+        let mut connection = cluster::Connection {
+            reachable: true,
+            message: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+            broken: false,
+        };
+        let back = |connection: &cluster::Connection, seconds| {
+            let now = Timestamp::UNIX_EPOCH + TimeDelta::seconds(seconds);
+            back_for(connection, now)
+        };
+        assert_eq!(
+            back(&connection, 5),
+            None,
+            "it was listed when it was opened"
+        );
+        connection.broken = true;
+        assert_eq!(back(&connection, 5), Some(Duration::from_secs(5)));
+        assert_eq!(
+            back(&connection, -5),
+            Some(Duration::ZERO),
+            "a clock was set"
+        );
     }
 
     fn refused(code: u16) -> cluster::Error {
