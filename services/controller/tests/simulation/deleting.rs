@@ -12,9 +12,14 @@ use engine::plan::{self, Stage};
 
 use crate::driver::{Controller, Looked, Next};
 use crate::live::LiveSet;
-use crate::look::{BACKSTOP, Report, Subject, publish};
+use crate::look::{BACKSTOP, Report, Subject, is_known, publish};
 use crate::waves;
 use crate::world::{World, claimant};
+
+/// When one is looked at again whose cluster is away, in milliseconds.
+const AGAIN: i64 = 10_000;
+/// For so long after a cluster is back nothing is taken for gone.
+const SETTLES: i64 = 10_000;
 
 /// Takes the deletion of an application as far as it goes now.
 pub(crate) fn advance(world: &mut World, me: &mut Controller, app: Application) -> Looked<Next> {
@@ -22,6 +27,9 @@ pub(crate) fn advance(world: &mut World, me: &mut Controller, app: Application) 
         return Ok(Next::Sleep);
     };
     let subject = Subject::read(world, app);
+    if !is_known(world, me) {
+        return Ok(Next::After(AGAIN));
+    }
     let live = LiveSet::gather(me, &subject.tenant, subject.name(), &[]);
     let plan = plan::deletion(
         &live.as_live(),
@@ -31,6 +39,14 @@ pub(crate) fn advance(world: &mut World, me: &mut Controller, app: Application) 
         false,
     );
     if plan.done() {
+        // What was being made as the connection broke is heard of a moment after it is back.
+        let rest = world.link.back.map(|back| {
+            let lasted = world.now() - back;
+            SETTLES - lasted.num_milliseconds()
+        });
+        if let Some(rest) = rest.filter(|rest| *rest > 0) {
+            return Ok(Next::After(rest));
+        }
         if find_overlooked(world, me, &subject)? {
             return Ok(Next::After(0));
         }

@@ -2,6 +2,7 @@
 //! ones; alarms are a list, since time is the world's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -13,7 +14,7 @@ use engine::compare::Applied;
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 
-use crate::cluster::{Answer, Event, Request, Stored, Verb};
+use crate::cluster::{Answer, Apiserver, Event, Request, Stored, Verb};
 use crate::faults::Fault;
 use crate::invariants::Duty;
 use crate::look;
@@ -25,6 +26,15 @@ pub(crate) enum Next {
     Sleep,
     /// After so many milliseconds.
     After(i64),
+}
+
+/// The sooner of two times to look again, where there are two.
+pub(crate) fn sooner(one: Next, other: Next) -> Next {
+    match (one, other) {
+        (Next::After(one), Next::After(other)) => Next::After(one.min(other)),
+        (_, Next::After(_)) => other,
+        _ => one,
+    }
 }
 
 /// Why a look came to nothing.
@@ -42,6 +52,8 @@ pub(crate) type Looked<T> = Result<T, Stop>;
 
 /// How long an application rests whose look came to nothing, in milliseconds.
 const AGAIN: i64 = 1000;
+/// How many objects a listing names while one event would be heard.
+const NAMED: usize = 20;
 
 /// What a controller has heard of the cluster.
 #[derive(Default)]
@@ -49,9 +61,68 @@ pub(crate) struct Index {
     pub(crate) objects: BTreeMap<ResourceKey, Arc<Stored>>,
     /// How many events it has heard.
     cursor: usize,
+    /// A listing that has not come to its end: nothing is heard of until then.
+    listing: Option<Listing>,
+    /// Since when nothing has ever been listed; nothing once it was.
+    pub(crate) unlisted: Option<Timestamp>,
+}
+
+/// A listing under way. What it has named so far is known; what it has not named says nothing before its end.
+struct Listing {
+    /// In which version it began.
+    began: u64,
+    /// Where it stands.
+    after: Option<ResourceKey>,
+    named: BTreeSet<ResourceKey>,
 }
 
 impl Index {
+    /// Begins to list everything, or begins anew with that. What is known stays until the end says otherwise.
+    pub(crate) fn list(&mut self, api: &Apiserver) {
+        self.cursor = api.log.len();
+        self.listing = Some(Listing {
+            began: api.version,
+            after: None,
+            named: BTreeSet::new(),
+        });
+    }
+
+    /// Whether a listing is under way.
+    pub(crate) fn lists(&self) -> bool {
+        self.listing.is_some()
+    }
+
+    /// Hears so many of the objects that are listed; whether that is the end of it.
+    pub(crate) fn hear(&mut self, api: &Apiserver, count: usize) -> bool {
+        let Some(listing) = &mut self.listing else {
+            return false;
+        };
+        let from = listing
+            .after
+            .clone()
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        let count = count.saturating_mul(NAMED);
+        let mut named = 0;
+        for (key, stored) in api.objects.range((from, Bound::Unbounded)).take(count) {
+            named += 1;
+            listing.after = Some(key.clone());
+            listing.named.insert(key.clone());
+            let known = self.objects.get(key);
+            if known.is_none_or(|known| known.version < stored.version) {
+                self.objects.insert(key.clone(), stored.clone());
+            }
+        }
+        if named == count {
+            return false;
+        }
+        let (began, all) = (listing.began, std::mem::take(&mut listing.named));
+        self.objects
+            .retain(|key, stored| all.contains(key) || stored.version > began);
+        self.listing = None;
+        self.unlisted = None;
+        true
+    }
+
     /// Hears so many events; gives the applications that they are about.
     pub(crate) fn follow(&mut self, log: &[Event], count: usize) -> BTreeSet<String> {
         let mut woken = BTreeSet::new();
@@ -74,7 +145,7 @@ impl Index {
 
     /// Whether there is something that it has not heard.
     pub(crate) fn lags(&self, log: &[Event]) -> bool {
-        self.cursor < log.len()
+        self.lists() || self.cursor < log.len()
     }
 
     /// Takes in what was answered; gives what it has then.
@@ -113,6 +184,20 @@ impl Controller {
     pub(crate) fn new(fence: i64, gate: Gate, log: &[Event], heard: usize) -> Self {
         let mut index = Index::default();
         index.follow(log, heard);
+        Self::with(fence, gate, index)
+    }
+
+    /// One that knows nothing, and lists everything first.
+    pub(crate) fn that_lists(fence: i64, gate: Gate, api: &Apiserver) -> Self {
+        let mut index = Index {
+            unlisted: Some(api.now),
+            ..Index::default()
+        };
+        index.list(api);
+        Self::with(fence, gate, index)
+    }
+
+    fn with(fence: i64, gate: Gate, index: Index) -> Self {
         Self {
             fence,
             gate,
@@ -219,6 +304,13 @@ impl World {
         if writes && !me.gate.open_at(self.instant(self.now())) {
             return Err(Stop::NotHolder);
         }
+        if self.link.away.is_some() {
+            return Err(Stop::Unanswered);
+        }
+        if writes && me.index.unlisted.is_some() {
+            let blind = format!("{}: {} is written blindly", duty.app, request.key);
+            self.judge.wrong.push(blind);
+        }
         let mark = duty.step.map(|step| step.mark.clone());
         let began = self.look_began;
         match fault {
@@ -226,9 +318,24 @@ impl World {
             Some(Fault::Refused) if matches!(request.verb, Verb::Apply { .. }) => {
                 return Ok(no(403, "Forbidden"));
             }
+            _ if self.keeps(&request, duty) => {
+                self.count("kept");
+                return Ok(no(403, "Forbidden"));
+            }
             _ => self.judge.sent(&self.api, &request, duty, began),
         }
         match fault {
+            Some(Fault::Cut { done }) => {
+                if done {
+                    self.arrive(&request, mark.as_ref());
+                }
+                self.sever();
+                // It hears of that as of anything else.
+                for app in self.rows.keys() {
+                    me.queue.push(self.key_of(app));
+                }
+                Err(Stop::Unanswered)
+            }
             Some(Fault::Late(millis)) if writes => {
                 self.fly(request, mark, millis);
                 Err(Stop::Crash)
@@ -243,6 +350,13 @@ impl World {
             }
             _ => Ok(self.arrive(&request, mark.as_ref())),
         }
+    }
+
+    /// Whether a webhook keeps hooks from being changed or deleted by whom they were made.
+    fn keeps(&self, request: &Request, duty: &Duty<'_>) -> bool {
+        request.key.kind == "Job"
+            && matches!(request.verb, Verb::Delete | Verb::Merge)
+            && self.guarded.contains(duty.app)
     }
 
     /// The process does nothing for a while: it renews no lease either.

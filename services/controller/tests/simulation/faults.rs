@@ -22,6 +22,11 @@ pub(crate) enum Fault {
     Crash,
     /// The process ends right after it.
     CrashAfter,
+    /// The connection to the cluster breaks, and it has been done or has not.
+    Cut {
+        /// Whether it has.
+        done: bool,
+    },
 }
 
 /// Where chance comes from.
@@ -83,6 +88,9 @@ impl Dice {
             44..48 => Some(Fault::Pause(200 + self.millis(request, 8000))),
             48..52 => Some(Fault::Crash),
             52..56 => Some(Fault::CrashAfter),
+            56..58 => Some(Fault::Cut {
+                done: self.chance(request, 50),
+            }),
             _ => None,
         }
     }

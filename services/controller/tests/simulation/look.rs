@@ -2,13 +2,16 @@
 //! engine, and in which order, is the same, and stands beside the same names; keep the two alike. Left out is what these
 //! worlds have not: settings, scripts, several sources, dry runs, namespaces that are made, forced and client-side applies.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use domain::application::{Application, Spec};
 use domain::cause::Cause;
+use domain::clock::Timestamp;
 use domain::manifest::{ManifestSetHash, SourceType};
 use domain::message;
-use domain::operation::{Operation, OperationState, Phase};
+use domain::operation::{Operation, OperationState, Phase, ResourceResult};
 use domain::project::gate::{Applicant, Begun};
 use domain::resource::ResourceKey;
 use domain::status::{Status, SyncCode};
@@ -22,7 +25,7 @@ use engine::{assemble, plan};
 use serde_json::Value;
 
 use crate::deleting;
-use crate::driver::{Controller, Looked, Next, Stop};
+use crate::driver::{Controller, Looked, Next, Stop, sooner};
 use crate::invariants::Duty;
 use crate::live::LiveSet;
 use crate::waves::{self, Progress};
@@ -30,6 +33,12 @@ use crate::world::{World, claimant, destination, name_of};
 
 /// How often what waits is looked at though nothing happens, in milliseconds.
 pub(crate) const BACKSTOP: i64 = 30_000;
+/// A cluster that is away for no longer than this is not called so, in milliseconds.
+const BLINK: i64 = 5000;
+/// One that answers and has not listed everything for so long is not known.
+const UNLISTED: i64 = 30_000;
+/// When it is looked at again.
+const UNLISTED_AGAIN: i64 = 10_000;
 
 /// An application that may be compared.
 pub(crate) struct Subject {
@@ -37,6 +46,8 @@ pub(crate) struct Subject {
     pub(crate) spec: Spec,
     pub(crate) tenant: String,
     pub(crate) options: SyncOptions,
+    /// How long an operation may take, where that is said.
+    pub(crate) limit: Option<TimeDelta>,
 }
 
 impl Subject {
@@ -45,6 +56,7 @@ impl Subject {
             tenant: world.tenant_of(app.name()).as_str().to_owned(),
             spec: app.view().unwrap_or_default(),
             options: world.options(app.name()),
+            limit: world.limit_of(app.name()),
             app,
         }
     }
@@ -145,18 +157,168 @@ pub(crate) fn reconcile(world: &mut World, me: &mut Controller, app: &str) -> Lo
         return deleting::advance(world, me, row);
     }
     let subject = Subject::read(world, row);
+    match cluster_state(world, me) {
+        ClusterState::Known => {}
+        ClusterState::NotYet(wait) => return Ok(Next::After(wait)),
+        ClusterState::Away(cause, next) => {
+            return without_cluster(world, me, &subject, *cause, next);
+        }
+    }
     match subject.app.operation.clone() {
         Some(asked) => advance(world, me, subject, asked),
         None => compare(world, me, subject),
     }
 }
 
+/// Whether the index says what the cluster has.
+enum ClusterState {
+    Known,
+    /// It will in a moment; after how long it is looked at whether it does not.
+    NotYet(i64),
+    /// It does not, and when to look again if nothing happens before.
+    Away(Box<Cause>, Next),
+}
+
+fn cluster_state(world: &World, me: &Controller) -> ClusterState {
+    let lasted = |since: Timestamp| (world.now() - since).num_milliseconds();
+    match (world.link.away, me.index.unlisted) {
+        (Some(since), _) if lasted(since) < BLINK => {
+            ClusterState::NotYet((BLINK - lasted(since)).max(100))
+        }
+        (Some(_), _) => {
+            let message = message::cluster::UNREACHABLE.with("cluster", "simulated");
+            ClusterState::Away(Box::new(Cause::error(message)), Next::Sleep)
+        }
+        (None, Some(since)) if lasted(since) < UNLISTED => {
+            ClusterState::NotYet((UNLISTED - lasted(since)).max(100))
+        }
+        (None, Some(_)) => {
+            let message = message::cluster::KIND_UNLISTED.with("kind", "ConfigMap");
+            let cause = Cause::error(message.with("cluster", "simulated"));
+            ClusterState::Away(Box::new(cause), Next::After(UNLISTED_AGAIN))
+        }
+        (None, None) => ClusterState::Known,
+    }
+}
+
+/// Whether it does.
+pub(crate) fn is_known(world: &World, me: &Controller) -> bool {
+    matches!(cluster_state(world, me), ClusterState::Known)
+}
+
+/// Reports an application whose cluster is away. An operation on it waits, but no longer than it may take, nor than somebody wants
+/// it to.
+fn without_cluster(
+    world: &mut World,
+    me: &Controller,
+    subject: &Subject,
+    cause: Cause,
+    next: Next,
+) -> Looked<Next> {
+    let (app, now) = (&subject.app, world.now());
+    let recorded = app.status.operation.as_ref();
+    let under_way = recorded.filter(|state| {
+        !state.phase.completed() && app.operation.as_ref() == Some(&state.operation)
+    });
+    let deadline = under_way.and_then(|state| deadline(subject, state));
+    let is_over = |state: &&OperationState| {
+        state.phase == Phase::Terminating || deadline.is_some_and(|deadline| now >= deadline)
+    };
+    let mut report = Report {
+        status: unknown(world, subject, vec![cause.clone()]),
+        ..Report::default()
+    };
+    let mut next = next;
+    match (under_way.filter(is_over), deadline) {
+        (Some(state), _) => {
+            world.count("stopped from afar");
+            let mut state = state.clone();
+            let ended = stopped(subject.limit, &state);
+            let ended = match running_hook(&state) {
+                Some(_) => in_vain(ended),
+                None => ended,
+            };
+            let causes = ended.causes.iter().cloned().chain([cause]).collect();
+            state.retry_count = 0;
+            state.phase = Phase::Terminating;
+            operation::conclude(&mut state, ended, now);
+            report.status = unknown(world, subject, causes);
+            report.clear = Some(state.operation.clone());
+            report.status.operation = Some(state);
+        }
+        (None, Some(deadline)) => next = sooner(at(world, deadline), next),
+        (None, None) => {}
+    }
+    publish(world, me, app, report, next)
+}
+
+/// The status of an application that cannot be compared.
+fn unknown(world: &World, subject: &Subject, causes: Vec<Cause>) -> Status {
+    let before = &subject.app.status;
+    let facts = assemble::Facts {
+        now: world.now(),
+        comparison: None,
+        health: &HashMap::new(),
+        ignored_health: &[],
+        causes,
+        revisions: before.revisions.clone(),
+        sources: before.compared_sources.clone(),
+        multiple: before.multiple,
+        destination: before.compared_destination.clone(),
+        ignore_differences: before.compared_ignore_differences.clone(),
+        source_types: before.source_types.clone(),
+        manifest_set: before.manifest_set.clone(),
+        external_urls: before.external_urls.clone(),
+        images: before.images.clone(),
+        requested: false,
+    };
+    assemble::assemble(before, facts)
+}
+
+/// When an operation is stopped that has not ended, where that is said.
+fn deadline(subject: &Subject, state: &OperationState) -> Option<Timestamp> {
+    state.started_at.checked_add_signed(subject.limit?)
+}
+
+/// The end of an operation that somebody stopped, or the time that it may take.
+fn stopped(limit: Option<TimeDelta>, state: &OperationState) -> End {
+    let before = state.causes.iter().cloned();
+    let (Phase::Running, Some(limit)) = (state.phase, limit) else {
+        let message = message::sync::TERMINATED.message();
+        return End::new(Phase::Failed, message, before.collect());
+    };
+    let message = message::sync::TIMED_OUT
+        .with("seconds", limit.num_seconds())
+        .with("message", &state.message);
+    let mut cause = Cause::error(message.clone());
+    if let Some(hook) = running_hook(state) {
+        cause = cause.on(hook.key.clone());
+    }
+    let causes = std::iter::once(cause).chain(before);
+    End::new(Phase::Failed, message, causes.collect())
+}
+
+/// A hook that is on record as running.
+fn running_hook(state: &OperationState) -> Option<&ResourceResult> {
+    let mut results = state.result.iter().flat_map(|result| &result.resources);
+    results.find(|result| result.hook && result.hook_phase == Phase::Running)
+}
+
+/// The end of one that was stopped while hooks of it run on.
+fn in_vain(ended: End) -> End {
+    let message = match ended.message.is(&message::sync::TERMINATED) {
+        true => message::sync::NOT_TERMINATED.message(),
+        false => ended.message,
+    };
+    End::new(Phase::Error, message, ended.causes)
+}
+
 /// Compares, and syncs if the application does so by itself.
 fn compare(world: &mut World, me: &mut Controller, subject: Subject) -> Looked<Next> {
     let look = look(world, me, &subject, "")?;
     let live: Vec<_> = look.live.entries().cloned().collect();
-    waves::release_idle(world, me, &subject, &live)?;
-    let status = status(world, &subject, &look, Vec::new(), false);
+    let held = waves::release_idle(world, me, &subject, &live)?;
+    let status = status(world, &subject, &look, held.clone(), false);
     let decision = autosync::decide(&autosync::Input {
         applicant: subject.applicant(world),
         sources: &status.compared_sources,
@@ -169,7 +331,7 @@ fn compare(world: &mut World, me: &mut Controller, subject: Subject) -> Looked<N
         resources: &status.resources,
         now: world.now(),
     });
-    let (causes, next) = match decision {
+    let (mut causes, next) = match decision {
         Decision::Sync(asked) => return begin(world, me, subject, *asked, status, look),
         Decision::Nothing(_) => (Vec::new(), Next::Sleep),
         Decision::Wait(until) => (Vec::new(), at(world, until)),
@@ -179,9 +341,17 @@ fn compare(world: &mut World, me: &mut Controller, subject: Subject) -> Looked<N
             (vec![closed.cause], next)
         }
     };
+    // The product asks the rarer the longer they are kept.
+    let next = match held.is_empty() {
+        true => next,
+        false => sooner(next, Next::After(BACKSTOP)),
+    };
     let status = match causes.is_empty() {
         true => status,
-        false => self::status(world, &subject, &look, causes, false),
+        false => {
+            causes.extend(held);
+            self::status(world, &subject, &look, causes, false)
+        }
     };
     let report = Report {
         status,
@@ -231,16 +401,28 @@ fn advance(
     if begun {
         memory(me, &subject).wave_ended = None;
     }
-    if state.phase == Phase::Terminating {
+    let deadline = deadline(&subject, &state);
+    let late = deadline.is_some_and(|deadline| now >= deadline);
+    if state.phase == Phase::Terminating || late {
+        world.count(if late { "late" } else { "stopped" });
+        // As it is on record: taken up for its next try it would not say any more what it waited for.
+        let recorded = recorded.filter(|_| !begun).cloned();
+        let state = recorded.unwrap_or(state);
         let mut look = look(world, me, &subject, "")?;
         let mut run = Run { subject, state };
-        waves::terminate(world, me, &mut run, &mut look.live)?;
+        let ended = stopped(run.subject.limit, &run.state);
+        let all = waves::terminate(world, me, &mut run, &mut look.live);
+        let all = all.inspect_err(|stop| keep(world, me, &run, *stop))?;
         run.state.retry_count = 0;
-        let message = message::sync::TERMINATED.message();
-        let ended = End::new(Phase::Failed, message, Vec::new());
-        return end(world, me, run, ended, look);
+        run.state.phase = Phase::Terminating;
+        if all {
+            return end(world, me, run, ended, look);
+        }
+        let next = end(world, me, run, in_vain(ended), look)?;
+        return Ok(sooner(next, Next::After(0)));
     }
     if let Some(until) = until {
+        let until = deadline.map_or(until, |end| end.min(until));
         return Ok(at(world, until));
     }
     run_on(world, me, Run { subject, state }, None, begun)
@@ -297,14 +479,40 @@ fn run_on(
     if plan.has_hooks() && !on_record(&run) {
         return waits(world, me, &run, &look, Vec::new(), Next::After(0));
     }
-    match waves::carry_out(world, me, &mut run, &plan, &mut look)? {
+    let carried = waves::carry_out(world, me, &mut run, &plan, &mut look);
+    match carried.inspect_err(|stop| keep(world, me, &run, *stop))? {
         Progress::Waits(next) => waits(world, me, &run, &look, Vec::new(), next),
         Progress::Ended(ended) => {
-            let look = look_at(world, me, &run.subject, look.desired, look.live)?;
-            let look = spec_look(world, me, &run.subject, look)?;
+            let after = match world.stumbles(run.subject.name()) {
+                true => Err(Stop::Unanswered),
+                false => look_at(world, me, &run.subject, look.desired, look.live),
+            };
+            let look = after.and_then(|after| spec_look(world, me, &run.subject, after));
+            let look = look.inspect_err(|stop| keep(world, me, &run, *stop))?;
             end(world, me, run, ended, look)
         }
     }
+}
+
+/// Has written down what became of objects in a look that comes to nothing, unless the process has ended. Whether it is written is
+/// not waited for.
+fn keep(world: &mut World, me: &Controller, run: &Run, stop: Stop) {
+    let subject = &run.subject;
+    let on_record = subject.app.status.operation.as_ref();
+    let on_record = on_record.and_then(|state| state.result.as_ref());
+    let known = on_record.map_or(&[][..], |result| &result.resources);
+    if stop == Stop::Crash || known == waves::results(run) {
+        return;
+    }
+    let report = Report {
+        status: Status {
+            operation: Some(run.state.clone()),
+            ..subject.app.status.clone()
+        },
+        set: begun_by_itself(run),
+        ..Report::default()
+    };
+    let _ = publish(world, me, &subject.app, report, Next::Sleep);
 }
 
 /// Whether the row says that this attempt runs.
@@ -341,11 +549,25 @@ fn waits(
         set: begun_by_itself(run),
         ..Report::default()
     };
+    let next = match deadline(&run.subject, &run.state) {
+        Some(deadline) => sooner(next, at(world, deadline)),
+        None => next,
+    };
     publish(world, me, &run.subject.app, report, next)
 }
 
 /// Ends an attempt: for good, or until the next one.
 fn end(world: &mut World, me: &mut Controller, run: Run, ended: End, look: Look) -> Looked<Next> {
+    let mut results = waves::results(&run).iter();
+    let failed = results.find(|result| result.hook && result.hook_phase == Phase::Failed);
+    if let Some(hook) = failed.filter(|_| ended.phase == Phase::Succeeded) {
+        let wrong = format!(
+            "{}: ends well though {} failed",
+            run.subject.name(),
+            hook.key
+        );
+        world.judge.wrong.push(wrong);
+    }
     let Run { subject, mut state } = run;
     let now = world.now();
     memory(me, &subject).wave_ended = None;
@@ -356,7 +578,9 @@ fn end(world: &mut World, me: &mut Controller, run: Run, ended: End, look: Look)
         Some(again) => {
             let automated = state.operation.initiated_by.automated;
             report.set = automated.then(|| state.operation.clone());
-            at(world, again.at)
+            // Its time may be over before.
+            let looked_at = deadline(&subject, &state).map_or(again.at, |end| end.min(again.at));
+            at(world, looked_at)
         }
         None => {
             report.clear = Some(state.operation.clone());
@@ -573,6 +797,16 @@ pub(crate) fn publish(
         written.operation = None;
     }
     written.status = report.status;
+    // A wish to stop the operation that is asked for survives a report of its progress.
+    let wished = row.status.operation.as_ref();
+    let wished = wished.filter(|state| state.phase == Phase::Terminating);
+    if let (Some(wished), Some(state)) = (wished, &mut written.status.operation)
+        && state.phase == Phase::Running
+        && (state.started_at == wished.started_at
+            || row.operation.as_ref() == Some(&state.operation))
+    {
+        state.phase = Phase::Terminating;
+    }
     if written != *row {
         world.writes += 1;
         world.rows.insert(name.to_owned(), written);

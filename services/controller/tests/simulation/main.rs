@@ -1,5 +1,7 @@
 //! Controllers against a simulated cluster, with everything going wrong that may: requests that are lost, answered by nobody
-//! or done late, conflicts, refusals, watches that lag, processes that stop, end, or lose their lease to another.
+//! or done late, conflicts, refusals, watches that lag, processes that stop, end, or lose their lease to another, connections that
+//! break and come back, listings that are cut short, hooks that a webhook keeps, operations that somebody stops or whose time is
+//! over, looks that break off right after the end of one.
 //!
 //! What decides is the product's own: the engine, the fair queue, the gate, and the words of results. What carries out
 //! (`look`, `waves`, `live`, `deleting`) is a short copy of `controller::reconcile`, whose modules need a database, a
@@ -26,10 +28,13 @@ mod plane;
 mod waves;
 mod world;
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
 use engine::claim::Owner;
+use engine::operation::was_stopped;
 
 use invariants::{unsettled, untrue};
 use world::{Size, World, claimant};
@@ -58,6 +63,17 @@ const WORLDS_IN_FULL: u64 = 3000;
 /// After this long a world that is left alone is what Git says: longer than all tries of an operation take, and the waits
 /// between heals, and two windows.
 const SETTLED: TimeDelta = TimeDelta::hours(4);
+
+/// What has to go wrong in some of the worlds.
+const TROUBLES: [&str; 7] = [
+    "away",
+    "kept",
+    "late",
+    "listed anew",
+    "stopped",
+    "stopped from afar",
+    "stumbled",
+];
 
 /// What is due at one time takes no more looks for each application.
 const AT_MOST: usize = 1000;
@@ -125,6 +141,8 @@ fn restless(world: &World) -> Option<(String, String)> {
 /// Leaves a world alone, but for one last commit to each repository, until it is what Git says.
 fn settle(world: &mut World) {
     world.dice.calm = true;
+    world.mend();
+    world.unguard();
     let apps: Vec<String> = world.rows.keys().cloned().collect();
     for app in &apps {
         world.push(app, true);
@@ -136,8 +154,10 @@ fn settle(world: &mut World) {
         catch_up(world);
         let by_hand = world.rows.iter().filter(|(app, row)| {
             let idle = row.operation.is_none() && !row.deleting();
+            // What was stopped does not begin again by itself.
+            let stopped = row.status.operation.as_ref().is_some_and(was_stopped);
             idle && unsettled(world, app).is_some()
-                && row.view().unwrap_or_default().automated().is_none()
+                && (stopped || row.view().unwrap_or_default().automated().is_none())
         });
         let by_hand: Vec<String> = by_hand.map(|(app, _)| app.clone()).collect();
         for app in &by_hand {
@@ -195,12 +215,22 @@ fn bystanders(world: &World, app: &str) -> Option<String> {
         })
 }
 
+/// A hook that our finalizer keeps though nobody keeps us from letting it go.
+fn held(world: &World) -> Option<String> {
+    let mut objects = world.api.objects.iter();
+    let kept = objects.find(|(_, stored)| engine::hooks::held(&stored.object));
+    kept.map(|(key, _)| format!("{key} is not let go"))
+}
+
 /// Looks at everything again, for longer than any wait, and under another controller: nothing is written.
 fn rest(world: &mut World) {
     // Within half a minute a hook that was not let go at the end of its operation is, and what an operation failed for is told no
     // more, though nothing happens.
     world.pass(31_000);
     catch_up(world);
+    if let Some(wrong) = held(world) {
+        fail(world, &wrong);
+    }
     let before = (world.api.version, world.writes);
     let objects = world.api.objects.clone();
     for _ in 0..3 {
@@ -256,6 +286,7 @@ fn worlds_come_to_rest_whatever_goes_wrong() {
     }
     let count = if full() { WORLDS_IN_FULL } else { WORLDS };
     let (next, takeovers) = (AtomicU64::new(1), AtomicU64::new(0));
+    let troubles = Mutex::new(BTreeSet::new());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -268,12 +299,15 @@ fn worlds_come_to_rest_whatever_goes_wrong() {
                     let world = story(seed, SMALL, true);
                     let fence = u64::try_from(world.lease.fence).unwrap();
                     takeovers.fetch_add(fence, Ordering::Relaxed);
+                    troubles.lock().unwrap().extend(world.counts.into_keys());
                 }
             });
         }
     });
     let takeovers = takeovers.into_inner();
     assert!(takeovers > 3 * count, "too little goes wrong: {takeovers}");
+    let troubles = troubles.into_inner().unwrap();
+    assert_eq!(troubles, BTreeSet::from(TROUBLES), "less goes wrong");
 }
 
 #[test]

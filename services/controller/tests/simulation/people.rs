@@ -2,7 +2,7 @@
 
 use domain::application::{Application, IN_CLUSTER_SERVER, RESOURCES_FINALIZER};
 use domain::manifest::Manifest;
-use domain::operation::{Initiator, Operation, Phase, SyncRequest};
+use domain::operation::{Initiator, Operation, OperationState, Phase, SyncRequest};
 use domain::resource::{INSTALLATION_ID, ResourceKey, TRACKING_ID};
 use domain::status::Status;
 use serde_json::{Value, json};
@@ -189,15 +189,18 @@ impl World {
         let Some(app) = apps.get(at) else {
             return;
         };
-        match self.dice.below("meddle", 20) {
+        match self.dice.below("meddle", 22) {
             0..7 => self.push(app, false),
             7..11 => self.edit(app, json!({"data": {"value": "edited"}})),
             11 => self.edit(app, json!({"data": {"foreign": "kept"}})),
             12 => self.edit(app, json!({"metadata": {"finalizers": [SLOW]}})),
             13..15 => self.remove(app),
             15..18 => self.sync(app),
-            18 => self.terminate(app),
-            _ => self.retire(app),
+            18 | 19 => self.terminate(app),
+            20 => self.retire(app),
+            // Some are given up for that.
+            _ if self.link.away.is_some() => self.retire(app),
+            _ => {}
         }
     }
 
@@ -271,17 +274,26 @@ impl World {
     }
 
     fn terminate(&mut self, app: &str) {
-        let row = self.rows.get_mut(app);
-        let Some(row) = row.filter(|row| row.operation.is_some()) else {
+        let now = self.now();
+        let Some(row) = self.rows.get_mut(app) else {
             return;
         };
-        if let Some(state) = &mut row.status.operation
-            && state.phase == Phase::Running
-        {
-            state.phase = Phase::Terminating;
-            self.tell(format_args!("{app}: somebody stops its operation"));
-            self.wake(app);
+        let Some(asked) = row.operation.clone() else {
+            return;
+        };
+        // As the API has it: the controller may not have said yet that it has begun.
+        let recorded = row.status.operation.as_mut();
+        match recorded.filter(|state| !state.phase.completed() && state.operation == asked) {
+            Some(state) => state.phase = Phase::Terminating,
+            None => {
+                row.status.operation = Some(OperationState {
+                    phase: Phase::Terminating,
+                    ..engine::operation::begin(asked, now)
+                });
+            }
         }
+        self.tell(format_args!("{app}: somebody stops its operation"));
+        self.wake(app);
     }
 
     /// Somebody deletes an application with all that it has; few do.

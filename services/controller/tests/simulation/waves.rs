@@ -20,7 +20,7 @@ use crate::cluster::{Answer, Request, Stored, Verb};
 use crate::driver::{Controller, Looked, Next, Stop};
 use crate::invariants::{Duty, Mark, StepDuty};
 use crate::live::LiveSet;
-use crate::look::{BACKSTOP, Look, Report, Run, Subject, memory, publish};
+use crate::look::{BACKSTOP, Look, Run, Subject, memory};
 use crate::world::{World, claimant, millis};
 
 /// How often a finalizer is taken off anew where somebody else was writing.
@@ -144,32 +144,18 @@ fn carried(
 ) -> Looked<(Vec<Cause>, Option<Message>)> {
     let outcome = apply_wave(world, me, run, steps, before, look);
     memory(me, &run.subject).wave_ended = Some(world.now());
-    let progressed = !outcome.results.is_empty();
     record(run, outcome.results);
     // A process that has ended does nothing more.
     let released = match outcome.interrupted {
         Some(Stop::Crash) => Ok(()),
         _ => let_go(world, me, run, &outcome.going, &look.live),
     };
-    let Some(stop) = outcome.interrupted.or(released.err()) else {
-        let going = outcome.going.first();
-        let words = |key| message::sync::WAITING_DELETION.with("resource", named(key));
-        return Ok((outcome.causes, going.map(words)));
-    };
-    // What of the wave is done is written down, so that it is not done again.
-    if progressed && stop != Stop::Crash {
-        let automated = run.state.operation.initiated_by.automated;
-        let mut status = run.subject.app.status.clone();
-        status.operation = Some(run.state.clone());
-        let report = Report {
-            status,
-            set: automated.then(|| run.state.operation.clone()),
-            ..Report::default()
-        };
-        // Whether it is written is not waited for.
-        let _ = publish(world, me, &run.subject.app, report, Next::Sleep);
+    if let Some(stop) = outcome.interrupted.or(released.err()) {
+        return Err(stop);
     }
-    Err(stop)
+    let going = outcome.going.first();
+    let words = |key| message::sync::WAITING_DELETION.with("resource", named(key));
+    Ok((outcome.causes, going.map(words)))
 }
 
 /// What became of a wave.
@@ -359,8 +345,7 @@ fn fail(
                 return Ok(Progress::Waits(Next::After(BACKSTOP)));
             }
             Way::Refused(cause) => {
-                run.state.causes.push(cause);
-                let causes = std::mem::take(&mut run.state.causes);
+                let causes = run.state.causes.iter().cloned().chain([cause]).collect();
                 return Ok(Progress::Ended(End::new(phase, why, causes)));
             }
         };
@@ -380,7 +365,8 @@ fn fail(
         return Ok(Progress::Waits(Next::After(BACKSTOP)));
     }
     tidy(world, me, run, plan, &look.live, false)?;
-    let causes = std::mem::take(&mut run.state.causes);
+    // They stay until the end is written: a look that breaks off before comes to this again.
+    let causes = run.state.causes.clone();
     Ok(Progress::Ended(End::new(phase, why, causes)))
 }
 
@@ -417,7 +403,7 @@ fn going(live: &LiveSet, before: &[Step]) -> Option<Message> {
     Some(message::sync::WAITING_DELETION.with("resource", named(&first.key)))
 }
 
-fn results(run: &Run) -> &[ResourceResult] {
+pub(crate) fn results(run: &Run) -> &[ResourceResult] {
     let result = run.state.result.as_ref();
     result.map_or(&[], |result| &result.resources)
 }
@@ -534,8 +520,11 @@ fn clear_way(
             Before::Made => made.push(apply::made(&step)),
             Before::Gone => going.push(step.key),
             Before::Delete => {
-                if let Some(entry) = &entry {
-                    remove(world, me, &subject.duty(), &step.key, entry, propagation)?;
+                if let Some(entry) = &entry
+                    && !remove(world, me, &subject.duty(), &step.key, entry, propagation)?
+                {
+                    let cause = Cause::error(message::cluster::FORBIDDEN.message());
+                    return Ok(Way::Refused(cause.on(step.key)));
                 }
                 going.push(step.key);
             }
@@ -570,7 +559,7 @@ fn let_go(
 fn tidy(
     world: &mut World,
     me: &Controller,
-    run: &Run,
+    run: &mut Run,
     plan: &Plan,
     live: &LiveSet,
     succeeded: bool,
@@ -581,72 +570,88 @@ fn tidy(
     };
     let steps = plan.steps.iter().chain(&plan.on_failure);
     for step in steps.filter(|step| step.hook.is_some_and(goes)) {
-        let result = pace::result_of(step, results(run));
-        let ended = result.is_some_and(|result| result.hook_phase != Phase::Running);
-        if let Some(entry) = live.find(&step.key).filter(|_| ended) {
-            let duty = run.subject.duty();
-            remove(world, me, &duty, &step.key, entry, plan.propagation)?;
+        let ended = pace::result_of(step, results(run));
+        let ended = ended.filter(|result| result.hook_phase != Phase::Running);
+        let (Some(ended), Some(entry)) = (ended.cloned(), live.find(&step.key)) else {
+            continue;
+        };
+        let duty = run.subject.duty();
+        if !remove(world, me, &duty, &step.key, entry, plan.propagation)? {
+            let failed = ResourceResult {
+                hook_phase: Phase::Error,
+                message: "failed to delete resource".to_owned(),
+                ..ended
+            };
+            record(run, vec![failed]);
         }
     }
     Ok(())
 }
 
-/// Stops the hooks of an operation that somebody stopped.
+/// Stops the hooks of an operation that somebody stopped, or whose time is over; `false` where some could not be.
 pub(crate) fn terminate(
     world: &mut World,
     me: &mut Controller,
     run: &mut Run,
     live: &mut LiveSet,
-) -> Looked<()> {
+) -> Looked<bool> {
     catch_up(world, me, run, live)?;
+    release_ended(world, me, run, live)?;
     let attempt = run.attempt("");
-    let mut fresh = results(run).to_vec();
-    let running = fresh.iter_mut();
-    for result in running.filter(|r| r.hook && r.hook_phase == Phase::Running) {
+    let mut stopped = true;
+    let Run { subject, state } = &mut *run;
+    let duty = subject.duty();
+    let results = state.result.iter_mut().flat_map(|r| &mut r.resources);
+    for result in results.filter(|r| r.hook && r.hook_phase == Phase::Running) {
         let name = attempt.run(&result.sync_phase);
         let entry = live.find(&result.key);
         let entry = entry.filter(|entry| hooks::of_run(&entry.object, &name));
         let body = entry.map(|entry| &entry.object);
         let standing = hooks::standing(&result.key, body, &[], None);
-        (result.status, result.hook_phase) = (None, standing.phase);
-        result.message = standing.message;
         // One on its way out is stopped all the same: who began to stop it may have been cut short.
         let stops = matches!(standing.phase, Phase::Running | Phase::Error);
-        if let Some(entry) = entry.filter(|_| stops) {
-            let duty = run.subject.duty();
-            remove(world, me, &duty, &result.key, entry, Propagation::default())?;
-            (result.hook_phase, result.message) = (Phase::Succeeded, "Deleted".to_owned());
-        }
+        let Some(entry) = entry.filter(|_| stops) else {
+            (result.status, result.hook_phase) = (None, standing.phase);
+            result.message = standing.message;
+            continue;
+        };
+        let removed = remove(world, me, &duty, &result.key, entry, Propagation::default())?;
+        stopped &= removed;
+        result.status = None;
+        (result.hook_phase, result.message) = match removed {
+            true => (Phase::Succeeded, "Deleted".to_owned()),
+            false => (Phase::Failed, "Failed to delete".to_owned()),
+        };
     }
     // What was made without coming on record.
     let operation = attempt.operation();
+    let known = self::results(run);
     let unknown = live.entries().filter(|entry| {
-        let run = annotation(&entry.object, hooks::RUN).unwrap_or_default();
-        run.starts_with(&operation) && hooks::held(&entry.object)
+        let made = annotation(&entry.object, hooks::RUN).unwrap_or_default();
+        let key = ResourceKey::of(&entry.object);
+        made.starts_with(&operation)
+            && hooks::held(&entry.object)
+            && known.iter().all(|result| result.key != key)
     });
     for entry in unknown {
-        let key = ResourceKey::of(&entry.object);
-        if fresh.iter().all(|result| result.key != key) {
-            let duty = run.subject.duty();
-            remove(world, me, &duty, &key, entry, Propagation::default())?;
-        }
+        let (key, duty) = (ResourceKey::of(&entry.object), run.subject.duty());
+        stopped &= remove(world, me, &duty, &key, entry, Propagation::default())?;
     }
-    record(run, fresh);
-    Ok(())
+    Ok(stopped)
 }
 
-/// Takes our finalizer off a hook. One that is gone, or has none, is let go already.
+/// Takes our finalizer off a hook; `false` where the cluster refuses. One that is gone, or has none, is let go already.
 fn release(
     world: &mut World,
     me: &Controller,
     duty: &Duty<'_>,
     key: &ResourceKey,
     entry: &Arc<Stored>,
-) -> Looked<()> {
+) -> Looked<bool> {
     let mut there = entry.clone();
     for _ in 0..TRIES {
         if !hooks::held(&there.object) {
-            return Ok(());
+            return Ok(true);
         }
         let patch = json!({"metadata": {"uid": entry.uid(),
             "resourceVersion": there.object["metadata"]["resourceVersion"],
@@ -658,18 +663,19 @@ fn release(
             manager: MANAGER.to_owned(),
             dry_run: false,
         };
-        if world.call(me, request, duty)?.code != 409 {
-            return Ok(());
+        let answer = world.call(me, request, duty)?;
+        if answer.code != 409 {
+            return Ok(answer.is_good() || answer.code == 404);
         }
         match world.fetch(me, key, duty)? {
             Some(fresh) if fresh.uid() == entry.uid() => there = fresh,
-            _ => return Ok(()),
+            _ => return Ok(true),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Deletes a hook's object, whatever it is doing.
+/// Deletes a hook's object, whatever it is doing; `false` where the cluster refuses.
 pub(crate) fn remove(
     world: &mut World,
     me: &Controller,
@@ -677,31 +683,49 @@ pub(crate) fn remove(
     key: &ResourceKey,
     entry: &Arc<Stored>,
     propagation: Propagation,
-) -> Looked<()> {
-    world.call(me, deletion(key, entry.uid(), propagation), duty)?;
+) -> Looked<bool> {
+    let answer = world.call(me, deletion(key, entry.uid(), propagation), duty)?;
+    // Another object of that name in its place is not this one.
+    if !answer.is_good() && !matches!(answer.code, 404 | 409) {
+        return Ok(false);
+    }
     release(world, me, duty, key, entry)
 }
 
 /// Lets go of what an operation left behind that ended, or whose process did, before it could; deletes what runs of one that was
-/// stopped.
+/// stopped. Each is tried, whatever came of the others; why some could not be.
 pub(crate) fn release_idle(
     world: &mut World,
     me: &Controller,
     subject: &Subject,
     live: &[Arc<Stored>],
-) -> Looked<()> {
+) -> Looked<Vec<Cause>> {
+    let (duty, last) = (subject.duty(), subject.app.status.operation.as_ref());
+    let mut kept = Vec::new();
     for entry in live {
         let key = ResourceKey::of(&entry.object);
-        if hooks::held(&entry.object)
-            && options::role(&entry.object) == Role::Hook
-            && claimant(&subject.tenant, subject.name()).may_replace(&entry.object, &key)
+        if !hooks::held(&entry.object)
+            || options::role(&entry.object) != Role::Hook
+            || !claimant(&subject.tenant, subject.name()).may_replace(&entry.object, &key)
         {
-            let (duty, last) = (subject.duty(), subject.app.status.operation.as_ref());
-            match last.is_some_and(|last| hooks::outlives(&key, &entry.object, last, None)) {
-                true => remove(world, me, &duty, &key, entry, Propagation::default())?,
-                false => release(world, me, &duty, &key, entry)?,
+            continue;
+        }
+        let stops = last.is_some_and(|last| hooks::outlives(&key, &entry.object, last, None));
+        let done = match stops {
+            true => remove(world, me, &duty, &key, entry, Propagation::default()),
+            false => release(world, me, &duty, &key, entry),
+        };
+        match done {
+            Err(Stop::Crash) => return Err(Stop::Crash),
+            Ok(true) => {}
+            Ok(false) | Err(_) => {
+                let message = match stops {
+                    true => message::sync::HOOK_NOT_STOPPED.with("resource", &key),
+                    false => message::sync::HOOK_NOT_RELEASED.with("resource", &key),
+                };
+                kept.push(Cause::warning(message).on(key));
             }
         }
     }
-    Ok(())
+    Ok(kept)
 }

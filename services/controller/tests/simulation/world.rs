@@ -1,6 +1,6 @@
 //! What there is besides controllers: Git, rows, a lease, people who push, edit and delete, and time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -36,6 +36,9 @@ const TTL: i64 = 2750;
 const CLOSED: u32 = 10;
 /// How long is looked ahead at once where time passes, in milliseconds.
 const PACE: i64 = 500;
+/// The shortest time that operations of a tenant may take where it says so, and how much longer it may be, in seconds.
+const LIMIT: i64 = 120;
+const LONGER: usize = 600;
 
 /// Whether the window is closed.
 pub(crate) fn in_window(now: Timestamp) -> bool {
@@ -49,6 +52,19 @@ pub(crate) struct Lease {
     /// Whether its holder lives and reaches the database.
     pub(crate) renewed: bool,
     pub(crate) gate: controller::shard::Gate,
+}
+
+/// The way to the cluster.
+#[derive(Default)]
+pub(crate) struct Link {
+    /// Whether a tenant has added it: who takes it over lists it anew.
+    pub(crate) added: bool,
+    /// Since when it does not answer; nothing while it does.
+    pub(crate) away: Option<Timestamp>,
+    /// When it came back, if it was ever away.
+    pub(crate) back: Option<Timestamp>,
+    /// How many events were told before it went.
+    told: usize,
 }
 
 /// A write that is on its way though nobody waits for it any more.
@@ -106,6 +122,13 @@ pub(crate) struct World {
     pub(crate) judge: Judge,
     pub(crate) nothing: Nothing,
     pub(crate) rules: Rules,
+    pub(crate) link: Link,
+    /// The applications whose hooks a webhook keeps.
+    pub(crate) guarded: BTreeSet<String>,
+    /// How long operations of each tenant may take.
+    limits: [Option<TimeDelta>; 2],
+    /// How often some of what goes wrong has.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
     /// What happened, line by line; nothing where nobody reads it.
     pub(crate) story: Option<String>,
     /// When the controller began its last look: windows are asked then.
@@ -159,6 +182,10 @@ impl World {
             judge: Judge::default(),
             nothing: Nothing::default(),
             rules,
+            link: Link::default(),
+            guarded: BTreeSet::new(),
+            limits: [None; 2],
+            counts: BTreeMap::new(),
             story: Some(String::new()),
             look_began: start,
             flights: Vec::new(),
@@ -166,6 +193,12 @@ impl World {
             start: Instant::now(),
             prepared: BTreeMap::new(),
         };
+        world.link.added = world.dice.chance("added", 40);
+        world.limits = [(); 2].map(|()| {
+            let seconds = LIMIT + world.dice.millis("limit", LONGER);
+            let limited = world.dice.chance("limited", 50);
+            limited.then(|| TimeDelta::seconds(seconds))
+        });
         for tenant in world.tenants.clone() {
             world.make(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": tenant.as_str()}}));
         }
@@ -224,6 +257,12 @@ impl World {
     pub(crate) fn tenant_of(&self, app: &str) -> &TenantName {
         let number: usize = app[1..].parse().unwrap_or_default();
         &self.tenants[number % 2]
+    }
+
+    /// How long an operation of an application may take, where that is said.
+    pub(crate) fn limit_of(&self, app: &str) -> Option<TimeDelta> {
+        let number: usize = app[1..].parse().unwrap_or_default();
+        self.limits[number % 2]
     }
 
     pub(crate) fn key_of(&self, app: &str) -> AppKey {
@@ -332,7 +371,13 @@ impl World {
             .saturating_sub(late)
             .max(first.min(self.api.log.len()));
         let (fence, gate) = (self.lease.fence, self.lease.gate.clone());
-        let active = Controller::new(fence, gate, &self.api.log, cursor);
+        let active = match (self.link.added, self.link.away) {
+            (true, _) => Controller::that_lists(fence, gate, &self.api),
+            (false, None) => Controller::new(fence, gate, &self.api.log, cursor),
+            (false, Some(_)) => {
+                Controller::new(fence, gate, &self.api.log, cursor.min(self.link.told))
+            }
+        };
         self.tell(format_args!(
             "controller {fence} takes over, {late} events behind"
         ));
@@ -391,7 +436,7 @@ impl World {
 
     /// Something happens.
     pub(crate) fn step(&mut self) {
-        match self.dice.below("step", 100) {
+        match self.dice.below("step", 106) {
             0..35 => self.work(),
             35..55 => {
                 let count = 1 + self.dice.below("events", 12);
@@ -421,8 +466,88 @@ impl World {
                 self.tell(format_args!("the controller does not reach the database"));
                 self.abandon();
             }
-            _ => self.refresh(),
+            99 => self.refresh(),
+            100 => self.sever(),
+            101..104 => self.mend(),
+            104 => self.relist(),
+            _ => self.guard(),
         }
+    }
+
+    /// Notes that something went wrong.
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// The cluster does not answer any more.
+    pub(crate) fn sever(&mut self) {
+        if self.link.away.is_some() {
+            return;
+        }
+        self.tell(format_args!("the cluster is away"));
+        self.count("away");
+        self.link.away = Some(self.now());
+        self.link.told = self.api.log.len();
+        self.refresh();
+    }
+
+    /// It answers again, where it did not. Watches go on where they were, or list anew; a listing that was cut short does.
+    pub(crate) fn mend(&mut self) {
+        if self.link.away.take().is_none() {
+            return;
+        }
+        self.tell(format_args!("the cluster is back"));
+        self.link.back = Some(self.now());
+        let anew = self.dice.chance("mend", 30);
+        let now = self.api.now;
+        if let Some(active) = &mut self.active {
+            if anew || active.index.lists() {
+                active.index.list(&self.api);
+            }
+            active.index.unlisted = active.index.unlisted.map(|_| now);
+        }
+        self.refresh();
+    }
+
+    /// A watch is told that what it asks for is too old.
+    fn relist(&mut self) {
+        if self.link.away.is_some() {
+            return;
+        }
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        active.index.list(&self.api);
+        self.tell(format_args!("the controller lists everything anew"));
+        self.count("listed anew");
+    }
+
+    /// A webhook begins to keep the hooks of an application, or lets go of those of all.
+    fn guard(&mut self) {
+        let apps: Vec<String> = self.rows.keys().cloned().collect();
+        let at = self.dice.below("guarded", apps.len());
+        match apps.get(at) {
+            Some(app) if self.guarded.len() < 3 => {
+                self.tell(format_args!("{app}: a webhook keeps its hooks"));
+                self.guarded.insert(app.clone());
+            }
+            _ => self.unguard(),
+        }
+    }
+
+    /// Nobody keeps hooks any more.
+    pub(crate) fn unguard(&mut self) {
+        self.tell(format_args!("no webhook keeps hooks"));
+        self.guarded.clear();
+    }
+
+    /// Whether a look breaks off right after an operation has come to its end.
+    pub(crate) fn stumbles(&mut self, app: &str) -> bool {
+        let stumbles = !self.dice.calm && self.dice.chance(&format!("{app} stumbles"), 5);
+        if stumbles {
+            self.count("stumbled");
+        }
+        stumbles
     }
 
     /// All are looked at anew.
@@ -435,9 +560,18 @@ impl World {
 
     /// Tells the controller what happened, so many events on.
     pub(crate) fn deliver(&mut self, count: usize) {
+        if self.link.away.is_some() {
+            return;
+        }
         let Some(active) = &mut self.active else {
             return;
         };
+        if active.index.lists() {
+            if active.index.hear(&self.api, count) {
+                self.refresh();
+            }
+            return;
+        }
         let woken = active.index.follow(&self.api.log, count);
         for app in woken.iter().filter(|app| self.rows.contains_key(*app)) {
             let key = self.key_of(app);
