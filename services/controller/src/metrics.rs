@@ -231,14 +231,14 @@ impl Metrics {
         }
     }
 
-    /// Shows an application as it is now; of its tenant how many objects it may have, 0 for as many as it likes, where that is
-    /// known.
+    /// Shows an application as it is now, whether it has an operation, which the row that was read may not know yet, and of its
+    /// tenant how many objects it may have, 0 for as many as it likes, where that is known.
     pub fn show(
         &self,
         key: &AppKey,
         tenant: &str,
         app: &Application,
-        status: &Status,
+        (status, operating): (&Status, bool),
         allowed: Option<u64>,
     ) {
         let spec = app.view().unwrap_or_default();
@@ -247,11 +247,10 @@ impl Metrics {
             .first()
             .map(|source| source.repo_url.clone())
             .unwrap_or_default();
-        let operation = match &app.operation {
-            Some(_) if app.deleting() => "delete",
-            Some(_) => "sync",
-            None if app.deleting() => "delete",
-            None => "",
+        let operation = match operating {
+            _ if app.deleting() => "delete",
+            true => "sync",
+            false => "",
         };
         let info = AppInfo {
             tenant: tenant.to_owned(),
@@ -455,7 +454,7 @@ mod tests {
                 resources: vec![object; objects],
                 ..Status::default()
             };
-            metrics.show(&key(name), "team-a", &app, &status, allowed);
+            metrics.show(&key(name), "team-a", &app, (&status, false), allowed);
         };
         let told = |objects: usize, allowed: u64| {
             [
@@ -479,6 +478,34 @@ mod tests {
         metrics.forget_all();
         assert_eq!(objects(&registry), Vec::<String>::new());
         assert!(!registry.encode().contains("team-a"));
+    }
+
+    #[test]
+    fn an_operation_is_shown_for_as_long_as_there_is_one() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
+        let key = AppKey::new(TenantId(uuid::Uuid::nil()), "a");
+        let shown = |metadata: serde_json::Value, operating: bool| {
+            let app = Application {
+                metadata,
+                spec: json!({}),
+                operation: None,
+                status: Status::default(),
+                resource_version: 1,
+            };
+            metrics.show(&key, "team-a", &app, (&app.status, operating), None);
+            let lines = lines(&registry, "argocd_app_info{");
+            let [line] = lines.as_slice() else {
+                panic!("one line for one application: {lines:?}");
+            };
+            let (_, operation) = line.split_once("operation=\"").unwrap();
+            operation.split('"').next().unwrap().to_owned()
+        };
+        let lives = || json!({"name": "a"});
+        assert_eq!(shown(lives(), true), "sync");
+        assert_eq!(shown(lives(), false), "");
+        let goes = json!({"name": "a", "deletionTimestamp": "2024-01-01T00:00:00Z"});
+        assert_eq!(shown(goes, true), "delete");
     }
 
     #[test]

@@ -97,7 +97,13 @@ pub fn begun(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, repor
 
 fn show(ctx: &Context, key: &AppKey, tenant: &str, app: &Application, report: &Report) {
     let allowed = ctx.tenants.objects_allowed(key.tenant);
-    ctx.metrics.show(key, tenant, app, &report.status, allowed);
+    let now = (&report.status, operates(app, report));
+    ctx.metrics.show(key, tenant, app, now, allowed);
+}
+
+/// Whether an application has an operation once this is written. Of one that has ended there may be no further look for long.
+fn operates(app: &Application, report: &Report) -> bool {
+    report.clear_operation.is_none() && (app.operation.is_some() || report.set_operation.is_some())
 }
 
 fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite> {
@@ -142,4 +148,35 @@ fn write(key: &AppKey, app: &Application, report: Report) -> Option<StatusWrite>
 /// Of which generation the spec is, where the row says so.
 pub(super) fn generation(app: &Application) -> Option<i64> {
     app.metadata.get("generation")?.as_i64()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_operation_is_over_with_the_report_that_ends_it_and_there_with_the_one_that_begins_it() {
+        let app = |operation| Application {
+            metadata: json!({"name": "a"}),
+            spec: json!({}),
+            operation,
+            status: Status::default(),
+            resource_version: 1,
+        };
+        let (asked, quiet) = (app(Some(Operation::default())), app(None));
+        let compared = Report::default();
+        assert!(operates(&asked, &compared) && !operates(&quiet, &compared));
+        let ends = Report {
+            clear_operation: Some(Operation::default()),
+            ..Report::default()
+        };
+        assert!(!operates(&asked, &ends));
+        let begins = Report {
+            set_operation: Some(Operation::default()),
+            ..Report::default()
+        };
+        assert!(operates(&quiet, &begins));
+    }
 }
