@@ -45,8 +45,10 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 const LOOK: Duration = Duration::from_secs(2);
 /// How many answers of links are made at once: of one tenant, and in all. What they take is bounded, but not nothing.
 const LINKS_AT_ONCE: (usize, usize) = (8, 32);
-/// The longest that a look at a revision is put off for others to come who want the same.
-const LOOKUPS_REST: Duration = Duration::from_millis(50);
+/// The longest that a look at a revision is put off for others to come who want the same: as long as whoever was told what it is
+/// now takes to write that down and to come with the next application. Without it the first of them would have a look alone, and
+/// the others the one after that; whoever comes later than this has had something else to do.
+const LOOKUPS_REST: Duration = Duration::from_millis(20);
 
 /// Serves until told to stop; `false` when something went wrong on the way.
 ///
