@@ -1,8 +1,9 @@
 //! What several callers ask for at the same time shares a transaction.
 //!
 //! A hundred callers at once would wait for a hundred commits. What waits while one is under way goes into the next, all together;
-//! whoever comes alone goes alone and at once. Where several have come together the next transaction waits a moment for more: each
-//! takes the database about as long, whatever is in it. Reads have no commit to share, but every statement has its price: those that
+//! whoever comes alone goes alone and at once, and those that are let go together come together from the first one on. Where several
+//! have come together the next transaction waits for more, about as long as the last one took: each takes the database about as long,
+//! whatever is in it, and more where the database is busy. Reads have no commit to share, but every statement has its price: those that
 //! come while one is under way go into the next as well, which waits for nobody. Changes of applications, of which a transaction takes
 //! one each and decides only then what is written, have lines of their own ([`crate::applications::together`]).
 //!
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::connect::Store;
@@ -22,8 +24,9 @@ use crate::error::{Code, Error, Result};
 
 /// The most parts of one transaction: enough to share the cost of a commit, few enough that others do not wait long for it.
 pub(crate) const MOST: usize = 64;
-/// How long a transaction waits for company while many write.
-const COMPANY: Duration = Duration::from_millis(5);
+/// How long a transaction waits for company while many write: as long as the last one took, at least and at most this long. It is then
+/// the database that says how many share one: as long as it answers at once few of them, and many where each is dear.
+const COMPANY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(15));
 /// How long a statement is waited for: longer than one may wait for a connection and the database may take to answer
 /// (`statement_timeout`). Whatever lasts longer is never answered, as of a machine that is gone without a word, and everyone who comes
 /// to its line would wait until the network says so.
@@ -139,16 +142,14 @@ pub(crate) async fn share<P: Part>(store: &Store, line: P::Line, part: P) -> Res
 
 /// Works on a line until it is empty.
 async fn work<P: Part>(store: &Store, line: P::Line) {
-    if P::READS {
-        // A worker runs as soon as it is begun, before others that were let go together with whoever began it: these come first.
-        let worker = Worker::new(|| P::lines(store).give_up(line));
-        tokio::task::yield_now().await;
-        worker.done();
-    }
+    let worker = Worker::new(|| P::lines(store).give_up(line));
+    let_come().await;
+    worker.done();
     while let Some(batch) = P::lines(store).next(line) {
         let (parts, answers): (Vec<P>, Vec<_>) =
             batch.into_iter().map(|job| (job.part, job.answer)).unzip();
         let worker = Worker::new(|| P::lines(store).give_up(line));
+        let began = Instant::now();
         let outcomes = match in_time::<P>(store, line, &parts).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             // One that cannot be stored or asked for, or whose tenant has just gone, is nobody else's trouble.
@@ -166,7 +167,7 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
             let _ = answer.send(outcome);
         }
         if !P::READS {
-            company(parts.len()).await;
+            company(parts.len(), began.elapsed()).await;
         }
         worker.done();
     }
@@ -180,11 +181,18 @@ async fn in_time<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Result<V
     }
 }
 
-/// Waits for those who come next to a line, after a transaction of so many. After one that came alone nobody is waited for, and
-/// after a full one there is company enough.
-pub(crate) async fn company(parts: usize) {
+/// Lets those come to a line that was begun this moment who were let go together with whoever began it: a worker runs as soon as it is
+/// spawned, before them.
+pub(crate) async fn let_come() {
+    tokio::task::yield_now().await;
+}
+
+/// Waits for those who come next to a line, after a transaction of so many that took so long. After one that came alone nobody is
+/// waited for, and after a full one there is company enough.
+pub(crate) async fn company(parts: usize, took: Duration) {
     if (2..MOST).contains(&parts) {
-        tokio::time::sleep(COMPANY).await;
+        let (shortest, longest) = COMPANY;
+        tokio::time::sleep(took.clamp(shortest, longest)).await;
     }
 }
 
@@ -203,7 +211,6 @@ mod tests {
 
     use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
     use tokio::task::JoinSet;
-    use tokio::time::Instant;
 
     use super::*;
     use crate::connect::Options;
@@ -245,6 +252,27 @@ mod tests {
         }
     }
 
+    /// A change that is told how many shared its transaction, which took so many milliseconds.
+    struct Write(u64);
+
+    impl Part for Write {
+        type Line = &'static str;
+        type Answer = usize;
+
+        const READS: bool = false;
+
+        fn lines(_: &Store) -> &Lines<Self> {
+            static LINES: LazyLock<Lines<Write>> = LazyLock::new(Lines::default);
+            &LINES
+        }
+
+        async fn run(_: &Store, _: &'static str, parts: &[Self]) -> Result<Vec<usize>> {
+            let took = parts.iter().map(|part| part.0).max().unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(took)).await;
+            Ok(vec![parts.len(); parts.len()])
+        }
+    }
+
     /// A read that is never answered, or at once.
     struct Hung(bool);
 
@@ -276,20 +304,42 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn reads_that_are_let_go_together_share_their_first_statement() {
+    async fn those_that_are_let_go_together_share_the_first_statement() {
         let store = nowhere();
         let together = async move {
-            let mut reads = JoinSet::new();
+            let (mut reads, mut writes) = (JoinSet::new(), JoinSet::new());
             for _ in 0..5 {
-                let store = store.clone();
-                reads.spawn(async move { share(&store, "burst", Read).await.unwrap() });
+                let (one, other) = (store.clone(), store.clone());
+                reads.spawn(async move { share(&one, "burst", Read).await.unwrap() });
+                writes.spawn(async move { share(&other, "burst", Write(1)).await.unwrap() });
             }
-            reads.join_all().await
+            [reads.join_all().await, writes.join_all().await]
         };
         // On the one worker thread: whoever is spawned last there runs next.
         let mut released = JoinSet::new();
         released.spawn(together);
-        assert_eq!(released.join_all().await, [[5; 5]]);
+        assert_eq!(released.join_all().await, [[vec![5; 5], vec![5; 5]]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_transaction_that_several_shared_the_next_takes_who_comes_in_as_long_again() {
+        let (store, began) = (nowhere(), Instant::now());
+        let write = |after: u64| {
+            let store = &store;
+            async move {
+                if after > 0 {
+                    tokio::time::sleep(Duration::from_millis(after)).await;
+                }
+                let told = share(store, "in turn", Write(10)).await.unwrap();
+                (told, began.elapsed().as_millis())
+            }
+        };
+        // Two at once, until 10; then one that came meanwhile and one that comes while it is waited for, until 20, go together.
+        let told = tokio::join!(write(0), write(0), write(5), write(15));
+        assert_eq!(told, ((2, 10), (2, 10), (2, 30), (2, 30)));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let alone = share(&store, "in turn", Write(10)).await.unwrap();
+        assert_eq!((alone, began.elapsed().as_millis()), (1, 140));
     }
 
     #[tokio::test(start_paused = true)]
@@ -310,7 +360,7 @@ mod tests {
     async fn a_statement_that_is_never_answered_keeps_nobody_waiting_for_good() {
         let store = nowhere();
         let later = async {
-            tokio::time::sleep(COMPANY).await;
+            tokio::time::sleep(COMPANY.0).await;
             share(&store, "hung", Hung(false)).await
         };
         let both = async { tokio::join!(share(&store, "hung", Hung(true)), later) };
@@ -321,15 +371,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_alone_waits_for_nobody_and_who_fills_a_transaction_neither() {
-        for (parts, waits) in [
-            (1, Duration::ZERO),
-            (2, COMPANY),
-            (MOST - 1, COMPANY),
-            (MOST, Duration::ZERO),
+        let (shortest, longest) = COMPANY;
+        let between = Duration::from_millis(8);
+        for (parts, took, waits) in [
+            (1, between, Duration::ZERO),
+            (2, Duration::ZERO, shortest),
+            (2, between, between),
+            (MOST - 1, Duration::from_secs(5), longest),
+            (MOST, between, Duration::ZERO),
         ] {
             let began = Instant::now();
-            company(parts).await;
-            assert_eq!(began.elapsed(), waits, "after {parts}");
+            company(parts, took).await;
+            assert_eq!(began.elapsed(), waits, "after {parts} in {took:?}");
         }
     }
 

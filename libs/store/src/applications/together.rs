@@ -3,7 +3,7 @@
 //! Every write of a tenant waits for the tenant's counter, and a durable commit takes milliseconds: a thousand changes
 //! one after the other would take seconds however many callers there are. So what waits while one transaction is under
 //! way goes into the next, all together; whoever comes alone goes alone and at once. Where several have come together the next
-//! transaction waits a moment for more, and leaves the counter to others meanwhile.
+//! transaction waits for more, as long as the last one took, and leaves the counter to others meanwhile.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use domain::application::Application;
 use domain::tenant::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::write;
 use crate::connect::Store;
 use crate::error::{Error, Result};
-use crate::together::{MOST, Worker, company};
+use crate::together::{MOST, Worker, company, let_come};
 
 /// One caller's change, in the steps of the transaction that carries it.
 trait Job: Send {
@@ -111,8 +112,11 @@ where
 
 /// Works on a tenant's line until it is empty.
 async fn work(store: &Store, tenant: TenantId) {
+    let worker = Worker::new(|| store.inner.together.give_up(tenant));
+    let_come().await;
+    worker.done();
     while let Some(mut batch) = store.inner.together.next(tenant) {
-        let changes = batch.len();
+        let (changes, began) = (batch.len(), Instant::now());
         let worker = Worker::new(|| store.inner.together.give_up(tenant));
         match write::all(&store.tenant(tenant), &mut batch).await {
             Ok(written) => {
@@ -127,7 +131,7 @@ async fn work(store: &Store, tenant: TenantId) {
                 }
             }
         }
-        company(changes).await;
+        company(changes, began.elapsed()).await;
         worker.done();
     }
 }

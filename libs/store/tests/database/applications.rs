@@ -450,7 +450,7 @@ async fn changes_that_share_a_transaction_have_a_version_each_and_are_each_annou
         let mut feed = std::pin::pin!(world.controller.platform().listen());
         assert_eq!(feed.next().await.unwrap().kind, ChangeKind::Resync);
         let begun = scope.current_version().await.unwrap();
-        // The first goes alone; what waits meanwhile goes together.
+        // The first ones go together, and then all that wait meanwhile.
         let changes = names.iter().map(|name| {
             let scope = scope.clone();
             async move {
@@ -659,7 +659,7 @@ async fn what_goes_in_a_transaction_of_which_a_part_is_refused_stays_gone() {
         for name in &names {
             scope.applications().create(&app(name, 0)).await.unwrap();
         }
-        // The first goes alone, the others together: every third goes for good, the rest is more than there may be.
+        // They go together: every third goes for good, the rest is more than there may be.
         let asked = names.iter().enumerate().map(|(at, name)| {
             let scope = scope.clone();
             async move {
@@ -814,7 +814,7 @@ async fn an_application_that_cannot_be_read_keeps_no_other_from_being_changed() 
         .execute(&mut admin)
         .await
         .unwrap();
-        // The first goes alone, the others together.
+        // They go together.
         let asked = names.iter().map(|name| {
             let scope = scope.clone();
             async move {
