@@ -1,4 +1,5 @@
-//! Writes results in batches: whoever has one hands it in, one statement carries all that came meanwhile.
+//! Writes results in batches: whoever has one hands it in, one statement carries all that came meanwhile. After one that several have
+//! shared as much time passes as it took, so that the next carries more; a result that comes by itself waits for nothing.
 //!
 //! That an operation has begun waits a moment for what comes of it: one that ends at once is one write, not two. What is
 //! found in a unit is written under its lease's fence, in statements of its own.
@@ -18,8 +19,9 @@ use crate::shard::{Shard, Term};
 
 /// No more rows than this in one statement.
 const BATCH: usize = 200;
-/// How long a batch waits for company while there is much to do. A lone result does not wait.
-const LINGER: Duration = Duration::from_millis(5);
+/// How long the next statement is put off after one that several have shared: as long as that one took, at least and at most this long.
+/// It is then the database that says how many share one. Whoever waits for that holds a worker, and nothing else that is scarce.
+const REST: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(15));
 /// How long the word that an operation has begun waits for the next one.
 const HOLD: Duration = Duration::from_millis(250);
 /// Between tries while the database does not answer.
@@ -307,10 +309,20 @@ fn merge(earlier: &mut StatusWrite, later: StatusWrite) {
     }
 }
 
+/// How long the next statement is put off after one of so many rows that took so long. Nobody is waited for after a row that came alone,
+/// and after a full statement there is company enough.
+fn rest(rows: usize, took: Duration) -> Duration {
+    let (shortest, longest) = REST;
+    match (2..BATCH).contains(&rows) {
+        true => took.clamp(shortest, longest),
+        false => Duration::ZERO,
+    }
+}
+
 impl Writer {
     /// Writes until the stop, and then what is left.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut busy_until = Instant::now();
+        let mut rested = Instant::now();
         let mut held = Held::default();
         loop {
             let (first, stopped) = tokio::select! {
@@ -326,8 +338,8 @@ impl Writer {
             if let Some(first) = first {
                 held.take_in(first, Instant::now(), &mut batches);
             }
-            if batches.size() > 0 && Instant::now() < busy_until {
-                tokio::time::sleep(LINGER).await;
+            if batches.size() > 0 && Instant::now() < rested {
+                tokio::time::sleep_until(rested.into()).await;
             }
             let now = Instant::now();
             let until = if stopped { now + HOLD } else { now };
@@ -342,8 +354,10 @@ impl Writer {
                 let outcomes = self.write(&term, &batch.writes).await;
                 batch.answer(&outcomes);
             }
-            if size > 1 {
-                busy_until = Instant::now() + 2 * LINGER;
+            // What is only held has written nothing, and cuts no rest short.
+            if size > 0 {
+                let ended = Instant::now();
+                rested = ended + rest(size, ended.duration_since(now));
             }
             if stopped {
                 return;
@@ -529,6 +543,21 @@ mod tests {
             .map(|(term, batch)| (term.fence, batch.writes.len()))
             .collect();
         assert_eq!(fences, [(1, 2), (7, 1)]);
+    }
+
+    #[test]
+    fn who_comes_alone_waits_for_nobody_and_many_for_as_long_as_the_last_ones_took() {
+        let (shortest, longest) = REST;
+        let between = Duration::from_millis(8);
+        for (rows, took, waits) in [
+            (1, between, Duration::ZERO),
+            (2, Duration::ZERO, shortest),
+            (2, between, between),
+            (BATCH - 1, Duration::from_secs(5), longest),
+            (BATCH, between, Duration::ZERO),
+        ] {
+            assert_eq!(rest(rows, took), waits, "after {rows} in {took:?}");
+        }
     }
 
     #[test]
