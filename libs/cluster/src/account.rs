@@ -427,11 +427,13 @@ impl Account {
         body: &Value,
         manifest: &Value,
     ) -> Result<Answer, Error> {
+        // Before it is written out: what waits need not be held twice.
+        let turn = self.transport().turn(&self.identity).await;
         let bytes =
             serde_json::to_vec(body).map_err(|error| Error::NotUnderstood(error.to_string()))?;
         let sent = self
             .transport()
-            .write(&self.identity, method, path, content_type, bytes)
+            .write(turn, &self.identity, method, path, content_type, bytes)
             .await;
         sent.map_err(|error| hide_values(error, manifest))
     }

@@ -1,12 +1,14 @@
 //! One HTTP connection pool per cluster; whom a request acts as is a matter of its headers.
 //!
 //! HTTP/1.1 on purpose: an apiserver allows 100 concurrent streams on an HTTP/2 connection, which the watches of all
-//! kinds and one burst of applies exceed; each watch has a connection of its own here, and requests share a pool.
+//! kinds and one burst of applies exceed; each watch has a connection of its own here, and requests share a pool. That has as many
+//! connections as there are requests under way, which is bounded for writes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use crowd::fair::{Fair, Turn};
 use domain::secret::Redactor;
 use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
@@ -35,6 +37,11 @@ const MAX_PIECE: usize = 4 << 20;
 /// A longer path and query is sent to no server: names come from manifests, and addresses of documents from strangers' clusters. One
 /// that fits into an address alone, and not behind the path of a cluster's own address, would be a panic of the client's.
 const LONGEST_PATH: usize = 32 << 10;
+/// How many writes are under way to a cluster at once: of one account, and in all. An apiserver of few cores does no more of them at a
+/// time however many it is sent; what it has not finished soon is given up, and one that many send much to answers with refusals
+/// (200 writes at once, by its own default). There are several times as many as one account may have: behind an object there may be a
+/// webhook that takes as long as a write may.
+const WRITES: (usize, usize) = (32, 128);
 /// What Kubernetes speaks over websockets, the one preferred first.
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
@@ -54,6 +61,12 @@ impl Identity {
         let mut headers = HeaderMap::new();
         headers.insert(IMPERSONATE_USER, user);
         Ok(Self(Arc::new(headers)))
+    }
+
+    /// Whom it names; empty where that is whoever the credentials are of.
+    fn name(&self) -> &str {
+        let named = self.0.get(IMPERSONATE_USER);
+        named.and_then(|name| name.to_str().ok()).unwrap_or("")
     }
 }
 
@@ -106,6 +119,7 @@ pub(crate) struct Transport {
     cluster: Arc<str>,
     limits: Limits,
     gate: Arc<dyn WriteGate>,
+    writes: Fair,
 }
 
 /// How long requests may take, and how much they may bring.
@@ -145,7 +159,13 @@ impl Transport {
             cluster: cluster.into(),
             limits,
             gate,
+            writes: Fair::with_share(WRITES.1, WRITES.0),
         }
+    }
+
+    /// Waits for a turn to write, account by account. That counts in none of the limits: neither here nor there has it begun.
+    pub(crate) async fn turn(&self, identity: &Identity) -> Turn {
+        self.writes.turn(identity.name()).await
     }
 
     /// Replaces what lets requests in. Those under way, and open watches, end as they began.
@@ -176,9 +196,10 @@ impl Transport {
         within(self.limits.read, request).await
     }
 
-    /// Sends a write, if this process still may. It is never repeated by itself.
+    /// Sends a write, if this process still may. It is never repeated by itself. The turn is over when it has ended.
     pub(crate) async fn write(
         &self,
+        _turn: Turn,
         identity: &Identity,
         method: Method,
         path: &str,
@@ -394,7 +415,11 @@ fn warning(header: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
+    use crate::gate::AlwaysMayWrite;
+    use crate::resolver::Resolver;
 
     #[test]
     fn warnings_are_unquoted() {
@@ -411,6 +436,54 @@ mod tests {
         assert!(sane_path(&longest).is_ok() && sane_path(&format!("{longest}x")).is_err());
         for none in ["", "*", "api/v1", "http://elsewhere/api"] {
             assert!(sane_path(none).is_err(), "{none}");
+        }
+    }
+
+    /// Connections into a cluster that does not answer.
+    fn nowhere() -> Transport {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let gate: Arc<dyn WriteGate> = Arc::new(AlwaysMayWrite);
+        let client = crate::gated::client(&config, Resolver::default(), Arc::clone(&gate)).unwrap();
+        let way = Way {
+            client,
+            redactor: None,
+        };
+        let limits = Limits {
+            read: Duration::from_secs(10),
+            write: Duration::from_secs(10),
+            answer: 1 << 20,
+        };
+        Transport::new(way, "nowhere", limits, gate)
+    }
+
+    #[tokio::test]
+    async fn so_many_writes_of_an_account_are_under_way_and_others_do_not_wait_for_them() {
+        let transport = nowhere();
+        let account = |name: &str| Identity::service_account(name, "naru").unwrap();
+        let (many, few) = (account("many"), account("few"));
+        let now = |identity: &Identity| transport.turn(identity).now_or_never();
+        let mut held: Vec<Turn> = std::iter::from_fn(|| now(&many)).take(WRITES.1).collect();
+        assert_eq!(held.len(), WRITES.0);
+        assert!(now(&few).is_some(), "another account");
+        assert!(now(&Identity::default()).is_some(), "the platform");
+        // A write gives its turn back, whatever becomes of it.
+        let turn = held.pop().unwrap();
+        let write = transport.write(turn, &many, Method::PUT, "/", "text/plain", Vec::new());
+        assert!(write.await.is_err(), "nobody is there");
+        held.extend(now(&many));
+        assert_eq!(held.len(), WRITES.0);
+    }
+
+    #[tokio::test]
+    async fn so_many_writes_are_under_way_in_all() {
+        let transport = nowhere();
+        let account = |number: usize| Identity::service_account(&number.to_string(), "naru");
+        let mut held = Vec::new();
+        for number in 0..=WRITES.1 {
+            let turn = transport.turn(&account(number).unwrap()).now_or_never();
+            assert_eq!(turn.is_some(), number < WRITES.1, "{number}");
+            held.extend(turn);
         }
     }
 

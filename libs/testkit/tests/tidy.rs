@@ -12,7 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("libs/crowd", &[]),
     ("libs/source", &["domain", "sandbox", "crowd"]),
     ("libs/script", &["domain", "sandbox"]),
-    ("libs/cluster", &["domain"]),
+    ("libs/cluster", &["domain", "crowd"]),
     ("libs/store", &["domain"]),
     ("libs/cache", &["domain"]),
     ("libs/runtime", &["domain"]),
