@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cluster::{Account, Cluster};
+use crowd::fair::Fair;
 use domain::clock::Clock;
 use domain::project::deputy::ServiceAccount;
 use domain::shard::Unit;
@@ -39,6 +40,8 @@ pub struct Context {
     pub tenants: Tenants,
     /// Repositories.
     pub repos: Repos,
+    /// Turns of looks that have manifests made anew, of all clusters together.
+    pub renders: Fair,
     /// Where results go.
     pub publisher: Publisher,
     /// What is known from the last look.

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Cluster, ConnectOptions, Terms};
+use crowd::fair::Fair;
 use domain::clock::{Clock, IdSource};
 use domain::shard::Unit;
 use runtime::clock::{RandomIds, SystemClock};
@@ -59,6 +60,7 @@ use driver::queue::Queue;
 use driver::{Driver, Missed};
 use memory::Memory;
 use metrics::Metrics;
+use reconcile::desire::RENDERS;
 use repos::{RepoServers, Repos};
 use shard::{Gate, Keeper, Shard};
 use tenants::Tenants;
@@ -176,6 +178,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     let context = Arc::new(Context {
         tenants: Tenants::new(store.clone()),
         repos: repos.clone(),
+        renders: Fair::with_share(RENDERS.1, RENDERS.0),
         publisher,
         memory: Memory::default(),
         metrics,

@@ -70,7 +70,8 @@ pub struct AppMemory {
     pub checked: Arc<HashMap<ResourceKey, Known>>,
     /// How soon is asked again for what could not be said, and since when that is so.
     pub unasked: Option<(Again, Instant)>,
-    /// Whether it is a reader's copy: nothing is noted for others. A reader may have begun before the application was changed.
+    /// Whether it is a reader's copy: nothing is noted for others. A reader may have begun before the application was changed. Nor
+    /// does it wait behind those who work.
     pub copied: bool,
 }
 
@@ -256,7 +257,10 @@ impl Memory {
     pub fn glance(&self, app: &AppKey, uid: &str) -> AppMemory {
         let inner = self.0.lock();
         let known = inner.known(app, uid).map(AppMemory::glance);
-        known.unwrap_or_default()
+        AppMemory {
+            copied: true,
+            ..known.unwrap_or_default()
+        }
     }
 
     /// Notes for onlookers what an application came to that is worked on.
@@ -769,6 +773,7 @@ mod tests {
         };
         memory.put(&app, known);
         assert!(memory.copy(&app, "u").copied && memory.copy(&app, "another").copied);
+        assert!(memory.glance(&app, "u").copied && memory.glance(&app, "another").copied);
         assert!(!memory.take(&app, "u").copied);
         assert!(memory.copy(&app, "u").copied, "it is worked on");
     }

@@ -28,6 +28,11 @@ use orders::{placed, repo_key};
 pub use targets::ClusterKinds;
 use targets::{facts, prepare, same_schema, still_good};
 
+/// How many looks have manifests made anew at once: of one tenant, and in all. There are more workers than that. Until the targets are
+/// made such a look holds its manifests several times over, which may be megabytes, and what it waits for is a service of ours, or
+/// a Git server behind it, that has turns of its own: there they are given up after a while, here they are not.
+pub const RENDERS: (usize, usize) = (16, 24);
+
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
@@ -177,6 +182,11 @@ pub async fn desire(
     if let Some(desired) = kept::again(ctx, &wanted, memory).await? {
         return Ok(desired);
     }
+    // Who only looks on is no worker, and has bounds of its own.
+    let _turn = match wish.aside || memory.copied {
+        true => None,
+        false => Some(ctx.renders.turn(subject.tenant_name()).await),
+    };
     let at_hand = kept
         .as_ref()
         .filter(|_| sources.len() == 1)
