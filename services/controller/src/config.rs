@@ -38,7 +38,8 @@ pub struct Config {
     /// How much later than that a listing may come, so that not all come at once.
     #[serde(default = "poll_jitter")]
     pub poll_jitter_seconds: u64,
-    /// How many applications are worked on at once.
+    /// How many applications are worked on at once. A worker by itself is cheap, and mostly waits: for a write of its own in a cluster,
+    /// and for a statement that it shares with others; the more wait for that, the less each costs.
     #[serde(default = "workers")]
     pub workers: usize,
     /// How many of them may be one tenant's, so that one tenant's slow repositories leave room for the others.
@@ -110,16 +111,25 @@ fn poll_jitter() -> u64 {
 }
 
 fn workers() -> usize {
-    24
+    64
 }
 
 fn workers_per_tenant() -> usize {
-    16
+    48
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn workers_are_left_by_the_tenant_that_has_most_and_by_all_who_have_manifests_made() {
+        let (one, all) = crate::reconcile::desire::RENDERS;
+        let left = workers() - workers_per_tenant();
+        assert!(left >= workers() / 4, "for other tenants");
+        assert!(all < workers() && one < workers_per_tenant());
+        assert!(all - one < left, "none of them waits for a worker");
+    }
 
     #[test]
     fn every_setting_without_a_default_says_what_it_is_for() {

@@ -455,8 +455,8 @@ async fn each_value_reaches_its_variable() -> Result<()> {
     };
     assert_eq!(quotas(&variables(&usual, "api")?), BTreeMap::new());
     let controller = variables(&usual, "controller")?;
-    assert_eq!(controller.get("NARU_WORKERS"), Some(&"24"));
-    assert_eq!(controller.get("NARU_WORKERS_PER_TENANT"), Some(&"16"));
+    assert_eq!(controller.get("NARU_WORKERS"), Some(&"64"));
+    assert_eq!(controller.get("NARU_WORKERS_PER_TENANT"), Some(&"48"));
     assert_eq!(controller.get("NARU_TENANT_WEIGHTS"), None);
     let repo_server = variables(&usual, "repo-server")?;
     assert_eq!(repo_server.get("NARU_FETCH_MEMORY_MIB"), Some(&"1024"));
@@ -468,7 +468,7 @@ async fn each_value_reaches_its_variable() -> Result<()> {
         "--set-json",
         r#"controller.tenantWeights={"team-a": 3, "2nd": 1}"#,
         "--set",
-        "controller.workers=48,controller.workersPerTenant=8",
+        "controller.workers=96,controller.workersPerTenant=8",
     ])
     .await?;
     let wanted = [("OBJECTS", "2000000"), ("RENDERS", "0")];
@@ -476,7 +476,7 @@ async fn each_value_reaches_its_variable() -> Result<()> {
     let wanted = BTreeMap::from(wanted);
     assert_eq!(quotas(&variables(&given, "api")?), wanted);
     let controller = variables(&given, "controller")?;
-    assert_eq!(controller.get("NARU_WORKERS"), Some(&"48"));
+    assert_eq!(controller.get("NARU_WORKERS"), Some(&"96"));
     assert_eq!(controller.get("NARU_WORKERS_PER_TENANT"), Some(&"8"));
     let weights = Some(&"{2nd=1,team-a=3}");
     assert_eq!(controller.get("NARU_TENANT_WEIGHTS"), weights);
