@@ -156,6 +156,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "keys_read_cheaply",
         include_str!("../../../migrations/0028_keys_read_cheaply.sql"),
     ),
+    (
+        29,
+        "wishes_kept",
+        include_str!("../../../migrations/0029_wishes_kept.sql"),
+    ),
 ];
 
 /// The version that a database must have.

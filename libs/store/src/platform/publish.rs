@@ -23,7 +23,8 @@ pub struct StatusWrite {
     pub app: String,
     /// Which of that name: an application that was made anew is another one.
     pub uid: String,
-    /// What the controller says of it now.
+    /// What the controller says of it now. What is on record of an operation that it did not know of stays, and so does a wish to
+    /// stop one: `migrations/0029_wishes_kept.sql` says who may write over whom.
     pub status: Status,
     /// The resource version at which the controller looked at the row; a refresh asked for later stays asked for.
     pub observed_version: i64,

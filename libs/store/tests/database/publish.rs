@@ -257,7 +257,7 @@ async fn a_wish_to_stop_survives_the_word_that_the_operation_has_begun() {
             "it began when the controller says"
         );
 
-        // Nobody wished to stop another one.
+        // Nobody wished to stop another one, once that is asked for.
         let another = Operation {
             initiated_by: Initiator {
                 username: "admin".into(),
@@ -265,6 +265,18 @@ async fn a_wish_to_stop_survives_the_word_that_the_operation_has_begun() {
             },
             ..Operation::default()
         };
+        write(world, fence, begun(another.clone())).await;
+        let state = find(&scope).await.status.operation.unwrap();
+        assert_eq!(state.phase, Phase::Terminating, "it is not asked for");
+        let asked = another.clone();
+        scope
+            .applications()
+            .update("hello", None, |app| {
+                app.operation = Some(asked);
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
         let mut begun = begun(another);
         if let Some(state) = &mut begun.status.operation {
             state.started_at = at(30);
@@ -272,6 +284,95 @@ async fn a_wish_to_stop_survives_the_word_that_the_operation_has_begun() {
         write(world, fence, begun).await;
         let state = find(&scope).await.status.operation.unwrap();
         assert_eq!(state.phase, Phase::Running);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_knew_of_no_operation_leaves_what_is_on_record_of_it() {
+    World::with(async |world| {
+        let scope = world.scope("user01").await;
+        let fence = world.lease().await.fence;
+        let by = |username: &str| Operation {
+            initiated_by: Initiator {
+                username: username.into(),
+                automated: false,
+            },
+            ..Operation::default()
+        };
+        let of = |operation: &Operation, phase| OperationState {
+            operation: operation.clone(),
+            ..running(phase)
+        };
+        let made = scope.applications().create(&app("hello", 1)).await.unwrap();
+        let before = of(&by("admin"), Phase::Succeeded);
+        let deployed = Status {
+            operation: Some(before),
+            ..Status::default()
+        };
+        let deployed = StatusWrite::status(scope.tenant(), &made, deployed);
+        assert_eq!(write(world, fence, deployed).await, Verdict::Written);
+        let seen = find(&scope).await;
+        let recorded = async || {
+            let app = find(&scope).await;
+            (app.status.operation.map(|of| of.phase), app.status.health)
+        };
+
+        // The same as before, which nothing but its record tells from that, and another.
+        for asked in [by("admin"), by("bob")] {
+            let compared = |health| {
+                let status = Status {
+                    health: Some(health),
+                    ..seen.status.clone()
+                };
+                let generation = seen.metadata["generation"].as_i64();
+                StatusWrite {
+                    expect_generation: generation,
+                    ..StatusWrite::status(scope.tenant(), &seen, status)
+                }
+            };
+            let change = async |operation: Option<Operation>, state: Option<OperationState>| {
+                let apps = scope.applications();
+                let changed = apps.update("hello", None, |app| {
+                    app.operation = operation;
+                    app.status.operation = state;
+                    Ok::<_, Error>(())
+                });
+                changed.await.unwrap();
+            };
+            change(Some(asked.clone()), None).await;
+            let late = compared(HealthCode::Degraded);
+            assert_eq!(write(world, fence, late).await, Verdict::Written);
+            let (record, health) = recorded().await;
+            assert_eq!((record, health), (None, Some(HealthCode::Degraded)));
+
+            let stops = of(&asked, Phase::Terminating);
+            change(Some(asked.clone()), Some(stops)).await;
+            let late = compared(HealthCode::Healthy);
+            assert_eq!(write(world, fence, late.clone()).await, Verdict::Written);
+            let (record, health) = recorded().await;
+            let stops = Some(Phase::Terminating);
+            assert_eq!((record, health), (stops, Some(HealthCode::Healthy)));
+            assert_eq!(write(world, fence, late).await, Verdict::Unchanged);
+
+            // Whoever knows of it ends it.
+            let ended = Status {
+                operation: Some(of(&asked, Phase::Failed)),
+                ..healthy()
+            };
+            let ended = StatusWrite {
+                clear_operation: true,
+                set_operation: Some(asked),
+                ..StatusWrite::status(scope.tenant(), &seen, ended)
+            };
+            assert_eq!(write(world, fence, ended).await, Verdict::Written);
+            assert_eq!(recorded().await.0, Some(Phase::Failed));
+            assert_eq!(find(&scope).await.operation, None);
+        }
+        // Where nothing is asked for, a result says what is on record.
+        let plain = StatusWrite::status(scope.tenant(), &seen, seen.status.clone());
+        assert_eq!(write(world, fence, plain).await, Verdict::Written);
+        assert_eq!(find(&scope).await.status, seen.status);
     })
     .await;
 }
