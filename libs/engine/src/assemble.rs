@@ -23,7 +23,7 @@ const MAX_CAUSES: usize = 100;
 pub struct Facts<'a> {
     /// Now.
     pub now: Timestamp,
-    /// The comparison; `None` when there could be none (bad spec, cluster away): everything is Unknown.
+    /// The comparison; `None` when there could be none (bad spec, cluster away): everything is Unknown, and what was listed stays so.
     pub comparison: Option<&'a Comparison>,
     /// How the live objects fare; objects without a rule are absent.
     pub health: &'a HashMap<ResourceKey, Health>,
@@ -56,10 +56,10 @@ pub struct Facts<'a> {
 /// The status that follows from what was found out; operation and history stay as they are in `previous`.
 #[must_use]
 pub fn assemble(previous: &Status, facts: Facts<'_>) -> Status {
-    let resources = facts
-        .comparison
-        .map(|c| resources(c, facts.health))
-        .unwrap_or_default();
+    let resources = match facts.comparison {
+        Some(comparison) => resources(comparison, facts.health),
+        None => unknown(&previous.resources),
+    };
     let sync = facts.comparison.map_or(SyncCode::Unknown, |c| c.sync);
     let health = match facts.comparison {
         None => HealthCode::Unknown,
@@ -119,6 +119,18 @@ fn resources(
         }
     }
     statuses
+}
+
+/// The objects as they were listed last, where nobody knows by now how they are: they are not gone for that. A deletion asks for what
+/// is listed, and a quota counts it.
+fn unknown(listed: &[ResourceStatus]) -> Vec<ResourceStatus> {
+    let unknown = |resource: &ResourceStatus| ResourceStatus {
+        status: resource.status.map(|_| SyncCode::Unknown),
+        health: resource.health.map(|_| HealthCode::Unknown),
+        health_message: String::new(),
+        ..resource.clone()
+    };
+    listed.iter().map(unknown).collect()
 }
 
 fn parts(comparison: &Comparison, facts: &Facts<'_>) -> Vec<Part> {

@@ -449,6 +449,52 @@ fn the_most_specific_cause_comes_first_and_keeps_its_time() {
 }
 
 #[test]
+fn what_was_listed_stays_so_while_nothing_can_be_compared() {
+    let health = HashMap::new();
+    let broken = ResourceStatus {
+        health: Some(HealthCode::Degraded),
+        health_message: "it does not start".into(),
+        sync_wave: 3,
+        ..resource("a", SyncCode::Synced, false)
+    };
+    let hook = ResourceStatus {
+        status: None,
+        hook: true,
+        ..resource("b", SyncCode::Synced, false)
+    };
+    let left = resource("c", SyncCode::OutOfSync, true);
+    let before = Status {
+        resources: vec![broken.clone(), hook.clone(), left.clone()],
+        ..Status::default()
+    };
+    let away = engine::assemble(&before, facts(0, vec![], &health));
+    let unknown = [
+        ResourceStatus {
+            status: Some(SyncCode::Unknown),
+            health: Some(HealthCode::Unknown),
+            health_message: String::new(),
+            ..broken
+        },
+        hook,
+        ResourceStatus {
+            status: Some(SyncCode::Unknown),
+            ..left
+        },
+    ];
+    assert_eq!(away.resources, unknown);
+    let still = engine::assemble(&away, facts(60, vec![], &health));
+    assert_eq!(still.resources, unknown);
+    // What is compared again is what there is.
+    let nothing = engine::Comparison::default();
+    let compared = Facts {
+        comparison: Some(&nothing),
+        ..facts(90, vec![], &health)
+    };
+    let compared = engine::assemble(&still, compared);
+    assert!(compared.resources.is_empty());
+}
+
+#[test]
 fn a_state_that_is_not_good_always_says_why() {
     let health = HashMap::new();
     let status = engine::assemble(&Status::default(), facts(0, vec![], &health));

@@ -209,7 +209,14 @@ async fn an_application_lives_in_a_cluster_that_was_added() -> Result<()> {
         app["status"]["sync"]["status"] == "Unknown"
             && all_conditions(app).contains("cluster.unreachable")
     };
-    client.app_when("a", PATIENCE, unknown).await?;
+    let away = client.app_when("a", PATIENCE, unknown).await?;
+    let listed = away["status"]["resources"].as_array();
+    let listed = listed.context("they are not gone for that")?;
+    let nobody_knows = |of: &Value| of["status"] == "Unknown";
+    ensure!(
+        listed.len() == 2 && listed.iter().all(nobody_knows),
+        "{listed:?}"
+    );
     told(&tenant.name, &server, false).await?;
     way.set(Mood::Straight);
     client.app_done("a", None, PATIENCE).await?;
