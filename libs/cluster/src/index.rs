@@ -110,6 +110,16 @@ impl Index {
         self.state.read().tracked(installation, app)
     }
 
+    /// The applications that name a tenant on an object like this.
+    #[must_use]
+    pub fn apps_with(
+        &self,
+        installation: &str,
+        like: impl Fn(&LiveEntry) -> bool,
+    ) -> Vec<Arc<str>> {
+        self.state.read().apps_with(installation, like)
+    }
+
     /// The objects that nobody owns and whose label alone names an application, without a tenant: in these namespaces, or
     /// wherever they are.
     #[must_use]

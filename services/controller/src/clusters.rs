@@ -36,6 +36,8 @@ use whereabouts::{Moved, Place, Whereabouts};
 
 /// How long a cluster stays open to which nothing is deployed any more.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long one stays open that is away when the last application goes: what that leaves there is let go of when it is back.
+const AWAY: Duration = Duration::from_secs(3600);
 /// How often such are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 /// How much news may wait for the driver; a cluster that has more is looked at as a whole later.
@@ -56,8 +58,18 @@ pub struct Event {
     pub tenant: TenantId,
     /// Its address.
     pub server: String,
-    /// What happened there; where nothing is said, it may be anything.
-    pub wake: Option<Wake>,
+    /// What happened there.
+    pub news: News,
+}
+
+/// What happened in such a cluster.
+pub enum News {
+    /// This.
+    Wake(Wake),
+    /// It may be anything.
+    Anything,
+    /// It was looked through, and hooks are there which our finalizer keeps, of these applications.
+    Kept(Vec<Arc<str>>),
 }
 
 /// Where an application is.
@@ -104,6 +116,10 @@ struct Open {
     sealed: SealedLogin,
     /// When it was last known to be of use.
     used: Instant,
+    /// Whether an application was there.
+    had: bool,
+    /// When nobody knew last what it has.
+    away: Instant,
     /// Ends what keeps it true.
     _run: DropGuard,
 }
@@ -290,6 +306,8 @@ impl Clusters {
             added: added.clone(),
             sealed,
             used: Instant::now(),
+            had: false,
+            away: Instant::now(),
             _run: closed.clone().drop_guard(),
         };
         {
@@ -304,9 +322,15 @@ impl Clusters {
         let events = self.0.events.clone();
         let name = context.tenants.name_of(place.0);
         let answers = context.metrics.reachability(&name);
+        let told = follow::Told {
+            place,
+            name,
+            events,
+            answers,
+        };
         self.0
             .life
-            .spawn_short(follow::follow(place, cluster, events, answers, closed));
+            .spawn_short(follow::follow(cluster, told, closed));
         Ok(context)
     }
 
@@ -450,10 +474,16 @@ impl State {
             budgets,
         } = self;
         open.retain(|place, open| {
-            if whereabouts.is_used(place) || Arc::strong_count(&open.context) > 1 {
-                open.used = Instant::now();
+            let (now, has) = (Instant::now(), whereabouts.is_used(place));
+            open.had |= has;
+            if has || Arc::strong_count(&open.context) > 1 {
+                open.used = now;
             }
-            open.used.elapsed() < IDLE
+            if !is_known(&open.context.cluster) {
+                open.away = now;
+            }
+            let known = now.saturating_duration_since(open.away);
+            stays(now.saturating_duration_since(open.used), open.had, known)
         });
         budgets.retain(|_, budget| Arc::strong_count(budget) > 1);
     }
@@ -464,6 +494,17 @@ impl State {
         let made = || Budget::new(bytes, watches, Some(all.clone()));
         self.budgets.entry(tenant).or_insert_with(made).clone()
     }
+}
+
+/// Whether it is known what a cluster has.
+fn is_known(cluster: &Cluster) -> bool {
+    cluster.connection().borrow().reachable && cluster.index().is_ready()
+}
+
+/// Whether a cluster stays open that nobody has needed for so long. Where it `had` an application, which may have gone while it was
+/// away, it stays until it has been `known` for a while again what is left there.
+fn stays(unused: Duration, had: bool, known: Duration) -> bool {
+    unused < IDLE || (had && unused < AWAY && known < IDLE)
 }
 
 /// Whether a cluster is looked at in the same way as before. Its credentials are compared by [`Clusters::review`].
@@ -491,4 +532,21 @@ fn refused(server: &str, why: &Refused) -> Cause {
             .with("why", why),
     };
     Cause::error(message).field("spec.destination")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_that_is_away_when_its_last_application_goes_stays_open_for_a_while() {
+        let (moment, long) = (Duration::from_secs(1), IDLE);
+        let hour = AWAY;
+        assert!(stays(moment, false, hour), "it was of use");
+        assert!(!stays(long, true, hour), "it has answered all along");
+        assert!(stays(long, true, Duration::ZERO), "it is away");
+        assert!(stays(long, true, moment), "it has just come back");
+        assert!(!stays(long, false, Duration::ZERO), "nothing was there");
+        assert!(!stays(hour, true, Duration::ZERO), "not for ever");
+    }
 }

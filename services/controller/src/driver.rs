@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::clusters::Event;
+use crate::clusters::{Event, News};
 use crate::context::Context;
 use crate::reconcile::{self, Next};
 use crate::shard::Term;
@@ -42,6 +42,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE_OF_THEIRS: Duration = Duration::from_secs(60);
 /// When an application is looked at again at which a look broke off, if nothing happens before: it will break off again.
 const BROKEN_AGAIN: Duration = Duration::from_secs(60);
+/// How many applications are looked at once because hooks of them are kept where they are not.
+const LOST_AT_ONCE: usize = 200;
 /// When applications are listed again that could not be.
 const MISSED_AGAIN: Duration = Duration::from_secs(1);
 /// When an application tries again that found as many worked on in added clusters as may be, if it has not been told by then that
@@ -474,23 +476,23 @@ impl Driver {
     }
 
     /// Something happened in a cluster that a tenant has added. It is a stranger's word, and concerns alone the applications
-    /// that are known to be there.
+    /// that are known to be there, and those of that tenant of which hooks are kept there.
     fn told(&self, event: Event) {
         let Event {
             tenant,
             server,
-            wake,
+            news,
         } = event;
         let clusters = &self.context.clusters;
         let there = |app: &AppKey| app.tenant == tenant && clusters.has(app, Some(&server));
-        match wake {
-            Some(Wake::App { installation, app }) => {
+        match news {
+            News::Wake(Wake::App { installation, app }) => {
                 let app = AppKey { tenant, name: app };
                 if self.context.tenants.id_of(&installation) == Some(tenant) && there(&app) {
                     self.queue.push(app);
                 }
             }
-            Some(Wake::Untracked(key)) => {
+            News::Wake(Wake::Untracked(key)) => {
                 let memory = &self.context.memory;
                 let concerned = memory.who_wants(&key).into_iter();
                 concerned
@@ -498,7 +500,7 @@ impl Driver {
                     .filter(there)
                     .for_each(|app| self.queue.push(app));
             }
-            Some(Wake::Labelled { namespace, app }) => {
+            News::Wake(Wake::Labelled { namespace, app }) => {
                 let named = self.context.memory.who_is_labelled(&app, &namespace);
                 named
                     .into_iter()
@@ -506,13 +508,21 @@ impl Driver {
                     .for_each(|app| self.queue.push(app));
             }
             // Whose a namespace is there, nobody asks; one that goes may be waited for.
-            Some(Wake::Namespace(namespace)) => {
+            News::Wake(Wake::Namespace(namespace)) => {
                 let waiting = self.context.memory.who_awaits(&namespace).into_iter();
                 waiting.filter(there).for_each(|app| self.queue.push(app));
             }
-            Some(Wake::Kinds | Wake::Resync) | None => {
+            News::Wake(Wake::Kinds | Wake::Resync) | News::Anything => {
                 let apps = clusters.apps_at(tenant, &server);
                 apps.into_iter().for_each(|app| self.queue.push(app));
+            }
+            // Whether there is such an application is looked at; of one that there is not, what it left is let go.
+            News::Kept(apps) => {
+                let apps = apps.into_iter().map(|name| AppKey { tenant, name });
+                let elsewhere = apps.filter(|app| !there(app));
+                elsewhere
+                    .take(LOST_AT_ONCE)
+                    .for_each(|app| self.queue.push(app));
             }
         }
     }

@@ -69,6 +69,24 @@ impl State {
         self.collect(self.by_app.get(&tracking))
     }
 
+    /// The applications of a tenant with an object like this, by name.
+    pub(super) fn apps_with(
+        &self,
+        installation: &str,
+        like: impl Fn(&LiveEntry) -> bool,
+    ) -> Vec<Arc<str>> {
+        let has = |keys: &Keys| {
+            let mut entries = keys.iter().filter_map(|key| self.entries.get(key));
+            entries.any(|entry| like(entry.as_ref()))
+        };
+        let of = self.by_app.iter();
+        let of = of.filter(|(tracking, _)| tracking.installation.as_ref() == installation);
+        let with = of.filter(|(_, keys)| has(keys));
+        let mut apps: Vec<Arc<str>> = with.map(|(of, _)| Arc::clone(&of.app)).collect();
+        apps.sort_unstable();
+        apps
+    }
+
     /// What a label alone names, in these namespaces or in all.
     pub(super) fn labelled(&self, app: &str, namespaces: Option<&[String]>) -> Vec<Entry> {
         let app: Arc<str> = app.into();
@@ -538,6 +556,20 @@ mod tests {
             .map(|entry| entry.key.name.clone())
             .collect();
         assert_eq!(names, ["middle"]);
+    }
+
+    #[test]
+    fn the_applications_are_found_that_have_such_an_object() {
+        let mut state = State::default();
+        state.put(entry("Job", "a", 1, None, Some("hello")));
+        state.put(entry("Job", "b", 2, None, Some("hello")));
+        state.put(entry("Job", "c", 3, None, Some("again")));
+        state.put(entry("Pod", "d", 4, None, Some("other")));
+        state.put(entry("Job", "e", 5, None, None));
+        let jobs = |installation| state.apps_with(installation, |entry| entry.key.kind == "Job");
+        let names: Vec<Arc<str>> = vec!["again".into(), "hello".into()];
+        assert_eq!(jobs("user01"), names);
+        assert!(jobs("user02").is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use testkit::platform::{self, Tenant, automated};
 use testkit::unruly::{Mood, Unruly};
 use testkit::wait;
 
-use crate::hooks::{ended, gone, job, says, sync};
+use crate::hooks::{ended, gone, is_held, job, says, sync};
 use crate::objects::DEPLOYMENT;
 use crate::{PATIENCE, all_conditions, conditions, config_map, said};
 
@@ -270,6 +270,56 @@ async fn a_sync_is_stopped_while_its_cluster_is_away_and_its_hook_when_it_is_bac
     );
     way.set(Mood::Straight);
     gone(&kube, &path).await
+}
+
+/// A hook that an installation's application of its name made, which is not there any more, and our finalizer keeps. Its path.
+async fn leave_hook(kube: &Kube, home: &str, name: &str, installation: &str) -> Result<String> {
+    let mut hook: Value = serde_json::from_str(&job(name, &[("hook", "PreSync")], "pending"))?;
+    hook["metadata"]["finalizers"] = json!(["argocd.argoproj.io/hook-finalizer"]);
+    let id = format!("{name}:batch/Job:{home}/{name}");
+    for (mark, value) in [
+        ("argocd.argoproj.io/tracking-id", id.as_str()),
+        ("argocd.argoproj.io/installation-id", installation),
+        ("naru.io/hook-run", "1.0.presync"),
+    ] {
+        hook["metadata"]["annotations"][mark] = json!(value);
+    }
+    let path = format!("/apis/batch/v1/namespaces/{home}/jobs/{name}");
+    kube.apply(&path, &hook).await?;
+    Ok(path)
+}
+
+#[tokio::test]
+async fn hooks_that_an_application_left_in_an_added_cluster_are_let_go_by_whoever_lists_it_next()
+-> Result<()> {
+    let platform = platform::platform().await?;
+    let tenant = platform::tenant("far-left").await?;
+    let kube = platform.kube()?;
+    let home = format!("{}-guests", tenant.name);
+    let token = guest(&kube, "guest", &home, Role::Everywhere("cluster-admin")).await?;
+    let left = leave_hook(&kube, &home, "left", &tenant.name).await?;
+    let anothers = leave_hook(&kube, &home, "anothers", "somebody-else").await?;
+
+    // It went while its cluster was away. Somebody looks at that one again, because something else goes there.
+    add(&tenant, kube.server(), &token, &[]).await?;
+    let file = config_map("a", "1");
+    tenant.checkout.push_file("app/a.yaml", file).await?;
+    tenant.connect().await?;
+    let body = app(&tenant, "other", &home, &automated());
+    let made = tenant.client.post("/api/v1/applications", &body);
+    made.await?.ok()?;
+    tenant.client.app_done("other", None, PATIENCE).await?;
+    wait::until("the hook is let go", PATIENCE, || async {
+        let there = kube.get(&left).await?.context("it runs on")?;
+        ensure!(!is_held(&there), "{}", there["metadata"]);
+        Ok(())
+    })
+    .await?;
+    let there = kube.get(&anothers).await?.context("it is not ours")?;
+    ensure!(is_held(&there), "{}", there["metadata"]);
+    let release = json!({"metadata": {"finalizers": null}});
+    kube.merge(&anothers, &release).await?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{DeleteOptions, LiveEntry, PatchKind, WriteOptions};
+use cluster::{DeleteOptions, Index, LiveEntry, PatchKind, WriteOptions};
 use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message;
 use domain::operation::OperationState;
-use domain::resource::ResourceKey;
+use domain::resource::{ResourceKey, annotation};
 use domain::status::Status;
 use engine::claim::Claimant;
 use engine::hooks;
@@ -161,6 +161,21 @@ pub async fn release_idle(
         .await
 }
 
+/// The applications of a tenant whose hooks our finalizer keeps, running or not: what one leaves behind that went while its cluster was
+/// away, nobody else names.
+#[must_use]
+pub fn whose(index: &Index, installation: &str) -> Vec<Arc<str>> {
+    index.apps_with(installation, |entry| is_kept(&entry.body))
+}
+
+/// Whether an object is a hook that we made and our finalizer keeps. Argo CD's has the same name, but its hooks do not say in which
+/// run they were made.
+fn is_kept(object: &Value) -> bool {
+    hooks::held(object)
+        && options::role(object) == Role::Hook
+        && annotation(object, hooks::RUN).is_some()
+}
+
 /// That a hook is kept: one that was to be stopped runs on, of any other nothing is left but our finalizer.
 fn still_kept(hook: &ResourceKey, stops: bool) -> Cause {
     match stops {
@@ -181,6 +196,23 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+
+    #[test]
+    fn only_hooks_that_we_made_are_looked_for() {
+        let hook = json!({"metadata": {"finalizers": [hooks::FINALIZER],
+            "annotations": {"argocd.argoproj.io/hook": "PreSync", "naru.io/hook-run": "1.0.presync"}}});
+        assert!(is_kept(&hook));
+        let without = |pointer: &str| {
+            let mut hook = hook.clone();
+            if let Some(part) = hook.pointer_mut(pointer) {
+                *part = Value::Null;
+            }
+            is_kept(&hook)
+        };
+        assert!(!without("/metadata/finalizers"), "it is let go");
+        assert!(!without("/metadata/annotations/naru.io~1hook-run"));
+        assert!(!without("/metadata/annotations/argocd.argoproj.io~1hook"));
+    }
 
     #[test]
     fn a_hook_is_tried_the_rarer_the_longer_it_is_kept() {
