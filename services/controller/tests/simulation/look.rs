@@ -157,6 +157,9 @@ pub(crate) fn reconcile(world: &mut World, me: &mut Controller, app: &str) -> Lo
         return deleting::advance(world, me, row);
     }
     let subject = Subject::read(world, row);
+    if subject.app.operation.is_none() {
+        world.stopped.remove(app);
+    }
     match cluster_state(world, me) {
         ClusterState::Known => {}
         ClusterState::NotYet(wait) => return Ok(Next::After(wait)),
@@ -400,6 +403,10 @@ fn advance(
     } = operation::take_up(recorded, asked, now);
     if begun {
         memory(me, &subject).wave_ended = None;
+    }
+    if world.stopped.remove(subject.name()) && state.phase != Phase::Terminating {
+        let wrong = format!("{}: a sync that was stopped begins", subject.name());
+        world.judge.wrong.push(wrong);
     }
     let deadline = deadline(&subject, &state);
     let late = deadline.is_some_and(|deadline| now >= deadline);
@@ -757,6 +764,30 @@ fn at(world: &World, time: domain::clock::Timestamp) -> Next {
     Next::After((time - world.now()).num_milliseconds().max(1))
 }
 
+/// What is on record of an operation after a result, as naru.publish has it: what the result did not know of stays, and so does a wish
+/// to stop what it is of.
+fn recorded(row: &Application, report: &Report) -> Option<OperationState> {
+    let (before, mut after) = (
+        row.status.operation.as_ref(),
+        report.status.operation.clone(),
+    );
+    let is_of = |asked: &Operation| {
+        let under_way = after.as_ref().filter(|state| !state.phase.completed());
+        under_way.is_some_and(|state| state.operation == *asked)
+    };
+    if report.clear.is_none() && row.operation.as_ref().is_some_and(|asked| !is_of(asked)) {
+        return before.cloned();
+    }
+    let stops = before.filter(|state| state.phase == Phase::Terminating);
+    if let (Some(stops), Some(state)) = (stops, &mut after)
+        && state.phase == Phase::Running
+        && (state.started_at == stops.started_at || state.operation == stops.operation)
+    {
+        state.phase = Phase::Terminating;
+    }
+    after
+}
+
 /// Writes a result, under the fence; nothing where nothing changed. `next` is when to look again.
 pub(crate) fn publish(
     world: &mut World,
@@ -778,6 +809,10 @@ pub(crate) fn publish(
     if me.fence != world.lease.fence {
         return Err(Stop::NotHolder);
     }
+    if !world.dice.calm && world.dice.chance(&format!("row {name} meanwhile"), 2) {
+        world.ask_and_stop(name);
+        me.queue.push(world.key_of(name));
+    }
     let Some(row) = world.rows.get(name) else {
         return Ok(next);
     };
@@ -787,26 +822,24 @@ pub(crate) fn publish(
         return Ok(Next::Sleep);
     }
     let mut written = row.clone();
-    match (&report.set, &written.operation) {
+    match (
+        report.clear.as_ref().or(report.set.as_ref()),
+        &written.operation,
+    ) {
         // Somebody asked for another one meanwhile.
         (Some(begun), Some(asked)) if begun != asked => return Ok(Next::After(0)),
+        (Some(_), _) if report.clear.is_some() => {
+            written.operation = None;
+            // It was being begun when somebody stopped it.
+            world.stopped.remove(name);
+        }
         (Some(begun), _) => written.operation = Some(begun.clone()),
         (None, _) => {}
     }
-    if written.operation.is_some() && written.operation == report.clear {
-        written.operation = None;
-    }
-    written.status = report.status;
-    // A wish to stop the operation that is asked for survives a report of its progress.
-    let wished = row.status.operation.as_ref();
-    let wished = wished.filter(|state| state.phase == Phase::Terminating);
-    if let (Some(wished), Some(state)) = (wished, &mut written.status.operation)
-        && state.phase == Phase::Running
-        && (state.started_at == wished.started_at
-            || row.operation.as_ref() == Some(&state.operation))
-    {
-        state.phase = Phase::Terminating;
-    }
+    written.status = Status {
+        operation: recorded(row, &report),
+        ..report.status
+    };
     if written != *row {
         world.writes += 1;
         world.rows.insert(name.to_owned(), written);

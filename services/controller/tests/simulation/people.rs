@@ -269,31 +269,44 @@ impl World {
             },
             ..Operation::default()
         });
+        row.status.operation = None;
         self.tell(format_args!("{app}: somebody asks for a sync"));
         self.wake(app);
     }
 
+    /// Somebody stops what is asked for, whether or not it is said to have begun.
     fn terminate(&mut self, app: &str) {
         let now = self.now();
         let Some(row) = self.rows.get_mut(app) else {
             return;
         };
-        let Some(asked) = row.operation.clone() else {
+        let Some(asked) = &row.operation else {
             return;
         };
-        // As the API has it: the controller may not have said yet that it has begun.
         let recorded = row.status.operation.as_mut();
-        match recorded.filter(|state| !state.phase.completed() && state.operation == asked) {
-            Some(state) => state.phase = Phase::Terminating,
-            None => {
-                row.status.operation = Some(OperationState {
-                    phase: Phase::Terminating,
-                    ..engine::operation::begin(asked, now)
-                });
-            }
+        let under_way =
+            recorded.filter(|state| !state.phase.completed() && state.operation == *asked);
+        if let Some(state) = under_way {
+            state.phase = Phase::Terminating;
+        } else {
+            let begun = engine::operation::begin(asked.clone(), now);
+            row.status.operation = Some(OperationState {
+                phase: Phase::Terminating,
+                ..begun
+            });
+            self.stopped.insert(app.to_owned());
         }
         self.tell(format_args!("{app}: somebody stops its operation"));
         self.wake(app);
+    }
+
+    /// Somebody asks for a sync and at once stops it, while a controller is about to write what it has found.
+    pub(crate) fn ask_and_stop(&mut self, app: &str) {
+        let row = self.rows.get(app);
+        if row.is_some_and(|row| row.operation.is_none()) {
+            self.sync(app);
+        }
+        self.terminate(app);
     }
 
     /// Somebody deletes an application with all that it has; few do.

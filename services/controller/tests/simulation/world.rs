@@ -114,6 +114,8 @@ pub(crate) struct World {
     /// The revisions of each application's repository, in order.
     pub(crate) git: BTreeMap<String, Vec<Vec<Manifest>>>,
     pub(crate) rows: BTreeMap<String, Application>,
+    /// The applications whose operation somebody has stopped before a controller had begun it.
+    pub(crate) stopped: BTreeSet<String>,
     /// How many writes to rows changed anything.
     pub(crate) writes: u64,
     pub(crate) lease: Lease,
@@ -171,6 +173,7 @@ impl World {
             api,
             git: BTreeMap::new(),
             rows: BTreeMap::new(),
+            stopped: BTreeSet::new(),
             writes: 0,
             lease: Lease {
                 fence: 0,
