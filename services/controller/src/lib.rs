@@ -134,26 +134,30 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     let gate = Gate::default();
     let drained = CancellationToken::new();
     let holder = me.id.clone();
+    let options = Options {
+        trace: runtime::trace::current,
+        ..Options::default()
+    };
+    // Before anything is held: what a process has that cannot look at the database is nobody's.
+    let store = Store::wait_for(
+        &config.database_url,
+        Role::Controller,
+        key_file.clone(),
+        options,
+    );
+    let Some(store) = life.unless_stopped(store).await.transpose()? else {
+        return Ok(());
+    };
     let shard = hold_leases(
         life,
         &config,
-        key_file.clone(),
+        key_file,
         me,
         gate.clone(),
         asks,
         drained.clone(),
     );
     let Some(shard) = shard.await? else {
-        return Ok(());
-    };
-    let options = Options {
-        trace: runtime::trace::current,
-        ..Options::default()
-    };
-    let store = Store::wait_for(&config.database_url, Role::Controller, key_file, options);
-    let Some(store) = life.unless_stopped(store).await.transpose()? else {
-        // Nobody works who would say so.
-        drained.cancel();
         return Ok(());
     };
     let terms = Terms {
