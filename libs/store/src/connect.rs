@@ -18,12 +18,14 @@ use crate::applications::together::Together;
 use crate::audit;
 use crate::data_keys::DataKeys;
 use crate::error::{Code, Error, Result};
+use crate::held::Alone;
 use crate::key_file::KeyFile;
 use crate::manifest_sets;
 use crate::migrate;
 use crate::platform::PlatformScope;
 use crate::scope::TenantScope;
-use crate::together::Lines;
+use crate::together::{self, Lines};
+use crate::transaction::Transaction;
 
 /// How long a server has for its first answers.
 const ANSWERS: Duration = Duration::from_secs(10);
@@ -63,6 +65,9 @@ pub struct Options {
     /// database lets each take half a minute; what lasts longer than this is mostly never answered, as of a machine that is gone
     /// without a word, and all changes of the tenant would wait until the network says so.
     pub longest: Duration,
+    /// How long the answer to a statement that nobody waits for any more keeps its connection from everybody else: longer than the
+    /// database lets a statement take.
+    pub answer: Duration,
     /// The place in a trace that notifications carry, asked when they are sent.
     pub trace: fn() -> Option<TraceParent>,
 }
@@ -73,6 +78,7 @@ impl Default for Options {
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
             longest: Duration::from_secs(90),
+            answer: together::LONGEST,
             trace: || None,
         }
     }
@@ -85,7 +91,8 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    pub(crate) pool: PgPool,
+    pool: PgPool,
+    answer: Duration,
     /// For connections beside the pool.
     pub(crate) connect: PgConnectOptions,
     pub(crate) key_file: KeyFile,
@@ -205,6 +212,7 @@ impl Store {
         Self {
             inner: Arc::new(Inner {
                 pool,
+                answer: options.answer,
                 connect,
                 key_file,
                 longest: options.longest,
@@ -238,7 +246,7 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.inner.pool).await?;
+        sqlx::query("SELECT 1").execute(self.pool()).await?;
         Ok(())
     }
 
@@ -255,8 +263,18 @@ impl Store {
         }
     }
 
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.inner.pool
+    /// For a statement that stands alone.
+    pub(crate) fn pool(&self) -> Alone<'_> {
+        Alone {
+            pool: &self.inner.pool,
+            longest: self.inner.answer,
+        }
+    }
+
+    /// A transaction that a statement begins.
+    pub(crate) async fn begin(&self, statement: String) -> Result<Transaction> {
+        let begun = Transaction::open(&self.inner.pool, statement, self.inner.answer);
+        Ok(begun.await?)
     }
 }
 

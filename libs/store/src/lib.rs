@@ -29,6 +29,7 @@ pub mod config;
 mod connect;
 mod data_keys;
 mod error;
+mod held;
 pub mod history;
 mod key_file;
 pub mod keys;

@@ -308,7 +308,7 @@ impl TenantScope {
             "BEGIN; SELECT set_config('naru.tenant', '{}', true)",
             self.id.0
         );
-        Ok(Transaction::open(self.store.pool(), statement).await?)
+        self.store.begin(statement).await
     }
 
     /// The same, with the tenant's counter locked: how every write begins that takes a version. All writers lock the
@@ -331,7 +331,7 @@ impl TenantScope {
                 format!(", set_config('naru.traceparent', '{place}', true)")
             })
         );
-        Ok(Transaction::open(self.store.pool(), statement).await?)
+        self.store.begin(statement).await
     }
 }
 

@@ -30,7 +30,7 @@ const COMPANY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_
 /// How long a statement is waited for: longer than one may wait for a connection and the database may take to answer
 /// (`statement_timeout`). Whatever lasts longer is never answered, as of a machine that is gone without a word, and everyone who comes
 /// to its line would wait until the network says so.
-const LONGEST: Duration = Duration::from_secs(40);
+pub(crate) const LONGEST: Duration = Duration::from_secs(40);
 
 /// What one caller adds to a transaction.
 pub(crate) trait Part: Send + Sync + Sized + 'static {

@@ -1,10 +1,14 @@
 //! A transaction on a connection of the pool, which nobody else is ever in.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgTransactionManager;
-use sqlx::{PgConnection, PgPool, Postgres, TransactionManager};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, TransactionManager};
+use tokio::time::timeout;
+
+use crate::held::Held;
 
 /// A transaction; it is rolled back where it is dropped before it is committed.
 ///
@@ -13,28 +17,37 @@ use sqlx::{PgConnection, PgPool, Postgres, TransactionManager};
 /// would be in that transaction: told that something is written which nobody commits, or refused whatever is asked, and the counter
 /// would stay locked. Such a connection is closed.
 pub(crate) struct Transaction {
-    connection: PoolConnection<Postgres>,
+    connection: Held,
     stage: Stage,
 }
 
 /// How far one is, as far as is known here.
 enum Stage {
-    /// It may have begun or ended: nobody has waited for the answer.
+    /// It may have ended: nobody has waited for the answer.
     Unknown,
     Open,
     Committed,
 }
 
 impl Transaction {
-    /// Begins one with a statement that says BEGIN first.
-    pub(crate) async fn open(pool: &PgPool, statement: String) -> Result<Self, sqlx::Error> {
-        let mut opened = Self {
-            connection: pool.acquire().await?,
-            stage: Stage::Unknown,
+    /// Begins one with a statement that says BEGIN first. The connection is given back as [`Held`] says.
+    pub(crate) async fn open(
+        pool: &PgPool,
+        statement: String,
+        longest: Duration,
+    ) -> Result<Self, sqlx::Error> {
+        let mut begins = Begins {
+            connection: Some(pool.acquire().await?),
+            longest,
         };
-        PgTransactionManager::begin(&mut opened.connection, Some(statement.into())).await?;
-        opened.stage = Stage::Open;
-        Ok(opened)
+        if let Some(connection) = &mut begins.connection {
+            PgTransactionManager::begin(connection, Some(statement.into())).await?;
+        }
+        let begun = begins.connection.take().ok_or(sqlx::Error::BeginFailed)?;
+        Ok(Self {
+            connection: Held::over(begun, longest),
+            stage: Stage::Open,
+        })
     }
 
     /// Ends it with all that was written in it.
@@ -72,10 +85,36 @@ impl DerefMut for Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         match self.stage {
-            Stage::Unknown => self.connection.close_on_drop(),
+            Stage::Unknown => self.connection.close(),
             // It goes out before the connection is anybody else's.
             Stage::Open => PgTransactionManager::start_rollback(&mut self.connection),
             Stage::Committed => {}
         }
+    }
+}
+
+/// A connection on which one begins. Where that comes to nothing it is closed, but not before the database has answered: whoever hangs
+/// up and asks again would else have one more wait there for the tenant's counter each time, and no pool's bounds keep them from being
+/// as many as the database has connections for everybody.
+struct Begins {
+    connection: Option<PoolConnection<Postgres>>,
+    longest: Duration,
+}
+
+impl Drop for Begins {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nobody is left who could wait for the answer"
+    )]
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        connection.close_on_drop();
+        let longest = self.longest;
+        drop(tokio::spawn(async move {
+            // Whatever it says.
+            let _ = timeout(longest, connection.ping()).await;
+        }));
     }
 }

@@ -7,6 +7,7 @@ mod audit;
 mod credentials;
 mod destroy;
 mod durable;
+mod given_up;
 mod isolation;
 mod leases;
 mod migrating;
