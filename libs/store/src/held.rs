@@ -25,7 +25,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// One that is free. What it is given back in waits for an answer for `longest`.
+    /// One that is free. An answer that nobody waits for any more has `longest`, once it is given back.
     pub(crate) async fn of(pool: &PgPool, longest: Duration) -> Result<Self, sqlx::Error> {
         Ok(Self::over(pool.acquire().await?, longest))
     }

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 use sqlx::{Connection, Postgres, Transaction};
 use store::audit::AuditEntry;
-use store::{Code, KeyFile, Role, Rotation, StatusWrite, Store, Verdict};
+use store::{Code, KeyFile, Rotation, StatusWrite, Verdict};
 
 use crate::migrating::waited_for;
 use crate::model::Rows;
@@ -280,27 +280,39 @@ async fn a_tenant_is_destroyed_although_somebody_who_seals_has_its_key_first() {
     World::with(async |world| {
         let tenant = world.scope("user01").await.tenant();
         going(world, tenant).await;
-        // Of the two it is the one that destroys whom the database refuses.
-        let hasty = format!("alter database {} set deadlock_timeout = '3s'", world.name);
-        world.server.sql(None, &hasty).await.unwrap();
-        let keys = KeyFile::from_base64(&world.key).unwrap();
-        let api = Store::connect(&world.database.api, Role::Api, keys)
-            .await
-            .unwrap();
-        let mut admin = session(&world.database.admin).await;
+        let mut first = session(&world.database.admin).await;
+        let mut second = session(&world.database.admin).await;
+        // Of the two it is the one that destroys whom the database refuses: it comes last to what it waits for, and looks for a
+        // circle first.
         sqlx::query("SET deadlock_timeout = '1min'")
-            .execute(&mut admin)
+            .execute(&mut second)
             .await
             .unwrap();
-        let mut sealing = admin.begin().await.unwrap();
+        sqlx::query(
+            "INSERT INTO naru.tenant_keys (tenant_id, version, wrapped, wrapped_by)
+             SELECT tenant_id, 2, wrapped, wrapped_by FROM naru.tenant_keys WHERE tenant_id = $1",
+        )
+        .bind(tenant.0)
+        .execute(&mut first)
+        .await
+        .unwrap();
+        let (mut before, mut sealing) =
+            (first.begin().await.unwrap(), second.begin().await.unwrap());
         // As the trigger locks it that refuses a dropped key, and then the row's key to its tenant.
-        sqlx::query("SELECT FROM naru.tenant_keys WHERE tenant_id = $1 FOR KEY SHARE")
+        for (holder, version) in [(&mut before, 1), (&mut sealing, 2)] {
+            sqlx::query(
+                "SELECT FROM naru.tenant_keys WHERE tenant_id = $1 AND version = $2 FOR KEY SHARE",
+            )
             .bind(tenant.0)
-            .execute(&mut *sealing)
+            .bind(version)
+            .execute(&mut **holder)
             .await
             .unwrap();
+        }
+        let waiting = |who: &str| format!("wait_event_type = 'Lock' and application_name {who}");
         let seals = async {
-            waited_for(world, "wait_event_type = 'Lock'").await;
+            // It has the tenant, and waits for the first key.
+            waited_for(world, &waiting("= 'naru_api'")).await;
             sqlx::query("SELECT FROM naru.tenants WHERE id = $1 FOR KEY SHARE")
                 .bind(tenant.0)
                 .execute(&mut *sealing)
@@ -308,11 +320,14 @@ async fn a_tenant_is_destroyed_although_somebody_who_seals_has_its_key_first() {
                 .unwrap();
             sealing.commit().await.unwrap();
         };
-        let platform = api.platform();
-        let (destroyed, ()) = tokio::join!(platform.destroy_tenant(tenant), seals);
+        let lets_on = async {
+            waited_for(world, &waiting("<> 'naru_api'")).await;
+            before.commit().await.unwrap();
+        };
+        let platform = world.api.platform();
+        let (destroyed, (), ()) = tokio::join!(platform.destroy_tenant(tenant), seals, lets_on);
         assert!(destroyed.unwrap());
         nothing_left(world, tenant).await;
-        api.close().await;
     })
     .await;
 }
