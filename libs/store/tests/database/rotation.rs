@@ -6,8 +6,10 @@ use domain::manifest::ManifestSetHash;
 use domain::repository::{Credentials, Repository};
 use domain::secret::Secret;
 use domain::settings::Change;
+use sqlx::Connection;
 use store::{Code, Error, KeyFile, Role, Rotation, Store, TenantScope, WebhookProvider};
 
+use crate::migrating::waited_for;
 use crate::{World, session};
 
 const SETS: usize = 250;
@@ -162,6 +164,47 @@ async fn a_tenant_gets_a_new_key_and_nothing_is_lost_wherever_it_breaks_off() {
             .await
             .unwrap_err();
         assert_eq!(missing.code(), Code::NotFound);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_somebody_has_is_waited_for_when_the_others_are_sealed_anew() {
+    World::with(async |world| {
+        let tenant = world.scope("user01").await.tenant();
+        let keeper = world.controller.tenant(tenant);
+        for n in 0..3 {
+            keeper.put_manifest_set(&hash(n), b"set").await.unwrap();
+        }
+        let mut admin = session(&world.database.admin).await;
+        let mut using = admin.begin().await.unwrap();
+        sqlx::query("SELECT FROM naru.manifest_sets WHERE tenant_id = $1 AND hash = $2 FOR UPDATE")
+            .bind(tenant.0)
+            .bind(hash(1).0)
+            .execute(&mut *using)
+            .await
+            .unwrap();
+        let mut rotating = rotation(world).await;
+        let comes_to_others = async {
+            let waits = "wait_event_type = 'Lock' and application_name = 'naru-rotate'";
+            waited_for(world, waits).await;
+            let free: Vec<i32> = sqlx::query_scalar(
+                "SELECT naru.seal_version(sealed) FROM naru.manifest_sets WHERE tenant_id = $1 AND hash <> $2
+                 FOR UPDATE SKIP LOCKED",
+            )
+            .bind(tenant.0)
+            .bind(hash(1).0)
+            .fetch_all(&mut *using)
+            .await
+            .unwrap();
+            using.commit().await.unwrap();
+            free
+        };
+        let (rotated, free) = tokio::join!(rotating.rotate_tenant("user01"), comes_to_others);
+        assert_eq!(free, [2, 2], "nobody waits for who waits");
+        assert_eq!(rotated.unwrap().version, 2);
+        let found = keeper.manifest_set(&hash(1)).await.unwrap();
+        assert_eq!(found.as_deref(), Some(&b"set"[..]));
     })
     .await;
 }
