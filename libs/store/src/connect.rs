@@ -187,20 +187,7 @@ impl Store {
         key_file: KeyFile,
         options: Options,
     ) -> Result<Self> {
-        let mut pause = SHORTEST;
-        loop {
-            let tried = Self::connect_with(url, role, key_file.clone(), options.clone());
-            match tried.await {
-                Err(error) if error.code() == Code::Unavailable => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-                    "waiting for the database, which does not answer yet"
-                ),
-                done => return done,
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST);
-        }
+        until_answered(|| Self::connect_with(url, role, key_file.clone(), options.clone())).await
     }
 
     pub(crate) fn over(
@@ -275,6 +262,30 @@ impl Store {
     pub(crate) async fn begin(&self, statement: String) -> Result<Transaction> {
         let begun = Transaction::open(&self.inner.pool, statement, self.inner.answer);
         Ok(begun.await?)
+    }
+}
+
+/// Asks the database until it answers, for as long as it takes, with a line in the log for each try. An answer may be lost on its way, so
+/// that what is asked for may be done by then.
+///
+/// # Errors
+/// What waiting does not mend.
+pub async fn until_answered<T, F>(mut ask: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut pause = SHORTEST;
+    loop {
+        match ask().await {
+            Err(error) if error.code() == Code::Unavailable => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                "waiting for the database, which does not answer yet"
+            ),
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
     }
 }
 
@@ -364,9 +375,30 @@ async fn refuse_other_schema(connection: &mut PgConnection) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use tokio::net::TcpListener;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_database_is_asked_until_it_answers_whatever_it_says() {
+        let asked = AtomicU32::new(0);
+        let ask = |until: u32, there: bool| {
+            let times = asked.fetch_add(1, Ordering::Relaxed) + 1;
+            async move {
+                match (times < until, there) {
+                    (true, _) => Err(Error::late()),
+                    (false, true) => Ok(times),
+                    (false, false) => Err(Error::not_found("tenant", "naru")),
+                }
+            }
+        };
+        assert_eq!(until_answered(|| ask(9, true)).await.unwrap(), 9);
+        let refused = until_answered(|| ask(11, false)).await;
+        assert_eq!(refused.unwrap_err().code(), Code::NotFound);
+        assert_eq!(asked.load(Ordering::Relaxed), 11);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_takes_a_connection_and_is_silent_is_away() {

@@ -53,7 +53,7 @@ mod ways;
 pub use applications::{AppChange, Applications};
 pub use cluster_key::{OpeningKeys, SealingKey};
 pub use clusters::{Clusters, SealedLogin};
-pub use connect::{Options, Role, Store};
+pub use connect::{Options, Role, Store, until_answered};
 pub use error::{Code, Error, Result, Taken};
 pub use history::History;
 pub use key_file::KeyFile;

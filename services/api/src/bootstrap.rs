@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,15 +78,9 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
         )
     })?;
 
-    let Some(store) = life.unless_stopped(connect(&config)).await.transpose()? else {
+    let Some(store) = life.unless_stopped(prepared(&config)).await.transpose()? else {
         return Ok(life.run_until_stopped().await);
     };
-    let ids = RandomIds;
-    ensure_operator(&store, &config, &ids).await?;
-    store
-        .platform()
-        .set_quota_defaults(&quotas(&config)?)
-        .await?;
     let shared = shared(&config, store, &life, &registry)?;
     life.spawn("changes", shared.hub.clone().run(shared.caches()));
     life.spawn("readiness", watch_database(Arc::clone(&shared), database));
@@ -120,6 +114,15 @@ pub async fn run(config: Config) -> Result<bool, Failure> {
     let well = life.run_until_stopped().await;
     shared.store.close().await;
     Ok(well)
+}
+
+/// The database, with what has to be in it before anybody is served. It may go away at any step, and each is waited for.
+async fn prepared(config: &Config) -> Result<Store, Failure> {
+    let store = connect(config).await?;
+    ensure_operator(&store, config, &RandomIds).await?;
+    let (platform, defaults) = (store.platform(), quotas(config)?);
+    store::until_answered(|| platform.set_quota_defaults(&defaults)).await?;
+    Ok(store)
 }
 
 async fn connect(config: &Config) -> Result<Store, Failure> {
@@ -189,11 +192,9 @@ async fn ensure_operator(
     config: &Config,
     ids: &dyn IdSource,
 ) -> Result<(), Failure> {
-    let there = store
-        .platform()
-        .tenant_by_name(TenantName::OPERATOR)
-        .await?
-        .is_some();
+    let platform = store.platform();
+    let found = store::until_answered(|| platform.tenant_by_name(TenantName::OPERATOR));
+    let there = found.await?.is_some();
     // Only a tenant that is made needs a password; hashing one at every start would be for nothing.
     let id = TenantId(ids.id());
     let mut must_change_password = false;
@@ -217,8 +218,11 @@ async fn ensure_operator(
         project_uid: ids.id(),
         webhook_secrets: Default::default(),
     };
-    let (tenant, made) = store.platform().ensure_operator_tenant(wanted).await?;
-    if made {
+    let ensured = store::until_answered(|| platform.ensure_operator_tenant(wanted.clone()));
+    let (tenant, _) = ensured.await?;
+    keep_first_password(&config.operator_password_file)?;
+    // Also where the answer to that was lost.
+    if tenant.id == id {
         tracing::info!(hosts = ?tenant.hosts, "made the operator's tenant");
     }
     Ok(())
@@ -248,22 +252,56 @@ fn quotas(config: &Config) -> Result<Quotas, Failure> {
     ))
 }
 
-/// The password in the file, or one that is made and written there; says whether it was made.
+/// The password in the file, or one that is made; says whether it was made. That one is beside the file until the tenant is there: a
+/// start that comes to nothing before leaves it to the next one, which has to know that it was made.
 fn first_password(file: &Path) -> Result<(Secret, bool), Failure> {
+    if let Some(given) = read_password(file)? {
+        return Ok((given, false));
+    }
+    let draft = draft(file);
+    if let Some(made) = read_password(&draft)? {
+        return Ok((made, true));
+    }
+    let password = password::random();
+    write_private(&draft, password.expose())?;
+    Ok((password, true))
+}
+
+/// The password in a file; `None` without the file.
+fn read_password(file: &Path) -> Result<Option<Secret>, Failure> {
     match fs::read_to_string(file) {
-        Ok(text) if !text.trim().is_empty() => Ok((Secret::from(text.trim()), false)),
+        Ok(text) if !text.trim().is_empty() => Ok(Some(Secret::from(text.trim()))),
         Ok(_) => Err(format!("NARU_OPERATOR_PASSWORD_FILE: {} is empty", file.display()).into()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let password = password::random();
-            write_private(file, password.expose())?;
-            tracing::info!(file = %file.display(), "wrote the operator's first password");
-            Ok((password, true))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!(
             "NARU_OPERATOR_PASSWORD_FILE: cannot read {}: {error}",
             file.display()
         )
         .into()),
+    }
+}
+
+/// Where a password is that was made for a tenant that may not be there yet.
+fn draft(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+/// The tenant is there: what was made for it is in the file from now on.
+fn keep_first_password(file: &Path) -> Result<(), Failure> {
+    let draft = draft(file);
+    if file.exists() || !draft.exists() {
+        return Ok(());
+    }
+    match fs::rename(&draft, file) {
+        Ok(()) => {
+            tracing::info!(file = %file.display(), "wrote the operator's first password");
+            Ok(())
+        }
+        // Another process was quicker.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("cannot write {}: {error}", file.display()).into()),
     }
 }
 
@@ -436,8 +474,18 @@ mod tests {
     fn a_first_password_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("password");
+        keep_first_password(&file).unwrap();
         let (password, made) = first_password(&file).unwrap();
         assert!(made);
+        // A start that came to nothing: the next one knows that nobody has chosen it.
+        assert!(!file.exists());
+        assert_eq!(first_password(&file).unwrap(), (password.clone(), true));
+        keep_first_password(&file).unwrap();
         assert_eq!(first_password(&file).unwrap(), (password, false));
+        assert!(!draft(&file).exists());
+        // One that somebody has given stays theirs.
+        fs::write(draft(&file), "another").unwrap();
+        keep_first_password(&file).unwrap();
+        assert_ne!(first_password(&file).unwrap().0.expose(), b"another");
     }
 }
