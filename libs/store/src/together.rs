@@ -150,7 +150,7 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
             batch.into_iter().map(|job| (job.part, job.answer)).unzip();
         let worker = Worker::new(|| P::lines(store).give_up(line));
         let began = Instant::now();
-        let outcomes = match in_time::<P>(store, line, &parts).await {
+        let outcomes = match in_time::<P>(store, line, &parts, began + LONGEST).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             // One that cannot be stored or asked for, or whose tenant has just gone, is nobody else's trouble.
             Err(error) if parts.len() > 1 && error.code() != Code::Unavailable => {
@@ -173,9 +173,14 @@ async fn work<P: Part>(store: &Store, line: P::Line) {
     }
 }
 
-/// What a statement comes to, in the time that one may take.
-async fn in_time<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Result<Vec<P::Answer>> {
-    match tokio::time::timeout(LONGEST, P::run(store, line, parts)).await {
+/// What a statement comes to by `end`.
+async fn in_time<P: Part>(
+    store: &Store,
+    line: P::Line,
+    parts: &[P],
+    end: Instant,
+) -> Result<Vec<P::Answer>> {
+    match tokio::time::timeout_at(end, P::run(store, line, parts)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::late()),
     }
@@ -196,10 +201,17 @@ pub(crate) async fn company(parts: usize, took: Duration) {
     }
 }
 
+/// Carries out each by itself. They have the time together that one may take: where the database has gone away meanwhile, who comes
+/// after them does not wait for each in turn.
 async fn one_by_one<P: Part>(store: &Store, line: P::Line, parts: &[P]) -> Vec<Result<P::Answer>> {
+    let end = Instant::now() + LONGEST;
     let mut outcomes = Vec::with_capacity(parts.len());
     for part in parts {
-        let done = in_time::<P>(store, line, std::slice::from_ref(part)).await;
+        if Instant::now() >= end {
+            outcomes.push(Err(Error::late()));
+            continue;
+        }
+        let done = in_time::<P>(store, line, std::slice::from_ref(part), end).await;
         outcomes.push(done.map(|mut answers| answers.swap_remove(0)));
     }
     outcomes
@@ -295,6 +307,28 @@ mod tests {
         }
     }
 
+    /// A read that is refused among others, and never answered by itself.
+    struct Refused;
+
+    impl Part for Refused {
+        type Line = &'static str;
+        type Answer = ();
+
+        const READS: bool = true;
+
+        fn lines(_: &Store) -> &Lines<Self> {
+            static LINES: LazyLock<Lines<Refused>> = LazyLock::new(Lines::default);
+            &LINES
+        }
+
+        async fn run(_: &Store, _: &'static str, parts: &[Self]) -> Result<Vec<()>> {
+            match parts.len() {
+                1 => std::future::pending().await,
+                _ => Err(Error::invalid("part", "it has company")),
+            }
+        }
+    }
+
     /// A store that has no database, for parts that need none.
     fn nowhere() -> Store {
         let connect: PgConnectOptions = "postgres://nobody@localhost/none".parse().unwrap();
@@ -367,6 +401,16 @@ mod tests {
         let (hung, later) = tokio::time::timeout(2 * LONGEST, both).await.unwrap();
         assert_eq!(hung.unwrap_err().code(), Code::Unavailable);
         later.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_carried_out_one_by_one_wait_no_longer_than_one() {
+        let (store, began) = (nowhere(), Instant::now());
+        let reads = (0..MOST).map(|_| share(&store, "refused", Refused));
+        for told in futures::future::join_all(reads).await {
+            assert_eq!(told.unwrap_err().code(), Code::Unavailable);
+        }
+        assert!(began.elapsed() < 2 * LONGEST);
     }
 
     #[tokio::test(start_paused = true)]
