@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use domain::resource::{ResourceKey, is_leaving, split_api_version, text};
 use http::Method;
 use serde::Deserialize;
@@ -439,7 +441,8 @@ impl Account {
     }
 }
 
-/// The words of a refusal without the values of the Secret that it is about.
+/// The words of a refusal without the values of the Secret that it is about. Those that were sent are known and looked for. Those that
+/// are there already are not, and a webhook is shown them too: of what it says nothing is passed on.
 fn hide_values(error: Error, manifest: &Value) -> Error {
     let Error::Refused(mut refusal) = error else {
         return error;
@@ -452,20 +455,40 @@ fn hide_values(error: Error, manifest: &Value) -> Error {
                 .or(manifest.get("stringData"))
                 .is_some())
     {
-        let values = ["data", "stringData"]
-            .into_iter()
-            .filter_map(|field| manifest.get(field)?.as_object());
-        let values = values
-            .flat_map(|map| map.values())
-            .filter_map(Value::as_str);
-        let hidden: Vec<&str> = values.filter(|value| value.len() > 2).collect();
-        refusal.redact(&hidden);
+        refusal.redact(&values(manifest));
+    }
+    if kind == "Secret" && text(manifest, &["apiVersion"]) == "v1" {
+        refusal.withhold();
     }
     Error::Refused(refusal)
 }
 
-/// The same where the Secret's values were not sent, or not all of them, and so cannot be looked for: nothing is passed on of what
-/// somebody says who was shown them.
+/// What must not be seen of a Secret: its values as they are sent, and as whoever uses them has them, of several lines each. One that
+/// begins with another comes before that.
+fn values(manifest: &Value) -> Vec<String> {
+    let texts = |field: &str| {
+        let map = manifest.get(field).and_then(Value::as_object);
+        let texts = map.into_iter().flat_map(|map| map.values());
+        texts.filter_map(Value::as_str).collect::<Vec<_>>()
+    };
+    let (data, plain) = (texts("data"), texts("stringData"));
+    let decoded = data.iter().filter_map(|value| {
+        let bytes = BASE64_STANDARD.decode(value).ok()?;
+        String::from_utf8(bytes).ok()
+    });
+    let decoded: Vec<String> = decoded.collect();
+    let encoded = plain.iter().map(|value| BASE64_STANDARD.encode(value));
+    let used = decoded.iter().map(String::as_str).chain(plain.clone());
+    let lines = used.flat_map(str::lines).map(str::trim).map(str::to_owned);
+    let sent = data.iter().chain(&plain).map(|value| (*value).to_owned());
+    let mut values: Vec<String> = sent.chain(encoded).chain(lines).collect();
+    // Shorter ones stand in too many words.
+    values.retain(|value| value.len() > 2);
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values
+}
+
+/// The same where the Secret is not sent, or not all of it: nothing is passed on of what somebody says who was shown its values.
 fn withhold(error: Error, key: &ResourceKey) -> Error {
     match error {
         Error::Refused(mut refusal) if key.group.is_empty() && key.kind == "Secret" => {
@@ -553,5 +576,42 @@ mod tests {
         }
         let own = "secrets \"s\" is forbidden: User \"u\" cannot delete resource \"secrets\"";
         assert_eq!(refused("Secret", own).message, own);
+    }
+
+    #[test]
+    fn nobody_is_quoted_about_a_secret_that_is_applied() {
+        let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
+            "data": {"a": "aHVudGVyMg==", "b": "aHVudGVyMi1hbmQtbW9yZQ=="},
+            "stringData": {"c": "first line\nsecond line"}});
+        let said = |manifest: &Value, words: &str| {
+            let refusal = Refusal {
+                code: 400,
+                message: words.to_owned(),
+                causes: vec![FieldCause {
+                    message: words.to_owned(),
+                    ..FieldCause::default()
+                }],
+                ..Refusal::default()
+            };
+            match hide_values(Error::Refused(Box::new(refusal)), manifest) {
+                Error::Refused(refusal) => *refusal,
+                other => panic!("{other}"),
+            }
+        };
+        // Of what is there already nothing was sent.
+        let denied = "admission webhook \"a.b\" denied the request: it was s3cr3t-of-before";
+        let withheld = said(&manifest, denied);
+        assert!(!format!("{withheld:?}").contains("s3cr3t"), "{withheld:?}");
+        assert_eq!(Denial::read(&withheld.message), Denial::read(denied));
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "s"}});
+        assert_eq!(said(&map, denied).message, denied);
+        // Kubernetes' own words stay, without what was sent.
+        let own = "it quotes aHVudGVyMg==, hunter2, hunter2-and-more, Zmlyc3QgbGluZQpzZWNvbmQgbGluZQ==, \"first line\\nsecond line\"";
+        let hidden = "it quotes ++++++++, ++++++++, ++++++++, ++++++++, \"++++++++\\n++++++++\"";
+        let redacted = said(&manifest, own);
+        assert_eq!(redacted.message, hidden);
+        assert_eq!(redacted.causes[0].message, hidden);
+        let patch = json!({"data": {"a": "aHVudGVyMg=="}});
+        assert_eq!(said(&patch, "no hunter2").message, "no ++++++++");
     }
 }

@@ -179,11 +179,11 @@ impl Refusal {
     }
 
     /// Takes texts that must not be seen out of everything that was said.
-    pub(crate) fn redact(&mut self, hidden: &[&str]) {
+    pub(crate) fn redact(&mut self, hidden: &[String]) {
         let clean = |text: &mut String| {
             for word in hidden {
-                if text.contains(word) {
-                    *text = text.replace(word, "++++++++");
+                if text.contains(word.as_str()) {
+                    *text = text.replace(word.as_str(), "++++++++");
                 }
             }
         };
