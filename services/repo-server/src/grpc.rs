@@ -155,9 +155,12 @@ impl RepoServer for Service {
         let wire::DiscoverRequest { repository, commit } = request.into_inner();
         let access = self.access(repository)?;
         // Before there is a turn: a server that is slow takes none.
+        let fetched = self.mirrors.ensure_commit(&access, &commit).await;
+        drop(fetched.map_err(refused)?);
+        let _turn = self.renders.turn(access.tenant()).await;
+        // The mirror may have made room for others while it was waited for.
         let snapshot = self.mirrors.ensure_commit(&access, &commit).await;
         let snapshot = snapshot.map_err(refused)?;
-        let _turn = self.renders.turn(access.tenant()).await;
         let found = snapshot.read(source::render::discover);
         let tools = found.await.map_err(refused)?.into_iter();
         Ok(Response::new(wire::DiscoverResponse {

@@ -124,6 +124,8 @@ struct Inner {
     cache: Option<Cache>,
     memory: Memory<Remembered>,
     turns: Fair,
+    /// The turns of those whose charts and artifacts are fetched, each of which is in memory meanwhile. Fetches of Git have their own.
+    pulls: Fair,
     /// The places of folders that people send, taken before a turn.
     locals: Fair,
     rates: Rates,
@@ -155,6 +157,7 @@ impl Renders {
             cache,
             memory: Memory::new(config.memory_mib << 20),
             turns: Fair::new(config.parallelism),
+            pulls: Fair::new(config.parallelism),
             locals: Fair::new(LOCALS),
             rates: Rates::default(),
             failures: Failures::default(),
@@ -266,27 +269,33 @@ impl Renders {
         let mut turn = self.0.turns.turn(order.access.tenant()).await;
         let mut how = Answered::Bypassed;
         if !order.no_cache {
-            match self.remembered(&order, &key).await {
-                None => how = Answered::First,
-                Some(earlier) => {
-                    let renderer = &self.0.renderer;
-                    let Order {
-                        access,
-                        commit,
-                        input,
-                        ..
-                    } = &order;
-                    if renderer.holds(access, commit, input, &earlier.read_set, &earlier.held) {
-                        return Ok((earlier, Answered::Hit));
-                    }
+            how = Answered::First;
+            let renderer = &self.0.renderer;
+            let Order {
+                access,
+                commit,
+                input,
+                ..
+            } = &order;
+            let mut known = self.remembered(&order, &key).await;
+            if let Some(earlier) = &known {
+                if renderer.holds(access, commit, input, &earlier.read_set, &earlier.held) {
+                    return Ok((earlier.clone(), Answered::Hit));
+                }
+                if !renderer.has(access, commit, input).await {
+                    // As many wait for a fetch as ask: none of them keeps a whole render in memory meanwhile.
+                    drop(known.take());
                     turn = self.fetched(&order, turn).await?;
-                    let changed = renderer
-                        .changed_since(access, commit, input, &earlier.read_set, &earlier.held)
-                        .await?;
-                    match changed {
-                        None => return Ok((earlier, Answered::Hit)),
-                        Some(changed) => how = Answered::Changed(changed),
-                    }
+                    known = self.remembered(&order, &key).await;
+                }
+            }
+            if let Some(earlier) = known {
+                let changed = renderer
+                    .changed_since(access, commit, input, &earlier.read_set, &earlier.held)
+                    .await?;
+                match changed {
+                    None => return Ok((earlier, Answered::Hit)),
+                    Some(changed) => how = Answered::Changed(changed),
                 }
             }
         }
@@ -341,7 +350,12 @@ impl Renders {
             return Ok(turn);
         }
         drop(turn);
-        self.0.renderer.fetch(access, commit).await?;
+        let pulling = match input.is_of_charts() {
+            true => Some(self.0.pulls.turn(access.tenant()).await),
+            false => None,
+        };
+        self.0.renderer.fetch(access, commit, input).await?;
+        drop(pulling);
         Ok(self.0.turns.turn(access.tenant()).await)
     }
 

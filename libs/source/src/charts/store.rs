@@ -183,6 +183,14 @@ impl Charts {
             })
     }
 
+    /// Whether the files of a version of a chart, or of an artifact by its digest, are kept. Where that cannot be said, it is for whoever
+    /// reads them to find out why.
+    pub(crate) async fn has(&self, access: &Access, chart: &str, version: &str) -> bool {
+        let shelf = self.shelf(access, chart);
+        let kept = self.look(&shelf, chart, version, Form::Files).await;
+        !matches!(kept, Ok(None))
+    }
+
     /// The files of a version of a chart, fetched now unless they are kept; `fresh` asks the repository whether they
     /// still are what it has.
     ///

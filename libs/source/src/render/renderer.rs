@@ -8,6 +8,7 @@ use domain::manifest::{Manifest, ManifestSetHash, ReplacedElsewhere, SourceType}
 use domain::message;
 use domain::render::{Changed, Read};
 use domain::settings::Rendering;
+use futures::future::{try_join, try_join_all};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -128,6 +129,18 @@ impl RenderInput {
         self.chart().is_empty() && domain::repository::is_artifact(self.text("repoURL"))
     }
 
+    /// Whether it is a chart of a chart repository, or an artifact.
+    #[must_use]
+    pub fn is_of_charts(&self) -> bool {
+        !self.chart().is_empty() || self.is_artifact()
+    }
+
+    /// The other sources that may be read, which are repositories of Git.
+    fn repositories(&self) -> impl Iterator<Item = &Reference> {
+        let others = self.references.iter();
+        others.filter(|one| one.chart.is_empty() && !one.access.is_registry())
+    }
+
     /// The source's folder as a clean path; a chart is its own.
     pub(super) fn folder(&self) -> String {
         if !self.chart().is_empty() {
@@ -219,18 +232,41 @@ impl Renderer {
         Ok((snapshot, revision.to_owned()))
     }
 
-    /// Whether nothing has to be fetched of a source's own repository. Of charts and artifacts nobody asks that.
+    /// Whether nothing has to be fetched of what is known to be read before anything is: the source's own repository, chart or artifact,
+    /// and the repositories of the sources that it refers to.
     pub async fn has(&self, access: &Access, commit: &str, input: &RenderInput) -> bool {
-        let is_git = input.chart().is_empty() && !input.is_artifact();
-        !is_git || self.mirrors.has_commit(access, commit).await
+        let own = match input.is_of_charts() {
+            true => self.charts.has(access, input.chart(), commit).await,
+            false => self.mirrors.has_commit(access, commit).await,
+        };
+        if !own {
+            return false;
+        }
+        for other in input.repositories() {
+            if !self.mirrors.has_commit(&other.access, &other.commit).await {
+                return false;
+            }
+        }
+        true
     }
 
-    /// Has that fetched, for whoever has something better to hold than a turn while a server takes its time.
+    /// Has that fetched, all at once, for whoever has something better to hold than a turn while a server takes its time.
     ///
     /// # Errors
-    /// When the commit cannot be had.
-    pub async fn fetch(&self, access: &Access, commit: &str) -> Result<(), Error> {
-        match self.mirrors.ensure_commit(access, commit).await {
+    /// When something of it cannot be had.
+    pub async fn fetch(
+        &self,
+        access: &Access,
+        commit: &str,
+        input: &RenderInput,
+    ) -> Result<(), Error> {
+        let own = async { self.files(access, commit, input).await.map(drop) };
+        let others = input.repositories().map(|other| async move {
+            let fetched = self.mirrors.ensure_commit(&other.access, &other.commit);
+            fetched.await.map(drop)
+        });
+        let others: Vec<_> = others.collect();
+        match try_join(own, try_join_all(others)).await {
             // Whoever reads it mends it.
             Err(error) if error.kind() != Kind::Corrupt => Err(error.fetched()),
             Ok(_) | Err(_) => Ok(()),
@@ -416,7 +452,7 @@ impl Renderer {
 /// Whether a set is of a commit's files alone: other repositories are asked what a revision of theirs is, and a chart's versions
 /// what they are.
 fn is_of_commit(set: &ReadSet, input: &RenderInput) -> bool {
-    set.is_of_one_tree() && input.chart().is_empty() && !input.is_artifact()
+    set.is_of_one_tree() && !input.is_of_charts()
 }
 
 /// The manifests of a source whose repository's files are these, at what is called so. Blocks.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use proto::naru::internal::v1::{RenderRequest, RenderResponse, RepositoryAccess};
+use proto::naru::internal::v1::{RenderRequest, RenderResponse, RepositoryAccess, SourceReference};
 use testkit::unruly::{Mood, Unruly};
 use tonic::Code;
 
@@ -134,12 +134,47 @@ async fn a_repository_that_is_larger_than_a_fetch_may_be_is_named_and_leaves_not
 /// Two tenants' Git server takes connections and says nothing: their own applications wait for it, and nobody else's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
+    holds_nobody_else_up(|n, request, silent| RenderRequest {
+        repository: Some(silent),
+        // Different ones: those that are alike share a render.
+        source: format!(r#"{{"repoURL":"x","path":"app","directory":{{"include":"{n}"}}}}"#),
+        ..request
+    })
+    .await;
+}
+
+/// The same where their sources are elsewhere, and only refer to what is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_a_source_refers_to_is_waited_for_without_a_turn() {
+    holds_nobody_else_up(|n, request, silent| RenderRequest {
+        source: format!(
+            r#"{{"repoURL":"x","path":"chart","helm":{{"releaseName":"r{n}","valueFiles":["$v/values.yaml"]}}}}"#
+        ),
+        references: vec![SourceReference {
+            name: "v".to_owned(),
+            repository: Some(silent),
+            commit: request.commit.clone(),
+            chart: String::new(),
+        }],
+        ..request
+    })
+    .await;
+}
+
+/// `asks` makes one of some renders of other tenants that wait for the repository which a silent server has.
+async fn holds_nobody_else_up(
+    asks: impl Fn(usize, RenderRequest, RepositoryAccess) -> RenderRequest,
+) {
     let world = World::with(Settings {
         fetch_seconds: 60,
         ..Settings::default()
     })
     .await;
     world.push("app/service.yaml", SERVICE).await;
+    world.push("chart/templates/service.yaml", SERVICE).await;
+    let chart = "apiVersion: v2\nname: c\nversion: 1.0.0\n";
+    world.push("chart/Chart.yaml", chart).await;
+    world.push("values.yaml", "a: b\n").await;
     let request = world.request("app").await.unwrap();
     let behind: SocketAddr = world
         .git
@@ -153,18 +188,17 @@ async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
     silent.set(Mood::Silent);
     let mut waiting = Vec::new();
     for n in 0..24 {
-        let url = format!("http://{}/user01/base.git", silent.address);
-        let tenant = OTHER_TENANTS[n % 2];
-        let asked = RenderRequest {
-            repository: Some(RepositoryAccess {
-                tenant: tenant.to_owned(),
-                url,
-                ..world.access()
-            }),
-            // Different ones: those that are alike share a render.
-            source: format!(r#"{{"repoURL":"x","path":"app","directory":{{"include":"{n}"}}}}"#),
+        let of = |url: String| RepositoryAccess {
+            tenant: OTHER_TENANTS[n % 2].to_owned(),
+            url,
+            ..world.access()
+        };
+        let own = RenderRequest {
+            repository: Some(of(world.git.clone())),
             ..request.clone()
         };
+        let there = format!("http://{}/user01/base.git", silent.address);
+        let asked = asks(n, own, of(there));
         let mut client = world.client("controller");
         #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
         waiting.push(tokio::spawn(async move { client.render(asked).await }));
