@@ -3,7 +3,7 @@
 //!
 //! A moment is over when its finalizer is off the application: until then what its hooks came to has to stay in the cluster.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cluster::LiveEntry;
@@ -70,7 +70,7 @@ pub(super) async fn run(
     let claimant = subject.claimant();
     let targets = &desired.prepared.targets;
     let mut live = LiveSet::gather(ctx, subject.sight(), claimant, targets);
-    let mut unwatched: Vec<Arc<LiveEntry>> = Vec::new();
+    let mut unheard: Vec<Unheard> = Vec::new();
     for wave in steps.chunk_by(|a, b| a.wave == b.wave) {
         let there = match look_for(ctx, &subject, wave, &live, &memory.checked).await {
             Ok(there) => there,
@@ -87,15 +87,25 @@ pub(super) async fn run(
                 let next = again(&app.status, ctx.clock.now());
                 return Ok(Came::Waits(vec![kept], next));
             }
-            unwatched.push(entry);
+            unheard.push(Unheard {
+                entry,
+                check: None,
+                held: false,
+            });
         }
         if !turn.over() {
             return act(ctx, &subject, moment, turn, &there, &mut live).await;
         }
+        let index = ctx.cluster.index();
+        let watched = |key: &ResourceKey| index.would_have(key);
+        unheard.extend(ended(&there, moment, began(app), watched));
     }
     // Only when the row says that they have run: one that is gone would be made again.
-    let bodies = unwatched.iter().map(|entry| entry.body.as_ref());
-    let left = doomed(bodies, moment);
+    let made = unheard.iter().map(|one| {
+        let Unheard { entry, check, held } = one;
+        (entry.body.as_ref(), check.as_ref(), *held)
+    });
+    let left = unsettled(made, moment);
     let done = vec![moment.finalizer().to_owned()];
     Ok(Came::Through { done, left })
 }
@@ -104,28 +114,61 @@ fn through(moment: Moment) -> Came {
     Came::over(vec![moment.finalizer().to_owned()])
 }
 
-/// The hooks of a moment that have all succeeded which are to go, as their policies say, and which nobody would find later.
-fn doomed<'a>(made: impl Iterator<Item = &'a Value>, moment: Moment) -> Vec<Cause> {
-    let bodies: Vec<(&Value, Option<&Checked>)> = made.map(|body| (body, None)).collect();
-    let fates = bodies.iter().zip(plan::cleanup(&bodies));
-    let going = fates.filter(|(_, fate)| *fate == Fate::Delete);
-    let keys = going.map(|((body, _), _)| ResourceKey::of(body));
-    keys.map(|hook| unfinished(&hook, moment)).collect()
+/// A hook of a moment that has succeeded, and that nobody would find later: its kind is not watched.
+struct Unheard {
+    entry: Arc<LiveEntry>,
+    /// What its tenant's own check says.
+    check: Option<Checked>,
+    /// Whether our finalizer keeps it.
+    held: bool,
 }
 
-/// That a hook has to go of which nothing else tells.
-fn unfinished(hook: &ResourceKey, moment: Moment) -> Cause {
-    let cause = moment.clears(hook);
+/// What is left to be done about such hooks when their moment is over: those that are to go, as their policies say, are deleted, and
+/// the others are let go.
+fn unsettled<'a>(
+    made: impl Iterator<Item = (&'a Value, Option<&'a Checked>, bool)>,
+    moment: Moment,
+) -> Vec<Cause> {
+    let made: Vec<_> = made.collect();
+    let bodies: Vec<_> = made
+        .iter()
+        .map(|(body, check, _)| (*body, *check))
+        .collect();
+    let fates = made.iter().zip(plan::cleanup(&bodies));
+    let left = fates.filter_map(|((body, _, held), fate)| {
+        let hook = ResourceKey::of(body);
+        match fate {
+            Fate::Delete => Some(moment.clears(&hook)),
+            Fate::Stay => held.then(|| not_released(&hook)),
+            Fate::Going => None,
+        }
+    });
+    left.map(unwatched).collect()
+}
+
+/// What is said of a hook of which nothing else tells.
+fn unwatched(cause: Cause) -> Cause {
     let message = cause.message.with(UNWATCHED, true);
     Cause { message, ..cause }
+}
+
+/// That our finalizer is still on a hook.
+fn not_released(hook: &ResourceKey) -> Cause {
+    let message = message::sync::HOOK_NOT_RELEASED.with("resource", hook);
+    Cause::warning(message).on(hook.clone())
+}
+
+/// Whether a hook is to be deleted, of which such a thing is said.
+fn is_to_go(cause: &Cause) -> bool {
+    cause.message.is(&message::app::DELETION_CLEARS_HOOK)
 }
 
 /// What a status says of such hooks.
 pub(super) fn left(status: &Status) -> impl Iterator<Item = &Cause> {
     let causes = status.causes.iter();
     causes.filter(|cause| {
-        cause.message.is(&message::app::DELETION_CLEARS_HOOK)
-            && cause.message.arguments.contains_key(UNWATCHED)
+        let says = is_to_go(cause) || cause.message.is(&message::sync::HOOK_NOT_RELEASED);
+        says && cause.message.arguments.contains_key(UNWATCHED)
     })
 }
 
@@ -206,6 +249,29 @@ fn settled(there: &[There], live: &LiveSet, moment: Moment, began: i64) -> Vec<A
             && engine::health::built_in(&entry.body).is_none()
     });
     settled.cloned().collect()
+}
+
+/// Those that have something to come to, and have come to it, of kinds that are not watched: what they came to has to stay until their
+/// moment is over, and nobody finds them again then.
+fn ended(
+    there: &[There],
+    moment: Moment,
+    began: i64,
+    watched: impl Fn(&ResourceKey) -> bool,
+) -> Vec<Unheard> {
+    let ended = there.iter().filter_map(|there| {
+        let There { entry, check, .. } = there;
+        let entry = entry.as_ref().filter(|entry| {
+            let comes_to = check.is_some() || engine::health::built_in(&entry.body).is_some();
+            comes_to && !watched(&entry.key) && plan::of_deletion(&entry.body, moment, began)
+        })?;
+        Some(Unheard {
+            entry: entry.clone(),
+            check: check.clone(),
+            held: engine::hooks::held(&entry.body),
+        })
+    });
+    ended.collect()
 }
 
 /// Finds the objects of a wave's hooks; an error is about the hook that it names.
@@ -310,8 +376,8 @@ async fn act(
     Ok(Came::Waits(causes, next))
 }
 
-/// Deletes the hooks of a moment of which the row alone tells. What is said of those that stay, of which the row goes on telling;
-/// that the others go is not waited for.
+/// Deletes the hooks of a moment of which the row alone tells, or lets them go. What is said of those with which that is not done, of
+/// which the row goes on telling; that the deleted ones go is not waited for.
 ///
 /// # Errors
 /// When the cluster does not answer.
@@ -328,27 +394,35 @@ async fn dismiss(
         plan::of_deletion(body, moment, began) && claimant.may_replace(body, hook)
     };
     let mut staying = Vec::new();
-    let keys = left(&app.status).filter_map(|cause| cause.resource.as_ref());
-    let keys: BTreeSet<&ResourceKey> = keys.collect();
-    for hook in keys {
-        let removed = async {
+    let told =
+        left(&app.status).filter_map(|cause| Some((cause.resource.as_ref()?, is_to_go(cause))));
+    let told: BTreeMap<&ResourceKey, bool> = told.collect();
+    for (hook, goes) in told {
+        let done = async {
             let body = match writer.ask(ctx, hook, None).await {
                 // It went with its kind.
                 Err(cluster::Error::UnknownKind { .. }) => None,
                 body => body?.filter(|body| is_it(body, hook)),
             };
             match body.and_then(|body| ctx.cluster.index().read(&body)) {
-                Some(entry) => hooks::remove(ctx, writer, &entry, Propagation::default()).await,
+                Some(entry) if goes => {
+                    hooks::remove(ctx, writer, &entry, Propagation::default()).await
+                }
+                Some(entry) => hooks::release(ctx, writer, &entry).await,
                 None => Ok(()),
             }
         };
-        match removed.await {
+        match done.await {
             Ok(()) => {}
             Err(error) if apply::passes(&error) => return Err(Failure::Cluster(error)),
-            Err(error) => staying.extend([
+            Err(error) if goes => staying.extend([
                 writer.stays(hook, &error, moment.cleanup()),
-                unfinished(hook, moment),
+                unwatched(moment.clears(hook)),
             ]),
+            Err(error) => {
+                let cause = not_released(hook).evidence(error.to_string());
+                staying.push(unwatched(cause));
+            }
         }
     }
     Ok(staying)
@@ -463,15 +537,14 @@ fn kept(hook: &ResourceKey, error: cluster::Error) -> Result<Option<Cause>, Fail
     }
     tracing::warn!(resource = %hook, %error, "a hook's finalizer could not be taken off");
     // The code has it for a failure that passes, the words do not.
-    Ok(error.passes().then(|| {
-        let message = message::sync::HOOK_NOT_RELEASED.with("resource", hook);
-        let cause = Cause::warning(message).on(hook.clone());
-        cause.evidence(error.to_string())
-    }))
+    Ok(error
+        .passes()
+        .then(|| not_released(hook).evidence(error.to_string())))
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::status::HealthCode;
     use serde_json::json;
 
     use super::*;
@@ -485,11 +558,29 @@ mod tests {
                 "metadata": {"name": name, "namespace": "web", "annotations": annotations}})
         };
         let (goes, stays) = (lease("goes", "HookSucceeded"), lease("stays", "HookFailed"));
-        let said = doomed([&goes, &stays].into_iter(), Moment::After);
-        let keys: Vec<_> = said.iter().map(|cause| cause.resource.clone()).collect();
-        assert_eq!(keys, [Some(ResourceKey::of(&goes))]);
+        let of = |made: &[(&Value, Option<&Checked>, bool)]| {
+            let said = unsettled(made.iter().copied(), Moment::After);
+            let key = |cause: &Cause| (cause.resource.clone(), is_to_go(cause));
+            (said.iter().map(key).collect::<Vec<_>>(), said)
+        };
+        let (to_go, to_stay) = (
+            (Some(ResourceKey::of(&goes)), true),
+            (Some(ResourceKey::of(&stays)), false),
+        );
+        let (keys, _) = of(&[(&goes, None, false), (&stays, None, false)]);
+        assert_eq!(keys, [to_go.clone()], "the other is let go already");
+        let healthy = Some(engine::health::Health {
+            code: HealthCode::Healthy,
+            ..engine::health::postponed("", &goes)
+        });
+        let (keys, said) = of(&[
+            (&goes, Some(&healthy), true),
+            (&stays, Some(&healthy), true),
+        ]);
+        assert_eq!(keys, [to_go, to_stay]);
+        let hook = ResourceKey::of(&stays);
         let mut status = Status {
-            causes: vec![Moment::After.clears(&ResourceKey::of(&stays))],
+            causes: vec![Moment::After.clears(&hook), not_released(&hook)],
             ..Status::default()
         };
         assert_eq!(left(&status).next(), None, "the index tells of that one");
