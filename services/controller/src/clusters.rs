@@ -359,12 +359,18 @@ impl Clusters {
         self.0.state.lock().whereabouts.apps_at(&place)
     }
 
-    /// The clusters of a tenant that are open.
+    /// The clusters of a tenant that are open, which stay so for a while.
     #[must_use]
     pub fn of_tenant(&self, tenant: TenantId) -> Vec<Arc<Context>> {
-        let state = self.0.state.lock();
-        let own = state.open.iter().filter(|((whose, _), _)| *whose == tenant);
-        own.map(|(_, open)| open.context.clone()).collect()
+        let mut state = self.0.state.lock();
+        let open = state.open.iter_mut();
+        let own = open.filter(|((whose, _), _)| *whose == tenant);
+        let now = Instant::now();
+        own.map(|(_, open)| {
+            open.used = now;
+            open.context.clone()
+        })
+        .collect()
     }
 
     /// A tenant's cluster, while it is open.

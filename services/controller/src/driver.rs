@@ -210,6 +210,8 @@ impl Driver {
                 .queue_depth
                 .set(i64::try_from(self.queue.waiting()).unwrap_or(i64::MAX));
             if !self.context.shard.concerns(turn.app.tenant) {
+                // Whoever has its clusters now sees to what is kept there.
+                self.context.memory.keeps_none(&turn.app);
                 self.pass_on();
                 continue;
             }

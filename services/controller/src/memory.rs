@@ -163,8 +163,8 @@ struct Inner {
     wanted: HashMap<u64, Vec<AppKey>>,
     wants: HashMap<AppKey, Wants>,
     failures: HashMap<AppKey, u32>,
-    /// Since when hooks are kept of applications that there are not any more.
-    keeps: HashMap<AppKey, Instant>,
+    /// Since when hooks are kept of applications where those are not any more, and when they are tried again.
+    keeps: HashMap<AppKey, (Instant, Instant)>,
     /// Whose checks are put off, since when, and when that was asked last.
     postponed: HashMap<(TenantId, ResourceKey), (Instant, Instant)>,
     /// Who watches a namespace for objects that no application has.
@@ -225,8 +225,6 @@ impl Memory {
     pub fn take(&self, app: &AppKey, uid: &str) -> AppMemory {
         let mut inner = self.0.lock();
         inner.awaits.remove(app);
-        // There is one of that name again.
-        inner.keeps.remove(app);
         let known = inner.apps.remove(app);
         if let Some((_, bytes)) = known.as_ref().and_then(|memory| memory.unsaved.as_ref()) {
             inner.unsaved_size -= bytes.len();
@@ -461,15 +459,36 @@ impl Memory {
         self.0.lock().failures.get(app).copied().unwrap_or_default()
     }
 
-    /// Notes that a hook is kept of an application that there is not any more, and says for how long one has been.
+    /// Notes that a hook is kept of an application where that is not any more, and says when it is tried again: `again` says so by how
+    /// long one has been, and that it is left so, which is forgotten then.
     #[must_use]
-    pub fn keeps(&self, app: &AppKey, now: Instant) -> Duration {
+    pub fn keeps(
+        &self,
+        app: &AppKey,
+        now: Instant,
+        again: impl FnOnce(Duration) -> Option<Duration>,
+    ) -> Option<Duration> {
         let mut inner = self.0.lock();
-        let since = *inner.keeps.entry(app.clone()).or_insert(now);
-        now.saturating_duration_since(since)
+        let (since, due) = inner.keeps.entry(app.clone()).or_insert((now, now));
+        let pause = again(now.saturating_duration_since(*since));
+        match pause {
+            Some(pause) => *due = now + pause,
+            None => {
+                inner.keeps.remove(app);
+            }
+        }
+        pause
     }
 
-    /// Notes that none is, or that it is left so.
+    /// In how long that is tried again, if a hook is kept.
+    #[must_use]
+    pub fn kept(&self, app: &AppKey, now: Instant) -> Option<Duration> {
+        let inner = self.0.lock();
+        let (_, due) = inner.keeps.get(app)?;
+        Some(due.saturating_duration_since(now))
+    }
+
+    /// Notes that none is.
     pub fn keeps_none(&self, app: &AppKey) {
         self.0.lock().keeps.remove(app);
     }
@@ -654,19 +673,27 @@ mod tests {
     }
 
     #[test]
-    fn how_long_hooks_are_kept_of_what_is_gone_is_known_until_there_is_one_of_that_name() {
+    fn hooks_that_are_kept_are_tried_again_until_they_are_not_or_it_is_left_so() {
         let (memory, begun) = (Memory::default(), Instant::now());
         let app = AppKey::new(TenantId(Uuid::nil()), "a");
         let minute = Duration::from_secs(60);
-        let after = |minutes| memory.keeps(&app, begun + minute * minutes).as_secs();
-        assert_eq!(after(0), 0);
-        // As each look does that finds no row.
+        let at = |minutes| begun + minute * minutes;
+        let again = |lasts: Duration| (lasts < minute * 10).then_some(minute);
+        let keeps = |minutes| memory.keeps(&app, at(minutes), again);
+        assert_eq!(memory.kept(&app, at(0)), None);
+        assert_eq!(keeps(0), Some(minute));
+        // As each look does that finds no row, or one elsewhere.
         memory.forget(&app);
-        assert_eq!(after(5), 300);
-        memory.keeps_none(&app);
-        assert_eq!(after(6), 0);
         drop(memory.take(&app, "1"));
-        assert_eq!(after(7), 0);
+        let half = Duration::from_secs(30);
+        assert_eq!(memory.kept(&app, at(0) + half), Some(half));
+        assert_eq!(memory.kept(&app, at(5)), Some(Duration::ZERO));
+        assert_eq!(keeps(5), Some(minute));
+        assert_eq!(keeps(10), None);
+        assert_eq!(memory.kept(&app, at(10)), None);
+        assert_eq!(keeps(11), Some(minute), "it begins anew");
+        memory.keeps_none(&app);
+        assert_eq!(memory.kept(&app, at(11)), None);
     }
 
     #[test]

@@ -85,7 +85,8 @@ pub enum Next {
     Busy,
     /// Never: there is no such application any more.
     Gone,
-    /// There is no such application any more, but something of it, which is tried again after this long.
+    /// There is no such application any more, or it is another controller's, but something of it is here, which is tried again after
+    /// this long.
     Left(Duration),
 }
 
@@ -208,6 +209,15 @@ async fn claimed(
 /// What an application leaves behind here that goes to a cluster which is not ours: its hooks are let go, and then itself.
 async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Result<Next, Failure> {
     let had = item.and_then(|item| ctx.shard.holding(item));
+    if had.is_none()
+        && let Some(pause) = ctx.memory.kept(key, Instant::now())
+    {
+        // Another controller's by now, to which this is nothing. Whatever that writes wakes it here too.
+        return match pause.is_zero() {
+            true => Ok(left_behind(ctx, key).await?.unwrap_or(Next::Sleep)),
+            false => Ok(Next::Left(pause)),
+        };
+    }
     let at_work = had.as_ref().map(|term| term.enter());
     // Whoever is in charge next lets it go.
     if let Some(None) = &at_work {
@@ -221,6 +231,7 @@ async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Res
         false => None,
     };
     let left = ctx.clusters.leave(key);
+    let mut all = true;
     if let Some(term) = had {
         match left {
             Some(left) => {
@@ -231,15 +242,14 @@ async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Res
                     }
                 };
                 match tokio::time::timeout(LETTING_GO, letting_go).await {
-                    Ok(done) => {
-                        done?;
+                    Ok(done) => all = done?,
+                    Err(_) => {
+                        all = false;
+                        tracing::warn!("hooks that were left were not let go in time");
                     }
-                    Err(_) => tracing::warn!("hooks that were left were not let go in time"),
                 }
             }
-            None if term.unit == Unit::Shared => {
-                let_go(ctx, key).await?;
-            }
+            None if term.unit == Unit::Shared => all = let_go(ctx, key).await?,
             None => {}
         }
         let platform = ctx.store.platform();
@@ -249,7 +259,18 @@ async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Res
     }
     drop((turn, at_work));
     forget(ctx, key);
-    Ok(Next::Sleep)
+    // Whoever has it now does not wait for that.
+    let again = match all {
+        true => None,
+        false => keeps(ctx, key),
+    };
+    Ok(again.map_or(Next::Sleep, Next::Left))
+}
+
+/// Notes that hooks of an application are kept where it is not any more; when that is tried again.
+fn keeps(ctx: &Context, key: &AppKey) -> Option<Duration> {
+    let now = Instant::now();
+    ctx.memory.keeps(key, now, deletion::once_more)
 }
 
 /// Brings an application to what Git says that is ours.
@@ -277,10 +298,13 @@ async fn in_charge(
             return locked_out(outside.as_ref().unwrap_or(ctx), key, &app, cause).await;
         }
     };
+    let_go_elsewhere(ctx, key, &place, turn.is_some()).await?;
     let mut memory = place.memory.take(key, app.uid());
     let look = async {
-        if let Some(left) = &left {
-            let_go(left, key).await?;
+        if let Some(left) = &left
+            && !let_go(left, key).await?
+        {
+            keeps(ctx, key);
         }
         with_memory(&place, key, app, &mut memory).await
     };
@@ -295,24 +319,36 @@ async fn in_charge(
         },
         None => look.await,
     };
+    let again = ctx.memory.kept(key, Instant::now());
     match next {
         Ok(Next::Gone) => {
             ctx.clusters.leave(key);
             forget(&place, key);
+            Ok(again.map_or(Next::Gone, Next::Left))
         }
-        _ => place.memory.put(key, memory),
+        next => {
+            place.memory.put(key, memory);
+            let next = next?;
+            Ok(again.map_or(next, |again| next.sooner(Next::After(again))))
+        }
     }
-    next
 }
 
-/// What an application left behind that is gone: it may have been in each cluster that its tenant has.
+/// What an application left behind that is gone.
 async fn gone(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
+    let again = left_behind(ctx, key).await?;
+    Ok(again.unwrap_or(Next::Gone))
+}
+
+/// Lets go of the hooks of an application that is gone, or not ours: it may have been in each cluster that its tenant has. When to
+/// come again, if that is to be done.
+async fn left_behind(ctx: &Arc<Context>, key: &AppKey) -> Result<Option<Next>, Failure> {
     let added = ctx.clusters.of_tenant(key.tenant);
     let turn = match added.is_empty() {
         true => None,
         false => match ctx.clusters.turn(key) {
             Some(turn) => Some(turn),
-            None => return Ok(Next::Busy),
+            None => return Ok(Some(Next::Busy)),
         },
     };
     ctx.clusters.leave(key);
@@ -321,9 +357,20 @@ async fn gone(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
         true => let_go(ctx, key).await?,
         false => true,
     };
-    let elsewhere = async {
+    all &= let_go_in(&added, key).await?;
+    drop(turn);
+    if all {
+        ctx.memory.keeps_none(key);
+        return Ok(None);
+    }
+    Ok(keeps(ctx, key).map(Next::Left))
+}
+
+/// The same in some clusters, as long as they are open and answer.
+async fn let_go_in(places: &[Arc<Context>], key: &AppKey) -> Result<bool, Failure> {
+    let letting_go = async {
         let mut all = true;
-        for place in &added {
+        for place in places {
             tokio::select! {
                 () = place.closed.cancelled() => {}
                 done = let_go(place, key) => all &= done?,
@@ -331,25 +378,42 @@ async fn gone(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure> {
         }
         Ok::<bool, Failure>(all)
     };
-    match tokio::time::timeout(LETTING_GO, elsewhere).await {
-        Ok(done) => all &= done?,
+    match tokio::time::timeout(LETTING_GO, letting_go).await {
+        Ok(done) => done,
         Err(_) => {
-            all = false;
-            tracing::warn!("hooks of an application that is gone were not let go in time");
+            tracing::warn!("hooks of an application that is elsewhere were not let go in time");
+            Ok(false)
         }
     }
-    drop(turn);
-    let again = match all {
+}
+
+/// Tries again what is kept of an application's hooks where it was before it came to a place, once that is to be done.
+async fn let_go_elsewhere(
+    ctx: &Arc<Context>,
+    key: &AppKey,
+    place: &Arc<Context>,
+    has_turn: bool,
+) -> Result<(), Failure> {
+    let due = ctx.memory.kept(key, Instant::now());
+    if due.is_none_or(|pause| !pause.is_zero()) {
+        return Ok(());
+    }
+    let turn = match has_turn {
         true => None,
-        false => deletion::once_more(ctx.memory.keeps(key, Instant::now())),
+        false => ctx.clusters.turn(key),
     };
-    Ok(match again {
-        Some(again) => Next::Left(again),
-        None => {
-            ctx.memory.keeps_none(key);
-            Next::Gone
+    let mut places = ctx.clusters.of_tenant(key.tenant);
+    places.extend(ctx.term().map(|_| ctx.clone()));
+    places.retain(|other| !Arc::ptr_eq(other, place));
+    // Nobody else's looks wait for it: without a turn it is for later.
+    let all = (has_turn || turn.is_some()) && let_go_in(&places, key).await?;
+    match all {
+        true => ctx.memory.keeps_none(key),
+        false => {
+            keeps(ctx, key);
         }
-    })
+    }
+    Ok(())
 }
 
 /// Lets go of an application's hooks in a cluster where it is not any more; `false` where some are kept.

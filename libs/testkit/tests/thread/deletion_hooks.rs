@@ -6,7 +6,7 @@ use testkit::platform::{self, Tenant};
 use testkit::wait;
 
 use crate::hooks::{application, ended, finish, gone, is_held, job, path, results, sync};
-use crate::{PATIENCE, all_conditions, code, conditions, config_map, said};
+use crate::{PATIENCE, all_conditions, code, conditions, config_map, said, set};
 
 const PRE_DELETE: &str = "pre-delete-finalizer.argocd.argoproj.io";
 const POST_DELETE: &str = "post-delete-finalizer.argocd.argoproj.io";
@@ -313,6 +313,38 @@ async fn hooks_of_kinds_that_nobody_watches_are_cleaned_up_too() -> Result<()> {
 
     delete(&tenant, true).await?;
     tenant.client.app_gone("app", PATIENCE).await?;
+    gone(&tenant.kube, &format!("{leases}/goes")).await?;
+    let stays = tenant.kube.get(&format!("{leases}/stays")).await?;
+    assert!(!is_held(&stays.context("it stays")?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn hooks_that_nobody_watches_and_that_are_checked_are_cleaned_up_too() -> Result<()> {
+    let platform = platform::platform().await?;
+    let lease = |name: &str, policy: &str| {
+        let annotations = json!({"argocd.argoproj.io/hook": "PostDelete", "argocd.argoproj.io/hook-delete-policy": policy});
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "bye"},
+            "metadata": {"name": name, "annotations": annotations}})
+        .to_string()
+    };
+    let files = [
+        ("goes.json", lease("goes", "HookSucceeded")),
+        ("stays.json", lease("stays", "HookFailed")),
+        ("a.yaml", config_map("a", "1")),
+    ];
+    let tenant = application(platform, "bye-checked", &files).await?;
+    let key = "resource.customizations.health.coordination.k8s.io_Lease";
+    let script = "return {status = \"Healthy\", message = \"done\"}\n";
+    set(&tenant, "argocd-cm", key, script).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    delete(&tenant, true).await?;
+    tenant.client.app_gone("app", PATIENCE).await?;
+    let leases = format!(
+        "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+        tenant.name
+    );
     gone(&tenant.kube, &format!("{leases}/goes")).await?;
     let stays = tenant.kube.get(&format!("{leases}/stays")).await?;
     assert!(!is_held(&stays.context("it stays")?));

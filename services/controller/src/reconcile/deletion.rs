@@ -47,6 +47,9 @@ const REFUSALS: [&message::Code; 3] = [
 /// For so long a row stays that names the hooks which our finalizer keeps: it has no finalizer any more by which a person could end
 /// that.
 const HELD: Duration = Duration::from_secs(600);
+/// Hooks of an application that is not where they are any more are tried again no less often than this: an added cluster where
+/// none is stays open for a minute after that was asked of it last.
+const OPEN: Duration = Duration::from_secs(45);
 /// One that the cluster did not finish in time is asked for again after this.
 const SOON: Duration = Duration::from_secs(2);
 /// For so long after a cluster has come to this controller, or has come back, nothing is taken for gone: watches tell a little
@@ -516,11 +519,11 @@ fn is_given_up(status: &Status, now: Timestamp) -> bool {
     status.lasted(&[&message::app::DELETION_WAITS_FOR_RELEASE], now) >= HELD
 }
 
-/// When the hooks of an application of which there is no row any more are tried again that have been kept for so long; `None` where
-/// they are left. Nobody can be told of them.
+/// When the hooks of an application that is gone, or elsewhere, are tried again that have been kept for so long; `None` where they
+/// are left. Nobody can be told of them.
 #[must_use]
 pub fn once_more(kept_for: Duration) -> Option<Duration> {
-    (kept_for < HELD).then(|| kept_for.clamp(AGAIN, RARELY))
+    (kept_for < HELD).then(|| kept_for.clamp(AGAIN, OPEN))
 }
 
 /// The end of an application into whose cluster nobody gets. Where nothing is to be done there its row goes all the same:
@@ -825,7 +828,7 @@ mod tests {
     fn hooks_of_what_is_gone_are_tried_again_but_not_for_ever() {
         let next = |seconds| once_more(Duration::from_secs(seconds)).map(|next| next.as_secs());
         assert_eq!([next(0), next(30)], [Some(10), Some(30)]);
-        assert_eq!([next(599), next(600)], [Some(60), None]);
+        assert_eq!([next(599), next(600)], [Some(45), None]);
     }
 
     #[test]

@@ -233,7 +233,8 @@ fn cut_off(state: &OperationState, error: &cluster::Error) -> End {
     End::new(Phase::Error, message, causes.collect())
 }
 
-/// The end of one that is stopped while its cluster is away, or shows nothing; the look that follows when it is back deletes what runs there.
+/// The end of one that is stopped while its cluster is away, or shows nothing; the look that follows when it is back deletes what runs
+/// there.
 fn stopped_from_afar(limit: Option<Duration>, state: &OperationState) -> End {
     let ended = stopped(limit, state);
     match running_hook(state) {
@@ -242,8 +243,8 @@ fn stopped_from_afar(limit: Option<Duration>, state: &OperationState) -> End {
     }
 }
 
-/// Reports an application whose cluster is away, or answers with nothing but errors for long. An operation on it waits, but no longer than it may take, nor than somebody wants it
-/// to.
+/// Reports an application whose cluster is away, or answers with nothing but errors for long. An operation on it waits, but no longer
+/// than it may take, nor than somebody wants it to.
 ///
 /// # Errors
 /// When that could not be written.
