@@ -333,6 +333,8 @@ const MAX_LONGER: usize = 32;
 /// Files and folders that begin like a commit are not what is meant, as for Git: they are told apart by what follows.
 fn expanded(handle: &Repository, short: &str) -> Result<Option<Expanded>, Error> {
     let database = handle.odb().map_err(|error| damaged(&error))?;
+    // A handle that has found one that begins so does not look for others in the packs that came since it was opened.
+    database.refresh().map_err(|error| damaged(&error))?;
     let (mut todo, mut longer) = (vec![short.to_owned()], 0);
     let mut only: Option<Oid> = None;
     while let Some(begin) = todo.pop() {
