@@ -15,6 +15,8 @@ struct State {
     free: usize,
     /// How many one tenant may have at once: what it waits for may be a server of its own that never answers.
     share: usize,
+    /// Whether a tenant that has some leaves as many to others.
+    sparing: bool,
     /// How many each tenant has.
     running: HashMap<String, usize>,
     waiting: BTreeMap<String, VecDeque<oneshot::Sender<Turn>>>,
@@ -39,10 +41,21 @@ impl Fair {
         Self(Arc::new(Mutex::new(State {
             free: turns.max(1),
             share: share.max(1),
+            sparing: false,
             running: HashMap::new(),
             waiting: BTreeMap::new(),
             order: VecDeque::new(),
         })))
+    }
+
+    /// The same, where who has turns takes a further one only while more are free than it has. A few that each wait for a server of
+    /// their own would have all of them otherwise, each no more than its share; like this each leaves as many as it has, and whoever has
+    /// none finds one.
+    #[must_use]
+    pub fn sparing(turns: usize, share: usize) -> Self {
+        let fair = Self::with_share(turns, share);
+        fair.0.lock().sparing = true;
+        fair
     }
 
     /// Waits for a turn. Dropping the future gives the place up.
@@ -79,48 +92,49 @@ impl Fair {
     }
 
     fn release(&self, tenant: &str) {
-        self.0.lock().end(tenant);
-        loop {
-            let (tenant, next) = {
-                let mut state = self.0.lock();
-                match state.next() {
-                    Some(next) => next,
-                    None => {
-                        state.free += 1;
-                        return;
-                    }
-                }
-            };
-            match next.send(self.given(&tenant)) {
-                Ok(()) => return,
-                // Nobody waits there any more; the turn must not be handed back by its own drop, which would recurse.
-                Err(mut turn) => turn.0 = None,
+        let mut next = {
+            let mut state = self.0.lock();
+            state.end(tenant);
+            state.next()
+        };
+        // One turn that is free may let in several of those who spare.
+        while let Some((tenant, waiting)) = next {
+            let given = waiting.send(self.given(&tenant));
+            let mut state = self.0.lock();
+            // Nobody waits there any more; the turn must not be handed back by its own drop, which would recurse.
+            if let Err(mut turn) = given {
+                turn.0 = None;
+                state.end(&tenant);
             }
-            self.0.lock().end(&tenant);
+            next = state.next();
         }
     }
 }
 
 impl State {
     fn may(&self, tenant: &str) -> bool {
-        self.running.get(tenant).is_none_or(|has| *has < self.share)
+        self.running.get(tenant).is_none_or(|has| {
+            let spares = !self.sparing || *has < self.free;
+            *has < self.share && spares
+        })
     }
 
     /// Takes a free turn, where there is one and the tenant has not had its share.
     fn take(&mut self, tenant: &str) -> bool {
         let taken = self.free > 0 && self.may(tenant);
         if taken {
-            self.free -= 1;
             self.begin(tenant);
         }
         taken
     }
 
     fn begin(&mut self, tenant: &str) {
+        self.free -= 1;
         *self.running.entry(tenant.to_owned()).or_default() += 1;
     }
 
     fn end(&mut self, tenant: &str) {
+        self.free += 1;
         if let Some(has) = self.running.get_mut(tenant) {
             *has -= 1;
             if *has == 0 {
@@ -129,9 +143,9 @@ impl State {
         }
     }
 
-    /// Who is next of those that have not had their share, which has begun then.
+    /// Who is next of those that may have a turn that is free, which has begun then.
     fn next(&mut self) -> Option<(String, oneshot::Sender<Turn>)> {
-        loop {
+        while self.free > 0 {
             let at = self.order.iter().position(|tenant| self.may(tenant))?;
             let tenant = self.order.remove(at)?;
             let queue = self.waiting.get_mut(&tenant)?;
@@ -150,6 +164,7 @@ impl State {
                 return Some((tenant, next));
             }
         }
+        None
     }
 }
 
@@ -256,6 +271,35 @@ mod tests {
         assert!((&mut own).now_or_never().is_none());
         drop(held);
         assert!(own.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn those_who_spare_leave_as_many_as_they_have_and_a_newcomer_finds_one() {
+        let fair = Fair::sparing(8, 4);
+        let all = |tenant| std::iter::from_fn(|| fair.turn_now(tenant)).collect::<Vec<Turn>>();
+        let mut held = ["first", "second", "third", "fourth"].map(all);
+        assert_eq!(held.each_ref().map(Vec::len), [4, 2, 1, 1]);
+        let mut last = Box::pin(fair.turn("last"));
+        assert!((&mut last).now_or_never().is_none(), "none is free");
+        drop(held[0].pop());
+        let _last = last.now_or_never().expect("whoever has none comes in");
+        assert!(fair.turn_now("first").is_none(), "none is left");
+        drop(held);
+        assert_eq!(fair.0.lock().free, 7);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_given_back_lets_in_all_who_need_spare_no_more() {
+        let fair = Fair::sparing(3, 3);
+        let first = fair.turn("one").await;
+        let _other = fair.turn("other").await;
+        let mut more = Box::pin(fair.turn("other"));
+        assert!((&mut more).now_or_never().is_none(), "one is left");
+        let mut again = Box::pin(fair.turn("one"));
+        assert!((&mut again).now_or_never().is_none(), "and for nobody");
+        drop(first);
+        let _more = more.now_or_never().expect("it leaves one");
+        assert!(again.now_or_never().is_some(), "which is the other's");
     }
 
     #[tokio::test]
