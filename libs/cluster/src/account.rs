@@ -1,11 +1,13 @@
 //! Requests as somebody: a tenant's service account, or Naru itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::resource::{ResourceKey, is_leaving, split_api_version, text};
+use domain::tenant::TenantName;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -54,6 +56,8 @@ async fn breathe(left: usize) {
 pub struct Account {
     cluster: Cluster,
     identity: Identity,
+    /// Whose turns its writes take: a tenant's, or its own.
+    turns: Arc<str>,
 }
 
 /// What becomes of the objects that a deleted object owns.
@@ -128,7 +132,22 @@ pub enum PatchKind {
 
 impl Account {
     pub(crate) fn new(cluster: Cluster, identity: Identity) -> Self {
-        Self { cluster, identity }
+        let turns = identity.name().into();
+        Self {
+            cluster,
+            identity,
+            turns,
+        }
+    }
+
+    /// The same on behalf of a tenant: whatever accounts it has, their writes take their turns together. It may have one for each of
+    /// its namespaces, and would have as many shares otherwise.
+    #[must_use]
+    pub fn on_behalf_of(self, tenant: &TenantName) -> Self {
+        Self {
+            turns: tenant.as_str().into(),
+            ..self
+        }
     }
 
     fn transport(&self) -> &Transport {
@@ -430,7 +449,7 @@ impl Account {
         manifest: &Value,
     ) -> Result<Answer, Error> {
         // Before it is written out: what waits need not be held twice.
-        let turn = self.transport().turn(&self.identity).await;
+        let turn = self.transport().turn(&self.turns).await;
         let bytes =
             serde_json::to_vec(body).map_err(|error| Error::NotUnderstood(error.to_string()))?;
         let sent = self

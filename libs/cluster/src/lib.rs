@@ -10,7 +10,7 @@
 //! - One task changes the index ([`Cluster::run`]); everyone else reads it.
 //! - [`WriteGate::may_write`] is asked before a write begins and again when its bytes are about to leave; it ends within
 //!   [`ConnectOptions::write_timeout`], and on the server within as much again.
-//! - So many writes are under way to a cluster at once, of one account and in all. Whoever waits for its turn has asked the gate
+//! - So many writes are under way to a cluster at once, of one tenant and in all. Whoever waits for its turn has asked the gate
 //!   nothing yet, and has sent nothing.
 //! - A cluster that a tenant has added is reached with what that tenant gave, and is a stranger: where it is, how much it
 //!   says, alone and with others in a [`Budget`], and what is repeated of it are bounded.

@@ -55,12 +55,12 @@ impl Cluster {
                 "subjects": subjects})
         };
         platform.apply(&binding, &options).await?;
-        self.await_rights(namespace).await
+        self.await_rights(namespace, tenant).await
     }
 
     /// A binding counts only when the server's authorizer has seen it too, a moment after it was made.
-    async fn await_rights(&self, namespace: &str) -> Result<(), Error> {
-        let account = self.as_account(namespace, ACCOUNT)?;
+    async fn await_rights(&self, namespace: &str, tenant: &TenantName) -> Result<(), Error> {
+        let account = self.as_account(namespace, ACCOUNT)?.on_behalf_of(tenant);
         let question = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "metadata": {}, "spec": {"resourceAttributes":
                 {"namespace": namespace, "verb": "patch", "group": "apps", "resource": "deployments"}}});

@@ -87,16 +87,22 @@ impl Context {
         }
         let home =
             namespace.is_empty() || tenant.tenant.name.is_operator() || !tenant.owns(namespace);
-        self.cluster
-            .as_account(if home { tenant.home() } else { namespace }, ACCOUNT)
+        let namespace = if home { tenant.home() } else { namespace };
+        let account = self.cluster.as_account(namespace, ACCOUNT)?;
+        Ok(account.on_behalf_of(&tenant.tenant.name))
     }
 
-    /// Requests as the service account that a project names. That it may be is decided by who chose it
+    /// Requests as the service account that a tenant's project names. That it may be is decided by who chose it
     /// ([`domain::project::deputy`]); in a cluster that the tenant has added the credentials decide that it gave.
     ///
     /// # Errors
     /// When the names are no names.
-    pub fn deputy(&self, deputy: &ServiceAccount) -> Result<Account, cluster::Error> {
-        self.cluster.as_account(&deputy.namespace, &deputy.name)
+    pub fn deputy(
+        &self,
+        tenant: &TenantFacts,
+        deputy: &ServiceAccount,
+    ) -> Result<Account, cluster::Error> {
+        let account = self.cluster.as_account(&deputy.namespace, &deputy.name)?;
+        Ok(account.on_behalf_of(&tenant.tenant.name))
     }
 }

@@ -147,7 +147,7 @@ impl Writer {
     pub fn account(&self, ctx: &Context, namespace: &str) -> Result<Account, cluster::Error> {
         match &self.deputy {
             Ok(None) => ctx.account(&self.tenant, namespace),
-            Ok(Some(deputy)) => ctx.deputy(deputy),
+            Ok(Some(deputy)) => ctx.deputy(&self.tenant, deputy),
             Err(cause) => Err(cluster::Error::NobodyMay(Box::new(cause.clone()))),
         }
     }
