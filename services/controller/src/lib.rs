@@ -182,7 +182,7 @@ async fn start(life: &Lifecycle, config: Config) -> Startup {
     let context = Arc::new(Context {
         tenants: Tenants::new(store.clone()),
         repos: repos.clone(),
-        renders: Fair::with_share(RENDERS.1, RENDERS.0),
+        renders: Fair::sparing(RENDERS.1, RENDERS.0),
         publisher,
         memory: Memory::default(),
         metrics,

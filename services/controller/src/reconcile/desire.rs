@@ -30,8 +30,9 @@ use targets::{facts, prepare, same_schema, still_good};
 
 /// How many looks have manifests made anew at once: of one tenant, and in all. There are more workers than that. Until the targets are
 /// made such a look holds its manifests several times over, which may be megabytes, and what it waits for is a service of ours, or
-/// a Git server behind it, that has turns of its own: there they are given up after a while, here they are not.
-pub const RENDERS: (usize, usize) = (16, 24);
+/// a Git server behind it, that has turns of its own: there they are given up after a while, here they are not. Hence each tenant
+/// leaves as many as it has: two whose servers never answer have 24, and whoever comes next finds one.
+pub const RENDERS: (usize, usize) = (16, 32);
 
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
