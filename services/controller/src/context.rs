@@ -40,7 +40,7 @@ pub struct Context {
     pub tenants: Tenants,
     /// Repositories.
     pub repos: Repos,
-    /// Turns of looks that have manifests made anew, of all clusters together.
+    /// Turns of looks that have manifests made anew or much of them in memory, of all clusters together.
     pub renders: Fair,
     /// Where results go.
     pub publisher: Publisher,

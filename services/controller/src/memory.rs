@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::Discovery;
+use crowd::fair::Turn;
 use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::manifest::{ManifestSetHash, SourceType};
@@ -70,6 +71,8 @@ pub struct AppMemory {
     pub checked: Arc<HashMap<ResourceKey, Known>>,
     /// How soon is asked again for what could not be said, and since when that is so.
     pub unasked: Option<(Again, Instant)>,
+    /// The turn at having manifests made of the look that is under way, while it has one.
+    pub turn: Option<Arc<Turn>>,
     /// Whether it is a reader's copy: nothing is noted for others. A reader may have begun before the application was changed. Nor
     /// does it wait behind those who work.
     pub copied: bool,
@@ -294,8 +297,9 @@ impl Memory {
         self.0.lock().tell(app);
     }
 
-    /// Puts it back.
+    /// Puts it back. The look is over, and so is its turn.
     pub fn put(&self, app: &AppKey, mut memory: AppMemory) {
+        memory.turn = None;
         let mut inner = self.0.lock();
         if let Some((_, bytes)) = &memory.unsaved {
             if inner.unsaved_size + bytes.len() > UNSAVED {
@@ -316,6 +320,13 @@ impl Memory {
             .targets
             .get(app)
             .map(|(_, targets)| targets.clone())
+    }
+
+    /// Roughly how many bytes the targets of an application take, if they are still kept.
+    #[must_use]
+    pub fn size_of_targets(&self, app: &AppKey) -> Option<usize> {
+        let inner = self.0.lock();
+        inner.targets.peek(app).map(|(size, _)| *size)
     }
 
     /// Keeps the targets of an application, and notes which objects it wants.
@@ -653,12 +664,25 @@ fn size(prepared: &Prepared) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use crowd::fair::Fair;
     use engine::options::{Role, SyncOptions};
     use engine::prepare::Target;
     use serde_json::Value;
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn a_turn_ends_with_its_look() {
+        let turns = Fair::with_share(1, 1);
+        let memory = Memory::default();
+        let app = AppKey::new(TenantId(Uuid::nil()), "a");
+        let mut look = memory.take(&app, "1");
+        look.turn = turns.turn_now("t").map(Arc::new);
+        assert!(look.turn.is_some() && turns.turn_now("t").is_none());
+        memory.put(&app, look);
+        assert!(turns.turn_now("t").is_some());
+    }
 
     #[test]
     fn an_application_made_anew_begins_without_memory() {
@@ -775,6 +799,7 @@ mod tests {
                 prepared: Arc::new(prepared),
             };
             memory.keep_targets(&app, targets);
+            assert_eq!(memory.size_of_targets(&app), Some(512 + 5 * "null".len()));
             assert_eq!(memory.who_wants(&key), std::slice::from_ref(&app));
             told.try_recv().is_ok()
         };

@@ -34,6 +34,11 @@ use targets::{facts, prepare, same_schema, still_good};
 /// leaves as many as it has: two whose servers never answer have 24, and whoever comes next finds one.
 pub const RENDERS: (usize, usize) = (16, 32);
 
+/// How many bytes of targets a look may have without such a turn: of all workers together an eighth of the memory that the chart gives
+/// the process. Of an application that has more, of thousands of objects or of large ones, it has them, and what is done with them,
+/// until it ends, and so it keeps its turn.
+const LARGE: usize = 4 << 20;
+
 /// Which manifests are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
@@ -114,6 +119,30 @@ pub async fn desire(
     wish: &Wish,
     memory: &mut AppMemory,
 ) -> Result<Desired, Trouble> {
+    let desired = find_out(ctx, subject, wish, memory).await;
+    let size = ctx.memory.size_of_targets(&subject.key);
+    // Those that are kept no more have been made room of: it takes some that are large for that.
+    if desired.is_err() || size.is_some_and(|size| size <= LARGE) {
+        memory.turn = None;
+    }
+    desired
+}
+
+/// Waits for the turn of a look that has manifests made anew, or large ones at hand. What it has from before is enough: it may ask
+/// more than once what Git says, and would wait for itself. Who only looks on is no worker, and has bounds of its own.
+async fn take_turn(ctx: &Context, subject: &Subject, wish: &Wish, memory: &mut AppMemory) {
+    if !wish.aside && !memory.copied && memory.turn.is_none() {
+        let turn = ctx.renders.turn(subject.tenant_name()).await;
+        memory.turn = Some(Arc::new(turn));
+    }
+}
+
+async fn find_out(
+    ctx: &Context,
+    subject: &Subject,
+    wish: &Wish,
+    memory: &mut AppMemory,
+) -> Result<Desired, Trouble> {
     memory.asked = Some(Instant::now());
     memory.found.clear();
     let (sources, keys) = placed(subject, &wish.sources).map_err(Trouble::theirs)?;
@@ -141,6 +170,11 @@ pub async fn desire(
         .map(|(at, order)| (orders::name(order), revisions[*at].as_str()))
         .collect();
     let facts = facts(subject);
+    // Before it has them: others make room of what is kept.
+    let size = ctx.memory.size_of_targets(&subject.key);
+    if size.is_some_and(|size| size > LARGE) {
+        take_turn(ctx, subject, wish, memory).await;
+    }
     let kept = ctx
         .memory
         .targets(&subject.key)
@@ -183,11 +217,7 @@ pub async fn desire(
     if let Some(desired) = kept::again(ctx, &wanted, memory).await? {
         return Ok(desired);
     }
-    // Who only looks on is no worker, and has bounds of its own.
-    let _turn = match wish.aside || memory.copied {
-        true => None,
-        false => Some(ctx.renders.turn(subject.tenant_name()).await),
-    };
+    take_turn(ctx, subject, wish, memory).await;
     let at_hand = kept
         .as_ref()
         .filter(|_| sources.len() == 1)
