@@ -285,7 +285,7 @@ impl Renders {
                 if !renderer.has(access, commit, input).await {
                     // As many wait for a fetch as ask: none of them keeps a whole render in memory meanwhile.
                     drop(known.take());
-                    turn = self.fetched(&order, turn).await?;
+                    turn = self.fetch(&order, turn).await?;
                     known = self.remembered(&order, &key).await;
                 }
             }
@@ -337,8 +337,7 @@ impl Renders {
         Ok((rendered, how))
     }
 
-    /// Has what is to be rendered fetched, in which time the turn is another's: what a render waits for then is a server that may never
-    /// answer, and a few tenants with such ones would have all turns.
+    /// Has what is to be rendered fetched, where it is not there.
     async fn fetched(&self, order: &Order, turn: Turn) -> Result<Turn, Error> {
         let Order {
             access,
@@ -346,9 +345,21 @@ impl Renders {
             input,
             ..
         } = order;
-        if self.0.renderer.has(access, commit, input).await {
-            return Ok(turn);
+        match self.0.renderer.has(access, commit, input).await {
+            true => Ok(turn),
+            false => self.fetch(order, turn).await,
         }
+    }
+
+    /// Has what is to be rendered fetched, in which time the turn is another's: what a render waits for then is a server that may never
+    /// answer, and a few tenants with such ones would have all turns.
+    async fn fetch(&self, order: &Order, turn: Turn) -> Result<Turn, Error> {
+        let Order {
+            access,
+            commit,
+            input,
+            ..
+        } = order;
         drop(turn);
         let pulling = match input.is_of_charts() {
             true => Some(self.0.pulls.turn(access.tenant()).await),
