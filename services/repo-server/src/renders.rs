@@ -124,7 +124,8 @@ struct Inner {
     cache: Option<Cache>,
     memory: Memory<Remembered>,
     turns: Fair,
-    /// The turns of those whose charts and artifacts are fetched, each of which is in memory meanwhile. Fetches of Git have their own.
+    /// The turns of those whose charts and artifacts are fetched, each of which is in memory meanwhile. Each tenant leaves as many as it
+    /// has: what they wait for are their own servers. Fetches of Git have their own.
     pulls: Fair,
     /// The places of folders that people send, taken before a turn.
     locals: Fair,
@@ -157,7 +158,7 @@ impl Renders {
             cache,
             memory: Memory::new(config.memory_mib << 20),
             turns: Fair::new(config.parallelism),
-            pulls: Fair::new(config.parallelism),
+            pulls: Fair::sparing(config.parallelism, config.parallelism.div_ceil(2)),
             locals: Fair::new(LOCALS),
             rates: Rates::default(),
             failures: Failures::default(),
