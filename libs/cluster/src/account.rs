@@ -467,6 +467,10 @@ fn hide_values(error: Error, manifest: &Value) -> Error {
         return error;
     };
     let kind = text(manifest, &["kind"]);
+    // First: a value may be one of the words that tell who says no.
+    if kind == "Secret" && text(manifest, &["apiVersion"]) == "v1" && refusal.withhold() {
+        return Error::Refused(refusal);
+    }
     if kind == "Secret"
         || (kind.is_empty()
             && manifest
@@ -475,9 +479,6 @@ fn hide_values(error: Error, manifest: &Value) -> Error {
                 .is_some())
     {
         refusal.redact(&values(manifest));
-    }
-    if kind == "Secret" && text(manifest, &["apiVersion"]) == "v1" {
-        refusal.withhold();
     }
     Error::Refused(refusal)
 }
@@ -600,7 +601,7 @@ mod tests {
     #[test]
     fn nobody_is_quoted_about_a_secret_that_is_applied() {
         let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
-            "data": {"a": "aHVudGVyMg==", "b": "aHVudGVyMi1hbmQtbW9yZQ=="},
+            "data": {"a": "aHVudGVyMg==", "b": "aHVudGVyMi1hbmQtbW9yZQ==", "d": "d2ViaG9vaw=="},
             "stringData": {"c": "first line\nsecond line"}});
         let said = |manifest: &Value, words: &str| {
             let refusal = Refusal {

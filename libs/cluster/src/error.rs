@@ -194,8 +194,8 @@ impl Refusal {
     }
 
     /// Leaves out what a webhook or a policy says in words of its own: it was shown the object, and may quote it. Who says no stays, as
-    /// do the words of Kubernetes, which knows of the request alone.
-    pub(crate) fn withhold(&mut self) {
+    /// do the words of Kubernetes, which knows of the request alone. Whether one of them said it.
+    pub(crate) fn withhold(&mut self) -> bool {
         let begins = match Denial::read(&self.message) {
             Some(Denial::Webhook(name)) => {
                 format!("admission webhook \"{name}\" denied the request")
@@ -206,11 +206,12 @@ impl Refusal {
             Some(Denial::Policy(name)) => {
                 format!("forbidden: ValidatingAdmissionPolicy '{name}' denied request")
             }
-            _ => return,
+            _ => return false,
         };
         self.message = format!("{begins}: the rest may hold values of the Secret and is left out");
         self.reason.clear();
         self.causes.clear();
+        true
     }
 }
 
