@@ -303,8 +303,7 @@ async fn uncertain(
     tenant: &Arc<TenantFacts>,
     sight: Sight<'_>,
 ) -> Result<Option<Next>, Failure> {
-    let back = back_for(&ctx.cluster.connection().borrow(), ctx.clock.now());
-    let Some(held) = shared_for(ctx)?.into_iter().chain(back).min() else {
+    let Some(held) = whole_for(ctx)? else {
         return Ok(None);
     };
     if let Some(next) = settles(held) {
@@ -315,6 +314,16 @@ async fn uncertain(
     }
     let writer = Writer::read(ctx, key, app, tenant).await?;
     find_overlooked(ctx, app, &writer, sight).await
+}
+
+/// For how long the index may be taken for whole: since the cluster has been ours, or has answered again. `None` where that has been so
+/// all the time.
+///
+/// # Errors
+/// As [`shared_for`].
+fn whole_for(ctx: &Context) -> Result<Option<Duration>, Failure> {
+    let back = back_for(&ctx.cluster.connection().borrow(), ctx.clock.now());
+    Ok(shared_for(ctx)?.into_iter().chain(back).min())
 }
 
 /// For how long the shared cluster has been ours; `None` in one that a tenant has added, which is listed anew by whoever takes

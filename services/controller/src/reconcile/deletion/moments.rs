@@ -19,7 +19,7 @@ use engine::plan::{self, Fate, HookSeen, Moment, Step, Turn};
 use serde_json::Value;
 
 use super::{
-    AGAIN, BACKSTOP, Came, again, began, makes_sure, nobody_may, settles, shared_for, with_left,
+    AGAIN, BACKSTOP, Came, again, began, makes_sure, nobody_may, settles, whole_for, with_left,
 };
 use crate::context::Context;
 use crate::driver::queue::AppKey;
@@ -505,9 +505,9 @@ pub(super) async fn clean(
 }
 
 /// Nothing is known of a moment that has to be cleaned up. Nor does the index of one that has just taken the cluster have what another
-/// has made.
+/// has made, nor that of a cluster which was away what was being made as the connection broke.
 fn nothing(ctx: &Context, moment: Moment) -> Result<Came, Failure> {
-    Ok(match shared_for(ctx)?.and_then(settles) {
+    Ok(match whole_for(ctx)?.and_then(settles) {
         Some(next) => makes_sure(next),
         None => cleared(moment),
     })
