@@ -359,18 +359,20 @@ impl Clusters {
         self.0.state.lock().whereabouts.apps_at(&place)
     }
 
-    /// The clusters of a tenant that are open, which stay so for a while.
+    /// The clusters of a tenant that are open.
     #[must_use]
     pub fn of_tenant(&self, tenant: TenantId) -> Vec<Arc<Context>> {
+        let state = self.0.state.lock();
+        let own = state.open.iter().filter(|((whose, _), _)| *whose == tenant);
+        own.map(|(_, open)| open.context.clone()).collect()
+    }
+
+    /// Those that are stay so for a while: something of the tenant's is there that is tried again.
+    pub fn linger(&self, tenant: TenantId) {
         let mut state = self.0.state.lock();
         let open = state.open.iter_mut();
         let own = open.filter(|((whose, _), _)| *whose == tenant);
-        let now = Instant::now();
-        own.map(|(_, open)| {
-            open.used = now;
-            open.context.clone()
-        })
-        .collect()
+        own.for_each(|(_, open)| open.used = Instant::now());
     }
 
     /// A tenant's cluster, while it is open.

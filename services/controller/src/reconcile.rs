@@ -267,10 +267,12 @@ async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Res
     Ok(again.map_or(Next::Sleep, Next::Left))
 }
 
-/// Notes that hooks of an application are kept where it is not any more; when that is tried again.
+/// Notes that hooks of an application are kept where it is not any more; when that is tried again, for which the clusters stay open.
 fn keeps(ctx: &Context, key: &AppKey) -> Option<Duration> {
     let now = Instant::now();
-    ctx.memory.keeps(key, now, deletion::once_more)
+    let again = ctx.memory.keeps(key, now, deletion::once_more)?;
+    ctx.clusters.linger(key.tenant);
+    Some(again)
 }
 
 /// Brings an application to what Git says that is ours.

@@ -48,7 +48,7 @@ const REFUSALS: [&message::Code; 3] = [
 /// that.
 const HELD: Duration = Duration::from_secs(600);
 /// Hooks of an application that is not where they are any more are tried again no less often than this: an added cluster where
-/// none is stays open for a minute after that was asked of it last.
+/// none is stays open for a minute after that was found out last.
 const OPEN: Duration = Duration::from_secs(45);
 /// One that the cluster did not finish in time is asked for again after this.
 const SOON: Duration = Duration::from_secs(2);
