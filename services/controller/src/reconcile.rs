@@ -164,7 +164,7 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &AppKey) -> Result<Next, Failure
     let meant = subject::meant(ctx, key, &app).await?;
     let unit = Unit::of(key.tenant, meant.as_ref());
     let Some(term) = ctx.shard.term(&unit) else {
-        return step_aside(ctx, key, item.as_deref()).await;
+        return step_aside(ctx, key, &app, item.as_deref()).await;
     };
     // Whoever is in charge next looks anew.
     let Some(_at_work) = term.enter() else {
@@ -207,13 +207,19 @@ async fn claimed(
 }
 
 /// What an application leaves behind here that goes to a cluster which is not ours: its hooks are let go, and then itself.
-async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Result<Next, Failure> {
+async fn step_aside(
+    ctx: &Arc<Context>,
+    key: &AppKey,
+    app: &Application,
+    item: Option<&str>,
+) -> Result<Next, Failure> {
     let had = item.and_then(|item| ctx.shard.holding(item));
     if had.is_none()
         && let Some(pause) = ctx.memory.kept(key, Instant::now())
     {
         // Another controller's by now, to which this is nothing. Whatever that writes wakes it here too.
         return match pause.is_zero() {
+            true if has_hooks_under_way(app) => Ok(keeps(ctx, key).map_or(Next::Sleep, Next::Left)),
             true => Ok(left_behind(ctx, key).await?.unwrap_or(Next::Sleep)),
             false => Ok(Next::Left(pause)),
         };
@@ -259,9 +265,9 @@ async fn step_aside(ctx: &Arc<Context>, key: &AppKey, item: Option<&str>) -> Res
     }
     drop((turn, at_work));
     forget(ctx, key);
-    // Whoever has it now does not wait for that.
+    // Whoever has it now does not wait for that, nor for what is kept where it was before.
     let again = match all {
-        true => None,
+        true => ctx.memory.kept(key, Instant::now()),
         false => keeps(ctx, key),
     };
     Ok(again.map_or(Next::Sleep, Next::Left))
@@ -300,7 +306,7 @@ async fn in_charge(
             return locked_out(outside.as_ref().unwrap_or(ctx), key, &app, cause).await;
         }
     };
-    let_go_elsewhere(ctx, key, &place, turn.is_some()).await?;
+    let_go_elsewhere(ctx, key, &app, &place, turn.is_some()).await?;
     let mut memory = place.memory.take(key, app.uid());
     let look = async {
         if let Some(left) = &left
@@ -393,11 +399,16 @@ async fn let_go_in(places: &[Arc<Context>], key: &AppKey) -> Result<bool, Failur
 async fn let_go_elsewhere(
     ctx: &Arc<Context>,
     key: &AppKey,
+    app: &Application,
     place: &Arc<Context>,
     has_turn: bool,
 ) -> Result<(), Failure> {
     let due = ctx.memory.kept(key, Instant::now());
     if due.is_none_or(|pause| !pause.is_zero()) {
+        return Ok(());
+    }
+    if has_hooks_under_way(app) {
+        keeps(ctx, key);
         return Ok(());
     }
     let turn = match has_turn {
@@ -406,7 +417,8 @@ async fn let_go_elsewhere(
     };
     let mut places = ctx.clusters.of_tenant(key.tenant);
     places.extend(ctx.term().map(|_| ctx.clone()));
-    places.retain(|other| !Arc::ptr_eq(other, place));
+    // It may be open anew by now.
+    places.retain(|other| other.unit != place.unit);
     // Nobody else's looks wait for it: without a turn it is for later.
     let all = (has_turn || turn.is_some()) && let_go_in(&places, key).await?;
     match all {
@@ -416,6 +428,12 @@ async fn let_go_elsewhere(
         }
     }
     Ok(())
+}
+
+/// Whether hooks of an application may run: where it was and where it is may be the same cluster by two addresses, and none that runs is
+/// let go.
+fn has_hooks_under_way(app: &Application) -> bool {
+    app.operation.is_some() || app.deleting()
 }
 
 /// Lets go of an application's hooks in a cluster where it is not any more; `false` where some are kept.
