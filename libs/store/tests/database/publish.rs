@@ -342,9 +342,15 @@ async fn a_comparison_that_knew_of_no_operation_leaves_what_is_on_record_of_it()
             };
             change(Some(asked.clone()), None).await;
             let late = compared(HealthCode::Degraded);
-            assert_eq!(write(world, fence, late).await, Verdict::Written);
+            assert_eq!(write(world, fence, late.clone()).await, Verdict::Written);
             let (record, health) = recorded().await;
             assert_eq!((record, health), (None, Some(HealthCode::Degraded)));
+            // The api and the function say in the same words that nothing is on record.
+            let runs = of(&asked, Phase::Running);
+            for state in [Some(runs), None] {
+                change(Some(asked.clone()), state).await;
+            }
+            assert_eq!(write(world, fence, late).await, Verdict::Unchanged);
 
             let stops = of(&asked, Phase::Terminating);
             change(Some(asked.clone()), Some(stops)).await;
