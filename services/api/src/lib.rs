@@ -16,6 +16,9 @@
 //! # Reading order
 //! [`config`], `listen`, `front`, `identity`, `permit`, `grpc`, `rest`, `hub`, `peers`, `webhook`.
 
+// What serves a connection is one future, as deep as a request's way to the database is long.
+#![recursion_limit = "256"]
+
 mod audit;
 mod bootstrap;
 pub mod config;

@@ -568,7 +568,11 @@ mod tests {
             (Some(ResourceKey::of(&stays)), false),
         );
         let (keys, _) = of(&[(&goes, None, false), (&stays, None, false)]);
-        assert_eq!(keys, [to_go.clone()], "the other is let go already");
+        assert_eq!(
+            keys,
+            std::slice::from_ref(&to_go),
+            "the other is let go already"
+        );
         let healthy = Some(engine::health::Health {
             code: HealthCode::Healthy,
             ..engine::health::postponed("", &goes)
