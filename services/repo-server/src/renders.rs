@@ -123,6 +123,7 @@ struct Inner {
     renderer: Renderer,
     cache: Option<Cache>,
     memory: Memory<Remembered>,
+    /// The turns of renders, see [`turns`].
     turns: Fair,
     /// The turns of those whose charts and artifacts are fetched, each of which is in memory meanwhile. Each tenant leaves as many as it
     /// has: what they wait for are their own servers. Fetches of Git have their own.
@@ -157,7 +158,7 @@ impl Renders {
             renderer,
             cache,
             memory: Memory::new(config.memory_mib << 20),
-            turns: Fair::new(config.parallelism),
+            turns: turns(config.parallelism),
             pulls: Fair::sparing(config.parallelism, config.parallelism.div_ceil(2)),
             locals: Fair::new(LOCALS),
             rates: Rates::default(),
@@ -441,6 +442,16 @@ impl Renders {
     }
 }
 
+/// So many turns of renders. What a render only comes upon as it reads it waits for in its turn, and that may be servers which never
+/// answer: each tenant leaves as many turns as it has, so that two with such servers have not all of them. Of two turns a
+/// tenant that is alone would have one then, and has both.
+fn turns(parallelism: usize) -> Fair {
+    match parallelism {
+        0..=2 => Fair::new(parallelism),
+        _ => Fair::sparing(parallelism, parallelism.div_ceil(2)),
+    }
+}
+
 /// The place of a render that is remembered while nobody waits for it, if there is one.
 fn place(writes: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
     let counts = u32::try_from(bytes).ok()?.max(WRITE);
@@ -567,6 +578,21 @@ mod tests {
             let text = serde_json::to_vec(&expected).unwrap().len();
             let read = bytes.len() - text;
             assert_eq!(one.size(bytes.len()), text + READ * read);
+        }
+    }
+
+    #[test]
+    fn a_tenant_that_is_alone_has_half_of_the_turns_and_two_leave_one() {
+        let all = |fair: &Fair, tenant: &str| -> Vec<Turn> {
+            std::iter::from_fn(|| fair.turn_now(tenant)).collect()
+        };
+        for (parallelism, half) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 2), (5, 3), (8, 4)] {
+            let fair = turns(parallelism);
+            let first = all(&fair, "first");
+            assert_eq!(first.len(), half, "of {parallelism}");
+            let _second = all(&fair, "second");
+            let third = fair.turn_now("third");
+            assert_eq!(third.is_some(), parallelism > 3, "of {parallelism}");
         }
     }
 

@@ -161,6 +161,20 @@ async fn a_repository_that_a_source_refers_to_is_waited_for_without_a_turn() {
     .await;
 }
 
+/// What a kustomization takes from elsewhere is come upon as it is read, and waited for in the render's turn: each tenant leaves as many
+/// turns as it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_that_wait_for_bases_in_their_turns_leave_one_to_others() {
+    holds_nobody_else_up(|n, request, silent| RenderRequest {
+        source: format!(
+            r#"{{"repoURL":"x","path":"remote","kustomize":{{"namePrefix":"n{n}-"}}}}"#
+        ),
+        remotes: vec![silent],
+        ..request
+    })
+    .await;
+}
+
 /// `asks` makes one of some renders of other tenants that wait for the repository which a silent server has.
 async fn holds_nobody_else_up(
     asks: impl Fn(usize, RenderRequest, RepositoryAccess) -> RenderRequest,
@@ -175,7 +189,9 @@ async fn holds_nobody_else_up(
     let chart = "apiVersion: v2\nname: c\nversion: 1.0.0\n";
     world.push("chart/Chart.yaml", chart).await;
     world.push("values.yaml", "a: b\n").await;
-    let request = world.request("app").await.unwrap();
+    world.push("base/service.yaml", SERVICE).await;
+    let base = "resources: [service.yaml]\n";
+    let base = world.push("base/kustomization.yaml", base).await;
     let behind: SocketAddr = world
         .git
         .trim_start_matches("http://")
@@ -186,19 +202,31 @@ async fn holds_nobody_else_up(
         .unwrap();
     let silent = Unruly::start(behind).await.unwrap();
     silent.set(Mood::Silent);
+    let there = format!("http://{}/user01/base.git", silent.address);
+    let remote = format!("resources: ['{there}//base?ref={base}']\n");
+    world.push("remote/kustomization.yaml", &remote).await;
+    let request = world.request("app").await.unwrap();
+    let of = |tenant: &str, url: &str| RepositoryAccess {
+        tenant: tenant.to_owned(),
+        url: url.to_owned(),
+        ..world.access()
+    };
+    let own = |tenant: &str| RenderRequest {
+        repository: Some(of(tenant, &world.git)),
+        ..request.clone()
+    };
+    // What is theirs is there: whoever asks has a turn at once, or waits for one.
+    for tenant in OTHER_TENANTS {
+        world
+            .client("controller")
+            .render(own(tenant))
+            .await
+            .unwrap();
+    }
     let mut waiting = Vec::new();
     for n in 0..24 {
-        let of = |url: String| RepositoryAccess {
-            tenant: OTHER_TENANTS[n % 2].to_owned(),
-            url,
-            ..world.access()
-        };
-        let own = RenderRequest {
-            repository: Some(of(world.git.clone())),
-            ..request.clone()
-        };
-        let there = format!("http://{}/user01/base.git", silent.address);
-        let asked = asks(n, own, of(there));
+        let tenant = OTHER_TENANTS[n % 2];
+        let asked = asks(n, own(tenant), of(tenant, &there));
         let mut client = world.client("controller");
         #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
         waiting.push(tokio::spawn(async move { client.render(asked).await }));
