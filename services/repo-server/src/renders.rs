@@ -173,16 +173,17 @@ impl Renders {
     /// What can be set for a source; the images of a kustomization are those of its render.
     pub(crate) async fn details(&self, order: Order) -> Result<(Details, Vec<String>), Error> {
         let found = {
-            let turn = self.0.turns.turn(order.access.tenant()).await;
+            let turn = self.own_turn(&order).await;
             self.0.rates.take(order.tenant, order.per_minute)?;
-            let _turn = self.fetched(&order, turn).await?;
+            let turn = self.fetched(&order, turn).await?;
             let Order {
                 access,
                 commit,
                 input,
                 ..
             } = &order;
-            self.0.renderer.details(access, commit, input).await?
+            let renderer = self.0.renderer.holding(turn);
+            renderer.details(access, commit, input).await?
         };
         if found.source_type != SourceType::Kustomize {
             return Ok((found, Vec::new()));
@@ -268,7 +269,7 @@ impl Renders {
     async fn answer(&self, order: Order) -> Outcome {
         let key = key_of(&order);
         let alone = self.lock(&key).lock_owned().await;
-        let mut turn = self.0.turns.turn(order.access.tenant()).await;
+        let mut turn = self.own_turn(&order).await;
         let mut how = Answered::Bypassed;
         if !order.no_cache {
             how = Answered::First;
@@ -293,6 +294,7 @@ impl Renders {
             }
             if let Some(earlier) = known {
                 let changed = renderer
+                    .holding(turn.clone())
                     .changed_since(access, commit, input, &earlier.read_set, &earlier.held)
                     .await?;
                 match changed {
@@ -316,8 +318,9 @@ impl Renders {
                 input,
                 ..
             } = &order;
-            let rendered = self.0.renderer.render(access, commit, input).await?;
-            Ok::<(Rendered, Turn), Error>((rendered, turn))
+            let renderer = self.0.renderer.holding(turn.clone());
+            let rendered = renderer.render(access, commit, input).await?;
+            Ok::<(Rendered, Arc<Turn>), Error>((rendered, turn))
         };
         let rendered = rendering.await;
         self.0.failures.note(name, rendered.as_ref().err());
@@ -340,7 +343,7 @@ impl Renders {
     }
 
     /// Has what is to be rendered fetched, where it is not there.
-    async fn fetched(&self, order: &Order, turn: Turn) -> Result<Turn, Error> {
+    async fn fetched(&self, order: &Order, turn: Arc<Turn>) -> Result<Arc<Turn>, Error> {
         let Order {
             access,
             commit,
@@ -355,7 +358,7 @@ impl Renders {
 
     /// Has what is to be rendered fetched, in which time the turn is another's: what a render waits for then is a server that may never
     /// answer, and a few tenants with such ones would have all turns.
-    async fn fetch(&self, order: &Order, turn: Turn) -> Result<Turn, Error> {
+    async fn fetch(&self, order: &Order, turn: Arc<Turn>) -> Result<Arc<Turn>, Error> {
         let Order {
             access,
             commit,
@@ -369,7 +372,14 @@ impl Renders {
         };
         self.0.renderer.fetch(access, commit, input).await?;
         drop(pulling);
-        Ok(self.0.turns.turn(access.tenant()).await)
+        Ok(self.own_turn(order).await)
+    }
+
+    /// Waits for the turn of an order, which each thread that works on it holds too. A thread ends when it has what it waits for, though
+    /// whoever asked has gone: otherwise whoever asks and goes again and again would have more of them than there are turns, and
+    /// in the end all that the process has.
+    async fn own_turn(&self, order: &Order) -> Arc<Turn> {
+        Arc::new(self.0.turns.turn(order.access.tenant()).await)
     }
 
     fn lock(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {

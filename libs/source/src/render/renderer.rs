@@ -1,6 +1,8 @@
 //! Renders: detects the tool, runs it, checks and names what comes out.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::application::Source;
 use domain::cause::{Cause, Location, Severity};
@@ -182,6 +184,8 @@ pub struct Renderer {
     mirrors: Mirrors,
     charts: Charts,
     pool: WorkerPool,
+    /// What its threads hold as long as they run.
+    held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Renderer {
@@ -192,7 +196,33 @@ impl Renderer {
             charts: Charts::new(&mirrors),
             mirrors,
             pool,
+            held: None,
         }
+    }
+
+    /// The same, whose threads hold something until they have ended: a thread waits for other places, and reads on, when nobody
+    /// waits for it any more.
+    #[must_use]
+    pub fn holding(&self, held: Arc<dyn Any + Send + Sync>) -> Self {
+        Self {
+            held: Some(held),
+            ..self.clone()
+        }
+    }
+
+    /// Runs a job that reads files, and waits for what it comes upon.
+    pub(super) async fn reading<T: Send + 'static>(
+        &self,
+        snapshot: &Snapshot,
+        job: impl FnOnce(&Files<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let held = self.held.clone();
+        let reading = snapshot.read(move |files| {
+            let done = job(files);
+            drop(held);
+            done
+        });
+        reading.await
     }
 
     /// The chart repositories that it renders from.
@@ -344,12 +374,11 @@ impl Renderer {
         let (own, input, pool) = (access.clone(), input.clone(), self.pool.clone());
         let (mirrors, charts, runtime) =
             (self.mirrors.clone(), self.charts.clone(), Handle::current());
-        snapshot
-            .read(move |files| {
-                let trees = Trees::new(&own, mirrors, runtime.clone(), &input);
-                render(files, &trees, &commit, &input, &charts, &pool, &runtime)
-            })
-            .await
+        self.reading(&snapshot, move |files| {
+            let trees = Trees::new(&own, mirrors, runtime.clone(), &input);
+            render(files, &trees, &commit, &input, &charts, &pool, &runtime)
+        })
+        .await
     }
 
     /// The first of what `set` notes that is another at this commit, so that a render may come out otherwise than the one
@@ -439,13 +468,12 @@ impl Renderer {
         let (snapshot, commit) = self.files(access, commit, input).await?;
         let (own, input, set) = (access.clone(), input.clone(), set.clone());
         let (mirrors, runtime) = (self.mirrors.clone(), Handle::current());
-        snapshot
-            .read(move |files| {
-                let trees = Trees::new(&own, mirrors, runtime, &input);
-                let changed = set.changed(files, &trees, &input, &commit)?;
-                Ok((changed, commit))
-            })
-            .await
+        self.reading(&snapshot, move |files| {
+            let trees = Trees::new(&own, mirrors, runtime, &input);
+            let changed = set.changed(files, &trees, &input, &commit)?;
+            Ok((changed, commit))
+        })
+        .await
     }
 }
 

@@ -1,7 +1,13 @@
 //! Folders of other repositories that a kustomization takes by their addresses.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::json;
+use source::git::{Access, Login, Rules};
 use source::render::RenderInput;
+use testkit::unruly::{Mood, Unruly};
 
 use crate::references::Other;
 use crate::{World, input};
@@ -175,4 +181,33 @@ async fn a_component_of_another_repository_is_applied_and_a_circle_ends() {
     world.commit();
     let error = world.render(&input).await.unwrap_err();
     assert_eq!(error.cause().message.code, "source.kustomize-failed");
+}
+
+/// Whoever asks and goes, again and again, has no more threads wait for servers than there are turns.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_for_a_render_is_held_as_long_as_a_thread_has_it() {
+    let nobody = SocketAddr::from(([127, 0, 0, 1], testkit::ports::free().unwrap()));
+    let silent = Unruly::start(nobody).await.unwrap();
+    silent.set(Mood::Silent);
+    let url = format!("http://{}/team/base.git", silent.address);
+    let (world, mut input) = world(&[format!("{url}//base?ref={}", "a".repeat(40))]);
+    let (login, rules) = (Login::default(), Rules::default());
+    let way = Access::new("tenant", "none", &url, login, rules);
+    input.remotes.push(way.unwrap());
+    let (held, mut dropped) = tokio::sync::oneshot::channel::<()>();
+    let renderer = world.renderer.holding(Arc::new(held));
+    let (access, commit) = (world.access(), world.git(&["rev-parse", "HEAD"]));
+    let reached = || async { Ok(silent.came() > 0) };
+    tokio::select! {
+        ended = renderer.render(&access, &commit, &input) => panic!("it waits for nothing: {ended:?}"),
+        asked = testkit::wait::until_true("the silent server", Duration::from_secs(30), reached) => asked.unwrap(),
+    }
+    // Nobody waits for it any more.
+    drop(renderer);
+    let empty = tokio::sync::oneshot::error::TryRecvError::Empty;
+    assert_eq!(dropped.try_recv(), Err(empty));
+    // Its connections end, and the thread has its answer.
+    silent.set(Mood::Straight);
+    let ended = tokio::time::timeout(Duration::from_secs(30), dropped).await;
+    assert!(ended.expect("it ends with its thread").is_err());
 }
