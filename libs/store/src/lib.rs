@@ -72,5 +72,6 @@ pub use rotation::{Rotated, Rotation, SEALED};
 pub use scope::TenantScope;
 pub use secrets::WebhookProvider;
 pub use templates::Templates;
+pub use together::rest;
 pub use trust::TrustStore;
 pub use ways::Ways;

@@ -24,8 +24,7 @@ use crate::error::{Code, Error, Result};
 
 /// The most parts of one transaction: enough to share the cost of a commit, few enough that others do not wait long for it.
 pub(crate) const MOST: usize = 64;
-/// How long a transaction waits for company while many write: as long as the last one took, at least and at most this long. It is then
-/// the database that says how many share one: as long as it answers at once few of them, and many where each is dear.
+/// How long a transaction waits for company while many write, at least and at most.
 const COMPANY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(15));
 /// How long a statement is waited for: longer than one may wait for a connection and the database may take to answer
 /// (`statement_timeout`). Whatever lasts longer is never answered, as of a machine that is gone without a word, and everyone who comes
@@ -192,12 +191,23 @@ pub(crate) async fn let_come() {
     tokio::task::yield_now().await;
 }
 
-/// Waits for those who come next to a line, after a transaction of so many that took so long. After one that came alone nobody is
-/// waited for, and after a full one there is company enough.
+/// For how long who comes next is waited for, after a statement that carried so many `parts`, of at most `most`, and took so long: as
+/// long as that, within bounds. It is then the database that says how many share one: as long as it answers at once few of them, and many
+/// where each is dear. After one that came alone nobody is waited for, and after a full one there is company enough.
+#[must_use]
+pub fn rest(parts: usize, most: usize, took: Duration) -> Duration {
+    let (shortest, longest) = COMPANY;
+    match (2..most).contains(&parts) {
+        true => took.clamp(shortest, longest),
+        false => Duration::ZERO,
+    }
+}
+
+/// Waits for those who come next to a line, after a transaction of so many that took so long.
 pub(crate) async fn company(parts: usize, took: Duration) {
-    if (2..MOST).contains(&parts) {
-        let (shortest, longest) = COMPANY;
-        tokio::time::sleep(took.clamp(shortest, longest)).await;
+    let rest = rest(parts, MOST, took);
+    if !rest.is_zero() {
+        tokio::time::sleep(rest).await;
     }
 }
 

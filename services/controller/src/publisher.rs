@@ -19,9 +19,6 @@ use crate::shard::{Shard, Term};
 
 /// No more rows than this in one statement.
 const BATCH: usize = 200;
-/// How long the next statement is put off after one that several have shared: as long as that one took, at least and at most this long.
-/// It is then the database that says how many share one. Whoever waits for that holds a worker, and nothing else that is scarce.
-const REST: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(15));
 /// How long the word that an operation has begun waits for the next one.
 const HOLD: Duration = Duration::from_millis(250);
 /// Between tries while the database does not answer.
@@ -309,16 +306,6 @@ fn merge(earlier: &mut StatusWrite, later: StatusWrite) {
     }
 }
 
-/// How long the next statement is put off after one of so many rows that took so long. Nobody is waited for after a row that came alone,
-/// and after a full statement there is company enough.
-fn rest(rows: usize, took: Duration) -> Duration {
-    let (shortest, longest) = REST;
-    match (2..BATCH).contains(&rows) {
-        true => took.clamp(shortest, longest),
-        false => Duration::ZERO,
-    }
-}
-
 impl Writer {
     /// Writes until the stop, and then what is left.
     pub async fn run(mut self, stop: CancellationToken) {
@@ -357,7 +344,8 @@ impl Writer {
             // What is only held has written nothing, and cuts no rest short.
             if size > 0 {
                 let ended = Instant::now();
-                rested = ended + rest(size, ended.duration_since(now));
+                // Whoever waits for that holds a worker, and nothing else that is scarce.
+                rested = ended + store::rest(size, BATCH, ended.duration_since(now));
             }
             if stopped {
                 return;
@@ -547,7 +535,7 @@ mod tests {
 
     #[test]
     fn who_comes_alone_waits_for_nobody_and_many_for_as_long_as_the_last_ones_took() {
-        let (shortest, longest) = REST;
+        let (shortest, longest) = (Duration::from_millis(5), Duration::from_millis(15));
         let between = Duration::from_millis(8);
         for (rows, took, waits) in [
             (1, between, Duration::ZERO),
@@ -556,7 +544,11 @@ mod tests {
             (BATCH - 1, Duration::from_secs(5), longest),
             (BATCH, between, Duration::ZERO),
         ] {
-            assert_eq!(rest(rows, took), waits, "after {rows} in {took:?}");
+            assert_eq!(
+                store::rest(rows, BATCH, took),
+                waits,
+                "after {rows} in {took:?}"
+            );
         }
     }
 

@@ -240,21 +240,7 @@ async fn step_aside(
     let mut all = true;
     if let Some(term) = had {
         match left {
-            Some(left) => {
-                let letting_go = async {
-                    tokio::select! {
-                        () = left.closed.cancelled() => Ok(true),
-                        done = let_go(&left, key) => done,
-                    }
-                };
-                match tokio::time::timeout(LETTING_GO, letting_go).await {
-                    Ok(done) => all = done?,
-                    Err(_) => {
-                        all = false;
-                        tracing::warn!("hooks that were left were not let go in time");
-                    }
-                }
-            }
+            Some(left) => all = let_go_in(&[left], key).await?,
             None if term.unit == Unit::Shared => all = let_go(ctx, key).await?,
             None => {}
         }
