@@ -282,28 +282,34 @@ async fn manifests_that_somebody_brings_leave_the_finalizers_of_git_s_hooks() ->
     Ok(())
 }
 
+/// A hook after the deletion, of a kind that nobody watches.
+fn farewell(name: &str, policy: &str) -> String {
+    let annotations = json!({"argocd.argoproj.io/hook": "PostDelete", "argocd.argoproj.io/hook-delete-policy": policy});
+    json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "bye"},
+        "metadata": {"name": name, "annotations": annotations}})
+    .to_string()
+}
+
+/// The files of an application that has two of them: one that goes when it has run, and one that stays.
+fn with_leases() -> [(&'static str, String); 3] {
+    [
+        ("goes.json", farewell("goes", "HookSucceeded")),
+        ("stays.json", farewell("stays", "HookFailed")),
+        ("a.yaml", config_map("a", "1")),
+    ]
+}
+
 #[tokio::test]
 async fn hooks_of_kinds_that_nobody_watches_are_cleaned_up_too() -> Result<()> {
     let platform = platform::platform().await?;
-    let lease = |name: &str, policy: &str| {
-        let annotations = json!({"argocd.argoproj.io/hook": "PostDelete", "argocd.argoproj.io/hook-delete-policy": policy});
-        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "bye"},
-            "metadata": {"name": name, "annotations": annotations}})
-        .to_string()
-    };
-    let files = [
-        ("goes.json", lease("goes", "HookSucceeded")),
-        ("stays.json", lease("stays", "HookFailed")),
-        ("a.yaml", config_map("a", "1")),
-    ];
-    let tenant = application(platform, "bye-lease", &files).await?;
+    let tenant = application(platform, "bye-lease", &with_leases()).await?;
     sync(&tenant, &json!({})).await?;
     ended(&tenant, "Succeeded").await?;
     let leases = format!(
         "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
         tenant.name
     );
-    let mut left: Value = serde_json::from_str(&lease("goes", "HookSucceeded"))?;
+    let mut left: Value = serde_json::from_str(&farewell("goes", "HookSucceeded"))?;
     left["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = json!(format!(
         "app:coordination.k8s.io/Lease:{}/goes",
         tenant.name
@@ -322,18 +328,7 @@ async fn hooks_of_kinds_that_nobody_watches_are_cleaned_up_too() -> Result<()> {
 #[tokio::test]
 async fn hooks_that_nobody_watches_and_that_are_checked_are_cleaned_up_too() -> Result<()> {
     let platform = platform::platform().await?;
-    let lease = |name: &str, policy: &str| {
-        let annotations = json!({"argocd.argoproj.io/hook": "PostDelete", "argocd.argoproj.io/hook-delete-policy": policy});
-        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "bye"},
-            "metadata": {"name": name, "annotations": annotations}})
-        .to_string()
-    };
-    let files = [
-        ("goes.json", lease("goes", "HookSucceeded")),
-        ("stays.json", lease("stays", "HookFailed")),
-        ("a.yaml", config_map("a", "1")),
-    ];
-    let tenant = application(platform, "bye-checked", &files).await?;
+    let tenant = application(platform, "bye-checked", &with_leases()).await?;
     let key = "resource.customizations.health.coordination.k8s.io_Lease";
     let script = "return {status = \"Healthy\", message = \"done\"}\n";
     set(&tenant, "argocd-cm", key, script).await?;
