@@ -4,6 +4,7 @@ use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::message::{self, Message};
 use domain::operation::{Operation, OperationState, Phase, SyncRequest, SyncResult};
+use serde_json::Value;
 
 use crate::retry::{self, Again};
 
@@ -124,6 +125,53 @@ fn refreshed(state: &OperationState) -> bool {
     state.operation.retry.refresh && state.retry_count > 0
 }
 
+/// When an operation is tried again; `None` where it does not wait for that.
+#[must_use]
+pub fn next_try(state: &OperationState) -> Option<Again> {
+    let finished = state
+        .finished_at
+        .filter(|_| state.phase == Phase::Running)?;
+    retry::again(&state.operation.retry, state.retry_count, finished)
+}
+
+/// That an operation waits for its next try, and what ends that.
+#[must_use]
+pub fn retry_waits(state: &OperationState) -> Option<Cause> {
+    let again = next_try(state)?;
+    let revisions = state.result.as_ref().map(|result| &result.revisions);
+    let revision = match revisions {
+        Some(revisions) if !revisions.is_empty() => revisions.join(", "),
+        // It has not come to know of any.
+        _ => "HEAD".to_owned(),
+    };
+    let message = message::sync::RETRY_WAITS
+        .with("revision", revision)
+        .with("attempt", again.attempt)
+        .with("time", again.at.format("%Y-%m-%d %H:%M:%S UTC"));
+    Some(Cause::reason(message))
+}
+
+/// Whether an operation waits for its next try though Git says something else by now than what failed. Only one that nobody asked
+/// for is superseded by that: what a person asked for keeps its revision.
+#[must_use]
+pub fn is_superseded(state: &OperationState, revisions: &[String], sources: &[Value]) -> bool {
+    let by = &state.operation.initiated_by;
+    let by_itself = by.automated && by.username.is_empty();
+    let differs = |tried: &SyncResult| tried.revisions != revisions || tried.sources != sources;
+    by_itself && next_try(state).is_some() && state.result.as_ref().is_some_and(differs)
+}
+
+/// Ends an operation that waits for its next try: there is none, for these revisions are in its place.
+pub fn supersede(state: &mut OperationState, revisions: &[String], now: Timestamp) {
+    let outcome = state.message.arguments.get("outcome").cloned();
+    let outcome = outcome.unwrap_or_else(|| state.message.to_string());
+    state.message = message::sync::SUPERSEDED
+        .with("outcome", outcome)
+        .with("revision", revisions.join(", "));
+    state.phase = Phase::Failed;
+    state.finished_at = Some(now);
+}
+
 /// Ends an attempt: for good, or until the next one, which is then the answer. Who stopped an operation wants no further
 /// try. One that has come to nothing is on record with what it was for, so that it does not begin again by itself.
 pub fn conclude(state: &mut OperationState, ended: End, now: Timestamp) -> Option<Again> {
@@ -176,7 +224,7 @@ fn nothing_done(request: &SyncRequest) -> SyncResult {
 mod tests {
     use chrono::TimeDelta;
     use domain::application::Retry;
-    use domain::operation::SyncResult;
+    use domain::operation::{Initiator, SyncResult};
     use serde_json::json;
 
     use super::*;
@@ -279,6 +327,63 @@ mod tests {
             let then = if refresh { "found" } else { "asked" };
             assert_eq!(revisions(&state, false), some(then));
         }
+    }
+
+    #[test]
+    fn what_waits_for_its_next_try_is_superseded_only_where_nobody_asked_for_it() {
+        let (start, sources) = (Timestamp::UNIX_EPOCH, [json!({"repoURL": "u"})]);
+        let waiting = |by: Initiator| {
+            let mut operation = asked(2);
+            operation.initiated_by = by;
+            operation.sync.revision = "old".into();
+            operation.sync.source = Some(sources[0].clone());
+            let mut state = begin(operation, start);
+            assert!(next_try(&state).is_none() && retry_waits(&state).is_none());
+            conclude(&mut state, failed(), start).unwrap();
+            state
+        };
+        let by = |username: &str, automated| Initiator {
+            username: username.into(),
+            automated,
+        };
+        let (old, new) = (["old".to_owned()], ["new".to_owned()]);
+        let asked_for = waiting(by("somebody", false));
+        assert!(!is_superseded(&asked_for, &new, &sources));
+        assert!(retry_waits(&asked_for).is_some());
+
+        let mut state = waiting(by("", true));
+        assert!(!is_superseded(&state, &old, &sources), "it is the newest");
+        assert!(is_superseded(&state, &new, &sources));
+        assert!(is_superseded(&state, &old, &[json!({"repoURL": "v"})]));
+        let cause = retry_waits(&state).unwrap();
+        assert_eq!(cause.message.arguments["revision"], "old");
+        assert_eq!(cause.message.arguments["attempt"], "1");
+        assert_eq!(
+            cause.message.arguments["time"], "1970-01-01 00:00:10 UTC",
+            "when it comes, not what Argo CD announces"
+        );
+
+        // One that runs, or is to be stopped, waits for nothing.
+        let due = take_up(
+            Some(&state),
+            state.operation.clone(),
+            start + TimeDelta::hours(1),
+        );
+        assert!(!is_superseded(&due.state, &new, &sources));
+        let mut stopping = state.clone();
+        stopping.phase = Phase::Terminating;
+        assert!(!is_superseded(&stopping, &new, &sources));
+
+        let later = start + TimeDelta::seconds(3);
+        supersede(&mut state, &new, later);
+        assert_eq!(
+            (state.phase, state.finished_at),
+            (Phase::Failed, Some(later))
+        );
+        assert!(state.message.is(&message::sync::SUPERSEDED));
+        let outcome = &state.message.arguments["outcome"];
+        assert_eq!(*outcome, message::sync::APPLY_FAILED.message().to_string());
+        assert!(!is_superseded(&state, &new, &sources) && retry_waits(&state).is_none());
     }
 
     #[test]

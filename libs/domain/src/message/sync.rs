@@ -396,6 +396,16 @@ messages! {
         en: "{outcome} (retried {count} times).",
         ko: "{outcome} ({count}번 다시 시도함).",
     }
+    /// It waits for its next try, and nothing else is synced meanwhile.
+    RETRY_WAITS = "sync.retry-waits" {
+        en: "the sync of {revision} failed and is tried again at {time} (attempt #{attempt}), and no other sync begins before that ends; `argocd app terminate-op` ends it",
+        ko: "{revision}의 동기화가 실패하여 {time}에 {attempt}번째로 다시 시도하며, 그 작업이 끝날 때까지 다른 동기화는 시작되지 않습니다. `argocd app terminate-op`으로 끝낼 수 있습니다",
+    }
+    /// It is not tried again: Git says something newer.
+    SUPERSEDED = "sync.superseded" {
+        en: "{outcome}. Not tried again: Git says {revision} by now.",
+        ko: "{outcome}. 이제 Git의 내용은 {revision}이므로 다시 시도하지 않습니다.",
+    }
     /// What is to be deployed again cannot be rendered any more, and is taken as it was deployed.
     AS_KEPT = "sync.as-kept" {
         en: "{revision} cannot be rendered any more: it, or something that it takes from elsewhere, is gone. These are the manifests that were deployed of it, as they were kept then. Push what is missing again to have them rendered anew",

@@ -900,3 +900,81 @@ async fn a_retry_deploys_what_is_newest_only_where_that_is_asked_for() -> Result
     assert_eq!(there(&tenant, "g").await?["data"]["value"], "1");
     Ok(())
 }
+
+/// A tenant with an application that syncs by itself and whose one ConfigMap no cluster takes. It is tried again after ten minutes, and
+/// waits for that.
+async fn waiting_for_a_retry(label: &str, asks: bool) -> Result<(Tenant, String)> {
+    let tenant = platform::tenant(label).await?;
+    let refused = annotated("Pa_1", "1", &[]);
+    let broken = tenant.checkout.push_file("app/m.json", refused).await?;
+    tenant.connect().await?;
+    let backoff = json!({"duration": "10m", "factor": 1, "maxDuration": "10m"});
+    let retry = json!({"limit": 5, "backoff": backoff});
+    let mut policy = json!({"retry": retry});
+    if !asks {
+        policy["automated"] = json!({"prune": true, "selfHeal": true});
+    }
+    tenant.create_app("app", "app", &policy).await?;
+    if asks {
+        sync(&tenant, &json!({"retryStrategy": retry})).await?;
+    }
+    let waits = |app: &Value| {
+        let state = &app["status"]["operationState"];
+        state["phase"] == "Running"
+            && !state["finishedAt"].is_null()
+            && all_conditions(app).contains("[sync.retry-waits]")
+    };
+    let app = tenant.client.app_when("app", PATIENCE, waits).await?;
+    let said = all_conditions(&app);
+    ensure!(
+        said.contains(&broken) && said.contains("attempt #1") && said.contains("terminate-op"),
+        "{said}"
+    );
+    Ok((tenant, broken))
+}
+
+#[tokio::test]
+async fn a_fix_is_deployed_without_waiting_for_the_next_try_of_what_it_corrects() -> Result<()> {
+    let (tenant, broken) = waiting_for_a_retry("superseded", false).await?;
+    // The same commit supersedes nothing, and a refresh is answered beside the operation.
+    let refresh = "/api/v1/applications/app?refresh=normal";
+    let app = tenant.client.get(refresh).await?.ok()?;
+    assert_eq!(app["status"]["operationState"]["phase"], "Running");
+    assert_eq!(app["status"]["sync"]["revision"], broken);
+    assert_eq!(app["status"]["sync"]["status"], "OutOfSync");
+
+    let fixed = annotated("pa-1", "1", &[]);
+    let newest = tenant.checkout.push_file("app/m.json", fixed).await?;
+    tenant.client.get(refresh).await?.ok()?;
+    let app = tenant
+        .client
+        .app_done("app", Some(&newest), PATIENCE)
+        .await?;
+    let state = &app["status"]["operationState"];
+    assert_eq!(state["phase"], "Succeeded");
+    assert_eq!(state["syncResult"]["revision"], newest);
+    assert_eq!(state["retryCount"].as_i64().unwrap_or_default(), 0);
+    assert!(!all_conditions(&app).contains("[sync.retry-waits]"));
+    assert_eq!(there(&tenant, "pa-1").await?["data"]["value"], "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_person_asked_for_keeps_its_revision_while_git_goes_on_beside_it() -> Result<()> {
+    let (tenant, broken) = waiting_for_a_retry("not-superseded", true).await?;
+    let fixed = annotated("pa-1", "1", &[]);
+    let newest = tenant.checkout.push_file("app/m.json", fixed).await?;
+    let refresh = "/api/v1/applications/app?refresh=normal";
+    let app = tenant.client.get(refresh).await?.ok()?;
+    assert_eq!(app["status"]["sync"]["revision"], newest);
+    let state = &app["status"]["operationState"];
+    assert_eq!(state["phase"], "Running");
+    assert_eq!(state["syncResult"]["revision"], broken);
+    assert!(tenant.kube.get(&map(&tenant, "pa-1")).await?.is_none());
+
+    argocd(&tenant, &["app", "terminate-op", "app"]).await?;
+    ended(&tenant, "Failed").await?;
+    synced(&tenant, &json!({}), "Succeeded").await?;
+    assert_eq!(there(&tenant, "pa-1").await?["data"]["value"], "1");
+    Ok(())
+}

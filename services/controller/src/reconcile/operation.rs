@@ -28,6 +28,7 @@ use crate::context::Context;
 use crate::memory::{AppMemory, Times, Unsaved};
 use crate::repos::Trouble;
 
+mod between;
 mod ending;
 pub mod foresee;
 mod hooks;
@@ -134,7 +135,8 @@ pub async fn advance(
         return Ok(next.sooner(Next::After(Duration::ZERO)));
     }
     if let Some(until) = until {
-        return Ok(at(ctx, deadline.map_or(until, |end| end.min(until))));
+        let until = deadline.map_or(until, |end| end.min(until));
+        return between::compare(ctx, &subject, state, until, memory).await;
     }
     run_on(
         ctx,

@@ -430,9 +430,48 @@ fn advance(
     }
     if let Some(until) = until {
         let until = deadline.map_or(until, |end| end.min(until));
-        return Ok(at(world, until));
+        return between(world, me, &subject, state, until);
     }
     run_on(world, me, Run { subject, state }, None, begun)
+}
+
+/// Compares beside an operation that waits for its next try, and ends one that Git has got something newer for.
+fn between(
+    world: &mut World,
+    me: &mut Controller,
+    subject: &Subject,
+    mut state: OperationState,
+    until: Timestamp,
+) -> Looked<Next> {
+    let look = look(world, me, subject, "")?;
+    let revisions = look.desired.revisions();
+    if operation::is_superseded(&state, &revisions, &subject.sources()) {
+        world.count("superseded");
+        memory(me, subject).wave_ended = None;
+        operation::supersede(&mut state, &revisions, world.now());
+        let mut status = status(world, subject, &look, Vec::new(), true);
+        let clear = Some(state.operation.clone());
+        status.operation = Some(state);
+        let report = Report {
+            status,
+            clear,
+            ..Report::default()
+        };
+        return publish(world, me, &subject.app, report, Next::After(0));
+    }
+    let report = Report {
+        status: status(world, subject, &look, told(&state), false),
+        ..Report::default()
+    };
+    let next = at(world, until);
+    publish(world, me, &subject.app, report, next)
+}
+
+/// What an application says of an operation whose attempt has ended.
+fn told(state: &OperationState) -> Vec<Cause> {
+    let mut causes = state.causes.clone();
+    causes.extend(operation::retry_waits(state));
+    causes
 }
 
 /// Carries an operation on.
@@ -579,7 +618,9 @@ fn end(world: &mut World, me: &mut Controller, run: Run, ended: End, look: Look)
     let now = world.now();
     memory(me, &subject).wave_ended = None;
     let again = operation::conclude(&mut state, ended, now);
-    let mut status = status(world, &subject, &look, state.causes.clone(), true);
+    let superseded =
+        operation::is_superseded(&state, &look.desired.revisions(), &subject.sources());
+    let mut status = status(world, &subject, &look, told(&state), true);
     let mut report = Report::default();
     let next = match again {
         Some(again) => {
@@ -587,7 +628,11 @@ fn end(world: &mut World, me: &mut Controller, run: Run, ended: End, look: Look)
             report.set = automated.then(|| state.operation.clone());
             // Its time may be over before.
             let looked_at = deadline(&subject, &state).map_or(again.at, |end| end.min(again.at));
-            at(world, looked_at)
+            match superseded {
+                // It came during the attempt, and nothing else happens that would tell.
+                true => Next::After(0),
+                false => at(world, looked_at),
+            }
         }
         None => {
             report.clear = Some(state.operation.clone());

@@ -65,7 +65,7 @@ const WORLDS_IN_FULL: u64 = 3000;
 const SETTLED: TimeDelta = TimeDelta::hours(4);
 
 /// What has to go wrong in some of the worlds.
-const TROUBLES: [&str; 7] = [
+const TROUBLES: [&str; 8] = [
     "away",
     "kept",
     "late",
@@ -73,6 +73,7 @@ const TROUBLES: [&str; 7] = [
     "stopped",
     "stopped from afar",
     "stumbled",
+    "superseded",
 ];
 
 /// What is due at one time takes no more looks for each application.

@@ -26,6 +26,7 @@ use crate::reconcile::look::{self, Look};
 use crate::reconcile::publish::{self, Report};
 use crate::reconcile::subject::Subject;
 use crate::reconcile::{Failure, LOOK_AGAIN, Next, STILL_HELD};
+use crate::repos::Trouble;
 
 /// The history entries that a status carries where the application does not say.
 const HISTORY: i64 = 10;
@@ -105,7 +106,7 @@ async fn write_end(
     let again = operation::conclude(&mut state, ended, now);
     // Taken before the status is made of it: what is beneath and goes meanwhile is still told there.
     let below = look::beneath(ctx, subject.sight(), look.live.entries());
-    let causes = operation_causes(&state, &look);
+    let causes = told(&state, &look);
     let passing = causes != lasting_of(&state, &look);
     let mut status = look::status_above(ctx, &subject, &look, &below, causes, true);
     settle(&mut state, &status);
@@ -120,7 +121,11 @@ async fn write_end(
         // Its time may be over before.
         let looked_at = deadline(&subject, &state).map_or(again.at, |end| end.min(again.at));
         let pause = looked_at.signed_duration_since(now);
-        report.next = Next::After(pause.to_std().unwrap_or_default());
+        report.next = match is_superseded(&state, &look.desired) {
+            // It came during the attempt, and nothing else happens that would tell.
+            true => Next::After(Duration::ZERO),
+            false => Next::After(pause.to_std().unwrap_or_default()),
+        };
         let automated = state.operation.initiated_by.automated;
         report.set_operation = automated.then(|| state.operation.clone());
     } else {
@@ -212,6 +217,20 @@ fn is_last(ctx: &Context, look: &Look, below: &[Arc<LiveEntry>]) -> bool {
 fn has_held(look: &Look) -> bool {
     let mut entries = look.live.entries().iter();
     entries.any(|entry| hooks::held(&entry.body))
+}
+
+/// What an application says of an operation whose attempt has ended: why it did not end well, and when it is tried again.
+pub(super) fn told(state: &OperationState, look: &Look) -> Vec<Cause> {
+    let mut causes = operation_causes(state, look);
+    causes.extend(operation::retry_waits(state));
+    causes
+}
+
+/// Whether an operation waits for its next try that Git has got something newer for. Nothing takes its place while nobody knows.
+pub(super) fn is_superseded(state: &OperationState, desired: &Result<Desired, Trouble>) -> bool {
+    desired
+        .as_ref()
+        .is_ok_and(|desired| operation::is_superseded(state, &desired.revisions, &desired.sources))
 }
 
 /// Why the operation did not end well, where the comparison does not say so itself.
