@@ -1,8 +1,9 @@
 //! What the controller says, for clients.
 
 use domain::application::{CONTROL_PLANE_NAMESPACE, Destination};
+use domain::cause::Cause;
 use domain::message::Language;
-use domain::status::{ResourceStatus, Status};
+use domain::status::{ResourceStatus, Status, SyncCode};
 
 use super::operation::{self, Sources};
 use super::{condition, document, text, time};
@@ -47,7 +48,9 @@ pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::Applicat
         }),
         history: status.history.iter().map(operation::history).collect(),
         conditions: (status.causes.iter().enumerate())
-            .map(|(at, cause)| condition::to_wire(cause, since(at), language))
+            .map(|(at, cause)| {
+                condition::to_wire(cause, since(at), failed_by(status, cause), language)
+            })
             .collect(),
         reconciled_at: status.reconciled_at.map(time::to_wire),
         operation_state: status
@@ -70,6 +73,12 @@ pub(super) fn to_wire(status: &Status, language: Language) -> v1alpha1::Applicat
         controller_namespace: (!untouched).then(|| CONTROL_PLANE_NAMESPACE.to_owned()),
         source_hydrator: None,
     }
+}
+
+/// Whether the last sync has failed by a cause, and not the comparison: that one has come to something.
+fn failed_by(status: &Status, cause: &Cause) -> bool {
+    status.sync != SyncCode::Unknown
+        && (status.operation.as_ref()).is_some_and(|state| state.causes.contains(cause))
 }
 
 fn destination(to: &Destination) -> v1alpha1::ApplicationDestination {
@@ -97,5 +106,51 @@ fn resource(resource: &ResourceStatus) -> v1alpha1::ResourceStatus {
         requires_pruning: Some(resource.requires_pruning),
         sync_wave: Some(resource.sync_wave),
         requires_deletion_confirmation: Some(resource.requires_deletion_confirmation),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::clock::Timestamp;
+    use domain::message;
+    use domain::operation::{Operation, OperationState, Phase};
+
+    use super::*;
+
+    #[test]
+    fn what_a_sync_has_failed_by_is_no_error_of_the_comparison() {
+        let cause = |code: message::Code| Cause::error(code.message());
+        let (of_sync, other) = (
+            cause(message::cluster::FORBIDDEN),
+            cause(message::cluster::INVALID_OBJECT),
+        );
+        let operation = OperationState {
+            operation: Operation::default(),
+            phase: Phase::Failed,
+            message: message::sync::APPLY_FAILED.message(),
+            causes: vec![of_sync.clone()],
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Some(Timestamp::UNIX_EPOCH),
+            retry_count: 0,
+            result: None,
+        };
+        let types = |sync| {
+            let status = Status {
+                sync,
+                causes: vec![of_sync.clone(), other.clone()],
+                operation: Some(operation.clone()),
+                ..Status::default()
+            };
+            let conditions = to_wire(&status, Language::English).conditions;
+            let types = conditions
+                .into_iter()
+                .filter_map(|condition| condition.r#type);
+            types.collect::<Vec<_>>()
+        };
+        for sync in [SyncCode::Synced, SyncCode::OutOfSync] {
+            assert_eq!(types(sync), ["SyncError", "ComparisonError"], "{sync:?}");
+        }
+        let unknown = types(SyncCode::Unknown);
+        assert_eq!(unknown, ["ComparisonError", "ComparisonError"]);
     }
 }
