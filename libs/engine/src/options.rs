@@ -13,6 +13,27 @@ pub const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
 pub const HOOK: &str = "argocd.argoproj.io/hook";
 /// Helm's annotation that makes an object a hook.
 pub const HELM_HOOK: &str = "helm.sh/hook";
+/// Helm's annotation with a hook's weight.
+pub const HELM_WEIGHT: &str = "helm.sh/hook-weight";
+
+/// The moments at which a hook runs.
+pub(crate) const HOOKS: [&str; 6] = [
+    "PreSync",
+    "Sync",
+    "PostSync",
+    "SyncFail",
+    "PreDelete",
+    "PostDelete",
+];
+/// Those of Helm's that come to a moment of ours.
+pub(crate) const HELM_HOOKS: [&str; 6] = [
+    "pre-install",
+    "pre-upgrade",
+    "post-install",
+    "post-upgrade",
+    "pre-delete",
+    "post-delete",
+];
 
 /// How deleting an object reaches what it owns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,7 +85,7 @@ pub struct SyncOptions {
 }
 
 impl SyncOptions {
-    /// Reads a list of options; unknown ones are nobody's business.
+    /// Reads a list of options; unknown ones have no effect ([`misspelt`](crate::misspelt) tells of them).
     #[must_use]
     pub fn parse<'a>(options: impl IntoIterator<Item = &'a str>) -> Self {
         let mut set = Self::default();
@@ -195,7 +216,7 @@ impl CompareOptions {
 pub fn wave(object: &Value) -> i64 {
     let number = |name| annotation(object, name).and_then(|text| text.trim().parse().ok());
     number(SYNC_WAVE)
-        .or_else(|| number("helm.sh/hook-weight"))
+        .or_else(|| number(HELM_WEIGHT))
         .unwrap_or_default()
 }
 
@@ -230,15 +251,7 @@ pub fn role(object: &Value) -> Role {
         if words(HOOK).any(|word| word == "Skip") {
             return Role::Skipped;
         }
-        let known = [
-            "PreSync",
-            "Sync",
-            "PostSync",
-            "SyncFail",
-            "PreDelete",
-            "PostDelete",
-        ];
-        return if words(HOOK).any(|word| known.contains(&word)) {
+        return if words(HOOK).any(|word| HOOKS.contains(&word)) {
             Role::Hook
         } else {
             Role::Ignored
@@ -248,15 +261,7 @@ pub fn role(object: &Value) -> Role {
         if words(HELM_HOOK).any(|word| word == "crd-install") {
             return Role::Ordinary;
         }
-        let known = [
-            "pre-install",
-            "pre-upgrade",
-            "post-install",
-            "post-upgrade",
-            "pre-delete",
-            "post-delete",
-        ];
-        return if words(HELM_HOOK).any(|word| known.contains(&word)) {
+        return if words(HELM_HOOK).any(|word| HELM_HOOKS.contains(&word)) {
             Role::Hook
         } else {
             Role::Ignored

@@ -16,8 +16,8 @@ use domain::tenant::TenantName;
 use domain::tracking::{Marking, Whose};
 use serde_json::{Map, Value};
 
-use crate::canonical;
 use crate::options::{self, Role, SyncOptions};
+use crate::{canonical, misspelt};
 
 mod place;
 mod sanitise;
@@ -149,11 +149,15 @@ pub fn prepare(manifests: &[Manifest], context: &Context<'_>) -> Prepared {
     let mut excluded: BTreeMap<ResourceKey, Cause> = BTreeMap::new();
     let mut places: HashMap<ResourceKey, (usize, Vec<Option<Location>>)> = HashMap::new();
     for manifest in manifests {
+        let key = manifest.key();
+        let left_out = is_excluded(&key, context);
+        if !left_out {
+            causes.extend(misspelt::annotations(manifest));
+        }
         if options::role(&manifest.object) == Role::Ignored {
             continue;
         }
-        let key = manifest.key();
-        if is_excluded(&key, context) {
+        if left_out {
             excluded.insert(key.clone(), excluded_cause(key, manifest));
             continue;
         }

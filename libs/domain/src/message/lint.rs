@@ -106,6 +106,41 @@ messages! {
         en: "`{field}` is no option, so it has no effect; did you mean `{meant}`?",
         ko: "`{field}`은(는) 옵션이 아니므로 효과가 없습니다. `{meant}`을(를) 쓰려던 것입니까?",
     }
+    /// A hook of no known kind, which nobody applies.
+    UNKNOWN_HOOK = "lint.unknown-hook" {
+        en: "{kind} `{name}` is never applied: `{word}` is no hook; `{annotation}` takes {known}",
+        ko: "{kind} `{name}`은(는) 적용되지 않습니다. `{word}`은(는) 훅이 아닙니다. `{annotation}`에 쓸 수 있는 것은 {known}입니다",
+    }
+    /// The same, and a hook of nearly that name.
+    UNKNOWN_HOOK_SIMILAR = "lint.unknown-hook-similar" {
+        en: "{kind} `{name}` is never applied: `{word}` is no hook; did you mean `{meant}`?",
+        ko: "{kind} `{name}`은(는) 적용되지 않습니다. `{word}`은(는) 훅이 아닙니다. `{meant}`을(를) 쓰려던 것입니까?",
+    }
+    /// A word of an annotation that is none there.
+    UNKNOWN_WORD = "lint.unknown-word" {
+        en: "`{word}` has no effect: `{annotation}` takes {known}",
+        ko: "`{word}`은(는) 아무 효과가 없습니다. `{annotation}`에 쓸 수 있는 것은 {known}입니다",
+    }
+    /// The same, and one of nearly that name.
+    UNKNOWN_WORD_SIMILAR = "lint.unknown-word-similar" {
+        en: "`{word}` has no effect in `{annotation}`; did you mean `{meant}`?",
+        ko: "`{annotation}`의 `{word}`은(는) 아무 효과가 없습니다. `{meant}`을(를) 쓰려던 것입니까?",
+    }
+    /// A wave that is no number.
+    BAD_WAVE = "lint.bad-wave" {
+        en: "`{value}` is no whole number, so the object is in wave {wave}; correct `{annotation}`",
+        ko: "`{value}`은(는) 정수가 아니므로 오브젝트가 웨이브 {wave}에 속합니다. `{annotation}` 값을 고치십시오",
+    }
+    /// A sync option that is none.
+    UNKNOWN_OPTION = "lint.unknown-option" {
+        en: "`{option}` is no sync option, so it has no effect; there is {known}",
+        ko: "`{option}`은(는) 동기화 옵션이 아니므로 아무 효과가 없습니다. 쓸 수 있는 것은 {known}입니다",
+    }
+    /// A sync option that is nearly one.
+    UNKNOWN_OPTION_SIMILAR = "lint.unknown-option-similar" {
+        en: "`{option}` is no sync option, so it has no effect; did you mean `{meant}`?",
+        ko: "`{option}`은(는) 동기화 옵션이 아니므로 아무 효과가 없습니다. `{meant}`을(를) 쓰려던 것입니까?",
+    }
     /// A patch for nothing that there is.
     PATCH_UNMATCHED = "lint.patch-unmatched" {
         en: "the patch for {target} has no effect: nothing here is called so (there is {objects}); correct its target, or take the patch out",

@@ -233,6 +233,7 @@ fn run(case: &Case) -> Value {
                     },
                 ))
             }
+            "misspelt options" => lines(&engine::misspelt::sync_options(&case.options)),
             "health" => bodies.iter().map(|body| health(body, &[])).collect(),
             "explained" => health(&bodies[0], &bodies[1..].iter().collect::<Vec<_>>()),
             "actions" => bodies.iter().map(actions).collect(),

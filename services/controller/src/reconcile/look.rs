@@ -17,7 +17,7 @@ use engine::health;
 use engine::lint::{self, Around};
 use engine::prepare::Target;
 use engine::tree::{self, Checks, Entry};
-use engine::{assemble, options, plan};
+use engine::{assemble, misspelt, options, plan};
 use serde_json::Value;
 
 use super::custom::{self, Again, Places};
@@ -374,6 +374,10 @@ pub fn status_above(
     let mut causes = more;
     causes.extend(look.places.causes.iter().cloned());
     causes.extend(look.orphans.cause(subject));
+    let policy = subject.spec.sync_policy.as_ref();
+    causes.extend(policy.map_or_else(Vec::new, |policy| {
+        misspelt::sync_options(&policy.sync_options)
+    }));
     let mut facts = assemble::Facts {
         now: ctx.clock.now(),
         comparison: Some(&look.comparison),
