@@ -12,7 +12,7 @@
 //! # Reading order
 //! [`prepare`] (manifests become targets), [`claim`] (whose live objects are), [`compare`] (the two meet), [`autosync`] and
 //! [`retry`] (when to sync), [`plan`] (what a sync does), [`operation`] (how it begins and ends), [`hooks`] (what runs at its moments),
-//! [`health`] (how objects fare), [`lint`] and [`misspelt`] (what looks wrong though it works), [`actions`] (what can be done to one
+//! [`health`] (how objects fare), [`lint`] and [`misspelt`] (what looks wrong though it works), [`origin`] (where to edit it), [`actions`] (what can be done to one
 //! object), [`tree`] and [`views`] (what clients are shown), [`assemble`] (the status as stored).
 
 pub mod actions;
@@ -28,6 +28,7 @@ pub mod lint;
 pub mod misspelt;
 pub mod operation;
 pub mod options;
+pub mod origin;
 pub mod plan;
 pub mod prepare;
 pub mod retry;

@@ -12,6 +12,8 @@ mod images;
 mod ports;
 mod selectors;
 
+pub(crate) use images::field_of as image_field;
+
 /// What else lives in the application's namespaces, as far as the caller knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Around<'a> {

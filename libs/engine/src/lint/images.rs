@@ -53,6 +53,22 @@ pub(super) fn tags(targets: &[Target]) -> Vec<Cause> {
     causes
 }
 
+/// The field in which a workload's manifest has an image.
+pub(crate) fn field_of(workload: &Target, image: &str) -> Option<String> {
+    let (path, template) = template_path(workload).zip(template(workload))?;
+    let around = path
+        .iter()
+        .map(|part| format!("{part}."))
+        .collect::<String>();
+    ["initContainers", "containers"]
+        .into_iter()
+        .find_map(|containers| {
+            let position = list(template, &["spec", containers])
+                .position(|container| text(container, &["image"]) == image)?;
+            Some(format!("{around}spec.{containers}[{position}].image"))
+        })
+}
+
 /// The tag of an image reference; a port of the registry is none.
 fn tag(image: &str) -> Option<&str> {
     let image = image.split_once('@').map_or(image, |(name, _)| name);

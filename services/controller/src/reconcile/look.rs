@@ -17,7 +17,7 @@ use engine::health;
 use engine::lint::{self, Around};
 use engine::prepare::Target;
 use engine::tree::{self, Checks, Entry};
-use engine::{assemble, misspelt, options, plan};
+use engine::{assemble, misspelt, options, origin, plan};
 use serde_json::Value;
 
 use super::custom::{self, Again, Places};
@@ -304,7 +304,8 @@ pub fn explained(ctx: &Context, sight: Sight<'_>, look: &Look, keys: &[ResourceK
     let below = beneath(ctx, sight, &entries);
     let live: Vec<Entry<'_>> = entries.iter().map(|entry| tree_entry(entry)).collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
-    let health = tree::assess(&live, &under, &look.checks);
+    let mut health = tree::assess(&live, &under, &look.checks);
+    origin::locate_images(&mut health, look.targets());
     keys.iter()
         .filter_map(|key| health.get(key))
         .flat_map(|health| health.causes.iter().cloned())
@@ -361,7 +362,8 @@ pub fn status_above(
         .map(|entry| tree_entry(entry))
         .collect();
     let under: Vec<Entry<'_>> = below.iter().map(|entry| tree_entry(entry)).collect();
-    let health = tree::assess(&live, &under, &look.checks);
+    let mut health = tree::assess(&live, &under, &look.checks);
+    origin::locate_images(&mut health, look.targets());
     let (external_urls, images) =
         tree::summary(&tree::build(&statuses, &live, &under, &look.checks));
     let ignored: Vec<ResourceKey> = look

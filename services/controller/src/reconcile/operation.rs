@@ -16,6 +16,7 @@ use domain::resource::{ResourceKey, text};
 use domain::status::Status;
 use engine::operation::{self, End, TakenUp};
 use engine::options::SyncOptions;
+use engine::origin;
 use engine::plan::{self, Plan, pace};
 use serde_json::Value;
 
@@ -475,6 +476,9 @@ async fn run_on(
         return waits(ctx, &run, &look, Vec::new(), Next::After(Duration::ZERO)).await;
     }
     let carried = carry_out(ctx, &mut run, &plan, &desired, &mut look, memory).await;
+    // By what the operation deploys, which need not be what the spec wants.
+    let targets = &desired.prepared.targets;
+    origin::locate(&mut run.state.causes, targets);
     let progress = match carried {
         Err(Failure::Cluster(error)) if gives_up(&error, &mut memory.times, Instant::now()) => {
             Progress::Ended(cut_off(&run.state, &error))
@@ -490,7 +494,10 @@ async fn run_on(
         }
     };
     let end_ = match progress {
-        Progress::Ended(end_) => end_,
+        Progress::Ended(mut end_) => {
+            origin::locate(&mut end_.causes, targets);
+            end_
+        }
         Progress::Waits(next) => return waits(ctx, &run, &look, Vec::new(), next).await,
         Progress::Lingers(causes, next) => return waits(ctx, &run, &look, causes, next).await,
     };
