@@ -99,7 +99,11 @@ async fn a_field_that_cannot_be_changed_is_named() -> Result<()> {
     let told = |app: &Value| {
         let said = &app["status"]["operationState"]["message"];
         let said = said.as_str().unwrap_or_default();
-        said.contains("[cluster.immutable-field]") && said.contains(", data")
+        let of_sync = conditions(app, "SyncError");
+        let is_told = |said: &&str| {
+            said.contains("[cluster.immutable-field]") && said.contains(", data, app/a.yaml:")
+        };
+        is_told(&said) && of_sync.iter().any(is_told)
     };
     tenant.client.app_when("app", PATIENCE, told).await?;
     Ok(())
@@ -183,7 +187,10 @@ async fn why_a_container_does_not_come_up_is_told_as_its_kubelet_reports_it() ->
         (
             waits("ErrImagePull", "manifest unknown"),
             "health.image-pull",
-            ["registry.example/web:1.0.0", "manifest unknown"],
+            [
+                "registry.example/web:1.0.0",
+                "app/web.yaml:16): manifest unknown",
+            ],
         ),
         (
             waits(
