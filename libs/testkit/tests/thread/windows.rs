@@ -80,7 +80,9 @@ async fn a_denied_sync_begins_once_the_window_is_taken_away() -> Result<()> {
     assert_eq!(refused.status, 403, "{}", refused.body);
     assert_eq!(
         refused.body["message"],
-        "cannot sync: blocked by sync window"
+        "cannot sync: blocked by sync window: nothing is synced for now, and no time is known at which that ends: project \
+         `default` says so by its sync window `deny:* * * * *:1h`; change syncWindows of the project (spec.project) \
+         [sync.window-stays-closed]"
     );
     let window =
         json!({"kind": "deny", "schedule": "* * * * *", "duration": "1h", "manualSync": false});

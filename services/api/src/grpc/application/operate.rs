@@ -255,23 +255,26 @@ pub(super) fn applicant<'a>(
     }
 }
 
-/// Asked before the right to sync, as in Argo CD.
+/// Asked before the right to sync, as in Argo CD, whose words come first; which window of which project it is, and until
+/// when, comes after them.
 fn refuse_closed(
     app: &Application,
     spec: &Spec,
     rules: &Rules,
     now: Timestamp,
 ) -> Result<(), Status> {
-    let gate = Gate::new(&applicant(app, spec, rules).assigned()).map_err(|error| {
+    let applicant = applicant(app, spec, rules);
+    Gate::new(&applicant.assigned()).map_err(|error| {
         Status::permission_denied(format!(
             "cannot sync: invalid sync window: invalid sync windows: {error}"
         ))
     })?;
-    match gate.lets(Begun::ByHand, now) {
-        true => Ok(()),
-        false => Err(Status::permission_denied(
-            "cannot sync: blocked by sync window",
-        )),
+    match applicant.closed(Begun::ByHand, now) {
+        None => Ok(()),
+        Some(closed) => Err(Status::permission_denied(format!(
+            "cannot sync: blocked by sync window: {}",
+            closed.cause.render(language::current())
+        ))),
     }
 }
 
