@@ -119,12 +119,7 @@ async fn handle(
     body: Body,
 ) -> Result<bool, Response<Body>> {
     let scope = shared.store.tenant(site.tenant.id);
-    let refused = || {
-        plain(
-            StatusCode::UNAUTHORIZED,
-            "the webhook's secret is not this tenant's\n",
-        )
-    };
+    let refused = || plain(StatusCode::UNAUTHORIZED, provider.refusal(headers));
     let keys = keys(&scope, provider).await.map_err(|error| {
         tracing::error!(%error, "the webhook's secret cannot be read");
         away()

@@ -4,7 +4,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::secret::Secret;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
 use super::Event;
@@ -12,12 +11,14 @@ use super::proof::{Keys, header, same};
 
 /// The header that tells it.
 pub(super) const ACTIVITY: &str = "x-vss-activityid";
+/// The header with user and password.
+pub(super) const CREDENTIALS: &str = "authorization";
 /// The key of the user among the settings.
 pub(super) const USERNAME: &str = "webhook.azuredevops.username";
 
 /// Whether user and password are those that are set.
 pub(super) fn verified(headers: &HeaderMap, keys: &Keys) -> bool {
-    let Some((scheme, given)) = header(headers, AUTHORIZATION.as_str()).split_once(' ') else {
+    let Some((scheme, given)) = header(headers, CREDENTIALS).split_once(' ') else {
         return false;
     };
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -8,7 +8,8 @@ use super::proof::{Keys, header};
 
 /// The header that names the event. Bitbucket Cloud sends it too.
 pub(super) const EVENT: &str = "x-event-key";
-const SIGNATURE: &str = "x-hub-signature";
+/// The header with the signature.
+pub(super) const SIGNATURE: &str = "x-hub-signature";
 
 /// Whether it only tries the connection.
 pub(super) fn is_ping(headers: &HeaderMap) -> bool {

@@ -8,7 +8,8 @@ use super::proof::{Keys, header};
 
 /// The header that names the event.
 pub(super) const EVENT: &str = "x-github-event";
-const SIGNATURE: &str = "x-hub-signature-256";
+/// The header with the signature.
+pub(super) const SIGNATURE: &str = "x-hub-signature-256";
 
 /// Whether the signature over the body was made with the secret. The older SHA-1 signature does not count.
 pub(super) fn verified(headers: &HeaderMap, body: &[u8], keys: &Keys) -> bool {

@@ -8,7 +8,8 @@ use super::proof::Keys;
 
 /// The header that names the event.
 pub(super) const EVENT: &str = "x-gitlab-event";
-const TOKEN: &str = "x-gitlab-token";
+/// The header with the secret.
+pub(super) const TOKEN: &str = "x-gitlab-token";
 
 /// Whether the header holds the secret.
 pub(super) fn verified(headers: &HeaderMap, keys: &Keys) -> bool {

@@ -10,7 +10,8 @@ use super::proof::{Keys, header};
 pub(super) const EVENT: &str = "x-gogs-event";
 /// The header that only Gitea and Forgejo send.
 pub(super) const GITEA_EVENT: &str = "x-gitea-event";
-const SIGNATURES: [&str; 2] = ["x-gitea-signature", "x-gogs-signature"];
+/// The headers of which one holds the signature.
+pub(super) const SIGNATURES: [&str; 2] = ["x-gitea-signature", "x-gogs-signature"];
 
 /// Whether a signature over the body was made with the secret.
 pub(super) fn verified(headers: &HeaderMap, body: &[u8], keys: &Keys) -> bool {

@@ -201,6 +201,11 @@ fn every_providers_push_is_known_proven_and_read() {
             None,
             "{provider:?}"
         );
+        let said = provider.refusal(&headers);
+        assert!(said.contains(" does not fit `webhook."), "{said}");
+        let said = provider.refusal(&without);
+        assert!(said.starts_with("no "), "{said}");
+        assert!(said.contains(sample.proven_by(b"").0), "{said}");
         let none = Keys::default();
         assert_eq!(received(&headers, sample.body, &none), None, "{provider:?}");
     }

@@ -6,6 +6,15 @@ use store::WebhookProvider;
 use super::proof::Keys;
 use super::{Event, azure_devops, bitbucket, bitbucket_server, github, gitlab, gogs};
 
+/// How a provider proves an event.
+struct Proof {
+    what: &'static str,
+    /// The headers that may hold it.
+    came_in: &'static [&'static str],
+    /// What it has to fit, among the tenant's settings.
+    setting: &'static str,
+}
+
 /// Who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provider {
@@ -89,6 +98,55 @@ impl Provider {
             Self::AzureDevOps | Self::GitLab | Self::Bitbucket => {
                 self.proven_before_the_body(headers, keys) == Some(true)
             }
+        }
+    }
+
+    /// Why an event was not proven: what it came without, or which setting that does not fit. Whether the setting has a value
+    /// is not told to whoever has proven nothing.
+    pub(super) fn refusal(self, headers: &HeaderMap) -> String {
+        let Proof {
+            what,
+            came_in,
+            setting,
+        } = self.proof();
+        let came = came_in
+            .iter()
+            .any(|name| headers.get(*name).is_some_and(|value| !value.is_empty()));
+        match came {
+            true => format!("the {what} does not fit {setting}\n"),
+            false => format!(
+                "no {what} came with the webhook (header {}); have the provider send it with what {setting} holds\n",
+                came_in.join(" or ")
+            ),
+        }
+    }
+
+    fn proof(self) -> Proof {
+        let (what, came_in, setting): (_, &[&str], _) = match self {
+            Self::AzureDevOps => (
+                "user and password",
+                &[azure_devops::CREDENTIALS],
+                "`webhook.azuredevops.username` and `webhook.azuredevops.password`",
+            ),
+            Self::Gitea => (
+                "signature",
+                &gogs::SIGNATURES,
+                "`webhook.gitea.secret` or `webhook.gogs.secret`",
+            ),
+            Self::Gogs => ("signature", &gogs::SIGNATURES, "`webhook.gogs.secret`"),
+            Self::GitHub => ("signature", &[github::SIGNATURE], "`webhook.github.secret`"),
+            Self::GitLab => ("secret", &[gitlab::TOKEN], "`webhook.gitlab.secret`"),
+            Self::Bitbucket => ("id", &[bitbucket::UUID], "`webhook.bitbucket.uuid`"),
+            Self::BitbucketServer => (
+                "signature",
+                &[bitbucket_server::SIGNATURE],
+                "`webhook.bitbucketserver.secret`",
+            ),
+        };
+        Proof {
+            what,
+            came_in,
+            setting,
         }
     }
 

@@ -120,6 +120,13 @@ async fn each_providers_webhook_is_taken_with_its_own_secret_alone() -> Result<(
         for guess in ["", "guess"] {
             let answer = hook.sent(&here, guess, hook.body).send().await?;
             assert_eq!(status(&answer), 401, "{} {guess:?}", hook.key);
+            // Without its id Bitbucket Cloud's is taken for Bitbucket Server's.
+            let said = answer.text().await?;
+            assert!(
+                guess.is_empty() || said.contains(&format!("`{}`", hook.key)),
+                "{}: {said}",
+                hook.key
+            );
         }
         let secret = format!("secret of {}", hook.key);
         let change =
