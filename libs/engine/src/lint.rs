@@ -29,7 +29,7 @@ pub fn lint(targets: &[Target], around: Around<'_>) -> Vec<Cause> {
     let mut causes = ports::ingresses(targets, around);
     causes.extend(ports::target_ports(targets));
     causes.extend(selectors::services(targets, around));
-    causes.extend(images::tags(targets));
+    causes.extend(images::references(targets));
     causes
 }
 

@@ -16,6 +16,11 @@ messages! {
         en: "the image override for `{name}` matches no image, so its tag never reaches a pod; the images here are {images}",
         ko: "`{name}`에 대한 이미지 재정의가 어떤 이미지와도 맞지 않아 태그가 파드에 적용되지 않습니다. 여기 있는 이미지는 {images}입니다",
     }
+    /// An image override where nothing has an image.
+    IMAGE_OVERRIDE_WITHOUT_IMAGES = "lint.image-override-without-images" {
+        en: "the image override for `{name}` has no effect: there are no images here; delete it, or add what it is for to the resources",
+        ko: "여기에는 이미지가 없으므로 `{name}`에 대한 이미지 재정의는 아무 효과가 없습니다. 지우거나 대상이 되는 리소스를 추가하십시오",
+    }
     /// A tag that YAML reads as a number.
     TAG_IS_NUMBER = "lint.tag-is-number" {
         en: "the tag {tag} is read as a number and kustomize refuses it; put it in quotes: newTag: \"{tag}\"",
@@ -80,6 +85,11 @@ messages! {
     DIGIT_TAG = "lint.digit-tag" {
         en: "the tag of image `{image}` is all digits: in a kustomization, newTag must be written in quotes (newTag: \"{tag}\"), or it is read as a number",
         ko: "이미지 `{image}`의 태그가 숫자뿐입니다. kustomization에서는 newTag를 따옴표로 감싸야 합니다 (newTag: \"{tag}\"). 그렇지 않으면 숫자로 읽힙니다",
+    }
+    /// An image that is none.
+    IMAGE_NAME = "lint.image-name" {
+        en: "`{image}` is not an image name, so that no node can pull it; write [registry/]name[:tag] with a name in small letters, digits and the signs . _ - / between them",
+        ko: "`{image}`은(는) 이미지 이름이 아니어서 어떤 노드도 받을 수 없습니다. [레지스트리/]이름[:태그]로 쓰고, 이름에는 소문자와 숫자, 그 사이의 . _ - / 기호만 쓰십시오",
     }
     /// A folder without a single manifest.
     NO_MANIFESTS = "lint.no-manifests" {

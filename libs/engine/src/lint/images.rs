@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::cause::Cause;
-use domain::message;
+use domain::message::{self, Message};
 use domain::resource::text;
 
 use super::{list, template, template_path};
@@ -12,10 +12,12 @@ use crate::prepare::Target;
 /// Shorter numbers are versions (`postgres:15`) and nobody writes them with a tool; from here on they are times and
 /// build numbers.
 const SHORTEST: usize = 6;
+/// The longest tag.
+const MAX_TAG: usize = 128;
 
-/// Images with a tag of digits only: in YAML such a tag is a number unless it is quoted, which breaks a kustomization's
-/// `newTag`.
-pub(super) fn tags(targets: &[Target]) -> Vec<Cause> {
+/// Images that no node can pull because they are none, and images with a tag of digits only: in YAML such a tag is a number
+/// unless it is quoted, which breaks a kustomization's `newTag`.
+pub(super) fn references(targets: &[Target]) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut seen = BTreeSet::new();
     for workload in targets {
@@ -29,16 +31,10 @@ pub(super) fn tags(targets: &[Target]) -> Vec<Cause> {
         for containers in ["initContainers", "containers"] {
             for (position, container) in list(template, &["spec", containers]).enumerate() {
                 let image = text(container, &["image"]);
-                let Some(tag) = tag(image).filter(|tag| tag.len() >= SHORTEST) else {
+                let Some(message) = look(image).filter(|_| seen.insert(image)) else {
                     continue;
                 };
-                if !tag.bytes().all(|b| b.is_ascii_digit()) || !seen.insert(image) {
-                    continue;
-                }
                 let field = format!("{around}spec.{containers}[{position}].image");
-                let message = message::lint::DIGIT_TAG
-                    .with("image", image)
-                    .with("tag", tag);
                 let location = workload.locate(&field);
                 causes.push(
                     Cause::warning(message)
@@ -69,6 +65,70 @@ pub(crate) fn field_of(workload: &Target, image: &str) -> Option<String> {
         })
 }
 
+/// What is to say of an image.
+fn look(image: &str) -> Option<Message> {
+    if !is_name(image) {
+        return Some(message::lint::IMAGE_NAME.with("image", image));
+    }
+    let tag = tag(image).filter(|tag| tag.len() >= SHORTEST)?;
+    let digits = tag.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| {
+        message::lint::DIGIT_TAG
+            .with("image", image)
+            .with("tag", tag)
+    })
+}
+
+/// Whether a container runtime takes it for an image. One that is left out, or has a placeholder in it, is another's affair; of
+/// a digest, and of which registries there are, nothing is said.
+fn is_name(image: &str) -> bool {
+    if image.is_empty() || image.contains('$') {
+        return true;
+    }
+    let named = image.split_once('@').map_or(image, |(name, _)| name);
+    let name = match tag(image) {
+        Some(tag) => named
+            .strip_suffix(tag)
+            .and_then(|name| name.strip_suffix(':')),
+        None => Some(named),
+    };
+    let Some(name) = name.filter(|_| tag(image).is_none_or(is_tag)) else {
+        return false;
+    };
+    // A registry is told from a folder by its dot, its port or its capitals.
+    let is_registry = |first: &str| {
+        first == "localhost"
+            || first.contains(['.', ':'])
+            || first.bytes().any(|byte| byte.is_ascii_uppercase())
+    };
+    let path = match name.split_once('/') {
+        Some((first, rest)) if is_registry(first) => rest,
+        _ => name,
+    };
+    path.split('/').all(is_part)
+}
+
+fn is_tag(tag: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let mut bytes = tag.bytes();
+    tag.len() <= MAX_TAG
+        && bytes.next().is_some_and(word)
+        && bytes.all(|byte| word(byte) || matches!(byte, b'.' | b'-'))
+}
+
+/// Small letters and digits, with single dots, one or two underscores or any number of dashes between them.
+fn is_part(part: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [part.bytes().next(), part.bytes().next_back()];
+    let mut between = part
+        .split(|sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit())
+        .filter(|between| !between.is_empty());
+    ends.into_iter().all(|end| end.is_some_and(plain))
+        && between.all(|between| {
+            matches!(between, "." | "_" | "__") || between.bytes().all(|byte| byte == b'-')
+        })
+}
+
 /// The tag of an image reference; a port of the registry is none.
 fn tag(image: &str) -> Option<&str> {
     let image = image.split_once('@').map_or(image, |(name, _)| name);
@@ -86,5 +146,44 @@ mod tests {
         assert_eq!(tag("nexus:8082/a/b:20240131"), Some("20240131"));
         assert_eq!(tag("a:1@sha256:00"), Some("1"));
         assert_eq!(tag("a"), None);
+    }
+
+    #[test]
+    fn what_a_runtime_takes_for_an_image_is_told_from_what_it_does_not() {
+        for name in [
+            "",
+            "a",
+            "${IMAGE}",
+            "nginx:1.27",
+            "a/b_c/d__e.f-g--h:V_1.0-x",
+            "registry.example.com/web:1.0.0",
+            "registry.example.com:5000/a/web",
+            "localhost/web",
+            "Registry/web@sha256:00",
+            "web:1@sha256:00",
+        ] {
+            assert!(is_name(name), "{name}");
+        }
+        let long = format!("web:{}", "1".repeat(129));
+        for name in [
+            "Web",
+            "Web:1.0.0",
+            "registry.example.com/Web:1.0.0",
+            "registry.example.com/",
+            "registry.example.com//web",
+            "web:",
+            "web:-1",
+            "web: 1",
+            "a/b..c",
+            "a___b",
+            "-web",
+            "web_",
+            "web:1:2",
+            "https://registry.example.com/web",
+            " web",
+            &long,
+        ] {
+            assert!(!is_name(name), "{name}");
+        }
     }
 }

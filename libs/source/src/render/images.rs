@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::cause::{Cause, Location, Severity};
-use domain::message;
+use domain::message::{self, Message};
 use serde_json::Value;
 
 use super::yaml::{self, Document};
@@ -54,10 +54,16 @@ impl Images {
             .take(5)
             .map(|image| format!("`{image}`"))
             .collect();
-        if some.is_empty() {
-            "-".to_owned()
-        } else {
-            some.join(", ")
+        some.join(", ")
+    }
+
+    /// What to say of an override that matches none of them.
+    fn unmatched(&self, name: &str) -> Message {
+        match self.0.is_empty() {
+            true => message::lint::IMAGE_OVERRIDE_WITHOUT_IMAGES.with("name", name),
+            false => message::lint::IMAGE_OVERRIDE_UNMATCHED
+                .with("name", name)
+                .with("images", self.shown()),
         }
     }
 
@@ -104,11 +110,8 @@ impl Images {
                 continue;
             };
             if !self.0.contains(name) && !made.contains(name) {
-                let message = message::lint::IMAGE_OVERRIDE_UNMATCHED
-                    .with("name", name)
-                    .with("images", self.shown());
                 causes.push(
-                    Cause::warning(message)
+                    Cause::warning(self.unmatched(name))
                         .field(field("name"))
                         .located(at(&field("name"))),
                 );
@@ -130,10 +133,8 @@ impl Images {
             if self.0.contains(name) || made.contains(name) {
                 return None;
             }
-            let message = message::lint::IMAGE_OVERRIDE_UNMATCHED
-                .with("name", name)
-                .with("images", self.shown());
-            Some(Cause::warning(message).field(format!("spec.source.kustomize.images[{position}]")))
+            let cause = Cause::warning(self.unmatched(name));
+            Some(cause.field(format!("spec.source.kustomize.images[{position}]")))
         };
         overrides.iter().enumerate().filter_map(unmatched).collect()
     }
@@ -181,6 +182,13 @@ mod tests {
                 ("lint.tag-is-number", 3),
                 ("lint.image-override-unmatched", 2)
             ]
+        );
+        let none = Images::default();
+        let causes = none.check_options(&["app=app:2".to_owned()], &BTreeSet::new());
+        assert_eq!(
+            causes.first().unwrap().message.to_string(),
+            "the image override for `app` has no effect: there are no images here; delete it, or add what it is for to the \
+             resources"
         );
     }
 }

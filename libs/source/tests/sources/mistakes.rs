@@ -452,7 +452,7 @@ async fn what_stands_in_another_repository_is_named_as_people_know_it() {
     assert_eq!(
         of("base").await,
         [format!(
-            "lint.image-override-unmatched images[0].name {}",
+            "lint.image-override-without-images images[0].name {}",
             at("base/kustomization.yaml:3")
         )]
     );
