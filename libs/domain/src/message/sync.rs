@@ -51,6 +51,11 @@ messages! {
         en: "namespace `{namespace}` is not yours; use one of: {allowed}",
         ko: "네임스페이스 `{namespace}`은(는) 사용할 수 없습니다. 사용할 수 있는 네임스페이스: {allowed}",
     }
+    /// The namespace is not the tenant's, and would be if it were made.
+    NAMESPACE_NOT_MADE = "sync.namespace-not-made" {
+        en: "namespace `{namespace}` is not yours; use one of: {allowed}, or set CreateNamespace=true in spec.syncPolicy.syncOptions: `{pattern}` may be made",
+        ko: "네임스페이스 `{namespace}`은(는) 사용할 수 없습니다. 사용할 수 있는 네임스페이스: {allowed}. 또는 spec.syncPolicy.syncOptions에 CreateNamespace=true를 설정하십시오. `{pattern}`은(는) 만들 수 있습니다",
+    }
     /// Only some namespaces of the cluster are followed, and the object is in none.
     CLUSTER_LEVEL_UNMANAGED = "sync.cluster-level-unmanaged" {
         en: "cluster level {kind} `{name}` can not be managed when in namespaced mode: the cluster was added with the namespaces that are followed; remove the object, or add the cluster again with `argocd cluster add --namespace ... --cluster-resources`",

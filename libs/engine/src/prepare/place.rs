@@ -10,7 +10,7 @@ use domain::resource::{ResourceKey, at, split_api_version, text};
 use domain::tracking::MAX_LABEL;
 use serde_json::Value;
 
-use super::{Context, Scope, Territory};
+use super::{Context, Scope};
 use crate::options::SyncOptions;
 
 /// The kinds that CustomResourceDefinitions among the manifests will give the cluster: (group, version, kind).
@@ -242,7 +242,7 @@ fn not_yours(
         return Some((message.with("name", &key.name), "kind"));
     }
     let is_namespace = key.is_namespace();
-    let (namespace, field, creating) = match (placed.namespaced, is_namespace) {
+    let (namespace, field, creating, makeable) = match (placed.namespaced, is_namespace) {
         (true, _) if key.namespace.is_empty() => return None,
         (true, _) => {
             let destination = key.namespace == context.destination.namespace;
@@ -250,19 +250,15 @@ fn not_yours(
                 &key.namespace,
                 "metadata.namespace",
                 destination && context.options.create_namespace,
+                destination,
             )
         }
-        (false, true) => (&key.name, "metadata.name", true),
+        (false, true) => (&key.name, "metadata.name", true, false),
         (false, false) => return None,
     };
     if context.territory.permits(namespace, creating) {
         return None;
     }
-    let message = match context.territory {
-        Territory::Only { .. } => {
-            message::sync::NAMESPACE_NOT_YOURS.with("allowed", context.territory.describe(creating))
-        }
-        Territory::AllBut(_) => message::sync::NAMESPACE_OF_TENANT.message(),
-    };
-    Some((message.with("namespace", namespace), field))
+    let message = context.territory.refusal(namespace, creating, makeable);
+    Some((message, field))
 }

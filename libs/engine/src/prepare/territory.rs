@@ -1,5 +1,7 @@
 //! Where in a cluster a tenant may be: in which namespaces, and whether outside of them.
 
+use domain::message::{self, Message};
+
 /// Where in a cluster a tenant may be.
 #[derive(Clone, Copy, Debug)]
 pub enum Territory<'a> {
@@ -45,6 +47,27 @@ impl Territory<'_> {
             Self::Only { cluster_scoped, .. } => *cluster_scoped,
             Self::AllBut(_) => true,
         }
+    }
+
+    /// Why a namespace that is not permitted is not. `makeable` where the destination's own is meant, which `CreateNamespace=true` may
+    /// make: that is said only where it would.
+    #[must_use]
+    pub fn refusal(&self, namespace: &str, creating: bool, makeable: bool) -> Message {
+        let patterns = match self {
+            Self::AllBut(_) => {
+                return message::sync::NAMESPACE_OF_TENANT.with("namespace", namespace);
+            }
+            Self::Only { patterns, .. } => *patterns,
+        };
+        let helps = makeable && !creating && self.permits(namespace, true);
+        let fits = |pattern: &&String| helps && domain::glob::glob(pattern, namespace);
+        let message = match patterns.iter().find(fits) {
+            Some(pattern) => message::sync::NAMESPACE_NOT_MADE.with("pattern", pattern),
+            None => message::sync::NAMESPACE_NOT_YOURS.message(),
+        };
+        message
+            .with("namespace", namespace)
+            .with("allowed", self.describe(creating))
     }
 
     /// What to say is allowed.

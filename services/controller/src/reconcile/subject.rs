@@ -16,7 +16,6 @@ use domain::settings::{Customizations, KindFilter, Rendering};
 use domain::tracking::Marking;
 use engine::claim::Claimant;
 use engine::options::{COMPARE_OPTIONS, CompareOptions, SyncOptions};
-use engine::prepare::Territory;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -385,13 +384,7 @@ fn permitted(
         .unwrap_or_default();
     let creating = SyncOptions::parse(options.iter().map(String::as_str)).create_namespace;
     if !namespace.is_empty() && !tenant.territory().permits(namespace, creating) {
-        let message = match tenant.territory() {
-            Territory::AllBut(_) => message::sync::NAMESPACE_OF_TENANT.message(),
-            Territory::Only { namespaces, .. } => {
-                message::sync::NAMESPACE_NOT_YOURS.with("allowed", namespaces.join(", "))
-            }
-        };
-        let message = message.with("namespace", namespace);
+        let message = tenant.territory().refusal(namespace, creating, true);
         causes.push(Cause::error(message).field("spec.destination.namespace"));
     }
     causes
