@@ -6,8 +6,12 @@ use domain::message::{self, Message};
 use domain::secret::Redactor;
 use serde::Deserialize;
 
+use crate::tenant::ACCOUNT;
+
 /// More of a server's words than this is not kept.
 const MAX_WORDS: usize = 4096;
+/// How Kubernetes says that a Role, or a binding, grants too much.
+const GRANTING: &str = "is attempting to grant RBAC permissions not currently held";
 /// More field causes than this are not kept.
 const MAX_CAUSES: usize = 64;
 
@@ -163,7 +167,7 @@ impl Refusal {
             (Some(Denial::ServiceAccount), _) => m::SERVICE_ACCOUNT_MISSING.message(),
             (Some(Denial::NamespaceEnding), _) => m::NAMESPACE_ENDING.message(),
             (Some(Denial::Immutable), _) => m::IMMUTABLE_FIELD.message(),
-            (None, 403) => m::FORBIDDEN.message(),
+            (None, 403) => forbidden(&self.message),
             (None, 400 | 422) => m::INVALID_OBJECT.message(),
             (None, code) => m::REFUSED.with("code", code).with("reason", &self.reason),
         }
@@ -212,6 +216,36 @@ impl Refusal {
         self.reason.clear();
         self.causes.clear();
         true
+    }
+}
+
+/// Which right is missing, by the words of Kubernetes' authorization. What helps is known of the tenants' own accounts alone: what
+/// others may is for who made them to say.
+fn forbidden(words: &str) -> Message {
+    use message::cluster as m;
+    let reason = words
+        .split_once(" is forbidden: ")
+        .map_or(words, |(_, reason)| reason);
+    let of = |before: &str| reason.strip_prefix(before)?.split_once('"');
+    if let Some((account, rest)) = of("user \"")
+        && rest.contains(GRANTING)
+    {
+        return m::FORBIDDEN_GRANT.with("account", account);
+    }
+    let own = of("User \"").filter(|(account, _)| {
+        let place = account.strip_prefix("system:serviceaccount:");
+        place
+            .and_then(|place| place.split_once(':'))
+            .is_some_and(|(_, name)| name == ACCOUNT)
+    });
+    match own {
+        Some((_, rest)) if rest.contains(" resource \"namespaces\" in API group \"\"") => {
+            m::FORBIDDEN_NAMESPACE.message()
+        }
+        Some((_, rest)) if rest.contains(" at the cluster scope") => {
+            m::FORBIDDEN_CLUSTER_SCOPE.message()
+        }
+        _ => m::FORBIDDEN.message(),
     }
 }
 
@@ -370,6 +404,38 @@ mod tests {
         assert!(code(403, "User \"u\" cannot create it").is(&message::cluster::FORBIDDEN));
         assert!(code(422, "it is invalid").is(&message::cluster::INVALID_OBJECT));
         assert!(code(409, "it exists").is(&message::cluster::REFUSED));
+    }
+
+    #[test]
+    fn what_the_tenants_own_account_lacks_is_told_with_what_helps() {
+        const OWN: &str = "system:serviceaccount:user01:naru";
+        let code = |words: String| refused(403, &words, &[]).message;
+        let patch = |account: &str, what: &str| {
+            code(format!(
+                "x \"a\" is forbidden: User \"{account}\" cannot patch resource {what}"
+            ))
+        };
+        let namespace = "\"namespaces\" in API group \"\" in the namespace \"a\"";
+        let far =
+            "\"clusterroles\" in API group \"rbac.authorization.k8s.io\" at the cluster scope";
+        let near = "\"configmaps\" in API group \"\" in the namespace \"user02\"";
+        assert!(patch(OWN, namespace).is(&message::cluster::FORBIDDEN_NAMESPACE));
+        assert!(patch(OWN, far).is(&message::cluster::FORBIDDEN_CLUSTER_SCOPE));
+        assert!(patch(OWN, near).is(&message::cluster::FORBIDDEN));
+        for account in ["system:serviceaccount:user01:deployer", "naru", "admin"] {
+            for what in [namespace, far] {
+                assert!(patch(account, what).is(&message::cluster::FORBIDDEN));
+            }
+        }
+        let grant = code(format!(
+            "roles.rbac.authorization.k8s.io \"a\" is forbidden: user \"{OWN}\" (groups=[\"system:authenticated\"]) is \
+             attempting to grant RBAC permissions not currently held:\n{{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}}"
+        ));
+        assert!(grant.is(&message::cluster::FORBIDDEN_GRANT));
+        assert_eq!(
+            grant.arguments.get("account").map(String::as_str),
+            Some(OWN)
+        );
     }
 
     #[test]

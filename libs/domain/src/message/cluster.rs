@@ -46,6 +46,21 @@ messages! {
         en: "the tenant's service account has no right to do this; deploy only into the tenant's own namespaces and only kinds that it may manage",
         ko: "테넌트의 서비스 계정에 이 작업을 할 권한이 없습니다. 테넌트의 네임스페이스에 허용된 종류만 배포하세요",
     }
+    /// The tenant's service account may not write Namespaces.
+    FORBIDDEN_NAMESPACE = "cluster.forbidden-namespace" {
+        en: "a tenant cannot apply Namespaces; take it out of Git, and have it made by the option CreateNamespace=true of an application with this destination",
+        ko: "테넌트는 Namespace를 적용할 수 없습니다. Git에서 지우고, 이 네임스페이스를 대상으로 하는 애플리케이션의 CreateNamespace=true 옵션으로 만드십시오",
+    }
+    /// The tenant's service account has no rights outside of namespaces.
+    FORBIDDEN_CLUSTER_SCOPE = "cluster.forbidden-cluster-scope" {
+        en: "outside of namespaces a tenant has no rights in the shared cluster, and so no cluster-scoped kinds; remove the object, ask the operator, or add a cluster of your own",
+        ko: "공유 클러스터에서 테넌트는 네임스페이스 밖의 권한이 없어 클러스터 범위 종류를 사용할 수 없습니다. 오브젝트를 지우거나, 운영자에게 요청하거나, 자신의 클러스터를 추가하십시오",
+    }
+    /// An object grants more than whoever applies it has.
+    FORBIDDEN_GRANT = "cluster.forbidden-grant" {
+        en: "the object grants rights that the account `{account}` does not have itself; list only what it has",
+        ko: "오브젝트가 계정 `{account}`에 없는 권한을 부여합니다. 그 계정에 있는 권한만 적으십시오",
+    }
     /// The cluster refused an object as invalid.
     INVALID_OBJECT = "cluster.invalid-object" {
         en: "the cluster refused the object as invalid; correct the field in the manifest",

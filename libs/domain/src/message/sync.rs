@@ -38,8 +38,8 @@ messages! {
     }
     /// The project does not permit a cluster-scoped kind.
     CLUSTER_KIND_FORBIDDEN = "sync.cluster-kind-forbidden" {
-        en: "project `{project}` does not permit the cluster-scoped kind {kind}; remove the object or add the kind to clusterResourceWhitelist of the project",
-        ko: "프로젝트 `{project}`은(는) 클러스터 범위 종류 {kind}을(를) 허용하지 않습니다. 오브젝트를 지우거나 프로젝트의 clusterResourceWhitelist에 추가하십시오",
+        en: "project `{project}` does not permit the cluster-scoped kind {kind}; remove the object; in the shared cluster a tenant has no cluster-scoped kinds: ask the operator, or add a cluster of your own; there, add the kind to clusterResourceWhitelist of the project",
+        ko: "프로젝트 `{project}`은(는) 클러스터 범위 종류 {kind}을(를) 허용하지 않습니다. 오브젝트를 지우십시오. 공유 클러스터에서 테넌트는 클러스터 범위 종류를 사용할 수 없으므로 운영자에게 요청하거나 자신의 클러스터를 추가하십시오. 그곳에서는 프로젝트의 clusterResourceWhitelist에 추가하십시오",
     }
     /// The project does not permit a namespaced kind.
     NAMESPACED_KIND_FORBIDDEN = "sync.kind-forbidden" {
