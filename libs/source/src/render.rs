@@ -19,6 +19,7 @@ mod kustomize;
 mod lints;
 mod local;
 mod made;
+mod mistakes;
 mod names;
 mod origin;
 mod overrides;

@@ -226,6 +226,21 @@ messages! {
         en: "kustomize cannot build `{path}`; correct the kustomization as it says",
         ko: "kustomize가 `{path}`을(를) 빌드하지 못했습니다. 메시지대로 kustomization을 고치십시오",
     }
+    /// A kustomization has a field that there is not.
+    KUSTOMIZE_FIELD = "source.kustomize-field" {
+        en: "`{field}` is not a field that a kustomization has there; correct or delete it",
+        ko: "`{field}`은(는) kustomization의 그 위치에 없는 필드입니다. 고치거나 지우십시오",
+    }
+    /// The same, and one with nearly that name which there is.
+    KUSTOMIZE_FIELD_SIMILAR = "source.kustomize-field-similar" {
+        en: "`{field}` is not a field of a kustomization; did you mean `{meant}`?",
+        ko: "`{field}`은(는) kustomization에 없는 필드입니다. `{meant}`을(를) 쓰려던 것입니까?",
+    }
+    /// A kustomization takes a file or a folder that is not there.
+    KUSTOMIZE_RESOURCE_MISSING = "source.kustomize-resource-missing" {
+        en: "`{resource}`, named in {field}, is not in the repository; push it or correct the name",
+        ko: "{field}에 지정된 `{resource}`이(가) 저장소에 없습니다. 푸시하거나 이름을 고치십시오",
+    }
     /// Another Kustomize is asked for.
     KUSTOMIZE_VERSION = "source.kustomize-version" {
         en: "spec.source.kustomize.version asks for `{wanted}`, and {version} is the only one there is; delete the field, or write {version}",

@@ -18,6 +18,7 @@ use super::hash;
 use super::helm::Made;
 use super::images::Images;
 use super::made::without_addresses;
+use super::mistakes;
 use super::names::{Names, Within};
 use super::origin::{Origins, Places};
 use super::overrides::below;
@@ -384,6 +385,9 @@ fn explain(reader: &Reader<'_, '_>, folder: &str, failure: &Failure) -> Error {
                     .into_iter()
                     .find(|cause| cause.message.is(&message::lint::TAG_IS_NUMBER))
             {
+                return Error::of(Kind::Invalid, cause);
+            }
+            if let Some(cause) = mistakes::of(reader, failure) {
                 return Error::of(Kind::Invalid, cause);
             }
             let said = failure

@@ -376,12 +376,15 @@ async fn a_kustomization_cannot_reach_out() {
             "source.kustomize-refused",
         ),
         ("resources: [../../../etc/passwd]\n", "source.path-outside"),
-        ("resources: [missing.yaml]\n", "source.kustomize-failed"),
+        (
+            "resources: [missing.yaml]\n",
+            "source.kustomize-resource-missing",
+        ),
         (
             "images:\n- name: a\n  newTag: 20240101\n",
             "lint.tag-is-number",
         ),
-        ("nonsense: true\n", "source.kustomize-failed"),
+        ("nonsense: true\n", "source.kustomize-field"),
         ("resources: [a\nb: c\n", "source.kustomize-failed"),
     ];
     for (content, code) in cases {

@@ -404,6 +404,48 @@ async fn what_helm_cannot_read_is_told_at_its_file() {
 }
 
 #[tokio::test]
+async fn what_a_kustomization_misspells_or_misses_is_told_by_its_line() {
+    let world = World::new();
+    world.write("app/a.yaml", CONFIG_MAP);
+    for (written, place, words) in [
+        (
+            "resources: [a.yaml]\nnamePrefx: x-\n",
+            "source.kustomize-field-similar app/kustomization.yaml:2",
+            "`namePrefx` is not a field of a kustomization; did you mean `namePrefix`?",
+        ),
+        (
+            "resource: [a.yaml]\n",
+            "source.kustomize-field-similar app/kustomization.yaml:1",
+            "did you mean `resources`?",
+        ),
+        (
+            "resources:\n- a.yaml\nimages:\n- name: a\n  newTagg: \"1\"\n",
+            "source.kustomize-field app/kustomization.yaml:5",
+            "`newTagg` is not a field that a kustomization has there",
+        ),
+        (
+            "# not cmm.yaml\nresources:\n- a.yaml\n- cmm.yaml\n",
+            "source.kustomize-resource-missing app/kustomization.yaml:4",
+            "`cmm.yaml`, named in resources, is not in the repository",
+        ),
+        (
+            "resources: [../base]\n",
+            "source.kustomize-resource-missing base/kustomization.yaml:2",
+            "`gone`, named in resources, is not in the repository",
+        ),
+    ] {
+        world
+            .write("app/kustomization.yaml", written)
+            .write("base/kustomization.yaml", "resources:\n- gone\n")
+            .commit();
+        let (told, text) = refused(&world, json!({"path": "app"})).await;
+        assert_eq!(told, place, "{text}");
+        assert!(text.contains(words), "{text}");
+        assert!(!text.contains("accumulat"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn charts_in_a_kustomization_name_the_setting_that_they_need() {
     let world = World::new();
     world.write(

@@ -281,6 +281,7 @@ async fn s02_yaml_that_grows_is_a_named_cause_in_bounded_time_and_memory() {
         "source.not-text",
         "source.kind-missing",
         "source.kustomize-failed",
+        "source.kustomize-field",
         "source.helm-failed",
         "source.options-invalid",
         "source.render-died",
