@@ -291,6 +291,11 @@ messages! {
         en: "the file `{path}` named in {field} is not in the repository; push it or correct the option",
         ko: "{field}에 지정된 파일 `{path}`이(가) 저장소에 없습니다. 파일을 푸시하거나 옵션을 고치십시오",
     }
+    /// The same of a file of another source.
+    OPTION_FILE_MISSING_ELSEWHERE = "source.option-file-missing-elsewhere" {
+        en: "the file `{path}` named in {field} is not in {repository} at commit {commit}; push it there, or correct the option or that source's targetRevision",
+        ko: "{field}에 지정된 파일 `{path}`이(가) {repository}의 커밋 {commit}에 없습니다. 그 저장소에 푸시하거나, 옵션 또는 그 소스의 targetRevision을 고치십시오",
+    }
     /// An option's value is wrong.
     OPTION_REFUSED = "source.option-refused" {
         en: "the value of {field} cannot be used; correct it as said here",

@@ -84,12 +84,18 @@ pub(super) fn explain(failure: &Failure, failed: Message, reader: &Reader<'_, '_
             Kind::Invalid,
             message::source::PATH_OUTSIDE.with("path", &failure.feature),
         ),
-        "missing" => (
-            Kind::Invalid,
-            message::source::OPTION_FILE_MISSING
-                .with("path", &file)
-                .with("field", &failure.feature),
-        ),
+        "missing" => {
+            let message = match reader.trees().reference(&failure.file) {
+                Some((repository, commit)) => message::source::OPTION_FILE_MISSING_ELSEWHERE
+                    .with("repository", repository)
+                    .with("commit", commit),
+                None => message::source::OPTION_FILE_MISSING.message(),
+            };
+            (
+                Kind::Invalid,
+                message.with("path", &file).with("field", &failure.feature),
+            )
+        }
         "option" => (
             Kind::Invalid,
             message::source::OPTION_REFUSED.with("field", &failure.feature),
@@ -116,7 +122,11 @@ pub(super) fn explain(failure: &Failure, failed: Message, reader: &Reader<'_, '_
         }
         _ => (Kind::Invalid, failed),
     };
-    let mut cause = Cause::error(message).evidence(shortened(&without_addresses(&failure.error)));
+    let mut cause = Cause::error(message);
+    // That a file is missing is said; how it was looked for is our own affair.
+    if failure.kind != "missing" {
+        cause = cause.evidence(shortened(&without_addresses(&failure.error)));
+    }
     if failure.feature.starts_with("spec.") {
         cause = cause.field(failure.feature.clone());
     } else if !file.is_empty() {

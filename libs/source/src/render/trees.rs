@@ -331,6 +331,16 @@ impl Trees {
         self.tree(number).map(|tree| tree.name.clone())
     }
 
+    /// The repository and the commit of the other source that a path leads into; `None` where it leads into none.
+    pub(super) fn reference(&self, path: &str) -> Option<(String, String)> {
+        let (number, _) = split(path)?;
+        let tree = self.tree(number)?;
+        let name = tree.name.strip_prefix('$')?;
+        let mut references = self.references.iter();
+        let found = references.find(|reference| reference.name == name)?;
+        Some((found.access.shown().to_owned(), found.commit.clone()))
+    }
+
     /// A path as people know it.
     pub(super) fn shown(&self, path: &str) -> String {
         let placed = split(path).and_then(|(number, rest)| Some((self.tree(number)?, rest)));

@@ -191,6 +191,11 @@ async fn what_cannot_be_taken_from_another_source_is_named() {
         ..other.at("packed", "")
     };
     let all = [values.clone(), chart];
+    let missing = format!(
+        "the file `$values/none.yaml` named in spec.source.helm.valueFiles is not in {} at commit {}",
+        other.url(),
+        values.commit
+    );
     let refused = async |references: &[Reference], file: &str| -> Cause {
         let input = helm(json!({"valueFiles": [file]}), references.to_vec());
         world.render(&input).await.unwrap_err().cause().clone()
@@ -205,12 +210,12 @@ async fn what_cannot_be_taken_from_another_source_is_named() {
         ("$packed/v.yaml", "source.reference-to-chart", "$packed"),
         (
             "$values/none.yaml",
-            "source.option-file-missing",
-            "$values/none.yaml",
+            "source.option-file-missing-elsewhere",
+            missing.as_str(),
         ),
         (
             "$values/none/*.yaml",
-            "source.option-file-missing",
+            "source.option-file-missing-elsewhere",
             "$values/none/*.yaml",
         ),
         (
@@ -259,6 +264,8 @@ async fn what_cannot_be_taken_from_another_source_is_named() {
         let text = cause.message.to_string();
         assert!(text.contains(words), "{file}: {text}");
     }
+    let quiet = refused(&all, "$values/none.yaml").await;
+    assert_eq!(quiet.evidence, None, "no path of ours");
     let located = refused(&all, "$values/v.yaml").await.location.unwrap();
     assert_eq!(located.path, "$values/v.yaml");
     let cause = refused(&[], "$values/v.yaml").await;
