@@ -28,8 +28,8 @@ messages! {
     }
     /// A placeholder that stayed.
     UNDECLARED_VARIABLE = "lint.undeclared-variable" {
-        en: "`{variable}` stays as it is: no variable of that name is declared for this application; declare it, switch variables on (annotation naru.io/variables: enabled), or write the value",
-        ko: "`{variable}`이(가) 그대로 남습니다. 이 애플리케이션에 그런 변수가 선언되지 않았습니다. 선언하거나, 변수를 켜거나(naru.io/variables: enabled), 값을 직접 쓰십시오",
+        en: "`{variable}` stays as it is: no variable of that name is replaced in this application's files; write the value, or ask the operator, who alone declares variables (`variables` of the tenant, PUT /api/naru/v1/tenants/NAME); where variables are off, switch them on by the annotation naru.io/variables: enabled",
+        ko: "`{variable}`이(가) 그대로 남습니다. 이 애플리케이션의 파일에서 치환되는 변수가 아닙니다. 값을 직접 쓰거나, 변수를 선언할 수 있는 운영자에게 요청하십시오 (테넌트의 `variables`, PUT /api/naru/v1/tenants/NAME). 변수가 꺼져 있으면 naru.io/variables: enabled 어노테이션으로 켜십시오",
     }
     /// A key written twice.
     DUPLICATE_KEY = "lint.duplicate-key" {
