@@ -30,7 +30,7 @@ pub(super) async fn call(State(guard): State<Guard>, request: Request<Body>) -> 
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     if !path.starts_with("/api/") {
-        return plain(StatusCode::NOT_FOUND, "Not Found\n");
+        return plain(StatusCode::NOT_FOUND, no_pages(path));
     }
     // A page of another site can make a browser send forms and plain text, but not JSON.
     if parts.method != Method::GET && !is_json(&parts.headers) {
@@ -89,6 +89,25 @@ pub(super) async fn call(State(guard): State<Guard>, request: Request<Body>) -> 
         }
     }
     response
+}
+
+/// What a browser gets, of an application's address too, which `argocd app get` shows: what shows the same.
+fn no_pages(path: &str) -> String {
+    let named = path
+        .strip_prefix("/applications/")
+        .and_then(|rest| rest.rsplit('/').next());
+    // Only what may be a name is repeated.
+    let is_name = |name: &&str| {
+        let mut bytes = name.bytes();
+        !name.is_empty()
+            && bytes.all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+            })
+    };
+    let name = named.filter(is_name).unwrap_or("NAME");
+    format!(
+        "Not Found: there are no web pages here. In a shell, `argocd app get {name}` shows an application.\n"
+    )
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -281,6 +300,25 @@ fn is_projected(route: &Route) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_page_would_be_the_command_is_named() {
+        for (path, named) in [
+            ("/", "NAME"),
+            ("/applications", "NAME"),
+            ("/applications/", "NAME"),
+            ("/applications/hello", "hello"),
+            ("/applications/argocd/hello-2.a", "hello-2.a"),
+            ("/applications/<script>", "NAME"),
+            ("/applications/a%0Ab", "NAME"),
+            ("/projects/hello", "NAME"),
+        ] {
+            let text = no_pages(path);
+            assert!(text.contains("no web pages"), "{text}");
+            let command = format!("`argocd app get {named}`");
+            assert!(text.contains(&command), "{path}: {text}");
+        }
+    }
 
     #[test]
     fn only_json_comes_in() {
