@@ -155,7 +155,11 @@ fn causes(sync: SyncCode, health: HealthCode, facts: &Facts<'_>) -> Vec<Cause> {
             .iter()
             .flat_map(|c| c.causes.iter().cloned()),
     );
-    let explained = causes.iter().any(|c| c.severity != Severity::Warning);
+    // That another application has an object too is a warning, and why it is out of sync.
+    let explains = |cause: &Cause| {
+        cause.severity != Severity::Warning || cause.message.is(&message::sync::SHARED_RESOURCE)
+    };
+    let explained = causes.iter().any(explains);
     if sync != SyncCode::Synced && !explained {
         let code = if sync == SyncCode::OutOfSync {
             message::sync::OUT_OF_SYNC

@@ -2,6 +2,7 @@
 
 use domain::cause::{Cause, Location};
 use domain::message::{self, Message};
+use domain::resource::TRACKING_ID;
 use domain::status::SyncCode;
 use serde_json::Value;
 
@@ -89,6 +90,7 @@ pub(super) fn causes<'p>(
     past: impl Fn(&Compared) -> Option<Past<'p>>,
 ) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let mark = format!("metadata.annotations.{TRACKING_ID}");
     // What may not be applied has said so already.
     let explained =
         |r: &&Compared| r.sync == Some(SyncCode::OutOfSync) && r.counts && r.blocked.is_none();
@@ -107,10 +109,15 @@ pub(super) fn causes<'p>(
             causes.push(cause.located(target.and_then(|target| target.location.clone())));
         } else {
             let history = past(compared).map(Past::read);
-            let named = compared.differences.iter().take(MAX_FIELDS);
+            // Whose a shared object is, its warning says, and Git does not.
+            let marked =
+                |difference: &Difference| compared.shared_with.is_some() && difference.path == mark;
+            let mut told: Vec<&Difference> = compared.differences.iter().collect();
+            told.retain(|difference| !marked(difference));
+            let named = told.iter().take(MAX_FIELDS);
             causes.extend(named.map(|difference| of_difference(difference, history.as_ref())));
-            if compared.differences.len() > MAX_FIELDS {
-                let more = compared.differences.len() - MAX_FIELDS;
+            if told.len() > MAX_FIELDS {
+                let more = told.len() - MAX_FIELDS;
                 causes.push(Cause::reason(
                     message::sync::MORE_FIELDS.with("count", more),
                 ));
