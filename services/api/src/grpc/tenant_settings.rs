@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::message;
-use domain::settings::{Change, Config, Object, Problem, catalogue};
+use domain::rbac::{self, Policy};
+use domain::settings::{Change, Config, Object, Problem, RbacConfig, catalogue};
 use domain::tenant::Tenant;
 use proto::naru::v1 as wire;
 use proto::naru::v1::settings_service_server::SettingsService;
@@ -142,10 +143,15 @@ impl SettingsService for TenantSettings {
     ) -> Result<Response<wire::ValidateSettingsResponse>, Status> {
         let tenant = self.tenant(&request, &request.get_ref().tenant).await?;
         let config = self.load(&tenant).await?;
-        let problems = config
-            .apply(&changes(request.into_inner().changes))
-            .err()
-            .unwrap_or_default();
+        let changes = changes(request.into_inner().changes);
+        let about_rights = changes
+            .iter()
+            .any(|change| change.object == Object::Rbac.name());
+        let problems = match config.apply(&changes) {
+            Err(problems) => problems,
+            Ok(after) if about_rights => suspicions(after).await?,
+            Ok(_) => Vec::new(),
+        };
         let problems = problems
             .into_iter()
             .map(|problem| wire::SettingProblem {
@@ -213,6 +219,33 @@ fn changes(asked: Vec<wire::SettingChange>) -> Vec<Change> {
             value: (!change.remove).then_some(change.value),
         })
         .collect()
+}
+
+/// What can be used as a policy and is surely not meant, by its line. Beside the calls: a policy may be long, and full of
+/// expressions.
+async fn suspicions(config: Config) -> Result<Vec<Problem>, Status> {
+    let found = tokio::task::spawn_blocking(move || {
+        let RbacConfig {
+            policy_csv,
+            policy_default,
+            scopes,
+            match_mode,
+        } = config.rbac();
+        let scopes = format!("[{}]", scopes.join(","));
+        Policy::check(policy_csv, policy_default, &scopes, match_mode)
+    });
+    let found = found
+        .await
+        .map_err(|_| Status::internal("reading the policy stopped"))?;
+    let problem = |found: rbac::Problem| Problem {
+        object: Object::Rbac.name().to_owned(),
+        key: match found.line {
+            0 => "policy.csv".to_owned(),
+            line => format!("policy.csv:{line}"),
+        },
+        message: found.message,
+    };
+    Ok(found.into_iter().map(problem).collect())
 }
 
 /// Every problem, one after the other: a status has one line.

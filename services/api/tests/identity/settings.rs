@@ -116,6 +116,16 @@ async fn settings_are_validated_then_in_force_on_the_next_call() -> Result<()> {
         checked["problems"][0]["code"], "settings.not-url",
         "{checked}"
     );
+    let policy = "g, bob, role:dev\np, role:dev, application, sync, default/*, allow\n";
+    let body =
+        json!({"changes": [{"object": "argocd-rbac-cm", "key": "policy.csv", "value": policy}]});
+    let (_, checked) = house.call("POST", ONE, path, &admin, Some(body)).await?;
+    let problem = &checked["problems"][0];
+    assert_eq!(
+        (&problem["code"], &problem["key"]),
+        (&json!("rbac.resource"), &json!("policy.csv:2")),
+        "{checked}"
+    );
     let (_, keys) = house.get(ONE, "/api/naru/v1/settings/keys", &admin).await?;
     assert!(keys["keys"].as_array().unwrap().len() > 90);
 
