@@ -593,7 +593,11 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
                 .await;
         }
         Decision::Nothing(_) | Decision::Sync(_) => {}
-        Decision::Wait(until) => next = next.sooner(at(ctx, until)),
+        Decision::Wait(until) => {
+            next = next.sooner(at(ctx, until));
+            let causes = std::iter::once(heals_later(until)).chain(lasting).collect();
+            status = look::status(ctx, &subject, &look, causes, refresh.is_some());
+        }
         Decision::Refused(cause) => {
             let causes = std::iter::once(*cause).chain(lasting).collect();
             status = look::status(ctx, &subject, &look, causes, refresh.is_some());
@@ -673,6 +677,12 @@ fn no_turn(subject: &Subject) -> Cause {
     let allowed = subject.tenant().tenant.allowed(Quota::Operations);
     let message = message::sync::WAITING_TURN.with("allowed", allowed.unwrap_or_default());
     Cause::reason(message)
+}
+
+/// That drift is undone at a time, and not before.
+fn heals_later(until: Timestamp) -> Cause {
+    let time = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    Cause::reason(message::sync::HEAL_WAITS.with("time", time))
 }
 
 /// Whether the index says what the cluster has.
@@ -762,5 +772,14 @@ mod tests {
         assert_eq!(Next::Sleep.sooner(after(60)), after(60));
         assert_eq!(after(60).sooner(Next::Sleep), after(60));
         assert_eq!(Next::Sleep.sooner(Next::Sleep), Next::Sleep);
+    }
+
+    #[test]
+    fn what_is_healed_later_is_told_with_the_time() {
+        let until = Timestamp::from_timestamp(1_700_000_054, 0).unwrap();
+        let cause = heals_later(until);
+        assert!(cause.message.is(&message::sync::HEAL_WAITS));
+        let time = cause.message.arguments.get("time").map(String::as_str);
+        assert_eq!(time, Some("2023-11-14T22:14:14Z"));
     }
 }

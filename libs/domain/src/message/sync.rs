@@ -226,6 +226,11 @@ messages! {
         en: "it is not synced yet: as many operations run as may ({allowed}), and a sync begins by itself when one of them has ended; stop one with `argocd app terminate-op`, or ask the operator for more",
         ko: "동시에 실행할 수 있는 작업 {allowed}개가 모두 실행 중이므로 아직 동기화하지 않습니다. 하나가 끝나면 자동으로 동기화를 시작합니다. `argocd app terminate-op`으로 하나를 중단하거나 운영자에게 늘려 달라고 요청하십시오",
     }
+    /// Drift is undone later.
+    HEAL_WAITS = "sync.heal-waits" {
+        en: "what was changed in the cluster is undone by itself at {time}: it was undone only a moment ago, and each time in a row waits longer; sync to have it at once",
+        ko: "클러스터에서 바뀐 것을 {time}에 자동으로 되돌립니다. 조금 전에 이미 되돌렸고, 연달아 되돌릴 때마다 더 오래 기다립니다. 바로 되돌리려면 동기화하십시오",
+    }
     /// A window of the project keeps syncs back.
     WINDOW_CLOSED = "sync.window-closed" {
         en: "nothing is synced before {opens}: project `{project}` says so by its sync window {windows}; what waits goes on then, or change syncWindows of the project",
