@@ -36,6 +36,27 @@ async fn fails_with(tenant: &Tenant, name: &str, path: &str, parts: &[&str]) -> 
 }
 
 #[tokio::test]
+async fn an_application_without_a_repository_is_told_how_to_name_one() -> Result<()> {
+    let tenant = platform::tenant("no-repository").await?;
+    let app = json!({
+        "metadata": {"name": "app"},
+        "spec": {
+            "project": "default",
+            "source": {"path": "app"},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": tenant.name},
+        },
+    });
+    let refused = tenant.client.post("/api/v1/applications", &app).await?;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert_eq!(
+        refused.body["message"],
+        "application spec for app is invalid: InvalidSpecError: repository not accessible: no repository is named: set \
+         spec.source.repoURL (`--repo`)"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_mistake_in_git_is_a_typed_cause_with_file_and_line() -> Result<()> {
     let tenant = platform::tenant("mistakes").await?;
     tenant.checkout.write("good/a.yaml", config_map("a", "1"))?;

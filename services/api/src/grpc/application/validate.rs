@@ -267,6 +267,10 @@ async fn ask_repositories(
     let documents = source_documents(&draft.spec);
     let mut accesses = Vec::with_capacity(documents.len());
     for (source, document) in spec.effective_sources().into_iter().zip(&documents) {
+        if source.repo_url.is_empty() {
+            let text = "repository not accessible: no repository is named: set spec.source.repoURL (`--repo`)";
+            return Ok(vec![text.to_owned()]);
+        }
         let place = (source.repo_url.as_str(), source.chart.as_str());
         let access = sources::access_of_source(shared, tenant, place, project).await?;
         if let Err(trouble) = sources::test(shared, &access).await {
