@@ -115,7 +115,7 @@ impl Provider {
         match came {
             true => format!("the {what} does not fit {setting}\n"),
             false => format!(
-                "no {what} came with the webhook (header {}); have the provider send it with what {setting} holds\n",
+                "no {what} came with the webhook (header {}): give the provider what {setting} holds\n",
                 came_in.join(" or ")
             ),
         }
@@ -124,7 +124,7 @@ impl Provider {
     fn proof(self) -> Proof {
         let (what, came_in, setting): (_, &[&str], _) = match self {
             Self::AzureDevOps => (
-                "user and password",
+                "login",
                 &[azure_devops::CREDENTIALS],
                 "`webhook.azuredevops.username` and `webhook.azuredevops.password`",
             ),

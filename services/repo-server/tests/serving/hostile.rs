@@ -282,6 +282,7 @@ async fn s02_yaml_that_grows_is_a_named_cause_in_bounded_time_and_memory() {
         "source.kind-missing",
         "source.kustomize-failed",
         "source.kustomize-field",
+        "source.kustomize-field-similar",
         "source.helm-failed",
         "source.options-invalid",
         "source.render-died",
