@@ -424,6 +424,21 @@ async fn what_a_kustomization_misspells_or_misses_is_told_by_its_line() {
             "`newTagg` is not a field that a kustomization has there",
         ),
         (
+            "namespace: x\nimages:\n- name: a\n  namespace: y\n",
+            "source.kustomize-field app/kustomization.yaml:4",
+            "`namespace` is not a field that a kustomization has there",
+        ),
+        (
+            "commonLabels: {newTagg: a}\nimages:\n- name: a\n  newTagg: \"1\"\n",
+            "source.kustomize-field app/kustomization.yaml:4",
+            "`newTagg` is not a field that a kustomization has there",
+        ),
+        (
+            "images:\n- name: a\npatches:\n- name: b\n",
+            "source.kustomize-field app/kustomization.yaml",
+            "`name` is not a field that a kustomization has there",
+        ),
+        (
             "# not cmm.yaml\nresources:\n- a.yaml\n- cmm.yaml\n",
             "source.kustomize-resource-missing app/kustomization.yaml:4",
             "`cmm.yaml`, named in resources, is not in the repository",
@@ -432,6 +447,11 @@ async fn what_a_kustomization_misspells_or_misses_is_told_by_its_line() {
             "resources: [../base]\n",
             "source.kustomize-resource-missing base/kustomization.yaml:2",
             "`gone`, named in resources, is not in the repository",
+        ),
+        (
+            "resources: [a.yaml]\ncomponents:\n- ../parts\n",
+            "source.kustomize-resource-missing app/kustomization.yaml:3",
+            "`../parts`, named in components, is not in the repository",
         ),
     ] {
         world
@@ -443,6 +463,21 @@ async fn what_a_kustomization_misspells_or_misses_is_told_by_its_line() {
         assert!(text.contains(words), "{text}");
         assert!(!text.contains("accumulat"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn what_a_kustomization_takes_and_is_there_is_not_said_to_be_missing() {
+    let world = World::new();
+    world
+        .write("app/kustomization.yaml", "resources: [../base]\n")
+        .write(
+            "base/kustomization.yaml",
+            "openapi: {path: gone.json}\nnamePrefix: x-\n",
+        )
+        .commit();
+    let (told, text) = refused(&world, json!({"path": "app"})).await;
+    assert_eq!(told, "source.kustomize-failed app/kustomization.yaml");
+    assert!(text.contains("gone.json"), "{text}");
 }
 
 #[tokio::test]
