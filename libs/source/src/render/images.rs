@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::yaml::{self, Document};
 
+/// How many overrides of one kustomization are told of: each is looked for among all its lines.
+const MAX_TOLD: usize = 20;
+
 /// The images that files name, without tag and digest.
 #[derive(Debug, Default)]
 pub(super) struct Images(BTreeSet<String>);
@@ -100,16 +103,21 @@ impl Images {
             .filter_map(|item| item.get("newName")?.as_str())
             .collect();
         let mut causes = Vec::new();
+        let (mut numbers, mut unmatched) = (0, 0);
         for (position, item) in overrides.iter().enumerate() {
             let field = |name: &str| format!("images[{position}].{name}");
-            if let Some(tag @ Value::Number(_)) = item.get("newTag") {
+            if let Some(tag @ Value::Number(_)) = item.get("newTag")
+                && numbers < MAX_TOLD
+            {
+                numbers += 1;
                 let cause = Cause::new(severity, message::lint::TAG_IS_NUMBER.with("tag", tag));
                 causes.push(cause.field(field("newTag")).located(at(&field("newTag"))));
             }
             let Some(name) = item.get("name").and_then(Value::as_str) else {
                 continue;
             };
-            if !self.0.contains(name) && !made.contains(name) {
+            if unmatched < MAX_TOLD && !self.0.contains(name) && !made.contains(name) {
+                unmatched += 1;
                 causes.push(
                     Cause::warning(self.unmatched(name))
                         .field(field("name"))
@@ -136,7 +144,8 @@ impl Images {
             let cause = Cause::warning(self.unmatched(name));
             Some(cause.field(format!("spec.source.kustomize.images[{position}]")))
         };
-        overrides.iter().enumerate().filter_map(unmatched).collect()
+        let causes = overrides.iter().enumerate().filter_map(unmatched);
+        causes.take(MAX_TOLD).collect()
     }
 }
 
@@ -190,5 +199,22 @@ mod tests {
             "the image override for `app` has no effect: there are no images here; delete it, or add what it is for to the \
              resources"
         );
+    }
+
+    #[test]
+    fn s02_of_many_overrides_some_are_told_and_a_tag_that_is_a_number_is_among_them() {
+        let mut text = "images:\n".to_owned();
+        for number in 0..50_000 {
+            text.push_str(&format!("- name: a{number}\n"));
+        }
+        text.push_str("- {name: last, newTag: 7}\n");
+        let document = yaml::documents(&text).0.remove(0);
+        let causes = Images::default().check("a.yaml", &document, Severity::Error);
+        let tag = |cause: &&Cause| cause.message.is(&message::lint::TAG_IS_NUMBER);
+        assert_eq!(causes.len(), MAX_TOLD + 1);
+        assert_eq!(causes.iter().filter(tag).count(), 1);
+        let options: Vec<String> = (0..100).map(|number| format!("a{number}:1")).collect();
+        let causes = Images::default().check_options(&options, &BTreeSet::new());
+        assert_eq!(causes.len(), MAX_TOLD);
     }
 }

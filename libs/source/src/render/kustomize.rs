@@ -454,12 +454,18 @@ fn check(
     for made in &made {
         images.add(&serde_json::json!({"image": made}));
     }
+    // Which images a chart has is in no file.
+    let all_known = !objects.are_made();
     for (path, document) in &kustomizations {
-        causes.extend(images.check(path, document, Severity::Warning));
+        if all_known {
+            causes.extend(images.check(path, document, Severity::Warning));
+        }
         causes.extend(objects.check(path, document));
     }
     if let Some(options) = options {
-        causes.extend(images.check_options(&options.images, &made));
+        if all_known {
+            causes.extend(images.check_options(&options.images, &made));
+        }
         causes.extend(objects.check_options(&options.patches));
     }
 }

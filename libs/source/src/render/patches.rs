@@ -59,6 +59,11 @@ impl Objects {
             .any(|field| list(kustomization, field).next().is_some());
     }
 
+    /// Whether charts or generators make some that are in no file.
+    pub(super) fn are_made(&self) -> bool {
+        self.others
+    }
+
     fn insert(&mut self, kind: &str, name: &str) {
         self.known.insert((kind.to_owned(), name.to_owned()));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::cause::Cause;
 use domain::message::Language;
+use domain::settings::{BuildOptions, Rendering};
 use serde_json::{Value, json};
 use source::git::{Access, Login, Place, Rules};
 use source::render::RenderInput;
@@ -478,6 +479,35 @@ async fn what_a_kustomization_takes_and_is_there_is_not_said_to_be_missing() {
     let (told, text) = refused(&world, json!({"path": "app"})).await;
     assert_eq!(told, "source.kustomize-failed app/kustomization.yaml");
     assert!(text.contains("gone.json"), "{text}");
+}
+
+#[tokio::test]
+async fn an_override_of_a_charts_image_is_not_called_useless() {
+    let world = World::new();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - name: web\n    \
+               image: \"{{ .Values.repository }}:1\"\n";
+    world
+        .write("app/charts/web/Chart.yaml", CHART)
+        .write("app/charts/web/values.yaml", "repository: nginx\n")
+        .write("app/charts/web/templates/pod.yaml", pod)
+        .write(
+            "app/kustomization.yaml",
+            "helmCharts:\n- {name: web, releaseName: web}\nimages:\n- {name: nginx, newTag: \"2\"}\n",
+        )
+        .commit();
+    let input = RenderInput {
+        rendering: Rendering {
+            build: BuildOptions::parse("--enable-helm").unwrap(),
+            ..Rendering::default()
+        },
+        ..input(json!({"path": "app", "kustomize": {"images": ["nginx:3"]}}))
+    };
+    let rendered = world.render(&input).await.unwrap();
+    let image = rendered.manifests[0]
+        .object
+        .pointer("/spec/containers/0/image");
+    assert_eq!(image, Some(&json!("nginx:3")));
+    assert_eq!(codes(&rendered), [""; 0]);
 }
 
 #[tokio::test]
