@@ -78,6 +78,8 @@ pub struct Refusal {
     pub causes: Vec<FieldCause>,
     /// After how many seconds to try again; 0 when not said.
     pub retry_after_seconds: u32,
+    /// Whether it is the no of a cluster that a tenant has added, where the tenant says who may what.
+    pub added: bool,
 }
 
 /// What is wrong with one field.
@@ -126,6 +128,7 @@ impl Refusal {
             return Self {
                 code,
                 retry_after_seconds: details.retry_after_seconds,
+                added: true,
                 ..Self::default()
             };
         }
@@ -151,6 +154,7 @@ impl Refusal {
             message: clean(status.message),
             causes: causes.collect(),
             retry_after_seconds: details.retry_after_seconds,
+            added: redactor.is_some(),
         }
     }
 
@@ -167,7 +171,7 @@ impl Refusal {
             (Some(Denial::ServiceAccount), _) => m::SERVICE_ACCOUNT_MISSING.message(),
             (Some(Denial::NamespaceEnding), _) => m::NAMESPACE_ENDING.message(),
             (Some(Denial::Immutable), _) => m::IMMUTABLE_FIELD.message(),
-            (None, 403) => forbidden(&self.message),
+            (None, 403) => forbidden(&self.message, self.added),
             (None, 400 | 422) => m::INVALID_OBJECT.message(),
             (None, code) => m::REFUSED.with("code", code).with("reason", &self.reason),
         }
@@ -219,9 +223,9 @@ impl Refusal {
     }
 }
 
-/// Which right is missing, by the words of Kubernetes' authorization. What helps is known of the tenants' own accounts alone: what
-/// others may is for who made them to say.
-fn forbidden(words: &str) -> Message {
+/// Which right is missing, by the words of Kubernetes' authorization. What helps is known of the tenants' own accounts in the shared
+/// cluster alone: what others may, and all in a cluster that was added, is for who made them to say.
+fn forbidden(words: &str, added: bool) -> Message {
     use message::cluster as m;
     let reason = words
         .split_once(" is forbidden: ")
@@ -233,6 +237,9 @@ fn forbidden(words: &str) -> Message {
         return m::FORBIDDEN_GRANT.with("account", account);
     }
     let own = of("User \"").filter(|(account, _)| {
+        if added {
+            return false;
+        }
         let place = account.strip_prefix("system:serviceaccount:");
         place
             .and_then(|place| place.split_once(':'))
@@ -436,6 +443,32 @@ mod tests {
             grant.arguments.get("account").map(String::as_str),
             Some(OWN)
         );
+    }
+
+    #[test]
+    fn who_may_what_in_a_cluster_that_was_added_is_not_guessed() {
+        let redactor = Redactor::new([]);
+        let told = |message: &str, redactor: Option<&Redactor>| {
+            let status = serde_json::json!({"reason": "Forbidden", "message": message});
+            let refusal = Refusal::read(403, status.to_string().as_bytes(), redactor);
+            Error::Refused(Box::new(refusal)).cause().message
+        };
+        let own = "User \"system:serviceaccount:naru:naru\" cannot patch resource";
+        for (what, shared) in [
+            (
+                "\"namespaces\" in API group \"\" in the namespace \"a\"",
+                &message::cluster::FORBIDDEN_NAMESPACE,
+            ),
+            (
+                "\"clusterroles\" in API group \"rbac.authorization.k8s.io\" at the cluster scope",
+                &message::cluster::FORBIDDEN_CLUSTER_SCOPE,
+            ),
+        ] {
+            let words = format!("x \"a\" is forbidden: {own} {what}");
+            assert!(told(&words, None).is(shared), "{words}");
+            let added = told(&words, Some(&redactor));
+            assert!(added.is(&message::cluster::FORBIDDEN), "{words}");
+        }
     }
 
     #[test]
