@@ -26,16 +26,32 @@ pub struct RbacConfig {
     pub scopes: Vec<String>,
     /// `glob` or `regex`.
     pub match_mode: String,
+    /// The keys besides `policy.csv` that `policy_csv` is of, in its order, each with how many lines stand before it.
+    others: Vec<(String, usize)>,
 }
 
 impl RbacConfig {
+    /// The key that a line of `policy_csv` is of, and which line of that key it is.
+    #[must_use]
+    pub fn place(&self, line: usize) -> (&str, usize) {
+        let mut others = self.others.iter().rev();
+        match others.find(|(_, before)| *before < line) {
+            Some((key, before)) => (key.as_str(), line - before),
+            None => ("policy.csv", line),
+        }
+    }
+
     pub(super) fn read(raw: &Raw) -> Self {
         let text = |key: &str| raw.text(&Object::Rbac, key);
+        let lines = |text: &str| text.matches('\n').count();
         let mut policy_csv = text("policy.csv").unwrap_or_default().to_owned();
+        let (mut others, mut before) = (Vec::new(), lines(&policy_csv));
         for (key, value) in raw.keys(&Object::Rbac) {
             if key != "policy.csv" && key.starts_with("policy.") && key.ends_with(".csv") {
                 policy_csv.push('\n');
                 policy_csv.push_str(value.expose());
+                others.push((key.to_owned(), before + 1));
+                before += 1 + lines(value.expose());
             }
         }
         let scopes = text("scopes").map(yaml::read).and_then(Result::ok);
@@ -51,6 +67,7 @@ impl RbacConfig {
                 _ => vec!["groups".to_owned()],
             },
             match_mode: text("policy.matchMode").unwrap_or("glob").to_owned(),
+            others,
         }
     }
 }
@@ -428,12 +445,20 @@ mod tests {
             &[
                 ("policy.b.csv", "b"),
                 ("policy.csv", "main"),
-                ("policy.a.csv", "a"),
+                ("policy.a.csv", "a\nand more\n"),
                 ("scopes", "[groups, email]"),
                 ("policy.default", "role:readonly"),
             ],
         );
-        assert_eq!(config.rbac().policy_csv, "main\na\nb");
+        assert_eq!(config.rbac().policy_csv, "main\na\nand more\n\nb");
+        for (line, place) in [
+            (1, ("policy.csv", 1)),
+            (2, ("policy.a.csv", 1)),
+            (3, ("policy.a.csv", 2)),
+            (5, ("policy.b.csv", 1)),
+        ] {
+            assert_eq!(config.rbac().place(line), place);
+        }
         assert_eq!(config.rbac().scopes, ["groups", "email"]);
         assert_eq!(config.rbac().policy_default, "role:readonly");
     }

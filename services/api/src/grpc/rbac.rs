@@ -111,7 +111,9 @@ impl RbacService for Rbac {
 }
 
 /// Reads a draft beside the calls: what somebody just wrote may be as long as a policy may be, and full of expressions.
-async fn beside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+pub(super) async fn beside<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
     tokio::task::spawn_blocking(read)
         .await
         .map_err(|_| Status::internal("reading the policy stopped"))

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use domain::message;
 use domain::rbac::{self, Policy};
-use domain::settings::{Change, Config, Object, Problem, RbacConfig, catalogue};
+use domain::settings::{Change, Config, Object, Problem, catalogue};
 use domain::tenant::Tenant;
 use proto::naru::v1 as wire;
 use proto::naru::v1::settings_service_server::SettingsService;
 use serde_json::json;
 use tonic::{Code, Request, Response, Status};
 
+use super::rbac::beside;
 use crate::audit;
 use crate::failure::{self, Refused, say};
 use crate::identity;
@@ -221,31 +222,28 @@ fn changes(asked: Vec<wire::SettingChange>) -> Vec<Change> {
         .collect()
 }
 
-/// What can be used as a policy and is surely not meant, by its line. Beside the calls: a policy may be long, and full of
-/// expressions.
+/// What can be used as a policy and is surely not meant, by the key and the line that it stands in.
 async fn suspicions(config: Config) -> Result<Vec<Problem>, Status> {
-    let found = tokio::task::spawn_blocking(move || {
-        let RbacConfig {
-            policy_csv,
-            policy_default,
-            scopes,
-            match_mode,
-        } = config.rbac();
-        let scopes = format!("[{}]", scopes.join(","));
-        Policy::check(policy_csv, policy_default, &scopes, match_mode)
-    });
-    let found = found
-        .await
-        .map_err(|_| Status::internal("reading the policy stopped"))?;
-    let problem = |found: rbac::Problem| Problem {
-        object: Object::Rbac.name().to_owned(),
-        key: match found.line {
-            0 => "policy.csv".to_owned(),
-            line => format!("policy.csv:{line}"),
-        },
-        message: found.message,
-    };
-    Ok(found.into_iter().map(problem).collect())
+    beside(move || {
+        let set = config.rbac();
+        let scopes = format!("[{}]", set.scopes.join(", "));
+        let found = Policy::check(
+            &set.policy_csv,
+            &set.policy_default,
+            &scopes,
+            &set.match_mode,
+        );
+        let problem = |found: rbac::Problem| Problem {
+            object: Object::Rbac.name().to_owned(),
+            key: match set.place(usize::try_from(found.line).unwrap_or(usize::MAX)) {
+                (key, 0) => key.to_owned(),
+                (key, line) => format!("{key}:{line}"),
+            },
+            message: found.message,
+        };
+        found.into_iter().map(problem).collect()
+    })
+    .await
 }
 
 /// Every problem, one after the other: a status has one line.

@@ -126,6 +126,15 @@ async fn settings_are_validated_then_in_force_on_the_next_call() -> Result<()> {
         (&json!("rbac.resource"), &json!("policy.csv:2")),
         "{checked}"
     );
+    let body = json!({"changes": [
+        {"object": "argocd-rbac-cm", "key": "policy.csv", "value": "g, bob, role:dev\n"},
+        {"object": "argocd-rbac-cm", "key": "policy.team.csv", "value": "\np, role:dev, application, sync, default/*, allow\n"},
+    ]});
+    let (_, checked) = house.call("POST", ONE, path, &admin, Some(body)).await?;
+    assert_eq!(
+        checked["problems"][0]["key"], "policy.team.csv:2",
+        "{checked}"
+    );
     let (_, keys) = house.get(ONE, "/api/naru/v1/settings/keys", &admin).await?;
     assert!(keys["keys"].as_array().unwrap().len() > 90);
 
