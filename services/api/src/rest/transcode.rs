@@ -96,13 +96,12 @@ fn no_pages(path: &str) -> String {
     let named = path
         .strip_prefix("/applications/")
         .and_then(|rest| rest.rsplit('/').next());
-    // Only what may be a name is repeated.
+    // Only what may be a name is repeated, and nothing that the command takes for an option.
     let is_name = |name: &&str| {
+        let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let mut bytes = name.bytes();
-        !name.is_empty()
-            && bytes.all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
-            })
+        bytes.next().is_some_and(small)
+            && bytes.all(|byte| small(byte) || matches!(byte, b'-' | b'.'))
     };
     let name = named.filter(is_name).unwrap_or("NAME");
     format!(
@@ -311,6 +310,7 @@ mod tests {
             ("/applications/argocd/hello-2.a", "hello-2.a"),
             ("/applications/<script>", "NAME"),
             ("/applications/a%0Ab", "NAME"),
+            ("/applications/--plaintext", "NAME"),
             ("/projects/hello", "NAME"),
         ] {
             let text = no_pages(path);
