@@ -241,6 +241,11 @@ messages! {
         en: "`{resource}`, named in {field}, is not in the repository; push it or correct the name",
         ko: "{field}에 지정된 `{resource}`이(가) 저장소에 없습니다. 푸시하거나 이름을 고치십시오",
     }
+    /// An application says no repository.
+    REPOSITORY_UNNAMED = "source.repository-unnamed" {
+        en: "no repository is named: set spec.source.repoURL (`--repo`)",
+        ko: "저장소가 지정되지 않았습니다. spec.source.repoURL(`--repo`)을 설정하십시오",
+    }
     /// Another Kustomize is asked for.
     KUSTOMIZE_VERSION = "source.kustomize-version" {
         en: "spec.source.kustomize.version asks for `{wanted}`, and {version} is the only one there is; delete the field, or write {version}",

@@ -51,7 +51,7 @@ async fn an_application_without_a_repository_is_told_how_to_name_one() -> Result
     assert_eq!(
         refused.body["message"],
         "application spec for app is invalid: InvalidSpecError: repository not accessible: no repository is named: set \
-         spec.source.repoURL (`--repo`)"
+         spec.source.repoURL (`--repo`) [source.repository-unnamed]"
     );
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use domain::application::{
     Destination, IN_CLUSTER_NAME, IN_CLUSTER_SERVER, Source, Spec, project_of,
 };
+use domain::cause::Cause;
 use domain::cluster::{Cluster, is_in_cluster};
 use domain::message;
 use domain::project::{Project, Rules};
@@ -268,8 +269,9 @@ async fn ask_repositories(
     let mut accesses = Vec::with_capacity(documents.len());
     for (source, document) in spec.effective_sources().into_iter().zip(&documents) {
         if source.repo_url.is_empty() {
-            let text = "repository not accessible: no repository is named: set spec.source.repoURL (`--repo`)";
-            return Ok(vec![text.to_owned()]);
+            let cause = Cause::error(message::source::REPOSITORY_UNNAMED.message());
+            let text = cause.render(language::current());
+            return Ok(vec![format!("repository not accessible: {text}")]);
         }
         let place = (source.repo_url.as_str(), source.chart.as_str());
         let access = sources::access_of_source(shared, tenant, place, project).await?;
