@@ -192,8 +192,12 @@ pub fn decide(input: &Input<'_>) -> Decision {
 }
 
 /// Whether the last operation was for just these revisions and sources. One that ended without any result counts: it
-/// would only fail again. So does one that came to nothing: its result says what it was for.
+/// would only fail again. So does one that came to nothing: its result says what it was for. One that was given up since Git said
+/// something else does not: it was not tried to its end, and Git says the same again.
 fn attempted(last: &OperationState, input: &Input<'_>) -> bool {
+    if last.message.is(&message::sync::SUPERSEDED) {
+        return false;
+    }
     match &last.result {
         None => last.phase.completed(),
         Some(result) => result.revisions == input.revisions && result.sources == input.sources,

@@ -79,6 +79,8 @@ struct Last {
     heals: i64,
     /// What Git said when it was gone back to its revision.
     held: Option<String>,
+    /// What Git said when it was given up for that, while it waited for its next try.
+    superseded: Option<String>,
 }
 
 fn midnight() -> Timestamp {
@@ -130,10 +132,17 @@ impl Last {
             operation.initiated_by.username = "ada".into();
             operation.hold(None, std::slice::from_ref(held));
         }
+        let failed = message::sync::APPLY_FAILED.message();
+        let message = match &self.superseded {
+            Some(revision) => message::sync::SUPERSEDED
+                .with("outcome", failed)
+                .with("revision", revision),
+            None => failed,
+        };
         OperationState {
             operation,
             phase: self.phase,
-            message: message::sync::APPLY_FAILED.message(),
+            message,
             causes: vec![],
             started_at: midnight(),
             finished_at: Some(midnight()),
