@@ -153,6 +153,8 @@ fn waves(object: &Value, found: &mut Vec<Found>) {
         match annotation(object, name) {
             // The one that counts; nobody reads the other.
             Some(value) if value.trim().parse::<i64>().is_ok() => return,
+            // A chart's value that is not set leaves it empty, and that means what it does.
+            Some(value) if value.trim().is_empty() => {}
             Some(value) => {
                 let message = message::lint::BAD_WAVE
                     .with("value", shown(value))
@@ -249,6 +251,9 @@ mod tests {
             SYNC_OPTIONS: "Prune=false, Replace=false,"})).is_empty());
         assert!(codes(json!({HELM_HOOK: "crd-install", HELM_WEIGHT: "5"})).is_empty());
         assert!(codes(json!({HOOK: "Skip", HELM_HOOK: "nonsense"})).is_empty());
+        let unset =
+            json!({HOOK: "", DELETE_POLICY: "", SYNC_WAVE: "", HELM_WEIGHT: " ", SYNC_OPTIONS: ""});
+        assert!(codes(unset).is_empty(), "charts write what is not set so");
         assert!(sync_options(&["CreateNamespace=true".into(), String::new()]).is_empty());
     }
 
