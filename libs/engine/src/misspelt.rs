@@ -205,7 +205,8 @@ fn offered(option: &str) -> String {
     offered.join(", ")
 }
 
-fn shown(word: &str) -> String {
+/// A word as a sentence has it.
+pub(crate) fn shown(word: &str) -> String {
     match word.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", word.get(..end).unwrap_or_default()),
         None => word.to_owned(),

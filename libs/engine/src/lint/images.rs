@@ -7,6 +7,7 @@ use domain::message::{self, Message};
 use domain::resource::text;
 
 use super::{list, template, template_path};
+use crate::misspelt::shown;
 use crate::prepare::Target;
 
 /// Shorter numbers are versions (`postgres:15`) and nobody writes them with a tool; from here on they are times and
@@ -14,6 +15,8 @@ use crate::prepare::Target;
 const SHORTEST: usize = 6;
 /// The longest tag.
 const MAX_TAG: usize = 128;
+/// The longest name, less its registry.
+const MAX_PATH: usize = 255;
 
 /// Images that no node can pull because they are none, and images with a tag of digits only: in YAML such a tag is a number
 /// unless it is quoted, which breaks a kustomization's `newTag`.
@@ -68,7 +71,7 @@ pub(crate) fn field_of(workload: &Target, image: &str) -> Option<String> {
 /// What is to say of an image.
 fn look(image: &str) -> Option<Message> {
     if !is_name(image) {
-        return Some(message::lint::IMAGE_NAME.with("image", image));
+        return Some(message::lint::IMAGE_NAME.with("image", shown(image)));
     }
     let tag = tag(image).filter(|tag| tag.len() >= SHORTEST)?;
     let digits = tag.bytes().all(|b| b.is_ascii_digit());
@@ -105,7 +108,7 @@ fn is_name(image: &str) -> bool {
         Some((first, rest)) if is_registry(first) => rest,
         _ => name,
     };
-    path.split('/').all(is_part)
+    path.len() <= MAX_PATH && path.split('/').all(is_part)
 }
 
 fn is_tag(tag: &str) -> bool {
@@ -164,7 +167,7 @@ mod tests {
         ] {
             assert!(is_name(name), "{name}");
         }
-        let long = format!("web:{}", "1".repeat(129));
+        let (long, longer) = (format!("web:{}", "1".repeat(129)), "a".repeat(256));
         for name in [
             "Web",
             "Web:1.0.0",
@@ -182,8 +185,17 @@ mod tests {
             "https://registry.example.com/web",
             " web",
             &long,
+            &longer,
         ] {
             assert!(!is_name(name), "{name}");
         }
+        assert!(is_name(&format!("registry/{}", "a".repeat(246))));
+    }
+
+    #[test]
+    fn what_is_no_image_is_not_told_at_length() {
+        let told = look(&"A".repeat(100_000)).unwrap();
+        assert!(told.is(&message::lint::IMAGE_NAME));
+        assert!(told.arguments["image"].chars().count() < 100);
     }
 }
