@@ -155,9 +155,10 @@ fn causes(sync: SyncCode, health: HealthCode, facts: &Facts<'_>) -> Vec<Cause> {
             .iter()
             .flat_map(|c| c.causes.iter().cloned()),
     );
-    // That another application has an object too is a warning, and why it is out of sync.
+    // That another application has an object too is a warning, and why it is out of sync; of nothing else.
     let explains = |cause: &Cause| {
-        cause.severity != Severity::Warning || cause.message.is(&message::sync::SHARED_RESOURCE)
+        cause.severity != Severity::Warning
+            || (sync == SyncCode::OutOfSync && cause.message.is(&message::sync::SHARED_RESOURCE))
     };
     let explained = causes.iter().any(explains);
     if sync != SyncCode::Synced && !explained {

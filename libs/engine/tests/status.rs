@@ -504,6 +504,19 @@ fn a_state_that_is_not_good_always_says_why() {
             .iter()
             .any(|cause| cause.severity != Severity::Warning)
     );
+    // Why it could not be compared is not that somebody else has an object too.
+    let shared = Cause::warning(message::sync::SHARED_RESOURCE.with("app", "other"));
+    let status = engine::assemble(&Status::default(), facts(0, vec![shared], &health));
+    let causes = status.causes.iter();
+    let codes: Vec<&str> = causes.map(|cause| cause.message.code.as_str()).collect();
+    assert_eq!(
+        codes,
+        [
+            "health.app-unknown",
+            "sync.not-compared",
+            "sync.shared-resource"
+        ]
+    );
     let comparison = engine::Comparison {
         sync: SyncCode::OutOfSync,
         ..engine::Comparison::default()
