@@ -48,8 +48,9 @@ use crate::renders::Renders;
 const MAX_REQUEST: usize = 8 << 20;
 /// No manifest set is larger on the wire; callers take as much.
 const MAX_ANSWER: usize = 128 << 20;
-/// How many may ask at once what chart repositories offer.
-const LISTINGS: usize = 8;
+/// How many may ask at once what chart repositories offer, and how many of one tenant, which leaves as many as it has: what they wait
+/// for are its own servers.
+const LISTINGS: (usize, usize) = (8, 4);
 
 /// Why the repo-server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +140,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         mirrors,
         charts,
         renders,
-        listings: Fair::new(LISTINGS),
+        listings: Fair::sparing(LISTINGS.0, LISTINGS.1),
         rules: Rules {
             files: config.allow_file_urls,
         },

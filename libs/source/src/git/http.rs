@@ -30,7 +30,8 @@ use crate::error::{Error, Kind};
 const MAX_ANSWER: usize = 64 << 20;
 /// From how many bytes of refs on a listing is a large one.
 const LARGE: usize = 1 << 20;
-/// How many large ones are read at once, of all and of one tenant: there is a listing's whole size for each.
+/// How many large ones are read at once, of all and of one tenant, which leaves as many as it has: there is a listing's whole size for
+/// each.
 const PLACES: (usize, usize) = (8, 2);
 /// A connection of HTTP/2 serves all requests to a host at once, and one that leads nowhere all of the next ones: each has only its own
 /// time, and takes it for the server's silence. So after so long without a word it is asked for a sign of life, and ended where none
@@ -52,7 +53,7 @@ impl Clients {
         Self {
             egress,
             known: Mutex::default(),
-            large: Fair::with_share(PLACES.0, PLACES.1),
+            large: Fair::sparing(PLACES.0, PLACES.1),
         }
     }
 

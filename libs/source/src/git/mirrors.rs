@@ -51,11 +51,12 @@ const MOST_TAGS: usize = 16;
 /// is open has files and memory of its own.
 const OPEN: u64 = 256;
 const LOOK: u64 = 64;
-/// How many listings by children of their own run at once, of all and of one tenant: each is two processes, with their memory.
+/// How many listings by children of their own run at once, of all and of one tenant: each is two processes, with their memory. Each
+/// tenant leaves as many places as it has: what they wait for are its own servers.
 const CHILDREN: (usize, usize) = (64, 16);
 /// How many fetches run at once, of all and of one tenant: each is some processes that may take much memory. No turn of a
 /// render bounds them, which is given back meanwhile; a page that shows a commit fetches too, and whoever names one by its beginning.
-/// There are more than renders have turns as a rule, so that those seldom wait here.
+/// Each tenant leaves as many as it has: two whose servers hang have not all of them.
 const FETCHES: (usize, usize) = (16, 8);
 /// How many repositories are known at once; those that were only listed are forgotten above it.
 const KNOWN: usize = 20_000;
@@ -269,8 +270,8 @@ impl Mirrors {
             forced: run.is_none(),
             limits,
             clients: Clients::new(Arc::clone(&egress)),
-            children: Fair::with_share(CHILDREN.0, CHILDREN.1),
-            fetches: Fair::with_share(FETCHES.0, FETCHES.1),
+            children: Fair::sparing(CHILDREN.0, CHILDREN.1),
+            fetches: Fair::sparing(FETCHES.0, FETCHES.1),
             tokens: Tokens::default(),
             egress,
             sandbox,
@@ -953,6 +954,10 @@ mod tests {
         let error = mirrors.list_refs(&of("t"), true).await.unwrap_err();
         assert_eq!(error.cause().message.code, "source.places-taken");
         assert!(error.to_string().contains("30"), "{error}");
+        // Three more with all that they may have, and whoever comes next has a place.
+        for tenant in ["second", "third", "fourth"] {
+            held.extend(std::iter::from_fn(|| mirrors.0.children.turn_now(tenant)));
+        }
         let other = of("other");
         drop(places::place(&mirrors.0.children, &other).await.unwrap());
     }
@@ -980,6 +985,8 @@ mod tests {
         let mirrors = mirrors(data.path(), Duration::from_secs(180));
         let turn = |tenant: &str| mirrors.0.fetches.turn_now(tenant);
         let held: Vec<_> = (0..FETCHES.1).map(|_| turn("t").unwrap()).collect();
+        let second: Vec<_> = std::iter::from_fn(|| turn("second")).collect();
+        assert_eq!(second.len(), FETCHES.1 / 2, "it leaves as many");
         // Of a repository that nobody fetches, and no server is asked.
         let (access, commit) = (access("t", "a"), "1".repeat(40));
         let error = mirrors.ensure_commit(&access, &commit).await.unwrap_err();
@@ -987,7 +994,7 @@ mod tests {
         assert!(error.to_string().contains("90"), "{error}");
         assert!(!mirrors.mirror(&access).path.exists());
         assert!(turn("other").is_some(), "others have turns");
-        drop(held);
+        drop((held, second));
         assert!(turn("t").is_some(), "whoever gave up has none");
     }
 
