@@ -23,6 +23,7 @@ mod remove;
 mod signature;
 
 pub use access::{Access, Login, Place, Rules};
+pub(crate) use egress::send;
 pub use files::{Files, Found, Item, ItemKind, Node};
 pub(crate) use files::{MAX_PATH, walk};
 pub(crate) use http::Clients;

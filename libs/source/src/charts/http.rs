@@ -11,7 +11,7 @@ use reqwest::{Client, Method, StatusCode};
 use url::Url;
 
 use crate::error::{Error, Kind};
-use crate::git::{Access, Clients, Mirrors, Request};
+use crate::git::{Access, Clients, Mirrors, Request, send};
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
@@ -110,10 +110,8 @@ pub(super) async fn get(clients: &Clients, access: &Access, get: Get<'_>) -> Res
         if let Some(authorization) = &authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| failed(access, &error))?;
+        let answer = send(access, request).await;
+        let answer = answer.map_err(|error| failed(access, &error))?;
         let status = answer.status();
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let target = answer

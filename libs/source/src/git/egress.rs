@@ -1,35 +1,120 @@
 //! Connections to repositories go only to addresses that [`Egress`] allows. Redirects are not followed at all.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crowd::fair::Fair;
+use domain::cause::Cause;
 use domain::egress::Egress;
 use domain::message;
+use reqwest::{RequestBuilder, Response};
 
 use super::access::{Access, Scheme};
 use crate::error::{Error, Kind};
 
+/// How many names are asked for at once, of all and of one tenant, which leaves as many as it has. The system answers each on a thread of
+/// its own, of those that all who block share, and to its end though whoever asked has gone.
+const QUESTIONS: (usize, usize) = (64, 8);
+/// How long whoever asks waits, for its turn and for the answer: less than for a connection, so that what was waited for is told.
+const ANSWERS: Duration = Duration::from_secs(9);
+
+tokio::task_local! {
+    /// Whose request it is that a name is asked for: clients are everybody's, and are told no more than the name.
+    static ASKING: String;
+}
+
+/// Sends a request of a tenant's. The names of its hosts are asked for in the tenant's turns.
+pub(crate) async fn send(access: &Access, request: RequestBuilder) -> reqwest::Result<Response> {
+    let asking = access.tenant().to_owned();
+    ASKING.scope(asking, request.send()).await
+}
+
+/// The one door to the system's resolver, and to which of its answers count.
+#[derive(Debug)]
+pub(super) struct Names {
+    egress: Arc<Egress>,
+    turns: Fair,
+}
+
+/// What the resolver did not say in time.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the name was not resolved within {} s", ANSWERS.as_secs())]
+struct Late;
+
+impl Names {
+    /// Names that lead where this allows.
+    pub(super) fn new(egress: Arc<Egress>) -> Self {
+        Self {
+            egress,
+            turns: Fair::sparing(QUESTIONS.0, QUESTIONS.1),
+        }
+    }
+
+    /// Whether an address may be connected to.
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
+        self.egress.allows(address)
+    }
+
+    /// All addresses of a host, allowed or not.
+    async fn look_up(&self, tenant: &str, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        // One that is written out is nobody's to answer.
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let host = host.to_owned();
+        let question = move || -> io::Result<Vec<SocketAddr>> {
+            Ok((host.as_str(), port).to_socket_addrs()?.collect())
+        };
+        self.ask(tenant, question).await
+    }
+
+    /// What a question comes to that takes a thread until it is answered, in a turn that ends with the thread.
+    pub(super) async fn ask(
+        &self,
+        tenant: &str,
+        question: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+    ) -> io::Result<Vec<SocketAddr>> {
+        let answered = async {
+            let turn = self.turns.turn(tenant).await;
+            let asking = tokio::task::spawn_blocking(move || {
+                let found = question();
+                drop(turn);
+                found
+            });
+            asking.await.map_err(io::Error::other)?
+        };
+        let in_time = tokio::time::timeout(ANSWERS, answered).await;
+        in_time.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, Late))?
+    }
+
+    /// Those that are allowed; none where nothing was found.
+    fn allowed(&self, found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let found = found.into_iter();
+        found.filter(|address| self.allows(address.ip())).collect()
+    }
+}
+
 /// The addresses of a repository's host that may be connected to; none for a file.
-pub(super) async fn addresses(egress: &Egress, access: &Access) -> Result<Vec<SocketAddr>, Error> {
+pub(super) async fn addresses(names: &Names, access: &Access) -> Result<Vec<SocketAddr>, Error> {
     let Some((host, port)) = access.connects_to() else {
         return Ok(Vec::new());
     };
-    let unreachable = || {
-        Error::new(
-            Kind::Unreachable,
-            message::source::UNREACHABLE.with("url", access.url()),
-        )
-    };
-    let found = tokio::net::lookup_host((host.as_str(), port)).await;
-    let found: Vec<SocketAddr> = found.map_err(|_| unreachable())?.collect();
+    let unreachable = || Cause::error(message::source::UNREACHABLE.with("url", access.url()));
+    let found = names.look_up(access.tenant(), &host, port).await;
+    let found = found.map_err(|error| {
+        let cause = match error.kind() {
+            io::ErrorKind::TimedOut => unreachable().evidence(error.to_string()),
+            _ => unreachable(),
+        };
+        Error::of(Kind::Unreachable, cause)
+    })?;
     if found.is_empty() {
-        return Err(unreachable());
+        return Err(Error::of(Kind::Unreachable, unreachable()));
     }
-    let allowed: Vec<SocketAddr> = found
-        .into_iter()
-        .filter(|address| egress.allows(address.ip()))
-        .collect();
+    let allowed = names.allowed(found);
     if allowed.is_empty() {
         return Err(Error::new(
             Kind::Invalid,
@@ -40,7 +125,7 @@ pub(super) async fn addresses(egress: &Egress, access: &Access) -> Result<Vec<So
 }
 
 /// Resolves names for connections made in process, to allowed addresses only.
-pub(super) struct Resolver(pub(super) Arc<Egress>);
+pub(super) struct Resolver(pub(super) Arc<Names>);
 
 /// What the resolver says when a name leads nowhere that is allowed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -55,12 +140,14 @@ impl fmt::Debug for Resolver {
 
 impl reqwest::dns::Resolve for Resolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let egress = Arc::clone(&self.0);
+        let names = Arc::clone(&self.0);
+        // Here: a connection is begun by the request that wants it, and may be finished by nobody's. One that nobody is known for is
+        // its host's.
+        let tenant = ASKING.try_with(String::clone);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found
-                .filter(|address| egress.allows(address.ip()))
-                .collect();
+            let tenant = tenant.unwrap_or_else(|_| name.as_str().to_owned());
+            let found = names.look_up(&tenant, name.as_str(), 0).await?;
+            let allowed = names.allowed(found);
             if allowed.is_empty() {
                 return Err(NotAllowed.into());
             }
@@ -99,9 +186,46 @@ impl Access {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::sync::mpsc;
+
+    use parking_lot::Mutex;
+
     use super::*;
     use crate::git::{Login, Rules};
+
+    /// A tenant takes all turns that it may have, and goes. They are taken until this is dropped.
+    pub(in crate::git) async fn hanging(names: &Names, tenant: &str) -> mpsc::Sender<()> {
+        let (answer, waits) = mpsc::channel::<()>();
+        let waits = Arc::new(Mutex::new(waits));
+        for _ in 0..QUESTIONS.1 {
+            let waits = Arc::clone(&waits);
+            let asked = names.ask(tenant, move || {
+                // It ends with the other side.
+                let _ = waits.lock().recv();
+                Ok(Vec::new())
+            });
+            assert!(futures::poll!(Box::pin(asked)).is_pending());
+        }
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s02_names_that_nobody_answers_take_few_threads_and_nobody_elses() {
+        let names = Names::new(Arc::default());
+        let answer = hanging(&names, "t").await;
+        let asked = || Ok(vec![SocketAddr::from(([127, 0, 0, 1], 80))]);
+        let mut waiting = Box::pin(names.ask("t", asked));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        let found = names.ask("other", asked).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        tokio::time::advance(ANSWERS + Duration::from_millis(1)).await;
+        let late = waiting.await.unwrap_err();
+        assert_eq!(late.to_string(), "the name was not resolved within 9 s");
+        drop(answer);
+        assert_eq!(names.ask("t", asked).await.unwrap(), found);
+    }
 
     #[tokio::test]
     async fn s13_however_an_address_is_written_it_is_the_resolved_one_that_counts() {
@@ -125,7 +249,9 @@ mod tests {
             "git@localhost:a/b.git",
         ] {
             let access = access(url).unwrap();
-            let refused = addresses(&Egress::default(), &access).await.unwrap_err();
+            let refused = addresses(&Names::new(Arc::default()), &access)
+                .await
+                .unwrap_err();
             assert_eq!(
                 refused.cause().message.code,
                 "source.address-not-allowed",
@@ -137,6 +263,7 @@ mod tests {
             ..Egress::default()
         };
         let access = access("ssh://git@127.0.0.1:2222/a").unwrap();
+        let here = Names::new(Arc::new(here));
         let found = addresses(&here, &access).await.unwrap();
         assert_eq!(found, ["127.0.0.1:2222".parse().unwrap()]);
     }

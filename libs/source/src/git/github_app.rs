@@ -185,15 +185,14 @@ async fn ask(
         app.installation
     );
     let asking = async {
-        let sent = clients
+        let request = clients
             .get(&api)?
             .post(url)
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/vnd.github+json")
-            .header("x-github-api-version", "2022-11-28")
-            .send()
-            .await
-            .map_err(|error| super::http::failed(&api, &error))?;
+            .header("x-github-api-version", "2022-11-28");
+        let sent = super::egress::send(&api, request).await;
+        let sent = sent.map_err(|error| super::http::failed(&api, &error))?;
         let status = sent.status();
         let (mut body, mut stream) = (Vec::new(), sent.bytes_stream());
         while let Some(chunk) = stream.next().await {

@@ -9,7 +9,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use crowd::fair::{Fair, Turn};
 use domain::cause::Cause;
-use domain::egress::Egress;
 use domain::message;
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -19,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::access::Access;
-use super::egress::{NotAllowed, Resolver};
+use super::egress::{self, Names, NotAllowed, Resolver};
 use super::pkt::{Packet, first, line};
 use super::places::{self, late};
 use super::pool::Pool;
@@ -42,16 +41,16 @@ const PONG: Duration = Duration::from_secs(15);
 /// HTTP clients by their TLS settings; almost all repositories share one.
 #[derive(Debug)]
 pub(crate) struct Clients {
-    egress: Arc<Egress>,
+    names: Arc<Names>,
     known: Mutex<Pool<Client>>,
     large: Fair,
 }
 
 impl Clients {
-    /// Clients that connect only where this allows.
-    pub(super) fn new(egress: Arc<Egress>) -> Self {
+    /// Clients that connect only where these lead.
+    pub(super) fn new(names: Arc<Names>) -> Self {
         Self {
-            egress,
+            names,
             known: Mutex::default(),
             large: Fair::sparing(PLACES.0, PLACES.1),
         }
@@ -62,7 +61,7 @@ impl Clients {
         // An address that is written out is asked of no resolver.
         if let Some((host, _)) = access.connects_to()
             && let Ok(address) = host.parse::<IpAddr>()
-            && !self.egress.allows(address)
+            && !self.names.allows(address)
         {
             return Err(not_allowed(access));
         }
@@ -84,7 +83,7 @@ impl Clients {
         if let Some(client) = known {
             return Ok(client);
         }
-        let client = build(access, &self.egress)?;
+        let client = build(access, &self.names)?;
         // What differs in this is as much as somebody writes.
         let own = access.through.is_some()
             || !login.tls_ca.is_empty()
@@ -103,7 +102,7 @@ fn not_allowed(access: &Access) -> Error {
     Error::new(Kind::Invalid, message)
 }
 
-fn build(access: &Access, egress: &Arc<Egress>) -> Result<Client, Error> {
+fn build(access: &Access, names: &Arc<Names>) -> Result<Client, Error> {
     let login = &access.login;
     let unusable = |error: reqwest::Error| {
         let cause = Cause::error(message::source::CERTIFICATE_REFUSED.with("url", access.url()));
@@ -114,7 +113,7 @@ fn build(access: &Access, egress: &Arc<Egress>) -> Result<Client, Error> {
     let base = || {
         Client::builder()
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver(Arc::clone(egress))))
+            .dns_resolver(Arc::new(Resolver(Arc::clone(names))))
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .pool_idle_timeout(Duration::from_secs(300))
@@ -274,7 +273,7 @@ pub(super) async fn ask(time: &Time<'_>, request: RequestBuilder) -> Result<Resp
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
-    let answer = time.within(request.send()).await?;
+    let answer = time.within(egress::send(access, request)).await?;
     let answer = answer.map_err(|error| failed(access, &error))?;
     let status = answer.status();
     match status {
@@ -520,9 +519,48 @@ impl Lines for Listed {
 
 #[cfg(test)]
 mod tests {
+    use domain::egress::Egress;
+
     use super::super::refs::MAX_REFS;
     use super::*;
     use crate::git::{Login, Rules};
+
+    async fn time_passes() {
+        loop {
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_asked_for_in_the_turn_of_whose_request_it_is() {
+        let here = Egress {
+            allow: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
+            ..Egress::default()
+        };
+        let names = Arc::new(Names::new(Arc::new(here)));
+        let clients = Clients::new(Arc::clone(&names));
+        let answer = egress::tests::hanging(&names, "t").await;
+        let said = async |tenant: &str| {
+            // Nobody is there, which is said at once.
+            let url = "http://localhost:1/a.git";
+            let access = Access::new(tenant, "", url, Login::default(), Rules::default()).unwrap();
+            let version2 = AtomicBool::new(false);
+            let limit = Duration::from_secs(60);
+            let listed = list(&clients, &access, None, &version2, limit).await;
+            let error = listed.err().unwrap();
+            assert_eq!(error.cause().message.code, "source.unreachable");
+            error.cause().evidence.clone().unwrap()
+        };
+        let late = "the name was not resolved within 9 s";
+        assert_ne!(said("other").await, late);
+        tokio::select! {
+            own = said("t") => assert_eq!(own, late),
+            () = time_passes() => {}
+        }
+        drop(answer);
+        tokio::time::resume();
+        assert_ne!(said("t").await, late);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_waited_for_others_is_none_of_a_servers_time() {

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::access::{Access, Scheme};
 use super::command::{Bounds, Call};
-use super::egress;
+use super::egress::{self, Names};
 use super::files::{Files, Known};
 use super::github_app::Tokens;
 use super::http::{self, Clients};
@@ -120,7 +120,7 @@ struct Inner {
     /// Whether a fetch waits until the disk has what it wrote.
     forced: bool,
     limits: Limits,
-    egress: Arc<Egress>,
+    names: Arc<Names>,
     sandbox: Sandbox,
     clients: Clients,
     /// The places of listings that children make.
@@ -259,7 +259,7 @@ impl Mirrors {
         // Credentials of calls that a crash interrupted.
         remove_all(&temporary)?;
         std::fs::create_dir_all(&temporary)?;
-        let egress = Arc::new(egress);
+        let names = Arc::new(Names::new(Arc::new(egress)));
         let mirrors = folder.join("mirrors");
         let run = boot::run();
         boot::clear_earlier(&mirrors, run.as_deref())?;
@@ -269,11 +269,11 @@ impl Mirrors {
             temporary,
             forced: run.is_none(),
             limits,
-            clients: Clients::new(Arc::clone(&egress)),
+            clients: Clients::new(Arc::clone(&names)),
             children: Fair::sparing(CHILDREN.0, CHILDREN.1),
             fetches: Fair::sparing(FETCHES.0, FETCHES.1),
             tokens: Tokens::default(),
-            egress,
+            names,
             sandbox,
             observer,
             mirrors: Mutex::default(),
@@ -340,7 +340,7 @@ impl Mirrors {
     }
 
     async fn call<'a>(&'a self, access: &'a Access, deadline: Duration) -> Result<Call<'a>, Error> {
-        let looking = tokio::time::timeout(deadline, egress::addresses(&self.0.egress, access));
+        let looking = tokio::time::timeout(deadline, egress::addresses(&self.0.names, access));
         let addresses = looking.await.map_err(|_| late(access, deadline))??;
         Call::prepare(
             &self.0.sandbox,
