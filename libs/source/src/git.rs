@@ -30,6 +30,6 @@ pub(crate) use http::Clients;
 pub(crate) use memory::Memory;
 pub use metadata::Metadata;
 pub(crate) use mirror::{Mirror, damaged};
-pub use mirrors::{Limits, Mirrors, Observer, Request, Snapshot};
+pub use mirrors::{Limits, MaybeSigned, Mirrors, Observer, Request, Snapshot};
 pub(crate) use mirrors::{Opened, size_of};
 pub use refs::Refs;

@@ -154,14 +154,18 @@ impl RepoServer for Service {
     ) -> Result<Response<wire::DiscoverResponse>, Status> {
         let wire::DiscoverRequest { repository, commit } = request.into_inner();
         let access = self.access(repository)?;
-        // Before there is a turn: a server that is slow takes none.
+        // Before there is a seat: a server that is slow takes none.
         let fetched = self.mirrors.ensure_commit(&access, &commit).await;
         drop(fetched.map_err(refused)?);
-        let _turn = self.renders.turn(access.tenant()).await;
+        let seat = self.renders.seat(access.tenant()).await;
         // The mirror may have made room for others while it was waited for.
-        let snapshot = self.mirrors.ensure_commit(&access, &commit).await;
-        let snapshot = snapshot.map_err(refused)?;
-        let found = snapshot.read(source::render::discover);
+        let ensuring = self.mirrors.ensure_commit(&access, &commit);
+        let snapshot = seat.lending(ensuring).await.map_err(refused)?;
+        let found = snapshot.read(move |files| {
+            let found = source::render::discover(files);
+            drop(seat);
+            found
+        });
         let tools = found.await.map_err(refused)?.into_iter();
         Ok(Response::new(wire::DiscoverResponse {
             tools: tools
@@ -223,14 +227,13 @@ impl RepoServer for Service {
             return Err(Status::invalid_argument("too many signing keys"));
         }
         let access = self.access(repository)?;
-        // As above; what else it may have to ask is asked in the turn.
+        // As above; what else it may have to ask is asked in the seat, and in no turn.
         let fetched = self.mirrors.ensure_commit(&access, &commit).await;
         drop(fetched.map_err(refused)?);
-        let _turn = self.renders.turn(access.tenant()).await;
-        let asked = self
-            .mirrors
-            .signature(&access, &commit, &revision, keys, now);
-        let found = asked.await.map_err(refused)?;
+        let seat = self.renders.seat(access.tenant()).await;
+        let looking = self.mirrors.signed(&access, &commit, &revision);
+        let signed = seat.lending(looking).await.map_err(refused)?;
+        let found = signed.verify(keys, now).await.map_err(refused)?;
         Ok(Response::new(wire::SignatureResponse {
             verdict: found.verdict.as_str().to_owned(),
             key: found.key,

@@ -6,7 +6,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use cache::Cache;
-use crowd::fair::{Fair, Turn};
+use crowd::fair::Fair;
+use crowd::seats::{Seat, Seats};
 use domain::cause::Cause;
 use domain::manifest::{Manifest, ManifestSetHash, ReplacedElsewhere, SourceType};
 use domain::message;
@@ -123,8 +124,8 @@ struct Inner {
     renderer: Renderer,
     cache: Option<Cache>,
     memory: Memory<Remembered>,
-    /// The turns of renders, see [`turns`].
-    turns: Fair,
+    /// The seats of renders, see [`places`], and their turns, see [`turns`].
+    seats: Seats,
     /// The turns of those whose charts and artifacts are fetched, each of which is in memory meanwhile. Each tenant leaves as many as it
     /// has: what they wait for are their own servers. Fetches of Git have their own.
     pulls: Fair,
@@ -158,7 +159,7 @@ impl Renders {
             renderer,
             cache,
             memory: Memory::new(config.memory_mib << 20),
-            turns: turns(config.parallelism),
+            seats: Seats::new(places(config.parallelism), turns(config.parallelism)),
             pulls: Fair::sparing(config.parallelism, config.parallelism.div_ceil(2)),
             locals: Fair::new(LOCALS),
             rates: Rates::default(),
@@ -173,16 +174,16 @@ impl Renders {
     /// What can be set for a source; the images of a kustomization are those of its render.
     pub(crate) async fn details(&self, order: Order) -> Result<(Details, Vec<String>), Error> {
         let found = {
-            let turn = self.own_turn(&order).await;
+            let seat = self.seat(order.access.tenant()).await;
             self.0.rates.take(order.tenant, order.per_minute)?;
-            let turn = self.fetched(&order, turn).await?;
+            let seat = self.fetched(&order, seat).await?;
             let Order {
                 access,
                 commit,
                 input,
                 ..
             } = &order;
-            let renderer = self.0.renderer.holding(turn);
+            let renderer = self.0.renderer.seated(seat);
             renderer.details(access, commit, input).await?
         };
         if found.source_type != SourceType::Kustomize {
@@ -203,9 +204,11 @@ impl Renders {
         self.0.renderer.chart(access, chart, revision).await
     }
 
-    /// Waits for the tenant's turn, for work that is none of [`Renders::get`].
-    pub(crate) async fn turn(&self, tenant: &str) -> impl Sized + use<> {
-        self.0.turns.turn(tenant).await
+    /// Waits for a seat of the tenant's and its turn. Each thread that works on what was ordered has it too: a thread ends when it has
+    /// what it waits for, though whoever asked has gone, and otherwise whoever asks and goes again and again would have more of
+    /// them than there are seats, and in the end all that the process has.
+    pub(crate) async fn seat(&self, tenant: &str) -> Seat {
+        self.0.seats.seat(tenant).await
     }
 
     /// Forgets what is remembered in this process. What is another tenant's comes back from Redis. What is being remembered is
@@ -239,9 +242,8 @@ impl Renders {
             let place = self.0.locals.turn_now(tenant).ok_or_else(busy)?;
             self.0.rates.take(order.tenant, order.per_minute)?;
             let archive = archive.await?;
-            let held = (place, self.0.turns.turn(tenant).await);
-            let renderer = &self.0.renderer;
-            let rendered = renderer.render_local(&order.access, archive, held, &order.input);
+            let renderer = self.0.renderer.seated(self.seat(tenant).await);
+            let rendered = renderer.render_local(&order.access, archive, place, &order.input);
             let rendered = Remembered::try_from(rendered.await?)?;
             Outcome::Ok((Arc::new(rendered), Answered::Local))
         };
@@ -269,7 +271,7 @@ impl Renders {
     async fn answer(&self, order: Order) -> Outcome {
         let key = key_of(&order);
         let alone = self.lock(&key).lock_owned().await;
-        let mut turn = self.own_turn(&order).await;
+        let mut seat = self.seat(order.access.tenant()).await;
         let mut how = Answered::Bypassed;
         if !order.no_cache {
             how = Answered::First;
@@ -288,13 +290,13 @@ impl Renders {
                 if !renderer.has(access, commit, input).await {
                     // As many wait for a fetch as ask: none of them keeps a whole render in memory meanwhile.
                     drop(known.take());
-                    turn = self.fetch(&order, turn).await?;
+                    seat = self.fetch(&order, seat).await?;
                     known = self.remembered(&order, &key).await;
                 }
             }
             if let Some(earlier) = known {
                 let changed = renderer
-                    .holding(turn.clone())
+                    .seated(seat.clone())
                     .changed_since(access, commit, input, &earlier.read_set, &earlier.held)
                     .await?;
                 match changed {
@@ -311,20 +313,20 @@ impl Renders {
         }
         self.0.rates.take(order.tenant, order.per_minute)?;
         let rendering = async {
-            let turn = self.fetched(&order, turn).await?;
+            let seat = self.fetched(&order, seat).await?;
             let Order {
                 access,
                 commit,
                 input,
                 ..
             } = &order;
-            let renderer = self.0.renderer.holding(turn.clone());
+            let renderer = self.0.renderer.seated(seat.clone());
             let rendered = renderer.render(access, commit, input).await?;
-            Ok::<(Rendered, Arc<Turn>), Error>((rendered, turn))
+            Ok::<(Rendered, Seat), Error>((rendered, seat))
         };
         let rendered = rendering.await;
         self.0.failures.note(name, rendered.as_ref().err());
-        let (rendered, _turn) = rendered?;
+        let (rendered, _seat) = rendered?;
         let rendered = Arc::new(Remembered::try_from(rendered)?);
         // What was drawn is its application's own, and kept by who deploys it: another one with the same source must not get it.
         if rendered.undetermined.is_none() {
@@ -343,7 +345,7 @@ impl Renders {
     }
 
     /// Has what is to be rendered fetched, where it is not there.
-    async fn fetched(&self, order: &Order, turn: Arc<Turn>) -> Result<Arc<Turn>, Error> {
+    async fn fetched(&self, order: &Order, seat: Seat) -> Result<Seat, Error> {
         let Order {
             access,
             commit,
@@ -351,35 +353,27 @@ impl Renders {
             ..
         } = order;
         match self.0.renderer.has(access, commit, input).await {
-            true => Ok(turn),
-            false => self.fetch(order, turn).await,
+            true => Ok(seat),
+            false => self.fetch(order, seat).await,
         }
     }
 
-    /// Has what is to be rendered fetched, in which time the turn is another's: what a render waits for then is a server that may never
-    /// answer, and a few tenants with such ones would have all turns.
-    async fn fetch(&self, order: &Order, turn: Arc<Turn>) -> Result<Arc<Turn>, Error> {
+    /// Has what is to be rendered fetched, in which time the seat is another's: nothing of it is in memory yet, and no thread waits.
+    async fn fetch(&self, order: &Order, seat: Seat) -> Result<Seat, Error> {
         let Order {
             access,
             commit,
             input,
             ..
         } = order;
-        drop(turn);
+        drop(seat);
         let pulling = match input.is_of_charts() {
             true => Some(self.0.pulls.turn(access.tenant()).await),
             false => None,
         };
         self.0.renderer.fetch(access, commit, input).await?;
         drop(pulling);
-        Ok(self.own_turn(order).await)
-    }
-
-    /// Waits for the turn of an order, which each thread that works on it holds too. A thread ends when it has what it waits for, though
-    /// whoever asked has gone: otherwise whoever asks and goes again and again would have more of them than there are turns, and
-    /// in the end all that the process has.
-    async fn own_turn(&self, order: &Order) -> Arc<Turn> {
-        Arc::new(self.0.turns.turn(order.access.tenant()).await)
+        Ok(self.seat(access.tenant()).await)
     }
 
     fn lock(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -452,9 +446,20 @@ impl Renders {
     }
 }
 
-/// So many turns of renders. What a render only comes upon as it reads it waits for in its turn, and that may be servers which never
-/// answer: each tenant leaves as many turns as it has, so that two with such servers have not all of them. Of two turns a
-/// tenant that is alone would have one then, and has both.
+/// How many seats there are at most, each of which may be a thread: half of those that all who block share.
+const SEATS: usize = 256;
+
+/// So many seats of renders. What a render only comes upon as it reads it waits for in its seat, and that may be servers which never
+/// answer: four tenants with such servers leave as many seats as there are turns, and further ones as many as each has.
+fn places(parallelism: usize) -> Fair {
+    let turns = parallelism.max(1);
+    let share = turns.div_ceil(2).max(turns.min(2));
+    let all = share.saturating_mul(4).saturating_add(turns);
+    Fair::sparing(all.min(SEATS), share)
+}
+
+/// So many turns of renders: of those that compute, for whoever waits for a server lends its own. Each tenant leaves as many as it has,
+/// so that two with large renders have not all of them. Of two turns a tenant that is alone would have one then, and has both.
 fn turns(parallelism: usize) -> Fair {
     match parallelism {
         0..=2 => Fair::new(parallelism),
@@ -554,6 +559,7 @@ fn key_of(order: &Order) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crowd::fair::Turn;
     use domain::cause::Location;
     use serde_json::json;
 
@@ -591,11 +597,30 @@ mod tests {
         }
     }
 
+    /// All that a tenant may have at once.
+    fn all(fair: &Fair, tenant: &str) -> Vec<Turn> {
+        std::iter::from_fn(|| fair.turn_now(tenant)).collect()
+    }
+
+    #[test]
+    fn four_tenants_that_wait_for_servers_leave_as_many_seats_as_there_are_turns() {
+        for parallelism in [1, 2, 3, 4, 5, 8, 16, 64] {
+            let fair = places(parallelism);
+            let held = ["first", "second", "third", "fourth"].map(|tenant| all(&fair, tenant));
+            let share = all(&turns(parallelism), "alone").len();
+            assert!(held.iter().all(|held| held.len() == share));
+            let others = (0..2 * parallelism).map(|other| fair.turn_now(&other.to_string()));
+            let others: Vec<Turn> = others.flatten().collect();
+            assert_eq!(others.len(), parallelism, "of {parallelism}");
+        }
+        let fair = places(usize::MAX);
+        let held = (0..2 * SEATS).map(|tenant| all(&fair, &tenant.to_string()));
+        let held: Vec<Turn> = held.flatten().collect();
+        assert_eq!(held.len(), SEATS, "and no more threads than these");
+    }
+
     #[test]
     fn a_tenant_that_is_alone_has_half_of_the_turns_and_two_leave_one() {
-        let all = |fair: &Fair, tenant: &str| -> Vec<Turn> {
-            std::iter::from_fn(|| fair.turn_now(tenant)).collect()
-        };
         for (parallelism, half) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 2), (5, 3), (8, 4)] {
             let fair = turns(parallelism);
             let first = all(&fair, "first");

@@ -137,6 +137,15 @@ struct Inner {
     room: Room,
 }
 
+/// A commit and the tags that lead to it, each of which may be signed.
+#[derive(Debug)]
+pub struct MaybeSigned {
+    snapshot: Snapshot,
+    /// Whether the first of the tags is the one that was named.
+    named: bool,
+    tags: Vec<String>,
+}
+
 /// A commit, ready to be read.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -777,20 +786,18 @@ impl Mirrors {
 }
 
 impl Mirrors {
-    /// Who signed a commit: the annotated tag that `revision` names, if it leads there, else the commit itself, else another
-    /// annotated tag of it. `keys` are those that count, armored; `now` is in seconds since 1970.
+    /// What may be signed of a commit: the annotated tag that `revision` names, if it leads there, the commit itself, and other annotated
+    /// tags of it. All that has to be asked of a server is asked here.
     ///
     /// # Errors
     /// When the repository cannot be reached, or has no such commit.
-    #[tracing::instrument(name = "git.signature", skip_all)]
-    pub async fn signature(
+    #[tracing::instrument(name = "git.signed", skip_all)]
+    pub async fn signed(
         &self,
         access: &Access,
         commit: &str,
         revision: &str,
-        keys: Vec<String>,
-        now: i64,
-    ) -> Result<Signature, Error> {
+    ) -> Result<MaybeSigned, Error> {
         let mut snapshot = self.ensure_commit(access, commit).await?;
         let (named, tags) = self.tags_of(access, commit, revision).await?;
         if let Some(tag) = tags.first()
@@ -801,6 +808,52 @@ impl Mirrors {
             self.fetch(&snapshot.mirror, access, patience).await?;
             snapshot = self.ensure_commit(access, commit).await?;
         }
+        Ok(MaybeSigned {
+            snapshot,
+            named,
+            tags,
+        })
+    }
+
+    /// The tags that lead to a commit, as far as they are looked at, and whether the first is the one that was named.
+    async fn tags_of(
+        &self,
+        access: &Access,
+        commit: &str,
+        revision: &str,
+    ) -> Result<(bool, Vec<String>), Error> {
+        let refs = match self.list_refs(access, false).await {
+            Ok(refs) => refs,
+            Err(_) if is_commit(revision) => return Ok((false, Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let leads_there = |name: &String| {
+            name.starts_with("refs/tags/") && refs.refs.get(name).is_some_and(|to| to == commit)
+        };
+        let named = refs.name(revision).filter(leads_there);
+        let is_named = named.is_some();
+        let mut tags: Vec<String> = named.into_iter().collect();
+        for name in refs.refs.keys().filter(|name| leads_there(name)) {
+            if tags.len() < MOST_TAGS && !tags.contains(name) {
+                tags.push(name.clone());
+            }
+        }
+        Ok((is_named, tags))
+    }
+}
+
+impl MaybeSigned {
+    /// Who signed it: the first of these whose signature is good. `keys` are those that count, armored; `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// When the mirror cannot be read.
+    #[tracing::instrument(name = "git.signature", skip_all)]
+    pub async fn verify(self, keys: Vec<String>, now: i64) -> Result<Signature, Error> {
+        let Self {
+            snapshot,
+            named,
+            tags,
+        } = self;
         let commit = snapshot.commit;
         let reading = snapshot.opened(move |handle| {
             let mut signed = Vec::new();
@@ -831,32 +884,6 @@ impl Mirrors {
         // What breaks its reader is no good signature.
         let broken = |_| Signature::only(Verdict::Unreadable);
         Ok(verifying.await.unwrap_or_else(broken))
-    }
-
-    /// The tags that lead to a commit, as far as they are looked at, and whether the first is the one that was named.
-    async fn tags_of(
-        &self,
-        access: &Access,
-        commit: &str,
-        revision: &str,
-    ) -> Result<(bool, Vec<String>), Error> {
-        let refs = match self.list_refs(access, false).await {
-            Ok(refs) => refs,
-            Err(_) if is_commit(revision) => return Ok((false, Vec::new())),
-            Err(error) => return Err(error),
-        };
-        let leads_there = |name: &String| {
-            name.starts_with("refs/tags/") && refs.refs.get(name).is_some_and(|to| to == commit)
-        };
-        let named = refs.name(revision).filter(leads_there);
-        let is_named = named.is_some();
-        let mut tags: Vec<String> = named.into_iter().collect();
-        for name in refs.refs.keys().filter(|name| leads_there(name)) {
-            if tags.len() < MOST_TAGS && !tags.contains(name) {
-                tags.push(name.clone());
-            }
-        }
-        Ok((is_named, tags))
     }
 }
 

@@ -46,8 +46,9 @@ impl Renderer {
         let (snapshot, commit) = self.files(access, commit, input).await?;
         let (own, input, pool) = (access.clone(), input.clone(), self.pool().clone());
         let (mirrors, runtime) = (self.mirrors().clone(), Handle::current());
-        let reading = self.reading(&snapshot, move |files| {
-            let trees = Trees::new(&own, mirrors, runtime.clone(), &input);
+        let seat = self.seat();
+        let reading = snapshot.read(move |files| {
+            let trees = Trees::new(&own, mirrors, runtime.clone(), &input, seat);
             let reader = Reader::new(files, &trees, &input);
             submodules::through(&reader, || {
                 let placed = renderer::place(&reader, &commit, &input)?;

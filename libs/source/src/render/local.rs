@@ -37,6 +37,8 @@ impl Renderer {
     ) -> Result<Rendered, Error> {
         substitute::check(&input.variables)?;
         Trees::check(&input.references)?;
+        // Its seat, too: nobody may wait for the thread any more.
+        let held = (held, self.seat());
         let unpacking = tokio::task::spawn_blocking(move || {
             let folder = charts::local(&archive)?;
             Ok::<_, Error>(Sent {
@@ -69,8 +71,9 @@ impl Renderer {
             self.charts().clone(),
             Handle::current(),
         );
+        let seat = self.seat();
         let rendering = tokio::task::spawn_blocking(move || {
-            let trees = Trees::new(&own, mirrors, runtime.clone(), &input);
+            let trees = Trees::new(&own, mirrors, runtime.clone(), &input, seat);
             let rendered = renderer::render(
                 &sent.folder.files(),
                 &trees,

@@ -718,7 +718,7 @@ mod tests {
         let url = "https://git.example/a.git";
         let own = Access::new("t", "", url, Login::default(), Rules::default()).unwrap();
         let runtime = Builder::new_current_thread().build().unwrap();
-        let trees = Trees::new(&own, mirrors, runtime.handle().clone(), &input);
+        let trees = Trees::new(&own, mirrors, runtime.handle().clone(), &input, None);
         say(&Reader::new(&memory.files(), &trees, &input))
     }
 

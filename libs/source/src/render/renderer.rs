@@ -1,9 +1,8 @@
 //! Renders: detects the tool, runs it, checks and names what comes out.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use crowd::seats::Seat;
 use domain::application::Source;
 use domain::cause::{Cause, Location, Severity};
 use domain::manifest::{Manifest, ManifestSetHash, ReplacedElsewhere, SourceType};
@@ -184,8 +183,8 @@ pub struct Renderer {
     mirrors: Mirrors,
     charts: Charts,
     pool: WorkerPool,
-    /// What its threads hold as long as they run.
-    held: Option<Arc<dyn Any + Send + Sync>>,
+    /// What each of its threads has until it has ended, with a turn while it does not wait for servers.
+    seat: Option<Seat>,
 }
 
 impl Renderer {
@@ -196,33 +195,22 @@ impl Renderer {
             charts: Charts::new(&mirrors),
             mirrors,
             pool,
-            held: None,
+            seat: None,
         }
     }
 
-    /// The same, whose threads hold something until they have ended: a thread waits for other places, and reads on, when nobody
-    /// waits for it any more.
+    /// The same in a seat, which its threads have until they have ended: a thread waits for other places, and reads on, when nobody
+    /// waits for it any more. The turn is others' while it waits.
     #[must_use]
-    pub fn holding(&self, held: Arc<dyn Any + Send + Sync>) -> Self {
+    pub fn seated(&self, seat: Seat) -> Self {
         Self {
-            held: Some(held),
+            seat: Some(seat),
             ..self.clone()
         }
     }
 
-    /// Runs a job that reads files, and waits for what it comes upon.
-    pub(super) async fn reading<T: Send + 'static>(
-        &self,
-        snapshot: &Snapshot,
-        job: impl FnOnce(&Files<'_>) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let held = self.held.clone();
-        let reading = snapshot.read(move |files| {
-            let done = job(files);
-            drop(held);
-            done
-        });
-        reading.await
+    pub(super) fn seat(&self) -> Option<Seat> {
+        self.seat.clone()
     }
 
     /// The chart repositories that it renders from.
@@ -231,8 +219,22 @@ impl Renderer {
         &self.charts
     }
 
-    /// The files of a commit, of a version of a chart, or of an artifact, and how that is called.
+    /// The files of a commit, of a version of a chart, or of an artifact, and how that is called. Its turn is others' where a server is
+    /// waited for: they may have made room for others, and a chart's repository may have to be asked anew.
     pub(super) async fn files(
+        &self,
+        access: &Access,
+        revision: &str,
+        input: &RenderInput,
+    ) -> Result<(Snapshot, String), Error> {
+        let finding = self.find(access, revision, input);
+        match &self.seat {
+            Some(seat) => seat.lending(finding).await,
+            None => finding.await,
+        }
+    }
+
+    async fn find(
         &self,
         access: &Access,
         revision: &str,
@@ -374,11 +376,13 @@ impl Renderer {
         let (own, input, pool) = (access.clone(), input.clone(), self.pool.clone());
         let (mirrors, charts, runtime) =
             (self.mirrors.clone(), self.charts.clone(), Handle::current());
-        self.reading(&snapshot, move |files| {
-            let trees = Trees::new(&own, mirrors, runtime.clone(), &input);
-            render(files, &trees, &commit, &input, &charts, &pool, &runtime)
-        })
-        .await
+        let seat = self.seat();
+        snapshot
+            .read(move |files| {
+                let trees = Trees::new(&own, mirrors, runtime.clone(), &input, seat);
+                render(files, &trees, &commit, &input, &charts, &pool, &runtime)
+            })
+            .await
     }
 
     /// The first of what `set` notes that is another at this commit, so that a render may come out otherwise than the one
@@ -468,12 +472,14 @@ impl Renderer {
         let (snapshot, commit) = self.files(access, commit, input).await?;
         let (own, input, set) = (access.clone(), input.clone(), set.clone());
         let (mirrors, runtime) = (self.mirrors.clone(), Handle::current());
-        self.reading(&snapshot, move |files| {
-            let trees = Trees::new(&own, mirrors, runtime, &input);
-            let changed = set.changed(files, &trees, &input, &commit)?;
-            Ok((changed, commit))
-        })
-        .await
+        let seat = self.seat();
+        snapshot
+            .read(move |files| {
+                let trees = Trees::new(&own, mirrors, runtime, &input, seat);
+                let changed = set.changed(files, &trees, &input, &commit)?;
+                Ok((changed, commit))
+            })
+            .await
     }
 }
 

@@ -12,6 +12,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crowd::seats::Seat;
 use domain::cause::Cause;
 use domain::message::{self, Code};
 use tokio::runtime::Handle;
@@ -24,7 +25,7 @@ use crate::git::{Access, Files, Login, Mirrors, Opened, Rules};
 /// The most repositories that one render may take folders of by their addresses.
 pub(super) const MAX_REMOTES: usize = 50;
 
-/// How long one render waits for all other places together: whoever has many slow ones holds a turn no longer than whoever
+/// How long one render waits for all other places together: whoever has many slow ones holds a seat no longer than whoever
 /// has one.
 const WAITING: Duration = Duration::from_secs(120);
 
@@ -53,6 +54,8 @@ pub(super) struct Trees {
     references: Vec<Reference>,
     remotes: Vec<Access>,
     fresh: bool,
+    /// What the render's thread has until it has ended, though nobody waits for it any more.
+    seat: Option<Seat>,
     /// When it stops waiting for other places.
     deadline: Instant,
     /// When the whole render is given up.
@@ -89,6 +92,7 @@ impl Trees {
         mirrors: Mirrors,
         runtime: Handle,
         input: &RenderInput,
+        seat: Option<Seat>,
     ) -> Self {
         Self {
             url: own.url().to_owned(),
@@ -97,6 +101,7 @@ impl Trees {
             references: input.references.clone(),
             remotes: input.remotes.clone(),
             fresh: input.fresh,
+            seat,
             deadline: Instant::now() + WAITING,
             end: Instant::now() + RENDERING,
             opened: RefCell::default(),
@@ -162,10 +167,11 @@ impl Trees {
             .map(Some)
     }
 
-    /// Waits for another place, as long as the render may. Not while a worker's question is answered.
+    /// Waits for another place, as long as the render may; its turn is others' meanwhile. All that a render's thread waits for of
+    /// servers it waits for here. Not while a worker's question is answered.
     ///
     /// # Errors
-    /// What the work says, or `late` when it takes too long.
+    /// What the work says, or `late` when it takes too long; that the render does, where there is no turn to go on in.
     pub(super) fn wait<T>(
         &self,
         access: &Access,
@@ -182,7 +188,15 @@ impl Trees {
                 }
             }
         };
-        self.runtime.block_on(waiting)
+        self.runtime.block_on(async {
+            let Some(seat) = &self.seat else {
+                return waiting.await;
+            };
+            match tokio::time::timeout_at(self.end, seat.lending(waiting)).await {
+                Ok(result) => result,
+                Err(_) => Err(over()),
+            }
+        })
     }
 
     /// The name of a repository's tree at a revision. No address has a question mark.
@@ -281,13 +295,10 @@ impl Trees {
     /// # Errors
     /// When it took too long in all.
     pub(super) fn in_time(&self) -> Result<(), Error> {
-        if Instant::now() < self.end {
-            return Ok(());
+        match Instant::now() < self.end {
+            true => Ok(()),
+            false => Err(over()),
         }
-        let message = message::source::RENDER_TIMEOUT
-            .with("path", ".")
-            .with("seconds", RENDERING.as_secs());
-        Err(Error::new(Kind::TooLarge, message))
     }
 
     /// Where a path without links really is: the number of its tree, none for the source's own, and the path in it.
@@ -385,6 +396,14 @@ impl Trees {
         let tree = self.tree(number).ok_or_else(missing)?;
         look(&tree.opened.files().ok_or_else(missing)?)
     }
+}
+
+/// That a render took too long in all.
+fn over() -> Error {
+    let message = message::source::RENDER_TIMEOUT
+        .with("path", ".")
+        .with("seconds", RENDERING.as_secs());
+    Error::new(Kind::TooLarge, message)
 }
 
 /// That a render takes of too many repositories.

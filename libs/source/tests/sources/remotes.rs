@@ -1,9 +1,10 @@
 //! Folders of other repositories that a kustomization takes by their addresses.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use crowd::fair::Fair;
+use crowd::seats::Seats;
 use serde_json::json;
 use source::git::{Access, Login, Rules};
 use source::render::RenderInput;
@@ -183,9 +184,9 @@ async fn a_component_of_another_repository_is_applied_and_a_circle_ends() {
     assert_eq!(error.cause().message.code, "source.kustomize-failed");
 }
 
-/// Whoever asks and goes, again and again, has no more threads wait for servers than there are turns.
+/// What waits for a server computes nothing, and whoever asks and goes, again and again, has no more threads wait than there are seats.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_for_a_render_is_held_as_long_as_a_thread_has_it() {
+async fn the_turn_of_a_render_that_waits_is_others_and_its_seat_is_its_threads() {
     let nobody = SocketAddr::from(([127, 0, 0, 1], testkit::ports::free().unwrap()));
     let silent = Unruly::start(nobody).await.unwrap();
     silent.set(Mood::Silent);
@@ -194,20 +195,30 @@ async fn what_is_held_for_a_render_is_held_as_long_as_a_thread_has_it() {
     let (login, rules) = (Login::default(), Rules::default());
     let way = Access::new("tenant", "none", &url, login, rules);
     input.remotes.push(way.unwrap());
-    let (held, mut dropped) = tokio::sync::oneshot::channel::<()>();
-    let renderer = world.renderer.holding(Arc::new(held));
+    let (places, turns) = (Fair::new(1), Fair::new(1));
+    let seats = Seats::new(places.clone(), turns.clone());
+    let renderer = world.renderer.seated(seats.seat("tenant").await);
+    assert!(turns.turn_now("other").is_none());
     let (access, commit) = (world.access(), world.git(&["rev-parse", "HEAD"]));
-    let reached = || async { Ok(silent.came() > 0) };
-    tokio::select! {
+    let others = async {
+        let reached = || async { Ok(silent.came() > 0) };
+        let asked =
+            testkit::wait::until_true("the silent server", Duration::from_secs(30), reached);
+        asked.await.unwrap();
+        let turn = tokio::time::timeout(Duration::from_secs(30), turns.turn("other"));
+        turn.await.expect("it waits, and its turn is another's")
+    };
+    let turn = tokio::select! {
         ended = renderer.render(&access, &commit, &input) => panic!("it waits for nothing: {ended:?}"),
-        asked = testkit::wait::until_true("the silent server", Duration::from_secs(30), reached) => asked.unwrap(),
-    }
+        turn = others => turn,
+    };
     // Nobody waits for it any more.
     drop(renderer);
-    let empty = tokio::sync::oneshot::error::TryRecvError::Empty;
-    assert_eq!(dropped.try_recv(), Err(empty));
+    assert!(places.turn_now("other").is_none(), "its thread lives");
     // Its connections end, and the thread has its answer.
     silent.set(Mood::Straight);
-    let ended = tokio::time::timeout(Duration::from_secs(30), dropped).await;
-    assert!(ended.expect("it ends with its thread").is_err());
+    drop(turn);
+    let ended = tokio::time::timeout(Duration::from_secs(30), places.turn("other"));
+    let _place = ended.await.expect("it ends with its thread");
+    assert!(turns.turn_now("other").is_some(), "and so does its turn");
 }

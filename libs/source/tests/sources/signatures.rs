@@ -116,10 +116,9 @@ fn now() -> i64 {
 
 async fn judged(world: &World, commit: &str, revision: &str, keys: &[String]) -> Signature {
     let access = world.access();
-    let asked = world
-        .mirrors
-        .signature(&access, commit, revision, keys.to_vec(), now());
-    asked.await.unwrap()
+    let signed = world.mirrors.signed(&access, commit, revision).await;
+    let verifying = signed.unwrap().verify(keys.to_vec(), now());
+    verifying.await.unwrap()
 }
 
 fn id(print: &str) -> String {

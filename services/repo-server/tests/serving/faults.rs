@@ -1,5 +1,6 @@
 //! A full disk, a Git server that says nothing, a server that is killed: each is named, and over when its reason is.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,10 +13,12 @@ use tonic::Code;
 
 use crate::{SERVICE, Settings, World, code};
 
-/// With half of the turns each they would have all of them.
-const OTHER_TENANTS: [&str; 2] = [
+/// With as many of the turns each as they may have they would have all of them.
+const OTHER_TENANTS: [&str; 4] = [
     "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0002",
     "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0003",
+    "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0004",
+    "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0005",
 ];
 
 /// Content that does not become smaller when it is packed.
@@ -131,10 +134,10 @@ async fn a_repository_that_is_larger_than_a_fetch_may_be_is_named_and_leaves_not
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// Two tenants' Git server takes connections and says nothing: their own applications wait for it, and nobody else's.
+/// Four tenants' Git server takes connections and says nothing: their own applications wait for it, and nobody else's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
-    holds_nobody_else_up(|n, request, silent| RenderRequest {
+    holds_nobody_else_up(Mood::Straight, |n, request, silent| RenderRequest {
         repository: Some(silent),
         // Different ones: those that are alike share a render.
         source: format!(r#"{{"repoURL":"x","path":"app","directory":{{"include":"{n}"}}}}"#),
@@ -146,7 +149,7 @@ async fn a_tenant_whose_git_server_hangs_holds_nobody_else_up() {
 /// The same where their sources are elsewhere, and only refer to what is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_a_source_refers_to_is_waited_for_without_a_turn() {
-    holds_nobody_else_up(|n, request, silent| RenderRequest {
+    holds_nobody_else_up(Mood::Straight, |n, request, silent| RenderRequest {
         source: format!(
             r#"{{"repoURL":"x","path":"chart","helm":{{"releaseName":"r{n}","valueFiles":["$v/values.yaml"]}}}}"#
         ),
@@ -161,11 +164,10 @@ async fn a_repository_that_a_source_refers_to_is_waited_for_without_a_turn() {
     .await;
 }
 
-/// What a kustomization takes from elsewhere is come upon as it is read, and waited for in the render's turn: each tenant leaves as many
-/// turns as it has.
+/// What a kustomization takes from elsewhere is come upon as it is read, and the render's turn is others' while it is waited for.
 #[tokio::test(flavor = "multi_thread")]
-async fn tenants_that_wait_for_bases_in_their_turns_leave_one_to_others() {
-    holds_nobody_else_up(|n, request, silent| RenderRequest {
+async fn bases_that_a_render_comes_upon_are_waited_for_without_a_turn() {
+    holds_nobody_else_up(Mood::Straight, |n, request, silent| RenderRequest {
         source: format!(
             r#"{{"repoURL":"x","path":"remote","kustomize":{{"namePrefix":"n{n}-"}}}}"#
         ),
@@ -175,8 +177,31 @@ async fn tenants_that_wait_for_bases_in_their_turns_leave_one_to_others() {
     .await;
 }
 
-/// `asks` makes one of some renders of other tenants that wait for the repository which a silent server has.
+/// And so is what a chart depends on.
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_that_a_chart_depends_on_are_waited_for_without_a_turn() {
+    let away = Mood::http("503 Service Unavailable", b"");
+    holds_nobody_else_up(away, |n, request, silent| {
+        let place = format!("{}/charts", silent.url);
+        let way = RepositoryAccess {
+            url: place.clone(),
+            kind: "helm".to_owned(),
+            ..silent
+        };
+        RenderRequest {
+            source: format!(
+                r#"{{"repoURL":"x","path":"umbrella","helm":{{"releaseName":"r{n}"}}}}"#
+            ),
+            dependencies: BTreeMap::from([(place, way)]),
+            ..request
+        }
+    })
+    .await;
+}
+
+/// `asks` makes one of some renders of other tenants that wait for what a silent server has, until that is `after`.
 async fn holds_nobody_else_up(
+    after: Mood,
     asks: impl Fn(usize, RenderRequest, RepositoryAccess) -> RenderRequest,
 ) {
     let world = World::with(Settings {
@@ -205,6 +230,10 @@ async fn holds_nobody_else_up(
     let there = format!("http://{}/user01/base.git", silent.address);
     let remote = format!("resources: ['{there}//base?ref={base}']\n");
     world.push("remote/kustomization.yaml", &remote).await;
+    let needs = format!(
+        "{chart}dependencies: [{{name: x, version: 1.0.0, repository: '{there}/charts'}}]\n"
+    );
+    world.push("umbrella/Chart.yaml", &needs).await;
     let request = world.request("app").await.unwrap();
     let of = |tenant: &str, url: &str| RepositoryAccess {
         tenant: tenant.to_owned(),
@@ -225,7 +254,7 @@ async fn holds_nobody_else_up(
     }
     let mut waiting = Vec::new();
     for n in 0..24 {
-        let tenant = OTHER_TENANTS[n % 2];
+        let tenant = OTHER_TENANTS[n % OTHER_TENANTS.len()];
         let asked = asks(n, own(tenant), of(tenant, &there));
         let mut client = world.client("controller");
         #[expect(clippy::disallowed_methods, reason = "lives as long as the test")]
@@ -239,7 +268,7 @@ async fn holds_nobody_else_up(
         let pending = "argocd_repo_pending_request_total{";
         let lines = text.lines().filter(|line| line.starts_with(pending));
         let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
-        Ok(silent.came() > 1 && counts.sum::<usize>() == waiting.len())
+        Ok(silent.came() >= OTHER_TENANTS.len() && counts.sum::<usize>() == waiting.len())
     };
     testkit::wait::until_true(
         "the silent server is asked",
@@ -263,8 +292,8 @@ async fn holds_nobody_else_up(
     }
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert!(waiting.iter().all(|one| !one.is_finished()));
-    // With the answer they all go on.
-    silent.set(Mood::Straight);
+    // With an answer they all go on.
+    silent.set(after);
     for one in waiting {
         let ended = tokio::time::timeout(Duration::from_secs(60), one).await;
         let ended = ended.expect("it ends with its connection").unwrap();
