@@ -5,7 +5,7 @@
 //! begins with a slash, so neither can be taken for the other. What is in a submodule has a path of the tree that the submodule
 //! is in, as in a working copy.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
@@ -56,8 +56,10 @@ pub(super) struct Trees {
     fresh: bool,
     /// What the render's thread has until it has ended, though nobody waits for it any more.
     seat: Option<Seat>,
-    /// When it stops waiting for other places.
+    /// When it stops waiting for other places, but for what it has `queued`.
     deadline: Instant,
+    /// How long it has waited for turns of its own to go on in: none of that is the other places'.
+    queued: Cell<Duration>,
     /// When the whole render is given up.
     end: Instant,
     opened: RefCell<Vec<Rc<Tree>>>,
@@ -103,6 +105,7 @@ impl Trees {
             fresh: input.fresh,
             seat,
             deadline: Instant::now() + WAITING,
+            queued: Cell::default(),
             end: Instant::now() + RENDERING,
             opened: RefCell::default(),
             left_out: RefCell::default(),
@@ -171,7 +174,7 @@ impl Trees {
     /// servers it waits for here. Not while a worker's question is answered.
     ///
     /// # Errors
-    /// What the work says, or `late` when it takes too long; that the render does, where there is no turn to go on in.
+    /// What the work says, or `late` when it takes too long; that the whole render does, where there is no turn to go on in.
     pub(super) fn wait<T>(
         &self,
         access: &Access,
@@ -179,7 +182,8 @@ impl Trees {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let waiting = async {
-            match tokio::time::timeout_at(self.deadline, work).await {
+            let deadline = self.deadline + self.queued.get();
+            match tokio::time::timeout_at(deadline, work).await {
                 Ok(result) => result.map_err(Error::fetched),
                 Err(_) => {
                     let message = late.with("url", access.shown());
@@ -192,10 +196,17 @@ impl Trees {
             let Some(seat) = &self.seat else {
                 return waiting.await;
             };
-            match tokio::time::timeout_at(self.end, seat.lending(waiting)).await {
-                Ok(result) => result,
-                Err(_) => Err(over()),
-            }
+            let came = Cell::new(None::<Instant>);
+            let coming = async {
+                let result = waiting.await;
+                came.set(Some(Instant::now()));
+                result
+            };
+            let done = tokio::time::timeout_at(self.end, seat.lending(coming)).await;
+            // What it has waited for since is a turn.
+            let queued = came.get().map(|came| came.elapsed()).unwrap_or_default();
+            self.queued.set(self.queued.get().saturating_add(queued));
+            done.unwrap_or_else(|_| Err(self.over()))
         })
     }
 
@@ -297,8 +308,23 @@ impl Trees {
     pub(super) fn in_time(&self) -> Result<(), Error> {
         match Instant::now() < self.end {
             true => Ok(()),
-            false => Err(over()),
+            false => Err(self.over()),
         }
+    }
+
+    /// That the render took too long in all: it is the platform that had no turn, where it waited for one most of the time.
+    fn over(&self) -> Error {
+        let queued = self.queued.get();
+        if queued >= RENDERING / 2 {
+            let message = message::source::PLACES_TAKEN
+                .with("url", &self.url)
+                .with("seconds", queued.as_secs());
+            return Error::new(Kind::Unreachable, message).fetched();
+        }
+        let message = message::source::RENDER_TIMEOUT
+            .with("path", ".")
+            .with("seconds", RENDERING.as_secs());
+        Error::new(Kind::TooLarge, message)
     }
 
     /// Where a path without links really is: the number of its tree, none for the source's own, and the path in it.
@@ -398,14 +424,6 @@ impl Trees {
     }
 }
 
-/// That a render took too long in all.
-fn over() -> Error {
-    let message = message::source::RENDER_TIMEOUT
-        .with("path", ".")
-        .with("seconds", RENDERING.as_secs());
-    Error::new(Kind::TooLarge, message)
-}
-
 /// That a render takes of too many repositories.
 pub(super) fn too_many() -> Error {
     let message = message::source::TOO_LARGE
@@ -428,7 +446,51 @@ pub(super) fn join(number: usize, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::egress::Egress;
+    use sandbox::Sandbox;
+    use tokio::runtime::Builder;
+
     use super::*;
+    use crate::git::Limits;
+
+    #[test]
+    fn what_a_render_waits_for_turns_of_its_own_is_no_other_places_time() {
+        let data = tempfile::tempdir().unwrap();
+        let mirrors = Mirrors::new(
+            data.path().to_owned(),
+            Limits::default(),
+            Egress::default(),
+            Sandbox::new(None),
+            None,
+        )
+        .unwrap();
+        let url = "https://git.example/a.git";
+        let own = Access::new("t", "", url, Login::default(), Rules::default()).unwrap();
+        let mut runtime = Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_time().build().unwrap();
+        let (input, handle) = (RenderInput::default(), runtime.handle().clone());
+        let mut trees = Trees::new(&own, mirrors, handle, &input, None);
+        trees.deadline = Instant::now();
+        let pending = std::future::pending::<Result<(), Error>>();
+        let late = trees.wait(&own, &message::source::TIMEOUT, pending);
+        assert_eq!(late.unwrap_err().cause().message.code, "source.timeout");
+        let coming = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(())
+        };
+        trees.queued.set(RENDERING / 2 - Duration::from_secs(1));
+        let came = trees.wait(&own, &message::source::TIMEOUT, coming);
+        came.unwrap();
+        // Nor is a render too large that had no turn.
+        trees.in_time().unwrap();
+        trees.end = Instant::now();
+        let over = trees.in_time().unwrap_err();
+        assert_eq!(over.cause().message.code, "source.render-timeout");
+        trees.queued.set(RENDERING / 2);
+        let over = trees.in_time().unwrap_err();
+        assert_eq!(over.cause().message.code, "source.places-taken");
+        assert!(over.is_about_fetching(), "the next time it may have one");
+    }
 
     #[test]
     fn a_path_names_its_tree() {
