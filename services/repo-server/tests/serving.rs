@@ -72,6 +72,8 @@ struct Settings {
     disk_mib: Option<u32>,
     /// How much of what was rendered is remembered in the process, in MiB.
     memory_mib: usize,
+    /// How many renders compute at once.
+    parallelism: usize,
 }
 
 impl Default for Settings {
@@ -82,6 +84,7 @@ impl Default for Settings {
             pack_mib: 2048,
             disk_mib: None,
             memory_mib: 32,
+            parallelism: 8,
         }
     }
 }
@@ -221,6 +224,7 @@ impl World {
             )
             .env("NARU_PACK_MIB", self.settings.pack_mib.to_string())
             .env("NARU_MEMORY_MIB", self.settings.memory_mib.to_string())
+            .env("NARU_PARALLELISM", self.settings.parallelism.to_string())
             .env("NARU_EGRESS__ALLOW", "127.0.0.0/8")
             .kill_on_drop(true);
         if let Some(redis) = &self.redis {

@@ -13,7 +13,7 @@ use tonic::Code;
 
 use crate::{SERVICE, Settings, World, code};
 
-/// With as many of the turns each as they may have they would have all of them.
+/// As many as there are turns: with one each, which whoever has none gets, they would have all of them, in whatever order they come.
 const OTHER_TENANTS: [&str; 4] = [
     "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0002",
     "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0003",
@@ -206,6 +206,7 @@ async fn holds_nobody_else_up(
 ) {
     let world = World::with(Settings {
         fetch_seconds: 60,
+        parallelism: OTHER_TENANTS.len(),
         ..Settings::default()
     })
     .await;
