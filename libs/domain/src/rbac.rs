@@ -20,6 +20,8 @@ pub use pattern::MatchMode;
 pub use policy::{Effect, Grouping, Origin, Policy, Problem, ProjectPolicy, Role, RoleLines, Rule};
 pub use words::{Action, Resource};
 
+pub(crate) use policy::MAX_POLICY;
+
 /// What rights name, of a project or of none: `<project>/<name>`, or the name alone.
 #[must_use]
 pub fn object(project: &str, name: &str) -> String {

@@ -26,6 +26,11 @@ messages! {
         en: "the settings have more than {keys} keys or {bytes} bytes in all; take some away (`{object}` `{key}`)",
         ko: "설정이 모두 합쳐 키 {keys}개 또는 {bytes}바이트를 넘습니다. 일부를 지우십시오(`{object}` `{key}`)",
     }
+    /// A policy that is too long only with the other keys that it stands in.
+    POLICIES_TOO_LONG = "settings.policies-too-long" {
+        en: "`policy.csv` and all `policy.<name>.csv` of `{object}` are one policy, which with this `{key}` has {bytes} bytes, and may have {limit}; nothing was changed: shorten it, put what projects give into their roles, and people into groups",
+        ko: "`{object}`의 `policy.csv`와 모든 `policy.<이름>.csv`는 하나의 정책이며, 이 `{key}`까지 합치면 {bytes}바이트로 한도인 {limit}바이트를 넘습니다. 아무것도 바뀌지 않았습니다. 정책을 줄이고, 프로젝트의 권한은 프로젝트 역할에, 사람은 그룹에 넣으십시오",
+    }
     /// A NUL.
     NOT_TEXT = "settings.not-text" {
         en: "`{key}` in `{object}` holds a NUL character; write plain text",

@@ -106,7 +106,7 @@ pub struct Policy {
 }
 
 /// The longest policy, in bytes: some thousand lines.
-const MAX_POLICY: usize = 256 * 1024;
+pub(crate) const MAX_POLICY: usize = 256 * 1024;
 
 /// What a token's groups are called where no `scopes` are set.
 const DEFAULT_SCOPE: &str = "groups";

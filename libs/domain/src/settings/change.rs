@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Account, Config, Object, Raw, Value, accounts, catalogue, references, yaml};
+use super::typed::holds_policies;
+use super::{
+    Account, Config, Object, Raw, RbacConfig, Value, accounts, catalogue, references, yaml,
+};
 use crate::clock::Timestamp;
 use crate::message::{Message, settings as say};
+use crate::rbac::MAX_POLICY;
 use crate::tracking::{LABEL, Method};
 
 /// The longest name of an account.
@@ -60,6 +64,7 @@ impl Config {
         }
         if problems.is_empty() {
             problems.extend(unreadable_label(&raw, changes));
+            problems.extend(too_long_together(&self.rbac, &raw, changes));
         }
         if problems.is_empty() {
             let accounts = accounts::read(&raw);
@@ -226,6 +231,26 @@ fn unreadable_label(raw: &Raw, changes: &[Change]) -> Option<Problem> {
             .with("read", LABEL)
             .with("object", Object::Cm)
             .with("key", LABEL_KEY),
+    })
+}
+
+/// Why the keys of the policy, each of which is short enough, would count for nothing together. One that was kept before and is
+/// too long may be made shorter key by key.
+fn too_long_together(before: &RbacConfig, raw: &Raw, changes: &[Change]) -> Option<Problem> {
+    let written = changes.iter().find(|change| {
+        change.object == Object::Rbac.name()
+            && change.value.is_some()
+            && holds_policies(&change.key)
+    })?;
+    let bytes = RbacConfig::read(raw).policy_csv.len();
+    (bytes > MAX_POLICY && bytes > before.policy_csv.len()).then(|| Problem {
+        object: written.object.clone(),
+        key: written.key.clone(),
+        message: say::POLICIES_TOO_LONG
+            .with("bytes", bytes)
+            .with("limit", MAX_POLICY)
+            .with("object", &written.object)
+            .with("key", &written.key),
     })
 }
 
@@ -405,6 +430,51 @@ mod tests {
         assert_eq!(before.marking().method, Method::Annotation);
         let other = change("argocd-cm", "url", Some("https://a.example"));
         assert!(before.apply(&[other]).is_ok());
+    }
+
+    #[test]
+    fn what_is_too_long_together_is_refused_and_may_be_made_shorter() {
+        let lines = |bytes: usize| "#\n".repeat(bytes / 2);
+        let half = lines(MAX_POLICY / 2);
+        let write = |key: &str, text: &str| change("argocd-rbac-cm", key, Some(text));
+        // With the end of a line between them.
+        let fits = [
+            write("policy.csv", &half),
+            write("policy.a.csv", &lines(MAX_POLICY / 2 - 2)),
+        ];
+        let fits = Config::default().apply(&fits).unwrap();
+        assert_eq!(fits.rbac().policy_csv.len(), MAX_POLICY - 1);
+        let more = [
+            write("policy.default", "role:x"),
+            write("policy.a.csv", &half),
+        ];
+        let problems = fits.apply(&more).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let Problem { key, message, .. } = &problems[0];
+        assert_eq!(
+            (key.as_str(), message.code.as_str()),
+            ("policy.a.csv", "settings.policies-too-long")
+        );
+        let said = message.to_string();
+        assert!(
+            said.contains("262145") && said.contains("262144") && said.contains("shorten"),
+            "{said}"
+        );
+        // Where something else makes room in the same change it is taken.
+        let moved = [write("policy.a.csv", &half), write("policy.csv", "#")];
+        assert!(fits.apply(&moved).is_ok());
+
+        // What an older version took keeps nobody from changing anything else, nor from mending it key by key.
+        let mut raw = Raw::default();
+        for key in ["policy.csv", "policy.a.csv", "policy.b.csv"] {
+            raw.set(&Object::Rbac, key, &half);
+        }
+        let before = Config::from_raw(raw);
+        assert!(before.apply(&[write("policy.default", "role:x")]).is_ok());
+        let taken_away = change("argocd-rbac-cm", "policy.b.csv", None);
+        assert!(before.apply(&[taken_away]).is_ok(), "still too long");
+        assert!(before.apply(&[write("policy.b.csv", "#")]).is_ok());
+        assert!(before.apply(&[write("policy.c.csv", "#")]).is_err());
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl RbacConfig {
         let mut policy_csv = text("policy.csv").unwrap_or_default().to_owned();
         let (mut others, mut before) = (Vec::new(), lines(&policy_csv));
         for (key, value) in raw.keys(&Object::Rbac) {
-            if key != "policy.csv" && key.starts_with("policy.") && key.ends_with(".csv") {
+            if key != "policy.csv" && holds_policies(key) {
                 policy_csv.push('\n');
                 policy_csv.push_str(value.expose());
                 others.push((key.to_owned(), before + 1));
@@ -70,6 +70,11 @@ impl RbacConfig {
             others,
         }
     }
+}
+
+/// Whether a key of `argocd-rbac-cm` holds a part of the policy.
+pub(super) fn holds_policies(key: &str) -> bool {
+    key.starts_with("policy.") && key.ends_with(".csv")
 }
 
 /// What is counted of visitors, and where.
