@@ -1362,6 +1362,7 @@ pub struct ValidatePolicyResponse {
     /// Whether the policy can be used.
     #[prost(bool, tag = "1")]
     pub valid: bool,
+    /// By line: at most a hundred, errors before warnings, and then how many more there are.
     #[prost(message, repeated, tag = "2")]
     pub problems: ::prost::alloc::vec::Vec<PolicyProblem>,
 }

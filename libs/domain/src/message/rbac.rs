@@ -51,6 +51,11 @@ messages! {
         en: "the policy is longer than {most}; put what projects give into their roles, and people into groups",
         ko: "정책이 {most}보다 깁니다. 프로젝트의 권한은 프로젝트 역할에, 사람은 그룹에 넣으십시오",
     }
+    /// More problems than are told.
+    MORE = "rbac.more" {
+        en: "and {count} more problems; correct those that are told, and have the policy checked again",
+        ko: "문제가 {count}개 더 있습니다. 표시된 문제를 고친 뒤 정책을 다시 확인하십시오",
+    }
     /// A field is no glob.
     PATTERN = "rbac.pattern" {
         en: "`{field}` is not a pattern: a bracket or brace stays open, or it is too long; close it, or write \\ before it. Until then the rule allows nothing, and one that denies denies everything",

@@ -108,6 +108,9 @@ pub struct Policy {
 /// The longest policy, in bytes: some thousand lines.
 pub(crate) const MAX_POLICY: usize = 256 * 1024;
 
+/// So many problems are told of a policy; the rest are counted in one.
+const MAX_PROBLEMS: usize = 100;
+
 /// What a token's groups are called where no `scopes` are set.
 const DEFAULT_SCOPE: &str = "groups";
 
@@ -123,7 +126,8 @@ impl Policy {
         match_mode: &str,
     ) -> Result<Self, Vec<Problem>> {
         let (policy, mut problems) = Self::read(csv, default_role, scopes, match_mode);
-        problems.retain(|problem| problem.fatal);
+        problems.warnings = Sort::default();
+        let problems = problems.told();
         if problems.is_empty() {
             Ok(policy)
         } else {
@@ -131,17 +135,16 @@ impl Policy {
         }
     }
 
-    /// Everything that is wrong or suspicious, by line.
+    /// What is wrong or suspicious, by line. Where that is a great deal, errors before warnings, and how much more there is.
     #[must_use]
     pub fn check(csv: &str, default_role: &str, scopes: &str, match_mode: &str) -> Vec<Problem> {
         let (policy, mut problems) = Self::read(csv, default_role, scopes, match_mode);
-        problems.extend(policy.suspicions());
-        problems.sort_by_key(|problem| problem.line);
-        problems
+        policy.suspicions(&mut problems);
+        problems.told()
     }
 
-    fn read(csv: &str, default_role: &str, scopes: &str, mode: &str) -> (Self, Vec<Problem>) {
-        let mut problems = Vec::new();
+    fn read(csv: &str, default_role: &str, scopes: &str, mode: &str) -> (Self, Problems) {
+        let mut problems = Problems::default();
         let csv = if csv.len() > MAX_POLICY {
             let most = format!("{} KiB", MAX_POLICY / 1024);
             problems.push(Problem::error(
@@ -182,8 +185,7 @@ impl Policy {
         (policy, problems)
     }
 
-    fn suspicions(&self) -> Vec<Problem> {
-        let mut found = Vec::new();
+    fn suspicions(&self, found: &mut Problems) {
         let mut reader = Reader::new(self.mode);
         for rule in &self.rules {
             if rule.effect == Effect::Neither {
@@ -200,7 +202,9 @@ impl Policy {
                 let told = told.with("field", shown);
                 Problem::warning(rule.line, told.with("most", MAX_EXPRESSIONS.to_string()))
             };
-            found.extend(fields.into_iter().filter(bad).map(told));
+            for field in fields.into_iter().filter(bad) {
+                found.push(told(field));
+            }
             if self.mode == MatchMode::Regex {
                 continue;
             }
@@ -229,7 +233,53 @@ impl Policy {
                 found.push(Problem::warning(rule.line, message));
             }
         }
-        found
+    }
+}
+
+/// What is found in a policy. A policy may have tens of thousands of lines, each of them wrong, and nobody reads so many problems.
+#[derive(Default)]
+struct Problems {
+    errors: Sort,
+    warnings: Sort,
+}
+
+/// The problems of one sort: the first ones, and how many there are.
+#[derive(Default)]
+struct Sort {
+    first: Vec<Problem>,
+    count: usize,
+}
+
+impl Problems {
+    fn push(&mut self, problem: Problem) {
+        let sort = match problem.fatal {
+            true => &mut self.errors,
+            false => &mut self.warnings,
+        };
+        sort.count += 1;
+        if sort.first.len() < MAX_PROBLEMS {
+            sort.first.push(problem);
+        }
+    }
+
+    /// By line, and how many more there are at the end. That is an error where errors are among them.
+    fn told(self) -> Vec<Problem> {
+        let Self { errors, warnings } = self;
+        let count = errors.count + warnings.count;
+        let fatal = errors.count > errors.first.len();
+        let mut told = errors.first;
+        told.extend(warnings.first);
+        told.truncate(MAX_PROBLEMS);
+        told.sort_by_key(|problem| problem.line);
+        let more = count - told.len();
+        if more > 0 {
+            told.push(Problem {
+                line: 0,
+                message: message::rbac::MORE.with("count", more),
+                fatal,
+            });
+        }
+        told
     }
 }
 
@@ -497,5 +547,33 @@ mod tests {
         );
         let regex = Policy::check("p, a, (, get, .*, allow", "", "", "regex");
         assert_eq!(regex[0].message.code, "rbac.expression");
+    }
+
+    #[test]
+    fn of_very_many_problems_the_first_are_told_and_errors_before_warnings() {
+        let told = |csv: &str| {
+            let problems = Policy::check(csv, "", "", "");
+            let more = problems.iter().find(|problem| problem.line == 0);
+            let more = more.map(|more| (more.message.arguments["count"].clone(), more.fatal));
+            let errors = problems.iter().filter(|problem| problem.fatal).count();
+            (problems.len(), errors, more)
+        };
+        let doubtful = "p, a, applications, fetch, */*, allow\n";
+        assert_eq!(told(&doubtful.repeat(100)), (100, 0, None));
+        let more = |count: &str, fatal| Some((count.to_owned(), fatal));
+        assert_eq!(told(&doubtful.repeat(103)), (101, 0, more("3", false)));
+        // What makes the policy unusable comes last, and is told.
+        let mixed = format!("{}x\nx\n", doubtful.repeat(103));
+        assert_eq!(told(&mixed), (101, 2, more("5", false)));
+        let last = Policy::check(&mixed, "", "", "").pop().unwrap();
+        assert_eq!(last.message.code, "rbac.more", "at the end");
+        let wrong = "x\n".repeat(50_000);
+        assert_eq!(told(&wrong), (101, 101, more("49900", true)));
+        let refused = Policy::parse(&wrong, "", "", "").unwrap_err();
+        assert_eq!(refused.len(), 101);
+        assert_eq!(refused[0].line, 1);
+        let refused = Policy::parse(&mixed, "", "", "").unwrap_err();
+        let lines: Vec<u32> = refused.iter().map(|problem| problem.line).collect();
+        assert_eq!(lines, [104, 105], "warnings are no reason");
     }
 }
