@@ -22,9 +22,12 @@ use crate::{canonical, misspelt};
 mod place;
 mod sanitise;
 mod territory;
+mod told;
 
 pub use place::{kind_forbidden, namespace_forbidden};
 pub use territory::Territory;
+
+use told::Told;
 
 /// Whether the objects of a kind live in namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,32 +139,30 @@ pub struct Prepared {
     pub incomplete: bool,
 }
 
-/// No application shows more sanitising warnings than this; the rest are counted in one.
-const MAX_WARNINGS: usize = 100;
-
 /// Turns manifests into targets.
 #[must_use]
 pub fn prepare(manifests: &[Manifest], context: &Context<'_>) -> Prepared {
     let promised = place::promised_kinds(manifests);
     let mut targets: Vec<Target> = Vec::with_capacity(manifests.len());
-    let mut causes = Vec::new();
+    let mut told = Told::default();
     let mut incomplete = false;
-    let mut excluded: BTreeMap<ResourceKey, Cause> = BTreeMap::new();
+    let mut excluded: BTreeMap<ResourceKey, &Manifest> = BTreeMap::new();
     let mut places: HashMap<ResourceKey, (usize, Vec<Option<Location>>)> = HashMap::new();
     for manifest in manifests {
         let key = manifest.key();
         let left_out = is_excluded(&key, context);
         if !left_out {
-            causes.extend(misspelt::annotations(manifest));
+            let words = misspelt::annotations(manifest);
+            words.into_iter().for_each(|cause| told.push(cause));
         }
         if options::role(&manifest.object) == Role::Ignored {
             continue;
         }
         if left_out {
-            excluded.insert(key.clone(), excluded_cause(key, manifest));
+            excluded.insert(key, manifest);
             continue;
         }
-        let Some(target) = target(manifest, context, &promised, &mut causes) else {
+        let Some(target) = target(manifest, context, &promised, &mut told) else {
             incomplete = true;
             continue;
         };
@@ -186,14 +187,16 @@ pub fn prepare(manifests: &[Manifest], context: &Context<'_>) -> Prepared {
         .collect();
     repeated.sort_by(|a, b| a.0.cmp(&b.0));
     for (key, (_, seen)) in repeated {
-        causes.push(repeated_cause(key, seen));
+        told.warn(|| repeated_cause(key, seen));
     }
-    causes.extend(excluded.into_values());
-    causes.extend(targets.iter().filter_map(|target| target.refused.clone()));
-    bound(&mut causes);
+    for (key, manifest) in excluded {
+        told.warn(|| excluded_cause(key, manifest));
+    }
+    let refused = targets.iter().filter_map(|target| target.refused.clone());
+    refused.for_each(|cause| told.push(cause));
     Prepared {
         targets,
-        causes,
+        causes: told.causes(),
         incomplete,
     }
 }
@@ -234,36 +237,16 @@ fn repeated_cause(key: ResourceKey, mut seen: Vec<Option<Location>>) -> Cause {
     }
 }
 
-/// Keeps errors and the first warnings; says how many more there were.
-fn bound(causes: &mut Vec<Cause>) {
-    let warnings = causes
-        .iter()
-        .filter(|c| c.severity == domain::cause::Severity::Warning)
-        .count();
-    if warnings <= MAX_WARNINGS {
-        return;
-    }
-    let mut kept = 0;
-    causes.retain(|cause| {
-        let warning = cause.severity == domain::cause::Severity::Warning;
-        kept += usize::from(warning);
-        !warning || kept <= MAX_WARNINGS
-    });
-    causes.push(Cause::warning(
-        message::lint::MORE.with("count", warnings - MAX_WARNINGS),
-    ));
-}
-
 fn target(
     manifest: &Manifest,
     context: &Context<'_>,
     promised: &place::Promised,
-    causes: &mut Vec<Cause>,
+    told: &mut Told,
 ) -> Option<Target> {
     let location = manifest.location.clone();
     let role = options::role(&manifest.object);
     if let Some(missing) = missing_part(&manifest.object, role) {
-        causes.push(
+        told.push(
             Cause::error(message::sync::INVALID_OBJECT.with("field", missing))
                 .on(manifest.key())
                 .field(missing)
@@ -282,10 +265,12 @@ fn target(
 
     let root = context.schema.root(group, version, &key.kind);
     for dropped in sanitise::sanitise(&mut object, root) {
-        let place = manifest.locate(&dropped.path);
-        let variable = manifest.variable(&dropped.path);
-        let cause = dropped.cause(&key).on(key.clone()).located(place);
-        causes.push(cause.variable(variable));
+        told.warn(|| {
+            let place = manifest.locate(&dropped.path);
+            let variable = manifest.variable(&dropped.path);
+            let cause = dropped.cause(&key).on(key.clone()).located(place);
+            cause.variable(variable)
+        });
     }
 
     encode_string_data(&mut object, &key);
