@@ -351,6 +351,11 @@ messages! {
         en: "`{path}` is a submodule of `{url}`, and there is no way into that repository; connect it, or take the submodule out",
         ko: "`{path}`은(는) `{url}`의 서브모듈인데 그 저장소에 접근할 방법이 없습니다. 저장소를 연결하거나 서브모듈을 제거하십시오",
     }
+    /// A kustomization takes something of a submodule that is not to be fetched.
+    SUBMODULE_LEFT_OUT = "source.submodule-left-out" {
+        en: "`{resource}`, named in {field}, is in the submodule `{path}`, and `.gitmodules` says `update = none` of it, so that nothing of it is fetched; take that line out, or take `{resource}` out of {field}",
+        ko: "{field}에 지정된 `{resource}`은(는) 서브모듈 `{path}`에 있는데, `.gitmodules`에 이 서브모듈의 `update = none`이 있어 아무것도 가져오지 않습니다. 그 줄을 지우거나 {field}에서 `{resource}`을(를) 빼십시오",
+    }
     /// An address whose scheme the tenant's settings leave out.
     SCHEME_OFF = "source.scheme-off" {
         en: "`{url}` is of a scheme that the setting `helm.valuesFileSchemes` does not name; add the scheme there, or keep the file in a repository",

@@ -147,27 +147,34 @@ fn missing(reader: &Reader<'_, '_>, failure: &Failure) -> Option<Cause> {
     let absent = |entry: &str| {
         // An address of another place is not for this repository to have.
         let found = (!entry.contains("//")).then(|| reader.find(&below(folder, entry)));
-        let node = found.and_then(Result::ok).map(|Found { node, .. }| node);
-        node == Some(Node::Missing)
+        let found = found.and_then(Result::ok);
+        found.filter(|found| found.node == Node::Missing)
     };
     let meant = |field: &str, entry: &str| match resource {
         Some(resource) => entry == resource,
         None => field == COMPONENTS,
     };
-    let (field, position, entry) = TAKING.into_iter().find_map(|field| {
-        let list = document.value.get(field).and_then(Value::as_array)?;
-        let mut entries = list.iter().map(Value::as_str).enumerate();
-        entries.find_map(|(position, entry)| {
-            let entry = entry.filter(|&entry| meant(field, entry) && absent(entry))?;
-            Some((field, position, entry))
-        })
-    })?;
+    let (field, position, entry, Found { path: end, .. }) =
+        TAKING.into_iter().find_map(|field| {
+            let list = document.value.get(field).and_then(Value::as_array)?;
+            let mut entries = list.iter().map(Value::as_str).enumerate();
+            entries.find_map(|(position, entry)| {
+                let entry = entry.filter(|&entry| meant(field, entry))?;
+                Some((field, position, entry, absent(entry)?))
+            })
+        })?;
     let at = format!("{field}[{position}]");
     let mut lines = document.lines.iter();
     let line = lines.find(|(path, _)| *path == at);
-    let message = message::source::KUSTOMIZE_RESOURCE_MISSING
-        .with("resource", entry)
-        .with("field", field);
+    // The way to what is not there ends at the first part that is not.
+    let message = match reader.trees().is_left_out(&end) {
+        true => {
+            let message = message::source::SUBMODULE_LEFT_OUT;
+            message.with("path", reader.trees().shown(&end))
+        }
+        false => message::source::KUSTOMIZE_RESOURCE_MISSING.message(),
+    };
+    let message = message.with("resource", entry).with("field", field);
     Some(Cause::error(message).located(Some(Location {
         path: reader.trees().shown(&path),
         line: line.map_or(document.line, |(_, line)| *line),

@@ -260,6 +260,41 @@ async fn a_submodule_that_is_not_to_be_updated_is_an_empty_folder() {
 }
 
 #[tokio::test]
+async fn a_kustomization_that_takes_something_of_one_that_is_left_out_is_told_why_it_is_not_there()
+{
+    let world = World::new();
+    world.write("app/a.yaml", &config_map("own"));
+    let somewhere = "0123456789012345678901234567890123456789";
+    link(&world, "app/lib", "https://h.example/none", somewhere);
+    let modules = format!("{}\tupdate = none\n", modules("https://h.example/none"));
+    world.write(".gitmodules", &modules);
+    let mut input = input(json!({"path": "app"}));
+    input.fresh = true;
+    for (entry, code, said) in [
+        ("lib/base", "source.submodule-left-out", "`app/lib`"),
+        ("lib", "source.submodule-left-out", "`update = none`"),
+        ("gone", "source.kustomize-resource-missing", "push it"),
+    ] {
+        let text = format!("resources:\n- a.yaml\n- {entry}\n");
+        world.write("app/kustomization.yaml", &text);
+        world.commit();
+        let error = world.render(&input).await.unwrap_err();
+        let cause = error.cause();
+        assert_eq!(cause.message.code, code, "{entry}: {cause:?}");
+        let place = cause.location.clone().unwrap();
+        assert_eq!(
+            (place.path.as_str(), place.line),
+            ("app/kustomization.yaml", 3)
+        );
+        let text = cause.message.to_string();
+        assert!(
+            text.contains(&format!("`{entry}`")) && text.contains(said),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_circle_of_submodules_ends_at_a_limit() {
     let world = World::new();
     let lib = Other::new(&world, "lib");
