@@ -234,3 +234,60 @@ async fn an_operation_that_waits_between_waves_is_held_and_goes_on() -> Result<(
     client.app_when("app", PATIENCE, stopped).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_next_try_that_a_window_keeps_back_gives_way_to_a_newer_commit() -> Result<()> {
+    let tenant = platform::tenant("windows-retry").await?;
+    let client = &tenant.client;
+    // No cluster takes that name.
+    let refused = config_map("Pa_1", "1");
+    let broken = tenant.checkout.push_file("app/a.yaml", refused).await?;
+    tenant.connect().await?;
+    let backoff = json!({"duration": "5s", "factor": 1, "maxDuration": "5s"});
+    let mut policy = platform::automated();
+    policy["retry"] = json!({"limit": -1, "backoff": backoff});
+    tenant.create_app("app", "app", &policy).await?;
+    let waits = |app: &Value| app.to_string().contains("[sync.retry-waits]");
+    client.app_when("app", PATIENCE, waits).await?;
+    add_window(&tenant, "deny", "* * * * *", &[]).await?;
+    // Its time has come, and it still says what failed.
+    let kept = |app: &Value| {
+        let (state, said) = (&app["status"]["operationState"], app.to_string());
+        state["phase"] == "Running"
+            && !state["finishedAt"].is_null()
+            && said.contains("[sync.window-stays-closed]")
+            && !said.contains("[sync.retry-waits]")
+    };
+    let app = client.app_when("app", PATIENCE, kept).await?;
+    let tries = app["status"]["operationState"]["retryCount"].clone();
+    // The same commit supersedes nothing.
+    let refresh = "/api/v1/applications/app?refresh=normal";
+    let app = client.get(refresh).await?.ok()?;
+    assert!(kept(&app), "{app}");
+
+    let fixed = config_map("pa-1", "1");
+    let newest = tenant.checkout.push_file("app/a.yaml", fixed).await?;
+    client.get(refresh).await?.ok()?;
+    let given_up = |app: &Value| {
+        let state = &app["status"]["operationState"];
+        state["phase"] == "Failed" && kept_back(app, "[sync.window-stays-closed]")
+    };
+    let app = client.app_when("app", PATIENCE, given_up).await?;
+    let state = &app["status"]["operationState"];
+    let message = state["message"].as_str().context("no message")?;
+    assert!(
+        message.contains("Not tried again") && message.contains(&newest),
+        "{message}"
+    );
+    assert_eq!(state["syncResult"]["revision"], broken, "{state}");
+    assert_eq!(state["retryCount"], tries, "it was not tried meanwhile");
+    assert!(!there(&tenant, "pa-1").await?, "the window is closed");
+
+    delete_window(&tenant).await?;
+    let app = client.app_done("app", Some(&newest), PATIENCE).await?;
+    let state = &app["status"]["operationState"];
+    assert_eq!(state["syncResult"]["revision"], newest, "{state}");
+    assert_eq!(state["retryCount"].as_i64().unwrap_or_default(), 0);
+    assert!(there(&tenant, "pa-1").await?);
+    Ok(())
+}

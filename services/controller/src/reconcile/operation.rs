@@ -135,9 +135,19 @@ pub async fn advance(
         // The next look goes on with its hooks, and says what keeps them.
         return Ok(next.sooner(Next::After(Duration::ZERO)));
     }
-    if let Some(until) = until {
-        let until = deadline.map_or(until, |end| end.min(until));
-        return between::compare(ctx, &subject, state, until, memory).await;
+    // A try whose time comes while a window is closed has not begun: it waits on, and may be superseded meanwhile.
+    let due =
+        recorded.filter(|state| !begun && until.is_none() && operation::next_try(state).is_some());
+    let closed = due.and_then(|state| {
+        let applicant = subject.applicant();
+        applicant.held(begun_by(state), state.started_at, now)
+    });
+    if until.is_some() || closed.is_some() {
+        let state = as_recorded(recorded, state, begun);
+        let until = closed.as_ref().map_or(until, |closed| closed.until);
+        let until = until.into_iter().chain(deadline).min();
+        let closed = closed.map(|closed| closed.cause);
+        return between::compare(ctx, &subject, state, until, closed, memory).await;
     }
     run_on(
         ctx,
@@ -160,7 +170,7 @@ fn deadline(subject: &Subject, state: &OperationState) -> Option<Timestamp> {
     state.started_at.checked_add_signed(limit)
 }
 
-/// What is stopped as it is on record: taken up for its next try it would not say any more what it waited for.
+/// What is stopped, or waits on, as it is on record: taken up for its next try it would not say any more what it waited for.
 fn as_recorded(
     recorded: Option<&OperationState>,
     taken_up: OperationState,
@@ -399,7 +409,7 @@ async fn run_on(
     if let Some(closed) =
         run.subject
             .applicant()
-            .held(begun_by(&run), run.state.started_at, ctx.clock.now())
+            .held(begun_by(&run.state), run.state.started_at, ctx.clock.now())
     {
         run.state.message = closed.message;
         let look = spec_look(ctx, &run.subject, at_hand, memory, false).await?;
@@ -518,8 +528,8 @@ async fn run_on(
 }
 
 /// Who began an operation: the one who may pass a window with `manualSync`, or the application itself.
-fn begun_by(run: &Run) -> Begun {
-    match run.state.operation.initiated_by.automated {
+fn begun_by(state: &OperationState) -> Begun {
+    match state.operation.initiated_by.automated {
         true => Begun::ByItself,
         false => Begun::ByHand,
     }

@@ -428,9 +428,19 @@ fn advance(
         let next = end(world, me, run, in_vain(ended), look)?;
         return Ok(sooner(next, Next::After(0)));
     }
-    if let Some(until) = until {
-        let until = deadline.map_or(until, |end| end.min(until));
-        return between(world, me, &subject, state, until);
+    // A try whose time comes while a window is closed has not begun: it waits on, and may be superseded meanwhile.
+    let due =
+        recorded.filter(|state| !begun && until.is_none() && operation::next_try(state).is_some());
+    let closed = due.and_then(|state| {
+        let applicant = subject.applicant(world);
+        applicant.held(begun_by(state), state.started_at, now)
+    });
+    if until.is_some() || closed.is_some() {
+        let state = recorded.filter(|_| !begun).cloned().unwrap_or(state);
+        let until = closed.as_ref().map_or(until, |closed| closed.until);
+        let until = until.into_iter().chain(deadline).min();
+        let closed = closed.map(|closed| closed.cause);
+        return between(world, me, &subject, state, until, closed);
     }
     run_on(world, me, Run { subject, state }, None, begun)
 }
@@ -441,7 +451,8 @@ fn between(
     me: &mut Controller,
     subject: &Subject,
     mut state: OperationState,
-    until: Timestamp,
+    until: Option<Timestamp>,
+    closed: Option<Cause>,
 ) -> Looked<Next> {
     let look = look(world, me, subject, "")?;
     let revisions = look.desired.revisions();
@@ -460,18 +471,25 @@ fn between(
         return publish(world, me, &subject.app, report, Next::After(0));
     }
     let report = Report {
-        status: status(world, subject, &look, told(&state), false),
+        status: status(world, subject, &look, told(&state, closed), false),
         ..Report::default()
     };
-    let next = at(world, until);
+    let next = until.map_or(Next::Sleep, |until| at(world, until));
     publish(world, me, &subject.app, report, next)
 }
 
 /// What an application says of an operation whose attempt has ended.
-fn told(state: &OperationState) -> Vec<Cause> {
+fn told(state: &OperationState, closed: Option<Cause>) -> Vec<Cause> {
     let mut causes = state.causes.clone();
-    causes.extend(operation::retry_waits(state));
+    causes.extend(closed.or_else(|| operation::retry_waits(state)));
     causes
+}
+
+fn begun_by(state: &OperationState) -> Begun {
+    match state.operation.initiated_by.automated {
+        true => Begun::ByItself,
+        false => Begun::ByHand,
+    }
 }
 
 /// Carries an operation on.
@@ -492,10 +510,7 @@ fn run_on(
         };
         let _ = publish(world, me, &run.subject.app, report, Next::Sleep);
     }
-    let by = match run.state.operation.initiated_by.automated {
-        true => Begun::ByItself,
-        false => Begun::ByHand,
-    };
+    let by = begun_by(&run.state);
     let applicant = run.subject.applicant(world);
     if let Some(closed) = applicant.held(by, run.state.started_at, world.now()) {
         run.state.message = closed.message;
@@ -620,7 +635,7 @@ fn end(world: &mut World, me: &mut Controller, run: Run, ended: End, look: Look)
     let again = operation::conclude(&mut state, ended, now);
     let superseded =
         operation::is_superseded(&state, &look.desired.revisions(), &subject.sources());
-    let mut status = status(world, &subject, &look, told(&state), true);
+    let mut status = status(world, &subject, &look, told(&state, None), true);
     let mut report = Report::default();
     let next = match again {
         Some(again) => {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use domain::application::REFRESH;
+use domain::cause::Cause;
 use domain::clock::Timestamp;
 use domain::operation::OperationState;
 use engine::operation;
@@ -18,13 +19,14 @@ use crate::reconcile::subject::Subject;
 use crate::reconcile::{Failure, Next, PATIENCE, STILL_HELD, at};
 use crate::repos::Trouble;
 
-/// Compares, and leaves the operation as it is until then. One that Git has got something newer for ends: the look that follows
-/// decides what comes in its place, as of any new commit.
+/// Compares, and leaves the operation as it is until then, where that is known; `closed` says which window keeps back a try whose time
+/// has come. One that Git has got something newer for ends: the look that follows decides what comes in its place, as of any new commit.
 pub(super) async fn compare(
     ctx: &Context,
     subject: &Subject,
     state: OperationState,
-    until: Timestamp,
+    until: Option<Timestamp>,
+    closed: Option<Cause>,
     memory: &mut AppMemory,
 ) -> Result<Next, Failure> {
     let refresh = subject.app.annotation(REFRESH).map(str::to_owned);
@@ -55,12 +57,13 @@ pub(super) async fn compare(
     let report = match &look.desired {
         Ok(desired) if superseded => end(ctx, subject, state, &look, desired, memory),
         _ => {
-            let mut next = at(ctx, until).sooner(look.again.map_or(Next::Sleep, Next::After));
+            let mut next = until.map_or(Next::Sleep, |until| at(ctx, until));
+            next = next.sooner(look.again.map_or(Next::Sleep, Next::After));
             // What Git says now could not be asked, or not be rendered, and nothing happens when it can.
             if trouble.is_some() || is_superseded(&state, &look.desired) {
                 next = next.sooner(Next::After(STILL_HELD));
             }
-            let causes = told(&state, &look);
+            let causes = told(&state, &look, closed);
             Report {
                 status: look::status(ctx, subject, &look, causes, refresh.is_some()),
                 next,

@@ -106,7 +106,7 @@ async fn write_end(
     let again = operation::conclude(&mut state, ended, now);
     // Taken before the status is made of it: what is beneath and goes meanwhile is still told there.
     let below = look::beneath(ctx, subject.sight(), look.live.entries());
-    let causes = told(&state, &look);
+    let causes = told(&state, &look, None);
     let passing = causes != lasting_of(&state, &look);
     let mut status = look::status_above(ctx, &subject, &look, &below, causes, true);
     settle(&mut state, &status);
@@ -219,10 +219,11 @@ fn has_held(look: &Look) -> bool {
     entries.any(|entry| hooks::held(&entry.body))
 }
 
-/// What an application says of an operation whose attempt has ended: why it did not end well, and when it is tried again.
-pub(super) fn told(state: &OperationState, look: &Look) -> Vec<Cause> {
+/// What an application says of an operation whose attempt has ended: why it did not end well, and when it is tried again, or which
+/// window keeps that back when its time has come.
+pub(super) fn told(state: &OperationState, look: &Look, closed: Option<Cause>) -> Vec<Cause> {
     let mut causes = operation_causes(state, look);
-    causes.extend(operation::retry_waits(state));
+    causes.extend(closed.or_else(|| operation::retry_waits(state)));
     causes
 }
 

@@ -245,7 +245,10 @@ fn in_the_way(ctx: &Context, run: &Run) -> (Vec<Cause>, Option<Timestamp>) {
     }
     causes.extend(unseen(ctx, &run.subject));
     let (since, now) = (run.state.started_at, ctx.clock.now());
-    let closed = run.subject.applicant().held(begun_by(run), since, now);
+    let closed = run
+        .subject
+        .applicant()
+        .held(begun_by(&run.state), since, now);
     let until = closed.as_ref().and_then(|closed| closed.until);
     causes.extend(closed.map(|closed| closed.cause));
     (causes, until)
