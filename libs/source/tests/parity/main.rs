@@ -234,6 +234,12 @@ fn cases(tool: &str) -> Vec<(String, Case)> {
     all
 }
 
+/// How many of them are rendered: one that is there to fail compares nothing.
+fn coming_out(cases: &[(String, Case)]) -> usize {
+    let out = cases.iter().filter(|(_, case)| case.fails.is_none());
+    out.count()
+}
+
 fn copy_cases(world: &World, tool: &str) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/cases")
@@ -326,7 +332,7 @@ async fn charts_are_rendered_as_helm_template_does() {
     let helm = tools::path("helm", &Progress::silent()).await.unwrap();
     copy_cases(&world, "helm");
     let cases = cases("helm");
-    assert!(cases.len() >= 25, "only {} charts", cases.len());
+    assert!(coming_out(&cases) >= 45, "only {}", coming_out(&cases));
     let mut ran = Vec::new();
     for (name, case) in &cases {
         let folder = world.work().join(name).join("chart");
