@@ -50,6 +50,10 @@ const TENANT: &str = "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0001";
 const ROUNDS: u64 = 20;
 const ROUNDS_IN_FULL: u64 = 270;
 const EDITS: usize = 12;
+/// How much of what was rendered is remembered in the process, in MiB, in every other round. With nothing, what is remembered
+/// has been written down and read again; with as much as is usual, it is known of it where it was found to hold, which is
+/// never written down.
+const MEMORIES_MIB: [usize; 2] = [0, 32];
 /// After so many wrong answers nothing more is learned.
 const ENOUGH: usize = 10;
 
@@ -243,7 +247,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
+    async fn new(memory_mib: usize) -> Self {
         let folder = TempDir::new().unwrap();
         let mut ground = Ground::open(&folder.path().join("ground"), Progress::silent()).unwrap();
         let redis = Redis::start(&mut ground, None).await.unwrap().url;
@@ -261,8 +265,7 @@ impl World {
             .env("NARU_DATA_DIR", folder.path().join("data"))
             .env("NARU_RENDERER", &program)
             .env("NARU_REDIS_URL", redis)
-            // Nothing in the process: what is remembered has been written down and read again.
-            .env("NARU_MEMORY_MIB", "0")
+            .env("NARU_MEMORY_MIB", memory_mib.to_string())
             .env("NARU_ALLOW_FILE_URLS", "true")
             .env("NARU_EGRESS__ALLOW", "127.0.0.0/8")
             .stdout(Stdio::null())
@@ -580,37 +583,48 @@ async fn what_is_remembered_is_what_a_render_in_an_empty_worker_says() {
     let rounds = if full { ROUNDS_IN_FULL } else { ROUNDS };
     let cases = cases();
     assert!(cases.len() >= 100, "only {} cases", cases.len());
-    let world = World::new().await;
-    let mut tally = Tally::default();
-    for number in 0..rounds {
-        // Each round by a number of its own, so that a wrong answer comes again as the first one.
-        round(&world, &cases, seed.wrapping_add(number), &mut tally).await;
-        if tally.wrong.len() >= ENOUGH {
-            break;
+    let mut tallies = Vec::new();
+    for (parity, memory) in (0..).zip(MEMORIES_MIB) {
+        let world = World::new(memory).await;
+        let mut tally = Tally::default();
+        // Each round by a number of its own, which says its server too, so that a wrong answer comes again as one of the first.
+        for number in (0..rounds).map(|number| seed.wrapping_add(number)) {
+            if number % 2 == parity && tally.wrong.len() < ENOUGH {
+                round(&world, &cases, number, &mut tally).await;
+            }
         }
+        world.end().await;
+        println!(
+            "NARU_SEED={seed}: {} edits, {} hits, {} renders, {} failures, {memory} MiB in memory",
+            tally.hits + tally.renders + tally.failures,
+            tally.hits,
+            tally.renders,
+            tally.failures
+        );
+        tallies.push(tally);
     }
-    world.end().await;
-    let Tally {
-        hits,
-        renders,
-        failures,
-        wrong,
-    } = &tally;
-    println!(
-        "NARU_SEED={seed}: {} edits, {hits} hits, {renders} renders, {failures} failures",
-        hits + renders + failures
-    );
+    let wrong: Vec<&str> = tallies
+        .iter()
+        .flat_map(|tally| &tally.wrong)
+        .map(String::as_str)
+        .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let edits = usize::try_from(rounds).unwrap() * EDITS;
+    let of_all = |count: fn(&Tally) -> usize| tallies.iter().map(count).sum::<usize>();
+    let (hits, renders) = (of_all(|tally| tally.hits), of_all(|tally| tally.renders));
     assert!(
-        *hits > edits / 10 && *renders > edits / 10,
-        "NARU_SEED={seed}: the edits must come out both ways: {tally:?}"
+        hits > edits / 10 && renders > edits / 10,
+        "NARU_SEED={seed}: the edits must come out both ways: {tallies:?}"
+    );
+    assert!(
+        tallies.iter().all(|tally| tally.hits > 0),
+        "NARU_SEED={seed}: {tallies:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_a_chart_no_longer_takes_from_is_not_asked_for() {
-    let world = World::new().await;
+    let world = World::new(0).await;
     let site = Site::start(None).await.unwrap();
     let packed = "libs/source/tests/cases/helm/packed-dependency/chart/charts/packed-1.2.3.tgz";
     let packed = std::fs::read(root().join(packed)).unwrap();
