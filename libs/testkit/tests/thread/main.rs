@@ -35,6 +35,7 @@ mod logs;
 mod objects;
 mod operator;
 mod orphans;
+mod outage;
 mod plan;
 mod push;
 mod references;
