@@ -527,3 +527,33 @@ async fn charts_that_a_chart_in_git_depends_on_are_taken_from_where_it_says() ->
     ensure!(refused.contains("chart.login-needed"), "{refused}");
     Ok(())
 }
+
+/// What a chart learns of its cluster. Helm knows of no APIService by itself, and assumes another version.
+const ASKING: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: asked\ndata:\n  \
+    version: {{ .Capabilities.KubeVersion.Version }}\n  \
+    there: {{ .Capabilities.APIVersions.Has \"apiregistration.k8s.io/v1/APIService\" | quote }}\n  \
+    gone: {{ .Capabilities.APIVersions.Has \"example.com/v9\" | quote }}\n  \
+    found: {{ lookup \"v1\" \"Namespace\" \"\" .Release.Namespace | toJson | quote }}\n";
+
+#[tokio::test]
+async fn a_chart_sees_what_its_cluster_can_do_and_nothing_that_is_in_it() -> Result<()> {
+    let tenant = platform::tenant("asking").await?;
+    let chart = "apiVersion: v2\nname: asking\nversion: 1.0.0\n";
+    tenant.checkout.write("chart/Chart.yaml", chart)?;
+    tenant
+        .checkout
+        .push_file("chart/templates/a.yaml", ASKING)
+        .await?;
+    tenant.connect().await?;
+    tenant
+        .create_app("app", "chart", &platform::automated())
+        .await?;
+    tenant.client.app_done("app", None, PATIENCE).await?;
+    let path = format!("/api/v1/namespaces/{}/configmaps/asked", tenant.name);
+    let live = tenant.kube.get(&path).await?.context("no ConfigMap")?;
+    let about = tenant.kube.get("/version").await?.context("no version")?;
+    let wanted =
+        json!({"version": about["gitVersion"], "there": "true", "gone": "false", "found": "{}"});
+    assert_eq!(live["data"], wanted);
+    Ok(())
+}
