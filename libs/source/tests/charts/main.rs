@@ -5,14 +5,17 @@
 mod artifacts;
 mod registries;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use domain::egress::Egress;
 use domain::repository::Credentials;
 use domain::secret::Secret;
 use sandbox::Sandbox;
+use serde_json::json;
 use source::charts::Charts;
 use source::git::{Access, Limits, Login, Mirrors, Place, Rules};
+use source::render::{RenderInput, Renderer, WorkerLimits, WorkerPool};
 use source::{Error, Kind};
 use tempfile::TempDir;
 use testkit::charts::{Registry, Reply, Site, login, package};
@@ -20,6 +23,8 @@ use testkit::charts::{Registry, Reply, Site, login, package};
 struct World {
     folder: TempDir,
     charts: Charts,
+    /// What fetches for an application; it has no program, for nothing is rendered here.
+    renderer: Renderer,
 }
 
 impl World {
@@ -38,9 +43,11 @@ impl World {
         };
         let sandbox = Sandbox::new(None);
         let data = folder.path().join("data");
-        let mirrors = Mirrors::new(data, limits, egress, sandbox, None).unwrap();
+        let mirrors = Mirrors::new(data, limits, egress, sandbox.clone(), None).unwrap();
+        let pool = WorkerPool::new(sandbox, PathBuf::new(), WorkerLimits::default());
         Self {
             charts: Charts::new(&mirrors),
+            renderer: Renderer::new(mirrors, pool),
             folder,
         }
     }
@@ -395,6 +402,24 @@ async fn s13_redirects_are_judged_anew_and_the_login_stays_at_home() {
             .await
             .unwrap();
         assert_eq!(away.asked()[0].authorization.is_some(), sent);
+    }
+
+    // As the application's options say it; nothing is kept of the one before.
+    for (options, sent) in [
+        (json!({}), false),
+        (json!({"passCredentials": false}), false),
+        (json!({"passCredentials": true}), true),
+    ] {
+        let source = json!({"repoURL": home.url, "chart": "web", "helm": options});
+        let input = RenderInput {
+            source,
+            ..RenderInput::default()
+        };
+        let fresh = World::new();
+        let fetched = fresh.renderer.fetch(&access, "1.0.0", &input).await;
+        fetched.unwrap();
+        let asked = away.asked();
+        assert_eq!(asked[0].authorization.is_some(), sent, "{options}");
     }
 
     // Nothing but 127.0.0.1 is allowed here: every other way to this machine is none.
