@@ -173,6 +173,12 @@ pub(super) fn is_range(revision: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use rand::rngs::StdRng;
+    use rand::seq::IndexedRandom;
+    use rand::{Rng, SeedableRng};
+
     use super::*;
 
     fn refs() -> Refs {
@@ -293,5 +299,95 @@ mod tests {
         for (revision, range) in [("^3", true), ("3.x", true), ("gone", false), ("v3", false)] {
             assert_eq!(is_range(revision), range, "{revision}");
         }
+    }
+
+    /// What revisions are made of, and what they must not be made of.
+    const PIECES: &[&str] = &[
+        "HEAD",
+        "main",
+        "dev",
+        "nightly",
+        "v1.2.0",
+        "v1.10.0",
+        "v2.0.0-rc.1",
+        "refs/",
+        "refs/heads/",
+        "refs/tags/",
+        "v",
+        "0",
+        "1",
+        "2",
+        "1.x",
+        "1.2",
+        ".",
+        "*",
+        "^",
+        "~",
+        ">=",
+        "<",
+        "=",
+        "!=",
+        "-",
+        " - ",
+        "||",
+        ",",
+        " ",
+        "abcdef0",
+        "99999999999999999999",
+        "+build",
+        "-rc.1",
+        "--upload-pack=x",
+        "-x",
+        "@{-1}",
+        ":",
+        "^{commit}",
+        "..",
+        "/",
+        "\\",
+        "\0",
+        "\n",
+        "\u{202e}",
+        "한글",
+    ];
+
+    #[test]
+    fn s13_whatever_a_revision_is_made_of_it_is_a_ref_the_beginning_of_a_commit_or_nothing() {
+        let (refs, mut random) = (refs(), StdRng::seed_from_u64(29));
+        let (mut ranges, mut found) = (0, 0);
+        let begun = Instant::now();
+        for round in 0..40_000 {
+            let mut text = String::new();
+            for _ in 0..random.random_range(1..7) {
+                text.push_str(PIECES.choose(&mut random).unwrap());
+            }
+            if round % 97 == 0 {
+                text = text.repeat(random.random_range(1..500));
+            }
+            let (range, name) = (is_range(&text), refs.name(&text));
+            ranges += usize::from(range);
+            match refs.find(&text) {
+                Named::Commit(commit) if is_commit(&text) => {
+                    assert!(commit.eq_ignore_ascii_case(&text), "{text:?}");
+                }
+                Named::Commit(commit) => {
+                    found += 1;
+                    let name = name.unwrap();
+                    assert_eq!(refs.refs.get(&name), Some(&commit), "{text:?}");
+                    // No more than a name, unless it is a range: nothing is cut off, and nothing is looked for in it.
+                    let before = ["", "refs/heads/", "refs/tags/"];
+                    let named = before
+                        .iter()
+                        .any(|before| format!("{before}{text}") == name);
+                    assert!(named || range || text == "HEAD", "{text:?}: {name}");
+                }
+                Named::Short(short) => {
+                    let digits = short.bytes().all(|byte| byte.is_ascii_hexdigit());
+                    assert!(digits && short.eq_ignore_ascii_case(&text), "{text:?}");
+                }
+                Named::Nothing => {}
+            }
+        }
+        assert!(ranges > 200 && found > 300, "{ranges} {found}");
+        assert!(begun.elapsed() < Duration::from_secs(60));
     }
 }
