@@ -289,6 +289,9 @@ impl World {
         let writes = request.verb != Verb::Get;
         let fault = self.fault(&request);
         if let Some(fault) = fault {
+            if let Some(name) = fault.name(request.verb) {
+                self.count(name);
+            }
             let fence = me.fence;
             self.tell(format_args!(
                 "{}: {fence}: {:?} {}: {fault:?}",

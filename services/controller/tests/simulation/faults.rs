@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::cluster::Verb;
+
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -27,6 +29,24 @@ pub(crate) enum Fault {
         /// Whether it has.
         done: bool,
     },
+}
+
+impl Fault {
+    /// What it is counted as, where it does anything to such a request.
+    pub(crate) fn name(self, verb: Verb) -> Option<&'static str> {
+        let writes = verb != Verb::Get;
+        match self {
+            Self::Lost => Some("lost"),
+            Self::Pause(_) => Some("stood still"),
+            Self::Crash => Some("ended before"),
+            Self::Cut { .. } => Some("cut"),
+            Self::Answerless => writes.then_some("answerless"),
+            Self::Late(_) => writes.then_some("done late"),
+            Self::CrashAfter => writes.then_some("ended after"),
+            Self::Conflict => (verb == Verb::Merge).then_some("conflict"),
+            Self::Refused => matches!(verb, Verb::Apply { .. }).then_some("refused"),
+        }
+    }
 }
 
 /// Where chance comes from.

@@ -21,6 +21,7 @@ mod driver;
 mod faults;
 mod fields;
 mod invariants;
+mod judged;
 mod live;
 mod look;
 mod people;
@@ -65,11 +66,20 @@ const WORLDS_IN_FULL: u64 = 3000;
 const SETTLED: TimeDelta = TimeDelta::hours(4);
 
 /// What has to go wrong in some of the worlds.
-const TROUBLES: [&str; 8] = [
+const TROUBLES: [&str; 17] = [
+    "answerless",
     "away",
+    "conflict",
+    "cut",
+    "done late",
+    "ended after",
+    "ended before",
     "kept",
     "late",
     "listed anew",
+    "lost",
+    "refused",
+    "stood still",
     "stopped",
     "stopped from afar",
     "stumbled",
