@@ -1,4 +1,4 @@
-//! A mutating admission webhook: over TLS, the apiserver asks it about objects, and it changes each of them in one way.
+//! An admission webhook: over TLS, the apiserver asks it about objects, and it changes each of them in one way, or refuses it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +34,20 @@ impl Admission {
     /// # Errors
     /// When no port is free, or its certificate cannot be made.
     pub async fn start(patch: &Value) -> Result<Self> {
+        let patch = STANDARD.encode(patch.to_string());
+        Self::answering(json!({"allowed": true, "patchType": "JSONPatch", "patch": patch})).await
+    }
+
+    /// One that refuses each object in these words.
+    ///
+    /// # Errors
+    /// As [`Admission::start`].
+    pub async fn refusing(words: &str) -> Result<Self> {
+        let status = json!({"code": 403, "message": words});
+        Self::answering(json!({"allowed": false, "status": status})).await
+    }
+
+    async fn answering(response: Value) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("admission-").tempdir()?;
         let identity = Authority::open(folder.path())?.server("admission", &["127.0.0.1"])?;
         let tls = acceptor(&identity.cert, &identity.key, None)?;
@@ -43,19 +57,20 @@ impl Admission {
             authority: std::fs::read(&identity.ca)?,
             asked: Arc::default(),
         };
-        let patch = Arc::new(STANDARD.encode(patch.to_string()));
+        let response = Arc::new(response);
         let asked = Arc::clone(&this.asked);
         spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (tls, patch, asked) = (tls.clone(), Arc::clone(&patch), Arc::clone(&asked));
+                let (tls, asked) = (tls.clone(), Arc::clone(&asked));
+                let response = Arc::clone(&response);
                 spawn(async move {
                     let Ok(stream) = tls.accept(stream).await else {
                         return;
                     };
                     let service = hyper::service::service_fn(move |request| {
                         asked.fetch_add(1, Ordering::SeqCst);
-                        let patch = Arc::clone(&patch);
-                        async move { answer(request, &patch).await }
+                        let response = Arc::clone(&response);
+                        async move { answer(request, &response).await }
                     });
                     let builder = auto::Builder::new(TokioExecutor::new());
                     let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -82,18 +97,16 @@ impl Admission {
 
 async fn answer(
     request: Request<Incoming>,
-    patch: &str,
+    response: &Value,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let body = request.into_body().collect().await?.to_bytes();
     let review: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let answer = json!({
-        "apiVersion": review["apiVersion"], "kind": review["kind"],
-        "response": {
-            "uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch", "patch": patch,
-        },
+    let mut answer = json!({
+        "apiVersion": review["apiVersion"], "kind": review["kind"], "response": response,
     });
-    let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+    answer["response"]["uid"] = review["request"]["uid"].clone();
+    let mut sent = Response::new(Full::new(Bytes::from(answer.to_string())));
     let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    Ok(response)
+    sent.headers_mut().insert(CONTENT_TYPE, json);
+    Ok(sent)
 }

@@ -1,11 +1,13 @@
 //! Causes: what does not come up, or is refused, says why in a code and the cluster's words.
 
 use anyhow::{Context, Result, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::admission::Admission;
 use testkit::platform::{self, Tenant};
 use testkit::wait;
 
-use crate::hooks::{job, results};
+use crate::hooks::{ended, job, results, sync};
 use crate::{PATIENCE, all_conditions, conditions, config_map};
 
 /// A Deployment of one pod, with annotations.
@@ -256,5 +258,70 @@ async fn a_pod_that_no_node_takes_says_why() -> Result<()> {
         said.contains("[health.unschedulable]") && said.contains("nodes are available")
     };
     tenant.client.app_when("app", PATIENCE, told).await?;
+    Ok(())
+}
+
+/// A webhook that is asked about the tenant's pods and Services.
+fn validating(tenant: &Tenant, admission: &Admission) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": tenant.name},
+        "webhooks": [{
+            "name": "refuses.example.com", "clientConfig": admission.client_config(),
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods", "services"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": tenant.name}},
+            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 10, "failurePolicy": "Fail"}]})
+}
+
+#[tokio::test]
+async fn what_a_webhook_refuses_is_told_with_its_name_and_its_words() -> Result<()> {
+    let tenant = platform::tenant("refused-by").await?;
+    let admission = Admission::refusing("nothing is made on fridays").await?;
+    let admin = platform::platform().await?.kube()?;
+    let webhook = format!(
+        "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{}",
+        tenant.name
+    );
+    let configuration = validating(&tenant, &admission);
+    admin.apply(&webhook, &configuration).await?;
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
+        "spec": {"ports": [{"port": 80}]}});
+    let trial = format!(
+        "/api/v1/namespaces/{}/services?dryRun=All&timeout=5s",
+        tenant.name
+    );
+    wait::until("the webhook is asked", PATIENCE, || async {
+        let asked = tenant.kube.request(Method::POST, &trial).json(&service);
+        asked.send().await?;
+        ensure!(admission.asked() > 0, "not yet");
+        Ok(())
+    })
+    .await?;
+    let named = |said: &str, code: &str| {
+        let words = [code, "`refuses.example.com`", "nothing is made on fridays"];
+        words.iter().all(|word| said.contains(word))
+    };
+
+    // Pods, which the application does not make itself.
+    let web = tenant
+        .checkout
+        .push_file("app/web.yaml", deployment("web", ""));
+    web.await?;
+    tenant.connect().await?;
+    tenant.create_app("app", "app", &json!({})).await?;
+    sync(&tenant, &json!({})).await?;
+    ended(&tenant, "Succeeded").await?;
+    let told = |app: &Value| named(&all_conditions(app), "[health.pods-webhook]");
+    tenant.client.app_when("app", PATIENCE, told).await?;
+
+    // An object of its own.
+    let file = tenant.checkout.push_file("app/s.json", service.to_string());
+    file.await?;
+    sync(&tenant, &json!({})).await?;
+    let app = ended(&tenant, "Failed").await?;
+    let message = app["status"]["operationState"]["message"].as_str();
+    let message = message.context("it says why")?;
+    assert!(named(message, "[cluster.webhook-refused]"), "{message}");
+    admin.delete(&webhook).await?;
     Ok(())
 }
