@@ -96,6 +96,35 @@ async fn value(kube: &Kube, namespace: &str) -> Result<Option<String>> {
     Ok(map.map(|map| map["data"]["value"].as_str().unwrap_or_default().to_owned()))
 }
 
+/// Opens a watch of an application.
+async fn watch(client: &Client, app: &str) -> Result<reqwest::Response> {
+    let path = format!("/api/v1/stream/applications?name={app}");
+    let opened = client.request(Method::GET, &path).send().await?;
+    Ok(opened.error_for_status()?)
+}
+
+/// Reads a watch until the application is Synced at a commit: at no moment before was its state unknown.
+async fn known_until(mut watch: reqwest::Response, commit: &str) -> Result<()> {
+    let mut left: Vec<u8> = Vec::new();
+    loop {
+        let part = tokio::time::timeout(PATIENCE, watch.chunk()).await??;
+        left.extend_from_slice(&part.context("the watch ended")?);
+        while let Some(end) = left.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = left.drain(..=end).collect();
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let mut event: Value = serde_json::from_slice(&line)?;
+            let app = event["result"]["application"].take();
+            let sync = &app["status"]["sync"];
+            ensure!(sync["status"] != "Unknown", "{}", all_conditions(&app));
+            if sync["status"] == "Synced" && sync["revision"] == commit {
+                return Ok(());
+            }
+        }
+    }
+}
+
 /// Waits until the controller's metrics say of a tenant's cluster that it answers, or that it does not.
 async fn told(tenant: &str, server: &str, answers: bool) -> Result<()> {
     let supervisor = platform::platform().await?.supervisor()?;
@@ -185,14 +214,14 @@ async fn an_application_lives_in_a_cluster_that_was_added() -> Result<()> {
         refused.body
     );
 
-    // Other credentials: it goes on with them, and those before are used no more.
+    // Other credentials: it goes on with them, without a gap, and those before are used no more.
+    client.app_done("a", None, PATIENCE).await?;
+    let watch = watch(client, "a").await?;
     add(&tenant, &server, &second, &[]).await?;
     kube.delete(&format!("/api/v1/namespaces/{home}/serviceaccounts/first"))
         .await?;
-    tenant
-        .checkout
-        .push_file("app/a.yaml", config_map("a", "3"))
-        .await?;
+    let third = config_map("a", "3");
+    let commit = tenant.checkout.push_file("app/a.yaml", third).await?;
     wait::until("the push has arrived", PATIENCE, || async {
         ensure!(
             value(&kube, &made).await?.as_deref() == Some("3"),
@@ -201,7 +230,8 @@ async fn an_application_lives_in_a_cluster_that_was_added() -> Result<()> {
         Ok(())
     })
     .await?;
-    client.app_done("a", None, PATIENCE).await?;
+    client.app_done("a", Some(&commit), PATIENCE).await?;
+    known_until(watch, &commit).await?;
 
     // While it does not answer nobody knows, and that is said.
     way.set(Mood::Silent);
