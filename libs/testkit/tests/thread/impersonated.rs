@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
 
 use crate::hooks::{gone, job};
@@ -46,6 +46,18 @@ async fn asked(tenant: &Tenant) -> Result<BTreeSet<String>> {
     Ok(seen)
 }
 
+/// A NetworkPolicy that is replaced as a whole; and a Service that is a hook of the deletion.
+fn policy_and_hook(port: u16) -> (String, String) {
+    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "open", "annotations": {"argocd.argoproj.io/sync-options": "Replace=true"}},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"],
+            "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}]}});
+    let hook = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "bye", "annotations": {"argocd.argoproj.io/hook": "PreDelete"}},
+        "spec": {"ports": [{"port": 80}]}});
+    (policy.to_string(), hook.to_string())
+}
+
 #[tokio::test]
 async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()> {
     let (tenant, place) = enterable("as-whom").await?;
@@ -54,14 +66,30 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
     terminal.type_in("exit\r").await?;
     terminal.end(PATIENCE).await?;
 
-    // A sync with a hook.
-    tenant.checkout.write("app/a.yaml", config_map("a", "2"))?;
-    let before = job("before", &[("hook", "PreSync")], "");
-    let pushed = tenant.checkout.push_file("app/before.json", before);
-    let commit = pushed.await?;
+    // A sync with a hook, one that replaces, and one that prunes.
     let app = "/api/v1/applications/a";
-    client.get(&format!("{app}?refresh=normal")).await?.ok()?;
-    client.app_done("a", Some(&commit), PATIENCE).await?;
+    let prune = ["app", "set", "a", "--auto-prune"];
+    let set = client.argocd(&prune).await?;
+    ensure!(code(&set) == 0, "{}", said(&set));
+    let synced = async || -> Result<()> {
+        let commit = tenant.checkout.commit("another").await?;
+        tenant.checkout.push().await?;
+        client.get(&format!("{app}?refresh=normal")).await?.ok()?;
+        client.app_done("a", Some(&commit), PATIENCE).await?;
+        Ok(())
+    };
+    let (policy, hook) = policy_and_hook(80);
+    tenant.checkout.write("app/a.yaml", config_map("a", "2"))?;
+    tenant.checkout.write("app/policy.json", policy)?;
+    tenant.checkout.write("app/bye.json", hook)?;
+    let before = job("before", &[("hook", "PreSync")], "");
+    tenant.checkout.write("app/before.json", before)?;
+    synced().await?;
+    let policy = policy_and_hook(81).0;
+    tenant.checkout.write("app/policy.json", policy)?;
+    synced().await?;
+    tenant.checkout.remove("app/policy.json")?;
+    synced().await?;
 
     let web = live(&tenant.name, "deployments", "web");
     let there = tenant.kube.get(&web).await?.context("no Deployment")?;
@@ -108,6 +136,7 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
         "a trial",
         "delete configmaps",
         "delete deployments",
+        "delete networkpolicies",
         "get pods/exec",
         "get pods/log",
         "get secrets",
@@ -115,6 +144,8 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
         "patch configmaps",
         "patch deployments",
         "patch secrets",
+        "patch services",
+        "update networkpolicies",
     ] {
         assert!(seen.contains(wanted), "no `{wanted}`: {seen:?}");
     }
