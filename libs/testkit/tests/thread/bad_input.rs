@@ -1,6 +1,6 @@
 //! Bad input: a clear error, a typed cause, and nothing else disturbed.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::platform::{self, Tenant};
@@ -350,12 +350,29 @@ async fn a_webhook_that_hangs_is_suspected_and_delays_nothing_else() -> Result<(
     Ok(())
 }
 
+/// The most memory that each service has taken so far, in MiB.
+async fn peaks() -> Result<Vec<u64>> {
+    let supervisor = platform::platform().await?.supervisor()?;
+    let peak = |name: &str| -> Result<u64> {
+        let process = supervisor.find(name).context("it runs")?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.context("no peak")?.trim().trim_end_matches(" kB");
+        Ok(peak.parse::<u64>()? >> 10)
+    };
+    let services = ["naru-api", "naru-repo-server", "naru-controller"];
+    services.into_iter().map(peak).collect()
+}
+
 #[tokio::test]
 async fn ten_thousand_objects_of_one_application_delay_no_other() -> Result<()> {
+    /// What they may take of memory, in MiB, beside all that goes on meanwhile: a hundred KiB of each object.
+    const MEMORY: u64 = 1024;
     const MANY: usize = 10_000;
     /// As many as the cluster takes in some seconds; a full run has it take all.
     const SOME: usize = 2_000;
     let tenant = platform::tenant("many").await?;
+    let before = peaks().await?;
     let objects: Vec<String> = (0..MANY)
         .map(|at| config_map(&format!("m-{at}"), "1"))
         .collect();
@@ -407,6 +424,12 @@ async fn ten_thousand_objects_of_one_application_delay_no_other() -> Result<()> 
         count - 1
     );
     assert!(tenant.kube.get(&maps).await?.is_some(), "{maps}");
+    let after = peaks().await?;
+    let mut grown = before.iter().zip(&after);
+    assert!(
+        grown.all(|(before, after)| after.saturating_sub(*before) < MEMORY),
+        "MiB of the api, the repo-server and the controller: {before:?}, then {after:?}"
+    );
     Ok(())
 }
 
