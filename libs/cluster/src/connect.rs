@@ -801,6 +801,31 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_watch_goes_on_from_its_last_bookmark_and_lists_nothing_anew() {
+        let (tell, mut asked) = mpsc::unbounded_channel();
+        let server = serve(move |path| match path {
+            "/apis" => Said::Once(200, group(&[version("v1", &[("lamps", "Lamp")])])),
+            lamps if lamps.starts_with("/apis/example.com/v1/lamps") => {
+                let _ = tell.send(lamps.to_owned());
+                let later =
+                    json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}});
+                Said::Ends(vec![all_named(), later])
+            }
+            _ => refused(404),
+        });
+        let cluster = strange(server.await);
+        let twice = async { (asked.recv().await.unwrap(), asked.recv().await.unwrap()) };
+        let (first, then) = tokio::select! {
+            () = cluster.clone().run() => panic!("it keeps nothing true any more"),
+            both = twice => both,
+        };
+        assert!(first.contains("sendInitialEvents=true"), "{first}");
+        assert!(first.contains("allowWatchBookmarks=true"), "{first}");
+        assert!(then.contains("resourceVersion=9"), "{then}");
+        assert!(!then.contains("sendInitialEvents"), "{then}");
+    }
+
     /// A page of a listing, and where that goes on.
     fn page(more: &str, names: &[&str]) -> Said {
         let lamps = names.iter().map(|name| {
