@@ -1,5 +1,6 @@
 //! What is shown of comparisons.
 
+use domain::project::Rules;
 use domain::resource::ResourceKey;
 use domain::schema::SchemaSet;
 use domain::status::ResourceStatus;
@@ -136,6 +137,25 @@ pub(crate) fn by_server(
         json!({"predicted": parse(&diff.predicted), "live": parse(&diff.live), "modified": diff.modified})
     });
     diffs.collect()
+}
+
+/// What each live object is to a project that asks for those that no application has.
+pub(crate) fn orphans(rules: &Rules, claimant: &Claimant<'_>, live: &[Live<'_>]) -> Value {
+    let asked = rules.orphaned_resources.as_ref();
+    let asked = asked.expect("a well-formed case");
+    let told = live.iter().map(|there| {
+        let key = &there.key;
+        let permitted = engine::prepare::kind_forbidden(rules, "default", key, true).is_none();
+        let what = match claimant.app_of(there.essentials, key) {
+            _ if there.owned => "another object's".to_owned(),
+            Some(app) => format!("the application's that is called {app}"),
+            None if asked.leaves_out(key) => "left out".to_owned(),
+            None if !permitted => "not permitted".to_owned(),
+            None => "an orphan".to_owned(),
+        };
+        json!(format!("{key}: {what}"))
+    });
+    json!({"warns": asked.warns(), "objects": told.collect::<Value>()})
 }
 
 /// A tree begins with the objects that the comparison lists, in every case.

@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use automation::{attempted, by_hand, by_itself, fares, tried_again};
 use case::{Case, Given};
 use cluster::{Known, before, live_body, refusal, schemas, seen};
-use comparison::{begins_a_tree, by_server, compared, named, views};
+use comparison::{begins_a_tree, by_server, compared, named, orphans, views};
 use objects::{actions, health, runs};
 use plan::{deletion, deletion_hooks, hook, hook_left, outlined, planned, request};
 
@@ -234,6 +234,7 @@ fn run(case: &Case) -> Value {
                 ))
             }
             "misspelt options" => lines(&engine::misspelt::sync_options(&case.options)),
+            "orphans" => orphans(&rules, &claimant, &live),
             "health" => bodies.iter().map(|body| health(body, &[])).collect(),
             "explained" => health(&bodies[0], &bodies[1..].iter().collect::<Vec<_>>()),
             "actions" => bodies.iter().map(actions).collect(),
