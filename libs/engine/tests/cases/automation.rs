@@ -271,6 +271,15 @@ pub(crate) fn tried_again(retry: &Retry) -> Value {
 
 /// How an application of these objects fares.
 pub(crate) fn fares(comparison: &engine::Comparison, live: &[Live<'_>]) -> Value {
+    json!(status(comparison, live).health.map(HealthCode::as_str))
+}
+
+/// Why it is so, as an application says it, the most important first.
+pub(crate) fn says(comparison: &engine::Comparison, live: &[Live<'_>]) -> Value {
+    lines(&status(comparison, live).causes)
+}
+
+fn status(comparison: &engine::Comparison, live: &[Live<'_>]) -> Status {
     let health: HashMap<_, _> = live
         .iter()
         .filter_map(|there| {
@@ -300,6 +309,5 @@ pub(crate) fn fares(comparison: &engine::Comparison, live: &[Live<'_>]) -> Value
         images: vec![],
         requested: false,
     };
-    let status = engine::assemble(&Status::default(), facts);
-    json!(status.health.map(HealthCode::as_str))
+    engine::assemble(&Status::default(), facts)
 }

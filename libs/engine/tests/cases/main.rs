@@ -26,7 +26,7 @@ use engine::options::{CompareOptions, SyncOptions};
 use engine::prepare::{Context, Territory};
 use serde_json::{Map, Value};
 
-use automation::{attempted, by_hand, by_itself, fares, tried_again};
+use automation::{attempted, by_hand, by_itself, fares, says, tried_again};
 use case::{Case, Given};
 use cluster::{Known, before, live_body, refusal, schemas, seen};
 use comparison::{begins_a_tree, by_server, compared, named, orphans, views};
@@ -246,6 +246,7 @@ fn run(case: &Case) -> Value {
             "attempts" => case.attempts.iter().map(attempted).collect(),
             "tried again" => case.retries.iter().map(tried_again).collect(),
             "fares" => fares(&comparison, &live),
+            "says" => says(&comparison, &live),
             "hooks" => bodies.iter().map(hook).collect(),
             "hooks left" => bodies.iter().map(hook_left).collect(),
             other => panic!("nothing called {other} is shown"),
