@@ -93,7 +93,64 @@ pub(super) fn kubectl_name(key: &ResourceKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use engine::plan::{How, Kept, SyncPhase};
+    use serde_json::json;
+
     use super::*;
+
+    /// The result of a step that came to this, as the fields that clients read.
+    fn told(action: Action, status: ResultCode, dry_run: bool) -> [String; 4] {
+        let step = Step {
+            phase: SyncPhase::PostSync,
+            wave: 0,
+            batch: 0,
+            key: ResourceKey::default(),
+            version: "v1".to_owned(),
+            action,
+            hook: None,
+        };
+        let told = result(&step, status, "words".to_owned(), dry_run);
+        assert_eq!((told.version.as_str(), told.status), ("v1", Some(status)));
+        let phase = told.hook_phase.as_str().to_owned();
+        [told.sync_phase, phase, told.message, told.images.join(" ")]
+    }
+
+    #[test]
+    fn a_result_has_its_phases_and_the_images_of_what_was_applied() {
+        let of = |object| Action::Apply {
+            object: Arc::new(object),
+            hash: [0; 32],
+            how: How {
+                server_side: true,
+                replace: false,
+                force: false,
+                validate: true,
+                migrate: true,
+            },
+            exists: false,
+        };
+        let spec = json!({"containers": [{"image": "proxy:1"}, {"image": "web:2"}]});
+        let pod = json!({"kind": "Pod", "spec": spec});
+        let workload = json!({"spec": {"template": {"spec": spec}}});
+        let runs = json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}});
+        for object in [pod, workload, runs] {
+            let applied = told(of(object.clone()), ResultCode::Synced, false);
+            assert_eq!(applied, ["PostSync", "Running", "words", "proxy:1 web:2"]);
+            let tried = told(of(object), ResultCode::Synced, true);
+            assert_eq!(tried[1..3], ["Succeeded", "words (dry run)"]);
+        }
+        let map = json!({"kind": "ConfigMap", "data": {"image": "web:2"}});
+        let none = told(of(map), ResultCode::SyncFailed, false);
+        assert_eq!(none, ["PostSync", "Failed", "words", ""]);
+        let kept = told(
+            Action::Keep(Kept::NotAsked),
+            ResultCode::PruneSkipped,
+            false,
+        );
+        assert_eq!(kept, ["PostSync", "Succeeded", "words", ""]);
+    }
 
     #[test]
     fn objects_are_named_as_kubectl_does() {
