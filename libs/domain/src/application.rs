@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::operation::Operation;
+use crate::revision::Target;
 use crate::status::Status;
 
 /// The annotation by which a client asks for a refresh; the controller removes it when done.
@@ -193,6 +194,8 @@ pub struct Source {
     pub path: String,
     /// Branch, tag, commit or version; empty means HEAD.
     pub target_revision: String,
+    /// What the tags begin with among which a version or a range is looked for; not of a chart or an artifact.
+    pub tag_prefix: String,
     /// A Helm chart's name, for chart repositories.
     pub chart: String,
     /// The name under which other sources may refer to this one.
@@ -211,6 +214,15 @@ pub struct Source {
 }
 
 impl Source {
+    /// What a revision of it asks for of a Git repository.
+    #[must_use]
+    pub fn target<'a>(&'a self, revision: &'a str) -> Target<'a> {
+        Target {
+            revision,
+            tag_prefix: &self.tag_prefix,
+        }
+    }
+
     /// Whether it is an artifact of a registry: its revisions are digests, and nothing in it is Git's.
     #[must_use]
     pub fn is_artifact(&self) -> bool {

@@ -35,6 +35,7 @@ pub mod rbac;
 pub mod render;
 pub mod repository;
 pub mod resource;
+pub mod revision;
 pub mod schema;
 pub mod secret;
 pub mod settings;

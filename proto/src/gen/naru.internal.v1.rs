@@ -2676,6 +2676,9 @@ pub struct ResolveRequest {
     pub revision: ::prost::alloc::string::String,
     #[prost(bool, tag = "3")]
     pub fresh: bool,
+    /// What the tags begin with among which a version or a range is looked for; empty for all. Of a Git repository only.
+    #[prost(string, tag = "4")]
+    pub tag_prefix: ::prost::alloc::string::String,
     /// The chart whose version it is; empty for a revision of a Git repository.
     #[prost(string, tag = "20")]
     pub chart: ::prost::alloc::string::String,
@@ -3130,6 +3133,9 @@ pub struct SignatureRequest {
     /// The time of the asker, in seconds since 1970.
     #[prost(int64, tag = "5")]
     pub now: i64,
+    /// As in ResolveRequest.
+    #[prost(string, tag = "6")]
+    pub tag_prefix: ::prost::alloc::string::String,
 }
 impl ::prost::Name for SignatureRequest {
     const NAME: &'static str = "SignatureRequest";

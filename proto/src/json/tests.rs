@@ -57,6 +57,26 @@ fn an_empty_application_has_every_struct_that_go_never_omits() {
 }
 
 #[test]
+fn a_source_keeps_what_later_versions_than_3_2_have() {
+    let document = json!({
+        "repoURL": "r", "path": "p", "targetRevision": "1.x", "tagPrefix": "web/",
+        "directory": {"jsonnet": {}, "include": "*.sealed", "disableExtensionFilter": true},
+    });
+    let source: v1alpha1::ApplicationSource = from_value(&document).unwrap();
+    assert_eq!(source.tag_prefix(), "web/");
+    let directory = source.directory.as_ref().unwrap();
+    assert!(directory.disable_extension_filter());
+    assert_eq!(to_value(&source), document);
+    let bytes = source.encode_to_vec();
+    let again = v1alpha1::ApplicationSource::decode(bytes.as_slice()).unwrap();
+    assert_eq!(to_value(&again), document);
+    assert_eq!(
+        to_value(&crate::convert::application::source(&document)),
+        document
+    );
+}
+
+#[test]
 fn our_own_messages_always_have_the_same_keys() {
     assert_eq!(
         to_value(&crate::naru::v1::ValidatePolicyResponse::default()),

@@ -10,6 +10,7 @@ use domain::certificate::Trust;
 use domain::message::{self, Language};
 use domain::project::SignatureKey;
 use domain::repository::{self, Known, Repository, Template, without_passwords};
+use domain::revision::Target;
 use domain::signature::{Signature, Verdict};
 use domain::tenant::{Tenant, TenantId};
 use proto::convert::repository::{access_to_wire, dependencies_to_wire};
@@ -315,7 +316,15 @@ pub(crate) async fn resolve(
     access: &RepositoryAccess,
     revision: &str,
 ) -> Result<String, Trouble> {
-    revision_of(shared, access, revision, "").await
+    revision_of(shared, access, revision.into(), "").await
+}
+
+/// What a revision of a source asks for.
+pub(crate) fn target_of<'a>(source: &'a Value, revision: &'a str) -> Target<'a> {
+    Target {
+        revision,
+        tag_prefix: domain::resource::text(source, &["tagPrefix"]),
+    }
 }
 
 /// The commit, or the version of a chart where one is named, that a revision is now. A whole commit and a version are
@@ -326,9 +335,10 @@ pub(crate) async fn resolve(
 pub(crate) async fn revision_of(
     shared: &Shared,
     access: &RepositoryAccess,
-    revision: &str,
+    target: Target<'_>,
     chart: &str,
 ) -> Result<String, Trouble> {
+    let revision = target.revision;
     let artifact = repository::is_artifact(&access.url);
     let fixed = match artifact {
         true => repository::is_digest(revision),
@@ -341,6 +351,7 @@ pub(crate) async fn revision_of(
         repository: Some(access.clone()),
         revision: revision.to_owned(),
         fresh: true,
+        tag_prefix: target.tag_prefix.to_owned(),
         chart: chart.to_owned(),
     };
     let asked = shared.repo_servers.ask(access, |mut client| {
@@ -361,6 +372,7 @@ pub(crate) struct Sought {
     url: String,
     chart: String,
     revision: String,
+    tag_prefix: String,
     /// What is said where it cannot be told is said to whoever reads that language.
     language: Language,
 }
@@ -377,19 +389,20 @@ pub(crate) async fn commit_of(
     tenant: &Tenant,
     (url, chart): (&str, &str),
     project: &str,
-    revision: &str,
+    target: Target<'_>,
 ) -> Looked {
     let sought = Sought {
         tenant: tenant.id,
         project: project.to_owned(),
         url: url.to_owned(),
         chart: chart.to_owned(),
-        revision: revision.to_owned(),
+        revision: target.revision.to_owned(),
+        tag_prefix: target.tag_prefix.to_owned(),
         language: language::current(),
     };
     let look = || async {
         let access = access_of_source(shared, tenant, (url, chart), project).await?;
-        Ok::<_, Status>(revision_of(shared, &access, revision, chart).await)
+        Ok::<_, Status>(revision_of(shared, &access, target, chart).await)
     };
     shared.lookups.ask(sought, look).await
 }
@@ -456,7 +469,7 @@ pub(crate) async fn artifact_notes(
     asked.await.map_err(|status| Trouble::of(&status))
 }
 
-/// Who signed a commit that `revision` named, as far as the tenant's keys tell; those in `named` are looked at first.
+/// Who signed a commit that this named, as far as the tenant's keys tell; those in `named` are looked at first.
 ///
 /// # Errors
 /// Why it cannot be told.
@@ -464,7 +477,7 @@ pub(crate) async fn signature(
     shared: &Shared,
     tenant: TenantId,
     access: &RepositoryAccess,
-    (commit, revision): (&str, &str),
+    (commit, named_by): (&str, Target<'_>),
     named: &[SignatureKey],
 ) -> Result<Signature, Trouble> {
     let keys = shared.store.tenant(tenant).trust().signing_keys().await;
@@ -472,7 +485,8 @@ pub(crate) async fn signature(
     let request = SignatureRequest {
         repository: Some(access.clone()),
         commit: commit.to_owned(),
-        revision: revision.to_owned(),
+        revision: named_by.revision.to_owned(),
+        tag_prefix: named_by.tag_prefix.to_owned(),
         keys: domain::signature::keys(keys, named),
         now: shared.clock.now().timestamp(),
     };
@@ -537,7 +551,7 @@ pub(crate) async fn references(
         let access = access(shared, tenant, text("repoURL"), project).await?;
         // A chart's version is no commit, and nothing is taken from a chart.
         let commit = match text("chart").is_empty() {
-            true => resolve(shared, &access, revision).await?,
+            true => revision_of(shared, &access, target_of(source, revision), "").await?,
             false => String::new(),
         };
         found.push(SourceReference {

@@ -15,6 +15,7 @@ use domain::message;
 use domain::project::SignatureKey;
 use domain::render::Answered;
 use domain::repository::{self, place};
+use domain::revision::Target;
 use domain::signature::Signature;
 use domain::tenant::TenantId;
 use domain::version;
@@ -93,12 +94,23 @@ pub struct Followed {
     pub path: String,
     /// The revision as the application writes it.
     pub revision: String,
+    /// What the tags begin with among which it is looked for.
+    pub tag_prefix: String,
     /// The commit; `None` when it could not be told.
     pub commit: Option<String>,
     /// The commit that was found last, whatever came of it.
     pub tried: Option<String>,
     /// When that was asked, where it was: what has been listed since may say something else.
     pub asked: Option<Instant>,
+}
+
+impl Followed {
+    fn target(&self) -> Target<'_> {
+        Target {
+            revision: &self.revision,
+            tag_prefix: &self.tag_prefix,
+        }
+    }
 }
 
 struct Repo {
@@ -274,9 +286,10 @@ impl Repos {
         &self,
         key: &RepoKey,
         url: &str,
-        revision: &str,
+        target: Target<'_>,
         fresh: bool,
     ) -> Result<String, Trouble> {
+        let revision = target.revision;
         if key.is_fixed(revision) {
             return Ok(match &*key.chart {
                 "" if !key.is_artifact() => revision.to_ascii_lowercase(),
@@ -290,12 +303,12 @@ impl Repos {
             Need::Known(self.0.age)
         };
         let tips = self.tips(&repo, need, Some(revision)).await?;
-        match tips.resolve(revision) {
+        match tips.resolve(target) {
             Named::Commit(commit) => Ok(commit),
             Named::Unclear => {
                 let access = self.0.accesses.of(key, url).await?;
                 let servers = &self.0.servers;
-                servers.resolve(access, &key.chart, revision, fresh).await
+                servers.resolve(access, &key.chart, target, fresh).await
             }
         }
     }
@@ -364,7 +377,7 @@ impl Repos {
         )))
     }
 
-    /// Who signed a commit that `revision` named, as far as the tenant's keys tell; those in `named` are looked at first.
+    /// Who signed a commit that this named, as far as the tenant's keys tell; those in `named` are looked at first.
     ///
     /// # Errors
     /// When the repository cannot be reached or has no such commit.
@@ -373,7 +386,7 @@ impl Repos {
         &self,
         key: &RepoKey,
         url: &str,
-        (commit, revision): (&str, &str),
+        (commit, named_by): (&str, Target<'_>),
         named: &[SignatureKey],
         now: i64,
     ) -> Result<Signature, Trouble> {
@@ -382,7 +395,8 @@ impl Repos {
         let asked = SignatureRequest {
             repository: Some(access),
             commit: commit.to_owned(),
-            revision: revision.to_owned(),
+            revision: named_by.revision.to_owned(),
+            tag_prefix: named_by.tag_prefix.to_owned(),
             keys: domain::signature::keys(keys, named),
             now,
         };
@@ -668,7 +682,7 @@ fn is_behind(
     let mut moving = followed.iter().filter(|one| !key.is_fixed(&one.revision));
     moving.any(|one| {
         let seen = one.commit.as_ref().or(one.tried.as_ref());
-        match (seen, tips.resolve(&one.revision)) {
+        match (seen, tips.resolve(one.target())) {
             (Some(seen), Named::Commit(now)) => now != *seen,
             (_, Named::Unclear) if one.commit.is_some() => false,
             (_, Named::Commit(_) | Named::Unclear) => one.asked.is_some_and(&is_listed_since),
@@ -694,14 +708,14 @@ struct Way {
 fn moved(repo: &Repo, tips: Option<&Refs>, still_good: bool) -> Vec<Step> {
     let users = repo.users.lock();
     // Many follow the same.
-    let mut known: HashMap<&str, Named> = HashMap::new();
+    let mut known: HashMap<Target<'_>, Named> = HashMap::new();
     let steps = users.iter().filter_map(|(app, followed)| {
         let ways: Vec<Way> = followed
             .iter()
             .map(|f| {
                 let resolve = |tips: &Refs| {
-                    let known = known.entry(&f.revision);
-                    known.or_insert_with(|| tips.resolve(&f.revision)).clone()
+                    let known = known.entry(f.target());
+                    known.or_insert_with(|| tips.resolve(f.target())).clone()
                 };
                 let to = match tips.map(resolve) {
                     Some(Named::Commit(now)) => Some(now),
@@ -769,6 +783,7 @@ mod tests {
                 url: key.url.to_string(),
                 path: "app".to_owned(),
                 revision: revision.to_owned(),
+                tag_prefix: String::new(),
                 commit: commit.cloned(),
                 tried: tried.cloned(),
                 asked: Some(asked),

@@ -9,6 +9,7 @@ use domain::clock::Clock;
 use domain::manifest::{MAX_LOCAL, Replaced};
 use domain::message;
 use domain::repository::{Credentials, GithubApp};
+use domain::revision;
 use domain::secret::Secret;
 use domain::settings::Rendering;
 use domain::tenant::TenantId;
@@ -77,6 +78,7 @@ impl RepoServer for Service {
             repository,
             revision,
             fresh,
+            tag_prefix,
             chart,
         } = request.into_inner();
         let artifact = chart.is_empty() && is_artifact(repository.as_ref());
@@ -86,7 +88,13 @@ impl RepoServer for Service {
                 let _turn = self.listings.turn(access.tenant()).await;
                 self.charts.digest(&access, &revision).await
             }
-            "" => self.mirrors.resolve(&access, &revision, fresh).await,
+            "" => {
+                let target = revision::Target {
+                    revision: &revision,
+                    tag_prefix: &tag_prefix,
+                };
+                self.mirrors.resolve(&access, target, fresh).await
+            }
             chart => {
                 let _turn = self.listings.turn(access.tenant()).await;
                 let charts = &self.charts;
@@ -221,6 +229,7 @@ impl RepoServer for Service {
             revision,
             keys,
             now,
+            tag_prefix,
         } = request.into_inner();
         let length = keys.iter().map(String::len).fold(0, usize::saturating_add);
         if keys.len() > MAX_KEYS || length > MAX_KEYS_LENGTH {
@@ -231,7 +240,11 @@ impl RepoServer for Service {
         let fetched = self.mirrors.ensure_commit(&access, &commit).await;
         drop(fetched.map_err(refused)?);
         let seat = self.renders.seat(access.tenant()).await;
-        let looking = self.mirrors.signed(&access, &commit, &revision);
+        let target = revision::Target {
+            revision: &revision,
+            tag_prefix: &tag_prefix,
+        };
+        let looking = self.mirrors.signed(&access, &commit, target);
         let signed = seat.lending(looking).await.map_err(refused)?;
         let found = signed.verify(keys, now).await.map_err(refused)?;
         Ok(Response::new(wire::SignatureResponse {

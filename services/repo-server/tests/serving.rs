@@ -168,7 +168,7 @@ impl World {
             repository: Some(access.clone()),
             revision: "main".to_owned(),
             fresh: true,
-            chart: String::new(),
+            ..ResolveRequest::default()
         };
         let commit = client.resolve(resolve).await?.into_inner().commit;
         let metadata = RevisionMetadataRequest {
@@ -286,7 +286,7 @@ impl World {
             repository: Some(self.access()),
             revision: String::new(),
             fresh: true,
-            chart: String::new(),
+            ..ResolveRequest::default()
         };
         let commit = client.resolve(fresh).await?.into_inner().commit;
         Ok(RenderRequest {
@@ -730,7 +730,7 @@ async fn a_repository_is_read_over_ssh_with_a_known_host_only() {
         repository: Some(repository),
         revision: "main".to_owned(),
         fresh: true,
-        chart: String::new(),
+        ..ResolveRequest::default()
     };
     let result = client.resolve(resolve(access.clone())).await;
     let metadata = RevisionMetadataRequest {

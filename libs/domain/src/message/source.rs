@@ -76,6 +76,21 @@ messages! {
         en: "no tag of `{url}` is in the range `{revision}`; the newest versions among its tags are {tags}. Correct spec.source.targetRevision, or push a tag",
         ko: "`{url}`의 태그 중 범위 `{revision}`에 맞는 것이 없습니다. 태그 중 가장 새로운 버전은 {tags}입니다. spec.source.targetRevision을 고치거나 태그를 푸시하십시오",
     }
+    /// The beginning of tags is one that no name has.
+    TAG_PREFIX_INVALID = "source.tag-prefix-invalid" {
+        en: "no tag can begin with `{prefix}`: a name has no spaces, control characters, `..`, `//` or any of ~^:?*[\\, and begins with no `-`, `/` or `.`; correct spec.source.tagPrefix",
+        ko: "`{prefix}`(으)로 시작하는 태그는 있을 수 없습니다. 이름에는 공백, 제어 문자, `..`, `//`, ~^:?*[\\ 문자를 쓸 수 없고 `-`, `/`, `.`으로 시작할 수 없습니다. spec.source.tagPrefix를 고치십시오",
+    }
+    /// No tag begins as those do that are asked for.
+    TAG_PREFIX_UNMATCHED = "source.tag-prefix-unmatched" {
+        en: "no tag of `{url}` begins with `{prefix}`; its tags are {tags}. Correct spec.source.tagPrefix, or push a tag",
+        ko: "`{url}`에 `{prefix}`(으)로 시작하는 태그가 없습니다. 태그로는 {tags}이(가) 있습니다. spec.source.tagPrefix를 고치거나 태그를 푸시하십시오",
+    }
+    /// A range of versions that no tag is in, of those that begin as they shall.
+    PREFIXED_RANGE_UNMATCHED = "source.prefixed-range-unmatched" {
+        en: "of the tags of `{url}` that begin with `{prefix}` none is in the range `{revision}`; the newest versions behind `{prefix}` are {tags}. Correct spec.source.targetRevision or tagPrefix, or push a tag",
+        ko: "`{url}`에서 `{prefix}`(으)로 시작하는 태그 중 범위 `{revision}`에 맞는 것이 없습니다. `{prefix}` 뒤의 가장 새로운 버전은 {tags}입니다. spec.source.targetRevision이나 tagPrefix를 고치거나 태그를 푸시하십시오",
+    }
     /// A shortened commit fits several.
     REVISION_AMBIGUOUS = "source.revision-ambiguous" {
         en: "several commits of `{url}` begin with `{revision}`; write more of it in spec.source.targetRevision",

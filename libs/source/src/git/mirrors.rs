@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crowd::fair::{Fair, Turn};
+use domain::cause::Cause;
 use domain::egress::Egress;
 use domain::message;
+use domain::revision::Target;
 use domain::signature::{Signature, Verdict};
 use domain::version::newest_of;
 use parking_lot::Mutex;
@@ -24,7 +26,7 @@ use super::http::{self, Clients};
 use super::metadata::{self, Metadata};
 use super::mirror::{Expanded, Handle, MAX_REF_FILES, Mirror};
 use super::places::{self, Patience, is_late, late};
-use super::refs::{self, MAX_REFS, Named, Refs, is_commit, is_range};
+use super::refs::{self, MAX_REFS, Named, Refs, is_commit};
 use super::remove::remove_all;
 use super::signature::{self, Signed};
 use crate::error::{Error, Kind};
@@ -444,22 +446,29 @@ impl Mirrors {
     ///
     /// # Errors
     /// When the repository cannot be reached, or nothing has that name.
-    pub async fn resolve(
+    pub async fn resolve<'a>(
         &self,
         access: &Access,
-        revision: &str,
+        target: impl Into<Target<'a>>,
         fresh: bool,
     ) -> Result<String, Error> {
-        let revision = revision.trim();
+        let mut target = target.into();
+        target.revision = target.revision.trim();
+        let revision = target.revision;
         if is_commit(revision) {
             return Ok(revision.to_ascii_lowercase());
         }
         let missing = || {
             let message = message::source::REVISION_NOT_FOUND
                 .with("url", access.url())
-                .with("revision", revision);
+                .with("revision", target.name());
             Error::new(Kind::NotFound, message)
         };
+        if !target.has_good_prefix() {
+            let message = message::source::TAG_PREFIX_INVALID.with("prefix", target.shown_prefix());
+            let cause = Cause::error(message).field("spec.source.tagPrefix");
+            return Err(Error::of(Kind::Invalid, cause));
+        }
         if revision.len() > 250
             || revision.starts_with('-')
             || revision.chars().any(char::is_control)
@@ -473,21 +482,14 @@ impl Mirrors {
                 message::source::EMPTY_REPOSITORY.with("url", access.url()),
             ));
         }
-        match refs.find(revision) {
+        match refs.find(target) {
             Named::Commit(commit) => Ok(commit),
             Named::Nothing if revision.starts_with("refs/") => {
                 let mirror = self.mirror(access);
                 let refs = self.ask(&mirror, access, Some(revision)).await?;
                 refs.refs.get(revision).cloned().ok_or_else(missing)
             }
-            Named::Nothing if is_range(revision) => {
-                let message = message::source::RANGE_UNMATCHED
-                    .with("url", access.url())
-                    .with("revision", revision)
-                    .with("tags", newest_of(refs.tags()));
-                Err(Error::new(Kind::NotFound, message))
-            }
-            Named::Nothing => Err(missing()),
+            Named::Nothing => Err(unmatched(access, target, &refs).unwrap_or_else(missing)),
             Named::Short(short) => {
                 let begin = |commit: &&String| commit.starts_with(&short);
                 let mut tips = refs.refs.values().filter(begin);
@@ -786,20 +788,21 @@ impl Mirrors {
 }
 
 impl Mirrors {
-    /// What may be signed of a commit: the annotated tag that `revision` names, if it leads there, the commit itself, and other annotated
+    /// What may be signed of a commit: the annotated tag that it was named by, if it leads there, the commit itself, and other annotated
     /// tags of it. All that has to be asked of a server is asked here.
     ///
     /// # Errors
     /// When the repository cannot be reached, or has no such commit.
     #[tracing::instrument(name = "git.signed", skip_all)]
-    pub async fn signed(
+    pub async fn signed<'a>(
         &self,
         access: &Access,
         commit: &str,
-        revision: &str,
+        named_by: impl Into<Target<'a>>,
     ) -> Result<MaybeSigned, Error> {
+        let named_by = named_by.into();
         let mut snapshot = self.ensure_commit(access, commit).await?;
-        let (named, tags) = self.tags_of(access, commit, revision).await?;
+        let (named, tags) = self.tags_of(access, commit, named_by).await?;
         if let Some(tag) = tags.first()
             && !snapshot.has_ref(tag).await?
         {
@@ -820,17 +823,17 @@ impl Mirrors {
         &self,
         access: &Access,
         commit: &str,
-        revision: &str,
+        named_by: Target<'_>,
     ) -> Result<(bool, Vec<String>), Error> {
         let refs = match self.list_refs(access, false).await {
             Ok(refs) => refs,
-            Err(_) if is_commit(revision) => return Ok((false, Vec::new())),
+            Err(_) if is_commit(named_by.revision) => return Ok((false, Vec::new())),
             Err(error) => return Err(error),
         };
         let leads_there = |name: &String| {
             name.starts_with("refs/tags/") && refs.refs.get(name).is_some_and(|to| to == commit)
         };
-        let named = refs.name(revision).filter(leads_there);
+        let named = refs.name(named_by).filter(leads_there);
         let is_named = named.is_some();
         let mut tags: Vec<String> = named.into_iter().collect();
         for name in refs.refs.keys().filter(|name| leads_there(name)) {
@@ -885,6 +888,41 @@ impl MaybeSigned {
         let broken = |_| Signature::only(Verdict::Unreadable);
         Ok(verifying.await.unwrap_or_else(broken))
     }
+}
+
+/// How many tags are named of those that begin otherwise.
+const NAMED_TAGS: usize = 5;
+
+/// Why a version or a range names nothing, where more can be said of it than that.
+fn unmatched(access: &Access, target: Target<'_>, refs: &Refs) -> Option<Error> {
+    let prefix = target.tag_prefix;
+    if !target.is_range() && !target.is_behind_prefix() {
+        return None;
+    }
+    let newest = newest_of(target.versions(refs.tags()));
+    let message = if refs.tags().any(|tag| tag.starts_with(prefix)) || prefix.is_empty() {
+        let code = match (target.is_range(), prefix.is_empty()) {
+            (false, _) => return None,
+            (true, true) => &message::source::RANGE_UNMATCHED,
+            (true, false) => &message::source::PREFIXED_RANGE_UNMATCHED,
+        };
+        code.with("revision", target.revision).with("tags", newest)
+    } else {
+        let tags: Vec<&str> = refs.tags().take(NAMED_TAGS).collect();
+        let tags = match tags.is_empty() {
+            true => "-".to_owned(),
+            false => tags.join(", "),
+        };
+        message::source::TAG_PREFIX_UNMATCHED.with("tags", tags)
+    };
+    let message = match prefix.is_empty() {
+        true => message,
+        false => message.with("prefix", target.shown_prefix()),
+    };
+    Some(Error::new(
+        Kind::NotFound,
+        message.with("url", access.url()),
+    ))
 }
 
 async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Error> {

@@ -1,9 +1,10 @@
 //! The tips of a repository, and what a revision names among them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::message;
-use domain::version::{self, Wanted, wanted};
+use domain::revision::Target;
 
 use super::pkt::Malformed;
 use crate::error::{Error, Kind};
@@ -124,28 +125,34 @@ impl Refs {
     }
 
     /// What a revision names: a whole commit, HEAD, a version constraint over the tags, a ref, the beginning of a commit.
-    pub(super) fn find(&self, revision: &str) -> Named {
+    pub(super) fn find<'a>(&self, target: impl Into<Target<'a>>) -> Named {
+        let target = target.into();
+        let revision = target.revision;
         if is_commit(revision) {
             return Named::Commit(revision.to_ascii_lowercase());
         }
-        if let Some(commit) = self.name(revision).and_then(|name| self.refs.get(&name)) {
+        if let Some(commit) = self.name(target).and_then(|name| self.refs.get(&name)) {
             return Named::Commit(commit.clone());
         }
-        if (7..40).contains(&revision.len()) && revision.bytes().all(|b| b.is_ascii_hexdigit()) {
+        // Seven digits behind a prefix are a version.
+        let short = !target.is_behind_prefix() && (7..40).contains(&revision.len());
+        if short && revision.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Named::Short(revision.to_ascii_lowercase());
         }
         Named::Nothing
     }
 
     /// The full name of the ref that a revision stands for, if it is no commit.
-    pub(super) fn name(&self, revision: &str) -> Option<String> {
-        if revision.is_empty() || revision == "HEAD" {
+    pub(super) fn name<'a>(&self, target: impl Into<Target<'a>>) -> Option<String> {
+        let target = target.into();
+        if matches!(target.revision, "" | "HEAD") {
             return Some(self.head.clone());
         }
-        let revision = self.newest(revision).unwrap_or(revision);
+        let newest = target.newest(self.tags()).map(Cow::Owned);
+        let revision = newest.unwrap_or_else(|| target.name());
         // A branch wins over a tag of the same name: Argo CD takes the first that fits in Git's own order.
         let names = [
-            revision.to_owned(),
+            revision.to_string(),
             format!("refs/heads/{revision}"),
             format!("refs/tags/{revision}"),
         ];
@@ -157,18 +164,6 @@ impl Refs {
         let names = self.refs.keys();
         names.filter_map(|name| name.strip_prefix("refs/tags/"))
     }
-
-    /// The highest tag that is in a range of versions; `None` when the text is no range or no tag is in it.
-    fn newest<'a>(&'a self, range: &'a str) -> Option<&'a str> {
-        is_range(range)
-            .then(|| version::choose(range, self.tags()))
-            .flatten()
-    }
-}
-
-/// Whether a revision is a range of versions, and no name.
-pub(super) fn is_range(revision: &str) -> bool {
-    !revision.is_empty() && matches!(wanted(revision), Wanted::Newest(_))
 }
 
 #[cfg(test)]
@@ -180,6 +175,10 @@ mod tests {
     use rand::{Rng, SeedableRng};
 
     use super::*;
+
+    fn is_range(revision: &str) -> bool {
+        Target::from(revision).is_range()
+    }
 
     fn refs() -> Refs {
         let tip = |name: &str, digit: &str| (name.to_owned(), digit.repeat(40));
@@ -299,6 +298,64 @@ mod tests {
         for (revision, range) in [("^3", true), ("3.x", true), ("gone", false), ("v3", false)] {
             assert_eq!(is_range(revision), range, "{revision}");
         }
+    }
+
+    #[test]
+    fn behind_a_prefix_are_versions_and_ranges_and_nothing_else() {
+        let tip = |name: &str, digit: &str| (name.to_owned(), digit.repeat(40));
+        let refs = Refs {
+            head: "refs/heads/main".into(),
+            refs: [
+                tip("refs/heads/main", "a"),
+                tip("refs/heads/2.x", "b"),
+                tip("refs/heads/prod/v1.9.0", "c"),
+                tip("refs/tags/prod/v1.2.0", "1"),
+                tip("refs/tags/prod/v1.10.0", "2"),
+                tip("refs/tags/v1.2.0", "3"),
+                tip("refs/tags/v2.0.0", "4"),
+                tip("refs/tags/prod/main", "5"),
+            ]
+            .into(),
+        };
+        let found = |tag_prefix: &str, revision: &str| {
+            let target = Target {
+                revision,
+                tag_prefix,
+            };
+            match refs.find(target) {
+                Named::Commit(commit) => commit[..1].to_owned(),
+                Named::Short(short) => format!("short {short}"),
+                Named::Nothing => "nothing".to_owned(),
+            }
+        };
+        for (prefix, revision, expected) in [
+            ("prod/", "1.x", "2"),
+            ("prod/", "~1.2", "1"),
+            ("prod/", "v1.2.0", "1"),
+            ("prod/v", "1.2.0", "1"),
+            ("", "1.x", "3"),
+            ("", "v1.2.0", "3"),
+            // A version is of those behind the prefix, or of none.
+            ("prod/", "v2.0.0", "nothing"),
+            ("prod/", "^3", "nothing"),
+            ("dev/", "1.x", "nothing"),
+            // A branch of the name wins over no tag of it, as without a prefix.
+            ("prod/", "v1.9.0", "c"),
+            // A range that no tag behind the prefix is in is a name like any other.
+            ("prod/", "2.x", "b"),
+            ("prod/", "", "a"),
+            ("prod/", "HEAD", "a"),
+            ("prod/", "main", "a"),
+            ("prod/", "prod/main", "5"),
+            ("prod/", "prod/v1.2.0", "1"),
+            ("prod/", "refs/tags/v2.0.0", "4"),
+            ("prod/", "abcdef0", "short abcdef0"),
+            ("abcdef", "1234567", "nothing"),
+            ("", "1234567", "short 1234567"),
+        ] {
+            assert_eq!(found(prefix, revision), expected, "{prefix} {revision}");
+        }
+        assert_eq!(found("prod/", &"C".repeat(40)), "c");
     }
 
     /// What revisions are made of, and what they must not be made of.

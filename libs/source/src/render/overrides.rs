@@ -12,7 +12,7 @@ use super::yaml::{self, Document};
 use crate::error::{Error, Kind};
 
 /// The fields that a file cannot change.
-const FIXED: [&str; 4] = ["chart", "path", "repoURL", "targetRevision"];
+const FIXED: [&str; 5] = ["chart", "path", "repoURL", "tagPrefix", "targetRevision"];
 
 /// The path of an application's own file; `None` when its name cannot be part of one.
 pub(super) fn file_of(folder: &str, app: &str) -> Option<String> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use domain::revision::Target;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -248,6 +249,30 @@ async fn s13_no_revision_is_an_option_or_more_than_a_name() {
         assert!(begun.elapsed() < BOUND, "{shown:?}");
         let refused = mirrors.ensure_commit(&access, revision).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::NotFound, "{shown:?}: {refused}");
+    }
+    // What stands before a version is refused before anybody is asked, also where it is not looked at.
+    for prefix in [
+        "-oProxyCommand=x",
+        "--upload-pack=x ",
+        "../",
+        "a/../../",
+        "a\n",
+        "a\0",
+        "refs/heads/*:",
+    ] {
+        for revision in ["main", "*", "1.0.0", "HEAD"] {
+            let target = Target {
+                revision,
+                tag_prefix: prefix,
+            };
+            let refused = mirrors.resolve(&access, target, true).await.unwrap_err();
+            assert_eq!(refused.kind(), Kind::Invalid, "{prefix:?}: {refused}");
+            let cause = refused.cause();
+            assert_eq!(cause.message.code, "source.tag-prefix-invalid");
+            assert_eq!(cause.field.as_deref(), Some("spec.source.tagPrefix"));
+            let said = &cause.message.arguments["prefix"];
+            assert!(!said.contains(char::is_control), "{said:?}");
+        }
     }
     assert!(
         !canary.exists() && !Path::new("x").exists(),

@@ -24,6 +24,7 @@ use std::sync::OnceLock;
 
 use domain::egress::Egress;
 use domain::manifest::SourceType;
+use domain::revision;
 use sandbox::Sandbox;
 use serde_json::{Value, json};
 use source::git::{Access, Limits, Login, Mirrors, Rules};
@@ -733,6 +734,25 @@ async fn revisions_resolve_and_a_damaged_mirror_is_fetched_anew() {
     }
     let error = mirrors.resolve(&access, "gone", true).await.unwrap_err();
     assert_eq!(error.cause().message.code, "source.revision-not-found");
+    // Behind a prefix are other versions than without one, and nothing else.
+    world.git(&["tag", "app/v1.9.0", &second]);
+    for (tag_prefix, revision, commit) in [
+        ("", "1.x", &first),
+        ("app/", "1.x", &second),
+        ("app/v", "1.9.0", &second),
+        ("app/", "v1.9.0", &second),
+        ("app/", "", &second),
+        ("app/", "main", &second),
+        ("app/", first.as_str(), &first),
+    ] {
+        let target = revision::Target {
+            revision,
+            tag_prefix,
+        };
+        let found = mirrors.resolve(&access, target, true).await.unwrap();
+        assert_eq!(&found, commit, "{tag_prefix} {revision}");
+    }
+    world.git(&["tag", "--delete", "app/v1.9.0"]);
     let metadata = mirrors.commit_metadata(&access, &first).await.unwrap();
     assert_eq!(
         (

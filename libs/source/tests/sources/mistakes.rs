@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::cause::Cause;
 use domain::message::Language;
+use domain::revision::Target;
 use domain::settings::{BuildOptions, Rendering};
 use serde_json::{Value, json};
 use source::git::{Access, Login, Place, Rules};
@@ -348,6 +349,48 @@ async fn paths_and_ranges_that_name_nothing_say_what_would() {
     let said = text(&none);
     assert!(said.contains("are v1.10.0, 1.9.0, v1.2.0."), "{said}");
     assert_eq!(told(&resolve("v3").await), "source.revision-not-found");
+}
+
+#[tokio::test]
+async fn a_prefix_that_no_tag_has_or_can_have_is_told_as_what_is_wrong() {
+    let world = World::new();
+    let access = world.access();
+    world.write("web/a.yaml", CONFIG_MAP).commit();
+    let resolve = async |tag_prefix: &str, revision: &str| {
+        let target = Target {
+            revision,
+            tag_prefix,
+        };
+        let resolved = world.mirrors.resolve(&access, target, true).await;
+        resolved.unwrap_err().cause().clone()
+    };
+    let none = resolve("web/", "*").await;
+    assert_eq!(told(&none), "source.tag-prefix-unmatched");
+    assert!(text(&none).contains("its tags are -."), "{}", text(&none));
+    for tag in ["web/v1.2.0", "web/v1.10.0", "web/nightly", "db-2.0.0"] {
+        world.git(&["tag", tag]);
+    }
+    for revision in ["^1", "v1.2.0"] {
+        let none = resolve("wed/", revision).await;
+        assert_eq!(told(&none), "source.tag-prefix-unmatched", "{revision}");
+        let said = text(&none);
+        let tags = "its tags are db-2.0.0, web/nightly, web/v1.10.0, web/v1.2.0.";
+        assert!(said.contains("`wed/`") && said.contains(tags), "{said}");
+    }
+    let none = resolve("web/", "^2").await;
+    assert_eq!(told(&none), "source.prefixed-range-unmatched");
+    let said = text(&none);
+    assert!(
+        said.contains("behind `web/` are v1.10.0, v1.2.0."),
+        "{said}"
+    );
+    // The tag of that name is said, which is not there.
+    let none = resolve("web/", "v1.3.0").await;
+    assert_eq!(told(&none), "source.revision-not-found");
+    assert!(text(&none).contains("`web/v1.3.0`"), "{}", text(&none));
+    let none = resolve("web/", "gone").await;
+    assert_eq!(told(&none), "source.revision-not-found");
+    assert!(text(&none).contains("`gone`"), "{}", text(&none));
 }
 
 #[tokio::test]

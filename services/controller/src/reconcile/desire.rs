@@ -8,6 +8,7 @@ use domain::application::Source;
 use domain::cause::Cause;
 use domain::manifest::{Manifest, ManifestSetHash, SourceType};
 use domain::message;
+use domain::revision::Target;
 use domain::schema::SchemaSet;
 use domain::signature::{Signature, Verdict};
 use engine::prepare::Prepared;
@@ -106,6 +107,10 @@ impl Wish {
             .and_then(Option::as_deref)
             .filter(|revision| !revision.is_empty());
         explicit.unwrap_or(&source.target_revision)
+    }
+
+    fn target<'a>(&'a self, at: usize, source: &'a Source) -> Target<'a> {
+        source.target(self.revision(at, source))
     }
 }
 
@@ -352,6 +357,7 @@ pub fn follow(ctx: &Context, subject: &Subject, revisions: Option<&[String]>, me
         Some(Followed {
             repo: repo_key(subject, &source),
             revision: source.target_revision.clone(),
+            tag_prefix: source.tag_prefix.clone(),
             path: source.path.clone(),
             url: source.repo_url,
             commit: revisions.and_then(|revisions| revisions.get(at).cloned()),
@@ -452,7 +458,7 @@ async fn resolve(
         .enumerate()
         .map(|(at, (source, key))| {
             ctx.repos
-                .resolve(key, &source.repo_url, wish.revision(at, source), wish.fresh)
+                .resolve(key, &source.repo_url, wish.target(at, source), wish.fresh)
         });
     try_join_all(asked).await
 }
@@ -489,7 +495,7 @@ async fn signed(
         };
         let found = match source.chart.is_empty() && !source.is_artifact() {
             true => {
-                let of = (commit, revision);
+                let of = (commit, source.target(revision));
                 let asked = ctx.repos.signature(key, &source.repo_url, of, named, now);
                 asked.await?
             }

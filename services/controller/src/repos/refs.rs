@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use domain::revision::Target;
 use domain::version::Versions;
 
 /// How many bytes of versions are kept of one chart.
@@ -60,9 +61,11 @@ impl Refs {
         }
     }
 
-    /// The commit that `revision` names: HEAD when empty, a branch before a tag of the same name.
+    /// The commit that a revision names: HEAD when empty, a branch before a tag of the same name.
     #[must_use]
-    pub(super) fn resolve(&self, revision: &str) -> Named {
+    pub(super) fn resolve<'a>(&self, target: impl Into<Target<'a>>) -> Named {
+        let target = target.into();
+        let revision = target.revision;
         if let Some(digests) = &self.digests {
             let known = digests.get(revision);
             return known.map_or(Named::Unclear, |digest| Named::Commit(digest.clone()));
@@ -74,7 +77,12 @@ impl Refs {
         if is_commit(revision) {
             return Named::Commit(revision.to_ascii_lowercase());
         }
-        let tip = match revision {
+        // A branch may be called like a range of the versions behind a prefix.
+        if !target.tag_prefix.is_empty() && (target.is_range() || !target.has_good_prefix()) {
+            return Named::Unclear;
+        }
+        let name = target.name();
+        let tip = match &*name {
             "" | "HEAD" => self.tips.get(&self.head),
             name => self
                 .tips
@@ -104,6 +112,8 @@ mod tests {
                 ("refs/heads/main".to_owned(), tip('a')),
                 ("refs/heads/v1".to_owned(), tip('b')),
                 ("refs/tags/v1".to_owned(), tip('c')),
+                ("refs/tags/app/1.0".to_owned(), tip('e')),
+                ("refs/heads/2.x".to_owned(), tip('f')),
             ]),
             "refs/heads/main".to_owned(),
         );
@@ -113,6 +123,18 @@ mod tests {
         assert_eq!(refs.resolve("refs/tags/v1"), Named::Commit(tip('c')));
         assert_eq!(refs.resolve(&tip('D')), Named::Commit(tip('d')));
         assert_eq!(refs.resolve("v1.*"), Named::Unclear);
+        let behind = |tag_prefix, revision| {
+            refs.resolve(Target {
+                revision,
+                tag_prefix,
+            })
+        };
+        assert_eq!(behind("app/", "1.0"), Named::Commit(tip('e')));
+        assert_eq!(behind("app/", "HEAD"), Named::Commit(tip('a')));
+        assert_eq!(behind("app/", "v1"), Named::Unclear, "another tag's name");
+        assert_eq!(behind("", "2.x"), Named::Commit(tip('f')));
+        assert_eq!(behind("app/", "2.x"), Named::Unclear, "not the branch");
+        assert_eq!(behind("-app/", "HEAD"), Named::Unclear, "it is refused");
     }
 
     #[test]

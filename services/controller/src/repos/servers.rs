@@ -9,6 +9,7 @@ use domain::cause::{Cause, Location};
 use domain::manifest::{Manifest, ManifestSetHash, Replaced, ReplacedElsewhere, SourceType};
 use domain::message;
 use domain::render::Answered;
+use domain::revision::Target;
 use domain::secret::Secret;
 use domain::settings::Rendering;
 use domain::signature::{Signature, Verdict};
@@ -222,16 +223,16 @@ impl RepoServers {
         &self,
         access: wire::RepositoryAccess,
         chart: &str,
-        revision: &str,
+        target: Target<'_>,
         fresh: bool,
     ) -> Result<String, Trouble> {
         let answer = self
             .ask(&access, |mut client| {
-                let revision = revision.to_owned();
                 let asked = wire::ResolveRequest {
                     repository: Some(access.clone()),
-                    revision,
+                    revision: target.revision.to_owned(),
                     fresh,
+                    tag_prefix: target.tag_prefix.to_owned(),
                     chart: chart.to_owned(),
                 };
                 async move { client.resolve(timed(asked, RENDERING)).await }

@@ -49,9 +49,10 @@ pub(super) async fn get_manifests(
         let text = |field: &str| domain::resource::text(&source, &[field]);
         let (url, chart) = (text("repoURL"), text("chart"));
         let access = sources::access_of_source(shared, tenant, (url, chart), project).await?;
+        let target = sources::target_of(&source, &revision);
         let order = sources::Order {
             source: &source,
-            commit: sources::revision_of(shared, &access, &revision, chart).await?,
+            commit: sources::revision_of(shared, &access, target, chart).await?,
             app: app.name(),
             project,
             namespace,

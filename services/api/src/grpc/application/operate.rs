@@ -138,19 +138,20 @@ pub(super) async fn resolve(
         if !request.manifests.is_empty() {
             return Ok(Default::default());
         }
-        let place = spec.source.as_ref().map(place).unwrap_or_default();
+        let nothing = Source::default();
+        let source = spec.source.as_ref().unwrap_or(&nothing);
         let revision = match request.revision() {
             "" => target(spec),
             wanted => wanted,
         };
-        let commit = commit(shared, actor, app, place, revision).await?;
+        let commit = commit(shared, actor, app, source, revision).await?;
         return Ok((commit, Vec::new()));
     }
     let targets = targets(spec, request)?;
     let mut commits = Vec::with_capacity(targets.len());
     for (source, wanted) in spec.sources.iter().zip(targets) {
         commits.push(match request.manifests.is_empty() {
-            true => commit(shared, actor, app, place(source), wanted).await?,
+            true => commit(shared, actor, app, source, wanted).await?,
             false => String::new(),
         });
     }
@@ -227,11 +228,12 @@ async fn commit(
     shared: &Shared,
     actor: &Actor,
     app: &Application,
-    place: (&str, &str),
+    source: &Source,
     revision: &str,
 ) -> Result<String, Status> {
     let project = project_of(&app.spec);
-    sources::commit_of(shared, &actor.tenant, place, project, revision)
+    let target = source.target(revision);
+    sources::commit_of(shared, &actor.tenant, place(source), project, target)
         .await?
         .map_err(|trouble| match trouble.is_ours() {
             true => trouble.into(),

@@ -102,7 +102,8 @@ pub(super) async fn metadata(
         )));
     }
     let access = sources::access(shared, &actor.tenant, url, project_of(&asked.app.spec)).await?;
-    let commit = sources::resolve(shared, &access, &query.revision).await?;
+    let wanted = sources::target_of(&asked.source, &query.revision);
+    let commit = sources::revision_of(shared, &access, wanted, "").await?;
     let known = sources::metadata(shared, &access, &commit).await?;
     let named = asked
         .project
@@ -115,7 +116,7 @@ pub(super) async fn metadata(
                 true => text(&asked.source, &["targetRevision"]),
                 false => &query.revision,
             };
-            let of = (commit.as_str(), revision);
+            let of = (commit.as_str(), sources::target_of(&asked.source, revision));
             let tenant = actor.tenant.id;
             let found = sources::signature(shared, tenant, &access, of, &named).await?;
             Some(found.info())

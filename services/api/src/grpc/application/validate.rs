@@ -85,6 +85,7 @@ pub(super) async fn check(
     size(draft)?;
     let spec = view(&draft.spec)?;
     unique_names(&draft.name, &spec)?;
+    tag_prefixes(&spec)?;
     for source in spec.source.iter().chain(&spec.sources) {
         sources::without_password(&source.repo_url)?;
     }
@@ -149,6 +150,23 @@ fn unique_names(app: &str, spec: &Spec) -> Result<(), Fault> {
             "application {app} has duplicate source name: {}",
             twice.name
         ))),
+        None => Ok(()),
+    }
+}
+
+/// Tags can begin with what they are looked for by; of a chart and an artifact none are looked for.
+fn tag_prefixes(spec: &Spec) -> Result<(), Fault> {
+    let mut sources = spec.source.iter().chain(&spec.sources);
+    let bad = sources.find_map(|source| {
+        let target = source.target(&source.target_revision);
+        let is_of_git = source.chart.is_empty() && !source.is_artifact();
+        (is_of_git && !target.has_good_prefix()).then(|| target.shown_prefix())
+    });
+    match bad {
+        Some(prefix) => {
+            let message = message::source::TAG_PREFIX_INVALID.with("prefix", prefix);
+            Err(failure::say(Code::InvalidArgument, &message).into())
+        }
         None => Ok(()),
     }
 }
@@ -318,7 +336,7 @@ async fn ask_repositories(
         let outcome = match sources::revision_of(
             shared,
             access,
-            &source.target_revision,
+            source.target(&source.target_revision),
             &source.chart,
         )
         .await
@@ -533,6 +551,41 @@ mod tests {
             json!({"source": {"repoURL": "r", "helm": {"releaseName": "x"}}, "destination": {}, "project": "default"})
         );
         let mut kept = json!({"source": {"directory": {"recurse": true, "jsonnet": {}}}, "project": "p", "syncPolicy": {"automated": {}}});
+        let before = kept.clone();
+        normalize(&mut kept);
+        assert_eq!(kept, before);
+    }
+
+    #[test]
+    fn s13_what_no_tag_begins_with_is_refused_where_tags_are_looked_for() {
+        let spec = |source: Value| {
+            let spec = json!({"source": source.clone(), "sources": [source]});
+            let one: Spec = serde_json::from_value(json!({"source": source})).unwrap();
+            let several: Spec = serde_json::from_value(spec).unwrap();
+            (tag_prefixes(&one).is_ok(), tag_prefixes(&several).is_ok())
+        };
+        for (prefix, good) in [
+            ("", true),
+            ("web/", true),
+            ("-web/", false),
+            ("web/../", false),
+            ("web\u{0}", false),
+        ] {
+            let of_git = json!({"repoURL": "https://git/a", "path": "p", "tagPrefix": prefix});
+            assert_eq!(spec(of_git), (good, good), "{prefix:?}");
+            // As in Argo CD it is nothing to these.
+            for other in [
+                json!({"repoURL": "https://charts", "chart": "web", "tagPrefix": prefix}),
+                json!({"repoURL": "oci://registry/web", "tagPrefix": prefix}),
+            ] {
+                assert_eq!(spec(other), (true, true), "{prefix:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_that_only_takes_every_file_says_something() {
+        let mut kept = json!({"source": {"directory": {"disableExtensionFilter": true, "jsonnet": {}}}, "project": "p"});
         let before = kept.clone();
         normalize(&mut kept);
         assert_eq!(kept, before);

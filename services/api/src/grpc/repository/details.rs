@@ -2,6 +2,7 @@
 
 use domain::application::{Application, CONTROL_PLANE_NAMESPACE, VARIABLES, project_of};
 use domain::resource::text;
+use domain::revision::Target;
 use proto::argocd::repository as wire;
 use proto::{convert, json, v1alpha1};
 use serde_json::Value;
@@ -71,13 +72,16 @@ pub(super) async fn of(
     };
     let document = json::to_value(source);
     let access = convert::repository::access_of_source(access, source.chart());
-    let revision = source.target_revision();
+    let target = Target {
+        revision: source.target_revision(),
+        tag_prefix: source.tag_prefix(),
+    };
     let namespace = app
         .as_ref()
         .map(|app| text(&app.spec, &["destination", "namespace"]));
     let order = sources::Order {
         source: &document,
-        commit: sources::revision_of(shared, &access, revision, source.chart()).await?,
+        commit: sources::revision_of(shared, &access, target, source.chart()).await?,
         app: name,
         project,
         namespace: namespace.unwrap_or_default(),
