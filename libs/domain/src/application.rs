@@ -303,6 +303,8 @@ pub struct Directory {
     pub exclude: String,
     /// A glob of files to take.
     pub include: String,
+    /// Whether files count whatever their names end in.
+    pub disable_extension_filter: bool,
     /// Jsonnet's options, kept whole.
     pub jsonnet: Option<Value>,
 }

@@ -93,8 +93,8 @@ messages! {
     }
     /// A folder without a single manifest.
     NO_MANIFESTS = "lint.no-manifests" {
-        en: "`{path}` has no manifest, so nothing is deployed from it: files that end in .yaml, .yml, .json or .jsonnet and hold objects with a `kind` are read, and here are {files}; correct spec.source.path, or recurse, include and exclude of spec.source.directory",
-        ko: "`{path}`에 매니페스트가 없어 아무것도 배포되지 않습니다. .yaml, .yml, .json, .jsonnet으로 끝나고 `kind`가 있는 오브젝트를 담은 파일을 읽는데 여기에는 {files}이(가) 있습니다. spec.source.path 또는 spec.source.directory의 recurse, include, exclude를 고치십시오",
+        en: "`{path}` has no manifest, so nothing is deployed from it: files that end in .yaml, .yml, .json or .jsonnet (with disableExtensionFilter: any) and hold objects with a `kind` are read, and here are {files}; correct spec.source.path, or recurse, include, exclude and disableExtensionFilter of spec.source.directory",
+        ko: "`{path}`에 매니페스트가 없어 아무것도 배포되지 않습니다. .yaml, .yml, .json, .jsonnet으로 끝나고(disableExtensionFilter를 켜면 모든 파일) `kind`가 있는 오브젝트를 담은 파일을 읽는데 여기에는 {files}이(가) 있습니다. spec.source.path 또는 spec.source.directory의 recurse, include, exclude, disableExtensionFilter를 고치십시오",
     }
     /// A folder that is a chart's but for `Chart.yaml`.
     TEMPLATES_WITHOUT_CHART = "lint.templates-without-chart" {

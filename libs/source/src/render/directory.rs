@@ -1,4 +1,5 @@
-//! A plain directory: YAML and JSON files as they are, Jsonnet files as they evaluate.
+//! A plain directory: YAML and JSON files as they are, Jsonnet files as they evaluate. Which they are their names say; where the
+//! names need not end in any way, what is called neither JSON nor Jsonnet is YAML.
 
 use domain::application::Directory;
 use domain::cause::{Cause, Location};
@@ -38,11 +39,11 @@ pub(super) fn render(
     let patterns = Patterns::new(options, causes);
     let mut manifests = Vec::new();
     let mut nodes = 0;
-    for file in files(reader, folder, options.recurse, &patterns)? {
+    for file in files(reader, folder, options, &patterns)? {
         if file.path.ends_with(".jsonnet") {
             manifests.extend(jsonnet.evaluate(reader, &file.path)?);
         } else {
-            nodes += read_file(&file, &mut manifests, causes)?;
+            nodes += read_file(&file, options, &mut manifests, causes)?;
         }
         if nodes > MAX_NODES {
             let message = message::source::TOO_LARGE
@@ -104,7 +105,7 @@ impl Patterns {
 fn files(
     reader: &Reader<'_, '_>,
     root: &str,
-    recurse: bool,
+    options: &Directory,
     patterns: &Patterns,
 ) -> Result<Vec<File>, Error> {
     let mut found = Vec::new();
@@ -128,14 +129,15 @@ fn files(
                 };
                 match item.kind {
                     ItemKind::File | ItemKind::Link => todo.push((inner, false)),
-                    ItemKind::Folder | ItemKind::Submodule if recurse => todo.push((inner, true)),
+                    ItemKind::Folder | ItemKind::Submodule if options.recurse => {
+                        todo.push((inner, true));
+                    }
                     ItemKind::Folder | ItemKind::Submodule => {}
                 }
             }
             continue;
         }
-        let extension = path.rsplit_once('.').map(|(_, extension)| extension);
-        if !matches!(extension, Some("yaml" | "yml" | "json" | "jsonnet")) {
+        if !options.disable_extension_filter && !is_named_as_manifest(&path) {
             continue;
         }
         let place = reader.find(&at(root, &path))?;
@@ -164,6 +166,15 @@ fn files(
     Ok(found)
 }
 
+/// Whether a file's name ends as those of manifests do.
+fn is_named_as_manifest(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension);
+    matches!(extension, Some("yaml" | "yml" | "json" | "jsonnet"))
+}
+
+/// What a file has somewhere in it that is to be a manifest.
+const MARKS: [&str; 3] = ["apiVersion:", "kind:", "metadata:"];
+
 fn at(root: &str, path: &str) -> String {
     if path.is_empty() {
         root.to_owned()
@@ -179,10 +190,15 @@ fn contains(content: &[u8], words: &[u8]) -> bool {
 /// Reads a file's manifests; says how many values it holds.
 fn read_file(
     file: &File,
+    options: &Directory,
     manifests: &mut Vec<Manifest>,
     causes: &mut Vec<Cause>,
 ) -> Result<usize, Error> {
-    let text = file.text()?;
+    let text = match file.text() {
+        // Where every name counts, pictures and archives lie among what is read.
+        Err(_) if options.disable_extension_filter && is_something_else(file) => return Ok(0),
+        text => text?,
+    };
     if file.path.ends_with(".json") {
         let document = yaml::json_file(&text).map_err(|why| broken(file, why, true))?;
         if kind(&document).is_none() {
@@ -206,9 +222,7 @@ fn read_file(
     }
     if let Some(error) = error {
         // A file that looks like no manifest at all may be anything and is left alone, unless a limit was met.
-        let manifest_like = ["apiVersion:", "kind:", "metadata:"]
-            .iter()
-            .all(|word| text.contains(word));
+        let manifest_like = MARKS.iter().all(|word| text.contains(word));
         if !good.is_empty() || manifest_like || error.kind() == Kind::TooLarge {
             return Err(error);
         }
@@ -237,6 +251,14 @@ fn read_file(
         manifests.extend(unpack(file, document)?);
     }
     Ok(nodes)
+}
+
+/// Whether a file that is no text has nothing to do with manifests.
+fn is_something_else(file: &File) -> bool {
+    let is_manifest_like = MARKS
+        .iter()
+        .all(|word| contains(&file.content, word.as_bytes()));
+    !is_named_as_manifest(&file.path) && !is_manifest_like
 }
 
 fn kind(document: &Document) -> Option<&str> {

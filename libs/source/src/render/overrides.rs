@@ -248,7 +248,13 @@ fn known_below(above: &str) -> Option<&'static [&'static str]> {
     }
     Some(match above {
         "" => &["directory", "helm", "kustomize", "plugin"],
-        "directory" => &["exclude", "include", "jsonnet", "recurse"],
+        "directory" => &[
+            "disableExtensionFilter",
+            "exclude",
+            "include",
+            "jsonnet",
+            "recurse",
+        ],
         "directory.jsonnet" => &["extVars", "libs", "tlas"],
         "helm" => &[
             "apiVersions",

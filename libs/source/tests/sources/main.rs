@@ -571,6 +571,82 @@ async fn directories_are_read_as_argo_cd_reads_them() {
 }
 
 #[tokio::test]
+async fn files_of_any_name_are_read_where_the_names_do_not_count() {
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let jsonnet = "{apiVersion: 'v1', kind: 'ConfigMap', metadata: {name: 'evaluated'}}\n";
+    let world = World::new();
+    world
+        .write("app/a.yaml", &map("plain"))
+        .write("app/b.yaml.sealed", &map("sealed"))
+        .write("app/c", &map("bare"))
+        .write("app/d.jsonnet", jsonnet)
+        .write(
+            "app/e.json.txt",
+            "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"flow\"}}",
+        )
+        .write("app/README.md", "# Read me\n\nA page: of words\n")
+        .write("app/LICENSE", "Everybody may\n\tdo anything: [\n")
+        .write(
+            "app/skipped.txt",
+            &format!("# +argocd:skip-file-rendering\n{}", map("skipped")),
+        )
+        .write("app/sub/f.tpl", &map("below"));
+    let picture = world.work().join("app/picture.png");
+    std::fs::write(picture, [0x89, b'P', b'N', b'G', 0, 0xFF]).unwrap();
+    world.commit();
+    let names = async |directory: Value| -> Vec<String> {
+        let source = json!({"path": "app", "directory": directory});
+        let rendered = world.render(&input(source)).await.unwrap();
+        let manifests = rendered.manifests.iter();
+        manifests.map(|manifest| manifest.key().name).collect()
+    };
+    let usual = ["plain", "evaluated"];
+    assert_eq!(names(json!({"include": "*"})).await, usual);
+    let off = json!({"disableExtensionFilter": false});
+    assert_eq!(names(off).await, usual);
+    let cases: [(Value, &[&str]); 5] = [
+        (json!({}), &["plain", "sealed", "bare", "evaluated", "flow"]),
+        (
+            json!({"recurse": true}),
+            &["plain", "sealed", "bare", "evaluated", "flow", "below"],
+        ),
+        (json!({"include": "*.yaml.sealed"}), &["sealed"]),
+        (json!({"exclude": "{*.sealed,c,*.txt}"}), &usual),
+        (
+            json!({"include": "{*.yaml,*.yaml.sealed}", "exclude": "a*"}),
+            &["sealed"],
+        ),
+    ];
+    for (mut directory, expected) in cases {
+        directory["disableExtensionFilter"] = json!(true);
+        assert_eq!(names(directory.clone()).await, expected, "{directory}");
+    }
+
+    // What is rendered with it is kept apart from what is without.
+    let key = |directory: Value| input(json!({"path": "app", "directory": directory})).source_key();
+    assert_ne!(
+        key(json!({"include": "*"})),
+        key(json!({"include": "*", "disableExtensionFilter": true}))
+    );
+
+    // What looks like a manifest has to be one, whatever it is called.
+    let broken = format!("{}data: [\n", map("broken"));
+    world.write("broken/notes.txt", &broken).commit();
+    let source = json!({"path": "broken", "directory": {"disableExtensionFilter": true}});
+    let error = world.render(&input(source)).await.unwrap_err();
+    assert_eq!(error.cause().message.code, "source.yaml-broken");
+    let at = error.cause().location.as_ref().map(|at| at.path.as_str());
+    assert_eq!(at, Some("broken/notes.txt"));
+    let mut bytes = map("latin").into_bytes();
+    bytes.extend(b"# caf\xe9\n");
+    std::fs::write(world.work().join("broken/notes.txt"), bytes).unwrap();
+    world.commit();
+    let source = json!({"path": "broken", "directory": {"disableExtensionFilter": true}});
+    let error = world.render(&input(source)).await.unwrap_err();
+    assert_eq!(error.cause().message.code, "source.not-text");
+}
+
+#[tokio::test]
 async fn a_charts_placeholders_are_replaced_and_its_failures_point_at_what_to_edit() {
     let world = World::new();
     world

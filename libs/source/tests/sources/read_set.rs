@@ -174,10 +174,11 @@ async fn where_a_read_set_holds_a_fresh_render_is_the_same() {
     for seed in 0..TREES {
         let mut draw = Draw(seed);
         let world = World::new();
-        let source = match draw.below(5) {
+        let source = match draw.below(6) {
             0 => json!({"path": "app"}),
             1 => json!({"path": "app", "directory": {"recurse": true}}),
             2 => json!({"path": "app", "directory": {"recurse": true, "exclude": "sub/b*"}}),
+            3 => json!({"path": "app", "directory": {"disableExtensionFilter": true}}),
             _ => {
                 let files = ["../base/v*.yaml", "/other/gone.yaml"];
                 json!({"path": "app", "helm": {"valueFiles": files, "ignoreMissingValueFiles": true}})

@@ -47,6 +47,7 @@ const OVERRIDES: &[&str] = &[
     "kustomize: {namePrefix: overridden-}\n",
     "directory: {recurse: true}\n",
     "directory: {exclude: 'extra*'}\n",
+    "directory: {disableExtensionFilter: true}\n",
     "{}\n",
 ];
 const KUSTOMIZATIONS: &[&str] = &[
@@ -84,6 +85,7 @@ const NAMES: &[(&str, &[&str])] = &[
     (".argocd-source-other.yaml", OVERRIDES),
     ("extra.yaml", &[MAP]),
     ("extra.yml", &[MAP]),
+    ("extra.yaml.sealed", &[MAP]),
     (
         "extra.json",
         &[
@@ -166,6 +168,7 @@ fn options(tool: &str) -> Vec<(&'static str, Value)> {
             ("include", json!("*.yaml")),
             ("include", json!("{a,extra}*")),
             ("exclude", json!("extra*")),
+            ("disableExtensionFilter", json!(true)),
             (
                 "jsonnet",
                 json!({"extVars": [{"name": "name", "value": "$ARGOCD_APP_NAMESPACE"}]}),
