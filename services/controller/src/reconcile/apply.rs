@@ -34,7 +34,7 @@ use definitions::{established, is_served};
 use leaving::{is_let_go, takes_no_finalizer};
 pub use leaving::{kept, lingers};
 use results::kubectl_name;
-pub use results::{given_up, made, result};
+pub use results::{given_up, images, made, result};
 
 /// How many requests of one application are under way at once.
 const AT_ONCE: usize = 16;

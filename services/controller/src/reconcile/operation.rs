@@ -472,7 +472,7 @@ async fn run_on(
         result.resources = plan
             .refusals
             .iter()
-            .filter_map(|cause| invalid(cause, &desired))
+            .filter_map(|cause| invalid(cause, &desired.prepared.targets))
             .collect();
         let end_ = invalid_tasks(plan.refusals);
         let look = spec_look(ctx, &run.subject, Some(look), memory, false).await?;

@@ -2,7 +2,7 @@
 
 use domain::cause::Cause;
 use domain::operation::{Phase, ResourceResult, ResultCode};
-use domain::resource::{GroupKind, ResourceKey, at, text};
+use domain::resource::{GroupKind, ResourceKey, at};
 use engine::plan::{Action, Step};
 use serde_json::Value;
 
@@ -56,28 +56,29 @@ pub fn result(step: &Step, status: ResultCode, message: String, dry_run: bool) -
     }
 }
 
-/// The images of a workload, as its result lists them.
-fn images(object: &Value) -> Vec<String> {
-    let template = at(object, &["spec", "template", "spec"])
-        .or_else(|| at(object, &["spec", "jobTemplate", "spec", "template", "spec"]))
-        .or_else(|| {
-            (text(object, &["kind"]) == "Pod")
-                .then(|| object.get("spec"))
-                .flatten()
-        });
-    let containers = template.into_iter().flat_map(|spec| {
-        ["initContainers", "containers"]
-            .into_iter()
-            .filter_map(|list| spec.get(list)?.as_array())
-            .flatten()
-    });
-    let mut images: Vec<String> = containers
-        .map(|container| text(container, &["image"]).to_owned())
-        .filter(|image| !image.is_empty())
-        .collect();
-    images.sort();
-    images.dedup();
-    images
+/// Where the containers of an object are, as Argo CD looks for them: of a pod itself, of what makes pods, of what makes jobs.
+const CONTAINERS: [&[&str]; 3] = [
+    &["spec", "containers"],
+    &["spec", "template", "spec", "containers"],
+    &[
+        "spec",
+        "jobTemplate",
+        "spec",
+        "template",
+        "spec",
+        "containers",
+    ],
+];
+
+/// The images of an object as its result lists them for Argo CD's clients: of the first containers that are found, whatever its
+/// kind, in their order and as often as they are there.
+#[must_use]
+pub fn images(object: &Value) -> Vec<String> {
+    let mut lists = CONTAINERS.iter().filter_map(|path| at(object, path));
+    let containers = lists.find_map(Value::as_array).into_iter().flatten();
+    containers
+        .filter_map(|container| Some(container.get("image")?.as_str()?.to_owned()))
+        .collect()
 }
 
 /// `deployment.apps/hello`, as kubectl says it.
@@ -131,13 +132,18 @@ mod tests {
             },
             exists: false,
         };
-        let spec = json!({"containers": [{"image": "proxy:1"}, {"image": "web:2"}]});
+        let containers = json!([{"image": "web:2"}, {}, {"image": "proxy:1"}, {"image": "web:2"}]);
+        let spec = json!({"initContainers": [{"image": "first:1"}], "containers": containers});
         let pod = json!({"kind": "Pod", "spec": spec});
-        let workload = json!({"spec": {"template": {"spec": spec}}});
+        // Any kind that has containers, and where there are several, those that are nearest.
+        let own = json!({"kind": "Thing", "spec": {"containers": containers,
+            "template": {"spec": {"containers": [{"image": "other:1"}]}}}});
+        let workload = json!({"spec": {"containers": null, "template": {"spec": spec}}});
         let runs = json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}});
-        for object in [pod, workload, runs] {
+        for object in [pod, own, workload, runs] {
             let applied = told(of(object.clone()), ResultCode::Synced, false);
-            assert_eq!(applied, ["PostSync", "Running", "words", "proxy:1 web:2"]);
+            let images = "web:2 proxy:1 web:2";
+            assert_eq!(applied, ["PostSync", "Running", "words", images]);
             let tried = told(of(object), ResultCode::Synced, true);
             assert_eq!(tried[1..3], ["Succeeded", "words (dry run)"]);
         }

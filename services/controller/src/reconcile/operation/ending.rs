@@ -15,11 +15,13 @@ use engine::hooks;
 use engine::operation::{self, End};
 use engine::options::Role;
 use engine::plan;
+use engine::prepare::Target;
 use store::SealedSet;
 
 use super::{Run, deadline, keep};
 use crate::context::Context;
 use crate::memory::{AppMemory, Times, Unsaved};
+use crate::reconcile::apply;
 use crate::reconcile::desire::Desired;
 use crate::reconcile::hooks as cluster_hooks;
 use crate::reconcile::look::{self, Look};
@@ -377,13 +379,9 @@ pub(super) fn invalid_tasks(refusals: Vec<Cause>) -> End {
 }
 
 /// What became of an object that must not be applied.
-pub(super) fn invalid(cause: &Cause, desired: &Desired) -> Option<ResourceResult> {
+pub(super) fn invalid(cause: &Cause, targets: &[Target]) -> Option<ResourceResult> {
     let key = cause.resource.clone()?;
-    let target = desired
-        .prepared
-        .targets
-        .iter()
-        .find(|target| target.key == key);
+    let target = targets.iter().find(|target| target.key == key);
     let hook = target.filter(|target| target.role == Role::Hook);
     let phase = hook
         .and_then(|target| engine::hooks::phases(&target.object).first().copied())
@@ -398,7 +396,9 @@ pub(super) fn invalid(cause: &Cause, desired: &Desired) -> Option<ResourceResult
         hook_phase: Phase::Failed,
         sync_phase: phase.as_str().to_owned(),
         hook: hook.is_some(),
-        images: Vec::new(),
+        images: target
+            .map(|target| apply::images(&target.object))
+            .unwrap_or_default(),
     })
 }
 
@@ -406,6 +406,8 @@ pub(super) fn invalid(cause: &Cause, desired: &Desired) -> Option<ResourceResult
 mod tests {
     use domain::manifest::ManifestSetHash;
     use domain::operation::Initiator;
+    use domain::resource::ResourceKey;
+    use engine::options::SyncOptions;
     use serde_json::json;
 
     use super::*;
@@ -432,6 +434,43 @@ mod tests {
         for ended in [Some(Phase::Failed), Some(Phase::Error), None] {
             assert!(unkept(ended, away()).is_ok(), "{ended:?}");
         }
+    }
+
+    #[test]
+    fn what_must_not_be_applied_is_told_with_its_phase_and_its_images() {
+        let object = json!({"kind": "Pod", "spec": {"containers": [{"image": "web:2"}]},
+            "metadata": {"name": "a", "annotations": {"argocd.argoproj.io/hook": "PostSync"}}});
+        let key = ResourceKey::of(&object);
+        let cause = Cause::error(message::sync::INVALID_TASKS.message()).on(key.clone());
+        let target = |role| Target {
+            key: key.clone(),
+            version: "v1".into(),
+            object: Arc::new(object.clone()),
+            hash: [0; 32],
+            location: None,
+            lines: Arc::from([]),
+            replaced: Arc::from([]),
+            namespaced: true,
+            known: true,
+            options: SyncOptions::default(),
+            wave: 0,
+            role,
+            refused: None,
+            forbidden_kind: false,
+            outside: false,
+        };
+        let told = |targets: &[Target]| {
+            let told = invalid(&cause, targets).unwrap();
+            assert_eq!(told.status, Some(ResultCode::SyncFailed));
+            (told.sync_phase, told.hook, told.images)
+        };
+        let web = vec!["web:2".to_owned()];
+        let hook = told(&[target(Role::Hook)]);
+        assert_eq!(hook, ("PostSync".to_owned(), true, web.clone()));
+        let ordinary = told(&[target(Role::Ordinary)]);
+        assert_eq!(ordinary, ("Sync".to_owned(), false, web));
+        // It has left Git, and is refused all the same.
+        assert_eq!(told(&[]), ("Sync".to_owned(), false, Vec::new()));
     }
 
     #[test]
