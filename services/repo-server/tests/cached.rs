@@ -22,7 +22,9 @@ use domain::message;
 use domain::render::Read;
 use domain::settings::{BuildOptions, Rendering};
 use proto::naru::internal::v1::repo_server_client::RepoServerClient;
-use proto::naru::internal::v1::{RenderRequest, RepositoryAccess, SourceReference};
+use proto::naru::internal::v1::{
+    ListRefsRequest, RenderRequest, RepositoryAccess, SourceReference,
+};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -41,7 +43,7 @@ use testkit::progress::Progress;
 use testkit::redis::Redis;
 use tokio::process::{Child, Command};
 
-use edit::{Asked, DETOUR, DIRECT, LINKED, State};
+use edit::{Asked, DETOUR, DIRECT, FIRST, LINKED, State};
 use tree::{Entry, Tree, join};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_naru-repo-server");
@@ -50,6 +52,8 @@ const TENANT: &str = "6f1c1a53-8f55-4be0-9c58-0a5a4c8f0001";
 const ROUNDS: u64 = 20;
 const ROUNDS_IN_FULL: u64 = 270;
 const EDITS: usize = 12;
+/// Every so many rounds take a case with bases of other repositories, of which there are few.
+const OF_BASES: u64 = 5;
 /// How much of what was rendered is remembered in the process, in MiB, in every other round. With nothing, what is remembered
 /// has been written down and read again; with as much as is usual, it is known of it where it was found to hold, which is
 /// never written down.
@@ -83,8 +87,6 @@ struct Case {
     state: State,
     /// The folders that are repositories of their own, by the names that options have for them.
     references: BTreeMap<String, String>,
-    /// Repositories that kustomizations take folders of, by the words that stand for their addresses.
-    remotes: BTreeMap<String, Tree>,
 }
 
 impl Case {
@@ -121,7 +123,7 @@ impl Case {
         let references = references.map(|(reference, at)| (reference, join(&name, &at)));
         let mut case = Self::of(format!("{tool}/{name}"), tree, home, source);
         case.references = references.collect();
-        case.remotes = remotes;
+        case.state.remotes = remotes;
         let asked = &mut case.state.asked;
         asked.kube_version = written.cluster.version;
         asked.apis = written.cluster.apis;
@@ -146,9 +148,13 @@ impl Case {
         };
         Self {
             name,
-            state: State { tree, home, asked },
+            state: State {
+                tree,
+                remotes: BTreeMap::new(),
+                home,
+                asked,
+            },
             references: BTreeMap::new(),
-            remotes: BTreeMap::new(),
         }
     }
 }
@@ -237,6 +243,12 @@ fn way(url: &str) -> RepositoryAccess {
     }
 }
 
+/// The same for the library.
+fn access(url: &str) -> Access {
+    let rules = Rules { files: true };
+    Access::new(TENANT, "default/base", url, Login::default(), rules).unwrap()
+}
+
 struct World {
     folder: TempDir,
     ground: Ground,
@@ -244,6 +256,8 @@ struct World {
     client: RepoServerClient<Channel>,
     /// What has a process of the renderer started for each of its renders, and remembers none.
     fresh: Renderer,
+    /// Where that reads repositories.
+    mirrors: Mirrors,
 }
 
 impl World {
@@ -296,7 +310,8 @@ impl World {
         };
         Self {
             server,
-            fresh: Renderer::new(mirrors, WorkerPool::new(sandbox, program, limits)),
+            fresh: Renderer::new(mirrors.clone(), WorkerPool::new(sandbox, program, limits)),
+            mirrors,
             client: RepoServerClient::new(channel).max_decoding_message_size(128 << 20),
             ground,
             folder,
@@ -306,6 +321,18 @@ impl World {
     async fn end(mut self) {
         self.server.kill().await.unwrap();
         ground::stop_all(&self.ground.supervisor).await.unwrap();
+    }
+
+    /// Has both sides list repositories anew, which they would else do when what they have listed is three minutes old.
+    async fn list(&self, urls: &[String]) {
+        for url in urls {
+            let request = ListRefsRequest {
+                repository: Some(way(url)),
+                fresh: true,
+            };
+            self.client.clone().list_refs(request).await.unwrap();
+            self.mirrors.list_refs(&access(url), true).await.unwrap();
+        }
     }
 
     /// What the controller asks.
@@ -386,10 +413,6 @@ impl World {
 
     /// What a render says that has never seen anything.
     async fn fresh(&self, question: &Question<'_>) -> Answer {
-        let access = |url: &str| {
-            let rules = Rules { files: true };
-            Access::new(TENANT, "default/base", url, Login::default(), rules).unwrap()
-        };
         let asked = question.asked.clone();
         let references = question.references.iter().map(|(name, at)| Reference {
             name: (*name).to_owned(),
@@ -446,6 +469,8 @@ struct Tally {
     hits: usize,
     renders: usize,
     failures: usize,
+    /// The renders that came of nothing but another commit of a base.
+    of_bases: usize,
     wrong: Vec<String>,
 }
 
@@ -480,10 +505,30 @@ struct Step {
     state: State,
 }
 
+/// The repositories that bases are taken of: where they are, and the commit of each step.
+#[derive(Default)]
+struct Bases {
+    urls: Vec<String>,
+    repositories: Vec<(PathBuf, Vec<String>)>,
+}
+
+impl Bases {
+    /// Has their branch and their tag lead to what they are in a step, which both sides know then.
+    async fn lead(&self, world: &World, step: usize) {
+        for (folder, commits) in &self.repositories {
+            tree::lead(folder, &["refs/heads/main", "refs/tags/v1"], &commits[step]);
+        }
+        world.list(&self.urls).await;
+    }
+}
+
 /// Takes a case and edits it; whatever it comes to is said by the seed alone.
 async fn round(world: &World, cases: &[Case], seed: u64, tally: &mut Tally) {
     let mut random = StdRng::seed_from_u64(seed);
-    let case = cases.choose(&mut random).unwrap();
+    let any = !seed.is_multiple_of(OF_BASES);
+    let fits = |case: &&Case| any || !case.state.remotes.is_empty();
+    let cases: Vec<&Case> = cases.iter().filter(fits).collect();
+    let case = *cases.choose(&mut random).unwrap();
     let folder = world
         .folder
         .path()
@@ -492,11 +537,13 @@ async fn round(world: &World, cases: &[Case], seed: u64, tally: &mut Tally) {
     let url = |name: &str| format!("file://{}", folder.join(name).display());
     let mut start = case.state.clone();
     start.asked.source["repoURL"] = json!(url("own"));
-    let mut remotes = case.remotes.clone();
-    for word in case.remotes.keys() {
-        let (word, url) = (format!("@{word}@"), url(word));
+    // Where the address ends is seen by that.
+    let base = |word: &str| format!("{word}.git");
+    for word in case.state.remotes.keys() {
+        let (word, url) = (format!("@{word}@"), url(&base(word)));
         start.tree.say(&word, &url);
-        remotes.values_mut().for_each(|tree| tree.say(&word, &url));
+        let trees = start.remotes.values_mut();
+        trees.for_each(|tree| tree.say(&word, &url));
     }
     let mut steps = vec![Step {
         from: 0,
@@ -514,8 +561,14 @@ async fn round(world: &World, cases: &[Case], seed: u64, tally: &mut Tally) {
         edits.push(edit::edit(&mut random, &mut state));
         steps.push(Step { from, edits, state });
     }
-    for (word, tree) in &remotes {
-        tree::repository(&folder.join(word), std::iter::once(tree));
+    let mut bases = Bases::default();
+    for word in case.state.remotes.keys() {
+        let at = folder.join(base(word));
+        let trees = steps.iter().map(|step| &step.state.remotes[word]);
+        let commits = tree::repository(&at, trees);
+        tree::lead(&at, &[&format!("refs/heads/{FIRST}")], &commits[0]);
+        bases.urls.push(url(&base(word)));
+        bases.repositories.push((at, commits));
     }
     let trees = || steps.iter().map(|step| &step.state.tree);
     let commits = tree::repository(&folder.join("own"), trees());
@@ -527,7 +580,6 @@ async fn round(world: &World, cases: &[Case], seed: u64, tally: &mut Tally) {
         references.push((name, url(&at), commits));
     }
     let own = url("own");
-    let remotes: Vec<String> = remotes.keys().map(|word| url(word)).collect();
     let question = |number: usize| Question {
         asked: &steps[number].state.asked,
         own: At {
@@ -541,18 +593,28 @@ async fn round(world: &World, cases: &[Case], seed: u64, tally: &mut Tally) {
                 (name.as_str(), At { url, commit })
             })
             .collect(),
-        remotes: &remotes,
+        remotes: &bases.urls,
     };
+    bases.lead(world, 0).await;
     let mut fresh: Vec<Answer> = vec![world.fresh(&question(0)).await];
     for (number, step) in steps.iter().enumerate().skip(1) {
         let (before, now) = (question(step.from), question(number));
+        bases.lead(world, step.from).await;
         let cached = async {
             // What is remembered is what it was before the edit.
             let before = world.cached(&before).await;
+            bases.lead(world, number).await;
             (before, world.cached(&now).await)
         };
-        let ((before, now), expected) = tokio::join!(cached, world.fresh(&now));
+        let ((before, now), expected) = match bases.urls.is_empty() {
+            true => tokio::join!(cached, world.fresh(&now)),
+            // Not before they are where the edit has put them.
+            false => (cached.await, world.fresh(&now).await),
+        };
         fresh.push(expected);
+        let (was, is) = (&steps[step.from].state, &step.state);
+        let of_bases = was.tree == is.tree && was.asked == is.asked && was.remotes != is.remotes;
+        tally.of_bases += usize::from(of_bases && now.1 == "changed");
         match now.1.as_str() {
             "hit" => tally.hits += 1,
             "failed" => tally.failures += 1,
@@ -595,10 +657,11 @@ async fn what_is_remembered_is_what_a_render_in_an_empty_worker_says() {
         }
         world.end().await;
         println!(
-            "NARU_SEED={seed}: {} edits, {} hits, {} renders, {} failures, {memory} MiB in memory",
+            "NARU_SEED={seed}: {} edits, {} hits, {} renders, {} of them for another base, {} failures, {memory} MiB in memory",
             tally.hits + tally.renders + tally.failures,
             tally.hits,
             tally.renders,
+            tally.of_bases,
             tally.failures
         );
         tallies.push(tally);
@@ -615,6 +678,10 @@ async fn what_is_remembered_is_what_a_render_in_an_empty_worker_says() {
     assert!(
         hits > edits / 10 && renders > edits / 10,
         "NARU_SEED={seed}: the edits must come out both ways: {tallies:?}"
+    );
+    assert!(
+        of_all(|tally| tally.of_bases) > 0,
+        "NARU_SEED={seed}: no base was taken anew: {tallies:?}"
     );
     assert!(
         tallies.iter().all(|tally| tally.hits > 0),

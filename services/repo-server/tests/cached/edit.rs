@@ -1,4 +1,4 @@
-//! One edit, drawn at random: of a path of the repository, or of what is asked.
+//! One edit, drawn at random: of a path of the repository, of what is asked, or of a repository that bases are taken of.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ pub(crate) struct Asked {
 #[derive(Clone, PartialEq)]
 pub(crate) struct State {
     pub(crate) tree: Tree,
+    /// The repositories that kustomizations take bases of, by the words that stand for their addresses.
+    pub(crate) remotes: BTreeMap<String, Tree>,
     /// Where the source is, however its path is written.
     pub(crate) home: String,
     pub(crate) asked: Asked,
@@ -36,6 +38,8 @@ pub(crate) struct State {
 pub(crate) const DETOUR: &str = "detour";
 pub(crate) const LINKED: &str = "linked";
 pub(crate) const DIRECT: &str = "direct";
+/// A branch of the repositories that bases are taken of, which stays at what they were first.
+pub(crate) const FIRST: &str = "first";
 
 const MAP: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\ndata:\n  who: ${TEAM}\n";
@@ -182,7 +186,12 @@ fn options(tool: &str) -> Vec<(&'static str, Value)> {
 pub(crate) fn edit(random: &mut StdRng, state: &mut State) -> String {
     loop {
         let before = state.clone();
+        let of_bases = !state.remotes.is_empty() && random.random_bool(0.6);
         let said = match random.random_range(0..20) {
+            drawn if of_bases => match drawn < 16 {
+                true => base(random, &mut state.remotes),
+                false => revision(random, &mut state.tree),
+            },
             0 => Some("another commit with the same files".to_owned()),
             1..6 => ask(random, state),
             6..10 => content(random, &mut state.tree),
@@ -265,6 +274,46 @@ fn content(random: &mut StdRng, tree: &mut Tree) -> Option<String> {
     }
     tree.put_text(&path, &text);
     Some(format!("{path}: {said}"))
+}
+
+/// A repository that bases are taken of; whoever takes one takes another one then, and writes nothing.
+fn base(random: &mut StdRng, remotes: &mut BTreeMap<String, Tree>) -> Option<String> {
+    let words: Vec<String> = remotes.keys().cloned().collect();
+    let word = words.choose(random)?;
+    let tree = remotes.get_mut(word)?;
+    let said = match random.random_range(0..10) {
+        0 => {
+            let mut folders = tree.folders();
+            folders.push(String::new());
+            let (name, texts) = NAMES.choose(random)?;
+            let path = join(folders.choose(random)?, name);
+            tree.put_text(&path, texts.choose(random)?);
+            Some(format!("{path} is written"))
+        }
+        1 => rename(random, tree),
+        2 => remove(random, tree),
+        3 => folder(random, tree),
+        _ => content(random, tree),
+    };
+    Some(format!("in {word}, {}", said?))
+}
+
+/// The revision at which a base is taken.
+fn revision(random: &mut StdRng, tree: &mut Tree) -> Option<String> {
+    const MARK: &str = "?ref=";
+    let mut paths = tree.paths();
+    paths.retain(|path| {
+        let text = tree.get(path).and_then(Entry::text);
+        text.is_some_and(|text| text.contains(MARK))
+    });
+    let path = paths.choose(random)?;
+    let (before, after) = tree.get(path)?.text()?.split_once(MARK)?;
+    let end = after.find(['"', '\'', ',', ']', ' ', '\n']);
+    let rest = &after[end.unwrap_or(after.len())..];
+    let revision = ["main", "v1", FIRST, "gone"].choose(random)?;
+    let text = format!("{before}{MARK}{revision}{rest}");
+    tree.put_text(path, &text);
+    Some(format!("{path} takes a base at {revision}"))
 }
 
 /// A folder to do something in: often the source's own.

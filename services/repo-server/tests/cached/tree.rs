@@ -182,3 +182,10 @@ pub(crate) fn repository<'t>(folder: &Path, trees: impl Iterator<Item = &'t Tree
     }
     commits
 }
+
+/// Has refs of a repository lead to one of its commits.
+pub(crate) fn lead(folder: &Path, refs: &[&str], commit: &str) {
+    let lines = refs.iter().map(|name| format!("update {name} {commit}\n"));
+    let lines: String = lines.collect();
+    git(&["update-ref", "--stdin"], folder, lines.as_bytes());
+}
