@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::platform;
+use testkit::git::checkout::Checkout;
+use testkit::platform::{self, Tenant};
 
 use crate::{PATIENCE, code, config_map, said};
 
@@ -51,6 +52,23 @@ impl Key {
         executable(&program)?;
         Ok(program.to_string_lossy().into_owned())
     }
+
+    /// Runs git, which signs with this key where it is told to.
+    async fn git(&self, checkout: &Checkout, args: &[&str]) -> Result<String> {
+        let program = format!("gpg.program={}", self.program()?);
+        let key = format!("user.signingKey={}", self.print);
+        let config = ["-c", &program, "-c", &key];
+        checkout.git(&[&config[..], args].concat()).await
+    }
+
+    /// Has a tenant know the key.
+    async fn add(&self, tenant: &Tenant) -> Result<()> {
+        let file = self.home.path().join("public.asc");
+        std::fs::write(&file, self.gpg(&["--armor", "--export"]).await?)?;
+        let file = file.to_string_lossy();
+        let args = ["gpg", "add", "--from", &file];
+        argocd(tenant, 0, &args).await.map(drop)
+    }
 }
 
 impl Drop for Key {
@@ -73,6 +91,31 @@ fn executable(file: &Path) -> Result<()> {
     )?)
 }
 
+/// Writes a file and pushes it in a commit that is signed with this key, if with any; tells the commit.
+async fn push(
+    checkout: &Checkout,
+    key: Option<&Key>,
+    path: &str,
+    content: impl AsRef<[u8]>,
+) -> Result<String> {
+    checkout.write(path, content)?;
+    checkout.git(&["add", "-A"]).await?;
+    let commit = ["commit", "-q", "-m", path];
+    match key {
+        None => checkout.git(&commit).await?,
+        Some(key) => key.git(checkout, &[&commit[..], &["-S"]].concat()).await?,
+    };
+    checkout.push().await?;
+    checkout.head().await
+}
+
+/// What the command says, which ends with this code.
+async fn argocd(tenant: &Tenant, wanted: i32, args: &[&str]) -> Result<String> {
+    let output = tenant.client.argocd(args).await?;
+    anyhow::ensure!(code(&output) == wanted, "{args:?}: {}", said(&output));
+    Ok(said(&output))
+}
+
 #[tokio::test]
 async fn only_what_a_projects_keys_signed_is_deployed() -> Result<()> {
     let tenant = platform::tenant("signed").await?;
@@ -80,38 +123,13 @@ async fn only_what_a_projects_keys_signed_is_deployed() -> Result<()> {
         Key::make("ours@example.com").await?,
         Key::make("theirs@example.com").await?,
     );
-    let argocd = async |wanted: i32, args: &[&str]| -> Result<String> {
-        let output = tenant.client.argocd(args).await?;
-        anyhow::ensure!(code(&output) == wanted, "{args:?}: {}", said(&output));
-        Ok(said(&output))
+    let argocd = async |wanted: i32, args: &[&str]| argocd(&tenant, wanted, args).await;
+    let push = async |key: Option<&Key>, value: &str| {
+        let file = config_map("a", value);
+        push(&tenant.checkout, key, "app/a.yaml", file).await
     };
-    let push = async |key: Option<&Key>, value: &str| -> Result<String> {
-        tenant
-            .checkout
-            .write("app/a.yaml", config_map("a", value))?;
-        tenant.checkout.git(&["add", "-A"]).await?;
-        let commit = match key {
-            None => vec!["commit".to_owned()],
-            Some(key) => vec![
-                "-c".to_owned(),
-                format!("gpg.program={}", key.program()?),
-                "-c".to_owned(),
-                format!("user.signingKey={}", key.print),
-                "commit".to_owned(),
-                "-S".to_owned(),
-            ],
-        };
-        let mut args: Vec<&str> = commit.iter().map(String::as_str).collect();
-        args.extend(["-q", "-m", value]);
-        tenant.checkout.git(&args).await?;
-        tenant.checkout.push().await?;
-        tenant.checkout.head().await
-    };
-    for key in [&ours, &theirs] {
-        let file = key.home.path().join("public.asc");
-        std::fs::write(&file, key.gpg(&["--armor", "--export"]).await?)?;
-        argocd(0, &["gpg", "add", "--from", &file.to_string_lossy()]).await?;
-    }
+    ours.add(&tenant).await?;
+    theirs.add(&tenant).await?;
     let unsigned = push(None, "1").await?;
     tenant.connect().await?;
     tenant.create_app("a", "app", &json!(null)).await?;
@@ -168,5 +186,98 @@ async fn only_what_a_projects_keys_signed_is_deployed() -> Result<()> {
         local.contains("Cannot use local sync when signature keys are required"),
         "{local}"
     );
+    Ok(())
+}
+
+const TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: web\ndata:\n  \
+                        values: {{ .Values.values }}\n  chart: {{ .Values.chart }}\n";
+
+/// What is deployed of the values and of the chart.
+async fn deployed(tenant: &Tenant) -> Result<Value> {
+    let path = format!("/api/v1/namespaces/{}/configmaps/web", tenant.name);
+    let live = tenant.kube.get(&path).await?;
+    Ok(live.map_or(Value::Null, |live| live["data"].clone()))
+}
+
+#[tokio::test]
+async fn each_source_has_to_be_signed_and_a_signed_tag_vouches_for_its_commit() -> Result<()> {
+    let tenant = platform::tenant("signed-each").await?;
+    let (ours, theirs) = (
+        Key::make("ours@example.com").await?,
+        Key::make("theirs@example.com").await?,
+    );
+    ours.add(&tenant).await?;
+    theirs.add(&tenant).await?;
+    let chart = &tenant.checkout;
+    let about = "apiVersion: v2\nname: web\nversion: 1.0.0\n";
+    chart.write("chart/Chart.yaml", about)?;
+    chart.write("chart/templates/a.yaml", TEMPLATE)?;
+    push(chart, Some(&ours), "chart/values.yaml", "chart: one\n").await?;
+    tenant.connect().await?;
+    let (url, values) = tenant.another_repository("values").await?;
+    let live = ["push", "-q", "origin", "HEAD:refs/heads/live"];
+    push(&values, None, "web.yaml", "values: one\n").await?;
+    values.git(&live).await?;
+    let helm = json!({"valueFiles": ["$values/web.yaml"]});
+    let app = json!({"metadata": {"name": "web"}, "spec": {
+        "project": "default",
+        "sources": [
+            {"repoURL": tenant.repo_url, "path": "chart", "targetRevision": "main", "helm": helm},
+            {"repoURL": url, "targetRevision": "live", "ref": "values"},
+        ],
+        "destination": {"server": "https://kubernetes.default.svc", "namespace": tenant.name},
+    }});
+    let created = tenant.client.post("/api/v1/applications", &app);
+    created.await?.ok()?;
+    let named = ["proj", "add-signature-key", "default", ours.id()];
+    argocd(&tenant, 0, &named).await?;
+    let sync = ["app", "sync", "web", "--timeout", "60"];
+    let refused = async |why: &str| -> Result<()> {
+        let said = argocd(&tenant, 1, &sync).await?;
+        anyhow::ensure!(said.contains(why), "no `{why}`: {said}");
+        Ok(())
+    };
+    let follow = async |revision: &str| {
+        let set = ["app", "set", "web", "--source-position", "2", "--revision"];
+        argocd(&tenant, 0, &[&set[..], &[revision]].concat()).await
+    };
+
+    // Nothing is made of the source that others refer to, and it has to be signed all the same.
+    refused("Target revision live in Git is not signed").await?;
+    assert_eq!(deployed(&tenant).await?, Value::Null);
+
+    for (key, tag) in [(&theirs, "v1"), (&ours, "v2")] {
+        key.git(&values, &["tag", "-s", "-m", tag, tag]).await?;
+        values.git(&["push", "-q", "origin", tag]).await?;
+        follow(tag).await?;
+        if tag == "v1" {
+            let key = theirs.id();
+            let why = "but this key is not allowed in AppProject";
+            refused(&format!("good signature made with EDDSA key {key}, {why}")).await?;
+        }
+    }
+    argocd(&tenant, 0, &sync).await?;
+    let first = json!({"values": "one", "chart": "one"});
+    assert_eq!(deployed(&tenant).await?, first);
+
+    // A tag below says nothing of the next commit.
+    push(&values, None, "web.yaml", "values: two\n").await?;
+    values.git(&live).await?;
+    follow("live").await?;
+    refused("Target revision live in Git is not signed").await?;
+    push(&values, Some(&ours), "web.yaml", "values: three\n").await?;
+    values.git(&live).await?;
+    argocd(&tenant, 0, &sync).await?;
+    let second = json!({"values": "three", "chart": "one"});
+    assert_eq!(deployed(&tenant).await?, second);
+
+    // Nor does one source for another.
+    push(chart, None, "chart/values.yaml", "chart: two\n").await?;
+    refused("Target revision main in Git is not signed").await?;
+    assert_eq!(deployed(&tenant).await?, second);
+    push(chart, Some(&ours), "chart/values.yaml", "chart: three\n").await?;
+    argocd(&tenant, 0, &sync).await?;
+    let third = json!({"values": "three", "chart": "three"});
+    assert_eq!(deployed(&tenant).await?, third);
     Ok(())
 }
