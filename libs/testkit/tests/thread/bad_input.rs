@@ -184,19 +184,19 @@ async fn what_git_says_twice_or_half_is_named_and_the_rest_deployed() -> Result<
     Ok(())
 }
 
-#[tokio::test]
-async fn a_definition_and_its_object_come_in_one_commit() -> Result<()> {
-    let tenant = platform::tenant("defined").await?;
-    let group = format!("{}.example", tenant.name);
-    let definition = json!({
+/// The definition of the kind Gadget of a group; its scope is `Namespaced` or `Cluster`.
+pub(crate) fn definition(group: &str, scope: &str) -> Value {
+    json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": format!("gadgets.{group}")},
-        "spec": {"group": group, "scope": "Namespaced",
+        "spec": {"group": group, "scope": scope,
             "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"},
             "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
-                {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}}}]}});
-    let gadget = json!({"apiVersion": format!("{group}/v1"), "kind": "Gadget", "metadata": {"name": "g"},
-        "spec": {"size": 3}});
+                {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}}}]}})
+}
+
+/// Lets a tenant define kinds, and have objects of those of a group wherever they live.
+pub(crate) async fn let_define(tenant: &Tenant, group: &str) -> Result<()> {
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": group},
         "rules": [
@@ -208,12 +208,21 @@ async fn a_definition_and_its_object_come_in_one_commit() -> Result<()> {
         "subjects": [{"kind": "ServiceAccount", "namespace": tenant.name, "name": "naru"}]});
     let admin = platform::platform().await?.kube()?;
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    admin
-        .apply(&format!("{rbac}/clusterroles/{group}"), &role)
-        .await?;
-    admin
-        .apply(&format!("{rbac}/clusterrolebindings/{group}"), &binding)
-        .await?;
+    let role_at = format!("{rbac}/clusterroles/{group}");
+    admin.apply(&role_at, &role).await?;
+    let binding_at = format!("{rbac}/clusterrolebindings/{group}");
+    admin.apply(&binding_at, &binding).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_definition_and_its_object_come_in_one_commit() -> Result<()> {
+    let tenant = platform::tenant("defined").await?;
+    let group = format!("{}.example", tenant.name);
+    let definition = definition(&group, "Namespaced");
+    let gadget = json!({"apiVersion": format!("{group}/v1"), "kind": "Gadget", "metadata": {"name": "g"},
+        "spec": {"size": 3}});
+    let_define(&tenant, &group).await?;
     // The object's file comes first: it is the kinds that say what is applied before what.
     tenant
         .checkout

@@ -1,12 +1,14 @@
-//! Whatever a tenant causes in its namespace is asked of the cluster as the tenant's own account: read from what the
-//! apiserver has on record of the controller's requests. Where projects name accounts, see [`crate::deputies`].
+//! Whatever a tenant causes is asked of the cluster as the tenant's own account, in the namespace that it began with, in those that
+//! it makes, and outside of any: read from what the apiserver has on record of the controller's requests. Where projects name
+//! accounts, see [`crate::deputies`].
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use testkit::platform::{self, Tenant};
+use testkit::platform;
 
+use crate::bad_input::{definition, let_define};
 use crate::hooks::{gone, job};
 use crate::objects::live;
 use crate::terminal::{Terminal, enterable};
@@ -15,17 +17,23 @@ use crate::{PATIENCE, code, config_map, said};
 /// What the platform itself makes of a namespace before it is the tenant's.
 const OF_THE_PLATFORM: [&str; 3] = ["namespaces", "serviceaccounts", "rolebindings"];
 
-/// What the controller has asked for in a tenant's namespace, each made as the tenant's account and nobody else.
-async fn asked(tenant: &Tenant) -> Result<BTreeSet<String>> {
+/// What the controller has asked for in a tenant's namespace, as the account that the tenant has there.
+async fn asked_in(namespace: &str) -> Result<BTreeSet<String>> {
+    let in_it = |of: &Value| {
+        let of_the_platform = OF_THE_PLATFORM.iter().any(|name| of["resource"] == *name);
+        of["namespace"] == namespace && !of_the_platform
+    };
+    asked(namespace, in_it).await
+}
+
+/// What the controller has asked for of these objects, each time as the tenant's account of that namespace and nobody else.
+async fn asked(home: &str, these: impl Fn(&Value) -> bool) -> Result<BTreeSet<String>> {
     let plane = platform::platform().await?.control_plane();
-    let account = format!("system:serviceaccount:{}:naru", tenant.name);
-    let own = format!("system:serviceaccounts:{}", tenant.name);
+    let account = format!("system:serviceaccount:{home}:naru");
+    let own = format!("system:serviceaccounts:{home}");
     let groups = ["system:authenticated", "system:serviceaccounts", &own];
     let events = plane.recorded(|event| {
-        let of = &event["objectRef"];
-        event["user"]["username"] == "naru-controller"
-            && of["namespace"] == tenant.name.as_str()
-            && !OF_THE_PLATFORM.iter().any(|name| of["resource"] == *name)
+        event["user"]["username"] == "naru-controller" && these(&event["objectRef"])
     })?;
     let mut seen = BTreeSet::new();
     for event in events {
@@ -131,7 +139,7 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
     }
     gone(&tenant.kube, &web).await?;
 
-    let seen = asked(&tenant).await?;
+    let seen = asked_in(&tenant.name).await?;
     for wanted in [
         "a trial",
         "delete configmaps",
@@ -150,5 +158,74 @@ async fn s14_what_a_tenant_causes_is_asked_for_as_its_own_account() -> Result<()
         assert!(seen.contains(wanted), "no `{wanted}`: {seen:?}");
     }
     assert!(seen.iter().any(|one| one.ends_with(" jobs")), "{seen:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn s14_so_is_what_it_causes_in_a_namespace_that_it_makes_and_outside_of_any() -> Result<()> {
+    let tenant = platform::tenant("as-whom-else").await?;
+    let (client, checkout) = (&tenant.client, &tenant.checkout);
+    let group = format!("{}.example", tenant.name);
+    let_define(&tenant, &group).await?;
+    let gadget = |size: u8| {
+        let gadget = json!({"apiVersion": format!("{group}/v1"), "kind": "Gadget",
+            "metadata": {"name": "g"}, "spec": {"size": size}});
+        gadget.to_string()
+    };
+    let made = format!("{}-made", tenant.name);
+    let mut policy = platform::automated();
+    policy["syncOptions"] = json!(["CreateNamespace=true"]);
+    let app = json!({"metadata": {"name": "app"}, "spec": {
+        "project": "default",
+        "source": {"repoURL": tenant.repo_url, "path": "app", "targetRevision": "HEAD"},
+        "destination": {"server": "https://kubernetes.default.svc", "namespace": made},
+        "syncPolicy": policy,
+    }});
+    let synced = async || -> Result<()> {
+        let commit = checkout.commit("another").await?;
+        checkout.push().await?;
+        let refresh = "/api/v1/applications/app?refresh=normal";
+        client.get(refresh).await?.ok()?;
+        client.app_done("app", Some(&commit), PATIENCE).await?;
+        Ok(())
+    };
+
+    // Made, changed, pruned, and deleted with the application.
+    let defined = definition(&group, "Cluster").to_string();
+    checkout.write("app/definition.json", defined)?;
+    checkout.write("app/gadget.json", gadget(3))?;
+    checkout.write("app/a.yaml", config_map("a", "1"))?;
+    checkout
+        .push_file("app/b.yaml", config_map("b", "1"))
+        .await?;
+    tenant.connect().await?;
+    let created = client.post("/api/v1/applications?validate=false", &app);
+    created.await?.ok()?;
+    client.app_done("app", None, PATIENCE).await?;
+    checkout.write("app/gadget.json", gadget(4))?;
+    checkout.write("app/a.yaml", config_map("a", "2"))?;
+    synced().await?;
+    checkout.remove("app/gadget.json")?;
+    checkout.remove("app/b.yaml")?;
+    synced().await?;
+    let deleted = client.delete("/api/v1/applications/app?cascade=true");
+    deleted.await?.ok()?;
+    client.app_gone("app", PATIENCE).await?;
+
+    let seen = asked_in(&made).await?;
+    for wanted in ["delete configmaps", "patch configmaps"] {
+        assert!(seen.contains(wanted), "no `{wanted}`: {seen:?}");
+    }
+    let name = format!("gadgets.{group}");
+    let these = |of: &Value| of["apiGroup"] == group.as_str() || of["name"] == name.as_str();
+    let seen = asked(&tenant.name, these).await?;
+    for wanted in [
+        "delete customresourcedefinitions",
+        "delete gadgets",
+        "patch customresourcedefinitions",
+        "patch gadgets",
+    ] {
+        assert!(seen.contains(wanted), "no `{wanted}`: {seen:?}");
+    }
     Ok(())
 }
