@@ -28,6 +28,8 @@ pub struct Options {
     pub durable: bool,
     /// Whether every write, and what the controller reads of a tenant's, is recorded in an audit log.
     pub audit: bool,
+    /// Whether that log also has all that the controller lists and follows.
+    pub watches: bool,
     /// How many nodes are simulated.
     pub nodes: usize,
     /// Whether programs can be run in simulated containers, which is to say on this machine.
@@ -40,6 +42,7 @@ impl Default for Options {
             port: None,
             durable: false,
             audit: false,
+            watches: false,
             nodes: 2,
             enterable: false,
         }
@@ -84,7 +87,7 @@ impl ControlPlane {
     pub async fn start(ground: &mut Ground, options: &Options) -> Result<Self> {
         let frame = Frame::lay(ground, options)?;
         frame.etcd(ground, options).await?;
-        frame.apiserver(ground).await?;
+        frame.apiserver(ground, options).await?;
         frame.grant_controller().await?;
         frame.controller_manager(ground).await?;
         frame.scheduler(ground).await?;
@@ -231,7 +234,7 @@ impl Frame {
             .await
     }
 
-    async fn apiserver(&self, ground: &mut Ground) -> Result<()> {
+    async fn apiserver(&self, ground: &mut Ground, options: &Options) -> Result<()> {
         let mut spec = Spec::new(
             "kube-apiserver",
             tools::path("kube-apiserver", &ground.progress).await?,
@@ -270,7 +273,7 @@ impl Frame {
         }
         if let Some(log) = &self.admin.audit_log {
             let policy = self.dir.join("audit-policy.json");
-            fs::write(&policy, audit_policy().to_string())?;
+            fs::write(&policy, audit_policy(options.watches).to_string())?;
             spec = spec
                 .arg(format!("--audit-log-path={}", path(log)))
                 .arg(format!("--audit-policy-file={}", path(&policy)));
@@ -361,8 +364,17 @@ async fn ok(request: reqwest::RequestBuilder) -> Result<()> {
     Ok(())
 }
 
-/// Writes with who made them, not what was in them; of reads those of Naru's own account that show what a tenant has.
-fn audit_policy() -> serde_json::Value {
+/// Writes with who made them, not what was in them; of reads those of Naru's own account that show what a tenant has, or all of
+/// which it makes its picture of the cluster.
+fn audit_policy(watches: bool) -> serde_json::Value {
+    let (read, of) = match watches {
+        // Of all kinds.
+        true => (json!(["list", "watch"]), json!([])),
+        false => (
+            json!(["list"]),
+            json!([{"group": "", "resources": ["events"]}]),
+        ),
+    };
     json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
         "rules": [
@@ -371,8 +383,7 @@ fn audit_policy() -> serde_json::Value {
                 {"group": "events.k8s.io", "resources": ["events"]}]},
             {"level": "Metadata", "users": ["naru-controller"], "verbs": ["get"], "resources": [
                 {"group": "", "resources": ["configmaps", "secrets", "pods/log", "pods/exec"]}]},
-            {"level": "Metadata", "users": ["naru-controller"], "verbs": ["list"], "resources": [
-                {"group": "", "resources": ["events"]}]},
+            {"level": "Metadata", "users": ["naru-controller"], "verbs": read, "resources": of},
             {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
         ],
     })

@@ -1,12 +1,46 @@
 //! What the index knows, and that it stays true.
 
+use std::collections::BTreeSet;
+
 use cluster::{ApplyOptions, LogOptions, Wake};
 use domain::resource::ResourceKey;
 use futures::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::ground::Ground;
 
 use crate::{World, deployment, eventually, tracked};
+
+/// Where it listed by pages instead, it would know the same, at a price that nobody sees.
+pub(crate) fn every_kind_is_listed_as_a_stream(world: &World) {
+    let asked = |verb: &str| {
+        let ours = |event: &Value| {
+            event["user"]["username"] == "naru-controller"
+                && event["impersonatedUser"].is_null()
+                && event["verb"] == verb
+        };
+        world.plane.recorded(ours).unwrap()
+    };
+    let listed = asked("list");
+    assert!(listed.is_empty(), "{listed:?}");
+    let watched = asked("watch");
+    let streamed: BTreeSet<&str> = watched
+        .iter()
+        .filter(|event| {
+            let uri = event["requestURI"].as_str().unwrap();
+            uri.contains("sendInitialEvents=true") && event["responseStatus"]["code"] == 200
+        })
+        .filter_map(|event| event["objectRef"]["resource"].as_str())
+        .collect();
+    for kind in [
+        "configmaps",
+        "customresourcedefinitions",
+        "deployments",
+        "pods",
+        "secrets",
+    ] {
+        assert!(streamed.contains(kind), "{kind} is not among {streamed:?}");
+    }
+}
 
 pub(crate) async fn secrets_are_nowhere_in_the_index(world: &World) {
     let account = world.tenant("hidden").await;

@@ -133,14 +133,18 @@ async fn stories() {
     reason = "a test has no lifecycle to spawn on"
 )]
 async fn tell(ground: &mut Ground) {
-    let plane = ControlPlane::start(ground, &Options::default())
-        .await
-        .unwrap();
+    let options = Options {
+        audit: true,
+        watches: true,
+        ..Options::default()
+    };
+    let plane = ControlPlane::start(ground, &options).await.unwrap();
     let world = World::connect(plane).await;
     let running = tokio::spawn(world.cluster.clone().run());
     tokio::time::timeout(SOON, world.cluster.ready())
         .await
         .expect("every kind is listed");
+    following::every_kind_is_listed_as_a_stream(&world);
     kinds::what_the_cluster_has_is_known(&world).await;
     kinds::kinds_come_and_go(&world).await;
     tenants::an_account_reaches_its_own_namespace_only(&world).await;
