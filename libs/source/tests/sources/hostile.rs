@@ -1,7 +1,7 @@
 //! Addresses, revisions, paths and patterns that mean harm: each is refused by name, in bounded time, and none leads
 //! anywhere but into the repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -310,9 +310,11 @@ const WAYS: &[(&str, &str)] = &[
 /// What is longer than any path of a file system, in many steps and in one.
 const LONG: usize = 20_000;
 
+type Field = (&'static str, &'static str, &'static str);
+
 /// The fields that name files. The first text is the file that has the field in it, the second its content with `PATH` for
 /// a JSON text, or nothing; the last is the source.
-const FIELDS: &[(&str, &str, &str)] = &[
+const FIELDS: &[Field] = &[
     ("kustomization.yaml", "resources: [PATH]\n", "{}"),
     ("kustomization.yaml", "components: [PATH]\n", "{}"),
     ("kustomization.yaml", "bases: [PATH]\n", "{}"),
@@ -392,6 +394,92 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("a.yaml", "", r#"{"path": PATH}"#),
 ];
 
+/// Writes into a folder what has this path in a field; the source of it.
+fn lay(world: &World, folder: &str, (file, content, source): &Field, path: &str) -> Value {
+    let quoted = serde_json::to_string(path).unwrap();
+    world.write(
+        &format!("{folder}/a.yaml"),
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n",
+    );
+    let content = content.replace("PATH", &quoted);
+    match *file {
+        "Chart.yaml" => {
+            let head = "apiVersion: v2\nname: web\nversion: 1.0.0\n";
+            world.write(&format!("{folder}/Chart.yaml"), &format!("{head}{content}"));
+            let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Values.name | default \"web\" }}\ndata:\n  text: {{ .Values.text | quote }}\n  values: {{ toJson .Values | quote }}\n";
+            world.write(&format!("{folder}/templates/map.yaml"), template);
+        }
+        "a.yaml" => {}
+        file => {
+            world.write(&format!("{folder}/{file}"), &content);
+        }
+    }
+    let mut source: Value = serde_json::from_str(&source.replace("PATH", &quoted)).unwrap();
+    source["path"] = match source.get("path") {
+        None => json!(folder),
+        Some(_) => json!(format!("{folder}/{path}")),
+    };
+    source
+}
+
+/// What a path names that stays within: what is there, and what is not.
+const WITHIN: &[(&str, &str)] = &[
+    ("here.yaml", "gone.yaml"),
+    ("here", "gone"),
+    ("file://here", "file://gone"),
+];
+
+/// That nothing is found on a way out says something only of fields in which something is looked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn s01_a_file_that_is_there_makes_a_difference_in_every_field() {
+    let world = World::new();
+    let there = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "here"}}"#;
+    // The libraries of Jsonnet are looked for from the root of the repository on.
+    world.write("here/secret.yaml", there);
+    let mut cases = Vec::new();
+    for (at, field) in FIELDS.iter().enumerate() {
+        for (number, (here, gone)) in WITHIN.iter().enumerate() {
+            let both = [("a", here), ("b", gone)].map(|(name, path)| {
+                let folder = format!("field-{at}-{number}-{name}");
+                let source = lay(&world, &folder, field, path);
+                world
+                    .write(&format!("{folder}/here.yaml"), there)
+                    .write(&format!("{folder}/here/secret.yaml"), there)
+                    .write(
+                        &format!("{folder}/here/kustomization.yaml"),
+                        "resources: [secret.yaml]\n",
+                    )
+                    .write(
+                        &format!("{folder}/here/Chart.yaml"),
+                        "apiVersion: v2\nname: x\nversion: 1.0.0\n",
+                    );
+                (folder, source)
+            });
+            cases.push((at, both));
+        }
+    }
+    world.commit();
+    let outcome = async |(folder, source): &(String, Value)| {
+        let said = match world.render(&input(source.clone())).await {
+            Ok(rendered) => format!("{:?}", rendered.manifests),
+            Err(error) => format!("{:?}", error.cause()),
+        };
+        said.replace(folder.as_str(), "folder")
+            .replace("gone", "here")
+    };
+    let mut read = BTreeSet::new();
+    for (at, [here, gone]) in &cases {
+        if outcome(here).await != outcome(gone).await {
+            read.insert(*at);
+        }
+    }
+    let unread: Vec<&Field> = (0..FIELDS.len())
+        .filter(|at| !read.contains(at))
+        .map(|at| &FIELDS[at])
+        .collect();
+    assert!(unread.is_empty(), "{unread:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn s01_no_way_out_of_the_repository_leads_anywhere() {
     let world = World::new();
@@ -404,26 +492,9 @@ async fn s01_no_way_out_of_the_repository_leads_anywhere() {
             .replace("{out}", &out.display().to_string())
             .replace("{path}", &"x/".repeat(LONG / 2))
             .replace("{name}", &"x".repeat(LONG));
-        let quoted = serde_json::to_string(&path).unwrap();
-        for (at, (file, content, source)) in FIELDS.iter().enumerate() {
+        for (at, field) in FIELDS.iter().enumerate() {
             let folder = format!("case-{}", cases.len());
-            world.write(
-                &format!("{folder}/a.yaml"),
-                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n",
-            );
-            let content = content.replace("PATH", &quoted);
-            match *file {
-                "Chart.yaml" => {
-                    let head = "apiVersion: v2\nname: web\nversion: 1.0.0\n";
-                    world.write(&format!("{folder}/Chart.yaml"), &format!("{head}{content}"));
-                    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Values.name | default \"web\" }}\ndata:\n  text: {{ .Values.text | quote }}\n  values: {{ toJson .Values | quote }}\n";
-                    world.write(&format!("{folder}/templates/map.yaml"), template);
-                }
-                "a.yaml" => {}
-                file => {
-                    world.write(&format!("{folder}/{file}"), &content);
-                }
-            }
+            let source = lay(&world, &folder, field, &path);
             let link = |name: &str, target: &Path| {
                 let at = world.work().join(&folder).join(name);
                 std::os::unix::fs::symlink(target, at).unwrap();
@@ -432,12 +503,6 @@ async fn s01_no_way_out_of_the_repository_leads_anywhere() {
             link("folder", &beside);
             link("circle", Path::new("circle"));
             link("chain", Path::new("link"));
-            let mut source: Value = serde_json::from_str(&source.replace("PATH", &quoted)).unwrap();
-            if source.get("path").is_none() {
-                source["path"] = json!(folder);
-            } else {
-                source["path"] = json!(format!("{folder}/{path}"));
-            }
             cases.push((format!("{way}, field {at}"), source));
         }
     }
