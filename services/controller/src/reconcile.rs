@@ -42,7 +42,8 @@ pub mod publish;
 pub mod subject;
 pub mod writer;
 
-use desire::Wish;
+use desire::{Desired, Wish};
+use look::Look;
 use publish::Report;
 use subject::Subject;
 use writer::Writer;
@@ -544,29 +545,7 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
         refresh.as_deref() == Some("hard"),
     );
     let desired = desire::desire(ctx, &subject, &wish, memory).await;
-    desire::follow(
-        ctx,
-        &subject,
-        desired
-            .as_ref()
-            .ok()
-            .map(|desired| desired.revisions.as_slice()),
-        memory,
-    );
-    let again = desired
-        .as_ref()
-        .err()
-        .filter(|trouble| trouble.ours || trouble.passing)
-        .cloned();
-    if let Some(trouble) = &again
-        && trouble.ours
-        && ctx.memory.failures(&subject.key) < PATIENCE
-    {
-        return Err(Failure::Repository(trouble.clone()));
-    }
-    let look = look::look(ctx, &subject, desired, memory)
-        .await
-        .map_err(Failure::Cluster)?;
+    let (look, again) = look_at(ctx, &subject, desired, memory).await?;
     let (claimant, live) = (subject.claimant(), look.live.entries());
     let last = subject.app.status.operation.as_ref();
     let last = last.map(|state| (state, &look.checks));
@@ -630,6 +609,39 @@ async fn compare(ctx: &Context, subject: Subject, memory: &mut AppMemory) -> Res
         Some(trouble) => Err(Failure::Repository(trouble)),
         None => Ok(next),
     }
+}
+
+/// Follows what Git says, and compares it with the cluster; and the trouble with Git that is asked about again, where there is such.
+async fn look_at(
+    ctx: &Context,
+    subject: &Subject,
+    desired: Result<Desired, Trouble>,
+    memory: &mut AppMemory,
+) -> Result<(Look, Option<Trouble>), Failure> {
+    desire::follow(
+        ctx,
+        subject,
+        desired
+            .as_ref()
+            .ok()
+            .map(|desired| desired.revisions.as_slice()),
+        memory,
+    );
+    let again = desired
+        .as_ref()
+        .err()
+        .filter(|trouble| trouble.ours || trouble.passing)
+        .cloned();
+    if let Some(trouble) = &again
+        && trouble.ours
+        && ctx.memory.failures(&subject.key) < PATIENCE
+    {
+        return Err(Failure::Repository(trouble.clone()));
+    }
+    let look = look::look(ctx, subject, desired, memory)
+        .await
+        .map_err(Failure::Cluster)?;
+    Ok((look, again))
 }
 
 /// Whether an application that was compared syncs by itself now.

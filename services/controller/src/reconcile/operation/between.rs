@@ -16,7 +16,7 @@ use crate::reconcile::desire::{self, Desired, Wish};
 use crate::reconcile::look::{self, Look};
 use crate::reconcile::publish::{self, Report};
 use crate::reconcile::subject::Subject;
-use crate::reconcile::{Failure, Next, PATIENCE, STILL_HELD, at};
+use crate::reconcile::{Failure, Next, STILL_HELD, at, look_at};
 use crate::repos::Trouble;
 
 /// Compares, and leaves the operation as it is until then, where that is known; `closed` says which window keeps back a try whose time
@@ -34,26 +34,7 @@ pub(super) async fn compare(
     let wish = Wish::of_spec(subject, refresh.is_some(), hard);
     let said = desire::desire(ctx, subject, &wish, memory).await;
     let (desired, superseded) = confirmed(ctx, subject, &state, wish, said, memory).await;
-    desire::follow(
-        ctx,
-        subject,
-        desired
-            .as_ref()
-            .ok()
-            .map(|desired| desired.revisions.as_slice()),
-        memory,
-    );
-    let trouble = desired.as_ref().err().cloned();
-    let trouble = trouble.filter(|trouble| trouble.ours || trouble.passing);
-    if let Some(trouble) = &trouble
-        && trouble.ours
-        && ctx.memory.failures(&subject.key) < PATIENCE
-    {
-        return Err(Failure::Repository(trouble.clone()));
-    }
-    let look = look::look(ctx, subject, desired, memory)
-        .await
-        .map_err(Failure::Cluster)?;
+    let (look, trouble) = look_at(ctx, subject, desired, memory).await?;
     let report = match &look.desired {
         Ok(desired) if superseded => end(ctx, subject, state, &look, desired, memory),
         _ => {
