@@ -72,6 +72,6 @@ pub use rotation::{Rotated, Rotation, SEALED};
 pub use scope::TenantScope;
 pub use secrets::WebhookProvider;
 pub use templates::Templates;
-pub use together::rest;
+pub use together::rest_after;
 pub use trust::TrustStore;
 pub use ways::Ways;

