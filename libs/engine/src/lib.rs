@@ -12,8 +12,8 @@
 //! # Reading order
 //! [`prepare`] (manifests become targets), [`claim`] (whose live objects are), [`compare`] (the two meet), [`autosync`] and
 //! [`retry`] (when to sync), [`plan`] (what a sync does), [`operation`] (how it begins and ends), [`hooks`] (what runs at its moments),
-//! [`health`] (how objects fare), [`lint`] and [`misspelt`] (what looks wrong though it works), [`origin`] (where to edit it), [`actions`] (what can be done to one
-//! object), [`tree`] and [`views`] (what clients are shown), [`assemble`] (the status as stored).
+//! [`health`] (how objects fare), [`lint`] and [`misspelt`] (what looks wrong though it works), [`origin`] (where to edit it),
+//! [`actions`] (what can be done to one object), [`tree`] and [`views`] (what clients are shown), [`assemble`] (the status as stored).
 
 pub mod actions;
 pub mod assemble;

@@ -61,7 +61,7 @@ fn services(targets: &[Target]) -> impl Iterator<Item = &Target> {
         .filter(|t| t.key.group.is_empty() && t.key.kind == "Service")
 }
 
-fn list<'a>(object: &'a Value, path: &[&str]) -> impl Iterator<Item = &'a Value> {
+fn list<'a>(object: &'a Value, path: &[&str]) -> impl Iterator<Item = &'a Value> + use<'a> {
     at(object, path)
         .and_then(Value::as_array)
         .into_iter()

@@ -24,29 +24,17 @@ pub(super) fn references(targets: &[Target]) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut seen = BTreeSet::new();
     for workload in targets {
-        let Some((path, template)) = template_path(workload).zip(template(workload)) else {
-            continue;
-        };
-        let around = path
-            .iter()
-            .map(|part| format!("{part}."))
-            .collect::<String>();
-        for containers in ["initContainers", "containers"] {
-            for (position, container) in list(template, &["spec", containers]).enumerate() {
-                let image = text(container, &["image"]);
-                let Some(message) = look(image).filter(|_| seen.insert(image)) else {
-                    continue;
-                };
-                let field = format!("{around}spec.{containers}[{position}].image");
-                let location = workload.locate(&field);
-                causes.push(
-                    Cause::warning(message)
-                        .on(workload.key.clone())
-                        .located(location)
-                        .variable(workload.variable(&field))
-                        .field(field),
-                );
-            }
+        for (field, image) in images(workload) {
+            let Some(message) = look(image).filter(|_| seen.insert(image)) else {
+                continue;
+            };
+            causes.push(
+                Cause::warning(message)
+                    .on(workload.key.clone())
+                    .located(workload.locate(&field))
+                    .variable(workload.variable(&field))
+                    .field(field),
+            );
         }
     }
     causes
@@ -54,18 +42,27 @@ pub(super) fn references(targets: &[Target]) -> Vec<Cause> {
 
 /// The field in which a workload's manifest has an image.
 pub(crate) fn field_of(workload: &Target, image: &str) -> Option<String> {
-    let (path, template) = template_path(workload).zip(template(workload))?;
-    let around = path
-        .iter()
-        .map(|part| format!("{part}."))
-        .collect::<String>();
-    ["initContainers", "containers"]
-        .into_iter()
-        .find_map(|containers| {
-            let position = list(template, &["spec", containers])
-                .position(|container| text(container, &["image"]) == image)?;
-            Some(format!("{around}spec.{containers}[{position}].image"))
-        })
+    let found = images(workload).find(|(_, named)| *named == image);
+    found.map(|(field, _)| field)
+}
+
+/// The images of a workload, each with its field.
+fn images(workload: &Target) -> impl Iterator<Item = (String, &str)> {
+    let parts = template_path(workload).zip(template(workload));
+    parts.into_iter().flat_map(|(path, template)| {
+        let around = path.iter().map(|part| format!("{part}."));
+        let around: String = around.collect();
+        ["initContainers", "containers"]
+            .into_iter()
+            .flat_map(move |containers| {
+                let spec = format!("{around}spec.{containers}");
+                let there = list(template, &["spec", containers]).enumerate();
+                there.map(move |(position, container)| {
+                    let image = text(container, &["image"]);
+                    (format!("{spec}[{position}].image"), image)
+                })
+            })
+    })
 }
 
 /// What is to say of an image.
