@@ -6,15 +6,6 @@ use store::WebhookProvider;
 use super::proof::Keys;
 use super::{Event, azure_devops, bitbucket, bitbucket_server, github, gitlab, gogs};
 
-/// How a provider proves an event.
-struct Proof {
-    what: &'static str,
-    /// The headers that may hold it.
-    came_in: &'static [&'static str],
-    /// What it has to fit, among the tenant's settings.
-    setting: &'static str,
-}
-
 /// Who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provider {
@@ -104,11 +95,7 @@ impl Provider {
     /// Why an event was not proven: what it came without, or which setting that does not fit. Whether the setting has a value
     /// is not told to whoever has proven nothing.
     pub(super) fn refusal(self, headers: &HeaderMap) -> String {
-        let Proof {
-            what,
-            came_in,
-            setting,
-        } = self.proof();
+        let (what, came_in, setting) = self.proof();
         let came = came_in
             .iter()
             .any(|name| headers.get(*name).is_some_and(|value| !value.is_empty()));
@@ -121,8 +108,9 @@ impl Provider {
         }
     }
 
-    fn proof(self) -> Proof {
-        let (what, came_in, setting): (_, &[&str], _) = match self {
+    /// With what an event is proven, the headers that may hold it, and the settings that it has to fit.
+    fn proof(self) -> (&'static str, &'static [&'static str], &'static str) {
+        match self {
             Self::AzureDevOps => (
                 "login",
                 &[azure_devops::CREDENTIALS],
@@ -142,11 +130,6 @@ impl Provider {
                 &[bitbucket_server::SIGNATURE],
                 "`webhook.bitbucketserver.secret`",
             ),
-        };
-        Proof {
-            what,
-            came_in,
-            setting,
         }
     }
 
