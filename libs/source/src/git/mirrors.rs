@@ -48,6 +48,8 @@ use room::Room;
 
 /// How many tags of one commit are looked at for a signature.
 const MOST_TAGS: usize = 16;
+/// How many tags are named where none begins as asked for.
+const NAMED_TAGS: usize = 5;
 
 /// After how many uses of mirrors one that was not among them is closed, and how often that is looked for, in uses: each one that
 /// is open has files and memory of its own.
@@ -890,39 +892,36 @@ impl MaybeSigned {
     }
 }
 
-/// How many tags are named of those that begin otherwise.
-const NAMED_TAGS: usize = 5;
-
 /// Why a version or a range names nothing, where more can be said of it than that.
 fn unmatched(access: &Access, target: Target<'_>, refs: &Refs) -> Option<Error> {
+    use message::source::{PREFIXED_RANGE_UNMATCHED, RANGE_UNMATCHED, TAG_PREFIX_UNMATCHED};
     let prefix = target.tag_prefix;
-    if !target.is_range() && !target.is_behind_prefix() {
+    let range = target.is_range().then_some(target.revision);
+    let newest = || newest_of(target.versions(refs.tags()));
+    let begins = |tag: &str| tag.starts_with(prefix);
+    let message = if prefix.is_empty() {
+        RANGE_UNMATCHED
+            .with("revision", range?)
+            .with("tags", newest())
+    } else if range.is_none() && !target.is_behind_prefix() {
         return None;
-    }
-    let newest = newest_of(target.versions(refs.tags()));
-    let message = if refs.tags().any(|tag| tag.starts_with(prefix)) || prefix.is_empty() {
-        let code = match (target.is_range(), prefix.is_empty()) {
-            (false, _) => return None,
-            (true, true) => &message::source::RANGE_UNMATCHED,
-            (true, false) => &message::source::PREFIXED_RANGE_UNMATCHED,
-        };
-        code.with("revision", target.revision).with("tags", newest)
+    } else if refs.tags().any(begins) {
+        PREFIXED_RANGE_UNMATCHED
+            .with("revision", range?)
+            .with("tags", newest())
+            .with("prefix", target.shown_prefix())
     } else {
         let tags: Vec<&str> = refs.tags().take(NAMED_TAGS).collect();
         let tags = match tags.is_empty() {
             true => "-".to_owned(),
             false => tags.join(", "),
         };
-        message::source::TAG_PREFIX_UNMATCHED.with("tags", tags)
+        TAG_PREFIX_UNMATCHED
+            .with("tags", tags)
+            .with("prefix", target.shown_prefix())
     };
-    let message = match prefix.is_empty() {
-        true => message,
-        false => message.with("prefix", target.shown_prefix()),
-    };
-    Some(Error::new(
-        Kind::NotFound,
-        message.with("url", access.url()),
-    ))
+    let message = message.with("url", access.url());
+    Some(Error::new(Kind::NotFound, message))
 }
 
 async fn open(mirror: &Arc<Mirror>, commit: &str) -> Result<Option<Snapshot>, Error> {
