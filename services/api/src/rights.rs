@@ -107,14 +107,7 @@ impl Rights {
 
 /// The tenant's own policy. One that cannot be read gives nobody anything: what is stored was checked before.
 fn policy(tenant: TenantId, set: &RbacConfig) -> Policy {
-    let scopes = format!("[{}]", set.scopes.join(", "));
-    Policy::parse(
-        &set.policy_csv,
-        &set.policy_default,
-        &scopes,
-        &set.match_mode,
-    )
-    .unwrap_or_else(|problems| {
+    set.policy().unwrap_or_else(|problems| {
         for problem in problems {
             tracing::warn!(%tenant, line = problem.line, problem = %problem.message, "the policy cannot be read and counts for nothing");
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::{Capability, Config, Object, Raw, check, duration, yaml};
+use crate::rbac::{self, Policy};
 use crate::tracking::Marking;
 
 /// How long a login lasts.
@@ -31,6 +32,36 @@ pub struct RbacConfig {
 }
 
 impl RbacConfig {
+    /// The policy that this is.
+    ///
+    /// # Errors
+    /// As of [`Policy::parse`].
+    pub fn policy(&self) -> Result<Policy, Vec<rbac::Problem>> {
+        let scopes = self.written_scopes();
+        Policy::parse(
+            &self.policy_csv,
+            &self.policy_default,
+            &scopes,
+            &self.match_mode,
+        )
+    }
+
+    /// What is wrong or suspicious, as [`Policy::check`] tells it.
+    #[must_use]
+    pub fn problems(&self) -> Vec<rbac::Problem> {
+        let scopes = self.written_scopes();
+        Policy::check(
+            &self.policy_csv,
+            &self.policy_default,
+            &scopes,
+            &self.match_mode,
+        )
+    }
+
+    fn written_scopes(&self) -> String {
+        format!("[{}]", self.scopes.join(", "))
+    }
+
     /// The key that a line of `policy_csv` is of, and which line of that key it is.
     #[must_use]
     pub fn place(&self, line: usize) -> (&str, usize) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::message;
-use domain::rbac::{self, Policy};
+use domain::rbac;
 use domain::settings::{Change, Config, Object, Problem, catalogue};
 use domain::tenant::Tenant;
 use proto::naru::v1 as wire;
@@ -226,13 +226,6 @@ fn changes(asked: Vec<wire::SettingChange>) -> Vec<Change> {
 async fn suspicions(config: Config) -> Result<Vec<Problem>, Status> {
     beside(move || {
         let set = config.rbac();
-        let scopes = format!("[{}]", set.scopes.join(", "));
-        let found = Policy::check(
-            &set.policy_csv,
-            &set.policy_default,
-            &scopes,
-            &set.match_mode,
-        );
         let problem = |found: rbac::Problem| Problem {
             object: Object::Rbac.name().to_owned(),
             key: match set.place(usize::try_from(found.line).unwrap_or(usize::MAX)) {
@@ -241,7 +234,7 @@ async fn suspicions(config: Config) -> Result<Vec<Problem>, Status> {
             },
             message: found.message,
         };
-        found.into_iter().map(problem).collect()
+        set.problems().into_iter().map(problem).collect()
     })
     .await
 }
