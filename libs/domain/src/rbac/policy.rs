@@ -126,7 +126,7 @@ impl Policy {
         match_mode: &str,
     ) -> Result<Self, Vec<Problem>> {
         let (policy, mut problems) = Self::read(csv, default_role, scopes, match_mode);
-        problems.warnings = Sort::default();
+        problems.warnings = Counted::default();
         let problems = problems.told();
         if problems.is_empty() {
             Ok(policy)
@@ -239,26 +239,26 @@ impl Policy {
 /// What is found in a policy. A policy may have tens of thousands of lines, each of them wrong, and nobody reads so many problems.
 #[derive(Default)]
 struct Problems {
-    errors: Sort,
-    warnings: Sort,
+    errors: Counted,
+    warnings: Counted,
 }
 
-/// The problems of one sort: the first ones, and how many there are.
+/// The first problems, and how many there are.
 #[derive(Default)]
-struct Sort {
+struct Counted {
     first: Vec<Problem>,
     count: usize,
 }
 
 impl Problems {
     fn push(&mut self, problem: Problem) {
-        let sort = match problem.fatal {
+        let alike = match problem.fatal {
             true => &mut self.errors,
             false => &mut self.warnings,
         };
-        sort.count += 1;
-        if sort.first.len() < MAX_PROBLEMS {
-            sort.first.push(problem);
+        alike.count += 1;
+        if alike.first.len() < MAX_PROBLEMS {
+            alike.first.push(problem);
         }
     }
 
