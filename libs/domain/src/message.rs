@@ -149,6 +149,15 @@ impl fmt::Display for Message {
 
 impl std::error::Error for Message {}
 
+/// As much of a text as a sentence has room for: so many letters, and a sign where there are more.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Declares an area's messages: constants, and the list that the catalogue is made of.
 macro_rules! messages {
     ($($(#[$doc:meta])+ $name:ident = $id:literal { en: $en:literal, ko: $ko:literal $(,)? })+) => {

@@ -303,11 +303,9 @@ fn cause(message: domain::message::Message, object: &Value) -> Cause {
 /// Keeps what the cluster said, when it said something, at a bounded length.
 fn said(cause: Cause, words: &str) -> Cause {
     const MOST: usize = 500;
-    let words = words.trim();
-    match words.char_indices().nth(MOST) {
-        _ if words.is_empty() => cause,
-        Some((end, _)) => cause.evidence(format!("{}…", &words[..end])),
-        None => cause.evidence(words),
+    match words.trim() {
+        "" => cause,
+        words => cause.evidence(message::shortened(words, MOST)),
     }
 }
 

@@ -207,10 +207,7 @@ fn offered(option: &str) -> String {
 
 /// A word as a sentence has it.
 pub(crate) fn shown(word: &str) -> String {
-    match word.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", word.get(..end).unwrap_or_default()),
-        None => word.to_owned(),
-    }
+    message::shortened(word, SHOWN)
 }
 
 #[cfg(test)]

@@ -75,12 +75,7 @@ pub(super) fn describe(
 }
 
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= MAX_VALUE {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(MAX_VALUE).collect();
-    short.push('…');
-    short
+    message::shortened(text, MAX_VALUE)
 }
 
 /// `past` tells what is known of an object that is there.
